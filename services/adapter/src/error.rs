@@ -1,0 +1,128 @@
+//! One small error per operation, each with its source kept and a message that says what to do.
+
+use crate::wire::{ClientId, NameError, PayloadError, ServerName, ServiceName};
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A node id is used twice.
+    #[error("two Redis nodes have the id {0:?}: give each its own, as the fragment of its URL (redis://host:6379#redis-1)")]
+    DuplicateNode(String),
+    /// A Redis bus without nodes.
+    #[error("no Redis node is given: name at least one (--redis redis://host:6379), or start without a bus")]
+    NoNodes,
+    /// The metrics could not be registered.
+    #[error("metrics cannot be registered (is the registry shared with another adapter?)")]
+    Metrics(#[from] prometheus::Error),
+    /// A file named in a node's URL, for example a CA file, cannot be used.
+    #[error("node {node}: {problem}")]
+    Node {
+        /// The node's id.
+        node: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// Why a running server cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DriverError {
+    /// Another live server has this name and is older.
+    #[error("another live server is called {name}: give this one its own name (--name or WSMESH_NAME)")]
+    DuplicateName {
+        /// The name that both have.
+        name: ServerName,
+    },
+}
+
+/// Why a message could not be handed to any node.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// This server hears no node: it is cut off from the others. What was local was delivered.
+    #[error("no Redis node is heard: this server is isolated; look at the nodes' status")]
+    Isolated,
+    /// Every node that could be used refused the message or did not answer in time.
+    #[error("no Redis node took the message; the last one ({node}) said: {problem}")]
+    Refused {
+        /// The last node that was tried.
+        node: String,
+        /// What it said.
+        problem: String,
+    },
+    /// The payload cannot be written in the bus's encoding.
+    #[error("the payload cannot be sent: {0}")]
+    Payload(#[from] PayloadError),
+    /// The target is not in the roster.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// Why a target names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No live server has this name.
+    #[error("no live server is called {0}")]
+    UnknownServer(ServerName),
+    /// No live server is of this service.
+    #[error("no live {0} server")]
+    NoServer(ServiceName),
+}
+
+/// Why a server did not answer a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// It was alive and did not answer in time.
+    #[error("did not answer in time")]
+    TimedOut,
+    /// It left the roster while the request waited.
+    #[error("went away before it answered")]
+    Gone,
+    /// Another process has its name now; the request was for the former one and was not run.
+    #[error("was restarted; the request was not run")]
+    Restarted,
+    /// It has no listener for the event.
+    #[error("does not handle this event")]
+    Unhandled,
+    /// It has too many requests waiting.
+    #[error("is overloaded; try again later")]
+    Overloaded,
+    /// Its listener ended without answering.
+    #[error("ended without an answer")]
+    NoReply,
+    /// The request could not be sent to it.
+    #[error("could not be reached: {0}")]
+    Unreachable(String),
+}
+
+/// Why a request to one server has no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// Nobody to ask, or nothing could be sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The server was asked and did not answer.
+    #[error("{server} {why}")]
+    Missing {
+        /// Who was asked.
+        server: ServerName,
+        /// Why there is no answer.
+        why: Missing,
+    },
+    /// The adapter was shut down meanwhile.
+    #[error("this server is shutting down")]
+    ShuttingDown,
+}
+
+/// Why a client could not be attached, or could not join or leave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// No client of this id is connected to this server.
+    #[error("client {0} is not connected to this server")]
+    NotHere(ClientId),
+    /// The name of a room or client was refused.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The adapter was shut down meanwhile.
+    #[error("this server is shutting down")]
+    ShuttingDown,
+}

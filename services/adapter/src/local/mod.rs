@@ -1,0 +1,7 @@
+//! This server's own clients: state without I/O. Knows `wire` only.
+
+mod outbox;
+mod shard;
+
+pub use outbox::{Full, Outbox, OutboxLimits};
+pub use shard::{Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};

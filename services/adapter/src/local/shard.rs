@@ -1,0 +1,383 @@
+//! A shard: the clients, rooms and outboxes that one thread owns. Applying a command to it is the fan-out.
+//!
+//! State without I/O. Its owner keeps one value per connection in it (a socket), applies what the inbox brings, and once
+//! per turn drains the dirty outboxes to the sockets. Nothing here locks, waits or wakes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use slab::Slab;
+use tokio::sync::mpsc;
+
+use super::outbox::{Outbox, OutboxLimits};
+use crate::wire::{ClientId, Frame, Room};
+
+/// One connection of one client, unique in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Why and how a connection is to be closed by its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dismissal {
+    /// The close code that the client gets.
+    pub code: u16,
+    /// A short text for the client.
+    pub reason: Arc<str>,
+}
+
+/// Which of a shard's clients a frame is for.
+#[derive(Debug, Clone)]
+pub enum Recipients {
+    /// One connection.
+    One(ConnectionId),
+    /// Every member of a room, but those.
+    Room(Room, Arc<[ClientId]>),
+    /// Everyone.
+    All,
+}
+
+/// What the rest of the process asks of a shard.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Put a frame in the outboxes of these clients.
+    Deliver(Recipients, Frame),
+    /// A client is in this room from now on.
+    Join(ConnectionId, Room),
+    /// A client is no longer in this room.
+    Leave(ConnectionId, Room),
+    /// Nobody is in this room any more.
+    RemoveRoom(Room),
+    /// Close this connection.
+    Dismiss(ConnectionId, Dismissal),
+}
+
+/// What a shard's owner must do to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// Its outbox is full: close it as a slow consumer.
+    Slow,
+    /// It was dismissed.
+    Dismissed(Dismissal),
+}
+
+/// Where a shard's commands arrive; bounded, so whoever sends to a busy shard waits.
+#[derive(Debug)]
+pub struct ShardInbox {
+    pub(crate) index: usize,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) limits: OutboxLimits,
+}
+
+impl ShardInbox {
+    /// Which shard this is, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The empty state that belongs to this inbox; `S` is what the owner keeps per connection.
+    pub fn shard<S>(&self) -> Shard<S> {
+        Shard::new(self.limits)
+    }
+
+    /// Waits for commands and moves up to 1024 of them to `batch`. Returns 0 when the adapter has ended.
+    pub async fn recv(&mut self, batch: &mut Vec<Command>) -> usize {
+        self.commands.recv_many(batch, 1024).await
+    }
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    connection: ConnectionId,
+    client: ClientId,
+    socket: S,
+    outbox: Outbox,
+    rooms: HashSet<Room>,
+    dirty: bool,
+    closing: bool,
+}
+
+/// Clients, rooms and outboxes of one thread.
+#[derive(Debug)]
+pub struct Shard<S> {
+    slots: Slab<Slot<S>>,
+    by_connection: HashMap<ConnectionId, usize>,
+    rooms: HashMap<Room, HashSet<usize>>,
+    dirty: Vec<usize>,
+    closing: Vec<(ConnectionId, Closing)>,
+    limits: OutboxLimits,
+}
+
+impl<S> Shard<S> {
+    /// An empty shard.
+    pub fn new(limits: OutboxLimits) -> Self {
+        Self {
+            slots: Slab::new(),
+            by_connection: HashMap::new(),
+            rooms: HashMap::new(),
+            dirty: Vec::new(),
+            closing: Vec::new(),
+            limits,
+        }
+    }
+
+    /// Takes a connection. Frames for it are kept from now on.
+    pub fn insert(&mut self, connection: ConnectionId, client: ClientId, socket: S) {
+        let slot = Slot {
+            connection,
+            client,
+            socket,
+            outbox: Outbox::default(),
+            rooms: HashSet::new(),
+            dirty: false,
+            closing: false,
+        };
+        let key = self.slots.insert(slot);
+        self.by_connection.insert(connection, key);
+    }
+
+    /// Gives a connection back, out of all its rooms.
+    pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
+        let key = self.by_connection.remove(&connection)?;
+        let slot = self.slots.remove(key);
+        for room in &slot.rooms {
+            forget_member(&mut self.rooms, room, key);
+        }
+        if slot.dirty {
+            self.dirty.retain(|&other| other != key);
+        }
+        Some(slot.socket)
+    }
+
+    /// Does what a command says. Commands for connections that are gone do nothing.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
+            Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
+            Command::Deliver(Recipients::All, frame) => {
+                let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
+                for key in keys {
+                    self.enqueue(key, frame.clone());
+                }
+            }
+            Command::Join(connection, room) => self.join(connection, room),
+            Command::Leave(connection, room) => self.leave(connection, &room),
+            Command::RemoveRoom(room) => self.remove_room(&room),
+            Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
+        }
+    }
+
+    /// Puts a frame in one connection's outbox: what a session answers to its own client.
+    pub fn push(&mut self, connection: ConnectionId, frame: Frame) {
+        if let Some(&key) = self.by_connection.get(&connection) {
+            self.enqueue(key, frame);
+        }
+    }
+
+    /// Hands every dirty connection to `drain`, which writes what it can. A connection whose outbox is not empty
+    /// afterwards is not dirty any more: its owner waits until the socket takes more, then calls [`Shard::mark_dirty`].
+    pub fn drain_dirty(&mut self, mut drain: impl FnMut(ConnectionId, &mut S, &mut Outbox)) {
+        for key in std::mem::take(&mut self.dirty) {
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.dirty = false;
+                drain(slot.connection, &mut slot.socket, &mut slot.outbox);
+            }
+        }
+    }
+
+    /// The socket takes more: drain this connection at the next turn.
+    pub fn mark_dirty(&mut self, connection: ConnectionId) {
+        if let Some(&key) = self.by_connection.get(&connection) {
+            mark(&mut self.dirty, &mut self.slots[key].dirty, key);
+        }
+    }
+
+    /// Whether any outbox waits to be drained.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Connections to be closed, each named once.
+    pub fn take_closing(&mut self) -> Vec<(ConnectionId, Closing)> {
+        std::mem::take(&mut self.closing)
+    }
+
+    /// What the owner keeps for a connection, and its outbox.
+    pub fn connection(&mut self, connection: ConnectionId) -> Option<(&mut S, &mut Outbox)> {
+        let slot = &mut self.slots[*self.by_connection.get(&connection)?];
+        Some((&mut slot.socket, &mut slot.outbox))
+    }
+
+    /// Every connection, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ClientId, &S)> {
+        self.slots.iter().map(|(_, slot)| (slot.connection, &slot.client, &slot.socket))
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are no connections.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn push_room(&mut self, room: &Room, except: &[ClientId], frame: &Frame) {
+        let Some(members) = self.rooms.get(room) else { return };
+        let Self { slots, dirty, closing, limits, .. } = self;
+        for &key in members {
+            let slot = &mut slots[key];
+            if !except.contains(&slot.client) {
+                deliver(slot, key, frame.clone(), *limits, dirty, closing);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, key: usize, frame: Frame) {
+        let Self { slots, dirty, closing, limits, .. } = self;
+        deliver(&mut slots[key], key, frame, *limits, dirty, closing);
+    }
+
+    fn join(&mut self, connection: ConnectionId, room: Room) {
+        let Some(&key) = self.by_connection.get(&connection) else { return };
+        self.slots[key].rooms.insert(room.clone());
+        self.rooms.entry(room).or_default().insert(key);
+    }
+
+    fn leave(&mut self, connection: ConnectionId, room: &Room) {
+        let Some(&key) = self.by_connection.get(&connection) else { return };
+        if self.slots[key].rooms.remove(room) {
+            forget_member(&mut self.rooms, room, key);
+        }
+    }
+
+    fn remove_room(&mut self, room: &Room) {
+        for key in self.rooms.remove(room).unwrap_or_default() {
+            self.slots[key].rooms.remove(room);
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId, why: Closing) {
+        let Some(&key) = self.by_connection.get(&connection) else { return };
+        let slot = &mut self.slots[key];
+        if !slot.closing {
+            slot.closing = true;
+            self.closing.push((connection, why));
+        }
+    }
+}
+
+fn deliver<S>(
+    slot: &mut Slot<S>,
+    key: usize,
+    frame: Frame,
+    limits: OutboxLimits,
+    dirty: &mut Vec<usize>,
+    closing: &mut Vec<(ConnectionId, Closing)>,
+) {
+    if slot.closing {
+        return;
+    }
+    if slot.outbox.push(frame, limits).is_err() {
+        slot.closing = true;
+        closing.push((slot.connection, Closing::Slow));
+        return;
+    }
+    mark(dirty, &mut slot.dirty, key);
+}
+
+fn mark(dirty: &mut Vec<usize>, is_dirty: &mut bool, key: usize) {
+    if !*is_dirty {
+        *is_dirty = true;
+        dirty.push(key);
+    }
+}
+
+fn forget_member(rooms: &mut HashMap<Room, HashSet<usize>>, room: &Room, key: usize) {
+    if let Some(members) = rooms.get_mut(room) {
+        members.remove(&key);
+        if members.is_empty() {
+            rooms.remove(room);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(limits: OutboxLimits, clients: &[(u64, &str)]) -> Shard<()> {
+        let mut shard = Shard::new(limits);
+        for &(connection, client) in clients {
+            shard.insert(ConnectionId(connection), ClientId::new(client).expect("valid"), ());
+        }
+        shard
+    }
+
+    fn received(shard: &mut Shard<()>) -> Vec<(u64, String)> {
+        let mut out = Vec::new();
+        shard.drain_dirty(|connection, (), outbox| {
+            while let Some(frame) = outbox.pop() {
+                out.push((connection.0, frame.as_str().to_owned()));
+            }
+        });
+        out.sort();
+        out
+    }
+
+    fn room() -> Room {
+        Room::new("chat", "1").expect("valid")
+    }
+
+    #[test]
+    fn a_frame_for_a_room_reaches_its_members_but_not_those_excluded() {
+        let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid"), (4, "dan")]);
+        for connection in 1..=3 {
+            shard.apply(Command::Join(ConnectionId(connection), room()));
+        }
+        let except: Arc<[ClientId]> = [ClientId::new("bob").expect("valid")].into();
+        shard.apply(Command::Deliver(Recipients::Room(room(), except), Frame::new("hi")));
+        assert_eq!(received(&mut shard), [(1, "hi".into()), (3, "hi".into())]);
+    }
+
+    #[test]
+    fn who_left_or_is_gone_or_whose_room_was_removed_hears_nothing() {
+        let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid")]);
+        for connection in 1..=3 {
+            shard.apply(Command::Join(ConnectionId(connection), room()));
+        }
+        let say = || Command::Deliver(Recipients::Room(room(), Arc::default()), Frame::new("x"));
+        shard.apply(Command::Leave(ConnectionId(1), room()));
+        shard.remove(ConnectionId(2));
+        shard.apply(say());
+        assert_eq!(received(&mut shard), [(3, "x".into())]);
+        shard.apply(Command::RemoveRoom(room()));
+        shard.apply(say());
+        assert_eq!(received(&mut shard), []);
+    }
+
+    #[test]
+    fn a_slow_client_is_named_once_for_closing_and_takes_nothing_more() {
+        let mut shard = shard(OutboxLimits { bytes: 100, frames: 2 }, &[(1, "slow"), (2, "other")]);
+        for _ in 0..5 {
+            shard.push(ConnectionId(1), Frame::new("x"));
+        }
+        assert_eq!(shard.take_closing(), [(ConnectionId(1), Closing::Slow)]);
+        assert_eq!(received(&mut shard).len(), 2);
+        shard.push(ConnectionId(1), Frame::new("x"));
+        shard.push(ConnectionId(2), Frame::new("y"));
+        assert_eq!(received(&mut shard), [(2, "y".into())]);
+        assert_eq!(shard.take_closing(), []);
+    }
+
+    #[test]
+    fn a_connection_that_goes_while_dirty_does_not_leave_its_mark_to_the_next() {
+        let mut shard = shard(OutboxLimits::default(), &[(1, "ann")]);
+        shard.push(ConnectionId(1), Frame::new("x"));
+        shard.remove(ConnectionId(1));
+        shard.insert(ConnectionId(2), ClientId::new("bob").expect("valid"), ());
+        assert_eq!(received(&mut shard), []);
+        shard.push(ConnectionId(2), Frame::new("y"));
+        assert_eq!(received(&mut shard), [(2, "y".into())]);
+    }
+}

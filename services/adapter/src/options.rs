@@ -1,0 +1,76 @@
+//! What a server says when it starts: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
+
+use std::time::Duration;
+
+use prometheus::Registry;
+
+use crate::local::OutboxLimits;
+use crate::nodes::{MemoryBus, NodeUrl, Strategy};
+use crate::wire::{Encoding, ServerName, ServiceName};
+
+/// How servers reach each other.
+#[derive(Debug, Clone, Default)]
+pub enum Bus {
+    /// No other servers: single-server mode. Everything local works, nothing is sent.
+    #[default]
+    Alone,
+    /// Several servers in one process.
+    Memory(MemoryBus),
+    /// Several plain Redis nodes, used for pub/sub only.
+    Redis(Vec<NodeUrl>),
+}
+
+/// Everything that [`Adapter::start`](crate::Adapter::start) needs. [`Options::new`] gives the defaults.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Unique name of this process.
+    pub name: ServerName,
+    /// What kind of server it is.
+    pub service: ServiceName,
+    /// Version that other servers and the admin API see. Default: this crate's.
+    pub version: String,
+    /// How servers reach each other. Default: not at all.
+    pub bus: Bus,
+    /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
+    pub prefix: String,
+    /// How envelopes are written; readers accept both. Default MessagePack, as the original.
+    pub encoding: Encoding,
+    /// How the node for a message is chosen among those that everyone concerned hears. Default ordered.
+    pub strategy: Strategy,
+    /// How often a server probes each node. Default 1 s: a dead node is noticed within three.
+    pub probe_interval: Duration,
+    /// Longest wait for one Redis command. Default 2 s, the original's `redisPingTimeout`.
+    pub command_timeout: Duration,
+    /// Longest wait for replies, unless the request says otherwise. Default 5 s, as the original.
+    pub request_timeout: Duration,
+    /// How long a channel stays subscribed after its last local member left. Default 5 s, so that a quick rejoin is free.
+    pub unsubscribe_delay: Duration,
+    /// How many shards hold local clients; 0 for a server without clients. Default 0.
+    pub shards: usize,
+    /// Bounds of one client's queue.
+    pub outbox: OutboxLimits,
+    /// Where the adapter's metrics are registered. Default: a registry of its own.
+    pub registry: Registry,
+}
+
+impl Options {
+    /// The defaults for a server of this name and service.
+    pub fn new(name: ServerName, service: ServiceName) -> Self {
+        Self {
+            name,
+            service,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            bus: Bus::Alone,
+            prefix: "wsmesh:".to_owned(),
+            encoding: Encoding::default(),
+            strategy: Strategy::default(),
+            probe_interval: Duration::from_secs(1),
+            command_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            unsubscribe_delay: Duration::from_secs(5),
+            shards: 0,
+            outbox: OutboxLimits::default(),
+            registry: Registry::new(),
+        }
+    }
+}

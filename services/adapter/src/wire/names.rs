@@ -1,0 +1,240 @@
+//! Names and ids: of servers, services, clients, rooms and processes.
+//!
+//! Every name is checked once, when it is made; whoever holds one can use it in a channel, a log line or a frame.
+//! Nothing here is ever parsed back out of a Redis channel.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest name or id, in characters. The client protocol uses the same limit for callback ids.
+pub const MAX_NAME_CHARS: usize = 64;
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The name has no characters.
+    #[error("{what} is empty: it needs 1 to {MAX_NAME_CHARS} characters")]
+    Empty {
+        /// What was being named, for example `client id`.
+        what: &'static str,
+    },
+    /// The name has more than [`MAX_NAME_CHARS`] characters.
+    #[error("{what} has {chars} characters: at most {MAX_NAME_CHARS} are allowed")]
+    TooLong {
+        /// What was being named.
+        what: &'static str,
+        /// How many characters it has.
+        chars: usize,
+    },
+    /// The name holds a control character, which would break log lines and frames.
+    #[error("{what} has a control character at position {position}")]
+    ControlCharacter {
+        /// What was being named.
+        what: &'static str,
+        /// Index of the character, from 0.
+        position: usize,
+    },
+}
+
+fn checked(what: &'static str, name: &str) -> Result<Arc<str>, NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty { what });
+    }
+    let mut chars = 0;
+    for (position, c) in name.chars().enumerate() {
+        if c.is_control() {
+            return Err(NameError::ControlCharacter { what, position });
+        }
+        chars += 1;
+    }
+    if chars > MAX_NAME_CHARS {
+        return Err(NameError::TooLong { what, chars });
+    }
+    Ok(Arc::from(name))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks and takes a name.
+            ///
+            /// # Errors
+            /// When it is empty, longer than [`MAX_NAME_CHARS`] characters, or holds a control character.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
+                checked($what, name.as_ref()).map(Self)
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(name: String) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<&str> for $type {
+            type Error = NameError;
+            fn try_from(name: &str) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = NameError;
+            fn from_str(name: &str) -> Result<Self, NameError> {
+                Self::new(name)
+            }
+        }
+    };
+}
+
+name!(
+    /// The unique name of one running server; in Kubernetes the pod's name.
+    ServerName,
+    "server name"
+);
+name!(
+    /// The kind of a server: `ws-node`, `game-logic`, `admin` or a user's own.
+    ServiceName,
+    "service name"
+);
+name!(
+    /// The id of one end user's connection.
+    ClientId,
+    "client id"
+);
+name!(
+    /// The id of a Redis node: the fragment of its URL, else `host:port`.
+    NodeId,
+    "node id"
+);
+name!(
+    /// The namespace of rooms, for example `chat`.
+    Namespace,
+    "room namespace"
+);
+name!(
+    /// The id of a room inside its namespace.
+    RoomId,
+    "room id"
+);
+
+/// A set of clients across servers, addressed by namespace and id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Room {
+    /// The namespace, for example `chat`.
+    pub namespace: Namespace,
+    /// The id inside the namespace.
+    pub id: RoomId,
+}
+
+impl Room {
+    /// Checks both parts and makes a room's address.
+    ///
+    /// # Errors
+    /// When either part is not a valid name.
+    pub fn new(namespace: impl AsRef<str>, id: impl AsRef<str>) -> Result<Self, NameError> {
+        Ok(Self { namespace: Namespace::new(namespace)?, id: RoomId::new(id)? })
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.id)
+    }
+}
+
+/// One life of one process. Orders by start time, so that of two servers with one name the older can be told.
+///
+/// 41 bits of milliseconds since the Unix epoch, then 22 random bits: unique enough for servers, and below 2^63.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instance(pub u64);
+
+impl Instance {
+    const RANDOM_BITS: u32 = 22;
+
+    /// The identity of a process that starts now.
+    pub fn now() -> Self {
+        let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let random = u64::from(rand::random::<u32>()) & ((1 << Self::RANDOM_BITS) - 1);
+        Self(ms << Self::RANDOM_BITS | random)
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_64_characters_is_taken_and_one_of_65_is_refused() {
+        assert!(ClientId::new("é".repeat(64)).is_ok());
+        let refused = ClientId::new("x".repeat(65)).expect_err("65 characters");
+        assert_eq!(refused.to_string(), "client id has 65 characters: at most 64 are allowed");
+    }
+
+    #[test]
+    fn empty_names_and_control_characters_are_refused() {
+        assert_eq!(RoomId::new(""), Err(NameError::Empty { what: "room id" }));
+        assert_eq!(
+            ServerName::new("a\nb"),
+            Err(NameError::ControlCharacter { what: "server name", position: 1 })
+        );
+    }
+
+    #[test]
+    fn a_later_instance_is_greater() {
+        let first = Instance::now();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(Instance::now() > first);
+    }
+}

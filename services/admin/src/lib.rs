@@ -1,0 +1,1 @@
+//! HTTP API that looks at the whole cluster and changes it.

@@ -1,0 +1,3 @@
+//! Starts one admin.
+
+fn main() {}

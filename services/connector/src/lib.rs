@@ -1,0 +1,1 @@
+//! Client SDK: events, requests, heartbeat and reconnecting over one WebSocket.

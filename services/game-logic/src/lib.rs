@@ -1,0 +1,1 @@
+//! Matchmaking and a demo game, authoritative, spread over several servers.

@@ -1,0 +1,3 @@
+//! Starts one game-logic.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Starts the whole bundle in one process.
+
+fn main() {}

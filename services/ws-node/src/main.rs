@@ -1,0 +1,3 @@
+//! Starts one ws-node.
+
+fn main() {}
