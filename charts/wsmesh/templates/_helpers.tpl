@@ -1,0 +1,111 @@
+{{/* Name of a component's resources: RELEASE-COMPONENT, or RELEASE-wsmesh-COMPONENT if the release is called otherwise; short
+     enough that the pods' names stay within a server name's 64 characters. Argument: list root component. */}}
+{{- define "wsmesh.name" -}}
+{{- $root := index . 0 -}}
+{{- $release := $root.Release.Name -}}
+{{- $base := ternary $release (printf "%s-wsmesh" $release) (contains "wsmesh" $release) -}}
+{{- printf "%s-%s" ($base | trunc 30 | trimSuffix "-") (index . 1) -}}
+{{- end }}
+
+{{/* Labels that never change: selectors. Argument: list root component. */}}
+{{- define "wsmesh.selector" -}}
+app.kubernetes.io/name: wsmesh
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Labels of pods: no version among them, so that an upgrade of the chart alone restarts nothing. */}}
+{{- define "wsmesh.podLabels" -}}
+{{ include "wsmesh.selector" . }}
+app.kubernetes.io/part-of: wsmesh
+{{- end }}
+
+{{/* All labels. Argument: list root component. */}}
+{{- define "wsmesh.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "wsmesh.selector" . }}
+app.kubernetes.io/part-of: wsmesh
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end }}
+
+{{/* Image of one of our services. Argument: list root service. */}}
+{{- define "wsmesh.image" -}}
+{{- $root := index . 0 -}}
+{{- printf "%swsmesh/%s:%s" $root.Values.image.registry (index . 1) ($root.Values.image.tag | default $root.Chart.AppVersion) -}}
+{{- end }}
+
+{{/* Secret with the Redis password; empty if there is none. */}}
+{{- define "wsmesh.redisSecret" -}}
+{{- if .Values.redis.auth.enabled -}}
+{{- .Values.redis.auth.existingSecret | default (include "wsmesh.name" (list . "redis")) -}}
+{{- end -}}
+{{- end }}
+
+{{/* URLs of all Redis nodes, comma-separated; short DNS names, so that they hold in whatever namespace. */}}
+{{- define "wsmesh.redisUrls" -}}
+{{- $name := include "wsmesh.name" (list . "redis") -}}
+{{- $urls := list -}}
+{{- range $i := until (int .Values.redis.replicas) -}}
+{{- $urls = append $urls (printf "redis://%s-%d.%s:6379#redis-%d" $name $i $name $i) -}}
+{{- end -}}
+{{- $urls = concat $urls .Values.redis.external -}}
+{{- if not $urls -}}
+{{- fail "no Redis node: set redis.replicas to 1 or more, or list nodes in redis.external" -}}
+{{- end -}}
+{{- join "," $urls -}}
+{{- end }}
+
+{{/* A generated secret value: what the cluster has already, else new. Argument: list root secretName key. */}}
+{{- define "wsmesh.generated" -}}
+{{- $found := lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1) -}}
+{{- $old := dig "data" (index . 2) "" ($found | default dict) -}}
+{{- $old | default (randAlphaNum 48 | b64enc) -}}
+{{- end }}
+
+{{/* Pod-level security: the "restricted" Pod Security Standard. */}}
+{{- define "wsmesh.podSecurity" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{/* Container-level security. */}}
+{{- define "wsmesh.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* Where pods go: values first, spread over the machines otherwise. Argument: list root component values. */}}
+{{- define "wsmesh.placement" -}}
+{{- $values := index . 2 -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "wsmesh.selector" . | nindent 8 }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
