@@ -1,0 +1,88 @@
+# Every task of the project. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+# Options for the commands below, for example: make run ARGS="--help", make test ARGS="-p wsmesh-adapter"
+ARGS ?=
+# More options for `docker build`, for example --network host. Proxies of the environment are passed on.
+DOCKER_BUILD_FLAGS ?=
+PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy,$(if $($(v)),--build-arg $(v)))
+IMAGES := ws-node game-logic admin standalone
+HELM ?= helm
+# Rendered for this version, whatever helm was built with.
+HELM_TEMPLATE = $(HELM) template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0
+
+##@ Run
+.PHONY: help run up down
+help: ## List the tasks
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: tool-cc ## Everything in one process, without Redis: playground on http://127.0.0.1:9000/
+	@cargo build --locked -p wsmesh-standalone
+	@exec $(TARGET_DIR)/debug/wsmesh-standalone $(ARGS)
+
+up: images ## The whole cluster in containers: three Redis, two ws-nodes, game-logic, admin, Jaeger
+	@tests/deploy/compose.sh up
+	@echo "ws://127.0.0.1:9000/ and :9001 · playground http://127.0.0.1:9000/ · admin http://127.0.0.1:9100/api/v1/cluster · traces http://127.0.0.1:16686/"
+
+down: ## Stop what `make up` started
+	@tests/deploy/compose.sh down
+
+##@ Check
+.PHONY: test lint fmt docs up-test cluster-test manifests-check chart-lint
+test: tool-cc tool-redis ## All tests that need no container: installs what is missing, or says what to install
+	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
+	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
+
+lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tests/deploy/*.sh; else echo "scripts not checked: shellcheck is not installed"; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "dependencies not checked: cargo-deny is not installed"; fi
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+docs: tool-cc ## API documentation, warnings as errors: target/doc/
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+up-test: ## Clients talk through the containers of docker-compose.yml; needs docker and docker-compose
+	@$(MAKE) images
+	@tests/deploy/up-test.sh
+
+cluster-test: ## Clients talk through a Kubernetes: whatever kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
+	@tests/deploy/cluster-test.sh
+
+chart-lint: ## Lint the chart and render both profiles
+	@$(HELM) lint --strict --quiet charts/wsmesh
+	@$(HELM_TEMPLATE) >/dev/null
+	@$(HELM_TEMPLATE) --set profile=demo,jaeger.enabled=true >/dev/null
+	@echo "chart ok"
+
+##@ Build
+.PHONY: images manifests
+images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone}
+	@for service in $(IMAGES); do \
+	  echo "building wsmesh/$$service:$(VERSION)"; \
+	  DOCKER_BUILDKIT=1 docker build -f services/Dockerfile --target "$$service" -t "wsmesh/$$service:$(VERSION)" \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
+	done
+
+manifests: ## Render the chart into k8s/
+	@tests/deploy/manifests.sh k8s
+
+manifests-check: ## Fail if k8s/ is not what the chart renders
+	@tests/deploy/manifests.sh --check k8s
+
+# --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
+.PHONY: tool-cc tool-redis
+tool-cc:
+	@tests/deploy/need.sh cc "gcc libc6-dev" "a C compiler (the TLS library needs it)"
+tool-redis:
+	@tests/deploy/need.sh redis-server redis-server "Redis 6 or newer"

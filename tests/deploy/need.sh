@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes sure that a program is there: on Debian and its kin it is installed, elsewhere the message says what is wanted.
+#
+#   need.sh PROGRAM "DEBIAN PACKAGES" "WHAT IT IS"
+set -euo pipefail
+program=$1 packages=$2 what=$3
+# Debian puts servers into /usr/sbin on some systems
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+if command -v "$program" >/dev/null; then exit 0; fi
+
+if command -v apt-get >/dev/null; then
+  sudo=()
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "$program is missing: it is $what. As root: apt-get install $packages" >&2
+      exit 1
+    fi
+    sudo=(sudo)
+  fi
+  echo "installing $packages" >&2
+  "${sudo[@]}" apt-get update -qq >/dev/null || true
+  read -ra list <<<"$packages"
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${list[@]}" >/dev/null
+  command -v "$program" >/dev/null && exit 0
+fi
+echo "$program is missing: it is $what. Debian and Ubuntu: apt-get install $packages. macOS: brew install ${program%-server}. Then run this again." >&2
+exit 1
