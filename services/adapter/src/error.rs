@@ -6,14 +6,21 @@ use crate::wire::{ClientId, NameError, PayloadError, ServerName, ServiceName};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A node id is used twice.
-    #[error("two Redis nodes have the id {0:?}: give each its own, as the fragment of its URL (redis://host:6379#redis-1)")]
+    #[error(
+        "two Redis nodes have the id {0:?}: give each its own, as the fragment of its URL (redis://host:6379#redis-1)"
+    )]
     DuplicateNode(String),
     /// A Redis bus without nodes.
-    #[error("no Redis node is given: name at least one (--redis redis://host:6379), or start without a bus")]
+    #[error(
+        "no Redis node is given: name at least one (--redis redis://host:6379), or start without a bus"
+    )]
     NoNodes,
     /// The metrics could not be registered.
     #[error("metrics cannot be registered (is the registry shared with another adapter?)")]
     Metrics(#[from] prometheus::Error),
+    /// More nodes than one server can use.
+    #[error("{0} Redis nodes are given: at most 64 can be used")]
+    TooManyNodes(usize),
     /// A file named in a node's URL, for example a CA file, cannot be used.
     #[error("node {node}: {problem}")]
     Node {
@@ -28,11 +35,16 @@ pub enum StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DriverError {
     /// Another live server has this name and is older.
-    #[error("another live server is called {name}: give this one its own name (--name or WSMESH_NAME)")]
+    #[error(
+        "another live server is called {name}: give this one its own name (--name or WSMESH_NAME)"
+    )]
     DuplicateName {
         /// The name that both have.
         name: ServerName,
     },
+    /// One of the adapter's own tasks ended, which is a defect.
+    #[error("a task of the adapter ended: {0}; please report this")]
+    TaskEnded(String),
 }
 
 /// Why a message could not be handed to any node.
@@ -49,12 +61,30 @@ pub enum PublishError {
         /// What it said.
         problem: String,
     },
+    /// No node is heard both here and there.
+    #[error(
+        "no Redis node is heard both by this server and by {0}: look at both servers' node statuses"
+    )]
+    NoCommonNode(ServerName),
     /// The payload cannot be written in the bus's encoding.
     #[error("the payload cannot be sent: {0}")]
     Payload(#[from] PayloadError),
     /// The target is not in the roster.
     #[error(transparent)]
     Target(#[from] TargetError),
+}
+
+impl PublishError {
+    /// The kind of error, from a fixed set: safe as a metric label or a span attribute.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Isolated => "isolated",
+            Self::Refused { .. } => "refused",
+            Self::NoCommonNode(_) => "no-common-node",
+            Self::Payload(_) => "payload",
+            Self::Target(_) => "target",
+        }
+    }
 }
 
 /// Why a target names nobody.
@@ -94,6 +124,31 @@ pub enum Missing {
     Unreachable(String),
 }
 
+impl Missing {
+    /// The kind, from a fixed set: safe as a metric label, and what an error reply carries.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed-out",
+            Self::Gone => "gone",
+            Self::Restarted => "restarted",
+            Self::Unhandled => "unhandled",
+            Self::Overloaded => "overloaded",
+            Self::NoReply => "no-reply",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+
+    /// Reads what an error reply carries; an unknown label of a newer server counts as no reply.
+    pub(crate) fn from_label(label: &str) -> Self {
+        match label {
+            "restarted" => Self::Restarted,
+            "unhandled" => Self::Unhandled,
+            "overloaded" => Self::Overloaded,
+            _ => Self::NoReply,
+        }
+    }
+}
+
 /// Why a request to one server has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -122,6 +177,14 @@ pub enum ClientError {
     /// The name of a room or client was refused.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// No node confirmed it in time: it holds on this server, and is confirmed as soon as a node is heard.
+    #[error(
+        "done on this server, but no Redis node has confirmed it yet: messages of other servers may be missed"
+    )]
+    Unconfirmed,
+    /// There is no such shard.
+    #[error("there is no shard {0}")]
+    NoShard(usize),
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,

@@ -1,14 +1,45 @@
-//! Servers, clients, rooms and events over several plain Redis nodes used only for pub/sub.
+//! Servers, clients, rooms and events over several plain Redis nodes that are used only for pub/sub.
+//!
+//! Every server subscribes to what it needs on every node and publishes each message on one node that everyone concerned
+//! hears. No node is master, any may die. Start with [`Adapter::start`]; [`Options`] says what can be set.
+//!
+//! This crate never speaks WebSocket, HTTP or to Kubernetes. Map: `wire` (what travels), `local` (this server's clients),
+//! `cluster` (the other servers), `nodes` (the Redis nodes); the files beside them join these four.
+
 mod adapter;
+mod attachment;
+mod choices;
+mod cluster;
+mod driver;
 mod error;
+mod event;
+mod inbound;
 mod local;
+mod metrics;
 mod nodes;
 mod options;
+mod outbound;
+mod servers;
+mod trace;
+mod views;
 mod wire;
 
-pub use adapter::*;
-pub use error::*;
-pub use local::*;
-pub use nodes::*;
+pub use adapter::{Adapter, Attachment, Presence, RoomOptions, Scope, Started};
+pub use cluster::{ListenerId, Outcome, Replies, Reply};
+pub use driver::Driver;
+pub use error::{
+    ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError,
+};
+pub use event::{Listener, ServerEvent};
+pub use local::{
+    Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard,
+    ShardInbox,
+};
+pub use nodes::{MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
-pub use wire::*;
+pub use servers::{Pick, RequestOptions, Target};
+pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
+pub use wire::{
+    ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload,
+    PayloadError, Room, RoomId, ServerName, ServiceName, Topic,
+};

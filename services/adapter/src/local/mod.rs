@@ -1,7 +1,9 @@
 //! This server's own clients: state without I/O. Knows `wire` only.
 
+mod hub;
 mod outbox;
 mod shard;
 
+pub(crate) use hub::{Departed, Hub};
 pub use outbox::{Full, Outbox, OutboxLimits};
 pub use shard::{Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};

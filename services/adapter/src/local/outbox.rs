@@ -17,7 +17,10 @@ pub struct OutboxLimits {
 
 impl Default for OutboxLimits {
     fn default() -> Self {
-        Self { bytes: 1 << 20, frames: 4096 }
+        Self {
+            bytes: 1 << 20,
+            frames: 4096,
+        }
     }
 }
 
@@ -81,7 +84,10 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    const LIMITS: OutboxLimits = OutboxLimits { bytes: 10, frames: 3 };
+    const LIMITS: OutboxLimits = OutboxLimits {
+        bytes: 10,
+        frames: 3,
+    };
 
     #[test]
     fn frames_come_out_in_order_and_free_their_bytes() {
@@ -107,6 +113,9 @@ mod tests {
     #[test]
     fn an_empty_outbox_takes_one_frame_of_any_size() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(Frame::new("far more than ten bytes"), LIMITS), Ok(()));
+        assert_eq!(
+            outbox.push(Frame::new("far more than ten bytes"), LIMITS),
+            Ok(())
+        );
     }
 }

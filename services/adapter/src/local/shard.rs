@@ -152,7 +152,9 @@ impl<S> Shard<S> {
     pub fn apply(&mut self, command: Command) {
         match command {
             Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
-            Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
+            Command::Deliver(Recipients::Room(room, except), frame) => {
+                self.push_room(&room, &except, &frame)
+            }
             Command::Deliver(Recipients::All, frame) => {
                 let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
                 for key in keys {
@@ -162,7 +164,9 @@ impl<S> Shard<S> {
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
             Command::RemoveRoom(room) => self.remove_room(&room),
-            Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
+            Command::Dismiss(connection, dismissal) => {
+                self.close(connection, Closing::Dismissed(dismissal))
+            }
         }
     }
 
@@ -209,7 +213,9 @@ impl<S> Shard<S> {
 
     /// Every connection, in no order.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ClientId, &S)> {
-        self.slots.iter().map(|(_, slot)| (slot.connection, &slot.client, &slot.socket))
+        self.slots
+            .iter()
+            .map(|(_, slot)| (slot.connection, &slot.client, &slot.socket))
     }
 
     /// How many connections there are.
@@ -223,8 +229,16 @@ impl<S> Shard<S> {
     }
 
     fn push_room(&mut self, room: &Room, except: &[ClientId], frame: &Frame) {
-        let Some(members) = self.rooms.get(room) else { return };
-        let Self { slots, dirty, closing, limits, .. } = self;
+        let Some(members) = self.rooms.get(room) else {
+            return;
+        };
+        let Self {
+            slots,
+            dirty,
+            closing,
+            limits,
+            ..
+        } = self;
         for &key in members {
             let slot = &mut slots[key];
             if !except.contains(&slot.client) {
@@ -234,18 +248,28 @@ impl<S> Shard<S> {
     }
 
     fn enqueue(&mut self, key: usize, frame: Frame) {
-        let Self { slots, dirty, closing, limits, .. } = self;
+        let Self {
+            slots,
+            dirty,
+            closing,
+            limits,
+            ..
+        } = self;
         deliver(&mut slots[key], key, frame, *limits, dirty, closing);
     }
 
     fn join(&mut self, connection: ConnectionId, room: Room) {
-        let Some(&key) = self.by_connection.get(&connection) else { return };
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
         self.slots[key].rooms.insert(room.clone());
         self.rooms.entry(room).or_default().insert(key);
     }
 
     fn leave(&mut self, connection: ConnectionId, room: &Room) {
-        let Some(&key) = self.by_connection.get(&connection) else { return };
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
         if self.slots[key].rooms.remove(room) {
             forget_member(&mut self.rooms, room, key);
         }
@@ -258,7 +282,9 @@ impl<S> Shard<S> {
     }
 
     fn close(&mut self, connection: ConnectionId, why: Closing) {
-        let Some(&key) = self.by_connection.get(&connection) else { return };
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
         let slot = &mut self.slots[key];
         if !slot.closing {
             slot.closing = true;
@@ -309,7 +335,11 @@ mod tests {
     fn shard(limits: OutboxLimits, clients: &[(u64, &str)]) -> Shard<()> {
         let mut shard = Shard::new(limits);
         for &(connection, client) in clients {
-            shard.insert(ConnectionId(connection), ClientId::new(client).expect("valid"), ());
+            shard.insert(
+                ConnectionId(connection),
+                ClientId::new(client).expect("valid"),
+                (),
+            );
         }
         shard
     }
@@ -331,18 +361,27 @@ mod tests {
 
     #[test]
     fn a_frame_for_a_room_reaches_its_members_but_not_those_excluded() {
-        let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid"), (4, "dan")]);
+        let mut shard = shard(
+            OutboxLimits::default(),
+            &[(1, "ann"), (2, "bob"), (3, "cid"), (4, "dan")],
+        );
         for connection in 1..=3 {
             shard.apply(Command::Join(ConnectionId(connection), room()));
         }
         let except: Arc<[ClientId]> = [ClientId::new("bob").expect("valid")].into();
-        shard.apply(Command::Deliver(Recipients::Room(room(), except), Frame::new("hi")));
+        shard.apply(Command::Deliver(
+            Recipients::Room(room(), except),
+            Frame::new("hi"),
+        ));
         assert_eq!(received(&mut shard), [(1, "hi".into()), (3, "hi".into())]);
     }
 
     #[test]
     fn who_left_or_is_gone_or_whose_room_was_removed_hears_nothing() {
-        let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid")]);
+        let mut shard = shard(
+            OutboxLimits::default(),
+            &[(1, "ann"), (2, "bob"), (3, "cid")],
+        );
         for connection in 1..=3 {
             shard.apply(Command::Join(ConnectionId(connection), room()));
         }
@@ -358,7 +397,13 @@ mod tests {
 
     #[test]
     fn a_slow_client_is_named_once_for_closing_and_takes_nothing_more() {
-        let mut shard = shard(OutboxLimits { bytes: 100, frames: 2 }, &[(1, "slow"), (2, "other")]);
+        let mut shard = shard(
+            OutboxLimits {
+                bytes: 100,
+                frames: 2,
+            },
+            &[(1, "slow"), (2, "other")],
+        );
         for _ in 0..5 {
             shard.push(ConnectionId(1), Frame::new("x"));
         }

@@ -177,7 +177,10 @@ impl Room {
     /// # Errors
     /// When either part is not a valid name.
     pub fn new(namespace: impl AsRef<str>, id: impl AsRef<str>) -> Result<Self, NameError> {
-        Ok(Self { namespace: Namespace::new(namespace)?, id: RoomId::new(id)? })
+        Ok(Self {
+            namespace: Namespace::new(namespace)?,
+            id: RoomId::new(id)?,
+        })
     }
 }
 
@@ -199,7 +202,9 @@ impl Instance {
 
     /// The identity of a process that starts now.
     pub fn now() -> Self {
-        let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as u64);
         let random = u64::from(rand::random::<u32>()) & ((1 << Self::RANDOM_BITS) - 1);
         Self(ms << Self::RANDOM_BITS | random)
     }
@@ -219,7 +224,10 @@ mod tests {
     fn a_name_of_64_characters_is_taken_and_one_of_65_is_refused() {
         assert!(ClientId::new("é".repeat(64)).is_ok());
         let refused = ClientId::new("x".repeat(65)).expect_err("65 characters");
-        assert_eq!(refused.to_string(), "client id has 65 characters: at most 64 are allowed");
+        assert_eq!(
+            refused.to_string(),
+            "client id has 65 characters: at most 64 are allowed"
+        );
     }
 
     #[test]
@@ -227,7 +235,10 @@ mod tests {
         assert_eq!(RoomId::new(""), Err(NameError::Empty { what: "room id" }));
         assert_eq!(
             ServerName::new("a\nb"),
-            Err(NameError::ControlCharacter { what: "server name", position: 1 })
+            Err(NameError::ControlCharacter {
+                what: "server name",
+                position: 1
+            })
         );
     }
 

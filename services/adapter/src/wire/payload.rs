@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// How an envelope or a payload is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// MessagePack: smaller; the original's default, so ours too.
@@ -54,12 +56,18 @@ impl Payload {
 
     /// Takes bytes that already are one JSON value. They are trusted here and checked when somebody parses them.
     pub fn from_json(json: impl Into<Bytes>) -> Self {
-        Self { bytes: json.into(), encoding: Encoding::Json }
+        Self {
+            bytes: json.into(),
+            encoding: Encoding::Json,
+        }
     }
 
     /// Takes bytes that already are one MessagePack value.
     pub fn from_msgpack(msgpack: impl Into<Bytes>) -> Self {
-        Self { bytes: msgpack.into(), encoding: Encoding::Msgpack }
+        Self {
+            bytes: msgpack.into(),
+            encoding: Encoding::Msgpack,
+        }
     }
 
     /// Reads the value.

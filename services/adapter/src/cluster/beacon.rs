@@ -1,0 +1,49 @@
+//! What a server says about itself on the beacon channel, through every node. A pure value, written as JSON.
+//!
+//! Readers ignore fields that they do not know, and understand format versions N and N − 1.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Instance, NodeId, ServerName, ServiceName};
+
+/// The format that this build writes.
+pub(crate) const FORMAT: u32 = 1;
+
+/// One beacon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Beacon {
+    /// Format version.
+    pub(crate) format: u32,
+    pub(crate) name: ServerName,
+    pub(crate) service: ServiceName,
+    pub(crate) instance: Instance,
+    /// The program's version.
+    pub(crate) version: String,
+    /// Counts up with every beacon of this instance, so that a late copy is told from news.
+    pub(crate) number: u64,
+    /// Whether it is started far enough to count for choices.
+    pub(crate) counted: bool,
+    /// The nodes that it hears.
+    pub(crate) heard: Vec<NodeId>,
+    pub(crate) clients: u64,
+    pub(crate) rooms: u64,
+    /// It is saying goodbye.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) leaving: bool,
+    /// A younger process that uses this server's name: told so that it refuses to serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rival: Option<Instance>,
+}
+
+impl Beacon {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a beacon; `None` for anything else, and for formats that this build cannot understand.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let beacon: Self = serde_json::from_slice(bytes).ok()?;
+        (1..=FORMAT + 1).contains(&beacon.format).then_some(beacon)
+    }
+}

@@ -1,0 +1,172 @@
+//! Listeners: who in this process wants which event. State without I/O.
+//!
+//! Each listener has a bounded queue. A full one refuses the event, and whoever dispatches tells the sender: a slow
+//! listener never holds up the others, and nothing is dropped in secret.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::mpsc;
+
+/// How many events wait for one listener.
+const QUEUE: usize = 16_384;
+
+/// Handle of a listener, for [`Adapter::off`](crate::Adapter::off).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u64);
+
+#[derive(Debug)]
+struct Entry<E> {
+    id: ListenerId,
+    tag: Option<Arc<str>>,
+    once: bool,
+    queue: mpsc::Sender<E>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dispatched {
+    /// No listener wants it.
+    Nobody,
+    /// At least one took it.
+    Taken,
+    /// Every listener's queue is full.
+    Overloaded,
+}
+
+/// The listeners of this process, for events of type `E`.
+#[derive(Debug)]
+pub(crate) struct Listeners<E> {
+    by_event: RwLock<HashMap<Arc<str>, Vec<Entry<E>>>>,
+    next: AtomicU64,
+}
+
+impl<E> Listeners<E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_event: RwLock::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    /// Adds a listener; its events come out of the receiver.
+    pub(crate) fn add(
+        &self,
+        event: &str,
+        tag: Option<&str>,
+        once: bool,
+    ) -> (ListenerId, mpsc::Receiver<E>) {
+        let id = ListenerId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let entry = Entry {
+            id,
+            tag: tag.map(Arc::from),
+            once,
+            queue,
+        };
+        let mut by_event = self
+            .by_event
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        by_event.entry(Arc::from(event)).or_default().push(entry);
+        (id, receiver)
+    }
+
+    /// Ends one listener.
+    pub(crate) fn remove(&self, id: ListenerId) -> bool {
+        self.remove_where(None, |entry| entry.id == id) > 0
+    }
+
+    /// Ends the listeners of an event that have a tag.
+    pub(crate) fn remove_tagged(&self, event: &str, tag: &str) -> usize {
+        self.remove_where(Some(event), |entry| entry.tag.as_deref() == Some(tag))
+    }
+
+    fn remove_where(&self, event: Option<&str>, unwanted: impl Fn(&Entry<E>) -> bool) -> usize {
+        let mut by_event = self
+            .by_event
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut removed = 0;
+        by_event.retain(|name, entries| {
+            if event.is_none_or(|event| event == &**name) {
+                let before = entries.len();
+                entries.retain(|entry| !unwanted(entry));
+                removed += before - entries.len();
+            }
+            !entries.is_empty()
+        });
+        removed
+    }
+
+    /// Hands an event, made anew for each, to every listener that wants it.
+    pub(crate) fn dispatch(&self, event: &str, make: impl Fn() -> E) -> Dispatched {
+        let mut result = Dispatched::Nobody;
+        let mut ended = Vec::new();
+        {
+            let by_event = self.by_event.read().unwrap_or_else(PoisonError::into_inner);
+            for entry in by_event.get(event).into_iter().flatten() {
+                match entry.queue.try_send(make()) {
+                    Ok(()) => {
+                        result = Dispatched::Taken;
+                        if entry.once {
+                            ended.push(entry.id);
+                        }
+                    }
+                    Err(mpsc::error::TrySendError::Full(_)) if result == Dispatched::Nobody => {
+                        result = Dispatched::Overloaded;
+                    }
+                    Err(mpsc::error::TrySendError::Full(_)) => {}
+                    Err(mpsc::error::TrySendError::Closed(_)) => ended.push(entry.id),
+                }
+            }
+        }
+        for id in ended {
+            self.remove(id);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listener_of_an_event_gets_it_and_a_once_listener_only_the_first() {
+        let listeners = Listeners::new();
+        let (_, mut all) = listeners.add("say", None, false);
+        let (_, mut once) = listeners.add("say", None, true);
+        assert_eq!(listeners.dispatch("say", || 1), Dispatched::Taken);
+        assert_eq!(listeners.dispatch("say", || 2), Dispatched::Taken);
+        assert_eq!(listeners.dispatch("other", || 3), Dispatched::Nobody);
+        assert_eq!((all.try_recv(), all.try_recv()), (Ok(1), Ok(2)));
+        assert_eq!(once.try_recv(), Ok(1));
+        assert!(once.try_recv().is_err());
+    }
+
+    #[test]
+    fn listeners_end_by_handle_by_tag_and_by_being_dropped() {
+        let listeners = Listeners::new();
+        let (id, _kept) = listeners.add("say", None, false);
+        let (_, _tagged) = listeners.add("say", Some("t"), false);
+        let (_, dropped) = listeners.add("say", None, false);
+        drop(dropped);
+        assert!(listeners.remove(id));
+        assert!(!listeners.remove(id));
+        assert_eq!(listeners.remove_tagged("say", "t"), 1);
+        assert_eq!(listeners.dispatch("say", || 1), Dispatched::Nobody);
+        assert!(listeners.by_event.read().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_the_dispatcher_is_told() {
+        let listeners = Listeners::new();
+        let (_, _slow) = listeners.add("say", None, false);
+        for n in 0..QUEUE {
+            assert_eq!(listeners.dispatch("say", || n), Dispatched::Taken);
+        }
+        assert_eq!(listeners.dispatch("say", || 0), Dispatched::Overloaded);
+    }
+}

@@ -1,0 +1,266 @@
+//! The roster: the live servers, as this server sees them, from their beacons and on this server's own clock.
+//!
+//! No leader, no agreement: a server is alive while its beacons come. State without I/O; time is handed in.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::beacon::Beacon;
+use crate::wire::{Instance, ServerName};
+
+/// A server is forgotten after this many beacon intervals of silence.
+const SILENT_INTERVALS: u32 = 6;
+
+/// How long a goodbye is remembered: longer than any node can hold back a beacon.
+const REMEMBER_DEPARTED: Duration = Duration::from_secs(600);
+
+/// What a beacon or the passing of time changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A server is new to this one.
+    Joined(ServerName),
+    /// This process of the server is gone: it said goodbye, fell silent, or was started again.
+    Left(ServerName, Instance),
+    /// What it hears, or whether it counts, changed.
+    Hearing,
+    /// Another process has this server's own name and is younger.
+    Namesake(Instance),
+    /// The older process of this server's name told this one to step back.
+    Refused,
+}
+
+#[derive(Debug)]
+struct Entry {
+    beacon: Beacon,
+    last: Instant,
+}
+
+/// The live servers but this one.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    me: ServerName,
+    instance: Instance,
+    servers: BTreeMap<ServerName, Entry>,
+    /// Who left lately, with its last beacon: copies of it still arrive through slower nodes.
+    departed: BTreeMap<ServerName, (Instance, u64, Instant)>,
+}
+
+/// How long to wait between beacons: slower as the roster grows, so that their sum stays bounded.
+pub(crate) fn beacon_interval(servers: usize) -> Duration {
+    Duration::from_secs_f64((servers as f64 / 50.0).max(1.0))
+}
+
+impl Roster {
+    pub(crate) fn new(me: ServerName, instance: Instance) -> Self {
+        Self {
+            me,
+            instance,
+            servers: BTreeMap::new(),
+            departed: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a beacon. Late copies and this server's own change nothing.
+    pub(crate) fn on_beacon(&mut self, beacon: Beacon, now: Instant) -> Vec<Change> {
+        if beacon.name == self.me {
+            return self.on_namesake(&beacon);
+        }
+        let mut changes = Vec::new();
+        if let Some(entry) = self.servers.get_mut(&beacon.name) {
+            let known = &entry.beacon;
+            if (beacon.instance, beacon.number) <= (known.instance, known.number) {
+                return changes;
+            }
+            if beacon.instance == known.instance && !beacon.leaving {
+                if (&known.heard, known.counted) != (&beacon.heard, beacon.counted) {
+                    changes.push(Change::Hearing);
+                }
+                *entry = Entry { beacon, last: now };
+                return changes;
+            }
+            changes.push(Change::Left(beacon.name.clone(), known.instance));
+            self.servers.remove(&beacon.name);
+        } else if let Some(&(instance, number, _)) = self.departed.get(&beacon.name)
+            && (beacon.instance, beacon.number) <= (instance, number)
+        {
+            return changes;
+        }
+        if beacon.leaving {
+            self.departed
+                .insert(beacon.name, (beacon.instance, beacon.number, now));
+        } else {
+            changes.push(Change::Joined(beacon.name.clone()));
+            self.servers
+                .insert(beacon.name.clone(), Entry { beacon, last: now });
+        }
+        changes
+    }
+
+    fn on_namesake(&self, beacon: &Beacon) -> Vec<Change> {
+        if beacon.instance == self.instance || beacon.leaving {
+            Vec::new()
+        } else if beacon.instance < self.instance {
+            // Only an older process that is alive can name this one: a beacon that lay about proves nothing.
+            if beacon.rival == Some(self.instance) {
+                vec![Change::Refused]
+            } else {
+                Vec::new()
+            }
+        } else {
+            vec![Change::Namesake(beacon.instance)]
+        }
+    }
+
+    /// Forgets who was silent for too long.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Change> {
+        let limit = beacon_interval(self.servers.len() + 1) * SILENT_INTERVALS;
+        self.departed
+            .retain(|_, (_, _, since)| now.saturating_duration_since(*since) <= REMEMBER_DEPARTED);
+        let mut changes = Vec::new();
+        self.servers.retain(|name, entry| {
+            let alive = now.saturating_duration_since(entry.last) <= limit;
+            if !alive {
+                changes.push(Change::Left(name.clone(), entry.beacon.instance));
+            }
+            alive
+        });
+        changes
+    }
+
+    /// The live servers but this one, by name, with the time of their last beacon.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Beacon, Instant)> {
+        self.servers
+            .values()
+            .map(|entry| (&entry.beacon, entry.last))
+    }
+
+    pub(crate) fn instance_of(&self, name: &ServerName) -> Option<Instance> {
+        self.servers.get(name).map(|entry| entry.beacon.instance)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{NodeId, ServiceName};
+
+    fn beacon(name: &str, instance: u64, number: u64) -> Beacon {
+        Beacon {
+            format: super::super::beacon::FORMAT,
+            name: ServerName::new(name).expect("valid"),
+            service: ServiceName::new("ws-node").expect("valid"),
+            instance: Instance(instance),
+            version: "1".into(),
+            number,
+            counted: true,
+            heard: vec![NodeId::new("redis-0").expect("valid")],
+            clients: 0,
+            rooms: 0,
+            leaving: false,
+            rival: None,
+        }
+    }
+
+    fn name(name: &str) -> ServerName {
+        ServerName::new(name).expect("valid")
+    }
+
+    fn roster() -> (Roster, Instant) {
+        (Roster::new(name("me"), Instance(10)), Instant::now())
+    }
+
+    #[test]
+    fn a_server_joins_with_its_first_beacon_and_leaves_with_its_goodbye() {
+        let (mut roster, now) = roster();
+        assert_eq!(
+            roster.on_beacon(beacon("a", 1, 1), now),
+            [Change::Joined(name("a"))]
+        );
+        assert_eq!(roster.on_beacon(beacon("a", 1, 2), now), []);
+        let goodbye = Beacon {
+            leaving: true,
+            ..beacon("a", 1, 3)
+        };
+        assert_eq!(
+            roster.on_beacon(goodbye, now),
+            [Change::Left(name("a"), Instance(1))]
+        );
+        assert_eq!(roster.len(), 0);
+        assert_eq!(
+            roster.on_beacon(beacon("a", 1, 2), now),
+            [],
+            "a copy through a slower node"
+        );
+        assert_eq!(
+            roster.on_beacon(beacon("a", 2, 1), now),
+            [Change::Joined(name("a"))],
+            "started again"
+        );
+    }
+
+    #[test]
+    fn an_older_process_does_not_replace_a_younger_but_a_restart_is_seen() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 5, 9), now);
+        assert_eq!(roster.on_beacon(beacon("a", 4, 10), now), []);
+        let changes = roster.on_beacon(beacon("a", 6, 1), now);
+        assert_eq!(
+            changes,
+            [
+                Change::Left(name("a"), Instance(5)),
+                Change::Joined(name("a"))
+            ]
+        );
+        assert_eq!(roster.instance_of(&name("a")), Some(Instance(6)));
+    }
+
+    #[test]
+    fn a_silent_server_is_forgotten_after_six_intervals() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 1, 1), now);
+        assert_eq!(roster.expire(now + Duration::from_secs(6)), []);
+        let changes = roster.expire(now + Duration::from_millis(6100));
+        assert_eq!(changes, [Change::Left(name("a"), Instance(1))]);
+    }
+
+    #[test]
+    fn a_change_of_hearing_is_told() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 1, 1), now);
+        let deaf = Beacon {
+            heard: vec![],
+            ..beacon("a", 1, 2)
+        };
+        assert_eq!(roster.on_beacon(deaf.clone(), now), [Change::Hearing]);
+        assert_eq!(roster.on_beacon(deaf, now), [], "a late copy");
+    }
+
+    #[test]
+    fn the_younger_of_two_namesakes_steps_back_when_the_older_names_it() {
+        let (roster, _) = roster();
+        assert_eq!(
+            roster.on_namesake(&beacon("me", 20, 1)),
+            [Change::Namesake(Instance(20))]
+        );
+        assert_eq!(
+            roster.on_namesake(&beacon("me", 3, 1)),
+            [],
+            "an old beacon that lay about"
+        );
+        let told = Beacon {
+            rival: Some(Instance(10)),
+            ..beacon("me", 3, 1)
+        };
+        assert_eq!(roster.on_namesake(&told), [Change::Refused]);
+    }
+
+    #[test]
+    fn beacons_slow_down_as_the_roster_grows() {
+        assert_eq!(beacon_interval(3), Duration::from_secs(1));
+        assert_eq!(beacon_interval(200), Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,221 @@
+//! The way in: decode, own? seen? then to the hub, the listeners, or whoever waits for a reply.
+//!
+//! One task takes what all nodes' subscribers read, in order of arrival. It never runs application code: listeners have
+//! queues. It waits only for a shard's inbox, and then the subscribers wait, and Redis holds the rest.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use crate::adapter::Inner;
+use crate::cluster::{Beacon, Dedup, Dispatched};
+use crate::error::Missing;
+use crate::event::{ServerEvent, WayBack};
+use crate::nodes::Batch;
+use crate::outbound::now_ms;
+use crate::trace;
+use crate::views;
+use crate::wire::{Body, Envelope, Payload, ServerName};
+
+/// Takes what the subscribers read until they have all ended.
+pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(usize, Batch)>) {
+    let mut dedup = Dedup::new(Instant::now());
+    while let Some((node, batch)) = batches.recv().await {
+        let id = inner.nodes[node].id.as_str();
+        inner
+            .metrics
+            .receive
+            .with_label_values(&[id])
+            .inc_by(batch.len() as u64);
+        let lag = inner.metrics.lag_seconds.with_label_values(&[id]);
+        for (channel, bytes) in batch {
+            if channel == inner.beacon_channel.as_bytes() {
+                match Beacon::decode(&bytes) {
+                    Some(beacon) => inner.on_beacon(beacon),
+                    None => inner.malformed("beacon", "not a beacon that this version understands"),
+                }
+                continue;
+            }
+            let envelope = match Envelope::decode_unless_own(bytes, inner.instance) {
+                Ok(Some(envelope)) if envelope.sender != inner.options.name => envelope,
+                Ok(_) => continue,
+                Err(error) => {
+                    inner.malformed("envelope", &error.to_string());
+                    continue;
+                }
+            };
+            if let Some(wm) = &envelope.wm {
+                if !dedup.first(wm.identity.instance, wm.identity.sequence, Instant::now()) {
+                    inner.metrics.duplicates.inc();
+                    continue;
+                }
+                lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0);
+            }
+            inner.take(envelope).await;
+        }
+    }
+}
+
+impl Inner {
+    fn malformed(&self, what: &str, why: &str) {
+        self.metrics.malformed.inc();
+        tracing::debug!("unreadable {what}: {why}");
+    }
+
+    async fn take(self: &Arc<Self>, envelope: Envelope) {
+        match &envelope.body {
+            Body::Event { .. } => return self.take_event(envelope).await,
+            Body::Reply {
+                callback_id,
+                payload,
+            } => {
+                let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
+                let reply = error.map_or_else(
+                    || Ok(payload.clone()),
+                    |label| Err(Missing::from_label(label)),
+                );
+                self.requests.on_reply(callback_id, &envelope.sender, reply);
+                return;
+            }
+            _ => {}
+        }
+        let start = Instant::now();
+        let span = trace::process_span(envelope.body.kind(), &envelope);
+        let reached = self.fan_out(envelope.body).await;
+        if reached {
+            span.record("wsmesh.local_clients", self.hub.client_count());
+            self.metrics
+                .fanout_seconds
+                .observe(start.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Hands a frame to this server's clients; whether there may be any for it.
+    async fn fan_out(self: &Arc<Self>, body: Body) -> bool {
+        match body {
+            Body::Client { client, frame } => self.hub.to_client(&client, frame).await,
+            Body::Clients { clients, frame } => {
+                let mut reached = false;
+                for client in clients {
+                    reached |= self.hub.to_client(&client, frame.clone()).await;
+                }
+                reached
+            }
+            Body::Everyone { frame } => {
+                self.hub.to_everyone(frame).await;
+                self.hub.client_count() > 0
+            }
+            Body::Room {
+                room,
+                except,
+                frame,
+            } => self.hub.to_room(&room, frame, except.into()).await > 0,
+            Body::RoomRemove { room } => {
+                self.remove_room_here(&room).await;
+                true
+            }
+            Body::Custom { .. } | Body::Event { .. } | Body::Reply { .. } => false,
+        }
+    }
+
+    async fn take_event(self: &Arc<Self>, envelope: Envelope) {
+        let span_name = match &envelope.body {
+            Body::Event { event, .. } => event.clone(),
+            _ => return,
+        };
+        let span = trace::process_span(&span_name, &envelope);
+        let Envelope {
+            sender,
+            wm,
+            body:
+                Body::Event {
+                    event,
+                    targets,
+                    payload,
+                    callback_id,
+                },
+        } = envelope
+        else {
+            return;
+        };
+        if !targets.is_empty() && !targets.contains(&self.options.name) {
+            return;
+        }
+        let meant_for = wm.and_then(|wm| wm.target_instance);
+        if meant_for.is_some_and(|instance| instance != self.instance) {
+            if let Some(callback_id) = callback_id {
+                let way_back = self.way_back(&sender, callback_id);
+                self.answer_later(way_back, Err(Missing::Restarted));
+            }
+            return;
+        }
+        self.deliver_event(&event, &sender, payload, callback_id, span);
+    }
+
+    fn way_back(self: &Arc<Self>, server: &ServerName, callback_id: String) -> Arc<WayBack> {
+        let (inner, server) = (self.clone(), server.clone());
+        Arc::new(WayBack {
+            inner,
+            server,
+            callback_id,
+            answered: AtomicBool::new(false),
+        })
+    }
+
+    /// Hands an event, from another server or this one, to the listeners. Never waits.
+    pub(crate) fn deliver_event(
+        self: &Arc<Self>,
+        event: &str,
+        sender: &ServerName,
+        payload: Payload,
+        callback_id: Option<String>,
+        span: tracing::Span,
+    ) {
+        let way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id));
+        if event == views::QUERY {
+            if let Some(way_back) = way_back {
+                self.answer_later(way_back, self.answer_query(&payload));
+            }
+            return;
+        }
+        let name: Arc<str> = Arc::from(event);
+        let dispatched = self.listeners.dispatch(event, || ServerEvent {
+            event: name.clone(),
+            sender: sender.clone(),
+            payload: payload.clone(),
+            span: span.clone(),
+            way_back: way_back.clone(),
+        });
+        let refusal = match dispatched {
+            Dispatched::Taken => return,
+            Dispatched::Nobody => Missing::Unhandled,
+            Dispatched::Overloaded => {
+                self.metrics.events_refused.inc();
+                tracing::warn!(event, %sender, "event refused: its listener has too many waiting");
+                Missing::Overloaded
+            }
+        };
+        if let Some(way_back) = way_back {
+            self.answer_later(way_back, Err(refusal));
+        }
+    }
+
+    /// Answers without making the way in wait for a publish.
+    fn answer_later(self: &Arc<Self>, way_back: Arc<WayBack>, reply: Result<Payload, Missing>) {
+        let task = async move {
+            if let Err(error) = way_back.answer(reply).await {
+                tracing::debug!(server = %way_back.server, "could not answer: {error}");
+            }
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Everyone here leaves the room.
+    pub(crate) async fn remove_room_here(self: &Arc<Self>, room: &crate::wire::Room) {
+        for client in self.hub.members(room) {
+            self.leave(&client, room).await;
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The hub: which shard holds which client and room. Counts and queries; any thread may ask.
+//!
+//! Locks are striped by key, held for a few lines and never across an await. A client's lock is taken before a room's.
+//! The hub does not touch outboxes: it says where a command must go, and sends it there.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::shard::{Command, ConnectionId, Recipients};
+use crate::wire::{ClientId, Frame, Namespace, Room};
+
+const STRIPES: usize = 64;
+
+/// A map behind many small locks.
+#[derive(Debug)]
+struct Striped<K, V> {
+    stripes: Vec<Mutex<HashMap<K, V>>>,
+    hasher: RandomState,
+}
+
+impl<K: Hash + Eq, V> Striped<K, V> {
+    fn new() -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        Self {
+            stripes,
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
+        let stripe = self.hasher.hash_one(key) as usize % STRIPES;
+        self.stripes[stripe]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
+        self.stripes
+            .iter()
+            .map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Where a connection lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: usize,
+    pub(crate) connection: ConnectionId,
+}
+
+#[derive(Debug)]
+struct ClientEntry {
+    place: Place,
+    rooms: HashSet<Room>,
+}
+
+#[derive(Debug, Default)]
+struct RoomEntry {
+    members: HashMap<ClientId, Place>,
+}
+
+/// A client that was taken off: where it was, and the rooms that it was in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Departed {
+    pub(crate) place: Place,
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// Which shard holds which client and room.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    clients: Striped<ClientId, ClientEntry>,
+    rooms: Striped<Room, RoomEntry>,
+    shards: Vec<mpsc::Sender<Command>>,
+    next_connection: AtomicU64,
+    client_count: AtomicUsize,
+    room_count: AtomicUsize,
+}
+
+impl Hub {
+    pub(crate) fn new(shards: Vec<mpsc::Sender<Command>>) -> Self {
+        Self {
+            clients: Striped::new(),
+            rooms: Striped::new(),
+            shards,
+            next_connection: AtomicU64::new(1),
+            client_count: AtomicUsize::new(0),
+            room_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// Registers a client. A former connection of the same id is taken off and returned.
+    pub(crate) fn attach(
+        &self,
+        client: &ClientId,
+        shard: usize,
+    ) -> (ConnectionId, Option<Departed>) {
+        let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let mut clients = self.clients.lock(client);
+        let former = clients
+            .remove(client)
+            .map(|entry| self.departed(client, entry));
+        let place = Place { shard, connection };
+        clients.insert(
+            client.clone(),
+            ClientEntry {
+                place,
+                rooms: HashSet::new(),
+            },
+        );
+        self.client_count.fetch_add(1, Ordering::Relaxed);
+        (connection, former)
+    }
+
+    /// Takes a client off, unless another connection has its id by now.
+    pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Option<Departed> {
+        let mut clients = self.clients.lock(client);
+        if clients.get(client)?.place.connection != connection {
+            return None;
+        }
+        let entry = clients.remove(client)?;
+        Some(self.departed(client, entry))
+    }
+
+    fn departed(&self, client: &ClientId, entry: ClientEntry) -> Departed {
+        self.client_count.fetch_sub(1, Ordering::Relaxed);
+        for room in &entry.rooms {
+            self.forget_member(room, client);
+        }
+        Departed {
+            place: entry.place,
+            rooms: entry.rooms.into_iter().collect(),
+        }
+    }
+
+    /// Notes a member. `None` if the client is not here; `Some((place, false))` if it was in the room already.
+    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Place, bool)> {
+        let mut clients = self.clients.lock(client);
+        let entry = clients.get_mut(client)?;
+        let new = entry.rooms.insert(room.clone());
+        if new {
+            let mut rooms = self.rooms.lock(room);
+            let members = &mut rooms.entry(room.clone()).or_default().members;
+            if members.is_empty() {
+                self.room_count.fetch_add(1, Ordering::Relaxed);
+            }
+            members.insert(client.clone(), entry.place);
+        }
+        Some((entry.place, new))
+    }
+
+    /// Forgets a member. `None` if the client is not here; `Some((place, false))` if it was not in the room.
+    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Place, bool)> {
+        let mut clients = self.clients.lock(client);
+        let entry = clients.get_mut(client)?;
+        let was = entry.rooms.remove(room);
+        if was {
+            self.forget_member(room, client);
+        }
+        Some((entry.place, was))
+    }
+
+    fn forget_member(&self, room: &Room, client: &ClientId) {
+        let mut rooms = self.rooms.lock(room);
+        if let Some(entry) = rooms.get_mut(room) {
+            entry.members.remove(client);
+            if entry.members.is_empty() {
+                rooms.remove(room);
+                self.room_count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Where a client is, if it is here.
+    pub(crate) fn place(&self, client: &ClientId) -> Option<Place> {
+        self.clients
+            .lock(client)
+            .get(client)
+            .map(|entry| entry.place)
+    }
+
+    /// Sends a command to one shard; waits while its inbox is full. `false` when the shard's owner has ended.
+    pub(crate) async fn command(&self, shard: usize, command: Command) -> bool {
+        match self.shards.get(shard) {
+            Some(inbox) => inbox.send(command).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Delivers a frame to one client; `false` if it is not here.
+    pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame) -> bool {
+        match self.place(client) {
+            Some(place) => {
+                self.command(
+                    place.shard,
+                    Command::Deliver(Recipients::One(place.connection), frame),
+                )
+                .await
+            }
+            None => false,
+        }
+    }
+
+    /// Delivers a frame to the members of a room; says how many shards have any.
+    pub(crate) async fn to_room(
+        &self,
+        room: &Room,
+        frame: Frame,
+        except: std::sync::Arc<[ClientId]>,
+    ) -> usize {
+        let shards = self.shards_of(room);
+        for &shard in &shards {
+            let recipients = Recipients::Room(room.clone(), except.clone());
+            self.command(shard, Command::Deliver(recipients, frame.clone()))
+                .await;
+        }
+        shards.len()
+    }
+
+    /// Delivers a frame to every client.
+    pub(crate) async fn to_everyone(&self, frame: Frame) {
+        if self.client_count() == 0 {
+            return;
+        }
+        for shard in 0..self.shards.len() {
+            self.command(shard, Command::Deliver(Recipients::All, frame.clone()))
+                .await;
+        }
+    }
+
+    fn shards_of(&self, room: &Room) -> Vec<usize> {
+        let rooms = self.rooms.lock(room);
+        let Some(entry) = rooms.get(room) else {
+            return Vec::new();
+        };
+        if self.shards.len() == 1 {
+            return vec![0];
+        }
+        let mut found = Vec::with_capacity(self.shards.len());
+        for place in entry.members.values() {
+            if !found.contains(&place.shard) {
+                found.push(place.shard);
+                if found.len() == self.shards.len() {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) fn client_count(&self) -> usize {
+        self.client_count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn room_count(&self) -> usize {
+        self.room_count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn members(&self, room: &Room) -> Vec<ClientId> {
+        let rooms = self.rooms.lock(room);
+        rooms
+            .get(room)
+            .map(|entry| entry.members.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn joined_rooms(&self, client: &ClientId) -> Vec<Room> {
+        let clients = self.clients.lock(client);
+        clients
+            .get(client)
+            .map(|entry| entry.rooms.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn rooms(
+        &self,
+        namespace: Option<&Namespace>,
+        id_prefix: &str,
+    ) -> Vec<(Room, usize)> {
+        let mut found = Vec::new();
+        for stripe in self.rooms.each() {
+            for (room, entry) in stripe.iter() {
+                let wanted = namespace.is_none_or(|namespace| *namespace == room.namespace);
+                if wanted && room.id.as_str().starts_with(id_prefix) {
+                    found.push((room.clone(), entry.members.len()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub() -> (Hub, Vec<mpsc::Receiver<Command>>) {
+        let (senders, receivers) = (0..2).map(|_| mpsc::channel(16)).unzip();
+        (Hub::new(senders), receivers)
+    }
+
+    fn client(id: &str) -> ClientId {
+        ClientId::new(id).expect("valid")
+    }
+
+    fn room(id: &str) -> Room {
+        Room::new("chat", id).expect("valid")
+    }
+
+    #[test]
+    fn a_client_that_goes_leaves_all_its_rooms() {
+        let (hub, _inboxes) = hub();
+        let (connection, _) = hub.attach(&client("ann"), 0);
+        hub.join(&client("ann"), &room("1"));
+        hub.join(&client("ann"), &room("2"));
+        assert_eq!((hub.client_count(), hub.room_count()), (1, 2));
+        let gone = hub.detach(&client("ann"), connection).expect("was here");
+        assert_eq!(gone.rooms.len(), 2);
+        assert_eq!((hub.client_count(), hub.room_count()), (0, 0));
+        assert_eq!(hub.members(&room("1")), []);
+    }
+
+    #[test]
+    fn a_newer_connection_of_the_same_id_takes_the_place_and_the_older_ones_end_changes_nothing() {
+        let (hub, _inboxes) = hub();
+        let (first, none) = hub.attach(&client("ann"), 0);
+        assert_eq!(none, None);
+        hub.join(&client("ann"), &room("1"));
+        let (second, former) = hub.attach(&client("ann"), 1);
+        let former = former.expect("the first connection");
+        assert_eq!(
+            (former.place.connection, former.rooms),
+            (first, vec![room("1")])
+        );
+        assert_eq!(hub.detach(&client("ann"), first), None);
+        assert_eq!(
+            hub.place(&client("ann")),
+            Some(Place {
+                shard: 1,
+                connection: second
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_frame_for_a_room_goes_once_to_each_shard_that_has_members() {
+        let (hub, mut inboxes) = hub();
+        for (id, shard) in [("ann", 0), ("bob", 1), ("cid", 1)] {
+            hub.attach(&client(id), shard);
+        }
+        hub.join(&client("bob"), &room("1"));
+        hub.join(&client("cid"), &room("1"));
+        assert_eq!(hub.to_room(&room("1"), Frame::new("x"), [].into()).await, 1);
+        assert!(inboxes[0].try_recv().is_err());
+        assert!(inboxes[1].try_recv().is_ok());
+        assert!(inboxes[1].try_recv().is_err());
+    }
+
+    #[test]
+    fn rooms_are_found_by_namespace_and_prefix_with_their_counts() {
+        let (hub, _inboxes) = hub();
+        for id in ["ann", "bob"] {
+            hub.attach(&client(id), 0);
+            hub.join(&client(id), &room("lobby-1"));
+        }
+        hub.join(&client("ann"), &room("other"));
+        let chat = Namespace::new("chat").expect("valid");
+        assert_eq!(hub.rooms(Some(&chat), "lobby"), [(room("lobby-1"), 2)]);
+        assert_eq!(hub.rooms(None, "").len(), 2);
+        assert_eq!(
+            hub.rooms(Some(&Namespace::new("x").expect("valid")), ""),
+            []
+        );
+    }
+}
