@@ -1,0 +1,15 @@
+//! Matchmaking: players wait in the queue of a mode until enough of similar rating are there.
+//!
+//! The range of ratings that a player accepts widens while it waits. Parties stay together. A queue is bounded. No I/O
+//! and no clock: every call is told the time.
+
+mod departures;
+mod form;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+pub use form::Widening;
+pub use queue::{Mode, Queue, QueueFull};
+pub use ticket::{HandedTicket, Party, Ticket};

@@ -1,0 +1,142 @@
+//! The queue of one mode: tickets by player.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use wsmesh_adapter::ClientId;
+
+use super::departures::Departures;
+use super::form::{self, Widening};
+use super::ticket::Ticket;
+
+/// A way to play: who is matched with whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mode {
+    /// What players call it.
+    pub name: String,
+    /// How many players a match has.
+    pub players: usize,
+}
+
+/// The queue holds as many tickets as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many players are waiting: try again later")]
+pub struct QueueFull;
+
+/// Tickets of one mode, at most one per player.
+#[derive(Debug)]
+pub struct Queue {
+    mode: Mode,
+    widening: Widening,
+    limit: usize,
+    tickets: HashMap<ClientId, Ticket>,
+    departures: Departures,
+}
+
+impl Queue {
+    /// An empty queue for at most `limit` tickets.
+    pub fn new(mode: Mode, widening: Widening, limit: usize) -> Self {
+        Self {
+            mode,
+            widening,
+            limit,
+            tickets: HashMap::new(),
+            departures: Departures::new(limit),
+        }
+    }
+
+    /// What is played here.
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    /// How many tickets wait.
+    pub fn len(&self) -> usize {
+        self.tickets.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.tickets.is_empty()
+    }
+
+    /// A player's ticket.
+    pub fn ticket(&self, client: &ClientId) -> Option<&Ticket> {
+        self.tickets.get(client)
+    }
+
+    /// Every ticket, in no order.
+    pub fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.values()
+    }
+
+    /// Takes a ticket. A player that waits already keeps the one it has, which is returned.
+    ///
+    /// # Errors
+    /// When the queue is full.
+    pub fn enter(&mut self, ticket: Ticket) -> Result<&Ticket, QueueFull> {
+        if !self.tickets.contains_key(&ticket.client) && self.tickets.len() >= self.limit {
+            return Err(QueueFull);
+        }
+        Ok(self.tickets.entry(ticket.client.clone()).or_insert(ticket))
+    }
+
+    /// Takes over a ticket from another server; `false` when the queue is full and the other must keep it. A player
+    /// who left meanwhile stays away; one that asked here again keeps its new ticket, with the time it waited there.
+    pub fn adopt(&mut self, ticket: Ticket) -> bool {
+        if self.departures.left_after(&ticket.client, ticket.since) {
+            return true;
+        }
+        let since = ticket.since;
+        let Ok(client) = self.enter(ticket).map(|kept| kept.client.clone()) else {
+            return false;
+        };
+        if let Some(kept) = self.tickets.get_mut(&client) {
+            kept.since = kept.since.min(since);
+        }
+        true
+    }
+
+    /// Takes back a ticket that was in the queue before, even if it is full now. Players who left stay away.
+    pub fn put_back(&mut self, ticket: Ticket) {
+        if !self.departures.left_after(&ticket.client, ticket.since) {
+            self.tickets.entry(ticket.client.clone()).or_insert(ticket);
+        }
+    }
+
+    /// A player leaves: by its own wish, or because its connection ended.
+    pub fn leave(&mut self, now: Duration, client: &ClientId) -> Option<Ticket> {
+        self.departures.note(now, client);
+        self.tickets.remove(client)
+    }
+
+    /// Takes a ticket out without remembering that its player left: it was handed over, or its player is in a match.
+    /// A ticket of another id, asked for since, stays.
+    pub fn remove(&mut self, client: &ClientId, id: &str) -> Option<Ticket> {
+        (self.tickets.get(client)?.id == id)
+            .then(|| self.tickets.remove(client))
+            .flatten()
+    }
+
+    /// Takes out and returns every ticket that waited `longest` or longer.
+    pub fn expire(&mut self, now: Duration, longest: Duration) -> Vec<Ticket> {
+        self.departures.expire(now);
+        self.tickets
+            .extract_if(|_, ticket| ticket.waited(now) >= longest)
+            .map(|(_, ticket)| ticket)
+            .collect()
+    }
+
+    /// Takes out the players of at most `most` matches that can start now. Those who waited longest are served first.
+    pub fn form(&mut self, now: Duration, most: usize) -> Vec<Vec<Ticket>> {
+        if self.tickets.len() < self.mode.players {
+            return Vec::new();
+        }
+        let waiting: Vec<Ticket> = self.tickets.values().cloned().collect();
+        let formed = form::groups(waiting, self.mode.players, self.widening, now, most);
+        for ticket in formed.iter().flatten() {
+            self.tickets.remove(&ticket.client);
+        }
+        formed
+    }
+}
