@@ -28,10 +28,7 @@ use crate::nodes::{Channel, Endpoint, Interest, MAX_NODES, Node, NodeStatus, red
 use crate::options::{Bus, Options};
 use crate::outbound::{Concerned, Extras};
 use crate::views::ServerInfo;
-use crate::wire::{
-    Body, Channels, ClientId, Frame, Instance, Namespace, NodeId, Room, ServerName, ServiceName,
-    Topic,
-};
+use crate::wire::{Body, Channels, ClientId, Frame, Instance, Namespace, NodeId, Room, ServerName, ServiceName, Topic};
 
 pub use crate::attachment::Attachment;
 
@@ -134,9 +131,7 @@ impl Inner {
     }
 
     pub(crate) fn namesakes(&self) -> MutexGuard<'_, Namesakes> {
-        self.namesakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.namesakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits, not for ever, until every node that this server hears has confirmed a channel.
@@ -155,8 +150,7 @@ impl Inner {
 
     /// The channel of a topic is no longer wanted by one of its holders.
     pub(crate) fn release(&self, topic: &Topic) {
-        self.interest
-            .release(&self.channels.channel(topic), Instant::now());
+        self.interest.release(&self.channels.channel(topic), Instant::now());
     }
 
     /// A client is gone from the hub: its rooms are no longer wanted by it.
@@ -229,16 +223,9 @@ impl Adapter {
         let instance = Instance::now();
         let mut nodes = Vec::new();
         for (index, (id, endpoint)) in endpoints(&options)?.into_iter().enumerate() {
-            nodes.push(Arc::new(Node::new(
-                id,
-                index,
-                endpoint,
-                options.probe_interval,
-            )));
+            nodes.push(Arc::new(Node::new(id, index, endpoint, options.probe_interval)));
         }
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards)
-            .map(|_| mpsc::channel(SHARD_INBOX))
-            .unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
         let channels = Channels::new(&options.prefix);
         let inner = Arc::new(Inner {
             instance,
@@ -246,10 +233,7 @@ impl Adapter {
             probe_channel: channels.probe(instance),
             hub: Hub::new(senders),
             interest: Arc::new(Interest::new(nodes.len(), options.unsubscribe_delay)),
-            node_indexes: nodes
-                .iter()
-                .map(|node| (node.id.clone(), node.index))
-                .collect(),
+            node_indexes: nodes.iter().map(|node| (node.id.clone(), node.index)).collect(),
             requests: Arc::new(Requests::new(instance)),
             listeners: Listeners::new(),
             roster: Mutex::new(Roster::new(options.name.clone(), instance)),
@@ -306,19 +290,13 @@ impl Adapter {
 
     /// Whether it has started far enough and hears a node now. Always, when alone.
     pub fn is_ready(&self) -> bool {
-        *self.inner.counted.borrow()
-            && (self.inner.nodes.is_empty() || self.inner.heard_mask(Instant::now()) != 0)
+        *self.inner.counted.borrow() && (self.inner.nodes.is_empty() || self.inner.heard_mask(Instant::now()) != 0)
     }
 
     /// Resolves once this server counts: it hears every node, or one after ten seconds, and knows the others.
     pub async fn ready(&self) {
         // The sender lives as long as this handle.
-        let _ = self
-            .inner
-            .counted
-            .subscribe()
-            .wait_for(|counted| *counted)
-            .await;
+        let _ = self.inner.counted.subscribe().wait_for(|counted| *counted).await;
     }
 
     /// The live servers, this one included, sorted by name. Tells when one comes, goes or hears other nodes; ages and
@@ -390,9 +368,7 @@ impl Adapter {
     pub async fn remove_room(&self, room: &Room) -> Result<(), PublishError> {
         self.inner.remove_room_here(room).await;
         let body = Body::RoomRemove { room: room.clone() };
-        self.to_topic(Topic::Room(room.clone()), body)
-            .await
-            .map(drop)
+        self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
     }
 
     /// Closes a client of this server; `false` if it is not here.
@@ -412,11 +388,7 @@ impl Adapter {
     ///
     /// # Errors
     /// When it is not here and no node took the message.
-    pub async fn to_client(
-        &self,
-        client: &ClientId,
-        frame: Frame,
-    ) -> Result<Presence, PublishError> {
+    pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
         if self.inner.hub.to_client(client, frame.clone()).await {
             return Ok(Presence::Here);
         }
@@ -436,20 +408,11 @@ impl Adapter {
     ///
     /// # Errors
     /// When for at least one of them no node took the message; the others got it.
-    pub async fn to_clients(
-        &self,
-        clients: &[ClientId],
-        frame: Frame,
-    ) -> Result<Vec<ClientId>, PublishError> {
-        let sending = clients
-            .iter()
-            .map(|client| self.to_client(client, frame.clone()));
+    pub async fn to_clients(&self, clients: &[ClientId], frame: Frame) -> Result<Vec<ClientId>, PublishError> {
+        let sending = clients.iter().map(|client| self.to_client(client, frame.clone()));
         let mut offline = Vec::new();
         let mut refused = None;
-        for (client, result) in clients
-            .iter()
-            .zip(futures_util::future::join_all(sending).await)
-        {
+        for (client, result) in clients.iter().zip(futures_util::future::join_all(sending).await) {
             match result {
                 Ok(Presence::Offline) => offline.push(client.clone()),
                 Ok(_) => {}
@@ -467,10 +430,7 @@ impl Adapter {
         self.inner.hub.to_everyone(frame.clone()).await;
         match scope {
             Scope::Local => Ok(()),
-            Scope::Cluster => self
-                .to_topic(Topic::Clients, Body::Everyone { frame })
-                .await
-                .map(drop),
+            Scope::Cluster => self.to_topic(Topic::Clients, Body::Everyone { frame }).await.map(drop),
         }
     }
 
@@ -478,12 +438,7 @@ impl Adapter {
     ///
     /// # Errors
     /// When no node took the message; local members got it.
-    pub async fn to_room(
-        &self,
-        room: &Room,
-        frame: Frame,
-        options: RoomOptions,
-    ) -> Result<(), PublishError> {
+    pub async fn to_room(&self, room: &Room, frame: Frame, options: RoomOptions) -> Result<(), PublishError> {
         let RoomOptions { except, scope } = options;
         self.inner
             .hub
@@ -497,9 +452,7 @@ impl Adapter {
                     except,
                     frame,
                 };
-                self.to_topic(Topic::Room(room.clone()), body)
-                    .await
-                    .map(drop)
+                self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
             }
         }
     }

@@ -22,11 +22,7 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(
-        inner: &Arc<Inner>,
-        client: ClientId,
-        shard: usize,
-    ) -> Result<Self, ClientError> {
+    pub(crate) fn new(inner: &Arc<Inner>, client: ClientId, shard: usize) -> Result<Self, ClientError> {
         if shard >= inner.options.shards {
             return Err(ClientError::NoShard(shard));
         }

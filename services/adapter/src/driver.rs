@@ -60,8 +60,7 @@ impl Driver {
         // The sender goes along, so that the way in ends only when told to, also without nodes.
         tasks.spawn(async move {
             let _open = sender;
-            stop.run_until_cancelled_owned(inbound::run(way_in, batches))
-                .await;
+            stop.run_until_cancelled_owned(inbound::run(way_in, batches)).await;
         });
         tasks.spawn(
             Clock {
@@ -96,10 +95,7 @@ impl Driver {
     /// Says goodbye on the bus, ends every task and waits for them; at most a few seconds.
     pub async fn shutdown(mut self) {
         let goodbye = self.inner.beacon(true);
-        if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye))
-            .await
-            .is_err()
-        {
+        if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye)).await.is_err() {
             tracing::warn!("the goodbye was not sent in time: others notice in some seconds");
         }
         self.inner.stop.cancel();
@@ -139,8 +135,7 @@ impl Clock {
             self.count_in(now);
             if self.inner.is_refused() {
                 let name = self.inner.options.name.clone();
-                self.fatal
-                    .send_replace(Some(DriverError::DuplicateName { name }));
+                self.fatal.send_replace(Some(DriverError::DuplicateName { name }));
             }
             if news || now >= next_beacon {
                 let servers = self.inner.roster().len() + 1;
@@ -177,19 +172,14 @@ impl Inner {
     /// What this server says about itself now.
     fn beacon(&self, leaving: bool) -> Beacon {
         let heard = self.heard_mask(Instant::now());
-        let heard_nodes = self
-            .nodes
-            .iter()
-            .filter(|node| heard & 1 << node.index != 0);
+        let heard_nodes = self.nodes.iter().filter(|node| heard & 1 << node.index != 0);
         Beacon {
             format: FORMAT,
             name: self.options.name.clone(),
             service: self.options.service.clone(),
             instance: self.instance,
             version: self.options.version.clone(),
-            number: self
-                .beacons
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            number: self.beacons.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
             counted: *self.counted.borrow(),
             heard: heard_nodes.map(|node| node.id.clone()).collect(),
             clients: self.hub.client_count() as u64,
@@ -261,8 +251,7 @@ impl Inner {
         let choices = Choices::new(&self.roster(), |id| self.node_indexes.get(id).copied());
         self.choices.store(Arc::new(choices));
         if membership {
-            self.roster_view
-                .send_replace(Arc::new(self.servers(Instant::now())));
+            self.roster_view.send_replace(Arc::new(self.servers(Instant::now())));
         }
     }
 
@@ -341,21 +330,14 @@ impl Inner {
                 .set(status.reconnects as i64);
         }
         self.nodes_view.send_if_modified(|view| {
-            let news = view.len() != statuses.len()
-                || view
-                    .iter()
-                    .zip(&statuses)
-                    .any(|(old, new)| old.differs(new));
+            let news = view.len() != statuses.len() || view.iter().zip(&statuses).any(|(old, new)| old.differs(new));
             *view = Arc::new(statuses);
             news
         });
         let servers = self.servers(now);
         self.metrics.servers.reset();
         for server in &servers {
-            self.metrics
-                .servers
-                .with_label_values(&[server.service.as_str()])
-                .inc();
+            self.metrics.servers.with_label_values(&[server.service.as_str()]).inc();
         }
         self.metrics.rooms.set(self.hub.room_count() as f64);
         self.metrics.topics.set(self.interest.len() as f64);

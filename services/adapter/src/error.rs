@@ -11,9 +11,7 @@ pub enum StartError {
     )]
     DuplicateNode(String),
     /// A Redis bus without nodes.
-    #[error(
-        "no Redis node is given: name at least one (--redis redis://host:6379), or start without a bus"
-    )]
+    #[error("no Redis node is given: name at least one (--redis redis://host:6379), or start without a bus")]
     NoNodes,
     /// The metrics could not be registered.
     #[error("metrics cannot be registered (is the registry shared with another adapter?)")]
@@ -35,9 +33,7 @@ pub enum StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DriverError {
     /// Another live server has this name and is older.
-    #[error(
-        "another live server is called {name}: give this one its own name (--name or WSMESH_NAME)"
-    )]
+    #[error("another live server is called {name}: give this one its own name (--name or WSMESH_NAME)")]
     DuplicateName {
         /// The name that both have.
         name: ServerName,
@@ -62,9 +58,7 @@ pub enum PublishError {
         problem: String,
     },
     /// No node is heard both here and there.
-    #[error(
-        "no Redis node is heard both by this server and by {0}: look at both servers' node statuses"
-    )]
+    #[error("no Redis node is heard both by this server and by {0}: look at both servers' node statuses")]
     NoCommonNode(ServerName),
     /// The payload cannot be written in the bus's encoding.
     #[error("the payload cannot be sent: {0}")]
@@ -178,9 +172,7 @@ pub enum ClientError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// No node confirmed it in time: it holds on this server, and is confirmed as soon as a node is heard.
-    #[error(
-        "done on this server, but no Redis node has confirmed it yet: messages of other servers may be missed"
-    )]
+    #[error("done on this server, but no Redis node has confirmed it yet: messages of other servers may be missed")]
     Unconfirmed,
     /// There is no such shard.
     #[error("there is no shard {0}")]

@@ -43,12 +43,7 @@ impl ServerEvent {
     /// When the answer could not be handed to any node; the sender then runs into its time-out.
     pub async fn reply(mut self, payload: Payload) -> Result<(), PublishError> {
         match self.way_back.take() {
-            Some(way_back) => {
-                way_back
-                    .answer(Ok(payload))
-                    .instrument(self.span.clone())
-                    .await
-            }
+            Some(way_back) => way_back.answer(Ok(payload)).instrument(self.span.clone()).await,
             None => Ok(()),
         }
     }
@@ -73,9 +68,7 @@ impl WayBack {
             .requests
             .with_label_values(&["in", result_label(&reply)])
             .inc();
-        self.inner
-            .send_reply(&self.server, &self.callback_id, reply)
-            .await
+        self.inner.send_reply(&self.server, &self.callback_id, reply).await
     }
 }
 
@@ -99,10 +92,7 @@ impl Drop for WayBack {
         let (inner, server) = (self.inner.clone(), self.server.clone());
         let callback_id = std::mem::take(&mut self.callback_id);
         let task = async move {
-            if let Err(error) = inner
-                .send_reply(&server, &callback_id, Err(Missing::NoReply))
-                .await
-            {
+            if let Err(error) = inner.send_reply(&server, &callback_id, Err(Missing::NoReply)).await {
                 tracing::debug!(%server, "could not say that there is no reply: {error}");
             }
         };

@@ -67,15 +67,9 @@ impl Inner {
     async fn take(self: &Arc<Self>, envelope: Envelope) {
         match &envelope.body {
             Body::Event { .. } => return self.take_event(envelope).await,
-            Body::Reply {
-                callback_id,
-                payload,
-            } => {
+            Body::Reply { callback_id, payload } => {
                 let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
-                let reply = error.map_or_else(
-                    || Ok(payload.clone()),
-                    |label| Err(Missing::from_label(label)),
-                );
+                let reply = error.map_or_else(|| Ok(payload.clone()), |label| Err(Missing::from_label(label)));
                 self.requests.on_reply(callback_id, &envelope.sender, reply);
                 return;
             }
@@ -86,9 +80,7 @@ impl Inner {
         let reached = self.fan_out(envelope.body).await;
         if reached {
             span.record("wsmesh.local_clients", self.hub.client_count());
-            self.metrics
-                .fanout_seconds
-                .observe(start.elapsed().as_secs_f64());
+            self.metrics.fanout_seconds.observe(start.elapsed().as_secs_f64());
         }
     }
 
@@ -107,11 +99,7 @@ impl Inner {
                 self.hub.to_everyone(frame).await;
                 self.hub.client_count() > 0
             }
-            Body::Room {
-                room,
-                except,
-                frame,
-            } => self.hub.to_room(&room, frame, except.into()).await > 0,
+            Body::Room { room, except, frame } => self.hub.to_room(&room, frame, except.into()).await > 0,
             Body::RoomRemove { room } => {
                 self.remove_room_here(&room).await;
                 true

@@ -27,19 +27,14 @@ mod wire;
 pub use adapter::{Adapter, Attachment, Presence, RoomOptions, Scope, Started};
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use driver::Driver;
-pub use error::{
-    ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError,
-};
+pub use error::{ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError};
 pub use event::{Listener, ServerEvent};
-pub use local::{
-    Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard,
-    ShardInbox,
-};
-pub use nodes::{MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
+pub use local::{Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox};
+pub use nodes::{Fault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use servers::{Pick, RequestOptions, Target};
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload,
-    PayloadError, Room, RoomId, ServerName, ServiceName, Topic,
+    ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload, PayloadError, Room,
+    RoomId, ServerName, ServiceName, Topic,
 };

@@ -1,8 +1,8 @@
 //! The adapter's metrics: the one list of their names. Labels are bounded: node ids, topic kinds, results, services.
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGaugeVec, Opts, Registry, exponential_buckets,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
 };
 
 /// Everything that the adapter counts.
@@ -28,12 +28,7 @@ pub(crate) struct Metrics {
     pub(crate) request_seconds: Histogram,
 }
 
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -45,12 +40,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
     Ok(metric)
 }
 
-fn int_gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntGaugeVec> {
+fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
     let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -73,12 +63,7 @@ fn histogram(registry: &Registry, name: &str, help: &str) -> prometheus::Result<
     Ok(metric)
 }
 
-fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<HistogramVec> {
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
     let metric = HistogramVec::new(seconds(name, help)?, labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -100,12 +85,7 @@ impl Metrics {
                 "Messages published, by result.",
                 &["node", "result"],
             )?,
-            publish_seconds: histograms(
-                r,
-                "wsmesh_publish_duration_seconds",
-                "Time of one PUBLISH.",
-                &["node"],
-            )?,
+            publish_seconds: histograms(r, "wsmesh_publish_duration_seconds", "Time of one PUBLISH.", &["node"])?,
             rerouted: counters(
                 r,
                 "wsmesh_publish_rerouted_total",
@@ -113,45 +93,22 @@ impl Metrics {
                 &["reason"],
             )?,
             receive: counters(r, "wsmesh_receive_total", "Messages received.", &["node"])?,
-            lag_seconds: histograms(
-                r,
-                "wsmesh_lag_seconds",
-                "From publishing to receiving.",
-                &["node"],
-            )?,
+            lag_seconds: histograms(r, "wsmesh_lag_seconds", "From publishing to receiving.", &["node"])?,
             fanout_seconds: histogram(
                 r,
                 "wsmesh_fanout_duration_seconds",
                 "Handing one message to local clients.",
             )?,
-            duplicates: counter(
-                r,
-                "wsmesh_duplicates_dropped_total",
-                "Second copies that were dropped.",
-            )?,
-            malformed: counter(
-                r,
-                "wsmesh_malformed_total",
-                "Messages that could not be read.",
-            )?,
+            duplicates: counter(r, "wsmesh_duplicates_dropped_total", "Second copies that were dropped.")?,
+            malformed: counter(r, "wsmesh_malformed_total", "Messages that could not be read.")?,
             events_refused: counter(
                 r,
                 "wsmesh_events_refused_total",
                 "Events refused because a listener is full.",
             )?,
-            node_up: int_gauges(
-                r,
-                "wsmesh_node_up",
-                "1 while this server hears the node.",
-                &["node"],
-            )?,
+            node_up: int_gauges(r, "wsmesh_node_up", "1 while this server hears the node.", &["node"])?,
             node_ping,
-            node_gaps: int_gauges(
-                r,
-                "wsmesh_node_gaps_total",
-                "Interruptions of hearing.",
-                &["node"],
-            )?,
+            node_gaps: int_gauges(r, "wsmesh_node_gaps_total", "Interruptions of hearing.", &["node"])?,
             node_reconnects: int_gauges(
                 r,
                 "wsmesh_node_reconnects_total",
@@ -165,11 +122,7 @@ impl Metrics {
                 &["service"],
             )?,
             rooms: gauge(r, "wsmesh_rooms", "Rooms with a local member.")?,
-            topics: gauge(
-                r,
-                "wsmesh_topics",
-                "Channels that this server is subscribed to.",
-            )?,
+            topics: gauge(r, "wsmesh_topics", "Channels that this server is subscribed to.")?,
             requests: counters(
                 r,
                 "wsmesh_requests_total",

@@ -71,22 +71,14 @@ impl Inner {
         };
         let bytes = envelope.encode(self.options.encoding)?;
         let channel = self.channels.channel(topic);
-        let result = self
-            .route(&channel, concerned, bytes)
-            .instrument(span.clone())
-            .await;
+        let result = self.route(&channel, concerned, bytes).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.label());
         }
         result
     }
 
-    async fn route(
-        &self,
-        channel: &Channel,
-        concerned: Concerned<'_>,
-        bytes: Bytes,
-    ) -> Result<u64, PublishError> {
+    async fn route(&self, channel: &Channel, concerned: Concerned<'_>, bytes: Bytes) -> Result<u64, PublishError> {
         let mine = self.heard_mask(Instant::now());
         let choices = self.choices.load();
         match concerned {
@@ -110,12 +102,7 @@ impl Inner {
     }
 
     /// Through one of these nodes; the next one when it refuses.
-    async fn one_of(
-        &self,
-        channel: &Channel,
-        mut usable: Mask,
-        bytes: &Bytes,
-    ) -> Result<u64, PublishError> {
+    async fn one_of(&self, channel: &Channel, mut usable: Mask, bytes: &Bytes) -> Result<u64, PublishError> {
         let mut refused = None;
         while let Some(index) = self.pick(channel, usable) {
             match self.send(index, channel, bytes.clone()).await {
@@ -131,12 +118,7 @@ impl Inner {
     }
 
     /// Through all of these nodes; receivers drop the second copy.
-    async fn all_of(
-        &self,
-        channel: &Channel,
-        nodes: Mask,
-        bytes: &Bytes,
-    ) -> Result<u64, PublishError> {
+    async fn all_of(&self, channel: &Channel, nodes: Mask, bytes: &Bytes) -> Result<u64, PublishError> {
         let mut sum = 0;
         let mut refused = None;
         for index in indexes(nodes) {
@@ -153,23 +135,14 @@ impl Inner {
             Strategy::Ordered => rendezvous(channel, usable, |index| self.nodes[index].id.as_str()),
             Strategy::Random => nth(usable, rand::random()),
             Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
-            Strategy::Fastest => {
-                indexes(usable).min_by_key(|&index| self.nodes[index].health.rtt())
-            }
+            Strategy::Fastest => indexes(usable).min_by_key(|&index| self.nodes[index].health.rtt()),
         }
     }
 
-    async fn send(
-        &self,
-        index: usize,
-        channel: &Channel,
-        bytes: Bytes,
-    ) -> Result<u64, PublishError> {
+    async fn send(&self, index: usize, channel: &Channel, bytes: Bytes) -> Result<u64, PublishError> {
         let node = &self.nodes[index];
         let start = Instant::now();
-        let result = node
-            .publish(channel, bytes, self.options.command_timeout)
-            .await;
+        let result = node.publish(channel, bytes, self.options.command_timeout).await;
         let id = node.id.as_str();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.publish.with_label_values(&[id, label]).inc();
@@ -213,13 +186,8 @@ impl Inner {
             error,
             ..Extras::default()
         };
-        self.publish(
-            &Topic::Server(server.clone()),
-            Concerned::Server(server),
-            body,
-            extras,
-        )
-        .await
-        .map(drop)
+        self.publish(&Topic::Server(server.clone()), Concerned::Server(server), body, extras)
+            .await
+            .map(drop)
     }
 }

@@ -130,12 +130,7 @@ impl Adapter {
     ///
     /// # Errors
     /// When the target names nobody, or no node took the message for some server.
-    pub async fn emit(
-        &self,
-        target: Target,
-        event: &str,
-        payload: Payload,
-    ) -> Result<(), PublishError> {
+    pub async fn emit(&self, target: Target, event: &str, payload: Payload) -> Result<(), PublishError> {
         let inner = &self.inner;
         let body = |targets, payload| Body::Event {
             event: event.to_owned(),
@@ -155,12 +150,7 @@ impl Adapter {
             }
             let body = body(Vec::new(), payload);
             return inner
-                .publish(
-                    &Topic::Servers,
-                    Concerned::Everyone,
-                    body,
-                    Extras::default(),
-                )
+                .publish(&Topic::Servers, Concerned::Everyone, body, Extras::default())
                 .await
                 .map(drop);
         }
@@ -210,13 +200,7 @@ impl Adapter {
         let me = &inner.options.name;
         if asked.iter().any(|(server, _)| server == me) {
             let callback_id = Some(inner.requests.callback_id(id));
-            inner.deliver_event(
-                event,
-                me,
-                payload.clone(),
-                callback_id,
-                tracing::Span::current(),
-            );
+            inner.deliver_event(event, me, payload.clone(), callback_id, tracing::Span::current());
         }
         let others: Vec<_> = asked.iter().filter(|(server, _)| server != me).collect();
         let settle = |server: &ServerName, error: &PublishError| {
@@ -227,12 +211,7 @@ impl Adapter {
         if let Target::Everyone | Target::Others = target {
             let body = body(Vec::new(), payload);
             let sent = inner
-                .publish(
-                    &Topic::Servers,
-                    Concerned::Everyone,
-                    body,
-                    Extras::default(),
-                )
+                .publish(&Topic::Servers, Concerned::Everyone, body, Extras::default())
                 .await;
             if let Err(error) = sent {
                 others.iter().for_each(|(server, _)| settle(server, &error));
@@ -247,10 +226,7 @@ impl Adapter {
             };
             async move {
                 let topic = Topic::Server(server.clone());
-                if let Err(error) = inner
-                    .publish(&topic, Concerned::Server(server), body, extras)
-                    .await
-                {
+                if let Err(error) = inner.publish(&topic, Concerned::Server(server), body, extras).await {
                     settle(server, &error);
                 }
             }
@@ -271,11 +247,7 @@ impl Adapter {
         options: RequestOptions,
     ) -> Result<Outcome, PublishError> {
         let start = std::time::Instant::now();
-        let outcome = self
-            .request(target, event, payload, options)
-            .await?
-            .collect()
-            .await;
+        let outcome = self.request(target, event, payload, options).await?.collect().await;
         self.inner.count_outcome(&outcome, start);
         Ok(outcome)
     }
@@ -308,9 +280,7 @@ impl Adapter {
 
 impl Inner {
     fn count_outcome(&self, outcome: &Outcome, start: std::time::Instant) {
-        self.metrics
-            .request_seconds
-            .observe(start.elapsed().as_secs_f64());
+        self.metrics.request_seconds.observe(start.elapsed().as_secs_f64());
         let requests = &self.metrics.requests;
         requests
             .with_label_values(&["out", "ok"])
@@ -324,11 +294,7 @@ impl Inner {
     fn resolve(&self, target: &Target) -> Result<Vec<(ServerName, Instance)>, TargetError> {
         let me = (self.options.name.clone(), self.instance);
         let roster = self.roster();
-        let others = || {
-            roster
-                .iter()
-                .map(|(beacon, _)| (beacon.name.clone(), beacon.instance))
-        };
+        let others = || roster.iter().map(|(beacon, _)| (beacon.name.clone(), beacon.instance));
         let live = |name: &ServerName| {
             if *name == me.0 {
                 return Ok(me.clone());
@@ -349,10 +315,7 @@ impl Inner {
                 if found.is_empty() {
                     return Err(TargetError::NoServer(service.clone()));
                 }
-                Ok(found
-                    .into_iter()
-                    .map(|(_, name, instance)| (name, instance))
-                    .collect())
+                Ok(found.into_iter().map(|(_, name, instance)| (name, instance)).collect())
             }
             Target::AnyOf(service, pick) => {
                 let (_, name, instance) = self
@@ -364,41 +327,24 @@ impl Inner {
     }
 
     /// The live servers of a service: load, name, process. Servers that do not count yet only if there are no others.
-    fn of_service(
-        &self,
-        roster: &crate::cluster::Roster,
-        service: &ServiceName,
-    ) -> Vec<(u64, ServerName, Instance)> {
+    fn of_service(&self, roster: &crate::cluster::Roster, service: &ServiceName) -> Vec<(u64, ServerName, Instance)> {
         let mut found: Vec<_> = roster
             .iter()
             .filter(|(beacon, _)| beacon.service == *service && beacon.counted)
             .map(|(beacon, _)| (beacon.clients, beacon.name.clone(), beacon.instance))
             .collect();
         if *service == self.options.service {
-            found.push((
-                self.hub.client_count() as u64,
-                self.options.name.clone(),
-                self.instance,
-            ));
+            found.push((self.hub.client_count() as u64, self.options.name.clone(), self.instance));
         }
         found
     }
 
-    fn pick_server(
-        &self,
-        found: Vec<(u64, ServerName, Instance)>,
-        pick: &Pick,
-    ) -> Option<(u64, ServerName, Instance)> {
+    fn pick_server(&self, found: Vec<(u64, ServerName, Instance)>, pick: &Pick) -> Option<(u64, ServerName, Instance)> {
         match pick {
-            Pick::Key(key) => found
-                .into_iter()
-                .max_by_key(|(_, name, _)| score(key, name.as_str())),
+            Pick::Key(key) => found.into_iter().max_by_key(|(_, name, _)| score(key, name.as_str())),
             Pick::LeastBusy => {
                 let least = found.iter().map(|(load, ..)| *load).min()?;
-                let mut equals: Vec<_> = found
-                    .into_iter()
-                    .filter(|(load, ..)| *load == least)
-                    .collect();
+                let mut equals: Vec<_> = found.into_iter().filter(|(load, ..)| *load == least).collect();
                 equals.sort();
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % equals.len();
                 Some(equals.swap_remove(turn))

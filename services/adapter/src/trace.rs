@@ -37,11 +37,7 @@ pub(crate) fn inject(span: &Span, wm: &mut Wm) {
     let context = span.context();
     let span_context = context.span().span_context().clone();
     if span_context.is_valid() && span_context.is_sampled() {
-        wm.traceparent = Some(format!(
-            "00-{}-{}-01",
-            span_context.trace_id(),
-            span_context.span_id()
-        ));
+        wm.traceparent = Some(format!("00-{}-{}-01", span_context.trace_id(), span_context.span_id()));
         let state = span_context.trace_state().header();
         wm.tracestate = (!state.is_empty()).then_some(state);
         span.record(
@@ -80,14 +76,8 @@ fn is_sampled(span: &Span) -> bool {
 /// Reads a W3C `traceparent`, version 00; <https://www.w3.org/TR/trace-context/>.
 fn remote_context(wm: &Wm) -> Option<SpanContext> {
     let mut parts = wm.traceparent.as_deref()?.split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "00"
-        || trace.len() != 32
-        || span.len() != 16
-        || flags.len() != 2
-        || parts.next().is_some()
-    {
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    if version != "00" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 || parts.next().is_some() {
         return None;
     }
     let state = wm

@@ -110,11 +110,7 @@ impl Adapter {
     }
 
     /// The rooms of a namespace (all, if none is given) whose id starts with `prefix`, on every server.
-    pub async fn cluster_rooms(
-        &self,
-        namespace: Option<Namespace>,
-        prefix: &str,
-    ) -> Gathered<RoomsPart> {
+    pub async fn cluster_rooms(&self, namespace: Option<Namespace>, prefix: &str) -> Gathered<RoomsPart> {
         self.gather(Query::Rooms {
             namespace,
             prefix: prefix.to_owned(),
@@ -124,10 +120,7 @@ impl Adapter {
 
     /// Where a client is.
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
-        self.gather(Query::Client {
-            client: client.clone(),
-        })
-        .await
+        self.gather(Query::Client { client: client.clone() }).await
     }
 
     /// Every server's totals and statuses of nodes.

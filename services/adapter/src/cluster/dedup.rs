@@ -32,10 +32,7 @@ impl Dedup {
             self.previous = std::mem::take(&mut self.current);
             self.rotated = now;
         }
-        let before = self
-            .previous
-            .get(&sender)
-            .is_some_and(|seen| seen.contains(&sequence));
+        let before = self.previous.get(&sender).is_some_and(|seen| seen.contains(&sequence));
         !before && self.current.entry(sender).or_default().insert(sequence)
     }
 }
@@ -70,11 +67,6 @@ mod tests {
                 now + (PERIOD + Duration::from_secs(1)) * turn,
             );
         }
-        assert!(
-            !dedup
-                .previous
-                .get(&Instance(1))
-                .is_some_and(|seen| seen.contains(&7))
-        );
+        assert!(!dedup.previous.get(&Instance(1)).is_some_and(|seen| seen.contains(&7)));
     }
 }

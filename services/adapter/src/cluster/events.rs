@@ -51,12 +51,7 @@ impl<E> Listeners<E> {
     }
 
     /// Adds a listener; its events come out of the receiver.
-    pub(crate) fn add(
-        &self,
-        event: &str,
-        tag: Option<&str>,
-        once: bool,
-    ) -> (ListenerId, mpsc::Receiver<E>) {
+    pub(crate) fn add(&self, event: &str, tag: Option<&str>, once: bool) -> (ListenerId, mpsc::Receiver<E>) {
         let id = ListenerId(self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, receiver) = mpsc::channel(QUEUE);
         let entry = Entry {
@@ -65,10 +60,7 @@ impl<E> Listeners<E> {
             once,
             queue,
         };
-        let mut by_event = self
-            .by_event
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
         by_event.entry(Arc::from(event)).or_default().push(entry);
         (id, receiver)
     }
@@ -84,10 +76,7 @@ impl<E> Listeners<E> {
     }
 
     fn remove_where(&self, event: Option<&str>, unwanted: impl Fn(&Entry<E>) -> bool) -> usize {
-        let mut by_event = self
-            .by_event
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
         let mut removed = 0;
         by_event.retain(|name, entries| {
             if event.is_none_or(|event| event == &**name) {

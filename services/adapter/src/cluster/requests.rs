@@ -73,11 +73,7 @@ impl Requests {
     }
 
     /// Begins to wait for these servers.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        asked: Vec<(ServerName, Instance)>,
-        timeout: Duration,
-    ) -> Replies {
+    pub(crate) fn begin(self: &Arc<Self>, asked: Vec<(ServerName, Instance)>, timeout: Duration) -> Replies {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answers, receiver) = mpsc::channel(asked.len().max(1));
         let expected = asked.len();
@@ -100,12 +96,7 @@ impl Requests {
     }
 
     /// A server replied. Late, doubled and foreign replies do nothing; `false` for those.
-    pub(crate) fn on_reply(
-        &self,
-        callback_id: &str,
-        server: &ServerName,
-        reply: Result<Payload, Missing>,
-    ) -> bool {
+    pub(crate) fn on_reply(&self, callback_id: &str, server: &ServerName, reply: Result<Payload, Missing>) -> bool {
         let number = callback_id
             .strip_prefix(&self.prefix)
             .and_then(|number| u64::from_str_radix(number, 16).ok());
@@ -113,12 +104,7 @@ impl Requests {
     }
 
     /// One of the servers asked has answered, or never will.
-    pub(crate) fn settle(
-        &self,
-        id: u64,
-        server: &ServerName,
-        reply: Result<Payload, Missing>,
-    ) -> bool {
+    pub(crate) fn settle(&self, id: u64, server: &ServerName, reply: Result<Payload, Missing>) -> bool {
         let mut waiting = self.lock();
         let Some(request) = waiting.get_mut(&id) else {
             return false;
@@ -163,8 +149,8 @@ impl Requests {
             .unwrap_or_default()
     }
 
-    /// How many requests wait.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.lock().len()
     }
 }
@@ -196,8 +182,7 @@ impl Replies {
     /// Waits for everything and sorts it.
     pub async fn collect(mut self) -> Outcome {
         let mut outcome = Outcome::default();
-        while let Some(answer) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await
-        {
+        while let Some(answer) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
             match answer {
                 Ok(reply) => outcome.replies.push(reply),
                 Err(missing) => outcome.missing.push(missing),
@@ -256,10 +241,7 @@ mod tests {
 
     fn ask(names: &[&str]) -> (Arc<Requests>, Replies) {
         let requests = Arc::new(Requests::new(Instance(7)));
-        let asked = names
-            .iter()
-            .map(|name| (server(name), Instance(1)))
-            .collect();
+        let asked = names.iter().map(|name| (server(name), Instance(1))).collect();
         let replies = requests.begin(asked, Duration::from_secs(5));
         (requests, replies)
     }
@@ -292,10 +274,7 @@ mod tests {
         let id = requests.callback_id(replies.id());
         assert!(requests.on_reply(&id, &server("a"), one()));
         assert!(!requests.on_reply(&id, &server("a"), one()), "doubled");
-        assert!(
-            !requests.on_reply(&id, &server("x"), one()),
-            "was not asked"
-        );
+        assert!(!requests.on_reply(&id, &server("x"), one()), "was not asked");
         assert!(
             !requests.on_reply("8-1", &server("b"), one()),
             "another process's request"
@@ -323,9 +302,6 @@ mod tests {
         requests.on_gone(&server("a"), Instance(2));
         assert_eq!(requests.len(), 1, "another process of that name");
         requests.on_gone(&server("a"), Instance(1));
-        assert_eq!(
-            replies.collect().await.missing,
-            [(server("a"), Missing::Gone)]
-        );
+        assert_eq!(replies.collect().await.missing, [(server("a"), Missing::Gone)]);
     }
 }

@@ -86,12 +86,10 @@ impl Roster {
             return changes;
         }
         if beacon.leaving {
-            self.departed
-                .insert(beacon.name, (beacon.instance, beacon.number, now));
+            self.departed.insert(beacon.name, (beacon.instance, beacon.number, now));
         } else {
             changes.push(Change::Joined(beacon.name.clone()));
-            self.servers
-                .insert(beacon.name.clone(), Entry { beacon, last: now });
+            self.servers.insert(beacon.name.clone(), Entry { beacon, last: now });
         }
         changes
     }
@@ -129,9 +127,7 @@ impl Roster {
 
     /// The live servers but this one, by name, with the time of their last beacon.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Beacon, Instant)> {
-        self.servers
-            .values()
-            .map(|entry| (&entry.beacon, entry.last))
+        self.servers.values().map(|entry| (&entry.beacon, entry.last))
     }
 
     pub(crate) fn instance_of(&self, name: &ServerName) -> Option<Instance> {
@@ -176,19 +172,13 @@ mod tests {
     #[test]
     fn a_server_joins_with_its_first_beacon_and_leaves_with_its_goodbye() {
         let (mut roster, now) = roster();
-        assert_eq!(
-            roster.on_beacon(beacon("a", 1, 1), now),
-            [Change::Joined(name("a"))]
-        );
+        assert_eq!(roster.on_beacon(beacon("a", 1, 1), now), [Change::Joined(name("a"))]);
         assert_eq!(roster.on_beacon(beacon("a", 1, 2), now), []);
         let goodbye = Beacon {
             leaving: true,
             ..beacon("a", 1, 3)
         };
-        assert_eq!(
-            roster.on_beacon(goodbye, now),
-            [Change::Left(name("a"), Instance(1))]
-        );
+        assert_eq!(roster.on_beacon(goodbye, now), [Change::Left(name("a"), Instance(1))]);
         assert_eq!(roster.len(), 0);
         assert_eq!(
             roster.on_beacon(beacon("a", 1, 2), now),
@@ -210,10 +200,7 @@ mod tests {
         let changes = roster.on_beacon(beacon("a", 6, 1), now);
         assert_eq!(
             changes,
-            [
-                Change::Left(name("a"), Instance(5)),
-                Change::Joined(name("a"))
-            ]
+            [Change::Left(name("a"), Instance(5)), Change::Joined(name("a"))]
         );
         assert_eq!(roster.instance_of(&name("a")), Some(Instance(6)));
     }

@@ -33,9 +33,7 @@ impl<K: Hash + Eq, V> Striped<K, V> {
 
     fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
         let stripe = self.hasher.hash_one(key) as usize % STRIPES;
-        self.stripes[stripe]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
@@ -94,16 +92,10 @@ impl Hub {
     }
 
     /// Registers a client. A former connection of the same id is taken off and returned.
-    pub(crate) fn attach(
-        &self,
-        client: &ClientId,
-        shard: usize,
-    ) -> (ConnectionId, Option<Departed>) {
+    pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> (ConnectionId, Option<Departed>) {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
-        let former = clients
-            .remove(client)
-            .map(|entry| self.departed(client, entry));
+        let former = clients.remove(client).map(|entry| self.departed(client, entry));
         let place = Place { shard, connection };
         clients.insert(
             client.clone(),
@@ -177,10 +169,7 @@ impl Hub {
 
     /// Where a client is, if it is here.
     pub(crate) fn place(&self, client: &ClientId) -> Option<Place> {
-        self.clients
-            .lock(client)
-            .get(client)
-            .map(|entry| entry.place)
+        self.clients.lock(client).get(client).map(|entry| entry.place)
     }
 
     /// Sends a command to one shard; waits while its inbox is full. `false` when the shard's owner has ended.
@@ -195,28 +184,19 @@ impl Hub {
     pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame) -> bool {
         match self.place(client) {
             Some(place) => {
-                self.command(
-                    place.shard,
-                    Command::Deliver(Recipients::One(place.connection), frame),
-                )
-                .await
+                self.command(place.shard, Command::Deliver(Recipients::One(place.connection), frame))
+                    .await
             }
             None => false,
         }
     }
 
     /// Delivers a frame to the members of a room; says how many shards have any.
-    pub(crate) async fn to_room(
-        &self,
-        room: &Room,
-        frame: Frame,
-        except: std::sync::Arc<[ClientId]>,
-    ) -> usize {
+    pub(crate) async fn to_room(&self, room: &Room, frame: Frame, except: std::sync::Arc<[ClientId]>) -> usize {
         let shards = self.shards_of(room);
         for &shard in &shards {
             let recipients = Recipients::Room(room.clone(), except.clone());
-            self.command(shard, Command::Deliver(recipients, frame.clone()))
-                .await;
+            self.command(shard, Command::Deliver(recipients, frame.clone())).await;
         }
         shards.len()
     }
@@ -276,11 +256,7 @@ impl Hub {
             .unwrap_or_default()
     }
 
-    pub(crate) fn rooms(
-        &self,
-        namespace: Option<&Namespace>,
-        id_prefix: &str,
-    ) -> Vec<(Room, usize)> {
+    pub(crate) fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
         let mut found = Vec::new();
         for stripe in self.rooms.each() {
             for (room, entry) in stripe.iter() {
@@ -333,10 +309,7 @@ mod tests {
         hub.join(&client("ann"), &room("1"));
         let (second, former) = hub.attach(&client("ann"), 1);
         let former = former.expect("the first connection");
-        assert_eq!(
-            (former.place.connection, former.rooms),
-            (first, vec![room("1")])
-        );
+        assert_eq!((former.place.connection, former.rooms), (first, vec![room("1")]));
         assert_eq!(hub.detach(&client("ann"), first), None);
         assert_eq!(
             hub.place(&client("ann")),
@@ -372,9 +345,6 @@ mod tests {
         let chat = Namespace::new("chat").expect("valid");
         assert_eq!(hub.rooms(Some(&chat), "lobby"), [(room("lobby-1"), 2)]);
         assert_eq!(hub.rooms(None, "").len(), 2);
-        assert_eq!(
-            hub.rooms(Some(&Namespace::new("x").expect("valid")), ""),
-            []
-        );
+        assert_eq!(hub.rooms(Some(&Namespace::new("x").expect("valid")), ""), []);
     }
 }

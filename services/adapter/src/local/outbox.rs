@@ -84,10 +84,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    const LIMITS: OutboxLimits = OutboxLimits {
-        bytes: 10,
-        frames: 3,
-    };
+    const LIMITS: OutboxLimits = OutboxLimits { bytes: 10, frames: 3 };
 
     #[test]
     fn frames_come_out_in_order_and_free_their_bytes() {
@@ -113,9 +110,6 @@ mod tests {
     #[test]
     fn an_empty_outbox_takes_one_frame_of_any_size() {
         let mut outbox = Outbox::default();
-        assert_eq!(
-            outbox.push(Frame::new("far more than ten bytes"), LIMITS),
-            Ok(())
-        );
+        assert_eq!(outbox.push(Frame::new("far more than ten bytes"), LIMITS), Ok(()));
     }
 }

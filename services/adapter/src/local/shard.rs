@@ -152,9 +152,7 @@ impl<S> Shard<S> {
     pub fn apply(&mut self, command: Command) {
         match command {
             Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
-            Command::Deliver(Recipients::Room(room, except), frame) => {
-                self.push_room(&room, &except, &frame)
-            }
+            Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
             Command::Deliver(Recipients::All, frame) => {
                 let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
                 for key in keys {
@@ -164,9 +162,7 @@ impl<S> Shard<S> {
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
             Command::RemoveRoom(room) => self.remove_room(&room),
-            Command::Dismiss(connection, dismissal) => {
-                self.close(connection, Closing::Dismissed(dismissal))
-            }
+            Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
         }
     }
 
@@ -335,11 +331,7 @@ mod tests {
     fn shard(limits: OutboxLimits, clients: &[(u64, &str)]) -> Shard<()> {
         let mut shard = Shard::new(limits);
         for &(connection, client) in clients {
-            shard.insert(
-                ConnectionId(connection),
-                ClientId::new(client).expect("valid"),
-                (),
-            );
+            shard.insert(ConnectionId(connection), ClientId::new(client).expect("valid"), ());
         }
         shard
     }
@@ -369,19 +361,13 @@ mod tests {
             shard.apply(Command::Join(ConnectionId(connection), room()));
         }
         let except: Arc<[ClientId]> = [ClientId::new("bob").expect("valid")].into();
-        shard.apply(Command::Deliver(
-            Recipients::Room(room(), except),
-            Frame::new("hi"),
-        ));
+        shard.apply(Command::Deliver(Recipients::Room(room(), except), Frame::new("hi")));
         assert_eq!(received(&mut shard), [(1, "hi".into()), (3, "hi".into())]);
     }
 
     #[test]
     fn who_left_or_is_gone_or_whose_room_was_removed_hears_nothing() {
-        let mut shard = shard(
-            OutboxLimits::default(),
-            &[(1, "ann"), (2, "bob"), (3, "cid")],
-        );
+        let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid")]);
         for connection in 1..=3 {
             shard.apply(Command::Join(ConnectionId(connection), room()));
         }
@@ -397,13 +383,7 @@ mod tests {
 
     #[test]
     fn a_slow_client_is_named_once_for_closing_and_takes_nothing_more() {
-        let mut shard = shard(
-            OutboxLimits {
-                bytes: 100,
-                frames: 2,
-            },
-            &[(1, "slow"), (2, "other")],
-        );
+        let mut shard = shard(OutboxLimits { bytes: 100, frames: 2 }, &[(1, "slow"), (2, "other")]);
         for _ in 0..5 {
             shard.push(ConnectionId(1), Frame::new("x"));
         }

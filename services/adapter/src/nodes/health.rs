@@ -64,8 +64,7 @@ impl Health {
         returned > 0
             && self.publishing.load(Ordering::Acquire)
             && self.subscribed.load(Ordering::Acquire)
-            && now.saturating_duration_since(self.start + Duration::from_millis(returned - 1))
-                <= self.patience()
+            && now.saturating_duration_since(self.start + Duration::from_millis(returned - 1)) <= self.patience()
     }
 
     /// The publishing connection is up, or not.

@@ -177,13 +177,7 @@ impl Interest {
     }
 
     /// A node confirmed a subscription.
-    pub(crate) fn confirm(
-        &self,
-        node: usize,
-        epoch: u64,
-        channel: &Channel,
-        generation: Generation,
-    ) {
+    pub(crate) fn confirm(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(entry) = state.channels.get_mut(channel) else {
@@ -284,10 +278,7 @@ mod tests {
         assert!(!resolved(&mut waiting));
         interest.confirm(1, epochs[1], &room, second);
         assert!(resolved(&mut waiting));
-        assert!(
-            interest.confirmed(&room).is_none(),
-            "resolved at once from now on"
-        );
+        assert!(interest.confirmed(&room).is_none(), "resolved at once from now on");
     }
 
     #[test]
@@ -335,9 +326,7 @@ mod tests {
         interest.disconnected(0);
         let (epoch, wanted) = interest.connected(0);
         interest.heard(0, true);
-        let mut waiting = interest
-            .confirmed(&room)
-            .expect("not confirmed on the new connection");
+        let mut waiting = interest.confirmed(&room).expect("not confirmed on the new connection");
         interest.confirm(0, epochs[0], &room, old);
         assert!(!resolved(&mut waiting));
         assert_eq!(wanted, [(room.clone(), old)]);
@@ -356,11 +345,7 @@ mod tests {
         interest.hold(&room);
         interest.release(&room, at(3000));
         interest.sweep(at(5100));
-        assert_eq!(
-            interest.take_wishes(0),
-            [],
-            "left again only two seconds ago"
-        );
+        assert_eq!(interest.take_wishes(0), [], "left again only two seconds ago");
         interest.sweep(at(8100));
         assert_eq!(interest.take_wishes(0), [Wish::Unsubscribe(room)]);
         assert_eq!(interest.len(), 0);

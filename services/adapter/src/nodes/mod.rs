@@ -3,6 +3,7 @@
 mod health;
 mod interest;
 mod link;
+mod memory;
 mod select;
 mod task;
 mod tmp;
@@ -13,6 +14,7 @@ use crate::wire::NodeId;
 
 pub(crate) use interest::Interest;
 pub(crate) use link::{Channel, Endpoint};
+pub use memory::{Fault, MemoryBus};
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, cover, indexes, nth, rendezvous, score};
 pub(crate) use task::{Batch, Node, Surroundings, run as run_node};
@@ -41,7 +43,6 @@ pub struct NodeStatus {
 impl NodeStatus {
     /// Whether anything but the round trip changed.
     pub(crate) fn differs(&self, other: &Self) -> bool {
-        (&self.id, self.heard, &self.error, self.reconnects)
-            != (&other.id, other.heard, &other.error, other.reconnects)
+        (&self.id, self.heard, &self.error, self.reconnects) != (&other.id, other.heard, &other.error, other.reconnects)
     }
 }

@@ -48,11 +48,7 @@ pub(crate) fn indexes(mask: Mask) -> impl Iterator<Item = usize> {
 
 /// Rendezvous hashing: of the nodes in `usable`, the one on which `key` scores highest. Taking a node away moves only the
 /// keys that were on it. `ids` are the nodes' ids by index, so that every server agrees.
-pub(crate) fn rendezvous<'a>(
-    key: &str,
-    usable: Mask,
-    id: impl Fn(usize) -> &'a str,
-) -> Option<usize> {
+pub(crate) fn rendezvous<'a>(key: &str, usable: Mask, id: impl Fn(usize) -> &'a str) -> Option<usize> {
     indexes(usable).max_by_key(|&index| score(key, id(index)))
 }
 
@@ -112,19 +108,12 @@ fn greedy(nodes: &[usize], mut left: Vec<Mask>) -> Mask {
 
 fn combination(nodes: &[usize], size: usize, chosen: Mask, concerned: &[Mask]) -> Option<Mask> {
     if size == 0 {
-        return concerned
-            .iter()
-            .all(|heard| heard & chosen != 0)
-            .then_some(chosen);
+        return concerned.iter().all(|heard| heard & chosen != 0).then_some(chosen);
     }
-    nodes.iter().enumerate().find_map(|(position, &node)| {
-        combination(
-            &nodes[position + 1..],
-            size - 1,
-            chosen | 1 << node,
-            concerned,
-        )
-    })
+    nodes
+        .iter()
+        .enumerate()
+        .find_map(|(position, &node)| combination(&nodes[position + 1..], size - 1, chosen | 1 << node, concerned))
 }
 
 #[cfg(test)]
@@ -143,10 +132,7 @@ mod tests {
         for key in &keys {
             let before = chosen(key, 0b1111);
             let after = chosen(key, 0b1101);
-            assert!(
-                before == 1 || before == after,
-                "{key} moved from {before} to {after}"
-            );
+            assert!(before == 1 || before == after, "{key} moved from {before} to {after}");
         }
     }
 
@@ -156,10 +142,7 @@ mod tests {
         for n in 0..4000 {
             counts[chosen(&format!("wsmesh:room:chat:{n}"), 0b1111)] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (850..1150).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -61,12 +61,7 @@ pub(crate) struct Surroundings {
 }
 
 impl Node {
-    pub(crate) fn new(
-        id: NodeId,
-        index: usize,
-        endpoint: Arc<dyn Endpoint>,
-        probe_interval: Duration,
-    ) -> Self {
+    pub(crate) fn new(id: NodeId, index: usize, endpoint: Arc<dyn Endpoint>, probe_interval: Duration) -> Self {
         Self {
             id,
             index,
@@ -78,17 +73,8 @@ impl Node {
     }
 
     /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once.
-    pub(crate) async fn publish(
-        &self,
-        channel: &Channel,
-        payload: Bytes,
-        limit: Duration,
-    ) -> Result<u64, LinkError> {
-        let publisher = self
-            .publisher
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
+        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(publisher) = publisher else {
             return Err(LinkError::new(LinkErrorKind::Closed, "not connected"));
         };
@@ -118,10 +104,7 @@ impl Node {
 
     fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
         let up = publisher.is_some();
-        *self
-            .publisher
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = publisher;
+        *self.publisher.write().unwrap_or_else(PoisonError::into_inner) = publisher;
         self.health.publishing(up);
     }
 
@@ -132,10 +115,7 @@ impl Node {
     }
 }
 
-async fn limited<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, LinkError>>,
-) -> Result<T, LinkError> {
+async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
     timeout(limit, call)
         .await
         .unwrap_or_else(|_| Err(LinkError::new(LinkErrorKind::TimedOut, "no answer in time")))
@@ -204,11 +184,7 @@ struct Asked {
     last: Instant,
 }
 
-async fn listen(
-    node: &Node,
-    around: &Surroundings,
-    mut subscriber: Box<dyn Subscriber>,
-) -> LinkError {
+async fn listen(node: &Node, around: &Surroundings, mut subscriber: Box<dyn Subscriber>) -> LinkError {
     let (epoch, wanted) = around.interest.connected(node.index);
     let wake = around.interest.wake(node.index);
     let mut asked = Asked {
@@ -221,14 +197,7 @@ async fn listen(
         .into_iter()
         .map(|(channel, generation)| Wish::Subscribe(channel, generation))
         .collect();
-    if let Err(error) = ask(
-        subscriber.as_mut(),
-        wishes,
-        &mut asked,
-        around.command_timeout,
-    )
-    .await
-    {
+    if let Err(error) = ask(subscriber.as_mut(), wishes, &mut asked, around.command_timeout).await {
         return error;
     }
     let mut watch = interval(around.probe_interval);
@@ -272,11 +241,7 @@ async fn ask(
     while let Some(first) = rest.first() {
         let subscribing = matches!(first, Wish::Subscribe(..));
         let same = |wish: &Wish| matches!(wish, Wish::Subscribe(..)) == subscribing;
-        let length = rest
-            .iter()
-            .take(BATCH)
-            .take_while(|wish| same(wish))
-            .count();
+        let length = rest.iter().take(BATCH).take_while(|wish| same(wish)).count();
         let (now, later) = rest.split_at(length);
         rest = later;
         let channels: Vec<Channel> = now.iter().map(|wish| wish.channel().clone()).collect();
@@ -300,10 +265,7 @@ async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked:
     for arrival in arrivals {
         match arrival {
             Arrival::Message { channel, payload } if channel == around.probe_channel.as_bytes() => {
-                if let Some(number) = std::str::from_utf8(&payload)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                {
+                if let Some(number) = std::str::from_utf8(&payload).ok().and_then(|text| text.parse().ok()) {
                     let before = node.health.heard(now);
                     node.health.probe_returned(number, now);
                     if !before && node.health.heard(now) {
@@ -313,7 +275,7 @@ async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked:
                 }
             }
             Arrival::Message { channel, payload } => batch.push((channel, payload)),
-            Arrival::Subscribed(_) | Arrival::Unsubscribed(_) => answered(node, around, asked),
+            Arrival::Confirmed => answered(node, around, asked),
         }
     }
     if !batch.is_empty() {
@@ -328,9 +290,7 @@ fn answered(node: &Node, around: &Surroundings, asked: &mut Asked) {
         return;
     };
     if let Wish::Subscribe(channel, generation) = wish {
-        around
-            .interest
-            .confirm(node.index, asked.epoch, &channel, generation);
+        around.interest.confirm(node.index, asked.epoch, &channel, generation);
     }
     if asked.catching_up > 0 {
         asked.catching_up -= 1;

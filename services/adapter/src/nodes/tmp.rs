@@ -37,21 +37,6 @@ impl std::fmt::Display for NodeUrl {
 #[error("{0}")]
 pub struct NodeUrlError(pub String);
 
-/// The embedded bus: several servers in one process, with named nodes that can be told to fail.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryBus;
-impl MemoryBus {
-    /// A bus with these nodes.
-    pub fn new<'a>(_ids: impl IntoIterator<Item = &'a str>) -> Self {
-        Self
-    }
-}
-
-impl MemoryBus {
-    pub(crate) fn endpoints(&self) -> Vec<(NodeId, Arc<dyn Endpoint>)> {
-        unimplemented!()
-    }
-}
 pub(crate) fn redis_endpoint(
     _u: &NodeUrl,
     _n: &str,

@@ -1,101 +1,347 @@
-//! temp
-use super::*;
+//! An envelope: what travels through a node. The format of *websocket-cross-server-adapter* 1.x, plus one field, `wm`.
+//!
+//! One map, as MessagePack or JSON; a reader tells them apart by the first byte. `wm` is written first, so that a server
+//! recognises its own envelopes early. Unknown fields are ignored. Payloads stay raw bytes both ways.
+
 use bytes::Bytes;
-#[derive(Debug, Clone, PartialEq)]
+
+use super::entries::{DecodeError, Entries};
+use super::frame::Frame;
+use super::names::{ClientId, Instance, Room, ServerName};
+use super::payload::{Encoding, Payload, PayloadError};
+use super::writer::Writer;
+
+/// The event name that marks a reply.
+const REPLY: &str = "_Cs_Cb_";
+
+/// Who sent an envelope, and the how-manieth of its envelopes it is: unique, so that copies can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) instance: Instance,
     pub(crate) sequence: u64,
 }
-#[derive(Debug, Clone, PartialEq)]
+
+/// Ours in an envelope of the original's format: the field `wm`, with keys of one or two letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wm {
+    /// `i` and `s`.
     pub(crate) identity: Identity,
+    /// `t`: when it was published, in milliseconds since the Unix epoch, on the sender's clock.
     pub(crate) time_ms: u64,
-    pub(crate) age_ms: Option<u64>,
+    /// `r`: the process that a request is for.
     pub(crate) target_instance: Option<Instance>,
+    /// `e`: why a reply is none.
     pub(crate) error: Option<String>,
+    /// `tp`: W3C trace context, when sampled.
     pub(crate) traceparent: Option<String>,
+    /// `ts`: its vendor part.
     pub(crate) tracestate: Option<String>,
 }
+
 impl Wm {
     pub(crate) fn new(identity: Identity, time_ms: u64) -> Self {
         Self {
             identity,
             time_ms,
-            age_ms: None,
             target_instance: None,
             error: None,
             traceparent: None,
             tracestate: None,
         }
     }
+
+    fn write(&self, out: &mut Writer) {
+        let numbers = [
+            ("i", Some(self.identity.instance.0)),
+            ("s", Some(self.identity.sequence)),
+            ("t", Some(self.time_ms)),
+            ("r", self.target_instance.map(|instance| instance.0)),
+        ];
+        let texts = [("e", &self.error), ("tp", &self.traceparent), ("ts", &self.tracestate)];
+        let entries = numbers.iter().filter(|(_, number)| number.is_some()).count()
+            + texts.iter().filter(|(_, text)| text.is_some()).count();
+        out.key("wm");
+        out.begin_map(entries as u32);
+        for (key, number) in numbers {
+            if let Some(number) = number {
+                out.key(key);
+                out.number(number);
+            }
+        }
+        for (key, text) in texts {
+            if let Some(text) = text {
+                out.key(key);
+                out.text(text);
+            }
+        }
+        out.end_map();
+    }
+
+    fn read(entries: &Entries) -> Result<Self, DecodeError> {
+        Ok(Self {
+            identity: Identity {
+                instance: entries.required("i")?,
+                sequence: entries.required("s")?,
+            },
+            time_ms: entries.required("t")?,
+            target_instance: entries.optional("r")?,
+            error: entries.optional("e")?,
+            traceparent: entries.optional("tp")?,
+            tracestate: entries.optional("ts")?,
+        })
+    }
 }
+
+/// What travels through a node.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Envelope {
     pub(crate) sender: ServerName,
+    /// None in envelopes of the original.
     pub(crate) wm: Option<Wm>,
     pub(crate) body: Body,
 }
+
+/// What an envelope says, and to whom.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Body {
+    /// To servers; no targets means every server. With a callback id the sender waits for replies.
     Event {
         event: String,
         targets: Vec<ServerName>,
         payload: Payload,
         callback_id: Option<String>,
     },
-    Reply {
-        callback_id: String,
-        payload: Payload,
-    },
-    Client {
-        client: ClientId,
-        frame: Frame,
-    },
-    Clients {
-        clients: Vec<ClientId>,
-        frame: Frame,
-    },
-    Everyone {
-        frame: Frame,
-    },
+    /// A reply to a server.
+    Reply { callback_id: String, payload: Payload },
+    /// To one client.
+    Client { client: ClientId, frame: Frame },
+    /// To several clients.
+    Clients { clients: Vec<ClientId>, frame: Frame },
+    /// To every client.
+    Everyone { frame: Frame },
+    /// To the members of a room, but those.
     Room {
         room: Room,
         except: Vec<ClientId>,
         frame: Frame,
     },
-    RoomRemove {
-        room: Room,
-    },
-    Custom {
-        payload: Payload,
-    },
+    /// Everyone leaves a room.
+    RoomRemove { room: Room },
+    /// Any map, on a channel that the application named.
+    Custom { payload: Payload },
 }
+
 impl Body {
+    /// The kind, from a fixed set: safe in a span's name.
     pub(crate) fn kind(&self) -> &'static str {
-        unimplemented!()
+        match self {
+            Self::Event { .. } => "event",
+            Self::Reply { .. } => "reply",
+            Self::Client { .. } => "client",
+            Self::Clients { .. } => "clients",
+            Self::Everyone { .. } => "everyone",
+            Self::Room { .. } => "room",
+            Self::RoomRemove { .. } => "room-remove",
+            Self::Custom { .. } => "custom",
+        }
     }
 }
+
+// ------------------------------------------------------------------------------------------------------------- writing
+
 impl Envelope {
-    pub(crate) fn encode(&self, _e: Encoding) -> Result<Bytes, PayloadError> {
-        unimplemented!()
+    /// Writes the envelope.
+    ///
+    /// # Errors
+    /// When the payload is in the other encoding and cannot be converted. A custom payload is written as it is.
+    pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, PayloadError> {
+        let wm = u32::from(self.wm.is_some());
+        match &self.body {
+            Body::Event {
+                event,
+                targets,
+                payload,
+                callback_id,
+            } => {
+                let payload = payload.encoded(encoding)?;
+                let mut out = self.begin(encoding, 1 + wm, payload.len());
+                out.key("data");
+                out.begin_map(4 + u32::from(callback_id.is_some()));
+                self.event_fields(&mut out, event, targets);
+                if let Some(callback_id) = callback_id {
+                    out.key("callbackId");
+                    out.text(callback_id);
+                }
+                out.key("payload");
+                out.raw(&payload);
+                out.end_map();
+                Ok(end(out))
+            }
+            Body::Reply { callback_id, payload } => {
+                let payload = payload.encoded(encoding)?;
+                let mut out = self.begin(encoding, 1 + wm, payload.len());
+                out.key("data");
+                out.begin_map(6);
+                self.event_fields(&mut out, REPLY, &[]);
+                out.key("callbackId");
+                out.text(callback_id);
+                out.key("isCallback");
+                out.truth();
+                out.key("payload");
+                out.raw(&payload);
+                out.end_map();
+                Ok(end(out))
+            }
+            Body::Custom { payload } => payload.encoded(encoding),
+            _ => Ok(self.encode_frame(encoding, wm)),
+        }
     }
-    pub(crate) fn decode_unless_own(_b: Bytes, _own: Instance) -> Result<Option<Self>, NameError> {
-        unimplemented!()
+
+    fn encode_frame(&self, encoding: Encoding, wm: u32) -> Bytes {
+        let nothing = Frame::new("");
+        let (entries, frame) = match &self.body {
+            Body::Client { frame, .. } | Body::Clients { frame, .. } => (3, frame),
+            Body::Everyone { frame } => (2, frame),
+            Body::Room { frame, .. } => (5, frame),
+            _ => (5, &nothing),
+        };
+        let mut out = self.begin(encoding, entries + wm, frame.len());
+        out.key("data");
+        out.text(frame.as_str());
+        match &self.body {
+            Body::Client { client, .. } => {
+                out.key("socketId");
+                out.text(client.as_str());
+            }
+            Body::Clients { clients, .. } => {
+                out.key("socketIds");
+                out.texts(clients.iter().map(ClientId::as_str));
+            }
+            Body::Room { room, except, .. } => {
+                room_fields(&mut out, room);
+                out.key("excludeSocketIds");
+                out.texts(except.iter().map(ClientId::as_str));
+            }
+            Body::RoomRemove { room } => {
+                room_fields(&mut out, room);
+                out.key("roomRemove");
+                out.truth();
+            }
+            _ => {}
+        }
+        out.key("senderServer");
+        out.text(self.sender.as_str());
+        end(out)
+    }
+
+    fn begin(&self, encoding: Encoding, entries: u32, payload: usize) -> Writer {
+        let mut out = Writer::new(encoding, payload + 256);
+        out.begin_map(entries);
+        if let Some(wm) = &self.wm {
+            wm.write(&mut out);
+        }
+        out
+    }
+
+    fn event_fields(&self, out: &mut Writer, event: &str, targets: &[ServerName]) {
+        out.key("event");
+        out.text(event);
+        out.key("senderServer");
+        out.text(self.sender.as_str());
+        out.key("targetServer");
+        out.texts(targets.iter().map(ServerName::as_str));
     }
 }
-#[derive(Debug)]
-pub(crate) struct Channels;
-impl Channels {
-    pub(crate) fn new(_: &str) -> Self {
-        Self
+
+fn room_fields(out: &mut Writer, room: &Room) {
+    out.key("roomNamespace");
+    out.text(room.namespace.as_str());
+    out.key("roomId");
+    out.text(room.id.as_str());
+}
+
+fn end(mut out: Writer) -> Bytes {
+    out.end_map();
+    out.finish()
+}
+
+// ------------------------------------------------------------------------------------------------------------- reading
+
+impl Envelope {
+    /// Reads an envelope, unless this very process sent it.
+    pub(crate) fn decode_unless_own(bytes: Bytes, own: Instance) -> Result<Option<Self>, DecodeError> {
+        let entries = Entries::open(bytes)?;
+        let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
+        if wm.as_ref().is_some_and(|wm| wm.identity.instance == own) {
+            return Ok(None);
+        }
+        Self::read(&entries, wm).map(Some)
     }
-    pub(crate) fn channel(&self, _: &Topic) -> std::sync::Arc<str> {
-        unimplemented!()
+
+    fn read(entries: &Entries, wm: Option<Wm>) -> Result<Self, DecodeError> {
+        if let Some(data) = entries.map("data")? {
+            return Self::read_event(&data, wm);
+        }
+        let sender = entries.required("senderServer")?;
+        let body = if entries.has("roomId") {
+            let room = Room {
+                namespace: entries.required("roomNamespace")?,
+                id: entries.required("roomId")?,
+            };
+            if entries.optional("roomRemove")? == Some(true) {
+                Body::RoomRemove { room }
+            } else {
+                let except = entries.optional("excludeSocketIds")?.unwrap_or_default();
+                Body::Room {
+                    room,
+                    except,
+                    frame: entries.frame("data")?,
+                }
+            }
+        } else if entries.has("socketIds") {
+            Body::Clients {
+                clients: entries.required("socketIds")?,
+                frame: entries.frame("data")?,
+            }
+        } else if entries.has("socketId") {
+            Body::Client {
+                client: entries.required("socketId")?,
+                frame: entries.frame("data")?,
+            }
+        } else if entries.has("data") {
+            Body::Everyone {
+                frame: entries.frame("data")?,
+            }
+        } else {
+            return Err(DecodeError::Unaddressed);
+        };
+        Ok(Self { sender, wm, body })
     }
-    pub(crate) fn beacon(&self) -> std::sync::Arc<str> {
-        unimplemented!()
+
+    fn read_event(data: &Entries, wm: Option<Wm>) -> Result<Self, DecodeError> {
+        let sender = data.required("senderServer")?;
+        let payload = data.payload("payload").unwrap_or_else(Payload::null);
+        let event: String = data.required("event")?;
+        let callback_id = data.optional("callbackId")?;
+        let body = match callback_id {
+            Some(callback_id) if event == REPLY => Body::Reply { callback_id, payload },
+            callback_id => Body::Event {
+                event,
+                targets: data.optional("targetServer")?.unwrap_or_default(),
+                payload,
+                callback_id,
+            },
+        };
+        Ok(Self { sender, wm, body })
     }
-    pub(crate) fn probe(&self, _: Instance) -> std::sync::Arc<str> {
-        unimplemented!()
+
+    /// Reads what came on a custom channel: who sent it, if it says so, and the whole map.
+    pub(crate) fn decode_custom(bytes: Bytes) -> Result<(Option<ServerName>, Payload), DecodeError> {
+        let entries = Entries::open(bytes)?;
+        Ok((entries.optional("senderServer")?, entries.into_payload()))
     }
 }
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

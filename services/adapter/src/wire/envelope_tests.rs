@@ -1,0 +1,255 @@
+//! Tests of the envelope: the recorded bytes of the original, both encodings, hostile bytes.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::wire::{NameError, Namespace, RoomId};
+
+const RECORDED: &str = include_str!("../../../../tests/vectors/recorded.json");
+
+fn recorded() -> Vec<(String, Encoding, Bytes)> {
+    let all: Value = serde_json::from_str(RECORDED).expect("the vectors are JSON");
+    let cases = all["bridge"].as_array().expect("a list").iter().map(|case| {
+        let encoding = if case["encoding"] == "json" {
+            Encoding::Json
+        } else {
+            Encoding::Msgpack
+        };
+        let payload = STANDARD
+            .decode(case["payload_b64"].as_str().expect("text"))
+            .expect("base64");
+        (
+            case["case"].as_str().expect("text").to_owned(),
+            encoding,
+            Bytes::from(payload),
+        )
+    });
+    cases.collect()
+}
+
+fn as_value(bytes: &Bytes, encoding: Encoding) -> Value {
+    match encoding {
+        Encoding::Json => serde_json::from_slice(bytes).expect("JSON"),
+        Encoding::Msgpack => rmp_serde::from_slice(bytes).expect("MessagePack"),
+    }
+}
+
+fn decode(bytes: Bytes) -> Result<Envelope, DecodeError> {
+    Envelope::decode_unless_own(bytes, Instance(1)).map(|envelope| envelope.expect("sent by another process"))
+}
+
+fn name<T: TryFrom<String, Error = NameError>>(text: &str) -> T {
+    T::try_from(text.to_owned()).expect("valid")
+}
+
+#[test]
+fn every_recorded_envelope_decodes_and_is_written_as_an_equal_map_in_both_encodings() {
+    let cases = recorded();
+    assert_eq!(cases.len(), 30);
+    for (case, encoding, bytes) in cases {
+        if case == "custom channel" {
+            let (sender, payload) = Envelope::decode_custom(bytes.clone()).expect("decodes");
+            assert_eq!(sender, Some(name("serverA")));
+            assert_eq!(
+                payload.parse::<Value>().expect("parses"),
+                json!({"hello": "world", "senderServer": "serverA"})
+            );
+            continue;
+        }
+        let envelope = decode(bytes.clone()).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let original = as_value(&bytes, encoding);
+        for ours in [Encoding::Json, Encoding::Msgpack] {
+            let written = envelope.encode(ours).expect("can be written");
+            assert_eq!(as_value(&written, ours), original, "{case} as {ours:?}");
+        }
+    }
+}
+
+#[test]
+fn recorded_envelopes_mean_what_their_case_says() {
+    for (case, _, bytes) in recorded() {
+        if case == "custom channel" {
+            continue;
+        }
+        let body = decode(bytes).expect("decodes").body;
+        let as_said = match case.as_str() {
+            "to one socket id" => matches!(&body, Body::Client { client, .. } if client.as_str() == "13"),
+            "to many socket ids" => matches!(&body, Body::Clients { clients, .. } if clients.len() == 3),
+            "broadcast to all clients" => matches!(&body, Body::Everyone { .. }),
+            "broadcast to a room" => matches!(&body, Body::Room { except, .. } if except.is_empty()),
+            "broadcast to a room with exclusions" => matches!(&body, Body::Room { except, .. } if except.len() == 2),
+            _ => matches!(&body, Body::Event { .. } | Body::Reply { .. }),
+        };
+        assert!(as_said, "{case}: {body:?}");
+    }
+}
+
+#[test]
+fn a_server_leaves_its_own_envelopes_unread() {
+    let bytes = plain().encode(Encoding::Msgpack).expect("can be written");
+    assert_eq!(
+        Envelope::decode_unless_own(bytes.clone(), Instance(77)).expect("decodes"),
+        None
+    );
+    assert_eq!(decode(bytes).expect("decodes"), plain());
+}
+
+#[test]
+fn what_we_add_to_an_envelope_is_small() {
+    let with = plain().encode(Encoding::Msgpack).expect("can be written").len();
+    let without = Envelope { wm: None, ..plain() }
+        .encode(Encoding::Msgpack)
+        .expect("can be written")
+        .len();
+    assert!(with - without <= 40, "{} bytes", with - without);
+}
+
+fn plain() -> Envelope {
+    let wm = Wm::new(
+        Identity {
+            instance: Instance(77),
+            sequence: 1_000_000,
+        },
+        1_790_000_000_000,
+    );
+    Envelope {
+        sender: name("ws-1"),
+        wm: Some(wm),
+        body: Body::Everyone {
+            frame: Frame::new("hi"),
+        },
+    }
+}
+
+#[test]
+fn what_is_no_envelope_is_refused_with_a_reason() {
+    for (bytes, reason) in [
+        (&b""[..], "broken MessagePack"),
+        (b"{", "not JSON"),
+        (b"{}", "senderServer is missing"),
+        (br#"{"senderServer":"a"}"#, "neither addressed"),
+        (br#"{"senderServer":"a","data":7}"#, "field data"),
+        (br#"{"data":{"senderServer":"a"}}"#, "field event"),
+        (br#"{"data":{"event":"e","senderServer":""}}"#, "field senderServer"),
+        (br#"{"senderServer":"a","data":"x","wm":{"i":1}}"#, "field s"),
+    ] {
+        let error = decode(Bytes::from_static(bytes)).expect_err("refused").to_string();
+        assert!(error.contains(reason), "{bytes:?}: {error}");
+    }
+}
+
+fn value() -> impl Strategy<Value = Value> + Clone {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1e9_f64..1e9).prop_map(Value::from),
+        ".{0,40}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::hash_map(".{0,8}", inner, 0..6).prop_map(|map| Value::from_iter(map)),
+        ]
+    })
+}
+
+fn wm() -> impl Strategy<Value = Option<Wm>> {
+    let text = prop::option::of(".{1,60}");
+    let numbers = (
+        2..u64::MAX / 2,
+        any::<u64>(),
+        any::<u64>(),
+        prop::option::of(any::<u64>()),
+    );
+    prop::option::of(
+        (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, r), error, tp, ts)| Wm {
+            identity: Identity {
+                instance: Instance(i),
+                sequence: s,
+            },
+            time_ms: t,
+            target_instance: r.map(Instance),
+            error,
+            traceparent: tp,
+            tracestate: ts,
+        }),
+    )
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let id = "[^\\p{Cc}]{1,64}";
+    let clients = prop::collection::vec(id.prop_map(|id| name::<ClientId>(&id)), 0..5);
+    let frame = ".{0,200}".prop_map(Frame::new);
+    let room = (id, id).prop_map(|(ns, id)| Room {
+        namespace: name::<Namespace>(&ns),
+        id: name::<RoomId>(&id),
+    });
+    let servers = prop::collection::vec(id.prop_map(|id| name::<ServerName>(&id)), 0..4);
+    let payload = value().prop_map(|value| Payload::new(&value).expect("JSON"));
+    prop_oneof![
+        (".{1,20}", servers, payload.clone(), prop::option::of(".{1,64}")).prop_map(
+            |(event, targets, payload, callback_id)| Body::Event {
+                event,
+                targets,
+                payload,
+                callback_id
+            }
+        ),
+        (".{1,64}", payload).prop_map(|(callback_id, payload)| Body::Reply { callback_id, payload }),
+        (id, frame.clone()).prop_map(|(id, frame)| Body::Client {
+            client: name(&id),
+            frame
+        }),
+        (clients.clone(), frame.clone()).prop_map(|(clients, frame)| Body::Clients { clients, frame }),
+        frame.clone().prop_map(|frame| Body::Everyone { frame }),
+        (room.clone(), clients, frame).prop_map(|(room, except, frame)| Body::Room { room, except, frame }),
+        room.prop_map(|room| Body::RoomRemove { room }),
+    ]
+}
+
+/// Payloads are compared by value: their bytes may be in either encoding.
+fn same(a: &Envelope, b: &Envelope) -> bool {
+    let values = |body: &Body| match body {
+        Body::Event { payload, .. } | Body::Reply { payload, .. } => Some(payload.parse::<Value>().expect("parses")),
+        _ => None,
+    };
+    let without = |envelope: &Envelope| {
+        let mut envelope = envelope.clone();
+        if let Body::Event { payload, .. } | Body::Reply { payload, .. } = &mut envelope.body {
+            *payload = Payload::null();
+        }
+        envelope
+    };
+    values(&a.body) == values(&b.body) && without(a) == without(b)
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(wm in wm(), body in body(), json in any::<bool>()) {
+        let envelope = Envelope { sender: name("ws-1"), wm, body };
+        let encoding = if json { Encoding::Json } else { Encoding::Msgpack };
+        let read = decode(envelope.encode(encoding).expect("can be written")).expect("decodes");
+        prop_assert!(same(&envelope, &read), "{:?}\n{:?}", envelope, read);
+    }
+
+    #[test]
+    fn broken_bytes_never_panic(body in body(), json in any::<bool>(), cut in any::<prop::sample::Index>(), flip in any::<u8>()) {
+        let encoding = if json { Encoding::Json } else { Encoding::Msgpack };
+        let bytes = Envelope { sender: name("ws-1"), wm: None, body }.encode(encoding).expect("can be written");
+        let at = cut.index(bytes.len());
+        let _ = Envelope::decode_unless_own(bytes.slice(..at), Instance(1));
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= flip;
+        let _ = Envelope::decode_unless_own(flipped.into(), Instance(1));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Envelope::decode_unless_own(bytes.into(), Instance(1));
+    }
+}

@@ -1,0 +1,205 @@
+//! A cluster of servers inside one test, with clients that are only outboxes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wsmesh_adapter::{
+    Adapter, Attachment, Bus, ClientId, Closing, ConnectionId, Driver, Frame, Options, Room, ServerName, ServiceName,
+    Shard, ShardInbox, Started,
+};
+
+pub(crate) mod redis;
+
+/// Longest wait for anything that should happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How long to watch for something that must not happen.
+pub(crate) const NEVER: Duration = Duration::from_millis(300);
+
+/// Waits for something, not for ever.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(SOON, future)
+        .await
+        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let polling = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(what, polling).await;
+}
+
+pub(crate) fn client(id: &str) -> ClientId {
+    ClientId::new(id).expect("a valid id")
+}
+
+pub(crate) fn room(id: &str) -> Room {
+    Room::new("chat", id).expect("a valid room")
+}
+
+pub(crate) fn server(name: &str) -> ServerName {
+    ServerName::new(name).expect("a valid name")
+}
+
+pub(crate) fn service(name: &str) -> ServiceName {
+    ServiceName::new(name).expect("a valid name")
+}
+
+/// One server, with the thread's part of ws-node played by a task.
+pub(crate) struct Server {
+    pub(crate) adapter: Adapter,
+    pub(crate) driver: Driver,
+    shard: Option<JoinHandle<()>>,
+    attach: mpsc::UnboundedSender<(ConnectionId, ClientId, mpsc::UnboundedSender<Seen>)>,
+}
+
+/// What happened to a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Frame(String),
+    Closed(Closing),
+}
+
+/// One client of a server.
+pub(crate) struct Client {
+    pub(crate) attachment: Attachment,
+    seen: mpsc::UnboundedReceiver<Seen>,
+}
+
+impl Client {
+    pub(crate) async fn next(&mut self) -> Seen {
+        soon("a frame for the client", self.seen.recv())
+            .await
+            .expect("its shard runs")
+    }
+
+    pub(crate) async fn frame(&mut self) -> String {
+        match self.next().await {
+            Seen::Frame(text) => text,
+            Seen::Closed(why) => panic!("closed: {why:?}"),
+        }
+    }
+
+    /// Nothing arrives for a while.
+    pub(crate) async fn nothing(&mut self) {
+        if let Ok(seen) = timeout(NEVER, self.seen.recv()).await {
+            panic!("unexpected: {seen:?}");
+        }
+    }
+}
+
+pub(crate) fn options(name: &str, service_name: &str, bus: Bus) -> Options {
+    let mut options = Options::new(server(name), service(service_name));
+    options.bus = bus;
+    options.shards = 1;
+    options.probe_interval = Duration::from_millis(200);
+    options
+}
+
+impl Server {
+    pub(crate) fn start(options: Options) -> Self {
+        let Started {
+            adapter,
+            driver,
+            mut shards,
+        } = Adapter::start(options).expect("valid options");
+        let (attach, attached) = mpsc::unbounded_channel();
+        let shard = shards.pop().map(|inbox| tokio::spawn(run_shard(inbox, attached)));
+        Self {
+            adapter,
+            driver,
+            shard,
+            attach,
+        }
+    }
+
+    pub(crate) async fn ready(options: Options) -> Self {
+        let server = Self::start(options);
+        soon("the server is ready", server.adapter.ready()).await;
+        server
+    }
+
+    pub(crate) async fn client(&self, id: &str) -> Client {
+        let attachment = self.adapter.attach(client(id), 0).expect("one shard");
+        let (sender, seen) = mpsc::unbounded_channel();
+        self.attach
+            .send((attachment.connection(), client(id), sender))
+            .expect("its shard runs");
+        attachment.confirmed().await.expect("confirmed");
+        Client { attachment, seen }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.driver.shutdown().await;
+        drop(self.adapter);
+        if let Some(shard) = self.shard {
+            shard.abort();
+        }
+    }
+}
+
+async fn run_shard(
+    mut inbox: ShardInbox,
+    mut attached: mpsc::UnboundedReceiver<(ConnectionId, ClientId, mpsc::UnboundedSender<Seen>)>,
+) {
+    let mut shard: Shard<mpsc::UnboundedSender<Seen>> = inbox.shard();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((connection, client, sender)) = attached.recv() => shard.insert(connection, client, sender),
+            count = inbox.recv(&mut batch) => {
+                if count == 0 {
+                    return;
+                }
+                batch.drain(..).for_each(|command| shard.apply(command));
+            }
+        }
+        shard.drain_dirty(|_, sender, outbox| {
+            while let Some(frame) = outbox.pop() {
+                let _ = sender.send(Seen::Frame(frame.as_str().to_owned()));
+            }
+        });
+        for (connection, why) in shard.take_closing() {
+            if let Some(sender) = shard.remove(connection) {
+                let _ = sender.send(Seen::Closed(why));
+            }
+        }
+    }
+}
+
+/// Waits until all of these servers know each other.
+pub(crate) async fn acquainted(servers: &[&Server]) {
+    for server in servers {
+        until("the servers know each other", || {
+            server.adapter.servers().len() >= servers.len()
+        })
+        .await;
+        let counted = || {
+            server
+                .adapter
+                .servers()
+                .iter()
+                .all(|other| other.counted && !other.heard.is_empty())
+        };
+        until("the servers count each other", counted).await;
+    }
+}
+
+pub(crate) fn frame(text: &str) -> Frame {
+    Frame::new(text)
+}
+
+/// Values by server name.
+pub(crate) fn by_server<T>(pairs: Vec<(ServerName, T)>) -> HashMap<String, T> {
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_string(), value))
+        .collect()
+}
