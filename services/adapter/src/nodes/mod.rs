@@ -4,9 +4,10 @@ mod health;
 mod interest;
 mod link;
 mod memory;
+mod redis;
 mod select;
 mod task;
-mod tmp;
+mod url;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +16,11 @@ use crate::wire::NodeId;
 pub(crate) use interest::Interest;
 pub(crate) use link::{Channel, Endpoint};
 pub use memory::{Fault, MemoryBus};
+pub(crate) use redis::endpoint as redis_endpoint;
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, cover, indexes, nth, rendezvous, score};
 pub(crate) use task::{Batch, Node, Surroundings, run as run_node};
-pub use tmp::*;
+pub use url::{NodeUrl, NodeUrlError};
 
 /// What this server knows of one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

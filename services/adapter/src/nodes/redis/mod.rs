@@ -1,0 +1,139 @@
+//! A Redis node. The only folder that names Redis crates.
+//!
+//! Publishing goes through fred. Subscribing does not: fred hands messages over by a broadcast channel that drops when it
+//! laps a reader, so `subscriber` is a connection of our own that decodes with fred's protocol crate and loses nothing:
+//! what is not read yet waits in TCP, then in Redis.
+
+mod publisher;
+mod subscriber;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use super::url::NodeUrl;
+
+/// One Redis node, ready to be connected to.
+#[derive(Debug)]
+struct Redis {
+    url: NodeUrl,
+    /// The server's name, shown by CLIENT LIST.
+    name: String,
+    tls: Option<Arc<ClientConfig>>,
+    limit: Duration,
+}
+
+/// A node that is reached by its URL; `name` is what Redis shows of this server, `limit` the longest wait for a command.
+///
+/// # Errors
+/// When the CA file of a TLS node cannot be used.
+pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Result<Arc<dyn Endpoint>, String> {
+    let tls = if url.tls() {
+        Some(Arc::new(tls_config(url)?))
+    } else {
+        None
+    };
+    // Redis refuses spaces and control characters in a connection's name.
+    let name = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+        .collect();
+    Ok(Arc::new(Redis {
+        url: url.clone(),
+        name,
+        tls,
+        limit,
+    }))
+}
+
+fn tls_config(url: &NodeUrl) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = url.ca_file() {
+        let unusable = |why: &dyn std::fmt::Display| format!("the CA file {} cannot be used: {why}", file.display());
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
+            let certificate = certificate.map_err(|error| unusable(&error))?;
+            roots.add(certificate).map_err(|error| unusable(&error))?;
+        }
+        if roots.is_empty() {
+            return Err(unusable(&"it has no certificate in PEM form"));
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(
+                "this system has no root certificates: install them (Debian: ca-certificates) or name a CA \
+                        file in the URL (?ca=FILE)"
+                    .to_owned(),
+            );
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl Redis {
+    fn cannot_connect(&self, error: &io::Error) -> LinkError {
+        let hint = match error.kind() {
+            io::ErrorKind::ConnectionRefused => " (is Redis running there?)",
+            io::ErrorKind::InvalidData => " (does this port speak TLS? redis:// is without, rediss:// with)",
+            _ => "",
+        };
+        LinkError::new(
+            LinkErrorKind::Connect,
+            format!("cannot connect to {}: {error}{hint}", self.url.address()),
+        )
+    }
+
+    /// What Redis said, with what to do about it.
+    fn refused(&self, said: &str) -> LinkError {
+        let address = self.url.address();
+        let (kind, hint) = match said.split_whitespace().next() {
+            Some("NOAUTH") => (
+                LinkErrorKind::Auth,
+                "give a password: in the URL, or by --redis-password-file",
+            ),
+            Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
+            Some("NOPERM") => (
+                LinkErrorKind::Auth,
+                "allow this user +publish, +subscribe, +unsubscribe, +ping and the channels",
+            ),
+            Some("DENIED") => (
+                LinkErrorKind::Auth,
+                "set a password for Redis, or bind it to this network",
+            ),
+            _ if said.contains("max number of clients") => (LinkErrorKind::Connect, "raise maxclients"),
+            _ if said.contains("without any password configured") => {
+                (LinkErrorKind::Auth, "this Redis has no password; give none")
+            }
+            _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
+        };
+        LinkError::new(kind, format!("{address} answered {said:?}: {hint}"))
+    }
+}
+
+impl Endpoint for Redis {
+    fn address(&self) -> String {
+        self.url.address()
+    }
+
+    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
+        Box::pin(async {
+            let publisher = publisher::FredPublisher::connect(self).await?;
+            Ok(Arc::new(publisher) as Arc<dyn Publisher>)
+        })
+    }
+
+    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
+        Box::pin(async {
+            let subscriber = subscriber::Connection::connect(self).await?;
+            Ok(Box::new(subscriber) as Box<dyn Subscriber>)
+        })
+    }
+}
