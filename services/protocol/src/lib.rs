@@ -1,1 +1,14 @@
-//! What a client and a ws-node say to each other: frames and close codes, pure data.
+//! What a client and a ws-node say to each other: frames, error codes, close codes, connect parameters; and what a ws-node
+//! and a service say about clients. Pure data: no sockets, no clocks, no policy.
+//!
+//! The client protocol is that of *websocket-cross-server-adapter* 1.x, with additions that its clients do not notice.
+
+mod close;
+mod error_code;
+pub mod forward;
+pub mod frame;
+mod params;
+
+pub use close::{CloseCode, Group};
+pub use error_code::ErrorCode;
+pub use params::{Param, ParamOptions, Params};

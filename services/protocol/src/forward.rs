@@ -1,0 +1,64 @@
+//! What a ws-node and a service say to each other about clients: the payloads of server events.
+//!
+//! A client's event that a rule forwards becomes a server event of the same name with [`Forwarded`] as payload. What the
+//! service replies is the client's reply; a refusal is `{"error": TEXT, "errorCode": CODE}`, passed on as it is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Event: a client's connection ended. Sent by its ws-node to every server of the services named in its rules.
+pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
+/// Request to the ws-node that has a client: the client joins a room. Reply: `{"ok": true}`, or a refusal.
+pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
+/// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
+pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
+/// Request to ws-nodes: close a client's connection. Reply: `{"kicked": bool}`.
+pub const KICK: &str = "wsmesh.kick";
+
+/// A client's event, handed to a service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forwarded {
+    /// The client's id.
+    pub client: String,
+    /// The ws-node that it is connected to.
+    pub server: String,
+    /// The event's name.
+    pub event: String,
+    /// What the client sent with it, as it is.
+    pub payload: Box<RawValue>,
+}
+
+/// Payload of [`CLIENT_CLOSED`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientClosed {
+    /// The client's id.
+    pub client: String,
+    /// The ws-node that it was connected to.
+    pub server: String,
+}
+
+/// Payload of [`CLIENT_JOIN`] and [`CLIENT_LEAVE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientRoom {
+    /// The client's id.
+    pub client: String,
+    /// The room's namespace.
+    pub namespace: String,
+    /// The room's id.
+    pub room: String,
+}
+
+/// Payload of [`KICK`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kick {
+    /// The client's id.
+    pub client: String,
+    /// The close code that it gets, see [`CloseCode`](crate::CloseCode).
+    pub code: u16,
+    /// A short text for the client.
+    pub reason: String,
+}
