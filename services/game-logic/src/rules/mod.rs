@@ -5,6 +5,8 @@
 
 pub mod collect;
 pub mod game;
+pub mod lobby;
 pub mod matches;
 pub mod matchmaking;
 pub mod ownership;
+pub mod players;

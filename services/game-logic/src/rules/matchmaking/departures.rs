@@ -4,17 +4,20 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use wsmesh_adapter::ClientId;
+use wsmesh_adapter::{ClientId, ServerName};
 
 /// How long a departure is remembered: longer than any hand-over is retried.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A player on the ws-node it left from: a player that came back elsewhere is not meant.
+type Connection = (ClientId, ServerName);
 
 /// Departures of the last minute, at most `limit` of them; the oldest are forgotten first.
 #[derive(Debug)]
 pub(super) struct Departures {
     limit: usize,
-    order: VecDeque<(Duration, ClientId)>,
-    latest: HashMap<ClientId, Duration>,
+    order: VecDeque<(Duration, Connection)>,
+    latest: HashMap<Connection, Duration>,
 }
 
 impl Departures {
@@ -27,17 +30,20 @@ impl Departures {
     }
 
     /// A player left.
-    pub(super) fn note(&mut self, now: Duration, client: &ClientId) {
-        self.order.push_back((now, client.clone()));
-        self.latest.insert(client.clone(), now);
+    pub(super) fn note(&mut self, now: Duration, client: &ClientId, server: &ServerName) {
+        let connection = (client.clone(), server.clone());
+        self.order.push_back((now, connection.clone()));
+        self.latest.insert(connection, now);
         while self.order.len() > self.limit {
             self.forget_oldest();
         }
     }
 
-    /// Whether a player left after it began to wait.
-    pub(super) fn left_after(&self, client: &ClientId, since: Duration) -> bool {
-        self.latest.get(client).is_some_and(|&left| left >= since)
+    /// Whether a player left after it last asked.
+    pub(super) fn left_after(&self, client: &ClientId, server: &ServerName, asked: Duration) -> bool {
+        self.latest
+            .get(&(client.clone(), server.clone()))
+            .is_some_and(|&left| left >= asked)
     }
 
     /// Forgets what is too old to matter.
@@ -52,10 +58,10 @@ impl Departures {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((left, client)) = self.order.pop_front()
-            && self.latest.get(&client) == Some(&left)
+        if let Some((left, connection)) = self.order.pop_front()
+            && self.latest.get(&connection) == Some(&left)
         {
-            self.latest.remove(&client);
+            self.latest.remove(&connection);
         }
     }
 }

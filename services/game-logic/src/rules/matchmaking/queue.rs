@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use wsmesh_adapter::ClientId;
+use wsmesh_adapter::{ClientId, ServerName};
 
 use super::departures::Departures;
 use super::form::{self, Widening};
@@ -78,44 +78,53 @@ impl Queue {
         if !self.tickets.contains_key(&ticket.client) && self.tickets.len() >= self.limit {
             return Err(QueueFull);
         }
-        Ok(self.tickets.entry(ticket.client.clone()).or_insert(ticket))
+        Ok(self.keep(ticket))
+    }
+
+    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two.
+    fn keep(&mut self, ticket: Ticket) -> &Ticket {
+        let (since, asked) = (ticket.since, ticket.asked);
+        let kept = self.tickets.entry(ticket.client.clone()).or_insert(ticket);
+        kept.since = kept.since.min(since);
+        kept.asked = kept.asked.max(asked);
+        kept
     }
 
     /// Takes over a ticket from another server; `false` when the queue is full and the other must keep it. A player
     /// who left meanwhile stays away; one that asked here again keeps its new ticket, with the time it waited there.
     pub fn adopt(&mut self, ticket: Ticket) -> bool {
-        if self.departures.left_after(&ticket.client, ticket.since) {
+        if self.departures.left_after(&ticket.client, &ticket.server, ticket.asked) {
             return true;
         }
-        let since = ticket.since;
-        let Ok(client) = self.enter(ticket).map(|kept| kept.client.clone()) else {
-            return false;
-        };
-        if let Some(kept) = self.tickets.get_mut(&client) {
-            kept.since = kept.since.min(since);
-        }
-        true
+        self.enter(ticket).is_ok()
     }
 
     /// Takes back a ticket that was in the queue before, even if it is full now. Players who left stay away.
     pub fn put_back(&mut self, ticket: Ticket) {
-        if !self.departures.left_after(&ticket.client, ticket.since) {
-            self.tickets.entry(ticket.client.clone()).or_insert(ticket);
+        if !self.departures.left_after(&ticket.client, &ticket.server, ticket.asked) {
+            self.keep(ticket);
         }
     }
 
-    /// A player leaves: by its own wish, or because its connection ended.
-    pub fn leave(&mut self, now: Duration, client: &ClientId) -> Option<Ticket> {
-        self.departures.note(now, client);
-        self.tickets.remove(client)
-    }
-
-    /// Takes a ticket out without remembering that its player left: it was handed over, or its player is in a match.
-    /// A ticket of another id, asked for since, stays.
-    pub fn remove(&mut self, client: &ClientId, id: &str) -> Option<Ticket> {
-        (self.tickets.get(client)?.id == id)
+    /// A player leaves: by its own wish, or because its connection on `server` ended. A player that came back through
+    /// another ws-node since then stays.
+    pub fn leave(&mut self, now: Duration, client: &ClientId, server: &ServerName) -> Option<Ticket> {
+        self.departures.note(now, client, server);
+        (self.tickets.get(client)?.server == *server)
             .then(|| self.tickets.remove(client))
             .flatten()
+    }
+
+    /// A player came back through another ws-node and waits on.
+    pub fn moved(&mut self, client: &ClientId, server: &ServerName) {
+        if let Some(ticket) = self.tickets.get_mut(client) {
+            ticket.server = server.clone();
+        }
+    }
+
+    /// Takes a ticket out without remembering that its player left.
+    pub fn remove(&mut self, client: &ClientId) -> Option<Ticket> {
+        self.tickets.remove(client)
     }
 
     /// Takes out and returns every ticket that waited `longest` or longer.

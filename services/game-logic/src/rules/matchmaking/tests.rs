@@ -38,6 +38,7 @@ fn ticket(name: &str, rating: i32, since: u64) -> Ticket {
         rating,
         party: None,
         since: secs(since),
+        asked: secs(since),
     }
 }
 
@@ -96,7 +97,10 @@ fn a_second_request_is_answered_with_the_first_ticket() {
     enter(&mut queue, [ticket("ann", 1000, 0)]);
     assert_eq!(
         queue.enter(ticket("ann", 1500, 9)).expect("has one"),
-        &ticket("ann", 1000, 0)
+        &Ticket {
+            asked: secs(9),
+            ..ticket("ann", 1000, 0)
+        }
     );
 }
 
@@ -153,7 +157,7 @@ fn sizes_that_a_greedy_choice_would_get_wrong_still_fill_the_match() {
 #[test]
 fn a_ticket_that_was_on_its_way_when_its_player_left_does_not_come_back() {
     let mut queue = queue(2);
-    queue.leave(secs(5), &client("ann"));
+    queue.leave(secs(5), &client("ann"), &ServerName::new("ws-1").expect("valid"));
     assert!(queue.adopt(ticket("ann", 1000, 3)), "the former owner must forget it");
     assert!(queue.is_empty());
     assert!(queue.adopt(ticket("ann", 1000, 6)), "asked again after that");

@@ -20,6 +20,8 @@ pub struct Ticket {
     pub party: Option<Party>,
     /// When the player began to wait.
     pub since: Duration,
+    /// When the player last asked: a departure before that is not one from this ticket.
+    pub asked: Duration,
 }
 
 impl Ticket {
@@ -37,6 +39,7 @@ impl Ticket {
             rating: self.rating,
             party: self.party.clone(),
             waited_ms: self.waited(now).as_millis() as u64,
+            asked_ms: now.saturating_sub(self.asked).as_millis() as u64,
         }
     }
 }
@@ -68,6 +71,8 @@ pub struct HandedTicket {
     pub party: Option<Party>,
     /// How long the player has waited, in milliseconds.
     pub waited_ms: u64,
+    /// How long ago the player last asked, in milliseconds.
+    pub asked_ms: u64,
 }
 
 impl HandedTicket {
@@ -80,6 +85,7 @@ impl HandedTicket {
             rating: self.rating,
             party: self.party,
             since: now.saturating_sub(Duration::from_millis(self.waited_ms)),
+            asked: now.saturating_sub(Duration::from_millis(self.asked_ms)),
         }
     }
 }

@@ -1,0 +1,68 @@
+//! When a queue has a new owner: its tickets are copied there, and forgotten here once the new owner has said that it
+//! took them. What it did not take is offered again, to whoever owns the queue then.
+
+use std::time::Duration;
+
+use wsmesh_adapter::ServerName;
+
+use super::{Effect, HandOver, Lobby, Taken};
+
+/// Most tickets in one message.
+pub const HAND_OVER_BATCH: usize = 200;
+
+impl Lobby {
+    pub(super) fn hand_over(&mut self, now: Duration, mode: usize, to: ServerName) {
+        let queue = &self.queues[mode];
+        let name = queue.mode().name.clone();
+        if queue.is_empty() || self.handing.contains_key(&name) {
+            return;
+        }
+        let tickets = queue
+            .tickets()
+            .take(HAND_OVER_BATCH)
+            .map(|ticket| ticket.handed(now))
+            .collect();
+        self.handing.insert(name.clone(), to.clone());
+        self.effects.push(Effect::HandOver {
+            to,
+            tickets: HandOver { mode: name, tickets },
+        });
+    }
+
+    /// What the new owner said; nothing taken when it did not answer.
+    pub fn handed_over(&mut self, sent: &HandOver, taken: &Taken) {
+        self.handing.remove(&sent.mode);
+        let Some(mode) = self.mode(&sent.mode) else { return };
+        for ticket in sent.tickets.iter().filter(|ticket| taken.taken.contains(&ticket.id)) {
+            // A ticket of another id was asked for since, and was not taken.
+            if self.queues[mode]
+                .ticket(&ticket.client)
+                .is_some_and(|kept| kept.id == ticket.id)
+            {
+                self.queues[mode].remove(&ticket.client);
+            }
+        }
+    }
+
+    /// Tickets from the former owner of a queue. Takes those for which there is room; none while this server is being
+    /// stopped itself.
+    pub fn adopt(&mut self, now: Duration, tickets: HandOver) -> Taken {
+        let Some(mode) = self.mode(&tickets.mode).filter(|_| !self.stopping) else {
+            return Taken::default();
+        };
+        let mut taken = Vec::new();
+        for ticket in tickets.tickets {
+            // Who plays here to this server's knowledge may have ended elsewhere: the former owner keeps the ticket until
+            // both have heard the same news.
+            if self.players.match_of(&ticket.client).is_some() {
+                continue;
+            }
+            let id = ticket.id.clone();
+            let mut forming = self.formations.values().flat_map(|formation| &formation.tickets);
+            if forming.any(|other| other.id == id) || self.queues[mode].adopt(ticket.received(now)) {
+                taken.push(id);
+            }
+        }
+        Taken { taken }
+    }
+}

@@ -1,0 +1,156 @@
+//! The lobby of one game-logic server: its queues, the matches being formed, and its part in those of other lobbies.
+//!
+//! A value without I/O: it is told what happened and when, and collects [`Effect`]s for the shell. Promises, across all
+//! lobbies that hear each other: nobody is put into two matches, and a ticket is in some queue until its player is
+//! matched, told otherwise, or gone.
+
+mod effect;
+mod forming;
+mod hand_over;
+mod hosting;
+mod requests;
+mod roster;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use wsmesh_adapter::{Instance, ServerName};
+
+use super::matches::MatchId;
+use super::matchmaking::{Mode, Queue, Widening};
+use super::players::{FormationId, Players};
+
+pub use effect::*;
+use forming::Formation;
+pub use hand_over::HAND_OVER_BATCH;
+use roster::Roster;
+pub use roster::Server;
+
+/// The rules that a lobby goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What can be played; at least one. The first is played by those who do not say what they want.
+    pub modes: Vec<Mode>,
+    /// How far apart ratings may be.
+    pub widening: Widening,
+    /// Most tickets in one queue.
+    pub queue_limit: usize,
+    /// Most matches that this server runs.
+    pub match_limit: usize,
+    /// Longest time that a ticket waits.
+    pub longest_wait: Duration,
+    /// Longest time that a match takes.
+    pub longest_match: Duration,
+}
+
+/// One server's lobby.
+#[derive(Debug)]
+pub struct Lobby {
+    instance: Instance,
+    settings: Settings,
+    queues: Vec<Queue>,
+    players: Players,
+    roster: Roster,
+    formations: BTreeMap<FormationId, Formation>,
+    /// Matches that run here, and the formations that they came from.
+    hosted: HashMap<MatchId, FormationId>,
+    /// Modes whose tickets are on their way to another server.
+    handing: HashMap<String, ServerName>,
+    numbers: u64,
+    stopping: bool,
+    effects: Vec<Effect>,
+}
+
+impl Lobby {
+    /// An empty lobby that knows no other server.
+    pub fn new(me: ServerName, instance: Instance, settings: Settings) -> Self {
+        let queue = |mode: &Mode| Queue::new(mode.clone(), settings.widening, settings.queue_limit);
+        Self {
+            instance,
+            queues: settings.modes.iter().map(queue).collect(),
+            players: Players::new(settings.longest_match),
+            roster: Roster::new(me),
+            formations: BTreeMap::new(),
+            hosted: HashMap::new(),
+            handing: HashMap::new(),
+            numbers: 0,
+            stopping: false,
+            effects: Vec::new(),
+            settings,
+        }
+    }
+
+    /// What there is to do since the last call.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Every mode and how many players wait for it here, those being matched included.
+    pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.queues.iter().map(|queue| {
+            let forming = self
+                .formations
+                .values()
+                .filter(|formation| formation.mode == queue.mode().name);
+            let forming: usize = forming.map(|formation| formation.tickets.len()).sum();
+            (queue.mode().name.as_str(), queue.len() + forming)
+        })
+    }
+
+    /// How many matches are being formed here.
+    pub fn forming(&self) -> usize {
+        self.formations.len()
+    }
+
+    /// How many matches run here.
+    pub fn hosted(&self) -> usize {
+        self.hosted.len()
+    }
+
+    /// One round: matches are formed in the queues that this server owns, tickets of the others handed over. To be
+    /// called a few times a second.
+    pub fn round(&mut self, now: Duration) {
+        self.players.expire(now);
+        self.expire_tickets(now);
+        for mode in 0..self.queues.len() {
+            match self.roster.owner(&self.queues[mode].mode().name) {
+                Some(owner) if owner == self.roster.me() => self.form(now, mode),
+                Some(owner) => {
+                    let owner = owner.clone();
+                    self.hand_over(now, mode, owner);
+                }
+                // Not counted yet, or stopping and alone: tickets wait.
+                None => {}
+            }
+        }
+    }
+
+    fn expire_tickets(&mut self, now: Duration) {
+        for mode in 0..self.queues.len() {
+            for ticket in self.queues[mode].expire(now, self.settings.longest_wait) {
+                self.cancelled(mode, ticket.client, ticket.id, CancelReason::Timeout);
+            }
+        }
+    }
+
+    fn cancelled(&mut self, mode: usize, client: wsmesh_adapter::ClientId, ticket: String, reason: CancelReason) {
+        let mode = self.queues[mode].mode().name.clone();
+        self.effects.push(Effect::Cancelled {
+            client,
+            notice: Cancelled { ticket, mode, reason },
+        });
+    }
+
+    fn mode(&self, name: &str) -> Option<usize> {
+        self.queues.iter().position(|queue| queue.mode().name == name)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+}

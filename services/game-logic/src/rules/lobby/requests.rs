@@ -1,0 +1,176 @@
+//! What players ask of a lobby: a match, to wait no longer; and what happens when their connections end.
+
+use std::time::Duration;
+
+use wsmesh_adapter::{ClientId, ServerName};
+
+use super::{Answer, Effect, Lobby, Place, Refusal, Wish};
+use crate::rules::matches::MatchId;
+use crate::rules::matchmaking::{Party, Ticket};
+use crate::rules::players::Player;
+
+/// The longest id of a party, in characters.
+const PARTY_ID_CHARS: usize = 64;
+
+impl Lobby {
+    /// A player wants to play. The owner of the queue answers; who is not the owner names it.
+    ///
+    /// # Errors
+    /// Says why the player cannot wait.
+    pub fn request(&mut self, now: Duration, player: Player, wish: Wish) -> Result<Answer, Refusal> {
+        let mode = self.check(&player, &wish)?;
+        match self.roster.owner(&self.queues[mode].mode().name) {
+            Some(owner) if owner != self.roster.me() => return Ok(Answer::Ask(owner.clone())),
+            None if self.stopping => return Err(Refusal::Stopping),
+            // Owner, or not counted yet: the ticket is handed over to the owner as soon as there is one.
+            _ => {}
+        }
+        self.enter(now, mode, player, wish).map(Answer::Now)
+    }
+
+    /// As [`Lobby::request`], forwarded by a server that took this one for the owner. If it is not (any more), the ticket
+    /// is handed over later; forwarding again could go in circles.
+    ///
+    /// # Errors
+    /// Says why the player cannot wait.
+    pub fn forwarded_request(&mut self, now: Duration, player: Player, wish: Wish) -> Result<Place, Refusal> {
+        let mode = self.check(&player, &wish)?;
+        if self.stopping {
+            return Err(Refusal::Stopping);
+        }
+        self.enter(now, mode, player, wish)
+    }
+
+    fn check(&self, player: &Player, wish: &Wish) -> Result<usize, Refusal> {
+        let mode = match &wish.mode {
+            None => 0,
+            Some(name) => self.known_mode(name)?,
+        };
+        let most = self.queues[mode].mode().players;
+        if let Some(Party { id, size }) = &wish.party
+            && (id.is_empty() || id.chars().count() > PARTY_ID_CHARS || !(1..=most).contains(size))
+        {
+            return Err(Refusal::BadParty {
+                mode: self.queues[mode].mode().name.clone(),
+                most,
+            });
+        }
+        match self.players.match_of(&player.client) {
+            Some(id) => Err(Refusal::Playing(id.clone())),
+            None => Ok(mode),
+        }
+    }
+
+    fn known_mode(&self, name: &str) -> Result<usize, Refusal> {
+        self.mode(name).ok_or_else(|| {
+            let known: Vec<_> = self.queues.iter().map(|queue| queue.mode().name.as_str()).collect();
+            Refusal::UnknownMode {
+                asked: name.chars().take(64).collect(),
+                known: known.join(", "),
+            }
+        })
+    }
+
+    fn enter(&mut self, now: Duration, mode: usize, player: Player, wish: Wish) -> Result<Place, Refusal> {
+        let name = self.queues[mode].mode().name.clone();
+        // A player that came back through another ws-node waits on, and is reached there.
+        self.queues[mode].moved(&player.client, &player.server);
+        let (id, waited) = match self.moved_in_formation(&name, &player) {
+            Some(ticket) => (ticket.id.clone(), ticket.waited(now)),
+            None => {
+                let number = self.next_number();
+                let id = format!("{:x}.{number:x}", self.instance.0);
+                let Player { client, server } = player;
+                let ticket = Ticket {
+                    id,
+                    client,
+                    server,
+                    rating: wish.rating,
+                    party: wish.party,
+                    since: now,
+                    asked: now,
+                };
+                let kept = self.queues[mode].enter(ticket)?;
+                (kept.id.clone(), kept.waited(now))
+            }
+        };
+        let players = self.queues[mode].mode().players;
+        let waiting = self.queues[mode].len();
+        Ok(Place {
+            ticket: id,
+            mode: name,
+            players,
+            waiting,
+            waited_ms: waited.as_millis() as u64,
+        })
+    }
+
+    /// Whom to ask to cancel a player's tickets, beside this lobby: the owners of the queues.
+    ///
+    /// # Errors
+    /// When there is no such mode.
+    pub fn owners(&self, mode: Option<&str>) -> Result<Vec<ServerName>, Refusal> {
+        if let Some(name) = mode {
+            self.known_mode(name)?;
+        }
+        let queues = self.queues.iter().map(|queue| queue.mode().name.as_str());
+        let owners = queues
+            .filter(|name| mode.is_none_or(|mode| mode == *name))
+            .filter_map(|name| self.roster.owner(name));
+        let mut owners: Vec<_> = owners.filter(|owner| *owner != self.roster.me()).cloned().collect();
+        owners.sort();
+        owners.dedup();
+        Ok(owners)
+    }
+
+    /// A player does not want to wait any more, for one mode or for any. Says how many tickets were cancelled here.
+    pub fn cancel(&mut self, now: Duration, player: &Player, mode: Option<&str>) -> usize {
+        let mut cancelled = 0;
+        for index in 0..self.queues.len() {
+            if mode.is_none_or(|mode| mode == self.queues[index].mode().name) {
+                let left = self.queues[index].leave(now, &player.client, &player.server).is_some();
+                let name = self.queues[index].mode().name.clone();
+                cancelled += usize::from(left | self.leave_formations(&name, player));
+            }
+        }
+        cancelled
+    }
+
+    /// A player's connection ended: it leaves its queues, and its match if that runs here.
+    pub fn client_closed(&mut self, now: Duration, player: &Player) {
+        self.cancel(now, player, None);
+        if let Some(id) = self.players.closed(&player.client, &player.server) {
+            self.left_hosted(player.client.clone(), id);
+        }
+    }
+
+    /// The match that a player is in, as far as this server knows.
+    pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
+        self.players.match_of(client)
+    }
+
+    pub(super) fn server_gone(&mut self, now: Duration, server: &ServerName) {
+        let waiting = self.queues.iter().flat_map(|queue| queue.tickets());
+        let forming = self.formations.values().flat_map(|formation| &formation.tickets);
+        let waiting = waiting.chain(forming).filter(|ticket| ticket.server == *server);
+        let mut gone: Vec<ClientId> = waiting.map(|ticket| ticket.client.clone()).collect();
+        gone.extend(self.players.on_server(server));
+        gone.sort();
+        gone.dedup();
+        for client in gone {
+            self.client_closed(
+                now,
+                &Player {
+                    client,
+                    server: server.clone(),
+                },
+            );
+        }
+    }
+
+    fn left_hosted(&mut self, client: ClientId, id: MatchId) {
+        if self.hosted.contains_key(&id) {
+            self.effects.push(Effect::Left { client, id });
+        }
+    }
+}
