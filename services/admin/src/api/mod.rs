@@ -1,0 +1,134 @@
+//! The HTTP layer: routes, who may use them, and the bounds of a request. Handlers ask the adapter and hand what it
+//! says to `gather`; nothing is decided here.
+
+mod pages;
+mod routes;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use wsmesh_adapter::Adapter;
+
+use crate::kubernetes::Kubernetes;
+use crate::metrics::{self, HttpMetrics};
+use crate::problem::Problem;
+use crate::token::Token;
+
+/// Longest body of a request: room for a large payload and thousands of client ids.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Longest time for a request, its body included; longer than servers are waited for.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the handlers use. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) adapter: Adapter,
+    /// `None`: open to everyone who reaches the port (demo profile only).
+    pub(crate) token: Option<Arc<Token>>,
+    pub(crate) kubernetes: Option<Kubernetes>,
+}
+
+/// Everything that admin serves on its public port.
+pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
+    let guarded = Router::new()
+        .route("/cluster", get(routes::cluster))
+        .route("/nodes", get(routes::nodes))
+        .route("/rooms", get(routes::rooms))
+        .route("/rooms/{namespace}/{id}", get(routes::room))
+        .route("/clients/{id}", get(routes::client))
+        .route("/stats", get(routes::stats))
+        .route("/broadcast", post(routes::broadcast))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(middleware::from_fn_with_state(api.clone(), require_token));
+    let open = Router::new()
+        .route("/", get(pages::index))
+        .route("/style.css", get(pages::style))
+        .route("/openapi.json", get(pages::openapi))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method());
+    open.nest("/api/v1", guarded)
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(limit_time))
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(middleware::from_fn_with_state(metrics, metrics::record))
+        .layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ))
+}
+
+/// Sets a header on every answer.
+fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}
+
+/// Middleware: without the right token nothing of the API answers, not even whether a path exists.
+async fn require_token(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let Some(token) = &api.token else {
+        return next.run(request).await;
+    };
+    let (challenge, detail) = match bearer(&request) {
+        Some(given) if token.matches(given) => return next.run(request).await,
+        Some(_) => (
+            "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
+            "this token is not the one of this API",
+        ),
+        None => (
+            "Bearer realm=\"wsmesh\"",
+            "send the API's token in the header authorization: Bearer TOKEN",
+        ),
+    };
+    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+/// The token of `Authorization: Bearer TOKEN`; the scheme in any case (RFC 9110).
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Middleware: a request ends in time, also when its body never does.
+async fn limit_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!(
+                "the request did not end within {} seconds; try again",
+                REQUEST_TIMEOUT.as_secs()
+            );
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
+        })
+}
+
+/// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.
+fn after_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text");
+    tracing::error!(panic = text, "a request ended in a panic: this is a bug");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug in admin; its log says more").into_response()
+}
+
+#[cfg(test)]
+mod tests;

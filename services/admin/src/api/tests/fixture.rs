@@ -1,0 +1,218 @@
+//! A small cluster on the embedded bus: one admin and edges with clients, each client a queue of frames.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use prometheus::Registry;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+use wsmesh_adapter::{
+    Adapter, Attachment, Bus, ClientId, Driver, Frame, MemoryBus, Options, Room, ServerName, ServiceName, Shard,
+    Started,
+};
+
+use super::super::*;
+
+/// Longest wait for anything in these tests.
+pub(super) const LIMIT: Duration = Duration::from_secs(15);
+pub(super) const TOKEN: &str = "a-token-of-the-tests";
+
+type Sockets = Shard<mpsc::UnboundedSender<Frame>>;
+
+pub(super) struct Cluster {
+    bus: MemoryBus,
+    pub(super) admin: Adapter,
+    /// Dropping a driver ends a server without a goodbye, as a crash does.
+    _driver: Driver,
+    pub(super) registry: Registry,
+}
+
+pub(super) struct Edge {
+    pub(super) adapter: Adapter,
+    driver: Driver,
+    sockets: Arc<Mutex<Sockets>>,
+}
+
+pub(super) struct Client {
+    pub(super) frames: mpsc::UnboundedReceiver<Frame>,
+    _attachment: Attachment,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize) -> Started {
+    let name = ServerName::new(name).expect("a name");
+    let mut options = Options::new(name, ServiceName::new(service).expect("a name"));
+    options.bus = Bus::Memory(bus.clone());
+    options.shards = shards;
+    options.request_timeout = Duration::from_millis(500);
+    Adapter::start(options).expect("starts")
+}
+
+impl Cluster {
+    /// An admin alone on a bus of two nodes.
+    pub(super) async fn new() -> Self {
+        let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
+        let started = start("admin-1", "admin", &bus, 0);
+        timeout(started.adapter.ready()).await;
+        Self {
+            bus,
+            admin: started.adapter,
+            _driver: started.driver,
+            registry: Registry::new(),
+        }
+    }
+
+    /// Adds an edge and waits until admin knows that it is ready.
+    pub(super) async fn edge(&self, name: &str) -> Edge {
+        let mut started = start(name, "ws-node", &self.bus, 1);
+        let mut inbox = started.shards.remove(0);
+        let sockets = Arc::new(Mutex::new(inbox.shard()));
+        let owned = Arc::clone(&sockets);
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while inbox.recv(&mut batch).await > 0 {
+                let mut shard: std::sync::MutexGuard<'_, Sockets> = owned.lock().expect("not poisoned");
+                batch.drain(..).for_each(|command| shard.apply(command));
+                shard.drain_dirty(|_, socket, outbox| {
+                    while let Some(frame) = outbox.pop() {
+                        // The test may have dropped the client.
+                        let _ = socket.send(frame);
+                    }
+                });
+            }
+        });
+        timeout(started.adapter.ready()).await;
+        let mut roster = self.admin.roster();
+        let known = roster.wait_for(|servers| {
+            servers
+                .iter()
+                .any(|server| server.name.as_str() == name && server.counted)
+        });
+        timeout(known).await.expect("admin lives");
+        Edge {
+            adapter: started.adapter,
+            driver: started.driver,
+            sockets,
+        }
+    }
+
+    fn api(&self, token: Option<&str>) -> Api {
+        let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
+        Api {
+            adapter: self.admin.clone(),
+            token,
+            kubernetes: None,
+        }
+    }
+
+    /// The routes, open to everyone.
+    pub(super) fn open(&self) -> Router {
+        router(self.api(None), HttpMetrics::new(&Registry::new()).expect("registers"))
+    }
+
+    /// The routes, guarded by [`TOKEN`], counting in `registry`.
+    pub(super) fn guarded(&self) -> Router {
+        router(
+            self.api(Some(TOKEN)),
+            HttpMetrics::new(&self.registry).expect("registers"),
+        )
+    }
+}
+
+impl Edge {
+    /// Connects a client that others can reach.
+    pub(super) async fn client(&self, id: &str) -> Client {
+        let id = ClientId::new(id).expect("an id");
+        let attachment = self.adapter.attach(id.clone(), 0).expect("attaches");
+        let (sender, frames) = mpsc::unbounded_channel();
+        self.sockets
+            .lock()
+            .expect("not poisoned")
+            .insert(attachment.connection(), id, sender);
+        timeout(attachment.confirmed()).await.expect("confirmed");
+        Client {
+            frames,
+            _attachment: attachment,
+        }
+    }
+
+    pub(super) async fn join(&self, id: &str, namespace: &str, room: &str) {
+        let id = ClientId::new(id).expect("an id");
+        timeout(self.adapter.join(&id, Room::new(namespace, room).expect("a room")))
+            .await
+            .expect("joins");
+    }
+
+    /// Ends it without a goodbye.
+    pub(super) fn crash(self) {
+        drop(self.driver);
+    }
+}
+
+impl Client {
+    /// The next frame.
+    pub(super) async fn frame(&mut self) -> String {
+        timeout(self.frames.recv())
+            .await
+            .expect("connected")
+            .as_str()
+            .to_owned()
+    }
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Checks that this is a problem of this status, and gives its detail.
+    pub(super) fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!(body["status"], status);
+        assert!(body["title"].is_string() && body["type"].is_string(), "{body}");
+        body["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+pub(super) async fn timeout<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .expect("within the time limit of the tests")
+}
+
+pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
+    let (head, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        text: String::from_utf8(bytes.to_vec()).expect("text"),
+    }
+}
+
+pub(super) async fn get(router: &Router, path: &str) -> Answer {
+    send(router, Request::get(path).body(Body::empty()).expect("a request")).await
+}
+
+pub(super) async fn post(router: &Router, path: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .body(body.into());
+    send(router, request.expect("a request")).await
+}

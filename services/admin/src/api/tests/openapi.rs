@@ -1,0 +1,136 @@
+//! `openapi.json` is written by hand: these tests keep it true. [`check`] holds real answers against its schemas.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::pages::OPENAPI;
+use super::fixture::{Cluster, get, post};
+
+fn document() -> Value {
+    serde_json::from_str(OPENAPI).expect("openapi.json is JSON")
+}
+
+/// Fails unless `value` has the shape of this schema of `openapi.json`.
+pub(super) fn check(schema: &str, value: &Value) {
+    let document = document();
+    let schema = &document["components"]["schemas"][schema];
+    assert!(schema.is_object(), "there is such a schema");
+    if let Err(problem) = conforms(&document, schema, value) {
+        panic!("{problem}\nin {value:#}");
+    }
+}
+
+fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document
+            .pointer(&reference[1..])
+            .ok_or_else(|| format!("{reference} leads nowhere"))?;
+        return conforms(document, target, value);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let fits = choices.iter().any(|choice| conforms(document, choice, value).is_ok());
+        return if fits {
+            Ok(())
+        } else {
+            Err(format!("{value} is none of {choices:?}"))
+        };
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.clone(),
+        one => vec![one.clone()],
+    };
+    if !types
+        .iter()
+        .any(|name| has_type(name.as_str().unwrap_or_default(), value))
+    {
+        return Err(format!("{value} is not of type {types:?}"));
+    }
+    if let Some(choices) = schema["enum"].as_array() {
+        if !choices.contains(value) {
+            return Err(format!("{value} is none of {choices:?}"));
+        }
+    }
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .try_for_each(|item| conforms(document, &schema["items"], item)),
+        Value::Object(fields) => {
+            for required in schema["required"].as_array().into_iter().flatten() {
+                let name = required.as_str().unwrap_or_default();
+                fields.get(name).ok_or_else(|| format!("{name} is missing"))?;
+            }
+            fields
+                .iter()
+                .try_for_each(|(name, field)| match &schema["properties"][name] {
+                    Value::Null => Err(format!("{name} is not described")),
+                    described => conforms(document, described, field).map_err(|problem| format!("{name}: {problem}")),
+                })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_type(name: &str, value: &Value) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    }
+}
+
+fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Object(fields) => {
+            found.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|field| references(field, found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_used() {
+    let document = document();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    for reference in &found {
+        assert!(document.pointer(&reference[1..]).is_some(), "{reference} leads nowhere");
+    }
+    for name in document["components"]["schemas"].as_object().expect("schemas").keys() {
+        assert!(
+            found.contains(format!("#/components/schemas/{name}").as_str()),
+            "{name} is not used"
+        );
+    }
+}
+
+#[test]
+fn the_description_carries_the_version_of_the_crate() {
+    assert_eq!(document()["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(document()["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn every_described_operation_is_served_and_its_problems_are_as_described() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    for (path, operations) in document()["paths"].as_object().expect("paths") {
+        let path = path.replace("{namespace}", "chat").replace("{id}", "a");
+        for method in operations.as_object().expect("operations").keys() {
+            let answer = match method.as_str() {
+                "get" => get(&open, &path).await,
+                "post" => post(&open, &path, r#"{"event":"say"}"#).await,
+                other => panic!("no {other} is known here"),
+            };
+            assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        }
+        check("Problem", &post(&open, &path, "not JSON").await.json());
+    }
+}

@@ -1,0 +1,179 @@
+//! What is refused, and how: tokens, paths, methods, bodies, bugs, slowness.
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+
+use super::super::*;
+use super::fixture::{Answer, Cluster, TOKEN, get, post, send};
+
+async fn with_authorization(router: &Router, path: &str, value: &str) -> Answer {
+    let request = Request::get(path).header("authorization", value).body(Body::empty());
+    send(router, request.expect("a request")).await
+}
+
+#[tokio::test]
+async fn only_the_right_token_opens_the_api() {
+    let cluster = Cluster::new().await;
+    let guarded = cluster.guarded();
+    let none = get(&guarded, "/api/v1/stats").await;
+    none.problem(401);
+    assert_eq!(none.header("www-authenticate"), "Bearer realm=\"wsmesh\"");
+
+    for wrong in [
+        "Bearer wrong",
+        "Bearer ",
+        &format!("Bearer {TOKEN}x"),
+        &format!("Bearer {}", &TOKEN[1..]),
+    ] {
+        let answer = with_authorization(&guarded, "/api/v1/stats", wrong).await;
+        let detail = answer.problem(401);
+        assert_eq!(
+            answer.header("www-authenticate"),
+            "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
+            "{wrong}"
+        );
+        assert!(!detail.contains(TOKEN));
+    }
+    for other in [format!("Basic {TOKEN}"), TOKEN.to_owned(), "Bearer".to_owned()] {
+        with_authorization(&guarded, "/api/v1/stats", &other).await.problem(401);
+    }
+    for right in [format!("Bearer {TOKEN}"), format!("bearer {TOKEN}")] {
+        assert_eq!(with_authorization(&guarded, "/api/v1/stats", &right).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_not_even_paths_are_told() {
+    let cluster = Cluster::new().await;
+    let guarded = cluster.guarded();
+    get(&guarded, "/api/v1/no-such-path").await.problem(401);
+    post(&guarded, "/api/v1/stats", "").await.problem(401);
+    post(&guarded, "/api/v1/broadcast", "not JSON").await.problem(401);
+    with_authorization(&guarded, "/api/v1/no-such-path", &format!("Bearer {TOKEN}"))
+        .await
+        .problem(404);
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_problems() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v2/stats",
+        "/api/v1/clients",
+        "/api/v1/rooms/chat",
+    ] {
+        get(&open, path).await.problem(404);
+    }
+    let stats = post(&open, "/api/v1/stats", "{}").await;
+    stats.problem(405);
+    assert_eq!(stats.header("allow"), "GET,HEAD");
+    let broadcast = get(&open, "/api/v1/broadcast").await;
+    broadcast.problem(405);
+    assert_eq!(broadcast.header("allow"), "POST");
+    post(&open, "/", "").await.problem(405);
+}
+
+#[tokio::test]
+async fn ids_that_cannot_be_are_refused_with_the_reason() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    let long = "x".repeat(65);
+    for (path, reason) in [
+        (
+            format!("/api/v1/clients/{long}"),
+            "client id has 65 characters: at most 64 are allowed",
+        ),
+        (format!("/api/v1/rooms/{long}/a"), "room namespace has 65 characters"),
+        (format!("/api/v1/rooms/chat/{long}"), "room id has 65 characters"),
+        ("/api/v1/clients/a%0Ab".to_owned(), "control character"),
+        ("/api/v1/clients/%FF".to_owned(), "UTF-8"),
+        (
+            "/api/v1/rooms/chat/lobby?limit=0".to_owned(),
+            "limit must be 1 to 10000",
+        ),
+        (
+            "/api/v1/rooms/chat/lobby?limit=10001".to_owned(),
+            "limit must be 1 to 10000",
+        ),
+        ("/api/v1/rooms/chat/lobby?limit=many".to_owned(), "limit"),
+        ("/api/v1/rooms/chat/lobby?page=2".to_owned(), "page"),
+        ("/api/v1/rooms?limit=0".to_owned(), "limit must be 1 to 10000"),
+        (
+            format!("/api/v1/rooms?namespace={long}"),
+            "room namespace has 65 characters",
+        ),
+        ("/api/v1/rooms?afterId=lobby".to_owned(), "afterNamespace and afterId"),
+    ] {
+        let detail = get(&open, &path).await.problem(400);
+        assert!(detail.contains(reason), "{path}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_broadcast_are_refused_with_the_reason() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    let long = "x".repeat(65);
+    for (body, reason) in [
+        (String::new(), "EOF"),
+        ("not JSON".to_owned(), "line 1"),
+        ("[]".to_owned(), ""),
+        ("{}".to_owned(), "event"),
+        (r#"{"event":7}"#.to_owned(), "event"),
+        (r#"{"event":""}"#.to_owned(), "event is empty"),
+        (r#"{"event":"say","playload":1}"#.to_owned(), "playload"),
+        (r#"{"event":"say","payload":{]}"#.to_owned(), "line 1"),
+        (r#"{"event":"say","room":{"namespace":"chat"}}"#.to_owned(), "id"),
+        (format!(r#"{{"event":"say","clients":["{long}"]}}"#), "65 characters"),
+        (
+            r#"{"event":"say","room":{"namespace":"chat","id":"a"},"clients":["ann"]}"#.to_owned(),
+            "both",
+        ),
+        (
+            format!(r#"{{"event":"say","room":{}1{}}}"#, "[".repeat(1000), "]".repeat(1000)),
+            "",
+        ),
+    ] {
+        let detail = post(&open, "/api/v1/broadcast", body.clone()).await.problem(400);
+        assert!(detail.contains(reason), "{body}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_kind_or_too_big_is_refused() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    let plain = Request::post("/api/v1/broadcast")
+        .body(Body::from(r#"{"event":"say"}"#))
+        .expect("a request");
+    send(&open, plain).await.problem(415);
+    let big = format!(r#"{{"event":"say","payload":"{}"}}"#, "x".repeat(MAX_BODY_BYTES));
+    post(&open, "/api/v1/broadcast", big).await.problem(413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_body_never_ends_is_ended() {
+    let router = Router::new()
+        .route("/slow", axum::routing::post(async |_: Bytes| "never"))
+        .layer(middleware::from_fn(limit_time));
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let detail = post(&router, "/slow", body).await.problem(408);
+    assert!(detail.contains("10 seconds"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_panic_ends_only_its_own_request_and_tells_nothing() {
+    async fn bug() -> &'static str {
+        panic!("secret: {}", TOKEN)
+    }
+    let router = Router::new()
+        .route("/bug", axum::routing::get(bug))
+        .layer(CatchPanicLayer::custom(after_panic));
+    let answer = get(&router, "/bug").await;
+    answer.problem(500);
+    assert!(!answer.text.contains("secret"));
+}

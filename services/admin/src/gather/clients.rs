@@ -1,0 +1,225 @@
+//! One room and one client: where they are.
+
+use serde::{Deserialize, Serialize};
+use wsmesh_adapter::{ClientId, ClientPart, Gathered, Room, RoomPart, ServerName};
+
+/// Which part of a long list is wanted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    /// How many at most; 1 to [`MAX_PAGE`](super::MAX_PAGE).
+    #[serde(default = "super::default_limit")]
+    pub(crate) limit: usize,
+    /// Those after this id.
+    pub(crate) after: Option<ClientId>,
+}
+
+/// `GET /api/v1/rooms/{namespace}/{id}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RoomView {
+    pub(crate) room: Room,
+    /// Members on all servers that answered.
+    pub(crate) count: usize,
+    /// One page of them, by id.
+    pub(crate) members: Vec<Member>,
+    /// The `after` of the next page, if there is one.
+    pub(crate) next: Option<ClientId>,
+}
+
+/// A client in a room.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Member {
+    pub(crate) client: ClientId,
+    pub(crate) server: ServerName,
+}
+
+/// A room's members, one page of them.
+pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> RoomView {
+    let mut members: Vec<_> = gathered
+        .servers
+        .iter()
+        .flat_map(|(server, part)| {
+            part.members.iter().map(|client| Member {
+                client: client.clone(),
+                server: server.clone(),
+            })
+        })
+        .collect();
+    members.sort_unstable();
+    let count = members.len();
+    let first = page
+        .after
+        .as_ref()
+        .map_or(0, |after| members.partition_point(|member| member.client <= *after));
+    members.drain(..first);
+    // One id may be on two servers for a moment; a page ends between ids, so that none is skipped.
+    let mut end = page.limit.min(members.len());
+    while end > 0 && end < members.len() && members[end].client == members[end - 1].client {
+        end += 1;
+    }
+    let more = end < members.len();
+    members.truncate(end);
+    let next = members.last().filter(|_| more).map(|member| member.client.clone());
+    RoomView {
+        room,
+        count,
+        members,
+        next,
+    }
+}
+
+/// `GET /api/v1/clients/{id}`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ClientView {
+    pub(crate) client: ClientId,
+    pub(crate) state: ClientState,
+    /// By server; more than one only while a client moves.
+    pub(crate) connections: Vec<Connection>,
+}
+
+/// Whether a client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ClientState {
+    /// Some server has it.
+    Connected,
+    /// Every server said that it has not.
+    Offline,
+    /// No server that answered has it, and not all answered.
+    Unknown,
+}
+
+/// A client's connection to a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Connection {
+    pub(crate) server: ServerName,
+    /// The rooms that it joined there.
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// Where a client is.
+pub(crate) fn client(client: ClientId, gathered: &Gathered<ClientPart>) -> ClientView {
+    let mut connections: Vec<_> = gathered
+        .servers
+        .iter()
+        .filter(|(_, part)| part.connected)
+        .map(|(server, part)| {
+            let mut rooms = part.rooms.clone();
+            rooms.sort_unstable();
+            Connection {
+                server: server.clone(),
+                rooms,
+            }
+        })
+        .collect();
+    connections.sort_by(|a, b| a.server.cmp(&b.server));
+    let state = match (connections.is_empty(), gathered.complete) {
+        (false, _) => ClientState::Connected,
+        (true, true) => ClientState::Offline,
+        (true, false) => ClientState::Unknown,
+    };
+    ClientView {
+        client,
+        state,
+        connections,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: &str) -> ClientId {
+        ClientId::new(id).expect("an id")
+    }
+
+    fn name(name: &str) -> ServerName {
+        ServerName::new(name).expect("a name")
+    }
+
+    fn members(server: &str, ids: &[&str]) -> (ServerName, RoomPart) {
+        (
+            name(server),
+            RoomPart {
+                members: ids.iter().map(|text| id(text)).collect(),
+            },
+        )
+    }
+
+    fn lobby() -> Room {
+        Room::new("chat", "lobby").expect("a room")
+    }
+
+    #[test]
+    fn members_of_all_servers_come_in_pages_by_id() {
+        let gathered = Gathered {
+            servers: vec![members("edge-2", &["d", "b"]), members("edge-1", &["c", "a", "e"])],
+            missing: Vec::new(),
+            complete: true,
+        };
+        let mut page = Page { limit: 2, after: None };
+        let mut seen = Vec::new();
+        loop {
+            let view = room(lobby(), &gathered, &page);
+            assert_eq!(view.count, 5);
+            seen.extend(view.members.iter().map(|member| member.client.to_string()));
+            match view.next {
+                Some(next) => page.after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn an_id_on_two_servers_is_never_split_over_two_pages() {
+        let gathered = Gathered {
+            servers: vec![members("edge-1", &["a", "b"]), members("edge-2", &["a"])],
+            missing: Vec::new(),
+            complete: true,
+        };
+        let view = room(lobby(), &gathered, &Page { limit: 1, after: None });
+        assert_eq!(view.members.len(), 2);
+        assert_eq!(view.next, Some(id("a")));
+    }
+
+    #[test]
+    fn an_empty_room_has_no_members_and_no_next_page() {
+        let gathered = Gathered {
+            servers: vec![members("edge-1", &[])],
+            missing: Vec::new(),
+            complete: true,
+        };
+        let view = room(lobby(), &gathered, &Page { limit: 10, after: None });
+        assert_eq!((view.count, view.next), (0, None));
+    }
+
+    #[test]
+    fn a_client_is_offline_only_when_every_server_said_so() {
+        let nobody = (name("edge-1"), ClientPart::default());
+        let mut gathered = Gathered {
+            servers: vec![nobody],
+            missing: Vec::new(),
+            complete: true,
+        };
+        assert_eq!(client(id("7"), &gathered).state, ClientState::Offline);
+        gathered.complete = false;
+        assert_eq!(client(id("7"), &gathered).state, ClientState::Unknown);
+        gathered.servers.push((
+            name("edge-2"),
+            ClientPart {
+                connected: true,
+                rooms: vec![lobby()],
+            },
+        ));
+        let view = client(id("7"), &gathered);
+        assert_eq!(view.state, ClientState::Connected);
+        assert_eq!(
+            view.connections,
+            [Connection {
+                server: name("edge-2"),
+                rooms: vec![lobby()]
+            }]
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! From what each server said to what the API answers. Pure functions over plain values: no HTTP, no bus, no clock but
+//! the one handed in. Every answer says whether it is complete and who is missing.
+
+mod clients;
+mod nodes;
+mod rooms;
+mod servers;
+
+pub(crate) use clients::{ClientView, Page, RoomView, client, room};
+pub(crate) use nodes::{NodeView, NodesView, nodes};
+pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
+pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use wsmesh_adapter::{Gathered, ServerName};
+
+/// Longest page of a list: about a megabyte of JSON.
+pub(crate) const MAX_PAGE: usize = 10_000;
+
+/// Length of a page when none is asked for.
+fn default_limit() -> usize {
+    1_000
+}
+
+/// What is around every answer that was gathered from the servers.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer<T> {
+    /// When the last server had answered.
+    #[serde(serialize_with = "rfc3339")]
+    pub(crate) as_of: Timestamp,
+    /// Whether every live server answered.
+    pub(crate) complete: bool,
+    /// Who did not, and why.
+    pub(crate) missing: Vec<MissingServer>,
+    /// The answer itself.
+    #[serde(flatten)]
+    pub(crate) body: T,
+}
+
+/// A server that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct MissingServer {
+    pub(crate) server: ServerName,
+    pub(crate) why: String,
+}
+
+impl<T> Answer<T> {
+    /// An answer with the completeness of what it was made from.
+    pub(crate) fn new<P>(as_of: Timestamp, gathered: &Gathered<P>, body: T) -> Self {
+        let mut missing: Vec<_> = gathered
+            .missing
+            .iter()
+            .map(|(server, why)| MissingServer {
+                server: server.clone(),
+                why: why.clone(),
+            })
+            .collect();
+        missing.sort_by(|a, b| a.server.cmp(&b.server));
+        Self {
+            as_of,
+            complete: gathered.complete,
+            missing,
+            body,
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, as `2026-11-23T02:40:00.123Z`.
+pub(crate) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_who_is_missing_and_when_it_was_made() {
+        let gathered = Gathered::<()> {
+            servers: Vec::new(),
+            missing: vec![(
+                ServerName::new("edge-1").expect("a name"),
+                "did not answer in time".to_owned(),
+            )],
+            complete: false,
+        };
+        let as_of = Timestamp::from_millisecond(1_700_000_000_000).expect("a time");
+        let answer = Answer::new(as_of, &gathered, serde_json::json!({"count": 0}));
+        assert_eq!(
+            serde_json::to_value(answer).expect("JSON"),
+            serde_json::json!({
+                "asOf": "2023-11-14T22:13:20.000Z",
+                "complete": false,
+                "missing": [{"server": "edge-1", "why": "did not answer in time"}],
+                "count": 0,
+            })
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! The list of rooms: each once, with its members on all servers counted.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wsmesh_adapter::{Gathered, Namespace, Room, RoomId, RoomsPart};
+
+/// Which rooms are wanted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RoomsPage {
+    /// Only rooms of this namespace.
+    pub(crate) namespace: Option<Namespace>,
+    /// Only rooms whose id starts with this.
+    #[serde(default)]
+    pub(crate) prefix: String,
+    /// How many at most; 1 to [`MAX_PAGE`](super::MAX_PAGE).
+    #[serde(default = "super::default_limit")]
+    pub(crate) limit: usize,
+    /// Those after this room; both parts or none.
+    pub(crate) after_namespace: Option<Namespace>,
+    pub(crate) after_id: Option<RoomId>,
+}
+
+/// `GET /api/v1/rooms`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RoomsView {
+    /// Rooms that match, on all servers that answered.
+    pub(crate) count: usize,
+    /// One page of them, by namespace and id.
+    pub(crate) rooms: Vec<RoomCount>,
+    /// `afterNamespace` and `afterId` of the next page, if there is one.
+    pub(crate) next: Option<Room>,
+}
+
+/// A room and how many members it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RoomCount {
+    #[serde(flatten)]
+    pub(crate) room: Room,
+    pub(crate) members: usize,
+}
+
+/// One page of the rooms.
+pub(crate) fn rooms(gathered: &Gathered<RoomsPart>, page: &RoomsPage) -> RoomsView {
+    let mut rooms: BTreeMap<&Room, usize> = BTreeMap::new();
+    for (room, members) in gathered.servers.iter().flat_map(|(_, part)| &part.rooms) {
+        *rooms.entry(room).or_default() += members;
+    }
+    let after = page
+        .after_namespace
+        .clone()
+        .zip(page.after_id.clone())
+        .map(|(namespace, id)| Room { namespace, id });
+    let mut rest = rooms
+        .iter()
+        .filter(|(room, _)| after.as_ref().is_none_or(|after| **room > after))
+        .peekable();
+    let wanted: Vec<_> = rest
+        .by_ref()
+        .take(page.limit)
+        .map(|(room, members)| RoomCount {
+            room: (*room).clone(),
+            members: *members,
+        })
+        .collect();
+    let more = rest.peek().is_some();
+    let next = wanted.last().filter(|_| more).map(|last| last.room.clone());
+    RoomsView {
+        count: rooms.len(),
+        rooms: wanted,
+        next,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_adapter::ServerName;
+
+    use super::*;
+
+    fn room(namespace: &str, id: &str) -> Room {
+        Room::new(namespace, id).expect("a room")
+    }
+
+    fn part(server: &str, rooms: Vec<(Room, usize)>) -> (ServerName, RoomsPart) {
+        (ServerName::new(server).expect("a name"), RoomsPart { rooms })
+    }
+
+    fn page(limit: usize) -> RoomsPage {
+        RoomsPage {
+            namespace: None,
+            prefix: String::new(),
+            limit,
+            after_namespace: None,
+            after_id: None,
+        }
+    }
+
+    #[test]
+    fn a_room_on_two_servers_is_listed_once_with_all_its_members() {
+        let gathered = Gathered {
+            servers: vec![
+                part("edge-1", vec![(room("chat", "b"), 2)]),
+                part("edge-2", vec![(room("chat", "b"), 3), (room("chat", "a"), 1)]),
+            ],
+            missing: Vec::new(),
+            complete: true,
+        };
+        let view = rooms(&gathered, &page(10));
+        let counts: Vec<_> = view
+            .rooms
+            .iter()
+            .map(|count| (count.room.to_string(), count.members))
+            .collect();
+        assert_eq!(counts, [("chat/a".to_owned(), 1), ("chat/b".to_owned(), 5)]);
+        assert_eq!(view.next, None);
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let all = vec![(room("chat", "a"), 1), (room("chat", "b"), 1), (room("game", "a"), 1)];
+        let gathered = Gathered {
+            servers: vec![part("edge-1", all)],
+            missing: Vec::new(),
+            complete: true,
+        };
+        let mut page = page(2);
+        let first = rooms(&gathered, &page);
+        assert_eq!(
+            (first.count, first.rooms.len(), first.next),
+            (3, 2, Some(room("chat", "b")))
+        );
+        page.after_namespace = Some(Namespace::new("chat").expect("a name"));
+        page.after_id = Some(RoomId::new("b").expect("an id"));
+        let second = rooms(&gathered, &page);
+        assert_eq!(
+            second.rooms,
+            [RoomCount {
+                room: room("game", "a"),
+                members: 1
+            }]
+        );
+        assert_eq!(second.next, None);
+    }
+}

@@ -1,0 +1,238 @@
+//! The servers: who is there, and what they carry.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use wsmesh_adapter::{Gathered, Instance, NodeId, ServerInfo, ServerName, ServiceName, StatsPart};
+
+use super::rfc3339;
+
+/// Bits of an [`Instance`] below its milliseconds since the Unix epoch.
+const INSTANCE_RANDOM_BITS: u32 = 22;
+
+/// `GET /api/v1/cluster`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ClusterView {
+    /// By name.
+    pub(crate) services: Vec<ServiceView>,
+}
+
+/// A service and its servers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ServiceView {
+    pub(crate) service: ServiceName,
+    /// By name.
+    pub(crate) servers: Vec<ServerView>,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServerView {
+    pub(crate) name: ServerName,
+    /// Which process has the name.
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    #[serde(serialize_with = "rfc3339")]
+    pub(crate) started_at: Timestamp,
+    /// Milliseconds since admin last heard of it.
+    pub(crate) last_beacon_ms: u64,
+    pub(crate) clients: u64,
+    pub(crate) rooms: u64,
+    /// Nodes that it hears.
+    pub(crate) heard: Vec<NodeId>,
+    /// Whether it is started far enough that others reckon with it.
+    pub(crate) counted: bool,
+}
+
+/// The roster by service; loads as the servers just said, else as in their last beacons.
+pub(crate) fn cluster(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> ClusterView {
+    let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
+    let mut services: BTreeMap<ServiceName, Vec<ServerView>> = BTreeMap::new();
+    for server in roster {
+        let (clients, rooms) = load(server, fresh.get(&server.name).copied());
+        services.entry(server.service.clone()).or_default().push(ServerView {
+            name: server.name.clone(),
+            instance: server.instance.to_string(),
+            version: server.version.clone(),
+            started_at: started_at(server.instance),
+            last_beacon_ms: server.age_ms,
+            clients,
+            rooms,
+            heard: server.heard.clone(),
+            counted: server.counted,
+        });
+    }
+    let services = services.into_iter().map(|(service, mut servers)| {
+        servers.sort_by(|a, b| a.name.cmp(&b.name));
+        ServiceView { service, servers }
+    });
+    ClusterView {
+        services: services.collect(),
+    }
+}
+
+/// `GET /api/v1/stats`
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct StatsView {
+    /// Clients on all servers.
+    pub(crate) clients: u64,
+    /// By name.
+    pub(crate) services: Vec<ServiceStats>,
+    /// By name.
+    pub(crate) servers: Vec<ServerStats>,
+}
+
+/// Totals of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServiceStats {
+    pub(crate) service: ServiceName,
+    pub(crate) servers: usize,
+    pub(crate) clients: u64,
+}
+
+/// Totals of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServerStats {
+    pub(crate) server: ServerName,
+    pub(crate) service: ServiceName,
+    pub(crate) clients: u64,
+    /// Rooms with a member there. Not summed up: a room is on several servers.
+    pub(crate) rooms: u64,
+}
+
+/// Totals; loads as in [`cluster`].
+pub(crate) fn stats(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> StatsView {
+    let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
+    let mut servers: Vec<_> = roster
+        .iter()
+        .map(|server| {
+            let (clients, rooms) = load(server, fresh.get(&server.name).copied());
+            ServerStats {
+                server: server.name.clone(),
+                service: server.service.clone(),
+                clients,
+                rooms,
+            }
+        })
+        .collect();
+    servers.sort_by(|a, b| a.server.cmp(&b.server));
+    let mut services: BTreeMap<ServiceName, ServiceStats> = BTreeMap::new();
+    for server in &servers {
+        let service = server.service.clone();
+        let totals = services.entry(service.clone()).or_insert(ServiceStats {
+            service,
+            servers: 0,
+            clients: 0,
+        });
+        totals.servers += 1;
+        totals.clients += server.clients;
+    }
+    StatsView {
+        clients: servers.iter().map(|server| server.clients).sum(),
+        services: services.into_values().collect(),
+        servers,
+    }
+}
+
+/// Clients and rooms of a server.
+fn load(server: &ServerInfo, fresh: Option<&StatsPart>) -> (u64, u64) {
+    fresh.map_or((server.clients, server.rooms), |part| (part.clients, part.rooms))
+}
+
+fn started_at(instance: Instance) -> Timestamp {
+    i64::try_from(instance.0 >> INSTANCE_RANDOM_BITS)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A server with 5 clients and 2 rooms in its last beacon.
+    pub(crate) fn server(name: &str, service: &str, heard: &[&str]) -> ServerInfo {
+        ServerInfo {
+            name: ServerName::new(name).expect("a name"),
+            service: ServiceName::new(service).expect("a name"),
+            instance: Instance(1_700_000_000_000 << INSTANCE_RANDOM_BITS | 7),
+            version: "0.1.0".to_owned(),
+            clients: 5,
+            rooms: 2,
+            heard: heard.iter().map(|id| NodeId::new(id).expect("an id")).collect(),
+            counted: true,
+            age_ms: 300,
+        }
+    }
+
+    fn said(server: &str, clients: u64, rooms: u64) -> (ServerName, StatsPart) {
+        (
+            ServerName::new(server).expect("a name"),
+            StatsPart {
+                clients,
+                rooms,
+                nodes: Vec::new(),
+            },
+        )
+    }
+
+    fn two_edges_of_which_one_answered() -> (Vec<ServerInfo>, Gathered<StatsPart>) {
+        let roster = vec![
+            server("ws-node-2", "ws-node", &["redis-1"]),
+            server("ws-node-1", "ws-node", &["redis-1"]),
+            server("admin-1", "admin", &["redis-1"]),
+        ];
+        let gathered = Gathered {
+            servers: vec![said("ws-node-1", 9, 4), said("admin-1", 0, 0)],
+            missing: vec![(
+                ServerName::new("ws-node-2").expect("a name"),
+                "did not answer in time".to_owned(),
+            )],
+            complete: false,
+        };
+        (roster, gathered)
+    }
+
+    #[test]
+    fn servers_are_listed_by_service_and_name_with_the_freshest_load() {
+        let (roster, gathered) = two_edges_of_which_one_answered();
+        let view = cluster(&roster, &gathered);
+        let names: Vec<_> = view.services.iter().map(|service| service.service.as_str()).collect();
+        assert_eq!(names, ["admin", "ws-node"]);
+        let loads: Vec<_> = view.services[1]
+            .servers
+            .iter()
+            .map(|s| (s.name.as_str(), s.clients, s.rooms))
+            .collect();
+        assert_eq!(loads, [("ws-node-1", 9, 4), ("ws-node-2", 5, 2)]);
+    }
+
+    #[test]
+    fn the_start_of_a_server_is_read_from_its_instance() {
+        let (roster, gathered) = two_edges_of_which_one_answered();
+        let view = serde_json::to_value(cluster(&roster, &gathered)).expect("JSON");
+        assert_eq!(
+            view["services"][0]["servers"][0]["startedAt"],
+            "2023-11-14T22:13:20.000Z"
+        );
+        assert!(started_at(Instance::now()) > Timestamp::from_millisecond(1_700_000_000_000).expect("a time"));
+    }
+
+    #[test]
+    fn totals_add_up_by_service() {
+        let (roster, gathered) = two_edges_of_which_one_answered();
+        let view = stats(&roster, &gathered);
+        assert_eq!(view.clients, 14);
+        assert_eq!(
+            view.services[1],
+            ServiceStats {
+                service: ServiceName::new("ws-node").expect("a name"),
+                servers: 2,
+                clients: 14
+            }
+        );
+        assert_eq!(view.servers.len(), 3);
+    }
+}

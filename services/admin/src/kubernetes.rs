@@ -1,0 +1,181 @@
+//! What Kubernetes says about the Redis nodes: the pods behind their headless Service, kept up to date by a watch on its
+//! EndpointSlices. Reads only; off unless asked for. The only file of the product that talks to the Kubernetes API.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::{Api, Client};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::gather::NodeView;
+
+/// Label by which EndpointSlices name their Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+/// Present in every pod that may talk to the API.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// A watched Service. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Kubernetes {
+    service: Arc<str>,
+    slices: reflector::Store<EndpointSlice>,
+    problem: Arc<Mutex<Option<String>>>,
+}
+
+/// A pod that may be a Redis node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Pod {
+    pub(crate) pod: String,
+    pub(crate) ip: String,
+    pub(crate) ready: bool,
+}
+
+/// What is known at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) service: Arc<str>,
+    /// By name.
+    pub(crate) pods: Vec<Pod>,
+    /// Why the pods may be out of date.
+    pub(crate) problem: Option<String>,
+}
+
+/// Whether this process runs in a pod with a service account.
+pub(crate) fn is_here() -> bool {
+    Path::new(SERVICE_ACCOUNT).exists()
+}
+
+/// A client with the pod's service account, for its own namespace.
+///
+/// # Errors
+/// When the service account cannot be read or TLS cannot be set up.
+pub(crate) fn client() -> anyhow::Result<Client> {
+    Ok(Client::try_from(kube::Config::incluster()?)?)
+}
+
+impl Kubernetes {
+    /// Starts watching a headless Service of the client's namespace; the task ends with `shutdown`.
+    pub(crate) fn watch(client: Client, service: &str, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
+        let slices: Api<EndpointSlice> = Api::default_namespaced(client);
+        let (store, writer) = reflector::store();
+        let problem = Arc::new(Mutex::new(Some("the list has not been read yet".to_owned())));
+        let this = Self {
+            service: Arc::from(service),
+            slices: store,
+            problem,
+        };
+        let config = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={service}"));
+        let events = reflector(writer, watcher(slices, config)).default_backoff();
+        let noted = this.clone();
+        let task = tokio::spawn(async move {
+            let watching = events.for_each(|event| {
+                noted.note(event);
+                std::future::ready(())
+            });
+            shutdown.run_until_cancelled(watching).await;
+        });
+        (this, task)
+    }
+
+    /// What is known now.
+    pub(crate) fn view(&self) -> View {
+        let slices = self.slices.state();
+        View {
+            service: Arc::clone(&self.service),
+            pods: pods(slices.iter().map(AsRef::as_ref)),
+            problem: self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    fn note(&self, event: Result<Event<EndpointSlice>, watcher::Error>) {
+        let news = match event {
+            Ok(Event::Init | Event::InitApply(_)) => return,
+            Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => None,
+            Err(error) => {
+                tracing::warn!(service = &*self.service, %error, "watching the Redis pods failed; trying again");
+                Some(error.to_string())
+            }
+        };
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = news;
+    }
+}
+
+/// The pods that EndpointSlices name, by name. An endpoint without a word on readiness is ready, as the API says.
+fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Pod> {
+    let mut pods = BTreeMap::new();
+    for endpoint in slices.flat_map(|slice| slice.endpoints.iter().flatten()) {
+        let Some(name) = endpoint.target_ref.as_ref().and_then(|target| target.name.as_ref()) else {
+            continue;
+        };
+        let ready = endpoint
+            .conditions
+            .as_ref()
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true);
+        for ip in &endpoint.addresses {
+            pods.insert((name.clone(), ip.clone()), ready);
+        }
+    }
+    pods.into_iter()
+        .map(|((pod, ip), ready)| Pod { pod, ip, ready })
+        .collect()
+}
+
+impl View {
+    /// Pods that no server uses as a node, nodes without a pod, and why the view may be wrong.
+    pub(crate) fn warnings(&self, nodes: &[NodeView]) -> Vec<String> {
+        if let Some(problem) = &self.problem {
+            // Comparing with a list that may be out of date would only mislead.
+            return vec![format!(
+                "the pods of Service {} are not known for sure: {problem}",
+                self.service
+            )];
+        }
+        let mut unused: BTreeSet<&str> = self.pods.iter().map(|pod| pod.pod.as_str()).collect();
+        let mut warnings = Vec::new();
+        for node in nodes {
+            let mut found = false;
+            for pod in self.pods.iter().filter(|pod| self.is_node(pod, node)) {
+                unused.remove(pod.pod.as_str());
+                found = true;
+            }
+            if !found {
+                warnings.push(format!("node {} has no pod in Service {}", node.id, self.service));
+            }
+        }
+        warnings.extend(
+            unused
+                .iter()
+                .map(|pod| format!("pod {pod} is used as a node by no server")),
+        );
+        warnings
+    }
+
+    /// A pod is a node when an address of the node is the pod's IP, or its name in the headless Service.
+    fn is_node(&self, pod: &Pod, node: &NodeView) -> bool {
+        node.addresses.iter().any(|address| {
+            let host = host(address);
+            if host == pod.ip {
+                return true;
+            }
+            let mut labels = host.split('.');
+            labels.next() == Some(&pod.pod) && labels.next().is_none_or(|label| label == &*self.service)
+        })
+    }
+}
+
+/// `host` of `host:port` or `[host]:port`.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! The pods and warnings, from plain values and from an API server that a tower service stands in for.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::{Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use wsmesh_adapter::NodeId;
+
+use super::*;
+
+fn slice(endpoints: Value) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "wsmesh-redis-x", "namespace": "game", "resourceVersion": "1", "uid": "u1"},
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+    })
+}
+
+fn endpoint(pod: &str, ip: &str, conditions: Value) -> Value {
+    json!({"addresses": [ip], "conditions": conditions, "targetRef": {"kind": "Pod", "name": pod}})
+}
+
+fn pod(pod: &str, ip: &str, ready: bool) -> Pod {
+    Pod {
+        pod: pod.to_owned(),
+        ip: ip.to_owned(),
+        ready,
+    }
+}
+
+fn node(id: &str, address: &str) -> NodeView {
+    NodeView {
+        id: NodeId::new(id).expect("an id"),
+        addresses: BTreeSet::from([address.to_owned()]),
+        heard_by: Vec::new(),
+        not_heard_by: Vec::new(),
+    }
+}
+
+fn view(pods: Vec<Pod>) -> View {
+    View {
+        service: Arc::from("wsmesh-redis"),
+        pods,
+        problem: None,
+    }
+}
+
+#[test]
+fn endpoints_become_pods_by_name_and_silence_means_ready() {
+    let slice: EndpointSlice = serde_json::from_value(slice(json!([
+        endpoint("redis-1", "10.0.0.2", json!({"ready": false})),
+        endpoint("redis-0", "10.0.0.1", json!({})),
+        {"addresses": ["10.0.0.9"], "conditions": {}},
+    ])))
+    .expect("a slice");
+    assert_eq!(
+        pods([&slice].into_iter()),
+        [pod("redis-0", "10.0.0.1", true), pod("redis-1", "10.0.0.2", false)]
+    );
+}
+
+#[test]
+fn a_pod_is_found_by_ip_short_name_or_name_in_its_service() {
+    let view = view(vec![pod("redis-0", "10.0.0.1", true), pod("redis-1", "fd00::1", true)]);
+    for address in [
+        "10.0.0.1:6379",
+        "redis-0:6379",
+        "redis-0.wsmesh-redis:6379",
+        "redis-0.wsmesh-redis.game.svc.cluster.local:6379",
+    ] {
+        assert!(view.is_node(&view.pods[0], &node("n", address)), "{address}");
+    }
+    assert!(view.is_node(&view.pods[1], &node("n", "[fd00::1]:6379")));
+    assert!(!view.is_node(&view.pods[0], &node("n", "redis-0.other:6379")));
+    assert!(!view.is_node(&view.pods[0], &node("n", "redis-01:6379")));
+}
+
+#[test]
+fn pods_without_a_node_and_nodes_without_a_pod_are_warnings() {
+    let view = view(vec![pod("redis-0", "10.0.0.1", true), pod("redis-1", "10.0.0.2", true)]);
+    let nodes = [node("a", "10.0.0.1:6379"), node("b", "192.0.2.1:6379")];
+    assert_eq!(
+        view.warnings(&nodes),
+        [
+            "node b has no pod in Service wsmesh-redis",
+            "pod redis-1 is used as a node by no server"
+        ]
+    );
+}
+
+#[test]
+fn while_the_list_is_not_known_nothing_else_is_claimed() {
+    let mut view = view(Vec::new());
+    view.problem = Some("forbidden".to_owned());
+    assert_eq!(
+        view.warnings(&[node("a", "10.0.0.1:6379")]),
+        ["the pods of Service wsmesh-redis are not known for sure: forbidden"]
+    );
+}
+
+/// A client whose API server lists one slice and then watches for ever, or refuses everything.
+fn api_server(allowed: bool) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| async move {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        assert!(
+            query.contains("labelSelector=kubernetes.io%2Fservice-name%3Dwsmesh-redis"),
+            "{query}"
+        );
+        assert_eq!(
+            request.uri().path(),
+            "/apis/discovery.k8s.io/v1/namespaces/game/endpointslices"
+        );
+        if !allowed {
+            let refusal = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "endpointslices is forbidden", "reason": "Forbidden", "code": 403});
+            let response = Response::builder()
+                .status(403)
+                .body(Body::from(refusal.to_string().into_bytes()));
+            return Ok::<_, Infallible>(response.expect("a response"));
+        }
+        if query.contains("watch=true") {
+            std::future::pending::<()>().await;
+        }
+        let list = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": {"resourceVersion": "1"},
+            "items": [slice(json!([endpoint("redis-0", "10.0.0.1", json!({"ready": true}))]))],
+        });
+        Ok(Response::new(Body::from(list.to_string().into_bytes())))
+    });
+    Client::new(service, "game")
+}
+
+/// Waits for a view that satisfies `wanted`.
+async fn view_with(kubernetes: &Kubernetes, wanted: impl Fn(&View) -> bool) -> View {
+    let found = async {
+        let mut every = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            let view = kubernetes.view();
+            if wanted(&view) {
+                return view;
+            }
+            every.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), found)
+        .await
+        .expect("the view changed in time")
+}
+
+#[tokio::test]
+async fn the_watch_fills_the_view_and_ends_with_the_service() {
+    let shutdown = CancellationToken::new();
+    let (kubernetes, task) = Kubernetes::watch(api_server(true), "wsmesh-redis", shutdown.clone());
+    let view = view_with(&kubernetes, |view| view.problem.is_none()).await;
+    assert_eq!(view.pods, [pod("redis-0", "10.0.0.1", true)]);
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), task)
+        .await
+        .expect("ends in time")
+        .expect("does not panic");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_api_server_is_shown() {
+    let shutdown = CancellationToken::new();
+    let (kubernetes, task) = Kubernetes::watch(api_server(false), "wsmesh-redis", shutdown.clone());
+    let refused = |view: &View| {
+        view.problem
+            .as_ref()
+            .is_some_and(|problem| problem.contains("forbidden"))
+    };
+    view_with(&kubernetes, refused).await;
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), task)
+        .await
+        .expect("ends in time")
+        .expect("does not panic");
+}

@@ -1,0 +1,85 @@
+//! What the API counts about itself. Labels are bounded: routes by their pattern, methods by a list, never ids.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// Requests answered, by route pattern, method and status.
+pub const REQUESTS: &str = "wsmesh_http_requests_total";
+/// Time from the request's head to the answer's head, by route pattern and method.
+pub const REQUEST_DURATION: &str = "wsmesh_http_request_duration_seconds";
+
+/// The label of a path that is no route.
+const NO_ROUTE: &str = "none";
+
+/// Metrics of the HTTP API.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpMetrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl HttpMetrics {
+    /// Registers the metrics.
+    ///
+    /// # Errors
+    /// When the registry has metrics of these names already.
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = IntCounterVec::new(
+            Opts::new(REQUESTS, "Requests to the admin API that were answered."),
+            &["route", "method", "status"],
+        )?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(REQUEST_DURATION, "Time to answer a request to the admin API."),
+            &["route", "method"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { requests, duration })
+    }
+}
+
+/// Middleware: counts and times each request.
+pub(crate) async fn record(
+    State(metrics): State<HttpMetrics>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = method_label(request.method());
+    let begin = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or(NO_ROUTE, |path| route_label(path.as_str()));
+    metrics
+        .duration
+        .with_label_values(&[route, method])
+        .observe(begin.elapsed().as_secs_f64());
+    metrics
+        .requests
+        .with_label_values(&[route, method, response.status().as_str()])
+        .inc();
+    response
+}
+
+/// A pattern with a wildcard is a fallback of the router, not a route.
+fn route_label(pattern: &str) -> &str {
+    if pattern.contains('*') { NO_ROUTE } else { pattern }
+}
+
+/// HTTP allows any word as a method; a label may not.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
