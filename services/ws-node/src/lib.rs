@@ -1,1 +1,19 @@
-//! The WebSocket edge of wsmesh.
+//! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
+//!
+//! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
+//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together.
+//! Clients' frames are never stored, and nothing a client sends can end this process.
+
+mod edge;
+mod engine;
+mod events;
+mod http;
+mod metrics;
+mod node;
+mod session;
+mod settings;
+
+pub use events::{PickBy, Rule};
+pub use http::auth::mint_token;
+pub use node::WsNode;
+pub use settings::EdgeSettings;

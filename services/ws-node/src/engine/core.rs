@@ -1,0 +1,253 @@
+//! What one shard's thread holds: its connections, the buffers they share, and the verbs of a session.
+//!
+//! The shard is borrowed for single calls only, never across an await.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Shard, ShardInbox};
+use wsmesh_protocol::CloseCode;
+
+use super::link::{Farewell, Initiator, Link, Phase};
+use super::socket::{Socket, Tally, Written};
+use super::{session, thread::Admission, wire};
+use crate::edge::Edge;
+
+/// Most bytes that one read takes from a stream.
+const READ_CHUNK: usize = 16 * 1024;
+
+/// One shard's state.
+pub(crate) struct Core {
+    pub(crate) edge: Arc<Edge>,
+    index: usize,
+    shard: RefCell<Shard<Socket>>,
+    /// Tells the thread's loop that an outbox is dirty.
+    pub(super) dirty: Notify,
+    pub(super) input: RefCell<Box<[u8]>>,
+    output: RefCell<Vec<u8>>,
+    /// New connections are sent away at once.
+    leaving: Cell<bool>,
+}
+
+/// A session as those see it who handle its frames. Cheap to clone; stays on its thread.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) core: Rc<Core>,
+    pub(crate) link: Rc<Link>,
+}
+
+impl Core {
+    pub(super) fn new(edge: Arc<Edge>, inbox: &ShardInbox) -> Rc<Self> {
+        Rc::new(Self {
+            edge,
+            index: inbox.index(),
+            shard: RefCell::new(inbox.shard()),
+            dirty: Notify::new(),
+            input: RefCell::new(vec![0; READ_CHUNK].into_boxed_slice()),
+            output: RefCell::default(),
+            leaving: Cell::new(false),
+        })
+    }
+
+    pub(super) fn apply(&self, commands: impl Iterator<Item = Command>) {
+        let mut shard = self.shard.borrow_mut();
+        commands.for_each(|command| shard.apply(command));
+    }
+
+    /// Takes a connection: registers its client and starts its session.
+    pub(super) fn admit(self: &Rc<Self>, admission: Admission) {
+        let Admission {
+            stream,
+            read_ahead,
+            client,
+            upgrade,
+            since,
+            tracked,
+        } = admission;
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::error!(%error, "a connection cannot be watched; closing it"),
+        };
+        let attachment = match self.edge.adapter.attach(client.clone(), self.index) {
+            Ok(attachment) => attachment,
+            Err(error) => return tracing::warn!(%error, "a client cannot be attached; closing its connection"),
+        };
+        let ping_at = Instant::now() + self.edge.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
+        let link = Rc::new(Link::new(
+            client.clone(),
+            attachment.connection(),
+            stream,
+            upgrade,
+            ping_at,
+        ));
+        self.shard
+            .borrow_mut()
+            .insert(attachment.connection(), client, Socket::new(Rc::clone(&link)));
+        self.edge.metrics.opened(since.elapsed());
+        let session = Session {
+            core: Rc::clone(self),
+            link,
+        };
+        if self.leaving.get() {
+            session.close(&self.edge.come_back_elsewhere());
+        }
+        tokio::task::spawn_local(session::run(session, attachment, read_ahead, tracked));
+    }
+
+    /// Takes a connection out; its stream is closed when the session lets go of it.
+    pub(super) fn remove(&self, link: &Link) {
+        link.advance(Phase::Gone);
+        if let Ok(mut shard) = self.shard.try_borrow_mut() {
+            shard.remove(link.connection);
+        }
+    }
+
+    /// Tells every client to go elsewhere, and those still to come.
+    pub(super) fn send_everyone_away(&self) {
+        self.leaving.set(true);
+        for link in self.links(|_| true) {
+            self.close(&link, &self.edge.come_back_elsewhere());
+        }
+    }
+
+    /// The connections that `wanted` picks.
+    pub(super) fn links(&self, mut wanted: impl FnMut(&Link) -> bool) -> Vec<Rc<Link>> {
+        let shard = self.shard.borrow();
+        shard
+            .connections()
+            .filter(|(_, _, socket)| wanted(&socket.link))
+            .map(|(_, _, s)| Rc::clone(&s.link))
+            .collect()
+    }
+
+    /// Writes what waits for this connection at the next turn.
+    pub(super) fn mark_dirty(&self, link: &Link) {
+        self.shard.borrow_mut().mark_dirty(link.connection);
+        self.dirty.notify_one();
+    }
+
+    /// Sends a close frame after what waits, then ends the connection, at the latest after the time for it.
+    pub(super) fn close(&self, link: &Link, farewell: &Farewell) {
+        link.set_ending(Some(farewell.code), Initiator::Server);
+        self.close_with(link, wire::close_frame(farewell.code, &farewell.reason));
+    }
+
+    /// As [`Core::close`], with a finished close frame.
+    pub(super) fn close_with(&self, link: &Link, close_frame: Vec<u8>) {
+        if !link.advance(Phase::Closing) {
+            return;
+        }
+        link.leave_by
+            .set(Some(Instant::now() + self.edge.settings.close_timeout));
+        if let Some((socket, _)) = self.shard.borrow_mut().connection(link.connection) {
+            socket.end_with(close_frame);
+        }
+        self.mark_dirty(link);
+    }
+
+    /// Closes a client that reads too slowly. What waits for it is forgotten.
+    pub(super) fn close_slow(&self, link: &Link) {
+        if !link.is_open() {
+            return;
+        }
+        if let Some((_, outbox)) = self.shard.borrow_mut().connection(link.connection) {
+            outbox.clear();
+        }
+        self.edge.metrics.slow_clients_closed.inc();
+        tracing::debug!(client = %link.client, "closing a slow client");
+        self.close(link, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
+    }
+
+    /// One turn: closes whom the shard names, then writes every dirty outbox once.
+    pub(super) fn turn(&self) {
+        let closing = self.shard.borrow_mut().take_closing();
+        for (connection, why) in closing {
+            let link = self
+                .shard
+                .borrow_mut()
+                .connection(connection)
+                .map(|(socket, _)| Rc::clone(&socket.link));
+            match (link, why) {
+                (Some(link), Closing::Slow) => self.close_slow(&link),
+                (Some(link), Closing::Dismissed(Dismissal { code, reason })) => {
+                    self.close(&link, &Farewell { code, reason });
+                }
+                (None, _) => {}
+            }
+        }
+        self.write_dirty();
+    }
+
+    fn write_dirty(&self) {
+        let mut shard = self.shard.borrow_mut();
+        if !shard.is_dirty() {
+            return;
+        }
+        let (mut output, mut tally) = (self.output.borrow_mut(), Tally::default());
+        shard.drain_dirty(|_, socket, outbox| {
+            let written = socket.write(outbox, &mut output, &mut tally);
+            let link = Rc::clone(&socket.link);
+            match written {
+                Written::All => {
+                    link.blocked_since.set(None);
+                    if socket.said_goodbye() && !link.flushed.replace(true) {
+                        link.wake.notify_one();
+                    }
+                }
+                Written::Blocked => {
+                    if socket.take_progress() || link.blocked_since.get().is_none() {
+                        link.blocked_since.set(Some(Instant::now()));
+                        link.wake.notify_one();
+                    }
+                }
+                Written::Broken => drop(link.advance(Phase::Gone)),
+            }
+        });
+        self.edge.metrics.sent.inc_by(tally.frames);
+        self.edge.metrics.bytes_out.inc_by(tally.bytes);
+    }
+}
+
+impl Session {
+    /// Sends a frame to this client.
+    pub(crate) fn send(&self, frame: Frame) {
+        self.core.shard.borrow_mut().push(self.link.connection, frame);
+        self.core.dirty.notify_one();
+    }
+
+    /// Ends this session; what was sent before still goes out.
+    pub(crate) fn close(&self, farewell: &Farewell) {
+        self.core.close(&self.link, farewell);
+    }
+
+    /// What the whole edge shares.
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        &self.core.edge
+    }
+
+    /// How many of its requests wait for a reply, changed by `change`.
+    pub(crate) fn count_requests(&self, change: i32) -> u32 {
+        count(&self.link.requests, change)
+    }
+
+    /// How many of its fire-and-forget frames are being handled, changed by `change`. Reading pauses above a limit.
+    pub(crate) fn count_events(&self, change: i32) -> u32 {
+        if change < 0 {
+            self.link.wake.notify_one();
+        }
+        count(&self.link.events, change)
+    }
+}
+
+fn count(cell: &Cell<u32>, change: i32) -> u32 {
+    cell.set(cell.get().saturating_add_signed(change));
+    cell.get()
+}
+
+/// How often the clock is looked at: often enough for the shortest limit, at most once a second.
+pub(super) fn sweep_period(shortest: Duration) -> Duration {
+    (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}

@@ -1,0 +1,161 @@
+//! What the halves of one connection share: the stream and the session's state. Belongs to one thread, so it needs cells
+//! and no locks.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Instant;
+
+use opentelemetry::trace::SpanContext;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use wsmesh_adapter::{ClientId, ConnectionId};
+
+/// Where a connection is in its life. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Frames go both ways.
+    Open,
+    /// A close frame is on its way out; what comes in is no longer looked at, except for the answer to it.
+    Closing,
+    /// The peer is gone, or was given up: nothing is written or read any more.
+    Gone,
+}
+
+/// How a connection ended, for metrics and logs: a close code, or none if it just broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) code: Option<u16>,
+    pub(crate) initiator: Initiator,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Initiator {
+    Client,
+    Server,
+}
+
+/// One connection of one client.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) client: ClientId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) stream: TcpStream,
+    /// Context of the upgrade's span, when it was sampled: what `ws.receive` links to.
+    pub(crate) upgrade: Option<Box<SpanContext>>,
+    /// Tells the session that something below changed.
+    pub(super) wake: Notify,
+    pub(super) phase: Cell<Phase>,
+    pub(super) ending: Cell<Option<Ending>>,
+    /// The stream takes nothing now; since when.
+    pub(super) blocked_since: Cell<Option<Instant>>,
+    /// The close frame and all before it are with the kernel.
+    pub(super) flushed: Cell<bool>,
+    /// When to give up waiting for the close handshake.
+    pub(super) leave_by: Cell<Option<Instant>>,
+    pub(super) ping_at: Cell<Instant>,
+    /// When the ping was sent that no pong has answered yet.
+    pub(super) pinged_at: Cell<Option<Instant>>,
+    pub(super) background_since: Cell<Option<Instant>>,
+    pub(super) opened_at: Instant,
+    /// Requests of the client that wait for their reply.
+    pub(super) requests: Cell<u32>,
+    /// Fire-and-forget frames that are being handled.
+    pub(super) events: Cell<u32>,
+    /// Pings and pongs that wait to be written.
+    pub(super) control: RefCell<Vec<u8>>,
+}
+
+/// Most bytes of pongs that wait for one client: a flood of pings is answered no faster than it is read.
+const CONTROL_LIMIT: usize = 1024;
+
+impl Link {
+    pub(super) fn new(
+        client: ClientId,
+        connection: ConnectionId,
+        stream: TcpStream,
+        upgrade: Option<Box<SpanContext>>,
+        ping_at: Instant,
+    ) -> Self {
+        Self {
+            client,
+            connection,
+            stream,
+            upgrade,
+            wake: Notify::new(),
+            phase: Cell::new(Phase::Open),
+            ending: Cell::new(None),
+            blocked_since: Cell::new(None),
+            flushed: Cell::new(false),
+            leave_by: Cell::new(None),
+            ping_at: Cell::new(ping_at),
+            pinged_at: Cell::new(None),
+            background_since: Cell::new(None),
+            opened_at: Instant::now(),
+            requests: Cell::new(0),
+            events: Cell::new(0),
+            control: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Whether frames still go both ways.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    /// The client says that it went to the background, or that it is back.
+    pub(crate) fn set_background(&self, background: Background) {
+        self.background_since.set(match background {
+            Background::Entered => Some(self.background_since.get().unwrap_or_else(Instant::now)),
+            Background::Left => None,
+        });
+    }
+
+    /// Moves forward to `phase` and wakes the session; `false` if it was there or beyond.
+    pub(super) fn advance(&self, phase: Phase) -> bool {
+        if self.phase.get() >= phase {
+            return false;
+        }
+        self.phase.set(phase);
+        self.wake.notify_one();
+        true
+    }
+
+    /// The first ending counts.
+    pub(super) fn set_ending(&self, code: Option<u16>, initiator: Initiator) {
+        if self.ending.get().is_none() {
+            self.ending.set(Some(Ending { code, initiator }));
+        }
+    }
+
+    /// Queues finished control frames; forgets them if too many wait.
+    pub(super) fn put_control(&self, frames: &[u8]) {
+        let mut control = self.control.borrow_mut();
+        if control.len() + frames.len() <= CONTROL_LIMIT {
+            control.extend_from_slice(frames);
+        }
+    }
+}
+
+/// What a client says about itself with `enterBackground` and `enterForeground`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    Entered,
+    Left,
+}
+
+/// The last words to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) code: u16,
+    pub(crate) reason: Arc<str>,
+}
+
+impl Farewell {
+    pub(crate) fn new(code: wsmesh_protocol::CloseCode, reason: impl Into<Arc<str>>) -> Self {
+        Self {
+            code: code.into(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The write half of one connection: moves its outbox to the stream, as much as the stream takes.
+//!
+//! Small frames of a turn are copied into one buffer and written at once; large ones are written from their shared bytes.
+//! Never waits: when the stream is full, what could not be written is kept and the session waits until it can.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use wsmesh_adapter::Outbox;
+
+use super::link::Link;
+use super::wire::{self, Opcode};
+
+/// A write is made once so many bytes are gathered.
+const CHUNK: usize = 32 * 1024;
+
+/// Frames up to this size are copied into the turn's buffer: cheaper than a write of their own.
+const COPY_LIMIT: usize = 8 * 1024;
+
+/// What a shard keeps for a connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) link: Rc<Link>,
+    /// What the stream did not take, in order: always whole remainders of frames that were begun or are next.
+    unsent: VecDeque<Bytes>,
+    goodbye: Goodbye,
+    /// The stream took something since somebody asked.
+    progressed: bool,
+}
+
+/// The close frame goes out after everything else, and nothing after it.
+#[derive(Debug)]
+enum Goodbye {
+    NotYet,
+    Waiting(Vec<u8>),
+    Said,
+}
+
+/// How far a write came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Everything that waited is with the kernel.
+    All,
+    /// The stream is full.
+    Blocked,
+    /// The stream is broken.
+    Broken,
+}
+
+/// What was written in a turn, for the metrics.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+}
+
+impl Socket {
+    pub(super) fn new(link: Rc<Link>) -> Self {
+        Self {
+            link,
+            unsent: VecDeque::new(),
+            goodbye: Goodbye::NotYet,
+            progressed: false,
+        }
+    }
+
+    /// The close frame that ends this connection. The first one counts.
+    pub(super) fn end_with(&mut self, close_frame: Vec<u8>) {
+        if matches!(self.goodbye, Goodbye::NotYet) {
+            self.goodbye = Goodbye::Waiting(close_frame);
+        }
+    }
+
+    /// Writes what waits; `buffer` is scratch space.
+    pub(super) fn write(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Written {
+        loop {
+            match self.write_unsent() {
+                Written::All => {}
+                other => return other,
+            }
+            let large = self.gather(outbox, buffer, tally);
+            if buffer.is_empty() {
+                return Written::All;
+            }
+            tally.bytes += buffer.len() as u64;
+            match accept(self.link.stream.try_write(buffer)) {
+                Ok(taken) if taken == buffer.len() => {}
+                Ok(taken) => self.unsent.push_back(Bytes::copy_from_slice(&buffer[taken..])),
+                Err(_) => return Written::Broken,
+            }
+            if let Some(large) = large {
+                tally.bytes += large.len() as u64;
+                self.unsent.push_back(large);
+            }
+        }
+    }
+
+    /// Whether bytes of a begun frame wait: nothing may be written before them.
+    fn write_unsent(&mut self) -> Written {
+        while let Some(next) = self.unsent.front_mut() {
+            match accept(self.link.stream.try_write(next)) {
+                Ok(taken) if taken == next.len() => {
+                    self.unsent.pop_front();
+                    self.progressed = true;
+                }
+                Ok(0) => return Written::Blocked,
+                Ok(taken) => {
+                    next.advance(taken);
+                    self.progressed = true;
+                }
+                Err(_) => return Written::Broken,
+            }
+        }
+        Written::All
+    }
+
+    /// Fills `buffer` with control frames, then frames of the outbox, then, when nothing else is left, the close frame. If
+    /// the last frame is large, only its header is in the buffer and its payload is returned.
+    fn gather(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Option<Bytes> {
+        buffer.clear();
+        if self.said_goodbye() {
+            outbox.clear();
+            return None;
+        }
+        buffer.append(&mut self.link.control.borrow_mut());
+        while buffer.len() < CHUNK {
+            let Some(frame) = outbox.pop() else {
+                if let Goodbye::Waiting(close_frame) = &self.goodbye {
+                    buffer.extend_from_slice(close_frame);
+                    self.goodbye = Goodbye::Said;
+                }
+                return None;
+            };
+            tally.frames += 1;
+            wire::put_header(buffer, Opcode::Text, frame.len());
+            if frame.len() > COPY_LIMIT {
+                return Some(frame.bytes().clone());
+            }
+            buffer.extend_from_slice(frame.bytes());
+        }
+        None
+    }
+
+    /// Whether the stream took anything since the last call.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progressed)
+    }
+
+    /// Whether the close frame was taken from here: with [`Written::All`], it is with the kernel.
+    pub(super) fn said_goodbye(&self) -> bool {
+        matches!(self.goodbye, Goodbye::Said)
+    }
+}
+
+/// Bytes that the stream took; a full stream took none.
+fn accept(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        other => other,
+    }
+}

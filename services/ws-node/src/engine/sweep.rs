@@ -1,0 +1,81 @@
+//! The clock of a shard: pings, clients in the background, stalled writes and closing connections, with one timer for all.
+
+use std::time::{Duration, Instant};
+
+use wsmesh_protocol::CloseCode;
+
+use super::core::Core;
+use super::link::{Farewell, Link, Phase};
+use super::wire::PING;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) ping_interval: Duration,
+    pub(super) background: Duration,
+    pub(super) write: Duration,
+}
+
+/// What is due for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// It was given up: its close handshake takes too long.
+    Leave,
+    /// Its client stays in the background.
+    Background,
+    /// Its stream has taken nothing for too long.
+    Stalled,
+    /// It did not answer the last ping.
+    Silent,
+    /// A ping.
+    Ping,
+}
+
+fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
+    let over = |since: Option<Instant>, limit| since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
+    match link.phase.get() {
+        Phase::Gone => None,
+        Phase::Closing => link.leave_by.get().is_some_and(|by| by <= now).then_some(Due::Leave),
+        Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
+        Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
+        Phase::Open if link.ping_at.get() > now => None,
+        Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
+        Phase::Open => Some(Due::Ping),
+    }
+}
+
+impl Core {
+    /// Does what is due. `late` says that the thread did not run for a while: then nobody is blamed for a missing pong.
+    pub(super) fn sweep(&self, now: Instant, late: bool) {
+        let settings = &self.edge.settings;
+        let limits = Limits {
+            ping_interval: settings.ping_interval,
+            background: settings.enter_background_close,
+            write: settings.write_timeout,
+        };
+        if late {
+            self.links(|link| {
+                link.ping_at.set(link.ping_at.get().max(now + limits.ping_interval));
+                false
+            });
+        }
+        for link in self.links(|link| due(link, now, limits).is_some()) {
+            match due(&link, now, limits) {
+                None => {}
+                Some(Due::Leave) => drop(link.advance(Phase::Gone)),
+                Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
+                Some(Due::Stalled) => self.close_slow(&link),
+                Some(Due::Silent) => {
+                    tracing::debug!(client = %link.client, "no pong since the last ping; closing");
+                    self.close(&link, &Farewell::new(CloseCode::GoingAway, "no pong"));
+                }
+                Some(Due::Ping) => {
+                    link.pinged_at.set(Some(now));
+                    link.ping_at.set(now + limits.ping_interval);
+                    link.put_control(&PING);
+                    self.mark_dirty(&link);
+                }
+            }
+        }
+    }
+}

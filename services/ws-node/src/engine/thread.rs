@@ -1,0 +1,102 @@
+//! The thread of one shard: takes connections and commands, and gives every turn its end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use opentelemetry::trace::SpanContext;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use wsmesh_adapter::{ClientId, ShardInbox};
+
+use super::core::{Core, sweep_period};
+use crate::edge::Edge;
+
+/// Upgraded connections that wait for a busy shard; beyond that, upgrades wait.
+const WAITING_ADMISSIONS: usize = 1024;
+
+/// A connection after its upgrade, on its way to a shard.
+pub(crate) struct Admission {
+    pub(crate) stream: std::net::TcpStream,
+    /// What was read beyond the upgrade request.
+    pub(crate) read_ahead: Bytes,
+    pub(crate) client: ClientId,
+    pub(crate) upgrade: Option<Box<SpanContext>>,
+    /// When the upgrade request was read.
+    pub(crate) since: Instant,
+    /// Held until the session has ended.
+    pub(crate) tracked: TaskTrackerToken,
+}
+
+/// What a shard's thread is told.
+pub(crate) enum Order {
+    /// Take this connection.
+    Admit(Box<Admission>),
+    /// Close every connection; its client is to come back to another server.
+    SendEveryoneAway,
+}
+
+/// A shard's thread. It ends when every sender of its orders is gone.
+pub(crate) struct ShardThread {
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// Cancelled when the thread has ended, also by a panic.
+    pub(crate) ended: CancellationToken,
+}
+
+impl ShardThread {
+    /// Starts the thread.
+    pub(crate) fn start(edge: Arc<Edge>, inbox: ShardInbox) -> std::io::Result<Self> {
+        let (orders, received) = mpsc::channel(WAITING_ADMISSIONS);
+        let ended = CancellationToken::new();
+        let on_end = ended.clone().drop_guard();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        std::thread::Builder::new()
+            .name(format!("ws-shard-{}", inbox.index()))
+            .spawn(move || {
+                let core = Core::new(edge, &inbox);
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, run(core, inbox, received));
+                drop(local);
+                drop(on_end);
+            })?;
+        Ok(Self { orders, ended })
+    }
+}
+
+async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<Order>) {
+    let settings = &core.edge.settings;
+    let shortest = settings
+        .ping_interval
+        .min(settings.enter_background_close)
+        .min(settings.write_timeout);
+    let period = sweep_period(shortest.min(settings.close_timeout));
+    let mut clock = tokio::time::interval(period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut last_sweep, mut batch, mut bus_ended) = (Instant::now(), Vec::new(), false);
+    loop {
+        tokio::select! {
+            received = inbox.recv(&mut batch), if !bus_ended => {
+                bus_ended = received == 0;
+                core.apply(batch.drain(..));
+            }
+            () = core.dirty.notified() => {}
+            order = orders.recv() => match order {
+                Some(Order::Admit(admission)) => core.admit(*admission),
+                Some(Order::SendEveryoneAway) => core.send_everyone_away(),
+                None => break,
+            },
+            _ = clock.tick() => {
+                let now = Instant::now();
+                core.sweep(now, now - last_sweep > period + settings.ping_interval / 2);
+                last_sweep = now;
+            }
+        }
+        core.turn();
+    }
+}

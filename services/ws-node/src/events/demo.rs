@@ -1,0 +1,183 @@
+//! Events of the demo profile: what the examples of websocket-cross-server-adapter handle, so that its clients work here
+//! unchanged. They let anybody write to everybody; production has none of them.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use wsmesh_adapter::{Adapter, ClientId, Frame, Presence, Room, RoomOptions, Scope};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::frame;
+
+use super::payloads::{self, IdText};
+use super::{Call, OK, Outcome, Refusal, Work};
+
+/// A request is answered with `{"ok":true}`; a fire-and-forget `say` comes back as it is.
+pub(super) fn say(call: Call<'_>) -> Work {
+    if !call.wants_reply {
+        call.session.send(Frame::new(frame::push_raw("say", call.payload)));
+    }
+    Work::Done(Ok(OK))
+}
+
+/// Payload of `command`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Command {
+    action: Action,
+    #[serde(default)]
+    msg: Option<Box<RawValue>>,
+    to_player_id: Option<IdText>,
+    to_player_ids: Option<Vec<IdText>>,
+    room_id: Option<IdText>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Action {
+    Broadcast,
+    ToPlayer,
+    ToPlayers,
+    ToRoom,
+}
+
+/// What the addressed clients get as event `say`.
+#[derive(Debug, Serialize)]
+struct Said<'a> {
+    action: Action,
+    msg: Option<&'a RawValue>,
+}
+
+enum Address {
+    Everyone,
+    Clients(Vec<ClientId>),
+    Room(Room),
+}
+
+/// Most clients that one `toPlayers` may name.
+const MOST_PLAYERS: usize = 1000;
+
+/// Pushes `say` with `{action, msg}` to everyone, to clients or to a room.
+pub(super) fn command(call: Call<'_>) -> Work {
+    let (address, frame) = match prepare(call.payload) {
+        Ok(prepared) => prepared,
+        Err(refusal) => return Work::Done(Err(refusal)),
+    };
+    let adapter = call.session.edge().adapter.clone();
+    Work::later(async move { send(&adapter, address, frame).await })
+}
+
+fn prepare(payload: &RawValue) -> Result<(Address, Frame), Refusal> {
+    let command: Command = payloads::read(payload)?;
+    let missing = |what: &'static str| Refusal::new(ErrorCode::BadPayload, what);
+    let address = match command.action {
+        Action::Broadcast => Address::Everyone,
+        Action::ToPlayer => {
+            let id = command
+                .to_player_id
+                .ok_or_else(|| missing("toPlayer needs toPlayerId"))?;
+            Address::Clients(vec![ClientId::new(id.0)?])
+        }
+        Action::ToPlayers => {
+            let ids = command
+                .to_player_ids
+                .ok_or_else(|| missing("toPlayers needs toPlayerIds"))?;
+            if ids.len() > MOST_PLAYERS {
+                return Err(missing("toPlayers takes at most 1000 ids"));
+            }
+            Address::Clients(
+                ids.into_iter()
+                    .map(|id| ClientId::new(id.0))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        Action::ToRoom => {
+            let id = command.room_id.ok_or_else(|| missing("toRoom needs roomId"))?;
+            Address::Room(Room::new("chat", id.0)?)
+        }
+    };
+    let said = Said {
+        action: command.action,
+        msg: command.msg.as_deref(),
+    };
+    Ok((address, Frame::new(frame::push("say", &said))))
+}
+
+/// The reply to `command`.
+#[derive(Serialize)]
+struct Sent {
+    msg: &'static str,
+    /// Addressed clients that are connected nowhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    offline: Vec<ClientId>,
+}
+
+async fn send(adapter: &Adapter, address: Address, frame: Frame) -> Outcome {
+    let mut offline = Vec::new();
+    match address {
+        Address::Everyone => adapter.to_everyone(frame, Scope::Cluster).await?,
+        Address::Room(room) => adapter.to_room(&room, frame, RoomOptions::default()).await?,
+        Address::Clients(clients) => match &clients[..] {
+            [client] => {
+                if adapter.to_client(client, frame).await? == Presence::Offline {
+                    offline = clients;
+                }
+            }
+            clients => offline = adapter.to_clients(clients, frame).await?,
+        },
+    }
+    let sent = Sent { msg: "sent", offline };
+    serde_json::to_vec(&sent)
+        .map(Bytes::from)
+        .map_err(|error| Refusal::new(ErrorCode::Internal, format!("the reply cannot be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(json: &str) -> Result<(Address, Frame), Refusal> {
+        prepare(serde_json::from_str(json).expect("JSON"))
+    }
+
+    #[test]
+    fn a_command_pushes_its_action_and_message_as_they_are() {
+        let (_, frame) = prepared(r#"{"action":"broadcast","msg":{"a":[1, 2]}}"#)
+            .ok()
+            .expect("good");
+        assert_eq!(
+            frame.as_str(),
+            r#"{"event":"say","payload":{"action":"broadcast","msg":{"a":[1, 2]}}}"#
+        );
+        let (_, frame) = prepared(r#"{"action":"broadcast"}"#).ok().expect("good");
+        assert_eq!(
+            frame.as_str(),
+            r#"{"event":"say","payload":{"action":"broadcast","msg":null}}"#
+        );
+    }
+
+    #[test]
+    fn a_command_without_its_address_is_refused() {
+        for bad in [
+            r#"{"action":"toPlayer"}"#,
+            r#"{"action":"toPlayers","toPlayerIds":"7"}"#,
+            r#"{"action":"toRoom","roomId":""}"#,
+            r#"{"action":"shout"}"#,
+            r#"{}"#,
+            "7",
+        ] {
+            assert_eq!(
+                prepared(bad).err().expect("refused").code,
+                ErrorCode::BadPayload,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn players_may_be_named_by_numbers() {
+        let (address, _) = prepared(r#"{"action":"toPlayers","toPlayerIds":[3,"10"],"msg":1}"#)
+            .ok()
+            .expect("good");
+        assert!(matches!(address, Address::Clients(ids) if ids.iter().map(ClientId::as_str).eq(["3", "10"])));
+    }
+}

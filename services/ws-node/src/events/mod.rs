@@ -1,0 +1,167 @@
+//! Event → who handles it: built in, or a rule that forwards it to a service. One table, made once from the configuration.
+
+mod demo;
+mod payloads;
+mod rooms;
+mod rules;
+mod server;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use wsmesh_adapter::{Adapter, ClientId, Namespace, Payload, ServiceName, Target};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::forward::{CLIENT_CLOSED, ClientClosed};
+
+use crate::engine::{Background, Session};
+pub(crate) use rules::demo_rules;
+pub use rules::{PickBy, Rule};
+pub(crate) use server::listen;
+
+/// What came of a client's event: the reply's payload as JSON, or why there is none.
+pub(crate) type Outcome = Result<Bytes, Refusal>;
+
+/// Why an event was not handled, in the client's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) text: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+}
+
+/// One event of one client.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) payload: &'a RawValue,
+    pub(crate) wants_reply: bool,
+}
+
+/// How a route handles an event: at once, or with time.
+pub(crate) enum Work {
+    Done(Outcome),
+    Later(Pin<Box<dyn Future<Output = Outcome>>>),
+}
+
+impl Work {
+    fn later(work: impl Future<Output = Outcome> + 'static) -> Self {
+        Self::Later(Box::pin(work))
+    }
+}
+
+/// The reply `{"ok":true}`.
+const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
+
+/// Who handles an event.
+#[derive(Debug, Clone)]
+pub(crate) enum Route {
+    Background(Background),
+    JoinRoom,
+    LeaveRoom,
+    Echo,
+    Say,
+    Command,
+    Rule(Arc<Rule>),
+}
+
+impl Route {
+    /// Starts handling.
+    pub(crate) fn start(&self, call: Call<'_>) -> Work {
+        match self {
+            Self::Background(background) => {
+                call.session.link.set_background(*background);
+                Work::Done(Ok(OK))
+            }
+            Self::JoinRoom => rooms::join(call),
+            Self::LeaveRoom => rooms::leave(call),
+            Self::Echo => Work::Done(Ok(OK)),
+            Self::Say => demo::say(call),
+            Self::Command => demo::command(call),
+            Self::Rule(rule) => rules::forward(rule, call),
+        }
+    }
+}
+
+/// The table of events.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    routes: HashMap<Box<str>, Route>,
+    /// Services of the rules: they are told when a client is gone.
+    services: Vec<ServiceName>,
+    /// Namespaces that clients may join by themselves.
+    client_rooms: Vec<Namespace>,
+}
+
+impl Routes {
+    /// Makes the table. A rule for the name of a built-in event takes its place.
+    pub(crate) fn new(rules: Vec<Rule>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
+        let mut built_in = vec![
+            ("enterBackground", Route::Background(Background::Entered)),
+            ("enterForeground", Route::Background(Background::Left)),
+        ];
+        if !client_rooms.is_empty() {
+            built_in.extend([("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)]);
+        }
+        if with_demo {
+            built_in.extend([("echo", Route::Echo), ("say", Route::Say), ("command", Route::Command)]);
+        }
+        let mut services: Vec<_> = rules.iter().map(|rule| rule.service.clone()).collect();
+        services.sort();
+        services.dedup();
+        let mut routes: HashMap<Box<str>, Route> = built_in.into_iter().map(|(name, r)| (name.into(), r)).collect();
+        routes.extend(
+            rules
+                .into_iter()
+                .map(|rule| (rule.event.as_str().into(), Route::Rule(Arc::new(rule)))),
+        );
+        Self {
+            routes,
+            services,
+            client_rooms,
+        }
+    }
+
+    /// The route of an event and its name, which is one of a bounded set.
+    pub(crate) fn find(&self, event: &str) -> Option<(&str, &Route)> {
+        self.routes.get_key_value(event).map(|(name, route)| (&**name, route))
+    }
+
+    /// Whether clients may join rooms of this namespace by themselves.
+    fn lets_clients_join(&self, namespace: &Namespace) -> bool {
+        self.client_rooms.contains(namespace)
+    }
+
+    /// Tells every server of the rules' services that a client is gone.
+    pub(crate) async fn tell_closed(&self, adapter: &Adapter, client: &ClientId) {
+        let closed = ClientClosed {
+            client: client.to_string(),
+            server: adapter.name().to_string(),
+        };
+        for service in &self.services {
+            let told = match Payload::new(&closed) {
+                Ok(payload) => {
+                    adapter
+                        .emit(Target::Service(service.clone()), CLIENT_CLOSED, payload)
+                        .await
+                }
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = told {
+                tracing::debug!(%error, %service, "a service could not be told that a client is gone");
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What clients put in the payloads of built-in events. Lenient where the original's clients are: an id may be a number.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use wsmesh_adapter::{NameError, Room};
+use wsmesh_protocol::ErrorCode;
+
+use super::Refusal;
+
+/// The namespace of rooms when a client names none.
+const DEFAULT_NAMESPACE: &str = "chat";
+
+/// An id that a client wrote as a string or as a whole number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct IdText(pub(super) String);
+
+impl<'de> Deserialize<'de> for IdText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ids;
+        impl Visitor<'_> for Ids {
+            type Value = IdText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id: a string or a whole number")
+            }
+            fn visit_str<E>(self, id: &str) -> Result<IdText, E> {
+                Ok(IdText(id.to_owned()))
+            }
+            fn visit_u64<E>(self, id: u64) -> Result<IdText, E> {
+                Ok(IdText(id.to_string()))
+            }
+            fn visit_i64<E>(self, id: i64) -> Result<IdText, E> {
+                Ok(IdText(id.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Ids)
+    }
+}
+
+/// Payload of `joinRoom` and `leaveRoom`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoomPayload {
+    room_id: IdText,
+    namespace: Option<String>,
+}
+
+impl RoomPayload {
+    pub(super) fn room(&self) -> Result<Room, Refusal> {
+        let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        Ok(Room::new(namespace, &self.room_id.0)?)
+    }
+}
+
+/// Reads a payload, or says what is wrong with it.
+pub(super) fn read<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Refusal> {
+    serde_json::from_str(payload.get())
+        .map_err(|error| Refusal::new(ErrorCode::BadPayload, format!("the payload cannot be used: {error}")))
+}
+
+impl From<NameError> for Refusal {
+    fn from(error: NameError) -> Self {
+        Self::new(ErrorCode::BadPayload, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(json: &str) -> Result<Room, Refusal> {
+        let raw: &RawValue = serde_json::from_str(json).expect("JSON");
+        read::<RoomPayload>(raw)?.room()
+    }
+
+    #[test]
+    fn a_room_id_may_be_a_number_and_the_namespace_is_chat_unless_given() {
+        assert_eq!(
+            room(r#"{"roomId":1000}"#),
+            Ok(Room::new("chat", "1000").expect("valid"))
+        );
+        assert_eq!(
+            room(r#"{"roomId":"a","namespace":"game"}"#),
+            Ok(Room::new("game", "a").expect("valid"))
+        );
+    }
+
+    #[test]
+    fn wrong_types_and_long_ids_are_refused_with_a_reason() {
+        for bad in [
+            "null",
+            "[]",
+            "\"x\"",
+            "{}",
+            r#"{"roomId":null}"#,
+            r#"{"roomId":1.5}"#,
+            r#"{"roomId":["a"]}"#,
+        ] {
+            assert_eq!(room(bad).expect_err("wrong").code, ErrorCode::BadPayload, "{bad}");
+        }
+        let long = room(&format!(r#"{{"roomId":"{}"}}"#, "x".repeat(65))).expect_err("65 characters");
+        assert_eq!(long.text, "room id has 65 characters: at most 64 are allowed");
+    }
+}

@@ -1,0 +1,61 @@
+//! `joinRoom` and `leaveRoom`: a client goes in and out of rooms of the namespaces that the configuration opens to clients.
+
+use bytes::Bytes;
+use wsmesh_adapter::{ClientError, Room};
+use wsmesh_protocol::ErrorCode;
+
+use super::payloads::{self, RoomPayload};
+use super::{Call, Refusal, Work};
+
+/// Joins; the reply comes when the other servers' messages to the room are heard here.
+pub(super) fn join(call: Call<'_>) -> Work {
+    let (room, adapter, client) = match allowed_room(call) {
+        Ok(room) => (
+            room,
+            call.session.edge().adapter.clone(),
+            call.session.link.client.clone(),
+        ),
+        Err(refusal) => return Work::Done(Err(refusal)),
+    };
+    Work::later(async move {
+        adapter.join(&client, room).await?;
+        Ok(Bytes::from_static(br#"{"msg":"joined"}"#))
+    })
+}
+
+/// Leaves; leaving a room that the client is not in is no error.
+pub(super) fn leave(call: Call<'_>) -> Work {
+    let (room, adapter, client) = match allowed_room(call) {
+        Ok(room) => (
+            room,
+            call.session.edge().adapter.clone(),
+            call.session.link.client.clone(),
+        ),
+        Err(refusal) => return Work::Done(Err(refusal)),
+    };
+    Work::later(async move {
+        adapter.leave(&client, &room).await?;
+        Ok(Bytes::from_static(br#"{"msg":"left"}"#))
+    })
+}
+
+fn allowed_room(call: Call<'_>) -> Result<Room, Refusal> {
+    let room = payloads::read::<RoomPayload>(call.payload)?.room()?;
+    if !call.session.edge().routes.lets_clients_join(&room.namespace) {
+        return Err(Refusal::new(
+            ErrorCode::NotAllowed,
+            "clients may not join or leave rooms of this namespace",
+        ));
+    }
+    Ok(room)
+}
+
+impl From<ClientError> for Refusal {
+    fn from(error: ClientError) -> Self {
+        let code = match &error {
+            ClientError::Name(_) => ErrorCode::BadPayload,
+            _ => ErrorCode::Unavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,85 @@
+//! What other servers ask of the server that has a client: put it in a room, take it out, close it.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use wsmesh_adapter::{Adapter, ClientId, Dismissal, Payload, Room, ServerEvent};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, ClientRoom, KICK, Kick};
+
+use super::Refusal;
+
+/// Listens until the adapter ends.
+pub(crate) fn listen(adapter: &Adapter) {
+    // Requests are handled beside each other: one that waits for a slow node must not hold up the others.
+    on(adapter, CLIENT_JOIN, |adapter, event| async move {
+        let done = join(&adapter, &event).await;
+        answer(event, done.map(|()| json!({"ok": true}))).await;
+    });
+    on(adapter, CLIENT_LEAVE, |adapter, event| async move {
+        let done = leave(&adapter, &event).await;
+        answer(event, done.map(|()| json!({"ok": true}))).await;
+    });
+    on(adapter, KICK, |adapter, event| async move {
+        let done = kick(&adapter, &event).await;
+        answer(event, done.map(|kicked| json!({"kicked": kicked}))).await;
+    });
+}
+
+fn on<F, Fut>(adapter: &Adapter, name: &str, handle: F)
+where
+    F: Fn(Adapter, ServerEvent) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let handle_with = adapter.clone();
+    adapter.on(name, move |event| {
+        let span = event.span.clone();
+        tokio::spawn(tracing::Instrument::instrument(
+            handle(handle_with.clone(), event),
+            span,
+        ));
+        std::future::ready(())
+    });
+}
+
+async fn join(adapter: &Adapter, event: &ServerEvent) -> Result<(), Refusal> {
+    let (client, room) = client_room(event)?;
+    Ok(adapter.join(&client, room).await?)
+}
+
+async fn leave(adapter: &Adapter, event: &ServerEvent) -> Result<(), Refusal> {
+    let (client, room) = client_room(event)?;
+    adapter.leave(&client, &room).await?;
+    Ok(())
+}
+
+fn client_room(event: &ServerEvent) -> Result<(ClientId, Room), Refusal> {
+    let asked: ClientRoom = event.payload.parse()?;
+    Ok((ClientId::new(asked.client)?, Room::new(asked.namespace, asked.room)?))
+}
+
+async fn kick(adapter: &Adapter, event: &ServerEvent) -> Result<bool, Refusal> {
+    let Kick { client, code, reason } = event.payload.parse()?;
+    // RFC 6455, section 7.4: what a server may send. Others would end the connection as a protocol error.
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(Refusal::new(
+            ErrorCode::BadPayload,
+            format!("{code} is no close code that can be sent"),
+        ));
+    }
+    let reason: Arc<str> = reason.into();
+    Ok(adapter
+        .dismiss(&ClientId::new(client)?, Dismissal { code, reason })
+        .await)
+}
+
+async fn answer(event: ServerEvent, outcome: Result<serde_json::Value, Refusal>) {
+    if !event.is_request() {
+        return;
+    }
+    let value = outcome.unwrap_or_else(|refusal| json!({"error": refusal.text, "errorCode": refusal.code.as_str()}));
+    let payload = Payload::new(&value).unwrap_or_else(|_| Payload::null());
+    if let Err(error) = event.reply(payload).await {
+        tracing::debug!(%error, "a server could not be answered");
+    }
+}

@@ -1,0 +1,27 @@
+//! The HTTP side of the edge: any path upgrades to a WebSocket; the demo profile also serves the playground page.
+
+pub(crate) mod auth;
+mod pages;
+mod serve;
+mod upgrade;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+pub(crate) use serve::serve;
+
+use crate::edge::Gate;
+
+/// Upgrades on any path. Can be mounted in another application that serves HTTP/1.1 over TCP with axum or hyper.
+pub(crate) fn router(gate: Gate) -> Router {
+    Router::new().fallback(enter).with_state(gate)
+}
+
+async fn enter(State(gate): State<Gate>, request: Request) -> Response {
+    if upgrade::is_asked_for(request.headers()) {
+        upgrade::answer(&gate, request)
+    } else {
+        pages::answer(&gate.edge, &request)
+    }
+}

@@ -1,0 +1,84 @@
+//! Accepts connections and speaks HTTP/1.1 until they upgrade. Bounds what a client can do before that: the time for its
+//! request head, the size of it, and how many connections are in this state at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
+const HANDSHAKES: usize = 4096;
+
+/// Largest request head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// After an accept that failed for want of something (descriptors, memory), which only time can give back.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`; returns when every connection has ended or upgraded.
+pub(crate) async fn serve(listener: TcpListener, router: Router, head_timeout: Duration, stop: CancellationToken) {
+    let (permits, tasks) = (Arc::new(Semaphore::new(HANDSHAKES)), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let Some((stream, permit)) = accepted else { continue };
+        let connection = speak_http(stream, router.clone(), head_timeout, stop.clone());
+        tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            let is_its_own = matches!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
+            );
+            if !is_its_own {
+                tracing::warn!(%error, "cannot accept connections; trying again (is the limit of open files too low?)");
+                tokio::time::sleep(BREATH).await;
+            }
+            None
+        }
+    }
+}
+
+async fn speak_http(stream: TcpStream, router: Router, head_timeout: Duration, stop: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}

@@ -1,0 +1,219 @@
+//! Every metric of the edge, in one list. Labels are bounded; none names a client, a room or an address.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::engine::{Ending, Initiator};
+
+/// Why a connection was refused before the upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// The handshake is not one of RFC 6455, or the client id is not acceptable.
+    BadRequest,
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// This server is shutting down.
+    Draining,
+}
+
+/// What a client's frame turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Event,
+    Request,
+    Answer,
+    Heartbeat,
+    Ping,
+    Pong,
+    Unknown,
+    Invalid,
+}
+
+/// Handles of all metrics; clones count the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) connections: IntGauge,
+    pub(crate) accepted: IntCounter,
+    rejected: IntCounterVec,
+    closed: IntCounterVec,
+    pub(crate) slow_clients_closed: IntCounter,
+    pub(crate) draining: IntGauge,
+    handshake: Histogram,
+    duration: Histogram,
+    ping_rtt: Histogram,
+    received: [IntCounter; RECEIVED.len()],
+    pub(crate) sent: IntCounter,
+    pub(crate) bytes_in: IntCounter,
+    pub(crate) bytes_out: IntCounter,
+    pub(crate) refused_requests: IntCounter,
+}
+
+const RECEIVED: [(Received, &str); 8] = [
+    (Received::Event, "event"),
+    (Received::Request, "request"),
+    (Received::Answer, "answer"),
+    (Received::Heartbeat, "heartbeat"),
+    (Received::Ping, "ping"),
+    (Received::Pong, "pong"),
+    (Received::Unknown, "unknown"),
+    (Received::Invalid, "invalid"),
+];
+
+impl Metrics {
+    /// Registers everything.
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let frames = counters(registry, "frames_total", "Frames of clients.", &["direction", "kind"])?;
+        let bytes = counters(registry, "frame_bytes_total", "Bytes of client frames.", &["direction"])?;
+        Ok(Self {
+            connections: gauge(registry, "connections", "Open client connections.")?,
+            accepted: counter(
+                registry,
+                "connections_accepted_total",
+                "Connections that were upgraded.",
+            )?,
+            rejected: counters(
+                registry,
+                "connections_rejected_total",
+                "Connections that were refused before the upgrade.",
+                &["reason"],
+            )?,
+            closed: counters(
+                registry,
+                "connections_closed_total",
+                "Connections that ended, by close code (none: it broke).",
+                &["code", "initiator"],
+            )?,
+            slow_clients_closed: counter(
+                registry,
+                "slow_clients_closed_total",
+                "Clients that were closed because they read too slowly.",
+            )?,
+            draining: gauge(registry, "draining", "1 while this server sends its clients away.")?,
+            handshake: histogram(
+                registry,
+                "handshake_duration_seconds",
+                "From the upgrade request to the session.",
+                &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0],
+            )?,
+            duration: histogram(
+                registry,
+                "connection_duration_seconds",
+                "How long a connection lasted.",
+                &[1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0],
+            )?,
+            ping_rtt: histogram(
+                registry,
+                "ping_rtt_seconds",
+                "From a WebSocket ping to its pong.",
+                &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0],
+            )?,
+            received: RECEIVED.map(|(_, kind)| frames.with_label_values(&["in", kind])),
+            sent: frames.with_label_values(&["out", "text"]),
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
+            refused_requests: counter(
+                registry,
+                "client_requests_refused_total",
+                "Requests of clients that were answered with an error.",
+            )?,
+        })
+    }
+
+    /// A frame of this kind came from a client.
+    pub(crate) fn received(&self, kind: Received) {
+        self.received[kind as usize].inc();
+    }
+
+    /// A connection was refused.
+    pub(crate) fn rejected(&self, why: Rejected) {
+        let reason = match why {
+            Rejected::BadRequest => "bad_request",
+            Rejected::Unauthorized => "unauthorized",
+            Rejected::Draining => "draining",
+        };
+        self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// A connection was upgraded and its session starts.
+    pub(crate) fn opened(&self, handshake: Duration) {
+        self.accepted.inc();
+        self.connections.inc();
+        self.handshake.observe(handshake.as_secs_f64());
+    }
+
+    /// A session ended.
+    pub(crate) fn closed(&self, ending: Ending, lasted: Duration) {
+        let code = match ending.code {
+            None => "none".to_owned(),
+            Some(code @ (1000..=1014 | 4001 | 4002 | 4010..=4015)) => code.to_string(),
+            Some(_) => "other".to_owned(),
+        };
+        let initiator = match ending.initiator {
+            Initiator::Client => "client",
+            Initiator::Server => "server",
+        };
+        self.closed.with_label_values(&[code.as_str(), initiator]).inc();
+        self.connections.dec();
+        self.duration.observe(lasted.as_secs_f64());
+    }
+
+    /// A pong came for a ping.
+    pub(crate) fn ponged(&self, after: Duration) {
+        self.ping_rtt.observe(after.as_secs_f64());
+    }
+}
+
+fn name(short: &str) -> String {
+    format!("wsmesh_{short}")
+}
+
+fn gauge(registry: &Registry, short: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let metric = IntGauge::new(name(short), help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(registry: &Registry, short: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let metric = IntCounter::new(name(short), help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(registry: &Registry, short: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    let metric = IntCounterVec::new(Opts::new(name(short), help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram(registry: &Registry, short: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    let metric = Histogram::with_opts(HistogramOpts::new(name(short), help).buckets(buckets.to_vec()))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_frame_counts_under_its_own_label() {
+        for (index, (kind, _)) in RECEIVED.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+        }
+    }
+
+    #[test]
+    fn any_close_code_of_a_client_is_counted_under_a_bounded_label() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry).expect("registers");
+        for code in 4020..4999 {
+            let ending = Ending {
+                code: Some(code),
+                initiator: Initiator::Client,
+            };
+            metrics.closed(ending, Duration::from_secs(1));
+        }
+        assert_eq!(metrics.closed.with_label_values(&["other", "client"]).get(), 979);
+    }
+}

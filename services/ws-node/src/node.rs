@@ -1,0 +1,158 @@
+//! One ws-node inside a process: starts the adapter, the shards and the way in, and ends them in the right order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use futures_util::future::select_all;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Adapter, Driver, Options, Started};
+
+use crate::edge::{Edge, Gate};
+use crate::engine::ShardThread;
+use crate::events::{self, Routes};
+use crate::http;
+use crate::metrics::Metrics;
+use crate::settings::EdgeSettings;
+
+/// How long the adapter may take to say goodbye; taken from the grace period.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A running ws-node. Serve [`WsNode::router`] anywhere, alone or inside another application, and end it with
+/// [`WsNode::shutdown`].
+pub struct WsNode {
+    edge: Arc<Edge>,
+    gate: Gate,
+    driver: Driver,
+    shards: Vec<CancellationToken>,
+}
+
+impl WsNode {
+    /// Starts the adapter and the shards. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
+    /// started. The message says what to do.
+    pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+        let auth = settings.auth().map_err(anyhow::Error::msg)?;
+        let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
+        options.shards = settings.shards;
+        options.outbox = settings.outbox;
+        let Started {
+            adapter,
+            driver,
+            shards,
+        } = Adapter::start(options)?;
+        events::listen(&adapter);
+        let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
+        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics));
+        let threads = shards
+            .into_iter()
+            .map(|inbox| ShardThread::start(Arc::clone(&edge), inbox));
+        let threads = threads
+            .collect::<Result<Vec<_>, _>>()
+            .context("a shard's thread cannot be started")?;
+        let (orders, ended) = threads.into_iter().map(|thread| (thread.orders, thread.ended)).unzip();
+        Ok(Self {
+            gate: Gate::new(Arc::clone(&edge), orders),
+            edge,
+            driver,
+            shards: ended,
+        })
+    }
+
+    /// Upgrades to a WebSocket on any path; in the demo profile, `/` is the playground page for those who do not upgrade.
+    /// It can be merged into another application as its fallback, or nested under a path.
+    pub fn router(&self) -> Router {
+        http::router(self.gate.clone())
+    }
+
+    /// Serves the router on a listener until `stop`: HTTP/1.1 with bounds on what a client may do before its upgrade.
+    /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
+    pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        http::serve(listener, self.router(), self.edge.settings.handshake_timeout, stop)
+    }
+
+    /// The adapter that this ws-node runs on, for the application around it.
+    pub fn adapter(&self) -> &Adapter {
+        &self.edge.adapter
+    }
+
+    /// Whether clients should be sent here; if not, why.
+    ///
+    /// # Errors
+    /// A sentence for the probe's answer.
+    pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+        let edge = Arc::clone(&self.edge);
+        move || match (edge.is_draining(), edge.adapter.is_ready()) {
+            (true, _) => Err("draining: this server sends its clients away".to_owned()),
+            (false, false) => Err("no Redis node is heard yet".to_owned()),
+            (false, true) => Ok(()),
+        }
+    }
+
+    /// What this ws-node is doing, as one JSON object.
+    pub fn stats(&self) -> impl Fn() -> Value + Send + Sync + 'static {
+        let edge = Arc::clone(&self.edge);
+        move || {
+            json!({
+                "name": edge.adapter.name(),
+                "service": edge.adapter.service(),
+                "connections": edge.metrics.connections.get(),
+                "clients": edge.adapter.client_count(),
+                "rooms": edge.adapter.room_count(),
+                "shards": edge.settings.shards,
+                "draining": edge.is_draining(),
+                "slowClientsClosed": edge.metrics.slow_clients_closed.get(),
+                "ready": edge.adapter.is_ready(),
+                "nodes": *edge.adapter.nodes().borrow().clone(),
+            })
+        }
+    }
+
+    /// Resolves when this ws-node cannot go on, with the reason.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            error = self.driver.failed() => error.into(),
+            _ = select_all(self.shards.iter().map(|ended| Box::pin(ended.cancelled()))) => anyhow::anyhow!("a shard's thread ended by itself; see the log before this"),
+        }
+    }
+
+    /// Refuses new clients from now on: the first step of a shutdown, before the listener is closed.
+    pub fn start_draining(&self) {
+        self.edge.start_draining();
+    }
+
+    /// Closes every client with 1012 and a delay of its own, waits for the sessions to end, then leaves the bus. Takes at
+    /// most `grace`.
+    pub async fn shutdown(self, grace: Duration) {
+        let Self {
+            edge,
+            gate,
+            driver,
+            shards,
+        } = self;
+        edge.start_draining();
+        edge.sessions.close();
+        let for_clients = grace.saturating_sub(GOODBYE);
+        let leaving = async {
+            gate.send_everyone_away().await;
+            edge.sessions.wait().await;
+        };
+        if tokio::time::timeout(for_clients, leaving).await.is_err() {
+            tracing::warn!("some clients were still connected at the end of the grace period");
+        }
+        if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
+            tracing::warn!("the adapter did not end in time");
+        }
+        drop(gate);
+        for shard in shards {
+            if tokio::time::timeout(GOODBYE, shard.cancelled()).await.is_err() {
+                tracing::warn!("a shard's thread did not end in time");
+            }
+        }
+    }
+}

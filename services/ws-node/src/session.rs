@@ -1,0 +1,171 @@
+//! What a client's text frames mean: heartbeat, event, request or answer. Hands events to their route and sends the reply.
+//!
+//! A request never blocks the frames behind it: what does not answer at once goes on as a task of its own, and how many of
+//! those a client may have is bounded. Every request is answered, if only with an error.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use opentelemetry::trace::SpanContext;
+use serde_json::value::RawValue;
+use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use wsmesh_adapter::{ClientId, Frame};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::frame::{self, ClientMessage};
+
+use crate::edge::Edge;
+use crate::engine::Session;
+use crate::events::{Call, Outcome, Refusal, Work};
+use crate::metrics::Received;
+
+/// Requests of one client that may wait for their reply at once.
+const REQUESTS_IN_FLIGHT: u32 = 64;
+
+/// Handles one text frame.
+pub(crate) fn text(session: &Session, text: &str) {
+    let edge = session.edge();
+    if text == edge.heartbeat.as_str() {
+        edge.metrics.received(Received::Heartbeat);
+        return session.send(edge.heartbeat.clone());
+    }
+    match frame::parse(text) {
+        Ok(ClientMessage::Event { event, payload, .. }) => {
+            edge.metrics.received(Received::Event);
+            handle(session, &event, payload, None);
+        }
+        Ok(ClientMessage::Request {
+            event,
+            payload,
+            callback_id,
+            ..
+        }) => {
+            edge.metrics.received(Received::Request);
+            handle(session, &event, payload, Some(&callback_id));
+        }
+        Ok(ClientMessage::Answer { .. }) => edge.metrics.received(Received::Answer),
+        Err(error) => {
+            edge.metrics.received(Received::Invalid);
+            tracing::debug!(client = %session.link.client, %error, "a frame that cannot be used");
+            if let Some(callback_id) = error.callback_id() {
+                refuse(
+                    session,
+                    callback_id,
+                    &Refusal::new(ErrorCode::BadFrame, error.to_string()),
+                );
+            }
+        }
+    }
+}
+
+/// Tells the services that know of clients that this one is gone, unless it has come back here meanwhile.
+pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
+    if !edge.adapter.is_here(&client) {
+        edge.routes.tell_closed(&edge.adapter, &client).await;
+    }
+}
+
+fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Option<&str>) {
+    let edge = session.edge();
+    let Some((name, route)) = edge.routes.find(event) else {
+        edge.metrics.received(Received::Unknown);
+        tracing::debug!(client = %session.link.client, "an event that nobody handles");
+        if let Some(callback_id) = callback_id {
+            refuse(
+                session,
+                callback_id,
+                &Refusal::new(ErrorCode::UnknownEvent, "nobody handles this event"),
+            );
+        }
+        return;
+    };
+    if let Some(callback_id) = callback_id
+        && session.count_requests(0) >= REQUESTS_IN_FLIGHT
+    {
+        return refuse(
+            session,
+            callback_id,
+            &Refusal::new(ErrorCode::Overloaded, "too many requests are waiting"),
+        );
+    }
+    let span = receive_span(name, session.link.upgrade.as_deref());
+    let call = Call {
+        session,
+        payload,
+        wants_reply: callback_id.is_some(),
+    };
+    match span.in_scope(|| route.start(call)) {
+        Work::Done(outcome) => finish(session, callback_id, outcome),
+        Work::Later(work) => drive(session, callback_id, work, span),
+    }
+}
+
+/// Polls the work once, so that frames take effect in the order they came; what is not done then goes on as a task.
+fn drive(session: &Session, callback_id: Option<&str>, work: impl Future<Output = Outcome> + 'static, span: Span) {
+    let mut work: Pin<Box<dyn Future<Output = Outcome>>> = Box::pin(work.instrument(span));
+    if let std::task::Poll::Ready(outcome) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return finish(session, callback_id, outcome);
+    }
+    let callback_id = callback_id.map(str::to_owned);
+    let in_flight = InFlight::new(session.clone(), callback_id.is_some());
+    tokio::task::spawn_local(async move {
+        let outcome = work.await;
+        finish(&in_flight.session, callback_id.as_deref(), outcome);
+    });
+}
+
+/// Counts one piece of work as long as it lives.
+struct InFlight {
+    session: Session,
+    is_request: bool,
+}
+
+impl InFlight {
+    fn new(session: Session, is_request: bool) -> Self {
+        let in_flight = Self { session, is_request };
+        in_flight.count(1);
+        in_flight
+    }
+
+    fn count(&self, change: i32) -> u32 {
+        if self.is_request {
+            self.session.count_requests(change)
+        } else {
+            self.session.count_events(change)
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count(-1);
+    }
+}
+
+fn finish(session: &Session, callback_id: Option<&str>, outcome: Outcome) {
+    match (callback_id, outcome) {
+        (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
+        (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
+        (None, Ok(_)) => {}
+        (None, Err(refusal)) => {
+            tracing::debug!(client = %session.link.client, problem = %refusal.text, "an event was not handled");
+        }
+    }
+}
+
+fn refuse(session: &Session, callback_id: &str, refusal: &Refusal) {
+    session.edge().metrics.refused_requests.inc();
+    session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
+}
+
+/// The span of one received frame; its name comes from the configured events only.
+fn receive_span(event: &str, upgrade: Option<&SpanContext>) -> Span {
+    let span =
+        tracing::info_span!("ws.receive", otel.name = %format_args!("ws.receive {event}"), otel.kind = "internal");
+    if let Some(upgrade) = upgrade.filter(|_| !span.is_disabled()) {
+        span.add_link(upgrade.clone());
+    }
+    span
+}

@@ -1,0 +1,207 @@
+//! A cluster inside one test: ws-nodes and services on the embedded bus, and clients that wait for what should come.
+
+// Each test binary uses a part of this.
+#![expect(dead_code, reason = "every test binary uses another part of it")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::CancellationToken;
+use ws_node::{EdgeSettings, WsNode};
+use wsmesh_adapter::{Adapter, Bus, Driver, MemoryBus, Options, ServerName, ServiceName, Started};
+
+/// Nothing in these tests takes longer, unless it is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Settings of the demo profile on one shard, small enough for a test machine.
+pub(crate) fn demo() -> EdgeSettings {
+    EdgeSettings {
+        shards: 2,
+        close_timeout: Duration::from_secs(2),
+        ..EdgeSettings::demo()
+    }
+}
+
+pub(crate) fn bus() -> MemoryBus {
+    MemoryBus::new(["a", "b", "c"]).expect("valid")
+}
+
+/// A ws-node that serves on a free port.
+pub(crate) struct Server {
+    pub(crate) node: WsNode,
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(name: &str, bus: &MemoryBus, settings: EdgeSettings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let node = WsNode::start(options(name, "ws-node", bus), settings).expect("starts");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(node.serve(listener, stop.clone()));
+        timeout(PATIENCE, node.adapter().ready()).await.expect("ready");
+        Self {
+            node,
+            address,
+            stop,
+            serving,
+        }
+    }
+
+    pub(crate) async fn alone(settings: EdgeSettings) -> Self {
+        Self::start("edge", &bus(), settings).await
+    }
+
+    pub(crate) async fn client(&self, id: &str) -> Client {
+        Client::connect(&format!("ws://{}/chat?id={id}", self.address))
+            .await
+            .expect("upgrades")
+    }
+
+    /// A bare connection, for what no WebSocket client would send.
+    pub(crate) async fn raw(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connects")
+    }
+
+    pub(crate) async fn shut_down(self) {
+        self.node.start_draining();
+        self.stop.cancel();
+        timeout(PATIENCE, self.node.shutdown(Duration::from_secs(5)))
+            .await
+            .expect("ends in time");
+        timeout(PATIENCE, self.serving)
+            .await
+            .expect("stops accepting")
+            .expect("no panic");
+    }
+}
+
+/// A server of another service on the same bus.
+pub(crate) struct Other {
+    pub(crate) adapter: Adapter,
+    pub(crate) driver: Driver,
+}
+
+impl Other {
+    pub(crate) async fn start(name: &str, service: &str, bus: &MemoryBus) -> Self {
+        let Started { adapter, driver, .. } = Adapter::start(options(name, service, bus)).expect("starts");
+        timeout(PATIENCE, adapter.ready()).await.expect("ready");
+        Self { adapter, driver }
+    }
+}
+
+fn options(name: &str, service: &str, bus: &MemoryBus) -> Options {
+    let name = ServerName::new(name).expect("valid");
+    let mut options = Options::new(name, ServiceName::new(service).expect("valid"));
+    options.bus = Bus::Memory(bus.clone());
+    options
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let polling = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, polling)
+        .await
+        .unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+/// Waits until this server counts so many servers.
+pub(crate) async fn sees(adapter: &Adapter, servers: usize) {
+    until("the servers count each other", || {
+        let known = adapter.servers();
+        known.len() == servers && known.iter().all(|server| server.counted && !server.heard.is_empty())
+    })
+    .await;
+}
+
+/// What a client heard.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Heard {
+    Frame(Value),
+    Text(String),
+    Closed(Option<(u16, String)>),
+}
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    requests: usize,
+}
+
+impl Client {
+    pub(crate) async fn connect(url: &str) -> Result<Self, Error> {
+        let (socket, _) = timeout(PATIENCE, connect_async(url)).await.expect("answers")?;
+        Ok(Self { socket, requests: 0 })
+    }
+
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.expect("sends");
+    }
+
+    pub(crate) async fn emit(&mut self, event: &str, payload: Value) {
+        self.send(json!({"event": event, "payload": payload}).to_string()).await;
+    }
+
+    /// The next text frame, or the end.
+    pub(crate) async fn next(&mut self) -> Heard {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.expect("something comes") {
+                Some(Ok(Message::Text(text))) => {
+                    return serde_json::from_str(&text).map_or_else(|_| Heard::Text(text.to_string()), Heard::Frame);
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return Heard::Closed(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Heard::Closed(None),
+            }
+        }
+    }
+
+    pub(crate) async fn frame(&mut self) -> Value {
+        match self.next().await {
+            Heard::Frame(frame) => frame,
+            other => panic!("a frame was expected, not {other:?}"),
+        }
+    }
+
+    /// The code with which the server closes, whatever comes before.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        loop {
+            if let Heard::Closed(frame) = self.next().await {
+                return frame.map(|(code, _)| code);
+            }
+        }
+    }
+
+    /// Sends a request; its reply, whatever is pushed before it.
+    pub(crate) async fn request(&mut self, event: &str, payload: Value) -> Value {
+        self.requests += 1;
+        let id = format!("r{}", self.requests);
+        self.send(json!({"event": event, "payload": payload, "callbackId": id}).to_string())
+            .await;
+        loop {
+            let mut frame = self.frame().await;
+            if frame["callbackId"] == id.as_str() {
+                return frame["payload"].take();
+            }
+        }
+    }
+
+    /// Resolves when the server has handled all that was sent before, and the client can be reached from everywhere.
+    pub(crate) async fn settled(mut self) -> Self {
+        assert_eq!(self.request("echo", json!(null)).await, json!({"ok": true}));
+        self
+    }
+}
