@@ -1,1 +1,101 @@
 //! What every service starts with: configuration, telemetry, probes, signals.
+//!
+//! A service declares its settings with [`settings!`], implements [`Service`], and calls [`main`] in its `main.rs`.
+//! Everything global (TLS provider, logs, traces, signals) is touched by [`main`] alone, once; [`Service::run`] touches
+//! none of it, so that tests and `standalone` run several services in one process.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use serde::Deserialize;
+//! use tokio_util::sync::CancellationToken;
+//! use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Service, Sockets, Tables, settings};
+//!
+//! settings! {
+//!     /// Settings of the greeter.
+//!     pub struct GreeterSettings {
+//!         /// Most greetings at a time.
+//!         pub max_greetings: usize = 1_000, // --max-greetings, WSMESH_MAX_GREETINGS, max_greetings = 1000
+//!         /// How long a greeting may take.
+//!         pub greeting_timeout: Duration = Duration::from_secs(2),
+//!         /// Nicknames that are refused; several.
+//!         pub refused: Vec<String>,
+//!         /// File with the token that callers must show.
+//!         pub token_file: Option<SecretFile>,
+//!         /// Rules, in the file only: `[[rules]]`.
+//!         pub rules: Tables<Rule>,
+//!     }
+//! }
+//!
+//! /// One `[[rules]]` table of the file. Keys that it does not know are reported.
+//! #[derive(Debug, Clone, Deserialize)]
+//! pub struct Rule {
+//!     pub event: String,
+//!     pub service: String,
+//! }
+//!
+//! /// What the greeter runs on: checked, nothing left to doubt.
+//! pub struct Config {
+//!     pub common: CommonConfig,
+//!     pub settings: GreeterSettings,
+//! }
+//!
+//! struct Greeter;
+//!
+//! impl Service for Greeter {
+//!     const NAME: &'static str = "greeter";
+//!     const ABOUT: &'static str = "Greets whoever connects.";
+//!     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9200")];
+//!     type Settings = GreeterSettings;
+//!     type Config = Config;
+//!
+//!     fn config(common: CommonConfig, settings: GreeterSettings, problems: &mut Problems) -> Option<Config> {
+//!         if !common.profile.is_demo() && settings.token_file.is_none() {
+//!             problems.about("token_file", "profile production needs a token: name the file that holds it");
+//!         }
+//!         Some(Config { common, settings })
+//!     }
+//!
+//!     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+//!         let _ = (config, sockets);
+//!         shutdown.cancelled().await;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // main.rs: fn main() -> std::process::ExitCode { wsmesh_bootstrap::main::<Greeter>() }
+//!
+//! // In tests, without files or environment:
+//! let config = Config { common: CommonConfig::new("greeter-0"), settings: GreeterSettings::default() };
+//! assert_eq!(config.settings.max_greetings, 1_000);
+//!
+//! // In tests of the settings themselves:
+//! let config = wsmesh_bootstrap::load::<Greeter>(["--max-greetings", "5"], [("WSMESH_PROFILE", "demo")]);
+//! assert_eq!(config.expect("valid").settings.max_greetings, 5);
+//! ```
+
+mod config;
+mod healthcheck;
+mod listen;
+pub mod ops;
+mod service;
+mod settings;
+mod start;
+mod telemetry;
+
+pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile, load};
+pub use ops::Ops;
+pub use service::{Service, Sockets};
+pub use settings::{
+    Field, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
+};
+pub use start::main;
+
+/// Version of the workspace, and of every binary in it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Commit that the binary was built from: `WSMESH_REVISION` at build time, else `unknown`.
+pub const REVISION: &str = match option_env!("WSMESH_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};

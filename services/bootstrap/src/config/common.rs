@@ -1,0 +1,194 @@
+//! The settings that every service has.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use prometheus::Registry;
+use wsmesh_adapter::{Bus, Encoding, NodeUrl, Options, ServerName, ServiceName, Strategy};
+
+use super::Problems;
+use super::profile::{LogConfig, LogFormat, LogLevel, Profile};
+use crate::settings::SecretFile;
+
+const OPS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
+
+crate::settings! {
+    pub(crate) struct CommonSettings {
+        /// Unique name of this server. Default: HOSTNAME (the pod's name) in Kubernetes and in containers, else SERVICE-RANDOM.
+        pub(crate) name: Option<ServerName>,
+        /// Where the public connects. "none": nowhere.
+        pub(crate) listen: Option<SocketAddr>,
+        /// Where /livez, /readyz, /metrics and /stats are served. "none": nowhere.
+        pub(crate) ops_listen: Option<SocketAddr> = Some(OPS_LISTEN),
+        /// A Redis node: redis[s]://[user[:password]@]host[:port][?ca=FILE][#id]. Several: repeat it, or separate by commas.
+        /// Without any the server runs alone.
+        pub(crate) redis: Vec<NodeUrl>,
+        /// File with the password for every Redis URL that has none.
+        pub(crate) redis_password_file: Option<SecretFile>,
+        /// How often each Redis node is probed; one that is silent for three intervals is not used.
+        pub(crate) redis_probe_interval: Duration = Duration::from_secs(1),
+        /// Longest wait for one Redis command.
+        pub(crate) redis_timeout: Duration = Duration::from_secs(2),
+        /// Longest wait for other servers' replies, where a request does not say otherwise.
+        pub(crate) request_timeout: Duration = Duration::from_secs(5),
+        /// Put before every Redis channel, so that several clusters can share Redis nodes.
+        pub(crate) prefix: String = "wsmesh:".to_owned(),
+        /// How messages between servers are written. Readers understand both.
+        pub(crate) encoding: Encoding,
+        /// How the Redis node for a message is chosen. "ordered" keeps the order within a topic.
+        pub(crate) strategy: Strategy,
+        /// How open it is: "demo" lets everyone in, "production" asks for authentication.
+        pub(crate) profile: Profile,
+        /// Longest time from the signal to stop until the end. Kubernetes must allow more than that.
+        pub(crate) shutdown_grace: Duration = Duration::from_secs(25),
+        /// What is logged: error, warn, info, debug or trace, also per module: info,wsmesh_adapter=debug.
+        pub(crate) log_level: LogLevel,
+        /// How log lines look. "auto": text on a terminal, else JSON.
+        pub(crate) log_format: LogFormat,
+    }
+}
+
+/// What every service is told, checked. [`CommonConfig::new`] gives the defaults, for tests and services started by code.
+#[derive(Debug, Clone)]
+pub struct CommonConfig {
+    /// Unique name of this server.
+    pub name: ServerName,
+    /// Where the public connects; already bound in [`Sockets`](crate::Sockets).
+    pub listen: Option<SocketAddr>,
+    /// Where the ops routes are served; already bound in [`Sockets`](crate::Sockets). Default 0.0.0.0:9090.
+    pub ops_listen: Option<SocketAddr>,
+    /// How servers reach each other. Default [`Bus::Alone`].
+    pub bus: Bus,
+    /// How often each Redis node is probed. Default 1 s.
+    pub probe_interval: Duration,
+    /// Longest wait for one Redis command. Default 2 s.
+    pub command_timeout: Duration,
+    /// Longest wait for other servers' replies. Default 5 s.
+    pub request_timeout: Duration,
+    /// Put before every channel name. Default `wsmesh:`.
+    pub prefix: String,
+    /// How messages between servers are written. Default MessagePack.
+    pub encoding: Encoding,
+    /// How the node for a message is chosen. Default ordered.
+    pub strategy: Strategy,
+    /// How open it is. Default production.
+    pub profile: Profile,
+    /// Longest time from the signal to stop until the end. Default 25 s, below Kubernetes' 30.
+    pub shutdown_grace: Duration,
+    /// What is logged, and how. Only [`main`](crate::main()) uses it.
+    pub log: LogConfig,
+}
+
+impl CommonConfig {
+    /// The defaults for a server of this name.
+    ///
+    /// # Panics
+    /// When the name is empty, longer than 64 characters or has control characters.
+    pub fn new(name: &str) -> Self {
+        let name = ServerName::new(name).expect("a server's name has 1 to 64 printable characters");
+        Self::from_settings(name, CommonSettings::default())
+    }
+
+    fn from_settings(name: ServerName, settings: CommonSettings) -> Self {
+        let password = settings
+            .redis_password_file
+            .as_ref()
+            .and_then(|file| file.secret().expose_text().ok());
+        let nodes: Vec<_> = settings
+            .redis
+            .into_iter()
+            .map(|url| with_password(url, password))
+            .collect();
+        Self {
+            name,
+            listen: settings.listen,
+            ops_listen: settings.ops_listen,
+            bus: if nodes.is_empty() {
+                Bus::Alone
+            } else {
+                Bus::Redis(nodes)
+            },
+            probe_interval: settings.redis_probe_interval,
+            command_timeout: settings.redis_timeout,
+            request_timeout: settings.request_timeout,
+            prefix: settings.prefix,
+            encoding: settings.encoding,
+            strategy: settings.strategy,
+            profile: settings.profile,
+            shutdown_grace: settings.shutdown_grace,
+            log: LogConfig {
+                level: settings.log_level,
+                format: settings.log_format,
+            },
+        }
+    }
+
+    /// Checks what no single setting can know.
+    pub(crate) fn check(name: ServerName, settings: CommonSettings, problems: &mut Problems) -> Self {
+        if let (Some(public), Some(ops)) = (settings.listen, settings.ops_listen)
+            && public.port() == ops.port()
+            && public.port() != 0
+            && (public.ip() == ops.ip() || public.ip().is_unspecified() || ops.ip().is_unspecified())
+        {
+            problems.about(
+                "ops_listen",
+                format!("port {} is --listen's too: choose another", ops.port()),
+            );
+        }
+        let mut ids = BTreeSet::new();
+        for url in &settings.redis {
+            if !ids.insert(url.id()) {
+                problems.about(
+                    "redis",
+                    format!("two nodes have the id {}: give each its own behind #", url.id()),
+                );
+            }
+        }
+        if let Some(file) = &settings.redis_password_file
+            && file.secret().expose_text().is_err()
+        {
+            problems.about(
+                "redis_password_file",
+                format!("{} is not UTF-8 text", file.path().display()),
+            );
+        }
+        for (key, duration) in [
+            ("redis_probe_interval", settings.redis_probe_interval),
+            ("redis_timeout", settings.redis_timeout),
+            ("request_timeout", settings.request_timeout),
+        ] {
+            if duration < Duration::from_millis(10) {
+                problems.about(key, "is too short: write at least 10ms");
+            }
+        }
+        Self::from_settings(name, settings)
+    }
+
+    /// What the adapter of a service is started with. The caller sets what only it knows (shards, outbox).
+    ///
+    /// # Panics
+    /// When `service` is no name; it is a constant of the program.
+    pub fn adapter_options(&self, service: &str, registry: Registry) -> Options {
+        let service = ServiceName::new(service).expect("a service's name is a constant of the program");
+        Options {
+            bus: self.bus.clone(),
+            prefix: self.prefix.clone(),
+            encoding: self.encoding,
+            strategy: self.strategy,
+            probe_interval: self.probe_interval,
+            command_timeout: self.command_timeout,
+            request_timeout: self.request_timeout,
+            version: crate::VERSION.to_owned(),
+            registry,
+            ..Options::new(self.name.clone(), service)
+        }
+    }
+}
+
+fn with_password(url: NodeUrl, password: Option<&str>) -> NodeUrl {
+    match password {
+        Some(password) if !url.has_password() => url.with_password(password),
+        _ => url,
+    }
+}

@@ -1,0 +1,82 @@
+//! The layers of a configuration: whoever takes a setting gets it from the highest layer that has it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::problems::{Problems, Source};
+use crate::settings::{Field, Raw, Setting, Shown};
+
+/// Environment variables, by name.
+pub(crate) type Environment = BTreeMap<String, String>;
+
+/// What was given, layer by layer. [`Settings::take`](crate::Settings::take) takes from it.
+#[derive(Debug, Default)]
+pub struct Values {
+    pub(super) declared: Vec<Setting>,
+    pub(super) flags: BTreeMap<&'static str, Vec<String>>,
+    pub(super) environment: Environment,
+    pub(super) file: Option<(PathBuf, toml::Table)>,
+    pub(super) defaults: BTreeMap<&'static str, String>,
+    pub(super) problems: Problems,
+    pub(super) taken: Vec<Taken>,
+}
+
+/// A setting as it is in effect, for `--print-config`.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) setting: Setting,
+    pub(super) raw: Option<Raw>,
+    pub(super) shown: Shown,
+    pub(super) source: Source,
+}
+
+impl Values {
+    /// Takes one setting: flag > environment > file > default. What cannot be understood becomes a problem, and `default`
+    /// stands in.
+    pub fn take<T: Field>(&mut self, key: &'static str, default: T) -> T {
+        let Some(setting) = self.declared.iter().find(|setting| setting.key == key).cloned() else {
+            self.problems
+                .other(format!("{key} is taken but not declared: a mistake of the program"));
+            return default;
+        };
+        let (source, raw) = self.given(&setting);
+        self.problems.found(&setting, &source);
+        let value = match raw.as_ref().map(T::read) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(texts)) => {
+                self.problems.unreadable(setting.key, texts);
+                default
+            }
+        };
+        let shown = value.show();
+        self.taken.push(Taken {
+            setting,
+            raw,
+            shown,
+            source,
+        });
+        value
+    }
+
+    fn given(&self, setting: &Setting) -> (Source, Option<Raw>) {
+        if let Some(texts) = self.flags.get(setting.key) {
+            return (Source::Flag, Some(Raw::Text(texts.clone())));
+        }
+        // Compose files and charts set variables to nothing to say "not set".
+        if let Some(text) = self
+            .environment
+            .get(&setting.variable())
+            .filter(|text| !text.is_empty())
+        {
+            return (Source::Environment, Some(Raw::Text(vec![text.clone()])));
+        }
+        if let Some((path, table)) = &self.file
+            && let Some(value) = table.get(setting.key)
+        {
+            return (Source::File(path.clone()), Some(Raw::Toml(value.clone())));
+        }
+        let default = self.defaults.get(setting.key);
+        (Source::Default, default.map(|text| Raw::Text(vec![text.clone()])))
+    }
+}

@@ -1,0 +1,102 @@
+//! Secrets: read from files, shown to nobody.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::Value;
+
+/// Bytes that are never shown: not by `Debug`, not by `--print-config`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Takes the bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes, for whoever must have them.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The secret as text.
+    ///
+    /// # Errors
+    /// When it is not UTF-8.
+    pub fn expose_text(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(&self.0)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+/// A secret that is set by naming the file that holds it, as mounted Secrets do. The file is read with the configuration,
+/// so that one that is missing or empty is listed with the other problems. Line ends at the end are not part of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    path: PathBuf,
+    secret: Secret,
+}
+
+impl SecretFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// A sentence that names the file and says what is wrong.
+    pub fn read(path: impl Into<PathBuf>) -> Result<Self, String> {
+        let path = path.into();
+        let mut bytes = std::fs::read(&path).map_err(|error| {
+            format!(
+                "cannot read {}: {error}; name a file that this user may read",
+                path.display()
+            )
+        })?;
+        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        if bytes.is_empty() {
+            return Err(format!("{} is empty: write the secret into it", path.display()));
+        }
+        let secret = Secret(bytes);
+        Ok(Self { path, secret })
+    }
+
+    /// A secret that came some other way, for tests and for services started by code.
+    pub fn from_secret(secret: Secret) -> Self {
+        let path = PathBuf::new();
+        Self { path, secret }
+    }
+
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was in it.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFile({})", self.path.display())
+    }
+}
+
+impl Value for SecretFile {
+    const HINT: &'static str = "FILE";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text)
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(self.path.display().to_string().into())
+    }
+}
