@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::choices::Choices;
 use crate::cluster::{Listeners, Requests, Roster};
+use crate::custom::ChannelMessage;
 use crate::driver::Driver;
 use crate::error::{ClientError, PublishError, StartError};
 use crate::event::ServerEvent;
@@ -108,6 +109,7 @@ pub(crate) struct Inner {
     pub(crate) node_indexes: HashMap<NodeId, usize>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) listeners: Listeners<ServerEvent>,
+    pub(crate) custom: Listeners<ChannelMessage>,
     roster: Mutex<Roster>,
     namesakes: Mutex<Namesakes>,
     pub(crate) choices: ArcSwap<Choices>,
@@ -172,8 +174,11 @@ impl Inner {
     }
 }
 
-/// The nodes of a bus, by their ids.
-fn endpoints(options: &Options) -> Result<Vec<(NodeId, Arc<dyn Endpoint>)>, StartError> {
+/// Nodes by their ids.
+type Endpoints = Vec<(NodeId, Arc<dyn Endpoint>)>;
+
+/// The nodes of a bus.
+fn endpoints(options: &Options) -> Result<Endpoints, StartError> {
     let endpoints = match &options.bus {
         Bus::Alone => return Ok(Vec::new()),
         Bus::Memory(bus) => bus.endpoints(),
@@ -236,6 +241,7 @@ impl Adapter {
             node_indexes: nodes.iter().map(|node| (node.id.clone(), node.index)).collect(),
             requests: Arc::new(Requests::new(instance)),
             listeners: Listeners::new(),
+            custom: Listeners::new(),
             roster: Mutex::new(Roster::new(options.name.clone(), instance)),
             namesakes: Mutex::default(),
             choices: ArcSwap::from_pointee(Choices::alone()),

@@ -162,6 +162,28 @@ pub enum RequestError {
     ShuttingDown,
 }
 
+/// Why a custom channel could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The name is empty or too long.
+    #[error("a channel's name has 1 to 256 bytes, this one has {0}")]
+    Length(usize),
+    /// The name belongs to the cluster itself.
+    #[error("{name:?} begins with {prefix:?}, which is this cluster's own: choose another name")]
+    Reserved {
+        /// The name.
+        name: String,
+        /// The cluster's prefix.
+        prefix: String,
+    },
+    /// No node confirmed it in time.
+    #[error(transparent)]
+    Unconfirmed(#[from] ClientError),
+    /// No node took the message.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
 /// Why a client could not be attached, or could not join or leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {

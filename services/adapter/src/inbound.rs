@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::adapter::Inner;
 use crate::cluster::{Beacon, Dedup, Dispatched};
+use crate::custom::ChannelMessage;
 use crate::error::Missing;
 use crate::event::{ServerEvent, WayBack};
 use crate::nodes::Batch;
@@ -38,6 +40,10 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(usize, B
                 }
                 continue;
             }
+            if !channel.starts_with(inner.options.prefix.as_bytes()) {
+                inner.take_custom(&channel, bytes);
+                continue;
+            }
             let envelope = match Envelope::decode_unless_own(bytes, inner.instance) {
                 Ok(Some(envelope)) if envelope.sender != inner.options.name => envelope,
                 Ok(_) => continue,
@@ -62,6 +68,29 @@ impl Inner {
     fn malformed(&self, what: &str, why: &str) {
         self.metrics.malformed.inc();
         tracing::debug!("unreadable {what}: {why}");
+    }
+
+    fn take_custom(&self, channel: &[u8], bytes: Bytes) {
+        let (sender, payload) = match Envelope::decode_custom(bytes) {
+            Ok(read) => read,
+            Err(error) => return self.malformed("message on a custom channel", &error.to_string()),
+        };
+        // What this server published reached its own listeners at once.
+        if sender.as_ref() == Some(&self.options.name) {
+            return;
+        }
+        let name = String::from_utf8_lossy(channel);
+        let message = || ChannelMessage {
+            sender: sender.clone(),
+            payload: payload.clone(),
+        };
+        if self.custom.dispatch(&name, message) == Dispatched::Overloaded {
+            self.metrics.events_refused.inc();
+            tracing::warn!(
+                channel = &*name,
+                "message refused: the channel's listener has too many waiting"
+            );
+        }
     }
 
     async fn take(self: &Arc<Self>, envelope: Envelope) {

@@ -10,6 +10,7 @@ mod adapter;
 mod attachment;
 mod choices;
 mod cluster;
+mod custom;
 mod driver;
 mod error;
 mod event;
@@ -26,8 +27,9 @@ mod wire;
 
 pub use adapter::{Adapter, Attachment, Presence, RoomOptions, Scope, Started};
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
+pub use custom::{ChannelListener, ChannelMessage};
 pub use driver::Driver;
-pub use error::{ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError};
+pub use error::{ChannelError, ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError};
 pub use event::{Listener, ServerEvent};
 pub use local::{Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox};
 pub use nodes::{Fault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};

@@ -153,7 +153,7 @@ fn value() -> impl Strategy<Value = Value> + Clone {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::hash_map(".{0,8}", inner, 0..6).prop_map(|map| Value::from_iter(map)),
+            prop::collection::hash_map(".{0,8}", inner, 0..6).prop_map(Value::from_iter),
         ]
     })
 }

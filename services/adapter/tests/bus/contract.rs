@@ -1,13 +1,11 @@
 //! What the adapter promises, over the embedded bus and, the same suite, over real Redis processes.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::redis::Redis;
+use crate::support::*;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use support::redis::Redis;
-use support::*;
 use wsmesh_adapter::{
     Bus, Closing, Dismissal, Encoding, MemoryBus, Missing, NodeUrl, Options, OutboxLimits, Payload, Pick, Presence,
     RequestError, RequestOptions, RoomOptions, Scope, Strategy, Target,
@@ -92,6 +90,7 @@ suite![
     dropping_replies_cancels_and_expected_ends_early,
     a_server_that_goes_is_missed_at_once,
     the_cluster_answers_for_rooms_clients_and_totals,
+    custom_channels_reach_every_listener,
     both_encodings_understand_each_other,
     every_strategy_delivers,
     messages_of_one_room_keep_their_order,
@@ -556,6 +555,28 @@ async fn the_cluster_answers_for_rooms_clients_and_totals(ground: Ground) {
     let totals = one.adapter.cluster_stats().await;
     assert_eq!(totals.servers.iter().map(|(_, part)| part.clients).sum::<u64>(), 2);
     assert!(totals.servers.iter().all(|(_, part)| part.nodes.len() == 3));
+}
+
+async fn custom_channels_reach_every_listener(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let mut at_one = one.adapter.listen_channel("my-channel").await.expect("confirmed");
+    let mut at_two = two.adapter.listen_channel("my-channel").await.expect("confirmed");
+    let map = json!({"hello": "world"}).as_object().expect("a map").clone();
+    one.adapter.publish_channel("my-channel", map).await.expect("sent");
+    for listener in [&mut at_one, &mut at_two] {
+        let message = soon("the message", listener.next()).await.expect("listening");
+        assert_eq!(message.sender, Some(server("one")));
+        assert_eq!(
+            value(&message.payload),
+            json!({"hello": "world", "senderServer": "one"})
+        );
+    }
+    let refused = one
+        .adapter
+        .listen_channel("wsmesh:servers")
+        .await
+        .expect_err("the cluster's own");
+    assert!(refused.to_string().contains("choose another name"), "{refused}");
 }
 
 async fn both_encodings_understand_each_other(ground: Ground) {
