@@ -105,7 +105,7 @@ spec:
 {{- end }}
 - name: WSMESH_SHUTDOWN_GRACE
   value: {{ $root.Values.drain.shutdownGraceSeconds }}s
-- name: WSMESH_LOG
+- name: WSMESH_LOG_LEVEL
   value: {{ $root.Values.log.level | quote }}
 - name: WSMESH_LOG_FORMAT
   value: json
