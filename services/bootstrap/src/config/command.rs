@@ -29,7 +29,14 @@ pub(crate) struct Arguments {
     /// `--print-config`.
     pub(crate) print_config: bool,
     /// The subcommand, if there is one.
-    pub(crate) subcommand: Option<(String, ArgMatches)>,
+    subcommand: Option<(String, ArgMatches)>,
+}
+
+impl Arguments {
+    /// The subcommand and what was given to it, if there is one.
+    pub(crate) fn subcommand(&self) -> Option<(&str, &ArgMatches)> {
+        self.subcommand.as_ref().map(|(name, matches)| (name.as_str(), matches))
+    }
 }
 
 /// Takes a command line apart.
