@@ -41,6 +41,8 @@ settings! {
         /// Namespaces of rooms that clients may join by themselves (joinRoom, leaveRoom); several. Default: none; "chat" with
         /// the demo profile.
         pub client_rooms: Vec<String>,
+        /// A client's traceparent becomes the parent of its frames' spans: it then decides what is traced.
+        pub trust_client_traces: bool = false,
         /// File with the key that signs clients' tokens (JWT, HS256), at least 32 bytes. Needed with the production profile.
         pub jwt_key_file: Option<SecretFile>,
         /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
@@ -129,6 +131,7 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         },
         rules: defaults.rules,
         jwt_key: settings.jwt_key_file,
+        trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
     }
 }

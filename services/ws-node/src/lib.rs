@@ -14,6 +14,7 @@ mod node;
 mod run;
 mod session;
 mod settings;
+mod trace;
 
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, Rule};

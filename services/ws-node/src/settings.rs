@@ -43,6 +43,9 @@ pub struct EdgeSettings {
     pub rules: Vec<Rule>,
     /// The key that signs clients' tokens (JWT, HS256). Needed in production.
     pub jwt_key: Option<SecretFile>,
+    /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
+    /// frame traced.
+    pub trust_client_traces: bool,
     /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
     pub demo: bool,
 }
@@ -93,6 +96,7 @@ impl EdgeSettings {
             client_rooms: Vec::new(),
             rules: Vec::new(),
             jwt_key: None,
+            trust_client_traces: false,
             demo: false,
         }
     }
