@@ -124,7 +124,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
     let mut service = tokio::spawn(S::run(config, sockets, shutdown.clone()));
     tokio::select! {
         ended = &mut service => return outcome(ended),
-        name = signals.next() => info!(signal = name, grace_ms = common.shutdown_grace.as_millis(), "stopping"),
+        name = signals.next() => info!(signal = name, grace_s = common.shutdown_grace.as_secs_f64(), "stopping"),
     }
     shutdown.cancel();
     end(&mut service, &mut signals, common.shutdown_grace).await

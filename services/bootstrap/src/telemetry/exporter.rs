@@ -32,7 +32,8 @@ impl<E> Told<E> {
             Err(error) if !was_failing => tracing::warn!(
                 endpoint = self.endpoint,
                 %error,
-                "traces cannot be sent and are dropped until that changes; OTEL_EXPORTER_OTLP_ENDPOINT says where to"
+                "traces cannot be sent and are dropped until that changes: check OTEL_EXPORTER_OTLP_ENDPOINT, that something \
+                 answers there, and its certificate if it is https"
             ),
             Ok(()) if was_failing => tracing::info!(endpoint = self.endpoint, "traces are sent again"),
             _ => {}
