@@ -2,7 +2,7 @@
 
 use game_logic::rules::game::{Game, Progress, Seat, Setup};
 use serde_json::{Value, json};
-use wsmesh_adapter::{ServerName, Target};
+use wsmesh_adapter::{Adapter, Options, ServerName, ServiceName, Started, Target};
 
 use crate::support::{Client, Cluster, Server, until};
 use crate::{found, quick};
@@ -248,4 +248,17 @@ async fn every_metric_has_the_prefix_and_is_exported() {
         "{:?}",
         exported()
     );
+}
+
+#[tokio::test]
+async fn a_server_that_runs_alone_owns_its_queues() {
+    let started = Adapter::start(Options::new(
+        ServerName::new("game-1").expect("valid"),
+        ServiceName::new("game-logic").expect("valid"),
+    ));
+    let Started { adapter, driver, .. } = started.expect("the adapter starts");
+    adapter.ready().await;
+    let roster = adapter.roster().borrow().clone();
+    assert!(matches!(&roster[..], [alone] if alone.counted), "{roster:?}");
+    driver.shutdown().await;
 }
