@@ -52,9 +52,7 @@ pub struct Client {
 
 impl Client {
     /// The events of this name that the server pushes from now on. Several listeners of one name each get every event.
-    ///
-    /// # Panics
-    /// Never; a listener that does not keep up misses events, see [`Listener::missed`].
+    /// One that does not keep up misses events, see [`Listener::missed`].
     pub fn on(&self, event: &str) -> Listener<Event> {
         self.shared.listeners().on(event, self.shared.options.listener_queue)
     }
@@ -124,28 +122,36 @@ impl Client {
     /// Waits until the connection stands; returns at once if it does. The task must be running.
     ///
     /// # Errors
-    /// When the task has ended, with its reason.
+    /// When it is closed for good, with the reason.
     pub async fn opened(&self) -> Result<(), End> {
         let mut state = self.state();
         let decided = state.wait_for(|state| matches!(state, State::Open | State::Closed(_)));
         match decided.await.as_deref() {
             Ok(State::Closed(end)) => Err(end.clone()),
             Ok(_) => Ok(()),
-            Err(_) => Err(End::TaskDropped),
+            Err(_) => Err(End::TaskEnded),
         }
     }
 
-    /// Closes by hand (code 4001) and for good: what was emitted before is written, requests that wait fail, the task
-    /// ends. Returns when it has; at once if it had. The task must be running.
+    /// Closes by hand (code 4001) and for good, unless [`reconnect`](Self::reconnect) is called: what was emitted before
+    /// is written, requests that wait fail. Returns when it is closed. The task must be running.
     pub async fn close(&self) {
         if self.wishes.send(Wish::Close).await.is_ok() {
             let _ = self.state().wait_for(|state| matches!(state, State::Closed(_))).await;
         }
     }
 
-    /// Connects anew now: ends the connection if there is one, or the wait for the next attempt, and counts attempts
-    /// from zero. Does nothing once the task has ended.
+    /// Connects anew now, also after a close for good: ends the connection if there is one, or the wait for the next
+    /// attempt, and counts attempts from zero. Does nothing once the task has ended.
     pub async fn reconnect(&self) {
+        // Not closed from this moment on, so that who waits for "open" after this call does not see the past.
+        self.shared.state.send_if_modified(|state| {
+            let rests = matches!(state, State::Closed(end) if !matches!(end, End::TaskEnded));
+            if rests {
+                *state = State::Connecting;
+            }
+            rests
+        });
         let _ = self.wishes.send(Wish::Reconnect).await;
     }
 

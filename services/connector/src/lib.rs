@@ -21,7 +21,8 @@
 //!     println!("{}", say.payload);
 //! }
 //! client.close().await;
-//! println!("it ended: {}", task.await?);
+//! drop(client);
+//! task.await?;
 //! # Ok(())
 //! # }
 //! ```

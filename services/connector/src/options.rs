@@ -15,9 +15,10 @@ pub enum AutoReconnect {
     /// After everything, except closes and refusals that say not to come back (a kick, a failed authentication).
     #[default]
     Always,
-    /// As the original: after errors only. A close by the server ends the task.
+    /// As the original: after errors only. After a close by the server the application calls
+    /// [`reconnect`](crate::Client::reconnect).
     AfterError,
-    /// Never: the task ends with its first connection.
+    /// Never: the application calls [`reconnect`](crate::Client::reconnect).
     Never,
 }
 
@@ -58,7 +59,7 @@ pub struct Options {
     pub fast_reconnect_interval: Duration,
     /// The longest wait before any attempt, and the most that a server can ask for. Default: 120 s.
     pub reconnect_max_interval: Duration,
-    /// The task ends after so many attempts in a row that led to nothing. Default: none, it never gives up. The count
+    /// It gives up after so many attempts in a row that led to nothing. Default: none, it never gives up. The count
     /// starts again once a connection stood for [`fast_reconnect_interval`](Self::fast_reconnect_interval).
     pub repeat_limit: Option<u32>,
     /// How long a request waits for its reply (the original's `callbackTimeout`), retries included. Default: 5 s.

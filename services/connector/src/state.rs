@@ -21,7 +21,7 @@ pub enum State {
         /// From the moment of this state.
         delay: Duration,
     },
-    /// For good: the task has ended.
+    /// For good, unless [`Client::reconnect`](crate::Client::reconnect) is called.
     Closed(End),
 }
 
@@ -32,7 +32,7 @@ impl State {
     }
 }
 
-/// Why the task ended.
+/// Why the connection is closed for good.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum End {
     /// [`Client::close`](crate::Client::close) was called.
@@ -53,9 +53,9 @@ pub enum End {
         #[source]
         last: ConnectionError,
     },
-    /// The task was dropped before it ended.
-    #[error("the connection's task was dropped")]
-    TaskDropped,
+    /// The [`Task`](crate::Task) has ended or was dropped; there is no coming back.
+    #[error("the connection's task has ended")]
+    TaskEnded,
 }
 
 /// What happened to the connection. Streamed by [`Client::lifecycle`](crate::Client::lifecycle).

@@ -1,5 +1,5 @@
-//! The task that keeps one client connected: attempt, session, verdict, wait, again. It owns all I/O; when it ends or is
-//! dropped, whoever waits is told at once.
+//! The task that keeps one client connected: attempt, session, verdict, wait, again. It owns all I/O; when it is over,
+//! whoever waits is told at once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,30 +44,45 @@ enum Over {
     Wished(Option<Wish>),
 }
 
+/// How the wait for the next attempt ended.
+enum Pause {
+    Over,
+    Wished(Option<Wish>),
+    ComesNotBack(End),
+}
+
 impl Task {
     pub(crate) fn new(shared: Arc<Shared>, dialer: Dialer, wishes: mpsc::Receiver<Wish>) -> Self {
         Self { shared, dialer, wishes }
     }
 
-    /// Connects and keeps connected until it is closed by hand, every [`Client`](crate::Client) is dropped, or there is
-    /// no coming back; says which. Dropping the future closes the connection without a word.
-    pub async fn run(mut self) -> End {
-        let end = self.keep_connected().await;
-        tracing::debug!(%end, "the connection's task ended");
-        self.shared.hung_up(State::Closed(end.clone()));
-        end
-    }
-
-    async fn keep_connected(&mut self) -> End {
+    /// Connects and keeps connected; after a close for good it rests until [`reconnect`](crate::Client::reconnect). Ends
+    /// when every [`Client`](crate::Client) is dropped. Dropping the future closes the connection without a word.
+    pub async fn run(mut self) {
         let mut backoff = Backoff::new(&self.shared.options);
         loop {
-            let wish = match self.connection(&mut backoff).await {
+            let end = self.keep_connected(&mut backoff).await;
+            tracing::debug!(%end, "the connection is closed for good");
+            self.shared.hung_up(State::Closed(end));
+            loop {
+                match self.wishes.recv().await {
+                    None => return,
+                    Some(Wish::Reconnect) => break,
+                    Some(Wish::Close) => {}
+                }
+            }
+            backoff.reset();
+        }
+    }
+
+    async fn keep_connected(&mut self, backoff: &mut Backoff) -> End {
+        loop {
+            let wish = match self.connection(backoff).await {
                 Over::Wished(wish) => wish,
-                Over::Broken(error) => match self.pause(error, &mut backoff).await {
-                    Ok(None) => continue,
-                    Ok(Some(Over::Wished(wish))) => wish,
-                    Ok(Some(Over::Broken(error))) => return End::Failed(error),
-                    Err(end) => return end,
+                Over::Broken(error) => match self.pause(error, backoff).await {
+                    Pause::Over => continue,
+                    Pause::Wished(wish) => wish,
+                    Pause::ComesNotBack(end) => return end,
                 },
             };
             match wish {
@@ -109,23 +124,23 @@ impl Task {
     }
 
     /// Decides whether to come back, and waits until it is time or a wish comes.
-    async fn pause(&mut self, error: ConnectionError, backoff: &mut Backoff) -> Result<Option<Over>, End> {
+    async fn pause(&mut self, error: ConnectionError, backoff: &mut Backoff) -> Pause {
         let shared = Arc::clone(&self.shared);
         shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
         if !comes_back(shared.options.auto_reconnect, &error) {
-            return Err(End::Failed(error));
+            return Pause::ComesNotBack(End::Failed(error));
         }
         let Some(attempt) = backoff.next(error.retry_after(), rand::random()) else {
             let repeat = backoff.repeat();
-            return Err(End::RepeatLimit { repeat, last: error });
+            return Pause::ComesNotBack(End::RepeatLimit { repeat, last: error });
         };
         let (repeat, delay) = (attempt.repeat, attempt.delay);
         tracing::debug!(%error, repeat, delay_ms = delay.as_millis(), "connecting again");
         shared.state.send_replace(State::Waiting { repeat, delay });
         shared.listeners().lifecycle(&Lifecycle::Reconnecting { repeat, delay });
         tokio::select! {
-            () = tokio::time::sleep(delay) => Ok(None),
-            wish = self.wishes.recv() => Ok(Some(Over::Wished(wish))),
+            () = tokio::time::sleep(delay) => Pause::Over,
+            wish = self.wishes.recv() => Pause::Wished(wish),
         }
     }
 }
@@ -141,9 +156,8 @@ fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if !matches!(*self.shared.state.borrow(), State::Closed(_)) {
-            self.shared.hung_up(State::Closed(End::TaskDropped));
-        }
+        // Nothing brings it back now, whatever it was closed by before.
+        self.shared.hung_up(State::Closed(End::TaskEnded));
         self.shared.listeners().close();
     }
 }
