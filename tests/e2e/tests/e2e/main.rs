@@ -3,5 +3,4 @@
 mod bad_input;
 mod cluster;
 mod games;
-mod standalone;
 mod start;

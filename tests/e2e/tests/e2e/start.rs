@@ -165,3 +165,24 @@ async fn health_is_a_subcommand() {
         Some(1)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_stands_in_the_readme() {
+    let readme = include_str!("../../../../README.md");
+    for service in ["ws-node", "game-logic", "admin"] {
+        let help = Process::start_bare(service, ["--help"]).ended().await.log;
+        let flags: Vec<&str> = help
+            .split_whitespace()
+            .filter(|word| word.starts_with("--"))
+            .map(|word| word.split(['[', '=', '.']).next().unwrap_or(word))
+            .filter(|flag| !["--help", "--version"].contains(flag))
+            .collect();
+        assert!(flags.len() > 15, "{help}");
+        for flag in flags {
+            assert!(
+                readme.contains(&format!("`{flag}`")),
+                "{service} {flag} is missing in README.md"
+            );
+        }
+    }
+}
