@@ -21,6 +21,11 @@ const NODES: [&str; 3] = ["redis-1", "redis-2", "redis-3"];
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for all services to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// Most that is read of an answer of an ops port; metrics have some dozen kilobytes.
+const MAX_ANSWER: u64 = 1 << 20;
+/// Who starts first. Whoever starts later and knows a server knows it as one that may be asked: game-logic is before the
+/// ws-nodes that forward to it, so the very first request is answered.
+const STARTING: [Kind; 3] = [Kind::GameLogic, Kind::WsNode, Kind::Admin];
 /// Who ends first: clients are sent away while game-logic still hears that they left.
 const ENDING: [Kind; 3] = [Kind::WsNode, Kind::GameLogic, Kind::Admin];
 
@@ -42,32 +47,50 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Binds every port, then starts every service.
+    /// Binds every port, starts every service, and returns when all are ready and know each other.
     ///
     /// # Errors
-    /// When ports are taken (all of them are named), or a service refuses its settings.
+    /// When ports are taken (all of them are named); when a service refuses its settings, ends, or is not ready within
+    /// 20 s, with the reason. Nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let bound = bind(places(config.host, config.port_base)).await?;
+        let mut bound = bind(places(config.host, config.port_base)).await?;
         let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
         let mut bundle = Self {
             services: Vec::new(),
             tasks: JoinSet::new(),
         };
+        for kind in STARTING {
+            let (now, later) = bound.into_iter().partition(|(place, _)| place.kind == kind);
+            bound = later;
+            if let Err(error) = bundle.start_all(now, &config.common, &bus).await {
+                bundle.end_after_failure().await;
+                return Err(error);
+            }
+        }
+        Ok(bundle)
+    }
+
+    async fn start_all(
+        &mut self,
+        bound: Vec<(Place, Sockets)>,
+        common: &CommonConfig,
+        bus: &MemoryBus,
+    ) -> anyhow::Result<()> {
         for (place, sockets) in bound {
             let common = CommonConfig {
                 name: ServerName::new(place.name)?,
                 listen: place.public,
                 ops_listen: Some(place.ops),
                 bus: Bus::Memory(bus.clone()),
-                ..config.common.clone()
+                ..common.clone()
             };
             match place.kind {
-                Kind::WsNode => bundle.spawn::<ws_node::WsNodeService>(place, common, sockets)?,
-                Kind::GameLogic => bundle.spawn::<game_logic::Service>(place, common, sockets)?,
-                Kind::Admin => bundle.spawn::<admin::Admin>(place, common, sockets)?,
+                Kind::WsNode => self.spawn::<ws_node::WsNodeService>(place, common, sockets)?,
+                Kind::GameLogic => self.spawn::<game_logic::Service>(place, common, sockets)?,
+                Kind::Admin => self.spawn::<admin::Admin>(place, common, sockets)?,
             }
         }
-        Ok(bundle)
+        self.ready().await
     }
 
     fn spawn<S: Service>(&mut self, place: Place, common: CommonConfig, sockets: Sockets) -> anyhow::Result<()> {
@@ -91,19 +114,16 @@ impl Bundle {
         &self.services
     }
 
-    /// Resolves when every service is ready.
-    ///
-    /// # Errors
-    /// When one ends instead, or is not ready within 20 s; with the reason.
-    pub async fn ready(&mut self) -> anyhow::Result<()> {
+    /// Resolves when every service that was started is ready and knows the others.
+    async fn ready(&mut self) -> anyhow::Result<()> {
         let asked: Vec<_> = self
             .services
             .iter()
             .map(|service| (service.place.name, service.place.ops))
             .collect();
         let all = async {
-            for (name, ops) in asked {
-                ready(name, ops).await?;
+            for (name, ops) in &asked {
+                ready(name, *ops, asked.len()).await?;
             }
             Ok(())
         };
@@ -145,7 +165,7 @@ impl Bundle {
                 reachable(service.place.ops)
             )
         };
-        let ops: Vec<_> = self.services.iter().map(ops).collect();
+        let ops: Vec<_> = ENDING.into_iter().flat_map(|kind| self.of(kind)).map(ops).collect();
         format!(
             "wsmesh is ready. This is a demo: whoever reaches these ports is let in.\n\n  \
              playground    {playground}\n  clients       {edges}\n  admin         {admin}\n\n\
@@ -169,15 +189,11 @@ impl Bundle {
         result
     }
 
-    /// Ends every service because of `error`, which is the result.
-    ///
-    /// # Errors
-    /// Always `error`.
-    pub async fn fail(self, error: anyhow::Error) -> anyhow::Result<()> {
-        if let Err(more) = self.end().await {
-            tracing::warn!(error = %more, "while the other services were ended");
+    /// Ends every service when one has failed: what the others say of their end is only logged.
+    pub async fn end_after_failure(self) {
+        if let Err(error) = self.end().await {
+            tracing::warn!(%error, "while the other services were ended");
         }
-        Err(error)
     }
 
     fn of(&self, kind: Kind) -> impl Iterator<Item = &Running> {
@@ -236,18 +252,18 @@ async fn listener(name: &str, address: Option<SocketAddr>) -> Result<Option<TcpL
     })
 }
 
-/// Asks a service until it says that it is ready.
-async fn ready(name: &str, ops: SocketAddr) -> anyhow::Result<()> {
+/// Asks a service until it says that it is ready and knows `servers` servers: a server may be ready before it has heard of
+/// others that start with it.
+async fn ready(name: &str, ops: SocketAddr, servers: usize) -> anyhow::Result<()> {
     let ops = reachable(ops);
     let mut last = String::new();
     let asking = async {
         let mut every = tokio::time::interval(READY_INTERVAL);
         loop {
             every.tick().await;
-            match ask(ops).await {
-                Ok(answer) if answer.split_whitespace().nth(1) == Some("200") => return,
-                Ok(answer) => last = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim().to_owned(),
-                Err(error) => last = error.to_string(),
+            match state(ops, servers).await {
+                Ok(()) => return,
+                Err(why) => last = why,
             }
         }
     };
@@ -255,13 +271,50 @@ async fn ready(name: &str, ops: SocketAddr) -> anyhow::Result<()> {
     result.map_err(|_| anyhow!("{name} was not ready within {} seconds: {last}", READY_LIMIT.as_secs()))
 }
 
-/// HTTP/1.0, so that the server closes the connection when it has said everything.
-async fn ask(ops: SocketAddr) -> std::io::Result<String> {
+/// `Ok` when ready, else why not.
+async fn state(ops: SocketAddr, servers: usize) -> Result<(), String> {
+    let (status, reason) = ask(ops, "/readyz").await.map_err(|error| error.to_string())?;
+    if status != "200" {
+        return Err(reason.trim().to_owned());
+    }
+    let (_, metrics) = ask(ops, "/metrics").await.map_err(|error| error.to_string())?;
+    match known_servers(&metrics) {
+        known if known == servers => Ok(()),
+        known => Err(format!("it knows {known} of {servers} servers")),
+    }
+}
+
+/// The live servers of all services, from a server's metrics.
+fn known_servers(metrics: &str) -> usize {
+    let series = metrics.lines().filter(|line| line.starts_with("wsmesh_servers{"));
+    series
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum()
+}
+
+/// Status and body. HTTP/1.0, so that the server closes the connection when it has said everything.
+async fn ask(ops: SocketAddr, path: &str) -> std::io::Result<(String, String)> {
     let mut stream = TcpStream::connect(ops).await?;
     stream
-        .write_all(format!("GET /readyz HTTP/1.0\r\nhost: {ops}\r\n\r\n").as_bytes())
+        .write_all(format!("GET {path} HTTP/1.0\r\nhost: {ops}\r\n\r\n").as_bytes())
         .await?;
     let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer).await?;
-    Ok(answer)
+    stream.take(MAX_ANSWER).read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok((
+        head.split_whitespace().nth(1).unwrap_or("none").to_owned(),
+        body.to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_of_all_services_are_added_up() {
+        let metrics = "# TYPE wsmesh_servers gauge\nwsmesh_servers{service=\"admin\"} 1\n\
+                       wsmesh_servers{service=\"ws-node\"} 2\nwsmesh_servers_other 7\n";
+        assert_eq!(known_servers(metrics), 3);
+    }
 }

@@ -37,17 +37,16 @@ impl Service for Standalone {
     }
 
     async fn run(config: Config, _: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut bundle = Bundle::start(&config).await?;
-        let result = tokio::select! {
-            result = bundle.ready() => result,
-            () = shutdown.cancelled() => return bundle.end().await,
+        let mut bundle = tokio::select! {
+            bundle = Bundle::start(&config) => bundle?,
+            () = shutdown.cancelled() => return Ok(()),
         };
-        match result {
-            Ok(()) => println!("{}", bundle.welcome()),
-            Err(error) => return bundle.fail(error).await,
-        }
+        println!("{}", bundle.welcome());
         tokio::select! {
-            error = bundle.failed() => bundle.fail(error).await,
+            error = bundle.failed() => {
+                bundle.end_after_failure().await;
+                Err(error)
+            }
             () = shutdown.cancelled() => bundle.end().await,
         }
     }

@@ -174,7 +174,11 @@ async fn every_setting_stands_in_the_readme() {
         let flags: Vec<&str> = help
             .split_whitespace()
             .filter(|word| word.starts_with("--"))
-            .map(|word| word.split(['[', '=', '.']).next().unwrap_or(word))
+            .map(|word| {
+                word.split(['[', '=', '.', ',', ';', ':', '"', ')'])
+                    .next()
+                    .unwrap_or(word)
+            })
             .filter(|flag| !["--help", "--version"].contains(flag))
             .collect();
         assert!(flags.len() > 15, "{help}");
