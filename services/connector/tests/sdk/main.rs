@@ -1,0 +1,6 @@
+//! The client SDK against a scripted server, over real sockets.
+
+mod closing;
+mod lasting;
+mod support;
+mod talking;
