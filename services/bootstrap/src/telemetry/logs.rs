@@ -6,13 +6,15 @@ use std::io::IsTerminal;
 use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The layer that writes logs as configured. Filters for itself alone: what is not logged may still be traced.
+/// The layer that writes logs as configured. Filters for itself alone: what is not logged may still be traced. It wants no
+/// spans: where no traces are exported, a span costs nothing.
 pub(super) fn layer<S>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -25,10 +27,12 @@ where
     if is_text {
         let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         text.with_ansi(std::io::stderr().is_terminal())
-            .with_filter(config.level.filter())
+            .with_filter(config.level.filter().and(filter_fn(|about| about.is_event())))
             .boxed()
     } else {
-        json(std::io::stderr).with_filter(config.level.filter()).boxed()
+        json(std::io::stderr)
+            .with_filter(config.level.filter().and(filter_fn(|about| about.is_event())))
+            .boxed()
     }
 }
 
