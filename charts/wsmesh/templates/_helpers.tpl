@@ -57,6 +57,13 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- join "," $urls -}}
 {{- end }}
 
+{{/* Name of admin's service account; empty when it does not talk to Kubernetes. */}}
+{{- define "wsmesh.adminAccount" -}}
+{{- if and .Values.admin.watchRedisPods .Values.redis.replicas -}}
+{{- include "wsmesh.name" (list . "admin") -}}
+{{- end -}}
+{{- end }}
+
 {{/* A generated secret value: what the cluster has already, else new. Argument: list root secretName key. */}}
 {{- define "wsmesh.generated" -}}
 {{- $found := lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1) -}}
@@ -64,9 +71,14 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- $old | default (randAlphaNum 48 | b64enc) -}}
 {{- end }}
 
-{{/* Pod-level security: the "restricted" Pod Security Standard. */}}
+{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict, its serviceAccount (if any) is used. */}}
 {{- define "wsmesh.podSecurity" -}}
+{{- with .serviceAccount -}}
+serviceAccountName: {{ . }}
+automountServiceAccountToken: true
+{{- else -}}
 automountServiceAccountToken: false
+{{- end }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true

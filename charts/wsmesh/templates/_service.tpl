@@ -1,6 +1,7 @@
 {{/*
 What the three services of ours have in common. Each of their deployment files calls "wsmesh.deployment" with a dict:
-root, component, values, port (0: no public port), secret (dict: name, key, env; none in the demo profile).
+root, component, values, port (0: no public port), secret (dict: name, key, env; none in the demo profile), and for admin
+serviceAccount and env (a dict of more variables).
 */}}
 {{- define "wsmesh.deployment" -}}
 {{- $root := .root -}}
@@ -105,7 +106,7 @@ spec:
 {{- end }}
 - name: WSMESH_SHUTDOWN_GRACE
   value: {{ $root.Values.drain.shutdownGraceSeconds }}s
-- name: WSMESH_LOG
+- name: WSMESH_LOG_LEVEL
   value: {{ $root.Values.log.level | quote }}
 - name: WSMESH_LOG_FORMAT
   value: json
@@ -126,6 +127,10 @@ spec:
       fieldPath: metadata.namespace
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(WSMESH_NAME)
+{{- end }}
+{{- range $name, $value := .env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
 {{- end }}
 {{- with .values.extraEnv }}
 {{ toYaml . }}

@@ -1,15 +1,42 @@
 //! HTTP API that looks at the whole cluster and sends to its clients.
 //!
-//! Reading order: `config`, `api` (routes and their bounds), `gather` (from what servers said to answers), `kubernetes`.
-//! Stores nothing: every answer is gathered from the live servers at the moment of the request.
+//! Reading order: `settings`, `run`, `api` (routes and their bounds), `gather` (from what servers said to answers),
+//! `kubernetes`. Stores nothing: every answer is gathered from the live servers at the moment of the request.
 
 mod api;
 mod gather;
 mod kubernetes;
 mod metrics;
 mod problem;
+mod run;
 mod serve;
+mod settings;
 mod token;
 
+use tokio_util::sync::CancellationToken;
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
+
 pub use metrics::{REQUEST_DURATION, REQUESTS};
+pub use run::run;
+pub use settings::{AdminSettings, Config};
 pub use token::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
+
+/// The admin as its binary starts it.
+#[derive(Debug)]
+pub struct Admin;
+
+impl Service for Admin {
+    const NAME: &'static str = "admin";
+    const ABOUT: &'static str = "HTTP API that looks at the whole wsmesh cluster and sends to its clients";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9100")];
+    type Settings = AdminSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, settings: AdminSettings, problems: &mut Problems) -> Option<Config> {
+        Config::new(common, settings, problems)
+    }
+
+    async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        run(config, sockets, shutdown).await
+    }
+}

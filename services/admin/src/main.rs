@@ -1,3 +1,7 @@
 //! Starts one admin.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsmesh_bootstrap::main::<admin::Admin>()
+}

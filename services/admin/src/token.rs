@@ -1,8 +1,7 @@
-//! The bearer token of the API: read from a file, compared in constant time, never shown.
-//! What it guards is decided in `api`; what is right without one is decided in `config`.
+//! The bearer token of the API: checked, compared in constant time, never shown.
+//! What it guards is decided in `api`; whether one is needed is decided in `settings`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use subtle::ConstantTimeEq;
 
@@ -16,16 +15,8 @@ pub const MAX_TOKEN_CHARS: usize = 1024;
 pub struct Token(String);
 
 /// Why a token was refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read.
-    #[error("the token file {path} cannot be read: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// It is too short to be a secret, or too long for a header.
     #[error(
         "the token has {0} characters: {MIN_TOKEN_CHARS} to {MAX_TOKEN_CHARS} are needed (openssl rand -hex 32 > FILE)"
@@ -37,18 +28,6 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// Reads a token from a file; white space around it is no part of it.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or as [`Token::new`].
-    pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::new(text.trim())
-    }
-
     /// Checks and takes a token.
     ///
     /// # Errors
@@ -100,15 +79,5 @@ mod tests {
     fn a_token_is_never_shown() {
         let token = Token::new("0123456789abcdef").expect("a good token");
         assert!(!format!("{token:?}").contains("0123"));
-    }
-
-    #[test]
-    fn a_file_gives_its_token_without_the_line_end() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("token");
-        std::fs::write(&path, "0123456789abcdef\n").expect("written");
-        assert!(Token::read(&path).expect("read").matches("0123456789abcdef"));
-        let missing = Token::read(&dir.path().join("none")).expect_err("no file");
-        assert!(missing.to_string().contains("none"), "{missing}");
     }
 }

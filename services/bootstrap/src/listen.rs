@@ -1,1 +1,72 @@
+//! Binding the listeners before the service runs, with errors that say what to do.
 
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use crate::config::CommonConfig;
+use crate::service::Sockets;
+
+/// Binds what the configuration asks for.
+///
+/// # Errors
+/// A sentence that names the address, the flag and the variable.
+pub(crate) async fn bind(common: &CommonConfig) -> Result<Sockets, String> {
+    Ok(Sockets {
+        public: bind_one(common.listen, "--listen", "WSMESH_LISTEN").await?,
+        ops: bind_one(common.ops_listen, "--ops-listen", "WSMESH_OPS_LISTEN").await?,
+    })
+}
+
+async fn bind_one(address: Option<SocketAddr>, flag: &str, variable: &str) -> Result<Option<TcpListener>, String> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let port = address.port();
+    TcpListener::bind(address).await.map(Some).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "cannot listen on {address}: port {port} is taken by another process; stop that, or choose another port with \
+             {flag} IP:PORT or {variable}"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot listen on {address}: this user may not use port {port}; choose one above 1023 with {flag} IP:PORT or \
+             {variable}"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "cannot listen on {address}: this machine does not have that address; choose one that it has, or 0.0.0.0, with \
+             {flag} IP:PORT or {variable}"
+        ),
+        _ => format!("cannot listen on {address}: {error}; choose another address with {flag} IP:PORT or {variable}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_its_flag_and_variable() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = taken.local_addr().expect("bound");
+        let common = CommonConfig {
+            ops_listen: Some(address),
+            ..CommonConfig::new("a")
+        };
+        let error = bind(&common).await.expect_err("taken");
+        let port = address.port().to_string();
+        for part in [port.as_str(), "is taken", "--ops-listen", "WSMESH_OPS_LISTEN"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_address_means_no_listener() {
+        let common = CommonConfig {
+            ops_listen: None,
+            ..CommonConfig::new("a")
+        };
+        let sockets = bind(&common).await.expect("nothing to bind");
+        assert!(sockets.public.is_none() && sockets.ops.is_none());
+    }
+}

@@ -1,12 +1,29 @@
 //! The ops port: `/livez`, `/readyz`, `/metrics`, `/stats`. For probes and scrapers, not for the public.
 
-use prometheus::Registry;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How long a request that is under way may still take when the server stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// What a server shows of itself.
 pub struct Ops {
-    /// Its metrics. `build_info` and those of the process are added.
+    /// Its metrics. `wsmesh_build_info` and those of the process are added.
     pub registry: Registry,
     /// Whether it should get traffic; if not, why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
@@ -14,12 +31,107 @@ pub struct Ops {
     pub stats: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
 
-/// Serves until `shutdown` is cancelled.
+impl fmt::Debug for Ops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ops").finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown` is cancelled. Cancel it last: probes should see "not ready" while the server still drains, not a
+/// closed port.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) -> std::io::Result<()> {
-    let _ = (listener, ops);
-    shutdown.cancelled().await;
-    Ok(())
+pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) -> io::Result<()> {
+    serve_all([listener], ops, shutdown).await
+}
+
+/// As [`serve`], on several listeners; `sockets.ops.into_iter().chain(sockets.public)` serves on whichever there are.
+///
+/// # Errors
+/// When a listener fails.
+pub async fn serve_all(
+    listeners: impl IntoIterator<Item = TcpListener>,
+    ops: Ops,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let router = router(ops);
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let stopped = shutdown.clone().cancelled_owned();
+        servers.spawn(
+            axum::serve(listener, router.clone())
+                .with_graceful_shutdown(stopped)
+                .into_future(),
+        );
+    }
+    let ended = async {
+        while let Some(ended) = servers.join_next().await {
+            ended.map_err(io::Error::other)??;
+        }
+        Ok(())
+    };
+    let overdue = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
+    tokio::select! {
+        result = ended => result,
+        // A client that never reads its answer does not keep the process.
+        () = overdue => Ok(()),
+    }
+}
+
+/// The routes alone, for a service that serves them beside its own.
+pub fn router(ops: Ops) -> Router {
+    let shown = Arc::new(Shown {
+        own: own_metrics(),
+        ops,
+    });
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/stats", get(stats))
+        .with_state(shown)
+}
+
+struct Shown {
+    ops: Ops,
+    own: Vec<Box<dyn Collector>>,
+}
+
+/// Not registered with the service's registry, which other servers in this process may share.
+fn own_metrics() -> Vec<Box<dyn Collector>> {
+    let labels = [("version", crate::VERSION), ("revision", crate::REVISION)];
+    let options = Opts::new("wsmesh_build_info", "1, with the version and the commit that runs.");
+    let options = labels
+        .into_iter()
+        .fold(options, |options, (name, value)| options.const_label(name, value));
+    let build_info = IntGauge::with_opts(options).inspect(|gauge| gauge.set(1));
+    let mut own: Vec<Box<dyn Collector>> = vec![Box::new(ProcessCollector::for_self())];
+    if let Ok(build_info) = build_info {
+        own.push(Box::new(build_info));
+    }
+    own
+}
+
+async fn ready(State(shown): State<Arc<Shown>>) -> Response {
+    match (shown.ops.ready)() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
+    let mut families: Vec<MetricFamily> = shown.ops.registry.gather();
+    families.extend(shown.own.iter().flat_map(|collector| collector.collect()));
+    match TextEncoder::new().encode_to_string(&families) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn stats(State(shown): State<Arc<Shown>>) -> Json<serde_json::Value> {
+    Json((shown.ops.stats)())
 }

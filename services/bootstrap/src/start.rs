@@ -1,10 +1,173 @@
-//! `main` of every service.
+//! `main` of every service: the only place that touches what is global to the process.
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::{self, Arguments, Environment, HEALTHCHECK, Loaded};
 use crate::service::Service;
+use crate::{healthcheck, listen, telemetry};
 
-/// Starts a service: the whole `main` of its binary.
+/// Exit code for a configuration that is refused: `EX_USAGE` of sysexits.h.
+const EXIT_CONFIG: u8 = 64;
+
+/// Longest wait for tasks that the service left behind.
+const LEFTOVERS: Duration = Duration::from_millis(500);
+
+/// Starts a service: the whole `main` of its binary. Ends with 0 when it ended in order, 64 when its configuration is wrong,
+/// 1 when it failed; what to do is on stderr.
 pub fn main<S: Service>() -> ExitCode {
-    ExitCode::SUCCESS
+    // First of all: whoever makes a TLS connection before finds no provider and panics. An error means there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    start::<S>(std::env::args_os(), environment())
+}
+
+/// Names and values that are not UTF-8 cannot be ours; a damaged value is reported by whoever reads it.
+fn environment() -> Environment {
+    let lossy = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(|(name, value)| (lossy(name), lossy(value)))
+        .collect()
+}
+
+fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Environment) -> ExitCode {
+    let (arguments, wrong) = match config::parse::<S>(arguments) {
+        Ok(arguments) => (arguments, None),
+        Err(answer) if config::is_answer(&answer) => {
+            let _ = answer.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => (Arguments::default(), Some(error)),
+    };
+    if let Some((HEALTHCHECK, _)) = arguments.subcommand() {
+        return check_health::<S>(&arguments, environment);
+    }
+    let loaded = match config::read::<S>(&arguments, environment, wrong) {
+        Ok(loaded) => loaded,
+        Err(lines) => return refuse::<S>(&lines),
+    };
+    if arguments.print_config {
+        let _ = write!(std::io::stdout(), "{}", loaded.shown);
+        return ExitCode::SUCCESS;
+    }
+    if let Some((name, matches)) = arguments.subcommand() {
+        return finish::<S>(S::subcommand(name, matches, loaded.config));
+    }
+    let telemetry = match telemetry::start(&loaded.common.log, loaded.traces.as_ref()) {
+        Ok(telemetry) => telemetry,
+        Err(problem) => return refuse::<S>(&[problem]),
+    };
+    let code = finish::<S>(serve::<S>(loaded));
+    // Last, and on this thread: the exporter blocks while it sends.
+    telemetry.stop();
+    code
+}
+
+fn refuse<S: Service>(lines: &[String]) -> ExitCode {
+    let count = match lines.len() {
+        1 => "1 problem".to_owned(),
+        count => format!("{count} problems"),
+    };
+    let list: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    let name = S::NAME;
+    let _ = write!(
+        std::io::stderr(),
+        "{name} does not start: {count} in its configuration\n{list}{name} --help lists all settings\n"
+    );
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn finish<S: Service>(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let _ = writeln!(std::io::stderr(), "{}: {error:#}", S::NAME);
+    ExitCode::FAILURE
+}
+
+fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> ExitCode {
+    match config::ops_address::<S>(arguments, environment) {
+        Ok(address) => finish::<S>(healthcheck::ask(address).map_err(anyhow::Error::msg)),
+        Err(lines) => refuse::<S>(&lines),
+    }
+}
+
+/// Runs the service on a runtime of its own.
+fn serve<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(run::<S>(loaded));
+    runtime.shutdown_timeout(LEFTOVERS);
+    result
+}
+
+async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+    let Loaded { config, common, .. } = loaded;
+    // Before anything else, so that a signal during the start is not lost.
+    let mut signals = Signals::new()?;
+    let sockets = listen::bind(&common).await.map_err(anyhow::Error::msg)?;
+    info!(
+        version = crate::VERSION,
+        revision = crate::REVISION,
+        name = %common.name,
+        listen = sockets.public.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
+        ops_listen = sockets.ops.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
+        "{} starts",
+        S::NAME
+    );
+    let shutdown = CancellationToken::new();
+    let mut service = tokio::spawn(S::run(config, sockets, shutdown.clone()));
+    tokio::select! {
+        ended = &mut service => return outcome(ended),
+        name = signals.next() => info!(signal = name, grace_s = common.shutdown_grace.as_secs_f64(), "stopping"),
+    }
+    shutdown.cancel();
+    end(&mut service, &mut signals, common.shutdown_grace).await
+}
+
+/// Waits for the service to end in order, but not for longer than it was given, and not if asked to stop again.
+async fn end(
+    service: &mut JoinHandle<anyhow::Result<()>>,
+    signals: &mut Signals,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = service => outcome(ended).inspect(|()| info!("stopped")),
+        () = tokio::time::sleep(grace) => {
+            error!("not stopped in time");
+            anyhow::bail!("did not stop within {grace:?}; --shutdown-grace (WSMESH_SHUTDOWN_GRACE) gives it longer")
+        }
+        name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
+    }
+}
+
+fn outcome(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    ended.unwrap_or_else(|error| Err(anyhow::Error::new(error).context("the service ended by a mistake of its own")))
+}
+
+/// What asks a process to stop: Kubernetes with SIGTERM, a person with Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

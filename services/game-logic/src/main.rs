@@ -1,3 +1,5 @@
 //! Starts one game-logic.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wsmesh_bootstrap::main::<game_logic::Service>()
+}

@@ -1,3 +1,7 @@
 //! Starts the whole bundle in one process.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsmesh_bootstrap::main::<wsmesh_standalone::Standalone>()
+}

@@ -237,7 +237,12 @@ for (const button of document.querySelectorAll("[data-request]")) {
 }
 on("match", "click", () => attempt(async () => {
   tell("Waiting for another player…");
-  await request("matchRequest", { mode: "duel", rating: 1000 });
+  try {
+    await request("matchRequest", { mode: "duel", rating: 1000 });
+  } catch (error) {
+    tell(`No match: ${error.message}`);
+    throw error;
+  }
 }));
 on("cancel", "click", () => attempt(async () => { await request("matchCancel"); tell("Cancelled."); }));
 on("quit", "click", () => attempt(() => request("matchLeave", { match: game.match })));

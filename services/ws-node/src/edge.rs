@@ -92,4 +92,11 @@ impl Gate {
             let _ended_already = shard.send(Order::SendEveryoneAway).await;
         }
     }
+
+    /// Ends the shards, with whatever they still have.
+    pub(crate) async fn end(&self) {
+        for shard in self.shards.iter() {
+            let _ended_already = shard.send(Order::End).await;
+        }
+    }
 }

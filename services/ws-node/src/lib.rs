@@ -4,16 +4,21 @@
 //! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together.
 //! Clients' frames are never stored, and nothing a client sends can end this process.
 
+mod config;
 mod edge;
 mod engine;
 mod events;
 mod http;
 mod metrics;
 mod node;
+mod run;
 mod session;
 mod settings;
+mod trace;
 
+pub use config::{Config, NodeSettings};
 pub use events::{PickBy, Rule};
 pub use http::auth::mint_token;
 pub use node::WsNode;
+pub use run::{WsNodeService, run};
 pub use settings::EdgeSettings;

@@ -1,3 +1,7 @@
 //! Starts one ws-node.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsmesh_bootstrap::main::<ws_node::WsNodeService>()
+}

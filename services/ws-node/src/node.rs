@@ -14,12 +14,15 @@ use wsmesh_adapter::{Adapter, Driver, Options, Started};
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
-use crate::http;
+use crate::http::{self, auth::Auth};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
 /// How long the adapter may take to say goodbye; taken from the grace period.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+/// How long the shards' threads may take to end after that; taken from the grace period too.
+const END: Duration = Duration::from_secs(1);
 
 /// A running ws-node. Serve [`WsNode::router`] anywhere, alone or inside another application, and end it with
 /// [`WsNode::shutdown`].
@@ -37,7 +40,7 @@ impl WsNode {
     /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
     /// started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
-        let auth = settings.auth().map_err(anyhow::Error::msg)?;
+        let auth = Auth::new(&settings).map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
@@ -137,7 +140,7 @@ impl WsNode {
         } = self;
         edge.start_draining();
         edge.sessions.close();
-        let for_clients = grace.saturating_sub(GOODBYE);
+        let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
             gate.send_everyone_away().await;
             edge.sessions.wait().await;
@@ -148,11 +151,14 @@ impl WsNode {
         if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
             tracing::warn!("the adapter did not end in time");
         }
-        drop(gate);
-        for shard in shards {
-            if tokio::time::timeout(GOODBYE, shard.cancelled()).await.is_err() {
-                tracing::warn!("a shard's thread did not end in time");
+        let ending = async {
+            gate.end().await;
+            for shard in &shards {
+                shard.cancelled().await;
             }
+        };
+        if tokio::time::timeout(END, ending).await.is_err() {
+            tracing::warn!("a shard's thread did not end in time");
         }
     }
 }

@@ -8,10 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use opentelemetry::trace::SpanContext;
 use serde_json::value::RawValue;
 use tracing::{Instrument, Span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 use wsmesh_adapter::{ClientId, Frame};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame::{self, ClientMessage};
@@ -20,6 +18,7 @@ use crate::edge::Edge;
 use crate::engine::Session;
 use crate::events::{Call, Outcome, Refusal, Work};
 use crate::metrics::Received;
+use crate::trace;
 
 /// Requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
@@ -32,18 +31,22 @@ pub(crate) fn text(session: &Session, text: &str) {
         return session.send(edge.heartbeat.clone());
     }
     match frame::parse(text) {
-        Ok(ClientMessage::Event { event, payload, .. }) => {
+        Ok(ClientMessage::Event {
+            event,
+            payload,
+            traceparent,
+        }) => {
             edge.metrics.received(Received::Event);
-            handle(session, &event, payload, None);
+            handle(session, &event, payload, None, traceparent.as_deref());
         }
         Ok(ClientMessage::Request {
             event,
             payload,
             callback_id,
-            ..
+            traceparent,
         }) => {
             edge.metrics.received(Received::Request);
-            handle(session, &event, payload, Some(&callback_id));
+            handle(session, &event, payload, Some(&callback_id), traceparent.as_deref());
         }
         Ok(ClientMessage::Answer { .. }) => edge.metrics.received(Received::Answer),
         Err(error) => {
@@ -67,7 +70,7 @@ pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
     }
 }
 
-fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Option<&str>) {
+fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Option<&str>, traceparent: Option<&str>) {
     let edge = session.edge();
     let Some((name, route)) = edge.routes.find(event) else {
         edge.metrics.received(Received::Unknown);
@@ -90,7 +93,8 @@ fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Optio
             &Refusal::new(ErrorCode::Overloaded, "too many requests are waiting"),
         );
     }
-    let span = receive_span(name, session.link.upgrade.as_deref());
+    let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
+    let span = trace::receive_span(name, trusted, session.link.upgrade.as_deref());
     let call = Call {
         session,
         payload,
@@ -158,14 +162,4 @@ fn finish(session: &Session, callback_id: Option<&str>, outcome: Outcome) {
 fn refuse(session: &Session, callback_id: &str, refusal: &Refusal) {
     session.edge().metrics.refused_requests.inc();
     session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
-}
-
-/// The span of one received frame; its name comes from the configured events only.
-fn receive_span(event: &str, upgrade: Option<&SpanContext>) -> Span {
-    let span =
-        tracing::info_span!("ws.receive", otel.name = %format_args!("ws.receive {event}"), otel.kind = "internal");
-    if let Some(upgrade) = upgrade.filter(|_| !span.is_disabled()) {
-        span.add_link(upgrade.clone());
-    }
-    span
 }

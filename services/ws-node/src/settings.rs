@@ -1,13 +1,12 @@
 //! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use wsmesh_adapter::{Namespace, OutboxLimits};
+use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
-use crate::http::auth::{Auth, Key};
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]
@@ -42,19 +41,29 @@ pub struct EdgeSettings {
     pub client_rooms: Vec<Namespace>,
     /// Events that are forwarded to services. Default: none; the game's in the demo profile.
     pub rules: Vec<Rule>,
-    /// File with the key that signs clients' tokens (JWT, HS256). Needed in production.
-    pub jwt_key_file: Option<PathBuf>,
+    /// The key that signs clients' tokens (JWT, HS256). Needed in production.
+    pub jwt_key: Option<SecretFile>,
+    /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
+    /// frame traced.
+    pub trust_client_traces: bool,
     /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
     pub demo: bool,
 }
 
 impl EdgeSettings {
+    pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
+    pub(crate) const BACKGROUND: Duration = Duration::from_secs(10);
+    pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+    pub(crate) const WRITE: Duration = Duration::from_secs(15);
+    pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+    pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+    pub(crate) const RECONNECT: Duration = Duration::from_secs(5);
+
     /// The defaults for production: clients prove who they are with tokens signed with this key.
-    pub fn production(jwt_key_file: PathBuf) -> Self {
+    pub fn production(jwt_key: SecretFile) -> Self {
         Self {
-            jwt_key_file: Some(jwt_key_file),
-            demo: false,
-            ..Self::bare()
+            jwt_key: Some(jwt_key),
+            ..Self::closed()
         }
     }
 
@@ -65,42 +74,30 @@ impl EdgeSettings {
             client_rooms,
             rules: crate::events::demo_rules(),
             demo: true,
-            ..Self::bare()
+            ..Self::closed()
         }
     }
 
-    fn bare() -> Self {
+    /// Nobody gets in and nothing is handled: what the others begin with.
+    pub(crate) fn closed() -> Self {
         Self {
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             heartbeat: String::new(),
-            ping_interval: Duration::from_secs(20),
-            enter_background_close: Duration::from_secs(10),
-            max_message_bytes: 64 * 1024,
+            ping_interval: Self::PING_INTERVAL,
+            enter_background_close: Self::BACKGROUND,
+            max_message_bytes: Self::MAX_MESSAGE_BYTES,
             outbox: OutboxLimits::default(),
-            write_timeout: Duration::from_secs(15),
-            close_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(10),
+            write_timeout: Self::WRITE,
+            close_timeout: Self::CLOSE,
+            handshake_timeout: Self::HANDSHAKE,
             request_timeout: Duration::from_secs(5),
-            reconnect_spread: Duration::from_secs(5),
+            reconnect_spread: Self::RECONNECT,
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),
-            jwt_key_file: None,
+            jwt_key: None,
+            trust_client_traces: false,
             demo: false,
         }
     }
-
-    /// How clients prove who they are; reads the key.
-    pub(crate) fn auth(&self) -> Result<Auth, String> {
-        let key = self.jwt_key_file.as_deref().map(Key::read).transpose()?;
-        match (self.demo, key) {
-            (true, key) => Ok(Auth::Open(key)),
-            (false, Some(key)) => Ok(Auth::Jwt(key)),
-            (false, None) => Err(NO_AUTH.to_owned()),
-        }
-    }
 }
-
-/// What production says when nobody could prove who they are.
-pub(crate) const NO_AUTH: &str = "the production profile needs authentication: make a key with `openssl rand -base64 48 > \
-     jwt.key` and name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or use --profile demo to try things out without";

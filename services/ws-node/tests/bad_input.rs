@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use ws_node::EdgeSettings;
+use wsmesh_bootstrap::{Secret, SecretFile};
 
 /// Sends a request and reads until the end of the head, or of the stream.
 async fn ask(server: &Server, request: &str) -> String {
@@ -317,11 +318,10 @@ async fn too_many_waiting_requests_are_refused_and_the_others_still_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn production_lets_nobody_in_without_a_token_and_has_no_demo_events() {
-    let key = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(key.path(), "0123456789abcdef0123456789abcdef\n").expect("writes");
+    let key = SecretFile::from_secret(Secret::new("0123456789abcdef0123456789abcdef"));
     let settings = EdgeSettings {
         shards: 1,
-        ..EdgeSettings::production(key.path().into())
+        ..EdgeSettings::production(key.clone())
     };
     let server = Server::alone(settings).await;
     for query in ["id=888", "token=nonsense", "id=888&token="] {
@@ -333,7 +333,7 @@ async fn production_lets_nobody_in_without_a_token_and_has_no_demo_events() {
             other => panic!("{query} was not refused: {other:?}"),
         }
     }
-    let token = ws_node::mint_token(key.path(), "888", Duration::from_secs(60)).expect("mints");
+    let token = ws_node::mint_token(&key, "888", Duration::from_secs(60)).expect("mints");
     let mut client = Client::connect(&format!("ws://{}/?token={token}", server.address))
         .await
         .expect("upgrades");

@@ -1,1 +1,44 @@
-//! Fixtures for the end-to-end tests.
+//! Fixtures for the end-to-end tests: the bundle as separate processes, real Redis processes, plain WebSocket clients.
+//!
+//! The client speaks the bare protocol, so that it does not depend on what it is there to check.
+
+mod binaries;
+mod client;
+mod cluster;
+mod process;
+mod redis;
+
+pub use client::{Client, Closed};
+pub use cluster::Cluster;
+pub use process::{Ended, Process, free_port};
+pub use redis::Redis;
+
+use std::time::Duration;
+
+/// Longest wait for anything that should happen.
+pub const SOON: Duration = Duration::from_secs(20);
+/// How long to watch for something that must not happen.
+pub const NEVER: Duration = Duration::from_millis(400);
+
+/// Waits for something, not for ever.
+///
+/// # Panics
+/// When it does not come within [`SOON`].
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, future)
+        .await
+        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
+}
+
+/// Asks again and again until the answer is yes.
+///
+/// # Panics
+/// When it does not come within [`SOON`].
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let polling = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(what, polling).await;
+}

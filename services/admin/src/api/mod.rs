@@ -24,9 +24,7 @@ use crate::problem::Problem;
 use crate::token::Token;
 
 /// Longest body of a request: room for a large payload and thousands of client ids.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Longest time for a request, its body included; longer than servers are waited for.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -35,10 +33,13 @@ pub(crate) struct Api {
     /// `None`: open to everyone who reaches the port (demo profile only).
     pub(crate) token: Option<Arc<Token>>,
     pub(crate) kubernetes: Option<Kubernetes>,
+    /// Longest time for a request, its body included; longer than servers are waited for.
+    pub(crate) time_limit: Duration,
 }
 
 /// Everything that admin serves on its public port.
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
+    let time_limit = api.time_limit;
     let guarded = Router::new()
         .route("/cluster", get(routes::cluster))
         .route("/nodes", get(routes::nodes))
@@ -59,7 +60,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     open.nest("/api/v1", guarded)
         .with_state(api)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(time_limit, limit_time))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(middleware::from_fn_with_state(metrics, metrics::record))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
@@ -107,14 +108,11 @@ fn bearer(request: &Request) -> Option<&str> {
 }
 
 /// Middleware: a request ends in time, also when its body never does.
-async fn limit_time(request: Request, next: Next) -> Response {
-    tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
+async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request))
         .await
         .unwrap_or_else(|_| {
-            let detail = format!(
-                "the request did not end within {} seconds; try again",
-                REQUEST_TIMEOUT.as_secs()
-            );
+            let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
         })
 }

@@ -29,7 +29,14 @@ pub(crate) struct Arguments {
     /// `--print-config`.
     pub(crate) print_config: bool,
     /// The subcommand, if there is one.
-    pub(crate) subcommand: Option<(String, ArgMatches)>,
+    subcommand: Option<(String, ArgMatches)>,
+}
+
+impl Arguments {
+    /// The subcommand and what was given to it, if there is one.
+    pub(crate) fn subcommand(&self) -> Option<(&str, &ArgMatches)> {
+        self.subcommand.as_ref().map(|(name, matches)| (name.as_str(), matches))
+    }
 }
 
 /// Takes a command line apart.
@@ -114,7 +121,7 @@ fn config_argument() -> Arg {
         .global(true)
         .help_heading("Configuration")
         .help(format!(
-            "TOML file with settings; flags and environment win over it [env: {CONFIG_VARIABLE}]"
+            "TOML file with settings; flags and environment win over it\n[env: {CONFIG_VARIABLE}]"
         ))
 }
 
@@ -156,11 +163,11 @@ fn help(setting: &Setting) -> String {
     let default = match &setting.default {
         Shown::Plain(toml::Value::String(text)) if text.is_empty() => String::new(),
         Shown::Plain(toml::Value::Array(values)) if values.is_empty() => String::new(),
-        Shown::Plain(toml::Value::String(text)) => format!(" [default: {text}]"),
-        Shown::Plain(value) => format!(" [default: {value}]"),
+        Shown::Plain(toml::Value::String(text)) => format!("[default: {text}] "),
+        Shown::Plain(value) => format!("[default: {value}] "),
         Shown::Unset | Shown::Hidden | Shown::AsGiven => String::new(),
     };
-    format!("{}{default} [env: {}]", sentences.join(" "), setting.variable())
+    format!("{}\n{default}[env: {}]", sentences.join(" "), setting.variable())
 }
 
 fn after_help(declared: &[Setting]) -> String {

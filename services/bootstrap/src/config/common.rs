@@ -165,12 +165,19 @@ impl CommonConfig {
         Self::from_settings(name, settings)
     }
 
-    /// What the adapter of a service is started with. The caller sets what only it knows (shards, outbox).
+    /// What the adapter of a service is started with. The caller sets what only it knows (shards, outbox). Says in the log
+    /// if the server runs alone.
     ///
     /// # Panics
     /// When `service` is no name; it is a constant of the program.
     pub fn adapter_options(&self, service: &str, registry: Registry) -> Options {
         let service = ServiceName::new(service).expect("a service's name is a constant of the program");
+        if matches!(self.bus, Bus::Alone) {
+            tracing::info!(
+                "{} runs alone, without other servers: no Redis is set (--redis, WSMESH_REDIS)",
+                self.name
+            );
+        }
         Options {
             bus: self.bus.clone(),
             prefix: self.prefix.clone(),

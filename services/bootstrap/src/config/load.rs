@@ -13,6 +13,7 @@ use super::values::{Environment, Values};
 use super::{file, unknown};
 use crate::service::Service;
 use crate::settings::{Settings, Value};
+use crate::telemetry::TraceConfig;
 
 /// A configuration that may be used.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Loaded<C> {
     pub(crate) common: CommonConfig,
     /// For `--print-config`.
     pub(crate) shown: String,
+    /// Where traces go, if anywhere.
+    pub(crate) traces: Option<TraceConfig>,
 }
 
 /// Reads a service's configuration as [`main`](crate::main()) does, from the arguments and the environment given. For tests
@@ -76,7 +79,7 @@ pub(crate) fn read<S: Service>(
     let settings = CommonSettings::take(&mut values);
     let own = S::Settings::take(&mut values);
     let shown = values.show(&format!("The settings of {} {} in effect.", S::NAME, crate::VERSION));
-    let mut problems = values.problems;
+    let (mut problems, environment) = (values.problems, values.environment);
     // Without the flags, settings would seem to contradict each other that do not.
     if flags_failed {
         return Err(problems.into_lines());
@@ -87,9 +90,17 @@ pub(crate) fn read<S: Service>(
         return Err(problems.into_lines());
     };
     let common = CommonConfig::check(name, settings, &mut problems);
+    let mut lines = Vec::new();
+    let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
+    lines.into_iter().for_each(|line| problems.other(line));
     let config = S::config(common.clone(), own, &mut problems);
     match config {
-        Some(config) if problems.lines().is_empty() => Ok(Loaded { config, common, shown }),
+        Some(config) if problems.lines().is_empty() => Ok(Loaded {
+            config,
+            common,
+            shown,
+            traces,
+        }),
         _ => Err(problems.into_lines()),
     }
 }

@@ -13,12 +13,11 @@ mod show;
 mod unknown;
 mod values;
 
-pub(crate) use command::{Arguments, HEALTHCHECK, parse};
+pub(crate) use command::{Arguments, HEALTHCHECK, is_answer, parse};
 pub use common::CommonConfig;
 pub use load::load;
 pub(crate) use load::{Loaded, ops_address, read};
 pub use problems::Problems;
-pub(crate) use problems::Source;
 pub use profile::{LogConfig, LogFormat, LogLevel, Profile};
 pub(crate) use values::Environment;
 pub use values::Values;

@@ -60,7 +60,8 @@ pub struct LogLevel(String);
 
 impl LogLevel {
     pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        // It would repeat itself with every batch of traces; the exporter's failure is told once elsewhere.
+        EnvFilter::new(format!("rustls_platform_verifier=off,{}", self.0))
     }
 }
 

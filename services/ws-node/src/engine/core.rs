@@ -17,7 +17,7 @@ use super::{session, thread::Admission, wire};
 use crate::edge::Edge;
 
 /// Most bytes that one read takes from a stream.
-const READ_CHUNK: usize = 16 * 1024;
+pub(super) const READ_CHUNK: usize = 16 * 1024;
 
 /// One shard's state.
 pub(crate) struct Core {

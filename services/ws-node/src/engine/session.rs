@@ -10,7 +10,7 @@ use tokio::io::{Interest, Ready};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::Attachment;
 
-use super::core::Session;
+use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
 use super::link::{Ending, Farewell, Initiator, Phase};
 use crate::metrics::Received;
@@ -53,6 +53,8 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let link = &self.session.link;
         self.session.core.remove(link);
+        // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
+        let _ended_already = SockRef::from(&link.stream).shutdown(std::net::Shutdown::Both);
         let ending = link.ending.get().unwrap_or(Ending {
             code: None,
             initiator: Initiator::Client,
@@ -90,8 +92,9 @@ impl Reader {
                 self.registration.session.core.mark_dirty(link);
                 tokio::task::yield_now().await;
             }
-            if ready.is_readable() {
-                self.read();
+            if ready.is_readable() && self.read() == READ_CHUNK {
+                // There is more: first let the shard write what these frames were answered.
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -110,15 +113,19 @@ impl Reader {
         link.stream.ready(interest).await.unwrap_or(Ready::ALL)
     }
 
-    fn read(&mut self) {
+    /// Takes what one read gives; says how many bytes.
+    fn read(&mut self) -> usize {
         let session = self.registration.session.clone();
         let mut input = session.core.input.borrow_mut();
         match session.link.stream.try_read(&mut input) {
-            Ok(0) => self.lost(),
-            Ok(length) => self.take(&input[..length]),
+            Ok(length @ 1..) => {
+                self.take(&input[..length]);
+                return length;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => self.lost(),
+            Ok(_) | Err(_) => self.lost(),
         }
+        0
     }
 
     fn lost(&self) {

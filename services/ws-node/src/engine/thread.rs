@@ -37,9 +37,11 @@ pub(crate) enum Order {
     Admit(Box<Admission>),
     /// Close every connection; its client is to come back to another server.
     SendEveryoneAway,
+    /// End the thread; sessions that are left are dropped.
+    End,
 }
 
-/// A shard's thread. It ends when every sender of its orders is gone.
+/// A shard's thread. It ends when it is told to, or when every sender of its orders is gone.
 pub(crate) struct ShardThread {
     pub(crate) orders: mpsc::Sender<Order>,
     /// Cancelled when the thread has ended, also by a panic.
@@ -89,7 +91,7 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
             order = orders.recv() => match order {
                 Some(Order::Admit(admission)) => core.admit(*admission),
                 Some(Order::SendEveryoneAway) => core.send_everyone_away(),
-                None => break,
+                Some(Order::End) | None => break,
             },
             _ = clock.tick() => {
                 let now = Instant::now();

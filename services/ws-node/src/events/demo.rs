@@ -47,6 +47,7 @@ struct Said<'a> {
     msg: Option<&'a RawValue>,
 }
 
+#[derive(Debug)]
 enum Address {
     Everyone,
     Clients(Vec<ClientId>),
@@ -141,14 +142,12 @@ mod tests {
 
     #[test]
     fn a_command_pushes_its_action_and_message_as_they_are() {
-        let (_, frame) = prepared(r#"{"action":"broadcast","msg":{"a":[1, 2]}}"#)
-            .ok()
-            .expect("good");
+        let (_, frame) = prepared(r#"{"action":"broadcast","msg":{"a":[1, 2]}}"#).expect("good");
         assert_eq!(
             frame.as_str(),
             r#"{"event":"say","payload":{"action":"broadcast","msg":{"a":[1, 2]}}}"#
         );
-        let (_, frame) = prepared(r#"{"action":"broadcast"}"#).ok().expect("good");
+        let (_, frame) = prepared(r#"{"action":"broadcast"}"#).expect("good");
         assert_eq!(
             frame.as_str(),
             r#"{"event":"say","payload":{"action":"broadcast","msg":null}}"#
@@ -165,19 +164,13 @@ mod tests {
             r#"{}"#,
             "7",
         ] {
-            assert_eq!(
-                prepared(bad).err().expect("refused").code,
-                ErrorCode::BadPayload,
-                "{bad}"
-            );
+            assert_eq!(prepared(bad).expect_err("refused").code, ErrorCode::BadPayload, "{bad}");
         }
     }
 
     #[test]
     fn players_may_be_named_by_numbers() {
-        let (address, _) = prepared(r#"{"action":"toPlayers","toPlayerIds":[3,"10"],"msg":1}"#)
-            .ok()
-            .expect("good");
+        let (address, _) = prepared(r#"{"action":"toPlayers","toPlayerIds":[3,"10"],"msg":1}"#).expect("good");
         assert!(matches!(address, Address::Clients(ids) if ids.iter().map(ClientId::as_str).eq(["3", "10"])));
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Decided before the upgrade. Tokens are never logged and never part of an answer.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, header};
@@ -10,7 +9,10 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{ClientId, NameError};
+use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::Params;
+
+use crate::settings::EdgeSettings;
 
 /// Clocks of whoever signs and of this server may differ by so many seconds.
 const LEEWAY_SECONDS: u64 = 10;
@@ -25,6 +27,10 @@ pub(crate) enum Auth {
     /// By a token.
     Jwt(Key),
 }
+
+/// What production says when nobody could prove who they are.
+pub(crate) const NO_AUTH: &str = "the production profile needs authentication: make a key with `openssl rand -base64 48 \
+     > jwt.key` and name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or use --profile demo to try things out without";
 
 /// Why a client was not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +57,16 @@ impl AuthError {
 }
 
 impl Auth {
+    /// What the settings ask for; the error says what to do.
+    pub(crate) fn new(settings: &EdgeSettings) -> Result<Self, String> {
+        let key = settings.jwt_key.as_ref().map(Key::new).transpose()?;
+        match (settings.demo, key) {
+            (true, key) => Ok(Self::Open(key)),
+            (false, Some(key)) => Ok(Self::Jwt(key)),
+            (false, None) => Err(NO_AUTH.to_owned()),
+        }
+    }
+
     /// The id of the client that asks to connect.
     pub(crate) fn client(&self, params: &Params, headers: &HeaderMap) -> Result<ClientId, AuthError> {
         match (self, token(params, headers)) {
@@ -69,15 +85,13 @@ fn token<'a>(params: &'a Params, headers: &'a HeaderMap) -> Option<&'a str> {
     params.one("token").or_else(bearer)
 }
 
-/// Makes a token for a client with the key in a file: what `ws-node token` prints, and what tests use.
+/// Makes a token for a client: what `ws-node token` prints, and what tests use.
 ///
 /// # Errors
-/// When the key cannot be used, or the id is not valid; the message says what to do.
-pub fn mint_token(key_file: &Path, client: &str, ttl: Duration) -> Result<String, String> {
+/// When the key is too short, or the id is not valid; the message says what to do.
+pub fn mint_token(key: &SecretFile, client: &str, ttl: Duration) -> Result<String, String> {
     let client = ClientId::new(client).map_err(|error| error.to_string())?;
-    Key::read(key_file)?
-        .mint(&client, ttl)
-        .map_err(|error| error.to_string())
+    Key::new(key)?.mint(&client, ttl).map_err(|error| error.to_string())
 }
 
 /// The key that signs and verifies tokens.
@@ -93,13 +107,9 @@ struct Claims {
 }
 
 impl Key {
-    /// Reads a key from a file; white space around it does not count. The error says what to do.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Self::new(text.trim_ascii()).map_err(|problem| format!("{}: {problem}", path.display()))
-    }
-
-    fn new(secret: &[u8]) -> Result<Self, String> {
+    /// Takes the key if it is long enough. The error says what to do.
+    pub(crate) fn new(file: &SecretFile) -> Result<Self, String> {
+        let secret = file.secret().expose();
         if secret.len() < MIN_KEY_BYTES {
             return Err(format!(
                 "the key has {} bytes, HS256 needs at least {MIN_KEY_BYTES}: make one with `openssl rand -base64 48`",
@@ -141,8 +151,12 @@ mod tests {
 
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
+    fn file(secret: &[u8]) -> SecretFile {
+        SecretFile::from_secret(wsmesh_bootstrap::Secret::new(secret))
+    }
+
     fn key() -> Key {
-        Key::new(SECRET).expect("long enough")
+        Key::new(&file(SECRET)).expect("long enough")
     }
 
     fn with(query: &str) -> Params {
@@ -175,7 +189,7 @@ mod tests {
         let with_token = |token: &str| auth.client(&with(&format!("token={token}")), &HeaderMap::new());
         assert_eq!(auth.client(&with("id=888"), &HeaderMap::new()), Err(AuthError::NoToken));
         assert_eq!(with_token("nonsense"), Err(AuthError::BadToken));
-        let other = Key::new(b"another key, also of 32 or more bytes").expect("long enough");
+        let other = Key::new(&file(b"another key, also of 32 or more bytes")).expect("long enough");
         let foreign = other.mint(&id("888"), Duration::from_secs(60)).expect("signs");
         assert_eq!(with_token(&foreign), Err(AuthError::BadToken));
         // {"alg":"none"} . {"sub":"888","exp":9999999999} . no signature
@@ -215,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused_with_advice() {
-        let problem = Key::new(b"short").err().expect("too short");
+        let problem = Key::new(&file(b"short")).err().expect("too short");
         assert!(
             problem.contains("at least 32") && problem.contains("openssl rand"),
             "{problem}"

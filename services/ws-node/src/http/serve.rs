@@ -10,8 +10,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
 const HANDSHAKES: usize = 4096;
@@ -22,14 +22,15 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// After an accept that failed for want of something (descriptors, memory), which only time can give back.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`; returns when every connection has ended or upgraded.
+/// Serves until `stop`; returns when every connection has ended or upgraded. Dropping it ends those that have not.
 pub(crate) async fn serve(listener: TcpListener, router: Router, head_timeout: Duration, stop: CancellationToken) {
-    let (permits, tasks) = (Arc::new(Semaphore::new(HANDSHAKES)), TaskTracker::new());
+    let (permits, mut tasks) = (Arc::new(Semaphore::new(HANDSHAKES)), JoinSet::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
+        while tasks.try_join_next().is_some() {}
         let Some((stream, permit)) = accepted else { continue };
         let connection = speak_http(stream, router.clone(), head_timeout, stop.clone());
         tasks.spawn(async move {
@@ -38,8 +39,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, head_timeout: D
         });
     }
     drop(listener);
-    tasks.close();
-    tasks.wait().await;
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn accept(

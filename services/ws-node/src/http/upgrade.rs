@@ -16,15 +16,15 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::SpanContext;
 use tokio::net::TcpStream;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
 use crate::edge::Gate;
 use crate::engine::Admission;
 use crate::metrics::Rejected;
+use crate::trace;
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -37,14 +37,7 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 /// Answers the request, and sees to it that the connection reaches a shard.
 pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
-    let span = tracing::info_span!(
-        "upgrade",
-        otel.name = "GET /{*path}",
-        otel.kind = "server",
-        http.request.method = "GET",
-        http.route = "/{*path}",
-        http.response.status_code = tracing::field::Empty,
-    );
+    let span = trace::upgrade_span();
     let _entered = span.enter();
     let admitted = check(&request).and_then(|accept| Ok((accept, identify(gate, &request)?)));
     let (accept, client) = match admitted {
@@ -56,8 +49,7 @@ pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
         }
     };
     span.record("http.response.status_code", 101);
-    let context = span.context().span().span_context().clone();
-    let context = context.is_sampled().then(|| Box::new(context));
+    let context = trace::link_target(&span);
     let on_upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(hand_over(gate.clone(), on_upgrade, client, context, since));
     let mut response = Response::new(Body::empty());

@@ -111,6 +111,7 @@ impl Cluster {
             adapter: self.admin.clone(),
             token,
             kubernetes: None,
+            time_limit: LIMIT,
         }
     }
 

@@ -46,10 +46,10 @@ fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), Strin
     {
         return Err(format!("{value} is not of type {types:?}"));
     }
-    if let Some(choices) = schema["enum"].as_array() {
-        if !choices.contains(value) {
-            return Err(format!("{value} is none of {choices:?}"));
-        }
+    if let Some(choices) = schema["enum"].as_array()
+        && !choices.contains(value)
+    {
+        return Err(format!("{value} is none of {choices:?}"));
     }
     match value {
         Value::Array(items) => items

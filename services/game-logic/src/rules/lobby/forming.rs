@@ -219,25 +219,23 @@ impl Lobby {
     }
 
     /// The ticket of a player whose match is being formed; it is reached through the ws-node it asked from last.
-    pub(super) fn moved_in_formation(&mut self, mode: &str, player: &Player) -> Option<&Ticket> {
+    pub(super) fn moved_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<&Ticket> {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut tickets = formations.flat_map(|formation| &mut formation.tickets);
         let ticket = tickets.find(|ticket| ticket.client == player.client)?;
         ticket.server = player.server.clone();
+        ticket.asked = now;
         Some(ticket)
     }
 
-    /// A player leaves a formation that is not decided yet; one that a host was asked to run is.
-    pub(super) fn leave_formations(&mut self, mode: &str, player: &Player) -> bool {
-        let undecided = |formation: &&mut Formation| formation.stage == Stage::Reserving && formation.mode == mode;
-        let mut left = false;
-        for formation in self.formations.values_mut().filter(undecided) {
-            let before = formation.tickets.len();
-            formation
-                .tickets
-                .retain(|ticket| ticket.client != player.client || ticket.server != player.server);
-            left |= formation.tickets.len() < before;
-        }
-        left
+    /// Takes a player's ticket out of a formation that is not decided yet; one that a host was asked to run is.
+    pub(super) fn leave_formations(&mut self, mode: &str, leaves: impl Fn(&Ticket) -> bool) -> Option<Ticket> {
+        let undecided =
+            |formation: &&mut Formation| !matches!(formation.stage, Stage::Starting { .. }) && formation.mode == mode;
+        let mut formations = self.formations.values_mut().filter(undecided);
+        formations.find_map(|formation| {
+            let leaving = formation.tickets.iter().position(&leaves)?;
+            Some(formation.tickets.remove(leaving))
+        })
     }
 }

@@ -75,7 +75,7 @@ impl Lobby {
         let name = self.queues[mode].mode().name.clone();
         // A player that came back through another ws-node waits on, and is reached there.
         self.queues[mode].moved(&player.client, &player.server);
-        let (id, waited) = match self.moved_in_formation(&name, &player) {
+        let (id, waited) = match self.moved_in_formation(now, &name, &player) {
             Some(ticket) => (ticket.id.clone(), ticket.waited(now)),
             None => {
                 let number = self.next_number();
@@ -127,18 +127,30 @@ impl Lobby {
     pub fn cancel(&mut self, now: Duration, player: &Player, mode: Option<&str>) -> usize {
         let mut cancelled = 0;
         for index in 0..self.queues.len() {
-            if mode.is_none_or(|mode| mode == self.queues[index].mode().name) {
-                let left = self.queues[index].leave(now, &player.client, &player.server).is_some();
-                let name = self.queues[index].mode().name.clone();
-                cancelled += usize::from(left | self.leave_formations(&name, player));
+            let name = self.queues[index].mode().name.clone();
+            if mode.is_none_or(|mode| mode == name) {
+                let forming = self.leave_formations(&name, |ticket| ticket.client == player.client);
+                let waiting = self.queues[index].remove(&player.client);
+                for ticket in [&forming, &waiting].into_iter().flatten() {
+                    self.queues[index].leave(now, &ticket.client, &ticket.server);
+                }
+                self.queues[index].leave(now, &player.client, &player.server);
+                cancelled += usize::from(forming.is_some() || waiting.is_some());
             }
         }
         cancelled
     }
 
-    /// A player's connection ended: it leaves its queues, and its match if that runs here.
+    /// A player's connection ended: it leaves its queues, and its match if that runs here. A player that came back through
+    /// another ws-node stays.
     pub fn client_closed(&mut self, now: Duration, player: &Player) {
-        self.cancel(now, player, None);
+        for index in 0..self.queues.len() {
+            let name = self.queues[index].mode().name.clone();
+            self.leave_formations(&name, |ticket| {
+                ticket.client == player.client && ticket.server == player.server
+            });
+            self.queues[index].leave(now, &player.client, &player.server);
+        }
         if let Some(id) = self.players.closed(&player.client, &player.server) {
             self.left_hosted(player.client.clone(), id);
         }

@@ -161,11 +161,17 @@ impl World {
                     .for_each(|to| send(to, Message::Release(formation.clone())));
             }
             Effect::Start { host, order } => send(host, Message::Start(order)),
-            Effect::Withdraw { host, formation } => send(host, Message::Withdraw(formation)),
+            // A match that is being withdrawn does not count any more.
+            Effect::Withdraw { host, formation } => {
+                self.running.retain(|_, (of, _)| *of != formation);
+                self.bus.push((from.clone(), host, Message::Withdraw(formation)));
+            }
             Effect::HandOver { to, tickets } => send(to, Message::HandOver(tickets)),
             Effect::Cancelled { client, notice } => drop(self.waiting.remove(&(client, notice.mode))),
             Effect::Left { client, id } => {
-                self.running.get_mut(&id).expect("hosted matches run").1.remove(&client);
+                if let Some((_, clients)) = self.running.get_mut(&id) {
+                    clients.remove(&client);
+                }
             }
             Effect::Lost { id } => panic!("no server crashes here, but {id} was lost"),
             Effect::Matched { .. } => {}

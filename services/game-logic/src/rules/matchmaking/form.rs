@@ -34,7 +34,7 @@ struct Unit {
 }
 
 /// Makes at most `most` groups of exactly `players` tickets. Whoever waited longest chooses first, and takes the nearest
-/// by rating inside its own range, which is the widest because it waited longest.
+/// by rating inside its own range; who found too few may still be chosen by those after it.
 pub(super) fn groups(
     tickets: Vec<Ticket>,
     players: usize,

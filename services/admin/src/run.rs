@@ -1,0 +1,152 @@
+//! An admin from start to end: the adapter, the ops port, the Kubernetes watch and the API, and their end in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Adapter, Bus, Driver, Started};
+use wsmesh_bootstrap::{Ops, Sockets, ops};
+
+use crate::Admin;
+use crate::api::{self, Api};
+use crate::kubernetes::{self, Kubernetes};
+use crate::metrics::HttpMetrics;
+use crate::serve::serve;
+use crate::settings::Config;
+
+/// What a request may take beside waiting for other servers: its body above all.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// Runs an admin until `shutdown`, then ends it in order: not ready, no new connections, running requests finished,
+/// goodbye on the bus.
+///
+/// # Errors
+/// When it cannot start, or cannot go on: another server has its name.
+pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let public = sockets
+        .public
+        .context("admin serves its API on a public listener, and none was given")?;
+    let registry = Registry::new();
+    let metrics = HttpMetrics::new(&registry)?;
+    let options = config
+        .common
+        .adapter_options(<Admin as wsmesh_bootstrap::Service>::NAME, registry.clone());
+    let Started {
+        adapter, mut driver, ..
+    } = Adapter::start(options)?;
+
+    let ended = CancellationToken::new();
+    let ops = sockets
+        .ops
+        .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
+    let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
+    let api = Api {
+        adapter,
+        token: config.token.clone().map(Arc::new),
+        kubernetes,
+        time_limit: config.common.request_timeout + BODY_TIME,
+    };
+    tell_start(&config, &public);
+    let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
+
+    driver.shutdown().await;
+    ended.cancel();
+    for task in [ops, watch].into_iter().flatten() {
+        task.await?;
+    }
+    result
+}
+
+/// Ends with `shutdown`, or with the reason why the server cannot go on.
+async fn serve_until_the_end(
+    api: Api,
+    metrics: HttpMetrics,
+    public: TcpListener,
+    driver: &mut Driver,
+    config: &Config,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    // Half of the grace period is left for the goodbye.
+    let grace = api.time_limit.min(config.common.shutdown_grace / 2);
+    let stop = shutdown.child_token();
+    let serving = serve(public, api::router(api, metrics), stop.clone(), grace);
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => Ok(()),
+        error = driver.failed() => {
+            stop.cancel();
+            serving.await;
+            Err(error.into())
+        }
+    }
+}
+
+fn serve_ops(
+    listener: TcpListener,
+    adapter: &Adapter,
+    registry: Registry,
+    shutdown: &CancellationToken,
+    ended: &CancellationToken,
+) -> JoinHandle<()> {
+    let (ready, stats) = (adapter.clone(), adapter.clone());
+    let shutdown = shutdown.clone();
+    let ops = Ops {
+        registry,
+        ready: Box::new(move || match (shutdown.is_cancelled(), ready.is_ready()) {
+            (true, _) => Err("this server is ending".to_owned()),
+            (false, false) => Err("no Redis node is heard yet".to_owned()),
+            (false, true) => Ok(()),
+        }),
+        stats: Box::new(move || {
+            serde_json::json!({
+                "name": stats.name(),
+                "service": stats.service(),
+                "ready": stats.is_ready(),
+                "servers": stats.servers().len(),
+                "nodes": *stats.nodes().borrow().clone(),
+            })
+        }),
+    };
+    let ended = ended.clone();
+    tokio::spawn(async move {
+        if let Err(error) = ops::serve(listener, ops, ended).await {
+            tracing::error!(%error, "the ops port failed: probes and metrics are not served any more");
+        }
+    })
+}
+
+/// Off unless a Service is named; named outside Kubernetes, it is off too, and that is said.
+fn watch_kubernetes(
+    config: &Config,
+    ended: &CancellationToken,
+) -> anyhow::Result<Option<(Kubernetes, JoinHandle<()>)>> {
+    let Some(service) = &config.kubernetes_redis_service else {
+        return Ok(None);
+    };
+    if !kubernetes::is_here() {
+        tracing::warn!(
+            service,
+            "not in Kubernetes (no service account): the Redis pods are not watched"
+        );
+        return Ok(None);
+    }
+    let client = kubernetes::client().context("the Kubernetes API cannot be used with this pod's service account")?;
+    Ok(Some(Kubernetes::watch(client, service, ended.clone())))
+}
+
+fn tell_start(config: &Config, public: &TcpListener) {
+    let address = public
+        .local_addr()
+        .map_or_else(|error| error.to_string(), |address| address.to_string());
+    tracing::info!(name = %config.common.name, %address, "admin serves its API");
+    if matches!(config.common.bus, Bus::Alone) {
+        tracing::warn!("no Redis node is given (--redis): this admin runs alone and sees no other server");
+    }
+    if config.token.is_none() {
+        tracing::warn!("DEMO: the API is open; whoever reaches its port can read everything and send to every client");
+    }
+}

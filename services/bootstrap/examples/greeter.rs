@@ -1,0 +1,90 @@
+//! The smallest whole service: settings, ops routes, an end in order. The tests of this crate start it as a process.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, settings};
+
+settings! {
+    /// Settings of the greeter.
+    struct GreeterSettings {
+        /// Most greetings at a time.
+        max_greetings: usize = 1_000,
+        /// How long a greeting may take.
+        greeting_timeout: Duration = Duration::from_secs(2),
+        /// Nicknames that are refused.
+        refused: Vec<String>,
+        /// Whether to shout.
+        loud: bool,
+        /// File with the token that callers must show.
+        token_file: Option<SecretFile>,
+        /// Who is greeted how.
+        rules: Tables<Rule>,
+    }
+}
+
+/// One `[[rules]]` table.
+#[derive(Debug, Clone, Deserialize)]
+struct Rule {
+    guest: String,
+    greeting: String,
+}
+
+struct Config {
+    common: CommonConfig,
+    settings: GreeterSettings,
+}
+
+struct Greeter;
+
+impl Service for Greeter {
+    const NAME: &'static str = "greeter";
+    const ABOUT: &'static str = "Greets whoever connects.";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9200")];
+    type Settings = GreeterSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, settings: GreeterSettings, problems: &mut Problems) -> Option<Config> {
+        if !common.profile.is_demo() && settings.token_file.is_none() {
+            problems.about(
+                "token_file",
+                "profile production needs a token: name the file that holds it",
+            );
+        }
+        Some(Config { common, settings })
+    }
+
+    async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        tracing::info_span!("greet", otel.kind = "server").in_scope(|| {
+            for rule in config.settings.rules.iter() {
+                tracing::info!(guest = rule.guest, "{}", rule.greeting);
+            }
+            tracing::debug!(
+                loud = config.settings.loud,
+                refused = config.settings.refused.len(),
+                "settings"
+            );
+        });
+        let options = config.common.adapter_options(Self::NAME, prometheus::Registry::new());
+        let stopping = shutdown.clone();
+        let ops = Ops {
+            registry: options.registry,
+            ready: Box::new(move || {
+                if stopping.is_cancelled() {
+                    Err("stopping".to_owned())
+                } else {
+                    Ok(())
+                }
+            }),
+            stats: Box::new(|| serde_json::json!({"greetings": 0})),
+        };
+        ops::serve_all(sockets.ops.into_iter().chain(sockets.public), ops, shutdown).await?;
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    wsmesh_bootstrap::main::<Greeter>()
+}

@@ -1,0 +1,132 @@
+//! Logs on stderr: text for people, JSON for machines, with the trace they belong to.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use opentelemetry::trace::TraceContextExt;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// The layer that writes logs as configured. Filters for itself alone: what is not logged may still be traced.
+pub(super) fn layer<S>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let is_text = match config.format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    if is_text {
+        let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        text.with_ansi(std::io::stderr().is_terminal())
+            .with_filter(config.level.filter())
+            .boxed()
+    } else {
+        json(std::io::stderr).with_filter(config.level.filter()).boxed()
+    }
+}
+
+fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let format = Format::default().json().flatten_event(true).with_span_list(false);
+    tracing_subscriber::fmt::layer()
+        .fmt_fields(JsonFields::new())
+        .event_format(WithTrace(format))
+        .with_writer(writer)
+}
+
+/// The JSON of tracing-subscriber, with `trace_id` and `span_id` where a trace is being recorded.
+struct WithTrace(Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for WithTrace
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let span = opentelemetry::Context::map_current(|context| context.span().span_context().clone());
+        if !(span.is_valid() && span.is_sampled()) {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let rest = line.strip_prefix('{').unwrap_or(&line);
+        write!(
+            writer,
+            r#"{{"trace_id":"{}","span_id":"{}",{rest}"#,
+            span.trace_id(),
+            span.span_id()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn parsed(&self) -> Vec<serde_json::Value> {
+            let bytes = self.0.lock().expect("not poisoned").clone();
+            let lines = String::from_utf8(bytes).expect("text");
+            lines
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("a JSON object per line"))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_line_inside_a_recorded_span_names_its_trace_and_others_do_not() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let provider = SdkTracerProvider::builder().build();
+        let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let subscriber = tracing_subscriber::registry()
+            .with(json(move || writer.clone()))
+            .with(traces);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(count = 3, "outside");
+            tracing::info_span!("work").in_scope(|| tracing::warn!("inside"));
+        });
+        let [outside, inside] = &lines.parsed()[..] else {
+            panic!("two lines: {:?}", lines.parsed());
+        };
+        assert_eq!(
+            (&outside["message"], &outside["count"], &outside["level"]),
+            (&"outside".into(), &3.into(), &"INFO".into())
+        );
+        assert!(outside.get("trace_id").is_none());
+        assert_eq!(inside["message"], "inside");
+        assert_eq!(inside["trace_id"].as_str().map(str::len), Some(32));
+        assert_eq!(inside["span_id"].as_str().map(str::len), Some(16));
+    }
+}

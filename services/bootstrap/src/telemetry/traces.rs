@@ -1,0 +1,215 @@
+//! Traces: OTLP over HTTP, as the standard `OTEL_*` variables say. No endpoint, no exporter.
+//!
+//! The SDK reads some variables itself (headers, time limits, compression, batch sizes, resource attributes). Here is what
+//! it leaves to us, and what it would misread in silence. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::registry::LookupSpan;
+use url::Url;
+
+use super::exporter::Told;
+use crate::config::Environment;
+
+/// Longest wait for the last traces when the process ends.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Crates whose own spans say nothing about messages; the exporter's would even trace themselves.
+const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
+
+/// Where traces go, and which.
+#[derive(Debug, Clone)]
+pub(crate) struct TraceConfig {
+    endpoint: String,
+    sampler: Sampler,
+    propagators: Vec<Propagator>,
+    attributes: Vec<KeyValue>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Propagator {
+    TraceContext,
+    Baggage,
+}
+
+impl TraceConfig {
+    /// Reads the variables; `None` if nothing is to be sent. `service` and `name` are what the traces are labelled with
+    /// where the variables do not say otherwise.
+    pub(crate) fn read(env: &Environment, service: &str, name: &str, problems: &mut Vec<String>) -> Option<Self> {
+        let variable = |key: &str| env.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+        if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+            return None;
+        }
+        match variable("OTEL_TRACES_EXPORTER") {
+            None | Some("otlp") => {}
+            Some("none") => return None,
+            Some(_) => problems.push("OTEL_TRACES_EXPORTER: write otlp or none; there is no other exporter".to_owned()),
+        }
+        let endpoint = endpoint(variable, problems)?;
+        for key in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+            if variable(key).is_some_and(|text| text != "http/protobuf") {
+                problems.push(format!(
+                    "{key}: write http/protobuf, usually on port 4318; there is no other protocol"
+                ));
+            }
+        }
+        Some(Self {
+            endpoint,
+            sampler: sampler(variable, problems),
+            propagators: propagators(variable, problems),
+            attributes: attributes(variable, service, name),
+        })
+    }
+
+    /// What carries a trace's context in headers, for the process.
+    pub(super) fn propagator(&self) -> TextMapCompositePropagator {
+        let boxed = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+            match propagator {
+                Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+                Propagator::Baggage => Box::new(BaggagePropagator::new()),
+            }
+        };
+        TextMapCompositePropagator::new(self.propagators.iter().map(boxed).collect())
+    }
+
+    /// A provider that sends in batches, from a thread of its own.
+    pub(super) fn provider(&self) -> Result<SdkTracerProvider, String> {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&self.endpoint)
+            .build()
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
+        let resource = Resource::builder()
+            .with_attributes(self.attributes.iter().cloned())
+            .build();
+        Ok(SdkTracerProvider::builder()
+            .with_batch_exporter(Told::new(exporter, self.endpoint.clone()))
+            .with_sampler(self.sampler.clone())
+            .with_resource(resource)
+            .build())
+    }
+}
+
+/// The layer that turns spans into traces. Not ruled by the log level: turning logs down keeps traces whole.
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + Send + Sync + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let quiet = QUIET.map(|target| (target, LevelFilter::OFF));
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("wsmesh"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(Targets::new().with_default(LevelFilter::INFO).with_targets(quiet))
+}
+
+/// Sends what is left.
+pub(super) fn stop(provider: &SdkTracerProvider) {
+    if let Err(error) = provider.shutdown_with_timeout(FLUSH) {
+        tracing::warn!(%error, "the last traces were not sent");
+    }
+}
+
+fn endpoint<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Option<String> {
+    let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let (key, text, path) = match (variable(traces), variable(general)) {
+        (Some(text), _) => (traces, text.to_owned(), "/v1/traces"),
+        (None, Some(text)) => (general, format!("{}/v1/traces", text.trim_end_matches('/')), ""),
+        (None, None) => return None,
+    };
+    // An endpoint without a scheme would be taken for https, and "localhost:4318" for the scheme "localhost".
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(text),
+        _ => {
+            problems.push(format!(
+                "{key}: not a URL with a scheme: write http://HOST:4318{path}, or https"
+            ));
+            None
+        }
+    }
+}
+
+fn sampler<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Sampler {
+    let mut ratio = || match variable("OTEL_TRACES_SAMPLER_ARG") {
+        None => 1.0,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .unwrap_or_else(|| {
+                problems.push("OTEL_TRACES_SAMPLER_ARG: write the share of traces to keep, from 0 to 1".to_owned());
+                1.0
+            }),
+    };
+    let parent_based = |root| Sampler::ParentBased(Box::new(root));
+    match variable("OTEL_TRACES_SAMPLER") {
+        None | Some("parentbased_always_on") => parent_based(Sampler::AlwaysOn),
+        Some("parentbased_traceidratio") => parent_based(Sampler::TraceIdRatioBased(ratio())),
+        Some("parentbased_always_off") => parent_based(Sampler::AlwaysOff),
+        Some("always_on") => Sampler::AlwaysOn,
+        Some("always_off") => Sampler::AlwaysOff,
+        Some("traceidratio") => Sampler::TraceIdRatioBased(ratio()),
+        Some(other) => {
+            problems.push(format!(
+                "OTEL_TRACES_SAMPLER: {other:?} is unknown: write parentbased_traceidratio, and the share to keep in \
+                 OTEL_TRACES_SAMPLER_ARG"
+            ));
+            Sampler::AlwaysOff
+        }
+    }
+}
+
+fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Vec<Propagator> {
+    let names = variable("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage");
+    let mut propagators = Vec::new();
+    for name in names.split(',').map(str::trim) {
+        match name {
+            "tracecontext" => propagators.push(Propagator::TraceContext),
+            "baggage" => propagators.push(Propagator::Baggage),
+            "none" | "" => {}
+            other => problems.push(format!(
+                "OTEL_PROPAGATORS: {other:?} is unknown: write tracecontext, baggage, both with a comma, or none"
+            )),
+        }
+    }
+    propagators
+}
+
+/// What the resource says beyond what the SDK finds in the variables, which win.
+fn attributes<'a>(variable: impl Fn(&str) -> Option<&'a str>, service: &str, name: &str) -> Vec<KeyValue> {
+    let given = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let is_given = |key: &str| {
+        given
+            .split(',')
+            .any(|pair| pair.split('=').next().is_some_and(|k| k.trim() == key))
+    };
+    let mut attributes = Vec::new();
+    if variable("OTEL_SERVICE_NAME").is_none() && !is_given("service.name") {
+        attributes.push(KeyValue::new("service.name", service.to_owned()));
+    }
+    for (key, value) in [("service.instance.id", name), ("service.version", crate::VERSION)] {
+        if !is_given(key) {
+            attributes.push(KeyValue::new(key, value.to_owned()));
+        }
+    }
+    attributes
+}
+
+#[cfg(test)]
+#[path = "traces_tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn read(pairs: &[(&str, &str)]) -> (Option<TraceConfig>, Vec<String>) {
+    let mut problems = Vec::new();
+    let config = TraceConfig::read(&environment(pairs), "ws-node", "ws-node-0", &mut problems);
+    (config, problems)
+}
+
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/");
+
+#[test]
+fn nothing_is_exported_without_an_endpoint_or_when_disabled() {
+    for pairs in [
+        &[][..],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")],
+        &[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")],
+        &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none")],
+        &[("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "nonsense")],
+    ] {
+        let (config, problems) = read(pairs);
+        assert!(config.is_none() && problems.is_empty(), "{pairs:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_endpoint_for_traces_is_taken_as_it_is_and_the_general_one_gets_the_path() {
+    let endpoint = |pairs| read(pairs).0.expect("an endpoint").endpoint;
+    assert_eq!(endpoint(&[ENDPOINT]), "http://127.0.0.1:4318/v1/traces");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example.com/in");
+    assert_eq!(endpoint(&[ENDPOINT, own]), "https://traces.example.com/in");
+}
+
+#[test]
+fn what_the_sdk_would_misread_in_silence_is_refused() {
+    for (name, value, advice) in [
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "localhost:4318",
+            "write http://HOST:4318",
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger", "write http://HOST:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "write http/protobuf"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "write otlp or none"),
+        ("OTEL_TRACES_SAMPLER", "sometimes", "write parentbased_traceidratio"),
+        ("OTEL_PROPAGATORS", "b3", "write tracecontext"),
+    ] {
+        let (_, problems) = read(&[ENDPOINT, (name, value)]);
+        let [problem] = &problems[..] else {
+            panic!("one problem with {name}={value}: {problems:?}");
+        };
+        assert!(problem.starts_with(name) && problem.contains(advice), "{problem}");
+    }
+    let ratio = [
+        ENDPOINT,
+        ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+    ];
+    assert_eq!(read(&ratio).1.len(), 1);
+}
+
+#[test]
+fn the_sampler_is_the_one_that_was_asked_for() {
+    let sampler = |pairs: &[(&str, &str)]| format!("{:?}", read(pairs).0.expect("an endpoint").sampler);
+    assert_eq!(sampler(&[ENDPOINT]), "ParentBased(AlwaysOn)");
+    let ratio = [
+        ENDPOINT,
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ];
+    assert_eq!(sampler(&ratio), "ParentBased(TraceIdRatioBased(0.25))");
+}
+
+#[test]
+fn variables_win_over_our_names() {
+    let keys = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let attributes = read(pairs).0.expect("an endpoint").attributes;
+        attributes.iter().map(|attribute| attribute.key.to_string()).collect()
+    };
+    assert_eq!(
+        keys(&[ENDPOINT]),
+        ["service.name", "service.instance.id", "service.version"]
+    );
+    let named = [
+        ENDPOINT,
+        ("OTEL_SERVICE_NAME", "edge"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b, service.version=7"),
+    ];
+    assert_eq!(keys(&named), ["service.instance.id"]);
+}
+
+/// Answers every request with 200 and hands over what was sent.
+fn collector() -> (String, Receiver<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let (head, body) = request(&mut stream);
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .expect("written");
+            if sender.send((head, body)).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
+    let mut bytes = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part).expect("a request");
+        assert!(count > 0, "the request ended early");
+        bytes.extend_from_slice(&part[..count]);
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .expect("a length");
+        let length: usize = length.trim().parse().expect("a number");
+        if bytes.len() >= end + 4 + length {
+            return (head, bytes.split_off(end + 4));
+        }
+    }
+}
+
+#[test]
+fn spans_arrive_at_v1_traces_when_the_process_ends() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (url, requests) = collector();
+    let (config, problems) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]);
+    assert_eq!(problems, [""; 0]);
+    let provider = config.expect("an endpoint").provider().expect("valid");
+    let subscriber = tracing_subscriber::registry().with(layer(&provider));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("ws.receive", otel.name = "ws.receive gamePing").in_scope(|| ());
+        tracing::info_span!(target: "hyper", "noise").in_scope(|| ());
+    });
+    stop(&provider);
+    let (head, body) = requests.recv_timeout(FLUSH).expect("one request");
+    assert!(head.starts_with("post /v1/traces "), "{head}");
+    assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+    let body = String::from_utf8_lossy(&body);
+    for part in ["ws.receive gamePing", "ws-node-0", "service.version"] {
+        assert!(body.contains(part), "{part} is missing in {body}");
+    }
+    assert!(!body.contains("noise"));
+}

@@ -1,0 +1,285 @@
+//! Settings from flags, environment, file and defaults: who wins, and what is said when something is wrong.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::Bus;
+use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Service, Sockets, Tables, load, settings};
+
+settings! {
+    /// Settings of the example.
+    struct ExampleSettings {
+        /// Most clients.
+        max_clients: usize = 10,
+        /// Longest wait.
+        patience: Duration = Duration::from_secs(2),
+        /// Who may come.
+        guests: Vec<String>,
+        /// Whether to shout.
+        loud: bool = true,
+        /// A token.
+        token_file: Option<SecretFile>,
+        /// Rules.
+        rules: Tables<Rule>,
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Rule {
+    event: String,
+    limit: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Config {
+    common: CommonConfig,
+    own: ExampleSettings,
+}
+
+struct Example;
+
+impl Service for Example {
+    const NAME: &'static str = "example";
+    const ABOUT: &'static str = "An example.";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9000")];
+    type Settings = ExampleSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, own: ExampleSettings, problems: &mut Problems) -> Option<Config> {
+        if own.max_clients > 10 && own.token_file.is_none() {
+            problems.about("max_clients", "more than 10 need a token");
+        }
+        Some(Config { common, own })
+    }
+
+    async fn run(_: Config, _: Sockets, _: CancellationToken) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+fn example(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    load::<Example>(arguments, environment.iter().copied())
+}
+
+fn valid(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
+    example(arguments, environment).expect("a valid configuration")
+}
+
+fn problems(arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    example(arguments, environment).expect_err("a configuration with problems")
+}
+
+fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(name);
+    let mut file = std::fs::File::create(&path).expect("created");
+    file.write_all(text.as_bytes()).expect("written");
+    (folder, path)
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_default() {
+    let (_folder, path) = file(
+        "c.toml",
+        "max_clients = 5\npatience = '7s'\nguests = ['ann', 'bob']\nprefix = 'f:'",
+    );
+    let path = path.to_str().expect("text");
+    let environment = [
+        ("WSMESH_MAX_CLIENTS", "6"),
+        ("WSMESH_PATIENCE", "800ms"),
+        ("WSMESH_CONFIG", path),
+    ];
+    let config = valid(&["--max-clients", "7"], &environment);
+    assert_eq!(config.own.max_clients, 7);
+    assert_eq!(config.own.patience, Duration::from_millis(800));
+    assert_eq!(config.own.guests, ["ann", "bob"]);
+    assert_eq!(config.common.prefix, "f:");
+    assert_eq!(config.common.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(config.common.listen.map(|address| address.port()), Some(9000));
+}
+
+#[test]
+fn a_list_is_a_repeated_flag_or_separated_by_commas() {
+    let flags = valid(&["--redis", "redis://a#1", "--redis=redis://b#2,redis://c#3"], &[]);
+    let variable = valid(&[], &[("WSMESH_REDIS", "redis://a#1, redis://b#2,redis://c#3")]);
+    for config in [flags, variable] {
+        let Bus::Redis(nodes) = &config.common.bus else {
+            panic!("Redis: {:?}", config.common.bus);
+        };
+        let ids: Vec<_> = nodes.iter().map(|node| node.id().as_str()).collect();
+        assert_eq!(ids, ["1", "2", "3"]);
+    }
+    assert!(matches!(valid(&[], &[]).common.bus, Bus::Alone));
+}
+
+#[test]
+fn an_empty_variable_is_not_set_and_none_unsets() {
+    let config = valid(
+        &["--listen", "none"],
+        &[("WSMESH_MAX_CLIENTS", ""), ("WSMESH_REDIS", "")],
+    );
+    assert_eq!(config.own.max_clients, 10);
+    assert_eq!(config.common.listen, None);
+}
+
+#[test]
+fn a_switch_needs_no_value() {
+    assert!(!valid(&["--loud=false"], &[]).own.loud);
+    assert!(valid(&["--loud"], &[("WSMESH_LOUD", "false")]).own.loud);
+}
+
+#[test]
+fn everything_wrong_is_listed_at_once_with_its_place() {
+    let (_folder, path) = file(
+        "c.toml",
+        "max_clints = 5\npatience = 'soon'\n[[rules]]\nevent = 'a'\nlimit = 'x'\n[[rules]]\nevent = 'b'\nlimt = 3\n",
+    );
+    let path = path.to_str().expect("text");
+    let environment = [
+        ("WSMESH_GUEST", "x"),
+        ("WSMESH_PROFILE", "test"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger"),
+    ];
+    let found = problems(
+        &["--config", path, "--listen", "9000", "--max-clients", "11"],
+        &environment,
+    );
+    for (start, part) in [
+        (format!("max_clints in {path}"), "did you mean max_clients?"),
+        ("WSMESH_GUEST".to_owned(), "did you mean WSMESH_GUESTS?"),
+        ("--listen".to_owned(), "write IP:PORT"),
+        ("WSMESH_PROFILE".to_owned(), "write demo or production"),
+        (format!("patience in {path}"), "write for example 250ms"),
+        (format!("rules in {path}: number 1"), "invalid type"),
+        (format!("rules in {path}: number 2"), "unknown key limt"),
+        ("--max-clients".to_owned(), "more than 10 need a token"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), "write http://HOST:4318"),
+    ] {
+        let hits = found
+            .iter()
+            .filter(|line| line.starts_with(&start) && line.contains(part))
+            .count();
+        assert_eq!(hits, 1, "{start} … {part} in {found:#?}");
+    }
+    assert_eq!(found.len(), 9, "{found:#?}");
+    assert!(found.iter().all(|line| !line.contains('\n')), "{found:#?}");
+}
+
+#[test]
+fn a_wrong_flag_does_not_hide_what_else_is_wrong() {
+    let found = problems(
+        &["--max-client", "3"],
+        &[("WSMESH_PROFILE", "x"), ("WSMESH_NONSENSE", "1")],
+    );
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found[0].contains("'--max-client'") && found[0].contains("'--max-clients'"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_setting_that_could_not_be_read_is_not_blamed_for_its_stand_in() {
+    let found = problems(&["--max-clients", "many"], &[]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let found = problems(&["--config", "/nowhere/c.toml", "--token-file", "/nowhere/t"], &[]);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].contains("cannot read /nowhere/c.toml: No such file"),
+        "{found:#?}"
+    );
+    assert!(
+        found[1].starts_with("--token-file: cannot read /nowhere/t"),
+        "{found:#?}"
+    );
+    let (_folder, path) = file("c.toml", "max_clients = 1\n[[rules\n");
+    let found = problems(&["--config", path.to_str().expect("text")], &[]);
+    assert!(found[0].contains("c.toml, line 2: not TOML"), "{found:#?}");
+    let (_folder, path) = file("token", "\n");
+    let found = problems(&["--token-file", path.to_str().expect("text")], &[]);
+    assert!(found[0].contains("is empty"), "{found:#?}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let found = problems(&["--ops-listen", "127.0.0.1:9000"], &[]);
+    assert!(
+        found[0].starts_with("--ops-listen: port 9000 is --listen's too"),
+        "{found:#?}"
+    );
+    let found = problems(&["--redis", "redis://a#1,redis://b#1"], &[]);
+    assert!(found[0].contains("two nodes have the id 1"), "{found:#?}");
+    let found = problems(&["--redis-timeout", "0s"], &[]);
+    assert!(found[0].starts_with("--redis-timeout: is too short"), "{found:#?}");
+}
+
+#[test]
+fn the_password_file_is_for_urls_without_a_password() {
+    let (_folder, path) = file("password", "s3cret\n");
+    let file = path.to_str().expect("text");
+    let urls = "redis://a#1,redis://:own@b#2";
+    let config = valid(&["--redis", urls, "--redis-password-file", file], &[]);
+    let Bus::Redis(nodes) = &config.common.bus else {
+        panic!("Redis: {:?}", config.common.bus);
+    };
+    let expected = |url: &str| wsmesh_adapter::NodeUrl::parse(url).expect("valid");
+    assert_eq!(
+        nodes[..],
+        [expected("redis://:s3cret@a#1"), expected("redis://:own@b#2")]
+    );
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains("own@"), "{shown}");
+}
+
+#[test]
+fn secrets_are_read_without_the_line_end_and_not_shown() {
+    let (_folder, path) = file("token", "t0ken\r\n");
+    let config = valid(&[], &[("WSMESH_TOKEN_FILE", path.to_str().expect("text"))]);
+    let token = config.own.token_file.as_ref().expect("given");
+    assert_eq!(token.secret().expose(), b"t0ken");
+    assert!(!format!("{:?} {:?}", config.own, token.secret()).contains("t0ken"));
+}
+
+#[test]
+fn problems_never_repeat_a_redis_url() {
+    let found = problems(&["--redis", "redis://:hunter2@host/3"], &[]);
+    assert!(!found.join("\n").contains("hunter2"), "{found:#?}");
+}
+
+#[test]
+fn a_name_is_made_up_where_the_host_has_several_servers() {
+    let made_up = valid(&[], &[("HOSTNAME", "laptop")]).common.name;
+    assert!(made_up.as_str().starts_with("example-"), "{made_up}");
+    let pod = valid(
+        &[],
+        &[("HOSTNAME", "example-7d9f-x2"), ("KUBERNETES_SERVICE_HOST", "10.0.0.1")],
+    );
+    assert_eq!(pod.common.name.as_str(), "example-7d9f-x2");
+}
+
+#[test]
+fn a_lone_word_is_no_log_level() {
+    let found = problems(&["--log-level", "inof"], &[]);
+    assert!(found[0].contains("write error, warn, info"), "{found:#?}");
+    valid(&["--log-level", "warn,wsmesh_adapter=debug"], &[]);
+}
+
+#[test]
+fn rules_of_the_file_are_typed() {
+    let (_folder, path) = file("c.toml", "[[rules]]\nevent = 'a'\nlimit = 3\n[[rules]]\nevent = 'b'\n");
+    let config = valid(&["--config", path.to_str().expect("text")], &[]);
+    let rules: Vec<_> = config
+        .own
+        .rules
+        .iter()
+        .map(|rule| (rule.event.as_str(), rule.limit))
+        .collect();
+    assert_eq!(rules, [("a", Some(3)), ("b", None)]);
+}

@@ -1,0 +1,70 @@
+//! Every metric of this service, in one list.
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// Handles of the metrics; cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// `wsmesh_matches{state}`: matches being formed or running here.
+    pub matches: IntGaugeVec,
+    /// `wsmesh_queue_length{mode}`: tickets here, those being matched included.
+    pub queue_length: IntGaugeVec,
+    /// `wsmesh_match_wait_seconds{mode}`: from a player's request to its match.
+    pub match_wait: HistogramVec,
+    /// `wsmesh_tick_seconds`: what one tick of one match takes, without sending.
+    pub tick: Histogram,
+    /// `wsmesh_matches_adopted_total{result}`: what came of requests to run a match.
+    pub adopted: IntCounterVec,
+    /// `wsmesh_matches_ended_total{reason}`: matches that ran here, by the reason that their players were told.
+    pub ended: IntCounterVec,
+    /// `wsmesh_tickets_handed_over_total{result}`: tickets offered to the new owner of their queue.
+    pub handed_over: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    ///
+    /// # Errors
+    /// When the registry has one of them already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges = |name: &str, help: &str, label: &str| IntGaugeVec::new(Opts::new(name, help), &[label]);
+        let counters = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let wait = HistogramOpts::new("wsmesh_match_wait_seconds", "From a player's request to its match.")
+            .buckets(vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0]);
+        let tick = HistogramOpts::new(
+            "wsmesh_tick_seconds",
+            "What one tick of one match takes, without sending.",
+        )
+        .buckets(vec![0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05]);
+        let adopted = "What came of requests to run a match.";
+        let metrics = Self {
+            matches: gauges("wsmesh_matches", "Matches being formed or running here.", "state")?,
+            queue_length: gauges(
+                "wsmesh_queue_length",
+                "Tickets here, those being matched included.",
+                "mode",
+            )?,
+            match_wait: HistogramVec::new(wait, &["mode"])?,
+            tick: Histogram::with_opts(tick)?,
+            adopted: counters("wsmesh_matches_adopted_total", adopted, "result")?,
+            ended: counters(
+                "wsmesh_matches_ended_total",
+                "Matches that ran here, by why they ended.",
+                "reason",
+            )?,
+            handed_over: counters(
+                "wsmesh_tickets_handed_over_total",
+                "Tickets offered to the new owner of their queue.",
+                "result",
+            )?,
+        };
+        registry.register(Box::new(metrics.matches.clone()))?;
+        registry.register(Box::new(metrics.queue_length.clone()))?;
+        registry.register(Box::new(metrics.match_wait.clone()))?;
+        registry.register(Box::new(metrics.tick.clone()))?;
+        registry.register(Box::new(metrics.adopted.clone()))?;
+        registry.register(Box::new(metrics.ended.clone()))?;
+        registry.register(Box::new(metrics.handed_over.clone()))?;
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,119 @@
+//! This service as a process: settings, probes, the adapter's life around [`GameLogic`].
+
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Adapter, Started};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, ops};
+
+use crate::config::{self, Config, RawSettings};
+use crate::metrics::Metrics;
+use crate::rules::collect::Collect;
+use crate::rules::game::Game;
+use crate::shell::GameLogic;
+
+/// How much of the grace period is left to the adapter and the probes.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The service `game-logic`, as `main` starts it.
+#[derive(Debug)]
+pub struct Service;
+
+impl wsmesh_bootstrap::Service for Service {
+    const NAME: &'static str = "game-logic";
+    const ABOUT: &'static str = "Matches players and runs their games.";
+    type Settings = RawSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, settings: RawSettings, problems: &mut Problems) -> Option<Config> {
+        config::check(common, settings, problems)
+    }
+
+    async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        run(config, sockets, shutdown).await
+    }
+}
+
+/// Runs this service with the demo game until `shutdown`.
+///
+/// # Errors
+/// When the adapter cannot start, or another server has this one's name.
+pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+    run_game::<Collect>(config, sockets, shutdown).await
+}
+
+/// As [`run`], with another game.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Config { common, settings } = config;
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry).context("the metrics could not be registered")?;
+    let name = <Service as wsmesh_bootstrap::Service>::NAME;
+    let Started {
+        adapter, mut driver, ..
+    } = Adapter::start(common.adapter_options(name, registry.clone()))?;
+    let game = GameLogic::start::<G>(adapter.clone(), settings, metrics);
+
+    // The probes are answered until the very end.
+    let ended = CancellationToken::new();
+    let mut probes = JoinSet::new();
+    for listener in [sockets.ops, sockets.public].into_iter().flatten() {
+        probes.spawn(serve_ops(
+            listener,
+            &adapter,
+            &game,
+            &registry,
+            &shutdown,
+            ended.clone(),
+        ));
+    }
+
+    let stop = shutdown.child_token();
+    let grace = common.shutdown_grace;
+    let running = game.run(stop.clone(), grace.saturating_sub(MARGIN).max(grace / 2));
+    tokio::pin!(running);
+    let failed = tokio::select! {
+        () = &mut running => None,
+        failed = driver.failed() => {
+            stop.cancel();
+            running.await;
+            Some(failed)
+        }
+    };
+    driver.shutdown().await;
+    ended.cancel();
+    while let Some(served) = probes.join_next().await {
+        served
+            .context("the ops routes ended unexpectedly")?
+            .context("the ops routes failed")?;
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn serve_ops(
+    listener: TcpListener,
+    adapter: &Adapter,
+    game: &GameLogic,
+    registry: &Registry,
+    shutdown: &CancellationToken,
+    ended: CancellationToken,
+) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+    let (adapter, shutdown) = (adapter.clone(), shutdown.clone());
+    let ready = move || match (shutdown.is_cancelled(), adapter.is_ready()) {
+        (true, _) => Err("this server is being stopped".to_owned()),
+        (false, false) => Err("no Redis node is heard yet".to_owned()),
+        (false, true) => Ok(()),
+    };
+    let ops = Ops {
+        registry: registry.clone(),
+        ready: Box::new(ready),
+        stats: Box::new(game.stats()),
+    };
+    ops::serve(listener, ops, ended)
+}

@@ -1,0 +1,229 @@
+//! What clients ask for, through their ws-nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use wsmesh_adapter::{Payload, RequestError, RequestOptions, ServerEvent, ServerName, Target};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_LEAVE, ClientClosed, ClientRoom};
+
+use super::Shell;
+use super::hosting::Command;
+use super::wire::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
+use crate::rules::lobby::{Answer, Place};
+use crate::rules::matches::MatchId;
+use crate::rules::players::Player;
+
+/// Longest wait for another game-logic server, before the client's own patience ends.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Shell {
+    pub(super) fn listen_to_clients(self: &Arc<Self>) {
+        self.on(client::PING, async |shell: Arc<Self>, event| {
+            let server = shell.adapter.name().as_str();
+            shell.answer(event, Ok(json!({"ok": true, "server": server})));
+        });
+        self.on(client::REQUEST, async |shell: Arc<Self>, event| {
+            let answer = shell.match_request(&event).await;
+            shell.answer(event, answer);
+        });
+        self.on(client::CANCEL, async |shell: Arc<Self>, event| {
+            let answer = shell.match_cancel(&event).await;
+            shell.answer(event, answer);
+        });
+        self.on(client::LEAVE, async |shell: Arc<Self>, event| {
+            let answer = shell.match_leave(&event).await;
+            shell.answer(event, answer);
+        });
+        // Inputs keep their order, so they are not handled in tasks of their own.
+        let shell = self.clone();
+        self.adapter.on_tagged(client::INPUT, super::TAG, move |event| {
+            let shell = shell.clone();
+            async move { shell.match_input(event).await }
+        });
+        let shell = self.clone();
+        self.adapter.on_tagged(CLIENT_CLOSED, super::TAG, move |event| {
+            shell.client_closed(&event);
+            std::future::ready(())
+        });
+    }
+
+    async fn match_request(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
+        let from = FromClient::read(&event.payload)?;
+        let wish = from.wish()?;
+        let place = match self.tell(|lobby, now| lobby.request(now, from.player.clone(), wish.clone()))? {
+            Answer::Now(place) => place,
+            Answer::Ask(owner) => match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
+                Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => return Ok(answer),
+                // The owner is gone or going: the ticket waits here until there is a new one.
+                _ => self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?,
+            },
+        };
+        Ok(shown(&place))
+    }
+
+    async fn match_cancel(self: &Arc<Self>, event: &ServerEvent) -> Result<CancelledCount, Failure> {
+        let from = FromClient::read(&event.payload)?;
+        let mode = from.mode()?;
+        let owners = self.lobby().owners(mode.as_deref())?;
+        let here = self.tell(|lobby, now| lobby.cancel(now, &from.player, mode.as_deref()));
+        let order = write(&CancelOrder {
+            player: from.player,
+            mode,
+        });
+        let asked = owners
+            .into_iter()
+            .map(|owner| self.ask(owner, peer::CANCEL, order.clone()));
+        let mut cancelled = here;
+        for answer in join_all(asked).await {
+            let answer = answer.map_err(unreachable)?;
+            cancelled += serde_json::from_value::<CancelledCount>(answer)
+                .unwrap_or_default()
+                .cancelled;
+        }
+        Ok(CancelledCount { cancelled })
+    }
+
+    /// Leaving a match that is over is no mistake: `left` says whether there was something to leave.
+    async fn match_leave(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
+        let from = FromClient::read(&event.payload)?;
+        let (named, _) = from.match_and_rest()?;
+        let Player { client, server } = from.player;
+        let id = named.or_else(|| self.lobby().match_of(&client).cloned());
+        let Some(id) = id else {
+            return Ok(json!({"ok": true, "left": false}));
+        };
+        if id.host() == Some(self.adapter.instance()) {
+            let left = self.lobby().match_of(&client) == Some(&id);
+            if left {
+                self.tell(|lobby, _| lobby.left(&client, &id));
+                self.hosted.send(self, &id, Command::Leave(client.clone()));
+                self.leave_room(&server, &client, &id).await;
+                self.tell_others(
+                    peer::LEFT,
+                    &MatchNews {
+                        id,
+                        client: Some(client),
+                    },
+                )
+                .await;
+            }
+            return Ok(json!({"ok": true, "left": left}));
+        }
+        match self.host_of(&id) {
+            Some(host) => self
+                .ask(host, client::LEAVE, event.payload.clone())
+                .await
+                .map_err(unreachable),
+            None => {
+                self.tell(|lobby, _| lobby.left(&client, &id));
+                Ok(json!({"ok": true, "left": false}))
+            }
+        }
+    }
+
+    async fn leave_room(&self, server: &ServerName, client: &wsmesh_adapter::ClientId, id: &MatchId) {
+        let room = ClientRoom {
+            client: client.to_string(),
+            namespace: wire::NAMESPACE.to_owned(),
+            room: id.to_string(),
+        };
+        if let Err(error) = self.ask(server.clone(), CLIENT_LEAVE, write(&room)).await {
+            tracing::debug!(%server, "a client that left its match could not leave the room: {error}");
+        }
+    }
+
+    async fn match_input(self: &Arc<Self>, event: ServerEvent) {
+        let (player, id, input) = match read_input(&event) {
+            Ok((player, Some(id), input)) => (player, id, input),
+            Ok((player, None, input)) => match self.lobby().match_of(&player.client).cloned() {
+                Some(id) => (player, id, input),
+                None => return self.answer::<()>(event, Err(not_found())),
+            },
+            Err(failure) => return self.answer::<()>(event, Err(failure)),
+        };
+        if id.host() == Some(self.adapter.instance()) {
+            let command = Command::Input {
+                client: player.client,
+                input,
+                event,
+            };
+            return self.hosted.input(self, &id, command);
+        }
+        let Some(host) = self.host_of(&id) else {
+            return self.answer::<()>(event, Err(not_found()));
+        };
+        let payload = event.payload.clone();
+        if event.is_request() {
+            let shell = self.clone();
+            self.spawn(async move {
+                let answer = shell.ask(host, client::INPUT, payload).await.map_err(unreachable);
+                shell.answer(event, answer);
+            });
+        } else if let Err(error) = self.adapter.emit(Target::Server(host), client::INPUT, payload).await {
+            tracing::debug!("an input could not be passed on: {error}");
+        }
+    }
+
+    fn client_closed(self: &Arc<Self>, event: &ServerEvent) {
+        let Ok(ClientClosed { client, server }) = wire::read(&event.payload) else {
+            return;
+        };
+        let (Ok(client), Ok(server)) = (client.parse(), server.parse()) else {
+            return;
+        };
+        self.tell(|lobby, now| lobby.client_closed(now, &Player { client, server }));
+    }
+
+    /// The server that runs a match, if it is still the same process.
+    fn host_of(&self, id: &MatchId) -> Option<ServerName> {
+        let host = id.host()?;
+        let roster = self.adapter.roster().borrow().clone();
+        roster
+            .iter()
+            .find(|server| server.instance == host)
+            .map(|server| server.name.clone())
+    }
+
+    /// Asks one server and gives its answer as it is.
+    pub(super) async fn ask(&self, server: ServerName, event: &str, payload: Payload) -> Result<Value, RequestError> {
+        let options = RequestOptions {
+            timeout: Some(PATIENCE),
+            ..RequestOptions::default()
+        };
+        let reply = self
+            .adapter
+            .call(Target::Server(server), event, payload, options)
+            .await?;
+        Ok(wire::read(&reply.payload).unwrap_or_default())
+    }
+}
+
+type Input = (Player, Option<MatchId>, serde_json::Map<String, Value>);
+
+fn read_input(event: &ServerEvent) -> Result<Input, Failure> {
+    let from = FromClient::read(&event.payload)?;
+    let (id, rest) = from.match_and_rest()?;
+    Ok((from.player, id, rest))
+}
+
+pub(super) fn shown(place: &Place) -> Value {
+    serde_json::to_value(place).unwrap_or_default()
+}
+
+fn not_found() -> Failure {
+    Failure::new(
+        ErrorCode::NotFound,
+        "there is no such match (any more): send matchRequest for a new one",
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn unreachable(error: RequestError) -> Failure {
+    Failure::new(
+        ErrorCode::Unavailable,
+        format!("the game server that is needed did not answer: {error}"),
+    )
+}

@@ -1,0 +1,175 @@
+//! Doing what the lobby asks for, and telling it what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsmesh_adapter::{ClientId, Frame, Missing, RequestError, RequestOptions, Room, RoomOptions, ServerName, Target};
+use wsmesh_protocol::frame;
+
+use super::Shell;
+use super::hosting::Command;
+use super::wire::{self, BusyList, FormationNews, peer, push, write};
+use crate::rules::lobby::{Cancelled, Effect, HandOver, Order, Reservation, Started, Taken};
+use crate::rules::matches::{EndFrame, EndReason, MatchId};
+use crate::rules::players::Busy;
+
+/// Longest wait for the others' word on a reservation. Whoever is silent longer does not hold up the players.
+const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait for a match to start: its players' ws-nodes are asked to open the room meanwhile.
+const START_PATIENCE: Duration = Duration::from_secs(8);
+/// Longest wait for the new owner of a queue.
+const ADOPT_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Shell {
+    pub(super) fn perform(self: &Arc<Self>, effect: Effect) {
+        let shell = self.clone();
+        match effect {
+            Effect::Reserve { servers, reservation } => {
+                self.spawn(async move { shell.reserve(servers, reservation).await });
+            }
+            Effect::Start { host, order } => self.spawn(async move { shell.start(host, order).await }),
+            Effect::HandOver { to, tickets } => self.spawn(async move { shell.hand_over(to, tickets).await }),
+            Effect::Release { servers, formation } => {
+                self.emit(Target::Servers(servers), peer::RELEASE, FormationNews { formation });
+            }
+            Effect::Withdraw { host, formation } => {
+                self.emit(Target::Server(host), peer::WITHDRAW, FormationNews { formation });
+            }
+            Effect::Cancelled { client, notice } => self.spawn(async move { shell.cancelled(&client, &notice).await }),
+            Effect::Left { client, id } => self.hosted.send(self, &id, Command::Leave(client)),
+            Effect::Lost { id } => self.spawn(async move { shell.lost(&id).await }),
+            Effect::Matched { mode, waited } => {
+                let wait = self.metrics.match_wait.with_label_values(&[&mode]);
+                waited.iter().for_each(|waited| wait.observe(waited.as_secs_f64()));
+            }
+        }
+    }
+
+    fn emit<T: serde::Serialize>(self: &Arc<Self>, target: Target, event: &'static str, news: T) {
+        let (shell, payload) = (self.clone(), write(&news));
+        self.spawn(async move {
+            if let Err(error) = shell.adapter.emit(target, event, payload).await {
+                tracing::debug!(event, "not sent: {error}");
+            }
+        });
+    }
+
+    async fn reserve(self: Arc<Self>, servers: Vec<ServerName>, reservation: Reservation) {
+        let options = RequestOptions {
+            timeout: Some(RESERVE_PATIENCE),
+            ..RequestOptions::default()
+        };
+        let asked = self
+            .adapter
+            .ask(Target::Servers(servers), peer::RESERVE, write(&reservation), options)
+            .await;
+        let busy: Vec<Busy> = match asked {
+            Ok(outcome) => {
+                let lists = outcome
+                    .replies
+                    .iter()
+                    .filter_map(|reply| wire::read::<BusyList>(&reply.payload).ok());
+                lists.flat_map(|list| list.busy).collect()
+            }
+            // One of them has left the roster since: the players wait for the next round, which asks the others.
+            Err(error) => {
+                tracing::debug!("a reservation could not be made: {error}");
+                let unsure = |client: &ClientId| Busy {
+                    client: client.clone(),
+                    playing: false,
+                };
+                reservation.clients.iter().map(unsure).collect()
+            }
+        };
+        self.tell(|lobby, _| lobby.reserved(&reservation.formation, &busy));
+    }
+
+    async fn start(self: Arc<Self>, host: ServerName, order: Order) {
+        let options = RequestOptions {
+            timeout: Some(START_PATIENCE),
+            ..RequestOptions::default()
+        };
+        let asked = self
+            .adapter
+            .call(Target::Server(host.clone()), peer::START, write(&order), options)
+            .await;
+        let outcome = match asked {
+            Ok(reply) => wire::read(&reply.payload).unwrap_or(Started::Refused),
+            Err(error) => {
+                tracing::warn!(%host, "could not start a match: {error}");
+                came_of(&error)
+            }
+        };
+        self.tell(|lobby, now| lobby.started(now, &host, &order.formation, outcome));
+    }
+
+    async fn hand_over(self: Arc<Self>, to: ServerName, tickets: HandOver) {
+        let options = RequestOptions {
+            timeout: Some(ADOPT_PATIENCE),
+            ..RequestOptions::default()
+        };
+        let asked = self
+            .adapter
+            .call(Target::Server(to.clone()), peer::ADOPT, write(&tickets), options)
+            .await;
+        let taken = match asked {
+            Ok(reply) => wire::read(&reply.payload).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(%to, mode = tickets.mode, "tickets could not be handed over, trying again: {error}");
+                Taken::default()
+            }
+        };
+        let kept = tickets.tickets.len().saturating_sub(taken.taken.len());
+        self.metrics
+            .handed_over
+            .with_label_values(&["taken"])
+            .inc_by(taken.taken.len() as u64);
+        self.metrics
+            .handed_over
+            .with_label_values(&["kept"])
+            .inc_by(kept as u64);
+        self.tell(|lobby, _| lobby.handed_over(&tickets, &taken));
+    }
+
+    async fn cancelled(&self, client: &ClientId, notice: &Cancelled) {
+        let notice = Frame::from(frame::push(push::CANCELLED, notice));
+        if let Err(error) = self.adapter.to_client(client, notice).await {
+            tracing::debug!("a client could not be told that its ticket is void: {error}");
+        }
+    }
+
+    /// The server that ran a match is gone: its players are told, and the room is closed.
+    async fn lost(&self, id: &MatchId) {
+        let end = EndFrame::<()> {
+            id,
+            reason: EndReason::ServerLost,
+            result: None,
+        };
+        self.close_room(id, frame::push(push::END, &end).into()).await;
+    }
+
+    /// The last frame of a match's room.
+    pub(super) async fn close_room(&self, id: &MatchId, end: Frame) {
+        let Ok(room) = Room::new(wire::NAMESPACE, id.as_str()) else {
+            return;
+        };
+        if let Err(error) = self.adapter.to_room(&room, end, RoomOptions::default()).await {
+            tracing::warn!(%room, "the players could not be told that their match ended: {error}");
+        }
+        if let Err(error) = self.adapter.remove_room(&room).await {
+            tracing::warn!(%room, "the room of a match could not be removed: {error}");
+        }
+    }
+}
+
+/// Whether a server that did not answer may have started the match.
+fn came_of(error: &RequestError) -> Started {
+    match error {
+        RequestError::Missing {
+            why: Missing::TimedOut | Missing::Gone | Missing::NoReply,
+            ..
+        }
+        | RequestError::ShuttingDown => Started::Unknown,
+        RequestError::Missing { .. } | RequestError::Publish(_) => Started::Refused,
+    }
+}

@@ -1,0 +1,239 @@
+//! The shell around the rules: listens on the bus, tells the lobby what happened and when, does what it asks for, and
+//! runs matches. It decides nothing about who plays with whom or how a game goes.
+
+mod clients;
+mod effects;
+mod hosting;
+mod peers;
+mod running;
+mod stop;
+mod wire;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use wsmesh_adapter::{Adapter, ServerEvent, ServerInfo, Target};
+use wsmesh_protocol::ErrorCode;
+
+use crate::metrics::Metrics;
+use crate::rules::game::Game;
+use crate::rules::lobby::{Lobby, Server};
+use crate::settings::Settings;
+use hosting::Hosted;
+use running::Launch;
+use wire::{Failure, write};
+
+/// How often matches are formed and tickets handed over.
+const ROUND: Duration = Duration::from_millis(200);
+/// Tag of this service's listeners.
+const TAG: &str = "game-logic";
+/// Most things being done at a time; more requests are refused.
+const MOST_TASKS: usize = 20_000;
+/// The shell's clock starts a day after zero, so that a ticket that waited on another server fits on it.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A running game-logic server.
+pub struct GameLogic {
+    shell: Arc<Shell>,
+}
+
+pub(crate) struct Shell {
+    adapter: Adapter,
+    settings: Settings,
+    metrics: Metrics,
+    lobby: Mutex<Lobby>,
+    hosted: Hosted,
+    launch: Launch,
+    started: Instant,
+    tasks: TaskTracker,
+}
+
+impl GameLogic {
+    /// Starts listening. `G` is the game that is played.
+    pub fn start<G: Game>(adapter: Adapter, settings: Settings, metrics: Metrics) -> Self {
+        let lobby = Lobby::new(adapter.name().clone(), adapter.instance(), settings.lobby());
+        let shell = Arc::new(Shell {
+            adapter,
+            settings,
+            metrics,
+            lobby: Mutex::new(lobby),
+            hosted: Hosted::default(),
+            launch: running::launch::<G>,
+            started: Instant::now(),
+            tasks: TaskTracker::new(),
+        });
+        shell.listen_to_clients();
+        shell.listen_to_peers();
+        Self { shell }
+    }
+
+    /// Forms and runs matches until `shutdown`, then ends in order within `grace`.
+    pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
+        let mut rounds = tokio::time::interval(ROUND);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut roster = self.shell.adapter.roster();
+        roster.mark_changed();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = rounds.tick() => self.shell.round(),
+                changed = roster.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let servers = roster.borrow_and_update().clone();
+                    self.shell.roster(&servers);
+                }
+            }
+        }
+        stop::stop(&self.shell, grace).await;
+    }
+
+    /// What `/stats` shows.
+    pub fn stats(&self) -> impl Fn() -> serde_json::Value + Send + Sync + 'static {
+        let shell = self.shell.clone();
+        move || shell.stats()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats<'a> {
+    server: &'a str,
+    ready: bool,
+    waiting: serde_json::Map<String, serde_json::Value>,
+    forming: usize,
+    matches: usize,
+}
+
+impl Shell {
+    fn now(&self) -> Duration {
+        DAY + self.started.elapsed()
+    }
+
+    fn lobby(&self) -> MutexGuard<'_, Lobby> {
+        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the lobby something, and sets off what it asks for.
+    fn tell<T>(self: &Arc<Self>, act: impl FnOnce(&mut Lobby, Duration) -> T) -> T {
+        let (result, effects) = {
+            let mut lobby = self.lobby();
+            let result = act(&mut lobby, self.now());
+            (result, lobby.take_effects())
+        };
+        effects.into_iter().for_each(|effect| self.perform(effect));
+        result
+    }
+
+    fn round(self: &Arc<Self>) {
+        if self.adapter.is_ready() {
+            self.tell(|lobby, now| lobby.round(now));
+        }
+        let lobby = self.lobby();
+        for (mode, waiting) in lobby.waiting() {
+            self.metrics.queue_length.with_label_values(&[mode]).set(waiting as i64);
+        }
+        self.metrics
+            .matches
+            .with_label_values(&["forming"])
+            .set(lobby.forming() as i64);
+        self.metrics
+            .matches
+            .with_label_values(&["running"])
+            .set(lobby.hosted() as i64);
+    }
+
+    fn roster(self: &Arc<Self>, servers: &[ServerInfo]) {
+        let service = self.adapter.service();
+        let known = |server: &ServerInfo| Server {
+            name: server.name.clone(),
+            instance: server.instance,
+            plays: server.counted && server.service == *service,
+        };
+        let servers: Vec<Server> = servers.iter().map(known).collect();
+        self.tell(|lobby, now| lobby.roster(now, &servers));
+    }
+
+    fn stats(&self) -> serde_json::Value {
+        let lobby = self.lobby();
+        let stats = Stats {
+            server: self.adapter.name().as_str(),
+            ready: self.adapter.is_ready(),
+            waiting: lobby
+                .waiting()
+                .map(|(mode, waiting)| (mode.to_owned(), waiting.into()))
+                .collect(),
+            forming: lobby.forming(),
+            matches: lobby.hosted(),
+        };
+        serde_json::to_value(stats).unwrap_or_default()
+    }
+
+    /// Does something in a task of this server, in the span that it belongs to.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work.in_current_span());
+    }
+
+    /// Handles an event in a task of its own, unless too much is being done already.
+    fn on<F, Fut>(self: &Arc<Self>, event: &'static str, handle: F)
+    where
+        F: Fn(Arc<Self>, ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let shell = self.clone();
+        self.adapter.on_tagged(event, TAG, move |event| {
+            if shell.tasks.len() < MOST_TASKS {
+                let handling = handle(shell.clone(), event);
+                shell.spawn(handling);
+            } else {
+                shell.answer(
+                    event,
+                    Err::<(), _>(Failure::new(ErrorCode::Overloaded, "too busy: try again later")),
+                );
+            }
+            std::future::ready(())
+        });
+    }
+
+    /// Answers a request; tells nobody if nobody asked.
+    fn answer<T: Serialize>(&self, event: ServerEvent, answer: Result<T, Failure>) {
+        if !event.is_request() {
+            if let Err(failure) = answer {
+                tracing::debug!(event = &*event.event, "refused: {}", failure.error);
+            }
+            return;
+        }
+        let payload = match answer {
+            Ok(answer) => write(&answer),
+            Err(failure) => write(&failure),
+        };
+        self.spawn(async move {
+            if let Err(error) = event.reply(payload).await {
+                tracing::warn!("a reply could not be sent: {error}");
+            }
+        });
+    }
+
+    /// Tells every other game-logic server something.
+    async fn tell_others<T: Serialize>(&self, event: &str, news: &T) {
+        let me = self.adapter.name();
+        let others = self.adapter.roster().borrow().clone();
+        let others = others
+            .iter()
+            .filter(|server| server.service == *self.adapter.service() && server.name != *me);
+        let others: Vec<_> = others.map(|server| server.name.clone()).collect();
+        if others.is_empty() {
+            return;
+        }
+        if let Err(error) = self.adapter.emit(Target::Servers(others), event, write(news)).await {
+            tracing::warn!(event, "the other game-logic servers could not be told: {error}");
+        }
+    }
+}

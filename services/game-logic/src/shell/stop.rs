@@ -1,0 +1,81 @@
+//! Ending in order: tickets go to the other servers, matches end or are ended with a reason, and everybody is told, all
+//! within the grace period.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use wsmesh_protocol::forward::CLIENT_CLOSED;
+
+use super::wire::{Leaving, client, peer};
+use super::{Shell, TAG};
+use crate::rules::matches::EndReason;
+
+/// How often is looked whether everything is done.
+const STEP: Duration = Duration::from_millis(50);
+
+pub(super) async fn stop(shell: &Arc<Shell>, grace: Duration) {
+    shell.tell(|lobby, _| lobby.stop());
+    let leaving = Leaving {
+        server: shell.adapter.name().clone(),
+        instance: shell.adapter.instance(),
+    };
+    shell.tell_others(peer::LEAVING, &leaving).await;
+    let start = Instant::now();
+    let hand_over_until = start + grace / 3;
+    let drain_until = start + shell.settings.drain_time.min(grace / 2);
+    let mut steps = interval(STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        steps.tick().await;
+        let roster = shell.adapter.roster().borrow().clone();
+        shell.roster(&roster);
+        shell.round();
+        let (waits, successor) = {
+            let lobby = shell.lobby();
+            (!lobby.is_empty(), lobby.has_successor())
+        };
+        if waits && (!successor || Instant::now() >= hand_over_until) {
+            tracing::warn!("tickets could not be handed over: their players are told to ask again");
+            shell.tell(|lobby, now| lobby.give_up(now));
+        }
+        let handed_over = !waits || !successor || Instant::now() >= hand_over_until;
+        if handed_over && (shell.hosted.len() == 0 || Instant::now() >= drain_until) {
+            break;
+        }
+    }
+    shell.hosted.stop_all(shell, EndReason::ServerRestart);
+    shell.tasks.close();
+    if timeout(grace / 3, shell.tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = shell.tasks.len(), "not everything was finished in time");
+    }
+    ignore_everything(shell);
+}
+
+/// Ends the listeners, which also lets go of the shell.
+fn ignore_everything(shell: &Shell) {
+    let clients = [
+        client::PING,
+        client::REQUEST,
+        client::CANCEL,
+        client::INPUT,
+        client::LEAVE,
+        CLIENT_CLOSED,
+    ];
+    let peers = [
+        peer::REQUEST,
+        peer::CANCEL,
+        peer::RESERVE,
+        peer::RELEASE,
+        peer::START,
+        peer::WITHDRAW,
+        peer::ADOPT,
+        peer::BEGAN,
+        peer::ENDED,
+        peer::LEFT,
+        peer::LEAVING,
+    ];
+    for event in clients.into_iter().chain(peers) {
+        shell.adapter.off_tag(event, TAG);
+    }
+}

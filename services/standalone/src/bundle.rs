@@ -1,0 +1,267 @@
+//! The services of the bundle: bound, started, watched, and ended in order. Owns every task that it starts.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Bus, MemoryBus, ServerName};
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
+
+use crate::ports::{Kind, Place, places, reachable};
+use crate::settings::Config;
+
+/// The nodes of the embedded bus: as many as a small cluster has, so that what is tried here is the same.
+const NODES: [&str; 3] = ["redis-1", "redis-2", "redis-3"];
+/// How often a service that starts is asked whether it is ready.
+const READY_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest wait for all services to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// Who ends first: clients are sent away while game-logic still hears that they left.
+const ENDING: [Kind; 3] = [Kind::WsNode, Kind::GameLogic, Kind::Admin];
+
+/// A service of the bundle.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens, with the ports that it really got.
+    pub place: Place,
+    stop: CancellationToken,
+    task: Id,
+    ended: bool,
+}
+
+/// All services of the bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    services: Vec<Running>,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Bundle {
+    /// Binds every port, then starts every service.
+    ///
+    /// # Errors
+    /// When ports are taken (all of them are named), or a service refuses its settings.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let bound = bind(places(config.host, config.port_base)).await?;
+        let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
+        let mut bundle = Self {
+            services: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        for (place, sockets) in bound {
+            let common = CommonConfig {
+                name: ServerName::new(place.name)?,
+                listen: place.public,
+                ops_listen: Some(place.ops),
+                bus: Bus::Memory(bus.clone()),
+                ..config.common.clone()
+            };
+            match place.kind {
+                Kind::WsNode => bundle.spawn::<ws_node::WsNodeService>(place, common, sockets)?,
+                Kind::GameLogic => bundle.spawn::<game_logic::Service>(place, common, sockets)?,
+                Kind::Admin => bundle.spawn::<admin::Admin>(place, common, sockets)?,
+            }
+        }
+        Ok(bundle)
+    }
+
+    fn spawn<S: Service>(&mut self, place: Place, common: CommonConfig, sockets: Sockets) -> anyhow::Result<()> {
+        let mut problems = Problems::default();
+        let config = S::config(common, <S::Settings as Default>::default(), &mut problems);
+        let refused = || anyhow!("{} refuses its settings: {}", place.name, problems.lines().join("; "));
+        let config = config.filter(|_| problems.lines().is_empty()).ok_or_else(refused)?;
+        let stop = CancellationToken::new();
+        let task = self.tasks.spawn(S::run(config, sockets, stop.clone())).id();
+        self.services.push(Running {
+            place,
+            stop,
+            task,
+            ended: false,
+        });
+        Ok(())
+    }
+
+    /// The services, and where they listen.
+    pub fn services(&self) -> &[Running] {
+        &self.services
+    }
+
+    /// Resolves when every service is ready.
+    ///
+    /// # Errors
+    /// When one ends instead, or is not ready within 20 s; with the reason.
+    pub async fn ready(&mut self) -> anyhow::Result<()> {
+        let asked: Vec<_> = self
+            .services
+            .iter()
+            .map(|service| (service.place.name, service.place.ops))
+            .collect();
+        let all = async {
+            for (name, ops) in asked {
+                ready(name, ops).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            error = self.failed() => Err(error),
+            result = all => result,
+        }
+    }
+
+    /// Resolves when a service has ended by itself, with the reason. Cancel-safe.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.next_ended().await {
+            Err(error) => error,
+            Ok(name) => anyhow!("{name} ended by itself"),
+        }
+    }
+
+    /// Where to go, for people.
+    pub fn welcome(&self) -> String {
+        let public = |kind| self.of(kind).filter_map(|service| service.place.public).map(reachable);
+        let list = |addresses: Vec<String>| addresses.join("  ");
+        let edges = list(public(Kind::WsNode).map(|address| format!("ws://{address}")).collect());
+        let playground = list(
+            public(Kind::WsNode)
+                .take(1)
+                .map(|address| format!("http://{address}/"))
+                .collect(),
+        );
+        let admin = list(
+            public(Kind::Admin)
+                .map(|address| format!("http://{address}/"))
+                .collect(),
+        );
+        let ops = |service: &Running| {
+            format!(
+                "  {:<14}http://{}/metrics",
+                service.place.name,
+                reachable(service.place.ops)
+            )
+        };
+        let ops: Vec<_> = self.services.iter().map(ops).collect();
+        format!(
+            "wsmesh is ready. This is a demo: whoever reaches these ports is let in.\n\n  \
+             playground    {playground}\n  clients       {edges}\n  admin         {admin}\n\n\
+             Probes and metrics (/readyz, /metrics, /stats):\n{}\n\nCtrl-C ends it.",
+            ops.join("\n")
+        )
+    }
+
+    /// Ends every service: ws-nodes first, then game-logic, then admin.
+    ///
+    /// # Errors
+    /// The first that a service ended with.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for kind in ENDING {
+            self.of(kind).for_each(|service| service.stop.cancel());
+            while self.of(kind).any(|service| !service.ended) {
+                result = result.and(self.next_ended().await.map(drop));
+            }
+        }
+        result
+    }
+
+    /// Ends every service because of `error`, which is the result.
+    ///
+    /// # Errors
+    /// Always `error`.
+    pub async fn fail(self, error: anyhow::Error) -> anyhow::Result<()> {
+        if let Err(more) = self.end().await {
+            tracing::warn!(error = %more, "while the other services were ended");
+        }
+        Err(error)
+    }
+
+    fn of(&self, kind: Kind) -> impl Iterator<Item = &Running> {
+        self.services.iter().filter(move |service| service.place.kind == kind)
+    }
+
+    /// Which service ended next, or why it did.
+    async fn next_ended(&mut self) -> anyhow::Result<&'static str> {
+        let (task, result) = match self.tasks.join_next_with_id().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => (error.id(), Err(error.into())),
+            None => return Err(anyhow!("no service of the bundle is left")),
+        };
+        let service = self.services.iter_mut().find(|service| service.task == task);
+        let service = service.context("a task that is no service ended")?;
+        service.ended = true;
+        result
+            .with_context(|| service.place.name.to_owned())
+            .map(|()| service.place.name)
+    }
+}
+
+/// Binds everything, so that all taken ports are named at once and nothing is started if there are any.
+async fn bind(places: Vec<Place>) -> anyhow::Result<Vec<(Place, Sockets)>> {
+    let (mut bound, mut problems) = (Vec::new(), Vec::new());
+    for mut place in places {
+        let mut sockets = Sockets::default();
+        match listener(place.name, place.public).await {
+            Ok(socket) => sockets.public = socket,
+            Err(problem) => problems.push(problem),
+        }
+        match listener(place.name, Some(place.ops)).await {
+            Ok(socket) => sockets.ops = socket,
+            Err(problem) => problems.push(problem),
+        }
+        let address = |socket: &Option<TcpListener>| socket.as_ref().and_then(|socket| socket.local_addr().ok());
+        place.public = address(&sockets.public);
+        place.ops = address(&sockets.ops).unwrap_or(place.ops);
+        bound.push((place, sockets));
+    }
+    if problems.is_empty() {
+        Ok(bound)
+    } else {
+        Err(anyhow!(problems.join("\n")))
+    }
+}
+
+async fn listener(name: &str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    let Some(address) = address else { return Ok(None) };
+    TcpListener::bind(address).await.map(Some).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "port {} for {name} is taken: end what uses it, or choose other ports with --port-base (WSMESH_PORT_BASE)",
+            address.port()
+        ),
+        _ => format!("{name} cannot listen on {address}: {error}; choose with --host and --port-base"),
+    })
+}
+
+/// Asks a service until it says that it is ready.
+async fn ready(name: &str, ops: SocketAddr) -> anyhow::Result<()> {
+    let ops = reachable(ops);
+    let mut last = String::new();
+    let asking = async {
+        let mut every = tokio::time::interval(READY_INTERVAL);
+        loop {
+            every.tick().await;
+            match ask(ops).await {
+                Ok(answer) if answer.split_whitespace().nth(1) == Some("200") => return,
+                Ok(answer) => last = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim().to_owned(),
+                Err(error) => last = error.to_string(),
+            }
+        }
+    };
+    let result = tokio::time::timeout(READY_LIMIT, asking).await;
+    result.map_err(|_| anyhow!("{name} was not ready within {} seconds: {last}", READY_LIMIT.as_secs()))
+}
+
+/// HTTP/1.0, so that the server closes the connection when it has said everything.
+async fn ask(ops: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(ops).await?;
+    stream
+        .write_all(format!("GET /readyz HTTP/1.0\r\nhost: {ops}\r\n\r\n").as_bytes())
+        .await?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer).await?;
+    Ok(answer)
+}

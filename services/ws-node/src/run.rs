@@ -1,0 +1,121 @@
+//! A ws-node as a process runs it: serves the public and the ops port until it is told to stop, then ends in order.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Arg, ArgMatches, Command};
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::Bus;
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops};
+
+use crate::config::{Config, NodeSettings};
+use crate::http::auth::mint_token;
+use crate::node::WsNode;
+
+/// The `ws-node` binary, for [`wsmesh_bootstrap::main`].
+#[derive(Debug)]
+pub struct WsNodeService;
+
+impl Service for WsNodeService {
+    const NAME: &'static str = "ws-node";
+    const ABOUT: &'static str = "The WebSocket edge of wsmesh: clients connect here, on any path.";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9000")];
+    type Settings = NodeSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, settings: NodeSettings, problems: &mut Problems) -> Option<Config> {
+        Config::check(common, settings, problems)
+    }
+
+    async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        run(config, sockets, shutdown).await
+    }
+
+    fn subcommands() -> Vec<Command> {
+        let id = Arg::new("id")
+            .long("id")
+            .value_name("ID")
+            .required(true)
+            .help("The client id that the token is for");
+        let ttl = Arg::new("ttl")
+            .long("ttl")
+            .value_name("DURATION")
+            .default_value("1h")
+            .help("How long it is valid");
+        let about = "Makes a token for trying: signed with the key of --jwt-key-file, printed to stdout";
+        vec![
+            Command::new("token")
+                .about(about)
+                .arg(id)
+                .arg(ttl.value_parser(<Duration as Value>::parse)),
+        ]
+    }
+
+    fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<()> {
+        let key = config
+            .edge
+            .jwt_key
+            .context("name the key that signs tokens with --jwt-key-file")?;
+        let id = arguments.get_one::<String>("id").context("--id is needed")?;
+        let ttl = arguments
+            .get_one::<Duration>("ttl")
+            .copied()
+            .context("--ttl is needed")?;
+        println!("{}", mint_token(&key, id, ttl).map_err(anyhow::Error::msg)?);
+        Ok(())
+    }
+}
+
+/// Serves clients on the public socket and probes on the ops socket. When `shutdown` is cancelled: not ready, stop
+/// accepting, close every client with 1012, leave the bus; within the grace period.
+///
+/// # Errors
+/// When there is no public socket, the node cannot be started, or it cannot go on; the message says what to do.
+pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Config { common, edge } = config;
+    let listener = sockets
+        .public
+        .context("a ws-node needs a public socket: give --listen, for example 0.0.0.0:9000")?;
+    if edge.demo {
+        tracing::warn!(
+            "DEMO PROFILE: every client is believed who it says it is and may write to everyone; not for production"
+        );
+    }
+    if matches!(common.bus, Bus::Alone) {
+        tracing::warn!("no Redis node is given (--redis): this server runs alone, without others");
+    }
+    let registry = Registry::new();
+    let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), edge)?;
+    let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
+    let watched = sockets.ops.map(|listener| {
+        let ops = Ops {
+            registry,
+            ready: Box::new(node.readiness()),
+            stats: Box::new(node.stats()),
+        };
+        tokio::spawn(ops::serve(listener, ops, stop_ops.clone()))
+    });
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "accepting clients");
+    }
+    let mut public = tokio::spawn(node.serve(listener, stop_public.clone()));
+    let failure = tokio::select! {
+        () = shutdown.cancelled() => None,
+        error = node.failed() => Some(error),
+        _ = &mut public => Some(anyhow::anyhow!("the public socket is no longer served; see the log before this")),
+    };
+    node.start_draining();
+    stop_public.cancel();
+    node.shutdown(common.shutdown_grace).await;
+    // Those who are still at their request head are cut off.
+    public.abort();
+    stop_ops.cancel();
+    if let Some(watched) = watched {
+        watched
+            .await
+            .context("the ops socket's task ended badly")?
+            .context("the ops socket failed")?;
+    }
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,213 @@
+//! One service as a process of its own, with its ports, its log and its end.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::binaries::binary;
+use crate::{soon, until};
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the system has none.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
+/// One running service; killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Its public port, on 127.0.0.1.
+    pub port: u16,
+    /// Its port of probes and metrics.
+    pub ops_port: u16,
+    log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Everything that it wrote.
+    pub log: String,
+}
+
+impl Process {
+    /// Starts a service with free ports and these arguments, without the test's own environment of settings.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(service: &str, arguments: &[&str]) -> Self {
+        let (port, ops_port) = (free_port(), free_port());
+        let listen = [
+            format!("--listen=127.0.0.1:{port}"),
+            format!("--ops-listen=127.0.0.1:{ops_port}"),
+        ];
+        let mut process = Self::start_bare(
+            service,
+            listen.iter().map(String::as_str).chain(arguments.iter().copied()),
+        );
+        (process.port, process.ops_port) = (port, ops_port);
+        process
+    }
+
+    /// Starts a service with exactly these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_bare<'a>(service: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut command = Command::new(binary(service));
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WSMESH_") || name.to_string_lossy().starts_with("OTEL_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{service} does not start: {error}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let readers = vec![
+            tokio::spawn(collect(child.stdout.take().expect("piped"), log.clone())),
+            tokio::spawn(collect(child.stderr.take().expect("piped"), log.clone())),
+        ];
+        Self {
+            child,
+            port: 0,
+            ops_port: 0,
+            log,
+            readers,
+        }
+    }
+
+    /// What it has written so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until its probe says that it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready, or ends; shows its log.
+    pub async fn ready(&mut self) -> &mut Self {
+        let url = format!("http://127.0.0.1:{}/readyz", self.ops_port);
+        let start = std::time::Instant::now();
+        loop {
+            let answer = reqwest::get(&url).await.map(|response| response.status().is_success());
+            if answer.unwrap_or(false) {
+                return self;
+            }
+            let ended = self.child.try_wait().expect("its state can be asked");
+            assert!(
+                ended.is_none() && start.elapsed() < crate::SOON,
+                "not ready ({ended:?}):\n{}",
+                self.log()
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// An HTTP answer of its public port, as JSON.
+    ///
+    /// # Panics
+    /// When there is no JSON answer.
+    pub async fn get(&self, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let response = soon(path, reqwest::get(&url))
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        response.json().await.unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    /// The text of one of its ops routes.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn ops(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.ops_port);
+        let response = soon(path, reqwest::get(&url))
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        response.text().await.expect("text")
+    }
+
+    /// Where its clients connect.
+    pub fn ws(&self) -> String {
+        format!("ws://127.0.0.1:{}/", self.port)
+    }
+
+    /// Sends it a signal, for example `-TERM`.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let status = std::process::Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill {signal} {pid}");
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ended(mut self) -> Ended {
+        let status = soon("the process ends", self.child.wait())
+            .await
+            .expect("its end can be waited for");
+        for reader in self.readers.drain(..) {
+            soon("its output ends", reader).await.expect("reading does not panic");
+        }
+        Ended {
+            code: status.code(),
+            log: self.log(),
+        }
+    }
+
+    /// Waits until its log has a text.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub async fn says(&self, text: &str) {
+        until(&format!("the log says {text:?}"), || async {
+            self.log().contains(text)
+        })
+        .await;
+    }
+}
+
+async fn collect(stream: impl AsyncRead + Unpin, log: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push_str(&line);
+        log.push('\n');
+    }
+}

@@ -1,0 +1,7 @@
+//! The whole bundle, end to end: separate processes, real Redis, real sockets.
+
+mod bad_input;
+mod cluster;
+mod games;
+mod standalone;
+mod start;
