@@ -352,7 +352,7 @@ async fn a_dead_node_ends_its_connections_at_once_and_refuses_new_ones(mut groun
         .err()
         .expect("refused");
     assert_eq!(error.kind, LinkErrorKind::Connect, "{error}");
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < LIMIT, "not by any time limit: {:?}", start.elapsed());
 }
 
 async fn who_never_reads_is_cut_off_and_nobody_else_notices(ground: Ground) {

@@ -97,3 +97,78 @@ impl MemoryBus {
         self.nodes().into_iter().find(|node| node.id.as_str() == id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::nodes::link::{Arrival, Channel, Publisher, Subscriber};
+
+    async fn both(bus: &MemoryBus) -> (Arc<dyn Publisher>, Box<dyn Subscriber>) {
+        let (_, endpoint) = bus.endpoints().remove(0);
+        let publisher = endpoint.publisher().await.expect("connects");
+        (publisher, endpoint.subscriber().await.expect("connects"))
+    }
+
+    #[tokio::test]
+    async fn clones_share_nodes_and_a_node_is_there_once() {
+        let bus = MemoryBus::new(["a", "a"]).expect("valid ids");
+        assert_eq!(bus.clone().add_node("b"), Ok(true));
+        assert_eq!(bus.add_node("b"), Ok(false));
+        assert!(bus.add_node("").is_err());
+        assert_eq!(format!("{bus:?}"), r#"["a", "b"]"#);
+        assert!(bus.set_fault("b", Fault::Fail) && !bus.set_fault("c", Fault::Fail));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_node_takes_its_time_each_way_and_keeps_the_order() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (publisher, mut subscriber) = both(&bus).await;
+        let channel = Channel::from("c");
+        subscriber
+            .subscribe(std::slice::from_ref(&channel))
+            .await
+            .expect("asked");
+        assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
+        assert!(bus.set_delay("a", Duration::from_millis(200)));
+        let start = Instant::now();
+        let (count, arrivals) = tokio::join!(publisher.publish(&channel, Bytes::from("1")), subscriber.next());
+        assert_eq!((count.ok(), arrivals.expect("connected").len()), (Some(1), 1));
+        assert_eq!(start.elapsed().as_millis(), 200);
+        let (_, arrivals) = tokio::join!(biased; publisher.publish(&channel, Bytes::from("2")), async {
+            assert!(bus.set_delay("a", Duration::ZERO));
+            publisher.publish(&channel, Bytes::from("3")).await.expect("published");
+            subscriber.next().await.expect("connected")
+        });
+        assert_eq!(arrivals.len(), 2, "the later one waits behind the earlier");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_may_want_more_channels_than_may_wait_messages() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (_, mut subscriber) = both(&bus).await;
+        let channels: Vec<Channel> = (0..200_000).map(|n| Channel::from(n.to_string())).collect();
+        subscriber.subscribe(&channels).await.expect("asked");
+        let mut confirmed = 0;
+        while confirmed < channels.len() {
+            confirmed += subscriber.next().await.expect("connected").len();
+        }
+    }
+
+    #[tokio::test]
+    async fn lying_is_not_noticed_by_who_publishes() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (publisher, mut subscriber) = both(&bus).await;
+        let channel = Channel::from("c");
+        subscriber
+            .subscribe(std::slice::from_ref(&channel))
+            .await
+            .expect("asked");
+        bus.set_fault("a", Fault::Lose);
+        assert_eq!(publisher.publish(&channel, Bytes::new()).await.ok(), Some(1));
+        bus.set_fault("a", Fault::None);
+        assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
+    }
+}

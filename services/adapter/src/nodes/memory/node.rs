@@ -234,3 +234,23 @@ impl MemoryNode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_that_nobody_listens_to_leave_nothing_behind() {
+        let mut state = State::default();
+        let (first, _) = state.attach();
+        let (second, _) = state.attach();
+        let channels: Vec<Channel> = ["a", "b", "c"].map(Channel::from).to_vec();
+        state.subscribe(first, &channels);
+        state.subscribe(second, &channels[..1]);
+        state.unsubscribe(first, &channels[..2]);
+        assert_eq!(state.channels.len(), 2, "a of the second, c of the first");
+        state.forget(first);
+        state.forget(second);
+        assert!(state.channels.is_empty() && state.queues.is_empty());
+    }
+}
