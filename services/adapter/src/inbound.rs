@@ -97,6 +97,7 @@ impl Inner {
         match &envelope.body {
             Body::Event { .. } => return self.take_event(envelope).await,
             Body::Reply { callback_id, payload } => {
+                let _handling = trace::process_span("reply", &envelope).entered();
                 let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
                 let reply = error.map_or_else(|| Ok(payload.clone()), |label| Err(Missing::from_label(label)));
                 self.requests.on_reply(callback_id, &envelope.sender, reply);

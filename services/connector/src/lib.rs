@@ -1,1 +1,51 @@
-//! Client SDK: events, requests, heartbeat and reconnecting over one WebSocket.
+//! Client SDK: events, requests, heartbeat and reconnecting over one WebSocket to a ws-node.
+//!
+//! [`Connector::new`] gives a [`Client`], a handle that is cheap to clone, and a [`Task`] that does the work and that the
+//! caller owns: nothing runs unless it is polled, nothing is spawned behind the caller's back. A client takes a few
+//! kilobytes, so one process can hold thousands.
+//!
+//! ```no_run
+//! use serde_json::json;
+//! use wsmesh_connector::{Connector, Options};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (client, task) = Connector::new(Options::new("ws://127.0.0.1:9000/").param("id", "888"))?;
+//! let mut says = client.on("say");
+//! let task = tokio::spawn(task.run());
+//!
+//! client.opened().await?;
+//! client.emit("joinRoom", &json!({"roomId": "1000"})).await?;
+//! let reply = client.request("echo", &json!({"n": 1})).await?;
+//! println!("{reply}");
+//! while let Some(say) = says.recv().await {
+//!     println!("{}", say.payload);
+//! }
+//! client.close().await;
+//! drop(client);
+//! task.await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod client;
+mod error;
+mod inbound;
+mod listeners;
+mod options;
+mod payload;
+mod request;
+mod session;
+mod shared;
+mod socket;
+mod state;
+mod task;
+
+pub use client::{Client, Connector};
+pub use error::{ConnectionError, EmitError, OptionsError, RequestError};
+pub use listeners::{Event, Listener, ServerRequest};
+pub use options::{AutoReconnect, Options};
+pub use payload::Payload;
+pub use request::Request;
+pub use state::{End, Lifecycle, State};
+pub use task::Task;

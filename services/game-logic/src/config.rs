@@ -25,8 +25,8 @@ wsmesh_bootstrap::settings! {
         pub max_matches: usize = 1_000,
         /// Ticks of a match per second.
         pub tick_rate: u32 = 20,
-        /// How often per second players are shown the state of their match; at most the tick rate.
-        pub state_rate: u32 = 20,
+        /// How often per second players are shown the state of their match; at most the tick rate. Default: with each tick.
+        pub state_rate: Option<u32>,
         /// Longest match.
         pub match_time: Duration = Duration::from_secs(60),
         /// How long running matches may go on when this server is stopped; at most half of the grace period.
@@ -57,10 +57,11 @@ pub(crate) fn check(common: CommonConfig, raw: RawSettings, problems: &mut Probl
             format!("{} is not possible: write 1 to {MOST_TICKS}", raw.tick_rate),
         );
     }
-    if !(1..=raw.tick_rate.max(1)).contains(&raw.state_rate) {
+    let state_rate = raw.state_rate.unwrap_or(raw.tick_rate);
+    if raw.tick_rate > 0 && !(1..=raw.tick_rate).contains(&state_rate) {
         let text = format!(
-            "{} is not possible: write 1 to the tick rate, {}",
-            raw.state_rate, raw.tick_rate
+            "{state_rate} is not possible: write 1 to {}, the tick rate",
+            raw.tick_rate
         );
         problems.about("state_rate", text);
     }
@@ -83,7 +84,7 @@ pub(crate) fn check(common: CommonConfig, raw: RawSettings, problems: &mut Probl
         queue_limit: raw.max_queue,
         match_limit: raw.max_matches,
         tick_rate: raw.tick_rate,
-        state_rate: raw.state_rate,
+        state_rate,
         match_time: raw.match_time,
         queue_time: raw.queue_time,
         drain_time: raw.match_drain,
@@ -146,8 +147,8 @@ mod tests {
     fn everything_wrong_is_listed_at_once() {
         let raw = RawSettings {
             modes: ["duel:2", "duel:3", "chess", "x:0", "a b:2"].map(String::from).to_vec(),
-            tick_rate: 0,
-            state_rate: 30,
+            tick_rate: 121,
+            state_rate: Some(0),
             max_queue: 0,
             match_time: Duration::ZERO,
             ..RawSettings::default()

@@ -313,7 +313,7 @@ fn with_payload(begin: (&str, &str), payload: &str, end: Option<(&str, &str)>) -
 
 /// `{"event":E,"payload":P}` of a value: a push to a client, or a client's event.
 pub fn push<T: Serialize + ?Sized>(event: &str, payload: &T) -> String {
-    push_raw(event, &to_json(payload))
+    push_raw(event, to_json(payload))
 }
 
 /// `{"event":E,"payload":P}` of finished JSON.

@@ -6,7 +6,6 @@ use anyhow::Context;
 use clap::{Arg, ArgMatches, Command};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::Bus;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops};
 
 use crate::config::{Config, NodeSettings};
@@ -81,9 +80,6 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         tracing::warn!(
             "DEMO PROFILE: every client is believed who it says it is and may write to everyone; not for production"
         );
-    }
-    if matches!(common.bus, Bus::Alone) {
-        tracing::warn!("no Redis node is given (--redis): this server runs alone, without others");
     }
     let registry = Registry::new();
     let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), edge)?;

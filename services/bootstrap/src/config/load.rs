@@ -110,6 +110,13 @@ fn layers<S: Service>(arguments: &Arguments, environment: Environment, wrong: Op
     let declared = command::declared::<S>();
     let path = config_path(arguments, &environment);
     let file = path.and_then(|path| file::read(&path, &declared, &mut lines));
+    for (key, _) in S::DEFAULTS {
+        if !declared.iter().any(|setting| setting.key == *key) {
+            lines.push(format!(
+                "{key} has a default but is no setting: a mistake of the program"
+            ));
+        }
+    }
     lines.extend(unknown::variables(&environment, &declared));
     let mut values = Values {
         flags: arguments.flags.clone(),

@@ -138,7 +138,7 @@ impl Shell {
             tick: self.settings.tick(),
             mode: order.mode,
         };
-        tracing::info!(match_id = %id, mode = setup.mode, players = setup.players.len(), "match started");
+        tracing::debug!(match_id = %id, mode = setup.mode, players = setup.players.len(), "match started");
         self.spawn((self.launch)(self.clone(), id.clone(), setup, mailbox));
         Started::Running { id }
     }

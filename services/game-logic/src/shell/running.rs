@@ -57,7 +57,7 @@ async fn run<G: Game>(shell: Arc<Shell>, id: MatchId, setup: Setup, mailbox: mps
         .ended
         .with_label_values(&[label.as_str().unwrap_or_default()])
         .inc();
-    tracing::info!(match_id = %id, reason = label.as_str(), "match ended");
+    tracing::debug!(match_id = %id, reason = label.as_str(), "match ended");
     shell.over(&id).await;
 }
 

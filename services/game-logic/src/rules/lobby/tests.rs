@@ -1,1 +1,169 @@
+use std::time::Duration;
 
+use wsmesh_adapter::{ClientId, Instance, ServerName};
+
+use super::*;
+use crate::rules::players::{Busy, Player};
+
+const NOW: Duration = Duration::from_secs(86_400);
+
+fn name(name: &str) -> ServerName {
+    ServerName::new(name).expect("valid")
+}
+
+fn player(client: &str) -> Player {
+    Player {
+        client: ClientId::new(client).expect("valid"),
+        server: name("ws-1"),
+    }
+}
+
+fn servers(count: u64) -> Vec<Server> {
+    let game = |i| Server {
+        name: name(&format!("game-{i}")),
+        instance: Instance(i),
+        plays: true,
+    };
+    let ws_node = Server {
+        name: name("ws-1"),
+        instance: Instance(99),
+        plays: false,
+    };
+    (1..=count).map(game).chain([ws_node]).collect()
+}
+
+/// The lobby of `game-1` or `game-2`, among so many.
+fn lobby(number: u64, count: u64) -> Lobby {
+    let settings = crate::Settings {
+        match_limit: 1,
+        ..crate::Settings::default()
+    };
+    let mut lobby = Lobby::new(name(&format!("game-{number}")), Instance(number), settings.lobby());
+    lobby.roster(NOW, &servers(count));
+    lobby
+}
+
+fn wait(lobby: &mut Lobby, clients: &[&str]) {
+    for client in clients {
+        lobby
+            .forwarded_request(NOW, player(client), Wish::default())
+            .expect("may wait");
+    }
+}
+
+fn order(effects: Vec<Effect>) -> (ServerName, Order) {
+    let start = effects.into_iter().find_map(|effect| match effect {
+        Effect::Start { host, order } => Some((host, order)),
+        _ => None,
+    });
+    start.expect("a match is to be started")
+}
+
+#[test]
+fn alone_a_lobby_starts_a_match_without_asking_anybody() {
+    let mut lobby = lobby(1, 1);
+    wait(&mut lobby, &["ann", "bob"]);
+    lobby.round(NOW);
+    let (host, order) = order(lobby.take_effects());
+    assert_eq!((host, order.players.len()), (name("game-1"), 2));
+    let id = lobby.host(NOW, &order).expect("there is room");
+    lobby.started(
+        NOW,
+        &name("game-1"),
+        &order.formation,
+        Started::Running { id: id.clone() },
+    );
+    assert_eq!((lobby.forming(), lobby.hosted(), lobby.is_empty()), (0, 1, true));
+    assert_eq!(
+        lobby.request(NOW, player("ann"), Wish::default()),
+        Err(Refusal::Playing(id))
+    );
+}
+
+#[test]
+fn a_server_that_cannot_run_the_match_is_followed_by_the_next_and_at_last_the_players_wait_on() {
+    let mut lobby = lobby(1, 1);
+    wait(&mut lobby, &["ann", "bob"]);
+    lobby.round(NOW);
+    let (host, order) = order(lobby.take_effects());
+    lobby.started(NOW, &host, &order.formation, Started::Refused);
+    assert_eq!((lobby.forming(), lobby.waiting().next()), (0, Some(("duel", 2))));
+}
+
+#[test]
+fn a_match_that_may_have_started_is_withdrawn_before_its_players_wait_on() {
+    let mut lobby = lobby(1, 1);
+    wait(&mut lobby, &["ann", "bob"]);
+    lobby.round(NOW);
+    let (host, order) = order(lobby.take_effects());
+    lobby.started(NOW, &host, &order.formation, Started::Unknown);
+    assert_eq!(
+        lobby.take_effects(),
+        [Effect::Withdraw {
+            host,
+            formation: order.formation
+        }]
+    );
+    assert_eq!(lobby.waiting().next(), Some(("duel", 2)));
+}
+
+#[test]
+fn of_two_servers_that_want_a_player_at_once_one_gets_it_and_the_other_yields() {
+    let (mut one, mut two) = (lobby(1, 1), lobby(2, 2));
+    wait(&mut one, &["ann", "bob"]);
+    wait(&mut two, &["ann", "cid"]);
+    one.roster(NOW, &servers(2));
+    let reservation = |id, clients: [&str; 2]| Reservation {
+        formation: crate::rules::players::FormationId::new(Instance(id), 9),
+        clients: clients.map(|client| player(client).client).to_vec(),
+    };
+    for (mode, lobby) in [(0, &mut one), (0, &mut two)] {
+        lobby.form(NOW, mode);
+        assert_eq!(lobby.forming(), 1);
+    }
+    let busy = one.reserve(NOW, &reservation(2, ["ann", "cid"]));
+    assert_eq!(
+        busy,
+        [Busy {
+            client: player("ann").client,
+            playing: false
+        }]
+    );
+    assert!(two.reserve(NOW, &reservation(1, ["ann", "bob"])).is_empty());
+    assert_eq!((one.forming(), two.forming()), (1, 0));
+}
+
+#[test]
+fn the_players_of_a_lost_match_are_told_by_one_server_only() {
+    let (mut one, mut two) = (lobby(1, 3), lobby(2, 3));
+    let id = MatchId::new(Instance(3), 1);
+    let formation = crate::rules::players::FormationId::new(Instance(3), 2);
+    let began = Began {
+        id: id.clone(),
+        formation,
+        players: vec![player("ann"), player("bob")],
+    };
+    let mut told = Vec::new();
+    for lobby in [&mut one, &mut two] {
+        lobby.began(NOW, &began);
+        assert_eq!(lobby.match_of(&player("ann").client), Some(&id));
+        lobby.roster(NOW, &servers(2));
+        assert_eq!(lobby.match_of(&player("ann").client), None);
+        told.extend(lobby.take_effects());
+    }
+    assert_eq!(told, [Effect::Lost { id }]);
+}
+
+#[test]
+fn a_server_runs_no_more_matches_than_it_may() {
+    let mut lobby = lobby(1, 1);
+    let order = |number, clients: [&str; 2]| Order {
+        formation: crate::rules::players::FormationId::new(Instance(2), number),
+        mode: "duel".into(),
+        players: clients.map(player).to_vec(),
+    };
+    lobby
+        .host(NOW, &order(1, ["ann", "bob"]))
+        .expect("there is room for one");
+    assert_eq!(lobby.host(NOW, &order(2, ["cid", "dan"])), Err(Started::Refused));
+}

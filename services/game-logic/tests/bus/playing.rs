@@ -1,31 +1,11 @@
-//! This service over the embedded bus: players ask, are matched, play, and leave in every way there is.
+//! Players ask, are matched and play.
 
-mod support;
-
-use std::time::Duration;
-
-use game_logic::Settings;
 use game_logic::rules::game::{Game, Progress, Seat, Setup};
 use serde_json::{Value, json};
-use support::{Client, Cluster, until};
-use wsmesh_adapter::{ServerName, Target};
+use wsmesh_adapter::{Adapter, Options, ServerName, ServiceName, Started, Target};
 
-fn quick() -> Settings {
-    Settings {
-        tick_rate: 100,
-        state_rate: 100,
-        drain_time: Duration::ZERO,
-        ..Settings::default()
-    }
-}
-
-/// Both are in the same match; its id.
-async fn found(one: &mut Client, two: &mut Client) -> Value {
-    let (first, second) = (one.push("matchFound").await, two.push("matchFound").await);
-    assert_eq!(first, second);
-    assert_eq!(first["room"], json!({"namespace": "match", "id": first["match"]}));
-    first["match"].clone()
-}
+use crate::support::{Client, Cluster, Server, until};
+use crate::{found, quick};
 
 /// Runs to the first target until the match ends; its end.
 async fn play(client: &mut Client, id: &str, game: &Value) -> Value {
@@ -96,7 +76,7 @@ async fn asking_again_gives_the_same_ticket_whichever_server_is_asked_and_cancel
     for server in &servers {
         server.sees(3).await;
     }
-    let of = |server: &support::Server| Target::Server(ServerName::new(server.name()).expect("valid"));
+    let of = |server: &Server| Target::Server(ServerName::new(server.name()).expect("valid"));
     let first = ann.request_of(of(&servers[0]), "matchRequest", json!({})).await;
     let again = ann.request_of(of(&servers[1]), "matchRequest", json!({})).await;
     assert!(first["ticket"].is_string());
@@ -170,158 +150,6 @@ async fn inputs_of_strangers_and_nonsense_are_refused_by_the_match() {
             .await;
         assert_eq!(nonsense["errorCode"], "BAD_PAYLOAD", "{nonsense}");
     }
-}
-
-#[tokio::test]
-async fn whoever_leaves_or_disconnects_ends_a_duel_and_the_other_wins() {
-    let cluster = Cluster::new();
-    let server = cluster.game_logic("game-1", quick()).await;
-    let ws = cluster.ws_node("ws-1").await;
-    let (mut ann, mut bob) = (ws.client("ann").await, ws.client("bob").await);
-    for round in 0..2 {
-        ann.wait_for_match(json!({})).await;
-        bob.wait_for_match(json!({})).await;
-        let game = found(&mut ann, &mut bob).await;
-        if round == 0 {
-            assert_eq!(
-                ann.request("matchLeave", json!({"match": game})).await,
-                json!({"ok": true, "left": true})
-            );
-            let end = bob.push("matchEnd").await;
-            assert_eq!(
-                (&end["reason"], &end["result"]["winner"]),
-                (&json!("players-left"), &json!("bob"))
-            );
-            until("the match is forgotten", || (server.stats)()["matches"] == 0).await;
-        }
-    }
-    ann.close().await;
-    assert_eq!(bob.push("matchEnd").await["reason"], "players-left");
-}
-
-#[tokio::test]
-async fn a_disconnected_player_leaves_the_queue() {
-    let cluster = Cluster::new();
-    let server = cluster.game_logic("game-1", quick()).await;
-    let ws = cluster.ws_node("ws-1").await;
-    let ann = ws.client("ann").await;
-    ann.wait_for_match(json!({})).await;
-    until("she waits", || (server.stats)()["waiting"]["duel"] == 1).await;
-    ann.close().await;
-    until("she waits no more", || (server.stats)()["waiting"]["duel"] == 0).await;
-}
-
-#[tokio::test]
-async fn a_ws_node_that_vanishes_takes_its_clients_out_of_queues_and_matches() {
-    let cluster = Cluster::new();
-    let server = cluster.game_logic("game-1", quick()).await;
-    let (west, east) = (cluster.ws_node("ws-1").await, cluster.ws_node("ws-2").await);
-    let (mut ann, mut bob, cid) = (
-        west.client("ann").await,
-        east.client("bob").await,
-        west.client("cid").await,
-    );
-    ann.wait_for_match(json!({})).await;
-    bob.wait_for_match(json!({})).await;
-    found(&mut ann, &mut bob).await;
-    cid.wait_for_match(json!({"mode": "arena"})).await;
-    west.vanish().await;
-    assert_eq!(bob.push("matchEnd").await["reason"], "players-left");
-    until("cid waits no more", || (server.stats)()["waiting"]["arena"] == 0).await;
-}
-
-#[tokio::test]
-async fn tickets_of_a_stopped_server_are_matched_by_the_others() {
-    let cluster = Cluster::new();
-    let mut servers = vec![
-        cluster.game_logic("game-1", quick()).await,
-        cluster.game_logic("game-2", quick()).await,
-    ];
-    let ws = cluster.ws_node("ws-1").await;
-    let (mut ann, mut bob) = (ws.client("ann").await, ws.client("bob").await);
-    for server in &servers {
-        server.sees(3).await;
-    }
-    let ticket = ann.wait_for_match(json!({})).await["ticket"].clone();
-    let waits_at = |servers: &[support::Server]| servers.iter().position(|s| (s.stats)()["waiting"]["duel"] == 1);
-    until("she waits somewhere", || waits_at(&servers).is_some()).await;
-    let owner = waits_at(&servers).expect("somewhere");
-    servers.remove(owner).stop().await;
-    assert_eq!((servers[0].stats)()["waiting"]["duel"], 1);
-    assert_eq!(ann.wait_for_match(json!({})).await["ticket"], ticket);
-    bob.wait_for_match(json!({})).await;
-    found(&mut ann, &mut bob).await;
-}
-
-#[tokio::test]
-async fn a_new_server_takes_over_the_queues_that_it_owns() {
-    let cluster = Cluster::new();
-    let first = cluster.game_logic("game-1", quick()).await;
-    let ws = cluster.ws_node("ws-1").await;
-    let clients = [ws.client("ann").await, ws.client("bob").await];
-    clients[0].wait_for_match(json!({"mode": "duel"})).await;
-    clients[1].wait_for_match(json!({"mode": "arena"})).await;
-    // Whichever names they have, among so many servers the first does not own both queues for long.
-    let mut others = Vec::new();
-    for i in 2..6 {
-        others.push(cluster.game_logic(&format!("game-{i}"), quick()).await);
-    }
-    let waiting = |stats: Value| ["duel", "arena"].map(|mode| stats["waiting"][mode].as_u64().expect("a number"));
-    until("somebody else has a ticket", || {
-        let here: u64 = waiting((first.stats)()).iter().sum();
-        let there: u64 = others.iter().flat_map(|server| waiting((server.stats)())).sum();
-        there > 0 && here + there == 2
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn stopping_the_only_server_tells_players_and_those_who_wait() {
-    let cluster = Cluster::new();
-    let server = cluster.game_logic("game-1", quick()).await;
-    let ws = cluster.ws_node("ws-1").await;
-    let (mut ann, mut bob, mut cid) = (ws.client("ann").await, ws.client("bob").await, ws.client("cid").await);
-    ann.wait_for_match(json!({})).await;
-    bob.wait_for_match(json!({})).await;
-    found(&mut ann, &mut bob).await;
-    let ticket = cid.wait_for_match(json!({})).await["ticket"].clone();
-    server.stop().await;
-    assert_eq!(ann.push("matchEnd").await["reason"], "server-restart");
-    assert_eq!(bob.push("matchEnd").await["reason"], "server-restart");
-    let told = cid.push("matchCancelled").await;
-    assert_eq!(
-        told,
-        json!({"ticket": ticket, "mode": "duel", "reason": "server-restart"})
-    );
-}
-
-#[tokio::test]
-async fn players_of_a_server_that_vanished_are_told_by_another_and_can_play_again() {
-    let cluster = Cluster::new();
-    let mut servers = vec![
-        cluster.game_logic("game-1", quick()).await,
-        cluster.game_logic("game-2", quick()).await,
-    ];
-    let ws = cluster.ws_node("ws-1").await;
-    let (mut ann, mut bob) = (ws.client("ann").await, ws.client("bob").await);
-    for server in &servers {
-        server.sees(3).await;
-    }
-    ann.wait_for_match(json!({})).await;
-    bob.wait_for_match(json!({})).await;
-    let game = found(&mut ann, &mut bob).await;
-    ann.push("matchState").await;
-    let host = servers
-        .iter()
-        .position(|server| (server.stats)()["matches"] == 1)
-        .expect("somewhere");
-    servers.remove(host).vanish().await;
-    let end = ann.push("matchEnd").await;
-    assert_eq!(end, json!({"match": game, "reason": "server-lost", "result": null}));
-    bob.push("matchEnd").await;
-    ann.wait_for_match(json!({})).await;
-    bob.wait_for_match(json!({})).await;
-    found(&mut ann, &mut bob).await;
 }
 
 #[tokio::test]
@@ -420,4 +248,17 @@ async fn every_metric_has_the_prefix_and_is_exported() {
         "{:?}",
         exported()
     );
+}
+
+#[tokio::test]
+async fn a_server_that_runs_alone_owns_its_queues() {
+    let started = Adapter::start(Options::new(
+        ServerName::new("game-1").expect("valid"),
+        ServiceName::new("game-logic").expect("valid"),
+    ));
+    let Started { adapter, driver, .. } = started.expect("the adapter starts");
+    adapter.ready().await;
+    let roster = adapter.roster().borrow().clone();
+    assert!(matches!(&roster[..], [alone] if alone.counted), "{roster:?}");
+    driver.shutdown().await;
 }

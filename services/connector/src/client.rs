@@ -1,0 +1,175 @@
+//! The handle that applications hold: events in and out, requests, the state, closing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use tokio::sync::{mpsc, watch};
+use wsmesh_protocol::frame;
+
+use crate::shared::Shared;
+use crate::socket::Dialer;
+use crate::task::Wish;
+use crate::{EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Request, ServerRequest, State, Task};
+
+/// Wishes that wait for the task; it takes them at once unless it is closing.
+const WISHES: usize = 4;
+
+/// Where clients come from.
+#[derive(Debug)]
+pub struct Connector;
+
+impl Connector {
+    /// A client and the task that connects it and keeps it connected. Subscribe first, then spawn
+    /// [`Task::run`](crate::Task::run): so nothing that the server pushes at once is missed.
+    ///
+    /// # Errors
+    /// When an option cannot work; nothing is connected yet.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "two halves: who uses the connection, and who runs it"
+    )]
+    pub fn new(options: Options) -> Result<(Client, Task), OptionsError> {
+        let dialer = Dialer::new(&options)?;
+        let shared = Shared::new(options);
+        let (sender, wishes) = mpsc::channel(WISHES);
+        let client = Client {
+            shared: Arc::clone(&shared),
+            wishes: sender,
+        };
+        Ok((client, Task::new(shared, dialer, wishes)))
+    }
+}
+
+/// A handle on one connection. Cheap to clone; when the last clone is dropped, the task closes and ends.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    wishes: mpsc::Sender<Wish>,
+}
+
+impl Client {
+    /// The events of this name that the server pushes from now on. Several listeners of one name each get every event.
+    /// One that does not keep up misses events, see [`Listener::missed`].
+    pub fn on(&self, event: &str) -> Listener<Event> {
+        self.shared.listeners().on(event, self.shared.options.listener_queue)
+    }
+
+    /// The next event of this name from now on (not from the first poll on); none if the task ends before.
+    pub fn once(&self, event: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
+        let mut listener = self.shared.listeners().on(event, 1);
+        async move { listener.recv().await }
+    }
+
+    /// Every event that the server pushes from now on, whatever its name.
+    pub fn on_any(&self) -> Listener<Event> {
+        self.shared.listeners().on_any(self.shared.options.listener_queue)
+    }
+
+    /// The requests of this name that the server makes from now on. One listener per name: a new one takes the place of
+    /// the one before. Requests that nobody listens to are refused with `UNKNOWN_EVENT`.
+    pub fn on_request(&self, event: &str) -> Listener<ServerRequest> {
+        let queue = self.shared.options.listener_queue;
+        self.shared.listeners().on_request(event, queue)
+    }
+
+    /// What happens to the connection from now on: opened, ended, heartbeats, attempts.
+    pub fn lifecycle(&self) -> Listener<Lifecycle> {
+        self.shared.listeners().on_lifecycle(self.shared.options.listener_queue)
+    }
+
+    /// Sends an event that nobody answers; waits while the queue is full. Accepted means written soon, unless the
+    /// connection breaks first: what must arrive is a [`request`](Self::request).
+    ///
+    /// # Errors
+    /// When there is no connection, or the payload cannot be JSON.
+    pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
+        let text = event_frame(event, payload)?;
+        let frames = self.shared.frames()?;
+        frames.send(text).await.map_err(|_| EmitError::NotOpen)
+    }
+
+    /// As [`emit`](Self::emit), but says [`EmitError::Full`] in place of waiting.
+    ///
+    /// # Errors
+    /// When there is no connection or no room, or the payload cannot be JSON.
+    pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
+        let text = event_frame(event, payload)?;
+        self.shared.frames()?.try_send(text).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => EmitError::Full,
+            mpsc::error::TrySendError::Closed(_) => EmitError::NotOpen,
+        })
+    }
+
+    /// Asks the server: `client.request("echo", &payload).await?`. The future can set its own
+    /// [`timeout`](Request::timeout) and may [`retry`](Request::retry); it fails at once when the connection breaks.
+    pub fn request<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Request {
+        Request::new(Arc::clone(&self.shared), event, to_raw_value(payload))
+    }
+
+    /// The connection's state, now and whenever it changes.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    /// Whether the connection stands now.
+    pub fn is_open(&self) -> bool {
+        self.shared.state.borrow().is_open()
+    }
+
+    /// Waits until the connection stands; returns at once if it does. The task must be running.
+    ///
+    /// # Errors
+    /// When it is closed for good, with the reason.
+    pub async fn opened(&self) -> Result<(), End> {
+        let mut state = self.state();
+        let decided = state.wait_for(|state| matches!(state, State::Open | State::Closed(_)));
+        match decided.await.as_deref() {
+            Ok(State::Closed(end)) => Err(end.clone()),
+            Ok(_) => Ok(()),
+            Err(_) => Err(End::TaskEnded),
+        }
+    }
+
+    /// Closes by hand (code 4001) and for good, unless [`reconnect`](Self::reconnect) is called: what was emitted before
+    /// is written, requests that wait fail. Returns when it is closed. The task must be running.
+    pub async fn close(&self) {
+        if self.wishes.send(Wish::Close).await.is_ok() {
+            let _ = self.state().wait_for(|state| matches!(state, State::Closed(_))).await;
+        }
+    }
+
+    /// Connects anew now, also after a close for good: ends the connection if there is one, or the wait for the next
+    /// attempt, and counts attempts from zero. Does nothing once the task has ended.
+    pub async fn reconnect(&self) {
+        // Not closed from this moment on, so that who waits for "open" after this call does not see the past.
+        self.shared.state.send_if_modified(|state| {
+            let rests = matches!(state, State::Closed(end) if !matches!(end, End::TaskEnded));
+            if rests {
+                *state = State::Connecting;
+            }
+            rests
+        });
+        let _ = self.wishes.send(Wish::Reconnect).await;
+    }
+
+    /// The time from one heartbeat to the next.
+    pub fn ping_interval(&self) -> Duration {
+        *self.shared.ping_interval.borrow()
+    }
+
+    /// Changes the time from one heartbeat to the next, counted from now; zero stops heartbeats.
+    pub fn set_ping_interval(&self, interval: Duration) {
+        self.shared.ping_interval.send_replace(interval);
+    }
+}
+
+fn event_frame<T: Serialize + ?Sized>(event: &str, payload: &T) -> Result<String, EmitError> {
+    if event.is_empty() {
+        return Err(EmitError::EmptyEvent);
+    }
+    let payload = to_raw_value(payload).map_err(EmitError::Payload)?;
+    Ok(frame::push_raw(event, payload))
+}

@@ -1,0 +1,152 @@
+//! What can go wrong, one small enum per operation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite;
+use wsmesh_protocol::{CloseCode, Group};
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The URL cannot be read.
+    #[error("the URL cannot be read: {0}; write ws://host:port/path or wss://…")]
+    Url(#[source] url::ParseError),
+    /// The URL is not one of a WebSocket.
+    #[error("the URL begins with {0}:// and must begin with ws:// or wss://")]
+    Scheme(String),
+    /// A header's name or value is none.
+    #[error("the header {0:?} cannot be sent: its name or value has characters that HTTP does not allow")]
+    Header(String),
+    /// The URL cannot be made a request.
+    #[error("the URL cannot be asked for: {0}")]
+    Request(#[source] Box<tungstenite::Error>),
+    /// A setting is zero and may not be.
+    #[error("{0} must be more than zero")]
+    Zero(&'static str),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Why an event was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    /// There is no connection now; nothing was sent.
+    #[error("the connection is not open")]
+    NotOpen,
+    /// The queue of frames to be written is full; nothing was sent.
+    #[error("too many frames wait to be sent")]
+    Full,
+    /// An event needs a name.
+    #[error("the event has no name")]
+    EmptyEvent,
+    /// The payload cannot be JSON.
+    #[error("the payload cannot be JSON: {0}")]
+    Payload(#[source] serde_json::Error),
+}
+
+/// Why a request has no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// There is no connection now; nothing was sent.
+    #[error("the connection is not open")]
+    NotOpen,
+    /// The connection broke; the server may have done the work.
+    #[error("the connection broke before the reply came")]
+    Disconnected,
+    /// No reply came in time; the server may have done the work.
+    #[error("no reply within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// As many requests wait as may; nothing was sent.
+    #[error("{0} requests wait for their replies already")]
+    TooMany(usize),
+    /// The server replied that it did not do it.
+    #[error("{text} ({code})")]
+    Refused {
+        /// Stable, see [`ErrorCode`](wsmesh_protocol::ErrorCode); services may have their own.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// An event needs a name.
+    #[error("the event has no name")]
+    EmptyEvent,
+    /// The payload cannot be JSON.
+    #[error("the payload cannot be JSON: {0}")]
+    Payload(#[source] serde_json::Error),
+}
+
+impl RequestError {
+    /// The `errorCode`: the original's where it has one, the server's when it refused.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NotOpen => "WS_NOT_OPEN",
+            Self::Disconnected => "WS_DISCONNECTED",
+            Self::Timeout(_) => "CALLBACK_TIMEOUT",
+            Self::TooMany(_) => "TOO_MANY_PENDING",
+            Self::Refused { code, .. } => code,
+            Self::EmptyEvent | Self::Payload(_) => "BAD_PAYLOAD",
+        }
+    }
+}
+
+/// Why a connection ended, or could not be made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectionError {
+    /// The server closed it.
+    #[error("the server closed the connection: {} {reason}", u16::from(*.code))]
+    Closed {
+        /// Why; 1005 when the server gave no code.
+        code: CloseCode,
+        /// A short text, or the time to come back.
+        reason: String,
+    },
+    /// The server refused the upgrade.
+    #[error("the server refused the connection: HTTP {status} {text}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The beginning of the answer's body.
+        text: String,
+        /// The time to come back, if the server gave one.
+        retry_after: Option<Duration>,
+    },
+    /// The attempt took too long.
+    #[error("no connection within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The heartbeat was not answered in time.
+    #[error("no pong in time")]
+    PongTimeout,
+    /// The network, TLS, or a server that does not speak WebSocket.
+    #[error("{0}")]
+    Transport(#[source] Arc<tungstenite::Error>),
+}
+
+impl ConnectionError {
+    pub(crate) fn transport(error: tungstenite::Error) -> Self {
+        Self::Transport(Arc::new(error))
+    }
+
+    /// What a client should do now. Of HTTP refusals those that will not change by waiting say not to come back.
+    pub fn group(&self) -> Group {
+        match self {
+            Self::Closed { code, .. } => code.group(),
+            Self::Refused {
+                status: 404 | 408 | 425 | 429 | 500..,
+                ..
+            } => Group::ComeBackAfterDelay,
+            Self::Refused { status: 400..=499, .. } => Group::DoNotComeBack,
+            Self::Refused { .. } | Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => Group::ComeBackNow,
+        }
+    }
+
+    /// The time to come back that the server gave.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Closed { reason, .. } => CloseCode::parse_delay(reason).map(Duration::from_millis),
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Who listens to what: streams of events, of the server's requests and of what happens to the connection. Each has a
+//! bounded queue; a listener that does not keep up misses items, knows how many, and holds up nobody.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use wsmesh_protocol::{ErrorCode, frame};
+
+use crate::{EmitError, Lifecycle, Payload};
+
+/// An event that the server pushed.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it carries.
+    pub payload: Payload,
+}
+
+/// A request of the server, to be answered with [`answer`](Self::answer) or [`refuse`](Self::refuse). Dropped without
+/// either, the server waits in vain until its own time limit.
+#[derive(Debug)]
+pub struct ServerRequest {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it carries.
+    pub payload: Payload,
+    pub(crate) request_id: Box<str>,
+    pub(crate) frames: mpsc::Sender<String>,
+}
+
+impl ServerRequest {
+    /// Sends the answer.
+    ///
+    /// # Errors
+    /// When the payload cannot be JSON, or the connection that the request came by has ended.
+    pub async fn answer<T: Serialize + ?Sized>(self, payload: &T) -> Result<(), EmitError> {
+        let payload = serde_json::value::to_raw_value(payload).map_err(EmitError::Payload)?;
+        let text = frame::answer(&self.request_id, &payload);
+        self.frames.send(text).await.map_err(|_| EmitError::NotOpen)
+    }
+
+    /// Answers that it is not done: `{"error": TEXT, "errorCode": CODE}`.
+    ///
+    /// # Errors
+    /// When the connection that the request came by has ended.
+    pub async fn refuse(self, code: ErrorCode, text: &str) -> Result<(), EmitError> {
+        let refusal = refusal(&self.request_id, code, text);
+        self.frames.send(refusal).await.map_err(|_| EmitError::NotOpen)
+    }
+
+    /// Refuses at once, if there is room: for requests that nobody takes.
+    fn turn_away(self, code: ErrorCode, text: &str) {
+        if self.frames.try_send(refusal(&self.request_id, code, text)).is_err() {
+            tracing::debug!(event = %self.name, "a request of the server was not answered: too many frames wait");
+        }
+    }
+}
+
+fn refusal(request_id: &str, code: ErrorCode, text: &str) -> String {
+    frame::answer(request_id, &serde_json::json!({"error": text, "errorCode": code}))
+}
+
+/// A stream of items; ends when the task ends. Dropping it stops listening.
+#[derive(Debug)]
+pub struct Listener<T> {
+    items: mpsc::Receiver<T>,
+    missed: Arc<AtomicU64>,
+}
+
+impl<T> Listener<T> {
+    /// The next item; none once the task has ended.
+    pub async fn recv(&mut self) -> Option<T> {
+        self.items.recv().await
+    }
+
+    /// How many items were left out because this listener's queue was full.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Stream for Listener<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.items.poll_recv(cx)
+    }
+}
+
+/// The other end of a [`Listener`].
+#[derive(Debug)]
+struct Feed<T> {
+    items: mpsc::Sender<T>,
+    missed: Arc<AtomicU64>,
+}
+
+impl<T> Feed<T> {
+    fn open(queue: usize) -> (Self, Listener<T>) {
+        let (sender, items) = mpsc::channel(queue);
+        let missed = Arc::new(AtomicU64::new(0));
+        let feed = Self {
+            items: sender,
+            missed: Arc::clone(&missed),
+        };
+        (feed, Listener { items, missed })
+    }
+
+    /// Hands an item over; gives it back when there is no room. The first one of a listener that is missed is logged.
+    fn give(&self, item: T) -> Result<(), T> {
+        match self.items.try_send(item) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(item)) => Err(item),
+            Err(mpsc::error::TrySendError::Full(item)) => {
+                if self.missed.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!("a listener does not keep up and misses items; see Listener::missed");
+                }
+                Err(item)
+            }
+        }
+    }
+
+    fn stands(&self) -> bool {
+        !self.items.is_closed()
+    }
+}
+
+/// All listeners of one client. After [`close`](Self::close) new ones end at once.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    events: HashMap<Arc<str>, Vec<Feed<Event>>>,
+    any: Vec<Feed<Event>>,
+    requests: HashMap<Arc<str>, Feed<ServerRequest>>,
+    lifecycle: Vec<Feed<Lifecycle>>,
+    closed: bool,
+}
+
+impl Listeners {
+    pub(crate) fn on(&mut self, event: &str, queue: usize) -> Listener<Event> {
+        let (feed, listener) = Feed::open(queue);
+        if !self.closed {
+            // Names that nobody listens to any more go here, so that one-time names do not pile up.
+            self.events.retain(|_, feeds| {
+                feeds.retain(Feed::stands);
+                !feeds.is_empty()
+            });
+            self.events.entry(Arc::from(event)).or_default().push(feed);
+        }
+        listener
+    }
+
+    pub(crate) fn on_any(&mut self, queue: usize) -> Listener<Event> {
+        let (feed, listener) = Feed::open(queue);
+        if !self.closed {
+            self.any.push(feed);
+        }
+        listener
+    }
+
+    pub(crate) fn on_request(&mut self, event: &str, queue: usize) -> Listener<ServerRequest> {
+        let (feed, listener) = Feed::open(queue);
+        if !self.closed {
+            self.requests.retain(|_, feed| feed.stands());
+            self.requests.insert(Arc::from(event), feed);
+        }
+        listener
+    }
+
+    pub(crate) fn on_lifecycle(&mut self, queue: usize) -> Listener<Lifecycle> {
+        let (feed, listener) = Feed::open(queue);
+        if !self.closed {
+            self.lifecycle.push(feed);
+        }
+        listener
+    }
+
+    pub(crate) fn event(&mut self, name: &str, payload: &Payload) {
+        if let Some((name, feeds)) = self.events.get_key_value(name) {
+            for feed in feeds {
+                let _missed = feed.give(Event {
+                    name: Arc::clone(name),
+                    payload: payload.clone(),
+                });
+            }
+        }
+        if self.any.is_empty() {
+            return;
+        }
+        let name: Arc<str> = Arc::from(name);
+        self.any.retain(Feed::stands);
+        for feed in &self.any {
+            let _missed = feed.give(Event {
+                name: Arc::clone(&name),
+                payload: payload.clone(),
+            });
+        }
+    }
+
+    pub(crate) fn request(&self, request: ServerRequest) {
+        match self.requests.get(&*request.name).filter(|feed| feed.stands()) {
+            None => request.turn_away(ErrorCode::UnknownEvent, "this client does not answer it"),
+            Some(feed) => {
+                if let Err(request) = feed.give(request) {
+                    request.turn_away(ErrorCode::Overloaded, "this client has too many requests to answer");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn lifecycle(&mut self, happened: &Lifecycle) {
+        self.lifecycle.retain(Feed::stands);
+        for feed in &self.lifecycle {
+            let _missed = feed.give(happened.clone());
+        }
+    }
+
+    /// Ends every listener, and those to come.
+    pub(crate) fn close(&mut self) {
+        *self = Self {
+            closed: true,
+            ..Self::default()
+        };
+    }
+}

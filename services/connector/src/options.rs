@@ -1,0 +1,194 @@
+//! The settings of one client: where to connect, heartbeat, reconnecting, limits. The names and defaults are the
+//! original's where it has them; each says its unit and its reason.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::OptionsError;
+
+/// When the task connects again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AutoReconnect {
+    /// After everything, except closes and refusals that say not to come back (a kick, a failed authentication).
+    #[default]
+    Always,
+    /// As the original: after errors only. After a close by the server the application calls
+    /// [`reconnect`](crate::Client::reconnect).
+    AfterError,
+    /// Never: the application calls [`reconnect`](crate::Client::reconnect).
+    Never,
+}
+
+/// The settings of one client. Start from [`Options::new`] and change fields.
+///
+/// ```
+/// use std::time::Duration;
+/// use wsmesh_connector::Options;
+///
+/// let mut options = Options::new("wss://example.org/chat").param("id", "888");
+/// options.ping_interval = Duration::from_secs(30);
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where to connect: `ws://` or `wss://`, any path, with or without a query.
+    pub url: String,
+    /// Added to the URL's query, in order, encoded (the original's `customParams`). Default: none.
+    pub params: Vec<(String, String)>,
+    /// Added to the upgrade request, say `Authorization`. Default: none. Browsers cannot send them, this client can.
+    pub headers: Vec<(String, String)>,
+    /// TLS for `wss://`. Default: the roots of Mozilla, TLS 1.2 and later. Share one among clients: it caches sessions.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Time from one heartbeat to the next. Default: 10 s, which keeps most proxies from closing. Zero: no heartbeat.
+    /// The first one comes after a random part of it, so that clients that came together do not beat together.
+    pub ping_interval: Duration,
+    /// How long the answer to a heartbeat may take; then the connection is closed with code 4002. Default: 2 s.
+    pub pong_timeout: Duration,
+    /// The heartbeat's text; must be the server's. Default: empty, the smallest frame there is.
+    pub ping_message: String,
+    /// When to connect again without being asked. Default: [`AutoReconnect::Always`].
+    pub auto_reconnect: AutoReconnect,
+    /// So many attempts wait at most [`fast_reconnect_interval`](Self::fast_reconnect_interval); after them each wait may
+    /// be twice as long as the one before. Default: 3, enough for a ws-node that is replaced.
+    pub fast_reconnect_threshold: u32,
+    /// The longest wait before the first attempts; the wait is a random part of it (full jitter), so that the clients
+    /// of a ws-node that died do not come at once. Default: 3 s.
+    pub fast_reconnect_interval: Duration,
+    /// The longest wait before any attempt, and the most that a server can ask for. Default: 120 s.
+    pub reconnect_max_interval: Duration,
+    /// It gives up after so many attempts in a row that led to nothing. Default: none, it never gives up. The count
+    /// starts again once a connection stood for [`fast_reconnect_interval`](Self::fast_reconnect_interval).
+    pub repeat_limit: Option<u32>,
+    /// How long a request waits for its reply (the original's `callbackTimeout`), retries included. Default: 5 s.
+    pub request_timeout: Duration,
+    /// How long one attempt may take: name, TCP, TLS and upgrade together. Default: 10 s, several lost packets.
+    pub connect_timeout: Duration,
+    /// Frames that wait to be written; [`Client::emit`](crate::Client::emit) waits when it is full. Default: 64, a short
+    /// burst: what waits here is lost when the connection breaks.
+    pub send_queue: usize,
+    /// What waits in one [`Listener`](crate::Listener); when it is full, new items are left out and counted. Default:
+    /// 256, some seconds of a lively room.
+    pub listener_queue: usize,
+    /// Requests that wait for a reply at the same time. Default: 1,024, far more than a reply in time can need.
+    pub max_pending: usize,
+    /// Largest message that the server may send, in bytes. Default: 1 MiB; a larger one ends the connection.
+    pub max_message_size: usize,
+}
+
+impl Options {
+    /// The defaults, for this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            params: Vec::new(),
+            headers: Vec::new(),
+            tls: None,
+            ping_interval: Duration::from_secs(10),
+            pong_timeout: Duration::from_secs(2),
+            ping_message: String::new(),
+            auto_reconnect: AutoReconnect::Always,
+            fast_reconnect_threshold: 3,
+            fast_reconnect_interval: Duration::from_secs(3),
+            reconnect_max_interval: Duration::from_secs(120),
+            repeat_limit: None,
+            request_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(10),
+            send_queue: 64,
+            listener_queue: 256,
+            max_pending: 1024,
+            max_message_size: 1024 * 1024,
+        }
+    }
+
+    /// Adds a parameter to the URL's query.
+    #[must_use]
+    pub fn param(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.params.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds a header to the upgrade request.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The whole URL, with the parameters.
+    pub(crate) fn full_url(&self) -> Result<Url, OptionsError> {
+        let mut url = Url::parse(&self.url).map_err(OptionsError::Url)?;
+        if !matches!(url.scheme(), "ws" | "wss") {
+            return Err(OptionsError::Scheme(url.scheme().to_owned()));
+        }
+        url.set_fragment(None);
+        if !self.params.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.params);
+        }
+        Ok(url)
+    }
+
+    /// Whether the numbers make sense together.
+    pub(crate) fn check(&self) -> Result<(), OptionsError> {
+        let positive = [
+            ("pong_timeout", !self.pong_timeout.is_zero()),
+            ("request_timeout", !self.request_timeout.is_zero()),
+            ("connect_timeout", !self.connect_timeout.is_zero()),
+            ("send_queue", self.send_queue > 0),
+            ("listener_queue", self.listener_queue > 0),
+            ("max_pending", self.max_pending > 0),
+            ("max_message_size", self.max_message_size > 0),
+        ];
+        match positive.iter().find(|(_, fine)| !fine) {
+            Some((name, _)) => Err(OptionsError::Zero(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Without what may be secret: the query, the parameters' values, the headers' values.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        f.debug_struct("Options")
+            .field("url", &self.url.split(['?', '#']).next().unwrap_or_default())
+            .field("params", &keys(&self.params))
+            .field("headers", &keys(&self.headers))
+            .field("ping_interval", &self.ping_interval)
+            .field("auto_reconnect", &self.auto_reconnect)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_added_as_the_original_adds_them() {
+        let options = Options::new("ws://host/chat")
+            .param("id", "888")
+            .param("name", "sam & co");
+        let url = options.full_url().expect("a URL");
+        assert_eq!(url.as_str(), "ws://host/chat?id=888&name=sam+%26+co");
+        let more = Options::new("ws://host/?a=1#x").param("b", "2");
+        assert_eq!(more.full_url().expect("a URL").as_str(), "ws://host/?a=1&b=2");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_and_what_is_secret_is_not_shown() {
+        assert!(matches!(Options::new("no url").full_url(), Err(OptionsError::Url(_))));
+        assert!(matches!(
+            Options::new("http://host/").full_url(),
+            Err(OptionsError::Scheme(_))
+        ));
+        let mut options = Options::new("ws://host/?token=geheim")
+            .param("token", "geheim")
+            .header("Authorization", "geheim");
+        options.send_queue = 0;
+        assert!(matches!(options.check(), Err(OptionsError::Zero("send_queue"))));
+        assert!(!format!("{options:?}").contains("geheim"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The life of one connection: reading, writing and the heartbeat side by side until one of them says that it is over,
+//! then the close. Reading never waits for writing.
+
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::sync::{Notify, mpsc};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
+use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
+use wsmesh_protocol::CloseCode;
+
+use crate::shared::Shared;
+use crate::socket::Socket;
+use crate::{ConnectionError, Lifecycle, inbound};
+
+/// How long a close may take; then the connection is dropped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// RFC 6455: the close frame had no code.
+const NO_STATUS: u16 = 1005;
+
+/// One connection that stands.
+pub(crate) struct Session<'a> {
+    shared: &'a Shared,
+    sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+    frames: mpsc::Sender<String>,
+    queue: mpsc::Receiver<String>,
+    pong: Notify,
+}
+
+impl<'a> Session<'a> {
+    /// Takes an open socket over and lets the handles send through it.
+    pub(crate) fn open(shared: &'a Shared, socket: Socket) -> Self {
+        let (sink, stream) = socket.split();
+        let (frames, queue) = mpsc::channel(shared.options.send_queue);
+        shared.opened(frames.clone());
+        Self {
+            shared,
+            sink,
+            stream,
+            frames,
+            queue,
+            pong: Notify::new(),
+        }
+    }
+
+    /// Works until the connection is over, and says why.
+    pub(crate) async fn until_over(&mut self) -> ConnectionError {
+        tokio::select! {
+            error = read(self.shared, &mut self.stream, &self.frames, &self.pong) => error,
+            error = write(&mut self.sink, &mut self.queue) => error,
+            error = beat(self.shared, &self.frames, &self.pong) => error,
+        }
+    }
+
+    /// Closes by the client's wish: what was accepted before is written first.
+    pub(crate) async fn close_by_hand(mut self) {
+        let closing = async {
+            while let Ok(frame) = self.queue.try_recv() {
+                self.sink.feed(Message::text(frame)).await?;
+            }
+            self.sink
+                .send(close_frame(CloseCode::ManualClose, "client manual close"))
+                .await
+        };
+        let sent = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        if matches!(sent, Ok(Ok(()))) {
+            drain(&mut self.stream).await;
+        }
+    }
+
+    /// Closes because it is over: tells the server why if it may still listen, answers its close if it sent one.
+    pub(crate) async fn close_after(mut self, error: &ConnectionError) {
+        let code = match error {
+            ConnectionError::PongTimeout => (CloseCode::PongTimeout, "client heard no pong"),
+            ConnectionError::Transport(error) if matches!(**error, Error::Capacity(_)) => {
+                (CloseCode::TooBig, "message too big")
+            }
+            ConnectionError::Closed { .. } => return drain(&mut self.stream).await,
+            _ => return,
+        };
+        // Best effort: nobody may be there to read it, so nobody waits for the answer.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(close_frame(code.0, code.1))).await;
+    }
+}
+
+fn close_frame(code: CloseCode, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame {
+        code: u16::from(code).into(),
+        reason: Utf8Bytes::from_static(reason),
+    }))
+}
+
+/// Finishes the close handshake: reading sends what is due and ends with the connection.
+async fn drain(stream: &mut SplitStream<Socket>) {
+    let end = async { while let Some(Ok(_)) = stream.next().await {} };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, end).await;
+}
+
+async fn read(
+    shared: &Shared,
+    stream: &mut SplitStream<Socket>,
+    frames: &mpsc::Sender<String>,
+    pong: &Notify,
+) -> ConnectionError {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) if text.as_str() == shared.options.ping_message => pong.notify_one(),
+            Some(Ok(Message::Text(text))) => inbound::receive(shared, text, frames),
+            Some(Ok(Message::Close(frame))) => {
+                let (code, reason) = frame.map_or((NO_STATUS, String::new()), |frame| {
+                    (frame.code.into(), frame.reason.as_str().to_owned())
+                });
+                let code = CloseCode::from(code);
+                return ConnectionError::Closed { code, reason };
+            }
+            Some(Ok(Message::Binary(_))) => tracing::debug!("the server sent a binary frame; only text is understood"),
+            // Pings are answered by the WebSocket itself.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Err(error)) => return ConnectionError::transport(error),
+            None => return ConnectionError::transport(Error::ConnectionClosed),
+        }
+    }
+}
+
+/// Writes what waits, as many frames as there are in one go.
+async fn write(sink: &mut SplitSink<Socket, Message>, queue: &mut mpsc::Receiver<String>) -> ConnectionError {
+    loop {
+        let Some(first) = queue.recv().await else {
+            return ConnectionError::transport(Error::AlreadyClosed);
+        };
+        let written = async {
+            sink.feed(Message::text(first)).await?;
+            while let Ok(frame) = queue.try_recv() {
+                sink.feed(Message::text(frame)).await?;
+            }
+            sink.flush().await
+        };
+        if let Err(error) = written.await {
+            return ConnectionError::transport(error);
+        }
+    }
+}
+
+/// Sends heartbeats and waits for each one's answer.
+async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> ConnectionError {
+    let mut changes = shared.ping_interval.subscribe();
+    let mut wait = changes.borrow_and_update().mul_f64(rand::random());
+    loop {
+        let interval = *changes.borrow();
+        let sleep = async {
+            if interval.is_zero() {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(wait).await;
+        };
+        tokio::select! {
+            () = sleep => {}
+            Ok(()) = changes.changed() => {
+                wait = *changes.borrow_and_update();
+                continue;
+            }
+        }
+        // An answer to nothing does not count.
+        let _ = pong.notified().now_or_never();
+        let sent = Instant::now();
+        let answered = async {
+            let _ = frames.send(shared.options.ping_message.clone()).await;
+            shared.listeners().lifecycle(&Lifecycle::Ping);
+            pong.notified().await;
+        };
+        if tokio::time::timeout(shared.options.pong_timeout, answered)
+            .await
+            .is_err()
+        {
+            return ConnectionError::PongTimeout;
+        }
+        let latency = sent.elapsed();
+        shared.listeners().lifecycle(&Lifecycle::Pong { latency });
+        wait = interval.saturating_sub(latency);
+    }
+}

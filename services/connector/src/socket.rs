@@ -1,0 +1,113 @@
+//! From options to an open WebSocket: the upgrade request, TLS, small buffers, what a refusal says.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use crate::{ConnectionError, Options, OptionsError};
+
+/// An open connection.
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Each way. Memory per connection matters more here than the speed of large messages; buffers grow when needed.
+const BUFFER_BYTES: usize = 4 * 1024;
+/// So much of a refusal's body is kept, in characters.
+const REFUSAL_CHARS: usize = 200;
+
+/// All that an attempt needs, checked once.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    request: Request,
+    tls: Connector,
+    config: WebSocketConfig,
+    timeout: Duration,
+}
+
+impl Dialer {
+    pub(crate) fn new(options: &Options) -> Result<Self, OptionsError> {
+        options.check()?;
+        let url = options.full_url()?;
+        let secure = url.scheme() == "wss";
+        let request = url.as_str().into_client_request();
+        let mut request = request.map_err(|error| OptionsError::Request(Box::new(error)))?;
+        for (name, value) in &options.headers {
+            let (Ok(key), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+                return Err(OptionsError::Header(name.clone()));
+            };
+            request.headers_mut().append(key, value);
+        }
+        let tls = match &options.tls {
+            _ if !secure => Connector::Plain,
+            Some(config) => Connector::Rustls(Arc::clone(config)),
+            None => Connector::Rustls(default_tls()?),
+        };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES)
+            .max_message_size(Some(options.max_message_size))
+            .max_frame_size(Some(options.max_message_size));
+        Ok(Self {
+            request,
+            tls,
+            config,
+            timeout: options.connect_timeout,
+        })
+    }
+
+    /// One attempt.
+    pub(crate) async fn dial(&self) -> Result<Socket, ConnectionError> {
+        let (request, tls) = (self.request.clone(), self.tls.clone());
+        // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
+        let attempt = Box::pin(connect_async_tls_with_config(
+            request,
+            Some(self.config),
+            true,
+            Some(tls),
+        ));
+        match tokio::time::timeout(self.timeout, attempt).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(Error::Http(response))) => Err(refused(&response)),
+            Ok(Err(error)) => Err(ConnectionError::transport(error)),
+            Err(_) => Err(ConnectionError::Timeout(self.timeout)),
+        }
+    }
+}
+
+fn refused(response: &Response) -> ConnectionError {
+    let body = response.body().as_deref().unwrap_or_default();
+    let seconds = response.headers().get(RETRY_AFTER);
+    let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    ConnectionError::Refused {
+        status: response.status().as_u16(),
+        text: String::from_utf8_lossy(body)
+            .trim()
+            .chars()
+            .take(REFUSAL_CHARS)
+            .collect(),
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+/// One for all clients of the process that give none, made at first need. It names its crypto provider itself, so that
+/// nobody has to install one for the process.
+fn default_tls() -> Result<Arc<rustls::ClientConfig>, OptionsError> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(Arc::clone(config));
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(OptionsError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+}
