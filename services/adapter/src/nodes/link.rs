@@ -20,8 +20,10 @@ pub(crate) type Channel = Arc<str>;
 pub(crate) enum LinkErrorKind {
     /// No connection could be made.
     Connect,
-    /// The node refused the user or password.
+    /// The node refused the user or password, or what the user may not do.
     Auth,
+    /// The node refused for another reason: it is full, or still loading.
+    Refused,
     /// No answer in time.
     TimedOut,
     /// The connection ended.
@@ -49,7 +51,8 @@ impl LinkError {
 
 /// The publishing half of a connection to a node.
 pub(crate) trait Publisher: Send + Sync {
-    /// Publishes; the count of subscribers that got it. Calls that are polled in order go out in order.
+    /// Publishes; the count of subscribers that got it. Calls that are first polled in order go out in order. One that is
+    /// dropped, or fails by its time limit, may have gone out or may do so later.
     fn publish<'a>(&'a self, channel: &'a Channel, payload: Bytes) -> Boxed<'a, Result<u64, LinkError>>;
 }
 
@@ -64,11 +67,11 @@ pub(crate) enum Arrival {
 
 /// The subscribing half of a connection to a node.
 pub(crate) trait Subscriber: Send {
-    /// Asks for channels. Answers come through `next`, one for each, in order.
+    /// Asks for channels; none is nothing to ask. Answers come through `next`, one for each, in order.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
-    /// Gives channels up. Answers come through `next`, one for each, in order.
+    /// Gives channels up; none is nothing to ask. Answers come through `next`, one for each, in order.
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
-    /// Waits for at least one arrival. Loses nothing when it is dropped.
+    /// Waits for at least one arrival; at most what one read brought. Loses nothing when it is dropped.
     fn next(&mut self) -> Boxed<'_, Result<Vec<Arrival>, LinkError>>;
 }
 

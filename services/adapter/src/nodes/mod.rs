@@ -3,6 +3,8 @@
 mod health;
 mod interest;
 mod link;
+#[cfg(test)]
+mod link_tests;
 mod memory;
 mod redis;
 mod select;

@@ -20,8 +20,8 @@ pub struct NodeUrlError(String);
 /// One Redis node's address: `redis[s]://[user[:password]@]host[:port][?ca=FILE][#id]`.
 ///
 /// `rediss` is TLS; `ca` names a PEM file with the certificate authority to trust in place of the system's. The id is the
-/// fragment, else `host:port`: servers that reach one node under different URLs must give it the same id. Neither
-/// `Debug` nor `Display` shows credentials.
+/// fragment, else `host:port`: servers that reach one node under different URLs must give it the same id. What is special
+/// in URLs is percent-encoded in user and password. Neither `Debug` nor `Display` shows credentials, nor does an error.
 ///
 /// ```
 /// use wsmesh_adapter::NodeUrl;
@@ -48,6 +48,16 @@ impl NodeUrl {
     /// Says what to write instead; never repeats credentials.
     pub fn parse(text: &str) -> Result<Self, NodeUrlError> {
         let wrong = |what: &str| NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"));
+        // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        if rest
+            .rsplit_once('@')
+            .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
+        {
+            return Err(wrong(
+                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40)",
+            ));
+        }
         let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("not a URL ({error})")))?;
         let tls = match url.scheme() {
             "redis" => false,
@@ -74,13 +84,16 @@ impl NodeUrl {
             }
         }
         let port = url.port().unwrap_or(DEFAULT_PORT);
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let address = address(&host, port);
-        let id = url.fragment().map_or(address, decoded);
+        let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
+            Ok(text) => Ok(text.into_owned()),
+            Err(_) => Err(wrong("what is percent-encoded must be UTF-8")),
+        };
+        let id = url.fragment().map_or_else(|| Ok(address(&host, port)), decoded)?;
+        let username = Some(url.username()).filter(|name| !name.is_empty());
         Ok(Self {
             id: NodeId::new(id).map_err(|error| wrong(&error.to_string()))?,
-            username: Some(url.username()).filter(|name| !name.is_empty()).map(decoded),
-            password: url.password().map(decoded),
+            username: username.map(decoded).transpose()?,
+            password: url.password().map(decoded).transpose()?,
             host,
             port,
             tls,
@@ -194,12 +207,18 @@ mod tests {
             ("redis://host?db=1", "unknown parameter \"db\""),
             ("redis://host?ca=x", "ca is for TLS"),
             ("redis://host#", "node id is empty"),
+            ("redis://host?insecure", "unknown parameter \"insecure\""),
+            ("redis://:%ff@host", "must be UTF-8"),
+            ("redis://:se/cret@host", "must be percent-encoded"),
+            ("redis://:12?cret@host", "must be percent-encoded"),
+            ("redis://app:12#cret@host:1", "must be percent-encoded"),
         ] {
             let error = NodeUrl::parse(text).expect_err(text).to_string();
             assert!(
                 error.contains(reason) && error.contains("write redis://HOST:PORT#ID"),
                 "{text}: {error}"
             );
+            assert!(!error.contains("cret"), "shows a password: {error}");
         }
     }
 }

@@ -76,6 +76,8 @@ mod tests {
             (name, name).prop_map(|(namespace, id)| Topic::Room(Room::new(namespace, id).expect("valid"))),
             Just(Topic::Servers),
             Just(Topic::Clients),
+            // A custom channel that begins with the prefix is refused before it is a topic.
+            name.prop_map(|name| Topic::Custom(name.into())),
         ]
     }
 
@@ -84,6 +86,19 @@ mod tests {
         fn different_topics_have_different_channels(a in topic(), b in topic()) {
             let channels = Channels::new("wsmesh:");
             prop_assert_eq!(a == b, channels.channel(&a) == channels.channel(&b));
+            for own in [channels.beacon(), channels.probe(Instance(0xabc))] {
+                prop_assert!(channels.channel(&a) != own);
+            }
+        }
+
+        #[test]
+        fn rooms_of_any_names_have_channels_of_their_own(
+            a in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
+            b in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
+        ) {
+            let channels = Channels::new("wsmesh:");
+            let channel = |(ns, id): &(String, String)| channels.channel(&Topic::Room(Room::new(ns, id).expect("valid")));
+            prop_assert_eq!(a == b, channel(&a) == channel(&b));
         }
     }
 

@@ -1,4 +1,6 @@
-//! An envelope's map, opened one level: keys and the raw bytes of their values, in either encoding, without copying.
+//! An envelope's map, opened one level: the raw bytes of the values that are read here, in either encoding.
+//!
+//! Keys that nobody reads are walked over and not kept, so a map costs no more memory than its bytes, whatever is in it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,14 +26,59 @@ pub(crate) enum DecodeError {
     Unaddressed,
 }
 
+/// Every key that is read on some level. Few and short, so looking one up is a walk.
+const KEYS: [&str; 22] = [
+    "wm",
+    "data",
+    "senderServer",
+    "socketId",
+    "socketIds",
+    "roomNamespace",
+    "roomId",
+    "excludeSocketIds",
+    "roomRemove",
+    "event",
+    "targetServer",
+    "callbackId",
+    "isCallback",
+    "payload",
+    "i",
+    "s",
+    "t",
+    "a",
+    "r",
+    "e",
+    "tp",
+    "ts",
+];
+
+/// Frames up to this size are copied out of the buffer that a node was read into. A frame may wait long in the outbox of a
+/// slow client, and a slice would keep the whole buffer: sixty-four kilobytes for a hundred bytes.
+const COPIED: usize = 4096;
+
 /// One level of a map.
 #[derive(Debug)]
 pub(crate) struct Entries {
     encoding: Encoding,
     /// The whole map, for custom channels.
     whole: Bytes,
-    /// Keys are short and few, so looking them up is a walk.
-    values: Vec<(Bytes, Bytes)>,
+    values: Values,
+}
+
+#[derive(Debug, Default)]
+struct Values(Vec<(&'static str, Bytes)>);
+
+impl Values {
+    /// Keeps a value if its key is read by anybody. Of two with one key the later counts, as in JavaScript.
+    fn keep(&mut self, key: &[u8], value: impl FnOnce() -> Bytes) {
+        let Some(key) = KEYS.into_iter().find(|known| known.as_bytes() == key) else {
+            return;
+        };
+        match self.0.iter_mut().find(|(earlier, _)| *earlier == key) {
+            Some((_, earlier)) => *earlier = value(),
+            None => self.0.push((key, value())),
+        }
+    }
 }
 
 impl Entries {
@@ -59,8 +106,9 @@ impl Entries {
 
     fn raw(&self, key: &str) -> Option<&Bytes> {
         self.values
+            .0
             .iter()
-            .find(|(name, _)| name == key.as_bytes())
+            .find(|(name, _)| *name == key)
             .map(|(_, value)| value)
     }
 
@@ -100,7 +148,7 @@ impl Entries {
         }
     }
 
-    /// A text that is a finished client frame. MessagePack shares its bytes; JSON must unescape it.
+    /// A text that is a finished client frame. MessagePack shares the bytes of a large one; JSON must unescape it.
     pub(crate) fn frame(&self, key: &'static str) -> Result<Frame, DecodeError> {
         let wrong = || DecodeError::Field { field: key };
         let raw = self.raw(key).ok_or_else(wrong)?;
@@ -108,7 +156,12 @@ impl Entries {
             Encoding::Json => Ok(Frame::new(serde_json::from_slice::<String>(raw).map_err(|_| wrong())?)),
             Encoding::Msgpack => {
                 let (start, end) = msgpack::text(raw, 0)?.ok_or_else(wrong)?;
-                Frame::from_utf8(raw.slice(start..end)).map_err(|_| wrong())
+                let text = if end - start > COPIED {
+                    raw.slice(start..end)
+                } else {
+                    Bytes::copy_from_slice(&raw[start..end])
+                };
+                Frame::from_utf8(text).map_err(|_| wrong())
             }
         }
     }
@@ -128,15 +181,14 @@ impl Entries {
     }
 }
 
-fn open_msgpack(bytes: &Bytes) -> Result<Vec<(Bytes, Bytes)>, DecodeError> {
+fn open_msgpack(bytes: &Bytes) -> Result<Values, DecodeError> {
     let (entries, mut at) = msgpack::map_header(bytes)?;
-    // Each entry takes two bytes at least, so a hostile count allocates no more than the message itself.
-    let mut values = Vec::with_capacity(entries.min(bytes.len() / 2).min(16));
+    let mut values = Values::default();
     for _ in 0..entries {
         let value = msgpack::skip(bytes, at)?;
         let end = msgpack::skip(bytes, value)?;
         if let Some((start, stop)) = msgpack::text(bytes, at)? {
-            values.push((bytes.slice(start..stop), bytes.slice(value..end)));
+            values.keep(&bytes[start..stop], || bytes.slice(value..end));
         }
         at = end;
     }
@@ -147,7 +199,7 @@ fn open_msgpack(bytes: &Bytes) -> Result<Vec<(Bytes, Bytes)>, DecodeError> {
     }
 }
 
-fn open_json(bytes: &Bytes) -> Result<Vec<(Bytes, Bytes)>, DecodeError> {
+fn open_json(bytes: &Bytes) -> Result<Values, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let values = reader.deserialize_map(JsonEntries(bytes))?;
     reader.end()?;
@@ -157,20 +209,16 @@ fn open_json(bytes: &Bytes) -> Result<Vec<(Bytes, Bytes)>, DecodeError> {
 struct JsonEntries<'a>(&'a Bytes);
 
 impl<'de> Visitor<'de> for JsonEntries<'de> {
-    type Value = Vec<(Bytes, Bytes)>;
+    type Value = Values;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = Vec::with_capacity(8);
+        let mut values = Values::default();
         while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            let key = match key.0 {
-                Cow::Borrowed(key) => self.0.slice_ref(key.as_bytes()),
-                Cow::Owned(key) => Bytes::from(key),
-            };
-            values.push((key, self.0.slice_ref(value.get().as_bytes())));
+            values.keep(key.0.as_bytes(), || self.0.slice_ref(value.get().as_bytes()));
         }
         Ok(values)
     }

@@ -11,7 +11,7 @@ use super::names::{ClientId, Instance, Room, ServerName};
 use super::payload::{Encoding, Payload, PayloadError};
 use super::writer::Writer;
 
-/// The event name that marks a reply.
+/// The event name that a reply is written with.
 const REPLY: &str = "_Cs_Cb_";
 
 /// Who sent an envelope, and the how-manieth of its envelopes it is: unique, so that copies can be told.
@@ -26,8 +26,10 @@ pub(crate) struct Identity {
 pub(crate) struct Wm {
     /// `i` and `s`.
     pub(crate) identity: Identity,
-    /// `t`: when it was published, in milliseconds since the Unix epoch, on the sender's clock.
+    /// `t`: when it was published, in milliseconds since the Unix epoch, on the sender's clock. A copy keeps it.
     pub(crate) time_ms: u64,
+    /// `a`: on a copy that is published again, how long ago the original was, in milliseconds of the sender's clock.
+    pub(crate) age_ms: Option<u64>,
     /// `r`: the process that a request is for.
     pub(crate) target_instance: Option<Instance>,
     /// `e`: why a reply is none.
@@ -43,6 +45,7 @@ impl Wm {
         Self {
             identity,
             time_ms,
+            age_ms: None,
             target_instance: None,
             error: None,
             traceparent: None,
@@ -55,6 +58,7 @@ impl Wm {
             ("i", Some(self.identity.instance.0)),
             ("s", Some(self.identity.sequence)),
             ("t", Some(self.time_ms)),
+            ("a", self.age_ms),
             ("r", self.target_instance.map(|instance| instance.0)),
         ];
         let texts = [("e", &self.error), ("tp", &self.traceparent), ("ts", &self.tracestate)];
@@ -84,6 +88,7 @@ impl Wm {
                 sequence: entries.required("s")?,
             },
             time_ms: entries.required("t")?,
+            age_ms: entries.optional("a")?,
             target_instance: entries.optional("r")?,
             error: entries.optional("e")?,
             traceparent: entries.optional("tp")?,
@@ -125,7 +130,8 @@ pub(crate) enum Body {
         except: Vec<ClientId>,
         frame: Frame,
     },
-    /// Everyone leaves a room.
+    /// Everyone leaves a room. Ours: the original removes a room on one server only, and throws at an envelope without a
+    /// frame, so this one never travels on a channel that the original reads.
     RoomRemove { room: Room },
     /// Any map, on a channel that the application named.
     Custom { payload: Payload },
@@ -198,16 +204,17 @@ impl Envelope {
     }
 
     fn encode_frame(&self, encoding: Encoding, wm: u32) -> Bytes {
-        let nothing = Frame::new("");
         let (entries, frame) = match &self.body {
-            Body::Client { frame, .. } | Body::Clients { frame, .. } => (3, frame),
-            Body::Everyone { frame } => (2, frame),
-            Body::Room { frame, .. } => (5, frame),
-            _ => (5, &nothing),
+            Body::Client { frame, .. } | Body::Clients { frame, .. } => (3, Some(frame)),
+            Body::Everyone { frame } => (2, Some(frame)),
+            Body::Room { frame, .. } => (5, Some(frame)),
+            _ => (4, None),
         };
-        let mut out = self.begin(encoding, entries + wm, frame.len());
-        out.key("data");
-        out.text(frame.as_str());
+        let mut out = self.begin(encoding, entries + wm, frame.map_or(0, Frame::len));
+        if let Some(frame) = frame {
+            out.key("data");
+            out.text(frame.as_str());
+        }
         match &self.body {
             Body::Client { client, .. } => {
                 out.key("socketId");
@@ -270,6 +277,9 @@ fn end(mut out: Writer) -> Bytes {
 impl Envelope {
     /// Reads an envelope, unless this very process sent it.
     pub(crate) fn decode_unless_own(bytes: Bytes, own: Instance) -> Result<Option<Self>, DecodeError> {
+        if first_instance(&bytes) == Some(own) {
+            return Ok(None);
+        }
         let entries = Entries::open(bytes)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
         if wm.as_ref().is_some_and(|wm| wm.identity.instance == own) {
@@ -322,15 +332,17 @@ impl Envelope {
         let sender = data.required("senderServer")?;
         let payload = data.payload("payload").unwrap_or_else(Payload::null);
         let event: String = data.required("event")?;
-        let callback_id = data.optional("callbackId")?;
-        let body = match callback_id {
-            Some(callback_id) if event == REPLY => Body::Reply { callback_id, payload },
-            callback_id => Body::Event {
+        // The original tells a reply by this field alone, whatever the event is called.
+        let body = if data.optional("isCallback")?.unwrap_or(false) {
+            let callback_id = data.required("callbackId")?;
+            Body::Reply { callback_id, payload }
+        } else {
+            Body::Event {
                 event,
                 targets: data.optional("targetServer")?.unwrap_or_default(),
                 payload,
-                callback_id,
-            },
+                callback_id: data.optional("callbackId")?,
+            }
         };
         Ok(Self { sender, wm, body })
     }
@@ -339,6 +351,22 @@ impl Envelope {
     pub(crate) fn decode_custom(bytes: Bytes) -> Result<(Option<ServerName>, Payload), DecodeError> {
         let entries = Entries::open(bytes)?;
         Ok((entries.optional("senderServer")?, entries.into_payload()))
+    }
+}
+
+/// The sender's instance, if the envelope begins as ours do: `wm` first, `i` first in it. Looks at no more than the first
+/// bytes, so a server drops its own envelopes without reading them; others take the long way.
+fn first_instance(bytes: &[u8]) -> Option<Instance> {
+    if let Some(rest) = bytes.strip_prefix(br#"{"wm":{"i":"#) {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        return std::str::from_utf8(&rest[..digits]).ok()?.parse().ok().map(Instance);
+    }
+    // fixmap, "wm", fixmap, "i", number.
+    match bytes {
+        [0x80..=0x8f, 0xa2, b'w', b'm', 0x80..=0x8f, 0xa1, b'i', rest @ ..] => {
+            rmp::decode::read_int(&mut &*rest).ok().map(Instance)
+        }
+        _ => None,
     }
 }
 

@@ -99,12 +99,135 @@ fn a_server_leaves_its_own_envelopes_unread() {
 
 #[test]
 fn what_we_add_to_an_envelope_is_small() {
-    let with = plain().encode(Encoding::Msgpack).expect("can be written").len();
-    let without = Envelope { wm: None, ..plain() }
-        .encode(Encoding::Msgpack)
-        .expect("can be written")
-        .len();
-    assert!(with - without <= 40, "{} bytes", with - without);
+    let mut envelope = plain();
+    if let Some(wm) = &mut envelope.wm {
+        wm.identity.instance = Instance::now();
+    }
+    let bare = Envelope { wm: None, ..plain() };
+    for (encoding, most) in [(Encoding::Msgpack, 40), (Encoding::Json, 70)] {
+        let length = |envelope: &Envelope| envelope.encode(encoding).expect("can be written").len();
+        let added = length(&envelope) - length(&bare);
+        assert!(added <= most, "{added} bytes as {encoding:?}");
+    }
+}
+
+#[test]
+fn an_own_envelope_is_told_by_its_first_bytes() {
+    for encoding in [Encoding::Json, Encoding::Msgpack] {
+        let bytes = plain().encode(encoding).expect("can be written");
+        let broken = bytes.slice(..bytes.len() - 1);
+        assert_eq!(
+            Envelope::decode_unless_own(broken.clone(), Instance(77)).expect("not read to its end"),
+            None
+        );
+        assert!(decode(broken).is_err(), "somebody else's is read whole");
+    }
+}
+
+#[test]
+fn an_own_envelope_is_told_wherever_its_identity_stands() {
+    let json = br#"{"data":"x","senderServer":"a","wm":{"t":1,"s":2,"i":77}}"#;
+    let read = Envelope::decode_unless_own(Bytes::from_static(json), Instance(77)).expect("decodes");
+    assert_eq!(read, None);
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_the_later_of_two_counts() {
+    let json = br#"{"x":[{}],"data":"old","wm":{"i":3,"s":2,"t":1,"new":{}},"data":"x","senderServer":"a"}"#;
+    let read = decode(Bytes::from_static(json)).expect("decodes");
+    let wm = Wm::new(
+        Identity {
+            instance: Instance(3),
+            sequence: 2,
+        },
+        1,
+    );
+    assert_eq!((read.sender.as_str(), read.wm), ("a", Some(wm)));
+    assert_eq!(read.body, Body::Everyone { frame: Frame::new("x") });
+}
+
+#[test]
+fn the_original_tells_a_reply_by_is_callback_and_so_do_we() {
+    let event = br#"{"data":{"event":"_Cs_Cb_","senderServer":"a","callbackId":"1","payload":1}}"#;
+    let body = decode(Bytes::from_static(event)).expect("decodes").body;
+    assert!(matches!(body, Body::Event { .. }), "{body:?}");
+    let reply = br#"{"data":{"event":"any","senderServer":"a","callbackId":"1","isCallback":true}}"#;
+    let body = decode(Bytes::from_static(reply)).expect("decodes").body;
+    assert_eq!(
+        body,
+        Body::Reply {
+            callback_id: "1".to_owned(),
+            payload: Payload::null()
+        }
+    );
+}
+
+#[test]
+fn a_payload_is_a_slice_of_what_was_read_and_a_small_frame_is_not() {
+    let inside = |whole: &Bytes, part: &Bytes| whole.as_ptr_range().contains(&part.as_ptr());
+    for encoding in [Encoding::Json, Encoding::Msgpack] {
+        let body = Body::Event {
+            event: "say".to_owned(),
+            targets: Vec::new(),
+            payload: Payload::new(&json!({"n": 1})).expect("JSON"),
+            callback_id: None,
+        };
+        let bytes = Envelope { body, ..plain() }.encode(encoding).expect("can be written");
+        let Body::Event { payload, .. } = decode(bytes.clone()).expect("decodes").body else {
+            panic!("an event");
+        };
+        assert!(inside(&bytes, payload.bytes()), "{encoding:?}");
+        assert_eq!(payload.encoding(), encoding);
+    }
+    for (length, shared) in [(100, false), (100_000, true)] {
+        let body = Body::Everyone {
+            frame: Frame::new("x".repeat(length)),
+        };
+        let bytes = Envelope { body, ..plain() }
+            .encode(Encoding::Msgpack)
+            .expect("can be written");
+        let Body::Everyone { frame } = decode(bytes.clone()).expect("decodes").body else {
+            panic!("a broadcast");
+        };
+        assert_eq!(inside(&bytes, frame.bytes()), shared, "{length}");
+    }
+}
+
+#[test]
+fn a_million_unknown_keys_are_walked_over_and_not_kept() {
+    let mut bytes = vec![0xdf, 0, 0x0f, 0x42, 0x42];
+    bytes.extend([0xa1, b'x', 0xc0].repeat(1_000_000));
+    rmp::encode::write_str(&mut bytes, "data").expect("memory");
+    rmp::encode::write_str(&mut bytes, "hi").expect("memory");
+    rmp::encode::write_str(&mut bytes, "senderServer").expect("memory");
+    rmp::encode::write_str(&mut bytes, "a").expect("memory");
+    assert!(decode(bytes.into()).is_ok());
+}
+
+#[test]
+fn nesting_a_hundred_thousand_deep_is_passed_over_and_refused_by_whoever_parses_it() {
+    let json = format!(
+        r#"{{"data":{{"event":"e","senderServer":"a","payload":{}0{}}}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let mut msgpack = vec![0x81, 0xa4, b'd', b'a', b't', b'a', 0x83];
+    for (key, value) in [("event", "e"), ("senderServer", "a")] {
+        rmp::encode::write_str(&mut msgpack, key).expect("memory");
+        rmp::encode::write_str(&mut msgpack, value).expect("memory");
+    }
+    rmp::encode::write_str(&mut msgpack, "payload").expect("memory");
+    msgpack.extend(vec![0x91; 100_000]);
+    msgpack.push(0xc0);
+    for bytes in [Bytes::from(json), Bytes::from(msgpack)] {
+        let Body::Event { payload, .. } = decode(bytes).expect("decodes").body else {
+            panic!("an event");
+        };
+        assert!(payload.parse::<Value>().is_err());
+        for encoding in [Encoding::Json, Encoding::Msgpack] {
+            assert_eq!(payload.encoded(encoding).is_ok(), payload.encoding() == encoding);
+        }
+    }
 }
 
 fn plain() -> Envelope {
@@ -165,14 +288,16 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
         any::<u64>(),
         any::<u64>(),
         prop::option::of(any::<u64>()),
+        prop::option::of(any::<u64>()),
     );
     prop::option::of(
-        (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, r), error, tp, ts)| Wm {
+        (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, a, r), error, tp, ts)| Wm {
             identity: Identity {
                 instance: Instance(i),
                 sequence: s,
             },
             time_ms: t,
+            age_ms: a,
             target_instance: r.map(Instance),
             error,
             traceparent: tp,

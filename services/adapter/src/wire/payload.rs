@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::msgpack;
+
 /// How an envelope or a payload is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -76,6 +78,7 @@ impl Payload {
         match self.encoding {
             Encoding::Json => Ok(serde_json::from_slice(&self.bytes)?),
             Encoding::Msgpack => {
+                one_value(&self.bytes)?;
                 let mut reader = rmp_serde::Deserializer::from_read_ref(&self.bytes[..]);
                 reader.set_max_depth(MAX_DEPTH);
                 Ok(T::deserialize(&mut reader)?)
@@ -98,6 +101,7 @@ impl Payload {
                 Ok(out.into())
             }
             (Encoding::Msgpack, Encoding::Json) => {
+                one_value(&self.bytes)?;
                 let mut out = Vec::with_capacity(self.bytes.len() * 2);
                 let mut reader = rmp_serde::Deserializer::from_read_ref(&self.bytes[..]);
                 reader.set_max_depth(MAX_DEPTH);
@@ -130,3 +134,71 @@ impl Payload {
 
 /// Deepest nesting that is parsed: serde_json's own limit, used for both encodings.
 const MAX_DEPTH: usize = 128;
+
+/// Refuses bytes that end inside a value or go on after it, which the reader would not notice.
+fn one_value(bytes: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+    if msgpack::skip(bytes, 0) == Ok(bytes.len()) {
+        Ok(())
+    } else {
+        Err(serde::de::Error::custom("not one whole value"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn as_json(msgpack: &[u8]) -> Result<String, PayloadError> {
+        let json = Payload::from_msgpack(msgpack.to_vec()).to_json()?;
+        Ok(String::from_utf8(json.to_vec()).expect("JSON is UTF-8"))
+    }
+
+    #[test]
+    fn a_value_survives_both_changes_of_encoding() {
+        let value = json!({"int": 1, "neg": -7, "big": 9_007_199_254_740_991_u64, "max": u64::MAX, "min": i64::MIN,
+            "float": 1.5, "t": true, "nul": null, "str": "héllo 世界 🚀", "arr": [1, "two", [3]], "obj": {"k": {}}});
+        let payload = Payload::new(&value).expect("JSON");
+        let msgpack = Payload::from_msgpack(payload.encoded(Encoding::Msgpack).expect("converts"));
+        assert_eq!(msgpack.parse::<Value>().expect("parses"), value);
+        let back = Payload::from_json(msgpack.to_json().expect("converts"));
+        assert_eq!(back.parse::<Value>().expect("parses"), value);
+    }
+
+    #[test]
+    fn the_same_encoding_shares_the_bytes() {
+        let payload = Payload::from_json(r#"{"a": 1}"#.to_owned());
+        let encoded = payload.encoded(Encoding::Json).expect("as it is");
+        assert_eq!(encoded.as_ptr(), payload.bytes().as_ptr());
+    }
+
+    #[test]
+    fn what_json_lacks_becomes_something_that_it_has_or_is_refused() {
+        assert_eq!(as_json(&[0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0]).expect("NaN"), "null");
+        assert_eq!(as_json(&[0xc4, 2, 1, 255]).expect("binary"), "[1,255]");
+        assert_eq!(as_json(&[0x81, 1, 2]).expect("a number as key"), r#"{"1":2}"#);
+        assert!(as_json(&[0x81, 0x90, 2]).is_err(), "a list as key");
+        assert_eq!(as_json(&[0xd4, 0, 7]).expect("an extension"), "[0,[7]]");
+    }
+
+    #[test]
+    fn bytes_after_the_value_are_refused() {
+        assert!(Payload::from_json("1 2").parse::<Value>().is_err());
+        assert!(Payload::from_msgpack(vec![1, 2]).parse::<Value>().is_err());
+        assert!(as_json(&[1, 2]).is_err());
+        assert!(Payload::from_json("1 2").encoded(Encoding::Msgpack).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            for payload in [Payload::from_json(bytes.clone()), Payload::from_msgpack(bytes)] {
+                let _ = payload.parse::<Value>();
+                let _ = payload.encoded(Encoding::Json);
+                let _ = payload.encoded(Encoding::Msgpack);
+            }
+        }
+    }
+}

@@ -6,8 +6,8 @@
 
 mod publisher;
 mod subscriber;
+mod trouble;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use super::link::{Boxed, Endpoint, LinkError, Publisher, Subscriber};
 use super::url::NodeUrl;
 
 /// One Redis node, ready to be connected to.
@@ -76,46 +76,6 @@ fn tls_config(url: &NodeUrl) -> Result<ClientConfig, String> {
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = versions.map_err(|error| error.to_string())?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-impl Redis {
-    fn cannot_connect(&self, error: &io::Error) -> LinkError {
-        let hint = match error.kind() {
-            io::ErrorKind::ConnectionRefused => " (is Redis running there?)",
-            io::ErrorKind::InvalidData => " (does this port speak TLS? redis:// is without, rediss:// with)",
-            _ => "",
-        };
-        LinkError::new(
-            LinkErrorKind::Connect,
-            format!("cannot connect to {}: {error}{hint}", self.url.address()),
-        )
-    }
-
-    /// What Redis said, with what to do about it.
-    fn refused(&self, said: &str) -> LinkError {
-        let address = self.url.address();
-        let (kind, hint) = match said.split_whitespace().next() {
-            Some("NOAUTH") => (
-                LinkErrorKind::Auth,
-                "give a password: in the URL, or by --redis-password-file",
-            ),
-            Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
-            Some("NOPERM") => (
-                LinkErrorKind::Auth,
-                "allow this user +publish, +subscribe, +unsubscribe, +ping and the channels",
-            ),
-            Some("DENIED") => (
-                LinkErrorKind::Auth,
-                "set a password for Redis, or bind it to this network",
-            ),
-            _ if said.contains("max number of clients") => (LinkErrorKind::Connect, "raise maxclients"),
-            _ if said.contains("without any password configured") => {
-                (LinkErrorKind::Auth, "this Redis has no password; give none")
-            }
-            _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
-        };
-        LinkError::new(kind, format!("{address} answered {said:?}: {hint}"))
-    }
 }
 
 impl Endpoint for Redis {

@@ -1,18 +1,20 @@
 //! Publishing through fred. Its traps are closed: every command has a time limit, its buffers are bounded, it never tries
 //! again by itself (the node's task makes a new connection, and the message goes to another node).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, PubsubInterface};
-use fred::types::Builder;
-use fred::types::ConnectHandle;
-use fred::types::RespVersion;
 use fred::types::config::{Config, ServerConfig, TlsConfig, TlsConnector, UnresponsiveConfig};
+use fred::types::{Builder, ClusterHash, ConnectHandle, CustomCommand, RespVersion, Value};
+use futures_util::future::{Either, select};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::Redis;
+use super::{Redis, trouble};
 use crate::nodes::link::{Boxed, Channel, LinkError, LinkErrorKind, Publisher};
 
 /// Commands that wait for one connection; more are refused and go to another node.
@@ -20,8 +22,10 @@ const BUFFER: usize = 100_000;
 
 pub(super) struct FredPublisher {
     client: Client,
-    task: ConnectHandle,
     address: String,
+    /// Cancelled when the connection has ended: fred would let later commands wait for their whole time limit.
+    ended: CancellationToken,
+    watch: JoinHandle<()>,
 }
 
 impl FredPublisher {
@@ -55,55 +59,89 @@ impl FredPublisher {
             .with_performance_config(|performance| performance.default_command_timeout = limit)
             .build()
             .map_err(|error| explain(redis, &error))?;
-        match client.init().await {
-            Ok(task) => Ok(Self {
-                client,
-                task,
-                address: url.address(),
-            }),
-            Err(error) => Err(explain(redis, &error)),
-        }
+        let task = client.init().await.map_err(|error| explain(redis, &error))?;
+        let ended = CancellationToken::new();
+        let publisher = Self {
+            client,
+            address: url.address(),
+            ended: ended.clone(),
+            watch: tokio::spawn(watch(AbortOnDrop(task), ended)),
+        };
+        // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.
+        let command = CustomCommand::new_static("CLIENT", ClusterHash::Random, false);
+        let arguments = vec!["SETNAME", redis.name.as_str()];
+        let _ = publisher.client.custom::<Value, _>(command, arguments).await;
+        Ok(publisher)
     }
 }
 
+/// What fred's texts call the end of a connection: the system's names.
+const ENDED: [&str; 4] = ["UnexpectedEof", "ConnectionReset", "ConnectionAborted", "BrokenPipe"];
+
+/// Why connecting failed.
 fn explain(redis: &Redis, error: &Error) -> LinkError {
+    let (address, details) = (redis.url.address(), error.details());
     match error.kind() {
-        ErrorKind::Auth => redis.refused(error.details()),
-        ErrorKind::Timeout => {
-            let text = format!(
-                "{} did not answer in time (hung, or a firewall in between?)",
-                redis.url.address()
-            );
-            LinkError::new(LinkErrorKind::TimedOut, text)
+        ErrorKind::Timeout => trouble::unreachable(&address, redis.url.tls()),
+        ErrorKind::Canceled => trouble::ended_at_once(&address),
+        ErrorKind::IO if ENDED.iter().any(|kind| details.contains(kind)) => trouble::ended_at_once(&address),
+        ErrorKind::IO | ErrorKind::Tls => trouble::connect(&address, redis.url.tls(), details),
+        ErrorKind::Protocol => trouble::no_redis(&address, &[], details),
+        _ => trouble::refused(&address, details),
+    }
+}
+
+impl FredPublisher {
+    fn gone(&self) -> LinkError {
+        trouble::ended(&self.address, "closed by Redis (shut down, or restarted)")
+    }
+
+    fn failed(&self, error: &Error) -> LinkError {
+        match error.kind() {
+            ErrorKind::Timeout => trouble::unanswered(&self.address),
+            ErrorKind::IO | ErrorKind::Canceled => trouble::ended(&self.address, error.details()),
+            ErrorKind::Backpressure => LinkError::new(
+                LinkErrorKind::TimedOut,
+                format!("{} has {BUFFER} messages waiting and takes no more", self.address),
+            ),
+            _ => trouble::refused(&self.address, error.details()),
         }
-        ErrorKind::IO | ErrorKind::Tls => redis.cannot_connect(&std::io::Error::other(error.details())),
-        _ => redis.refused(error.details()),
     }
 }
 
 impl Publisher for FredPublisher {
     fn publish<'a>(&'a self, channel: &'a Channel, payload: Bytes) -> Boxed<'a, Result<u64, LinkError>> {
         Box::pin(async move {
-            self.client
-                .publish::<u64, _, _>(&**channel, payload)
-                .await
-                .map_err(|error| {
-                    let kind = match error.kind() {
-                        ErrorKind::Timeout => LinkErrorKind::TimedOut,
-                        ErrorKind::IO | ErrorKind::Canceled => LinkErrorKind::Closed,
-                        _ => LinkErrorKind::Protocol,
-                    };
-                    LinkError::new(
-                        kind,
-                        format!("{} did not take a message: {}", self.address, error.details()),
-                    )
-                })
+            if self.ended.is_cancelled() {
+                return Err(self.gone());
+            }
+            let publishing = pin!(self.client.publish::<u64, _, _>(&**channel, payload));
+            // Not tokio's select: that one may put off the first poll, which is what keeps messages in order.
+            match select(publishing, pin!(self.ended.cancelled())).await {
+                Either::Left((result, _)) => result.map_err(|error| self.failed(&error)),
+                Either::Right(_) => Err(self.gone()),
+            }
         })
     }
 }
 
 impl Drop for FredPublisher {
     fn drop(&mut self) {
-        self.task.abort();
+        self.watch.abort();
     }
+}
+
+/// Ends fred's task, and so the connection, with its owner.
+struct AbortOnDrop(ConnectHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Tells when fred's task has ended, which is when its connection has.
+async fn watch(mut task: AbortOnDrop, ended: CancellationToken) {
+    let _ = (&mut task.0).await;
+    ended.cancel();
 }

@@ -7,18 +7,23 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use redis_protocol::resp2::decode::decode_bytes_mut;
 use redis_protocol::resp2::encode::extend_encode;
-use redis_protocol::resp2::types::BytesFrame;
+use redis_protocol::resp2::types::{BytesFrame, Resp2Frame};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::Redis;
+use super::{Redis, trouble};
 use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber};
 
-/// How much one read may bring.
+/// The read buffer, and so how much one read brings at most (more after a large message).
 const READ: usize = 64 * 1024;
+/// A new read buffer is begun when the old one has less room than this. Not sooner: messages are slices that keep their
+/// buffer alive, so small ones must share it.
+const ROOM: usize = 8 * 1024;
+/// A message larger than this ends the connection: nothing of ours is, and it would have to be held whole.
+const LARGEST: usize = 64 * 1024 * 1024;
 
 trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
@@ -26,42 +31,47 @@ impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 pub(super) struct Connection {
     stream: Pin<Box<dyn Stream>>,
     read: BytesMut,
+    /// Found behind arrivals that had to be handed over first.
+    failed: Option<LinkError>,
     address: String,
     limit: Duration,
 }
 
 impl Connection {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
-        let mut connection = timeout(redis.limit, Self::open(redis)).await.unwrap_or_else(|_| {
-            let text = format!(
-                "{} did not answer in time (hung, or a firewall in between?)",
-                redis.url.address()
-            );
-            Err(LinkError::new(LinkErrorKind::TimedOut, text))
-        })?;
-        connection.introduce(redis).await?;
-        Ok(connection)
+        let opening = async {
+            let mut connection = Self::open(redis).await?;
+            match connection.introduce(redis).await {
+                Err(error) if error.kind == LinkErrorKind::Closed => Err(trouble::ended_at_once(&connection.address)),
+                Err(error) => Err(error),
+                Ok(()) => Ok(connection),
+            }
+        };
+        timeout(redis.limit, opening)
+            .await
+            .unwrap_or_else(|_| Err(trouble::unreachable(&redis.url.address(), redis.url.tls())))
     }
 
     async fn open(redis: &Redis) -> Result<Self, LinkError> {
-        let url = &redis.url;
+        let (url, address) = (&redis.url, redis.url.address());
+        let failed = |why: &dyn std::fmt::Display| trouble::connect(&address, url.tls(), &why.to_string());
         let tcp = TcpStream::connect((url.host(), url.port()))
             .await
-            .map_err(|error| redis.cannot_connect(&error))?;
-        tcp.set_nodelay(true).map_err(|error| redis.cannot_connect(&error))?;
+            .map_err(|error| failed(&error))?;
+        tcp.set_nodelay(true).map_err(|error| failed(&error))?;
         let stream: Pin<Box<dyn Stream>> = match &redis.tls {
             None => Box::pin(tcp),
             Some(config) => {
-                let name = ServerName::try_from(url.host().to_owned())
-                    .map_err(|error| redis.cannot_connect(&std::io::Error::other(error)))?;
+                let name = ServerName::try_from(url.host().to_owned()).map_err(|error| failed(&error))?;
                 let tls = TlsConnector::from(config.clone()).connect(name, tcp).await;
-                Box::pin(tls.map_err(|error| redis.cannot_connect(&error))?)
+                Box::pin(tls.map_err(|error| failed(&error))?)
             }
         };
         Ok(Self {
             stream,
             read: BytesMut::with_capacity(READ),
-            address: url.address(),
+            failed: None,
+            address,
             limit: redis.limit,
         })
     }
@@ -72,90 +82,88 @@ impl Connection {
             let mut login = vec!["AUTH"];
             login.extend(redis.url.username());
             login.push(password);
-            self.command(redis, &login, "OK").await?;
+            self.command(&login, "OK").await??;
         }
-        self.command(redis, &["PING"], "PONG").await?;
+        self.command(&["PING"], "PONG").await??;
         // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.
-        let _ = self.command(redis, &["CLIENT", "SETNAME", &redis.name], "OK").await;
+        let _refused = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
         Ok(())
     }
 
-    async fn command(&mut self, redis: &Redis, words: &[&str], expected: &str) -> Result<(), LinkError> {
+    /// Asks and waits for the answer. The outer error is the connection's, the inner one is Redis's answer.
+    async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
-        let round_trip = async {
-            self.write(words).await?;
-            loop {
-                if let Some(frame) = self.decode()? {
-                    return Ok(frame);
-                }
-                self.fill().await?;
+        self.write(words).await?;
+        let answer = loop {
+            if let Some(frame) = self.decode()? {
+                break frame;
             }
+            self.fill().await?;
         };
-        let answer = timeout(redis.limit, round_trip).await.unwrap_or_else(|_| {
-            Err(LinkError::new(
-                LinkErrorKind::TimedOut,
-                format!("{} did not answer in time", redis.url.address()),
-            ))
-        })?;
-        match answer {
+        Ok(match answer {
             BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
-            BytesFrame::Error(text) => Err(redis.refused(&text)),
-            other => Err(redis.refused(&format!("{other:?}"))),
-        }
+            BytesFrame::Error(text) => Err(trouble::refused(&self.address, &text)),
+            other => return Err(self.unexpected(&other)),
+        })
     }
 
     async fn write(&mut self, words: impl Iterator<Item = Bytes>) -> Result<(), LinkError> {
         let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
         let mut out = BytesMut::new();
-        extend_encode(&mut out, &command, false).map_err(|error| self.broken(&error))?;
-        let limit = self.limit;
-        match timeout(limit, self.stream.write_all(&out)).await {
+        extend_encode(&mut out, &command, false)
+            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
+        let write = async {
+            self.stream.write_all(&out).await?;
+            // TLS keeps what it could not send until it is told to.
+            self.stream.flush().await
+        };
+        match timeout(self.limit, write).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.ended(&error.to_string())),
-            Err(_) => Err(LinkError::new(
-                LinkErrorKind::TimedOut,
-                format!("{} takes nothing", self.address),
-            )),
+            Ok(Err(error)) => Err(trouble::ended(&self.address, &error.to_string())),
+            Err(_) => Err(trouble::unanswered(&self.address)),
         }
     }
 
     fn decode(&mut self) -> Result<Option<BytesFrame>, LinkError> {
+        if self.read.is_empty() {
+            return Ok(None);
+        }
         match decode_bytes_mut(&mut self.read) {
-            Ok(decoded) => Ok(decoded.map(|(frame, ..)| frame)),
-            Err(error) => Err(self.broken(&error)),
+            Ok(Some((frame, ..))) => Ok(Some(frame)),
+            Ok(None) if self.read.len() > LARGEST => {
+                let text = format!("a message of more than {LARGEST} bytes");
+                Err(trouble::ended(&self.address, &text))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(trouble::no_redis(&self.address, &self.read, &error.to_string())),
         }
     }
 
     /// Reads once. Cancelling it loses nothing.
     async fn fill(&mut self) -> Result<(), LinkError> {
-        self.read.reserve(READ);
+        if self.read.capacity() - self.read.len() < ROOM {
+            self.read.reserve(READ);
+        }
         match self.stream.read_buf(&mut self.read).await {
-            Ok(0) => Err(self.ended("closed by Redis (shut down, or this subscriber was too slow)")),
+            Ok(0) => Err(trouble::ended(
+                &self.address,
+                "closed by Redis (shut down, or this subscriber was too slow)",
+            )),
             Ok(_) => Ok(()),
-            Err(error) => Err(self.ended(&error.to_string())),
+            Err(error) => Err(trouble::ended(&self.address, &error.to_string())),
         }
     }
 
-    fn ended(&self, why: &str) -> LinkError {
-        LinkError::new(
-            LinkErrorKind::Closed,
-            format!("the connection to {} ended: {why}", self.address),
-        )
-    }
-
-    fn broken(&self, error: &dyn std::fmt::Display) -> LinkError {
-        let text = format!(
-            "{} sent what is not Redis's protocol ({error}): is this a Redis server?",
-            self.address
-        );
-        LinkError::new(LinkErrorKind::Protocol, text)
+    fn unexpected(&self, frame: &BytesFrame) -> LinkError {
+        trouble::no_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
     }
 
     /// What a frame in subscribed mode means.
     fn arrival(&self, frame: BytesFrame) -> Result<Arrival, LinkError> {
         let mut parts = match frame {
             BytesFrame::Array(parts) => parts.into_iter(),
-            other => return Err(self.broken(&format!("{other:?}"))),
+            BytesFrame::Error(text) => return Err(trouble::refused(&self.address, &text)),
+            other => return Err(self.unexpected(&other)),
         };
         match (parts.next(), parts.next(), parts.next()) {
             (
@@ -166,11 +174,23 @@ impl Connection {
             (Some(BytesFrame::BulkString(kind)), ..) if &kind[..] == b"subscribe" || &kind[..] == b"unsubscribe" => {
                 Ok(Arrival::Confirmed)
             }
-            other => Err(self.broken(&format!("{other:?}"))),
+            (Some(kind), ..) => Err(self.unexpected(&kind)),
+            (None, ..) => Err(self.unexpected(&BytesFrame::Null)),
         }
     }
 
+    fn next_arrival(&mut self) -> Result<Option<Arrival>, LinkError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.decode()?.map(|frame| self.arrival(frame)).transpose()
+    }
+
     async fn ask(&mut self, command: &'static str, channels: &[Channel]) -> Result<(), LinkError> {
+        // Without channels, UNSUBSCRIBE gives up all of them.
+        if channels.is_empty() {
+            return Ok(());
+        }
         let names = channels
             .iter()
             .map(|channel| Bytes::copy_from_slice(channel.as_bytes()));
@@ -192,8 +212,16 @@ impl Subscriber for Connection {
         Box::pin(async {
             let mut arrivals = Vec::new();
             loop {
-                while let Some(frame) = self.decode()? {
-                    arrivals.push(self.arrival(frame)?);
+                loop {
+                    match self.next_arrival() {
+                        Ok(Some(arrival)) => arrivals.push(arrival),
+                        Ok(None) => break,
+                        Err(error) if arrivals.is_empty() => return Err(error),
+                        Err(error) => {
+                            self.failed = Some(error);
+                            break;
+                        }
+                    }
                 }
                 if !arrivals.is_empty() {
                     return Ok(arrivals);

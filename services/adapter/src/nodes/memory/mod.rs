@@ -1,0 +1,174 @@
+//! The embedded bus: named nodes in memory, for several servers in one process and for tests.
+//!
+//! Behaves like plain Redis pub/sub, faults included: a node can be told to fail, to pause, to lose and to be slow. What a
+//! node takes it handles in order, also after a pause; a subscriber that reads too slowly is cut off. Nothing here does I/O.
+
+mod connection;
+mod node;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use self::node::MemoryNode;
+use super::link::Endpoint;
+use crate::wire::{NameError, NodeId};
+
+/// What a node of the embedded bus does with what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// None: it works.
+    #[default]
+    None,
+    /// It is dead: connections end, new ones are refused.
+    Fail,
+    /// It hangs: what it gets waits, and is handled in order when it goes on, also what its sender gave up.
+    Pause,
+    /// It accepts every message and delivers none.
+    Lose,
+}
+
+/// Several servers in one process, with nodes that can be told to fail. Cloning shares the bus.
+#[derive(Clone, Default)]
+pub struct MemoryBus {
+    nodes: Arc<RwLock<Vec<Arc<MemoryNode>>>>,
+}
+
+impl fmt::Debug for MemoryBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.nodes().iter().map(|node| &node.id))
+            .finish()
+    }
+}
+
+impl MemoryBus {
+    /// A bus with one node for each id.
+    ///
+    /// # Errors
+    /// When an id is no valid name.
+    pub fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Result<Self, NameError> {
+        let bus = Self::default();
+        for id in ids {
+            bus.add_node(id)?;
+        }
+        Ok(bus)
+    }
+
+    /// One node more, for servers that start from now on; `false` if there is one of this id.
+    ///
+    /// # Errors
+    /// When the id is no valid name.
+    pub fn add_node(&self, id: &str) -> Result<bool, NameError> {
+        let id = NodeId::new(id)?;
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        if nodes.iter().any(|node| node.id == id) {
+            return Ok(false);
+        }
+        nodes.push(Arc::new(MemoryNode::new(id)));
+        Ok(true)
+    }
+
+    /// Makes a node misbehave, or work again; `false` if there is no such node.
+    pub fn set_fault(&self, id: &str, fault: Fault) -> bool {
+        self.node(id).map(|node| node.set_fault(fault)).is_some()
+    }
+
+    /// Makes every message and answer of a node take so long; `false` if there is no such node.
+    pub fn set_delay(&self, id: &str, delay: Duration) -> bool {
+        self.node(id).map(|node| node.state().delay = delay).is_some()
+    }
+
+    /// Cuts every subscriber of a node off, as Redis does with one that reads too slowly; `false` if there is no such node.
+    pub fn cut_subscribers(&self, id: &str) -> bool {
+        self.node(id).map(|node| node.state().cut_subscribers()).is_some()
+    }
+
+    pub(crate) fn endpoints(&self) -> Vec<(NodeId, Arc<dyn Endpoint>)> {
+        let endpoint = |node: Arc<MemoryNode>| (node.id.clone(), Arc::new(node) as Arc<dyn Endpoint>);
+        self.nodes().into_iter().map(endpoint).collect()
+    }
+
+    fn nodes(&self) -> Vec<Arc<MemoryNode>> {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn node(&self, id: &str) -> Option<Arc<MemoryNode>> {
+        self.nodes().into_iter().find(|node| node.id.as_str() == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::nodes::link::{Arrival, Channel, Publisher, Subscriber};
+
+    async fn both(bus: &MemoryBus) -> (Arc<dyn Publisher>, Box<dyn Subscriber>) {
+        let (_, endpoint) = bus.endpoints().remove(0);
+        let publisher = endpoint.publisher().await.expect("connects");
+        (publisher, endpoint.subscriber().await.expect("connects"))
+    }
+
+    #[tokio::test]
+    async fn clones_share_nodes_and_a_node_is_there_once() {
+        let bus = MemoryBus::new(["a", "a"]).expect("valid ids");
+        assert_eq!(bus.clone().add_node("b"), Ok(true));
+        assert_eq!(bus.add_node("b"), Ok(false));
+        assert!(bus.add_node("").is_err());
+        assert_eq!(format!("{bus:?}"), r#"["a", "b"]"#);
+        assert!(bus.set_fault("b", Fault::Fail) && !bus.set_fault("c", Fault::Fail));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_node_takes_its_time_each_way_and_keeps_the_order() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (publisher, mut subscriber) = both(&bus).await;
+        let channel = Channel::from("c");
+        subscriber
+            .subscribe(std::slice::from_ref(&channel))
+            .await
+            .expect("asked");
+        assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
+        assert!(bus.set_delay("a", Duration::from_millis(200)));
+        let start = Instant::now();
+        let (count, arrivals) = tokio::join!(publisher.publish(&channel, Bytes::from("1")), subscriber.next());
+        assert_eq!((count.ok(), arrivals.expect("connected").len()), (Some(1), 1));
+        assert_eq!(start.elapsed().as_millis(), 200);
+        let (_, arrivals) = tokio::join!(biased; publisher.publish(&channel, Bytes::from("2")), async {
+            assert!(bus.set_delay("a", Duration::ZERO));
+            publisher.publish(&channel, Bytes::from("3")).await.expect("published");
+            subscriber.next().await.expect("connected")
+        });
+        assert_eq!(arrivals.len(), 2, "the later one waits behind the earlier");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_may_want_more_channels_than_may_wait_messages() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (_, mut subscriber) = both(&bus).await;
+        let channels: Vec<Channel> = (0..200_000).map(|n| Channel::from(n.to_string())).collect();
+        subscriber.subscribe(&channels).await.expect("asked");
+        let mut confirmed = 0;
+        while confirmed < channels.len() {
+            confirmed += subscriber.next().await.expect("connected").len();
+        }
+    }
+
+    #[tokio::test]
+    async fn lying_is_not_noticed_by_who_publishes() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (publisher, mut subscriber) = both(&bus).await;
+        let channel = Channel::from("c");
+        subscriber
+            .subscribe(std::slice::from_ref(&channel))
+            .await
+            .expect("asked");
+        bus.set_fault("a", Fault::Lose);
+        assert_eq!(publisher.publish(&channel, Bytes::new()).await.ok(), Some(1));
+        bus.set_fault("a", Fault::None);
+        assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
+    }
+}

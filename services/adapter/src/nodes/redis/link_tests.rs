@@ -1,0 +1,357 @@
+//! What only a real Redis can do to a link, and what only something else than a Redis can.
+
+use std::path::Path;
+use std::process::Command;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// One command and its answer, as text.
+async fn answer(port: u16, command: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
+    let both = format!("{command}\r\nQUIT\r\n");
+    stream.write_all(both.as_bytes()).await.expect("written");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("text");
+    text
+}
+
+fn port(ground: &Ground) -> u16 {
+    ground.redis.as_ref().expect("a real Redis").port
+}
+
+/// Why each half cannot connect.
+async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
+    let start = Instant::now();
+    let refusals = [
+        soon("no publisher", endpoint.publisher()).await.err().expect("P"),
+        soon("no subscriber", endpoint.subscriber())
+            .await
+            .err()
+            .expect("refused"),
+    ];
+    assert!(start.elapsed() < LIMIT * 3, "{:?}", start.elapsed());
+    refusals
+}
+
+async fn refused(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) {
+    for error in refusals(endpoint).await {
+        assert!(error.to_string().contains(hint), "not {hint:?}: {error}");
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
+/// Publishes and receives once.
+async fn works(endpoint: &Arc<dyn Endpoint>) {
+    let ground = Ground {
+        endpoint: endpoint.clone(),
+        memory: None,
+        redis: None,
+    };
+    let (publisher, channel) = (ground.publisher().await, Channel::from("wsmesh:c"));
+    let mut listener = ground.listening(&channel).await;
+    assert_eq!(publisher.publish(&channel, number(5)).await.ok(), Some(1));
+    assert_eq!(listener.number().await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_carry_the_servers_name_and_dropping_them_closes_them() {
+    let ground = redis();
+    let channel = Channel::from("c");
+    let (publisher, listener) = (ground.publisher().await, ground.listening(&channel).await);
+    assert_eq!(publisher.publish(&channel, number(1)).await.ok(), Some(1));
+    let named = |list: &str| list.matches("name=a_test").count();
+    assert_eq!(named(&answer(port(&ground), "CLIENT LIST").await), 2);
+    drop((publisher, listener));
+    soon("both are closed", async {
+        while named(&answer(port(&ground), "CLIENT LIST").await) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_redis_killed_ends() {
+    let ground = redis();
+    let mut listener = ground.listening(&Channel::from("c")).await;
+    answer(port(&ground), "CLIENT KILL TYPE pubsub").await;
+    let error = soon("the end", listener.subscriber.next()).await.expect_err("ended");
+    assert_eq!(error.kind, LinkErrorKind::Closed, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_redis_costs_no_more_than_the_time_limit() {
+    let ground = redis();
+    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    ground.pause();
+    let start = Instant::now();
+    let error = soon("a time-out", publisher.publish(&channel, number(1)))
+        .await
+        .expect_err("hung");
+    assert_eq!(error.kind, LinkErrorKind::TimedOut, "{error}");
+    assert!(start.elapsed() < LIMIT * 2, "{:?}", start.elapsed());
+    refused(
+        &ground.endpoint,
+        LinkErrorKind::TimedOut,
+        "did not answer in time (hung",
+    )
+    .await;
+    ground.resume();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_or_missing_or_needless_password_is_said() {
+    let locked = redis_with(&["--requirepass", "s3 cret@"], ":s3%20cret%40@");
+    works(&locked.endpoint).await;
+    let host = format!("127.0.0.1:{}", port(&locked));
+    let with = |login: &str| endpoint_of(&format!("redis://{login}{host}"));
+    refused(&with(":wrong@"), LinkErrorKind::Auth, "check user and password").await;
+    refused(
+        &with("nobody:s3%20cret%40@"),
+        LinkErrorKind::Auth,
+        "check user and password",
+    )
+    .await;
+    refused(&with(""), LinkErrorKind::Auth, "give a password").await;
+    let open = redis();
+    let needless = endpoint_of(&format!("redis://:needless@127.0.0.1:{}", port(&open)));
+    // fred takes it; the subscriber does not, so the node is not heard, and the reason is said.
+    let error = soon("refused", needless.subscriber()).await.err().expect("refused");
+    assert!(error.to_string().contains("has no password; give none"), "{error}");
+    for error in refusals(&with(":wrong@")).await {
+        assert!(!error.to_string().contains("wrong"), "shows a password: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told() {
+    let ground = redis();
+    answer(
+        port(&ground),
+        "ACL SETUSER app on >pw resetchannels &wsmesh:* -@all +publish +subscribe +unsubscribe +ping",
+    )
+    .await;
+    let endpoint = endpoint_of(&format!("redis://app:pw@127.0.0.1:{}", port(&ground)));
+    works(&endpoint).await;
+    let publisher = endpoint.publisher().await.expect("connects");
+    let elsewhere = Channel::from("elsewhere");
+    let error = publisher.publish(&elsewhere, number(1)).await.expect_err("not allowed");
+    assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");
+    let mut subscriber = endpoint.subscriber().await.expect("connects");
+    subscriber.subscribe(&[elsewhere]).await.expect("asked");
+    let error = soon("an answer", subscriber.next()).await.expect_err("not allowed");
+    assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");
+    assert!(error.to_string().contains("the channels"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_says_what_to_raise() {
+    let ground = redis_with(&["--maxclients", "2"], "");
+    let held = (ground.publisher().await, ground.listener().await);
+    for error in refusals(&ground.endpoint).await {
+        assert!(error.to_string().contains("maxclients"), "{error}");
+        assert_eq!(error.kind, LinkErrorKind::Refused, "{error}");
+    }
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_port_and_an_unknown_host_are_told_apart() {
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = free.local_addr().expect("bound");
+    drop(free);
+    let dead = endpoint_of(&format!("redis://{address}"));
+    refused(&dead, LinkErrorKind::Connect, "is Redis running there?").await;
+    let unknown = endpoint_of("redis://no-such-host.invalid");
+    refused(&unknown, LinkErrorKind::Connect, "is the host name right?").await;
+}
+
+// ------------------------------------------------------------------------------------------- what is no Redis, or a bad one
+
+/// Listens, and does the same with every connection.
+async fn impostor<F>(each: impl Fn(TcpStream) -> F + Send + 'static) -> String
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(each(stream));
+        }
+    });
+    address.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_never_answers_costs_no_more_than_the_time_limit() {
+    let silent = impostor(|stream| async move {
+        let _held = stream;
+        std::future::pending().await
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", silent.await));
+    refused(&endpoint, LinkErrorKind::TimedOut, "did not answer in time").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_server_is_told_from_a_redis() {
+    let web = impostor(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = stream.read(&mut [0; 1024]).await;
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", web.await));
+    refused(&endpoint, LinkErrorKind::Protocol, "is this a Redis server?").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_closes_at_once_is_said_with_its_likely_reasons() {
+    let shut = impostor(|stream| async move { drop(stream) });
+    let endpoint = endpoint_of(&format!("redis://{}", shut.await));
+    refused(&endpoint, LinkErrorKind::Connect, "does it want TLS").await;
+}
+
+/// Plays a Redis for one subscriber: answers its greeting, then sends something in pieces of so many bytes.
+async fn pretend(sent: &'static [u8], piece: usize) -> Listener {
+    let address = impostor(move |mut stream| async move {
+        stream.set_nodelay(true).expect("a socket");
+        let mut asked = [0; 1024];
+        for greeting in [&b"+PONG\r\n"[..], b"+OK\r\n"] {
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(greeting).await;
+        }
+        for piece in sent.chunks(piece) {
+            let _ = stream.write_all(piece).await;
+            tokio::task::yield_now().await;
+        }
+        let _ = stream.read(&mut asked).await;
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", address.await));
+    let subscriber = soon("connects", endpoint.subscriber()).await.expect("connects");
+    Listener {
+        subscriber,
+        arrived: VecDeque::new(),
+    }
+}
+
+const TWO: &[u8] = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n\
+    *3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\n22\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_may_come_in_pieces_of_any_size() {
+    for piece in [1, 2, 3, 7, 40] {
+        let mut listener = pretend(TWO, piece).await;
+        assert_eq!(listener.number().await, 1);
+        listener.confirmed(1).await;
+        assert_eq!(listener.number().await, 22);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_something_broken_is_handed_over_first() {
+    for (broken, kind) in [
+        (
+            &b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n!broken\r\n"[..],
+            LinkErrorKind::Protocol,
+        ),
+        (
+            b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n*1\r\n$1\r\nx\r\n",
+            LinkErrorKind::Protocol,
+        ),
+        (
+            b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n-NOPERM no\r\n",
+            LinkErrorKind::Auth,
+        ),
+    ] {
+        let mut listener = pretend(broken, 1000).await;
+        assert_eq!(listener.number().await, 1, "{broken:?}");
+        let error = soon("the end", listener.subscriber.next()).await.expect_err("broken");
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_length_is_waited_for_and_allocates_nothing() {
+    for hostile in [
+        &b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$999999999999\r\n"[..],
+        b"*99999999999\r\n",
+    ] {
+        let mut listener = pretend(hostile, 1000).await;
+        let nothing = timeout(Duration::from_millis(100), listener.subscriber.next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------------- TLS
+
+/// A certificate for localhost in a folder, and the authority that signed it.
+fn certificates(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(folder)
+            .output()
+            .expect("openssl is missing: install it (Debian: apt-get install openssl)");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=test-ca"));
+    openssl(&format!(
+        "req -x509 {key} -keyout key.pem -out cert.pem -subj /CN=localhost -CA ca.pem -CAkey ca.key \
+         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_works_with_the_authority_that_the_url_names_and_only_with_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    certificates(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = plain.local_addr().expect("bound").port();
+    drop(plain);
+    let redis = server::Redis::start(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("cert.pem"),
+        "--tls-key-file",
+        &file("key.pem"),
+        "--tls-ca-cert-file",
+        &file("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let ca = file("ca.pem");
+    works(&endpoint_of(&format!("rediss://localhost:{port}?ca={ca}"))).await;
+    let unknown_issuer = endpoint_of(&format!("rediss://localhost:{port}"));
+    refused(&unknown_issuer, LinkErrorKind::Connect, "?ca=FILE").await;
+    let other_host = endpoint_of(&format!("rediss://127.0.0.1:{port}?ca={ca}"));
+    refused(&other_host, LinkErrorKind::Connect, "for the host in the URL").await;
+    let without_tls = endpoint_of(&format!("redis://localhost:{port}"));
+    for error in refusals(&without_tls).await {
+        assert!(error.to_string().contains("rediss://"), "{error}");
+    }
+    let tls_to_plain = endpoint_of(&format!("rediss://localhost:{}?ca={ca}", redis.port));
+    refused(
+        &tls_to_plain,
+        LinkErrorKind::TimedOut,
+        "no TLS there, which is redis://",
+    )
+    .await;
+}
+
+#[test]
+fn an_unusable_authority_file_is_said_before_anything_connects() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").expect("written");
+    let missing = folder.path().join("missing.pem");
+    for (file, reason) in [(&empty, "no certificate in PEM form"), (&missing, "cannot be used")] {
+        let url = NodeUrl::parse(&format!("rediss://h?ca={}", file.display())).expect("a valid URL");
+        let said = redis_endpoint(&url, "a test", LIMIT).err().expect("refused");
+        assert!(said.contains(reason), "{said}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What went wrong with a Redis, in words that say what to do. The same for both connections of a node.
+
+use super::super::link::{LinkError, LinkErrorKind};
+
+/// TLS begins a record with its type: these are an alert and a handshake.
+const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
+
+/// No connection came about; `why` is the system's or the TLS library's text.
+pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
+    let hint = if why.contains("refused") {
+        " (is Redis running there?)"
+    } else if why.contains("lookup") || why.contains("not known") || why.contains("resolve") {
+        " (is the host name right?)"
+    } else if why.contains("UnknownIssuer") || why.contains("UnknownCA") {
+        " (name the CA that signed its certificate: ?ca=FILE)"
+    } else if why.contains("certificate") || why.contains("Certificate") {
+        " (its certificate must be valid now, and for the host in the URL)"
+    } else if tls {
+        " (does this port speak TLS? redis:// is without, rediss:// with)"
+    } else {
+        ""
+    };
+    LinkError::new(
+        LinkErrorKind::Connect,
+        format!("cannot connect to {address}: {why}{hint}"),
+    )
+}
+
+/// Redis answered an error.
+pub(super) fn refused(address: &str, said: &str) -> LinkError {
+    let (kind, hint) = match said.split_whitespace().next() {
+        Some("NOAUTH") => (
+            LinkErrorKind::Auth,
+            "give a password: in the URL, or by --redis-password-file",
+        ),
+        Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
+        Some("NOPERM") => (
+            LinkErrorKind::Auth,
+            "allow this user +publish, +subscribe, +unsubscribe, +ping and the channels (&PREFIX*)",
+        ),
+        Some("DENIED") => (
+            LinkErrorKind::Auth,
+            "it is in protected mode: set a password for Redis, or bind it to this network",
+        ),
+        Some("LOADING") => (
+            LinkErrorKind::Refused,
+            "it is still loading its data; it will be tried again",
+        ),
+        Some("BUSY") => (LinkErrorKind::Refused, "a script keeps it from answering"),
+        _ if said.contains("max number of clients") => (LinkErrorKind::Refused, "raise its maxclients"),
+        _ if said.contains("without any password configured") => {
+            (LinkErrorKind::Auth, "this Redis has no password; give none")
+        }
+        _ if said.starts_with("ERR") => (LinkErrorKind::Refused, "see its log"),
+        _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
+    };
+    LinkError::new(kind, format!("{address} answered {:?}: {hint}", shortened(said)))
+}
+
+/// No connection within the time limit.
+pub(super) fn unreachable(address: &str, tls: bool) -> LinkError {
+    // A Redis without TLS takes the beginning of TLS for half a command, and waits.
+    let tls = if tls {
+        ", or no TLS there, which is redis://"
+    } else {
+        ""
+    };
+    let text = format!("{address} did not answer in time (hung, or a firewall in between{tls}?)");
+    LinkError::new(LinkErrorKind::TimedOut, text)
+}
+
+/// No answer within the time limit, on a connection that had worked.
+pub(super) fn unanswered(address: &str) -> LinkError {
+    LinkError::new(
+        LinkErrorKind::TimedOut,
+        format!("{address} did not answer in time (hung?)"),
+    )
+}
+
+/// The connection ended after it had worked.
+pub(super) fn ended(address: &str, why: &str) -> LinkError {
+    LinkError::new(
+        LinkErrorKind::Closed,
+        format!("the connection to {address} ended: {why}"),
+    )
+}
+
+/// The connection ended before it had worked.
+pub(super) fn ended_at_once(address: &str) -> LinkError {
+    let text = format!("{address} closed the connection at once (does it want TLS, which is rediss://? is it full?)");
+    LinkError::new(LinkErrorKind::Connect, text)
+}
+
+/// What came is not Redis's protocol; `began` is its beginning.
+pub(super) fn no_redis(address: &str, began: &[u8], why: &str) -> LinkError {
+    let hint = if began.first().is_some_and(|byte| TLS_RECORDS.contains(byte)) {
+        "it speaks TLS: write rediss://"
+    } else {
+        "is this a Redis server?"
+    };
+    let text = format!(
+        "{address} sent what is not Redis's protocol ({}): {hint}",
+        shortened(why)
+    );
+    LinkError::new(LinkErrorKind::Protocol, text)
+}
+
+/// Foreign text in a log line: its beginning.
+fn shortened(text: &str) -> String {
+    text.chars().take(120).collect()
+}
