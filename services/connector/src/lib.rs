@@ -1,8 +1,8 @@
 //! Client SDK: events, requests, heartbeat and reconnecting over one WebSocket to a ws-node.
 //!
 //! [`Connector::new`] gives a [`Client`], a handle that is cheap to clone, and a [`Task`] that does the work and that the
-//! caller owns: nothing runs unless it is polled, nothing is spawned behind the caller's back. A client takes a few
-//! kilobytes, so one process can hold thousands.
+//! caller owns: nothing runs unless it is polled, nothing is spawned behind the caller's back. One process can hold
+//! thousands: a client takes about 16 KiB without TLS (measured with 3,000 by the example `many`).
 //!
 //! ```no_run
 //! use serde_json::json;
