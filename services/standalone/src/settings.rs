@@ -93,7 +93,6 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::Standalone;
 
     const NOTHING: [(String, String); 0] = [];
