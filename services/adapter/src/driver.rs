@@ -335,10 +335,8 @@ impl Inner {
             news
         });
         let servers = self.servers(now);
-        self.metrics.servers.reset();
-        for server in &servers {
-            self.metrics.servers.with_label_values(&[server.service.as_str()]).inc();
-        }
+        self.metrics
+            .count_servers(servers.iter().map(|server| server.service.as_str()));
         self.metrics.rooms.set(self.hub.room_count() as f64);
         self.metrics.topics.set(self.interest.len() as f64);
         self.roster_view.send_if_modified(|view| {

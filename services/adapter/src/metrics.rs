@@ -1,5 +1,8 @@
 //! The adapter's metrics: the one list of their names. Labels are bounded: node ids, topic kinds, results, services.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     exponential_buckets,
@@ -21,7 +24,9 @@ pub(crate) struct Metrics {
     pub(crate) node_ping: GaugeVec,
     pub(crate) node_gaps: IntGaugeVec,
     pub(crate) node_reconnects: IntGaugeVec,
-    pub(crate) servers: IntGaugeVec,
+    servers: IntGaugeVec,
+    /// Every service that was ever seen, with its count now.
+    services: Arc<Mutex<BTreeMap<String, i64>>>,
     pub(crate) rooms: Gauge,
     pub(crate) topics: Gauge,
     pub(crate) requests: IntCounterVec,
@@ -70,6 +75,21 @@ fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> p
 }
 
 impl Metrics {
+    /// Sets how many servers of each service there are; services that have none any more go to 0.
+    pub(crate) fn count_servers<'a>(&self, services: impl Iterator<Item = &'a str>) {
+        let mut counts = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values_mut().for_each(|count| *count = 0);
+        for service in services {
+            match counts.get_mut(service) {
+                Some(count) => *count += 1,
+                None => _ = counts.insert(service.to_owned(), 1),
+            }
+        }
+        for (service, count) in counts.iter() {
+            self.servers.with_label_values(&[service.as_str()]).set(*count);
+        }
+    }
+
     /// Makes and registers them.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let r = registry;
@@ -115,6 +135,7 @@ impl Metrics {
                 "Connections opened again.",
                 &["node"],
             )?,
+            services: Arc::default(),
             servers: int_gauges(
                 r,
                 "wsmesh_servers",
