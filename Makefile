@@ -8,7 +8,7 @@ VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-# Options for the commands below, for example: make run ARGS="--help", make test ARGS="-p wsmesh-adapter"
+# Options for the commands below, for example: make run ARGS="--help", make test ARGS=name_of_a_test
 ARGS ?=
 # More options for `docker build`, for example --network host. Proxies of the environment are passed on.
 DOCKER_BUILD_FLAGS ?=
