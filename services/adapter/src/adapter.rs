@@ -21,17 +21,14 @@ use crate::choices::Choices;
 use crate::cluster::{Listeners, Requests, Roster};
 use crate::custom::ChannelMessage;
 use crate::driver::Driver;
-use crate::error::{ClientError, PublishError, StartError};
+use crate::error::{ClientError, StartError};
 use crate::event::ServerEvent;
-use crate::local::{Command, Departed, Dismissal, Hub, ShardInbox};
+use crate::local::{Hub, ShardInbox};
 use crate::metrics::Metrics;
 use crate::nodes::{Channel, Endpoint, Interest, MAX_NODES, Node, NodeStatus, redis_endpoint};
 use crate::options::{Bus, Options};
-use crate::outbound::{Concerned, Extras};
 use crate::views::ServerInfo;
-use crate::wire::{Body, Channels, ClientId, Frame, Instance, Namespace, NodeId, Room, ServerName, ServiceName, Topic};
-
-pub use crate::attachment::Attachment;
+use crate::wire::{Channels, Instance, NodeId, ServerName, ServiceName, Topic};
 
 /// Commands that wait for one shard. When full, whoever delivers waits.
 const SHARD_INBOX: usize = 16_384;
@@ -47,37 +44,6 @@ pub struct Started {
     pub driver: Driver,
     /// One per shard asked for, in order; each is moved to the thread that owns it.
     pub shards: Vec<ShardInbox>,
-}
-
-/// How far a message to clients goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scope {
-    /// Clients on every server.
-    #[default]
-    Cluster,
-    /// Clients of this server only.
-    Local,
-}
-
-/// What is known of a client after a message was sent to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Presence {
-    /// It is connected here, the frame is on its way to its outbox.
-    Here,
-    /// Some server subscribes to it: a hint, not a proof.
-    Elsewhere,
-    /// No server has it.
-    Offline,
-}
-
-/// What is special about one message to a room.
-#[derive(Debug, Clone, Default)]
-pub struct RoomOptions {
-    /// Clients that do not get it.
-    pub except: Vec<ClientId>,
-    /// How far it goes.
-    pub scope: Scope,
 }
 
 /// The handle: cheap to clone, usable from any thread.
@@ -153,24 +119,6 @@ impl Inner {
     /// The channel of a topic is no longer wanted by one of its holders.
     pub(crate) fn release(&self, topic: &Topic) {
         self.interest.release(&self.channels.channel(topic), Instant::now());
-    }
-
-    /// A client is gone from the hub: its rooms are no longer wanted by it.
-    pub(crate) fn depart(&self, departed: &Departed) {
-        for room in &departed.rooms {
-            self.release(&Topic::Room(room.clone()));
-        }
-    }
-
-    pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (place, was) = self.hub.leave(client, room)?;
-        if was {
-            self.hub
-                .command(place.shard, Command::Leave(place.connection, room.clone()))
-                .await;
-            self.release(&Topic::Room(room.clone()));
-        }
-        Some(was)
     }
 }
 
@@ -319,184 +267,6 @@ impl Adapter {
     /// The nodes' statuses, sorted as they were given. Tells when one changes, but not for a round trip alone.
     pub fn nodes(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
         self.inner.nodes_view.subscribe()
-    }
-
-    // -------------------------------------------------------------------------------------------- clients and rooms
-
-    /// Registers a client on a shard; the shard's owner then inserts it with [`Attachment::connection`]. Cheap and
-    /// local; [`Attachment::confirmed`] resolves when other servers can reach it. A former connection of the same id on
-    /// this server is dismissed with code 4012 and leaves its rooms.
-    ///
-    /// # Errors
-    /// When there is no such shard.
-    pub fn attach(&self, client: ClientId, shard: usize) -> Result<Attachment, ClientError> {
-        Attachment::new(&self.inner, client, shard)
-    }
-
-    /// A client of this server joins a room. Resolves when confirmed on every node that this server hears: no message
-    /// sent after that is missed. Joining twice is joining once.
-    ///
-    /// # Errors
-    /// When the client is not connected here; or when no node has confirmed it within 5 s, see
-    /// [`ClientError::Unconfirmed`].
-    pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
-        let inner = &self.inner;
-        let channel = inner.channels.channel(&Topic::Room(room.clone()));
-        let (place, new) = inner
-            .hub
-            .join(client, &room)
-            .ok_or_else(|| ClientError::NotHere(client.clone()))?;
-        if new {
-            inner.interest.hold(&channel);
-            inner
-                .hub
-                .command(place.shard, Command::Join(place.connection, room))
-                .await;
-        }
-        inner.confirmed(&channel).await
-    }
-
-    /// A client of this server leaves a room; `false` if it was not in it.
-    ///
-    /// # Errors
-    /// When the client is not connected here.
-    pub async fn leave(&self, client: &ClientId, room: &Room) -> Result<bool, ClientError> {
-        self.inner
-            .leave(client, room)
-            .await
-            .ok_or_else(|| ClientError::NotHere(client.clone()))
-    }
-
-    /// Everyone leaves the room, on every server.
-    ///
-    /// # Errors
-    /// When no node took the message; local clients have left all the same.
-    pub async fn remove_room(&self, room: &Room) -> Result<(), PublishError> {
-        self.inner.remove_room_here(room).await;
-        let body = Body::RoomRemove { room: room.clone() };
-        self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
-    }
-
-    /// Closes a client of this server; `false` if it is not here.
-    pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
-        match self.inner.hub.place(client) {
-            Some(place) => {
-                self.inner
-                    .hub
-                    .command(place.shard, Command::Dismiss(place.connection, dismissal))
-                    .await
-            }
-            None => false,
-        }
-    }
-
-    /// To one client, wherever it is.
-    ///
-    /// # Errors
-    /// When it is not here and no node took the message.
-    pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
-        if self.inner.hub.to_client(client, frame.clone()).await {
-            return Ok(Presence::Here);
-        }
-        let body = Body::Client {
-            client: client.clone(),
-            frame,
-        };
-        let receivers = self.to_topic(Topic::Client(client.clone()), body).await?;
-        Ok(if receivers == 0 {
-            Presence::Offline
-        } else {
-            Presence::Elsewhere
-        })
-    }
-
-    /// To several clients, wherever they are. Names those that were proved offline.
-    ///
-    /// # Errors
-    /// When for at least one of them no node took the message; the others got it.
-    pub async fn to_clients(&self, clients: &[ClientId], frame: Frame) -> Result<Vec<ClientId>, PublishError> {
-        let sending = clients.iter().map(|client| self.to_client(client, frame.clone()));
-        let mut offline = Vec::new();
-        let mut refused = None;
-        for (client, result) in clients.iter().zip(futures_util::future::join_all(sending).await) {
-            match result {
-                Ok(Presence::Offline) => offline.push(client.clone()),
-                Ok(_) => {}
-                Err(error) => refused = Some(error),
-            }
-        }
-        refused.map_or(Ok(offline), Err)
-    }
-
-    /// To every client.
-    ///
-    /// # Errors
-    /// When no node took the message; local clients got it.
-    pub async fn to_everyone(&self, frame: Frame, scope: Scope) -> Result<(), PublishError> {
-        self.inner.hub.to_everyone(frame.clone()).await;
-        match scope {
-            Scope::Local => Ok(()),
-            Scope::Cluster => self.to_topic(Topic::Clients, Body::Everyone { frame }).await.map(drop),
-        }
-    }
-
-    /// To the clients of a room.
-    ///
-    /// # Errors
-    /// When no node took the message; local members got it.
-    pub async fn to_room(&self, room: &Room, frame: Frame, options: RoomOptions) -> Result<(), PublishError> {
-        let RoomOptions { except, scope } = options;
-        self.inner
-            .hub
-            .to_room(room, frame.clone(), except.as_slice().into())
-            .await;
-        match scope {
-            Scope::Local => Ok(()),
-            Scope::Cluster => {
-                let body = Body::Room {
-                    room: room.clone(),
-                    except,
-                    frame,
-                };
-                self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
-            }
-        }
-    }
-
-    async fn to_topic(&self, topic: Topic, body: Body) -> Result<u64, PublishError> {
-        self.inner
-            .publish(&topic, Concerned::Everyone, body, Extras::default())
-            .await
-    }
-
-    /// How many clients are connected to this server.
-    pub fn client_count(&self) -> usize {
-        self.inner.hub.client_count()
-    }
-
-    /// How many rooms have a member on this server.
-    pub fn room_count(&self) -> usize {
-        self.inner.hub.room_count()
-    }
-
-    /// Whether a client is connected to this server.
-    pub fn is_here(&self, client: &ClientId) -> bool {
-        self.inner.hub.place(client).is_some()
-    }
-
-    /// This server's members of a room.
-    pub fn room_members(&self, room: &Room) -> Vec<ClientId> {
-        self.inner.hub.members(room)
-    }
-
-    /// This server's rooms of a namespace (all, if none is given) whose id starts with `id_prefix`, with member counts.
-    pub fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
-        self.inner.hub.rooms(namespace, id_prefix)
-    }
-
-    /// The rooms that a client of this server joined.
-    pub fn joined_rooms(&self, client: &ClientId) -> Vec<Room> {
-        self.inner.hub.joined_rooms(client)
     }
 }
 

@@ -9,6 +9,7 @@
 mod adapter;
 mod attachment;
 mod choices;
+mod clients;
 mod cluster;
 mod custom;
 mod driver;
@@ -25,7 +26,9 @@ mod trace;
 mod views;
 mod wire;
 
-pub use adapter::{Adapter, Attachment, Presence, RoomOptions, Scope, Started};
+pub use adapter::{Adapter, Started};
+pub use attachment::Attachment;
+pub use clients::{Presence, RoomOptions, Scope};
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use custom::{ChannelListener, ChannelMessage};
 pub use driver::Driver;

@@ -26,6 +26,8 @@ pub(crate) type Generation = u64;
 struct Entry {
     generation: Generation,
     holders: usize,
+    /// Which note in `idle` is the latest of this channel.
+    idle_note: u64,
     /// Node index and the epoch of its connection, for each node that confirmed this generation.
     confirmed: Vec<(usize, u64)>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -44,7 +46,8 @@ struct Side {
 struct State {
     channels: HashMap<Channel, Entry>,
     /// Channels whose last holder left, by the time of leaving.
-    idle: VecDeque<(Instant, Channel, Generation)>,
+    idle: VecDeque<(Instant, Channel, u64)>,
+    idle_notes: u64,
     sides: Vec<Side>,
     generations: u64,
 }
@@ -85,6 +88,7 @@ impl Interest {
         let entry = Entry {
             generation,
             holders: 1,
+            idle_note: 0,
             confirmed: Vec::new(),
             waiting: Vec::new(),
         };
@@ -95,31 +99,29 @@ impl Interest {
     /// One holder less.
     pub(crate) fn release(&self, channel: &Channel, now: Instant) {
         let mut state = self.lock();
+        let state = &mut *state;
         let Some(entry) = state.channels.get_mut(channel) else {
             return;
         };
         entry.holders = entry.holders.saturating_sub(1);
         if entry.holders == 0 {
-            let generation = entry.generation;
-            state.idle.push_back((now, channel.clone(), generation));
+            state.idle_notes += 1;
+            entry.idle_note = state.idle_notes;
+            state.idle.push_back((now, channel.clone(), entry.idle_note));
         }
     }
 
     /// Gives up the channels that nobody held for the lingering time. Call it about once a second.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut state = self.lock();
-        while let Some((since, channel, generation)) = state.idle.pop_front() {
+        while let Some((since, channel, note)) = state.idle.pop_front() {
             if now.saturating_duration_since(since) < self.linger {
-                state.idle.push_front((since, channel, generation));
+                state.idle.push_front((since, channel, note));
                 break;
             }
-            let unused = state
-                .channels
-                .get(&channel)
-                .is_some_and(|entry| entry.holders == 0 && entry.generation == generation);
-            // Left, rejoined and left again within the time: the later note decides.
-            let noted_again = state.idle.iter().any(|(_, other, _)| *other == channel);
-            if unused && !noted_again {
+            // Rejoined, or left again later: then a later note decides.
+            let entry = state.channels.get(&channel);
+            if entry.is_some_and(|entry| entry.holders == 0 && entry.idle_note == note) {
                 state.channels.remove(&channel);
                 state.wish(|| Wish::Unsubscribe(channel.clone()));
             }
