@@ -36,7 +36,7 @@ down: ## Stop what `make up` started
 
 ##@ Check
 .PHONY: test lint fmt docs up-test cluster-test manifests-check chart-lint
-test: tool-cc tool-redis ## All tests that need no container: installs what is missing, or says what to install
+test: tool-cc tool-redis tool-openssl ## All tests that need no container: installs what is missing, or says what to install
 	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
 
@@ -81,8 +81,10 @@ manifests-check: ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis
+.PHONY: tool-cc tool-redis tool-openssl
 tool-cc:
 	@tests/deploy/need.sh cc "gcc libc6-dev" "a C compiler (the TLS library needs it)"
 tool-redis:
 	@tests/deploy/need.sh redis-server redis-server "Redis 6 or newer"
+tool-openssl:
+	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"

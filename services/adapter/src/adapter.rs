@@ -86,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) beacons: AtomicU64,
     pub(crate) turn: AtomicU64,
     pub(crate) changed: Arc<Notify>,
+    /// Wakes everyone who waits for a node to be heard.
+    pub(crate) heard: Arc<Notify>,
     pub(crate) metrics: Metrics,
     /// Handlers of listeners, and answers on their way.
     pub(crate) tasks: TaskTracker,
@@ -200,6 +202,7 @@ impl Adapter {
             beacons: AtomicU64::new(1),
             turn: AtomicU64::new(0),
             changed: Arc::new(Notify::new()),
+            heard: Arc::new(Notify::new()),
             metrics: Metrics::new(&options.registry)?,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

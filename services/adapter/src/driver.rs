@@ -48,6 +48,7 @@ impl Driver {
                 interest: inner.interest.clone(),
                 inbound: sender.clone(),
                 changed: inner.changed.clone(),
+                heard: inner.heard.clone(),
                 probe_channel: inner.probe_channel.clone(),
                 command_timeout: inner.options.command_timeout,
                 probe_interval: inner.options.probe_interval,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::adapter::Inner;
@@ -79,7 +80,10 @@ impl Inner {
     }
 
     async fn route(&self, channel: &Channel, concerned: Concerned<'_>, bytes: Bytes) -> Result<u64, PublishError> {
-        let mine = self.heard_mask(Instant::now());
+        let mut mine = self.heard_mask(Instant::now());
+        if mine == 0 {
+            mine = self.heard_soon().await;
+        }
         let choices = self.choices.load();
         match concerned {
             Concerned::Server(server) => {
@@ -155,6 +159,22 @@ impl Inner {
             node: id.to_owned(),
             problem: error.to_string(),
         })
+    }
+
+    /// The clock says that no node is heard. If connections stand, that may only mean that this process was stopped for a
+    /// while: one probe tells, and is waited for, at most one interval.
+    async fn heard_soon(&self) -> Mask {
+        let heard = self.heard.notified();
+        tokio::pin!(heard);
+        heard.as_mut().enable();
+        let mine = self.heard_mask(Instant::now());
+        let asked = self.nodes.iter().filter(|node| node.probe_now()).count();
+        if mine != 0 || asked == 0 {
+            return mine;
+        }
+        // Not heard in time is what the mask says, too.
+        let _ = timeout(self.options.probe_interval, heard).await;
+        self.heard_mask(Instant::now())
     }
 
     /// The nodes that this server hears now.

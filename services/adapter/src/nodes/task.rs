@@ -54,6 +54,8 @@ pub(crate) struct Surroundings {
     pub(crate) inbound: mpsc::Sender<(usize, Batch)>,
     /// Woken when hearing or a status changed.
     pub(crate) changed: Arc<Notify>,
+    /// Wakes everyone who waits for a node to be heard.
+    pub(crate) heard: Arc<Notify>,
     pub(crate) probe_channel: Channel,
     pub(crate) command_timeout: Duration,
     pub(crate) probe_interval: Duration,
@@ -83,6 +85,15 @@ impl Node {
             self.suspect.notify_one();
         }
         result
+    }
+
+    /// Probes now: somebody has a reason to doubt what the clock says. Whether a probe can come back at all.
+    pub(crate) fn probe_now(&self) -> bool {
+        let can = self.health.can_probe();
+        if can {
+            self.suspect.notify_one();
+        }
+        can
     }
 
     pub(crate) fn status(&self, now: Instant) -> NodeStatus {
@@ -153,7 +164,7 @@ async fn subscribe(node: &Node, around: &Surroundings) {
     let mut backoff = Backoff::new();
     let mut first = true;
     loop {
-        let error = match limited(around.command_timeout, node.endpoint.subscriber()).await {
+        let error = match limited(around.command_timeout * 2, node.endpoint.subscriber()).await {
             Ok(subscriber) => {
                 if !std::mem::take(&mut first) {
                     node.health.reconnected();
@@ -271,6 +282,7 @@ async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked:
                     if !before && node.health.heard(now) {
                         tracing::info!(node = %node.id, "node heard");
                         around.changed.notify_one();
+                        around.heard.notify_waiters();
                     }
                 }
             }
@@ -316,7 +328,7 @@ async fn publish(node: &Node, around: &Surroundings) {
     let mut backoff = Backoff::new();
     let mut first = true;
     loop {
-        let error = match limited(around.command_timeout, node.endpoint.publisher()).await {
+        let error = match limited(around.command_timeout * 2, node.endpoint.publisher()).await {
             Ok(publisher) => {
                 if !std::mem::take(&mut first) {
                     node.health.reconnected();

@@ -298,3 +298,17 @@ async fn contradictions_are_refused_at_the_start() {
         .to_string();
     assert!(error.contains("the CA file /none cannot be used"), "{error}");
 }
+
+#[tokio::test]
+async fn a_process_that_was_stopped_for_a_while_sends_its_next_message_all_the_same() {
+    let memory = MemoryBus::new(["a", "b"]).expect("valid ids");
+    let (one, two) = pair(&Bus::Memory(memory)).await;
+    let mut bob = two.client("bob").await;
+    // On a single-threaded runtime this stops the whole process: longer than three probe intervals.
+    std::thread::sleep(Duration::from_millis(1000));
+    one.adapter
+        .to_client(&client("bob"), frame("after the stop"))
+        .await
+        .expect("one probe shows that the nodes are there");
+    assert_eq!(bob.frame().await, "after the stop");
+}
