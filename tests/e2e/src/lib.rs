@@ -13,12 +13,27 @@ pub use cluster::Cluster;
 pub use process::{Ended, Process, free_port};
 pub use redis::Redis;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Longest wait for anything that should happen.
 pub const SOON: Duration = Duration::from_secs(20);
 /// How long to watch for something that must not happen.
 pub const NEVER: Duration = Duration::from_millis(400);
+
+static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    // Built with the whole workspace, reqwest comes without a TLS provider of its own. A second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+});
+
+/// Asks for a URL by HTTP.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
+    HTTP.get(url).send().await
+}
 
 /// Waits for something, not for ever.
 ///

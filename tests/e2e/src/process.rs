@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::binaries::binary;
-use crate::{soon, until};
+use crate::{get, soon, until};
 
 /// A port that was free a moment ago.
 ///
@@ -110,7 +110,7 @@ impl Process {
         let url = format!("http://127.0.0.1:{}/readyz", self.ops_port);
         let start = std::time::Instant::now();
         loop {
-            let answer = reqwest::get(&url).await.map(|response| response.status().is_success());
+            let answer = get(&url).await.map(|response| response.status().is_success());
             if answer.unwrap_or(false) {
                 return self;
             }
@@ -130,7 +130,7 @@ impl Process {
     /// When there is no JSON answer.
     pub async fn get(&self, path: &str) -> Value {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let response = soon(path, reqwest::get(&url))
+        let response = soon(path, get(&url))
             .await
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         response.json().await.unwrap_or_else(|error| panic!("{url}: {error}"))
@@ -142,7 +142,7 @@ impl Process {
     /// When there is no answer.
     pub async fn ops(&self, path: &str) -> String {
         let url = format!("http://127.0.0.1:{}{path}", self.ops_port);
-        let response = soon(path, reqwest::get(&url))
+        let response = soon(path, get(&url))
             .await
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         response.text().await.expect("text")

@@ -292,7 +292,7 @@ async fn eventually(what: &str, attempt: impl AsyncFn() -> Result<()>) -> Result
 }
 
 async fn fetch(url: &str) -> Result<Value> {
-    let answer = timeout(PATIENCE, reqwest::get(url))
+    let answer = timeout(PATIENCE, e2e::get(url))
         .await
         .with_context(|| format!("{url}: no answer"))??;
     let status = answer.status();

@@ -59,7 +59,7 @@ async fn a_wrong_password_is_said_and_the_server_is_not_ready() {
     let node = Process::start("ws-node", &[&url, "--profile=demo"]);
     node.says("WRONGPASS").await;
     assert!(!node.log().contains("wr0ng"), "{}", node.log());
-    let ready = reqwest::get(format!("http://127.0.0.1:{}/readyz", node.ops_port))
+    let ready = e2e::get(&format!("http://127.0.0.1:{}/readyz", node.ops_port))
         .await
         .expect("an answer");
     assert_eq!(ready.status(), 503);
