@@ -11,6 +11,7 @@ use wsmesh_adapter::{
     Shard, ShardInbox, Started,
 };
 
+pub(crate) mod ground;
 pub(crate) mod redis;
 
 /// Longest wait for anything that should happen.

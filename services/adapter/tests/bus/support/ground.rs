@@ -1,0 +1,71 @@
+//! Where the contract suite runs: the embedded bus, or real Redis processes of the test's own.
+
+use serde_json::Value;
+use wsmesh_adapter::{Bus, MemoryBus, NodeUrl, Options, Payload};
+
+use super::redis::Redis;
+use super::{Server, acquainted, options};
+
+/// Where the suite runs; keeps what it needs alive.
+pub(crate) struct Ground {
+    pub(crate) bus: Bus,
+    _redis: Vec<Redis>,
+}
+
+impl Ground {
+    pub(crate) fn memory() -> Self {
+        Self {
+            bus: Bus::Memory(MemoryBus::new(["a", "b", "c"]).expect("valid ids")),
+            _redis: Vec::new(),
+        }
+    }
+
+    pub(crate) fn redis() -> Self {
+        let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
+        let url =
+            |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
+        Self {
+            bus: Bus::Redis(redis.iter().enumerate().map(url).collect()),
+            _redis: redis,
+        }
+    }
+
+    pub(crate) fn options(&self, name: &str, service: &str) -> Options {
+        options(name, service, self.bus.clone())
+    }
+
+    pub(crate) async fn pair(&self) -> (Server, Server) {
+        let one = Server::ready(self.options("one", "ws-node")).await;
+        let two = Server::ready(self.options("two", "ws-node")).await;
+        acquainted(&[&one, &two]).await;
+        (one, two)
+    }
+}
+
+pub(crate) fn text(text: &str) -> Payload {
+    Payload::new(text).expect("text is JSON")
+}
+
+pub(crate) fn value(payload: &Payload) -> Value {
+    payload.parse().expect("JSON")
+}
+
+/// The same tests on both buses.
+macro_rules! suite {
+    ($($test:ident),* $(,)?) => {
+        mod on_the_embedded_bus {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::support::ground::Ground::memory()).await;
+            })*
+        }
+        mod on_real_redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::support::ground::Ground::redis()).await;
+            })*
+        }
+    };
+}
+
+pub(crate) use suite;
