@@ -341,8 +341,10 @@ impl Inner {
         self.metrics.rooms.set(self.hub.room_count() as f64);
         self.metrics.topics.set(self.interest.len() as f64);
         self.roster_view.send_if_modified(|view| {
+            // Others' news come by `apply`; what is left is this server's own: that it counts, and what it hears.
+            let news = view.len() != servers.len() || view.iter().zip(&servers).any(|(old, new)| old.differs(new));
             *view = Arc::new(servers);
-            false
+            news
         });
     }
 }

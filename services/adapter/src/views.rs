@@ -41,6 +41,14 @@ pub struct ServerInfo {
     pub age_ms: u64,
 }
 
+impl ServerInfo {
+    /// Whether it is another process, or hears or counts otherwise; load and age change all the time.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        (&self.name, self.instance, self.counted, &self.heard)
+            != (&other.name, other.instance, other.counted, &other.heard)
+    }
+}
+
 /// An answer gathered from every live server.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

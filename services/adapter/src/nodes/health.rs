@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::link::LinkErrorKind;
+
 /// Silent for so many intervals: not heard.
 pub(crate) const SILENT_INTERVALS: u32 = 3;
 
@@ -19,6 +21,8 @@ struct Detail {
     last_returned: u64,
     rtt: Option<Duration>,
     error: Option<String>,
+    /// Kinds of trouble that were told since the node was heard last.
+    told: Vec<LinkErrorKind>,
 }
 
 /// What this server knows of one node's health.
@@ -117,15 +121,19 @@ impl Health {
         detail.last_returned = number;
         detail.rtt = Some(now.saturating_duration_since(sent));
         detail.error = None;
+        detail.told.clear();
         let ms = now.saturating_duration_since(self.start).as_millis() as u64;
         self.returned_ms.store(ms + 1, Ordering::Release);
     }
 
-    /// A connection failed or ended: why, for the status. `true` if that is news.
-    pub(crate) fn failed(&self, error: String) -> bool {
+    /// A connection failed or ended: why, for the status. `true` if this kind of trouble is news since the node was heard.
+    pub(crate) fn failed(&self, kind: LinkErrorKind, error: String) -> bool {
         let mut detail = self.detail();
-        let news = detail.error.as_ref() != Some(&error);
         detail.error = Some(error);
+        let news = !detail.told.contains(&kind);
+        if news {
+            detail.told.push(kind);
+        }
         news
     }
 

@@ -120,7 +120,7 @@ impl Node {
     }
 
     fn report(&self, half: &str, error: &LinkError) {
-        if self.health.failed(error.to_string()) {
+        if self.health.failed(error.kind, error.to_string()) {
             tracing::warn!(node = %self.id, "node unusable ({half}): {error}; trying again");
         }
     }

@@ -22,6 +22,7 @@ suite![
     custom_channels_reach_every_listener,
     both_encodings_understand_each_other,
     two_servers_of_one_name_are_told_apart_and_the_younger_steps_back,
+    a_server_that_comes_to_count_is_news_of_its_own_roster,
 ];
 
 async fn events_reach_one_some_all_and_a_service(ground: Ground) {
@@ -374,4 +375,17 @@ async fn two_servers_of_one_name_are_told_apart_and_the_younger_steps_back(groun
         Server::ready(ground.options("same", "ws-node")),
     )
     .await;
+}
+
+async fn a_server_that_comes_to_count_is_news_of_its_own_roster(ground: Ground) {
+    // Alone, so that nobody else's news brings it along.
+    let one = Server::start(ground.options("one", "game-logic"));
+    let mut roster = one.adapter.roster();
+    let counts = roster.wait_for(|servers| {
+        let me = servers.iter().find(|server| server.name == *one.adapter.name());
+        me.is_some_and(|me| me.counted)
+    });
+    soon("it sees itself counted", counts).await.expect("the adapter runs");
+    drop(roster);
+    one.stop().await;
 }
