@@ -1,0 +1,274 @@
+//! The independent counter: joins what was sent with what arrived, and says what was owed and did not come.
+//!
+//! A message is owed to every receiver whose process counted and had confirmed the subscription before it was sent, if
+//! the sender and the receiver lived until well after. It knows nothing of the adapter but what processes wrote down.
+
+mod expected;
+mod gaps;
+mod requests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::message::{Kind, Message};
+use crate::pace::Pace;
+use crate::plan::Plan;
+use crate::process::Life;
+use crate::record::{self, Event, Record, Refusal};
+use crate::stage::Excuse;
+use expected::{Expected, Receiver};
+pub use requests::Requests;
+
+/// A delivery that took longer is late.
+const LATE_US: u64 = 1_000_000;
+/// Most lines about what was lost.
+const DETAILS: usize = 12;
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Messages that the adapter accepted.
+    pub sent: u64,
+    /// Messages that it refused with an error.
+    pub refused: u64,
+    /// Deliveries, each counted once.
+    pub delivered: u64,
+    /// Deliveries that were owed and did not come.
+    pub lost: u64,
+    /// Deliveries that came again.
+    pub doubled: u64,
+    /// Deliveries that took longer than a second.
+    pub late: u64,
+    /// Longest time in which a receiver got nothing from other servers though load ran.
+    pub gap_ms: u64,
+    /// Deliveries that did not come, which the promise excludes and a server reported.
+    pub excluded: u64,
+    /// What came of requests.
+    pub requests: Requests,
+    /// Load while it ran, messages and requests a second.
+    pub rate: f64,
+    /// What was lost or doubled, in words.
+    pub details: Vec<String>,
+}
+
+/// Everything that a run left.
+#[derive(Debug)]
+pub struct Evidence {
+    /// What it played with.
+    pub plan: Plan,
+    /// How fast it went.
+    pub pace: Pace,
+    /// Every process that there was.
+    pub lives: Vec<Life>,
+    /// What the promise excludes.
+    pub excuses: Vec<Excuse>,
+    /// When load began and ended.
+    pub load_us: (u64, u64),
+}
+
+/// One message that was handed to the adapter.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    key: u64,
+    at_us: u64,
+    refused: Option<Refusal>,
+    /// The place of the sender's life.
+    life: usize,
+}
+
+/// One delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Received {
+    key: u64,
+    receiver: Receiver,
+    at_us: u64,
+}
+
+/// Judges a run.
+///
+/// # Errors
+/// When a log cannot be read.
+pub fn judge(evidence: &Evidence) -> anyhow::Result<Tally> {
+    let (mut sent, mut received) = (Vec::new(), Vec::new());
+    let mut requests = requests::Counter::default();
+    let mut gaps = gaps::Gaps::new(evidence);
+    for (life, it) in evidence.lives.iter().enumerate() {
+        for Record { event, key, at_us } in record::read(&it.log)? {
+            let mut note = |refused| {
+                sent.push(Sent {
+                    key,
+                    at_us,
+                    refused,
+                    life,
+                });
+            };
+            match event {
+                Event::Accepted => note(None),
+                Event::Refused(why) => note(Some(why)),
+                Event::Received(who) => {
+                    gaps.note(life, who, key, at_us);
+                    received.push(Received {
+                        key,
+                        receiver: Receiver { life, who },
+                        at_us,
+                    });
+                }
+                other => requests.note(life, key, at_us, other),
+            }
+        }
+    }
+    sent.sort_unstable_by_key(|sent| sent.key);
+    received.sort_unstable();
+    let mut tally = Tally {
+        gap_ms: gaps.longest_ms(),
+        requests: requests.count(evidence),
+        ..Tally::default()
+    };
+    Comparison::new(evidence).run(&sent, &received, &mut tally);
+    let load_s = (evidence.load_us.1 - evidence.load_us.0) as f64 / 1e6;
+    tally.rate = (tally.sent + tally.refused + tally.requests.asked) as f64 / load_s;
+    Ok(tally)
+}
+
+struct Comparison<'a> {
+    evidence: &'a Evidence,
+    expected: Expected,
+    /// What was lost or doubled: how, kind, sender, receiver; how often, first and last time of sending.
+    groups: BTreeMap<(&'static str, Kind, String, String), (u64, u64, u64)>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(evidence: &'a Evidence) -> Self {
+        Self {
+            evidence,
+            expected: Expected::new(evidence),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    fn run(mut self, sent: &[Sent], received: &[Received], tally: &mut Tally) {
+        let mut rest = received;
+        let mut expected = Vec::new();
+        for sent in sent {
+            match sent.refused {
+                None => tally.sent += 1,
+                Some(_) => tally.refused += 1,
+            }
+            let before = rest.partition_point(|received| received.key < sent.key);
+            self.count_unsent(&rest[..before], tally);
+            rest = &rest[before..];
+            let (deliveries, others) = rest.split_at(rest.partition_point(|received| received.key == sent.key));
+            rest = others;
+            self.count(sent, deliveries, tally);
+            if sent.refused == Some(Refusal::Nobody) {
+                continue;
+            }
+            self.expected.of(sent.key, sent.at_us, sent.life, &mut expected);
+            for &receiver in &expected {
+                if deliveries
+                    .binary_search_by_key(&receiver, |received| received.receiver)
+                    .is_err()
+                {
+                    self.missing(sent, receiver, tally);
+                }
+            }
+        }
+        self.count_unsent(rest, tally);
+        tally.details = self.details();
+    }
+
+    /// Counts what arrived of one message.
+    fn count(&mut self, sent: &Sent, deliveries: &[Received], tally: &mut Tally) {
+        for (index, received) in deliveries.iter().enumerate() {
+            if index > 0 && deliveries[index - 1].receiver == received.receiver {
+                tally.doubled += 1;
+                self.group("doubled", sent, received.receiver);
+                continue;
+            }
+            tally.delivered += 1;
+            if received.at_us.saturating_sub(sent.at_us) > LATE_US {
+                tally.late += 1;
+            }
+        }
+    }
+
+    /// Counts what arrived of messages whose sender was killed before it wrote them down.
+    fn count_unsent(&self, received: &[Received], tally: &mut Tally) {
+        let doubled = received
+            .windows(2)
+            .filter(|pair| (pair[0].key, pair[0].receiver) == (pair[1].key, pair[1].receiver));
+        let doubled = doubled.count() as u64;
+        tally.doubled += doubled;
+        tally.delivered += received.len() as u64 - doubled;
+    }
+
+    fn missing(&mut self, sent: &Sent, receiver: Receiver, tally: &mut Tally) {
+        let [one, other] = [sent.life, receiver.life];
+        let excused = [one, other].iter().any(|&life| self.is_excused(life, sent.at_us));
+        let reported = sent.refused.is_some() || [one, other].iter().any(|&life| self.is_reported(life, sent.at_us));
+        if excused && reported {
+            tally.excluded += 1;
+            return;
+        }
+        tally.lost += 1;
+        let how = match (excused, sent.refused) {
+            (true, _) => "lost, excluded but not reported",
+            (false, Some(_)) => "refused with an error",
+            (false, None) => "lost",
+        };
+        self.group(how, sent, receiver);
+    }
+
+    /// Whether the script says that the promise excludes this server at this time.
+    fn is_excused(&self, life: usize, at_us: u64) -> bool {
+        let slack = self.evidence.pace.slack().as_micros() as u64;
+        let server = self.evidence.lives[life].server;
+        let mut excuses = self.evidence.excuses.iter().filter(|excuse| excuse.server == server);
+        excuses.any(|excuse| {
+            (excuse.from_us.saturating_sub(slack)..=excuse.until_us.saturating_add(slack)).contains(&at_us)
+        })
+    }
+
+    /// Whether this process took its promise back for this time.
+    fn is_reported(&self, life: usize, at_us: u64) -> bool {
+        let slack = self.evidence.pace.slack().as_micros() as u64;
+        let mut lapses = self.evidence.lives[life].said.lapses.iter();
+        lapses
+            .any(|lapse| (lapse.from_us.saturating_sub(slack)..=lapse.until_us.saturating_add(slack)).contains(&at_us))
+    }
+
+    fn group(&mut self, how: &'static str, sent: &Sent, receiver: Receiver) {
+        let Some(message) = Message::from_key(sent.key) else {
+            return;
+        };
+        let name = |life: usize| self.evidence.lives[life].name.clone();
+        let key = (how, message.kind, name(sent.life), name(receiver.life));
+        let group = self.groups.entry(key).or_insert((0, sent.at_us, sent.at_us));
+        group.0 += 1;
+        group.1 = group.1.min(sent.at_us);
+        group.2 = group.2.max(sent.at_us);
+    }
+
+    fn details(&self) -> Vec<String> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|(_, (count, ..))| std::cmp::Reverse(*count));
+        let offset = |at_us: u64| at_us.saturating_sub(self.evidence.load_us.0) as f64 / 1e6;
+        let line =
+            |((how, kind, from, to), (count, first, last)): &(&(&str, Kind, String, String), &(u64, u64, u64))| {
+                let (first, last) = (offset(*first), offset(*last));
+                format!(
+                    "{count} {how}: {} {from} -> {to}, sent {first:.2} to {last:.2} s after load began",
+                    kind.name()
+                )
+            };
+        let mut lines: Vec<String> = groups.iter().take(DETAILS).map(line).collect();
+        if groups.len() > DETAILS {
+            lines.push(format!("and {} more such groups", groups.len() - DETAILS));
+        }
+        lines
+    }
+}
+
+/// The server of each process, by the process's number.
+fn servers_of(lives: &[Life]) -> HashMap<u16, usize> {
+    lives.iter().map(|life| (life.process, life.server)).collect()
+}

@@ -1,0 +1,77 @@
+//! What came of requests: each ends with an answer or an error that says why, and is handled once or not at all.
+
+use std::collections::HashMap;
+
+use super::Evidence;
+use crate::record::Event;
+use crate::server::LOGIC;
+
+/// What came of requests.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Requests {
+    /// How many were sent.
+    pub asked: u64,
+    /// Answered.
+    pub ok: u64,
+    /// Ended with an error that says why.
+    pub error: u64,
+    /// Nobody answered in time, though asker and asked were there all the time; or no end at all.
+    pub silent: u64,
+    /// Handled more than once.
+    pub twice: u64,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    asked: Option<(usize, u64)>,
+    outcome: Option<Event>,
+    handled: u32,
+}
+
+/// Collects what is known of each request.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    requests: HashMap<u64, Request>,
+}
+
+impl Counter {
+    pub(super) fn note(&mut self, life: usize, key: u64, at_us: u64, event: Event) {
+        let request = self.requests.entry(key).or_default();
+        match event {
+            Event::Asked => request.asked = Some((life, at_us)),
+            Event::Handled => request.handled += 1,
+            outcome => request.outcome = Some(outcome),
+        }
+    }
+
+    pub(super) fn count(&self, evidence: &Evidence) -> Requests {
+        let mut count = Requests::default();
+        for request in self.requests.values() {
+            count.twice += u64::from(request.handled > 1);
+            let Some((asker, at_us)) = request.asked else {
+                continue;
+            };
+            count.asked += 1;
+            match request.outcome {
+                Some(Event::Answered) => count.ok += 1,
+                Some(Event::TimedOut) if may_time_out(evidence, asker, at_us) => count.error += 1,
+                Some(Event::TimedOut) => count.silent += 1,
+                Some(_) => count.error += 1,
+                // Who died in between needs no answer.
+                None if evidence.lives[asker].ended_us.is_none() => count.silent += 1,
+                None => {}
+            }
+        }
+        count
+    }
+}
+
+/// Whether asker or asked were cut off or stopped at that time.
+fn may_time_out(evidence: &Evidence, asker: usize, at_us: u64) -> bool {
+    let lives = &evidence.lives;
+    let until_us = at_us + (evidence.pace.request() + evidence.pace.slack()).as_micros() as u64;
+    let slack_us = evidence.pace.slack().as_micros() as u64;
+    let concerned = |server: usize| server == lives[asker].server || evidence.plan.service(server) == LOGIC;
+    let mut excuses = evidence.excuses.iter().filter(|excuse| concerned(excuse.server));
+    excuses.any(|excuse| excuse.from_us < until_us && at_us < excuse.until_us.saturating_add(slack_us))
+}
