@@ -3,13 +3,8 @@
 use rustix::time::{ClockId, clock_gettime};
 
 /// Microseconds on the machine's monotonic clock.
-pub fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     // The monotonic clock is never negative.
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
-}
-
-/// A span of time in microseconds.
-pub const fn ms(ms: u64) -> u64 {
-    ms * 1_000
 }

@@ -2,7 +2,7 @@
 
 /// The way a message takes through the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// To the clients of a room.
     Room,
     /// To one client.
@@ -17,7 +17,7 @@ pub enum Kind {
 
 impl Kind {
     /// In words, for tables.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Room => "room",
             Self::Client => "client",
@@ -29,11 +29,11 @@ impl Kind {
 }
 
 /// Destination of an event that is for every server; `n + 1` is the n-th server.
-pub const ALL_SERVERS: u16 = 0;
+pub(crate) const ALL_SERVERS: u16 = 0;
 
 /// The identity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Message {
+pub(crate) struct Message {
     /// The number of the process that sent it; restarted servers get a new one.
     pub sender: u16,
     /// Which way it takes.
@@ -46,7 +46,7 @@ pub struct Message {
 
 impl Message {
     /// As one number: 16 bits sender, 4 kind, 12 destination, 32 sequence.
-    pub fn key(self) -> u64 {
+    pub(crate) fn key(self) -> u64 {
         u64::from(self.sender) << 48
             | (self.kind as u64) << 44
             | u64::from(self.to & 0xfff) << 32
@@ -54,7 +54,7 @@ impl Message {
     }
 
     /// Back from the number.
-    pub fn from_key(key: u64) -> Option<Self> {
+    pub(crate) fn from_key(key: u64) -> Option<Self> {
         let kind = match key >> 44 & 0xf {
             0 => Kind::Room,
             1 => Kind::Client,
@@ -72,12 +72,12 @@ impl Message {
     }
 
     /// As text, followed by padding.
-    pub fn text(self, padding: usize) -> String {
+    pub(crate) fn text(self, padding: usize) -> String {
         format!("{:016x}{:padding$}", self.key(), "")
     }
 
     /// Back from the text.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::from_key(u64::from_str_radix(text.get(..16)?, 16).ok()?)
     }
 }

@@ -61,7 +61,7 @@ pub struct Life {
 
 /// A running server process; killed when dropped.
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     orders: ChildStdin,
     heard: watch::Receiver<Heard>,
@@ -74,7 +74,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(server: usize, setup: Setup, environment: &HashMap<String, String>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(server: usize, setup: Setup, environment: &HashMap<String, String>) -> anyhow::Result<Self> {
         let errors = std::fs::File::create(setup.log.with_extension("txt"))?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg("server")
@@ -111,7 +111,7 @@ impl Process {
     ///
     /// # Errors
     /// When it has ended.
-    pub async fn order(&mut self, order: &Order) -> anyhow::Result<()> {
+    pub(crate) async fn order(&mut self, order: &Order) -> anyhow::Result<()> {
         self.line(serde_json::to_string(order)?).await
     }
 
@@ -119,7 +119,7 @@ impl Process {
     ///
     /// # Errors
     /// When it has ended, or says nothing.
-    pub async fn ask(&mut self, order: &Order) -> anyhow::Result<Say> {
+    pub(crate) async fn ask(&mut self, order: &Order) -> anyhow::Result<Say> {
         let before = self.heard.borrow().answers.len();
         self.order(order).await?;
         self.until(&format!("{order:?}"), |heard| heard.answers.len() > before)
@@ -132,7 +132,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::ask`].
-    pub async fn topology(&mut self) -> anyhow::Result<Vec<NodeEntry>> {
+    pub(crate) async fn topology(&mut self) -> anyhow::Result<Vec<NodeEntry>> {
         match self.ask(&Order::Topology).await? {
             Say::Topology { nodes } => Ok(nodes),
             other => bail!("{} says {other:?}", self.setup.name),
@@ -143,7 +143,7 @@ impl Process {
     ///
     /// # Errors
     /// When it does not get there.
-    pub async fn settled(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn settled(&mut self) -> anyhow::Result<()> {
         self.until("it is settled", |heard| heard.settled).await
     }
 
@@ -170,7 +170,7 @@ impl Process {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         kill_process(pid.with_context(|| format!("{} has ended", self.setup.name))?, signal)?;
         Ok(())
@@ -180,7 +180,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be killed.
-    pub async fn kill(mut self) -> anyhow::Result<Life> {
+    pub(crate) async fn kill(mut self) -> anyhow::Result<Life> {
         let at_us = now_us();
         self.child.kill().await?;
         Ok(self.life(Some(at_us)))
@@ -190,7 +190,7 @@ impl Process {
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn quit(mut self) -> anyhow::Result<Life> {
+    pub(crate) async fn quit(mut self) -> anyhow::Result<Life> {
         let at_us = now_us();
         self.order(&Order::Quit).await?;
         let ended = timeout(LIMIT, self.child.wait()).await;
@@ -217,7 +217,7 @@ impl Process {
     }
 
     /// What it wrote down goes here.
-    pub fn log(&self) -> &Path {
+    pub(crate) fn log(&self) -> &Path {
         &self.setup.log
     }
 }

@@ -13,11 +13,11 @@ use crate::clock::now_us;
 const SIZE: usize = 20;
 
 /// Stands for the server itself where a client's number is expected.
-pub const SERVER: u16 = u16::MAX;
+pub(crate) const SERVER: u16 = u16::MAX;
 
 /// What happened to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The adapter took it: it owes the delivery. The time is when it was handed over.
     Accepted,
     /// The adapter refused it, with this kind of error.
@@ -38,7 +38,7 @@ pub enum Event {
 
 /// Why a message was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No node could take it.
     NoNode,
     /// The server that it was for is not known: nothing was sent.
@@ -47,7 +47,7 @@ pub enum Refusal {
 
 /// One line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// What happened.
     pub event: Event,
     /// To which message.
@@ -102,7 +102,7 @@ impl Record {
 
 /// Where a process writes down what happens.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     file: Mutex<BufWriter<File>>,
 }
 
@@ -111,7 +111,7 @@ impl Log {
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = Mutex::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
         Ok(Self { file })
     }
@@ -121,19 +121,19 @@ impl Log {
     }
 
     /// Writes down that something happens now.
-    pub fn note(&self, event: Event, key: u64) {
+    pub(crate) fn note(&self, event: Event, key: u64) {
         self.note_at(event, key, now_us());
     }
 
     /// Writes down that something happened then.
-    pub fn note_at(&self, event: Event, key: u64, at_us: u64) {
+    pub(crate) fn note_at(&self, event: Event, key: u64, at_us: u64) {
         let record = Record { event, key, at_us };
         // A full disk ends the run: a counter that forgets is worse than none.
         self.lock().write_all(&record.encode()).expect("the log can be written");
     }
 
     /// Hands everything to the system, where it survives this process.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.lock().flush().expect("the log can be written");
     }
 }
@@ -142,7 +142,7 @@ impl Log {
 ///
 /// # Errors
 /// When the file cannot be read, or holds something else.
-pub fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
     let bytes = std::fs::read(path)?;
     let (records, _cut_off) = bytes.as_chunks::<SIZE>();
     let decode = |bytes| Record::decode(bytes).ok_or_else(|| anyhow::anyhow!("{}: no record", path.display()));

@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(10);
 
 /// One redis-server; killed when dropped.
 #[derive(Debug)]
-pub struct Redis {
+pub(crate) struct Redis {
     child: Option<Child>,
     port: u16,
     arguments: Vec<String>,
@@ -31,7 +31,7 @@ impl Redis {
     ///
     /// # Errors
     /// When redis-server is missing (says how to install it) or does not start.
-    pub async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(arguments: &[&str]) -> anyhow::Result<Self> {
         let mut redis = Self {
             child: None,
             port: free_port()?,
@@ -43,12 +43,12 @@ impl Redis {
     }
 
     /// Where it listens, on 127.0.0.1.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Ends it at once, as `kill -9` does. Does nothing if it is dead.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -59,7 +59,7 @@ impl Redis {
     ///
     /// # Errors
     /// As [`Redis::start`].
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
@@ -91,7 +91,7 @@ impl Redis {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn stop(&self) -> anyhow::Result<()> {
+    pub(crate) fn stop(&self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)
     }
 
@@ -99,7 +99,7 @@ impl Redis {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn wake(&self) -> anyhow::Result<()> {
+    pub(crate) fn wake(&self) -> anyhow::Result<()> {
         self.signal(Signal::CONT)
     }
 
@@ -113,7 +113,7 @@ impl Redis {
     ///
     /// # Errors
     /// When it does not say.
-    pub async fn cut_off(&self) -> anyhow::Result<u64> {
+    pub(crate) async fn cut_off(&self) -> anyhow::Result<u64> {
         let mut connection = TcpStream::connect(self.address()).await?;
         connection.write_all(b"INFO stats\r\nQUIT\r\n").await?;
         let mut text = String::new();

@@ -3,7 +3,6 @@
 //! Every verb tells the story, so that a run can be followed. What the promise excludes is declared by the script, not
 //! guessed by the judge.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -36,7 +35,7 @@ pub struct Excuse {
 
 /// Everything that a scenario plays with.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// How fast it goes.
     pub pace: Pace,
     plan: Plan,
@@ -57,7 +56,7 @@ impl Stage {
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn set(plan: Plan, pace: Pace, story: Story, folder: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) async fn set(plan: Plan, pace: Pace, story: Story, folder: PathBuf) -> anyhow::Result<Self> {
         let mut stage = Self {
             pace,
             redis: Vec::new(),
@@ -129,12 +128,12 @@ impl Stage {
     }
 
     /// Tells what happens.
-    pub fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         self.story.tell(what);
     }
 
     /// Lets time pass.
-    pub async fn wait(&self, span: Span) {
+    pub(crate) async fn wait(&self, span: Span) {
         sleep(self.pace.of(span)).await;
     }
 
@@ -142,7 +141,7 @@ impl Stage {
     ///
     /// # Errors
     /// When a server has ended.
-    pub async fn load(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn load(&mut self) -> anyhow::Result<()> {
         self.loaded = true;
         for server in 0..self.servers.len() {
             self.load_on(server).await?;
@@ -159,7 +158,7 @@ impl Stage {
     ///
     /// # Errors
     /// When a server has ended.
-    pub async fn rest(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn rest(&mut self) -> anyhow::Result<()> {
         self.loaded = false;
         let resting = self
             .servers
@@ -178,7 +177,7 @@ impl Stage {
     ///
     /// # Errors
     /// When a log cannot be looked at.
-    pub async fn quiet(&self) -> anyhow::Result<()> {
+    pub(crate) async fn quiet(&self) -> anyhow::Result<()> {
         let (mut size, mut since, start) = (0, Instant::now(), Instant::now());
         while since.elapsed() < self.pace.quiet() && start.elapsed() < CHANGE {
             sleep(Duration::from_millis(100)).await;
@@ -199,7 +198,7 @@ impl Stage {
     ///
     /// # Errors
     /// When one does not end in order.
-    pub async fn strike(mut self) -> anyhow::Result<(Plan, Vec<Life>, Vec<Excuse>)> {
+    pub(crate) async fn strike(mut self) -> anyhow::Result<(Plan, Vec<Life>, Vec<Excuse>)> {
         let quitting = self.servers.drain(..).flatten().map(Process::quit);
         for mut life in futures_util::future::try_join_all(quitting).await? {
             life.ended_us = None;
@@ -209,7 +208,7 @@ impl Stage {
     }
 
     /// kill -9 of a Redis.
-    pub fn kill_redis(&mut self, node: usize) {
+    pub(crate) fn kill_redis(&mut self, node: usize) {
         self.tell(&format!("redis-{node} is killed"));
         self.redis[node].kill();
     }
@@ -218,7 +217,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_redis(&mut self, node: usize) -> anyhow::Result<()> {
+    pub(crate) async fn start_redis(&mut self, node: usize) -> anyhow::Result<()> {
         self.redis[node].restart().await?;
         self.tell(&format!("redis-{node} is up again"));
         Ok(())
@@ -228,7 +227,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn stop_redis(&self, node: usize) -> anyhow::Result<()> {
+    pub(crate) fn stop_redis(&self, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("redis-{node} is stopped"));
         self.redis[node].stop()
     }
@@ -237,7 +236,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn wake_redis(&self, node: usize) -> anyhow::Result<()> {
+    pub(crate) fn wake_redis(&self, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("redis-{node} wakes"));
         self.redis[node].wake()
     }
@@ -246,25 +245,25 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not say.
-    pub async fn cut_off_by(&self, node: usize) -> anyhow::Result<u64> {
+    pub(crate) async fn cut_off_by(&self, node: usize) -> anyhow::Result<u64> {
         self.redis[node].cut_off().await
     }
 
     /// How a server's link to a node behaves from now on.
-    pub fn link(&self, server: usize, node: usize, mode: Mode) {
+    pub(crate) fn link(&self, server: usize, node: usize, mode: Mode) {
         self.tell(&format!("{} - redis-{node}: {mode:?}", self.plan.name(server)));
         self.links[server][node].set(mode);
     }
 
     /// How all links of a server behave from now on.
-    pub fn links(&self, server: usize, mode: Mode) {
+    pub(crate) fn links(&self, server: usize, mode: Mode) {
         self.tell(&format!("{} - every Redis: {mode:?}", self.plan.name(server)));
         self.links[server].iter().for_each(|link| link.set(mode));
     }
 
     /// From now on, until the excuse is completed, the promise excludes a server.
     #[must_use]
-    pub fn excuse(&self, server: usize) -> Excuse {
+    pub(crate) fn excuse(&self, server: usize) -> Excuse {
         Excuse {
             server,
             from_us: now_us(),
@@ -273,7 +272,7 @@ impl Stage {
     }
 
     /// The end of what the promise excludes.
-    pub fn no_more(&mut self, mut excuse: Excuse) {
+    pub(crate) fn no_more(&mut self, mut excuse: Excuse) {
         excuse.until_us = now_us();
         self.excuses.push(excuse);
     }
@@ -282,7 +281,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn stop_server(&mut self, server: usize) -> anyhow::Result<()> {
+    pub(crate) fn stop_server(&mut self, server: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} is stopped", self.plan.name(server)));
         self.server(server)?.signal(Signal::STOP)
     }
@@ -291,7 +290,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not run.
-    pub fn wake_server(&mut self, server: usize) -> anyhow::Result<()> {
+    pub(crate) fn wake_server(&mut self, server: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} wakes", self.plan.name(server)));
         self.server(server)?.signal(Signal::CONT)
     }
@@ -300,7 +299,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn quit_server(&mut self, server: usize) -> anyhow::Result<()> {
+    pub(crate) async fn quit_server(&mut self, server: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} is told to quit", self.plan.name(server)));
         let process = self.servers[server].take().context("it runs")?;
         self.lives.push(process.quit().await?);
@@ -311,7 +310,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not run.
-    pub async fn kill_server(&mut self, server: usize) -> anyhow::Result<()> {
+    pub(crate) async fn kill_server(&mut self, server: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} is killed", self.plan.name(server)));
         let process = self.servers[server].take().context("it runs")?;
         self.lives.push(process.kill().await?);
@@ -322,7 +321,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start_server(&mut self, server: usize) -> anyhow::Result<()> {
+    pub(crate) async fn start_server(&mut self, server: usize) -> anyhow::Result<()> {
         let mut process = self.start(server).await?;
         process.settled().await?;
         self.servers[server] = Some(process);
@@ -337,7 +336,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the scenario has no clocks to set.
-    pub fn set_clock(&self, server: usize, offset_s: i64) -> anyhow::Result<()> {
+    pub(crate) fn set_clock(&self, server: usize, offset_s: i64) -> anyhow::Result<()> {
         self.tell(&format!(
             "the wall clock of {} is off by {offset_s} s",
             self.plan.name(server)
@@ -352,7 +351,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it refuses.
-    pub async fn add_node(&mut self, by: usize, node: usize) -> anyhow::Result<()> {
+    pub(crate) async fn add_node(&mut self, by: usize, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} adds redis-{node}", self.plan.name(by)));
         let url = format!("redis://127.0.0.1:{}#redis-{node}", self.redis[node].port());
         self.change(by, &Order::AddNode { url }).await
@@ -362,7 +361,7 @@ impl Stage {
     ///
     /// # Errors
     /// When it refuses.
-    pub async fn drain_node(&mut self, by: usize, node: usize) -> anyhow::Result<()> {
+    pub(crate) async fn drain_node(&mut self, by: usize, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} drains redis-{node}", self.plan.name(by)));
         let id = format!("redis-{node}");
         self.change(by, &Order::DrainNode { id }).await
@@ -380,7 +379,7 @@ impl Stage {
     ///
     /// # Errors
     /// When one is refused.
-    pub async fn at_once(&mut self, first: (usize, Order), second: (usize, Order)) -> anyhow::Result<()> {
+    pub(crate) async fn at_once(&mut self, first: (usize, Order), second: (usize, Order)) -> anyhow::Result<()> {
         for (by, order) in [&first, &second] {
             self.tell(&format!("{}: {order:?}", self.plan.name(*by)));
             self.server(*by)?.order(order).await?;
@@ -389,7 +388,7 @@ impl Stage {
     }
 
     /// Where a node is, for orders.
-    pub fn url(&self, node: usize) -> String {
+    pub(crate) fn url(&self, node: usize) -> String {
         format!("redis://127.0.0.1:{}#redis-{node}", self.redis[node].port())
     }
 
@@ -397,7 +396,7 @@ impl Stage {
     ///
     /// # Errors
     /// When that does not happen; says who sees what.
-    pub async fn converged(&mut self, states: &[(usize, &str)]) -> anyhow::Result<()> {
+    pub(crate) async fn converged(&mut self, states: &[(usize, &str)]) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
             let running = self.servers.iter_mut().flatten();

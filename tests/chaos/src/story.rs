@@ -4,14 +4,14 @@ use std::time::Instant;
 
 /// The story of one scenario.
 #[derive(Debug, Clone)]
-pub struct Story {
+pub(crate) struct Story {
     scenario: &'static str,
     start: Instant,
 }
 
 impl Story {
     /// A new one.
-    pub fn new(scenario: &'static str) -> Self {
+    pub(crate) fn new(scenario: &'static str) -> Self {
         Self {
             scenario,
             start: Instant::now(),
@@ -19,7 +19,7 @@ impl Story {
     }
 
     /// The next line.
-    pub fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         eprintln!(
             "{:<18} {:7.1} s  {what}",
             self.scenario,

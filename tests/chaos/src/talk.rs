@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a server process is told when it starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Unique number of this process in the run.
     pub process: u16,
     /// The server's name.
@@ -45,7 +45,7 @@ pub struct Audience {
 /// What the harness asks of a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
-pub enum Order {
+pub(crate) enum Order {
     /// Send so many messages a second, of all kinds.
     Load {
         /// Messages a second.
@@ -72,7 +72,7 @@ pub enum Order {
 /// What a server says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
-pub enum Say {
+pub(crate) enum Say {
     /// It counts.
     Ready {
         /// Since when.
@@ -135,7 +135,7 @@ pub struct Lapse {
 
 /// A node in one server's map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeEntry {
+pub(crate) struct NodeEntry {
     /// Its id.
     pub id: String,
     /// Its epoch.

@@ -16,7 +16,7 @@ const LIBRARIES: &[&str] = &[
 
 /// The wall clock of one server.
 #[derive(Debug)]
-pub struct WallClock {
+pub(crate) struct WallClock {
     library: PathBuf,
     file: PathBuf,
 }
@@ -26,7 +26,7 @@ impl WallClock {
     ///
     /// # Errors
     /// When libfaketime is missing (says how to install it).
-    pub fn new(folder: &Path, server: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(folder: &Path, server: usize) -> anyhow::Result<Self> {
         let library = LIBRARIES.iter().map(Path::new).find(|path| path.exists());
         let clock = Self {
             library: library
@@ -42,7 +42,7 @@ impl WallClock {
     ///
     /// # Errors
     /// When the file that says so cannot be written.
-    pub fn set(&self, offset_s: i64) -> anyhow::Result<()> {
+    pub(crate) fn set(&self, offset_s: i64) -> anyhow::Result<()> {
         // Written aside and renamed: who reads it never sees half of it.
         let aside = self.file.with_extension("new");
         std::fs::write(&aside, format!("{offset_s:+}\n"))?;
@@ -51,7 +51,7 @@ impl WallClock {
     }
 
     /// What the process must be started with.
-    pub fn environment(&self) -> HashMap<String, String> {
+    pub(crate) fn environment(&self) -> HashMap<String, String> {
         let pairs = [
             ("LD_PRELOAD", self.library.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
