@@ -74,7 +74,11 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) async fn start(server: usize, setup: Setup, environment: &HashMap<String, String>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        server: usize,
+        setup: Setup,
+        environment: &HashMap<String, String>,
+    ) -> anyhow::Result<Self> {
         let errors = std::fs::File::create(setup.log.with_extension("txt"))?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg("server")

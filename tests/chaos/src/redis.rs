@@ -1,16 +1,17 @@
 //! A real redis-server of a run's own, which can be killed, stopped, woken and started again on its port.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::ports::free_port;
 
@@ -61,13 +62,14 @@ impl Redis {
     /// As [`Redis::start`].
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
+        let log = File::options().create(true).append(true).open(self.log())?;
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
             .args(&self.arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn();
         self.child = match child {
@@ -109,18 +111,17 @@ impl Redis {
         Ok(())
     }
 
-    /// How many subscribers it cut off because they read too slowly.
+    /// How many clients it cut off because they read too slowly, as its log says.
     ///
     /// # Errors
-    /// When it does not say.
-    pub(crate) async fn cut_off(&self) -> anyhow::Result<u64> {
-        let mut connection = TcpStream::connect(self.address()).await?;
-        connection.write_all(b"INFO stats\r\nQUIT\r\n").await?;
-        let mut text = String::new();
-        timeout(START, connection.read_to_string(&mut text)).await??;
-        let name = "client_output_buffer_limit_disconnections:";
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        Ok(line.context("this Redis is older than 7.0")?.trim().parse()?)
+    /// When the log cannot be read.
+    pub(crate) fn cut_off(&self) -> anyhow::Result<usize> {
+        let log = std::fs::read_to_string(self.log())?;
+        Ok(log.lines().filter(|line| line.contains("output buffer limits")).count())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     fn address(&self) -> SocketAddr {

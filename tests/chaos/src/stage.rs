@@ -245,8 +245,8 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not say.
-    pub(crate) async fn cut_off_by(&self, node: usize) -> anyhow::Result<u64> {
-        self.redis[node].cut_off().await
+    pub(crate) fn cut_off_by(&self, node: usize) -> anyhow::Result<usize> {
+        self.redis[node].cut_off()
     }
 
     /// How a server's link to a node behaves from now on.
@@ -353,7 +353,7 @@ impl Stage {
     /// When it refuses.
     pub(crate) async fn add_node(&mut self, by: usize, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("{} adds redis-{node}", self.plan.name(by)));
-        let url = format!("redis://127.0.0.1:{}#redis-{node}", self.redis[node].port());
+        let url = self.url(node);
         self.change(by, &Order::AddNode { url }).await
     }
 
@@ -368,11 +368,7 @@ impl Stage {
     }
 
     async fn change(&mut self, by: usize, order: &Order) -> anyhow::Result<()> {
-        match self.server(by)?.ask(order).await? {
-            Say::Done { error: None } => Ok(()),
-            Say::Done { error: Some(error) } => bail!("{order:?} was refused: {error}"),
-            other => bail!("{order:?}: {other:?}"),
-        }
+        done(order, &self.server(by)?.ask(order).await?)
     }
 
     /// Two changes of the map at the same time, by two servers.
@@ -382,9 +378,12 @@ impl Stage {
     pub(crate) async fn at_once(&mut self, first: (usize, Order), second: (usize, Order)) -> anyhow::Result<()> {
         for (by, order) in [&first, &second] {
             self.tell(&format!("{}: {order:?}", self.plan.name(*by)));
-            self.server(*by)?.order(order).await?;
         }
-        Ok(())
+        let [one, other] = self.servers.get_disjoint_mut([first.0, second.0])?;
+        let (one, other) = one.as_mut().zip(other.as_mut()).context("both servers run")?;
+        let (one, other) = tokio::try_join!(one.ask(&first.1), other.ask(&second.1))?;
+        done(&first.1, &one)?;
+        done(&second.1, &other)
     }
 
     /// Where a node is, for orders.
@@ -416,6 +415,15 @@ impl Stage {
             }
             sleep(Duration::from_millis(100)).await;
         }
+    }
+}
+
+/// Whether a change was carried out.
+fn done(order: &Order, said: &Say) -> anyhow::Result<()> {
+    match said {
+        Say::Done { error: None } => Ok(()),
+        Say::Done { error: Some(error) } => bail!("{order:?} was refused: {error}"),
+        other => bail!("{order:?} was answered by {other:?}"),
     }
 }
 
