@@ -1,5 +1,6 @@
 //! What a scenario plays with, before it starts: nodes, servers, clients, rooms. A pure value.
 
+use crate::pace::Pace;
 use crate::server::LOGIC;
 use crate::talk::Audience;
 
@@ -25,8 +26,8 @@ pub struct Plan {
     pub missing_links: &'static [(usize, usize)],
     /// Whether the servers' wall clocks can be set.
     pub fake_clock: bool,
-    /// Bytes added to each message.
-    pub padding: usize,
+    /// Bytes added to each message, in the long run and in the short one.
+    pub padding: (usize, usize),
 }
 
 impl Plan {
@@ -39,7 +40,7 @@ impl Plan {
         logics: 2,
         missing_links: &[],
         fake_clock: false,
-        padding: 64,
+        padding: (64, 64),
     };
 
     /// How many servers there are.
@@ -77,12 +78,12 @@ impl Plan {
     }
 
     /// Everyone whom load can go to.
-    pub fn audience(&self) -> Audience {
+    pub fn audience(&self, pace: Pace) -> Audience {
         Audience {
             rooms: ROOMS,
             clients: self.edges as u16 * CLIENTS,
             servers: (0..self.servers()).map(|server| self.name(server)).collect(),
-            padding: self.padding,
+            padding: if pace.short { self.padding.1 } else { self.padding.0 },
         }
     }
 }

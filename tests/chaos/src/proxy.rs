@@ -22,7 +22,7 @@ const UNDER_WAY: usize = 512 << 10;
 /// Most bytes read at once.
 const CHUNK: usize = 16 << 10;
 /// What the system may hold for the proxy of what a node sends: small, so that a slow reader is felt by the node.
-const RECEIVE_BUFFER: u32 = 64 << 10;
+const RECEIVE_BUFFER: u32 = 32 << 10;
 
 /// How a link behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -109,7 +109,7 @@ impl Stage {
             window_ms: self.pace.window().as_millis() as u64,
             request_ms: self.pace.request().as_millis() as u64,
             clients: self.plan.clients_of(server),
-            audience: self.plan.audience(),
+            audience: self.plan.audience(self.pace),
             name,
         };
         let environment = self.clocks.get(server).map(WallClock::environment).unwrap_or_default();

@@ -4,24 +4,23 @@
 //! the sender and the receiver lived until well after. It knows nothing of the adapter but what processes wrote down.
 
 mod expected;
+mod fates;
 mod gaps;
 mod requests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use crate::message::{Kind, Message};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::process::Life;
 use crate::record::{self, Event, Record, Refusal};
 use crate::stage::Excuse;
 use expected::{Expected, Receiver};
+use fates::Fates;
 pub use requests::Requests;
 
 /// A delivery that took longer is late.
 const LATE_US: u64 = 1_000_000;
-/// Most lines about what was lost.
-const DETAILS: usize = 12;
 
 /// What came of a run.
 #[derive(Debug, Default)]
@@ -132,8 +131,7 @@ pub fn judge(evidence: &Evidence) -> anyhow::Result<Tally> {
 struct Comparison<'a> {
     evidence: &'a Evidence,
     expected: Expected,
-    /// What was lost or doubled: how, kind, sender, receiver; how often, first and last time of sending.
-    groups: BTreeMap<(&'static str, Kind, String, String), (u64, u64, u64)>,
+    fates: Fates,
 }
 
 impl<'a> Comparison<'a> {
@@ -141,7 +139,7 @@ impl<'a> Comparison<'a> {
         Self {
             evidence,
             expected: Expected::new(evidence),
-            groups: BTreeMap::new(),
+            fates: Fates::default(),
         }
     }
 
@@ -173,7 +171,7 @@ impl<'a> Comparison<'a> {
             }
         }
         self.count_unsent(rest, tally);
-        tally.details = self.details();
+        tally.details = self.fates.lines(self.evidence.load_us.0);
     }
 
     /// Counts what arrived of one message.
@@ -181,7 +179,7 @@ impl<'a> Comparison<'a> {
         for (index, received) in deliveries.iter().enumerate() {
             if index > 0 && deliveries[index - 1].receiver == received.receiver {
                 tally.doubled += 1;
-                self.group("doubled", sent, received.receiver);
+                self.fates.note("doubled", sent, received.receiver.life, self.evidence);
                 continue;
             }
             tally.delivered += 1;
@@ -215,7 +213,7 @@ impl<'a> Comparison<'a> {
             (false, Some(_)) => "refused with an error",
             (false, None) => "lost",
         };
-        self.group(how, sent, receiver);
+        self.fates.note(how, sent, receiver.life, self.evidence);
     }
 
     /// Whether the script says that the promise excludes this server at this time.
@@ -234,37 +232,6 @@ impl<'a> Comparison<'a> {
         let mut lapses = self.evidence.lives[life].said.lapses.iter();
         lapses
             .any(|lapse| (lapse.from_us.saturating_sub(slack)..=lapse.until_us.saturating_add(slack)).contains(&at_us))
-    }
-
-    fn group(&mut self, how: &'static str, sent: &Sent, receiver: Receiver) {
-        let Some(message) = Message::from_key(sent.key) else {
-            return;
-        };
-        let name = |life: usize| self.evidence.lives[life].name.clone();
-        let key = (how, message.kind, name(sent.life), name(receiver.life));
-        let group = self.groups.entry(key).or_insert((0, sent.at_us, sent.at_us));
-        group.0 += 1;
-        group.1 = group.1.min(sent.at_us);
-        group.2 = group.2.max(sent.at_us);
-    }
-
-    fn details(&self) -> Vec<String> {
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|(_, (count, ..))| std::cmp::Reverse(*count));
-        let offset = |at_us: u64| at_us.saturating_sub(self.evidence.load_us.0) as f64 / 1e6;
-        let line =
-            |((how, kind, from, to), (count, first, last)): &(&(&str, Kind, String, String), &(u64, u64, u64))| {
-                let (first, last) = (offset(*first), offset(*last));
-                format!(
-                    "{count} {how}: {} {from} -> {to}, sent {first:.2} to {last:.2} s after load began",
-                    kind.name()
-                )
-            };
-        let mut lines: Vec<String> = groups.iter().take(DETAILS).map(line).collect();
-        if groups.len() > DETAILS {
-            lines.push(format!("and {} more such groups", groups.len() - DETAILS));
-        }
-        lines
     }
 }
 

@@ -10,10 +10,11 @@ use crate::plan::Plan;
 use crate::proxy::Mode;
 use crate::stage::Stage;
 
-/// Redis holds little for subscribers that read slowly, and messages are large.
+/// Redis holds little for subscribers that read slowly, and messages are so large that it has to hold that much before
+/// the server notices by itself that its probes are late.
 pub(super) const SLOW: Plan = Plan {
-    redis_arguments: &["--client-output-buffer-limit", "pubsub", "256kb", "128kb", "2"],
-    padding: 1_500,
+    redis_arguments: &["--client-output-buffer-limit", "pubsub", "128kb", "0", "0"],
+    padding: (1_500, 6_000),
     ..Plan::USUAL
 };
 
