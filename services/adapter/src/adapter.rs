@@ -2,33 +2,35 @@
 //!
 //! Each verb goes the same way: local clients first, then an envelope through one healthy node. What is promised: a
 //! message accepted from a live sender reaches, once, every live server that was subscribed and shares a working node
-//! with the sender. Order: per topic and sender, while the topic's node stays the same. See `services/ARCHITECTURE.md`
-//! for what is not promised.
+//! with the sender within the replay window. Order: per topic and sender, while the topic's node stays the same. See
+//! `services/ARCHITECTURE.md` for what is not promised; it is told by [`Adapter::lapses`] when it happens.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::choices::Choices;
-use crate::cluster::{Listeners, Requests, Roster};
+use crate::cluster::{Debts, Listeners, Requests, Roster};
 use crate::custom::ChannelMessage;
 use crate::driver::Driver;
+use crate::endpoints::Endpoints;
 use crate::error::{ClientError, StartError};
 use crate::event::ServerEvent;
+use crate::lapse::Lapse;
 use crate::local::{Hub, ShardInbox};
 use crate::metrics::Metrics;
-use crate::nodes::{Channel, Endpoint, Interest, MAX_NODES, Node, NodeStatus, redis_endpoint};
-use crate::options::{Bus, Options};
+use crate::nodes::{Channel, Copies, Interest, NodeStatus, Window};
+use crate::options::Options;
+use crate::topology::Plan;
 use crate::views::ServerInfo;
-use crate::wire::{Channels, Instance, NodeId, ServerName, ServiceName, Topic};
+use crate::wire::{Channels, Instance, ServerName, ServiceName, Topic};
 
 /// Commands that wait for one shard. When full, whoever delivers waits.
 const SHARD_INBOX: usize = 16_384;
@@ -71,18 +73,30 @@ pub(crate) struct Inner {
     pub(crate) probe_channel: Channel,
     pub(crate) hub: Hub,
     pub(crate) interest: Arc<Interest>,
-    pub(crate) nodes: Vec<Arc<Node>>,
-    pub(crate) node_indexes: HashMap<NodeId, usize>,
+    /// Single-server mode: there are no nodes, and never will be.
+    pub(crate) alone: bool,
+    pub(crate) endpoints: Endpoints,
+    /// What was published lately.
+    pub(crate) window: Arc<Window>,
+    /// What is to be published again.
+    pub(crate) copies: Arc<Copies>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) listeners: Listeners<ServerEvent>,
     pub(crate) custom: Listeners<ChannelMessage>,
     roster: Mutex<Roster>,
     namesakes: Mutex<Namesakes>,
+    debts: Mutex<Debts>,
+    /// The topology, and what of it is in use.
+    plan: Mutex<Plan>,
     pub(crate) choices: ArcSwap<Choices>,
     pub(crate) roster_view: watch::Sender<Arc<Vec<ServerInfo>>>,
     pub(crate) nodes_view: watch::Sender<Arc<Vec<NodeStatus>>>,
+    pub(crate) lapses: watch::Sender<Arc<Vec<Lapse>>>,
     pub(crate) counted: watch::Sender<bool>,
+    pub(crate) started: Instant,
     pub(crate) sequence: AtomicU64,
+    /// The oldest sequence that may still be published again.
+    pub(crate) mark: AtomicU64,
     pub(crate) beacons: AtomicU64,
     pub(crate) turn: AtomicU64,
     pub(crate) changed: Arc<Notify>,
@@ -104,9 +118,17 @@ impl Inner {
         self.namesakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn debts(&self) -> MutexGuard<'_, Debts> {
+        self.debts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits, not for ever, until every node that this server hears has confirmed a channel.
     pub(crate) async fn confirmed(&self, channel: &Channel) -> Result<(), ClientError> {
-        if self.nodes.is_empty() {
+        if self.alone {
             return Ok(());
         }
         match self.interest.confirmed(channel) {
@@ -121,39 +143,6 @@ impl Inner {
     /// The channel of a topic is no longer wanted by one of its holders.
     pub(crate) fn release(&self, topic: &Topic) {
         self.interest.release(&self.channels.channel(topic), Instant::now());
-    }
-}
-
-/// Nodes by their ids.
-type Endpoints = Vec<(NodeId, Arc<dyn Endpoint>)>;
-
-/// The nodes of a bus.
-fn endpoints(options: &Options) -> Result<Endpoints, StartError> {
-    let endpoints = match &options.bus {
-        Bus::Alone => return Ok(Vec::new()),
-        Bus::Memory(bus) => bus.endpoints(),
-        Bus::Redis(urls) => {
-            let connect = |url: &crate::nodes::NodeUrl| {
-                redis_endpoint(url, options.name.as_str(), options.command_timeout)
-                    .map(|endpoint| (url.id().clone(), endpoint))
-                    .map_err(|error| StartError::Node {
-                        node: url.id().to_string(),
-                        problem: error.to_string(),
-                    })
-            };
-            urls.iter().map(connect).collect::<Result<_, _>>()?
-        }
-    };
-    if endpoints.is_empty() {
-        return Err(StartError::NoNodes);
-    }
-    if endpoints.len() > MAX_NODES {
-        return Err(StartError::TooManyNodes(endpoints.len()));
-    }
-    let mut seen = HashSet::new();
-    match endpoints.iter().find(|(id, _)| !seen.insert(id.clone())) {
-        Some((twice, _)) => Err(StartError::DuplicateNode(twice.to_string())),
-        None => Ok(endpoints),
     }
 }
 
@@ -176,10 +165,8 @@ impl Adapter {
     /// When the options contradict themselves, or a file that they name cannot be used.
     pub fn start(options: Options) -> Result<Started, StartError> {
         let instance = Instance::now();
-        let mut nodes = Vec::new();
-        for (index, (id, endpoint)) in endpoints(&options)?.into_iter().enumerate() {
-            nodes.push(Arc::new(Node::new(id, index, endpoint, options.probe_interval)));
-        }
+        let (endpoints, seeds) = Endpoints::new(&options)?;
+        let (plan, starts) = Plan::new(seeds);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
         let channels = Channels::new(&options.prefix);
         let inner = Arc::new(Inner {
@@ -187,18 +174,26 @@ impl Adapter {
             beacon_channel: channels.beacon(),
             probe_channel: channels.probe(instance),
             hub: Hub::new(senders),
-            interest: Arc::new(Interest::new(nodes.len(), options.unsubscribe_delay)),
-            node_indexes: nodes.iter().map(|node| (node.id.clone(), node.index)).collect(),
+            interest: Arc::new(Interest::new(options.unsubscribe_delay)),
+            alone: matches!(endpoints, Endpoints::None),
+            endpoints,
+            window: Arc::new(Window::new(options.kept_for(), options.replay_bytes)),
+            copies: Arc::default(),
             requests: Arc::new(Requests::new(instance)),
             listeners: Listeners::new(),
             custom: Listeners::new(),
             roster: Mutex::new(Roster::new(options.name.clone(), instance)),
             namesakes: Mutex::default(),
-            choices: ArcSwap::from_pointee(Choices::alone()),
+            debts: Mutex::default(),
+            plan: Mutex::new(plan),
+            choices: ArcSwap::from_pointee(Choices::default()),
             roster_view: watch::Sender::default(),
             nodes_view: watch::Sender::default(),
-            counted: watch::Sender::new(nodes.is_empty()),
+            lapses: watch::Sender::default(),
+            counted: watch::Sender::new(matches!(options.bus, crate::options::Bus::Alone)),
+            started: Instant::now(),
             sequence: AtomicU64::new(1),
+            mark: AtomicU64::new(1),
             beacons: AtomicU64::new(1),
             turn: AtomicU64::new(0),
             changed: Arc::new(Notify::new()),
@@ -208,10 +203,10 @@ impl Adapter {
             stop: CancellationToken::new(),
             runtime: Handle::current(),
             channels,
-            nodes,
             options,
         });
         inner.hold_base();
+        inner.follow_topology();
         inner.refresh(Instant::now());
         let limits = inner.options.outbox;
         let shards = receivers.into_iter().enumerate();
@@ -222,7 +217,7 @@ impl Adapter {
                 limits,
             })
             .collect();
-        let driver = Driver::start(inner.clone(), watch::Sender::default());
+        let driver = Driver::start(inner.clone(), starts);
         Ok(Started {
             adapter: Adapter { inner },
             driver,
@@ -247,10 +242,10 @@ impl Adapter {
 
     /// Whether it has started far enough and hears a node now. Always, when alone.
     pub fn is_ready(&self) -> bool {
-        *self.inner.counted.borrow() && (self.inner.nodes.is_empty() || self.inner.heard_mask(Instant::now()) != 0)
+        *self.inner.counted.borrow() && (self.inner.alone || self.inner.heard_mask(Instant::now()) != 0)
     }
 
-    /// Resolves once this server counts: it hears every node, or one after ten seconds, and knows the others.
+    /// Resolves once this server counts: it hears every active node, or one after ten seconds, and knows the others.
     pub async fn ready(&self) {
         // The sender lives as long as this handle.
         let _ = self.inner.counted.subscribe().wait_for(|counted| *counted).await;
@@ -281,9 +276,9 @@ impl Inner {
             topics.push(Topic::Clients);
         }
         for topic in &topics {
-            self.interest.hold(&self.channels.channel(topic));
+            self.interest.hold_always(&self.channels.channel(topic));
         }
-        self.interest.hold(&self.beacon_channel);
-        self.interest.hold(&self.probe_channel);
+        self.interest.hold_always(&self.beacon_channel);
+        self.interest.hold_always(&self.probe_channel);
     }
 }

@@ -1,7 +1,7 @@
 //! A client's registration on this server. Dropping it takes the client out of all rooms and off the bus.
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use crate::adapter::Inner;
 use crate::error::ClientError;

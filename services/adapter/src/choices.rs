@@ -1,40 +1,40 @@
-//! Which nodes may carry a message: those that everyone concerned hears. Rebuilt when the roster changes, read at every
-//! publish. A pure value.
+//! Which nodes may carry a message: active ones that everyone concerned hears. Rebuilt as a whole when the roster or the
+//! topology changes, read at every publish.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use crate::cluster::Roster;
-use crate::nodes::{Mask, cover};
-use crate::wire::{NodeId, ServerName};
+use crate::nodes::{Mask, NodeSet, cover};
+use crate::wire::ServerName;
 
-/// What the other servers hear.
+/// The nodes, and what the other servers hear of them.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
+    pub(crate) nodes: Arc<NodeSet>,
     /// Nodes that every counted server hears.
     everyone: Mask,
     /// What each counted server hears; equal ones once.
     counted: Vec<Mask>,
+    /// Nodes that every live server hears, counted or not.
+    all: Mask,
     /// What each live server hears.
     servers: HashMap<ServerName, Mask>,
 }
 
 impl Choices {
-    /// While no other server is known.
-    pub(crate) fn alone() -> Self {
-        Self {
+    pub(crate) fn new(nodes: Arc<NodeSet>, roster: &Roster) -> Self {
+        let mut choices = Self {
             everyone: Mask::MAX,
+            all: Mask::MAX,
             ..Self::default()
-        }
-    }
-
-    pub(crate) fn new(roster: &Roster, index_of: impl Fn(&NodeId) -> Option<usize>) -> Self {
-        let mut choices = Self::alone();
+        };
         for (beacon, _) in roster.iter() {
-            let heard = beacon
-                .heard
-                .iter()
-                .filter_map(&index_of)
-                .fold(0, |mask, index| mask | 1 << index);
+            let indexes = beacon.heard.iter().filter_map(|id| nodes.index_of(id));
+            let heard = indexes.fold(0, |mask, index| mask | 1 << index);
+            choices.all &= heard;
             if beacon.counted {
                 choices.everyone &= heard;
                 if !choices.counted.contains(&heard) {
@@ -43,7 +43,18 @@ impl Choices {
             }
             choices.servers.insert(beacon.name.clone(), heard);
         }
-        choices
+        Self { nodes, ..choices }
+    }
+
+    /// The nodes that this server hears now, draining ones included.
+    pub(crate) fn heard(&self, now: Instant) -> Mask {
+        let heard = self.nodes.iter().filter(|node| node.health.heard(now));
+        heard.fold(0, |mask, node| mask | 1 << node.index)
+    }
+
+    /// The nodes that this server may publish through now.
+    pub(crate) fn usable(&self, now: Instant) -> Mask {
+        self.heard(now) & self.nodes.active
     }
 
     /// For a message to one server: the nodes that both hear.
@@ -59,5 +70,15 @@ impl Choices {
     /// When no node is heard by all: the smallest set that together reaches everyone.
     pub(crate) fn cover(&self, mine: Mask) -> Option<Mask> {
         cover(mine, &self.counted)
+    }
+
+    /// The servers that hear none of the nodes that a message for everyone took.
+    pub(crate) fn left_out(&self, used: Mask) -> impl Iterator<Item = &ServerName> {
+        let nobody = used & self.all != 0;
+        let out = self
+            .servers
+            .iter()
+            .filter(move |(_, heard)| !nobody && *heard & used == 0);
+        out.map(|(name, _)| name)
     }
 }

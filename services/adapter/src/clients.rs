@@ -88,7 +88,7 @@ impl Adapter {
     /// # Errors
     /// When no node took the message; local clients have left all the same.
     pub async fn remove_room(&self, room: &Room) -> Result<(), PublishError> {
-        self.inner.remove_room_here(room).await;
+        self.inner.remove_room_here(room, None).await;
         let body = Body::RoomRemove { room: room.clone() };
         self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
     }
@@ -149,7 +149,7 @@ impl Adapter {
     /// # Errors
     /// When no node took the message; local clients got it.
     pub async fn to_everyone(&self, frame: Frame, scope: Scope) -> Result<(), PublishError> {
-        self.inner.hub.to_everyone(frame.clone()).await;
+        self.inner.hub.to_everyone(frame.clone(), None).await;
         match scope {
             Scope::Local => Ok(()),
             Scope::Cluster => self.to_topic(Topic::Clients, Body::Everyone { frame }).await.map(drop),

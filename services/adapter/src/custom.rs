@@ -4,7 +4,7 @@
 //! can take part. What arrives is not deduplicated when its sender says nothing of itself.
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -91,7 +91,7 @@ impl Adapter {
         map.insert("senderServer".to_owned(), Value::from(self.name().as_str()));
         let payload = Payload::new(&map).map_err(PublishError::from)?;
         let sender = Some(self.name().clone());
-        self.inner.custom.dispatch(name, || ChannelMessage {
+        self.inner.custom.dispatch(name, None, || ChannelMessage {
             sender: sender.clone(),
             payload: payload.clone(),
         });

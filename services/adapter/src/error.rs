@@ -1,6 +1,7 @@
 //! One small error per operation, each with its source kept and a message that says what to do.
 
-use crate::wire::{ClientId, NameError, PayloadError, ServerName, ServiceName};
+use crate::nodes::NodeUrlError;
+use crate::wire::{ClientId, NameError, NodeId, PayloadError, ServerName, ServiceName};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,49 @@ pub enum StartError {
         /// What is wrong, and what to do.
         problem: String,
     },
+}
+
+/// Why the nodes could not be changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopologyError {
+    /// Single-server mode.
+    #[error("this server runs alone: start it with Redis nodes (--redis redis://host:6379)")]
+    Alone,
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] NodeUrlError),
+    /// On the embedded bus nodes have other URLs.
+    #[error("{0:?} is no node of the embedded bus: write memory:ID")]
+    Embedded(String),
+    /// The URL has a user or password.
+    #[error(
+        "credentials do not travel between servers: leave user and password out; each server uses its own (--redis-password-file)"
+    )]
+    Credentials,
+    /// The URL names a file.
+    #[error("a CA file is each server's own: leave ?ca= out; servers use the one of their configured nodes")]
+    CaFile,
+    /// There is no such node.
+    #[error("there is no Redis node {0}")]
+    Unknown(NodeId),
+    /// No other node can take over.
+    #[error(
+        "{0} cannot be drained: no other active Redis node is heard by every server. Add one, or look at why the others are not heard"
+    )]
+    LastNode(NodeId),
+    /// The id belongs to a node elsewhere.
+    #[error(
+        "{id} is a Redis node already, at {url}: drain it first, or give the new one its own id (redis://host:port#ID)"
+    )]
+    Elsewhere {
+        /// The id.
+        id: NodeId,
+        /// Where it is.
+        url: String,
+    },
+    /// As many as can be used.
+    #[error("there are {0} Redis nodes: at most 64 can be used")]
+    TooMany(usize),
 }
 
 /// Why a running server cannot go on.

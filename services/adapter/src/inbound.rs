@@ -5,27 +5,38 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::adapter::Inner;
-use crate::cluster::{Beacon, Dedup, Dispatched};
+use crate::catchup;
+use crate::cluster::{Beacon, Dedup, Dispatched, Seen};
 use crate::custom::ChannelMessage;
 use crate::error::Missing;
 use crate::event::{ServerEvent, WayBack};
-use crate::nodes::Batch;
+use crate::nodes::{Batch, Node};
 use crate::outbound::now_ms;
 use crate::trace;
 use crate::views;
 use crate::wire::{Body, Envelope, Payload, ServerName};
 
+/// How often senders that fell silent long ago are forgotten.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// Takes what the subscribers read until they have all ended.
-pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(usize, Batch)>) {
-    let mut dedup = Dedup::new(Instant::now());
+pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(Arc<Node>, Batch)>) {
+    let mut dedup = Dedup::default();
+    let mut swept = Instant::now();
     while let Some((node, batch)) = batches.recv().await {
-        let id = inner.nodes[node].id.as_str();
+        let now = Instant::now();
+        if now.saturating_duration_since(swept) > SWEEP {
+            dedup.sweep(now);
+            swept = now;
+        }
+        let id = node.id.as_str();
         inner
             .metrics
             .receive
@@ -35,7 +46,10 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(usize, B
         for (channel, bytes) in batch {
             if channel == inner.beacon_channel.as_bytes() {
                 match Beacon::decode(&bytes) {
-                    Some(beacon) => inner.on_beacon(beacon),
+                    Some(beacon) => {
+                        dedup.on_mark(beacon.instance, beacon.mark, now);
+                        inner.on_beacon(beacon);
+                    }
                     None => inner.malformed("beacon", "not a beacon that this version understands"),
                 }
                 continue;
@@ -52,14 +66,24 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(usize, B
                     continue;
                 }
             };
+            let mut age = None;
             if let Some(wm) = &envelope.wm {
-                if !dedup.first(wm.identity.instance, wm.identity.sequence, Instant::now()) {
-                    inner.metrics.duplicates.inc();
-                    continue;
+                match dedup.see(wm.identity.instance, wm.identity.sequence, now) {
+                    Seen::First => lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0),
+                    Seen::Duplicate => {
+                        inner.metrics.duplicates.inc();
+                        continue;
+                    }
+                    Seen::Old => {
+                        inner.metrics.old.inc();
+                        continue;
+                    }
                 }
-                lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0);
+                age = wm.age_ms.map(Duration::from_millis);
             }
-            inner.take(envelope).await;
+            // When it was sent, as far as this server's clock can tell: who is younger does not get it.
+            let sent = age.and_then(|age| now.checked_sub(age));
+            inner.take(envelope, sent).await;
         }
     }
 }
@@ -84,7 +108,7 @@ impl Inner {
             sender: sender.clone(),
             payload: payload.clone(),
         };
-        if self.custom.dispatch(&name, message) == Dispatched::Overloaded {
+        if self.custom.dispatch(&name, None, message) == Dispatched::Overloaded {
             self.metrics.events_refused.inc();
             tracing::warn!(
                 channel = &*name,
@@ -93,9 +117,10 @@ impl Inner {
         }
     }
 
-    async fn take(self: &Arc<Self>, envelope: Envelope) {
+    /// `sent` is when a copy was published first; none for what was published just now.
+    async fn take(self: &Arc<Self>, envelope: Envelope, sent: Option<Instant>) {
         match &envelope.body {
-            Body::Event { .. } => return self.take_event(envelope).await,
+            Body::Event { .. } => return self.take_event(envelope, sent),
             Body::Reply { callback_id, payload } => {
                 let _handling = trace::process_span("reply", &envelope).entered();
                 let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
@@ -107,7 +132,7 @@ impl Inner {
         }
         let start = Instant::now();
         let span = trace::process_span(envelope.body.kind(), &envelope);
-        let reached = self.fan_out(envelope.body).await;
+        let reached = self.fan_out(envelope.body, sent).await;
         if reached {
             span.record("wsmesh.local_clients", self.hub.client_count());
             self.metrics.fanout_seconds.observe(start.elapsed().as_secs_f64());
@@ -115,30 +140,39 @@ impl Inner {
     }
 
     /// Hands a frame to this server's clients; whether there may be any for it.
-    async fn fan_out(self: &Arc<Self>, body: Body) -> bool {
+    async fn fan_out(self: &Arc<Self>, body: Body, sent: Option<Instant>) -> bool {
         match body {
-            Body::Client { client, frame } => self.hub.to_client(&client, frame).await,
+            Body::Client { client, frame } => {
+                !self.hub.is_younger(&client, sent) && self.hub.to_client(&client, frame).await
+            }
             Body::Clients { clients, frame } => {
                 let mut reached = false;
-                for client in clients {
-                    reached |= self.hub.to_client(&client, frame.clone()).await;
+                for client in clients.iter().filter(|client| !self.hub.is_younger(client, sent)) {
+                    reached |= self.hub.to_client(client, frame.clone()).await;
                 }
                 reached
             }
             Body::Everyone { frame } => {
-                self.hub.to_everyone(frame).await;
+                self.hub.to_everyone(frame, sent).await;
                 self.hub.client_count() > 0
             }
-            Body::Room { room, except, frame } => self.hub.to_room(&room, frame, except.into()).await > 0,
+            Body::Room {
+                room,
+                mut except,
+                frame,
+            } => {
+                except.extend(self.hub.younger_members(&room, sent));
+                self.hub.to_room(&room, frame, except.into()).await > 0
+            }
             Body::RoomRemove { room } => {
-                self.remove_room_here(&room).await;
+                self.remove_room_here(&room, sent).await;
                 true
             }
             Body::Custom { .. } | Body::Event { .. } | Body::Reply { .. } => false,
         }
     }
 
-    async fn take_event(self: &Arc<Self>, envelope: Envelope) {
+    fn take_event(self: &Arc<Self>, envelope: Envelope, sent: Option<Instant>) {
         let span_name = match &envelope.body {
             Body::Event { event, .. } => event.clone(),
             _ => return,
@@ -169,7 +203,7 @@ impl Inner {
             }
             return;
         }
-        self.deliver_event(&event, &sender, payload, callback_id, span);
+        self.deliver_event(&event, &sender, payload, callback_id, span, sent);
     }
 
     fn way_back(self: &Arc<Self>, server: &ServerName, callback_id: String) -> Arc<WayBack> {
@@ -190,6 +224,7 @@ impl Inner {
         payload: Payload,
         callback_id: Option<String>,
         span: tracing::Span,
+        sent: Option<Instant>,
     ) {
         let way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id));
         if event == views::QUERY {
@@ -198,8 +233,14 @@ impl Inner {
             }
             return;
         }
+        if event == catchup::WANTED {
+            if let Some(way_back) = way_back {
+                self.answer_later(way_back, self.answer_wanted());
+            }
+            return;
+        }
         let name: Arc<str> = Arc::from(event);
-        let dispatched = self.listeners.dispatch(event, || ServerEvent {
+        let dispatched = self.listeners.dispatch(event, sent, || ServerEvent {
             event: name.clone(),
             sender: sender.clone(),
             payload: payload.clone(),
@@ -230,10 +271,13 @@ impl Inner {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
-    /// Everyone here leaves the room.
-    pub(crate) async fn remove_room_here(self: &Arc<Self>, room: &crate::wire::Room) {
+    /// Everyone here leaves the room, but those who joined it after a copy was sent.
+    pub(crate) async fn remove_room_here(self: &Arc<Self>, room: &crate::wire::Room, sent: Option<Instant>) {
+        let younger = self.hub.younger_members(room, sent);
         for client in self.hub.members(room) {
-            self.leave(&client, room).await;
+            if !younger.contains(&client) {
+                self.leave(&client, room).await;
+            }
         }
     }
 }

@@ -8,20 +8,27 @@
 
 mod adapter;
 mod attachment;
+mod catchup;
 mod choices;
 mod clients;
+mod clock;
 mod cluster;
 mod custom;
 mod driver;
+mod endpoints;
 mod error;
 mod event;
 mod inbound;
+mod lapse;
 mod local;
+mod membership;
 mod metrics;
 mod nodes;
 mod options;
 mod outbound;
 mod servers;
+mod settings;
+mod topology;
 mod trace;
 mod views;
 mod wire;
@@ -32,12 +39,17 @@ pub use clients::{Presence, RoomOptions, Scope};
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use custom::{ChannelListener, ChannelMessage};
 pub use driver::Driver;
-pub use error::{ChannelError, ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError};
+pub use error::{
+    ChannelError, ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError, TopologyError,
+};
 pub use event::{Listener, ServerEvent};
+pub use lapse::{Lapse, LapseReason};
 pub use local::{Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox};
 pub use nodes::{Fault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use servers::{Pick, RequestOptions, Target};
+pub use settings::Difference;
+pub use topology::{NodeAtServer, NodeState, NodeView};
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload, PayloadError, Room,

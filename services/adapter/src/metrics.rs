@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, exponential_buckets,
 };
 
 /// Everything that the adapter counts.
@@ -14,6 +14,14 @@ pub(crate) struct Metrics {
     pub(crate) publish: IntCounterVec,
     pub(crate) publish_seconds: HistogramVec,
     pub(crate) rerouted: IntCounterVec,
+    pub(crate) replayed: IntCounterVec,
+    pub(crate) copies_waiting: IntGauge,
+    pub(crate) evicted: IntCounter,
+    pub(crate) lapses: IntCounterVec,
+    pub(crate) topology_agreed: IntGauge,
+    pub(crate) topology_nodes: IntGaugeVec,
+    pub(crate) topology_changes: IntCounterVec,
+    pub(crate) old: IntCounter,
     pub(crate) receive: IntCounterVec,
     pub(crate) lag_seconds: HistogramVec,
     pub(crate) fanout_seconds: Histogram,
@@ -47,6 +55,12 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
 
 fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
     let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn int_gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let metric = IntGauge::new(name, help)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
@@ -118,6 +132,41 @@ impl Metrics {
                 r,
                 "wsmesh_fanout_duration_seconds",
                 "Handing one message to local clients.",
+            )?,
+            replayed: counters(
+                r,
+                "wsmesh_replayed_total",
+                "Copies published again, by result.",
+                &["result"],
+            )?,
+            copies_waiting: int_gauge(r, "wsmesh_copies_waiting", "Copies that wait to be published again.")?,
+            evicted: counter(
+                r,
+                "wsmesh_replay_evictions_total",
+                "Messages for which older ones had to leave the replay window before their time.",
+            )?,
+            lapses: counters(
+                r,
+                "wsmesh_lapses_total",
+                "Spans of time for which the promise did not hold.",
+                &["reason"],
+            )?,
+            topology_agreed: int_gauge(
+                r,
+                "wsmesh_topology_agreed",
+                "1 while all live servers report the same map of nodes.",
+            )?,
+            topology_nodes: int_gauges(r, "wsmesh_topology_nodes", "Nodes of the topology.", &["state"])?,
+            topology_changes: counters(
+                r,
+                "wsmesh_topology_changes_total",
+                "Changes of the topology that this server followed.",
+                &["trigger", "result"],
+            )?,
+            old: counter(
+                r,
+                "wsmesh_old_copies_dropped_total",
+                "Copies below their sender's mark that were dropped.",
             )?,
             duplicates: counter(r, "wsmesh_duplicates_dropped_total", "Second copies that were dropped.")?,
             malformed: counter(r, "wsmesh_malformed_total", "Messages that could not be read.")?,

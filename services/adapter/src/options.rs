@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::local::OutboxLimits;
-use crate::nodes::{MemoryBus, NodeUrl, Strategy};
+use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::wire::{Encoding, ServerName, ServiceName};
 
 /// How servers reach each other.
@@ -45,6 +45,12 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How long a channel stays subscribed after its last local member left. Default 5 s, so that a quick rejoin is free.
     pub unsubscribe_delay: Duration,
+    /// How long after its publishing a message still reaches a server that could not get it at once: through a node that
+    /// died, or while that server's hearing was interrupted. Default 6 s: longer than noticing a dead node takes.
+    pub replay_window: Duration,
+    /// Most memory for what is kept for that, in bytes. Default 64 MiB. When it is too small for the window, that is logged
+    /// and counted.
+    pub replay_bytes: usize,
     /// How many shards hold local clients; 0 for a server without clients. Default 0.
     pub shards: usize,
     /// Bounds of one client's queue.
@@ -68,9 +74,23 @@ impl Options {
             command_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             unsubscribe_delay: Duration::from_secs(5),
+            replay_window: Duration::from_secs(6),
+            replay_bytes: 64 * 1024 * 1024,
             shards: 0,
             outbox: OutboxLimits::default(),
             registry: Registry::new(),
         }
+    }
+}
+
+impl Options {
+    /// How long published messages are kept: the promised window, and the time that noticing a silent node takes.
+    pub(crate) fn kept_for(&self) -> Duration {
+        self.replay_window + self.probe_interval * SILENT_INTERVALS
+    }
+
+    /// What is older than this is never published again.
+    pub(crate) fn mark_age(&self) -> Duration {
+        self.kept_for() * 4
     }
 }

@@ -1,22 +1,24 @@
 //! The way out: an envelope is made, a node is chosen, the bytes go through it; a refused publish goes to another node.
 //!
-//! `replay` (keeping what was published, for nodes that die with it) will hang here: `Inner::send` is where every
-//! envelope passes with its channel and the node that took it.
+//! `Inner::send` is where every envelope passes with its channel and its node, and where it is kept for the window. Between
+//! choosing and the first poll of the publish nothing is awaited: messages leave in the order of the calls.
 
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use crate::adapter::Inner;
+use crate::choices::Choices;
 use crate::error::{Missing, PublishError};
-use crate::nodes::{Channel, Mask, Strategy, indexes, nth, rendezvous};
+use crate::nodes::{Channel, Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
 use crate::trace;
 use crate::wire::{Body, Envelope, Identity, Instance, Payload, ServerName, Topic, Wm};
 
 /// Who must hear the node that a message takes.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Concerned<'a> {
     /// Every counted server: anyone may have subscribed.
     Everyone,
@@ -50,8 +52,11 @@ impl Inner {
         body: Body,
         extras: Extras,
     ) -> Result<u64, PublishError> {
-        if self.nodes.is_empty() {
+        if self.alone {
             return Ok(0);
+        }
+        if !*self.counted.borrow() {
+            self.wait_until_counted().await?;
         }
         let span = trace::publish_span(topic);
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
@@ -70,50 +75,71 @@ impl Inner {
             wm: Some(wm),
             body,
         };
-        let bytes = envelope.encode(self.options.encoding)?;
-        let channel = self.channels.channel(topic);
-        let result = self.route(&channel, concerned, bytes).instrument(span.clone()).await;
+        let server = match concerned {
+            Concerned::Everyone => None,
+            Concerned::Server(server) => Some(server.clone()),
+        };
+        let message = Kept {
+            at: Instant::now(),
+            sequence,
+            channel: self.channels.channel(topic),
+            server,
+            bytes: envelope.encode(self.options.encoding)?,
+        };
+        let result = self.route(&message).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.label());
         }
         result
     }
 
-    async fn route(&self, channel: &Channel, concerned: Concerned<'_>, bytes: Bytes) -> Result<u64, PublishError> {
-        let mut mine = self.heard_mask(Instant::now());
-        if mine == 0 {
-            mine = self.heard_soon().await;
-        }
-        let choices = self.choices.load();
-        match concerned {
-            Concerned::Server(server) => {
-                let common = choices.with_server(server, mine);
-                if common == 0 && mine != 0 {
-                    return Err(PublishError::NoCommonNode(server.clone()));
-                }
-                self.one_of(channel, common, &bytes).await
-            }
-            Concerned::Everyone => {
-                let common = choices.with_everyone(mine);
-                if common != 0 || mine == 0 {
-                    return self.one_of(channel, common, &bytes).await;
-                }
-                let cover = choices.cover(mine).ok_or(PublishError::Isolated)?;
-                self.metrics.rerouted.with_label_values(&["cover"]).inc();
-                self.all_of(channel, cover, &bytes).await
-            }
+    /// Before it counts a server does not know whom it must reach.
+    async fn wait_until_counted(&self) -> Result<(), PublishError> {
+        let mut counted = self.counted.subscribe();
+        let counting = counted.wait_for(|counted| *counted);
+        match timeout(self.options.request_timeout, counting).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(PublishError::Isolated),
         }
     }
 
+    /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears.
+    pub(crate) async fn route(&self, message: &Kept) -> Result<u64, PublishError> {
+        let mut choices = self.choices.load_full();
+        let mut mine = choices.usable(Instant::now());
+        if mine == 0 {
+            self.hear_soon().await;
+            choices = self.choices.load_full();
+            mine = choices.usable(Instant::now());
+        }
+        if let Some(server) = &message.server {
+            let common = choices.with_server(server, mine);
+            if common == 0 && mine != 0 {
+                return Err(PublishError::NoCommonNode(server.clone()));
+            }
+            return self.one_of(&choices, message, common).await;
+        }
+        let common = choices.with_everyone(mine);
+        if common != 0 || mine == 0 {
+            return self.one_of(&choices, message, common).await;
+        }
+        let cover = choices.cover(mine).ok_or(PublishError::Isolated)?;
+        self.metrics.rerouted.with_label_values(&["cover"]).inc();
+        self.all_of(&choices, message, cover).await
+    }
+
     /// Through one of these nodes; the next one when it refuses.
-    async fn one_of(&self, channel: &Channel, mut usable: Mask, bytes: &Bytes) -> Result<u64, PublishError> {
+    async fn one_of(&self, choices: &Choices, message: &Kept, mut usable: Mask) -> Result<u64, PublishError> {
         let mut refused = None;
-        while let Some(index) = self.pick(channel, usable) {
-            match self.send(index, channel, bytes.clone()).await {
-                Ok(receivers) => return Ok(receivers),
+        while let Some(node) = self.pick(choices, &message.channel, usable) {
+            match self.send(node, message).await {
+                Ok(receivers) => {
+                    self.leave_out(choices, message, 1 << node.index);
+                    return Ok(receivers);
+                }
                 Err(error) => {
                     self.metrics.rerouted.with_label_values(&["refused"]).inc();
-                    usable &= !(1 << index);
+                    usable &= !(1 << node.index) & choices.usable(Instant::now());
                     refused = Some(error);
                 }
             }
@@ -121,32 +147,66 @@ impl Inner {
         Err(refused.unwrap_or(PublishError::Isolated))
     }
 
-    /// Through all of these nodes; receivers drop the second copy.
-    async fn all_of(&self, channel: &Channel, nodes: Mask, bytes: &Bytes) -> Result<u64, PublishError> {
-        let mut sum = 0;
-        let mut refused = None;
-        for index in indexes(nodes) {
-            match self.send(index, channel, bytes.clone()).await {
-                Ok(receivers) => sum += receivers,
+    /// Through all of these nodes; receivers drop the second copy. What a node refused is tried again as a copy, as long as
+    /// the window lasts.
+    async fn all_of(&self, choices: &Choices, message: &Kept, nodes: Mask) -> Result<u64, PublishError> {
+        let sending = indexes(nodes).filter_map(|index| choices.nodes.at(index));
+        let results = futures_util::future::join_all(sending.map(|node| self.send(node, message))).await;
+        let (mut sum, mut taken, mut refused) = (0, false, None);
+        for result in results {
+            match result {
+                Ok(receivers) => {
+                    sum += receivers;
+                    taken = true;
+                }
                 Err(error) => refused = Some(error),
             }
         }
-        refused.map_or(Ok(sum), Err)
-    }
-
-    fn pick(&self, channel: &Channel, usable: Mask) -> Option<usize> {
-        match self.options.strategy {
-            Strategy::Ordered => rendezvous(channel, usable, |index| self.nodes[index].id.as_str()),
-            Strategy::Random => nth(usable, rand::random()),
-            Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
-            Strategy::Fastest => indexes(usable).min_by_key(|&index| self.nodes[index].health.rtt()),
+        self.leave_out(choices, message, nodes);
+        match refused {
+            Some(_) if taken => {
+                self.copies.extend([message.clone()]);
+                Ok(sum)
+            }
+            Some(error) => Err(error),
+            None => Ok(sum),
         }
     }
 
-    async fn send(&self, index: usize, channel: &Channel, bytes: Bytes) -> Result<u64, PublishError> {
-        let node = &self.nodes[index];
+    /// Notes who hears none of the nodes that a message for everyone took: it is served when there is one.
+    fn leave_out(&self, choices: &Choices, message: &Kept, used: Mask) {
+        if message.server.is_some() {
+            return;
+        }
+        let mut left_out = choices.left_out(used).peekable();
+        if left_out.peek().is_some() {
+            let mut debts = self.debts();
+            left_out.for_each(|server| _ = debts.missed(server));
+        }
+    }
+
+    fn pick<'a>(&self, choices: &'a Choices, channel: &Channel, usable: Mask) -> Option<&'a Node> {
+        let nodes = &choices.nodes;
+        let id = |index: usize| nodes.at(index).map_or("", |node| node.id.as_str());
+        let index = match self.options.strategy {
+            Strategy::Ordered => rendezvous(channel, usable, id),
+            Strategy::Random => nth(usable, rand::random()),
+            Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
+            Strategy::Fastest => {
+                indexes(usable).min_by_key(|&index| nodes.at(index).and_then(|node| node.health.rtt()))
+            }
+        };
+        index.and_then(|index| nodes.at(index)).map(|node| &**node)
+    }
+
+    async fn send(&self, node: &Node, message: &Kept) -> Result<u64, PublishError> {
         let start = Instant::now();
-        let result = node.publish(channel, bytes, self.options.command_timeout).await;
+        if self.window.push(node.index, message.clone(), start) > 0 {
+            self.metrics.evicted.inc();
+        }
+        let result = node
+            .publish(&message.channel, message.bytes.clone(), self.options.command_timeout)
+            .await;
         let id = node.id.as_str();
         let label = if result.is_ok() { "ok" } else { "error" };
         self.metrics.publish.with_label_values(&[id, label]).inc();
@@ -163,24 +223,21 @@ impl Inner {
 
     /// The clock says that no node is heard. If connections stand, that may only mean that this process was stopped for a
     /// while: one probe tells, and is waited for, at most one interval.
-    async fn heard_soon(&self) -> Mask {
+    async fn hear_soon(&self) {
         let heard = self.heard.notified();
         tokio::pin!(heard);
         heard.as_mut().enable();
-        let mine = self.heard_mask(Instant::now());
-        let asked = self.nodes.iter().filter(|node| node.probe_now()).count();
-        if mine != 0 || asked == 0 {
-            return mine;
+        let choices = self.choices.load_full();
+        let asked = choices.nodes.iter().filter(|node| node.probe_now()).count();
+        if choices.usable(Instant::now()) == 0 && asked > 0 {
+            // Not heard in time is what the nodes' health says, too.
+            let _ = timeout(self.options.probe_interval, heard).await;
         }
-        // Not heard in time is what the mask says, too.
-        let _ = timeout(self.options.probe_interval, heard).await;
-        self.heard_mask(Instant::now())
     }
 
     /// The nodes that this server hears now.
     pub(crate) fn heard_mask(&self, now: Instant) -> Mask {
-        let heard = self.nodes.iter().filter(|node| node.health.heard(now));
-        heard.fold(0, |mask, node| mask | 1 << node.index)
+        self.choices.load().heard(now)
     }
 
     /// Answers a request.
@@ -210,4 +267,12 @@ impl Inner {
             .await
             .map(drop)
     }
+}
+
+/// The bytes of a copy: the envelope as it was, with its age.
+pub(crate) fn aged(message: &Kept, encoding: crate::wire::Encoding, now: Instant) -> Option<Bytes> {
+    let mut envelope = Envelope::decode(message.bytes.clone()).ok()?;
+    let age = now.saturating_duration_since(message.at).as_millis() as u64;
+    envelope.wm.as_mut()?.age_ms = Some(age);
+    envelope.encode(encoding).ok()
 }

@@ -146,6 +146,7 @@ impl Adapter {
                     payload.clone(),
                     None,
                     tracing::Span::current(),
+                    None,
                 );
             }
             let body = body(Vec::new(), payload);
@@ -158,7 +159,7 @@ impl Adapter {
             let (payload, body) = (payload.clone(), &body);
             async move {
                 if server == inner.options.name {
-                    inner.deliver_event(event, &server, payload, None, tracing::Span::current());
+                    inner.deliver_event(event, &server, payload, None, tracing::Span::current(), None);
                     return Ok(());
                 }
                 let body = body(vec![server.clone()], payload);
@@ -200,7 +201,7 @@ impl Adapter {
         let me = &inner.options.name;
         if asked.iter().any(|(server, _)| server == me) {
             let callback_id = Some(inner.requests.callback_id(id));
-            inner.deliver_event(event, me, payload.clone(), callback_id, tracing::Span::current());
+            inner.deliver_event(event, me, payload.clone(), callback_id, tracing::Span::current(), None);
         }
         let others: Vec<_> = asked.iter().filter(|(server, _)| server != me).collect();
         let settle = |server: &ServerName, error: &PublishError| {
@@ -246,7 +247,7 @@ impl Adapter {
         payload: Payload,
         options: RequestOptions,
     ) -> Result<Outcome, PublishError> {
-        let start = std::time::Instant::now();
+        let start = tokio::time::Instant::now();
         let outcome = self.request(target, event, payload, options).await?.collect().await;
         self.inner.count_outcome(&outcome, start);
         Ok(outcome)
@@ -279,7 +280,7 @@ impl Adapter {
 }
 
 impl Inner {
-    fn count_outcome(&self, outcome: &Outcome, start: std::time::Instant) {
+    fn count_outcome(&self, outcome: &Outcome, start: tokio::time::Instant) {
         self.metrics.request_seconds.observe(start.elapsed().as_secs_f64());
         let requests = &self.metrics.requests;
         requests

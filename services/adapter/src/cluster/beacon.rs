@@ -2,7 +2,10 @@
 //!
 //! Readers ignore fields that they do not know, and understand format versions N and N − 1.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::wire::{Instance, NodeId, ServerName, ServiceName};
 
@@ -26,6 +29,18 @@ pub(crate) struct Beacon {
     pub(crate) counted: bool,
     /// The nodes that it hears.
     pub(crate) heard: Vec<NodeId>,
+    /// How often its hearing of each node was interrupted.
+    #[serde(default)]
+    pub(crate) gaps: BTreeMap<NodeId, u64>,
+    /// The oldest of its sequences that it may still publish again.
+    #[serde(default)]
+    pub(crate) mark: u64,
+    /// Its map of nodes, as `nodes` writes it; opaque here.
+    #[serde(default)]
+    pub(crate) topology: Value,
+    /// Its settings that should be the same everywhere.
+    #[serde(default)]
+    pub(crate) settings: BTreeMap<String, String>,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
     /// It is saying goodbye.

@@ -1,72 +1,169 @@
 //! Duplicates: an envelope that was published again through another node arrives twice; the second is dropped.
 //!
-//! What was seen is remembered per sender instance, in two generations: at least one rotation period, at most two.
+//! What was seen is remembered per sender instance, down to the sender's *mark*: the oldest sequence that it may still send
+//! again. Copies below it (a Redis that slept and woke) are dropped, too. An instance is forgotten some minutes after its
+//! last beacon. State without I/O; time is handed in.
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::wire::Instance;
 
-/// How long an envelope is remembered at least: far longer than any retry takes.
-const PERIOD: Duration = Duration::from_secs(30);
+/// An instance that was silent for so long is forgotten, with everything seen of it.
+const REMEMBER: Duration = Duration::from_secs(600);
+
+/// What an envelope is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Not seen before.
+    First,
+    /// A second copy.
+    Duplicate,
+    /// Below its sender's mark: nobody can tell whether it was seen, and it is too old anyway.
+    Old,
+}
 
 #[derive(Debug)]
+struct Sender {
+    mark: u64,
+    /// Which of 64 sequences were seen, by sequence / 64: as small for a few scattered ones as for all of them.
+    seen: HashMap<u64, u64>,
+    /// Blocks after the last cleaning: the next one is due when there are twice as many.
+    cleaned: usize,
+    last: Instant,
+}
+
+/// What was seen of every sender.
+#[derive(Debug, Default)]
 pub(crate) struct Dedup {
-    current: HashMap<Instance, HashSet<u64>>,
-    previous: HashMap<Instance, HashSet<u64>>,
-    rotated: Instant,
+    senders: HashMap<Instance, Sender>,
 }
 
 impl Dedup {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            current: HashMap::new(),
-            previous: HashMap::new(),
-            rotated: now,
+    fn sender(&mut self, instance: Instance, now: Instant) -> &mut Sender {
+        self.senders.entry(instance).or_insert_with(|| Sender {
+            mark: 0,
+            seen: HashMap::new(),
+            cleaned: 0,
+            last: now,
+        })
+    }
+
+    /// An envelope arrived. Notes it.
+    pub(crate) fn see(&mut self, instance: Instance, sequence: u64, now: Instant) -> Seen {
+        let sender = self.sender(instance, now);
+        if sequence < sender.mark {
+            return Seen::Old;
+        }
+        let bits = sender.seen.entry(sequence / 64).or_insert(0);
+        let bit = 1 << (sequence % 64);
+        if *bits & bit != 0 {
+            return Seen::Duplicate;
+        }
+        *bits |= bit;
+        Seen::First
+    }
+
+    /// A sender's beacon names its mark. Late beacons change nothing.
+    pub(crate) fn on_mark(&mut self, instance: Instance, mark: u64, now: Instant) {
+        let sender = self.sender(instance, now);
+        sender.last = now;
+        if mark > sender.mark {
+            sender.mark = mark;
+            if sender.seen.len() > sender.cleaned * 2 + 64 {
+                sender.seen.retain(|block, _| *block >= mark / 64);
+                sender.cleaned = sender.seen.len();
+            }
         }
     }
 
-    /// Whether this envelope is new. Notes it.
-    pub(crate) fn first(&mut self, sender: Instance, sequence: u64, now: Instant) -> bool {
-        if now.saturating_duration_since(self.rotated) > PERIOD {
-            self.previous = std::mem::take(&mut self.current);
-            self.rotated = now;
-        }
-        let before = self.previous.get(&sender).is_some_and(|seen| seen.contains(&sequence));
-        !before && self.current.entry(sender).or_default().insert(sequence)
+    /// Time passes.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        self.senders
+            .retain(|_, sender| now.saturating_duration_since(sender.last) <= REMEMBER);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
+    const ONE: Instance = Instance(1);
+
     #[test]
-    fn the_second_copy_is_told_from_the_first_for_at_least_a_period() {
-        let now = Instant::now();
-        let mut dedup = Dedup::new(now);
-        assert!(dedup.first(Instance(1), 7, now));
-        assert!(!dedup.first(Instance(1), 7, now));
-        assert!(dedup.first(Instance(2), 7, now), "another sender");
-        assert!(dedup.first(Instance(1), 6, now), "a gap is no duplicate");
+    fn the_second_copy_is_told_from_the_first_and_from_other_senders() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        assert_eq!(dedup.see(ONE, 7, now), Seen::First);
+        assert_eq!(dedup.see(ONE, 7, now), Seen::Duplicate);
+        assert_eq!(dedup.see(Instance(2), 7, now), Seen::First);
+        assert_eq!(dedup.see(ONE, 6, now), Seen::First, "later, but not seen");
+    }
+
+    #[test]
+    fn what_lies_below_the_mark_is_old_and_a_late_beacon_does_not_lower_it() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        dedup.see(ONE, 7, now);
+        dedup.on_mark(ONE, 100, now);
+        dedup.on_mark(ONE, 5, now);
+        assert_eq!(dedup.see(ONE, 7, now), Seen::Old);
+        assert_eq!(dedup.see(ONE, 99, now), Seen::Old);
+        assert_eq!(dedup.see(ONE, 100, now), Seen::First);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_the_mark_leaves() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        for sequence in 0..200_000u64 {
+            assert_eq!(dedup.see(ONE, sequence, now), Seen::First);
+            if sequence % 1000 == 0 {
+                dedup.on_mark(ONE, sequence.saturating_sub(5000), now);
+            }
+        }
         assert!(
-            !dedup.first(Instance(1), 7, now + PERIOD + Duration::from_secs(1)),
-            "one rotation later"
+            dedup.senders[&ONE].seen.len() < 400,
+            "{}",
+            dedup.senders[&ONE].seen.len()
         );
     }
 
     #[test]
-    fn memory_of_it_ends_after_two_periods() {
-        let now = Instant::now();
-        let mut dedup = Dedup::new(now);
-        dedup.first(Instance(1), 7, now);
-        for turn in 1..=3 {
-            dedup.first(
-                Instance(1),
-                100 + u64::from(turn),
-                now + (PERIOD + Duration::from_secs(1)) * turn,
-            );
+    fn a_sender_is_forgotten_ten_minutes_after_its_last_beacon() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        dedup.see(ONE, 7, now);
+        dedup.on_mark(ONE, 1, now + Duration::from_secs(300));
+        dedup.sweep(now + Duration::from_secs(899));
+        assert_eq!(dedup.see(ONE, 7, now), Seen::Duplicate);
+        dedup.sweep(now + Duration::from_secs(901));
+        assert!(dedup.senders.is_empty());
+    }
+
+    proptest! {
+        /// Against a plain set: at or above the mark each envelope is first exactly once.
+        #[test]
+        fn every_envelope_is_first_once(steps in proptest::collection::vec((0..3u64, 0..500u64, any::<bool>()), 1..400)) {
+            let (mut dedup, now) = (Dedup::default(), Instant::now());
+            let (mut seen, mut marks) = (HashSet::new(), [0; 3]);
+            for (sender, number, is_mark) in steps {
+                if is_mark {
+                    dedup.on_mark(Instance(sender), number, now);
+                    marks[sender as usize] = number.max(marks[sender as usize]);
+                    continue;
+                }
+                let expected = if number < marks[sender as usize] {
+                    Seen::Old
+                } else if seen.insert((sender, number)) {
+                    Seen::First
+                } else {
+                    Seen::Duplicate
+                };
+                prop_assert_eq!(dedup.see(Instance(sender), number, now), expected);
+            }
         }
-        assert!(!dedup.previous.get(&Instance(1)).is_some_and(|seen| seen.contains(&7)));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How many events wait for one listener.
 const QUEUE: usize = 16_384;
@@ -21,6 +22,7 @@ struct Entry<E> {
     id: ListenerId,
     tag: Option<Arc<str>>,
     once: bool,
+    since: Instant,
     queue: mpsc::Sender<E>,
 }
 
@@ -58,6 +60,7 @@ impl<E> Listeners<E> {
             id,
             tag: tag.map(Arc::from),
             once,
+            since: Instant::now(),
             queue,
         };
         let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
@@ -89,13 +92,15 @@ impl<E> Listeners<E> {
         removed
     }
 
-    /// Hands an event, made anew for each, to every listener that wants it.
-    pub(crate) fn dispatch(&self, event: &str, make: impl Fn() -> E) -> Dispatched {
+    /// Hands an event, made anew for each, to every listener that wants it; a copy only to those that listened already
+    /// when it was sent first.
+    pub(crate) fn dispatch(&self, event: &str, sent: Option<Instant>, make: impl Fn() -> E) -> Dispatched {
         let mut result = Dispatched::Nobody;
         let mut ended = Vec::new();
         {
             let by_event = self.by_event.read().unwrap_or_else(PoisonError::into_inner);
-            for entry in by_event.get(event).into_iter().flatten() {
+            let entries = by_event.get(event).into_iter().flatten();
+            for entry in entries.filter(|entry| sent.is_none_or(|sent| entry.since <= sent)) {
                 match entry.queue.try_send(make()) {
                     Ok(()) => {
                         result = Dispatched::Taken;
@@ -127,9 +132,9 @@ mod tests {
         let listeners = Listeners::new();
         let (_, mut all) = listeners.add("say", None, false);
         let (_, mut once) = listeners.add("say", None, true);
-        assert_eq!(listeners.dispatch("say", || 1), Dispatched::Taken);
-        assert_eq!(listeners.dispatch("say", || 2), Dispatched::Taken);
-        assert_eq!(listeners.dispatch("other", || 3), Dispatched::Nobody);
+        assert_eq!(listeners.dispatch("say", None, || 1), Dispatched::Taken);
+        assert_eq!(listeners.dispatch("say", None, || 2), Dispatched::Taken);
+        assert_eq!(listeners.dispatch("other", None, || 3), Dispatched::Nobody);
         assert_eq!((all.try_recv(), all.try_recv()), (Ok(1), Ok(2)));
         assert_eq!(once.try_recv(), Ok(1));
         assert!(once.try_recv().is_err());
@@ -145,8 +150,19 @@ mod tests {
         assert!(listeners.remove(id));
         assert!(!listeners.remove(id));
         assert_eq!(listeners.remove_tagged("say", "t"), 1);
-        assert_eq!(listeners.dispatch("say", || 1), Dispatched::Nobody);
+        assert_eq!(listeners.dispatch("say", None, || 1), Dispatched::Nobody);
         assert!(listeners.by_event.read().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn a_copy_reaches_only_who_listened_when_it_was_sent() {
+        let listeners = Listeners::new();
+        let before = Instant::now();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let (_, mut events) = listeners.add("say", None, false);
+        assert_eq!(listeners.dispatch("say", Some(before), || 1), Dispatched::Nobody);
+        assert_eq!(listeners.dispatch("say", Some(Instant::now()), || 2), Dispatched::Taken);
+        assert_eq!(events.try_recv(), Ok(2));
     }
 
     #[test]
@@ -154,8 +170,8 @@ mod tests {
         let listeners = Listeners::new();
         let (_, _slow) = listeners.add("say", None, false);
         for n in 0..QUEUE {
-            assert_eq!(listeners.dispatch("say", || n), Dispatched::Taken);
+            assert_eq!(listeners.dispatch("say", None, || n), Dispatched::Taken);
         }
-        assert_eq!(listeners.dispatch("say", || 0), Dispatched::Overloaded);
+        assert_eq!(listeners.dispatch("say", None, || 0), Dispatched::Overloaded);
     }
 }

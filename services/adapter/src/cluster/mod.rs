@@ -1,15 +1,19 @@
 //! The other servers: who lives, who listens, who waits, what was seen. State without I/O. Knows `wire` only.
 
 mod beacon;
+mod debts;
 mod dedup;
 mod events;
 mod requests;
 mod roster;
+mod topics;
 
 pub(crate) use beacon::{Beacon, FORMAT};
-pub(crate) use dedup::Dedup;
+pub(crate) use debts::{Debts, Owed};
+pub(crate) use dedup::{Dedup, Seen};
 pub use events::ListenerId;
 pub(crate) use events::{Dispatched, Listeners};
 pub(crate) use requests::Requests;
 pub use requests::{Outcome, Replies, Reply};
 pub(crate) use roster::{Change, Roster, beacon_interval};
+pub(crate) use topics::Topics;

@@ -3,7 +3,9 @@
 //! No leader, no agreement: a server is alive while its beacons come. State without I/O; time is handed in.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::beacon::Beacon;
 use crate::wire::{Instance, ServerName};
@@ -11,13 +13,13 @@ use crate::wire::{Instance, ServerName};
 /// A server is forgotten after this many beacon intervals of silence.
 const SILENT_INTERVALS: u32 = 6;
 
-/// How long a goodbye is remembered: longer than any node can hold back a beacon.
+/// How long a process that left is remembered: longer than any node can hold back a beacon.
 const REMEMBER_DEPARTED: Duration = Duration::from_secs(600);
 
 /// What a beacon or the passing of time changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A server is new to this one.
+    /// A server is new to this one, or back after silence.
     Joined(ServerName),
     /// This process of the server is gone: it said goodbye, fell silent, or was started again.
     Left(ServerName, Instance),
@@ -35,14 +37,21 @@ struct Entry {
     last: Instant,
 }
 
+/// A process that left, with its last beacon: copies of it still arrive through slower nodes.
+#[derive(Debug)]
+struct Departed {
+    instance: Instance,
+    number: u64,
+    since: Instant,
+}
+
 /// The live servers but this one.
 #[derive(Debug)]
 pub(crate) struct Roster {
     me: ServerName,
     instance: Instance,
     servers: BTreeMap<ServerName, Entry>,
-    /// Who left lately, with its last beacon: copies of it still arrive through slower nodes.
-    departed: BTreeMap<ServerName, (Instance, u64, Instant)>,
+    departed: BTreeMap<ServerName, Vec<Departed>>,
 }
 
 /// How long to wait between beacons: slower as the roster grows, so that their sum stays bounded.
@@ -65,12 +74,13 @@ impl Roster {
         if beacon.name == self.me {
             return self.on_namesake(&beacon);
         }
+        if self.is_late(&beacon) {
+            return Vec::new();
+        }
+        let name = beacon.name.clone();
         let mut changes = Vec::new();
-        if let Some(entry) = self.servers.get_mut(&beacon.name) {
+        if let Some(entry) = self.servers.get_mut(&name) {
             let known = &entry.beacon;
-            if (beacon.instance, beacon.number) <= (known.instance, known.number) {
-                return changes;
-            }
             if beacon.instance == known.instance && !beacon.leaving {
                 if (&known.heard, known.counted) != (&beacon.heard, beacon.counted) {
                     changes.push(Change::Hearing);
@@ -78,20 +88,43 @@ impl Roster {
                 *entry = Entry { beacon, last: now };
                 return changes;
             }
-            changes.push(Change::Left(beacon.name.clone(), known.instance));
-            self.servers.remove(&beacon.name);
-        } else if let Some(&(instance, number, _)) = self.departed.get(&beacon.name)
-            && (beacon.instance, beacon.number) <= (instance, number)
-        {
-            return changes;
+            if beacon.instance < known.instance {
+                // Two live processes of one name, or one that was started after the wall clock was set back: the other one
+                // will have left or fallen silent soon.
+                return changes;
+            }
+            changes.push(Change::Left(name.clone(), known.instance));
+            let (instance, number) = (known.instance, known.number);
+            self.servers.remove(&name);
+            self.remember(&name, instance, number, now);
         }
         if beacon.leaving {
-            self.departed.insert(beacon.name, (beacon.instance, beacon.number, now));
+            self.remember(&name, beacon.instance, beacon.number, now);
         } else {
-            changes.push(Change::Joined(beacon.name.clone()));
-            self.servers.insert(beacon.name.clone(), Entry { beacon, last: now });
+            changes.push(Change::Joined(name.clone()));
+            self.servers.insert(name, Entry { beacon, last: now });
         }
         changes
+    }
+
+    /// Whether this process said something later already.
+    fn is_late(&self, beacon: &Beacon) -> bool {
+        let live = self.servers.get(&beacon.name).map(|entry| &entry.beacon);
+        let departed = self.departed.get(&beacon.name).into_iter().flatten();
+        let known = departed.map(|departed| (departed.instance, departed.number));
+        known
+            .chain(live.map(|known| (known.instance, known.number)))
+            .any(|(instance, number)| instance == beacon.instance && number >= beacon.number)
+    }
+
+    fn remember(&mut self, name: &ServerName, instance: Instance, number: u64, since: Instant) {
+        let departed = self.departed.entry(name.clone()).or_default();
+        departed.retain(|known| known.instance != instance);
+        departed.push(Departed {
+            instance,
+            number,
+            since,
+        });
     }
 
     fn on_namesake(&self, beacon: &Beacon) -> Vec<Change> {
@@ -112,16 +145,22 @@ impl Roster {
     /// Forgets who was silent for too long.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Change> {
         let limit = beacon_interval(self.servers.len() + 1) * SILENT_INTERVALS;
-        self.departed
-            .retain(|_, (_, _, since)| now.saturating_duration_since(*since) <= REMEMBER_DEPARTED);
-        let mut changes = Vec::new();
-        self.servers.retain(|name, entry| {
-            let alive = now.saturating_duration_since(entry.last) <= limit;
-            if !alive {
-                changes.push(Change::Left(name.clone(), entry.beacon.instance));
-            }
-            alive
+        let recent = |departed: &Departed| now.saturating_duration_since(departed.since) <= REMEMBER_DEPARTED;
+        self.departed.retain(|_, processes| {
+            processes.retain(recent);
+            !processes.is_empty()
         });
+        let silent = |entry: &Entry| now.saturating_duration_since(entry.last) > limit;
+        let silent = self.servers.values().filter(|entry| silent(entry));
+        let silent: Vec<_> = silent
+            .map(|entry| (entry.beacon.name.clone(), entry.beacon.instance, entry.beacon.number))
+            .collect();
+        let mut changes = Vec::new();
+        for (name, instance, number) in silent {
+            self.servers.remove(&name);
+            self.remember(&name, instance, number, now);
+            changes.push(Change::Left(name, instance));
+        }
         changes
     }
 
@@ -132,6 +171,16 @@ impl Roster {
 
     pub(crate) fn instance_of(&self, name: &ServerName) -> Option<Instance> {
         self.servers.get(name).map(|entry| entry.beacon.instance)
+    }
+
+    /// The last beacon of a live server.
+    pub(crate) fn beacon_of(&self, name: &ServerName) -> Option<&Beacon> {
+        self.servers.get(name).map(|entry| &entry.beacon)
+    }
+
+    /// Whether a server of this name lives, or left lately.
+    pub(crate) fn remembers(&self, name: &ServerName) -> bool {
+        self.servers.contains_key(name) || self.departed.contains_key(name)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -154,6 +203,10 @@ mod tests {
             number,
             counted: true,
             heard: vec![NodeId::new("redis-0").expect("valid")],
+            gaps: BTreeMap::new(),
+            mark: 1,
+            topology: serde_json::Value::Null,
+            settings: BTreeMap::new(),
             clients: 0,
             rooms: 0,
             leaving: false,
@@ -212,6 +265,45 @@ mod tests {
         assert_eq!(roster.expire(now + Duration::from_secs(6)), []);
         let changes = roster.expire(now + Duration::from_millis(6100));
         assert_eq!(changes, [Change::Left(name("a"), Instance(1))]);
+    }
+
+    #[test]
+    fn a_server_that_fell_silent_comes_back_with_its_next_beacon_not_with_a_late_one() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 1, 5), now);
+        let later = now + Duration::from_secs(7);
+        roster.expire(later);
+        assert_eq!(roster.on_beacon(beacon("a", 1, 5), later), []);
+        assert_eq!(roster.on_beacon(beacon("a", 1, 6), later), [Change::Joined(name("a"))]);
+    }
+
+    #[test]
+    fn a_namesake_that_steps_back_leaves_the_older_process_in_the_roster() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 1, 5), now);
+        let changes = roster.on_beacon(beacon("a", 2, 1), now);
+        assert_eq!(
+            changes,
+            [Change::Left(name("a"), Instance(1)), Change::Joined(name("a"))]
+        );
+        let goodbye = Beacon {
+            leaving: true,
+            ..beacon("a", 2, 2)
+        };
+        assert_eq!(roster.on_beacon(goodbye, now), [Change::Left(name("a"), Instance(2))]);
+        assert_eq!(roster.on_beacon(beacon("a", 1, 6), now), [Change::Joined(name("a"))]);
+        assert_eq!(roster.instance_of(&name("a")), Some(Instance(1)));
+    }
+
+    #[test]
+    fn a_restart_after_the_wall_clock_was_set_back_is_taken_when_the_former_process_fell_silent() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 9, 50), now);
+        assert_eq!(roster.on_beacon(beacon("a", 2, 1), now), [], "the former one may live");
+        let later = now + Duration::from_secs(7);
+        roster.expire(later);
+        assert_eq!(roster.on_beacon(beacon("a", 2, 7), later), [Change::Joined(name("a"))]);
+        assert_eq!(roster.on_beacon(beacon("a", 9, 50), later), [], "a late copy");
     }
 
     #[test]

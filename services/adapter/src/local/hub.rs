@@ -3,17 +3,21 @@
 //! Locks are striped by key, held for a few lines and never across an await. A client's lock is taken before a room's.
 //! The hub does not touch outboxes: it says where a command must go, and sends it there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::shard::{Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
+/// Who came longer ago than this is older than any copy.
+const NEW: Duration = Duration::from_secs(120);
 
 /// A map behind many small locks.
 #[derive(Debug)]
@@ -53,12 +57,19 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct ClientEntry {
     place: Place,
+    since: Instant,
     rooms: HashSet<Room>,
+}
+
+#[derive(Debug)]
+struct Member {
+    place: Place,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
 struct RoomEntry {
-    members: HashMap<ClientId, Place>,
+    members: HashMap<ClientId, Member>,
 }
 
 /// A client that was taken off: where it was, and the rooms that it was in.
@@ -77,6 +88,8 @@ pub(crate) struct Hub {
     next_connection: AtomicU64,
     client_count: AtomicUsize,
     room_count: AtomicUsize,
+    /// Who came lately, in order: copies of older messages are not for them.
+    newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
 }
 
 impl Hub {
@@ -88,6 +101,7 @@ impl Hub {
             next_connection: AtomicU64::new(1),
             client_count: AtomicUsize::new(0),
             room_count: AtomicUsize::new(0),
+            newcomers: Mutex::default(),
         }
     }
 
@@ -97,10 +111,13 @@ impl Hub {
         let mut clients = self.clients.lock(client);
         let former = clients.remove(client).map(|entry| self.departed(client, entry));
         let place = Place { shard, connection };
+        let since = Instant::now();
+        self.note_newcomer(connection, since);
         clients.insert(
             client.clone(),
             ClientEntry {
                 place,
+                since,
                 rooms: HashSet::new(),
             },
         );
@@ -140,7 +157,8 @@ impl Hub {
             if members.is_empty() {
                 self.room_count.fetch_add(1, Ordering::Relaxed);
             }
-            members.insert(client.clone(), entry.place);
+            let (place, since) = (entry.place, Instant::now());
+            members.insert(client.clone(), Member { place, since });
         }
         Some((entry.place, new))
     }
@@ -201,15 +219,56 @@ impl Hub {
         shards.len()
     }
 
-    /// Delivers a frame to every client.
-    pub(crate) async fn to_everyone(&self, frame: Frame) {
+    /// Delivers a frame to every client; a copy not to those who came after it was sent first.
+    pub(crate) async fn to_everyone(&self, frame: Frame, sent: Option<Instant>) {
         if self.client_count() == 0 {
             return;
         }
+        let recipients = match sent.map(|sent| self.came_after(sent)) {
+            Some(younger) if !younger.is_empty() => Recipients::AllBut(younger.into()),
+            _ => Recipients::All,
+        };
         for shard in 0..self.shards.len() {
-            self.command(shard, Command::Deliver(Recipients::All, frame.clone()))
+            self.command(shard, Command::Deliver(recipients.clone(), frame.clone()))
                 .await;
         }
+    }
+
+    fn note_newcomer(&self, connection: ConnectionId, now: Instant) {
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        newcomers.push_back((now, connection));
+        while let Some((since, _)) = newcomers.front()
+            && now.saturating_duration_since(*since) > NEW
+        {
+            newcomers.pop_front();
+        }
+    }
+
+    fn came_after(&self, sent: Instant) -> Vec<ConnectionId> {
+        let newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let younger = newcomers.iter().rev().take_while(|(since, _)| *since > sent);
+        younger.map(|(_, connection)| *connection).collect()
+    }
+
+    /// Whether a client came after a copy was sent first.
+    pub(crate) fn is_younger(&self, client: &ClientId, sent: Option<Instant>) -> bool {
+        sent.is_some_and(|sent| {
+            self.clients
+                .lock(client)
+                .get(client)
+                .is_some_and(|entry| entry.since > sent)
+        })
+    }
+
+    /// The members who joined after a copy was sent first.
+    pub(crate) fn younger_members(&self, room: &Room, sent: Option<Instant>) -> Vec<ClientId> {
+        let Some(sent) = sent else { return Vec::new() };
+        let rooms = self.rooms.lock(room);
+        let members = rooms.get(room).into_iter().flat_map(|entry| &entry.members);
+        members
+            .filter(|(_, member)| member.since > sent)
+            .map(|(client, _)| client.clone())
+            .collect()
     }
 
     fn shards_of(&self, room: &Room) -> Vec<usize> {
@@ -221,9 +280,9 @@ impl Hub {
             return vec![0];
         }
         let mut found = Vec::with_capacity(self.shards.len());
-        for place in entry.members.values() {
-            if !found.contains(&place.shard) {
-                found.push(place.shard);
+        for member in entry.members.values() {
+            if !found.contains(&member.place.shard) {
+                found.push(member.place.shard);
                 if found.len() == self.shards.len() {
                     break;
                 }

@@ -34,6 +34,8 @@ pub enum Recipients {
     Room(Room, Arc<[ClientId]>),
     /// Everyone.
     All,
+    /// Everyone but those connections.
+    AllBut(Arc<[ConnectionId]>),
 }
 
 /// What the rest of the process asks of a shard.
@@ -153,16 +155,20 @@ impl<S> Shard<S> {
         match command {
             Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
             Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
-            Command::Deliver(Recipients::All, frame) => {
-                let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-                for key in keys {
-                    self.enqueue(key, frame.clone());
-                }
-            }
+            Command::Deliver(Recipients::All, frame) => self.push_all(&[], &frame),
+            Command::Deliver(Recipients::AllBut(except), frame) => self.push_all(&except, &frame),
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
             Command::RemoveRoom(room) => self.remove_room(&room),
             Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
+        }
+    }
+
+    fn push_all(&mut self, except: &[ConnectionId], frame: &Frame) {
+        let wanted = self.slots.iter().filter(|(_, slot)| !except.contains(&slot.connection));
+        let keys: Vec<usize> = wanted.map(|(key, _)| key).collect();
+        for key in keys {
+            self.enqueue(key, frame.clone());
         }
     }
 

@@ -4,9 +4,10 @@
 //! node silent for three intervals is not heard. Judged anew at every publish, so the check is a few atomic loads.
 //! State without I/O; time is handed in.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::link::LinkErrorKind;
 
@@ -19,6 +20,8 @@ struct Detail {
     sent: Vec<(u64, Instant)>,
     next: u64,
     last_returned: u64,
+    /// Since when a probe could have come back: both connections are up, and the process ran.
+    waiting_since: Option<Instant>,
     rtt: Option<Duration>,
     error: Option<String>,
     /// Kinds of trouble that were told since the node was heard last.
@@ -36,12 +39,15 @@ pub(crate) struct Health {
     subscribed: AtomicBool,
     reconnects: AtomicU64,
     gaps: AtomicU64,
+    /// How many resolved channels the node has not confirmed.
+    owing: Arc<AtomicUsize>,
     detail: Mutex<Detail>,
 }
 
 impl Health {
-    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+    pub(crate) fn new(interval: Duration, owing: Arc<AtomicUsize>, now: Instant) -> Self {
         Self {
+            owing,
             start: now,
             interval,
             returned_ms: AtomicU64::new(0),
@@ -62,8 +68,13 @@ impl Health {
         self.interval * SILENT_INTERVALS
     }
 
-    /// Whether this server hears the node now.
+    /// Whether this server hears the node now: its probes return, and what was resolved is confirmed there.
     pub(crate) fn heard(&self, now: Instant) -> bool {
+        self.owing.load(Ordering::Acquire) == 0 && self.returning(now)
+    }
+
+    /// Whether probes return.
+    pub(crate) fn returning(&self, now: Instant) -> bool {
         let returned = self.returned_ms.load(Ordering::Acquire);
         returned > 0
             && self.publishing.load(Ordering::Acquire)
@@ -72,21 +83,41 @@ impl Health {
     }
 
     /// The publishing connection is up, or not.
-    pub(crate) fn publishing(&self, up: bool) {
-        self.publishing.store(up, Ordering::Release);
-        if !up {
-            self.returned_ms.store(0, Ordering::Release);
-            self.detail().sent.clear();
-        }
+    pub(crate) fn publishing(&self, up: bool, now: Instant) {
+        self.set(&self.publishing, up, now);
     }
 
-    /// The subscriber is up and has confirmed everything that was wanted when it connected, or not.
-    pub(crate) fn subscribed(&self, up: bool) {
-        self.subscribed.store(up, Ordering::Release);
+    /// The subscriber is up and has confirmed everything that must be confirmed before the node counts as heard, or not.
+    pub(crate) fn subscribed(&self, up: bool, now: Instant) {
+        self.set(&self.subscribed, up, now);
+    }
+
+    fn set(&self, half: &AtomicBool, up: bool, now: Instant) {
+        let mut detail = self.detail();
+        half.store(up, Ordering::Release);
         if !up {
             self.returned_ms.store(0, Ordering::Release);
-            self.detail().sent.clear();
+            detail.sent.clear();
         }
+        detail.waiting_since = self.can_probe().then_some(now);
+    }
+
+    /// The process was stopped for a while: it reads first what its connections hold.
+    pub(crate) fn be_patient(&self, now: Instant) {
+        let mut detail = self.detail();
+        detail.waiting_since = detail.waiting_since.map(|_| now);
+    }
+
+    /// Whether no probe came back for three intervals, though both connections are up.
+    pub(crate) fn silent(&self, now: Instant) -> bool {
+        let waiting_since = self.detail().waiting_since;
+        waiting_since.is_some_and(|since| now.saturating_duration_since(since) > self.patience())
+    }
+
+    /// A subscriber connection ended: whatever came meanwhile was missed.
+    pub(crate) fn interrupted(&self) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
+        self.detail().last_returned = 0;
     }
 
     /// Whether both connections are up, so that a probe can come back.
@@ -107,23 +138,26 @@ impl Health {
     }
 
     /// A probe came back. One from before the last reconnect proves nothing; a number that was jumped over is a gap in
-    /// hearing.
-    pub(crate) fn probe_returned(&self, number: u64, now: Instant) {
+    /// hearing. Whether it is one.
+    pub(crate) fn probe_returned(&self, number: u64, now: Instant) -> bool {
         let mut detail = self.detail();
         let Some(position) = detail.sent.iter().position(|(sent, _)| *sent == number) else {
-            return;
+            return false;
         };
-        if position > 0 && detail.last_returned > 0 {
+        let gap = position > 0 && detail.last_returned > 0;
+        if gap {
             self.gaps.fetch_add(1, Ordering::Relaxed);
         }
         let (_, sent) = detail.sent[position];
         detail.sent.drain(..=position);
         detail.last_returned = number;
+        detail.waiting_since = detail.waiting_since.map(|_| now);
         detail.rtt = Some(now.saturating_duration_since(sent));
         detail.error = None;
         detail.told.clear();
         let ms = now.saturating_duration_since(self.start).as_millis() as u64;
         self.returned_ms.store(ms + 1, Ordering::Release);
+        gap
     }
 
     /// A connection failed or ended: why, for the status. `true` if this kind of trouble is news since the node was heard.
@@ -165,9 +199,9 @@ mod tests {
 
     fn up() -> (Health, Instant) {
         let now = Instant::now();
-        let health = Health::new(Duration::from_secs(1), now);
-        health.publishing(true);
-        health.subscribed(true);
+        let health = Health::new(Duration::from_secs(1), Arc::default(), now);
+        health.publishing(true, now);
+        health.subscribed(true, now);
         (health, now)
     }
 
@@ -189,12 +223,35 @@ mod tests {
             let number = health.probe(now);
             health.probe_returned(number, now);
             let old = health.probe(now);
-            lose(&health, false);
+            lose(&health, false, now);
             assert!(!health.heard(now));
-            lose(&health, true);
+            lose(&health, true, now);
             health.probe_returned(old, now);
             assert!(!health.heard(now), "sent before the connection ended");
         }
+    }
+
+    #[test]
+    fn a_node_is_silent_when_both_connections_stand_and_no_probe_returns() {
+        let (health, now) = up();
+        let at = |ms| now + Duration::from_millis(ms);
+        assert!(!health.silent(at(3000)) && health.silent(at(3001)));
+        let number = health.probe(at(2000));
+        health.probe_returned(number, at(2000));
+        assert!(!health.silent(at(5000)) && health.silent(at(5001)));
+        health.be_patient(at(9000));
+        assert!(!health.silent(at(12_000)), "the process was stopped");
+        health.publishing(false, at(12_000));
+        assert!(!health.silent(at(20_000)), "nothing can come back");
+    }
+
+    #[test]
+    fn a_node_that_has_not_confirmed_what_was_resolved_is_not_heard() {
+        let (health, now) = up();
+        let number = health.probe(now);
+        health.probe_returned(number, now);
+        health.owing.store(1, Ordering::Release);
+        assert!(!health.heard(now) && health.returning(now));
     }
 
     #[test]

@@ -5,12 +5,15 @@
 //! from before an unsubscribe proves nothing. Unsubscribing is delayed: a quick rejoin costs nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
 use super::link::Channel;
+use super::select::MAX_NODES;
 
 /// What a node's connection is to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ struct Entry {
     holders: usize,
     /// Which note in `idle` is the latest of this channel.
     idle_note: u64,
+    /// Somebody was told that it is confirmed, or it is always wanted: a node without it is not heard.
+    resolved: bool,
     /// Node index and the epoch of its connection, for each node that confirmed this generation.
     confirmed: Vec<(usize, u64)>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -37,7 +42,10 @@ struct Entry {
 struct Side {
     epoch: u64,
     connected: bool,
-    heard: bool,
+    /// Its probes come back: joins wait for it.
+    returning: bool,
+    /// How many resolved channels it has not confirmed yet.
+    owing: Arc<AtomicUsize>,
     wishes: Vec<Wish>,
     wake: Arc<Notify>,
 }
@@ -50,6 +58,8 @@ struct State {
     idle_notes: u64,
     sides: Vec<Side>,
     generations: u64,
+    /// Whether this server counts: before that nothing resolves, because others do not ask it what it hears.
+    counted: bool,
 }
 
 /// The channels that this server wants.
@@ -60,9 +70,9 @@ pub(crate) struct Interest {
 }
 
 impl Interest {
-    /// For so many nodes; channels that nobody holds linger for a while.
-    pub(crate) fn new(nodes: usize, linger: Duration) -> Self {
-        let sides = (0..nodes).map(|_| Side::default()).collect();
+    /// Wants nothing yet; channels that nobody holds linger for a while.
+    pub(crate) fn new(linger: Duration) -> Self {
+        let sides = (0..MAX_NODES).map(|_| Side::default()).collect();
         Self {
             state: Mutex::new(State {
                 sides,
@@ -78,22 +88,12 @@ impl Interest {
 
     /// One more holder of a channel.
     pub(crate) fn hold(&self, channel: &Channel) {
-        let mut state = self.lock();
-        if let Some(entry) = state.channels.get_mut(channel) {
-            entry.holders += 1;
-            return;
-        }
-        state.generations += 1;
-        let generation = state.generations;
-        let entry = Entry {
-            generation,
-            holders: 1,
-            idle_note: 0,
-            confirmed: Vec::new(),
-            waiting: Vec::new(),
-        };
-        state.channels.insert(channel.clone(), entry);
-        state.wish(|| Wish::Subscribe(channel.clone(), generation));
+        self.lock().hold(channel, false);
+    }
+
+    /// A channel that is wanted as long as this server lives: no node is heard without it.
+    pub(crate) fn hold_always(&self, channel: &Channel) {
+        self.lock().hold(channel, true);
     }
 
     /// One holder less.
@@ -122,18 +122,31 @@ impl Interest {
             // Rejoined, or left again later: then a later note decides.
             let entry = state.channels.get(&channel);
             if entry.is_some_and(|entry| entry.holders == 0 && entry.idle_note == note) {
-                state.channels.remove(&channel);
+                if let Some(entry) = state.channels.remove(&channel)
+                    && entry.resolved
+                {
+                    entry.each_missing(&state.sides, |side| _ = side.owing.fetch_sub(1, Ordering::AcqRel));
+                }
                 state.wish(|| Wish::Unsubscribe(channel.clone()));
             }
         }
     }
 
-    /// Resolves when every node that this server hears has confirmed the channel; at least one must.
+    /// This server counts from now on.
+    pub(crate) fn count(&self) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.counted = true;
+        state.resolve_all();
+    }
+
+    /// Resolves when this server counts and every node that it hears has confirmed the channel; at least one must.
     pub(crate) fn confirmed(&self, channel: &Channel) -> Option<oneshot::Receiver<()>> {
         let mut state = self.lock();
         let state = &mut *state;
         let entry = state.channels.get_mut(channel)?;
-        if entry.is_resolved(&state.sides) {
+        if state.counted && entry.is_confirmed(&state.sides) {
+            entry.resolve(&state.sides);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
@@ -150,10 +163,13 @@ impl Interest {
             .iter()
             .map(|(channel, entry)| (channel.clone(), entry.generation))
             .collect();
+        let resolved = state.channels.values().filter(|entry| entry.resolved).count();
         let side = &mut state.sides[node];
         side.epoch += 1;
         side.connected = true;
+        side.returning = false;
         side.wishes.clear();
+        side.owing.store(resolved, Ordering::Release);
         (side.epoch, wanted)
     }
 
@@ -163,9 +179,14 @@ impl Interest {
         let side = &mut state.sides[node];
         side.connected = false;
         side.epoch += 1;
+        side.returning = false;
         side.wishes.clear();
-        drop(state);
-        self.heard(node, false);
+        state.resolve_all();
+    }
+
+    /// How many resolved channels a node has not confirmed yet: it is not heard before that is 0.
+    pub(crate) fn owing(&self, node: usize) -> Arc<AtomicUsize> {
+        self.lock().sides[node].owing.clone()
     }
 
     /// What a node's connection is to do next.
@@ -178,31 +199,39 @@ impl Interest {
         self.lock().sides[node].wake.clone()
     }
 
-    /// A node confirmed a subscription.
-    pub(crate) fn confirm(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) {
+    /// A node confirmed a subscription. Whether that was the last one that it owed.
+    pub(crate) fn confirm(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(entry) = state.channels.get_mut(channel) else {
-            return;
+            return false;
         };
-        if state.sides[node].epoch != epoch || entry.generation != generation {
-            return;
+        let side = &state.sides[node];
+        if side.epoch != epoch || entry.generation != generation || entry.confirmed.contains(&(node, epoch)) {
+            return false;
         }
         entry.confirmed.retain(|(other, _)| *other != node);
         entry.confirmed.push((node, epoch));
-        entry.resolve(&state.sides);
+        let last = entry.resolved && side.owing.fetch_sub(1, Ordering::AcqRel) == 1;
+        if state.counted {
+            entry.try_resolve(&state.sides);
+        }
+        last
     }
 
-    /// This server hears a node, or does not any more.
-    pub(crate) fn heard(&self, node: usize, heard: bool) {
+    /// A node's probes come back, or do so no longer.
+    pub(crate) fn returning(&self, node: usize, returning: bool) {
         let mut state = self.lock();
-        let state = &mut *state;
-        if std::mem::replace(&mut state.sides[node].heard, heard) == heard {
-            return;
+        let side = &mut state.sides[node];
+        let returning = returning && side.connected;
+        if std::mem::replace(&mut side.returning, returning) != returning {
+            state.resolve_all();
         }
-        for entry in state.channels.values_mut() {
-            entry.resolve(&state.sides);
-        }
+    }
+
+    /// The channels that are wanted now.
+    pub(crate) fn channels(&self) -> Vec<Channel> {
+        self.lock().channels.keys().cloned().collect()
     }
 
     /// How many channels are wanted.
@@ -212,6 +241,36 @@ impl Interest {
 }
 
 impl State {
+    fn hold(&mut self, channel: &Channel, always: bool) {
+        if let Some(entry) = self.channels.get_mut(channel) {
+            entry.holders += 1;
+            return;
+        }
+        self.generations += 1;
+        let generation = self.generations;
+        let mut entry = Entry {
+            generation,
+            holders: 1,
+            idle_note: 0,
+            resolved: false,
+            confirmed: Vec::new(),
+            waiting: Vec::new(),
+        };
+        if always {
+            entry.resolve(&self.sides);
+        }
+        self.channels.insert(channel.clone(), entry);
+        self.wish(|| Wish::Subscribe(channel.clone(), generation));
+    }
+
+    fn resolve_all(&mut self) {
+        if self.counted {
+            for entry in self.channels.values_mut() {
+                entry.try_resolve(&self.sides);
+            }
+        }
+    }
+
     fn wish(&mut self, wish: impl Fn() -> Wish) {
         for side in self.sides.iter_mut().filter(|side| side.connected) {
             side.wishes.push(wish());
@@ -221,9 +280,10 @@ impl State {
 }
 
 impl Entry {
-    fn is_resolved(&self, sides: &[Side]) -> bool {
+    /// Whether every node whose probes come back has confirmed it, and there is one.
+    fn is_confirmed(&self, sides: &[Side]) -> bool {
         let mut any = false;
-        for (node, side) in sides.iter().enumerate().filter(|(_, side)| side.heard) {
+        for (node, side) in sides.iter().enumerate().filter(|(_, side)| side.returning) {
             any = true;
             if !self.confirmed.contains(&(node, side.epoch)) {
                 return false;
@@ -232,11 +292,28 @@ impl Entry {
         any
     }
 
+    fn try_resolve(&mut self, sides: &[Side]) -> bool {
+        let confirmed = (!self.resolved || !self.waiting.is_empty()) && self.is_confirmed(sides);
+        if confirmed {
+            self.resolve(sides);
+        }
+        confirmed
+    }
+
     fn resolve(&mut self, sides: &[Side]) {
-        if !self.waiting.is_empty() && self.is_resolved(sides) {
-            for waiting in self.waiting.drain(..) {
-                let _ = waiting.send(());
-            }
+        if !std::mem::replace(&mut self.resolved, true) {
+            self.each_missing(sides, |side| _ = side.owing.fetch_add(1, Ordering::AcqRel));
+        }
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(());
+        }
+    }
+
+    /// The connected nodes that have not confirmed it.
+    fn each_missing(&self, sides: &[Side], act: impl Fn(&Side)) {
+        let connected = sides.iter().enumerate().filter(|(_, side)| side.connected);
+        for (_, side) in connected.filter(|(node, side)| !self.confirmed.contains(&(*node, side.epoch))) {
+            act(side);
         }
     }
 }
@@ -251,10 +328,11 @@ mod tests {
 
     /// Two nodes that are connected and heard, wanting nothing.
     fn interest() -> (Interest, [u64; 2]) {
-        let interest = Interest::new(2, Duration::from_secs(5));
+        let interest = Interest::new(Duration::from_secs(5));
+        interest.count();
         let epochs = [interest.connected(0).0, interest.connected(1).0];
-        interest.heard(0, true);
-        interest.heard(1, true);
+        interest.returning(0, true);
+        interest.returning(1, true);
         (interest, epochs)
     }
 
@@ -291,10 +369,57 @@ mod tests {
         let first = generation(&interest, 0);
         let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
         interest.confirm(0, epochs[0], &room, first);
-        interest.heard(1, false);
+        interest.returning(1, false);
         assert!(resolved(&mut waiting));
-        interest.heard(0, false);
+        interest.returning(0, false);
         assert!(interest.confirmed(&room).is_some(), "nobody hears it");
+    }
+
+    #[test]
+    fn nothing_resolves_before_the_server_counts() {
+        let interest = Interest::new(Duration::from_secs(5));
+        let (epoch, _) = interest.connected(0);
+        interest.returning(0, true);
+        let room = channel("room");
+        interest.hold(&room);
+        let first = generation(&interest, 0);
+        interest.confirm(0, epoch, &room, first);
+        let mut waiting = interest.confirmed(&room).expect("does not count yet");
+        assert!(!resolved(&mut waiting));
+        interest.count();
+        assert!(resolved(&mut waiting));
+    }
+
+    #[test]
+    fn a_node_owes_what_was_resolved_without_it_and_joins_wait_for_it_once_its_probes_return() {
+        let (interest, epochs) = interest();
+        interest.hold_always(&channel("mine"));
+        let always = generation(&interest, 0);
+        interest.confirm(0, epochs[0], &channel("mine"), always);
+        interest.disconnected(1);
+        let (epoch, _) = interest.connected(1);
+        let owing = || interest.owing(1).load(Ordering::Acquire);
+        assert_eq!(owing(), 1, "what is always wanted");
+        let (first, second) = (channel("first"), channel("second"));
+        interest.hold(&first);
+        let generation_first = generation(&interest, 0);
+        interest.confirm(0, epochs[0], &first, generation_first);
+        assert_eq!(owing(), 2, "resolved without it");
+        interest.returning(1, true);
+        interest.hold(&second);
+        let generation_second = generation(&interest, 0);
+        let mut waiting = interest.confirmed(&second).expect("not confirmed yet");
+        interest.confirm(0, epochs[0], &second, generation_second);
+        assert!(!resolved(&mut waiting));
+        interest.confirm(1, epoch, &channel("mine"), always);
+        interest.confirm(1, epoch, &first, generation_first);
+        interest.confirm(1, epoch, &first, generation_first);
+        assert_eq!(owing(), 0);
+        interest.confirm(1, epoch, &second, generation_second);
+        assert!(resolved(&mut waiting));
+        interest.release(&second, Instant::now());
+        interest.sweep(Instant::now() + Duration::from_secs(6));
+        assert_eq!(owing(), 0);
     }
 
     #[test]
@@ -306,7 +431,7 @@ mod tests {
         interest.release(&room, now);
         interest.sweep(now + Duration::from_secs(6));
         interest.hold(&room);
-        interest.heard(1, false);
+        interest.returning(1, false);
         let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
         interest.confirm(0, epochs[0], &room, old);
         assert!(!resolved(&mut waiting));
@@ -324,10 +449,10 @@ mod tests {
         let room = channel("room");
         interest.hold(&room);
         let old = generation(&interest, 0);
-        interest.heard(1, false);
+        interest.returning(1, false);
         interest.disconnected(0);
         let (epoch, wanted) = interest.connected(0);
-        interest.heard(0, true);
+        interest.returning(0, true);
         let mut waiting = interest.confirmed(&room).expect("not confirmed on the new connection");
         interest.confirm(0, epochs[0], &room, old);
         assert!(!resolved(&mut waiting));

@@ -37,7 +37,7 @@ struct Ground {
 fn memory() -> Ground {
     let bus = MemoryBus::new(["a"]).expect("a valid id");
     Ground {
-        endpoint: bus.endpoints().remove(0).1,
+        endpoint: bus.endpoint(&bus.ids().next().expect("a node")),
         memory: Some(bus),
         redis: None,
     }

@@ -7,21 +7,30 @@ mod link;
 mod link_tests;
 mod memory;
 mod redis;
+mod replay;
 mod select;
+mod set;
 mod task;
+mod topology;
+mod unusable;
 mod url;
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::NodeId;
 
+pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
 pub(crate) use link::{Channel, Endpoint};
 pub use memory::{Fault, MemoryBus};
 pub(crate) use redis::endpoint as redis_endpoint;
+pub(crate) use replay::{Copies, Kept, Window};
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, cover, indexes, nth, rendezvous, score};
+pub(crate) use set::NodeSet;
 pub(crate) use task::{Batch, Node, Surroundings, run as run_node};
+pub(crate) use topology::{Entries as TopologyEntries, Entry as TopologyEntry, Phase, Refused, Topology};
+pub(crate) use unusable::Unusable;
 pub use url::{NodeUrl, NodeUrlError};
 
 /// What this server knows of one node.

@@ -1,13 +1,16 @@
 //! The life of one node: connect, subscribe to everything wanted, hand over what arrives, probe, connect again.
 //!
 //! Two halves run side by side and never wait for each other: the subscriber, which does nothing but read and hand over,
-//! and the publisher, which probes. Every call has a time limit. Ends when its token is cancelled.
+//! and the publisher, which probes. When the publisher's connection ends, what went through it lately is queued to be
+//! published again elsewhere. Every call has a time limit. Ends when its token is cancelled.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use rand::RngExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -17,10 +20,13 @@ use super::NodeStatus;
 use super::health::Health;
 use super::interest::{Interest, Wish};
 use super::link::{Arrival, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use super::replay::{Copies, Window};
 use crate::wire::NodeId;
 
 /// Channels in one SUBSCRIBE command: large enough to catch up quickly, small enough not to block Redis.
 const BATCH: usize = 512;
+/// Subscriptions that may wait for their answers at once: Redis cuts off who lets too many wait.
+const UNANSWERED: usize = 16 * BATCH;
 /// Shortest and longest wait before connecting again; doubled after each failure, with jitter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -30,12 +36,17 @@ pub(crate) type Batch = Vec<(Bytes, Bytes)>;
 /// One node, as the rest of the adapter sees it.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
+    /// Its bit in sets of nodes. Given to another node only after this one's task has ended.
     pub(crate) index: usize,
     pub(crate) health: Health,
+    /// Cancelled when the node is no longer to be used.
+    pub(crate) stop: CancellationToken,
     endpoint: Arc<dyn Endpoint>,
     publisher: RwLock<Option<Arc<dyn Publisher>>>,
     /// Somebody saw a publish fail: look at the connection now.
     suspect: Notify,
+    /// The subscriber heard no probe for too long: the publisher's connection is not to be trusted either.
+    silent: Notify,
 }
 
 impl std::fmt::Debug for Node {
@@ -50,8 +61,10 @@ impl std::fmt::Debug for Node {
 /// What a node's task needs from its surroundings.
 pub(crate) struct Surroundings {
     pub(crate) interest: Arc<Interest>,
+    pub(crate) window: Arc<Window>,
+    pub(crate) copies: Arc<Copies>,
     /// Where messages go. Bounded: when full the subscriber stops reading, and Redis holds the rest.
-    pub(crate) inbound: mpsc::Sender<(usize, Batch)>,
+    pub(crate) inbound: mpsc::Sender<(Arc<Node>, Batch)>,
     /// Woken when hearing or a status changed.
     pub(crate) changed: Arc<Notify>,
     /// Wakes everyone who waits for a node to be heard.
@@ -59,18 +72,19 @@ pub(crate) struct Surroundings {
     pub(crate) probe_channel: Channel,
     pub(crate) command_timeout: Duration,
     pub(crate) probe_interval: Duration,
-    pub(crate) stop: CancellationToken,
 }
 
 impl Node {
-    pub(crate) fn new(id: NodeId, index: usize, endpoint: Arc<dyn Endpoint>, probe_interval: Duration) -> Self {
+    pub(crate) fn new(id: NodeId, index: usize, endpoint: Arc<dyn Endpoint>, health: Health) -> Self {
         Self {
             id,
             index,
-            health: Health::new(probe_interval, Instant::now()),
+            health,
+            stop: CancellationToken::new(),
             endpoint,
             publisher: RwLock::default(),
             suspect: Notify::new(),
+            silent: Notify::new(),
         }
     }
 
@@ -116,7 +130,7 @@ impl Node {
     fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
         let up = publisher.is_some();
         *self.publisher.write().unwrap_or_else(PoisonError::into_inner) = publisher;
-        self.health.publishing(up);
+        self.health.publishing(up, Instant::now());
     }
 
     fn report(&self, half: &str, error: &LinkError) {
@@ -136,11 +150,12 @@ async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, LinkEr
 pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
     let halves = async { tokio::join!(subscribe(&node, &around), publish(&node, &around)) };
     tokio::select! {
-        () = around.stop.cancelled() => {}
+        () = node.stop.cancelled() => {}
         _ = halves => {}
     }
     node.set_publisher(None);
-    node.health.subscribed(false);
+    node.health.subscribed(false, Instant::now());
+    around.interest.disconnected(node.index);
 }
 
 /// Waits before the next try, longer each time.
@@ -160,7 +175,7 @@ impl Backoff {
 
 // ------------------------------------------------------------------------------------------------ the subscribing half
 
-async fn subscribe(node: &Node, around: &Surroundings) {
+async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
     let mut backoff = Backoff::new();
     let mut first = true;
     loop {
@@ -171,7 +186,8 @@ async fn subscribe(node: &Node, around: &Surroundings) {
                 }
                 let since = Instant::now();
                 let error = listen(node, around, subscriber).await;
-                node.health.subscribed(false);
+                node.health.subscribed(false, Instant::now());
+                node.health.interrupted();
                 around.interest.disconnected(node.index);
                 around.changed.notify_one();
                 if since.elapsed() > BACKOFF.1 {
@@ -186,8 +202,11 @@ async fn subscribe(node: &Node, around: &Surroundings) {
     }
 }
 
-/// Subscriptions that were asked for and not answered yet, in the order of asking, which is the order of answering.
+/// What this connection is to ask for, and what it asked for and was not answered yet.
 struct Asked {
+    /// To be asked for.
+    next: VecDeque<Wish>,
+    /// In the order of asking, which is the order of answering.
     queue: VecDeque<Wish>,
     /// How many answers are missing until everything wanted at the time of connecting is confirmed.
     catching_up: usize,
@@ -195,46 +214,44 @@ struct Asked {
     last: Instant,
 }
 
-async fn listen(node: &Node, around: &Surroundings, mut subscriber: Box<dyn Subscriber>) -> LinkError {
+async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn Subscriber>) -> LinkError {
     let (epoch, wanted) = around.interest.connected(node.index);
     let wake = around.interest.wake(node.index);
     let mut asked = Asked {
-        queue: VecDeque::new(),
         catching_up: wanted.len(),
+        next: wanted
+            .into_iter()
+            .map(|(channel, generation)| Wish::Subscribe(channel, generation))
+            .collect(),
+        queue: VecDeque::new(),
         epoch,
         last: Instant::now(),
     };
-    let wishes = wanted
-        .into_iter()
-        .map(|(channel, generation)| Wish::Subscribe(channel, generation))
-        .collect();
-    if let Err(error) = ask(subscriber.as_mut(), wishes, &mut asked, around.command_timeout).await {
-        return error;
-    }
     let mut watch = interval(around.probe_interval);
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticked = Instant::now();
     loop {
+        if let Err(error) = ask(subscriber.as_mut(), &mut asked, around.command_timeout).await {
+            return error;
+        }
         tokio::select! {
             biased;
             arrivals = subscriber.next() => match arrivals {
                 Ok(arrivals) => take(node, around, arrivals, &mut asked).await,
                 Err(error) => return error,
             },
-            () = wake.notified() => {
-                let wishes = around.interest.take_wishes(node.index);
-                if let Err(error) = ask(subscriber.as_mut(), wishes, &mut asked, around.command_timeout).await {
-                    return error;
-                }
-            }
+            () = wake.notified() => asked.next.extend(around.interest.take_wishes(node.index)),
             _ = watch.tick() => {
                 let now = Instant::now();
                 // A process that was stopped reads first what its connections hold.
                 if now.saturating_duration_since(ticked) > around.probe_interval * 2 {
                     asked.last = now;
+                    node.health.be_patient(now);
                 }
                 ticked = now;
-                if now.saturating_duration_since(asked.last) > node.health.patience() {
+                let unanswered = !asked.queue.is_empty() && now.saturating_duration_since(asked.last) > node.health.patience();
+                if unanswered || node.health.silent(now) {
+                    node.silent.notify_one();
                     return LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals");
                 }
             }
@@ -242,21 +259,24 @@ async fn listen(node: &Node, around: &Surroundings, mut subscriber: Box<dyn Subs
     }
 }
 
-async fn ask(
-    subscriber: &mut dyn Subscriber,
-    wishes: Vec<Wish>,
-    asked: &mut Asked,
-    limit: Duration,
-) -> Result<(), LinkError> {
-    let mut rest = &wishes[..];
-    while let Some(first) = rest.first() {
+/// Asks for what is next, as long as not too many answers are missing.
+async fn ask(subscriber: &mut dyn Subscriber, asked: &mut Asked, limit: Duration) -> Result<(), LinkError> {
+    while asked.queue.len() < UNANSWERED
+        && let Some(first) = asked.next.front()
+    {
+        if asked.queue.is_empty() {
+            asked.last = Instant::now();
+        }
         let subscribing = matches!(first, Wish::Subscribe(..));
-        let same = |wish: &Wish| matches!(wish, Wish::Subscribe(..)) == subscribing;
-        let length = rest.iter().take(BATCH).take_while(|wish| same(wish)).count();
-        let (now, later) = rest.split_at(length);
-        rest = later;
-        let channels: Vec<Channel> = now.iter().map(|wish| wish.channel().clone()).collect();
-        asked.queue.extend(now.iter().cloned());
+        let same = |wish: &&Wish| matches!(wish, Wish::Subscribe(..)) == subscribing;
+        let length = asked.next.iter().take(BATCH).take_while(same).count();
+        let channels: Vec<Channel> = asked
+            .next
+            .iter()
+            .take(length)
+            .map(|wish| wish.channel().clone())
+            .collect();
+        asked.queue.extend(asked.next.drain(..length));
         let write = async {
             if subscribing {
                 subscriber.subscribe(&channels).await
@@ -269,7 +289,7 @@ async fn ask(
     Ok(())
 }
 
-async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked: &mut Asked) {
+async fn take(node: &Arc<Node>, around: &Surroundings, arrivals: Vec<Arrival>, asked: &mut Asked) {
     let now = Instant::now();
     asked.last = now;
     let mut batch = Batch::new();
@@ -277,13 +297,7 @@ async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked:
         match arrival {
             Arrival::Message { channel, payload } if channel == around.probe_channel.as_bytes() => {
                 if let Some(number) = std::str::from_utf8(&payload).ok().and_then(|text| text.parse().ok()) {
-                    let before = node.health.heard(now);
-                    node.health.probe_returned(number, now);
-                    if !before && node.health.heard(now) {
-                        tracing::info!(node = %node.id, "node heard");
-                        around.changed.notify_one();
-                        around.heard.notify_waiters();
-                    }
+                    returned(node, around, number, now);
                 }
             }
             Arrival::Message { channel, payload } => batch.push((channel, payload)),
@@ -292,7 +306,22 @@ async fn take(node: &Node, around: &Surroundings, arrivals: Vec<Arrival>, asked:
     }
     if !batch.is_empty() {
         // Fails only when the adapter ends.
-        let _ = around.inbound.send((node.index, batch)).await;
+        let _ = around.inbound.send((node.clone(), batch)).await;
+    }
+}
+
+/// A probe came back.
+fn returned(node: &Node, around: &Surroundings, number: u64, now: Instant) {
+    let before = node.health.heard(now);
+    if node.health.probe_returned(number, now) {
+        tracing::warn!(node = %node.id, "a probe was lost: others are asked for what was missed");
+        around.changed.notify_one();
+    }
+    around.interest.returning(node.index, true);
+    if !before && node.health.heard(now) {
+        tracing::info!(node = %node.id, "node heard");
+        around.changed.notify_one();
+        around.heard.notify_waiters();
     }
 }
 
@@ -301,14 +330,18 @@ fn answered(node: &Node, around: &Surroundings, asked: &mut Asked) {
     let Some(wish) = asked.queue.pop_front() else {
         return;
     };
-    if let Wish::Subscribe(channel, generation) = wish {
-        around.interest.confirm(node.index, asked.epoch, &channel, generation);
+    if let Wish::Subscribe(channel, generation) = wish
+        && around.interest.confirm(node.index, asked.epoch, &channel, generation)
+    {
+        // The last one that was missing: the node is heard now, if its probes return.
+        around.changed.notify_one();
+        around.heard.notify_waiters();
     }
     if asked.catching_up > 0 {
         asked.catching_up -= 1;
         if asked.catching_up == 0 {
             // The first probe goes out as soon as everything is confirmed.
-            node.health.subscribed(true);
+            node.health.subscribed(true, Instant::now());
             node.suspect.notify_one();
         }
     }
@@ -337,6 +370,10 @@ async fn publish(node: &Node, around: &Surroundings) {
                 node.set_publisher(Some(publisher));
                 let error = probe(node, around).await;
                 node.set_publisher(None);
+                let copies = around.copies.extend(around.window.take(node.index, Instant::now()));
+                if copies > 0 {
+                    tracing::info!(node = %node.id, copies, "a connection was lost: what went through it lately is published again");
+                }
                 around.changed.notify_one();
                 if since.elapsed() > BACKOFF.1 {
                     backoff = Backoff::new();
@@ -355,10 +392,15 @@ async fn probe(node: &Node, around: &Surroundings) -> LinkError {
     let mut tick = interval(around.probe_interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = false;
+    // What was said of the former connection says nothing of this one.
+    let _ = node.silent.notified().now_or_never();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = node.suspect.notified() => {}
+            () = node.silent.notified() => {
+                return LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals");
+            }
         }
         let now = Instant::now();
         if std::mem::replace(&mut heard, node.health.heard(now)) != heard {

@@ -123,6 +123,21 @@ impl NodeUrl {
         self
     }
 
+    /// Whether the URL names a user or a password.
+    pub(crate) fn has_login(&self) -> bool {
+        self.username.is_some() || self.password.is_some()
+    }
+
+    /// With another URL's user and password, and with its CA file if both are TLS.
+    pub(crate) fn with_login_of(mut self, other: &Self) -> Self {
+        self.username.clone_from(&other.username);
+        self.password.clone_from(&other.password);
+        if self.tls && other.tls {
+            self.ca_file.clone_from(&other.ca_file);
+        }
+        self
+    }
+
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

@@ -288,6 +288,13 @@ impl Envelope {
         Self::read(&entries, wm).map(Some)
     }
 
+    /// Reads an envelope, whoever sent it.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let entries = Entries::open(bytes)?;
+        let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
+        Self::read(&entries, wm)
+    }
+
     fn read(entries: &Entries, wm: Option<Wm>) -> Result<Self, DecodeError> {
         if let Some(data) = entries.map("data")? {
             return Self::read_event(&data, wm);

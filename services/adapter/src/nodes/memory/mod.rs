@@ -84,9 +84,20 @@ impl MemoryBus {
         self.node(id).map(|node| node.state().cut_subscribers()).is_some()
     }
 
-    pub(crate) fn endpoints(&self) -> Vec<(NodeId, Arc<dyn Endpoint>)> {
-        let endpoint = |node: Arc<MemoryNode>| (node.id.clone(), Arc::new(node) as Arc<dyn Endpoint>);
-        self.nodes().into_iter().map(endpoint).collect()
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.nodes().into_iter().map(|node| node.id.clone())
+    }
+
+    /// The node of an id; it is made if there is none.
+    pub(crate) fn endpoint(&self, id: &NodeId) -> Arc<dyn Endpoint> {
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let node = nodes.iter().find(|node| node.id == *id).cloned();
+        let node = node.unwrap_or_else(|| {
+            let node = Arc::new(MemoryNode::new(id.clone()));
+            nodes.push(node.clone());
+            node
+        });
+        Arc::new(node)
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {
@@ -107,7 +118,8 @@ mod tests {
     use crate::nodes::link::{Arrival, Channel, Publisher, Subscriber};
 
     async fn both(bus: &MemoryBus) -> (Arc<dyn Publisher>, Box<dyn Subscriber>) {
-        let (_, endpoint) = bus.endpoints().remove(0);
+        let id = bus.ids().next().expect("a node");
+        let endpoint = bus.endpoint(&id);
         let publisher = endpoint.publisher().await.expect("connects");
         (publisher, endpoint.subscriber().await.expect("connects"))
     }

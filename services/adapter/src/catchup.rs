@@ -1,0 +1,168 @@
+//! Catching up: what others may have missed is published again, paced, so that a replay can never start a storm.
+//!
+//! Copies wait in `nodes/replay` and are taken from there by one task. Who is owed something (see `cluster/debts`) is asked
+//! what it wants first: only that is sent, and to it alone, on its own topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::adapter::{Adapter, Inner};
+use crate::cluster::{Owed, Topics};
+use crate::error::{Missing, PublishError};
+use crate::lapse::LapseReason;
+use crate::nodes::{Kept, Mask};
+use crate::outbound::aged;
+use crate::servers::{RequestOptions, Target};
+use crate::wire::{Instance, Payload, ServerName, Topic};
+
+/// The event by which a server is asked what it wants; answered by the adapter itself.
+pub(crate) const WANTED: &str = "wsmesh.wanted";
+
+/// Copies that are under way at once.
+const BATCH: usize = 64;
+/// Most copies per second: a fraction of what a node carries, so that live messages are not held up.
+const PACE: f64 = 20_000.0;
+/// How long copies that found no node wait before they are tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// Longest wait for a server's answer to [`WANTED`].
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What a server wants.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    topics: Topics,
+    /// How long it has lived, in milliseconds: it takes nothing that is older.
+    age_ms: u64,
+}
+
+/// Publishes waiting copies again, until it is told to stop.
+pub(crate) async fn run(inner: Arc<Inner>) {
+    loop {
+        let copies = inner.copies.take(BATCH);
+        if copies.is_empty() {
+            inner.copies.waiting.notified().await;
+            continue;
+        }
+        let count = copies.len();
+        let results = join_all(copies.into_iter().map(|copy| inner.publish_copy(copy))).await;
+        let unsent: Vec<Kept> = results.into_iter().flatten().collect();
+        let stuck = unsent.len() == count;
+        inner.copies.extend(unsent);
+        if stuck {
+            let _ = timeout(RETRY, inner.heard.notified()).await;
+        } else {
+            sleep(Duration::from_secs_f64(count as f64 / PACE)).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Publishes one copy; gives it back if no node can take it now.
+    async fn publish_copy(&self, copy: Kept) -> Option<Kept> {
+        let now = Instant::now();
+        let age = now.saturating_duration_since(copy.at);
+        if age > self.options.mark_age() / 2 {
+            self.metrics.replayed.with_label_values(&["expired"]).inc();
+            // Who left for good needs nothing.
+            if copy
+                .server
+                .as_ref()
+                .is_none_or(|server| self.roster().instance_of(server).is_some())
+            {
+                self.lapse_once(LapseReason::Expired, age);
+            }
+            return None;
+        }
+        let bytes = aged(&copy, self.options.encoding, now)?;
+        match self.route(&Kept { bytes, ..copy.clone() }).await {
+            Ok(_) => {
+                self.metrics.replayed.with_label_values(&["ok"]).inc();
+                None
+            }
+            Err(PublishError::Payload(_) | PublishError::Target(_)) => None,
+            Err(_) => Some(copy),
+        }
+    }
+
+    /// Serves a server what it is owed, if it is owed something and a node is heard by both.
+    pub(crate) fn serve(self: &Arc<Self>, name: &ServerName, instance: Instance) {
+        let choices = self.choices.load();
+        if choices.with_server(name, choices.usable(Instant::now())) == 0 || !*self.counted.borrow() {
+            return;
+        }
+        let Some(owed) = self.debts().begin(name, instance) else {
+            return;
+        };
+        let (inner, name) = (self.clone(), name.clone());
+        let stop = self.stop.clone();
+        let task = async move {
+            let serving = inner.clone().serve_now(name.clone(), owed.clone());
+            let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
+            inner.debts().end(&name, instance, unserved);
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// What could not be served.
+    async fn serve_now(self: Arc<Self>, name: ServerName, owed: Owed) -> Option<Owed> {
+        let nodes = self.owed_nodes(&owed);
+        if !self.window.any(nodes, Instant::now()) {
+            return None;
+        }
+        let asking = RequestOptions {
+            timeout: Some(ANSWER),
+            ..RequestOptions::default()
+        };
+        let adapter = Adapter { inner: self.clone() };
+        let reply = adapter
+            .call(Target::Server(name.clone()), WANTED, Payload::null(), asking)
+            .await;
+        let wanted: Wanted = match reply.map(|reply| reply.payload.parse()) {
+            Ok(Ok(wanted)) => wanted,
+            _ => return Some(owed),
+        };
+        let now = Instant::now();
+        let age = Duration::from_millis(wanted.age_ms);
+        if let Some(missing) = self.window.truncated(now).filter(|missing| *missing < age) {
+            self.lapse_once(LapseReason::WindowTooSmall, missing);
+        }
+        let matching = self
+            .window
+            .matching(nodes, age, now, |channel| wanted.topics.contains(channel));
+        let channel = self.channels.channel(&Topic::Server(name.clone()));
+        let copies = self.copies.extend(matching.into_iter().map(|kept| Kept {
+            channel: channel.clone(),
+            server: Some(name.clone()),
+            ..kept
+        }));
+        if copies > 0 {
+            tracing::info!(server = %name, copies, "a server may have missed messages: they are sent to it again");
+        }
+        None
+    }
+
+    fn owed_nodes(&self, owed: &Owed) -> Mask {
+        let choices = self.choices.load();
+        match owed {
+            Owed::Everything => Mask::MAX,
+            Owed::Nodes(ids) => {
+                let indexes = ids.iter().filter_map(|id| choices.nodes.index_of(id));
+                indexes.fold(0, |mask, index| mask | 1 << index)
+            }
+        }
+    }
+
+    /// This server's answer to [`WANTED`].
+    pub(crate) fn answer_wanted(&self) -> Result<Payload, Missing> {
+        let wanted = Wanted {
+            topics: Topics::new(&self.interest.channels()),
+            age_ms: self.started.elapsed().as_millis() as u64,
+        };
+        Payload::new(&wanted).map_err(|_| Missing::NoReply)
+    }
+}

@@ -1,0 +1,212 @@
+//! The clock: beacons, and judging by time which nodes are heard, which servers live, what is old.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::adapter::Inner;
+use crate::cluster::{Beacon, FORMAT, beacon_interval};
+use crate::error::DriverError;
+use crate::lapse::LapseReason;
+use crate::nodes::SILENT_INTERVALS;
+
+/// How often time is looked at: silent nodes and servers, channels to give up.
+const TICK: Duration = Duration::from_millis(250);
+/// News within this time share one beacon.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// A server waits so long after its first beacon for others to answer: then its roster is filled.
+const SETTLE: Duration = Duration::from_millis(150);
+/// A starting server counts without hearing all nodes after this time, if it hears one.
+const IMPATIENT: Duration = Duration::from_secs(10);
+/// Longest wait for a beacon's PUBLISH: others will follow.
+const BEACON_LIMIT: Duration = Duration::from_millis(500);
+
+/// Looks at the time.
+pub(crate) struct Clock {
+    inner: Arc<Inner>,
+    fatal: watch::Sender<Option<DriverError>>,
+    first_beacon: Option<Instant>,
+    last_tick: Instant,
+    /// When a node was heard last.
+    heard_last: Instant,
+    deaf: bool,
+    /// Which sequence was next when: to know the oldest that is still young.
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl Clock {
+    pub(crate) fn new(inner: Arc<Inner>, fatal: watch::Sender<Option<DriverError>>) -> Self {
+        let now = Instant::now();
+        Self {
+            inner,
+            fatal,
+            first_beacon: None,
+            last_tick: now,
+            heard_last: now,
+            deaf: false,
+            samples: VecDeque::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let stop = self.inner.stop.clone();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_beacon = Instant::now();
+        loop {
+            let changed = self.inner.changed.clone();
+            let news = tokio::select! {
+                () = stop.cancelled() => return,
+                () = changed.notified() => { sleep(DEBOUNCE).await; true }
+                _ = tick.tick() => false,
+            };
+            let now = Instant::now();
+            self.watch_myself(now);
+            self.inner.judge(now);
+            self.move_mark(now);
+            self.count_in(now);
+            if self.inner.is_refused() {
+                let name = self.inner.options.name.clone();
+                self.fatal.send_replace(Some(DriverError::DuplicateName { name }));
+            }
+            if news || now >= next_beacon {
+                let servers = self.inner.roster().len() + 1;
+                next_beacon = now + beacon_interval(servers);
+                let beacon = self.inner.beacon(false);
+                if !beacon.heard.is_empty() && self.first_beacon.is_none() {
+                    self.first_beacon = Some(now);
+                }
+                self.inner.publish_beacon(&beacon).await;
+                self.inner.refresh(now);
+            }
+        }
+    }
+
+    /// Notices for how long this process was stopped, and for how long it heard no node.
+    fn watch_myself(&mut self, now: Instant) {
+        let window = self.inner.options.replay_window;
+        let stalled = now.saturating_duration_since(self.last_tick);
+        self.last_tick = now;
+        if stalled > window {
+            self.inner.lapse(LapseReason::Stalled, stalled);
+        }
+        if self.inner.alone || !*self.inner.counted.borrow() {
+            self.heard_last = now;
+            return;
+        }
+        if self.inner.heard_mask(now) == 0 {
+            if !std::mem::replace(&mut self.deaf, true) {
+                tracing::error!(
+                    "this server hears no Redis node: it is cut off from all others; local clients are served"
+                );
+            }
+            return;
+        }
+        if std::mem::take(&mut self.deaf) {
+            // What was not heard may have been missing for as long as noticing it takes.
+            let deaf = now.saturating_duration_since(self.heard_last);
+            let deaf = deaf + self.inner.options.probe_interval * SILENT_INTERVALS;
+            tracing::warn!(
+                deaf_ms = deaf.as_millis() as u64,
+                "this server hears a Redis node again"
+            );
+            if deaf > window {
+                self.inner.lapse(LapseReason::Isolated, deaf);
+            }
+        }
+        self.heard_last = now;
+    }
+
+    /// Sequences that are older than any copy can be lie below the mark.
+    fn move_mark(&mut self, now: Instant) {
+        let next = self.inner.sequence.load(Ordering::Relaxed);
+        self.samples.push_back((now, next));
+        let old = |at: Instant| now.saturating_duration_since(at) > self.inner.options.mark_age();
+        while self.samples.len() > 1 && old(self.samples[1].0) {
+            self.samples.pop_front();
+        }
+        if let Some(&(at, sequence)) = self.samples.front()
+            && old(at)
+        {
+            self.inner.mark.store(sequence, Ordering::Relaxed);
+        }
+    }
+
+    /// A starting server counts once it hears every active node (or one, after a while) and others had time to answer.
+    fn count_in(&self, now: Instant) {
+        if *self.inner.counted.borrow() {
+            return;
+        }
+        let (active, heard) = {
+            let choices = self.inner.choices.load();
+            (choices.nodes.active, choices.usable(now))
+        };
+        let settled = self
+            .first_beacon
+            .is_some_and(|first| now.saturating_duration_since(first) >= SETTLE);
+        let patient = now.saturating_duration_since(self.inner.started) < IMPATIENT;
+        if settled && heard != 0 && (heard == active || !patient) {
+            self.inner.counted.send_replace(true);
+            self.inner.interest.count();
+            self.inner.changed.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    /// What this server says about itself now.
+    pub(crate) fn beacon(&self, leaving: bool) -> Beacon {
+        let nodes = self.choices.load().nodes.clone();
+        let gaps = nodes.iter().map(|node| (node.id.clone(), node.health.gaps()));
+        let topology = serde_json::to_value(self.plan().entries()).unwrap_or_default();
+        Beacon {
+            format: FORMAT,
+            name: self.options.name.clone(),
+            service: self.options.service.clone(),
+            instance: self.instance,
+            version: self.options.version.clone(),
+            number: self.beacons.fetch_add(1, Ordering::Relaxed),
+            counted: *self.counted.borrow(),
+            heard: self.heard_nodes(),
+            gaps: gaps.filter(|(_, count)| *count > 0).collect(),
+            mark: self.mark.load(Ordering::Relaxed),
+            topology,
+            settings: self.options.shared_settings(),
+            clients: self.hub.client_count() as u64,
+            rooms: self.hub.room_count() as u64,
+            leaving,
+            rival: self.namesakes().rival,
+        }
+    }
+
+    /// Through every node, whatever its health: a node that some hear carries it to them.
+    pub(crate) async fn publish_beacon(&self, beacon: &Beacon) {
+        let bytes = bytes::Bytes::from(beacon.encode());
+        let nodes = self.choices.load().nodes.clone();
+        let limit = self.options.command_timeout.min(BEACON_LIMIT);
+        let sending = nodes
+            .iter()
+            .map(|node| node.publish(&self.beacon_channel, bytes.clone(), limit));
+        for result in join_all(sending).await {
+            if let Err(error) = result {
+                tracing::trace!("a beacon was not published: {error}");
+            }
+        }
+    }
+
+    /// Looks at the time: which nodes are heard, which servers live, which channels are to be given up, what is old.
+    fn judge(self: &Arc<Self>, now: Instant) {
+        for node in self.choices.load().nodes.iter() {
+            self.interest.returning(node.index, node.health.returning(now));
+        }
+        self.interest.sweep(now);
+        self.window.sweep(now);
+        self.tick_topology(now);
+        self.expire_servers(now);
+    }
+}

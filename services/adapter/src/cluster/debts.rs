@@ -1,0 +1,177 @@
+//! Debts: what others may have missed of what this server published, and which it therefore sends them again.
+//!
+//! A server is owed what went through the nodes at which its hearing was interrupted (its beacons count its gaps); and
+//! everything of the window if it is new to this server, came back after silence, or heard none of the nodes that a message
+//! took. State without I/O.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::wire::{Instance, NodeId, ServerName};
+
+/// Which nodes' windows a server is owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owed {
+    /// Those nodes'.
+    Nodes(BTreeSet<NodeId>),
+    /// All.
+    Everything,
+}
+
+#[derive(Debug)]
+struct Debt {
+    instance: Instance,
+    gaps: BTreeMap<NodeId, u64>,
+    owed: Option<Owed>,
+    /// Somebody is serving it now.
+    serving: bool,
+}
+
+/// What this server owes others.
+#[derive(Debug, Default)]
+pub(crate) struct Debts {
+    servers: HashMap<ServerName, Debt>,
+}
+
+impl Debts {
+    /// A server's beacon came.
+    pub(crate) fn on_beacon(&mut self, name: &ServerName, instance: Instance, gaps: &BTreeMap<NodeId, u64>) {
+        match self.servers.get_mut(name) {
+            Some(debt) if debt.instance == instance => {
+                let interrupted: BTreeSet<NodeId> = gaps
+                    .iter()
+                    .filter(|(id, count)| debt.gaps.get(*id).is_none_or(|known| known < *count))
+                    .map(|(id, _)| id.clone())
+                    .collect();
+                debt.gaps.clone_from(gaps);
+                if !interrupted.is_empty() {
+                    debt.owe(Owed::Nodes(interrupted));
+                }
+            }
+            _ => {
+                let debt = Debt {
+                    instance,
+                    gaps: gaps.clone(),
+                    owed: Some(Owed::Everything),
+                    serving: false,
+                };
+                self.servers.insert(name.clone(), debt);
+            }
+        }
+    }
+
+    /// A message was published that this server could not get; `false` if it is not known.
+    pub(crate) fn missed(&mut self, name: &ServerName) -> bool {
+        let debt = self.servers.get_mut(name);
+        debt.map(|debt| debt.owe(Owed::Everything)).is_some()
+    }
+
+    /// Forgets servers that nobody remembers.
+    pub(crate) fn retain(&mut self, known: impl Fn(&ServerName) -> bool) {
+        self.servers.retain(|name, _| known(name));
+    }
+
+    /// A server said goodbye.
+    pub(crate) fn forget(&mut self, name: &ServerName, instance: Instance) {
+        if self.servers.get(name).is_some_and(|debt| debt.instance == instance) {
+            self.servers.remove(name);
+        }
+    }
+
+    /// Begins to serve a server: what it is owed, if anything, and if nobody serves it already.
+    pub(crate) fn begin(&mut self, name: &ServerName, instance: Instance) -> Option<Owed> {
+        let debt = self.servers.get_mut(name).filter(|debt| debt.instance == instance)?;
+        if debt.serving {
+            return None;
+        }
+        let owed = debt.owed.take()?;
+        debt.serving = true;
+        Some(owed)
+    }
+
+    /// Serving has ended; what could not be served is owed again.
+    pub(crate) fn end(&mut self, name: &ServerName, instance: Instance, unserved: Option<Owed>) {
+        if let Some(debt) = self.servers.get_mut(name).filter(|debt| debt.instance == instance) {
+            debt.serving = false;
+            if let Some(owed) = unserved {
+                debt.owe(owed);
+            }
+        }
+    }
+}
+
+impl Debt {
+    fn owe(&mut self, more: Owed) {
+        self.owed = Some(match (self.owed.take(), more) {
+            (None, more) => more,
+            (Some(Owed::Nodes(mut nodes)), Owed::Nodes(more)) => {
+                nodes.extend(more);
+                Owed::Nodes(nodes)
+            }
+            _ => Owed::Everything,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Instance = Instance(5);
+
+    fn name() -> ServerName {
+        ServerName::new("a").expect("valid")
+    }
+
+    fn gaps(of: &[(&str, u64)]) -> BTreeMap<NodeId, u64> {
+        let node = |(id, count): &(&str, u64)| (NodeId::new(id).expect("valid"), *count);
+        of.iter().map(node).collect()
+    }
+
+    fn nodes(ids: &[&str]) -> Owed {
+        Owed::Nodes(ids.iter().map(|id| NodeId::new(id).expect("valid")).collect())
+    }
+
+    fn known() -> Debts {
+        let mut debts = Debts::default();
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 1)]));
+        assert_eq!(debts.begin(&name(), LIFE), Some(Owed::Everything), "it is new");
+        debts.end(&name(), LIFE, None);
+        debts
+    }
+
+    #[test]
+    fn an_interruption_is_owed_once() {
+        let mut debts = known();
+        assert_eq!(debts.begin(&name(), LIFE), None);
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
+        assert_eq!(debts.begin(&name(), LIFE), Some(nodes(&["n0", "n1"])));
+        debts.end(&name(), LIFE, None);
+        assert_eq!(debts.begin(&name(), LIFE), None);
+    }
+
+    #[test]
+    fn what_comes_while_serving_or_could_not_be_served_is_owed_again() {
+        let mut debts = known();
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]));
+        let owed = debts.begin(&name(), LIFE);
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
+        assert_eq!(debts.begin(&name(), LIFE), None, "one at a time");
+        debts.end(&name(), LIFE, owed);
+        assert_eq!(debts.begin(&name(), LIFE), Some(nodes(&["n0", "n1"])));
+    }
+
+    #[test]
+    fn who_heard_none_of_the_nodes_used_is_owed_everything_and_so_is_a_new_life() {
+        let mut debts = known();
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]));
+        assert!(debts.missed(&name()));
+        assert_eq!(debts.begin(&name(), LIFE), Some(Owed::Everything));
+        debts.on_beacon(&name(), Instance(9), &gaps(&[]));
+        debts.end(&name(), LIFE, None);
+        assert_eq!(debts.begin(&name(), LIFE), None, "that life is over");
+        assert_eq!(debts.begin(&name(), Instance(9)), Some(Owed::Everything));
+        debts.forget(&name(), Instance(9));
+        assert!(!debts.missed(&name()));
+    }
+}

@@ -1,0 +1,309 @@
+//! What this server published lately, with the nodes that it went through; and the copies that are to be sent again.
+//!
+//! A window bounded in time and bytes: what is older is forgotten, what is too much is evicted from the oldest on, and that
+//! is told, because then a replay cannot be complete. State without I/O; time is handed in.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::link::Channel;
+use super::select::Mask;
+use crate::wire::ServerName;
+
+/// What one entry costs beside its bytes.
+const OVERHEAD: usize = 160;
+
+/// One published envelope.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// When it was published first; copies keep it.
+    pub(crate) at: Instant,
+    pub(crate) sequence: u64,
+    pub(crate) channel: Channel,
+    /// The one server that it is for, if it is for one.
+    pub(crate) server: Option<ServerName>,
+    pub(crate) bytes: Bytes,
+}
+
+impl Kept {
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.channel.len() + OVERHEAD
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kept: VecDeque<(Mask, Kept)>,
+    bytes: usize,
+    /// The publishing time of the youngest entry that was evicted for lack of room.
+    evicted: Option<Instant>,
+}
+
+/// What this server published lately.
+#[derive(Debug)]
+pub(crate) struct Window {
+    state: Mutex<State>,
+    length: Duration,
+    limit: usize,
+}
+
+impl Window {
+    /// Keeps entries for `length`, and at most so many bytes of them.
+    pub(crate) fn new(length: Duration, limit: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            length,
+            limit,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an envelope that is about to go through a node; how many bytes of younger ones had to be evicted for it.
+    pub(crate) fn push(&self, node: usize, kept: Kept, now: Instant) -> usize {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.forget_older(now, self.length);
+        state.bytes += kept.cost();
+        state.kept.push_back((1 << node, kept));
+        let mut evicted = 0;
+        while state.bytes > self.limit
+            && let Some((_, oldest)) = state.kept.pop_front()
+        {
+            state.bytes -= oldest.cost();
+            evicted += oldest.cost();
+            state.evicted = state.evicted.max(Some(oldest.at));
+        }
+        evicted
+    }
+
+    /// A node is lost: takes what went through it, oldest first.
+    pub(crate) fn take(&self, node: usize, now: Instant) -> Vec<Kept> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.forget_older(now, self.length);
+        let mut taken = Vec::new();
+        state.kept.retain(|(nodes, kept)| {
+            let went = nodes & 1 << node != 0;
+            if went {
+                taken.push(kept.clone());
+            }
+            !went
+        });
+        state.bytes -= taken.iter().map(Kept::cost).sum::<usize>();
+        taken.retain(|kept| now.saturating_duration_since(kept.at) <= self.length);
+        taken
+    }
+
+    /// What went through some of these nodes at most `age` ago and is wanted, oldest first, each envelope once.
+    pub(crate) fn matching(
+        &self,
+        nodes: Mask,
+        age: Duration,
+        now: Instant,
+        wanted: impl Fn(&Channel) -> bool,
+    ) -> Vec<Kept> {
+        let age = age.min(self.length);
+        let mut seen = HashSet::new();
+        let state = self.lock();
+        let young = |kept: &Kept| now.saturating_duration_since(kept.at) <= age;
+        let matching = state
+            .kept
+            .iter()
+            .filter(|(went, kept)| went & nodes != 0 && young(kept) && wanted(&kept.channel))
+            .filter(|(_, kept)| seen.insert(kept.sequence));
+        matching.map(|(_, kept)| kept.clone()).collect()
+    }
+
+    /// Whether anything went through these nodes lately.
+    pub(crate) fn any(&self, nodes: Mask, now: Instant) -> bool {
+        let state = self.lock();
+        let young = |kept: &Kept| now.saturating_duration_since(kept.at) <= self.length;
+        state
+            .kept
+            .iter()
+            .rev()
+            .any(|(went, kept)| went & nodes != 0 && young(kept))
+    }
+
+    /// A node is no more: what went through it only is forgotten.
+    pub(crate) fn forget(&self, node: usize) {
+        let mut state = self.lock();
+        let before: usize = state.kept.iter().map(|(_, kept)| kept.cost()).sum();
+        state.kept.retain(|(nodes, _)| nodes & !(1 << node) != 0);
+        let after: usize = state.kept.iter().map(|(_, kept)| kept.cost()).sum();
+        state.bytes -= before - after;
+    }
+
+    /// Time passes.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.lock().forget_older(now, self.length);
+    }
+
+    /// How far back the window is missing something that it should hold, if it is.
+    pub(crate) fn truncated(&self, now: Instant) -> Option<Duration> {
+        let evicted = self.lock().evicted?;
+        let age = now.saturating_duration_since(evicted);
+        (age <= self.length).then_some(age)
+    }
+}
+
+impl State {
+    fn forget_older(&mut self, now: Instant, length: Duration) {
+        while let Some((_, oldest)) = self.kept.front()
+            && now.saturating_duration_since(oldest.at) > length
+        {
+            self.bytes -= oldest.cost();
+            self.kept.pop_front();
+        }
+    }
+}
+
+/// Copies that wait to be published again, in order; each envelope once per receiver.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    queue: Mutex<Queue>,
+    pub(crate) waiting: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    copies: VecDeque<Kept>,
+    /// Which sequences wait for whom.
+    known: HashSet<(u64, Option<ServerName>)>,
+}
+
+impl Copies {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds copies; those that wait already are left out. How many were added.
+    pub(crate) fn extend(&self, copies: impl IntoIterator<Item = Kept>) -> usize {
+        let mut queue = self.lock();
+        let before = queue.copies.len();
+        for copy in copies {
+            if queue.known.insert((copy.sequence, copy.server.clone())) {
+                queue.copies.push_back(copy);
+            }
+        }
+        let added = queue.copies.len() - before;
+        drop(queue);
+        if added > 0 {
+            self.waiting.notify_one();
+        }
+        added
+    }
+
+    /// Takes at most so many, oldest first.
+    pub(crate) fn take(&self, most: usize) -> Vec<Kept> {
+        let mut queue = self.lock();
+        let count = most.min(queue.copies.len());
+        let taken: Vec<Kept> = queue.copies.drain(..count).collect();
+        for copy in &taken {
+            queue.known.remove(&(copy.sequence, copy.server.clone()));
+        }
+        taken
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().copies.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_secs(9);
+
+    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
+        Kept {
+            at,
+            sequence,
+            channel: Channel::from(channel),
+            server: None,
+            bytes: Bytes::from_static(&[0; 100]),
+        }
+    }
+
+    fn sequences(kept: &[Kept]) -> Vec<u64> {
+        kept.iter().map(|kept| kept.sequence).collect()
+    }
+
+    #[test]
+    fn a_lost_nodes_window_is_taken_once_and_only_what_is_young() {
+        let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        for (sequence, node, secs) in [(1, 0, 0), (2, 0, 5), (3, 1, 5), (4, 0, 6)] {
+            window.push(node, kept(sequence, "c", at(secs)), at(secs));
+        }
+        assert_eq!(sequences(&window.take(0, at(10))), [2, 4]);
+        assert!(window.take(0, at(10)).is_empty());
+        assert!(window.any(0b10, at(10)) && !window.any(0b01, at(10)));
+        assert_eq!(sequences(&window.take(1, at(10))), [3]);
+        assert_eq!(window.lock().bytes, 0);
+    }
+
+    #[test]
+    fn who_missed_something_gets_what_it_wants_each_once() {
+        let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
+        window.push(0, kept(1, "mine", now), now);
+        window.push(1, kept(1, "mine", now), now);
+        window.push(0, kept(2, "other", now), now);
+        window.push(1, kept(3, "mine", now), now);
+        let mine = |channel: &Channel| &**channel == "mine";
+        assert_eq!(sequences(&window.matching(0b11, LENGTH, now, mine)), [1, 3]);
+        assert_eq!(sequences(&window.matching(0b01, LENGTH, now, mine)), [1]);
+        let later = now + Duration::from_secs(3);
+        assert!(window.matching(0b11, Duration::from_secs(2), later, mine).is_empty());
+    }
+
+    #[test]
+    fn a_full_window_evicts_the_oldest_and_says_how_far_back_it_is_incomplete() {
+        let (window, now) = (Window::new(LENGTH, 3 * (100 + OVERHEAD + 1)), Instant::now());
+        for sequence in 1..=3 {
+            assert_eq!(window.push(0, kept(sequence, "c", now), now), 0);
+        }
+        assert_eq!(window.truncated(now), None);
+        let later = now + Duration::from_secs(4);
+        assert!(window.push(0, kept(4, "c", later), later) > 0);
+        assert_eq!(window.truncated(later), Some(Duration::from_secs(4)));
+        assert_eq!(window.truncated(now + LENGTH * 2), None, "it would be forgotten by now");
+        assert_eq!(sequences(&window.take(0, later)), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_went_through_a_node_that_is_no_more_is_forgotten() {
+        let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
+        window.push(0, kept(1, "c", now), now);
+        window.push(1, kept(2, "c", now), now);
+        window.forget(0);
+        assert_eq!(sequences(&window.matching(!0, LENGTH, now, |_| true)), [2]);
+        window.take(1, now);
+        assert_eq!(window.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_copy_waits_once_per_receiver() {
+        let (copies, now) = (Copies::default(), Instant::now());
+        let to = |server: Option<&str>, sequence| Kept {
+            server: server.map(|name| ServerName::new(name).expect("valid")),
+            ..kept(sequence, "c", now)
+        };
+        assert_eq!(
+            copies.extend([to(None, 1), to(None, 1), to(Some("a"), 1), to(Some("b"), 1)]),
+            3
+        );
+        assert_eq!(copies.take(2).len(), 2);
+        assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken");
+        assert_eq!(copies.len(), 2);
+    }
+}

@@ -1,0 +1,285 @@
+//! The topology: which nodes there are, for everyone. A map that converges whatever the order in which news arrives.
+//!
+//! Merged entry by entry, by maximum of (epoch, state, URL): a node goes from active over draining to gone, and comes back
+//! with a higher epoch. State without I/O; time is handed in. Credentials are no part of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::wire::NodeId;
+
+/// Where a node is in its life, as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// To be used by everyone.
+    Active,
+    /// Senders have stopped; subscribers stay for the replay window.
+    Draining,
+    /// Nobody uses it.
+    Gone,
+}
+
+/// What is known of one node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Higher after each return.
+    pub(crate) epoch: u64,
+    pub(crate) state: Phase,
+    /// How to reach it, for servers that have no URL of their own for it.
+    pub(crate) url: String,
+}
+
+/// The entries by node id, as they travel in beacons.
+pub(crate) type Entries = BTreeMap<NodeId, Entry>;
+
+/// Why a change was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no such node.
+    Unknown,
+    /// The id belongs to a node with this URL.
+    Elsewhere(String),
+    /// No other node is active.
+    Last,
+}
+
+/// The map of nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    entries: Entries,
+    draining_since: HashMap<NodeId, Instant>,
+}
+
+impl Topology {
+    /// The nodes that this server was configured with.
+    pub(crate) fn new(seeds: impl IntoIterator<Item = (NodeId, String)>) -> Self {
+        let active = |(id, url)| {
+            let entry = Entry {
+                epoch: 1,
+                state: Phase::Active,
+                url,
+            };
+            (id, entry)
+        };
+        Self {
+            entries: seeds.into_iter().map(active).collect(),
+            draining_since: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    /// The nodes that senders may use.
+    pub(crate) fn active(&self) -> impl Iterator<Item = &NodeId> {
+        let active = self.entries.iter().filter(|(_, entry)| entry.state == Phase::Active);
+        active.map(|(id, _)| id)
+    }
+
+    /// Takes another server's news; whether any was.
+    pub(crate) fn merge(&mut self, other: &Entries, now: Instant) -> bool {
+        let mut news = false;
+        for (id, theirs) in other {
+            if self.entries.get(id).is_none_or(|ours| theirs > ours) {
+                self.set(id, theirs.clone(), now);
+                news = true;
+            }
+        }
+        news
+    }
+
+    /// A node is to be used; whether that is news.
+    pub(crate) fn add(&mut self, id: &NodeId, url: &str, now: Instant) -> Result<bool, Refused> {
+        let epoch = match self.entries.get(id) {
+            Some(entry) if entry.state == Phase::Active && entry.url == url => return Ok(false),
+            Some(entry) if entry.state != Phase::Gone && entry.url != url => {
+                return Err(Refused::Elsewhere(entry.url.clone()));
+            }
+            Some(entry) => entry.epoch + 1,
+            None => 1,
+        };
+        let entry = Entry {
+            epoch,
+            state: Phase::Active,
+            url: url.to_owned(),
+        };
+        self.set(id, entry, now);
+        Ok(true)
+    }
+
+    /// A node is no longer to be used; whether that is news.
+    pub(crate) fn drain(&mut self, id: &NodeId, now: Instant) -> Result<bool, Refused> {
+        let entry = self.entries.get(id).ok_or(Refused::Unknown)?.clone();
+        if entry.state != Phase::Active {
+            return Ok(false);
+        }
+        if self.active().all(|other| other == id) {
+            return Err(Refused::Last);
+        }
+        let state = Phase::Draining;
+        self.set(id, Entry { state, ..entry }, now);
+        Ok(true)
+    }
+
+    /// Time passes: what was draining for the window is gone, and somebody is always active. Whether anything changed.
+    pub(crate) fn tick(&mut self, now: Instant, window: Duration) -> bool {
+        let mut changed = false;
+        if self.active().next().is_none() {
+            // Two changes met (and a partition may have kept them apart until both were done). Everyone chooses the same
+            // node: the smallest id that is still draining, else the smallest.
+            let chosen = self.draining().next().or_else(|| self.entries.iter().next());
+            if let Some((id, entry)) = chosen.map(|(id, entry)| (id.clone(), entry.clone())) {
+                let (epoch, state) = (entry.epoch + 1, Phase::Active);
+                self.set(&id, Entry { epoch, state, ..entry }, now);
+                changed = true;
+            }
+        }
+        let done = |id: &NodeId| {
+            let since = self.draining_since.get(id).copied().unwrap_or(now);
+            now.saturating_duration_since(since) > window
+        };
+        let gone: Vec<NodeId> = self.draining().map(|(id, _)| id.clone()).filter(done).collect();
+        for id in gone {
+            if let Some(entry) = self.entries.get(&id).cloned() {
+                let state = Phase::Gone;
+                self.set(&id, Entry { state, ..entry }, now);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn draining(&self) -> impl Iterator<Item = (&NodeId, &Entry)> {
+        self.entries.iter().filter(|(_, entry)| entry.state == Phase::Draining)
+    }
+
+    fn set(&mut self, id: &NodeId, entry: Entry, now: Instant) {
+        if entry.state == Phase::Draining {
+            self.draining_since.insert(id.clone(), now);
+        } else {
+            self.draining_since.remove(id);
+        }
+        self.entries.insert(id.clone(), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(6);
+
+    fn id(name: &str) -> NodeId {
+        NodeId::new(name).expect("valid")
+    }
+
+    fn topology(ids: &[&str]) -> (Topology, Instant) {
+        let seeds = ids.iter().map(|name| (id(name), format!("redis://{name}")));
+        (Topology::new(seeds), Instant::now())
+    }
+
+    fn state(topology: &Topology, name: &str) -> Option<(u64, Phase)> {
+        topology.entries.get(&id(name)).map(|entry| (entry.epoch, entry.state))
+    }
+
+    #[test]
+    fn a_drained_node_is_gone_after_the_window_and_comes_back_with_a_higher_epoch() {
+        let (mut map, now) = topology(&["a", "b"]);
+        assert_eq!(map.drain(&id("a"), now), Ok(true));
+        assert_eq!(map.drain(&id("a"), now), Ok(false), "said twice");
+        assert!(!map.tick(now + WINDOW, WINDOW));
+        assert!(map.tick(now + WINDOW + Duration::from_millis(1), WINDOW));
+        assert_eq!(state(&map, "a"), Some((1, Phase::Gone)));
+        assert_eq!(map.add(&id("a"), "redis://elsewhere", now), Ok(true));
+        assert_eq!(state(&map, "a"), Some((2, Phase::Active)));
+    }
+
+    #[test]
+    fn the_last_node_an_unknown_one_and_one_of_another_url_are_refused() {
+        let (mut map, now) = topology(&["a", "b"]);
+        assert_eq!(map.drain(&id("c"), now), Err(Refused::Unknown));
+        assert_eq!(
+            map.add(&id("a"), "redis://x", now),
+            Err(Refused::Elsewhere("redis://a".into()))
+        );
+        assert_eq!(map.add(&id("a"), "redis://a", now), Ok(false));
+        assert_eq!(map.drain(&id("a"), now), Ok(true));
+        assert_eq!(map.drain(&id("b"), now), Err(Refused::Last));
+        assert_eq!(map.add(&id("a"), "redis://a", now), Ok(true), "the drain is called off");
+        assert_eq!(state(&map, "a"), Some((2, Phase::Active)));
+    }
+
+    #[test]
+    fn when_two_drains_meet_the_smallest_id_becomes_active_again() {
+        let (mut one, now) = topology(&["a", "b"]);
+        let (mut two, _) = topology(&["a", "b"]);
+        one.drain(&id("a"), now).expect("b is active");
+        two.drain(&id("b"), now).expect("a is active");
+        one.merge(two.entries(), now);
+        assert_eq!(one.active().count(), 0);
+        assert!(one.tick(now, WINDOW));
+        assert_eq!(one.active().collect::<Vec<_>>(), [&id("a")]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Add(usize, usize, usize),
+        Drain(usize, usize),
+        Tell(usize, usize),
+        Wait(usize, u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..4usize, 0..4usize, 0..2usize).prop_map(|(s, n, url)| Step::Add(s, n, url)),
+            (0..4usize, 0..4usize).prop_map(|(s, n)| Step::Drain(s, n)),
+            (0..4usize, 0..4usize).prop_map(|(from, to)| Step::Tell(from, to)),
+            (0..4usize, 0..9000u64).prop_map(|(s, ms)| Step::Wait(s, ms)),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is changed by whomever, told in any order, late or twice: in the end all maps are equal, and some node
+        /// is active.
+        #[test]
+        fn any_order_of_news_converges(steps in proptest::collection::vec(step(), 1..60)) {
+            let names = ["a", "b", "c", "d"];
+            let start = Instant::now();
+            let mut maps: Vec<Topology> = (0..4).map(|_| topology(&names[..2]).0).collect();
+            let mut clocks = [start; 4];
+            for step in steps {
+                match step {
+                    Step::Add(s, n, url) => { let _ = maps[s].add(&id(names[n]), ["redis://u", "redis://v"][url], clocks[s]); }
+                    Step::Drain(s, n) => { let _ = maps[s].drain(&id(names[n]), clocks[s]); }
+                    Step::Tell(from, to) => { let news = maps[from].entries().clone(); maps[to].merge(&news, clocks[to]); }
+                    Step::Wait(s, ms) => { clocks[s] += Duration::from_millis(ms); maps[s].tick(clocks[s], WINDOW); }
+                }
+            }
+            for round in 0..12 {
+                for from in 0..4 {
+                    clocks[from] += Duration::from_secs(2);
+                    let now = clocks[from];
+                    maps[from].tick(now, WINDOW);
+                    let news = maps[from].entries().clone();
+                    for to in 0..4 {
+                        maps[to].merge(&news, clocks[to]);
+                    }
+                }
+                if round > 9 {
+                    prop_assert!(maps.iter().all(|map| map.entries() == maps[0].entries()));
+                }
+            }
+            for map in &maps {
+                prop_assert_eq!(map.entries(), maps[0].entries());
+                prop_assert!(map.active().next().is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! A node that this server cannot even try to reach: its URL, or a file that the URL needs, is of no use here. It is never
+//! heard, and its status says why.
+
+use std::sync::Arc;
+
+use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+
+/// Fails with a reason.
+pub(crate) struct Unusable {
+    pub(crate) address: String,
+    pub(crate) problem: String,
+}
+
+impl Unusable {
+    fn error(&self) -> LinkError {
+        LinkError::new(LinkErrorKind::Connect, self.problem.clone())
+    }
+}
+
+impl Endpoint for Unusable {
+    fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+
+    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+}
