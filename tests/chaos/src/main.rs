@@ -78,6 +78,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let pace = Pace {
         short: arguments.short,
         rate: arguments.rate.unwrap_or(if arguments.short { 1_000 } else { 5_000 }),
+        default_settings: false,
     };
     let temporary = TempDir::new()?;
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());

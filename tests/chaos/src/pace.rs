@@ -23,6 +23,8 @@ pub struct Pace {
     pub short: bool,
     /// Messages a second, of all servers together.
     pub rate: u32,
+    /// The adapter's default settings, however short.
+    pub default_settings: bool,
 }
 
 impl Pace {
@@ -31,14 +33,19 @@ impl Pace {
         Duration::from_secs_f64(if self.short { span.short } else { span.long })
     }
 
+    fn setting(self, default_s: f64, short_s: f64) -> Duration {
+        let short = self.short && !self.default_settings;
+        Duration::from_secs_f64(if short { short_s } else { default_s })
+    }
+
     /// How often servers probe their nodes: the adapter's default in the long run.
     pub fn probe(self) -> Duration {
-        self.of(span(1.0, 0.2))
+        self.setting(1.0, 0.2)
     }
 
     /// The promised window: the adapter's default in the long run.
     pub fn window(self) -> Duration {
-        self.of(span(6.0, 2.0))
+        self.setting(6.0, 2.0)
     }
 
     /// Longest wait for an answer: long enough for a node's end to be noticed and a request to be sent again.

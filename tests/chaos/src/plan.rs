@@ -28,6 +28,8 @@ pub struct Plan {
     pub fake_clock: bool,
     /// Bytes added to each message, in the long run and in the short one.
     pub padding: (usize, usize),
+    /// Whether the short run, too, has the adapter's default settings.
+    pub default_settings: bool,
 }
 
 impl Plan {
@@ -41,6 +43,7 @@ impl Plan {
         missing_links: &[],
         fake_clock: false,
         padding: (64, 64),
+        default_settings: false,
     };
 
     /// How many servers there are.

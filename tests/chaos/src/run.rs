@@ -46,6 +46,10 @@ impl Report {
 
 /// Plays a scenario in a folder for its logs, and judges it.
 pub async fn run(scenario: &'static Scenario, pace: Pace, folder: &Path) -> Report {
+    let pace = Pace {
+        default_settings: scenario.plan.default_settings,
+        ..pace
+    };
     let story = Story::new(scenario.name);
     story.tell(scenario.what);
     let mut report = Report {
