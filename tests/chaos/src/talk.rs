@@ -133,6 +133,13 @@ pub struct Lapse {
     pub until_us: u64,
 }
 
+impl Lapse {
+    /// Whether it is about what others sent, or about what this server sent itself.
+    pub(crate) fn concerns_receiving(&self) -> bool {
+        matches!(self.reason.as_str(), "isolated" | "stalled")
+    }
+}
+
 /// A node in one server's map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeEntry {

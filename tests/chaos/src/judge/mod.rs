@@ -15,12 +15,16 @@ use crate::plan::Plan;
 use crate::process::Life;
 use crate::record::{self, Event, Record, Refusal};
 use crate::stage::Excuse;
+use crate::talk::Lapse;
 use expected::{Expected, Receiver};
 use fates::Fates;
 pub use requests::Requests;
 
 /// A delivery that took longer is late.
 const LATE_US: u64 = 1_000_000;
+
+/// How long after a server hears again others may need to know.
+const SETTLING_US: u64 = 1_500_000;
 
 /// What came of a run.
 #[derive(Debug, Default)]
@@ -123,6 +127,7 @@ pub fn judge(evidence: &Evidence) -> anyhow::Result<Tally> {
         ..Tally::default()
     };
     Comparison::new(evidence).run(&sent, &received, &mut tally);
+    tally.details.extend(requests.lines(evidence));
     let load_s = (evidence.load_us.1 - evidence.load_us.0) as f64 / 1e6;
     tally.rate = (tally.sent + tally.refused + tally.requests.asked) as f64 / load_s;
     Ok(tally)
@@ -202,7 +207,7 @@ impl<'a> Comparison<'a> {
     fn missing(&mut self, sent: &Sent, receiver: Receiver, tally: &mut Tally) {
         let [one, other] = [sent.life, receiver.life];
         let excused = [one, other].iter().any(|&life| self.is_excused(life, sent.at_us));
-        let reported = sent.refused.is_some() || [one, other].iter().any(|&life| self.is_reported(life, sent.at_us));
+        let reported = sent.refused.is_some() || self.is_reported(one, other, sent.at_us);
         if excused && reported {
             tally.excluded += 1;
             return;
@@ -226,12 +231,18 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Whether this process took its promise back for this time.
-    fn is_reported(&self, life: usize, at_us: u64) -> bool {
-        let slack = self.evidence.pace.slack().as_micros() as u64;
-        let mut lapses = self.evidence.lives[life].said.lapses.iter();
-        lapses
-            .any(|lapse| (lapse.from_us.saturating_sub(slack)..=lapse.until_us.saturating_add(slack)).contains(&at_us))
+    /// Whether the receiver reported that it may have missed what was sent at this time, or the sender that this may not
+    /// have reached everyone.
+    fn is_reported(&self, sender: usize, receiver: usize, at_us: u64) -> bool {
+        let pace = &self.evidence.pace;
+        let (slack_us, window_us) = (pace.slack().as_micros() as u64, pace.window().as_micros() as u64);
+        let within =
+            |lapse: &Lapse, until_us: u64| (lapse.from_us.saturating_sub(slack_us)..=until_us).contains(&at_us);
+        let of = |life: usize| self.evidence.lives[life].said.lapses.iter();
+        // What was sent less than the window before the receiver was there again must arrive all the same.
+        let again_us = |lapse: &Lapse| lapse.until_us.saturating_sub(window_us) + SETTLING_US;
+        let missed = of(receiver).any(|lapse| lapse.concerns_receiving() && within(lapse, again_us(lapse)));
+        missed || of(sender).any(|lapse| !lapse.concerns_receiving() && within(lapse, lapse.until_us + slack_us))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What came of requests: each ends with an answer or an error that says why, and is handled once or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Evidence;
 use crate::record::Event;
@@ -48,21 +48,57 @@ impl Counter {
         let mut count = Requests::default();
         for request in self.requests.values() {
             count.twice += u64::from(request.handled > 1);
-            let Some((asker, at_us)) = request.asked else {
-                continue;
-            };
-            count.asked += 1;
-            match request.outcome {
-                Some(Event::Answered) => count.ok += 1,
-                Some(Event::TimedOut) if may_time_out(evidence, asker, at_us) => count.error += 1,
-                Some(Event::TimedOut) => count.silent += 1,
-                Some(_) => count.error += 1,
-                // Who died in between needs no answer.
-                None if evidence.lives[asker].ended_us.is_none() => count.silent += 1,
+            count.asked += u64::from(request.asked.is_some());
+            match request.end(evidence) {
+                Some(End::Ok) => count.ok += 1,
+                Some(End::Error) => count.error += 1,
+                Some(End::Silent) => count.silent += 1,
                 None => {}
             }
         }
         count
+    }
+
+    /// What was silent, by asker, in words.
+    pub(super) fn lines(&self, evidence: &Evidence) -> Vec<String> {
+        let mut silent: BTreeMap<&str, Vec<(u64, bool)>> = BTreeMap::new();
+        for request in self.requests.values() {
+            if let (Some((asker, at_us)), Some(End::Silent)) = (request.asked, request.end(evidence)) {
+                let requests = silent.entry(&evidence.lives[asker].name).or_default();
+                requests.push((at_us.saturating_sub(evidence.load_us.0), request.handled > 0));
+            }
+        }
+        let line = |(asker, mut requests): (&str, Vec<(u64, bool)>)| {
+            requests.sort_unstable();
+            let seconds = |request: Option<&(u64, bool)>| request.map_or(0.0, |(at_us, _)| *at_us as f64 / 1e6);
+            let (first, last) = (seconds(requests.first()), seconds(requests.last()));
+            let handled = requests.iter().filter(|(_, handled)| *handled).count();
+            let count = requests.len();
+            format!(
+                "{count} silent requests of {asker} ({handled} handled), asked {first:.2} to {last:.2} s after load began"
+            )
+        };
+        silent.into_iter().map(line).collect()
+    }
+}
+
+enum End {
+    Ok,
+    Error,
+    Silent,
+}
+
+impl Request {
+    /// How it ended; none for an asker that died in between, and needs no answer.
+    fn end(&self, evidence: &Evidence) -> Option<End> {
+        let (asker, at_us) = self.asked?;
+        match self.outcome {
+            Some(Event::Answered) => Some(End::Ok),
+            Some(Event::TimedOut) if !may_time_out(evidence, asker, at_us) => Some(End::Silent),
+            Some(_) => Some(End::Error),
+            None if evidence.lives[asker].ended_us.is_none() => Some(End::Silent),
+            None => None,
+        }
     }
 }
 

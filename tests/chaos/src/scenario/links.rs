@@ -1,7 +1,5 @@
 //! Links between servers and nodes that break, fall silent, slow down.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 
 use super::Played;
@@ -45,7 +43,8 @@ pub(super) fn half_open(stage: &mut Stage) -> Played<'_> {
 
 pub(super) fn delay(stage: &mut Stage) -> Played<'_> {
     Box::pin(async move {
-        stage.links(1, Mode::Delay(Duration::from_millis(300)));
+        let delay = stage.pace.of(span(0.3, 0.06));
+        stage.links(1, Mode::Delay(delay));
         stage.wait(span(8.0, 2.0)).await;
         stage.links(1, Mode::Pass);
         Ok(())

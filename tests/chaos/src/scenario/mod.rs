@@ -77,7 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "one server's link to one Redis falls silent without a word",
         links::half_open,
     ),
-    usual("delay", "one server's links are slow: 300 ms each way", links::delay),
+    usual("delay", "one server's links are slow", links::delay),
     Scenario {
         name: "slow-subscriber",
         what: "a server reads so slowly that Redis cuts it off",

@@ -113,7 +113,10 @@ fn listen(adapter: &Adapter, setup: &Setup, log: &Arc<Log>) {
             }
             tokio::spawn(async move {
                 sleep(WORK_TIME).await;
-                let _ = event.reply(Payload::null()).await;
+                let sender = event.sender.clone();
+                if let Err(error) = event.reply(Payload::null()).await {
+                    tracing::warn!(%sender, "an answer was refused: {error}");
+                }
             });
             std::future::ready(())
         });
