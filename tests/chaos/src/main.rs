@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 use wsmesh_chaos::pace::Pace;
 use wsmesh_chaos::run::{Report, run};
 use wsmesh_chaos::scenario::{SCENARIOS, Scenario};
@@ -70,7 +71,14 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    play(&arguments).await
+    // Whoever ends the harness ends what it started: dropping a scenario kills its processes.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut ended = signal(SignalKind::terminate())?;
+    tokio::select! {
+        played = play(&arguments) => played,
+        _ = interrupted.recv() => bail!("interrupted"),
+        _ = ended.recv() => bail!("ended by a signal"),
+    }
 }
 
 async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {

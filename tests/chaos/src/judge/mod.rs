@@ -7,6 +7,8 @@ mod expected;
 mod fates;
 mod gaps;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
