@@ -132,7 +132,7 @@ impl Plan {
 
     /// Many faults within seconds, and three times the load.
     pub(crate) fn is_dense(&self) -> bool {
-        self.seed % 3 == 0
+        self.seed.is_multiple_of(3)
     }
 
     fn add(&mut self, rng: &mut StdRng, at: f64) {
