@@ -21,7 +21,7 @@ const INBOUND: usize = 256;
 /// Longest wait for tasks that were told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
-/// Owns every task of the adapter.
+/// Owns every task of the adapter; dropping it ends them at once, without a goodbye to others.
 #[derive(Debug)]
 pub struct Driver {
     inner: Arc<Inner>,
@@ -81,6 +81,13 @@ impl Driver {
         if timeout(STOP_LIMIT, all).await.is_err() {
             tracing::warn!("some tasks did not end in time and were dropped");
         }
+    }
+}
+
+/// Whoever drops the driver ends the server, without a goodbye.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.inner.stop.cancel();
     }
 }
 

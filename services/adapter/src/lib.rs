@@ -45,7 +45,7 @@ pub use error::{
 pub use event::{Listener, ServerEvent};
 pub use lapse::{Lapse, LapseReason};
 pub use local::{Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox};
-pub use nodes::{Fault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
+pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use servers::{Pick, RequestOptions, Target};
 pub use settings::Difference;

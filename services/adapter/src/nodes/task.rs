@@ -249,8 +249,10 @@ async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn
                     node.health.be_patient(now);
                 }
                 ticked = now;
-                let unanswered = !asked.queue.is_empty() && now.saturating_duration_since(asked.last) > node.health.patience();
-                if unanswered || node.health.silent(now) {
+                // Without a publisher no probe can come back, and what else arrives must show that the connection lives.
+                let idle = now.saturating_duration_since(asked.last) > node.health.patience();
+                let doubtful = !asked.queue.is_empty() || !node.health.can_probe();
+                if idle && doubtful || node.health.silent(now) {
                     node.silent.notify_one();
                     return LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals");
                 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -200,13 +201,20 @@ pub struct Instance(pub u64);
 impl Instance {
     const RANDOM_BITS: u32 = 22;
 
-    /// The identity of a process that starts now.
+    /// The identity of a server that starts now. Of two in one process the later is always the greater.
     pub fn now() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
         let ms = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_millis() as u64);
         let random = u64::from(rand::random::<u32>()) & ((1 << Self::RANDOM_BITS) - 1);
-        Self(ms << Self::RANDOM_BITS | random)
+        let drawn = ms << Self::RANDOM_BITS | random;
+        let last = LAST.fetch_max(drawn, Ordering::AcqRel);
+        Self(if drawn > last {
+            drawn
+        } else {
+            LAST.fetch_add(1, Ordering::AcqRel) + 1
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 use super::Fault;
+use super::link::{Connected, Link};
 use super::node::{Found, Held, MemoryNode, State};
 use crate::nodes::link::{Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
 
@@ -36,24 +37,38 @@ impl MemoryNode {
     }
 }
 
-impl Endpoint for Arc<MemoryNode> {
+/// A node, over one server's link.
+pub(super) struct Reach {
+    pub(super) node: Arc<MemoryNode>,
+    pub(super) link: Arc<Link>,
+}
+
+impl Reach {
+    async fn connect(&self) -> Result<Connected, LinkError> {
+        self.link.connect().await.ok_or_else(refused)
+    }
+}
+
+impl Endpoint for Reach {
     fn address(&self) -> String {
-        format!("memory:{}", self.id)
+        format!("memory:{}", self.node.id)
     }
 
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
         Box::pin(async {
-            let life = self.connect(|state| state.life).await?;
-            let node = self.clone();
-            Ok(Arc::new(MemoryPublisher { node, life }) as Arc<dyn Publisher>)
+            let link = self.connect().await?;
+            let life = self.node.connect(|state| state.life).await?;
+            let node = self.node.clone();
+            Ok(Arc::new(MemoryPublisher { node, link, life }) as Arc<dyn Publisher>)
         })
     }
 
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
         Box::pin(async {
-            let (id, wake) = self.connect(State::attach).await?;
-            let node = self.clone();
-            Ok(Box::new(MemorySubscriber { node, id, wake }) as Box<dyn Subscriber>)
+            let link = self.connect().await?;
+            let (id, wake) = self.node.connect(State::attach).await?;
+            let node = self.node.clone();
+            Ok(Box::new(MemorySubscriber { node, link, id, wake }) as Box<dyn Subscriber>)
         })
     }
 }
@@ -61,6 +76,7 @@ impl Endpoint for Arc<MemoryNode> {
 /// Ends with the life of the node in which it was made.
 struct MemoryPublisher {
     node: Arc<MemoryNode>,
+    link: Connected,
     life: u64,
 }
 
@@ -96,6 +112,9 @@ impl MemoryPublisher {
 impl Publisher for MemoryPublisher {
     fn publish<'a>(&'a self, channel: &'a Channel, payload: Bytes) -> Boxed<'a, Result<u64, LinkError>> {
         Box::pin(async move {
+            if !self.link.passes().await {
+                return Err(closed());
+            }
             match self.hand_over(channel, payload)? {
                 Handed::Done(count, delay) if delay.is_zero() => Ok(count),
                 Handed::Done(count, delay) => {
@@ -110,6 +129,7 @@ impl Publisher for MemoryPublisher {
 
 struct MemorySubscriber {
     node: Arc<MemoryNode>,
+    link: Connected,
     id: u64,
     wake: Arc<Notify>,
 }
@@ -136,24 +156,44 @@ impl MemorySubscriber {
 
 impl Subscriber for MemorySubscriber {
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {
-        Box::pin(async move { self.ask(State::subscribe, Held::Subscribe, channels) })
+        Box::pin(async move {
+            if !self.link.passes().await {
+                return Err(closed());
+            }
+            self.ask(State::subscribe, Held::Subscribe, channels)
+        })
     }
 
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {
-        Box::pin(async move { self.ask(State::unsubscribe, Held::Unsubscribe, channels) })
+        Box::pin(async move {
+            if !self.link.passes().await {
+                return Err(closed());
+            }
+            self.ask(State::unsubscribe, Held::Unsubscribe, channels)
+        })
     }
 
     fn next(&mut self) -> Boxed<'_, Result<Vec<Arrival>, LinkError>> {
         Box::pin(async {
             loop {
+                if !self.link.passes().await {
+                    return Err(closed());
+                }
                 let found = self.node.state().take(self.id, BATCH);
-                match found.ok_or_else(closed)? {
+                let due = match found.ok_or_else(closed)? {
                     Found::Arrivals(arrivals) => return Ok(arrivals),
-                    Found::Later(None) => self.wake.notified().await,
-                    Found::Later(Some(due)) => tokio::select! {
-                        () = sleep_until(due) => {}
-                        () = self.wake.notified() => {}
-                    },
+                    Found::Later(due) => due,
+                };
+                let due = async {
+                    match due {
+                        Some(due) => sleep_until(due).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = due => {}
+                    () = self.wake.notified() => {}
+                    () = self.link.changed() => {}
                 }
             }
         })

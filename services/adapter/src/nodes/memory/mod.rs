@@ -4,12 +4,15 @@
 //! node takes it handles in order, also after a pause; a subscriber that reads too slowly is cut off. Nothing here does I/O.
 
 mod connection;
+mod link;
 mod node;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use self::connection::Reach;
+use self::link::Links;
 use self::node::MemoryNode;
 use super::link::Endpoint;
 use crate::wire::{NameError, NodeId};
@@ -28,10 +31,25 @@ pub enum Fault {
     Lose,
 }
 
+/// What the way between one server and one node of the embedded bus does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkFault {
+    /// None: it works.
+    #[default]
+    None,
+    /// It is cut: connections end, new ones are refused.
+    Cut,
+    /// Nothing gets through, and nobody is told. What was on its way arrives when it works again.
+    Hang,
+}
+
 /// Several servers in one process, with nodes that can be told to fail. Cloning shares the bus.
 #[derive(Clone, Default)]
 pub struct MemoryBus {
     nodes: Arc<RwLock<Vec<Arc<MemoryNode>>>>,
+    links: Arc<Links>,
+    /// Whose way to the nodes this is, if it can be told to fail by itself.
+    from: Option<Arc<str>>,
 }
 
 impl fmt::Debug for MemoryBus {
@@ -84,6 +102,25 @@ impl MemoryBus {
         self.node(id).map(|node| node.state().cut_subscribers()).is_some()
     }
 
+    /// The same bus, for one server: its way to each node can be told to fail with [`MemoryBus::set_link`].
+    #[must_use]
+    pub fn seen_from(&self, server: &str) -> Self {
+        Self {
+            from: Some(server.into()),
+            ..self.clone()
+        }
+    }
+
+    /// Makes the way between a server (see [`MemoryBus::seen_from`]) and a node misbehave, or work again.
+    pub fn set_link(&self, server: &str, id: &str, fault: LinkFault) {
+        self.links.between(server, id).set(fault);
+    }
+
+    /// Ends the connections between a server and a node; new ones may be made at once.
+    pub fn reset_link(&self, server: &str, id: &str) {
+        self.links.between(server, id).reset();
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         self.nodes().into_iter().map(|node| node.id.clone())
     }
@@ -97,7 +134,10 @@ impl MemoryBus {
             nodes.push(node.clone());
             node
         });
-        Arc::new(node)
+        let link = self
+            .links
+            .between(self.from.as_deref().unwrap_or_default(), id.as_str());
+        Arc::new(Reach { node, link })
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {

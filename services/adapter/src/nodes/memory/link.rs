@@ -1,0 +1,89 @@
+//! The ways between servers and nodes of the embedded bus: what a network can do to one of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::LinkFault;
+
+/// All ways, by server and node.
+#[derive(Default)]
+pub(super) struct Links(Mutex<HashMap<(String, String), Arc<Link>>>);
+
+impl Links {
+    pub(super) fn between(&self, server: &str, node: &str) -> Arc<Link> {
+        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        links.entry((server.to_owned(), node.to_owned())).or_default().clone()
+    }
+}
+
+/// How often the connections of a link were ended, and what it does now.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    life: u64,
+    fault: LinkFault,
+}
+
+/// One way.
+#[derive(Default)]
+pub(super) struct Link(watch::Sender<State>);
+
+impl Link {
+    pub(super) fn set(&self, fault: LinkFault) {
+        self.0.send_modify(|state| {
+            state.fault = fault;
+            state.life += u64::from(fault == LinkFault::Cut);
+        });
+    }
+
+    pub(super) fn reset(&self) {
+        self.0.send_modify(|state| state.life += 1);
+    }
+
+    /// Waits while it hangs, then makes a connection; `None` if it is cut.
+    pub(super) async fn connect(self: &Arc<Self>) -> Option<Connected> {
+        let mut state = self.0.subscribe();
+        let now = *state.wait_for(|state| state.fault != LinkFault::Hang).await.ok()?;
+        (now.fault == LinkFault::None).then_some(Connected {
+            link: self.clone(),
+            life: now.life,
+        })
+    }
+}
+
+/// A connection over a link.
+pub(super) struct Connected {
+    link: Arc<Link>,
+    life: u64,
+}
+
+impl Connected {
+    /// Whether the connection was ended.
+    fn ended(&self, state: &State) -> bool {
+        state.life != self.life
+    }
+
+    /// Waits while the link hangs; `false` if the connection was ended.
+    pub(super) async fn passes(&self) -> bool {
+        {
+            let state = self.link.0.borrow();
+            if state.fault != LinkFault::Hang {
+                return !self.ended(&state);
+            }
+        }
+        let mut state = self.link.0.subscribe();
+        let settled = state.wait_for(|state| self.ended(state) || state.fault != LinkFault::Hang);
+        settled.await.is_ok_and(|state| !self.ended(&state))
+    }
+
+    /// Resolves when the link changes, so that who waits for something else looks again.
+    pub(super) async fn changed(&self) {
+        let mut state = self.link.0.subscribe();
+        if self.ended(&state.borrow_and_update()) {
+            return;
+        }
+        // Fails only when the link is no more, and this is it.
+        let _ = state.changed().await;
+    }
+}
