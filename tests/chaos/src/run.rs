@@ -63,7 +63,9 @@ pub async fn run(scenario: &'static Scenario, pace: Pace, folder: &Path) -> Repo
         Ok((evidence, problem)) => {
             report.notes = evidence.lives.iter().flat_map(notes).collect();
             report.problem = problem;
-            match judge(&evidence) {
+            // Counting takes a while; the links of a scenario that plays at the same time must not wait for it.
+            let judging = tokio::task::spawn_blocking(move || judge(&evidence)).await;
+            match judging.map_err(anyhow::Error::from).flatten() {
                 Ok(tally) => report.tally = tally,
                 Err(error) => report.problem = Some(format!("{error:#}")),
             }
