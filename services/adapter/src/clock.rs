@@ -23,6 +23,8 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_millis(150);
 /// A starting server counts without hearing all nodes after this time, if it hears one.
 const IMPATIENT: Duration = Duration::from_secs(10);
+/// Time between two ticks that means that this process was stopped.
+const STALL: Duration = Duration::from_secs(2);
 /// Longest wait for a beacon's PUBLISH: others will follow.
 const BEACON_LIMIT: Duration = Duration::from_millis(500);
 
@@ -92,6 +94,9 @@ impl Clock {
         let window = self.inner.options.replay_window;
         let stalled = now.saturating_duration_since(self.last_tick);
         self.last_tick = now;
+        if stalled > STALL {
+            self.inner.roster().be_patient(now);
+        }
         if stalled > window {
             self.inner.lapse(LapseReason::Stalled, stalled);
         }

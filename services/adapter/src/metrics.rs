@@ -89,6 +89,15 @@ fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> p
 }
 
 impl Metrics {
+    /// A node is no more: its gauges say nothing any longer.
+    pub(crate) fn forget_node(&self, id: &str) {
+        // Fails when there is none, which is what is wanted.
+        let _ = self.node_up.remove_label_values(&[id]);
+        let _ = self.node_ping.remove_label_values(&[id]);
+        let _ = self.node_gaps.remove_label_values(&[id]);
+        let _ = self.node_reconnects.remove_label_values(&[id]);
+    }
+
     /// Sets how many servers of each service there are; services that have none any more go to 0.
     pub(crate) fn count_servers<'a>(&self, services: impl Iterator<Item = &'a str>) {
         let mut counts = self.services.lock().unwrap_or_else(PoisonError::into_inner);

@@ -142,6 +142,11 @@ impl Roster {
         }
     }
 
+    /// This process was stopped for a while: what others said meanwhile is still to be read.
+    pub(crate) fn be_patient(&mut self, now: Instant) {
+        self.servers.values_mut().for_each(|entry| entry.last = now);
+    }
+
     /// Forgets who was silent for too long.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Change> {
         let limit = beacon_interval(self.servers.len() + 1) * SILENT_INTERVALS;
@@ -304,6 +309,15 @@ mod tests {
         roster.expire(later);
         assert_eq!(roster.on_beacon(beacon("a", 2, 7), later), [Change::Joined(name("a"))]);
         assert_eq!(roster.on_beacon(beacon("a", 9, 50), later), [], "a late copy");
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_does_not_take_others_for_gone() {
+        let (mut roster, now) = roster();
+        roster.on_beacon(beacon("a", 1, 1), now);
+        let woken = now + Duration::from_secs(60);
+        roster.be_patient(woken);
+        assert_eq!(roster.expire(woken), []);
     }
 
     #[test]

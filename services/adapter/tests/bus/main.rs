@@ -4,3 +4,4 @@ mod clients;
 mod faults;
 mod servers;
 mod support;
+mod topology;

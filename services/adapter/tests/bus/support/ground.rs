@@ -9,14 +9,14 @@ use super::{Server, acquainted, options};
 /// Where the suite runs; keeps what it needs alive.
 pub(crate) struct Ground {
     pub(crate) bus: Bus,
-    _redis: Vec<Redis>,
+    redis: Vec<Redis>,
 }
 
 impl Ground {
     pub(crate) fn memory() -> Self {
         Self {
             bus: Bus::Memory(MemoryBus::new(["a", "b", "c"]).expect("valid ids")),
-            _redis: Vec::new(),
+            redis: Vec::new(),
         }
     }
 
@@ -26,7 +26,20 @@ impl Ground {
             |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
         Self {
             bus: Bus::Redis(redis.iter().enumerate().map(url).collect()),
-            _redis: redis,
+            redis,
+        }
+    }
+
+    /// One node more than the servers are configured with: its URL, to be added at run time.
+    pub(crate) fn one_more(&mut self, id: &str) -> String {
+        match &self.bus {
+            Bus::Redis(_) => {
+                let redis = Redis::start(&[]);
+                let url = redis.url(id);
+                self.redis.push(redis);
+                url
+            }
+            Bus::Alone | Bus::Memory(_) => format!("memory:{id}"),
         }
     }
 
