@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use tempfile::TempDir;
@@ -13,16 +13,31 @@ use wsmesh_chaos::run::{Report, run};
 use wsmesh_chaos::scenario::{SCENARIOS, Scenario};
 use wsmesh_chaos::{server, table};
 
+const HELP: &str = "\
+The table, per scenario:
+  msg/s      messages and requests sent, a second, while load ran
+  sent       messages that the adapter accepted; refused: those that it answered with an error
+  delivered  deliveries to clients and servers, each counted once
+  lost       deliveries that were owed and did not come; doubled: those that came again
+  late       deliveries that took longer than a second
+  gap ms     longest time in which a receiver got nothing from other servers though load ran
+  excluded   deliveries that did not come, which the promise excludes and a server reported
+  req ok     requests that were answered; error: that ended with an error which says why; silent: with nothing but a
+             time-out; twice: that were handled more than once
+  verdict    ok; FAILED if anything was lost, doubled, silent or handled twice; BROKEN if the script could not be played
+
+Exit code 0 if every scenario is ok, 1 if not, 64 if the options make no sense.
+
+Examples:
+  make chaos                                                  every scenario, some 15 minutes
+  make chaos ARGS=\"--short --jobs 2\"                          every scenario, some 2 minutes
+  make chaos ARGS=\"--scenario hang-one --keep /tmp/chaos\"     one, with its logs: DIR/SCENARIO/NUMBER-SERVER.txt";
+
 /// Breaks Redis nodes, links and servers under load, and counts what was sent and what arrived.
 ///
-/// Each scenario starts its own Redis and server processes, with a fault proxy on every link between them. The table says
-/// per scenario: messages a second; accepted; refused with an error; deliveries; deliveries that were owed and did not
-/// come (lost) or came again (doubled); that took longer than a second (late); the longest time in which a receiver got
-/// nothing from other servers (gap); lost ones that the promise excludes and a server reported (excluded); requests
-/// answered, ended with an error, ended with nothing (silent), handled twice. Exit code 1 if anything was lost, doubled,
-/// silent or handled twice.
+/// Each scenario starts its own Redis and server processes, with a fault proxy on every link between them.
 #[derive(Debug, Parser)]
-#[command(name = "wsmesh-chaos", version)]
+#[command(name = "wsmesh-chaos", version, after_long_help = HELP)]
 struct Arguments {
     /// Play this scenario; several. Default: all.
     #[arg(long, value_name = "NAME")]
@@ -53,9 +68,37 @@ enum Part {
     Server,
 }
 
+/// Exit code for options that make no sense.
+const USAGE: u8 = 64;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match start().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(if error.is::<UnknownScenario>() { USAGE } else { 1 })
+        }
+    }
+}
+
+/// There is no such scenario.
+#[derive(Debug)]
+struct UnknownScenario(String);
+
+impl std::error::Error for UnknownScenario {}
+
+impl std::fmt::Display for UnknownScenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no scenario {:?}: --list says which there are", self.0)
+    }
+}
+
+async fn start() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { USAGE.into() } else { 0 });
+    });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
@@ -121,13 +164,13 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Scenario>> {
+fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, UnknownScenario> {
     if names.is_empty() {
         return Ok(SCENARIOS.iter().collect());
     }
     let named = |name: &String| {
         let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
-        found.with_context(|| format!("there is no scenario {name:?}: --list says which there are"))
+        found.ok_or_else(|| UnknownScenario(name.clone()))
     };
     names.iter().map(named).collect()
 }
