@@ -15,7 +15,6 @@ use crate::cluster::{Owed, Topics};
 use crate::error::{Missing, PublishError};
 use crate::lapse::LapseReason;
 use crate::nodes::{Kept, Mask};
-use crate::outbound::aged;
 use crate::servers::{RequestOptions, Target};
 use crate::wire::{Instance, Payload, ServerName, Topic};
 
@@ -28,6 +27,8 @@ const BATCH: usize = 64;
 const PACE: f64 = 20_000.0;
 /// How long copies that found no node wait before they are tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often a server is asked what it wants before its next beacon is waited for.
+const TRIES: usize = 4;
 /// Longest wait for a server's answer to [`WANTED`].
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -78,8 +79,7 @@ impl Inner {
             }
             return None;
         }
-        let bytes = aged(&copy, self.options.encoding, now)?;
-        match self.route(&Kept { bytes, ..copy.clone() }).await {
+        match self.route(&copy).await {
             Ok(_) => {
                 self.metrics.replayed.with_label_values(&["ok"]).inc();
                 None
@@ -101,11 +101,20 @@ impl Inner {
         let (inner, name) = (self.clone(), name.clone());
         let stop = self.stop.clone();
         let task = async move {
-            let serving = inner.clone().serve_now(name.clone(), owed.clone());
+            let serving = inner.clone().serve_patiently(name.clone(), owed.clone());
             let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
             inner.debts().end(&name, instance, unserved);
         };
         self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Tries some times at once; what could not be served then, waits for the server's next beacon.
+    async fn serve_patiently(self: Arc<Self>, name: ServerName, mut owed: Owed) -> Option<Owed> {
+        for _ in 0..TRIES {
+            owed = self.clone().serve_now(name.clone(), owed).await?;
+            sleep(RETRY).await;
+        }
+        Some(owed)
     }
 
     /// What could not be served.

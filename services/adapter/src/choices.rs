@@ -57,9 +57,10 @@ impl Choices {
         self.heard(now) & self.nodes.active
     }
 
-    /// For a message to one server: the nodes that both hear.
+    /// For a message to one server: the nodes that both hear. One that asked before its first beacon came (or that fell
+    /// silent) hears who knows what: any node will do, and when its beacon comes it is served what it missed.
     pub(crate) fn with_server(&self, server: &ServerName, mine: Mask) -> Mask {
-        mine & self.servers.get(server).copied().unwrap_or(0)
+        mine & self.servers.get(server).copied().unwrap_or(Mask::MAX)
     }
 
     /// For a message to whoever subscribed: the nodes that all hear, any one of which will do.

@@ -87,6 +87,15 @@ impl Endpoints {
         })
     }
 
+    /// Whether this server has a URL of its own for a node: then the topology's does not matter here.
+    pub(crate) fn has_own(&self, id: &NodeId) -> bool {
+        match self {
+            Self::None => false,
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.own.contains_key(id),
+        }
+    }
+
     /// Reads the URL of a node that is to be added for everyone.
     pub(crate) fn parse(&self, url: &str) -> Result<(NodeId, String), TopologyError> {
         match self {

@@ -85,6 +85,7 @@ impl Inner {
             channel: self.channels.channel(topic),
             server,
             bytes: envelope.encode(self.options.encoding)?,
+            is_copy: false,
         };
         let result = self.route(&message).instrument(span.clone()).await;
         if let Err(error) = &result {
@@ -204,8 +205,13 @@ impl Inner {
         if self.window.push(node.index, message.clone(), start) > 0 {
             self.metrics.evicted.inc();
         }
+        let bytes = if message.is_copy {
+            self.aged(message, start)?
+        } else {
+            message.bytes.clone()
+        };
         let result = node
-            .publish(&message.channel, message.bytes.clone(), self.options.command_timeout)
+            .publish(&message.channel, bytes, self.options.command_timeout)
             .await;
         let id = node.id.as_str();
         let label = if result.is_ok() { "ok" } else { "error" };
@@ -267,12 +273,18 @@ impl Inner {
             .await
             .map(drop)
     }
-}
 
-/// The bytes of a copy: the envelope as it was, with its age.
-pub(crate) fn aged(message: &Kept, encoding: crate::wire::Encoding, now: Instant) -> Option<Bytes> {
-    let mut envelope = Envelope::decode(message.bytes.clone()).ok()?;
-    let age = now.saturating_duration_since(message.at).as_millis() as u64;
-    envelope.wm.as_mut()?.age_ms = Some(age);
-    envelope.encode(encoding).ok()
+    /// The bytes of a copy: the envelope as it was, with its age.
+    fn aged(&self, copy: &Kept, now: Instant) -> Result<Bytes, PublishError> {
+        let unreadable = |why: &dyn std::fmt::Display| PublishError::Refused {
+            node: String::new(),
+            problem: format!("a copy cannot be made: {why}"),
+        };
+        let mut envelope = Envelope::decode(copy.bytes.clone()).map_err(|error| unreadable(&error))?;
+        let age = now.saturating_duration_since(copy.at).as_millis() as u64;
+        if let Some(wm) = &mut envelope.wm {
+            wm.age_ms = Some(age);
+        }
+        Ok(envelope.encode(self.options.encoding)?)
+    }
 }

@@ -213,7 +213,8 @@ impl Inner {
         let mut nodes = NodeSet::clone(&self.choices.load().nodes);
         for (id, entry) in plan.topology.entries() {
             if let Some(index) = nodes.index_of(id) {
-                let moved = entry.state != Phase::Gone && plan.urls.get(id) != Some(&entry.url);
+                let moved =
+                    !self.endpoints.has_own(id) && entry.state != Phase::Gone && plan.urls.get(id) != Some(&entry.url);
                 if moved {
                     self.copies.extend(self.window.take(index, Instant::now()));
                 }

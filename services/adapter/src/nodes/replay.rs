@@ -27,12 +27,18 @@ pub(crate) struct Kept {
     pub(crate) channel: Channel,
     /// The one server that it is for, if it is for one.
     pub(crate) server: Option<ServerName>,
+    /// As it was published first; a copy shares them.
     pub(crate) bytes: Bytes,
+    pub(crate) is_copy: bool,
 }
 
 impl Kept {
     fn cost(&self) -> usize {
-        self.bytes.len() + self.channel.len() + OVERHEAD
+        if self.is_copy {
+            OVERHEAD
+        } else {
+            self.bytes.len() + self.channel.len() + OVERHEAD
+        }
     }
 }
 
@@ -191,7 +197,7 @@ impl Copies {
         let before = queue.copies.len();
         for copy in copies {
             if queue.known.insert((copy.sequence, copy.server.clone())) {
-                queue.copies.push_back(copy);
+                queue.copies.push_back(Kept { is_copy: true, ..copy });
             }
         }
         let added = queue.copies.len() - before;
@@ -231,6 +237,7 @@ mod tests {
             channel: Channel::from(channel),
             server: None,
             bytes: Bytes::from_static(&[0; 100]),
+            is_copy: false,
         }
     }
 
