@@ -14,7 +14,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::cluster::{Owed, Topics};
 use crate::error::{Missing, PublishError};
 use crate::lapse::LapseReason;
-use crate::nodes::{Kept, Mask};
+use crate::nodes::{Kept, Mask, RETIRED};
 use crate::servers::{RequestOptions, Target};
 use crate::wire::{Instance, Payload, ServerName, Topic};
 
@@ -103,7 +103,12 @@ impl Inner {
         let task = async move {
             let serving = inner.clone().serve_patiently(name.clone(), owed.clone());
             let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
+            let failed = unserved.is_some();
             inner.debts().end(&name, instance, unserved);
+            if !failed {
+                // What it was owed meanwhile.
+                inner.serve(&name, instance);
+            }
         };
         self.tasks.spawn_on(task, &self.runtime);
     }
@@ -160,8 +165,8 @@ impl Inner {
         match owed {
             Owed::Everything => Mask::MAX,
             Owed::Nodes(ids) => {
-                let indexes = ids.iter().filter_map(|id| choices.nodes.index_of(id));
-                indexes.fold(0, |mask, index| mask | 1 << index)
+                let bit = |id| choices.nodes.index_of(id).map_or(RETIRED, |index| 1 << index);
+                ids.iter().fold(0, |mask, id| mask | bit(id))
             }
         }
     }

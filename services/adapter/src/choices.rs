@@ -46,10 +46,15 @@ impl Choices {
         Self { nodes, ..choices }
     }
 
-    /// The nodes that this server hears now, draining ones included.
+    /// The nodes that this server hears now, draining ones included. Those that were interrupted lately only if there are no
+    /// others.
     pub(crate) fn heard(&self, now: Instant) -> Mask {
-        let heard = self.nodes.iter().filter(|node| node.health.heard(now));
-        heard.fold(0, |mask, node| mask | 1 << node.index)
+        let (mut heard, mut steady) = (0, 0);
+        for node in self.nodes.iter() {
+            heard |= u64::from(node.health.heard(now)) << node.index;
+            steady |= u64::from(node.health.steady(now)) << node.index;
+        }
+        if steady & self.nodes.active == 0 { heard } else { steady }
     }
 
     /// The nodes that this server may publish through now.

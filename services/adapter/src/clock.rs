@@ -13,7 +13,7 @@ use crate::adapter::Inner;
 use crate::cluster::{Beacon, FORMAT, beacon_interval};
 use crate::error::DriverError;
 use crate::lapse::LapseReason;
-use crate::nodes::SILENT_INTERVALS;
+use crate::nodes::{Mask, SILENT_INTERVALS};
 
 /// How often time is looked at: silent nodes and servers, channels to give up.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,6 +34,7 @@ pub(crate) struct Clock {
     fatal: watch::Sender<Option<DriverError>>,
     first_beacon: Option<Instant>,
     last_tick: Instant,
+    heard_before: Mask,
     /// When a node was heard last.
     heard_last: Instant,
     deaf: bool,
@@ -49,6 +50,7 @@ impl Clock {
             fatal,
             first_beacon: None,
             last_tick: now,
+            heard_before: 0,
             heard_last: now,
             deaf: false,
             samples: VecDeque::new(),
@@ -76,6 +78,8 @@ impl Clock {
                 let name = self.inner.options.name.clone();
                 self.fatal.send_replace(Some(DriverError::DuplicateName { name }));
             }
+            let heard = self.inner.heard_mask(now);
+            let news = std::mem::replace(&mut self.heard_before, heard) != heard || news;
             if news || now >= next_beacon {
                 let servers = self.inner.roster().len() + 1;
                 next_beacon = now + beacon_interval(servers);

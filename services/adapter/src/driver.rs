@@ -142,9 +142,9 @@ impl Inner {
 
     /// The nodes that this server hears now, by id.
     pub(crate) fn heard_nodes(&self) -> Vec<crate::wire::NodeId> {
-        let now = Instant::now();
         let choices = self.choices.load();
-        let heard = choices.nodes.iter().filter(|node| node.health.heard(now));
+        let heard = choices.heard(Instant::now());
+        let heard = choices.nodes.iter().filter(|node| heard & 1 << node.index != 0);
         heard.map(|node| node.id.clone()).collect()
     }
 }

@@ -18,7 +18,7 @@ pub enum StartError {
     #[error("metrics cannot be registered (is the registry shared with another adapter?)")]
     Metrics(#[from] prometheus::Error),
     /// More nodes than one server can use.
-    #[error("{0} Redis nodes are given: at most 64 can be used")]
+    #[error("{0} Redis nodes are given: at most {max} can be used", max = crate::nodes::MAX_NODES)]
     TooManyNodes(usize),
     /// A file named in a node's URL, for example a CA file, cannot be used.
     #[error("node {node}: {problem}")]
@@ -69,7 +69,7 @@ pub enum TopologyError {
         url: String,
     },
     /// As many as can be used.
-    #[error("there are {0} Redis nodes: at most 64 can be used")]
+    #[error("there are {0} Redis nodes: at most {max} can be used", max = crate::nodes::MAX_NODES)]
     TooMany(usize),
 }
 

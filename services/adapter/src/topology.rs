@@ -220,7 +220,7 @@ impl Inner {
                 }
                 if moved || entry.state == Phase::Gone {
                     tracing::info!(node = %id, "node is no longer used");
-                    self.window.forget(index);
+                    self.window.retire(index);
                     self.metrics.forget_node(id.as_str());
                     if let Some(node) = nodes.remove(index) {
                         node.stop.cancel();

@@ -2,8 +2,10 @@
 //!
 //! About once an interval a numbered probe is published through the node and must come back through its subscriber. A
 //! node silent for three intervals is not heard. Judged anew at every publish, so the check is a few atomic loads.
-//! State without I/O; time is handed in.
+//! A node whose hearing was interrupted is on probation for a while, longer each time: what flaps must not carry copies of
+//! what it has just lost. State without I/O; time is handed in.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +16,16 @@ use super::link::LinkErrorKind;
 /// Silent for so many intervals: not heard.
 pub(crate) const SILENT_INTERVALS: u32 = 3;
 
+/// Probation after an interruption, in probe intervals; doubled for each one before it that is not forgotten, at most to
+/// the second number.
+const PROBATION: (u32, u32) = (2, 32);
+/// After so many probe intervals an interruption is forgotten.
+const FORGOTTEN: u32 = 60;
+
 #[derive(Debug, Default)]
 struct Detail {
+    /// When hearing was interrupted lately.
+    interruptions: VecDeque<Instant>,
     /// Probes that are under way: number and time of sending.
     sent: Vec<(u64, Instant)>,
     next: u64,
@@ -39,6 +49,8 @@ pub(crate) struct Health {
     subscribed: AtomicBool,
     reconnects: AtomicU64,
     gaps: AtomicU64,
+    /// Milliseconds after `start` until which the node is on probation.
+    probation_ms: AtomicU64,
     /// How many resolved channels the node has not confirmed.
     owing: Arc<AtomicUsize>,
     detail: Mutex<Detail>,
@@ -55,6 +67,7 @@ impl Health {
             subscribed: AtomicBool::new(false),
             reconnects: AtomicU64::new(0),
             gaps: AtomicU64::new(0),
+            probation_ms: AtomicU64::new(0),
             detail: Mutex::default(),
         }
     }
@@ -71,6 +84,15 @@ impl Health {
     /// Whether this server hears the node now: its probes return, and what was resolved is confirmed there.
     pub(crate) fn heard(&self, now: Instant) -> bool {
         self.owing.load(Ordering::Acquire) == 0 && self.returning(now)
+    }
+
+    /// Whether it is heard and was not interrupted lately.
+    pub(crate) fn steady(&self, now: Instant) -> bool {
+        self.heard(now) && self.ms(now) >= self.probation_ms.load(Ordering::Acquire)
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_millis() as u64
     }
 
     /// Whether probes return.
@@ -115,9 +137,24 @@ impl Health {
     }
 
     /// A subscriber connection ended: whatever came meanwhile was missed.
-    pub(crate) fn interrupted(&self) {
+    pub(crate) fn interrupted(&self, now: Instant) {
+        let mut detail = self.detail();
+        detail.last_returned = 0;
+        self.note_gap(&mut detail, now);
+    }
+
+    fn note_gap(&self, detail: &mut Detail, now: Instant) {
         self.gaps.fetch_add(1, Ordering::Relaxed);
-        self.detail().last_returned = 0;
+        let forgotten = self.interval * FORGOTTEN;
+        detail
+            .interruptions
+            .retain(|at| now.saturating_duration_since(*at) < forgotten);
+        let (first, longest) = PROBATION;
+        let before = detail.interruptions.len().min(16) as u32;
+        let intervals = first.saturating_mul(1 << before).min(longest);
+        detail.interruptions.push_back(now);
+        self.probation_ms
+            .store(self.ms(now + self.interval * intervals), Ordering::Release);
     }
 
     /// Whether both connections are up, so that a probe can come back.
@@ -146,7 +183,7 @@ impl Health {
         };
         let gap = position > 0 && detail.last_returned > 0;
         if gap {
-            self.gaps.fetch_add(1, Ordering::Relaxed);
+            self.note_gap(&mut detail, now);
         }
         let (_, sent) = detail.sent[position];
         detail.sent.drain(..=position);
@@ -155,8 +192,7 @@ impl Health {
         detail.rtt = Some(now.saturating_duration_since(sent));
         detail.error = None;
         detail.told.clear();
-        let ms = now.saturating_duration_since(self.start).as_millis() as u64;
-        self.returned_ms.store(ms + 1, Ordering::Release);
+        self.returned_ms.store(self.ms(now) + 1, Ordering::Release);
         gap
     }
 
@@ -252,6 +288,29 @@ mod tests {
         health.probe_returned(number, now);
         health.owing.store(1, Ordering::Release);
         assert!(!health.heard(now) && health.returning(now));
+    }
+
+    #[test]
+    fn an_interrupted_node_is_on_probation_longer_each_time() {
+        let (health, now) = up();
+        let at = |ms| now + Duration::from_millis(ms);
+        let hear = |ms| {
+            let number = health.probe(at(ms));
+            health.probe_returned(number, at(ms));
+        };
+        hear(0);
+        assert!(health.steady(at(0)));
+        health.interrupted(at(10));
+        hear(100);
+        assert!(health.heard(at(100)) && !health.steady(at(100)));
+        hear(2010);
+        assert!(health.steady(at(2010)));
+        health.interrupted(at(3000));
+        hear(6900);
+        assert!(!health.steady(at(6900)) && health.steady(at(7000)));
+        health.interrupted(at(80_000));
+        hear(82_000);
+        assert!(health.steady(at(82_000)), "the former ones are forgotten");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use memory::{Fault, LinkFault, MemoryBus};
 pub(crate) use redis::endpoint as redis_endpoint;
 pub(crate) use replay::{Copies, Kept, Window};
 pub use select::Strategy;
-pub(crate) use select::{MAX_NODES, Mask, cover, indexes, nth, rendezvous, score};
+pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, nth, rendezvous, score};
 pub(crate) use set::NodeSet;
 pub(crate) use task::{Batch, Node, Surroundings, run as run_node};
 pub(crate) use topology::{Entries as TopologyEntries, Entry as TopologyEntry, Phase, Refused, Topology};

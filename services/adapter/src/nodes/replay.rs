@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::link::Channel;
-use super::select::Mask;
+use super::select::{Mask, RETIRED};
 use crate::wire::ServerName;
 
 /// What one entry costs beside its bytes.
@@ -139,13 +139,13 @@ impl Window {
             .any(|(went, kept)| went & nodes != 0 && young(kept))
     }
 
-    /// A node is no more: what went through it only is forgotten.
-    pub(crate) fn forget(&self, node: usize) {
-        let mut state = self.lock();
-        let before: usize = state.kept.iter().map(|(_, kept)| kept.cost()).sum();
-        state.kept.retain(|(nodes, _)| nodes & !(1 << node) != 0);
-        let after: usize = state.kept.iter().map(|(_, kept)| kept.cost()).sum();
-        state.bytes -= before - after;
+    /// A node is no more: its bit is given to another one, what went through it is kept for who missed it.
+    pub(crate) fn retire(&self, node: usize) {
+        for (nodes, _) in &mut self.lock().kept {
+            if *nodes & 1 << node != 0 {
+                *nodes = *nodes & !(1 << node) | RETIRED;
+            }
+        }
     }
 
     /// Time passes.
@@ -288,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn what_went_through_a_node_that_is_no_more_is_forgotten() {
+    fn what_went_through_a_node_that_is_no_more_is_still_there_for_who_missed_it() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
         window.push(0, kept(1, "c", now), now);
         window.push(1, kept(2, "c", now), now);
-        window.forget(0);
-        assert_eq!(sequences(&window.matching(!0, LENGTH, now, |_| true)), [2]);
-        window.take(1, now);
-        assert_eq!(window.lock().bytes, 0);
+        window.retire(0);
+        assert!(window.take(0, now).is_empty(), "the slot belongs to another node now");
+        assert_eq!(sequences(&window.matching(!0, LENGTH, now, |_| true)), [1, 2]);
+        assert_eq!(sequences(&window.matching(RETIRED, LENGTH, now, |_| true)), [1]);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Choosing a node for a message among those that may be used. Pure.
 //!
-//! Sets of nodes are bit masks: bit `i` is the node with index `i`. At most [`MAX_NODES`] nodes.
+//! Sets of nodes are bit masks: bit `i` is the node with index `i`. At most [`MAX_NODES`] nodes; the last bit is for those that are no more.
 
 use serde::{Deserialize, Serialize};
 
 /// Most nodes that one server uses.
-pub(crate) const MAX_NODES: usize = 64;
+pub(crate) const MAX_NODES: usize = 63;
+
+/// Stands in sets for all nodes that are no more.
+pub(crate) const RETIRED: Mask = 1 << MAX_NODES;
 
 /// A set of nodes.
 pub(crate) type Mask = u64;

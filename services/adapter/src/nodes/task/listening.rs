@@ -30,7 +30,7 @@ pub(super) async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
                 let since = Instant::now();
                 let error = listen(node, around, subscriber).await;
                 node.health.subscribed(false, Instant::now());
-                node.health.interrupted();
+                node.health.interrupted(Instant::now());
                 around.interest.disconnected(node.index);
                 around.changed.notify_one();
                 if since.elapsed() > BACKOFF.1 {
