@@ -155,6 +155,7 @@ mod tests {
                 clients: 0,
                 rooms: 0,
                 nodes,
+                lapses: Vec::new(),
             },
         )
     }

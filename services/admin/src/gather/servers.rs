@@ -174,6 +174,7 @@ pub(super) mod tests {
                 clients,
                 rooms,
                 nodes: Vec::new(),
+                lapses: Vec::new(),
             },
         )
     }
