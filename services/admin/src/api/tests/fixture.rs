@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use prometheus::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wsmesh_adapter::{
     Adapter, Attachment, Bus, ClientId, Driver, Frame, MemoryBus, Options, Room, ServerName, ServiceName, Shard,
@@ -18,13 +19,18 @@ use super::super::*;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
+/// Short, so that drains end soon.
+const WINDOW: Duration = Duration::from_millis(600);
+/// How long a change of the nodes may take in these tests.
+pub(super) const JOB_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const TOKEN: &str = "a-token-of-the-tests";
 
 type Sockets = Shard<mpsc::UnboundedSender<Frame>>;
 
 pub(super) struct Cluster {
-    bus: MemoryBus,
+    pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
+    jobs: Jobs,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -53,6 +59,7 @@ fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize) -> Started {
     let mut options = Options::new(name, ServiceName::new(service).expect("a name"));
     options.bus = Bus::Memory(bus.clone());
     options.shards = shards;
+    options.replay_window = WINDOW;
     options.request_timeout = Duration::from_millis(500);
     Adapter::start(options).expect("starts")
 }
@@ -63,8 +70,11 @@ impl Cluster {
         let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
         let started = start("admin-1", "admin", &bus, 0);
         timeout(started.adapter.ready()).await;
+        let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
+        tokio::spawn(jobs.clone().run(CancellationToken::new()));
         Self {
             bus,
+            jobs,
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
@@ -109,6 +119,7 @@ impl Cluster {
         let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
         Api {
             adapter: self.admin.clone(),
+            jobs: self.jobs.clone(),
             token,
             kubernetes: None,
             time_limit: LIMIT,
@@ -216,4 +227,8 @@ pub(super) async fn post(router: &Router, path: &str, body: impl Into<Body>) -> 
         .header("content-type", "application/json")
         .body(body.into());
     send(router, request.expect("a request")).await
+}
+
+pub(super) async fn delete(router: &Router, path: &str) -> Answer {
+    send(router, Request::delete(path).body(Body::empty()).expect("a request")).await
 }
