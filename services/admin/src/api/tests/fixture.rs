@@ -54,21 +54,39 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
-fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize) -> Started {
+fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize, set: impl FnOnce(&mut Options)) -> Started {
     let name = ServerName::new(name).expect("a name");
     let mut options = Options::new(name, ServiceName::new(service).expect("a name"));
     options.bus = Bus::Memory(bus.clone());
     options.shards = shards;
     options.replay_window = WINDOW;
     options.request_timeout = Duration::from_millis(500);
+    set(&mut options);
     Adapter::start(options).expect("starts")
+}
+
+/// The open routes of an admin on this bus, without waiting for anything.
+pub(super) fn alone(bus: Bus) -> (Router, Driver) {
+    let name = ServerName::new("admin-1").expect("a name");
+    let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
+    options.bus = bus;
+    let started = Adapter::start(options).expect("starts");
+    let api = Api {
+        jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        adapter: started.adapter,
+        token: None,
+        kubernetes: None,
+        time_limit: LIMIT,
+    };
+    let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
+    (router(api, metrics), started.driver)
 }
 
 impl Cluster {
     /// An admin alone on a bus of two nodes.
     pub(super) async fn new() -> Self {
         let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
-        let started = start("admin-1", "admin", &bus, 0);
+        let started = start("admin-1", "admin", &bus, 0, |_| ());
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
@@ -83,7 +101,12 @@ impl Cluster {
 
     /// Adds an edge and waits until admin knows that it is ready.
     pub(super) async fn edge(&self, name: &str) -> Edge {
-        let mut started = start(name, "ws-node", &self.bus, 1);
+        self.edge_with(name, |_| ()).await
+    }
+
+    /// As [`Cluster::edge`], with other options.
+    pub(super) async fn edge_with(&self, name: &str, set: impl FnOnce(&mut Options)) -> Edge {
+        let mut started = start(name, "ws-node", &self.bus, 1, set);
         let mut inbox = started.shards.remove(0);
         let sockets = Arc::new(Mutex::new(inbox.shard()));
         let owned = Arc::clone(&sockets);
