@@ -239,3 +239,35 @@ impl Job {
         self.finished_at = Some(Timestamp::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(number: usize, state: JobState) -> Job {
+        Job {
+            id: number.to_string(),
+            what: What::Add,
+            node: NodeId::new("redis-1").expect("an id"),
+            admin: ServerName::new("admin-1").expect("a name"),
+            state,
+            why: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+            servers: Vec::new(),
+            epoch: 1,
+            began: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn the_last_hundred_are_kept_and_a_running_one_outlives_those_that_have_ended() {
+        let mut ledger = Ledger::default();
+        ledger.push(job(0, JobState::Running));
+        for number in 1..=KEPT + 5 {
+            ledger.push(job(number, JobState::Done));
+        }
+        let ids: Vec<_> = ledger.jobs.iter().map(|job| job.id.as_str()).collect();
+        assert_eq!((ids.len(), ids[0], ids[1]), (KEPT, "0", "7"));
+    }
+}
