@@ -35,10 +35,14 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test lint fmt docs up-test cluster-test manifests-check chart-lint
-test: tool-cc tool-redis tool-openssl ## All tests that need no container: installs what is missing, or says what to install
+.PHONY: test chaos lint fmt docs up-test cluster-test manifests-check chart-lint
+test: tool-cc tool-redis tool-openssl tool-faketime ## All tests that need no container: installs what is missing, or says what to install
 	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
+
+chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"
+	@cargo build --release --locked -p wsmesh-chaos
+	@exec $(TARGET_DIR)/release/wsmesh-chaos $(ARGS)
 
 lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
 	@cargo fmt --all --check
@@ -81,10 +85,12 @@ manifests-check: ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl
+.PHONY: tool-cc tool-redis tool-openssl tool-faketime
 tool-cc:
 	@tests/deploy/need.sh cc "gcc libc6-dev" "a C compiler (the TLS library needs it)"
 tool-redis:
 	@tests/deploy/need.sh redis-server redis-server "Redis 6 or newer"
 tool-openssl:
 	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"
+tool-faketime:
+	@tests/deploy/need.sh faketime faketime "what sets the wall clock of single processes (libfaketime), for one scenario of chaos"

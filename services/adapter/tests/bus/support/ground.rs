@@ -26,7 +26,7 @@ impl Ground {
             |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
         Self {
             bus: Bus::Redis(redis.iter().enumerate().map(url).collect()),
-            redis: redis,
+            redis,
         }
     }
 

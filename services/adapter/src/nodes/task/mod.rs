@@ -1,0 +1,172 @@
+//! The life of one node: connect, subscribe to everything wanted, hand over what arrives, probe, connect again.
+//!
+//! Two halves run side by side and never wait for each other: the subscriber, which does nothing but read and hand over,
+//! and the publisher, which probes. When the publisher's connection ends, what went through it lately is queued to be
+//! published again elsewhere. Every call has a time limit. Ends when its token is cancelled.
+
+mod listening;
+mod probing;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::listening::subscribe;
+use self::probing::publish;
+use super::NodeStatus;
+use super::health::Health;
+use super::interest::Interest;
+use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher};
+use super::replay::{Copies, Window};
+use crate::wire::NodeId;
+
+/// Shortest and longest wait before connecting again; doubled after each failure, with jitter.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What a subscriber read at once: channel and payload.
+pub(crate) type Batch = Vec<(Bytes, Bytes)>;
+
+/// One node, as the rest of the adapter sees it.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    /// Its bit in sets of nodes. Given to another node only after this one's task has ended.
+    pub(crate) index: usize,
+    pub(crate) health: Health,
+    /// Cancelled when the node is no longer to be used.
+    pub(crate) stop: CancellationToken,
+    endpoint: Arc<dyn Endpoint>,
+    publisher: RwLock<Option<Arc<dyn Publisher>>>,
+    /// Somebody saw a publish fail: look at the connection now.
+    suspect: Notify,
+    /// The subscriber heard no probe for too long: the publisher's connection is not to be trusted either.
+    silent: Notify,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id)
+            .field("health", &self.health)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a node's task needs from its surroundings.
+pub(crate) struct Surroundings {
+    pub(crate) interest: Arc<Interest>,
+    pub(crate) window: Arc<Window>,
+    pub(crate) copies: Arc<Copies>,
+    /// Where messages go. Bounded: when full the subscriber stops reading, and Redis holds the rest.
+    pub(crate) inbound: mpsc::Sender<(Arc<Node>, Batch)>,
+    /// Woken when hearing or a status changed.
+    pub(crate) changed: Arc<Notify>,
+    /// Wakes everyone who waits for a node to be heard.
+    pub(crate) heard: Arc<Notify>,
+    pub(crate) probe_channel: Channel,
+    pub(crate) command_timeout: Duration,
+    pub(crate) probe_interval: Duration,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, index: usize, endpoint: Arc<dyn Endpoint>, health: Health) -> Self {
+        Self {
+            id,
+            index,
+            health,
+            stop: CancellationToken::new(),
+            endpoint,
+            publisher: RwLock::default(),
+            suspect: Notify::new(),
+            silent: Notify::new(),
+        }
+    }
+
+    /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once.
+    pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
+        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(publisher) = publisher else {
+            return Err(LinkError::new(LinkErrorKind::Closed, "not connected"));
+        };
+        let result = limited(limit, publisher.publish(channel, payload)).await;
+        if result.is_err() {
+            self.suspect.notify_one();
+        }
+        result
+    }
+
+    /// Probes now: somebody has a reason to doubt what the clock says. Whether a probe can come back at all.
+    pub(crate) fn probe_now(&self) -> bool {
+        let can = self.health.can_probe();
+        if can {
+            self.suspect.notify_one();
+        }
+        can
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> NodeStatus {
+        let heard = self.health.heard(now);
+        NodeStatus {
+            id: self.id.clone(),
+            address: self.endpoint.address(),
+            heard,
+            rtt_ms: self
+                .health
+                .rtt()
+                .filter(|_| heard)
+                .map(|rtt| rtt.as_secs_f64() * 1000.0),
+            error: if heard { None } else { self.health.error() },
+            reconnects: self.health.reconnects(),
+            gaps: self.health.gaps(),
+        }
+    }
+
+    fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
+        let up = publisher.is_some();
+        *self.publisher.write().unwrap_or_else(PoisonError::into_inner) = publisher;
+        self.health.publishing(up, Instant::now());
+    }
+
+    fn report(&self, half: &str, error: &LinkError) {
+        if self.health.failed(error.kind, error.to_string()) {
+            tracing::warn!(node = %self.id, "node unusable ({half}): {error}; trying again");
+        }
+    }
+}
+
+async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+    timeout(limit, call)
+        .await
+        .unwrap_or_else(|_| Err(LinkError::new(LinkErrorKind::TimedOut, "no answer in time")))
+}
+
+/// Runs a node until it is told to stop.
+pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
+    let halves = async { tokio::join!(subscribe(&node, &around), publish(&node, &around)) };
+    tokio::select! {
+        () = node.stop.cancelled() => {}
+        _ = halves => {}
+    }
+    node.set_publisher(None);
+    node.health.subscribed(false, Instant::now());
+    around.interest.disconnected(node.index);
+}
+
+/// Waits before the next try, longer each time.
+struct Backoff(Duration);
+
+impl Backoff {
+    fn new() -> Self {
+        Self(BACKOFF.0)
+    }
+
+    async fn wait(&mut self) {
+        let jitter = rand::rng().random_range(0.5..1.0);
+        sleep(self.0.mul_f64(jitter)).await;
+        self.0 = (self.0 * 2).min(BACKOFF.1);
+    }
+}

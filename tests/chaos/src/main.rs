@@ -1,0 +1,176 @@
+//! `make chaos`: plays scenarios, prints the table, fails on any loss that the promise does not exclude.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use futures_util::StreamExt;
+use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
+use wsmesh_chaos::pace::Pace;
+use wsmesh_chaos::run::{Report, run};
+use wsmesh_chaos::scenario::{SCENARIOS, Scenario};
+use wsmesh_chaos::{server, table};
+
+const HELP: &str = "\
+The table, per scenario:
+  msg/s      messages and requests sent, a second, while load ran
+  sent       messages that the adapter accepted; refused: those that it answered with an error
+  delivered  deliveries to clients and servers, each counted once
+  lost       deliveries that were owed and did not come; doubled: those that came again
+  late       deliveries that took longer than a second
+  gap ms     longest time in which a receiver got nothing from other servers though load ran
+  excluded   deliveries that did not come, which the promise excludes and a server reported
+  req ok     requests that were answered; error: that ended with an error which says why; silent: with nothing but a
+             time-out; twice: that were handled more than once
+  verdict    ok; FAILED if anything was lost, doubled, silent or handled twice; BROKEN if the script could not be played
+
+Exit code 0 if every scenario is ok, 1 if not, 64 if the options make no sense.
+
+Examples:
+  make chaos                                                  every scenario, some 15 minutes
+  make chaos ARGS=\"--short --jobs 2\"                          every scenario, some 2 minutes
+  make chaos ARGS=\"--scenario hang-one --keep /tmp/chaos\"     one, with its logs: DIR/SCENARIO/NUMBER-SERVER.txt";
+
+/// Breaks Redis nodes, links and servers under load, and counts what was sent and what arrived.
+///
+/// Each scenario starts its own Redis and server processes, with a fault proxy on every link between them.
+#[derive(Debug, Parser)]
+#[command(name = "wsmesh-chaos", version, after_long_help = HELP)]
+struct Arguments {
+    /// Play this scenario; several. Default: all.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Say which scenarios there are.
+    #[arg(long)]
+    list: bool,
+    /// Messages a second, of all servers together. Default 5000, with --short 1000.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// A few seconds per scenario: probes every 200 ms, a window of 2 s.
+    #[arg(long)]
+    short: bool,
+    /// So many scenarios at a time. More than one disturb each other unless the machine has cores for all of them.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Keep the logs in this folder.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Be a server process: started by the harness itself.
+    #[command(hide = true)]
+    Server,
+}
+
+/// Exit code for options that make no sense.
+const USAGE: u8 = 64;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match start().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(if error.is::<UnknownScenario>() { USAGE } else { 1 })
+        }
+    }
+}
+
+/// There is no such scenario.
+#[derive(Debug)]
+struct UnknownScenario(String);
+
+impl std::error::Error for UnknownScenario {}
+
+impl std::fmt::Display for UnknownScenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no scenario {:?}: --list says which there are", self.0)
+    }
+}
+
+async fn start() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { USAGE.into() } else { 0 });
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    if let Some(Part::Server) = arguments.part {
+        server::run().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.list {
+        for scenario in SCENARIOS {
+            println!("{:<18} {}", scenario.name, scenario.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Whoever ends the harness ends what it started: dropping a scenario kills its processes.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut ended = signal(SignalKind::terminate())?;
+    tokio::select! {
+        played = play(&arguments) => played,
+        _ = interrupted.recv() => bail!("interrupted"),
+        _ = ended.recv() => bail!("ended by a signal"),
+    }
+}
+
+async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let scenarios = chosen(&arguments.scenario)?;
+    let pace = Pace {
+        short: arguments.short,
+        rate: arguments.rate.unwrap_or(if arguments.short { 1_000 } else { 5_000 }),
+        default_settings: false,
+    };
+    let temporary = TempDir::new()?;
+    let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
+    let running = scenarios.into_iter().map(|scenario| async move {
+        let folder = folder.join(scenario.name);
+        let report = run(scenario, pace, &folder).await;
+        if arguments.keep.is_none() {
+            // Logs of a long run are large; those of the next scenario need the room.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        report
+    });
+    let reports: Vec<Report> = futures_util::stream::iter(running)
+        .buffered(arguments.jobs.max(1))
+        .collect()
+        .await;
+    print!("\n{}", table(&reports));
+    for report in &reports {
+        let lines = report.problem.iter().chain(&report.tally.details).chain(&report.notes);
+        lines.for_each(|line| println!("{}: {line}", report.scenario));
+    }
+    let failed = reports.iter().filter(|report| !report.passed()).count();
+    println!(
+        "\n{} of {} scenarios kept the promise",
+        reports.len() - failed,
+        reports.len()
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, UnknownScenario> {
+    if names.is_empty() {
+        return Ok(SCENARIOS.iter().collect());
+    }
+    let named = |name: &String| {
+        let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+        found.ok_or_else(|| UnknownScenario(name.clone()))
+    };
+    names.iter().map(named).collect()
+}

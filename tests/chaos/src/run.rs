@@ -1,0 +1,117 @@
+//! One scenario from the first Redis to the verdict.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::time::sleep;
+
+use crate::clock::now_us;
+use crate::judge::{Evidence, Tally, judge};
+use crate::pace::Pace;
+use crate::process::Life;
+use crate::scenario::Scenario;
+use crate::stage::Stage;
+use crate::story::Story;
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub struct Report {
+    /// Its name.
+    pub scenario: &'static str,
+    /// What was counted.
+    pub tally: Tally,
+    /// Why it could not be played to the end.
+    pub problem: Option<String>,
+    /// What servers said should not have happened, and what they took back of the promise.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Whether everything that the promise covers was kept.
+    pub fn passed(&self) -> bool {
+        let tally = &self.tally;
+        let bad = tally.lost + tally.doubled + tally.requests.silent + tally.requests.twice;
+        self.problem.is_none() && bad == 0 && tally.sent > 0
+    }
+
+    /// In one word.
+    pub fn verdict(&self) -> &'static str {
+        match (self.passed(), &self.problem) {
+            (true, _) => "ok",
+            (false, None) => "FAILED",
+            (false, Some(_)) => "BROKEN",
+        }
+    }
+}
+
+/// Plays a scenario in a folder for its logs, and judges it.
+pub async fn run(scenario: &'static Scenario, pace: Pace, folder: &Path) -> Report {
+    let pace = Pace {
+        default_settings: scenario.plan.default_settings,
+        ..pace
+    };
+    let story = Story::new(scenario.name);
+    story.tell(scenario.what);
+    let mut report = Report {
+        scenario: scenario.name,
+        tally: Tally::default(),
+        problem: None,
+        notes: Vec::new(),
+    };
+    match play(scenario, pace, &story, folder).await {
+        Err(error) => report.problem = Some(format!("{error:#}")),
+        Ok((evidence, problem)) => {
+            report.notes = evidence.lives.iter().flat_map(notes).collect();
+            report.problem = problem;
+            // Counting takes a while; the links of a scenario that plays at the same time must not wait for it.
+            let judging = tokio::task::spawn_blocking(move || judge(&evidence)).await;
+            match judging.map_err(anyhow::Error::from).flatten() {
+                Ok(tally) => report.tally = tally,
+                Err(error) => report.problem = Some(format!("{error:#}")),
+            }
+        }
+    }
+    story.tell(&format!("done: {}", report.verdict()));
+    report
+}
+
+/// What is to be judged, and what went wrong in the script, if anything did.
+async fn play(
+    scenario: &Scenario,
+    pace: Pace,
+    story: &Story,
+    folder: &Path,
+) -> anyhow::Result<(Evidence, Option<String>)> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let mut stage = Stage::set(scenario.plan, pace, story.clone(), folder.to_owned()).await?;
+    stage.tell(&format!("load begins: {} messages/s", pace.rate));
+    let from_us = now_us();
+    stage.load().await?;
+    sleep(pace.lead_in()).await;
+    let played = (scenario.script)(&mut stage).await;
+    sleep(pace.tail()).await;
+    let until_us = now_us();
+    stage.tell("load ends");
+    let rested = stage.rest().await;
+    stage.quiet().await?;
+    let (plan, lives, excuses) = stage.strike().await?;
+    let evidence = Evidence {
+        plan,
+        pace,
+        lives,
+        excuses,
+        load_us: (from_us, until_us),
+    };
+    let problem = played.and(rested).err().map(|error| format!("{error:#}"));
+    Ok((evidence, problem))
+}
+
+fn notes(life: &Life) -> Vec<String> {
+    let troubles = life.said.troubles.iter().map(|what| format!("{}: {what}", life.name));
+    let lapse = |lapse: &crate::talk::Lapse| {
+        let node = lapse.node.as_ref().map(|node| format!(" ({node})")).unwrap_or_default();
+        let length_ms = lapse.until_us.saturating_sub(lapse.from_us) / 1_000;
+        format!("{} reports: {}{node} for {length_ms} ms", life.name, lapse.reason)
+    };
+    troubles.chain(life.said.lapses.iter().map(lapse)).collect()
+}
