@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::{Adapter, Inner};
 use crate::cluster::Outcome;
 use crate::error::Missing;
+use crate::lapse::Lapse;
 use crate::nodes::NodeStatus;
 use crate::servers::{RequestOptions, Target};
 use crate::wire::{ClientId, Instance, Namespace, NodeId, Payload, Room, ServerName, ServiceName};
@@ -84,7 +85,7 @@ pub struct RoomsPart {
     pub rooms: Vec<(Room, usize)>,
 }
 
-/// A server's totals.
+/// A server's totals, and what it noticed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatsPart {
     /// Connected clients.
@@ -93,6 +94,10 @@ pub struct StatsPart {
     pub rooms: u64,
     /// What it knows of each node.
     pub nodes: Vec<NodeStatus>,
+    /// Spans of time for which the promise did not hold, as it noticed them, oldest first. A server of an older version tells
+    /// none.
+    #[serde(default)]
+    pub lapses: Vec<Lapse>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -202,6 +207,7 @@ impl Inner {
                 clients: self.hub.client_count() as u64,
                 rooms: self.hub.room_count() as u64,
                 nodes: self.nodes_view.borrow().to_vec(),
+                lapses: self.lapses.borrow().to_vec(),
             }),
         };
         answer.map_err(|_| Missing::NoReply)

@@ -140,7 +140,7 @@ impl View {
         }
         let mut unused: BTreeSet<&str> = self.pods.iter().map(|pod| pod.pod.as_str()).collect();
         let mut warnings = Vec::new();
-        for node in nodes {
+        for node in nodes.iter().filter(|node| node.is_in_use()) {
             let mut found = false;
             for pod in self.pods.iter().filter(|pod| self.is_node(pod, node)) {
                 unused.remove(pod.pod.as_str());

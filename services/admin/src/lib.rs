@@ -1,10 +1,12 @@
-//! HTTP API that looks at the whole cluster and sends to its clients.
+//! HTTP API that looks at the whole cluster, changes its Redis nodes and sends to its clients.
 //!
 //! Reading order: `settings`, `run`, `api` (routes and their bounds), `gather` (from what servers said to answers),
-//! `kubernetes`. Stores nothing: every answer is gathered from the live servers at the moment of the request.
+//! `jobs` (changes of the nodes, followed until they are done), `kubernetes`. Stores nothing but the last jobs, in memory:
+//! every answer is gathered from the live servers at the moment of the request.
 
 mod api;
 mod gather;
+mod jobs;
 mod kubernetes;
 mod metrics;
 mod problem;
@@ -27,7 +29,8 @@ pub struct Admin;
 
 impl Service for Admin {
     const NAME: &'static str = "admin";
-    const ABOUT: &'static str = "HTTP API that looks at the whole wsmesh cluster and sends to its clients";
+    const ABOUT: &'static str =
+        "HTTP API that looks at the whole wsmesh cluster, changes its Redis nodes and sends to its clients";
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9100")];
     type Settings = AdminSettings;
     type Config = Config;

@@ -6,7 +6,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use wsmesh_adapter::{NameError, PublishError};
+use wsmesh_adapter::{NameError, PublishError, TopologyError};
 
 /// One error as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,5 +115,21 @@ impl From<PublishError> for Problem {
             PublishError::Payload(_) => Self::bad_request(error.to_string()),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
+    }
+}
+
+impl From<TopologyError> for Problem {
+    fn from(error: TopologyError) -> Self {
+        let status = match error {
+            TopologyError::Url(_) | TopologyError::Embedded(_) | TopologyError::Credentials | TopologyError::CaFile => {
+                StatusCode::BAD_REQUEST
+            }
+            TopologyError::Unknown(_) => StatusCode::NOT_FOUND,
+            TopologyError::Alone
+            | TopologyError::LastNode(_)
+            | TopologyError::Elsewhere { .. }
+            | TopologyError::TooMany(_) => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.to_string())
     }
 }

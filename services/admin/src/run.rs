@@ -13,6 +13,7 @@ use wsmesh_bootstrap::{Ops, Sockets, ops};
 
 use crate::Admin;
 use crate::api::{self, Api};
+use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::serve::serve;
@@ -44,8 +45,11 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .ops
         .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
+    let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
+    let following = tokio::spawn(jobs.clone().run(ended.clone()));
     let api = Api {
         adapter,
+        jobs,
         token: config.token.clone().map(Arc::new),
         kubernetes,
         time_limit: config.common.request_timeout + BODY_TIME,
@@ -55,7 +59,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
 
     driver.shutdown().await;
     ended.cancel();
-    for task in [ops, watch].into_iter().flatten() {
+    for task in [ops, watch, Some(following)].into_iter().flatten() {
         task.await?;
     }
     result
@@ -147,6 +151,8 @@ fn tell_start(config: &Config, public: &TcpListener) {
         tracing::warn!("no Redis node is given (--redis): this admin runs alone and sees no other server");
     }
     if config.token.is_none() {
-        tracing::warn!("DEMO: the API is open; whoever reaches its port can read everything and send to every client");
+        tracing::warn!(
+            "DEMO: the API is open; whoever reaches its port can read everything, send to every client and change the Redis nodes"
+        );
     }
 }

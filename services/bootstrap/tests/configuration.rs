@@ -126,6 +126,38 @@ fn an_empty_variable_is_not_set_and_none_unsets() {
 }
 
 #[test]
+fn the_replay_window_reaches_the_adapter_and_has_bounds() {
+    let options = |arguments: &[&str]| {
+        let common = valid(arguments, &[]).common;
+        common.adapter_options("test", prometheus::Registry::new())
+    };
+    let given = options(&["--replay-window", "20s", "--replay-bytes", "8388608"]);
+    assert_eq!(
+        (given.replay_window, given.replay_bytes),
+        (Duration::from_secs(20), 8 << 20)
+    );
+    let default = options(&[]);
+    assert_eq!(
+        (default.replay_window, default.replay_bytes),
+        (Duration::from_secs(6), 64 << 20)
+    );
+    for (arguments, start) in [
+        (
+            ["--replay-window", "3m"],
+            "--replay-window: is too long: write at most 2m",
+        ),
+        (["--replay-window", "0s"], "--replay-window: is too short"),
+        (
+            ["--replay-bytes", "1000"],
+            "--replay-bytes: is too small: write at least 1048576",
+        ),
+    ] {
+        let found = problems(&arguments, &[]);
+        assert!(found.len() == 1 && found[0].starts_with(start), "{found:#?}");
+    }
+}
+
+#[test]
 fn a_switch_needs_no_value() {
     assert!(!valid(&["--loud=false"], &[]).own.loud);
     assert!(valid(&["--loud"], &[("WSMESH_LOUD", "false")]).own.loud);

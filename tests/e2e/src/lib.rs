@@ -35,6 +35,24 @@ pub async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
     HTTP.get(url).send().await
 }
 
+/// Sends a request with this method and, if there is one, a body of JSON.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send(
+    method: reqwest::Method,
+    url: &str,
+    body: Option<&serde_json::Value>,
+) -> reqwest::Result<reqwest::Response> {
+    let mut request = HTTP.request(method, url);
+    if let Some(body) = body {
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+    }
+    request.send().await
+}
+
 /// Waits for something, not for ever.
 ///
 /// # Panics

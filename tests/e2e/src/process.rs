@@ -4,13 +4,14 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use crate::binaries::binary;
-use crate::{get, soon, until};
+use crate::{get, send, soon, until};
 
 /// A port that was free a moment ago.
 ///
@@ -129,8 +130,28 @@ impl Process {
     /// # Panics
     /// When there is no JSON answer.
     pub async fn get(&self, path: &str) -> Value {
+        self.exchange(Method::GET, path, None).await
+    }
+
+    /// An HTTP answer of its public port to a POST, both JSON.
+    ///
+    /// # Panics
+    /// When there is no JSON answer.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        self.exchange(Method::POST, path, Some(body)).await
+    }
+
+    /// An HTTP answer of its public port to a DELETE, as JSON.
+    ///
+    /// # Panics
+    /// When there is no JSON answer.
+    pub async fn delete(&self, path: &str) -> Value {
+        self.exchange(Method::DELETE, path, None).await
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let response = soon(path, get(&url))
+        let response = soon(path, send(method, &url, body))
             .await
             .unwrap_or_else(|error| panic!("{url}: {error}"));
         response.json().await.unwrap_or_else(|error| panic!("{url}: {error}"))

@@ -1,6 +1,7 @@
 //! The HTTP layer: routes, who may use them, and the bounds of a request. Handlers ask the adapter and hand what it
-//! says to `gather`; nothing is decided here.
+//! says to `gather`, or changes of the nodes to `jobs`; nothing is decided here.
 
+mod jobs;
 mod pages;
 mod routes;
 
@@ -13,11 +14,12 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use wsmesh_adapter::Adapter;
 
+use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
@@ -30,6 +32,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) adapter: Adapter,
+    pub(crate) jobs: Jobs,
     /// `None`: open to everyone who reaches the port (demo profile only).
     pub(crate) token: Option<Arc<Token>>,
     pub(crate) kubernetes: Option<Kubernetes>,
@@ -42,7 +45,10 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let time_limit = api.time_limit;
     let guarded = Router::new()
         .route("/cluster", get(routes::cluster))
-        .route("/nodes", get(routes::nodes))
+        .route("/nodes", get(routes::nodes).post(jobs::add_node))
+        .route("/nodes/{id}", delete(jobs::remove_node))
+        .route("/jobs", get(jobs::jobs))
+        .route("/jobs/{id}", get(jobs::job))
         .route("/rooms", get(routes::rooms))
         .route("/rooms/{namespace}/{id}", get(routes::room))
         .route("/clients/{id}", get(routes::client))

@@ -25,19 +25,19 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<Answer<ClusterView>>
     Json(Answer::new(
         Timestamp::now(),
         &gathered,
-        gather::cluster(&roster, &gathered),
+        gather::cluster(&roster, &gathered, api.adapter.differences()),
     ))
 }
 
 /// `GET /api/v1/nodes`
 pub(super) async fn nodes(State(api): State<Api>) -> Json<Answer<NodesView>> {
     let gathered = api.adapter.cluster_stats().await;
-    let roster = api.adapter.servers();
+    let topology = api.adapter.topology();
     let kubernetes = api.kubernetes.as_ref().map(|kubernetes| kubernetes.view());
     Json(Answer::new(
         Timestamp::now(),
         &gathered,
-        gather::nodes(&roster, &gathered, kubernetes),
+        gather::nodes(topology, &gathered, kubernetes),
     ))
 }
 

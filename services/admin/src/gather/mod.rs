@@ -72,6 +72,14 @@ pub(crate) fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
+/// As [`rfc3339`], or null.
+pub(crate) fn rfc3339_or_null<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

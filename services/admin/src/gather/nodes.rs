@@ -1,9 +1,11 @@
-//! The Redis nodes: who hears which.
+//! The Redis nodes: where each is in its life, and who hears it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use wsmesh_adapter::{Gathered, NodeId, NodeStatus, ServerInfo, ServerName, StatsPart};
+use wsmesh_adapter::{
+    Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
+};
 
 use crate::kubernetes::{self, Pod};
 
@@ -24,11 +26,17 @@ pub(crate) struct NodesView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeView {
     pub(crate) id: NodeId,
+    /// How servers without a URL of their own for it reach it; without credentials. None while this admin's map has it not.
+    pub(crate) url: Option<String>,
+    /// How often it was made active; none as before.
+    pub(crate) epoch: Option<u64>,
+    /// Where it is in its life; none as before.
+    pub(crate) state: Option<NodeState>,
     /// `host:port` as the servers know it; several when they reach it under different URLs.
     pub(crate) addresses: BTreeSet<String>,
     /// Servers that hear it, by name.
     pub(crate) heard_by: Vec<Hearing>,
-    /// Servers that use it and do not hear it, by name.
+    /// Servers that do not hear it, by name: all of them, once it is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
 }
 
@@ -37,74 +45,118 @@ pub(crate) struct NodeView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Hearing {
     pub(crate) server: ServerName,
+    /// Where the node is in that server's map; none while it does not know it.
+    pub(crate) state: Option<NodeState>,
     pub(crate) rtt_ms: Option<f64>,
     pub(crate) reconnects: Option<u64>,
     pub(crate) gaps: Option<u64>,
     pub(crate) error: Option<String>,
 }
 
+/// Whether a node is meant to be heard: not while it drains, and not when it is gone.
+fn is_meant_to_be_heard(state: Option<NodeState>) -> bool {
+    !matches!(state, Some(NodeState::Draining | NodeState::Gone))
+}
+
 impl NodeView {
-    fn new(id: NodeId) -> Self {
+    /// A node that some server uses and that this admin's map has not yet.
+    fn unknown(id: NodeId) -> Self {
         Self {
             id,
+            url: None,
+            epoch: None,
+            state: None,
             addresses: BTreeSet::new(),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
         }
     }
 
-    fn add(&mut self, server: &ServerName, status: &NodeStatus) {
-        self.addresses.insert(status.address.clone());
+    /// Whether somebody may still use it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.state != Some(NodeState::Gone)
+    }
+
+    /// What a server said of it just now, or else what its last beacon said.
+    fn add(&mut self, server: &ServerName, at: Option<&NodeAtServer>, said: Option<&NodeStatus>) {
+        self.addresses.extend(said.map(|status| status.address.clone()));
         let hearing = Hearing {
             server: server.clone(),
-            rtt_ms: status.rtt_ms,
-            reconnects: Some(status.reconnects),
-            gaps: Some(status.gaps),
-            error: status.error.clone(),
+            state: at.and_then(|at| at.state),
+            rtt_ms: said.and_then(|status| status.rtt_ms),
+            reconnects: said.map(|status| status.reconnects),
+            gaps: said.map(|status| status.gaps),
+            error: said.and_then(|status| status.error.clone()),
         };
-        if status.heard {
-            self.heard_by.push(hearing)
+        let heard = said.map(|status| status.heard).or(at.map(|at| at.hears));
+        if heard.unwrap_or(false) {
+            self.heard_by.push(hearing);
         } else {
-            self.not_heard_by.push(hearing)
+            self.not_heard_by.push(hearing);
         }
     }
 
-    fn add_from_beacon(&mut self, server: &ServerName) {
-        let server = server.clone();
-        self.heard_by.push(Hearing {
-            server,
-            rtt_ms: None,
-            reconnects: None,
-            gaps: None,
-            error: None,
-        });
+    fn warning(&self) -> Option<String> {
+        if !is_meant_to_be_heard(self.state) {
+            return None;
+        }
+        let id = &self.id;
+        match (self.heard_by.len(), self.not_heard_by.len()) {
+            (_, 0) => None,
+            (0, _) => Some(format!("node {id} is heard by no server: look at its error")),
+            (heard, deaf) => Some(format!("node {id} is not heard by {deaf} of {} servers", heard + deaf)),
+        }
     }
 }
 
-/// Every node that any server uses, with who hears it; what Kubernetes says beside it, when it is watched.
+/// Every node of the topology, and every other that any server uses, with who hears it; what Kubernetes says beside it, when
+/// it is watched.
 pub(crate) fn nodes(
-    roster: &[ServerInfo],
+    topology: Vec<TopologyNode>,
     gathered: &Gathered<StatsPart>,
     kubernetes: Option<kubernetes::View>,
 ) -> NodesView {
-    let mut nodes: BTreeMap<NodeId, NodeView> = BTreeMap::new();
+    let mut said: BTreeMap<NodeId, BTreeMap<ServerName, &NodeStatus>> = BTreeMap::new();
     for (server, part) in &gathered.servers {
         for status in &part.nodes {
-            node(&mut nodes, &status.id).add(server, status);
+            said.entry(status.id.clone())
+                .or_default()
+                .insert(server.clone(), status);
         }
     }
-    let answered: BTreeSet<_> = gathered.servers.iter().map(|(server, _)| server).collect();
-    for silent in roster.iter().filter(|server| !answered.contains(&server.name)) {
-        for id in &silent.heard {
-            node(&mut nodes, id).add_from_beacon(&silent.name);
+    let mut nodes = Vec::new();
+    for TopologyNode {
+        id,
+        url,
+        epoch,
+        state,
+        servers,
+    } in topology
+    {
+        let mut said = said.remove(&id).unwrap_or_default();
+        let mut node = NodeView {
+            url: Some(url),
+            epoch: Some(epoch),
+            state: Some(state),
+            ..NodeView::unknown(id)
+        };
+        for at in &servers {
+            node.add(&at.server, Some(at), said.remove(&at.server));
         }
+        add_said(&mut node, said);
+        nodes.push(node);
     }
-    let mut nodes: Vec<_> = nodes.into_values().collect();
+    for (id, said) in said {
+        let mut node = NodeView::unknown(id);
+        add_said(&mut node, said);
+        nodes.push(node);
+    }
+    nodes.sort_by(|a, b| a.id.cmp(&b.id));
     for node in &mut nodes {
         node.heard_by.sort_by(|a, b| a.server.cmp(&b.server));
         node.not_heard_by.sort_by(|a, b| a.server.cmp(&b.server));
     }
-    let mut warnings: Vec<_> = nodes.iter().filter_map(hearing_warning).collect();
+    let mut warnings: Vec<_> = nodes.iter().filter_map(NodeView::warning).collect();
     if let Some(view) = &kubernetes {
         warnings.extend(view.warnings(&nodes));
     }
@@ -115,25 +167,15 @@ pub(crate) fn nodes(
     }
 }
 
-fn node<'a>(nodes: &'a mut BTreeMap<NodeId, NodeView>, id: &NodeId) -> &'a mut NodeView {
-    nodes.entry(id.clone()).or_insert_with(|| NodeView::new(id.clone()))
-}
-
-fn hearing_warning(node: &NodeView) -> Option<String> {
-    match (node.heard_by.len(), node.not_heard_by.len()) {
-        (_, 0) => None,
-        (0, _) => Some(format!("node {} is heard by no server: look at its error", node.id)),
-        (heard, deaf) => Some(format!(
-            "node {} is not heard by {deaf} of {} servers",
-            node.id,
-            heard + deaf
-        )),
+/// Servers of which the topology says nothing: they answered, and have left the roster since.
+fn add_said(node: &mut NodeView, said: BTreeMap<ServerName, &NodeStatus>) {
+    for (server, status) in said {
+        node.add(&server, None, Some(status));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::servers::tests::server;
     use super::*;
 
     fn status(id: &str, heard: bool) -> NodeStatus {
@@ -155,8 +197,32 @@ mod tests {
                 clients: 0,
                 rooms: 0,
                 nodes,
+                lapses: Vec::new(),
             },
         )
+    }
+
+    fn node(id: &str, state: NodeState, servers: &[(&str, bool)]) -> TopologyNode {
+        let servers = servers.iter().map(|(server, hears)| NodeAtServer {
+            server: ServerName::new(server).expect("a name"),
+            state: Some(state),
+            hears: *hears,
+        });
+        TopologyNode {
+            id: NodeId::new(id).expect("an id"),
+            url: format!("redis://{id}.example:6379#{id}"),
+            epoch: 1,
+            state,
+            servers: servers.collect(),
+        }
+    }
+
+    fn nobody_answered() -> Gathered<StatsPart> {
+        Gathered {
+            servers: Vec::new(),
+            missing: Vec::new(),
+            complete: false,
+        }
     }
 
     fn names(hearings: &[Hearing]) -> Vec<&str> {
@@ -165,7 +231,10 @@ mod tests {
 
     #[test]
     fn each_node_names_who_hears_it_and_who_does_not() {
-        let roster = [server("b", "ws-node", &[]), server("a", "ws-node", &[])];
+        let topology = vec![
+            node("redis-1", NodeState::Active, &[("a", true), ("b", true)]),
+            node("redis-2", NodeState::Active, &[("a", true), ("b", true)]),
+        ];
         let gathered = Gathered {
             servers: vec![
                 said("b", vec![status("redis-1", true), status("redis-2", false)]),
@@ -174,36 +243,48 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let view = nodes(&roster, &gathered, None);
+        let view = nodes(topology, &gathered, None);
         assert_eq!(names(&view.nodes[0].heard_by), ["a", "b"]);
         assert_eq!(names(&view.nodes[1].heard_by), ["a"]);
         assert_eq!(names(&view.nodes[1].not_heard_by), ["b"]);
+        assert_eq!(view.nodes[1].not_heard_by[0].state, Some(NodeState::Active));
         assert_eq!(view.warnings, ["node redis-2 is not heard by 1 of 2 servers"]);
     }
 
     #[test]
     fn of_a_server_that_did_not_answer_its_beacon_is_known() {
-        let roster = [server("silent", "ws-node", &["redis-1"])];
-        let gathered = Gathered {
-            servers: Vec::new(),
-            missing: Vec::new(),
-            complete: false,
-        };
-        let view = nodes(&roster, &gathered, None);
+        let topology = vec![node("redis-1", NodeState::Active, &[("silent", true)])];
+        let view = nodes(topology, &nobody_answered(), None);
         assert_eq!(names(&view.nodes[0].heard_by), ["silent"]);
         assert_eq!(view.nodes[0].heard_by[0].rtt_ms, None);
         assert!(view.warnings.is_empty());
     }
 
     #[test]
-    fn a_node_that_nobody_hears_is_a_warning() {
-        let roster = [server("a", "ws-node", &[])];
+    fn a_node_that_nobody_hears_is_a_warning_unless_it_is_to_go() {
+        let deaf = |state| nodes(vec![node("redis-1", state, &[("a", false)])], &nobody_answered(), None).warnings;
+        for state in [NodeState::Joining, NodeState::Active] {
+            assert_eq!(deaf(state), ["node redis-1 is heard by no server: look at its error"]);
+        }
+        for state in [NodeState::Draining, NodeState::Gone] {
+            assert_eq!(deaf(state), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_node_that_only_others_know_yet_is_listed_too() {
         let gathered = Gathered {
-            servers: vec![said("a", vec![status("redis-1", false)])],
+            servers: vec![said("b", vec![status("redis-9", true)])],
             missing: Vec::new(),
             complete: true,
         };
-        let view = nodes(&roster, &gathered, None);
-        assert_eq!(view.warnings, ["node redis-1 is heard by no server: look at its error"]);
+        let view = nodes(
+            vec![node("redis-1", NodeState::Active, &[("b", true)])],
+            &gathered,
+            None,
+        );
+        let ids: Vec<_> = view.nodes.iter().map(|node| (node.id.as_str(), node.state)).collect();
+        assert_eq!(ids, [("redis-1", Some(NodeState::Active)), ("redis-9", None)]);
+        assert_eq!(names(&view.nodes[1].heard_by), ["b"]);
     }
 }

@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use wsmesh_adapter::{Gathered, Instance, NodeId, ServerInfo, ServerName, ServiceName, StatsPart};
+use wsmesh_adapter::{
+    Difference, Gathered, Instance, Lapse, LapseReason, NodeId, ServerInfo, ServerName, ServiceName, StatsPart,
+};
 
 use super::rfc3339;
 
 /// Bits of an [`Instance`] below its milliseconds since the Unix epoch.
 const INSTANCE_RANDOM_BITS: u32 = 22;
+/// How many lapses of each server are shown.
+const LAPSES_SHOWN: usize = 10;
 
 /// `GET /api/v1/cluster`
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ClusterView {
     /// By name.
     pub(crate) services: Vec<ServiceView>,
+    /// Settings in which servers differ from this admin, though they should be the same everywhere.
+    pub(crate) differences: Vec<Difference>,
 }
 
 /// A service and its servers.
@@ -44,14 +50,48 @@ pub(crate) struct ServerView {
     pub(crate) heard: Vec<NodeId>,
     /// Whether it is started far enough that others reckon with it.
     pub(crate) counted: bool,
+    /// Its last lapses, youngest first; none known of a server that did not answer.
+    pub(crate) lapses: Vec<LapseView>,
+}
+
+/// A span of time for which the promise did not hold on a server, so that messages may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LapseView {
+    pub(crate) reason: LapseReason,
+    pub(crate) node: Option<NodeId>,
+    /// When the server noticed it, on its own clock.
+    #[serde(serialize_with = "rfc3339")]
+    pub(crate) noticed_at: Timestamp,
+    /// How long before that it began.
+    pub(crate) started_ms_ago: u64,
+    pub(crate) length_ms: u64,
+}
+
+impl From<&Lapse> for LapseView {
+    fn from(lapse: &Lapse) -> Self {
+        Self {
+            reason: lapse.reason,
+            node: lapse.node.clone(),
+            noticed_at: time(lapse.noticed_ms),
+            started_ms_ago: lapse.started_ms_ago,
+            length_ms: lapse.length_ms,
+        }
+    }
 }
 
 /// The roster by service; loads as the servers just said, else as in their last beacons.
-pub(crate) fn cluster(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> ClusterView {
+pub(crate) fn cluster(
+    roster: &[ServerInfo],
+    gathered: &Gathered<StatsPart>,
+    differences: Vec<Difference>,
+) -> ClusterView {
     let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let mut services: BTreeMap<ServiceName, Vec<ServerView>> = BTreeMap::new();
     for server in roster {
-        let (clients, rooms) = load(server, fresh.get(&server.name).copied());
+        let said = fresh.get(&server.name).copied();
+        let (clients, rooms) = load(server, said);
+        let lapses = said.into_iter().flat_map(|part| part.lapses.iter().rev());
         services.entry(server.service.clone()).or_default().push(ServerView {
             name: server.name.clone(),
             instance: server.instance.to_string(),
@@ -62,6 +102,7 @@ pub(crate) fn cluster(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> 
             rooms,
             heard: server.heard.clone(),
             counted: server.counted,
+            lapses: lapses.take(LAPSES_SHOWN).map(LapseView::from).collect(),
         });
     }
     let services = services.into_iter().map(|(service, mut servers)| {
@@ -70,6 +111,7 @@ pub(crate) fn cluster(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> 
     });
     ClusterView {
         services: services.collect(),
+        differences,
     }
 }
 
@@ -142,7 +184,12 @@ fn load(server: &ServerInfo, fresh: Option<&StatsPart>) -> (u64, u64) {
 }
 
 fn started_at(instance: Instance) -> Timestamp {
-    i64::try_from(instance.0 >> INSTANCE_RANDOM_BITS)
+    time(instance.0 >> INSTANCE_RANDOM_BITS)
+}
+
+/// Of milliseconds since the Unix epoch; that itself for what no clock says.
+fn time(ms: u64) -> Timestamp {
+    i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
@@ -174,6 +221,7 @@ pub(super) mod tests {
                 clients,
                 rooms,
                 nodes: Vec::new(),
+                lapses: Vec::new(),
             },
         )
     }
@@ -198,7 +246,7 @@ pub(super) mod tests {
     #[test]
     fn servers_are_listed_by_service_and_name_with_the_freshest_load() {
         let (roster, gathered) = two_edges_of_which_one_answered();
-        let view = cluster(&roster, &gathered);
+        let view = cluster(&roster, &gathered, Vec::new());
         let names: Vec<_> = view.services.iter().map(|service| service.service.as_str()).collect();
         assert_eq!(names, ["admin", "ws-node"]);
         let loads: Vec<_> = view.services[1]
@@ -212,12 +260,39 @@ pub(super) mod tests {
     #[test]
     fn the_start_of_a_server_is_read_from_its_instance() {
         let (roster, gathered) = two_edges_of_which_one_answered();
-        let view = serde_json::to_value(cluster(&roster, &gathered)).expect("JSON");
+        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new())).expect("JSON");
         assert_eq!(
             view["services"][0]["servers"][0]["startedAt"],
             "2023-11-14T22:13:20.000Z"
         );
         assert!(started_at(Instance::now()) > Timestamp::from_millisecond(1_700_000_000_000).expect("a time"));
+    }
+
+    #[test]
+    fn the_last_lapses_of_a_server_are_shown_youngest_first() {
+        let (roster, mut gathered) = two_edges_of_which_one_answered();
+        let lapse = |n: u64| Lapse {
+            reason: LapseReason::Isolated,
+            node: None,
+            started_ms_ago: 9_000,
+            length_ms: 9_000,
+            noticed_ms: 1_700_000_000_000 + n,
+        };
+        gathered.servers[0].1.lapses = (0..30).map(lapse).collect();
+        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new())).expect("JSON");
+        let lapses = view["services"][1]["servers"][0]["lapses"].as_array().expect("a list");
+        assert_eq!(lapses.len(), LAPSES_SHOWN);
+        assert_eq!(
+            lapses[0],
+            serde_json::json!({
+                "reason": "isolated",
+                "node": null,
+                "noticedAt": "2023-11-14T22:13:20.029Z",
+                "startedMsAgo": 9000,
+                "lengthMs": 9000,
+            })
+        );
+        assert_eq!(view["services"][1]["servers"][1]["lapses"], serde_json::json!([]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
-use wsmesh_adapter::NodeId;
+use wsmesh_adapter::{NodeId, NodeState};
 
 use super::*;
 
@@ -35,6 +35,9 @@ fn pod(pod: &str, ip: &str, ready: bool) -> Pod {
 fn node(id: &str, address: &str) -> NodeView {
     NodeView {
         id: NodeId::new(id).expect("an id"),
+        url: Some(format!("redis://{address}#{id}")),
+        epoch: Some(1),
+        state: Some(NodeState::Active),
         addresses: BTreeSet::from([address.to_owned()]),
         heard_by: Vec::new(),
         not_heard_by: Vec::new(),

@@ -11,6 +11,11 @@ use super::Problems;
 use super::profile::{LogConfig, LogFormat, LogLevel, Profile};
 use crate::settings::SecretFile;
 
+/// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
+const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
+/// Smallest memory for the replay window: room for some of the largest messages.
+const MIN_REPLAY_BYTES: usize = 1 << 20;
+
 const OPS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
 
 crate::settings! {
@@ -30,6 +35,11 @@ crate::settings! {
         pub(crate) redis_probe_interval: Duration = Duration::from_secs(1),
         /// Longest wait for one Redis command.
         pub(crate) redis_timeout: Duration = Duration::from_secs(2),
+        /// How long after its sending a message still reaches a server that could not get it at once, because its Redis node died
+        /// or it heard none. Longer: outlasts longer faults, takes more memory. The same on every server.
+        pub(crate) replay_window: Duration = Duration::from_secs(6),
+        /// Most bytes that are kept for that. Too few for the window is logged and counted: messages may then be missed.
+        pub(crate) replay_bytes: usize = 64 << 20,
         /// Longest wait for other servers' replies, where a request does not say otherwise.
         pub(crate) request_timeout: Duration = Duration::from_secs(5),
         /// Put before every Redis channel, so that several clusters can share Redis nodes.
@@ -64,6 +74,11 @@ pub struct CommonConfig {
     pub probe_interval: Duration,
     /// Longest wait for one Redis command. Default 2 s.
     pub command_timeout: Duration,
+    /// How long after its sending a message still reaches a server that could not get it at once. Default 6 s: twice what
+    /// noticing a silent node takes.
+    pub replay_window: Duration,
+    /// Most bytes that are kept for that. Default 64 MiB: 6 s of 10,000 messages of 1 KiB a second.
+    pub replay_bytes: usize,
     /// Longest wait for other servers' replies. Default 5 s.
     pub request_timeout: Duration,
     /// Put before every channel name. Default `wsmesh:`.
@@ -111,6 +126,8 @@ impl CommonConfig {
             },
             probe_interval: settings.redis_probe_interval,
             command_timeout: settings.redis_timeout,
+            replay_window: settings.replay_window,
+            replay_bytes: settings.replay_bytes,
             request_timeout: settings.request_timeout,
             prefix: settings.prefix,
             encoding: settings.encoding,
@@ -156,11 +173,21 @@ impl CommonConfig {
         for (key, duration) in [
             ("redis_probe_interval", settings.redis_probe_interval),
             ("redis_timeout", settings.redis_timeout),
+            ("replay_window", settings.replay_window),
             ("request_timeout", settings.request_timeout),
         ] {
             if duration < Duration::from_millis(10) {
                 problems.about(key, "is too short: write at least 10ms");
             }
+        }
+        if settings.replay_window > MAX_REPLAY_WINDOW {
+            problems.about("replay_window", "is too long: write at most 2m");
+        }
+        if settings.replay_bytes < MIN_REPLAY_BYTES {
+            problems.about(
+                "replay_bytes",
+                format!("is too small: write at least {MIN_REPLAY_BYTES}"),
+            );
         }
         Self::from_settings(name, settings)
     }
@@ -185,6 +212,8 @@ impl CommonConfig {
             strategy: self.strategy,
             probe_interval: self.probe_interval,
             command_timeout: self.command_timeout,
+            replay_window: self.replay_window,
+            replay_bytes: self.replay_bytes,
             request_timeout: self.request_timeout,
             version: crate::VERSION.to_owned(),
             registry,

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use prometheus::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wsmesh_adapter::{
     Adapter, Attachment, Bus, ClientId, Driver, Frame, MemoryBus, Options, Room, ServerName, ServiceName, Shard,
@@ -18,13 +19,18 @@ use super::super::*;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
+/// Short, so that drains end soon.
+const WINDOW: Duration = Duration::from_millis(600);
+/// How long a change of the nodes may take in these tests.
+pub(super) const JOB_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const TOKEN: &str = "a-token-of-the-tests";
 
 type Sockets = Shard<mpsc::UnboundedSender<Frame>>;
 
 pub(super) struct Cluster {
-    bus: MemoryBus,
+    pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
+    jobs: Jobs,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -48,23 +54,45 @@ pub(super) struct Answer {
     pub(super) text: String,
 }
 
-fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize) -> Started {
+fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize, set: impl FnOnce(&mut Options)) -> Started {
     let name = ServerName::new(name).expect("a name");
     let mut options = Options::new(name, ServiceName::new(service).expect("a name"));
     options.bus = Bus::Memory(bus.clone());
     options.shards = shards;
+    options.replay_window = WINDOW;
     options.request_timeout = Duration::from_millis(500);
+    set(&mut options);
     Adapter::start(options).expect("starts")
+}
+
+/// The open routes of an admin on this bus, without waiting for anything.
+pub(super) fn alone(bus: Bus) -> (Router, Driver) {
+    let name = ServerName::new("admin-1").expect("a name");
+    let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
+    options.bus = bus;
+    let started = Adapter::start(options).expect("starts");
+    let api = Api {
+        jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        adapter: started.adapter,
+        token: None,
+        kubernetes: None,
+        time_limit: LIMIT,
+    };
+    let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
+    (router(api, metrics), started.driver)
 }
 
 impl Cluster {
     /// An admin alone on a bus of two nodes.
     pub(super) async fn new() -> Self {
         let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
-        let started = start("admin-1", "admin", &bus, 0);
+        let started = start("admin-1", "admin", &bus, 0, |_| ());
         timeout(started.adapter.ready()).await;
+        let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
+        tokio::spawn(jobs.clone().run(CancellationToken::new()));
         Self {
             bus,
+            jobs,
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
@@ -73,7 +101,12 @@ impl Cluster {
 
     /// Adds an edge and waits until admin knows that it is ready.
     pub(super) async fn edge(&self, name: &str) -> Edge {
-        let mut started = start(name, "ws-node", &self.bus, 1);
+        self.edge_with(name, |_| ()).await
+    }
+
+    /// As [`Cluster::edge`], with other options.
+    pub(super) async fn edge_with(&self, name: &str, set: impl FnOnce(&mut Options)) -> Edge {
+        let mut started = start(name, "ws-node", &self.bus, 1, set);
         let mut inbox = started.shards.remove(0);
         let sockets = Arc::new(Mutex::new(inbox.shard()));
         let owned = Arc::clone(&sockets);
@@ -109,6 +142,7 @@ impl Cluster {
         let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
         Api {
             adapter: self.admin.clone(),
+            jobs: self.jobs.clone(),
             token,
             kubernetes: None,
             time_limit: LIMIT,
@@ -216,4 +250,8 @@ pub(super) async fn post(router: &Router, path: &str, body: impl Into<Body>) -> 
         .header("content-type", "application/json")
         .body(body.into());
     send(router, request.expect("a request")).await
+}
+
+pub(super) async fn delete(router: &Router, path: &str) -> Answer {
+    send(router, Request::delete(path).body(Body::empty()).expect("a request")).await
 }

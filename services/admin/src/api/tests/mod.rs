@@ -1,8 +1,11 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
 mod fixture;
+mod nodes;
 mod openapi;
 mod refusals;
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -25,6 +28,21 @@ async fn the_cluster_is_listed_by_service_with_loads_and_nodes() {
     assert_eq!((&server["clients"], &server["rooms"]), (&json!(1), &json!(1)));
     assert_eq!(server["heard"], json!(["redis-1", "redis-2"]));
     assert_eq!(server["counted"], true);
+    assert_eq!((&server["lapses"], &answer["differences"]), (&json!([]), &json!([])));
+    openapi::check("Cluster", &answer);
+}
+
+#[tokio::test]
+async fn settings_that_differ_between_servers_are_shown() {
+    let cluster = Cluster::new().await;
+    let _other = cluster
+        .edge_with("ws-node-1", |options| options.replay_window = Duration::from_secs(9))
+        .await;
+    let answer = get(&cluster.open(), "/api/v1/cluster").await.json();
+    assert_eq!(
+        answer["differences"],
+        json!([{"server": "ws-node-1", "setting": "replay_window_ms", "theirs": "9000", "ours": "600"}])
+    );
     openapi::check("Cluster", &answer);
 }
 

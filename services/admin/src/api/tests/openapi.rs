@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::super::pages::OPENAPI;
-use super::fixture::{Cluster, get, post};
+use super::fixture::{Cluster, delete, get, post};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).expect("openapi.json is JSON")
@@ -121,15 +121,35 @@ fn the_description_carries_the_version_of_the_crate() {
 async fn every_described_operation_is_served_and_its_problems_are_as_described() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
+    let node = r#"{"url":"memory:redis-2"}"#;
+    let job = post(&open, "/api/v1/nodes", node).await.json();
+    let job = job["id"].as_str().expect("an id");
     for (path, operations) in document()["paths"].as_object().expect("paths") {
-        let path = path.replace("{namespace}", "chat").replace("{id}", "a");
-        for method in operations.as_object().expect("operations").keys() {
+        let id = match path.as_str() {
+            "/api/v1/jobs/{id}" => job,
+            "/api/v1/nodes/{id}" => "redis-2",
+            _ => "a",
+        };
+        let body = if path == "/api/v1/nodes" {
+            node
+        } else {
+            r#"{"event":"say"}"#
+        };
+        let path = path.replace("{namespace}", "chat").replace("{id}", id);
+        for (method, operation) in operations.as_object().expect("operations") {
             let answer = match method.as_str() {
                 "get" => get(&open, &path).await,
-                "post" => post(&open, &path, r#"{"event":"say"}"#).await,
+                "post" => post(&open, &path, body).await,
+                "delete" => delete(&open, &path).await,
                 other => panic!("no {other} is known here"),
             };
-            assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+            let status = answer.status.as_str();
+            let described = &operation["responses"][status];
+            assert!(
+                answer.status.is_success() && described.is_object(),
+                "{method} {path}: {status} {}",
+                answer.text
+            );
         }
         check("Problem", &post(&open, &path, "not JSON").await.json());
     }

@@ -1,0 +1,81 @@
+//! The routes that change the nodes, and those that show how far a change has come.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use wsmesh_adapter::{NodeId, ServerName};
+
+use super::Api;
+use crate::jobs::Job;
+use crate::problem::Problem;
+
+/// What `POST /api/v1/nodes` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Addition {
+    /// `redis://host:port#id`, without credentials.
+    url: String,
+}
+
+/// `POST /api/v1/nodes`
+pub(super) async fn add_node(
+    State(api): State<Api>,
+    body: Result<Json<Addition>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(Addition { url }) = body?;
+    Ok(accepted(&api.jobs.add(&url)?))
+}
+
+/// `DELETE /api/v1/nodes/{id}`
+pub(super) async fn remove_node(
+    State(api): State<Api>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(id) = id?;
+    Ok(accepted(&api.jobs.remove(&NodeId::new(id)?)?))
+}
+
+/// 202, with the job and where it is found.
+fn accepted(job: &Job) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
+    // An id is hexadecimal digits and a dash, so this never fails.
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
+/// What `GET /api/v1/jobs` answers.
+#[derive(Debug, Serialize)]
+pub(super) struct JobList {
+    /// Whose jobs these are.
+    admin: ServerName,
+    /// Youngest first.
+    jobs: Vec<Job>,
+}
+
+/// `GET /api/v1/jobs`
+pub(super) async fn jobs(State(api): State<Api>) -> Json<JobList> {
+    Json(JobList {
+        admin: api.adapter.name().clone(),
+        jobs: api.jobs.list(),
+    })
+}
+
+/// `GET /api/v1/jobs/{id}`
+pub(super) async fn job(State(api): State<Api>, id: Result<Path<String>, PathRejection>) -> Result<Json<Job>, Problem> {
+    let Path(id) = id?;
+    api.jobs.job(&id).map(Json).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!(
+                "{} has no such job: a job is known to the admin that took it, until that ends or a hundred younger ones came; \
+                 GET /api/v1/nodes shows everywhere how far a node is",
+                api.adapter.name()
+            ),
+        )
+    })
+}

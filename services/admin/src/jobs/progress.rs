@@ -1,0 +1,175 @@
+//! How far a change of the nodes has come: from what the topology shows to a verdict. Pure functions over plain values.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum What {
+    /// A node is to be heard by every counted server.
+    Add,
+    /// A node is to be drained, and then to be gone, for every counted server.
+    Remove,
+}
+
+/// How far one server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServerProgress {
+    pub(crate) server: ServerName,
+    /// Where the node is in that server's map; none if it does not know it.
+    pub(crate) state: Option<NodeState>,
+    /// Whether that server hears the node.
+    pub(crate) hears: bool,
+    /// Whether the job waits for it: a server that is only starting holds nobody up.
+    pub(crate) counted: bool,
+    /// Whether it is done there.
+    pub(crate) done: bool,
+}
+
+/// What is to be said of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Running,
+    Done,
+    /// It cannot be done any more, and why.
+    Failed(String),
+}
+
+/// How far every server is.
+pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerName>) -> Vec<ServerProgress> {
+    let of = |at: &wsmesh_adapter::NodeAtServer| {
+        let used = matches!(at.state, Some(NodeState::Active | NodeState::Joining));
+        ServerProgress {
+            server: at.server.clone(),
+            state: at.state,
+            hears: at.hears,
+            counted: counted.contains(&at.server),
+            done: match what {
+                What::Add => used && at.hears,
+                What::Remove => matches!(at.state, None | Some(NodeState::Gone)),
+            },
+        }
+    };
+    node.servers.iter().map(of).collect()
+}
+
+/// Whether a change that began in this epoch of the node is done, goes on, or was undone by another change.
+pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[ServerProgress]) -> Verdict {
+    let everywhere = servers.iter().all(|server| server.done || !server.counted);
+    match (what, node.state) {
+        (What::Add, NodeState::Draining | NodeState::Gone) => {
+            Verdict::Failed("the node was drained meanwhile; add it again if it is to stay".to_owned())
+        }
+        (What::Add, NodeState::Active) if everywhere => Verdict::Done,
+        (What::Remove, NodeState::Active | NodeState::Joining) if node.epoch > epoch => Verdict::Failed(
+            "the node was made active again meanwhile: it was added again, or another drain left no active node; look at \
+             /api/v1/nodes, then remove it again"
+                .to_owned(),
+        ),
+        (What::Remove, NodeState::Gone) if everywhere => Verdict::Done,
+        _ => Verdict::Running,
+    }
+}
+
+/// Why a job failed that took too long: who holds it up, and what to do.
+pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], limit: Duration) -> String {
+    let waiting = servers.iter().filter(|server| server.counted && !server.done);
+    let names: Vec<&str> = waiting.map(|server| server.server.as_str()).collect();
+    let names = if names.is_empty() {
+        "this admin".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let seconds = limit.as_secs_f64();
+    match what {
+        What::Add => format!(
+            "not heard within {seconds} s by: {names}. The node stays and is used as soon as all hear it; until then nobody \
+             chooses it. See the error of these servers in GET /api/v1/nodes (is it reachable from there, is the password \
+             right?), or take it back with DELETE /api/v1/nodes/{node}"
+        ),
+        What::Remove => format!(
+            "not gone within {seconds} s for: {names}. Nobody publishes through the node any more, and it goes as soon as \
+             these servers hear of it: look at whether they hear any other node"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_adapter::NodeAtServer;
+
+    use super::*;
+
+    fn name(text: &str) -> ServerName {
+        ServerName::new(text).expect("a name")
+    }
+
+    fn node(epoch: u64, state: NodeState, servers: &[(&str, Option<NodeState>, bool)]) -> NodeView {
+        let servers = servers.iter().map(|(server, state, hears)| NodeAtServer {
+            server: name(server),
+            state: *state,
+            hears: *hears,
+        });
+        NodeView {
+            id: NodeId::new("redis-4").expect("an id"),
+            url: "redis://redis-4:6379#redis-4".to_owned(),
+            epoch,
+            state,
+            servers: servers.collect(),
+        }
+    }
+
+    fn judged(what: What, node: &NodeView, counted: &[&str]) -> Verdict {
+        let counted = counted.iter().map(|text| name(text)).collect();
+        verdict(what, 1, node, &progress(what, node, &counted))
+    }
+
+    const ACTIVE: Option<NodeState> = Some(NodeState::Active);
+    const GONE: Option<NodeState> = Some(NodeState::Gone);
+
+    #[test]
+    fn a_node_is_added_when_every_counted_server_hears_it() {
+        let servers = [("a", ACTIVE, true), ("b", None, false)];
+        let half = node(1, NodeState::Joining, &servers);
+        assert_eq!(judged(What::Add, &half, &["a", "b"]), Verdict::Running);
+        let starting = node(1, NodeState::Active, &servers);
+        assert_eq!(judged(What::Add, &starting, &["a"]), Verdict::Done);
+        let whole = node(1, NodeState::Active, &[("a", ACTIVE, true), ("b", ACTIVE, true)]);
+        assert_eq!(judged(What::Add, &whole, &["a", "b"]), Verdict::Done);
+    }
+
+    #[test]
+    fn a_node_is_removed_when_it_is_gone_for_every_counted_server() {
+        let half = node(1, NodeState::Gone, &[("a", GONE, false), ("b", ACTIVE, true)]);
+        assert_eq!(judged(What::Remove, &half, &["a", "b"]), Verdict::Running);
+        let whole = node(1, NodeState::Gone, &[("a", GONE, false), ("b", None, false)]);
+        assert_eq!(judged(What::Remove, &whole, &["a", "b"]), Verdict::Done);
+    }
+
+    #[test]
+    fn a_change_that_another_one_undoes_has_failed() {
+        let drained = node(1, NodeState::Draining, &[("a", Some(NodeState::Draining), true)]);
+        assert!(matches!(judged(What::Add, &drained, &["a"]), Verdict::Failed(why) if why.contains("drained")));
+        let back = node(2, NodeState::Active, &[("a", ACTIVE, true)]);
+        assert!(matches!(judged(What::Remove, &back, &["a"]), Verdict::Failed(why) if why.contains("active again")));
+    }
+
+    #[test]
+    fn who_holds_a_job_up_is_named_with_what_to_do() {
+        let half = node(1, NodeState::Joining, &[("a", ACTIVE, true), ("b", ACTIVE, false)]);
+        let counted = [name("a"), name("b")].into();
+        let why = overdue(
+            What::Add,
+            &half.id,
+            &progress(What::Add, &half, &counted),
+            Duration::from_secs(60),
+        );
+        assert!(why.starts_with("not heard within 60 s by: b."), "{why}");
+        assert!(why.contains("DELETE /api/v1/nodes/redis-4"), "{why}");
+    }
+}
