@@ -21,10 +21,10 @@ use crate::wire::{Instance, Payload, ServerName, Topic};
 /// The event by which a server is asked what it wants; answered by the adapter itself.
 pub(crate) const WANTED: &str = "wsmesh.wanted";
 
-/// Copies that are under way at once.
-const BATCH: usize = 64;
-/// Most copies per second: a fraction of what a node carries, so that live messages are not held up.
-const PACE: f64 = 20_000.0;
+/// Copies, and bytes of copies, that are under way at once: Redis cuts off a subscriber for whom too much waits.
+const BATCH: (usize, usize) = (64, 64 * 1024);
+/// Most copies, and bytes of copies, per second: a fraction of what a node carries, so that live messages are not held up.
+const PACE: (f64, f64) = (20_000.0, 16e6);
 /// How long copies that found no node wait before they are tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often a server is asked what it wants before its next beacon is waited for.
@@ -44,12 +44,12 @@ struct Wanted {
 /// Publishes waiting copies again, until it is told to stop.
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
-        let copies = inner.copies.take(BATCH);
+        let copies = inner.copies.take(BATCH.0, BATCH.1);
         if copies.is_empty() {
             inner.copies.waiting.notified().await;
             continue;
         }
-        let count = copies.len();
+        let (count, bytes) = (copies.len(), copies.iter().map(|copy| copy.bytes.len()).sum::<usize>());
         let results = join_all(copies.into_iter().map(|copy| inner.publish_copy(copy))).await;
         let unsent: Vec<Kept> = results.into_iter().flatten().collect();
         let stuck = unsent.len() == count;
@@ -57,7 +57,10 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if stuck {
             let _ = timeout(RETRY, inner.heard.notified()).await;
         } else {
-            sleep(Duration::from_secs_f64(count as f64 / PACE)).await;
+            sleep(Duration::from_secs_f64(
+                (count as f64 / PACE.0).max(bytes as f64 / PACE.1),
+            ))
+            .await;
         }
     }
 }

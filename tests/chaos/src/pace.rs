@@ -50,7 +50,7 @@ impl Pace {
 
     /// Longest wait for an answer: long enough for a node's end to be noticed and a request to be sent again.
     pub fn request(self) -> Duration {
-        self.of(span(12.0, 6.0))
+        self.setting(12.0, 6.0)
     }
 
     /// Load before the first fault.

@@ -1,7 +1,8 @@
 //! What this server published lately, with the nodes that it went through; and the copies that are to be sent again.
 //!
 //! A window bounded in time and bytes: what is older is forgotten, what is too much is evicted from the oldest on, and that
-//! is told, because then a replay cannot be complete. State without I/O; time is handed in.
+//! is told, because then a replay cannot be complete. A copy for one server stays for a window of its own, because it may be
+//! lost like any message; twice the window after the original that ends. State without I/O; time is handed in.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,9 +43,17 @@ impl Kept {
     }
 }
 
+/// What is kept, with the nodes that it went through, and until when.
+#[derive(Debug)]
+struct Held {
+    nodes: Mask,
+    until: Instant,
+    kept: Kept,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    kept: VecDeque<(Mask, Kept)>,
+    held: VecDeque<Held>,
     bytes: usize,
     /// The publishing time of the youngest entry that was evicted for lack of room.
     evicted: Option<Instant>,
@@ -74,18 +83,27 @@ impl Window {
 
     /// Notes an envelope that is about to go through a node; how many bytes of younger ones had to be evicted for it.
     pub(crate) fn push(&self, node: usize, kept: Kept, now: Instant) -> usize {
+        let until = if kept.is_copy && kept.server.is_some() {
+            (now + self.length).min(kept.at + self.length * 2)
+        } else {
+            kept.at + self.length
+        };
         let mut state = self.lock();
         let state = &mut *state;
-        state.forget_older(now, self.length);
+        state.forget_older(now);
         state.bytes += kept.cost();
-        state.kept.push_back((1 << node, kept));
+        state.held.push_back(Held {
+            nodes: 1 << node,
+            until,
+            kept,
+        });
         let mut evicted = 0;
         while state.bytes > self.limit
-            && let Some((_, oldest)) = state.kept.pop_front()
+            && let Some(oldest) = state.held.pop_front()
         {
-            state.bytes -= oldest.cost();
-            evicted += oldest.cost();
-            state.evicted = state.evicted.max(Some(oldest.at));
+            state.bytes -= oldest.kept.cost();
+            evicted += oldest.kept.cost();
+            state.evicted = state.evicted.max(Some(oldest.kept.at));
         }
         evicted
     }
@@ -94,21 +112,17 @@ impl Window {
     pub(crate) fn take(&self, node: usize, now: Instant) -> Vec<Kept> {
         let mut state = self.lock();
         let state = &mut *state;
-        state.forget_older(now, self.length);
-        let mut taken = Vec::new();
-        state.kept.retain(|(nodes, kept)| {
-            let went = nodes & 1 << node != 0;
-            if went {
-                taken.push(kept.clone());
-            }
-            !went
-        });
-        state.bytes -= taken.iter().map(Kept::cost).sum::<usize>();
-        taken.retain(|kept| now.saturating_duration_since(kept.at) <= self.length);
-        taken
+        let (went, rest): (VecDeque<Held>, _) = std::mem::take(&mut state.held)
+            .into_iter()
+            .partition(|held| held.nodes & 1 << node != 0);
+        state.held = rest;
+        state.bytes -= went.iter().map(|held| held.kept.cost()).sum::<usize>();
+        let young = went.into_iter().filter(|held| now <= held.until);
+        young.map(|held| held.kept).collect()
     }
 
-    /// What went through some of these nodes at most `age` ago and is wanted, oldest first, each envelope once.
+    /// What went through some of these nodes, was published first at most `age` ago and is wanted, oldest first, each
+    /// envelope once.
     pub(crate) fn matching(
         &self,
         nodes: Mask,
@@ -116,41 +130,36 @@ impl Window {
         now: Instant,
         wanted: impl Fn(&Channel) -> bool,
     ) -> Vec<Kept> {
-        let age = age.min(self.length);
         let mut seen = HashSet::new();
         let state = self.lock();
-        let young = |kept: &Kept| now.saturating_duration_since(kept.at) <= age;
+        let young = |held: &Held| now <= held.until && now.saturating_duration_since(held.kept.at) <= age;
         let matching = state
-            .kept
+            .held
             .iter()
-            .filter(|(went, kept)| went & nodes != 0 && young(kept) && wanted(&kept.channel))
-            .filter(|(_, kept)| seen.insert(kept.sequence));
-        matching.map(|(_, kept)| kept.clone()).collect()
+            .filter(|held| held.nodes & nodes != 0 && young(held) && wanted(&held.kept.channel))
+            .filter(|held| seen.insert(held.kept.sequence));
+        matching.map(|held| held.kept.clone()).collect()
     }
 
     /// Whether anything went through these nodes lately.
     pub(crate) fn any(&self, nodes: Mask, now: Instant) -> bool {
         let state = self.lock();
-        let young = |kept: &Kept| now.saturating_duration_since(kept.at) <= self.length;
-        state
-            .kept
-            .iter()
-            .rev()
-            .any(|(went, kept)| went & nodes != 0 && young(kept))
+        let young = |held: &&Held| held.nodes & nodes != 0 && now <= held.until;
+        state.held.iter().rev().any(|held| young(&held))
     }
 
     /// A node is no more: its bit is given to another one, what went through it is kept for who missed it.
     pub(crate) fn retire(&self, node: usize) {
-        for (nodes, _) in &mut self.lock().kept {
-            if *nodes & 1 << node != 0 {
-                *nodes = *nodes & !(1 << node) | RETIRED;
+        for held in &mut self.lock().held {
+            if held.nodes & 1 << node != 0 {
+                held.nodes = held.nodes & !(1 << node) | RETIRED;
             }
         }
     }
 
     /// Time passes.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.lock().forget_older(now, self.length);
+        self.lock().forget_older(now);
     }
 
     /// How far back the window is missing something that it should hold, if it is.
@@ -162,12 +171,9 @@ impl Window {
 }
 
 impl State {
-    fn forget_older(&mut self, now: Instant, length: Duration) {
-        while let Some((_, oldest)) = self.kept.front()
-            && now.saturating_duration_since(oldest.at) > length
-        {
-            self.bytes -= oldest.cost();
-            self.kept.pop_front();
+    fn forget_older(&mut self, now: Instant) {
+        while let Some(oldest) = self.held.pop_front_if(|held| held.until < now) {
+            self.bytes -= oldest.kept.cost();
         }
     }
 }
@@ -208,13 +214,18 @@ impl Copies {
         added
     }
 
-    /// Takes at most so many, oldest first.
-    pub(crate) fn take(&self, most: usize) -> Vec<Kept> {
+    /// Takes at most so many, of at most so many bytes but at least one, oldest first.
+    pub(crate) fn take(&self, most: usize, bytes: usize) -> Vec<Kept> {
         let mut queue = self.lock();
-        let count = most.min(queue.copies.len());
-        let taken: Vec<Kept> = queue.copies.drain(..count).collect();
-        for copy in &taken {
+        let (mut taken, mut sum) = (Vec::new(), 0);
+        while taken.len() < most
+            && let Some(copy) = queue
+                .copies
+                .pop_front_if(|copy| sum == 0 || sum + copy.bytes.len() <= bytes)
+        {
+            sum += copy.bytes.len();
             queue.known.remove(&(copy.sequence, copy.server.clone()));
+            taken.push(copy);
         }
         taken
     }
@@ -299,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_for_one_server_stays_for_a_window_of_its_own_but_not_for_ever() {
+        let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
+        let at = |secs| now + Duration::from_secs(secs);
+        let copy = Kept {
+            server: Some(ServerName::new("a").expect("valid")),
+            is_copy: true,
+            ..kept(1, "server:a", now)
+        };
+        for (pushed, last) in [(5, 14), (12, 18)] {
+            window.push(0, copy.clone(), at(pushed));
+            assert_eq!(sequences(&window.matching(1, LENGTH * 4, at(last), |_| true)), [1]);
+            assert!(!window.any(1, at(last + 1)));
+        }
+    }
+
+    #[test]
     fn a_copy_waits_once_per_receiver() {
         let (copies, now) = (Copies::default(), Instant::now());
         let to = |server: Option<&str>, sequence| Kept {
@@ -309,8 +336,10 @@ mod tests {
             copies.extend([to(None, 1), to(None, 1), to(Some("a"), 1), to(Some("b"), 1)]),
             3
         );
-        assert_eq!(copies.take(2).len(), 2);
+        assert_eq!(copies.take(2, 1000).len(), 2);
         assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken");
         assert_eq!(copies.len(), 2);
+        assert_eq!(copies.take(9, 150).len(), 1, "each is of 100 bytes");
+        assert_eq!(copies.take(9, 1).len(), 1, "one at least");
     }
 }
