@@ -26,8 +26,9 @@ use crate::event::ServerEvent;
 use crate::lapse::Lapse;
 use crate::local::{Hub, ShardInbox};
 use crate::metrics::Metrics;
-use crate::nodes::{Channel, Copies, Interest, NodeStatus, Window};
+use crate::nodes::{Channel, Copies, Fastest, Interest, NodeStatus, Window};
 use crate::options::Options;
+use crate::outbound::Extras;
 use crate::topology::Plan;
 use crate::views::ServerInfo;
 use crate::wire::{Channels, Instance, ServerName, ServiceName, Topic};
@@ -52,6 +53,8 @@ pub struct Started {
 #[derive(Clone, Debug)]
 pub struct Adapter {
     pub(crate) inner: Arc<Inner>,
+    /// What orders the messages of this handle, in place of their topics.
+    pub(crate) order_key: Option<Arc<str>>,
 }
 
 /// Processes that share this server's name.
@@ -99,6 +102,7 @@ pub(crate) struct Inner {
     pub(crate) mark: AtomicU64,
     pub(crate) beacons: AtomicU64,
     pub(crate) turn: AtomicU64,
+    pub(crate) fastest: Fastest,
     pub(crate) changed: Arc<Notify>,
     /// Wakes everyone who waits for a node to be heard.
     pub(crate) heard: Arc<Notify>,
@@ -165,10 +169,11 @@ impl Adapter {
     /// When the options contradict themselves, or a file that they name cannot be used.
     pub fn start(options: Options) -> Result<Started, StartError> {
         let instance = Instance::now();
+        options.check()?;
         let (endpoints, seeds) = Endpoints::new(&options)?;
         let (plan, starts) = Plan::new(seeds);
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
-        let channels = Channels::new(&options.prefix);
+        let channels = Channels::new(&options.prefix, options.routing.clone());
         let inner = Arc::new(Inner {
             instance,
             beacon_channel: channels.beacon(),
@@ -196,6 +201,7 @@ impl Adapter {
             mark: AtomicU64::new(1),
             beacons: AtomicU64::new(1),
             turn: AtomicU64::new(0),
+            fastest: Fastest::default(),
             changed: Arc::new(Notify::new()),
             heard: Arc::new(Notify::new()),
             metrics: Metrics::new(&options.registry)?,
@@ -219,10 +225,29 @@ impl Adapter {
             .collect();
         let driver = Driver::start(inner.clone(), starts);
         Ok(Started {
-            adapter: Adapter { inner },
+            adapter: Adapter { inner, order_key: None },
             driver,
             shards,
         })
+    }
+
+    /// A handle whose messages are ordered by a key in place of their topics: with the strategy `ordered`, all messages of
+    /// one key take one node, whatever their topics, and arrive at each server in the order of the calls, as long as that
+    /// node stays the same. For a match, say, whose events go to several rooms and players.
+    #[must_use]
+    pub fn with_order_key(&self, key: &str) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            order_key: Some(key.into()),
+        }
+    }
+
+    /// What is special about a message of this handle.
+    pub(crate) fn extras(&self) -> Extras {
+        Extras {
+            order_key: self.order_key.clone(),
+            ..Extras::default()
+        }
     }
 
     /// This server's name.
@@ -271,13 +296,16 @@ impl Adapter {
 impl Inner {
     /// The channels that a server always wants.
     fn hold_base(&self) {
-        let mut topics = vec![Topic::Server(self.options.name.clone()), Topic::Servers];
+        let name = &self.options.name;
+        let mut topics = vec![Topic::Server(name.clone()), Topic::Servers];
         if self.options.shards > 0 {
             topics.push(Topic::Clients);
         }
         for topic in &topics {
             self.interest.hold_always(&self.channels.channel(topic));
         }
+        self.interest.hold_always(&self.channels.own(name));
+        self.interest.hold_always(&self.channels.all_own());
         self.interest.hold_always(&self.beacon_channel);
         self.interest.hold_always(&self.probe_channel);
     }

@@ -16,7 +16,7 @@ use crate::error::{Missing, PublishError};
 use crate::lapse::LapseReason;
 use crate::nodes::{Kept, Mask, RETIRED};
 use crate::servers::{RequestOptions, Target};
-use crate::wire::{Instance, Payload, ServerName, Topic};
+use crate::wire::{Instance, Payload, ServerName};
 
 /// The event by which a server is asked what it wants; answered by the adapter itself.
 pub(crate) const WANTED: &str = "wsmesh.wanted";
@@ -82,6 +82,22 @@ impl Inner {
             }
             return None;
         }
+        if self.channels.is_shared() && copy.server.is_none() {
+            // Servers of the original would not drop a copy: each of ours gets its own.
+            let servers: Vec<_> = self.roster().iter().map(|(beacon, _)| beacon.name.clone()).collect();
+            self.copies.extend(servers.into_iter().map(|server| Kept {
+                server: Some(server),
+                ..copy.clone()
+            }));
+            return None;
+        }
+        let copy = match &copy.server {
+            Some(server) => Kept {
+                channel: self.channels.own(server),
+                ..copy
+            },
+            None => copy,
+        };
         match self.route(&copy).await {
             Ok(_) => {
                 self.metrics.replayed.with_label_values(&["ok"]).inc();
@@ -135,7 +151,10 @@ impl Inner {
             timeout: Some(ANSWER),
             ..RequestOptions::default()
         };
-        let adapter = Adapter { inner: self.clone() };
+        let adapter = Adapter {
+            inner: self.clone(),
+            order_key: None,
+        };
         let reply = adapter
             .call(Target::Server(name.clone()), WANTED, Payload::null(), asking)
             .await;
@@ -148,10 +167,10 @@ impl Inner {
         if let Some(missing) = self.window.truncated(now).filter(|missing| *missing < age) {
             self.lapse_once(LapseReason::WindowTooSmall, missing);
         }
-        let matching = self
-            .window
-            .matching(nodes, age, now, |channel| wanted.topics.contains(channel));
-        let channel = self.channels.channel(&Topic::Server(name.clone()));
+        let matching = self.window.matching(nodes, age, now, |kept| {
+            kept.server.as_ref().is_none_or(|server| *server == name) && wanted.topics.contains(&kept.channel)
+        });
+        let channel = self.channels.own(&name);
         let copies = self.copies.extend(matching.into_iter().map(|kept| Kept {
             channel: channel.clone(),
             server: Some(name.clone()),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -55,6 +56,10 @@ impl Choices {
             steady |= u64::from(node.health.steady(now)) << node.index;
         }
         if steady & self.nodes.active == 0 { heard } else { steady }
+    }
+
+    pub(crate) fn smooth_rtt(&self, index: usize) -> Option<Duration> {
+        self.nodes.at(index)?.health.smooth_rtt()
     }
 
     /// The nodes that this server may publish through now.

@@ -4,7 +4,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
 use crate::local::{Command, Departed, Dismissal};
-use crate::outbound::{Concerned, Extras};
+use crate::outbound::Concerned;
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
 /// How far a message to clients goes.
@@ -181,7 +181,7 @@ impl Adapter {
 
     async fn to_topic(&self, topic: Topic, body: Body) -> Result<u64, PublishError> {
         self.inner
-            .publish(&topic, Concerned::Everyone, body, Extras::default())
+            .publish(&topic, Concerned::Everyone, body, self.extras())
             .await
     }
 

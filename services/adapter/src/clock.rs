@@ -35,6 +35,7 @@ pub(crate) struct Clock {
     first_beacon: Option<Instant>,
     last_tick: Instant,
     heard_before: Mask,
+    judged: Instant,
     /// When a node was heard last.
     heard_last: Instant,
     deaf: bool,
@@ -51,6 +52,7 @@ impl Clock {
             first_beacon: None,
             last_tick: now,
             heard_before: 0,
+            judged: now,
             heard_last: now,
             deaf: false,
             samples: VecDeque::new(),
@@ -73,6 +75,7 @@ impl Clock {
             self.watch_myself(now);
             self.inner.judge(now);
             self.move_mark(now);
+            self.judge_fastest(now);
             self.count_in(now);
             if self.inner.is_refused() {
                 let name = self.inner.options.name.clone();
@@ -129,6 +132,17 @@ impl Clock {
             }
         }
         self.heard_last = now;
+    }
+
+    /// Round trips are news once a probe interval.
+    fn judge_fastest(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.judged) >= self.inner.options.probe_interval {
+            self.judged = now;
+            let choices = self.inner.choices.load();
+            self.inner
+                .fastest
+                .judge(choices.usable(now), |index| choices.smooth_rtt(index));
+        }
     }
 
     /// Sequences that are older than any copy can be lie below the mark.

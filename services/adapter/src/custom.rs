@@ -1,7 +1,8 @@
 //! Custom channels: any map, on a channel that the application names, to every server that listens to it.
 //!
 //! The name is the Redis channel's as it is given, as in the original, so programs that are no servers of this cluster
-//! can take part. What arrives is not deduplicated when its sender says nothing of itself.
+//! can take part. What arrives is not deduplicated when its sender says nothing of itself: ours add a field `wm` to the map,
+//! which other programs ignore and our listeners do not see.
 
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::cluster::ListenerId;
 use crate::error::{ChannelError, PublishError};
 use crate::nodes::Channel;
-use crate::outbound::{Concerned, Extras};
+use crate::outbound::Concerned;
 use crate::wire::{Body, Payload, ServerName, Topic};
 
 /// Longest name of a custom channel, in bytes.
@@ -24,7 +25,7 @@ const MAX_NAME: usize = 256;
 pub struct ChannelMessage {
     /// Who sent it, if it says so.
     pub sender: Option<ServerName>,
-    /// The whole map.
+    /// The whole map, but for `wm`.
     pub payload: Payload,
 }
 
@@ -98,7 +99,7 @@ impl Adapter {
         let body = Body::Custom { payload };
         Ok(self
             .inner
-            .publish(&Topic::Custom(channel), Concerned::Everyone, body, Extras::default())
+            .publish(&Topic::Custom(channel), Concerned::Everyone, body, self.extras())
             .await?)
     }
 
@@ -106,11 +107,10 @@ impl Adapter {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(ChannelError::Length(name.len()));
         }
-        let prefix = &self.inner.options.prefix;
-        if name.starts_with(prefix) {
+        if let Some(prefix) = self.inner.channels.taken_prefix(name.as_bytes()) {
             return Err(ChannelError::Reserved {
                 name: name.to_owned(),
-                prefix: prefix.clone(),
+                prefix: prefix.to_owned(),
             });
         }
         Ok(Channel::from(name))

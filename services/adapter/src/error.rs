@@ -17,6 +17,9 @@ pub enum StartError {
     /// The metrics could not be registered.
     #[error("metrics cannot be registered (is the registry shared with another adapter?)")]
     Metrics(#[from] prometheus::Error),
+    /// The routing contradicts itself or another setting.
+    #[error("{0}")]
+    Routing(String),
     /// More nodes than one server can use.
     #[error("{0} Redis nodes are given: at most {max} can be used", max = crate::nodes::MAX_NODES)]
     TooManyNodes(usize),

@@ -21,7 +21,7 @@ use crate::nodes::{Batch, Node};
 use crate::outbound::now_ms;
 use crate::trace;
 use crate::views;
-use crate::wire::{Body, Envelope, Payload, ServerName};
+use crate::wire::{Body, DecodeError, Envelope, FromChannel, Payload, ServerName, Wm};
 
 /// How often senders that fell silent long ago are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -54,20 +54,16 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(Arc<Node
                 }
                 continue;
             }
-            if !channel.starts_with(inner.options.prefix.as_bytes()) {
-                inner.take_custom(&channel, bytes);
-                continue;
-            }
-            let envelope = match Envelope::decode_unless_own(bytes, inner.instance) {
-                Ok(Some(envelope)) if envelope.sender != inner.options.name => envelope,
-                Ok(_) => continue,
+            let arrived = match inner.read(&channel, bytes) {
+                Ok(Some(arrived)) => arrived,
+                Ok(None) => continue,
                 Err(error) => {
-                    inner.malformed("envelope", &error.to_string());
+                    inner.malformed("message", &error.to_string());
                     continue;
                 }
             };
             let mut age = None;
-            if let Some(wm) = &envelope.wm {
+            if let Some(wm) = arrived.wm() {
                 match dedup.see(wm.identity.instance, wm.identity.sequence, now) {
                     Seen::First => lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0),
                     Seen::Duplicate => {
@@ -83,7 +79,26 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(Arc<Node
             }
             // When it was sent, as far as this server's clock can tell: who is younger does not get it.
             let sent = age.and_then(|age| now.checked_sub(age));
-            inner.take(envelope, sent).await;
+            match arrived {
+                Arrived::Envelope(envelope) => inner.take(*envelope, sent).await,
+                Arrived::Custom(name, message) => inner.take_custom(&name, message, sent),
+            }
+        }
+    }
+}
+
+/// A message of another server.
+enum Arrived {
+    Envelope(Box<Envelope>),
+    /// On the custom channel of that name.
+    Custom(String, FromChannel),
+}
+
+impl Arrived {
+    fn wm(&self) -> Option<&Wm> {
+        match self {
+            Self::Envelope(envelope) => envelope.wm.as_ref(),
+            Self::Custom(_, message) => message.wm.as_ref(),
         }
     }
 }
@@ -94,24 +109,47 @@ impl Inner {
         tracing::debug!("unreadable {what}: {why}");
     }
 
-    fn take_custom(&self, channel: &[u8], bytes: Bytes) {
-        let (sender, payload) = match Envelope::decode_custom(bytes) {
-            Ok(read) => read,
-            Err(error) => return self.malformed("message on a custom channel", &error.to_string()),
-        };
-        // What this server published reached its own listeners at once.
-        if sender.as_ref() == Some(&self.options.name) {
-            return;
+    /// Reads a message; nothing if this server sent it.
+    fn read(&self, channel: &[u8], bytes: Bytes) -> Result<Option<Arrived>, DecodeError> {
+        if self.channels.is_custom(channel) {
+            let message = Envelope::decode_custom(bytes)?;
+            // What this server published reached its own listeners at once.
+            let own = message.sender.as_ref() == Some(&self.options.name);
+            let name = String::from_utf8_lossy(channel).into_owned();
+            return Ok((!own).then_some(Arrived::Custom(name, message)));
         }
-        let name = String::from_utf8_lossy(channel);
+        let envelope = Envelope::decode_unless_own(bytes, self.instance)?;
+        let envelope = envelope.filter(|envelope| envelope.sender != self.options.name);
+        Ok(envelope.map(|mut envelope| {
+            // A copy of what was published on a custom channel.
+            let name = envelope.wm.as_mut().and_then(|wm| wm.channel.take());
+            match (name, envelope) {
+                (
+                    Some(name),
+                    Envelope {
+                        sender,
+                        wm,
+                        body: Body::Custom { payload },
+                    },
+                ) => {
+                    let sender = Some(sender);
+                    Arrived::Custom(name, FromChannel { sender, wm, payload })
+                }
+                (_, envelope) => Arrived::Envelope(Box::new(envelope)),
+            }
+        }))
+    }
+
+    fn take_custom(&self, name: &str, message: FromChannel, sent: Option<Instant>) {
+        let FromChannel { sender, payload, .. } = message;
         let message = || ChannelMessage {
             sender: sender.clone(),
             payload: payload.clone(),
         };
-        if self.custom.dispatch(&name, None, message) == Dispatched::Overloaded {
+        if self.custom.dispatch(name, sent, message) == Dispatched::Overloaded {
             self.metrics.events_refused.inc();
             tracing::warn!(
-                channel = &*name,
+                channel = name,
                 "message refused: the channel's listener has too many waiting"
             );
         }

@@ -53,5 +53,5 @@ pub use topology::{NodeAtServer, NodeState, NodeView};
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload, PayloadError, Room,
-    RoomId, ServerName, ServiceName, Topic,
+    RoomId, Routing, ServerName, ServiceName, Topic,
 };

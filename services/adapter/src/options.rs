@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use prometheus::Registry;
 
+use crate::error::StartError;
 use crate::local::OutboxLimits;
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
-use crate::wire::{Encoding, ServerName, ServiceName};
+use crate::wire::{Encoding, Routing, ServerName, ServiceName};
 
 /// How servers reach each other.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +34,11 @@ pub struct Options {
     pub bus: Bus,
     /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
     pub prefix: String,
+    /// Which channels messages take. Default direct; shared joins a cluster of the original's servers.
+    pub routing: Routing,
+    /// Envelopes from this size on, in bytes, are compressed (LZ4); readers need no setting. Default none: small messages
+    /// gain nothing, and servers of earlier versions could not read them.
+    pub compress_above: Option<usize>,
     /// How envelopes are written; readers accept both. Default MessagePack, as the original.
     pub encoding: Encoding,
     /// How the node for a message is chosen among those that everyone concerned hears. Default ordered.
@@ -68,6 +74,8 @@ impl Options {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             bus: Bus::Alone,
             prefix: "wsmesh:".to_owned(),
+            routing: Routing::Direct,
+            compress_above: None,
             encoding: Encoding::default(),
             strategy: Strategy::default(),
             probe_interval: Duration::from_secs(1),
@@ -84,6 +92,18 @@ impl Options {
 }
 
 impl Options {
+    /// Refuses what contradicts itself.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        if let Some(problem) = self.routing.problem(&self.prefix) {
+            return Err(StartError::Routing(problem));
+        }
+        if self.routing != Routing::Direct && self.compress_above.is_some() {
+            let problem = "servers of the original cannot read compressed messages: leave compress_above out, or use direct routing";
+            return Err(StartError::Routing(problem.to_owned()));
+        }
+        Ok(())
+    }
+
     /// How long published messages are kept: the promised window, and the time that noticing a silent node takes.
     pub(crate) fn kept_for(&self) -> Duration {
         self.replay_window + self.probe_interval * SILENT_INTERVALS

@@ -3,6 +3,7 @@
 //! `Inner::send` is where every envelope passes with its channel and its node, and where it is kept for the window. Between
 //! choosing and the first poll of the publish nothing is awaited: messages leave in the order of the calls.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use tracing::Instrument;
 use crate::adapter::Inner;
 use crate::choices::Choices;
 use crate::error::{Missing, PublishError};
-use crate::nodes::{Channel, Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
+use crate::nodes::{Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
 use crate::trace;
 use crate::wire::{Body, Envelope, Identity, Instance, Payload, ServerName, Topic, Wm};
 
@@ -33,6 +34,8 @@ pub(crate) struct Extras {
     pub(crate) target_instance: Option<Instance>,
     /// Why a reply is none.
     pub(crate) error: Option<Missing>,
+    /// What orders the message, in place of its topic.
+    pub(crate) order_key: Option<Arc<str>>,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -68,6 +71,9 @@ impl Inner {
             now_ms(),
         );
         wm.target_instance = extras.target_instance;
+        if let Topic::Custom(name) = topic {
+            wm.channel = Some(name.to_string());
+        }
         wm.error = extras.error.map(|missing| missing.label().into());
         trace::inject(&span, &mut wm);
         let envelope = Envelope {
@@ -82,10 +88,15 @@ impl Inner {
         let message = Kept {
             at: Instant::now(),
             sequence,
-            channel: self.channels.channel(topic),
+            // The original removes a room on one server only, and would throw at an envelope without a frame.
+            channel: match &envelope.body {
+                Body::RoomRemove { .. } if self.channels.is_shared() => self.channels.all_own(),
+                _ => self.channels.channel(topic),
+            },
             server,
             bytes: envelope.encode(self.options.encoding)?,
             is_copy: false,
+            order_key: extras.order_key,
         };
         let result = self.route(&message).instrument(span.clone()).await;
         if let Err(error) = &result {
@@ -132,7 +143,7 @@ impl Inner {
     /// Through one of these nodes; the next one when it refuses.
     async fn one_of(&self, choices: &Choices, message: &Kept, mut usable: Mask) -> Result<u64, PublishError> {
         let mut refused = None;
-        while let Some(node) = self.pick(choices, &message.channel, usable) {
+        while let Some(node) = self.pick(choices, message, usable) {
             match self.send(node, message).await {
                 Ok(receivers) => {
                     self.leave_out(choices, message, 1 << node.index);
@@ -150,7 +161,11 @@ impl Inner {
 
     /// Through all of these nodes; receivers drop the second copy. What a node refused is tried again as a copy, as long as
     /// the window lasts.
-    async fn all_of(&self, choices: &Choices, message: &Kept, nodes: Mask) -> Result<u64, PublishError> {
+    async fn all_of(&self, choices: &Choices, message: &Kept, mut nodes: Mask) -> Result<u64, PublishError> {
+        if self.channels.is_shared() {
+            // Servers of the original would not drop the second copy: whoever does not hear the first node is owed it.
+            nodes = 1 << nodes.trailing_zeros();
+        }
         let sending = indexes(nodes).filter_map(|index| choices.nodes.at(index));
         let results = futures_util::future::join_all(sending.map(|node| self.send(node, message))).await;
         let (mut sum, mut taken, mut refused) = (0, false, None);
@@ -186,16 +201,14 @@ impl Inner {
         }
     }
 
-    fn pick<'a>(&self, choices: &'a Choices, channel: &Channel, usable: Mask) -> Option<&'a Node> {
+    fn pick<'a>(&self, choices: &'a Choices, message: &Kept, usable: Mask) -> Option<&'a Node> {
         let nodes = &choices.nodes;
         let id = |index: usize| nodes.at(index).map_or("", |node| node.id.as_str());
         let index = match self.options.strategy {
-            Strategy::Ordered => rendezvous(channel, usable, id),
+            Strategy::Ordered => rendezvous(message.order_key.as_ref().unwrap_or(&message.channel), usable, id),
             Strategy::Random => nth(usable, rand::random()),
             Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
-            Strategy::Fastest => {
-                indexes(usable).min_by_key(|&index| nodes.at(index).and_then(|node| node.health.rtt()))
-            }
+            Strategy::Fastest => self.fastest.pick(usable, |index| choices.smooth_rtt(index)),
         };
         index.and_then(|index| nodes.at(index)).map(|node| &**node)
     }

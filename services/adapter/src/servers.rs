@@ -15,10 +15,14 @@ use crate::nodes::score;
 use crate::outbound::{Concerned, Extras};
 use crate::wire::{Body, Instance, Payload, ServerName, ServiceName, Topic};
 
+/// Stands for the process of a server that sends no beacons.
+const STRANGER: Instance = Instance(0);
+
 /// Where a message between servers goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// One server. The sender itself is served locally.
+    /// One server. The sender itself is served locally. With shared routing it may be one of the original, which nobody knows
+    /// before it answers.
     Server(ServerName),
     /// Several servers.
     Servers(Vec<ServerName>),
@@ -46,7 +50,8 @@ pub enum Pick {
 pub struct RequestOptions {
     /// Longest wait. Default: [`Options::request_timeout`](crate::Options::request_timeout).
     pub timeout: Option<Duration>,
-    /// End as soon as so many replied. Default: when everyone asked has.
+    /// End as soon as so many replied. Default: when everyone asked has. With shared routing, for targets that are everyone,
+    /// replies of servers of the original count, too.
     pub expected: Option<usize>,
 }
 
@@ -151,7 +156,7 @@ impl Adapter {
             }
             let body = body(Vec::new(), payload);
             return inner
-                .publish(&Topic::Servers, Concerned::Everyone, body, Extras::default())
+                .publish(&Topic::Servers, Concerned::Everyone, body, self.extras())
                 .await
                 .map(drop);
         }
@@ -165,7 +170,7 @@ impl Adapter {
                 let body = body(vec![server.clone()], payload);
                 let topic = Topic::Server(server.clone());
                 inner
-                    .publish(&topic, Concerned::Server(&server), body, Extras::default())
+                    .publish(&topic, Concerned::Server(&server), body, self.extras())
                     .await
                     .map(drop)
             }
@@ -190,6 +195,9 @@ impl Adapter {
         let mut replies = inner.requests.begin(asked.clone(), timeout);
         if let Some(expected) = options.expected {
             replies.expect(expected);
+            if inner.channels.is_shared() && matches!(target, Target::Everyone | Target::Others) {
+                replies.accept_strangers();
+            }
         }
         let id = replies.id();
         let body = |targets, payload| Body::Event {
@@ -212,7 +220,7 @@ impl Adapter {
         if let Target::Everyone | Target::Others = target {
             let body = body(Vec::new(), payload);
             let sent = inner
-                .publish(&Topic::Servers, Concerned::Everyone, body, Extras::default())
+                .publish(&Topic::Servers, Concerned::Everyone, body, self.extras())
                 .await;
             if let Err(error) = sent {
                 others.iter().for_each(|(server, _)| settle(server, &error));
@@ -222,8 +230,8 @@ impl Adapter {
         let sending = others.into_iter().map(|(server, instance)| {
             let body = body(vec![server.clone()], payload.clone());
             let extras = Extras {
-                target_instance: Some(*instance),
-                ..Extras::default()
+                target_instance: Some(*instance).filter(|instance| *instance != STRANGER),
+                ..self.extras()
             };
             async move {
                 let topic = Topic::Server(server.clone());
@@ -300,10 +308,12 @@ impl Inner {
             if *name == me.0 {
                 return Ok(me.clone());
             }
-            let instance = roster
-                .instance_of(name)
-                .ok_or_else(|| TargetError::UnknownServer(name.clone()))?;
-            Ok((name.clone(), instance))
+            match roster.instance_of(name) {
+                Some(instance) => Ok((name.clone(), instance)),
+                // A server of the original sends no beacons: whether it lives shows when it answers.
+                None if self.channels.is_shared() => Ok((name.clone(), STRANGER)),
+                None => Err(TargetError::UnknownServer(name.clone())),
+            }
         };
         match target {
             Target::Server(name) => Ok(vec![live(name)?]),

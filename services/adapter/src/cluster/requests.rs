@@ -1,7 +1,7 @@
 //! Who waits for a reply, from whom. State without I/O: replies, departures and time-outs come in, answers go out.
 //!
 //! Nobody counts servers by hand: a request knows whom it asked, and names everyone who did not answer, and why.
-//! Each request's queue has room for one answer of each server asked, so it can never be full.
+//! Each request's queue has room for one answer of each server asked, so it can never be full for them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,6 +16,9 @@ use tokio::time::Sleep;
 
 use crate::error::Missing;
 use crate::wire::{Instance, Payload, ServerName};
+
+/// Answers of strangers that may wait; more are dropped.
+const STRANGERS: usize = 64;
 
 /// One server's reply.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub(crate) type Answer = Result<Reply, (ServerName, Missing)>;
 #[derive(Debug)]
 struct Waiting {
     asked: Vec<(ServerName, Instance)>,
+    /// Servers that nobody knows may answer, too.
+    open: bool,
     answers: mpsc::Sender<Answer>,
 }
 
@@ -75,10 +80,11 @@ impl Requests {
     /// Begins to wait for these servers.
     pub(crate) fn begin(self: &Arc<Self>, asked: Vec<(ServerName, Instance)>, timeout: Duration) -> Replies {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (answers, receiver) = mpsc::channel(asked.len().max(1));
+        let (answers, receiver) = mpsc::channel(asked.len() + STRANGERS);
         let expected = asked.len();
         if !asked.is_empty() {
-            self.lock().insert(id, Waiting { asked, answers });
+            let open = false;
+            self.lock().insert(id, Waiting { asked, open, answers });
         }
         Replies {
             id,
@@ -109,10 +115,11 @@ impl Requests {
         let Some(request) = waiting.get_mut(&id) else {
             return false;
         };
-        let Some(position) = request.asked.iter().position(|(name, _)| name == server) else {
-            return false;
-        };
-        request.asked.swap_remove(position);
+        match request.asked.iter().position(|(name, _)| name == server) {
+            Some(position) => _ = request.asked.swap_remove(position),
+            None if request.open => {}
+            None => return false,
+        }
         let server = server.clone();
         let answer = match reply {
             Ok(payload) => Ok(Reply { server, payload }),
@@ -120,7 +127,7 @@ impl Requests {
         };
         // Room was made for one answer of each; a receiver that is gone has cancelled.
         let delivered = request.answers.try_send(answer).is_ok();
-        if request.asked.is_empty() {
+        if request.asked.is_empty() && !request.open {
             waiting.remove(&id);
         }
         delivered
@@ -138,8 +145,18 @@ impl Requests {
                 let (name, _) = request.asked.swap_remove(position);
                 let _ = request.answers.try_send(Err((name, Missing::Gone)));
             }
-            !request.asked.is_empty()
+            request.open || !request.asked.is_empty()
         });
+    }
+
+    fn open(&self, id: u64, answers: impl FnOnce() -> mpsc::Sender<Answer>) {
+        let mut waiting = self.lock();
+        let request = waiting.entry(id).or_insert_with(|| Waiting {
+            asked: Vec::new(),
+            open: true,
+            answers: answers(),
+        });
+        request.open = true;
     }
 
     fn cancel(&self, id: u64) -> Vec<ServerName> {
@@ -177,6 +194,16 @@ impl Replies {
     /// End as soon as so many servers replied.
     pub(crate) fn expect(&mut self, replies: usize) {
         self.expected = replies;
+    }
+
+    /// Servers that were not asked by name may answer, too.
+    pub(crate) fn accept_strangers(&mut self) {
+        let (requests, id) = (self.requests.clone(), self.id);
+        requests.open(id, || {
+            let (answers, receiver) = mpsc::channel(STRANGERS);
+            self.answers = receiver;
+            answers
+        });
     }
 
     /// Waits for everything and sorts it.
@@ -294,6 +321,23 @@ mod tests {
         let outcome = replies.collect().await;
         assert_eq!((outcome.replies.len(), outcome.missing.len()), (1, 0));
         assert_eq!(requests.len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_may_answer_where_they_are_accepted() {
+        for known in [&["a"][..], &[]] {
+            let (requests, mut replies) = ask(known);
+            replies.expect(2);
+            replies.accept_strangers();
+            let id = requests.callback_id(replies.id());
+            known
+                .iter()
+                .for_each(|name| assert!(requests.on_reply(&id, &server(name), one())));
+            assert!(requests.on_reply(&id, &server("stranger"), one()));
+            assert!(requests.on_reply(&id, &server("another"), one()));
+            assert_eq!(replies.collect().await.replies.len(), 2);
+            assert_eq!(requests.len(), 0);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,6 +33,8 @@ struct Detail {
     /// Since when a probe could have come back: both connections are up, and the process ran.
     waiting_since: Option<Instant>,
     rtt: Option<Duration>,
+    /// Round trips, smoothed: a fifth of each new one.
+    smooth_rtt: Option<Duration>,
     error: Option<String>,
     /// Kinds of trouble that were told since the node was heard last.
     told: Vec<LinkErrorKind>,
@@ -189,7 +191,13 @@ impl Health {
         detail.sent.drain(..=position);
         detail.last_returned = number;
         detail.waiting_since = detail.waiting_since.map(|_| now);
-        detail.rtt = Some(now.saturating_duration_since(sent));
+        let rtt = now.saturating_duration_since(sent);
+        detail.rtt = Some(rtt);
+        detail.smooth_rtt = Some(
+            detail
+                .smooth_rtt
+                .map_or(rtt, |smooth| smooth.mul_f64(0.8) + rtt.mul_f64(0.2)),
+        );
         detail.error = None;
         detail.told.clear();
         self.returned_ms.store(self.ms(now) + 1, Ordering::Release);
@@ -214,6 +222,10 @@ impl Health {
 
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.detail().rtt
+    }
+
+    pub(crate) fn smooth_rtt(&self) -> Option<Duration> {
+        self.detail().smooth_rtt
     }
 
     pub(crate) fn error(&self) -> Option<String> {

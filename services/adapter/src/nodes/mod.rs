@@ -1,5 +1,6 @@
 //! The Redis nodes: state, and thin I/O behind one seam. Knows `wire` only.
 
+mod fastest;
 mod health;
 mod interest;
 mod link;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::NodeId;
 
+pub(crate) use fastest::Fastest;
 pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
 pub(crate) use link::{Channel, Endpoint};

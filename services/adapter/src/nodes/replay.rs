@@ -5,7 +5,7 @@
 //! lost like any message; twice the window after the original that ends. State without I/O; time is handed in.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(crate) struct Kept {
     /// As it was published first; a copy shares them.
     pub(crate) bytes: Bytes,
     pub(crate) is_copy: bool,
+    /// What orders it, in place of its channel.
+    pub(crate) order_key: Option<Arc<str>>,
 }
 
 impl Kept {
@@ -128,7 +130,7 @@ impl Window {
         nodes: Mask,
         age: Duration,
         now: Instant,
-        wanted: impl Fn(&Channel) -> bool,
+        wanted: impl Fn(&Kept) -> bool,
     ) -> Vec<Kept> {
         let mut seen = HashSet::new();
         let state = self.lock();
@@ -136,7 +138,7 @@ impl Window {
         let matching = state
             .held
             .iter()
-            .filter(|held| held.nodes & nodes != 0 && young(held) && wanted(&held.kept.channel))
+            .filter(|held| held.nodes & nodes != 0 && young(held) && wanted(&held.kept))
             .filter(|held| seen.insert(held.kept.sequence));
         matching.map(|held| held.kept.clone()).collect()
     }
@@ -249,6 +251,7 @@ mod tests {
             server: None,
             bytes: Bytes::from_static(&[0; 100]),
             is_copy: false,
+            order_key: None,
         }
     }
 
@@ -277,7 +280,7 @@ mod tests {
         window.push(1, kept(1, "mine", now), now);
         window.push(0, kept(2, "other", now), now);
         window.push(1, kept(3, "mine", now), now);
-        let mine = |channel: &Channel| &**channel == "mine";
+        let mine = |kept: &Kept| &*kept.channel == "mine";
         assert_eq!(sequences(&window.matching(0b11, LENGTH, now, mine)), [1, 3]);
         assert_eq!(sequences(&window.matching(0b01, LENGTH, now, mine)), [1]);
         let later = now + Duration::from_secs(3);

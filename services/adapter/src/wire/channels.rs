@@ -1,38 +1,121 @@
 //! Topic to Redis channel. Pure, one way: nothing is ever parsed back out of a channel's name.
 //!
-//! This is `direct` routing: a message reaches only the servers that want it. `shared` routing (the original's channels)
-//! is another map of the same shape.
+//! `direct` routing: a message reaches only the servers that want it. `shared` routing: the channels of
+//! *websocket-cross-server-adapter*, so that servers of both kinds form one cluster; what only servers of ours understand
+//! (beacons, probes, copies, removed rooms) still takes channels of our own.
 
 use std::sync::Arc;
 
-use super::names::{Instance, Room};
+use super::names::{Instance, Room, ServerName};
 use super::topic::Topic;
+
+/// Which Redis channels messages take.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Routing {
+    /// One channel per server, client and room: a message reaches only the servers that want it.
+    #[default]
+    Direct,
+    /// The channels of the original: every server reads every event, and every message to a client or to a room's namespace.
+    Shared {
+        /// Put before the bridge's channel; the original's `bridgePrefix`. Its default: `csbp:`.
+        bridge_prefix: String,
+        /// Put before the channels of clients and namespaces; the original's `wsPrefix`. Its default: `ws:`.
+        ws_prefix: String,
+    },
+}
+
+impl Routing {
+    /// What is wrong with the prefixes, if anything.
+    pub(crate) fn problem(&self, prefix: &str) -> Option<String> {
+        let Self::Shared {
+            bridge_prefix,
+            ws_prefix,
+        } = self
+        else {
+            return None;
+        };
+        let all = [prefix, bridge_prefix, ws_prefix];
+        if all.iter().any(|one| one.is_empty()) {
+            return Some("shared routing needs three prefixes, and one is empty".to_owned());
+        }
+        for (index, one) in all.iter().enumerate() {
+            for (_, other) in all.iter().enumerate().filter(|(at, _)| *at != index) {
+                if other.starts_with(one) {
+                    return Some(format!("the prefixes {one:?} and {other:?} overlap: give each its own"));
+                }
+            }
+        }
+        None
+    }
+}
 
 /// The channels of one cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Channels {
     prefix: String,
+    routing: Routing,
 }
 
 impl Channels {
-    pub(crate) fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str, routing: Routing) -> Self {
         Self {
             prefix: prefix.to_owned(),
+            routing,
         }
     }
 
-    /// The channel of a topic. Different topics have different channels.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.routing, Routing::Shared { .. })
+    }
+
+    /// The channel of a topic. With direct routing different topics have different channels.
     pub(crate) fn channel(&self, topic: &Topic) -> Arc<str> {
         let prefix = &self.prefix;
-        match topic {
-            Topic::Server(name) => format!("{prefix}server:{name}"),
-            Topic::Servers => format!("{prefix}servers"),
-            Topic::Client(id) => format!("{prefix}client:{id}"),
-            Topic::Clients => format!("{prefix}clients"),
-            Topic::Room(room) => self.room(room),
-            Topic::Custom(name) => return name.clone(),
+        match (topic, &self.routing) {
+            (Topic::Custom(name), _) => return name.clone(),
+            (Topic::Server(_) | Topic::Servers, Routing::Shared { bridge_prefix, .. }) => {
+                format!("{bridge_prefix}server_bridge")
+            }
+            (Topic::Client(_), Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}private_socket"),
+            (Topic::Clients, Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}broadcast"),
+            (Topic::Room(room), Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}{}", room.namespace),
+            (Topic::Server(name), Routing::Direct) => return self.own(name),
+            (Topic::Servers, Routing::Direct) => return self.all_own(),
+            (Topic::Client(id), Routing::Direct) => format!("{prefix}client:{id}"),
+            (Topic::Clients, Routing::Direct) => format!("{prefix}clients"),
+            (Topic::Room(room), Routing::Direct) => self.room(room),
         }
         .into()
+    }
+
+    /// A server's own channel: where copies for it go, whatever the routing.
+    pub(crate) fn own(&self, server: &ServerName) -> Arc<str> {
+        format!("{}server:{server}", self.prefix).into()
+    }
+
+    /// The channel of all servers of ours, whatever the routing.
+    pub(crate) fn all_own(&self) -> Arc<str> {
+        format!("{}servers", self.prefix).into()
+    }
+
+    /// Whether a channel is one that an application named.
+    pub(crate) fn is_custom(&self, channel: &[u8]) -> bool {
+        self.taken_prefix(channel).is_none()
+    }
+
+    /// The prefix of this cluster with which a channel begins.
+    pub(crate) fn taken_prefix(&self, channel: &[u8]) -> Option<&str> {
+        let shared = match &self.routing {
+            Routing::Direct => [None, None],
+            Routing::Shared {
+                bridge_prefix,
+                ws_prefix,
+            } => [Some(bridge_prefix), Some(ws_prefix)],
+        };
+        let mut prefixes = [Some(&self.prefix)].into_iter().chain(shared).flatten();
+        prefixes
+            .find(|prefix| channel.starts_with(prefix.as_bytes()))
+            .map(String::as_str)
     }
 
     /// Where beacons travel.
@@ -84,7 +167,7 @@ mod tests {
     proptest! {
         #[test]
         fn different_topics_have_different_channels(a in topic(), b in topic()) {
-            let channels = Channels::new("wsmesh:");
+            let channels = Channels::new("wsmesh:", Routing::Direct);
             prop_assert_eq!(a == b, channels.channel(&a) == channels.channel(&b));
             for own in [channels.beacon(), channels.probe(Instance(0xabc))] {
                 prop_assert!(channels.channel(&a) != own);
@@ -96,7 +179,7 @@ mod tests {
             a in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
             b in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
         ) {
-            let channels = Channels::new("wsmesh:");
+            let channels = Channels::new("wsmesh:", Routing::Direct);
             let channel = |(ns, id): &(String, String)| channels.channel(&Topic::Room(Room::new(ns, id).expect("valid")));
             prop_assert_eq!(a == b, channel(&a) == channel(&b));
         }
@@ -104,10 +187,48 @@ mod tests {
 
     #[test]
     fn channels_are_those_of_the_protocol() {
-        let channels = Channels::new("wsmesh:");
+        let channels = Channels::new("wsmesh:", Routing::Direct);
         let room = Topic::Room(Room::new("chat", "1:2").expect("valid"));
         assert_eq!(&*channels.channel(&room), "wsmesh:room:chat:1:2");
         assert_eq!(&*channels.channel(&Topic::Servers), "wsmesh:servers");
         assert_eq!(&*channels.beacon(), "wsmesh:beacon");
+    }
+
+    fn shared() -> Routing {
+        Routing::Shared {
+            bridge_prefix: "csbp:".into(),
+            ws_prefix: "ws:".into(),
+        }
+    }
+
+    #[test]
+    fn shared_channels_are_those_of_the_original() {
+        let channels = Channels::new("wsmesh:", shared());
+        let name = ServerName::new("a").expect("valid");
+        let of = |topic: Topic| channels.channel(&topic).to_string();
+        assert_eq!(of(Topic::Server(name.clone())), "csbp:server_bridge");
+        assert_eq!(of(Topic::Servers), "csbp:server_bridge");
+        assert_eq!(
+            of(Topic::Client(ClientId::new("1").expect("valid"))),
+            "ws:private_socket"
+        );
+        assert_eq!(of(Topic::Clients), "ws:broadcast");
+        assert_eq!(of(Topic::Room(Room::new("chat", "1").expect("valid"))), "ws:chat");
+        assert_eq!(&*channels.own(&name), "wsmesh:server:a");
+        for (channel, custom) in [("ws:x", false), ("csbp:x", false), ("wsmesh:x", false), ("news", true)] {
+            assert_eq!(channels.is_custom(channel.as_bytes()), custom, "{channel}");
+        }
+    }
+
+    #[test]
+    fn prefixes_that_overlap_are_refused() {
+        assert_eq!(shared().problem("wsmesh:"), None);
+        for (bridge_prefix, ws_prefix) in [("", "ws:"), ("x:", "x:"), ("w", "ws:"), ("wsmesh:b", "ws:")] {
+            let routing = Routing::Shared {
+                bridge_prefix: bridge_prefix.into(),
+                ws_prefix: ws_prefix.into(),
+            };
+            assert!(routing.problem("wsmesh:").is_some(), "{routing:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Keys that nobody reads are walked over and not kept, so a map costs no more memory than its bytes, whatever is in it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::msgpack::{self, Broken};
 use super::payload::{Encoding, Payload};
+use super::writer::Writer;
 use crate::wire::Frame;
 
 /// Why bytes are no envelope.
@@ -27,7 +29,7 @@ pub(crate) enum DecodeError {
 }
 
 /// Every key that is read on some level. Few and short, so looking one up is a walk.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "wm",
     "data",
     "senderServer",
@@ -50,6 +52,7 @@ const KEYS: [&str; 22] = [
     "e",
     "tp",
     "ts",
+    "c",
 ];
 
 /// Frames up to this size are copied out of the buffer that a node was read into. A frame may wait long in the outbox of a
@@ -145,6 +148,38 @@ impl Entries {
         match self.encoding {
             Encoding::Json => Payload::from_json(self.whole),
             Encoding::Msgpack => Payload::from_msgpack(self.whole),
+        }
+    }
+
+    /// The map without our own field.
+    pub(crate) fn into_payload_without_wm(self) -> Result<Payload, DecodeError> {
+        if !self.has("wm") {
+            return Ok(self.into_payload());
+        }
+        match self.encoding {
+            Encoding::Json => {
+                let mut map: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&self.whole)?;
+                map.remove("wm");
+                Ok(Payload::from_json(serde_json::to_vec(&map)?))
+            }
+            Encoding::Msgpack => {
+                let (entries, mut at) = msgpack::map_header(&self.whole)?;
+                let (mut kept, mut fields) = (0, Vec::with_capacity(self.whole.len()));
+                for _ in 0..entries {
+                    let value = msgpack::skip(&self.whole, at)?;
+                    let end = msgpack::skip(&self.whole, value)?;
+                    let ours = msgpack::text(&self.whole, at)?.is_some_and(|(from, to)| &self.whole[from..to] == b"wm");
+                    if !ours {
+                        kept += 1;
+                        fields.extend_from_slice(&self.whole[at..end]);
+                    }
+                    at = end;
+                }
+                let mut out = Writer::new(Encoding::Msgpack, fields.len() + 8);
+                out.begin_map(kept);
+                out.raw_fields(&fields);
+                Ok(Payload::from_msgpack(out.finish()))
+            }
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Wm {
     pub(crate) traceparent: Option<String>,
     /// `ts`: its vendor part.
     pub(crate) tracestate: Option<String>,
+    /// `c`: the custom channel that a message was published on; a copy of it takes another one.
+    pub(crate) channel: Option<String>,
 }
 
 impl Wm {
@@ -50,6 +52,7 @@ impl Wm {
             error: None,
             traceparent: None,
             tracestate: None,
+            channel: None,
         }
     }
 
@@ -61,7 +64,12 @@ impl Wm {
             ("a", self.age_ms),
             ("r", self.target_instance.map(|instance| instance.0)),
         ];
-        let texts = [("e", &self.error), ("tp", &self.traceparent), ("ts", &self.tracestate)];
+        let texts = [
+            ("e", &self.error),
+            ("tp", &self.traceparent),
+            ("ts", &self.tracestate),
+            ("c", &self.channel),
+        ];
         let entries = numbers.iter().filter(|(_, number)| number.is_some()).count()
             + texts.iter().filter(|(_, text)| text.is_some()).count();
         out.key("wm");
@@ -93,6 +101,7 @@ impl Wm {
             error: entries.optional("e")?,
             traceparent: entries.optional("tp")?,
             tracestate: entries.optional("ts")?,
+            channel: entries.optional("c")?,
         })
     }
 }
@@ -104,6 +113,14 @@ pub(crate) struct Envelope {
     /// None in envelopes of the original.
     pub(crate) wm: Option<Wm>,
     pub(crate) body: Body,
+}
+
+/// What came on a custom channel.
+#[derive(Debug)]
+pub(crate) struct FromChannel {
+    pub(crate) sender: Option<ServerName>,
+    pub(crate) wm: Option<Wm>,
+    pub(crate) payload: Payload,
 }
 
 /// What an envelope says, and to whom.
@@ -198,9 +215,24 @@ impl Envelope {
                 out.end_map();
                 Ok(end(out))
             }
-            Body::Custom { payload } => payload.encoded(encoding),
+            Body::Custom { payload } => self.encode_custom(encoding, payload),
             _ => Ok(self.encode_frame(encoding, wm)),
         }
+    }
+
+    /// The map as it is, with our field in it.
+    fn encode_custom(&self, encoding: Encoding, payload: &Payload) -> Result<Bytes, PayloadError> {
+        let payload = payload.encoded(encoding)?;
+        let Some(wm) = &self.wm else { return Ok(payload) };
+        let (count, fields) = match map_fields(encoding, &payload) {
+            Some(found) => found,
+            None => return Ok(payload),
+        };
+        let mut out = Writer::new(encoding, payload.len() + 256);
+        out.begin_map(count + 1);
+        wm.write(&mut out);
+        out.raw_fields(fields);
+        Ok(end(out))
     }
 
     fn encode_frame(&self, encoding: Encoding, wm: u32) -> Bytes {
@@ -260,6 +292,17 @@ impl Envelope {
     }
 }
 
+/// How many entries a map has, and their bytes without what begins and ends it.
+fn map_fields(encoding: Encoding, map: &Bytes) -> Option<(u32, &[u8])> {
+    match encoding {
+        Encoding::Json => Some((0, map.strip_prefix(b"{")?.strip_suffix(b"}")?)),
+        Encoding::Msgpack => {
+            let (count, at) = super::msgpack::map_header(map).ok()?;
+            Some((u32::try_from(count).ok()?, &map[at..]))
+        }
+    }
+}
+
 fn room_fields(out: &mut Writer, room: &Room) {
     out.key("roomNamespace");
     out.text(room.namespace.as_str());
@@ -285,17 +328,23 @@ impl Envelope {
         if wm.as_ref().is_some_and(|wm| wm.identity.instance == own) {
             return Ok(None);
         }
-        Self::read(&entries, wm).map(Some)
+        Self::read(entries, wm).map(Some)
     }
 
     /// Reads an envelope, whoever sent it.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let entries = Entries::open(bytes)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
-        Self::read(&entries, wm)
+        Self::read(entries, wm)
     }
 
-    fn read(entries: &Entries, wm: Option<Wm>) -> Result<Self, DecodeError> {
+    fn read(entries: Entries, wm: Option<Wm>) -> Result<Self, DecodeError> {
+        if wm.as_ref().is_some_and(|wm| wm.channel.is_some()) {
+            let sender = entries.required("senderServer")?;
+            let payload = entries.into_payload_without_wm()?;
+            let body = Body::Custom { payload };
+            return Ok(Self { sender, wm, body });
+        }
         if let Some(data) = entries.map("data")? {
             return Self::read_event(&data, wm);
         }
@@ -354,10 +403,17 @@ impl Envelope {
         Ok(Self { sender, wm, body })
     }
 
-    /// Reads what came on a custom channel: who sent it, if it says so, and the whole map.
-    pub(crate) fn decode_custom(bytes: Bytes) -> Result<(Option<ServerName>, Payload), DecodeError> {
+    /// Reads what came on a custom channel: who sent it and what it says of itself, if it does, and the whole map.
+    pub(crate) fn decode_custom(bytes: Bytes) -> Result<FromChannel, DecodeError> {
         let entries = Entries::open(bytes)?;
-        Ok((entries.optional("senderServer")?, entries.into_payload()))
+        let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose();
+        // A stranger's map may have a field of this name that is something else.
+        let (sender, wm) = (entries.optional("senderServer")?, wm.ok().flatten());
+        let payload = match wm {
+            Some(_) => entries.into_payload_without_wm()?,
+            None => entries.into_payload(),
+        };
+        Ok(FromChannel { sender, wm, payload })
     }
 }
 

@@ -51,7 +51,7 @@ fn every_recorded_envelope_decodes_and_is_written_as_an_equal_map_in_both_encodi
     assert_eq!(cases.len(), 30);
     for (case, encoding, bytes) in cases {
         if case == "custom channel" {
-            let (sender, payload) = Envelope::decode_custom(bytes.clone()).expect("decodes");
+            let FromChannel { sender, payload, .. } = Envelope::decode_custom(bytes.clone()).expect("decodes");
             assert_eq!(sender, Some(name("serverA")));
             assert_eq!(
                 payload.parse::<Value>().expect("parses"),
@@ -292,6 +292,7 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
     );
     prop::option::of(
         (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, a, r), error, tp, ts)| Wm {
+            channel: None,
             identity: Identity {
                 instance: Instance(i),
                 sequence: s,

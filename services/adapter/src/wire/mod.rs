@@ -16,7 +16,9 @@ mod writer;
 mod channels;
 
 pub(crate) use channels::Channels;
-pub(crate) use envelope::{Body, Envelope, Identity, Wm};
+pub use channels::Routing;
+pub(crate) use entries::DecodeError;
+pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;
 pub use names::{
     ClientId, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,

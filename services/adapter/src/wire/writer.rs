@@ -86,6 +86,14 @@ impl Writer {
         }
     }
 
+    /// Finished entries of a map in this writer's encoding, without what begins and ends it.
+    pub(crate) fn raw_fields(&mut self, fields: &[u8]) {
+        if self.encoding == Encoding::Json && !fields.trim_ascii().is_empty() {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(fields);
+    }
+
     /// A finished value in this writer's encoding.
     pub(crate) fn raw(&mut self, value: &[u8]) {
         self.out.extend_from_slice(value);

@@ -1,0 +1,103 @@
+//! The node with the shortest round trip, with hysteresis: the present one is kept until another is clearly better for a
+//! while, so that two equal nodes do not take turns and the order of messages is kept as long as it can be.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::select::{Mask, indexes};
+
+/// How much better another node must be: a share of the present one's round trip, and at least so much time.
+const BETTER: (f64, Duration) = (0.8, Duration::from_micros(200));
+/// How often in a row.
+const TIMES: u32 = 3;
+
+/// The present node, and who may follow it.
+#[derive(Debug, Default)]
+pub(crate) struct Fastest {
+    /// Index of the present node, plus 1; 0 for none.
+    present: AtomicUsize,
+    challenger: Mutex<Option<(usize, u32)>>,
+}
+
+impl Fastest {
+    /// One of these nodes: the present one if it is among them, else the one with the shortest round trip.
+    pub(crate) fn pick(&self, usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) -> Option<usize> {
+        let present = self.present.load(Ordering::Relaxed);
+        if present > 0 && usable & 1 << (present - 1) != 0 {
+            return Some(present - 1);
+        }
+        shortest(usable, rtt)
+    }
+
+    /// Looks at the round trips again. Call it about once a probe interval.
+    pub(crate) fn judge(&self, usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) {
+        let mut challenger = self.challenger.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(best) = shortest(usable, &rtt) else { return };
+        let present = self.present.load(Ordering::Relaxed);
+        let kept = present > 0 && usable & 1 << (present - 1) != 0;
+        if kept && !clearly_better(rtt(best), rtt(present - 1)) {
+            *challenger = None;
+            return;
+        }
+        let times = match *challenger {
+            Some((index, times)) if index == best => times + 1,
+            _ => 1,
+        };
+        *challenger = Some((best, times));
+        if !kept || times >= TIMES {
+            self.present.store(best + 1, Ordering::Relaxed);
+            *challenger = None;
+        }
+    }
+}
+
+fn shortest(usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) -> Option<usize> {
+    indexes(usable).min_by_key(|&index| rtt(index).unwrap_or(Duration::MAX))
+}
+
+fn clearly_better(best: Option<Duration>, present: Option<Duration>) -> bool {
+    let (Some(best), Some(present)) = (best, present) else {
+        return best.is_some();
+    };
+    best <= present.mul_f64(BETTER.0) && best + BETTER.1 <= present
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(of: [u64; 3]) -> impl Fn(usize) -> Option<Duration> {
+        move |index| Some(Duration::from_micros(of[index] * 100))
+    }
+
+    #[test]
+    fn the_shortest_round_trip_wins_and_stays_until_another_is_clearly_better_for_a_while() {
+        let fastest = Fastest::default();
+        assert_eq!(fastest.pick(0b111, ms([30, 10, 20])), Some(1), "before the first look");
+        fastest.judge(0b111, ms([30, 10, 20]));
+        fastest.judge(0b111, ms([9, 10, 20]));
+        fastest.judge(0b111, ms([9, 10, 20]));
+        fastest.judge(0b111, ms([9, 10, 20]));
+        assert_eq!(fastest.pick(0b111, ms([9, 10, 20])), Some(1), "not clearly better");
+        fastest.judge(0b111, ms([5, 10, 20]));
+        fastest.judge(0b111, ms([5, 10, 20]));
+        assert_eq!(fastest.pick(0b111, ms([5, 10, 20])), Some(1), "not for long enough");
+        fastest.judge(0b111, ms([5, 10, 20]));
+        assert_eq!(fastest.pick(0b111, ms([5, 10, 20])), Some(0));
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_used_is_left_at_once() {
+        let fastest = Fastest::default();
+        fastest.judge(0b111, ms([30, 10, 20]));
+        assert_eq!(fastest.pick(0b101, ms([30, 10, 20])), Some(2));
+        fastest.judge(0b101, ms([30, 10, 20]));
+        assert_eq!(
+            fastest.pick(0b111, ms([30, 10, 20])),
+            Some(2),
+            "kept: the other is not clearly better for long"
+        );
+        assert_eq!(fastest.pick(0, ms([1, 1, 1])), None);
+    }
+}
