@@ -3,5 +3,6 @@
 mod clients;
 mod faults;
 mod servers;
+mod shared;
 mod support;
 mod topology;

@@ -12,6 +12,7 @@ use wsmesh_adapter::{
 };
 
 pub(crate) mod ground;
+pub(crate) mod raw;
 pub(crate) mod redis;
 
 /// Longest wait for anything that should happen.
