@@ -80,7 +80,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(Arc<Node
             // When it was sent, as far as this server's clock can tell: who is younger does not get it.
             let sent = age.and_then(|age| now.checked_sub(age));
             match arrived {
-                Arrived::Envelope(envelope) => inner.take(*envelope, sent).await,
+                Arrived::Envelope(envelope) => inner.take(envelope, sent).await,
                 Arrived::Custom(name, message) => inner.take_custom(&name, message, sent),
             }
         }
@@ -89,7 +89,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut batches: mpsc::Receiver<(Arc<Node
 
 /// A message of another server.
 enum Arrived {
-    Envelope(Box<Envelope>),
+    Envelope(Envelope),
     /// On the custom channel of that name.
     Custom(String, FromChannel),
 }
@@ -135,7 +135,7 @@ impl Inner {
                     let sender = Some(sender);
                     Arrived::Custom(name, FromChannel { sender, wm, payload })
                 }
-                (_, envelope) => Arrived::Envelope(Box::new(envelope)),
+                (_, envelope) => Arrived::Envelope(envelope),
             }
         }))
     }

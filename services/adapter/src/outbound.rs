@@ -16,7 +16,7 @@ use crate::choices::Choices;
 use crate::error::{Missing, PublishError};
 use crate::nodes::{Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
 use crate::trace;
-use crate::wire::{Body, Envelope, Identity, Instance, Payload, ServerName, Topic, Wm};
+use crate::wire::{Body, Envelope, Identity, Instance, Payload, PayloadError, ServerName, Topic, Wm, compress};
 
 /// Who must hear the node that a message takes.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +94,7 @@ impl Inner {
                 _ => self.channels.channel(topic),
             },
             server,
-            bytes: envelope.encode(self.options.encoding)?,
+            bytes: self.encode(&envelope)?,
             is_copy: false,
             order_key: extras.order_key,
         };
@@ -298,6 +298,18 @@ impl Inner {
         if let Some(wm) = &mut envelope.wm {
             wm.age_ms = Some(age);
         }
-        Ok(envelope.encode(self.options.encoding)?)
+        Ok(self.encode(&envelope)?)
+    }
+
+    /// Custom messages are for other programs, too: they stay readable.
+    fn encode(&self, envelope: &Envelope) -> Result<Bytes, PayloadError> {
+        let bytes = envelope.encode(self.options.encoding)?;
+        let large = self.options.compress_above.is_some_and(|above| bytes.len() >= above);
+        let custom = matches!(envelope.body, Body::Custom { .. });
+        Ok(if large && !custom {
+            compress(bytes, self.instance)
+        } else {
+            bytes
+        })
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum DecodeError {
     Msgpack(#[from] Broken),
     #[error("field {field} is missing or not what it should be")]
     Field { field: &'static str },
+    #[error("compressed, but {why}")]
+    Compressed { why: &'static str },
     #[error("neither addressed to anyone nor an event")]
     Unaddressed,
 }

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::compress;
 use super::entries::{DecodeError, Entries};
 use super::frame::Frame;
 use super::names::{ClientId, Instance, Room, ServerName};
@@ -323,7 +324,7 @@ impl Envelope {
         if first_instance(&bytes) == Some(own) {
             return Ok(None);
         }
-        let entries = Entries::open(bytes)?;
+        let entries = Entries::open(compress::open(bytes)?)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
         if wm.as_ref().is_some_and(|wm| wm.identity.instance == own) {
             return Ok(None);
@@ -333,7 +334,7 @@ impl Envelope {
 
     /// Reads an envelope, whoever sent it.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        let entries = Entries::open(bytes)?;
+        let entries = Entries::open(compress::open(bytes)?)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
         Self::read(entries, wm)
     }
@@ -420,6 +421,9 @@ impl Envelope {
 /// The sender's instance, if the envelope begins as ours do: `wm` first, `i` first in it. Looks at no more than the first
 /// bytes, so a server drops its own envelopes without reading them; others take the long way.
 fn first_instance(bytes: &[u8]) -> Option<Instance> {
+    if let Some(sender) = compress::sender(bytes) {
+        return Some(sender);
+    }
     if let Some(rest) = bytes.strip_prefix(br#"{"wm":{"i":"#) {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         return std::str::from_utf8(&rest[..digits]).ok()?.parse().ok().map(Instance);

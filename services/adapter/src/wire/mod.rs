@@ -8,6 +8,7 @@ mod payload;
 
 mod frame;
 
+mod compress;
 mod entries;
 mod envelope;
 mod msgpack;
@@ -17,6 +18,7 @@ mod channels;
 
 pub(crate) use channels::Channels;
 pub use channels::Routing;
+pub(crate) use compress::compress;
 pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;

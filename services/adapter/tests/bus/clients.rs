@@ -8,6 +8,8 @@ use wsmesh_adapter::{Closing, Dismissal, Options, OutboxLimits, Presence, RoomOp
 use crate::support::ground::{Ground, suite};
 
 suite![
+    large_messages_are_compressed_and_small_ones_are_not,
+    messages_of_one_order_key_keep_their_order_across_rooms_and_clients,
     a_frame_for_a_client_reaches_it_on_any_server_once,
     a_client_that_is_nowhere_is_said_to_be_offline,
     a_frame_for_everyone_reaches_everyone_once,
@@ -271,4 +273,44 @@ async fn twenty_bursts_of_a_thousand_lose_none(ground: Ground) {
     }
     assert!((0..20).all(|burst| (0..1000).all(|n| got.contains(&format!("{burst}:{n}")))));
     bob.nothing().await;
+}
+
+async fn large_messages_are_compressed_and_small_ones_are_not(ground: Ground) {
+    let one = Server::ready(Options {
+        compress_above: Some(1000),
+        ..ground.options("one", "ws-node")
+    })
+    .await;
+    // The reader needs no setting.
+    let two = Server::ready(ground.options("two", "ws-node")).await;
+    acquainted(&[&one, &two]).await;
+    let mut bob = two.client("bob").await;
+    for text in ["small".to_owned(), "again and ".repeat(20_000)] {
+        one.adapter.to_client(&client("bob"), frame(&text)).await.expect("sent");
+        assert_eq!(bob.frame().await, text);
+    }
+}
+
+async fn messages_of_one_order_key_keep_their_order_across_rooms_and_clients(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let mut bob = two.client("bob").await;
+    for id in ["1", "2", "3"] {
+        two.adapter.join(&client("bob"), room(id)).await.expect("joined");
+    }
+    let ordered = one.adapter.with_order_key("match-7");
+    for n in 0..300 {
+        let text = n.to_string();
+        let id = ["1", "2", "3"][n % 3];
+        if n % 4 == 3 {
+            ordered.to_client(&client("bob"), frame(&text)).await.expect("sent");
+        } else {
+            ordered
+                .to_room(&room(id), frame(&text), RoomOptions::default())
+                .await
+                .expect("sent");
+        }
+    }
+    for n in 0..300 {
+        assert_eq!(bob.frame().await, n.to_string());
+    }
 }

@@ -100,7 +100,10 @@ async fn what_was_missed_is_sent_again_on_our_own_channels_only() {
             .expect("the nodes took it");
     }
     // Long enough that a probe is lost, too: what loses a few messages and no probe cannot be noticed.
-    until("nothing is heard", || !two.adapter.is_ready() && !one.adapter.is_ready()).await;
+    until("nothing is heard", || {
+        !two.adapter.is_ready() && !one.adapter.is_ready()
+    })
+    .await;
     for id in ["a", "b"] {
         memory.set_fault(id, Fault::None);
     }
