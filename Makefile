@@ -44,6 +44,14 @@ chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under 
 	@cargo build --release --locked -p wsmesh-chaos
 	@exec $(TARGET_DIR)/release/wsmesh-chaos $(ARGS)
 
+# libFuzzer needs the compiler's coverage flags, which a stable toolchain takes when it is told so.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_SECONDS ?= 60
+fuzz: tool-cc ## Fuzz the decoder of what arrives from Redis: FUZZ_SECONDS=600. Needs a C++ compiler
+	@cd tests/fuzz && mkdir -p corpus/envelope && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
+	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin envelope -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/envelope $(ARGS)
+
 lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings

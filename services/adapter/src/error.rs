@@ -160,6 +160,9 @@ pub enum Missing {
     /// Its listener ended without answering.
     #[error("ended without an answer")]
     NoReply,
+    /// It does not have the client that the request was for.
+    #[error("does not have this client")]
+    NotHere,
     /// The request could not be sent to it.
     #[error("could not be reached: {0}")]
     Unreachable(String),
@@ -175,6 +178,7 @@ impl Missing {
             Self::Unhandled => "unhandled",
             Self::Overloaded => "overloaded",
             Self::NoReply => "no-reply",
+            Self::NotHere => "not-here",
             Self::Unreachable(_) => "unreachable",
         }
     }
@@ -185,6 +189,8 @@ impl Missing {
             "restarted" => Self::Restarted,
             "unhandled" => Self::Unhandled,
             "overloaded" => Self::Overloaded,
+            "gone" => Self::Gone,
+            "not-here" => Self::NotHere,
             _ => Self::NoReply,
         }
     }
@@ -207,6 +213,23 @@ pub enum RequestError {
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,
+}
+
+/// Why a client's answer did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientRequestError {
+    /// No server has the client: it was not asked.
+    #[error("client {0} is not connected anywhere")]
+    Offline(ClientId),
+    /// Its connection ended before it answered, or too many requests wait for it already.
+    #[error("client {0} went away before it answered, or has too many requests waiting")]
+    Gone(ClientId),
+    /// It was asked, or may have been, and did not answer in time.
+    #[error("client {0} did not answer in time")]
+    TimedOut(ClientId),
+    /// The request could not be sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 /// Why a custom channel could not be used.

@@ -170,6 +170,11 @@ impl Inner {
         }
         let start = Instant::now();
         let span = trace::process_span(envelope.body.kind(), &envelope);
+        let request = envelope.wm.as_ref().and_then(|wm| wm.request.clone());
+        if let (Some(callback_id), Body::Client { client, frame }) = (request, &envelope.body) {
+            let way_back = self.way_back(&envelope.sender, callback_id);
+            return self.take_client_request(client, frame.clone(), way_back, sent).await;
+        }
         let reached = self.fan_out(envelope.body, sent).await;
         if reached {
             span.record("wsmesh.local_clients", self.hub.client_count());
@@ -300,7 +305,7 @@ impl Inner {
     }
 
     /// Answers without making the way in wait for a publish.
-    fn answer_later(self: &Arc<Self>, way_back: Arc<WayBack>, reply: Result<Payload, Missing>) {
+    pub(crate) fn answer_later(self: &Arc<Self>, way_back: Arc<WayBack>, reply: Result<Payload, Missing>) {
         let task = async move {
             if let Err(error) = way_back.answer(reply).await {
                 tracing::debug!(server = %way_back.server, "could not answer: {error}");

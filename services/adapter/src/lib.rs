@@ -7,6 +7,7 @@
 //! `cluster` (the other servers), `nodes` (the Redis nodes); the files beside them join these four.
 
 mod adapter;
+mod asking;
 mod attachment;
 mod catchup;
 mod choices;
@@ -18,6 +19,9 @@ mod driver;
 mod endpoints;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inbound;
 mod lapse;
 mod local;
@@ -40,11 +44,14 @@ pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use custom::{ChannelListener, ChannelMessage};
 pub use driver::Driver;
 pub use error::{
-    ChannelError, ClientError, DriverError, Missing, PublishError, RequestError, StartError, TargetError, TopologyError,
+    ChannelError, ClientError, ClientRequestError, DriverError, Missing, PublishError, RequestError, StartError,
+    TargetError, TopologyError,
 };
 pub use event::{Listener, ServerEvent};
 pub use lapse::{Lapse, LapseReason};
-pub use local::{Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox};
+pub use local::{
+    Asked, Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox,
+};
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use servers::{Pick, RequestOptions, Target};

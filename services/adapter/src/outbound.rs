@@ -36,6 +36,8 @@ pub(crate) struct Extras {
     pub(crate) error: Option<Missing>,
     /// What orders the message, in place of its topic.
     pub(crate) order_key: Option<Arc<str>>,
+    /// The callback id to which a client's answer goes.
+    pub(crate) request: Option<String>,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -74,6 +76,7 @@ impl Inner {
         if let Topic::Custom(name) = topic {
             wm.channel = Some(name.to_string());
         }
+        wm.request = extras.request;
         wm.error = extras.error.map(|missing| missing.label().into());
         trace::inject(&span, &mut wm);
         let envelope = Envelope {

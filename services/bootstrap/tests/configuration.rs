@@ -315,3 +315,40 @@ fn rules_of_the_file_are_typed() {
         .collect();
     assert_eq!(rules, [("a", Some(3)), ("b", None)]);
 }
+
+#[test]
+fn shared_routing_has_prefixes_of_its_own_and_no_compression() {
+    use wsmesh_adapter::Routing;
+    assert_eq!(valid(&[], &[]).common.routing, Routing::Direct);
+    let shared = valid(&["--routing", "shared", "--bridge-prefix", "b:"], &[])
+        .common
+        .routing;
+    let expected = Routing::Shared {
+        bridge_prefix: "b:".into(),
+        ws_prefix: "ws:".into(),
+    };
+    assert_eq!(shared, expected);
+    let found = problems(
+        &[
+            "--routing",
+            "shared",
+            "--ws-prefix",
+            "csbp:",
+            "--compress-above",
+            "1000",
+        ],
+        &[],
+    );
+    assert!(
+        found
+            .iter()
+            .any(|problem| problem.contains("overlap: give each its own")),
+        "{found:#?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|problem| problem.contains("cannot be used with shared routing")),
+        "{found:#?}"
+    );
+}

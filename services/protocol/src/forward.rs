@@ -27,6 +27,10 @@ pub struct Forwarded {
     pub event: String,
     /// What the client sent with it, as it is.
     pub payload: Box<RawValue>,
+    /// Where the rule says that the service replies to the client itself: what the reply is to name. Write it with
+    /// [`frame::reply`](crate::frame::reply) and send it to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_id: Option<String>,
 }
 
 /// Payload of [`CLIENT_CLOSED`].

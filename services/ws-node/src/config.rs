@@ -231,6 +231,7 @@ mod tests {
             event: event.to_owned(),
             service,
             pick: PickBy::Client,
+            reply: crate::events::ReplyBy::Relay,
             timeout_ms: None,
         }
     }

@@ -17,7 +17,7 @@ mod settings;
 mod trace;
 
 pub use config::{Config, NodeSettings};
-pub use events::{PickBy, Rule};
+pub use events::{PickBy, ReplyBy, Rule};
 pub use http::auth::mint_token;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};

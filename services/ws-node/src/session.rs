@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use tracing::{Instrument, Span};
-use wsmesh_adapter::{ClientId, Frame};
+use wsmesh_adapter::{ClientId, Frame, Payload};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame::{self, ClientMessage};
 
@@ -48,7 +49,13 @@ pub(crate) fn text(session: &Session, text: &str) {
             edge.metrics.received(Received::Request);
             handle(session, &event, payload, Some(&callback_id), traceparent.as_deref());
         }
-        Ok(ClientMessage::Answer { .. }) => edge.metrics.received(Received::Answer),
+        Ok(ClientMessage::Answer { payload, request_id }) => {
+            edge.metrics.received(Received::Answer);
+            let payload = Payload::from_json(Bytes::copy_from_slice(payload.get().as_bytes()));
+            if !session.answered(&request_id, payload) {
+                tracing::debug!(client = %session.link.client, "an answer that nobody waits for");
+            }
+        }
         Err(error) => {
             edge.metrics.received(Received::Invalid);
             tracing::debug!(client = %session.link.client, %error, "a frame that cannot be used");
@@ -98,17 +105,24 @@ fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Optio
     let call = Call {
         session,
         payload,
-        wants_reply: callback_id.is_some(),
+        callback_id,
     };
     match span.in_scope(|| route.start(call)) {
-        Work::Done(outcome) => finish(session, callback_id, outcome),
-        Work::Later(work) => drive(session, callback_id, work, span),
+        Work::Done(outcome) => finish(session, callback_id, Some(outcome)),
+        Work::Later(work) => drive(session, callback_id, async { Some(work.await) }, span),
+        // Whoever took it answers the client; only what nobody took is answered here.
+        Work::Handed(work) => drive(session, callback_id, async { work.await.err().map(Err) }, span),
     }
 }
 
 /// Polls the work once, so that frames take effect in the order they came; what is not done then goes on as a task.
-fn drive(session: &Session, callback_id: Option<&str>, work: impl Future<Output = Outcome> + 'static, span: Span) {
-    let mut work: Pin<Box<dyn Future<Output = Outcome>>> = Box::pin(work.instrument(span));
+fn drive(
+    session: &Session,
+    callback_id: Option<&str>,
+    work: impl Future<Output = Option<Outcome>> + 'static,
+    span: Span,
+) {
+    let mut work: Pin<Box<dyn Future<Output = Option<Outcome>>>> = Box::pin(work.instrument(span));
     if let std::task::Poll::Ready(outcome) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         return finish(session, callback_id, outcome);
     }
@@ -148,7 +162,9 @@ impl Drop for InFlight {
     }
 }
 
-fn finish(session: &Session, callback_id: Option<&str>, outcome: Outcome) {
+/// Sends the reply, if this is where it comes from.
+fn finish(session: &Session, callback_id: Option<&str>, outcome: Option<Outcome>) {
+    let Some(outcome) = outcome else { return };
     match (callback_id, outcome) {
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
         (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::shard::{Command, ConnectionId, Recipients};
+use super::shard::{Asked, Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
@@ -203,6 +203,17 @@ impl Hub {
         match self.place(client) {
             Some(place) => {
                 self.command(place.shard, Command::Deliver(Recipients::One(place.connection), frame))
+                    .await
+            }
+            None => false,
+        }
+    }
+
+    /// Delivers a request to one client; `false` if it is not here.
+    pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
+        match self.place(client) {
+            Some(place) => {
+                self.command(place.shard, Command::Ask(place.connection, asked, frame))
                     .await
             }
             None => false,

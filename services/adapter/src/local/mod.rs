@@ -6,4 +6,4 @@ mod shard;
 
 pub(crate) use hub::{Departed, Hub};
 pub use outbox::{Full, Outbox, OutboxLimits};
-pub use shard::{Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};
+pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};

@@ -7,10 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use slab::Slab;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::outbox::{Outbox, OutboxLimits};
-use crate::wire::{ClientId, Frame, Room};
+use crate::wire::{ClientId, Frame, Payload, Room};
 
 /// One connection of one client, unique in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +38,21 @@ pub enum Recipients {
     AllBut(Arc<[ConnectionId]>),
 }
 
+/// A request to a client that waits for its answer. Dropped without one, whoever asked is told that the client is gone.
+#[derive(Debug)]
+pub struct Asked {
+    pub(crate) request_id: Arc<str>,
+    pub(crate) answer: oneshot::Sender<Payload>,
+}
+
+/// Requests of servers that may wait for one client's answers at once; more are refused.
+const ASKED: usize = 64;
+
 /// What the rest of the process asks of a shard.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Command {
+    /// Put a frame that is a request in a connection's outbox, and note who waits for the answer.
+    Ask(ConnectionId, Asked, Frame),
     /// Put a frame in the outboxes of these clients.
     Deliver(Recipients, Frame),
     /// A client is in this room from now on.
@@ -94,6 +106,7 @@ struct Slot<S> {
     socket: S,
     outbox: Outbox,
     rooms: HashSet<Room>,
+    asked: Vec<Asked>,
     dirty: bool,
     closing: bool,
 }
@@ -130,6 +143,7 @@ impl<S> Shard<S> {
             socket,
             outbox: Outbox::default(),
             rooms: HashSet::new(),
+            asked: Vec::new(),
             dirty: false,
             closing: false,
         };
@@ -157,11 +171,36 @@ impl<S> Shard<S> {
             Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
             Command::Deliver(Recipients::All, frame) => self.push_all(&[], &frame),
             Command::Deliver(Recipients::AllBut(except), frame) => self.push_all(&except, &frame),
+            Command::Ask(connection, asked, frame) => self.ask(connection, asked, frame),
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
             Command::RemoveRoom(room) => self.remove_room(&room),
             Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
         }
+    }
+
+    fn ask(&mut self, connection: ConnectionId, asked: Asked, frame: Frame) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        let waiting = &mut self.slots[key].asked;
+        waiting.retain(|one| !one.answer.is_closed());
+        if waiting.len() < ASKED {
+            waiting.push(asked);
+            self.push(connection, frame);
+        }
+    }
+
+    /// A client answered a request; `false` if this connection was not asked that, or nobody waits any more.
+    pub fn answered(&mut self, connection: ConnectionId, request_id: &str, payload: Payload) -> bool {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return false;
+        };
+        let waiting = &mut self.slots[key].asked;
+        let Some(position) = waiting.iter().position(|one| *one.request_id == *request_id) else {
+            return false;
+        };
+        waiting.swap_remove(position).answer.send(payload).is_ok()
     }
 
     fn push_all(&mut self, except: &[ConnectionId], frame: &Frame) {

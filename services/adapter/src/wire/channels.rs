@@ -25,8 +25,8 @@ pub enum Routing {
 }
 
 impl Routing {
-    /// What is wrong with the prefixes, if anything.
-    pub(crate) fn problem(&self, prefix: &str) -> Option<String> {
+    /// What is wrong with the prefixes, beside the cluster's own one, if anything is.
+    pub fn problem(&self, prefix: &str) -> Option<String> {
         let Self::Shared {
             bridge_prefix,
             ws_prefix,

@@ -39,6 +39,8 @@ pub(crate) struct Wm {
     pub(crate) traceparent: Option<String>,
     /// `ts`: its vendor part.
     pub(crate) tracestate: Option<String>,
+    /// `q`: on a message to a client that is a request: to which callback id of the sender the client's answer goes.
+    pub(crate) request: Option<String>,
     /// `c`: the custom channel that a message was published on; a copy of it takes another one.
     pub(crate) channel: Option<String>,
 }
@@ -53,6 +55,7 @@ impl Wm {
             error: None,
             traceparent: None,
             tracestate: None,
+            request: None,
             channel: None,
         }
     }
@@ -69,6 +72,7 @@ impl Wm {
             ("e", &self.error),
             ("tp", &self.traceparent),
             ("ts", &self.tracestate),
+            ("q", &self.request),
             ("c", &self.channel),
         ];
         let entries = numbers.iter().filter(|(_, number)| number.is_some()).count()
@@ -102,6 +106,7 @@ impl Wm {
             error: entries.optional("e")?,
             traceparent: entries.optional("tp")?,
             tracestate: entries.optional("ts")?,
+            request: entries.optional("q")?,
             channel: entries.optional("c")?,
         })
     }

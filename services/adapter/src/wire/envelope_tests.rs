@@ -292,6 +292,7 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
     );
     prop::option::of(
         (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, a, r), error, tp, ts)| Wm {
+            request: None,
             channel: None,
             identity: Identity {
                 instance: Instance(i),

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use prometheus::Registry;
-use wsmesh_adapter::{Bus, Encoding, NodeUrl, Options, ServerName, ServiceName, Strategy};
+use wsmesh_adapter::{Bus, Encoding, NodeUrl, Options, Routing, ServerName, ServiceName, Strategy};
 
 use super::Problems;
 use super::profile::{LogConfig, LogFormat, LogLevel, Profile};
-use crate::settings::SecretFile;
+use crate::settings::{RoutingKind, SecretFile};
 
 /// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
@@ -44,6 +44,15 @@ crate::settings! {
         pub(crate) request_timeout: Duration = Duration::from_secs(5),
         /// Put before every Redis channel, so that several clusters can share Redis nodes.
         pub(crate) prefix: String = "wsmesh:".to_owned(),
+        /// Which Redis channels messages take: "direct" reaches only the servers that want a message, "shared" are the channels of
+        /// websocket-cross-server-adapter, for one cluster with its servers.
+        pub(crate) routing: RoutingKind,
+        /// With shared routing: put before the channel of events between servers; the other servers' bridgePrefix.
+        pub(crate) bridge_prefix: String = "csbp:".to_owned(),
+        /// With shared routing: put before the channels of clients and rooms; the other servers' wsPrefix.
+        pub(crate) ws_prefix: String = "ws:".to_owned(),
+        /// Messages between servers from this size on, in bytes, are compressed (LZ4). "none": never. Readers need no setting.
+        pub(crate) compress_above: Option<usize>,
         /// How messages between servers are written. Readers understand both.
         pub(crate) encoding: Encoding,
         /// How the Redis node for a message is chosen. "ordered" keeps the order within a topic.
@@ -83,6 +92,10 @@ pub struct CommonConfig {
     pub request_timeout: Duration,
     /// Put before every channel name. Default `wsmesh:`.
     pub prefix: String,
+    /// Which channels messages take. Default direct.
+    pub routing: Routing,
+    /// From which size on messages between servers are compressed. Default never.
+    pub compress_above: Option<usize>,
     /// How messages between servers are written. Default MessagePack.
     pub encoding: Encoding,
     /// How the node for a message is chosen. Default ordered.
@@ -130,6 +143,14 @@ impl CommonConfig {
             replay_bytes: settings.replay_bytes,
             request_timeout: settings.request_timeout,
             prefix: settings.prefix,
+            routing: match settings.routing {
+                RoutingKind::Direct => Routing::Direct,
+                RoutingKind::Shared => Routing::Shared {
+                    bridge_prefix: settings.bridge_prefix,
+                    ws_prefix: settings.ws_prefix,
+                },
+            },
+            compress_above: settings.compress_above,
             encoding: settings.encoding,
             strategy: settings.strategy,
             profile: settings.profile,
@@ -189,7 +210,17 @@ impl CommonConfig {
                 format!("is too small: write at least {MIN_REPLAY_BYTES}"),
             );
         }
-        Self::from_settings(name, settings)
+        let config = Self::from_settings(name, settings);
+        if let Some(problem) = config.routing.problem(&config.prefix) {
+            problems.about("routing", problem);
+        }
+        if config.routing != Routing::Direct && config.compress_above.is_some() {
+            problems.about(
+                "compress_above",
+                "cannot be used with shared routing: the other servers could not read it",
+            );
+        }
+        config
     }
 
     /// What the adapter of a service is started with. The caller sets what only it knows (shards, outbox). Says in the log
@@ -208,6 +239,8 @@ impl CommonConfig {
         Options {
             bus: self.bus.clone(),
             prefix: self.prefix.clone(),
+            routing: self.routing.clone(),
+            compress_above: self.compress_above,
             encoding: self.encoding,
             strategy: self.strategy,
             probe_interval: self.probe_interval,

@@ -10,6 +10,7 @@ mod table;
 mod value;
 
 pub use field::{Field, Raw, Shape, Shown};
+pub(crate) use scalars::RoutingKind;
 pub use secret::{Secret, SecretFile};
 pub use table::{Table, Tables};
 pub use value::Value;

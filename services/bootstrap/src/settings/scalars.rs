@@ -176,6 +176,36 @@ impl Value for Strategy {
     }
 }
 
+/// The kinds of routing; their prefixes are settings of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RoutingKind {
+    /// A channel for each topic.
+    #[default]
+    Direct,
+    /// The original's channels.
+    Shared,
+}
+
+impl Value for RoutingKind {
+    const HINT: &'static str = "direct|shared";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "direct" => Ok(Self::Direct),
+            "shared" => Ok(Self::Shared),
+            _ => Err(format!("{text:?} is no routing: write direct or shared")),
+        }
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        let text = match self {
+            Self::Direct => "direct",
+            Self::Shared => "shared",
+        };
+        Some(text.into())
+    }
+}
+
 impl Value for Encoding {
     const HINT: &'static str = "msgpack|json";
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Shard, ShardInbox};
+use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Payload, Shard, ShardInbox};
 use wsmesh_protocol::CloseCode;
 
 use super::link::{Farewell, Initiator, Link, Phase};
@@ -216,6 +216,12 @@ impl Session {
     pub(crate) fn send(&self, frame: Frame) {
         self.core.shard.borrow_mut().push(self.link.connection, frame);
         self.core.dirty.notify_one();
+    }
+
+    /// This client answered a request of a server; `false` if it was not asked that.
+    pub(crate) fn answered(&self, request_id: &str, payload: Payload) -> bool {
+        let mut shard = self.core.shard.borrow_mut();
+        shard.answered(self.link.connection, request_id, payload)
     }
 
     /// Ends this session; what was sent before still goes out.

@@ -13,7 +13,7 @@ use super::{Call, OK, Outcome, Refusal, Work};
 
 /// A request is answered with `{"ok":true}`; a fire-and-forget `say` comes back as it is.
 pub(super) fn say(call: Call<'_>) -> Work {
-    if !call.wants_reply {
+    if call.callback_id.is_none() {
         call.session.send(Frame::new(frame::push_raw("say", call.payload)));
     }
     Work::Done(Ok(OK))

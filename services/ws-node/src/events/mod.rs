@@ -20,7 +20,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, ClientClosed};
 
 use crate::engine::{Background, Session};
 pub(crate) use rules::demo_rules;
-pub use rules::{PickBy, Rule};
+pub use rules::{PickBy, ReplyBy, Rule};
 pub(crate) use server::listen;
 
 /// What came of a client's event: the reply's payload as JSON, or why there is none.
@@ -47,13 +47,15 @@ impl Refusal {
 pub(crate) struct Call<'a> {
     pub(crate) session: &'a Session,
     pub(crate) payload: &'a RawValue,
-    pub(crate) wants_reply: bool,
+    /// What its reply is to name, if it wants one.
+    pub(crate) callback_id: Option<&'a str>,
 }
 
-/// How a route handles an event: at once, or with time.
+/// How a route handles an event: at once, or with time, or by handing it to someone who replies to the client.
 pub(crate) enum Work {
     Done(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    Handed(Pin<Box<dyn Future<Output = Result<(), Refusal>>>>),
 }
 
 impl Work {

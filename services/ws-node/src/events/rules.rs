@@ -25,7 +25,10 @@ pub struct Rule {
     /// Which server of the service. Default `least-busy`.
     #[serde(default)]
     pub pick: PickBy,
-    /// Longest wait for a reply, in milliseconds. Default: the setting `request_timeout_ms`.
+    /// Who sends a request's reply to the client. Default `relay`.
+    #[serde(default)]
+    pub reply: ReplyBy,
+    /// Longest wait for a relayed reply, in milliseconds. Default: the setting `request_timeout_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -39,6 +42,18 @@ pub enum PickBy {
     LeastBusy,
     /// The same server for all of a client's events, while the servers stay.
     Client,
+}
+
+/// Who sends a request's reply to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplyBy {
+    /// The service replies to this ws-node, which passes the reply on; a service that does not reply in time is an error.
+    #[default]
+    Relay,
+    /// The service gets the client's callback id and replies to the client itself, when it wants. If it never does, the
+    /// client's own time limit ends the request.
+    Direct,
 }
 
 impl PickBy {
@@ -67,6 +82,7 @@ pub(crate) fn demo_rules() -> Vec<Rule> {
             event: event.to_owned(),
             service,
             pick,
+            reply: ReplyBy::Relay,
             timeout_ms: None,
         })
         .collect()
@@ -81,6 +97,10 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
         server: edge.adapter.name().to_string(),
         event: rule.event.clone(),
         payload: call.payload.to_owned(),
+        callback_id: call
+            .callback_id
+            .filter(|_| rule.reply == ReplyBy::Direct)
+            .map(str::to_owned),
     };
     let payload = match Payload::new(&forwarded) {
         Ok(payload) => payload,
@@ -91,7 +111,11 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
         .timeout_ms
         .map_or(edge.settings.request_timeout, Duration::from_millis);
     let (adapter, rule) = (edge.adapter.clone(), Arc::clone(rule));
-    if call.wants_reply {
+    if forwarded.callback_id.is_some() {
+        Work::Handed(Box::pin(async move {
+            Ok(adapter.emit(target, &rule.event, payload).await?)
+        }))
+    } else if call.callback_id.is_some() {
         Work::later(async move { ask(&adapter, target, &rule.event, payload, timeout).await })
     } else {
         Work::later(async move {
