@@ -4,12 +4,14 @@
 //! waits, per connection, and sends the answer back as a reply. Only that connection can answer. A server that no longer has
 //! the client says so, so that a client that has just left is known to be offline without waiting.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use crate::adapter::{Adapter, Inner};
 use crate::cluster::Replies;
@@ -66,24 +68,32 @@ impl Adapter {
             frame,
         };
         let extras = Extras {
-            request: Some(id),
+            request: Some((id, limit)),
             ..self.extras()
         };
         let topic = Topic::Client(client.clone());
+        let own = u64::from(inner.interest.wants(&inner.channels.channel(&topic)));
         let receivers = inner.publish(&topic, Concerned::Everyone, body, extras).await?;
-        wait(client, replies, receivers).await
+        // With shared routing everyone gets it, and servers of the original do not say that they have no such client.
+        let others = if inner.channels.is_shared() {
+            u64::MAX
+        } else {
+            // Through several nodes a server counts several times, and says it once.
+            receivers.saturating_sub(own).min(inner.roster().len() as u64)
+        };
+        wait(client, replies, others).await
     }
 }
 
-/// Waits until the client has answered, or everyone who got the request has said that it does not have it.
+/// Waits until the client has answered, or so many servers have said that they do not have it.
 async fn wait(client: &ClientId, mut replies: Replies, receivers: u64) -> Result<Payload, ClientRequestError> {
-    let mut absent = 0;
-    while absent < receivers {
+    let mut absent = HashSet::new();
+    while (absent.len() as u64) < receivers {
         match replies.next().await {
             Some(Ok(reply)) => return Ok(reply.payload),
-            Some(Err((_, Missing::NotHere))) => absent += 1,
-            Some(Err(_)) => return Err(ClientRequestError::Gone(client.clone())),
-            None => return Err(ClientRequestError::TimedOut(client.clone())),
+            Some(Err((server, Missing::NotHere))) => _ = absent.insert(server),
+            Some(Err((_, why))) if why != Missing::TimedOut => return Err(ClientRequestError::Gone(client.clone())),
+            Some(Err(_)) | None => return Err(ClientRequestError::TimedOut(client.clone())),
         }
     }
     Err(ClientRequestError::Offline(client.clone()))
@@ -102,19 +112,24 @@ impl Inner {
         client: &ClientId,
         frame: Frame,
         way_back: Arc<WayBack>,
+        limit: Duration,
         sent: Option<Instant>,
     ) {
         let (asked, answer) = asked(&way_back.callback_id);
         if self.hub.is_younger(client, sent) || !self.hub.ask(client, asked, frame).await {
+            if self.channels.is_shared() {
+                // Everyone got it: one of them has the client, or nobody.
+                return way_back.forget();
+            }
             return self.answer_later(way_back, Err(Missing::NotHere));
         }
         let waiting = async move {
-            let answer = timeout(LONGEST, answer).await;
+            let answer = timeout(limit.min(LONGEST), answer).await;
             let answer = answer.map_or(Err(Missing::TimedOut), |answer| answer.map_err(|_| Missing::Gone));
             if let Err(error) = way_back.answer(answer).await {
                 tracing::debug!(server = %way_back.server, "a client's answer was not sent: {error}");
             }
         };
-        self.tasks.spawn_on(waiting, &self.runtime);
+        self.tasks.spawn_on(waiting.in_current_span(), &self.runtime);
     }
 }

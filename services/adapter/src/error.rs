@@ -190,6 +190,7 @@ impl Missing {
             "unhandled" => Self::Unhandled,
             "overloaded" => Self::Overloaded,
             "gone" => Self::Gone,
+            "timed-out" => Self::TimedOut,
             "not-here" => Self::NotHere,
             _ => Self::NoReply,
         }

@@ -59,6 +59,11 @@ pub(crate) struct WayBack {
 }
 
 impl WayBack {
+    /// Nobody is to be told anything.
+    pub(crate) fn forget(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
     pub(crate) async fn answer(&self, reply: Result<Payload, Missing>) -> Result<(), PublishError> {
         if self.answered.swap(true, Ordering::AcqRel) {
             return Ok(());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::adapter::Inner;
 use crate::catchup;
@@ -170,10 +171,17 @@ impl Inner {
         }
         let start = Instant::now();
         let span = trace::process_span(envelope.body.kind(), &envelope);
-        let request = envelope.wm.as_ref().and_then(|wm| wm.request.clone());
-        if let (Some(callback_id), Body::Client { client, frame }) = (request, &envelope.body) {
-            let way_back = self.way_back(&envelope.sender, callback_id);
-            return self.take_client_request(client, frame.clone(), way_back, sent).await;
+        let request = envelope
+            .wm
+            .as_ref()
+            .and_then(|wm| Some((wm.request.clone()?, wm.limit_ms?)));
+        if let (Some((callback_id, limit_ms)), Body::Client { client, frame }) = (request, &envelope.body) {
+            let (way_back, limit) = (
+                self.way_back(&envelope.sender, callback_id),
+                Duration::from_millis(limit_ms),
+            );
+            let taking = self.take_client_request(client, frame.clone(), way_back, limit, sent);
+            return taking.instrument(span).await;
         }
         let reached = self.fan_out(envelope.body, sent).await;
         if reached {
@@ -311,7 +319,7 @@ impl Inner {
                 tracing::debug!(server = %way_back.server, "could not answer: {error}");
             }
         };
-        self.tasks.spawn_on(task, &self.runtime);
+        self.tasks.spawn_on(task.in_current_span(), &self.runtime);
     }
 
     /// Everyone here leaves the room, but those who joined it after a copy was sent.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
@@ -36,8 +36,8 @@ pub(crate) struct Extras {
     pub(crate) error: Option<Missing>,
     /// What orders the message, in place of its topic.
     pub(crate) order_key: Option<Arc<str>>,
-    /// The callback id to which a client's answer goes.
-    pub(crate) request: Option<String>,
+    /// The callback id to which a client's answer goes, and how long it is waited for.
+    pub(crate) request: Option<(String, Duration)>,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -76,7 +76,10 @@ impl Inner {
         if let Topic::Custom(name) = topic {
             wm.channel = Some(name.to_string());
         }
-        wm.request = extras.request;
+        if let Some((callback_id, limit)) = extras.request {
+            wm.request = Some(callback_id);
+            wm.limit_ms = Some(limit.as_millis() as u64);
+        }
         wm.error = extras.error.map(|missing| missing.label().into());
         trace::inject(&span, &mut wm);
         let envelope = Envelope {

@@ -138,3 +138,33 @@ async fn a_service_replies_to_the_client_itself_where_the_rule_says_so() {
     });
     assert_eq!(ann.request("buy", json!({"item": 7})).await, json!({"sold": 7}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_just_left_the_asking_server_itself_is_offline_and_silent_ones_hold_up_nobody() {
+    let bus = bus();
+    let edge = Server::start("edge", &bus, demo()).await;
+    let logic = Other::start("logic", "game-logic", &bus).await;
+    sees(&logic.adapter, 2).await;
+    let mut gone = edge.client("gone").await.settled().await;
+    gone.socket.close(None).await.expect("closes");
+    common::until("it has left", || !edge.node.adapter().is_here(&id("gone"))).await;
+    let offline = ask(edge.node.adapter(), "gone", PATIENCE).await.expect_err("it left");
+    assert!(matches!(offline, ClientRequestError::Offline(_)), "{offline}");
+
+    let mut ann = edge.client("ann").await.settled().await;
+    // The ws-node knows how long each is waited for, so the places of those that were given up are free again.
+    for _ in 0..15 {
+        let unanswered = (0..10).map(|_| ask(&logic.adapter, "ann", Duration::from_millis(20)));
+        for late in futures_util::future::join_all(unanswered).await {
+            assert!(matches!(late, Err(ClientRequestError::TimedOut(_))), "{late:?}");
+        }
+    }
+    let (answer, ()) = tokio::join!(ask(&logic.adapter, "ann", PATIENCE), async {
+        let mut asked = Vec::new();
+        while asked.len() < 151 {
+            asked.push(ann.frame().await);
+        }
+        ann.send(answer_to(&asked[150], json!(1))).await;
+    });
+    assert_eq!(answer.expect("answered"), json!(1));
+}

@@ -229,6 +229,11 @@ impl Interest {
         }
     }
 
+    /// Whether a channel is wanted now, or was until a moment ago.
+    pub(crate) fn wants(&self, channel: &Channel) -> bool {
+        self.lock().channels.contains_key(channel)
+    }
+
     /// The channels that are wanted now.
     pub(crate) fn channels(&self) -> Vec<Channel> {
         self.lock().channels.keys().cloned().collect()

@@ -31,7 +31,7 @@ pub(crate) enum DecodeError {
 }
 
 /// Every key that is read on some level. Few and short, so looking one up is a walk.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "wm",
     "data",
     "senderServer",
@@ -56,6 +56,7 @@ const KEYS: [&str; 24] = [
     "ts",
     "c",
     "q",
+    "l",
 ];
 
 /// Frames up to this size are copied out of the buffer that a node was read into. A frame may wait long in the outbox of a

@@ -41,6 +41,8 @@ pub(crate) struct Wm {
     pub(crate) tracestate: Option<String>,
     /// `q`: on a message to a client that is a request: to which callback id of the sender the client's answer goes.
     pub(crate) request: Option<String>,
+    /// `l`: how long the sender waits for the client's answer, in milliseconds.
+    pub(crate) limit_ms: Option<u64>,
     /// `c`: the custom channel that a message was published on; a copy of it takes another one.
     pub(crate) channel: Option<String>,
 }
@@ -56,6 +58,7 @@ impl Wm {
             traceparent: None,
             tracestate: None,
             request: None,
+            limit_ms: None,
             channel: None,
         }
     }
@@ -67,6 +70,7 @@ impl Wm {
             ("t", Some(self.time_ms)),
             ("a", self.age_ms),
             ("r", self.target_instance.map(|instance| instance.0)),
+            ("l", self.limit_ms),
         ];
         let texts = [
             ("e", &self.error),
@@ -107,6 +111,7 @@ impl Wm {
             traceparent: entries.optional("tp")?,
             tracestate: entries.optional("ts")?,
             request: entries.optional("q")?,
+            limit_ms: entries.optional("l")?,
             channel: entries.optional("c")?,
         })
     }

@@ -290,9 +290,10 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
         prop::option::of(any::<u64>()),
         prop::option::of(any::<u64>()),
     );
-    prop::option::of(
-        (numbers, text.clone(), text.clone(), text).prop_map(|((i, s, t, a, r), error, tp, ts)| Wm {
-            request: None,
+    prop::option::of((numbers, text.clone(), text.clone(), text.clone(), text).prop_map(
+        |((i, s, t, a, r), error, tp, ts, request)| Wm {
+            limit_ms: request.is_some().then_some(t),
+            request,
             channel: None,
             identity: Identity {
                 instance: Instance(i),
@@ -304,8 +305,8 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
             error,
             traceparent: tp,
             tracestate: ts,
-        }),
-    )
+        },
+    ))
 }
 
 fn body() -> impl Strategy<Value = Body> {

@@ -81,12 +81,16 @@ impl Queue {
         Ok(self.keep(ticket))
     }
 
-    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two.
+    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two; its connection is the one
+    /// that the later wish came by, so that the end of the earlier one does not take the ticket away.
     fn keep(&mut self, ticket: Ticket) -> &Ticket {
-        let (since, asked) = (ticket.since, ticket.asked);
+        let (since, asked, server) = (ticket.since, ticket.asked, ticket.server.clone());
         let kept = self.tickets.entry(ticket.client.clone()).or_insert(ticket);
         kept.since = kept.since.min(since);
-        kept.asked = kept.asked.max(asked);
+        if asked > kept.asked {
+            kept.asked = asked;
+            kept.server = server;
+        }
         kept
     }
 
