@@ -13,15 +13,15 @@ use tokio::task::JoinHandle;
 use crate::binaries::binary;
 use crate::{get, send, soon, until};
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, from below the range that the system takes for outgoing connections: nobody else
+/// picks it before the process that it is for has bound it.
 ///
 /// # Panics
 /// When the system has none.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port()
+    let drawn = (0..200).map(|_| rand::random_range(10_000..32_000));
+    let mut free = drawn.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
 }
 
 /// One running service; killed when dropped.
