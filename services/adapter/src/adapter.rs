@@ -301,6 +301,7 @@ impl Inner {
         if self.options.shards > 0 {
             topics.push(Topic::Clients);
         }
+        topics.extend(self.options.preset_rooms.iter().cloned().map(Topic::Room));
         for topic in &topics {
             self.interest.hold_always(&self.channels.channel(topic));
         }

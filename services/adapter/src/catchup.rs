@@ -72,12 +72,12 @@ impl Inner {
         let age = now.saturating_duration_since(copy.at);
         if age > self.options.mark_age() / 2 {
             self.metrics.replayed.with_label_values(&["expired"]).inc();
-            // Who left for good needs nothing.
-            if copy
+            // Who left for good needs nothing; and what went out as a copy before was only to go out once more.
+            let gone = copy
                 .server
                 .as_ref()
-                .is_none_or(|server| self.roster().instance_of(server).is_some())
-            {
+                .is_some_and(|server| self.roster().instance_of(server).is_none());
+            if !gone && !copy.was_copied {
                 self.lapse_once(LapseReason::Expired, age);
             }
             return None;

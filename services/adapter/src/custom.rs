@@ -82,13 +82,15 @@ impl Adapter {
         Ok(listener)
     }
 
-    /// Publishes a map to a custom channel, `senderServer` added. How many servers received it, this one included if it
+    /// Publishes a map to a custom channel, `senderServer` added and a field `wm`, if it has one, replaced. How many servers received it, this one included if it
     /// listens; 0 in single-server mode.
     ///
     /// # Errors
     /// When the name is not allowed, or no node took the message.
     pub async fn publish_channel(&self, name: &str, mut map: Map<String, Value>) -> Result<u64, ChannelError> {
         let channel = self.custom_channel(name)?;
+        // Ours: who sends it says so, not its application.
+        map.remove("wm");
         map.insert("senderServer".to_owned(), Value::from(self.name().as_str()));
         let payload = Payload::new(&map).map_err(PublishError::from)?;
         let sender = Some(self.name().clone());

@@ -7,7 +7,7 @@ use prometheus::Registry;
 use crate::error::StartError;
 use crate::local::OutboxLimits;
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
-use crate::wire::{Encoding, Routing, ServerName, ServiceName};
+use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
 /// How servers reach each other.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How long a channel stays subscribed after its last local member left. Default 5 s, so that a quick rejoin is free.
     pub unsubscribe_delay: Duration,
+    /// Rooms that this server stays subscribed to, whether it has members or not: joining them costs nothing. With shared
+    /// routing that is their namespace. Default none.
+    pub preset_rooms: Vec<Room>,
     /// How long after its publishing a message still reaches a server that could not get it at once: through a node that
     /// died, or while that server's hearing was interrupted. Default 6 s: longer than noticing a dead node takes.
     pub replay_window: Duration,
@@ -82,6 +85,7 @@ impl Options {
             command_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             unsubscribe_delay: Duration::from_secs(5),
+            preset_rooms: Vec::new(),
             replay_window: Duration::from_secs(6),
             replay_bytes: 64 * 1024 * 1024,
             shards: 0,

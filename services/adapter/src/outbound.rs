@@ -102,6 +102,7 @@ impl Inner {
             server,
             bytes: self.encode(&envelope)?,
             is_copy: false,
+            was_copied: false,
             order_key: extras.order_key,
         };
         let result = self.route(&message).instrument(span.clone()).await;
@@ -167,10 +168,10 @@ impl Inner {
 
     /// Through all of these nodes; receivers drop the second copy. What a node refused is tried again as a copy, as long as
     /// the window lasts.
-    async fn all_of(&self, choices: &Choices, message: &Kept, mut nodes: Mask) -> Result<u64, PublishError> {
+    async fn all_of(&self, choices: &Choices, message: &Kept, nodes: Mask) -> Result<u64, PublishError> {
         if self.channels.is_shared() {
-            // Servers of the original would not drop the second copy: whoever does not hear the first node is owed it.
-            nodes = 1 << nodes.trailing_zeros();
+            // Servers of the original would not drop the second copy: whoever does not hear the one node is owed it.
+            return self.one_of(choices, message, nodes).await;
         }
         let sending = indexes(nodes).filter_map(|index| choices.nodes.at(index));
         let results = futures_util::future::join_all(sending.map(|node| self.send(node, message))).await;

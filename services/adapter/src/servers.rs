@@ -244,6 +244,12 @@ impl Adapter {
         Ok(replies)
     }
 
+    /// Ends a request by its number, see [`Replies::id`]: its stream ends, later replies are ignored. `false` if it does not
+    /// wait any more. Dropping the stream does the same.
+    pub fn cancel(&self, request: u64) -> bool {
+        self.inner.requests.give_up(request)
+    }
+
     /// Sends an event and waits for all replies.
     ///
     /// # Errors

@@ -36,12 +36,15 @@ pub struct Outcome {
     pub replies: Vec<Reply>,
     /// Who did not answer, and why.
     pub missing: Vec<(ServerName, Missing)>,
+    /// How many more replies were expected than servers are known to be missing: with shared routing, servers that nobody
+    /// can name.
+    pub unnamed: usize,
 }
 
 impl Outcome {
     /// Whether everyone answered.
     pub fn complete(&self) -> bool {
-        self.missing.is_empty()
+        self.missing.is_empty() && self.unnamed == 0
     }
 }
 
@@ -53,7 +56,20 @@ struct Waiting {
     asked: Vec<(ServerName, Instance)>,
     /// Servers that nobody knows may answer, too.
     open: bool,
+    /// Who has answered, where anybody may.
+    answered: Vec<ServerName>,
     answers: mpsc::Sender<Answer>,
+}
+
+impl Waiting {
+    fn new(asked: Vec<(ServerName, Instance)>, answers: mpsc::Sender<Answer>) -> Self {
+        Self {
+            asked,
+            open: false,
+            answered: Vec::new(),
+            answers,
+        }
+    }
 }
 
 /// The requests of this process that wait.
@@ -83,8 +99,7 @@ impl Requests {
         let (answers, receiver) = mpsc::channel(asked.len() + STRANGERS);
         let expected = asked.len();
         if !asked.is_empty() {
-            let open = false;
-            self.lock().insert(id, Waiting { asked, open, answers });
+            self.lock().insert(id, Waiting::new(asked, answers));
         }
         Replies {
             id,
@@ -93,6 +108,9 @@ impl Requests {
             deadline: Box::pin(tokio::time::sleep(timeout)),
             expected,
             silent: Vec::new(),
+            strangers: false,
+            failed: 0,
+            unnamed: 0,
         }
     }
 
@@ -117,8 +135,11 @@ impl Requests {
         };
         match request.asked.iter().position(|(name, _)| name == server) {
             Some(position) => _ = request.asked.swap_remove(position),
-            None if request.open => {}
+            None if request.open && !request.answered.contains(server) => {}
             None => return false,
+        }
+        if request.open {
+            request.answered.push(server.clone());
         }
         let server = server.clone();
         let answer = match reply {
@@ -151,12 +172,13 @@ impl Requests {
 
     fn open(&self, id: u64, answers: impl FnOnce() -> mpsc::Sender<Answer>) {
         let mut waiting = self.lock();
-        let request = waiting.entry(id).or_insert_with(|| Waiting {
-            asked: Vec::new(),
-            open: true,
-            answers: answers(),
-        });
+        let request = waiting.entry(id).or_insert_with(|| Waiting::new(Vec::new(), answers()));
         request.open = true;
+    }
+
+    /// Ends a request by its number; `false` if it does not wait.
+    pub(crate) fn give_up(&self, id: u64) -> bool {
+        self.lock().remove(&id).is_some()
     }
 
     fn cancel(&self, id: u64) -> Vec<ServerName> {
@@ -184,10 +206,17 @@ pub struct Replies {
     deadline: Pin<Box<Sleep>>,
     expected: usize,
     silent: Vec<ServerName>,
+    /// Servers that nobody can name may answer.
+    strangers: bool,
+    /// How many are known not to answer.
+    failed: usize,
+    /// At the time-out: how many more were expected than are known to be missing.
+    unnamed: usize,
 }
 
 impl Replies {
-    pub(crate) fn id(&self) -> u64 {
+    /// The request's number in this process, for [`Adapter::cancel`](crate::Adapter::cancel).
+    pub fn id(&self) -> u64 {
         self.id
     }
 
@@ -199,6 +228,7 @@ impl Replies {
     /// Servers that were not asked by name may answer, too.
     pub(crate) fn accept_strangers(&mut self) {
         let (requests, id) = (self.requests.clone(), self.id);
+        self.strangers = true;
         requests.open(id, || {
             let (answers, receiver) = mpsc::channel(STRANGERS);
             self.answers = receiver;
@@ -215,6 +245,7 @@ impl Replies {
                 Err(missing) => outcome.missing.push(missing),
             }
         }
+        outcome.unnamed = self.unnamed;
         outcome
     }
 }
@@ -235,6 +266,8 @@ impl Stream for Replies {
             Poll::Ready(Some(answer)) => {
                 if answer.is_ok() {
                     self.expected -= 1;
+                } else {
+                    self.failed += 1;
                 }
                 return Poll::Ready(Some(answer));
             }
@@ -246,6 +279,9 @@ impl Stream for Replies {
         }
         let id = self.id;
         self.silent = self.requests.cancel(id);
+        if self.strangers {
+            self.unnamed = self.expected.saturating_sub(self.silent.len() + self.failed);
+        }
         self.expected = 0;
         let first = self.silent.pop();
         Poll::Ready(first.map(|server| Err((server, Missing::TimedOut))))
@@ -334,10 +370,26 @@ mod tests {
                 .iter()
                 .for_each(|name| assert!(requests.on_reply(&id, &server(name), one())));
             assert!(requests.on_reply(&id, &server("stranger"), one()));
+            assert!(!requests.on_reply(&id, &server("stranger"), one()), "doubled");
             assert!(requests.on_reply(&id, &server("another"), one()));
             assert_eq!(replies.collect().await.replies.len(), 2);
             assert_eq!(requests.len(), 0);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_that_do_not_answer_are_counted() {
+        let (requests, mut replies) = ask(&["a"]);
+        replies.expect(3);
+        replies.accept_strangers();
+        let id = requests.callback_id(replies.id());
+        requests.on_reply(&id, &server("a"), one());
+        let outcome = replies.collect().await;
+        assert_eq!(
+            (outcome.replies.len(), outcome.missing.len(), outcome.unnamed),
+            (1, 0, 2)
+        );
+        assert!(!outcome.complete());
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,8 @@ pub(crate) struct Kept {
     /// As it was published first; a copy shares them.
     pub(crate) bytes: Bytes,
     pub(crate) is_copy: bool,
+    /// It went through some node as a copy already.
+    pub(crate) was_copied: bool,
     /// What orders it, in place of its channel.
     pub(crate) order_key: Option<Arc<str>>,
 }
@@ -94,10 +96,11 @@ impl Window {
         let state = &mut *state;
         state.forget_older(now);
         state.bytes += kept.cost();
+        let was_copied = kept.is_copy;
         state.held.push_back(Held {
             nodes: 1 << node,
             until,
-            kept,
+            kept: Kept { was_copied, ..kept },
         });
         let mut evicted = 0;
         while state.bytes > self.limit
@@ -251,6 +254,7 @@ mod tests {
             server: None,
             bytes: Bytes::from_static(&[0; 100]),
             is_copy: false,
+            was_copied: false,
             order_key: None,
         }
     }

@@ -78,6 +78,12 @@ impl Channels {
             }
             (Topic::Client(_), Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}private_socket"),
             (Topic::Clients, Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}broadcast"),
+            // Such a namespace would share its channel with the messages to clients: only our servers have its rooms.
+            (Topic::Room(room), Routing::Shared { .. })
+                if matches!(room.namespace.as_str(), "broadcast" | "private_socket") =>
+            {
+                self.room(room)
+            }
             (Topic::Room(room), Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}{}", room.namespace),
             (Topic::Server(name), Routing::Direct) => return self.own(name),
             (Topic::Servers, Routing::Direct) => return self.all_own(),
@@ -214,6 +220,10 @@ mod tests {
         );
         assert_eq!(of(Topic::Clients), "ws:broadcast");
         assert_eq!(of(Topic::Room(Room::new("chat", "1").expect("valid"))), "ws:chat");
+        assert_eq!(
+            of(Topic::Room(Room::new("broadcast", "1").expect("valid"))),
+            "wsmesh:room:broadcast:1"
+        );
         assert_eq!(&*channels.own(&name), "wsmesh:server:a");
         for (channel, custom) in [("ws:x", false), ("csbp:x", false), ("wsmesh:x", false), ("news", true)] {
             assert_eq!(channels.is_custom(channel.as_bytes()), custom, "{channel}");

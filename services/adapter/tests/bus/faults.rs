@@ -312,3 +312,38 @@ async fn a_process_that_was_stopped_for_a_while_sends_its_next_message_all_the_s
         .expect("one probe shows that the nodes are there");
     assert_eq!(bob.frame().await, "after the stop");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_on_a_custom_channel_is_sent_again_too() {
+    let memory = MemoryBus::new(["a", "b"]).expect("valid ids");
+    let (one, two) = pair(&Bus::Memory(memory.clone())).await;
+    let mut news = two.adapter.listen_channel("news").await.expect("confirmed");
+    memory.set_fault("a", Fault::Lose);
+    memory.set_fault("b", Fault::Lose);
+    for n in 0..10 {
+        let map = serde_json::json!({"n": n}).as_object().expect("a map").clone();
+        one.adapter
+            .publish_channel("news", map)
+            .await
+            .expect("the nodes took it");
+    }
+    until("nothing is heard", || {
+        !one.adapter.is_ready() && !two.adapter.is_ready()
+    })
+    .await;
+    memory.set_fault("a", Fault::None);
+    memory.set_fault("b", Fault::None);
+    let mut got = Vec::new();
+    for _ in 0..10 {
+        let message = soon("a message", news.next()).await.expect("listening");
+        let map: serde_json::Value = message.payload.parse().expect("JSON");
+        assert_eq!(map.as_object().expect("a map").len(), 2, "n and senderServer: {map}");
+        got.push(map["n"].as_u64().expect("a number"));
+    }
+    got.sort_unstable();
+    assert_eq!(got, (0..10).collect::<Vec<_>>());
+    assert!(
+        tokio::time::timeout(NEVER, news.next()).await.is_err(),
+        "none comes twice"
+    );
+}

@@ -20,6 +20,8 @@ suite![
     a_server_that_goes_is_missed_at_once,
     the_cluster_answers_for_rooms_clients_and_totals,
     custom_channels_reach_every_listener,
+    a_request_is_cancelled_by_its_number,
+    a_preset_room_is_subscribed_to_without_members,
     both_encodings_understand_each_other,
     two_servers_of_one_name_are_told_apart_and_the_younger_steps_back,
     a_server_that_comes_to_count_is_news_of_its_own_roster,
@@ -388,4 +390,43 @@ async fn a_server_that_comes_to_count_is_news_of_its_own_roster(ground: Ground) 
     soon("it sees itself counted", counts).await.expect("the adapter runs");
     drop(roster);
     one.stop().await;
+}
+
+async fn a_request_is_cancelled_by_its_number(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let mut held = two.adapter.listen("slow");
+    let asked = one.adapter.request(
+        Target::Server(server("two")),
+        "slow",
+        Payload::null(),
+        RequestOptions::default(),
+    );
+    let mut replies = asked.await.expect("two lives");
+    let event = soon("the request", held.next()).await.expect("listening");
+    assert!(one.adapter.cancel(replies.id()));
+    assert!(!one.adapter.cancel(replies.id()), "it waits no more");
+    event.reply(text("late")).await.expect("sent");
+    assert!(
+        soon("the end", futures_util::StreamExt::next(&mut replies))
+            .await
+            .is_none()
+    );
+}
+
+async fn a_preset_room_is_subscribed_to_without_members(ground: Ground) {
+    let topics = |options: &Options| {
+        let families = options.registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == "wsmesh_topics")
+            .expect("a gauge");
+        family.get_metric()[0].get_gauge().get_value()
+    };
+    let plain = ground.options("plain", "ws-node");
+    let preset = Options {
+        preset_rooms: vec![room("lobby"), room("news")],
+        ..ground.options("preset", "ws-node")
+    };
+    let _servers = (Server::ready(plain.clone()).await, Server::ready(preset.clone()).await);
+    until("two more", || topics(&preset) - topics(&plain) == 2.0).await;
 }

@@ -223,7 +223,7 @@ impl Lobby {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut tickets = formations.flat_map(|formation| &mut formation.tickets);
         let ticket = tickets.find(|ticket| ticket.client == player.client)?;
-        ticket.server = player.server.clone();
+        ticket.moved(&player.server);
         ticket.asked = now;
         Some(ticket)
     }

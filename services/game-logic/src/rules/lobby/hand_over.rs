@@ -34,10 +34,11 @@ impl Lobby {
         self.handing.remove(&sent.mode);
         let Some(mode) = self.mode(&sent.mode) else { return };
         for ticket in sent.tickets.iter().filter(|ticket| taken.taken.contains(&ticket.id)) {
-            // A ticket of another id was asked for since, and was not taken.
+            // A ticket of another id was asked for since, and was not taken. One whose player came back through another
+            // ws-node since is offered again: the new owner would lose it with the former connection.
             if self.queues[mode]
                 .ticket(&ticket.client)
-                .is_some_and(|kept| kept.id == ticket.id)
+                .is_some_and(|kept| kept.id == ticket.id && kept.server == ticket.server)
             {
                 self.queues[mode].remove(&ticket.client);
             }

@@ -85,6 +85,7 @@ impl Lobby {
                     id,
                     client,
                     server,
+                    moves: 0,
                     rating: wish.rating,
                     party: wish.party,
                     since: now,

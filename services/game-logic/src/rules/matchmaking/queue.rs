@@ -81,14 +81,15 @@ impl Queue {
         Ok(self.keep(ticket))
     }
 
-    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two; its connection is the one
-    /// that the later wish came by, so that the end of the earlier one does not take the ticket away.
+    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two, and the connection of the one
+    /// that followed its player more often.
     fn keep(&mut self, ticket: Ticket) -> &Ticket {
-        let (since, asked, server) = (ticket.since, ticket.asked, ticket.server.clone());
+        let (since, asked, moves, server) = (ticket.since, ticket.asked, ticket.moves, ticket.server.clone());
         let kept = self.tickets.entry(ticket.client.clone()).or_insert(ticket);
         kept.since = kept.since.min(since);
-        if asked > kept.asked {
-            kept.asked = asked;
+        kept.asked = kept.asked.max(asked);
+        if moves > kept.moves {
+            kept.moves = moves;
             kept.server = server;
         }
         kept
@@ -122,7 +123,7 @@ impl Queue {
     /// A player came back through another ws-node and waits on.
     pub fn moved(&mut self, client: &ClientId, server: &ServerName) {
         if let Some(ticket) = self.tickets.get_mut(client) {
-            ticket.server = server.clone();
+            ticket.moved(server);
         }
     }
 

@@ -35,6 +35,7 @@ fn ticket(name: &str, rating: i32, since: u64) -> Ticket {
         id: format!("t-{name}-{since}"),
         client: client(name),
         server: ServerName::new("ws-1").expect("valid"),
+        moves: 0,
         rating,
         party: None,
         since: secs(since),

@@ -14,6 +14,8 @@ pub struct Ticket {
     pub client: ClientId,
     /// The ws-node that has the player's connection.
     pub server: ServerName,
+    /// How often the player came back through another ws-node: of two copies the one with more knows where it is.
+    pub moves: u32,
     /// How strong the player is.
     pub rating: i32,
     /// Who must be in the same match.
@@ -30,12 +32,21 @@ impl Ticket {
         now.saturating_sub(self.since)
     }
 
+    /// Its player asked again, through this ws-node.
+    pub fn moved(&mut self, server: &ServerName) {
+        if self.server != *server {
+            self.server = server.clone();
+            self.moves += 1;
+        }
+    }
+
     /// The ticket as another server takes it over: clocks differ, so the time waited travels in place of the moment.
     pub fn handed(&self, now: Duration) -> HandedTicket {
         HandedTicket {
             id: self.id.clone(),
             client: self.client.clone(),
             server: self.server.clone(),
+            moves: self.moves,
             rating: self.rating,
             party: self.party.clone(),
             waited_ms: self.waited(now).as_millis() as u64,
@@ -64,6 +75,9 @@ pub struct HandedTicket {
     pub client: ClientId,
     /// The ws-node that has the player's connection.
     pub server: ServerName,
+    /// How often the player came back through another ws-node.
+    #[serde(default)]
+    pub moves: u32,
     /// How strong the player is.
     pub rating: i32,
     /// Who must be in the same match.
@@ -82,6 +96,7 @@ impl HandedTicket {
             id: self.id,
             client: self.client,
             server: self.server,
+            moves: self.moves,
             rating: self.rating,
             party: self.party,
             since: now.saturating_sub(Duration::from_millis(self.waited_ms)),
