@@ -5,6 +5,7 @@
 //! with the sender within the replay window. Order: per topic and sender, while the topic's node stays the same. See
 //! `services/ARCHITECTURE.md` for what is not promised; it is told by [`Adapter::lapses`] when it happens.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::driver::Driver;
 use crate::endpoints::Endpoints;
 use crate::error::{ClientError, StartError};
 use crate::event::ServerEvent;
-use crate::lapse::Lapse;
+use crate::lapse::{Lapse, LapseReason};
 use crate::local::{Hub, ShardInbox};
 use crate::metrics::Metrics;
 use crate::nodes::{Channel, Copies, Fastest, Interest, NodeStatus, Window};
@@ -95,6 +96,8 @@ pub(crate) struct Inner {
     pub(crate) roster_view: watch::Sender<Arc<Vec<ServerInfo>>>,
     pub(crate) nodes_view: watch::Sender<Arc<Vec<NodeStatus>>>,
     pub(crate) lapses: watch::Sender<Arc<Vec<Lapse>>>,
+    /// When each kind of lapse came last.
+    pub(crate) told: Mutex<HashMap<LapseReason, Instant>>,
     pub(crate) counted: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) sequence: AtomicU64,
@@ -195,6 +198,7 @@ impl Adapter {
             roster_view: watch::Sender::default(),
             nodes_view: watch::Sender::default(),
             lapses: watch::Sender::default(),
+            told: Mutex::default(),
             counted: watch::Sender::new(matches!(options.bus, crate::options::Bus::Alone)),
             started: Instant::now(),
             sequence: AtomicU64::new(1),

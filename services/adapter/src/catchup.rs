@@ -44,6 +44,9 @@ struct Wanted {
 /// Publishes waiting copies again, until it is told to stop.
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
+        if let Some(missing) = inner.copies.take_truncated() {
+            inner.lapse_once(LapseReason::WindowTooSmall, missing);
+        }
         let copies = inner.copies.take(BATCH.0, BATCH.1);
         if copies.is_empty() {
             inner.copies.waiting.notified().await;
@@ -114,16 +117,21 @@ impl Inner {
         if choices.with_server(name, choices.usable(Instant::now())) == 0 || !*self.counted.borrow() {
             return;
         }
-        let Some(owed) = self.debts().begin(name, instance) else {
+        let Some((owed, since)) = self.debts().begin(name, instance) else {
             return;
         };
+        let owing = since.elapsed();
+        if owing > self.options.kept_for() {
+            // What was published at the beginning of that time is not in the window any more.
+            self.lapse_once(LapseReason::Expired, owing);
+        }
         let (inner, name) = (self.clone(), name.clone());
         let stop = self.stop.clone();
         let task = async move {
             let serving = inner.clone().serve_patiently(name.clone(), owed.clone());
             let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
             let failed = unserved.is_some();
-            inner.debts().end(&name, instance, unserved);
+            inner.debts().end(&name, instance, unserved.map(|owed| (owed, since)));
             if !failed {
                 // What it was owed meanwhile.
                 inner.serve(&name, instance);

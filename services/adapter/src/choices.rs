@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Roster;
 use crate::nodes::{Mask, NodeSet, cover};
-use crate::wire::ServerName;
+use crate::wire::{NodeId, ServerName};
 
 /// The nodes, and what the other servers hear of them.
 #[derive(Debug, Default)]
@@ -45,6 +45,12 @@ impl Choices {
             choices.servers.insert(beacon.name.clone(), heard);
         }
         Self { nodes, ..choices }
+    }
+
+    /// These nodes, as far as they are in use.
+    pub(crate) fn mask_of(&self, ids: &[NodeId]) -> Mask {
+        let indexes = ids.iter().filter_map(|id| self.nodes.index_of(id));
+        indexes.fold(0, |mask, index| mask | 1 << index)
     }
 
     /// The nodes that this server hears now, draining ones included. Those that were interrupted lately only if there are no

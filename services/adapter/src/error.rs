@@ -90,7 +90,8 @@ pub enum DriverError {
     TaskEnded(String),
 }
 
-/// Why a message could not be handed to any node.
+/// Why a message could not be handed to any node. A node that did not answer in time may have taken it all the same: then it
+/// arrives, once, though this was returned.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// This server hears no node: it is cut off from the others. What was local was delivered.

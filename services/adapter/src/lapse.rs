@@ -1,10 +1,11 @@
 //! Lapses: spans of time for which the promise did not hold, as this server noticed them. Loss is never silent.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::adapter::{Adapter, Inner};
 use crate::outbound::now_ms;
@@ -66,11 +67,12 @@ impl Adapter {
 impl Inner {
     /// As [`Inner::lapse`], but the same lapse is told once in a while, not for each message.
     pub(crate) fn lapse_once(&self, reason: LapseReason, length: Duration) {
-        let now = now_ms();
-        let told = self.lapses.borrow().iter().rev().any(|known| {
-            known.reason == reason
-                && now.saturating_sub(known.noticed_ms) < self.options.replay_window.as_millis() as u64
-        });
+        let now = Instant::now();
+        let told = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = told.insert(reason, now);
+            before.is_some_and(|before| now.saturating_duration_since(before) < self.options.replay_window)
+        };
         if !told {
             self.lapse(reason, length);
         }

@@ -35,7 +35,7 @@ impl Inner {
         if leaving {
             self.debts().forget(&name, instance);
         } else if current {
-            self.debts().on_beacon(&name, instance, &gaps);
+            self.debts().on_beacon(&name, instance, &gaps, Instant::now());
         }
         self.apply(changes);
         if current {
@@ -48,7 +48,7 @@ impl Inner {
         let changes = self.roster().expire(now);
         for change in &changes {
             if let Change::Left(name, _) = change {
-                self.debts().missed(name);
+                self.debts().missed(name, now);
             }
         }
         if !changes.is_empty() {

@@ -16,7 +16,7 @@ use crate::choices::Choices;
 use crate::error::{Missing, PublishError};
 use crate::nodes::{Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
 use crate::trace;
-use crate::wire::{Body, Envelope, Identity, Instance, Payload, PayloadError, ServerName, Topic, Wm, compress};
+use crate::wire::{Body, Envelope, Identity, Instance, NodeId, Payload, PayloadError, ServerName, Topic, Wm, compress};
 
 /// Who must hear the node that a message takes.
 #[derive(Debug, Clone, Copy)]
@@ -122,89 +122,99 @@ impl Inner {
         }
     }
 
-    /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears.
+    /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears. What others hear may change
+    /// while a node takes its time to refuse, so it is looked at again before each try.
     pub(crate) async fn route(&self, message: &Kept) -> Result<u64, PublishError> {
-        let mut choices = self.choices.load_full();
-        let mut mine = choices.usable(Instant::now());
-        if mine == 0 {
+        if self.choices.load().usable(Instant::now()) == 0 {
             self.hear_soon().await;
-            choices = self.choices.load_full();
-            mine = choices.usable(Instant::now());
         }
-        if let Some(server) = &message.server {
-            let common = choices.with_server(server, mine);
-            if common == 0 && mine != 0 {
-                return Err(PublishError::NoCommonNode(server.clone()));
-            }
-            return self.one_of(&choices, message, common).await;
-        }
-        let common = choices.with_everyone(mine);
-        if common != 0 || mine == 0 {
-            return self.one_of(&choices, message, common).await;
-        }
-        let cover = choices.cover(mine).ok_or(PublishError::Isolated)?;
-        self.metrics.rerouted.with_label_values(&["cover"]).inc();
-        self.all_of(&choices, message, cover).await
-    }
-
-    /// Through one of these nodes; the next one when it refuses.
-    async fn one_of(&self, choices: &Choices, message: &Kept, mut usable: Mask) -> Result<u64, PublishError> {
-        let mut refused = None;
-        while let Some(node) = self.pick(choices, message, usable) {
+        let (mut tried, mut refused): (Vec<NodeId>, _) = (Vec::new(), None);
+        loop {
+            let choices = self.choices.load_full();
+            let mine = choices.usable(Instant::now()) & !choices.mask_of(&tried);
+            let common = match &message.server {
+                Some(server) => choices.with_server(server, mine),
+                None => choices.with_everyone(mine),
+            };
+            let Some(node) = self.pick(&choices, message, common) else {
+                return match (&message.server, refused) {
+                    (Some(server), None) if mine != 0 => Err(PublishError::NoCommonNode(server.clone())),
+                    (None, _) if mine != 0 => self.through_several(&choices, message, mine).await,
+                    (_, refused) => Err(refused.unwrap_or(PublishError::Isolated)),
+                };
+            };
             match self.send(node, message).await {
                 Ok(receivers) => {
-                    self.leave_out(choices, message, 1 << node.index);
+                    self.leave_out(message, std::slice::from_ref(&node.id));
                     return Ok(receivers);
                 }
                 Err(error) => {
                     self.metrics.rerouted.with_label_values(&["refused"]).inc();
-                    usable &= !(1 << node.index) & choices.usable(Instant::now());
+                    tried.push(node.id.clone());
                     refused = Some(error);
                 }
             }
         }
-        Err(refused.unwrap_or(PublishError::Isolated))
     }
 
-    /// Through all of these nodes; receivers drop the second copy. What a node refused is tried again as a copy, as long as
-    /// the window lasts.
-    async fn all_of(&self, choices: &Choices, message: &Kept, nodes: Mask) -> Result<u64, PublishError> {
-        if self.channels.is_shared() {
-            // Servers of the original would not drop the second copy: whoever does not hear the one node is owed it.
-            return self.one_of(choices, message, nodes).await;
-        }
-        let sending = indexes(nodes).filter_map(|index| choices.nodes.at(index));
-        let results = futures_util::future::join_all(sending.map(|node| self.send(node, message))).await;
-        let (mut sum, mut taken, mut refused) = (0, false, None);
-        for result in results {
+    /// No node is heard by all: through the smallest set of these that reaches everyone. Receivers drop the second copy.
+    /// What a node refuses is tried again as a copy, as long as the window lasts.
+    async fn through_several(&self, choices: &Choices, message: &Kept, mine: Mask) -> Result<u64, PublishError> {
+        let cover = choices.cover(mine).ok_or(PublishError::Isolated)?;
+        self.metrics.rerouted.with_label_values(&["cover"]).inc();
+        let nodes: Vec<_> = indexes(cover).filter_map(|index| choices.nodes.at(index)).collect();
+        let results = if self.channels.is_shared() {
+            self.first_of(&nodes, message).await
+        } else {
+            futures_util::future::join_all(nodes.iter().map(|node| self.send(node, message))).await
+        };
+        let (mut sum, mut taken, mut refused) = (0, Vec::new(), None);
+        for (node, result) in nodes.iter().zip(results) {
             match result {
                 Ok(receivers) => {
                     sum += receivers;
-                    taken = true;
+                    taken.push(node.id.clone());
                 }
                 Err(error) => refused = Some(error),
             }
         }
-        self.leave_out(choices, message, nodes);
         match refused {
-            Some(_) if taken => {
-                self.copies.extend([message.clone()]);
-                Ok(sum)
-            }
-            Some(error) => Err(error),
-            None => Ok(sum),
+            Some(error) if taken.is_empty() => return Err(error),
+            Some(_) => _ = self.copies.extend([message.clone()]),
+            None => {}
         }
+        self.leave_out(message, &taken);
+        Ok(sum)
     }
 
-    /// Notes who hears none of the nodes that a message for everyone took: it is served when there is one.
-    fn leave_out(&self, choices: &Choices, message: &Kept, used: Mask) {
-        if message.server.is_some() {
+    /// Servers of the original would not drop a second copy: through one node only, and whoever does not hear it is owed it.
+    async fn first_of(&self, nodes: &[&Arc<Node>], message: &Kept) -> Vec<Result<u64, PublishError>> {
+        let mut results = Vec::new();
+        for node in nodes {
+            let result = self.send(node, message).await;
+            let taken = result.is_ok();
+            results.push(result);
+            if taken {
+                break;
+            }
+        }
+        results
+    }
+
+    /// Notes whom a message did not reach, by what is known now: it is served when a node is shared.
+    fn leave_out(&self, message: &Kept, taken: &[NodeId]) {
+        let choices = self.choices.load();
+        let (used, now) = (choices.mask_of(taken), Instant::now());
+        if let Some(server) = &message.server {
+            if choices.with_server(server, used) == 0 {
+                self.debts().missed(server, now);
+            }
             return;
         }
         let mut left_out = choices.left_out(used).peekable();
         if left_out.peek().is_some() {
             let mut debts = self.debts();
-            left_out.for_each(|server| _ = debts.missed(server));
+            left_out.for_each(|server| _ = debts.missed(server, now));
         }
     }
 

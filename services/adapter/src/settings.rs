@@ -34,6 +34,9 @@ impl Options {
             ("redis", nodes.join(" ")),
             ("redis_probe_interval_ms", self.probe_interval.as_millis().to_string()),
             ("replay_window_ms", self.replay_window.as_millis().to_string()),
+            ("replay_bytes", self.replay_bytes.to_string()),
+            ("routing", format!("{:?}", self.routing).to_lowercase()),
+            ("strategy", format!("{:?}", self.strategy).to_lowercase()),
         ];
         settings
             .into_iter()

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use crate::wire::{Instance, NodeId, ServerName};
 
 /// Which nodes' windows a server is owed.
@@ -22,6 +24,8 @@ struct Debt {
     instance: Instance,
     gaps: BTreeMap<NodeId, u64>,
     owed: Option<Owed>,
+    /// Since when something may have been missed that was not served yet.
+    since: Option<Instant>,
     /// Somebody is serving it now.
     serving: bool,
 }
@@ -34,7 +38,13 @@ pub(crate) struct Debts {
 
 impl Debts {
     /// A server's beacon came.
-    pub(crate) fn on_beacon(&mut self, name: &ServerName, instance: Instance, gaps: &BTreeMap<NodeId, u64>) {
+    pub(crate) fn on_beacon(
+        &mut self,
+        name: &ServerName,
+        instance: Instance,
+        gaps: &BTreeMap<NodeId, u64>,
+        now: Instant,
+    ) {
         match self.servers.get_mut(name) {
             Some(debt) if debt.instance == instance => {
                 let interrupted: BTreeSet<NodeId> = gaps
@@ -44,7 +54,7 @@ impl Debts {
                     .collect();
                 debt.gaps.clone_from(gaps);
                 if !interrupted.is_empty() {
-                    debt.owe(Owed::Nodes(interrupted));
+                    debt.owe(Owed::Nodes(interrupted), now);
                 }
             }
             _ => {
@@ -52,6 +62,7 @@ impl Debts {
                     instance,
                     gaps: gaps.clone(),
                     owed: Some(Owed::Everything),
+                    since: Some(now),
                     serving: false,
                 };
                 self.servers.insert(name.clone(), debt);
@@ -60,9 +71,9 @@ impl Debts {
     }
 
     /// A message was published that this server could not get; `false` if it is not known.
-    pub(crate) fn missed(&mut self, name: &ServerName) -> bool {
+    pub(crate) fn missed(&mut self, name: &ServerName, now: Instant) -> bool {
         let debt = self.servers.get_mut(name);
-        debt.map(|debt| debt.owe(Owed::Everything)).is_some()
+        debt.map(|debt| debt.owe(Owed::Everything, now)).is_some()
     }
 
     /// Forgets servers that nobody remembers.
@@ -77,30 +88,31 @@ impl Debts {
         }
     }
 
-    /// Begins to serve a server: what it is owed, if anything, and if nobody serves it already.
-    pub(crate) fn begin(&mut self, name: &ServerName, instance: Instance) -> Option<Owed> {
+    /// Begins to serve a server: what it is owed and since when, if anything, and if nobody serves it already.
+    pub(crate) fn begin(&mut self, name: &ServerName, instance: Instance) -> Option<(Owed, Instant)> {
         let debt = self.servers.get_mut(name).filter(|debt| debt.instance == instance)?;
         if debt.serving {
             return None;
         }
-        let owed = debt.owed.take()?;
+        let (owed, since) = (debt.owed.take()?, debt.since.take()?);
         debt.serving = true;
-        Some(owed)
+        Some((owed, since))
     }
 
     /// Serving has ended; what could not be served is owed again.
-    pub(crate) fn end(&mut self, name: &ServerName, instance: Instance, unserved: Option<Owed>) {
+    pub(crate) fn end(&mut self, name: &ServerName, instance: Instance, unserved: Option<(Owed, Instant)>) {
         if let Some(debt) = self.servers.get_mut(name).filter(|debt| debt.instance == instance) {
             debt.serving = false;
-            if let Some(owed) = unserved {
-                debt.owe(owed);
+            if let Some((owed, since)) = unserved {
+                debt.owe(owed, since);
             }
         }
     }
 }
 
 impl Debt {
-    fn owe(&mut self, more: Owed) {
+    fn owe(&mut self, more: Owed, since: Instant) {
+        self.since = Some(self.since.map_or(since, |before| before.min(since)));
         self.owed = Some(match (self.owed.take(), more) {
             (None, more) => more,
             (Some(Owed::Nodes(mut nodes)), Owed::Nodes(more)) => {
@@ -131,10 +143,14 @@ mod tests {
         Owed::Nodes(ids.iter().map(|id| NodeId::new(id).expect("valid")).collect())
     }
 
+    fn owed(debts: &mut Debts, name: &ServerName, instance: Instance) -> Option<Owed> {
+        debts.begin(name, instance).map(|(owed, _)| owed)
+    }
+
     fn known() -> Debts {
         let mut debts = Debts::default();
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 1)]));
-        assert_eq!(debts.begin(&name(), LIFE), Some(Owed::Everything), "it is new");
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 1)]), Instant::now());
+        assert_eq!(owed(&mut debts, &name(), LIFE), Some(Owed::Everything), "it is new");
         debts.end(&name(), LIFE, None);
         debts
     }
@@ -143,9 +159,9 @@ mod tests {
     fn an_interruption_is_owed_once() {
         let mut debts = known();
         assert_eq!(debts.begin(&name(), LIFE), None);
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
-        assert_eq!(debts.begin(&name(), LIFE), Some(nodes(&["n0", "n1"])));
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
+        assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
         debts.end(&name(), LIFE, None);
         assert_eq!(debts.begin(&name(), LIFE), None);
     }
@@ -153,25 +169,25 @@ mod tests {
     #[test]
     fn what_comes_while_serving_or_could_not_be_served_is_owed_again() {
         let mut debts = known();
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]));
-        let owed = debts.begin(&name(), LIFE);
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]));
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]), Instant::now());
+        let unserved = debts.begin(&name(), LIFE);
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
         assert_eq!(debts.begin(&name(), LIFE), None, "one at a time");
-        debts.end(&name(), LIFE, owed);
-        assert_eq!(debts.begin(&name(), LIFE), Some(nodes(&["n0", "n1"])));
+        debts.end(&name(), LIFE, unserved);
+        assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
     }
 
     #[test]
     fn who_heard_none_of_the_nodes_used_is_owed_everything_and_so_is_a_new_life() {
         let mut debts = known();
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]));
-        assert!(debts.missed(&name()));
-        assert_eq!(debts.begin(&name(), LIFE), Some(Owed::Everything));
-        debts.on_beacon(&name(), Instance(9), &gaps(&[]));
+        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]), Instant::now());
+        assert!(debts.missed(&name(), Instant::now()));
+        assert_eq!(owed(&mut debts, &name(), LIFE), Some(Owed::Everything));
+        debts.on_beacon(&name(), Instance(9), &gaps(&[]), Instant::now());
         debts.end(&name(), LIFE, None);
         assert_eq!(debts.begin(&name(), LIFE), None, "that life is over");
-        assert_eq!(debts.begin(&name(), Instance(9)), Some(Owed::Everything));
+        assert_eq!(owed(&mut debts, &name(), Instance(9)), Some(Owed::Everything));
         debts.forget(&name(), Instance(9));
-        assert!(!debts.missed(&name()));
+        assert!(!debts.missed(&name(), Instant::now()));
     }
 }

@@ -193,6 +193,8 @@ pub(crate) struct Copies {
 #[derive(Debug, Default)]
 struct Queue {
     copies: VecDeque<Kept>,
+    /// How far back a window was incomplete when a node was lost.
+    truncated: Option<Duration>,
     /// Which sequences wait for whom.
     known: HashSet<(u64, Option<ServerName>)>,
 }
@@ -217,6 +219,17 @@ impl Copies {
             self.waiting.notify_one();
         }
         added
+    }
+
+    /// A node was lost, and the window did not hold all that went through it.
+    pub(crate) fn note_truncated(&self, missing: Duration) {
+        self.lock().truncated = Some(missing);
+        self.waiting.notify_one();
+    }
+
+    /// How far back a window was incomplete, if it was since the last call.
+    pub(crate) fn take_truncated(&self) -> Option<Duration> {
+        self.lock().truncated.take()
     }
 
     /// Takes at most so many, of at most so many bytes but at least one, oldest first.

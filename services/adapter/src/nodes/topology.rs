@@ -11,6 +11,11 @@ use tokio::time::Instant;
 
 use crate::wire::NodeId;
 
+/// More entries than any cluster has, gone ones included; and epochs that no cluster reaches. What a broken or hostile
+/// program says beyond them is ignored.
+const MOST: usize = 512;
+const LAST_EPOCH: u64 = 1 << 32;
+
 /// Where a node is in its life, as it travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +90,10 @@ impl Topology {
     pub(crate) fn merge(&mut self, other: &Entries, now: Instant) -> bool {
         let mut news = false;
         for (id, theirs) in other {
+            let new = !self.entries.contains_key(id);
+            if theirs.epoch > LAST_EPOCH || new && self.entries.len() >= MOST {
+                continue;
+            }
             if self.entries.get(id).is_none_or(|ours| theirs > ours) {
                 self.set(id, theirs.clone(), now);
                 news = true;
@@ -226,6 +235,20 @@ mod tests {
         assert_eq!(one.active().count(), 0);
         assert!(one.tick(now, WINDOW));
         assert_eq!(one.active().collect::<Vec<_>>(), [&id("a")]);
+    }
+
+    #[test]
+    fn what_no_cluster_says_is_ignored() {
+        let (mut map, now) = topology(&["a"]);
+        let gone = |epoch| Entry {
+            epoch,
+            state: Phase::Gone,
+            url: String::new(),
+        };
+        assert!(!map.merge(&Entries::from([(id("a"), gone(u64::MAX))]), now));
+        let many = (0..2000).map(|n| (id(&n.to_string()), gone(1)));
+        map.merge(&many.collect(), now);
+        assert_eq!(map.entries.len(), MOST);
     }
 
     #[derive(Debug, Clone)]

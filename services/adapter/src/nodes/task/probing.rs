@@ -19,6 +19,9 @@ pub(super) async fn publish(node: &Node, around: &Surroundings) {
                 node.set_publisher(Some(publisher));
                 let error = probe(node, around).await;
                 node.set_publisher(None);
+                if let Some(missing) = around.window.truncated(Instant::now()) {
+                    around.copies.note_truncated(missing);
+                }
                 let copies = around.copies.extend(around.window.take(node.index, Instant::now()));
                 if copies > 0 {
                     tracing::info!(node = %node.id, copies, "a connection was lost: what went through it lately is published again");

@@ -59,8 +59,16 @@ impl Lobby {
                 continue;
             }
             let id = ticket.id.clone();
-            let mut forming = self.formations.values().flat_map(|formation| &formation.tickets);
-            if forming.any(|other| other.id == id) || self.queues[mode].adopt(ticket.received(now)) {
+            let of_mode = self
+                .formations
+                .values_mut()
+                .filter(|formation| formation.mode == tickets.mode);
+            let mut forming = of_mode.flat_map(|formation| &mut formation.tickets);
+            // A player that is being matched here has its place, whichever ticket it came by.
+            if let Some(known) = forming.find(|other| other.client == ticket.client) {
+                known.follow(&ticket.received(now));
+                taken.push(id);
+            } else if self.queues[mode].adopt(ticket.received(now)) {
                 taken.push(id);
             }
         }

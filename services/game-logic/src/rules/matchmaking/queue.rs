@@ -1,6 +1,7 @@
 //! The queue of one mode: tickets by player.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use wsmesh_adapter::{ClientId, ServerName};
@@ -81,18 +82,16 @@ impl Queue {
         Ok(self.keep(ticket))
     }
 
-    /// A player that has a ticket keeps it, with the longer wait and the later wish of the two, and the connection of the one
-    /// that followed its player more often.
+    /// A player that has a ticket keeps it, and it learns from the other.
     fn keep(&mut self, ticket: Ticket) -> &Ticket {
-        let (since, asked, moves, server) = (ticket.since, ticket.asked, ticket.moves, ticket.server.clone());
-        let kept = self.tickets.entry(ticket.client.clone()).or_insert(ticket);
-        kept.since = kept.since.min(since);
-        kept.asked = kept.asked.max(asked);
-        if moves > kept.moves {
-            kept.moves = moves;
-            kept.server = server;
+        match self.tickets.entry(ticket.client.clone()) {
+            Entry::Occupied(kept) => {
+                let kept = kept.into_mut();
+                kept.follow(&ticket);
+                kept
+            }
+            Entry::Vacant(place) => place.insert(ticket),
         }
-        kept
     }
 
     /// Takes over a ticket from another server; `false` when the queue is full and the other must keep it. A player

@@ -40,6 +40,17 @@ impl Ticket {
         }
     }
 
+    /// Another copy of it, or another ticket of the same player: the longer wait, the later wish, and the connection of the
+    /// one that followed the player more often.
+    pub fn follow(&mut self, other: &Self) {
+        self.since = self.since.min(other.since);
+        self.asked = self.asked.max(other.asked);
+        if other.moves > self.moves {
+            self.moves = other.moves;
+            self.server = other.server.clone();
+        }
+    }
+
     /// The ticket as another server takes it over: clocks differ, so the time waited travels in place of the moment.
     pub fn handed(&self, now: Duration) -> HandedTicket {
         HandedTicket {
