@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -100,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) told: Mutex<HashMap<LapseReason, Instant>>,
     pub(crate) counted: watch::Sender<bool>,
     pub(crate) started: Instant,
+    /// Since when this server counts; before that it published nothing.
+    pub(crate) counted_at: OnceLock<Instant>,
     pub(crate) sequence: AtomicU64,
     /// The oldest sequence that may still be published again.
     pub(crate) mark: AtomicU64,
@@ -201,6 +203,7 @@ impl Adapter {
             told: Mutex::default(),
             counted: watch::Sender::new(matches!(options.bus, crate::options::Bus::Alone)),
             started: Instant::now(),
+            counted_at: OnceLock::new(),
             sequence: AtomicU64::new(1),
             mark: AtomicU64::new(1),
             beacons: AtomicU64::new(1),

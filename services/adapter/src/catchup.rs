@@ -120,7 +120,8 @@ impl Inner {
         let Some((owed, since)) = self.debts().begin(name, instance) else {
             return;
         };
-        let owing = since.elapsed();
+        let published_since = self.counted_at.get().copied().unwrap_or(since);
+        let owing = since.max(published_since).elapsed();
         if owing > self.options.kept_for() {
             // What was published at the beginning of that time is not in the window any more.
             self.lapse_once(LapseReason::Expired, owing);

@@ -174,6 +174,7 @@ impl Clock {
             .is_some_and(|first| now.saturating_duration_since(first) >= SETTLE);
         let patient = now.saturating_duration_since(self.inner.started) < IMPATIENT;
         if settled && heard != 0 && (heard == active || !patient) {
+            let _first = self.inner.counted_at.set(now);
             self.inner.counted.send_replace(true);
             self.inner.interest.count();
             self.inner.changed.notify_one();
