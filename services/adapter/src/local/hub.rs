@@ -10,12 +10,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::shard::{Asked, Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
+/// A shard that takes nothing for so long hangs.
+const STUCK: Duration = Duration::from_secs(10);
 /// Who came longer ago than this is older than any copy.
 const NEW: Duration = Duration::from_secs(120);
 
@@ -190,11 +192,21 @@ impl Hub {
         self.clients.lock(client).get(client).map(|entry| entry.place)
     }
 
-    /// Sends a command to one shard; waits while its inbox is full. `false` when the shard's owner has ended.
+    /// Sends a command to one shard; waits while its inbox is full, not for ever: an owner that hangs must not make this
+    /// server deaf. `false` when the command was not taken.
     pub(crate) async fn command(&self, shard: usize, command: Command) -> bool {
-        match self.shards.get(shard) {
-            Some(inbox) => inbox.send(command).await.is_ok(),
-            None => false,
+        let Some(inbox) = self.shards.get(shard) else {
+            return false;
+        };
+        match timeout(STUCK, inbox.send(command)).await {
+            Ok(sent) => sent.is_ok(),
+            Err(_) => {
+                tracing::error!(
+                    shard,
+                    "a shard's owner takes nothing: what was for its clients is lost; restart this server"
+                );
+                false
+            }
         }
     }
 
@@ -356,6 +368,41 @@ mod tests {
 
     fn room(id: &str) -> Room {
         Room::new("chat", id).expect("valid")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_whose_owner_hangs_holds_up_nobody_for_ever() {
+        let (hub, _inboxes) = hub();
+        hub.attach(&client("ann"), 0);
+        let start = Instant::now();
+        let mut taken = 0;
+        while hub.to_client(&client("ann"), Frame::new("x")).await {
+            taken += 1;
+        }
+        assert_eq!((taken, start.elapsed()), (16, STUCK));
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_not_for_who_came_after_it_was_sent() {
+        let (hub, mut inboxes) = hub();
+        let before = Some(Instant::now());
+        std::thread::sleep(Duration::from_millis(2));
+        hub.attach(&client("ann"), 0);
+        hub.join(&client("ann"), &room("1"));
+        let after = Some(Instant::now());
+        assert!(hub.is_younger(&client("ann"), before) && !hub.is_younger(&client("ann"), after));
+        assert_eq!(hub.younger_members(&room("1"), before), [client("ann")]);
+        assert_eq!(hub.younger_members(&room("1"), after), []);
+        assert_eq!(hub.younger_members(&room("1"), None), []);
+        hub.to_everyone(Frame::new("x"), before).await;
+        hub.to_everyone(Frame::new("y"), after).await;
+        let mut sent = Vec::new();
+        while let Ok(command) = inboxes[0].try_recv() {
+            sent.push(command);
+        }
+        let excepted =
+            |command: &Command| matches!(command, Command::Deliver(Recipients::AllBut(who), _) if who.len() == 1);
+        assert!(excepted(&sent[0]) && !excepted(&sent[1]), "{sent:?}");
     }
 
     #[test]
