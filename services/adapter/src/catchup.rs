@@ -133,6 +133,7 @@ impl Inner {
             let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
             let failed = unserved.is_some();
             inner.debts().end(&name, instance, unserved.map(|owed| (owed, since)));
+            inner.keep_what_is_owed();
             if !failed {
                 // What it was owed meanwhile.
                 inner.serve(&name, instance);
@@ -154,6 +155,7 @@ impl Inner {
     async fn serve_now(self: Arc<Self>, name: ServerName, owed: Owed) -> Option<Owed> {
         let nodes = self.owed_nodes(&owed);
         if !self.window.any(nodes, Instant::now()) {
+            tracing::debug!(server = %name, "a server is owed nothing that is in the window");
             return None;
         }
         let asking = RequestOptions {
@@ -169,7 +171,14 @@ impl Inner {
             .await;
         let wanted: Wanted = match reply.map(|reply| reply.payload.parse()) {
             Ok(Ok(wanted)) => wanted,
-            _ => return Some(owed),
+            Ok(Err(error)) => {
+                tracing::debug!(server = %name, "cannot read what a server wants: {error}");
+                return Some(owed);
+            }
+            Err(error) => {
+                tracing::debug!(server = %name, "cannot learn what a server wants: {error}");
+                return Some(owed);
+            }
         };
         let now = Instant::now();
         let age = Duration::from_millis(wanted.age_ms);
@@ -187,6 +196,8 @@ impl Inner {
         }));
         if copies > 0 {
             tracing::info!(server = %name, copies, "a server may have missed messages: they are sent to it again");
+        } else {
+            tracing::debug!(server = %name, "a server wants nothing of what it may have missed");
         }
         None
     }

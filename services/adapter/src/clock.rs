@@ -229,6 +229,7 @@ impl Inner {
             self.interest.returning(node.index, node.health.returning(now));
         }
         self.interest.sweep(now);
+        self.keep_what_is_owed();
         self.window.sweep(now);
         self.tick_topology(now);
         self.expire_servers(now);

@@ -37,10 +37,17 @@ impl Inner {
         } else if current {
             self.debts().on_beacon(&name, instance, &gaps, Instant::now());
         }
+        self.keep_what_is_owed();
         self.apply(changes);
         if current {
             self.serve(&name, instance);
         }
+    }
+
+    /// What was published when somebody began to be owed something is kept until it is served.
+    pub(crate) fn keep_what_is_owed(&self) {
+        let since = self.debts().oldest();
+        self.window.owe_since(since);
     }
 
     /// Forgets servers that were silent for too long; what is sent meanwhile they are owed when they come back.

@@ -343,7 +343,7 @@ impl Inner {
         }
     }
 
-    /// The live servers of a service: load, name, process. Servers that do not count yet only if there are no others.
+    /// The live servers of a service that count: load, name, process.
     fn of_service(&self, roster: &crate::cluster::Roster, service: &ServiceName) -> Vec<(u64, ServerName, Instance)> {
         let mut found: Vec<_> = roster
             .iter()

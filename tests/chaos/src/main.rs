@@ -8,7 +8,6 @@ use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
-use wsmesh_chaos::pace::Pace;
 use wsmesh_chaos::run::{Report, run};
 use wsmesh_chaos::scenario::{SCENARIOS, Scenario};
 use wsmesh_chaos::{server, table};
@@ -45,7 +44,7 @@ struct Arguments {
     /// Say which scenarios there are.
     #[arg(long)]
     list: bool,
-    /// Messages a second, of all servers together. Default 5000, with --short 1000.
+    /// Messages a second, of all servers together. Default 5000, with --short at most 1000.
     #[arg(long)]
     rate: Option<u32>,
     /// A few seconds per scenario: probes every 200 ms, a window of 2 s.
@@ -126,16 +125,11 @@ async fn start() -> anyhow::Result<ExitCode> {
 
 async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let scenarios = chosen(&arguments.scenario)?;
-    let pace = Pace {
-        short: arguments.short,
-        rate: arguments.rate.unwrap_or(if arguments.short { 1_000 } else { 5_000 }),
-        default_settings: false,
-    };
     let temporary = TempDir::new()?;
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     let running = scenarios.into_iter().map(|scenario| async move {
         let folder = folder.join(scenario.name);
-        let report = run(scenario, pace, &folder).await;
+        let report = run(scenario, arguments.short, arguments.rate, &folder).await;
         if arguments.keep.is_none() {
             // Logs of a long run are large; those of the next scenario need the room.
             let _ = std::fs::remove_dir_all(folder);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::plan::Plan;
+
 /// A span of a fault script, in both runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
@@ -28,6 +30,16 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// How fast a scenario goes; the plan says how much load, unless somebody asked for another.
+    pub fn new(plan: &Plan, short: bool, rate: Option<u32>) -> Self {
+        let (long_rate, short_rate) = plan.rate;
+        Self {
+            short,
+            rate: rate.unwrap_or(if short { short_rate } else { long_rate }),
+            default_settings: plan.default_settings,
+        }
+    }
+
     /// The length of a span of a script.
     pub fn of(self, span: Span) -> Duration {
         Duration::from_secs_f64(if self.short { span.short } else { span.long })
@@ -63,9 +75,11 @@ impl Pace {
         self.of(span(10.0, 2.5))
     }
 
-    /// Nothing arrived for so long: nothing will.
+    /// Nothing arrived for so long: nothing will. Longer than it takes to notice that a node fell silent, and to ask again
+    /// when the first answer did not come.
     pub fn quiet(self) -> Duration {
         self.of(span(5.0, 1.5))
+            .max(4 * self.probe() + Duration::from_millis(2500))
     }
 
     /// Sender and receiver must live so long after a message for it to be owed.

@@ -28,6 +28,8 @@ pub struct Plan {
     pub fake_clock: bool,
     /// Bytes added to each message, in the long run and in the short one.
     pub padding: (usize, usize),
+    /// Messages a second of all servers together, in the long run and in the short one, if nothing else is asked for.
+    pub rate: (u32, u32),
     /// Whether the short run, too, has the adapter's default settings.
     pub default_settings: bool,
 }
@@ -43,6 +45,7 @@ impl Plan {
         missing_links: &[],
         fake_clock: false,
         padding: (64, 64),
+        rate: (5_000, 1_000),
         default_settings: false,
     };
 

@@ -23,6 +23,8 @@ const UNDER_WAY: usize = 512 << 10;
 const CHUNK: usize = 16 << 10;
 /// What the system may hold for the proxy of what a node sends: small, so that a slow reader is felt by the node.
 const RECEIVE_BUFFER: u32 = 32 << 10;
+/// As on a real network: with the loopback's own 64 KiB the system holds megabytes for a peer that reads slowly.
+const SEGMENT: u32 = 1448;
 
 /// How a link behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,7 @@ async fn carry(mut server: TcpStream, upstream: u16, mut mode: watch::Receiver<M
 async fn connect(port: u16) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
     let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -44,12 +44,10 @@ impl Report {
     }
 }
 
-/// Plays a scenario in a folder for its logs, and judges it.
-pub async fn run(scenario: &'static Scenario, pace: Pace, folder: &Path) -> Report {
-    let pace = Pace {
-        default_settings: scenario.plan.default_settings,
-        ..pace
-    };
+/// Plays a scenario, long or short, in a folder for its logs, and judges it. The plan says how many messages a second,
+/// unless `rate` does.
+pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, folder: &Path) -> Report {
+    let pace = Pace::new(&scenario.plan, short, rate);
     let story = Story::new(scenario.name);
     story.tell(scenario.what);
     let mut report = Report {

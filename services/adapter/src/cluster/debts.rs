@@ -26,8 +26,8 @@ struct Debt {
     owed: Option<Owed>,
     /// Since when something may have been missed that was not served yet.
     since: Option<Instant>,
-    /// Somebody is serving it now.
-    serving: bool,
+    /// It is being served what it is owed since then.
+    serving: Option<Instant>,
 }
 
 /// What this server owes others.
@@ -63,7 +63,7 @@ impl Debts {
                     gaps: gaps.clone(),
                     owed: Some(Owed::Everything),
                     since: Some(now),
-                    serving: false,
+                    serving: None,
                 };
                 self.servers.insert(name.clone(), debt);
             }
@@ -88,21 +88,27 @@ impl Debts {
         }
     }
 
+    /// Since when somebody is owed something, if anybody is.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        let debts = self.servers.values();
+        debts.flat_map(|debt| [debt.since, debt.serving]).flatten().min()
+    }
+
     /// Begins to serve a server: what it is owed and since when, if anything, and if nobody serves it already.
     pub(crate) fn begin(&mut self, name: &ServerName, instance: Instance) -> Option<(Owed, Instant)> {
         let debt = self.servers.get_mut(name).filter(|debt| debt.instance == instance)?;
-        if debt.serving {
+        if debt.serving.is_some() {
             return None;
         }
         let (owed, since) = (debt.owed.take()?, debt.since.take()?);
-        debt.serving = true;
+        debt.serving = Some(since);
         Some((owed, since))
     }
 
     /// Serving has ended; what could not be served is owed again.
     pub(crate) fn end(&mut self, name: &ServerName, instance: Instance, unserved: Option<(Owed, Instant)>) {
         if let Some(debt) = self.servers.get_mut(name).filter(|debt| debt.instance == instance) {
-            debt.serving = false;
+            debt.serving = None;
             if let Some((owed, since)) = unserved {
                 debt.owe(owed, since);
             }
@@ -164,6 +170,7 @@ mod tests {
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
         debts.end(&name(), LIFE, None);
         assert_eq!(debts.begin(&name(), LIFE), None);
+        assert_eq!(debts.oldest(), None);
     }
 
     #[test]
@@ -173,6 +180,7 @@ mod tests {
         let unserved = debts.begin(&name(), LIFE);
         debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
         assert_eq!(debts.begin(&name(), LIFE), None, "one at a time");
+        assert_eq!(debts.oldest(), unserved.as_ref().map(|(_, since)| *since));
         debts.end(&name(), LIFE, unserved);
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
     }

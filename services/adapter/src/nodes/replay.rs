@@ -2,7 +2,9 @@
 //!
 //! A window bounded in time and bytes: what is older is forgotten, what is too much is evicted from the oldest on, and that
 //! is told, because then a replay cannot be complete. A copy for one server stays for a window of its own, because it may be
-//! lost like any message; twice the window after the original that ends. State without I/O; time is handed in.
+//! lost like any message; twice the window after the original that ends. While somebody is owed something, what was young
+//! when that was noticed stays, at most for another window: asking what it wants takes its time. State without I/O; time is
+//! handed in.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +63,8 @@ struct State {
     bytes: usize,
     /// The publishing time of the youngest entry that was evicted for lack of room.
     evicted: Option<Instant>,
+    /// Since when somebody is owed something: what was young then stays.
+    owed_since: Option<Instant>,
 }
 
 /// What this server published lately.
@@ -94,7 +98,7 @@ impl Window {
         };
         let mut state = self.lock();
         let state = &mut *state;
-        state.forget_older(now);
+        state.forget_older(now, self.length);
         state.bytes += kept.cost();
         let was_copied = kept.is_copy;
         state.held.push_back(Held {
@@ -122,7 +126,8 @@ impl Window {
             .partition(|held| held.nodes & 1 << node != 0);
         state.held = rest;
         state.bytes -= went.iter().map(|held| held.kept.cost()).sum::<usize>();
-        let young = went.into_iter().filter(|held| now <= held.until);
+        let oldest = state.oldest(now, self.length);
+        let young = went.into_iter().filter(|held| oldest <= held.until);
         young.map(|held| held.kept).collect()
     }
 
@@ -137,7 +142,8 @@ impl Window {
     ) -> Vec<Kept> {
         let mut seen = HashSet::new();
         let state = self.lock();
-        let young = |held: &Held| now <= held.until && now.saturating_duration_since(held.kept.at) <= age;
+        let oldest = state.oldest(now, self.length);
+        let young = |held: &Held| oldest <= held.until && now.saturating_duration_since(held.kept.at) <= age;
         let matching = state
             .held
             .iter()
@@ -149,7 +155,8 @@ impl Window {
     /// Whether anything went through these nodes lately.
     pub(crate) fn any(&self, nodes: Mask, now: Instant) -> bool {
         let state = self.lock();
-        let young = |held: &&Held| held.nodes & nodes != 0 && now <= held.until;
+        let oldest = state.oldest(now, self.length);
+        let young = |held: &&Held| held.nodes & nodes != 0 && oldest <= held.until;
         state.held.iter().rev().any(|held| young(&held))
     }
 
@@ -164,7 +171,12 @@ impl Window {
 
     /// Time passes.
     pub(crate) fn sweep(&self, now: Instant) {
-        self.lock().forget_older(now);
+        self.lock().forget_older(now, self.length);
+    }
+
+    /// Somebody is owed something since then, or nobody is.
+    pub(crate) fn owe_since(&self, since: Option<Instant>) {
+        self.lock().owed_since = since;
     }
 
     /// How far back the window is missing something that it should hold, if it is.
@@ -176,8 +188,17 @@ impl Window {
 }
 
 impl State {
-    fn forget_older(&mut self, now: Instant) {
-        while let Some(oldest) = self.held.pop_front_if(|held| held.until < now) {
+    /// What was to be kept until then or longer is young.
+    fn oldest(&self, now: Instant, length: Duration) -> Instant {
+        let owed = self
+            .owed_since
+            .map(|since| since.max(now.checked_sub(length).unwrap_or(since)));
+        owed.map_or(now, |owed| owed.min(now))
+    }
+
+    fn forget_older(&mut self, now: Instant, length: Duration) {
+        let young = self.oldest(now, length);
+        while let Some(oldest) = self.held.pop_front_if(|held| held.until < young) {
             self.bytes -= oldest.kept.cost();
         }
     }
@@ -302,6 +323,23 @@ mod tests {
         assert_eq!(sequences(&window.matching(0b01, LENGTH, now, mine)), [1]);
         let later = now + Duration::from_secs(3);
         assert!(window.matching(0b11, Duration::from_secs(2), later, mine).is_empty());
+    }
+
+    #[test]
+    fn what_was_young_when_somebody_began_to_be_owed_something_stays_for_another_window() {
+        let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        window.push(0, kept(1, "c", at(0)), at(0));
+        window.push(0, kept(2, "c", at(2)), at(2));
+        window.owe_since(Some(at(10)));
+        window.push(0, kept(3, "c", at(12)), at(12));
+        let all = |secs| sequences(&window.matching(1, LENGTH * 4, at(secs), |_| true));
+        assert_eq!(all(12), [2, 3], "the first was too old already");
+        assert_eq!(all(20), [2, 3]);
+        assert_eq!(all(21), [3], "not for ever");
+        window.owe_since(None);
+        window.sweep(at(22));
+        assert!(!window.any(1, at(22)));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use crate::plan::Plan;
 use crate::proxy::Mode;
 use crate::stage::Stage;
 
-/// Redis holds little for subscribers that read slowly. The system holds some 4 MB for it, and the server notices within
-/// three probes that it hears nothing: messages are large, and probes not too frequent, so that Redis is first.
+/// Redis holds little for subscribers that read slowly. The server notices within three probes that it hears nothing:
+/// messages are large, and probes not too frequent, so that Redis is first.
 pub(super) const SLOW: Plan = Plan {
     redis_arguments: &["--client-output-buffer-limit", "pubsub", "512kb", "0", "0"],
     padding: (3_000, 15_000),
+    rate: (5_000, 400),
     default_settings: true,
     ..Plan::USUAL
 };
