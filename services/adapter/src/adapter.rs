@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::choices::Choices;
-use crate::cluster::{Debts, Listeners, Requests, Roster};
+use crate::cluster::{Debts, Listeners, Parting, Requests, Roster};
 use crate::custom::ChannelMessage;
 use crate::driver::Driver;
 use crate::endpoints::Endpoints;
@@ -99,6 +99,7 @@ pub(crate) struct Inner {
     /// When each kind of lapse came last.
     pub(crate) told: Mutex<HashMap<LapseReason, Instant>>,
     pub(crate) counted: watch::Sender<bool>,
+    pub(crate) parting: watch::Sender<Parting>,
     pub(crate) started: Instant,
     /// Since when this server counts; before that it published nothing.
     pub(crate) counted_at: OnceLock<Instant>,
@@ -114,6 +115,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// Handlers of listeners, and answers on their way.
     pub(crate) tasks: TaskTracker,
+    /// Requests of others that were not answered yet.
+    pub(crate) answering: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) runtime: Handle,
 }
@@ -202,6 +205,7 @@ impl Adapter {
             lapses: watch::Sender::default(),
             told: Mutex::default(),
             counted: watch::Sender::new(matches!(options.bus, crate::options::Bus::Alone)),
+            parting: watch::Sender::default(),
             started: Instant::now(),
             counted_at: OnceLock::new(),
             sequence: AtomicU64::new(1),
@@ -213,6 +217,7 @@ impl Adapter {
             heard: Arc::new(Notify::new()),
             metrics: Metrics::new(&options.registry)?,
             tasks: TaskTracker::new(),
+            answering: TaskTracker::new(),
             stop: CancellationToken::new(),
             runtime: Handle::current(),
             channels,
@@ -275,6 +280,13 @@ impl Adapter {
     /// Whether it has started far enough and hears a node now. Always, when alone.
     pub fn is_ready(&self) -> bool {
         *self.inner.counted.borrow() && (self.inner.alone || self.inner.heard_mask(Instant::now()) != 0)
+    }
+
+    /// Tells other servers to give this one nothing new: requests to "one of a service" go elsewhere if there is another.
+    /// Resolves when they may have heard it, at once if there are no others. There is no way back; what follows is
+    /// [`Driver::shutdown`](crate::Driver::shutdown), which does this, too, if it was not done before.
+    pub async fn retire(&self) {
+        self.inner.retire().await;
     }
 
     /// Resolves once this server counts: it hears every active node, or one after ten seconds, and knows the others.

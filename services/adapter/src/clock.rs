@@ -86,7 +86,7 @@ impl Clock {
             if news || now >= next_beacon {
                 let servers = self.inner.roster().len() + 1;
                 next_beacon = now + beacon_interval(servers);
-                let beacon = self.inner.beacon(false);
+                let beacon = self.inner.beacon();
                 if !beacon.heard.is_empty() && self.first_beacon.is_none() {
                     self.first_beacon = Some(now);
                 }
@@ -184,7 +184,7 @@ impl Clock {
 
 impl Inner {
     /// What this server says about itself now.
-    pub(crate) fn beacon(&self, leaving: bool) -> Beacon {
+    pub(crate) fn beacon(&self) -> Beacon {
         let nodes = self.choices.load().nodes.clone();
         let gaps = nodes.iter().map(|node| (node.id.clone(), node.health.gaps()));
         let topology = serde_json::to_value(self.plan().entries()).unwrap_or_default();
@@ -203,7 +203,7 @@ impl Inner {
             settings: self.options.shared_settings(),
             clients: self.hub.client_count() as u64,
             rooms: self.hub.room_count() as u64,
-            leaving,
+            parting: self.parting(),
             rival: self.namesakes().rival,
         }
     }

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::adapter::Inner;
 use crate::catchup;
 use crate::clock::Clock;
+use crate::cluster::Parting;
 use crate::error::DriverError;
 use crate::inbound;
 use crate::nodes::{Batch, Node, Surroundings, run_node};
 
+/// What was just published is heard, and acted on, within this time.
+const HEARSAY: Duration = Duration::from_millis(100);
 /// Batches that wait to be decoded. When full, subscribers stop reading and Redis holds the rest.
 const INBOUND: usize = 256;
+/// Longest wait for listeners that have not answered a request.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for tasks that were told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -66,9 +71,16 @@ impl Driver {
         }
     }
 
-    /// Says goodbye on the bus, ends every task and waits for them; at most a few seconds.
+    /// Tells others to give this server nothing new, waits until its listeners have answered what was asked of it, says
+    /// goodbye on the bus, ends every task and waits for them; at most a few seconds.
     pub async fn shutdown(mut self) {
-        let goodbye = self.inner.beacon(true);
+        self.inner.retire().await;
+        self.inner.answering.close();
+        if timeout(ANSWER_LIMIT, self.inner.answering.wait()).await.is_err() {
+            tracing::warn!("some requests of other servers were not answered in time");
+        }
+        self.inner.part(Parting::Leaving);
+        let goodbye = self.inner.beacon();
         if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye)).await.is_err() {
             tracing::warn!("the goodbye was not sent in time: others notice in some seconds");
         }
@@ -126,6 +138,29 @@ async fn run_nodes(
 }
 
 impl Inner {
+    /// Tells others to give this server nothing new, and waits until they may have heard it.
+    pub(crate) async fn retire(&self) {
+        let news = self.part(Parting::Retiring);
+        if !news || self.alone || self.roster().len() == 0 {
+            return;
+        }
+        self.publish_beacon(&self.beacon()).await;
+        sleep(HEARSAY).await;
+    }
+
+    /// Whether this is further than before.
+    pub(crate) fn part(&self, how: Parting) -> bool {
+        self.parting.send_if_modified(|parting| {
+            let further = how > *parting;
+            *parting = how.max(*parting);
+            further
+        })
+    }
+
+    pub(crate) fn parting(&self) -> Parting {
+        *self.parting.borrow()
+    }
+
     fn surroundings(&self, inbound: mpsc::Sender<(Arc<Node>, Batch)>) -> Surroundings {
         Surroundings {
             interest: self.interest.clone(),

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Instrument, Span};
 
 use crate::adapter::Inner;
@@ -56,6 +57,9 @@ pub(crate) struct WayBack {
     pub(crate) server: ServerName,
     pub(crate) callback_id: String,
     pub(crate) answered: AtomicBool,
+    /// Held until it is answered, or dropped: a server that leaves waits for it.
+    #[expect(dead_code, reason = "held")]
+    pub(crate) tracked: TaskTrackerToken,
 }
 
 impl WayBack {

@@ -264,6 +264,7 @@ impl Inner {
             server,
             callback_id,
             answered: AtomicBool::new(false),
+            tracked: self.answering.token(),
         })
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::adapter::Inner;
-use crate::cluster::{Beacon, Change};
+use crate::cluster::{Beacon, Change, Parting};
 use crate::nodes::TopologyEntries;
 use crate::views::ServerInfo;
 use crate::wire::Instance;
@@ -23,16 +23,16 @@ impl Inner {
             Ok(theirs) => self.merge_topology(&theirs),
             Err(error) => tracing::trace!(server = %beacon.name, "a beacon without a map of nodes: {error}"),
         }
-        let (name, instance, gaps, leaving) = (
+        let (name, instance, gaps, goodbye) = (
             beacon.name.clone(),
             beacon.instance,
             beacon.gaps.clone(),
-            beacon.leaving,
+            beacon.is_goodbye(),
         );
         let changes = self.roster().on_beacon(beacon, Instant::now());
         // A late beacon, or one of a process that is no longer the one of its name, is owed nothing.
         let current = self.roster().instance_of(&name) == Some(instance);
-        if leaving {
+        if goodbye {
             self.debts().forget(&name, instance);
         } else if current {
             self.debts().on_beacon(&name, instance, &gaps, Instant::now());
@@ -127,6 +127,7 @@ impl Inner {
                 rooms: beacon.rooms,
                 heard: beacon.heard.clone(),
                 counted: beacon.counted,
+                retiring: beacon.parting > Parting::Staying,
                 age_ms: now.saturating_duration_since(last).as_millis() as u64,
             })
             .chain([me])
@@ -145,6 +146,7 @@ impl Inner {
             rooms: self.hub.room_count() as u64,
             heard: self.heard_nodes(),
             counted: *self.counted.borrow(),
+            retiring: self.parting() > Parting::Staying,
             age_ms: 0,
         }
     }

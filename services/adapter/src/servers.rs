@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tracing::Instrument;
 
 use crate::adapter::{Adapter, Inner};
-use crate::cluster::{ListenerId, Outcome, Replies, Reply};
+use crate::cluster::{ListenerId, Outcome, Parting, Replies, Reply};
 use crate::error::{Missing, PublishError, RequestError, TargetError};
 use crate::event::{Listener, ServerEvent};
 use crate::nodes::score;
@@ -343,17 +343,28 @@ impl Inner {
         }
     }
 
-    /// The live servers of a service that count: load, name, process.
+    /// The live servers of a service that count: load, name, process. Those that are about to leave only if there are no
+    /// others.
     fn of_service(&self, roster: &crate::cluster::Roster, service: &ServiceName) -> Vec<(u64, ServerName, Instance)> {
-        let mut found: Vec<_> = roster
-            .iter()
-            .filter(|(beacon, _)| beacon.service == *service && beacon.counted)
-            .map(|(beacon, _)| (beacon.clients, beacon.name.clone(), beacon.instance))
-            .collect();
-        if *service == self.options.service {
-            found.push((self.hub.client_count() as u64, self.options.name.clone(), self.instance));
+        let (mut staying, mut parting) = (Vec::new(), Vec::new());
+        let mut note = |how: Parting, server| {
+            if how == Parting::Staying {
+                &mut staying
+            } else {
+                &mut parting
+            }
+            .push(server)
+        };
+        for (beacon, _) in roster.iter() {
+            if beacon.service == *service && beacon.counted {
+                note(beacon.parting, (beacon.clients, beacon.name.clone(), beacon.instance));
+            }
         }
-        found
+        if *service == self.options.service {
+            let load = self.hub.client_count() as u64;
+            note(self.parting(), (load, self.options.name.clone(), self.instance));
+        }
+        if staying.is_empty() { parting } else { staying }
     }
 
     fn pick_server(&self, found: Vec<(u64, ServerName, Instance)>, pick: &Pick) -> Option<(u64, ServerName, Instance)> {

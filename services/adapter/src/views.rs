@@ -38,15 +38,18 @@ pub struct ServerInfo {
     pub heard: Vec<NodeId>,
     /// Whether it is started far enough to count for choices.
     pub counted: bool,
+    /// Whether it is about to leave: it finishes what it has begun, and gets nothing new.
+    #[serde(default)]
+    pub retiring: bool,
     /// Milliseconds since its last beacon; 0 for this server.
     pub age_ms: u64,
 }
 
 impl ServerInfo {
-    /// Whether it is another process, or hears or counts otherwise; load and age change all the time.
+    /// Whether it is another process, or hears, counts or leaves otherwise; load and age change all the time.
     pub(crate) fn differs(&self, other: &Self) -> bool {
-        (&self.name, self.instance, self.counted, &self.heard)
-            != (&other.name, other.instance, other.counted, &other.heard)
+        let key = |info: &Self| (info.instance, info.counted, info.retiring);
+        (&self.name, key(self), &self.heard) != (&other.name, key(other), &other.heard)
     }
 }
 

@@ -74,12 +74,22 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
         ));
     }
 
-    let stop = shutdown.child_token();
+    let stop = CancellationToken::new();
     let grace = common.shutdown_grace;
     let running = game.run(stop.clone(), grace.saturating_sub(MARGIN).max(grace / 2));
-    tokio::pin!(running);
+    // Other servers stop giving it players before it stops taking them.
+    let retiring = async {
+        shutdown.cancelled().await;
+        adapter.retire().await;
+        stop.cancel();
+    };
+    tokio::pin!(running, retiring);
     let failed = tokio::select! {
         () = &mut running => None,
+        () = &mut retiring => {
+            running.await;
+            None
+        }
         failed = driver.failed() => {
             stop.cancel();
             running.await;

@@ -43,15 +43,39 @@ pub(crate) struct Beacon {
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
-    /// It is saying goodbye.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) leaving: bool,
+    /// Whether it is on its way out.
+    #[serde(default, skip_serializing_if = "Parting::is_staying")]
+    pub(crate) parting: Parting,
     /// A younger process that uses this server's name: told so that it refuses to serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rival: Option<Instance>,
 }
 
+/// How far a server is with leaving. It only moves forward.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Parting {
+    /// It serves.
+    #[default]
+    Staying,
+    /// It finishes what it has begun, and is to be given nothing new.
+    Retiring,
+    /// Goodbye.
+    Leaving,
+}
+
+impl Parting {
+    fn is_staying(&self) -> bool {
+        *self == Self::Staying
+    }
+}
+
 impl Beacon {
+    /// Whether this is its last word.
+    pub(crate) fn is_goodbye(&self) -> bool {
+        self.parting == Parting::Leaving
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }

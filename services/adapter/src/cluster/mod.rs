@@ -8,7 +8,7 @@ mod requests;
 mod roster;
 mod topics;
 
-pub(crate) use beacon::{Beacon, FORMAT};
+pub(crate) use beacon::{Beacon, FORMAT, Parting};
 pub(crate) use debts::{Debts, Owed};
 pub(crate) use dedup::{Dedup, Seen};
 pub use events::ListenerId;

@@ -81,8 +81,8 @@ impl Roster {
         let mut changes = Vec::new();
         if let Some(entry) = self.servers.get_mut(&name) {
             let known = &entry.beacon;
-            if beacon.instance == known.instance && !beacon.leaving {
-                if (&known.heard, known.counted) != (&beacon.heard, beacon.counted) {
+            if beacon.instance == known.instance && !beacon.is_goodbye() {
+                if (&known.heard, known.counted, known.parting) != (&beacon.heard, beacon.counted, beacon.parting) {
                     changes.push(Change::Hearing);
                 }
                 *entry = Entry { beacon, last: now };
@@ -98,7 +98,7 @@ impl Roster {
             self.servers.remove(&name);
             self.remember(&name, instance, number, now);
         }
-        if beacon.leaving {
+        if beacon.is_goodbye() {
             self.remember(&name, beacon.instance, beacon.number, now);
         } else {
             changes.push(Change::Joined(name.clone()));
@@ -128,7 +128,7 @@ impl Roster {
     }
 
     fn on_namesake(&self, beacon: &Beacon) -> Vec<Change> {
-        if beacon.instance == self.instance || beacon.leaving {
+        if beacon.instance == self.instance || beacon.is_goodbye() {
             Vec::new()
         } else if beacon.instance < self.instance {
             // Only an older process that is alive can name this one: a beacon that lay about proves nothing.
@@ -196,6 +196,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Parting;
     use crate::wire::{NodeId, ServiceName};
 
     fn beacon(name: &str, instance: u64, number: u64) -> Beacon {
@@ -214,7 +215,7 @@ mod tests {
             settings: BTreeMap::new(),
             clients: 0,
             rooms: 0,
-            leaving: false,
+            parting: Parting::Staying,
             rival: None,
         }
     }
@@ -233,7 +234,7 @@ mod tests {
         assert_eq!(roster.on_beacon(beacon("a", 1, 1), now), [Change::Joined(name("a"))]);
         assert_eq!(roster.on_beacon(beacon("a", 1, 2), now), []);
         let goodbye = Beacon {
-            leaving: true,
+            parting: Parting::Leaving,
             ..beacon("a", 1, 3)
         };
         assert_eq!(roster.on_beacon(goodbye, now), [Change::Left(name("a"), Instance(1))]);
@@ -292,7 +293,7 @@ mod tests {
             [Change::Left(name("a"), Instance(1)), Change::Joined(name("a"))]
         );
         let goodbye = Beacon {
-            leaving: true,
+            parting: Parting::Leaving,
             ..beacon("a", 2, 2)
         };
         assert_eq!(roster.on_beacon(goodbye, now), [Change::Left(name("a"), Instance(2))]);

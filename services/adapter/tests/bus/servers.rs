@@ -18,6 +18,7 @@ suite![
     a_server_asks_itself_without_the_bus,
     dropping_replies_cancels_and_expected_ends_early,
     a_server_that_goes_is_missed_at_once,
+    a_server_that_leaves_answers_what_it_was_asked_and_is_asked_nothing_new,
     the_cluster_answers_for_rooms_clients_and_totals,
     custom_channels_reach_every_listener,
     a_request_is_cancelled_by_its_number,
@@ -284,6 +285,43 @@ async fn a_server_that_goes_is_missed_at_once(ground: Ground) {
     );
     drop(waiting);
     until("the roster forgets it", || one.adapter.servers().len() == 1).await;
+}
+
+async fn a_server_that_leaves_answers_what_it_was_asked_and_is_asked_nothing_new(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let three = Server::ready(ground.options("three", "ws-node")).await;
+    acquainted(&[&one, &two, &three]).await;
+    let mut begun = two.adapter.listen("slow");
+    for server in [&one, &three] {
+        server.adapter.on("slow", |event| async move {
+            event.reply(text("elsewhere")).await.expect("sent")
+        });
+    }
+    let ask = |target: Target| {
+        let adapter = one.adapter.clone();
+        tokio::spawn(async move {
+            adapter
+                .call(target, "slow", Payload::null(), RequestOptions::default())
+                .await
+                .map(|reply| value(&reply.payload))
+        })
+    };
+    let asking = ask(Target::Server(server("two")));
+    let waiting = soon("the request", begun.next()).await.expect("listening");
+    let leaving = tokio::spawn(two.driver.shutdown());
+    until("it is known to leave", || {
+        let servers = one.adapter.servers();
+        servers.iter().any(|info| info.name == server("two") && info.retiring)
+    })
+    .await;
+    for key in 0..20 {
+        let any = Target::AnyOf(service("ws-node"), Pick::Key(format!("queue-{key}")));
+        assert_eq!(ask(any).await.expect("no panic").expect("answered"), "elsewhere");
+    }
+    waiting.reply(text("done")).await.expect("sent");
+    assert_eq!(asking.await.expect("no panic").expect("answered"), "done");
+    soon("it ends", leaving).await.expect("no panic");
+    until("it is gone", || one.adapter.servers().len() == 2).await;
 }
 
 async fn the_cluster_answers_for_rooms_clients_and_totals(ground: Ground) {

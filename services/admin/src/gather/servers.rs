@@ -210,6 +210,7 @@ pub(super) mod tests {
             rooms: 2,
             heard: heard.iter().map(|id| NodeId::new(id).expect("an id")).collect(),
             counted: true,
+            retiring: false,
             age_ms: 300,
         }
     }
