@@ -12,6 +12,12 @@ pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
 /// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
+/// Request to a ws-node: take no new clients and send away those that are there, see [`Drain`]. Reply: [`Draining`].
+pub const DRAIN: &str = "wsmesh.drain";
+/// Request to a ws-node: end a drain and take clients again. Reply: [`Draining`].
+pub const RESUME: &str = "wsmesh.resume";
+/// Request to a ws-node: send idle clients away, see [`Rebalance`]. Reply: `{"clients": N}`, how many at most.
+pub const REBALANCE: &str = "wsmesh.rebalance";
 /// Request to ws-nodes: close a client's connection. Reply: `{"kicked": bool}`.
 pub const KICK: &str = "wsmesh.kick";
 
@@ -65,4 +71,35 @@ pub struct Kick {
     pub code: u16,
     /// A short text for the client.
     pub reason: String,
+}
+
+/// Payload of [`DRAIN`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// In how many milliseconds everyone is to be gone. None: as the server is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+}
+
+/// Reply to [`DRAIN`] and [`RESUME`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draining {
+    /// Whether new clients are refused.
+    pub draining: bool,
+    /// How many connections there are.
+    pub connections: u64,
+    /// In how many milliseconds the last of them will be told to go, if they are sent away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_ms: Option<u64>,
+}
+
+/// Payload of [`REBALANCE`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebalance {
+    /// How many clients to send away at most. None: what is above the mean of the servers of its service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<usize>,
 }

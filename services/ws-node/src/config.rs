@@ -36,6 +36,16 @@ settings! {
         pub handshake_timeout: Duration = EdgeSettings::HANDSHAKE,
         /// Clients that are sent away by a shutdown are told to come back at some moment within this time.
         pub reconnect_spread: Duration = EdgeSettings::RECONNECT,
+        /// Longest time in which a shutdown or a drain sends clients away, in waves; within the grace period in any case.
+        pub drain_time: Duration = EdgeSettings::DRAIN,
+        /// Clients that are sent away per second, if that is fast enough for the time above.
+        pub drain_rate: u32 = EdgeSettings::DRAIN_RATE,
+        /// Older connections are sent away to come back, a tenth of this sooner or later. 0s: no limit.
+        pub max_connection_age: Duration = Duration::ZERO,
+        /// With more clients than so many times the mean of its service, a server sheds idle ones. 0: never by itself.
+        pub rebalance_above: f64 = 0.0,
+        /// Clients that are shed per second.
+        pub rebalance_rate: u32 = EdgeSettings::REBALANCE_RATE,
         /// Names of URL parameters are lower-cased.
         pub lower_case_params: bool = false,
         /// Namespaces of rooms that clients may join by themselves (joinRoom, leaveRoom); several. Default: none; "chat" with
@@ -120,6 +130,11 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         handshake_timeout: settings.handshake_timeout,
         request_timeout: common.request_timeout,
         reconnect_spread: settings.reconnect_spread,
+        drain_time: settings.drain_time,
+        drain_rate: settings.drain_rate,
+        max_connection_age: settings.max_connection_age,
+        rebalance_above: settings.rebalance_above,
+        rebalance_rate: settings.rebalance_rate,
         params: ParamOptions {
             lower_case_keys: settings.lower_case_params,
             ..ParamOptions::default()
@@ -148,9 +163,23 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
             problems.about(key, "is too short: write at least 10ms");
         }
     }
+    if settings.rebalance_above != 0.0 && !(1.05..=100.0).contains(&settings.rebalance_above) {
+        problems.about(
+            "rebalance_above",
+            "is out of bounds: write 0 (off), or 1.05 to 100 times the mean",
+        );
+    }
+    if !settings.max_connection_age.is_zero() && settings.max_connection_age < Duration::from_secs(1) {
+        problems.about(
+            "max_connection_age",
+            "is too short: write 0s (no limit), or at least 1s",
+        );
+    }
     let most = 64 << 20;
     for (key, number, least, most) in [
         ("shards", settings.shards, 0, 1024),
+        ("drain_rate", settings.drain_rate as usize, 1, 1_000_000),
+        ("rebalance_rate", settings.rebalance_rate as usize, 1, 1_000_000),
         ("max_message_bytes", settings.max_message_bytes, 125, most),
         ("outbox_bytes", settings.outbox_bytes, 1024, 1 << 30),
         ("outbox_frames", settings.outbox_frames, 1, 1 << 24),

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use wsmesh_adapter::{Adapter, Frame};
-use wsmesh_protocol::CloseCode;
 
-use crate::engine::{Admission, Farewell, Order};
+use crate::engine::{Admission, Order};
 use crate::events::Routes;
 use crate::http::auth::Auth;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
+
+/// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
+const IN_WAVES: f64 = 0.8;
 
 /// Shared by every session.
 pub(crate) struct Edge {
@@ -52,11 +55,10 @@ impl Edge {
         self.metrics.draining.set(1);
     }
 
-    /// What a client hears when this server goes. Each gets a delay of its own, so that they do not all come back at once.
-    pub(crate) fn come_back_elsewhere(&self) -> Farewell {
-        let spread_ms = self.settings.reconnect_spread.as_millis() as u64;
-        let reason = CloseCode::ServiceRestart.reason_with_delay(rand::random_range(0..=spread_ms));
-        Farewell::new(CloseCode::ServiceRestart, reason)
+    /// Takes new clients again.
+    pub(crate) fn stop_draining(&self) {
+        self.draining.store(false, Ordering::Relaxed);
+        self.metrics.draining.set(0);
     }
 }
 
@@ -86,17 +88,37 @@ impl Gate {
         }
     }
 
-    /// Has every client sent away.
-    pub(crate) async fn send_everyone_away(&self) {
-        for shard in self.shards.iter() {
-            let _ended_already = shard.send(Order::SendEveryoneAway).await;
-        }
+    /// Refuses new clients and has those that are here sent away in waves: as many a second as the setting says, or more
+    /// if they would not be gone in time. Says how long the waves take; requests in flight may take longer, up to the limit.
+    pub(crate) async fn drain(&self, at_most: Duration) -> Duration {
+        self.edge.start_draining();
+        let clients = self.edge.metrics.connections.get().max(0) as f64;
+        let waves = Duration::from_secs_f64(clients / f64::from(self.edge.settings.drain_rate));
+        let waves = waves.min(at_most.mul_f64(IN_WAVES));
+        self.tell(|| Order::Drain { waves, at_most }).await;
+        waves
+    }
+
+    /// Stops a drain: new clients are welcome again.
+    pub(crate) async fn resume(&self) {
+        self.edge.stop_draining();
+        self.tell(|| Order::Resume).await;
+    }
+
+    /// Has at most so many idle clients sent away within this time.
+    pub(crate) async fn shed(&self, clients: usize, over: Duration) {
+        let each = clients.div_ceil(self.shards.len());
+        self.tell(|| Order::Shed(each, over)).await;
     }
 
     /// Ends the shards, with whatever they still have.
     pub(crate) async fn end(&self) {
+        self.tell(|| Order::End).await;
+    }
+
+    async fn tell(&self, order: impl Fn() -> Order) {
         for shard in self.shards.iter() {
-            let _ended_already = shard.send(Order::End).await;
+            let _ended_already = shard.send(order()).await;
         }
     }
 }

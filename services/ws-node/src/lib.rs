@@ -1,9 +1,10 @@
 //! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
 //!
 //! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
-//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together.
+//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together; `orders` and `balance` send clients away.
 //! Clients' frames are never stored, and nothing a client sends can end this process.
 
+mod balance;
 mod config;
 mod edge;
 mod engine;
@@ -11,6 +12,7 @@ mod events;
 mod http;
 mod metrics;
 mod node;
+mod orders;
 mod run;
 mod session;
 mod settings;

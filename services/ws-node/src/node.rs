@@ -9,6 +9,7 @@ use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Driver, Options, Started};
 
 use crate::edge::{Edge, Gate};
@@ -17,6 +18,7 @@ use crate::events::{self, Routes};
 use crate::http::{self, auth::Auth};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
+use crate::{balance, orders};
 
 /// How long the adapter may take to say goodbye; taken from the grace period.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -31,6 +33,8 @@ pub struct WsNode {
     gate: Gate,
     driver: Driver,
     shards: Vec<CancellationToken>,
+    /// Ends with this.
+    balancing: AbortOnDropHandle<()>,
 }
 
 impl WsNode {
@@ -58,9 +62,13 @@ impl WsNode {
         let threads = threads
             .collect::<Result<Vec<_>, _>>()
             .context("a shard's thread cannot be started")?;
-        let (orders, ended) = threads.into_iter().map(|thread| (thread.orders, thread.ended)).unzip();
+        let (shards, ended) = threads.into_iter().map(|thread| (thread.orders, thread.ended)).unzip();
+        let gate = Gate::new(Arc::clone(&edge), shards);
+        orders::listen(&gate);
+        let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         Ok(Self {
-            gate: Gate::new(Arc::clone(&edge), orders),
+            gate,
+            balancing,
             edge,
             driver,
             shards: ended,
@@ -129,20 +137,23 @@ impl WsNode {
         self.edge.start_draining();
     }
 
-    /// Closes every client with 1012 and a delay of its own, waits for the sessions to end, then leaves the bus. Takes at
-    /// most `grace`.
+    /// Tells other servers to ask nothing new of this one, closes every client with 1012 in waves, each with a delay of its
+    /// own, waits for the sessions to end, then leaves the bus. Takes at most `grace`; less if there are few clients.
     pub async fn shutdown(self, grace: Duration) {
         let Self {
             edge,
             gate,
             driver,
             shards,
+            balancing,
         } = self;
+        drop(balancing);
         edge.start_draining();
         edge.sessions.close();
         let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
-            gate.send_everyone_away().await;
+            edge.adapter.retire().await;
+            gate.drain(edge.settings.drain_time.min(for_clients)).await;
             edge.sessions.wait().await;
         };
         if tokio::time::timeout(for_clients, leaving).await.is_err() {

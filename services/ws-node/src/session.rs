@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -31,6 +32,7 @@ pub(crate) fn text(session: &Session, text: &str) {
         edge.metrics.received(Received::Heartbeat);
         return session.send(edge.heartbeat.clone());
     }
+    session.link.active_at.set(Instant::now());
     match frame::parse(text) {
         Ok(ClientMessage::Event {
             event,

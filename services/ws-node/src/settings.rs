@@ -35,6 +35,20 @@ pub struct EdgeSettings {
     pub request_timeout: Duration,
     /// Clients that are sent away come back within this time, each at a moment of its own. Default 5 s.
     pub reconnect_spread: Duration,
+    /// Longest time that a drain takes: this server's clients are sent away in waves. Default 15 s. A shutdown ends within
+    /// its grace period in any case.
+    pub drain_time: Duration,
+    /// Clients that are sent away per second by a drain, if that is fast enough for [`EdgeSettings::drain_time`]. Default
+    /// 500: what the other servers take without being noticed.
+    pub drain_rate: u32,
+    /// Connections that are older are sent away to come back, one by one: spreads clients over servers that were added,
+    /// and lets certificates and load balancers change. A tenth more or less. Zero (the default): no limit.
+    pub max_connection_age: Duration,
+    /// A server with more clients than so many times the mean of its service sheds idle ones. 0 (the default): never by
+    /// itself.
+    pub rebalance_above: f64,
+    /// Clients that are shed per second. Default 20: slowly.
+    pub rebalance_rate: u32,
     /// How a client's URL is read. Default: as the original.
     pub params: ParamOptions,
     /// Namespaces of rooms that clients may join and leave by themselves. Default: none; `chat` in the demo profile.
@@ -58,6 +72,9 @@ impl EdgeSettings {
     pub(crate) const CLOSE: Duration = Duration::from_secs(5);
     pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
     pub(crate) const RECONNECT: Duration = Duration::from_secs(5);
+    pub(crate) const DRAIN: Duration = Duration::from_secs(15);
+    pub(crate) const DRAIN_RATE: u32 = 500;
+    pub(crate) const REBALANCE_RATE: u32 = 20;
 
     /// The defaults for production: clients prove who they are with tokens signed with this key.
     pub fn production(jwt_key: SecretFile) -> Self {
@@ -92,6 +109,11 @@ impl EdgeSettings {
             handshake_timeout: Self::HANDSHAKE,
             request_timeout: Duration::from_secs(5),
             reconnect_spread: Self::RECONNECT,
+            drain_time: Self::DRAIN,
+            drain_rate: Self::DRAIN_RATE,
+            max_connection_age: Duration::ZERO,
+            rebalance_above: 0.0,
+            rebalance_rate: Self::REBALANCE_RATE,
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),

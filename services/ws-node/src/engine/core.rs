@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Payload, Shard, ShardInbox};
 use wsmesh_protocol::CloseCode;
 
+use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
 use super::socket::{Socket, Tally, Written};
 use super::{session, thread::Admission, wire};
@@ -28,8 +29,8 @@ pub(crate) struct Core {
     pub(super) dirty: Notify,
     pub(super) input: RefCell<Box<[u8]>>,
     output: RefCell<Vec<u8>>,
-    /// New connections are sent away at once.
-    leaving: Cell<bool>,
+    /// Everyone is sent away, new connections at once.
+    pub(super) leaving: Cell<Option<Drain>>,
 }
 
 /// A session as those see it who handle its frames. Cheap to clone; stays on its thread.
@@ -48,7 +49,7 @@ impl Core {
             dirty: Notify::new(),
             input: RefCell::new(vec![0; READ_CHUNK].into_boxed_slice()),
             output: RefCell::default(),
-            leaving: Cell::new(false),
+            leaving: Cell::new(None),
         })
     }
 
@@ -87,12 +88,13 @@ impl Core {
             .borrow_mut()
             .insert(attachment.connection(), client, Socket::new(Rc::clone(&link)));
         self.edge.metrics.opened(since.elapsed());
+        link.away_at.set(self.end_of_life(link.opened_at));
         let session = Session {
             core: Rc::clone(self),
             link,
         };
-        if self.leaving.get() {
-            session.close(&self.edge.come_back_elsewhere());
+        if self.leaving.get().is_some() {
+            session.close(&self.come_back(Instant::now()));
         }
         tokio::task::spawn_local(session::run(session, attachment, read_ahead, tracked));
     }
@@ -102,14 +104,6 @@ impl Core {
         link.advance(Phase::Gone);
         if let Ok(mut shard) = self.shard.try_borrow_mut() {
             shard.remove(link.connection);
-        }
-    }
-
-    /// Tells every client to go elsewhere, and those still to come.
-    pub(super) fn send_everyone_away(&self) {
-        self.leaving.set(true);
-        for link in self.links(|_| true) {
-            self.close(&link, &self.edge.come_back_elsewhere());
         }
     }
 

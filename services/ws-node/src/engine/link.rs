@@ -57,6 +57,10 @@ pub(crate) struct Link {
     /// When the ping was sent that no pong has answered yet.
     pub(super) pinged_at: Cell<Option<Instant>>,
     pub(super) background_since: Cell<Option<Instant>>,
+    /// When it is to be sent away, if it is.
+    pub(super) away_at: Cell<Option<Instant>>,
+    /// When its client sent an event or a request last.
+    pub(crate) active_at: Cell<Instant>,
     pub(super) opened_at: Instant,
     /// Requests of the client that wait for their reply.
     pub(super) requests: Cell<u32>,
@@ -91,6 +95,8 @@ impl Link {
             ping_at: Cell::new(ping_at),
             pinged_at: Cell::new(None),
             background_since: Cell::new(None),
+            away_at: Cell::new(None),
+            active_at: Cell::new(Instant::now()),
             opened_at: Instant::now(),
             requests: Cell::new(0),
             events: Cell::new(0),
@@ -101,6 +107,12 @@ impl Link {
     /// Whether frames still go both ways.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    /// It is sent away at that time, if it is not before.
+    pub(super) fn send_away_by(&self, at: Instant) {
+        self.away_at
+            .set(Some(self.away_at.get().map_or(at, |before| before.min(at))));
     }
 
     /// The client says that it went to the background, or that it is back.

@@ -1,11 +1,12 @@
 //! The session engine: each shard is one thread that owns its connections, so nothing here locks or wakes other threads.
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
-//! per turn. Nothing waits for a slow client. `session` reads, `socket` writes, `sweep` keeps the time, `link` is what they
-//! share; `decoder` and `wire` know RFC 6455. What frames mean is not known here: see `session` at the crate's root.
+//! per turn. Nothing waits for a slow client. `session` reads, `socket` writes, `sweep` keeps the time, `leaving` says whose
+//! time has come, `link` is what they share; `decoder` and `wire` know RFC 6455. What frames mean is not known here: see `session` at the crate's root.
 
 mod core;
 mod decoder;
+mod leaving;
 mod link;
 mod session;
 mod socket;
@@ -14,5 +15,5 @@ mod thread;
 mod wire;
 
 pub(crate) use self::core::Session;
-pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
+pub(crate) use self::link::{Background, Ending, Initiator};
 pub(crate) use self::thread::{Admission, Order, ShardThread};

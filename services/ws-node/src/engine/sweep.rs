@@ -1,10 +1,12 @@
-//! The clock of a shard: pings, clients in the background, stalled writes and closing connections, with one timer for all.
+//! The clock of a shard: pings, clients in the background, stalled writes, who is to go and who is going, with one timer
+//! for all.
 
 use std::time::{Duration, Instant};
 
 use wsmesh_protocol::CloseCode;
 
 use super::core::Core;
+use super::leaving::is_time_to_go;
 use super::link::{Farewell, Link, Phase};
 use super::wire::PING;
 
@@ -14,6 +16,10 @@ pub(super) struct Limits {
     pub(super) ping_interval: Duration,
     pub(super) background: Duration,
     pub(super) write: Duration,
+    /// How long requests may take to be answered.
+    pub(super) requests: Duration,
+    /// When everyone is to be gone.
+    pub(super) until: Option<Instant>,
 }
 
 /// What is due for a connection.
@@ -25,6 +31,8 @@ enum Due {
     Background,
     /// Its stream has taken nothing for too long.
     Stalled,
+    /// It is to come back, here or elsewhere.
+    Away,
     /// It did not answer the last ping.
     Silent,
     /// A ping.
@@ -38,6 +46,7 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Closing => link.leave_by.get().is_some_and(|by| by <= now).then_some(Due::Leave),
         Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
+        Phase::Open if is_time_to_go(link, now, &limits) => Some(Due::Away),
         Phase::Open if link.ping_at.get() > now => None,
         Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
         Phase::Open => Some(Due::Ping),
@@ -52,6 +61,8 @@ impl Core {
             ping_interval: settings.ping_interval,
             background: settings.enter_background_close,
             write: settings.write_timeout,
+            requests: settings.request_timeout,
+            until: self.leaving.get().map(|drain| drain.until),
         };
         if late {
             self.links(|link| {
@@ -65,6 +76,7 @@ impl Core {
                 Some(Due::Leave) => drop(link.advance(Phase::Gone)),
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
+                Some(Due::Away) => self.close(&link, &self.come_back(now)),
                 Some(Due::Silent) => {
                     tracing::debug!(client = %link.client, "no pong since the last ping; closing");
                     self.close(&link, &Farewell::new(CloseCode::GoingAway, "no pong"));

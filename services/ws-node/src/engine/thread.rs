@@ -2,18 +2,21 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opentelemetry::trace::SpanContext;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{ClientId, ShardInbox};
 
 use super::core::{Core, sweep_period};
 use crate::edge::Edge;
+
+/// How often the clock is looked at during a drain, so that clients leave evenly.
+const PACE: Duration = Duration::from_millis(50);
 
 /// Upgraded connections that wait for a busy shard; beyond that, upgrades wait.
 const WAITING_ADMISSIONS: usize = 1024;
@@ -36,7 +39,16 @@ pub(crate) enum Order {
     /// Take this connection.
     Admit(Box<Admission>),
     /// Close every connection; its client is to come back to another server.
-    SendEveryoneAway,
+    Drain {
+        /// How long sending them away takes.
+        waves: Duration,
+        /// When nobody is to be left.
+        at_most: Duration,
+    },
+    /// Stop that: this server stays.
+    Resume,
+    /// Close at most so many idle connections within this time.
+    Shed(usize, Duration),
     /// End the thread; sessions that are left are dropped.
     End,
 }
@@ -71,6 +83,12 @@ impl ShardThread {
     }
 }
 
+fn ticking(period: Duration) -> Interval {
+    let mut clock = tokio::time::interval(period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
 async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<Order>) {
     let settings = &core.edge.settings;
     let shortest = settings
@@ -78,8 +96,7 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
         .min(settings.enter_background_close)
         .min(settings.write_timeout);
     let period = sweep_period(shortest.min(settings.close_timeout));
-    let mut clock = tokio::time::interval(period);
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut clock = ticking(period);
     let (mut last_sweep, mut batch, mut bus_ended) = (Instant::now(), Vec::new(), false);
     loop {
         tokio::select! {
@@ -90,7 +107,12 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
             () = core.dirty.notified() => {}
             order = orders.recv() => match order {
                 Some(Order::Admit(admission)) => core.admit(*admission),
-                Some(Order::SendEveryoneAway) => core.send_everyone_away(),
+                Some(Order::Drain { waves, at_most }) => {
+                    core.drain(waves, at_most);
+                    clock = ticking(period.min(PACE));
+                }
+                Some(Order::Resume) => core.resume(),
+                Some(Order::Shed(most, over)) => core.shed(most, over),
                 Some(Order::End) | None => break,
             },
             _ = clock.tick() => {

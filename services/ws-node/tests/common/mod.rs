@@ -72,9 +72,13 @@ impl Server {
     }
 
     pub(crate) async fn shut_down(self) {
+        self.shut_down_within(Duration::from_secs(5)).await;
+    }
+
+    pub(crate) async fn shut_down_within(self, grace: Duration) {
         self.node.start_draining();
         self.stop.cancel();
-        timeout(PATIENCE, self.node.shutdown(Duration::from_secs(5)))
+        timeout(PATIENCE, self.node.shutdown(grace))
             .await
             .expect("ends in time");
         timeout(PATIENCE, self.serving)

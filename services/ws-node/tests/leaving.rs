@@ -1,0 +1,174 @@
+//! How clients are sent away: in waves when a server goes, a few when it has too many, each when it is old.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Client, Heard, Other, Server, bus, demo, sees};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use ws_node::EdgeSettings;
+use wsmesh_adapter::{Payload, RequestOptions, ServerName, Target};
+use wsmesh_protocol::CloseCode;
+
+const CLIENTS: usize = 60;
+
+/// Connects so many clients.
+async fn crowd(server: &Server) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        clients.push(server.client(&format!("client-{number}")).await.settled().await);
+    }
+    clients
+}
+
+/// When each was told to go after `start`, and in how many milliseconds to come back.
+async fn farewells(clients: Vec<Client>, start: Instant) -> Vec<(Duration, u64)> {
+    let leaving = clients.into_iter().map(|mut client| async move {
+        match client.next().await {
+            Heard::Closed(Some((1012, reason))) => (start.elapsed(), CloseCode::parse_delay(&reason).expect("a delay")),
+            other => panic!("{other:?}"),
+        }
+    });
+    join_all(leaving).await
+}
+
+async fn order(by: &Other, event: &str, payload: Value) -> Value {
+    let edge = ServerName::new("edge").expect("valid");
+    let reply = by
+        .adapter
+        .call(
+            Target::Server(edge),
+            event,
+            Payload::new(&payload).expect("JSON"),
+            RequestOptions::default(),
+        )
+        .await;
+    reply.expect("answered").payload.parse().expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_sends_clients_away_evenly_each_with_a_delay_of_its_own() {
+    let settings = EdgeSettings {
+        drain_rate: 30,
+        drain_time: Duration::from_secs(2),
+        reconnect_spread: Duration::from_secs(1),
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    let clients = crowd(&server).await;
+    let start = Instant::now();
+    let (farewells, ()) = tokio::join!(
+        farewells(clients, start),
+        server.shut_down_within(Duration::from_secs(9))
+    );
+    let waves = |from: u64, to: u64| {
+        let during = |at: &Duration| (from..to).contains(&(at.as_millis() as u64));
+        farewells.iter().filter(|(at, _)| during(at)).count()
+    };
+    // Within 1.6 of the 2 s, the rest is for those whose requests are still answered.
+    assert!(
+        waves(0, 900) > CLIENTS / 5 && waves(900, 3000) > CLIENTS / 5,
+        "{farewells:?}"
+    );
+    let mut delays: Vec<u64> = farewells.iter().map(|(_, delay)| *delay).collect();
+    delays.sort_unstable();
+    delays.dedup();
+    assert!(
+        delays.len() > CLIENTS / 2 && delays[0] < 400 && delays[delays.len() - 1] > 600,
+        "{delays:?}"
+    );
+    assert!(delays.iter().all(|delay| *delay <= 2000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
+    let bus = bus();
+    let rule = json!({"event": "work", "service": "worker"});
+    let settings = EdgeSettings {
+        rules: vec![serde_json::from_value(rule).expect("a rule")],
+        ..demo()
+    };
+    let server = Server::start("edge", &bus, settings).await;
+    let worker = Other::start("worker", "worker", &bus).await;
+    sees(server.node.adapter(), 2).await;
+    worker.adapter.on("work", |event| async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        event.reply(Payload::new(&"done").expect("JSON")).await.expect("sent");
+    });
+    let mut client = server.client("ann").await.settled().await;
+    client.send(r#"{"event":"work","payload":1,"callbackId":"7"}"#).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let leaving = tokio::spawn(server.shut_down());
+    assert_eq!(client.frame().await, json!({"payload": "done", "callbackId": "7"}));
+    assert_eq!(client.close_code().await, Some(1012));
+    leaving.await.expect("ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_was_ordered_refuses_and_empties_until_it_is_taken_back() {
+    let bus = bus();
+    let server = Server::start("edge", &bus, demo()).await;
+    let admin = Other::start("admin", "admin", &bus).await;
+    sees(&admin.adapter, 2).await;
+    let clients = crowd(&server).await;
+    let said = order(&admin, "wsmesh.drain", json!({"withinMs": 500})).await;
+    assert_eq!(
+        (&said["draining"], &said["connections"]),
+        (&json!(true), &json!(CLIENTS))
+    );
+    assert!(said["withinMs"].as_u64() <= Some(500), "{said}");
+    assert!(server.node.readiness()().is_err());
+    let refused = Client::connect(&format!("ws://{}/?id=late", server.address)).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("503")));
+    farewells(clients, Instant::now()).await;
+    common::until("it is empty", || server.node.stats()()["connections"] == 0).await;
+    let said = order(&admin, "wsmesh.resume", json!({})).await;
+    assert_eq!(said, json!({"draining": false, "connections": 0}));
+    assert!(server.node.readiness()().is_ok());
+    let mut back = server.client("late").await.settled().await;
+    assert_eq!(back.request("echo", json!(1)).await, json!({"ok": true}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_connections_are_replaced_one_by_one() {
+    let settings = EdgeSettings {
+        max_connection_age: Duration::from_secs(1),
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    let start = Instant::now();
+    let clients = crowd(&server).await;
+    let farewells = farewells(clients, start).await;
+    let ends: Vec<u64> = farewells.iter().map(|(at, _)| at.as_millis() as u64).collect();
+    assert!(ends.iter().all(|at| *at >= 850), "{ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
+    let bus = bus();
+    let settings = EdgeSettings {
+        rebalance_rate: 1000,
+        ..demo()
+    };
+    let server = Server::start("edge", &bus, settings).await;
+    let admin = Other::start("admin", "admin", &bus).await;
+    sees(&admin.adapter, 2).await;
+    let mut clients = crowd(&server).await;
+    // Nobody has been idle for long enough yet.
+    assert_eq!(
+        order(&admin, "wsmesh.rebalance", json!({"clients": 5})).await,
+        json!({"clients": 5})
+    );
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(server.node.stats()()["connections"], CLIENTS);
+    let mut busy = clients.split_off(CLIENTS - 10);
+    for client in &mut busy {
+        client.request("echo", json!(1)).await;
+    }
+    order(&admin, "wsmesh.rebalance", json!({"clients": 1000})).await;
+    farewells(clients, Instant::now()).await;
+    for client in &mut busy {
+        assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
+    }
+}
