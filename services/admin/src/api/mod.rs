@@ -4,6 +4,7 @@
 mod jobs;
 mod pages;
 mod routes;
+mod servers;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .route("/cluster", get(routes::cluster))
         .route("/nodes", get(routes::nodes).post(jobs::add_node))
         .route("/nodes/{id}", delete(jobs::remove_node))
+        .route("/servers/{name}/drain", post(servers::drain))
+        .route("/servers/{name}/resume", post(servers::resume))
+        .route("/servers/{name}/rebalance", post(servers::rebalance))
         .route("/jobs", get(jobs::jobs))
         .route("/jobs/{id}", get(jobs::job))
         .route("/rooms", get(routes::rooms))

@@ -4,6 +4,7 @@ mod fixture;
 mod nodes;
 mod openapi;
 mod refusals;
+mod servers;
 
 use std::time::Duration;
 

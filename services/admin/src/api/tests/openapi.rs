@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::pages::OPENAPI;
 use super::fixture::{Cluster, delete, get, post};
+use super::servers::obeys;
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).expect("openapi.json is JSON")
@@ -124,18 +125,23 @@ async fn every_described_operation_is_served_and_its_problems_are_as_described()
     let node = r#"{"url":"memory:redis-2"}"#;
     let job = post(&open, "/api/v1/nodes", node).await.json();
     let job = job["id"].as_str().expect("an id");
+    let edge = cluster.edge("a").await;
+    obeys(&edge.adapter);
     for (path, operations) in document()["paths"].as_object().expect("paths") {
         let id = match path.as_str() {
             "/api/v1/jobs/{id}" => job,
             "/api/v1/nodes/{id}" => "redis-2",
             _ => "a",
         };
-        let body = if path == "/api/v1/nodes" {
-            node
-        } else {
-            r#"{"event":"say"}"#
+        let body = match path.as_str() {
+            "/api/v1/nodes" => node,
+            "/api/v1/broadcast" => r#"{"event":"say"}"#,
+            _ => "{}",
         };
-        let path = path.replace("{namespace}", "chat").replace("{id}", id);
+        let path = path
+            .replace("{namespace}", "chat")
+            .replace("{id}", id)
+            .replace("{name}", "a");
         for (method, operation) in operations.as_object().expect("operations") {
             let answer = match method.as_str() {
                 "get" => get(&open, &path).await,

@@ -1,0 +1,105 @@
+//! The routes that order a ws-node to send clients away, or to stop doing so.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wsmesh_adapter::{Missing, Payload, PublishError, RequestError, RequestOptions, ServerName, Target};
+use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebalance};
+
+use super::Api;
+use crate::problem::Problem;
+
+/// What `POST /api/v1/servers/{name}/drain` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct DrainOrder {
+    within_ms: Option<u64>,
+}
+
+/// What `POST /api/v1/servers/{name}/resume` takes: nothing, in braces.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResumeOrder {}
+
+/// What `POST /api/v1/servers/{name}/rebalance` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RebalanceOrder {
+    clients: Option<usize>,
+}
+
+/// What `POST /api/v1/servers/{name}/rebalance` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Shedding {
+    /// How many clients are sent away at most: those that are idle.
+    clients: usize,
+}
+
+type Name = Result<Path<ServerName>, PathRejection>;
+
+/// `POST /api/v1/servers/{name}/drain`
+pub(super) async fn drain(
+    State(api): State<Api>,
+    name: Name,
+    body: Result<Json<DrainOrder>, JsonRejection>,
+) -> Result<Json<Draining>, Problem> {
+    let Json(DrainOrder { within_ms }) = body?;
+    order(&api, name?.0, DRAIN, &Drain { within_ms }).await
+}
+
+/// `POST /api/v1/servers/{name}/resume`
+pub(super) async fn resume(
+    State(api): State<Api>,
+    name: Name,
+    body: Result<Json<ResumeOrder>, JsonRejection>,
+) -> Result<Json<Draining>, Problem> {
+    let Json(ResumeOrder {}) = body?;
+    order(&api, name?.0, RESUME, &Drain::default()).await
+}
+
+/// `POST /api/v1/servers/{name}/rebalance`
+pub(super) async fn rebalance(
+    State(api): State<Api>,
+    name: Name,
+    body: Result<Json<RebalanceOrder>, JsonRejection>,
+) -> Result<Json<Shedding>, Problem> {
+    let Json(RebalanceOrder { clients }) = body?;
+    order(&api, name?.0, REBALANCE, &Rebalance { clients }).await
+}
+
+/// Orders and waits for the answer.
+async fn order<R: serde::de::DeserializeOwned>(
+    api: &Api,
+    server: ServerName,
+    event: &str,
+    order: &impl Serialize,
+) -> Result<Json<R>, Problem> {
+    let internal = |error: &dyn std::fmt::Display| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    let payload = Payload::new(order).map_err(|error| internal(&error))?;
+    let target = Target::Server(server.clone());
+    let reply = api
+        .adapter
+        .call(target, event, payload, RequestOptions::default())
+        .await;
+    let reply = reply.map_err(|error| match error {
+        RequestError::Publish(PublishError::Target(_)) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
+        RequestError::Missing {
+            why: Missing::Unhandled,
+            ..
+        } => Problem::new(
+            StatusCode::CONFLICT,
+            format!("{server} has no clients to send away: only ws-nodes do"),
+        ),
+        _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    })?;
+    let value: Value = reply.payload.parse().map_err(|error| internal(&error))?;
+    serde_json::from_value(value).map(Json).map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_GATEWAY,
+            format!("{server} gave an answer that this admin does not understand: are their versions the same?"),
+        )
+    })
+}
