@@ -152,14 +152,19 @@ impl Lobby {
             });
             self.queues[index].leave(now, &player.client, &player.server);
         }
-        if let Some(id) = self.players.closed(&player.client, &player.server) {
+        for id in self.players.closed(&player.client, &player.server) {
             self.left_hosted(player.client.clone(), id);
         }
     }
 
-    /// The match that a player is in, as far as this server knows.
+    /// The match that a player is in, as far as this server knows; of several, the one heard of last.
     pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
         self.players.match_of(client)
+    }
+
+    /// Whether a player is in this match, as far as this server knows.
+    pub fn plays(&self, client: &ClientId, id: &MatchId) -> bool {
+        self.players.plays(client, id)
     }
 
     pub(super) fn server_gone(&mut self, now: Duration, server: &ServerName) {
