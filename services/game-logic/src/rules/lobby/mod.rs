@@ -58,8 +58,8 @@ pub struct Lobby {
     formations: BTreeMap<FormationId, Formation>,
     /// Matches that run here, and the formations that they came from.
     hosted: HashMap<MatchId, FormationId>,
-    /// Modes whose tickets are on their way to another server.
-    handing: HashMap<String, ServerName>,
+    /// Modes whose tickets are on their way to another server, and since when.
+    handing: HashMap<String, Duration>,
     numbers: u64,
     stopping: bool,
     effects: Vec<Effect>,

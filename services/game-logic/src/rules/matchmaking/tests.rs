@@ -30,16 +30,22 @@ fn client(name: &str) -> ClientId {
     ClientId::new(name).expect("valid")
 }
 
+fn at(server: &str, asked: u64) -> Connection {
+    Connection {
+        server: ServerName::new(server).expect("valid"),
+        asked: secs(asked),
+    }
+}
+
 fn ticket(name: &str, rating: i32, since: u64) -> Ticket {
     Ticket {
         id: format!("t-{name}-{since}"),
         client: client(name),
-        server: ServerName::new("ws-1").expect("valid"),
-        moves: 0,
+        at: at("ws-1", since),
+        elsewhere: Vec::new(),
         rating,
         party: None,
         since: secs(since),
-        asked: secs(since),
     }
 }
 
@@ -99,7 +105,7 @@ fn a_second_request_is_answered_with_the_first_ticket() {
     assert_eq!(
         queue.enter(ticket("ann", 1500, 9)).expect("has one"),
         &Ticket {
-            asked: secs(9),
+            at: at("ws-1", 9),
             ..ticket("ann", 1000, 0)
         }
     );
