@@ -310,7 +310,7 @@ mod tests {
         );
         assert_eq!(
             players.closed(&client("ann"), &ServerName::new("ws-1").expect("valid")),
-            [id.clone()]
+            std::slice::from_ref(&id)
         );
         assert_eq!(players.ended(&id), [client("bob")]);
         assert!(players.is_empty());

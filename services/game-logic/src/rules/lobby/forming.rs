@@ -20,8 +20,6 @@ const HOSTS: usize = 3;
 pub(super) struct Formation {
     pub(super) mode: String,
     pub(super) tickets: Vec<Ticket>,
-    /// Who was asked whether the players are free: of the others, only these may run the match.
-    asked: Vec<ServerName>,
     stage: Stage,
 }
 
@@ -50,7 +48,6 @@ impl Lobby {
             Formation {
                 mode: name,
                 tickets,
-                asked: Vec::new(),
                 stage: Stage::Opened,
             },
         );
@@ -65,7 +62,6 @@ impl Lobby {
         }
         if let Some(formation) = self.formations.get_mut(&id) {
             formation.stage = Stage::Reserving;
-            formation.asked.clone_from(&servers);
         }
         self.effects.push(Effect::Reserve {
             servers,
@@ -73,8 +69,8 @@ impl Lobby {
         });
     }
 
-    /// What the other servers say to a reservation. Those that do not answer do not count: they are gone, or hang and
-    /// form no matches either.
+    /// What the other servers say to a reservation; [`Reservation::unsure`] for those that are gone. Those that only do not
+    /// answer do not count: they hang and form no matches either.
     pub fn reserved(&mut self, id: &FormationId, busy: &[Busy]) {
         let Some(formation) = self.formations.get(id) else {
             return;
@@ -82,21 +78,25 @@ impl Lobby {
         let complete = self
             .mode(&formation.mode)
             .is_some_and(|mode| formation.tickets.len() == self.queues[mode].mode().players);
+        // A match may have begun since this lobby asked itself.
+        let clients = formation.tickets.iter().map(|ticket| &ticket.client);
+        let playing = clients.filter(|client| self.players.match_of(client).is_some());
+        let playing = playing.map(|client| Busy {
+            client: client.clone(),
+            playing: true,
+        });
+        let busy: Vec<Busy> = busy.iter().cloned().chain(playing).collect();
         if busy.is_empty() && complete && !self.stopping {
             self.start(id, 0);
         } else {
-            self.retry_without(id, &[], busy);
+            self.retry_without(id, &[], &busy);
         }
     }
 
     fn start(&mut self, id: &FormationId, asked: usize) {
-        let Some(formation) = self.formations.get_mut(id) else {
-            return;
-        };
-        // A server that came since may be unknown to others that came since: they could not ask it who plays.
-        let may = |host: &&ServerName| *host == self.roster.me() || formation.asked.contains(host);
-        let hosts = self.roster.hosts(id.as_str()).into_iter().filter(may);
-        let Some(host) = hosts.take(HOSTS).nth(asked).cloned() else {
+        let hosts = self.roster.hosts(id.as_str()).into_iter();
+        let host = hosts.take(HOSTS).nth(asked).cloned();
+        let (Some(host), Some(formation)) = (host, self.formations.get_mut(id)) else {
             return self.dissolve(id);
         };
         formation.stage = Stage::Starting { asked };
