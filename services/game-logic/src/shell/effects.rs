@@ -71,7 +71,7 @@ impl Shell {
                     .filter_map(|reply| wire::read::<BusyList>(&reply.payload).ok());
                 let mut busy: Vec<Busy> = lists.flat_map(|list| list.busy).collect();
                 // The players wait for the next round, which asks those who are there then.
-                if outcome.missing.iter().any(|(_, why)| *why != Missing::TimedOut) {
+                if outcome.missing.iter().any(|(_, why)| is_unsure(why)) {
                     busy.extend(reservation.unsure());
                 }
                 busy
@@ -161,6 +161,12 @@ impl Shell {
             tracing::warn!(%room, "the room of a match could not be removed: {error}");
         }
     }
+}
+
+/// Whether a server that said nothing to a reservation may have a match of its players, or have had one that others know of.
+/// Whoever hangs or is cut off is not waited for.
+fn is_unsure(why: &Missing) -> bool {
+    !matches!(why, Missing::TimedOut | Missing::Unreachable(_))
 }
 
 /// Whether a server that did not answer may have started the match.

@@ -85,8 +85,8 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// What stands for the answer of a server that is gone: others answered while they relied on it to defend its players,
-    /// and a match of theirs may have begun since. Asked again without it, they know.
+    /// What stands for the answer of a server that is gone: others answered while they relied on it to defend its
+    /// players, and a match of theirs may have begun since. Asked again without it, they know.
     pub fn unsure(&self) -> Vec<Busy> {
         let unsure = |client: &ClientId| Busy {
             client: client.clone(),

@@ -4,12 +4,12 @@
 //! lobbies that hear each other: nobody is put into two matches, and a ticket is in some queue until its player is
 //! matched, told otherwise, or gone.
 //!
-//! Rosters may be stale and hand-overs repeated, so several lobbies may hold tickets of one player. What keeps it out of two
-//! matches is not the ticket but the reservation: who forms a match asks every other lobby first. Of two lobbies the younger knows
-//! the elder, so one of them asks the other, which defends the players it is matching and remembers the promise it
-//! made until it hears what became of it. A lobby that is gone cannot defend anybody: then all are asked again, and whoever runs
-//! its matches knows. All of this is kept one by one, news of one match, promise or connection says nothing of another:
-//! news of different servers comes in any order.
+//! Rosters may be stale and hand-overs repeated, so several lobbies may hold tickets of one player. What keeps it out of
+//! two matches is not the ticket but the reservation: whoever forms a match asks every other lobby first. Of two lobbies
+//! the younger knows the elder, so one of them asks the other, which defends the players it is matching and remembers what
+//! it promised until it hears what became of that. A lobby that is gone cannot defend anybody: then all are asked again,
+//! and whoever runs its matches knows. Matches, promises and connections are kept one by one, and each ends by news of
+//! itself alone, because news of different servers comes in any order.
 
 mod effect;
 mod forming;
