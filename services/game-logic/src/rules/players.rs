@@ -2,6 +2,9 @@
 //!
 //! Each server keeps what it was told about all matches of the cluster. It answers whether a player is free, so that no
 //! player is put into two matches; what was not renewed in time is forgotten, so that lost news locks nobody out.
+//!
+//! News of different servers comes in any order: that one match ended, perhaps long ago, says nothing of another. So a
+//! player may have several places here, each ends by news of itself alone, and the player is free when none is left.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -51,15 +54,23 @@ pub struct Busy {
     pub playing: bool,
 }
 
+/// What a player is kept for, as far as this server has heard.
+#[derive(Debug, Default)]
+struct Places {
+    promised: Vec<FormationId>,
+    /// The one heard of last is the last.
+    playing: Vec<MatchId>,
+}
+
 #[derive(Debug)]
-enum Place {
-    Promised { formation: FormationId, until: Duration },
-    Playing { id: MatchId, server: ServerName },
+struct Promise {
+    clients: Vec<ClientId>,
+    until: Duration,
 }
 
 #[derive(Debug)]
 struct Known {
-    clients: Vec<ClientId>,
+    players: Vec<Player>,
     until: Duration,
 }
 
@@ -67,8 +78,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Players {
     longest_match: Duration,
-    places: HashMap<ClientId, Place>,
-    promises: HashMap<FormationId, Vec<ClientId>>,
+    places: HashMap<ClientId, Places>,
+    promises: HashMap<FormationId, Promise>,
     matches: HashMap<MatchId, Known>,
 }
 
@@ -83,114 +94,115 @@ impl Players {
         }
     }
 
-    /// The match that a player is in.
+    /// The match that a player is in; of several, the one heard of last.
     pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
-        match self.places.get(client)? {
-            Place::Playing { id, .. } => Some(id),
-            Place::Promised { .. } => None,
-        }
+        self.places.get(client)?.playing.last()
+    }
+
+    /// Whether a player is in this match.
+    pub fn plays(&self, client: &ClientId, id: &MatchId) -> bool {
+        self.places
+            .get(client)
+            .is_some_and(|places| places.playing.contains(id))
     }
 
     /// Who of these is not free for `formation`.
     pub fn busy(&self, now: Duration, formation: &FormationId, clients: &[ClientId]) -> Vec<Busy> {
-        let busy = |client: &ClientId| match self.places.get(client)? {
-            Place::Playing { .. } => Some(Busy {
+        let holds = |other: &FormationId| {
+            let until = self.promises.get(other).map(|promise| promise.until);
+            other != formation && until.is_some_and(|until| until > now)
+        };
+        let busy = |client: &ClientId| {
+            let places = self.places.get(client)?;
+            let playing = !places.playing.is_empty();
+            (playing || places.promised.iter().any(holds)).then(|| Busy {
                 client: client.clone(),
-                playing: true,
-            }),
-            Place::Promised {
-                formation: other,
-                until,
-            } => (other != formation && *until > now).then(|| Busy {
-                client: client.clone(),
-                playing: false,
-            }),
+                playing,
+            })
         };
         clients.iter().filter_map(busy).collect()
     }
 
-    /// Promises players to a formation, whatever was promised before.
+    /// Promises players to a formation, beside what was promised before.
     pub fn promise(&mut self, now: Duration, formation: &FormationId, clients: &[ClientId]) {
+        self.release(formation);
         for client in clients {
-            let place = Place::Promised {
-                formation: formation.clone(),
-                until: now + PROMISE,
-            };
-            self.places.insert(client.clone(), place);
+            let places = self.places.entry(client.clone()).or_default();
+            places.promised.push(formation.clone());
         }
-        self.promises.insert(formation.clone(), clients.to_vec());
+        let promise = Promise {
+            clients: clients.to_vec(),
+            until: now + PROMISE,
+        };
+        self.promises.insert(formation.clone(), promise);
     }
 
     /// A formation came to nothing.
     pub fn release(&mut self, formation: &FormationId) {
-        for client in self.promises.remove(formation).unwrap_or_default() {
-            if matches!(self.places.get(&client), Some(Place::Promised { formation: held, .. }) if held == formation) {
-                self.places.remove(&client);
-            }
+        let promise = self.promises.remove(formation);
+        for client in promise.into_iter().flat_map(|promise| promise.clients) {
+            self.forget(&client, |places| places.promised.retain(|held| held != formation));
         }
     }
 
     /// A formation became a match.
     pub fn play(&mut self, now: Duration, formation: &FormationId, id: &MatchId, players: &[Player]) {
         self.release(formation);
-        for Player { client, server } in players {
-            self.places.insert(
-                client.clone(),
-                Place::Playing {
-                    id: id.clone(),
-                    server: server.clone(),
-                },
-            );
+        let until = now + self.longest_match + OVERDUE;
+        if let Some(known) = self.matches.get_mut(id) {
+            // Heard before: whoever left since stays away.
+            known.until = until;
+            return;
         }
-        let clients = players.iter().map(|player| player.client.clone()).collect();
-        self.matches.insert(
-            id.clone(),
-            Known {
-                clients,
-                until: now + self.longest_match + OVERDUE,
-            },
-        );
+        for player in players {
+            let places = self.places.entry(player.client.clone()).or_default();
+            places.playing.push(id.clone());
+        }
+        let known = Known {
+            players: players.to_vec(),
+            until,
+        };
+        self.matches.insert(id.clone(), known);
     }
 
     /// A player left a match.
     pub fn leave(&mut self, client: &ClientId, id: &MatchId) {
-        if self.match_of(client) == Some(id) {
-            self.places.remove(client);
-            if let Some(known) = self.matches.get_mut(id) {
-                known.clients.retain(|other| other != client);
-            }
+        self.forget(client, |places| places.playing.retain(|other| other != id));
+        if let Some(known) = self.matches.get_mut(id) {
+            known.players.retain(|player| player.client != *client);
         }
     }
 
-    /// A player's connection on `server` ended: the match it left, if it was in one.
-    pub fn closed(&mut self, client: &ClientId, server: &ServerName) -> Option<MatchId> {
-        match self.places.get(client)? {
-            Place::Playing { id, server: has } if has == server => {
-                let id = id.clone();
-                self.leave(client, &id);
-                Some(id)
-            }
-            _ => None,
-        }
+    /// A player's connection on `server` ended: the matches it left.
+    pub fn closed(&mut self, client: &ClientId, server: &ServerName) -> Vec<MatchId> {
+        let connected = |id: &MatchId| {
+            let known = self.matches.get(id);
+            known.is_some_and(|known| {
+                let mut players = known.players.iter();
+                players.any(|player| player.client == *client && player.server == *server)
+            })
+        };
+        let playing = self.places.get(client).into_iter().flat_map(|places| &places.playing);
+        let left: Vec<MatchId> = playing.filter(|id| connected(id)).cloned().collect();
+        left.iter().for_each(|id| self.leave(client, id));
+        left
     }
 
     /// Everyone who plays and is connected to `server`.
     pub fn on_server(&self, server: &ServerName) -> Vec<ClientId> {
-        let here = |place: &Place| matches!(place, Place::Playing { server: has, .. } if has == server);
-        self.places
-            .iter()
-            .filter(|(_, place)| here(place))
-            .map(|(client, _)| client.clone())
+        let players = self.matches.values().flat_map(|known| &known.players);
+        players
+            .filter(|player| player.server == *server)
+            .map(|player| player.client.clone())
             .collect()
     }
 
     /// A match ended: who was still in it.
     pub fn ended(&mut self, id: &MatchId) -> Vec<ClientId> {
-        let clients = self.matches.remove(id).map(|known| known.clients).unwrap_or_default();
+        let players = self.matches.remove(id).map(|known| known.players).unwrap_or_default();
+        let clients: Vec<ClientId> = players.into_iter().map(|player| player.client).collect();
         for client in &clients {
-            if self.match_of(client) == Some(id) {
-                self.places.remove(client);
-            }
+            self.forget(client, |places| places.playing.retain(|other| other != id));
         }
         clients
     }
@@ -206,19 +218,12 @@ impl Players {
 
     /// Forgets promises nobody kept and matches that must have ended.
     pub fn expire(&mut self, now: Duration) {
-        let late: Vec<MatchId> = self
-            .matches
-            .iter()
-            .filter(|(_, known)| known.until <= now)
-            .map(|(id, _)| id.clone())
-            .collect();
-        late.iter().for_each(|id| drop(self.ended(id)));
-        self.places
-            .retain(|_, place| !matches!(place, Place::Promised { until, .. } if *until <= now));
-        let places = &self.places;
-        let held = |formation: &FormationId, client: &ClientId| matches!(places.get(client), Some(Place::Promised { formation: held, .. }) if held == formation);
-        self.promises
-            .retain(|formation, clients| clients.iter().any(|client| held(formation, client)));
+        let ended = self.matches.iter().filter(|(_, known)| known.until <= now);
+        let ended: Vec<MatchId> = ended.map(|(id, _)| id.clone()).collect();
+        ended.iter().for_each(|id| drop(self.ended(id)));
+        let broken = self.promises.iter().filter(|(_, promise)| promise.until <= now);
+        let broken: Vec<FormationId> = broken.map(|(formation, _)| formation.clone()).collect();
+        broken.iter().for_each(|formation| self.release(formation));
     }
 
     /// How many players play or are promised.
@@ -229,6 +234,15 @@ impl Players {
     /// Whether nobody plays or is promised.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    fn forget(&mut self, client: &ClientId, what: impl FnOnce(&mut Places)) {
+        if let Some(places) = self.places.get_mut(client) {
+            what(places);
+            if places.promised.is_empty() && places.playing.is_empty() {
+                self.places.remove(client);
+            }
+        }
     }
 }
 
@@ -292,13 +306,41 @@ mod tests {
         players.play(NOW, &formation(1), &id, &[player("ann"), player("bob")]);
         assert_eq!(
             players.closed(&client("ann"), &ServerName::new("ws-2").expect("valid")),
-            None
+            []
         );
         assert_eq!(
             players.closed(&client("ann"), &ServerName::new("ws-1").expect("valid")),
-            Some(id.clone())
+            std::slice::from_ref(&id)
         );
         assert_eq!(players.ended(&id), [client("bob")]);
+        assert!(players.is_empty());
+    }
+
+    #[test]
+    fn late_news_of_a_match_that_came_to_nothing_does_not_free_the_players_of_the_next_one() {
+        let mut players = Players::new(Duration::from_secs(60));
+        let (withdrawn, running) = (MatchId::new(Instance(2), 1), MatchId::new(Instance(1), 2));
+        players.play(NOW, &formation(2), &running, &[player("ann")]);
+        players.play(NOW, &formation(1), &withdrawn, &[player("ann")]);
+        players.ended(&withdrawn);
+        let busy = players.busy(NOW, &formation(3), &[client("ann")]);
+        assert!(busy.iter().any(|busy| busy.playing), "{busy:?}");
+        assert_eq!(players.match_of(&client("ann")), Some(&running));
+        players.ended(&running);
+        assert!(players.is_empty());
+    }
+
+    #[test]
+    fn a_promise_outlives_others_and_old_matches_of_the_same_player() {
+        let mut players = Players::new(Duration::from_secs(60));
+        let old = MatchId::new(Instance(2), 1);
+        players.promise(NOW, &formation(1), &[client("ann")]);
+        players.promise(NOW, &formation(2), &[client("ann")]);
+        players.release(&formation(2));
+        players.play(NOW, &formation(3), &old, &[player("ann")]);
+        players.ended(&old);
+        assert_eq!(players.busy(NOW, &formation(4), &[client("ann")]).len(), 1);
+        players.release(&formation(1));
         assert!(players.is_empty());
     }
 }

@@ -96,7 +96,7 @@ impl Shell {
             return Ok(json!({"ok": true, "left": false}));
         };
         if id.host() == Some(self.adapter.instance()) {
-            let left = self.lobby().match_of(&client) == Some(&id);
+            let left = self.lobby().plays(&client, &id);
             if left {
                 self.tell(|lobby, _| lobby.left(&client, &id));
                 self.hosted.send(self, &id, Command::Leave(client.clone()));

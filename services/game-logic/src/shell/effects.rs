@@ -69,16 +69,17 @@ impl Shell {
                     .replies
                     .iter()
                     .filter_map(|reply| wire::read::<BusyList>(&reply.payload).ok());
-                lists.flat_map(|list| list.busy).collect()
+                let mut busy: Vec<Busy> = lists.flat_map(|list| list.busy).collect();
+                // The players wait for the next round, which asks those who are there then.
+                if outcome.missing.iter().any(|(_, why)| is_unsure(why)) {
+                    busy.extend(reservation.unsure());
+                }
+                busy
             }
-            // One of them has left the roster since: the players wait for the next round, which asks the others.
+            // One of them has left the roster since: likewise.
             Err(error) => {
                 tracing::debug!("a reservation could not be made: {error}");
-                let unsure = |client: &ClientId| Busy {
-                    client: client.clone(),
-                    playing: false,
-                };
-                reservation.clients.iter().map(unsure).collect()
+                reservation.unsure()
             }
         };
         self.tell(|lobby, _| lobby.reserved(&reservation.formation, &busy));
@@ -160,6 +161,12 @@ impl Shell {
             tracing::warn!(%room, "the room of a match could not be removed: {error}");
         }
     }
+}
+
+/// Whether a server that said nothing to a reservation may have a match of its players, or have had one that others know of.
+/// Whoever hangs or is cut off is not waited for.
+fn is_unsure(why: &Missing) -> bool {
+    !matches!(why, Missing::TimedOut | Missing::Unreachable(_))
 }
 
 /// Whether a server that did not answer may have started the match.

@@ -84,6 +84,18 @@ pub struct Reservation {
     pub clients: Vec<ClientId>,
 }
 
+impl Reservation {
+    /// What stands for the answer of a server that is gone: others answered while they relied on it to defend its
+    /// players, and a match of theirs may have begun since. Asked again without it, they know.
+    pub fn unsure(&self) -> Vec<Busy> {
+        let unsure = |client: &ClientId| Busy {
+            client: client.clone(),
+            playing: false,
+        };
+        self.clients.iter().map(unsure).collect()
+    }
+}
+
 /// Run a match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use wsmesh_adapter::ClientId;
+use wsmesh_adapter::{ClientId, ServerName};
 
 use super::{CancelReason, Effect, Lobby, Order, Reservation, Started};
 use crate::rules::matches::MatchId;
-use crate::rules::matchmaking::Ticket;
+use crate::rules::matchmaking::{Connection, Ticket};
 use crate::rules::players::{Busy, FormationId, Player};
 
 /// Most matches being formed at a time; the queues wait meanwhile.
@@ -69,8 +69,8 @@ impl Lobby {
         });
     }
 
-    /// What the other servers say to a reservation. Those that do not answer do not count: they are gone, or hang and
-    /// form no matches either.
+    /// What the other servers say to a reservation; [`Reservation::unsure`] for those that are gone. Those that only do not
+    /// answer do not count: they hang and form no matches either.
     pub fn reserved(&mut self, id: &FormationId, busy: &[Busy]) {
         let Some(formation) = self.formations.get(id) else {
             return;
@@ -78,28 +78,31 @@ impl Lobby {
         let complete = self
             .mode(&formation.mode)
             .is_some_and(|mode| formation.tickets.len() == self.queues[mode].mode().players);
+        // A match may have begun since this lobby asked itself.
+        let clients = formation.tickets.iter().map(|ticket| &ticket.client);
+        let playing = clients.filter(|client| self.players.match_of(client).is_some());
+        let playing = playing.map(|client| Busy {
+            client: client.clone(),
+            playing: true,
+        });
+        let busy: Vec<Busy> = busy.iter().cloned().chain(playing).collect();
         if busy.is_empty() && complete && !self.stopping {
             self.start(id, 0);
         } else {
-            self.retry_without(id, &[], busy);
+            self.retry_without(id, &[], &busy);
         }
     }
 
     fn start(&mut self, id: &FormationId, asked: usize) {
-        let host = self
-            .roster
-            .hosts(id.as_str())
-            .into_iter()
-            .take(HOSTS)
-            .nth(asked)
-            .cloned();
+        let hosts = self.roster.hosts(id.as_str()).into_iter();
+        let host = hosts.take(HOSTS).nth(asked).cloned();
         let (Some(host), Some(formation)) = (host, self.formations.get_mut(id)) else {
             return self.dissolve(id);
         };
         formation.stage = Stage::Starting { asked };
         let player = |ticket: &Ticket| Player {
             client: ticket.client.clone(),
-            server: ticket.server.clone(),
+            server: ticket.at.server.clone(),
         };
         let players = formation.tickets.iter().map(player).collect();
         let order = Order {
@@ -111,7 +114,7 @@ impl Lobby {
     }
 
     /// What came of asking `host` to run the match.
-    pub fn started(&mut self, now: Duration, host: &wsmesh_adapter::ServerName, id: &FormationId, outcome: Started) {
+    pub fn started(&mut self, now: Duration, host: &ServerName, id: &FormationId, outcome: Started) {
         let Some(Formation {
             stage: Stage::Starting { asked },
             ..
@@ -142,7 +145,7 @@ impl Lobby {
         };
         let player = |ticket: &Ticket| Player {
             client: ticket.client.clone(),
-            server: ticket.server.clone(),
+            server: ticket.at.server.clone(),
         };
         let players: Vec<Player> = formation.tickets.iter().map(player).collect();
         // A match that runs here is known already, and somebody may have left it since.
@@ -219,23 +222,33 @@ impl Lobby {
     }
 
     /// The ticket of a player whose match is being formed; it is reached through the ws-node it asked from last.
-    pub(super) fn moved_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<&Ticket> {
+    pub(super) fn asked_again_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<&Ticket> {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut tickets = formations.flat_map(|formation| &mut formation.tickets);
         let ticket = tickets.find(|ticket| ticket.client == player.client)?;
-        ticket.moved(&player.server);
-        ticket.asked = now;
+        ticket.asked_again(now, &player.server);
         Some(ticket)
     }
 
-    /// Takes a player's ticket out of a formation that is not decided yet; one that a host was asked to run is.
-    pub(super) fn leave_formations(&mut self, mode: &str, leaves: impl Fn(&Ticket) -> bool) -> Option<Ticket> {
-        let undecided =
-            |formation: &&mut Formation| !matches!(formation.stage, Stage::Starting { .. }) && formation.mode == mode;
-        let mut formations = self.formations.values_mut().filter(undecided);
-        formations.find_map(|formation| {
-            let leaving = formation.tickets.iter().position(&leaves)?;
-            Some(formation.tickets.remove(leaving))
-        })
+    /// Ends connections of a player's tickets that are in formations. One without any left is taken out, if its formation
+    /// is not decided yet; one that a host was asked to run is.
+    pub(super) fn leave_formations(
+        &mut self,
+        mode: &str,
+        client: &ClientId,
+        ended: impl Fn(&Connection) -> bool,
+    ) -> Option<Ticket> {
+        let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
+        let mut taken = None;
+        for formation in formations {
+            let Some(place) = formation.tickets.iter().position(|ticket| ticket.client == *client) else {
+                continue;
+            };
+            let decided = matches!(formation.stage, Stage::Starting { .. });
+            if !formation.tickets[place].stays_without(&ended) && !decided {
+                taken = Some(formation.tickets.remove(place));
+            }
+        }
+        taken
     }
 }

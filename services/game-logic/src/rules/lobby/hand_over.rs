@@ -6,6 +6,7 @@ use std::time::Duration;
 use wsmesh_adapter::ServerName;
 
 use super::{Effect, HandOver, Lobby, Taken};
+use crate::rules::matchmaking::{Connection, Ticket};
 
 /// Most tickets in one message.
 pub const HAND_OVER_BATCH: usize = 200;
@@ -22,7 +23,7 @@ impl Lobby {
             .take(HAND_OVER_BATCH)
             .map(|ticket| ticket.handed(now))
             .collect();
-        self.handing.insert(name.clone(), to.clone());
+        self.handing.insert(name.clone(), now);
         self.effects.push(Effect::HandOver {
             to,
             tickets: HandOver { mode: name, tickets },
@@ -31,15 +32,16 @@ impl Lobby {
 
     /// What the new owner said; nothing taken when it did not answer.
     pub fn handed_over(&mut self, sent: &HandOver, taken: &Taken) {
-        self.handing.remove(&sent.mode);
-        let Some(mode) = self.mode(&sent.mode) else { return };
+        let since = self.handing.remove(&sent.mode);
+        let (Some(since), Some(mode)) = (since, self.mode(&sent.mode)) else {
+            return;
+        };
         for ticket in sent.tickets.iter().filter(|ticket| taken.taken.contains(&ticket.id)) {
-            // A ticket of another id was asked for since, and was not taken. One whose player came back through another
-            // ws-node since is offered again: the new owner would lose it with the former connection.
-            if self.queues[mode]
-                .ticket(&ticket.client)
-                .is_some_and(|kept| kept.id == ticket.id && kept.server == ticket.server)
-            {
+            // A ticket of another id was asked for since, and was not taken. One whose player asked again since, or has a
+            // connection that was not told, is offered again: the new owner would lose it with the former connection.
+            let told = |at: &Connection| at.asked <= since && ticket.knows(&at.server);
+            let as_sent = |kept: &Ticket| kept.id == ticket.id && kept.connections().all(told);
+            if self.queues[mode].ticket(&ticket.client).is_some_and(as_sent) {
                 self.queues[mode].remove(&ticket.client);
             }
         }
@@ -66,7 +68,9 @@ impl Lobby {
             let mut forming = of_mode.flat_map(|formation| &mut formation.tickets);
             // A player that is being matched here has its place, whichever ticket it came by.
             if let Some(known) = forming.find(|other| other.client == ticket.client) {
-                known.follow(&ticket.received(now));
+                if let Some(ticket) = self.queues[mode].still_here(ticket.received(now)) {
+                    known.follow(&ticket);
+                }
                 taken.push(id);
             } else if self.queues[mode].adopt(ticket.received(now)) {
                 taken.push(id);

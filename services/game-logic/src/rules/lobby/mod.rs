@@ -3,6 +3,13 @@
 //! A value without I/O: it is told what happened and when, and collects [`Effect`]s for the shell. Promises, across all
 //! lobbies that hear each other: nobody is put into two matches, and a ticket is in some queue until its player is
 //! matched, told otherwise, or gone.
+//!
+//! Rosters may be stale and hand-overs repeated, so several lobbies may hold tickets of one player. What keeps it out of
+//! two matches is not the ticket but the reservation: whoever forms a match asks every other lobby first. Of two lobbies
+//! the younger knows the elder, so one of them asks the other, which defends the players it is matching and remembers what
+//! it promised until it hears what became of that. A lobby that is gone cannot defend anybody: then all are asked again,
+//! and whoever runs its matches knows. Matches, promises and connections are kept one by one, and each ends by news of
+//! itself alone, because news of different servers comes in any order.
 
 mod effect;
 mod forming;
@@ -58,8 +65,8 @@ pub struct Lobby {
     formations: BTreeMap<FormationId, Formation>,
     /// Matches that run here, and the formations that they came from.
     hosted: HashMap<MatchId, FormationId>,
-    /// Modes whose tickets are on their way to another server.
-    handing: HashMap<String, ServerName>,
+    /// Modes whose tickets are on their way to another server, and since when.
+    handing: HashMap<String, Duration>,
     numbers: u64,
     stopping: bool,
     effects: Vec<Effect>,

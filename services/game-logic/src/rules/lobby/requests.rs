@@ -6,7 +6,7 @@ use wsmesh_adapter::{ClientId, ServerName};
 
 use super::{Answer, Effect, Lobby, Place, Refusal, Wish};
 use crate::rules::matches::MatchId;
-use crate::rules::matchmaking::{Party, Ticket};
+use crate::rules::matchmaking::{Connection, Party, Ticket};
 use crate::rules::players::Player;
 
 /// The longest id of a party, in characters.
@@ -74,8 +74,8 @@ impl Lobby {
     fn enter(&mut self, now: Duration, mode: usize, player: Player, wish: Wish) -> Result<Place, Refusal> {
         let name = self.queues[mode].mode().name.clone();
         // A player that came back through another ws-node waits on, and is reached there.
-        self.queues[mode].moved(&player.client, &player.server);
-        let (id, waited) = match self.moved_in_formation(now, &name, &player) {
+        self.queues[mode].asked_again(now, &player.client, &player.server);
+        let (id, waited) = match self.asked_again_in_formation(now, &name, &player) {
             Some(ticket) => (ticket.id.clone(), ticket.waited(now)),
             None => {
                 let number = self.next_number();
@@ -84,12 +84,11 @@ impl Lobby {
                 let ticket = Ticket {
                     id,
                     client,
-                    server,
-                    moves: 0,
+                    at: Connection { server, asked: now },
+                    elsewhere: Vec::new(),
                     rating: wish.rating,
                     party: wish.party,
                     since: now,
-                    asked: now,
                 };
                 let kept = self.queues[mode].enter(ticket)?;
                 (kept.id.clone(), kept.waited(now))
@@ -130,12 +129,8 @@ impl Lobby {
         for index in 0..self.queues.len() {
             let name = self.queues[index].mode().name.clone();
             if mode.is_none_or(|mode| mode == name) {
-                let forming = self.leave_formations(&name, |ticket| ticket.client == player.client);
-                let waiting = self.queues[index].remove(&player.client);
-                for ticket in [&forming, &waiting].into_iter().flatten() {
-                    self.queues[index].leave(now, &ticket.client, &ticket.server);
-                }
-                self.queues[index].leave(now, &player.client, &player.server);
+                let forming = self.leave_formations(&name, &player.client, |_| true);
+                let waiting = self.queues[index].cancel(now, &player.client);
                 cancelled += usize::from(forming.is_some() || waiting.is_some());
             }
         }
@@ -147,25 +142,30 @@ impl Lobby {
     pub fn client_closed(&mut self, now: Duration, player: &Player) {
         for index in 0..self.queues.len() {
             let name = self.queues[index].mode().name.clone();
-            self.leave_formations(&name, |ticket| {
-                ticket.client == player.client && ticket.server == player.server
-            });
+            self.leave_formations(&name, &player.client, |at| at.server == player.server);
             self.queues[index].leave(now, &player.client, &player.server);
         }
-        if let Some(id) = self.players.closed(&player.client, &player.server) {
+        for id in self.players.closed(&player.client, &player.server) {
             self.left_hosted(player.client.clone(), id);
         }
     }
 
-    /// The match that a player is in, as far as this server knows.
+    /// The match that a player is in, as far as this server knows; of several, the one heard of last.
     pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
         self.players.match_of(client)
+    }
+
+    /// Whether a player is in this match, as far as this server knows.
+    pub fn plays(&self, client: &ClientId, id: &MatchId) -> bool {
+        self.players.plays(client, id)
     }
 
     pub(super) fn server_gone(&mut self, now: Duration, server: &ServerName) {
         let waiting = self.queues.iter().flat_map(|queue| queue.tickets());
         let forming = self.formations.values().flat_map(|formation| &formation.tickets);
-        let waiting = waiting.chain(forming).filter(|ticket| ticket.server == *server);
+        let waiting = waiting
+            .chain(forming)
+            .filter(|ticket| ticket.connections().any(|at| at.server == *server));
         let mut gone: Vec<ClientId> = waiting.map(|ticket| ticket.client.clone()).collect();
         gone.extend(self.players.on_server(server));
         gone.sort();

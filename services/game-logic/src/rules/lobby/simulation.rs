@@ -232,7 +232,7 @@ impl World {
                 let busy = if alive {
                     self.with(&to, |lobby| lobby.reserve(now, &reservation))
                 } else {
-                    Vec::new()
+                    reservation.unsure()
                 };
                 let (due, all) = self.reserving.get_mut(&reservation.formation).expect("asked");
                 *due -= 1;

@@ -167,3 +167,90 @@ fn a_server_runs_no_more_matches_than_it_may() {
         .expect("there is room for one");
     assert_eq!(lobby.host(NOW, &order(2, ["cid", "dan"])), Err(Started::Refused));
 }
+
+fn match_of_ann(host: u64) -> Began {
+    Began {
+        id: MatchId::new(Instance(host), 1),
+        formation: crate::rules::players::FormationId::new(Instance(host), 7),
+        players: vec![player("ann")],
+    }
+}
+
+#[test]
+fn late_news_of_a_withdrawn_match_does_not_make_the_players_of_a_running_one_free() {
+    let mut lobby = lobby(1, 3);
+    let (running, withdrawn) = (match_of_ann(2), match_of_ann(3));
+    lobby.began(NOW, &running);
+    lobby.began(NOW, &withdrawn);
+    lobby.ended(&withdrawn.id);
+    let busy = lobby.reserve(
+        NOW,
+        &Reservation {
+            formation: crate::rules::players::FormationId::new(Instance(3), 9),
+            clients: vec![player("ann").client],
+        },
+    );
+    assert!(busy.iter().any(|busy| busy.playing), "{busy:?}");
+    assert_eq!(
+        lobby.request(NOW, player("ann"), Wish::default()),
+        Err(Refusal::Playing(running.id))
+    );
+}
+
+/// A lobby that asked others whether ann and bob are free.
+fn reserving() -> (Lobby, Reservation) {
+    let mut lobby = lobby(1, 2);
+    wait(&mut lobby, &["ann", "bob"]);
+    lobby.form(NOW, 0);
+    let reservation = lobby.take_effects().into_iter().find_map(|effect| match effect {
+        Effect::Reserve { reservation, .. } => Some(reservation),
+        _ => None,
+    });
+    (lobby, reservation.expect("the others are asked"))
+}
+
+#[test]
+fn when_a_server_that_was_asked_is_gone_no_match_starts_and_the_players_wait_on() {
+    let (mut lobby, reservation) = reserving();
+    lobby.reserved(&reservation.formation, &reservation.unsure());
+    assert_eq!((lobby.forming(), lobby.waiting().next()), (0, Some(("duel", 2))));
+    let effects = lobby.take_effects();
+    assert!(matches!(effects[..], [Effect::Release { .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_match_that_began_elsewhere_while_the_others_were_asked_keeps_its_player() {
+    let (mut lobby, reservation) = reserving();
+    lobby.began(NOW, &match_of_ann(2));
+    lobby.reserved(&reservation.formation, &[]);
+    let effects = lobby.take_effects();
+    assert!(
+        !effects.iter().any(|effect| matches!(effect, Effect::Start { .. })),
+        "{effects:?}"
+    );
+    assert_eq!(lobby.waiting().next(), Some(("duel", 1)), "bob waits on");
+}
+
+#[test]
+fn a_ticket_that_was_asked_for_again_while_its_copy_was_on_its_way_is_offered_again() {
+    let mut lobby = lobby(1, 1);
+    wait(&mut lobby, &["ann"]);
+    lobby.hand_over(NOW, 0, name("game-2"));
+    let sent = lobby.take_effects().into_iter().find_map(|effect| match effect {
+        Effect::HandOver { tickets, .. } => Some(tickets),
+        _ => None,
+    });
+    let sent = sent.expect("the ticket is offered");
+    let later = NOW + Duration::from_millis(1);
+    lobby
+        .forwarded_request(later, player("ann"), Wish::default())
+        .expect("waits already");
+    let taken = Taken {
+        taken: vec![sent.tickets[0].id.clone()],
+    };
+    lobby.handed_over(&sent, &taken);
+    assert_eq!(lobby.waiting().next(), Some(("duel", 1)), "ann is still kept");
+    lobby.hand_over(later, 0, name("game-2"));
+    lobby.handed_over(&sent, &taken);
+    assert!(lobby.is_empty(), "what was taken as it is is forgotten");
+}

@@ -9,15 +9,16 @@ use wsmesh_adapter::{ClientId, ServerName};
 /// How long a departure is remembered: longer than any hand-over is retried.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// A player on the ws-node it left from: a player that came back elsewhere is not meant.
-type Connection = (ClientId, ServerName);
+/// A player and the ws-node it left, none if it wishes to wait nowhere any more: a player that came back elsewhere is not
+/// meant by the end of a connection.
+type Departure = (ClientId, Option<ServerName>);
 
 /// Departures of the last minute, at most `limit` of them; the oldest are forgotten first.
 #[derive(Debug)]
 pub(super) struct Departures {
     limit: usize,
-    order: VecDeque<(Duration, Connection)>,
-    latest: HashMap<Connection, Duration>,
+    order: VecDeque<(Duration, Departure)>,
+    latest: HashMap<Departure, Duration>,
 }
 
 impl Departures {
@@ -29,21 +30,21 @@ impl Departures {
         }
     }
 
-    /// A player left.
-    pub(super) fn note(&mut self, now: Duration, client: &ClientId, server: &ServerName) {
-        let connection = (client.clone(), server.clone());
-        self.order.push_back((now, connection.clone()));
-        self.latest.insert(connection, now);
+    /// A player left a ws-node, or every one.
+    pub(super) fn note(&mut self, now: Duration, client: &ClientId, server: Option<&ServerName>) {
+        let departure = (client.clone(), server.cloned());
+        self.order.push_back((now, departure.clone()));
+        self.latest.insert(departure, now);
         while self.order.len() > self.limit {
             self.forget_oldest();
         }
     }
 
-    /// Whether a player left after it last asked.
+    /// Whether a player left after it last asked through `server`.
     pub(super) fn left_after(&self, client: &ClientId, server: &ServerName, asked: Duration) -> bool {
-        self.latest
-            .get(&(client.clone(), server.clone()))
-            .is_some_and(|&left| left >= asked)
+        let left = |server| self.latest.get(&(client.clone(), server));
+        let mut left = [left(None), left(Some(server.clone()))].into_iter().flatten();
+        left.any(|&left| left >= asked)
     }
 
     /// Forgets what is too old to matter.
@@ -58,10 +59,10 @@ impl Departures {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((left, connection)) = self.order.pop_front()
-            && self.latest.get(&connection) == Some(&left)
+        if let Some((left, departure)) = self.order.pop_front()
+            && self.latest.get(&departure) == Some(&left)
         {
-            self.latest.remove(&connection);
+            self.latest.remove(&departure);
         }
     }
 }

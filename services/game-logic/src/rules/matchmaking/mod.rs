@@ -12,4 +12,4 @@ mod ticket;
 
 pub use form::Widening;
 pub use queue::{Mode, Queue, QueueFull};
-pub use ticket::{HandedTicket, Party, Ticket};
+pub use ticket::{Connection, HandedConnection, HandedTicket, Party, Ticket};

@@ -8,7 +8,7 @@ use wsmesh_adapter::{ClientId, ServerName};
 
 use super::departures::Departures;
 use super::form::{self, Widening};
-use super::ticket::Ticket;
+use super::ticket::{Connection, Ticket};
 
 /// A way to play: who is matched with whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,32 +97,43 @@ impl Queue {
     /// Takes over a ticket from another server; `false` when the queue is full and the other must keep it. A player
     /// who left meanwhile stays away; one that asked here again keeps its new ticket, with the time it waited there.
     pub fn adopt(&mut self, ticket: Ticket) -> bool {
-        if self.departures.left_after(&ticket.client, &ticket.server, ticket.asked) {
-            return true;
+        match self.still_here(ticket) {
+            None => true,
+            Some(ticket) => self.enter(ticket).is_ok(),
         }
-        self.enter(ticket).is_ok()
     }
 
     /// Takes back a ticket that was in the queue before, even if it is full now. Players who left stay away.
     pub fn put_back(&mut self, ticket: Ticket) {
-        if !self.departures.left_after(&ticket.client, &ticket.server, ticket.asked) {
+        if let Some(ticket) = self.still_here(ticket) {
             self.keep(ticket);
         }
     }
 
-    /// A player leaves: by its own wish, or because its connection on `server` ended. A player that came back through
-    /// another ws-node since then stays.
-    pub fn leave(&mut self, now: Duration, client: &ClientId, server: &ServerName) -> Option<Ticket> {
-        self.departures.note(now, client, server);
-        (self.tickets.get(client)?.server == *server)
-            .then(|| self.tickets.remove(client))
-            .flatten()
+    /// A ticket that was elsewhere for a while, without the connections that ended since; `None` if its player left.
+    pub fn still_here(&self, mut ticket: Ticket) -> Option<Ticket> {
+        let client = ticket.client.clone();
+        let ended = |at: &Connection| self.departures.left_after(&client, &at.server, at.asked);
+        ticket.stays_without(ended).then_some(ticket)
     }
 
-    /// A player came back through another ws-node and waits on.
-    pub fn moved(&mut self, client: &ClientId, server: &ServerName) {
+    /// A player's connection on `server` ended: it leaves, unless it is or may be connected to another ws-node.
+    pub fn leave(&mut self, now: Duration, client: &ClientId, server: &ServerName) -> Option<Ticket> {
+        self.departures.note(now, client, Some(server));
+        let stays = self.tickets.get_mut(client)?.stays_without(|at| at.server == *server);
+        (!stays).then(|| self.tickets.remove(client)).flatten()
+    }
+
+    /// A player does not want to wait any more, wherever it is connected.
+    pub fn cancel(&mut self, now: Duration, client: &ClientId) -> Option<Ticket> {
+        self.departures.note(now, client, None);
+        self.tickets.remove(client)
+    }
+
+    /// A player that waits asked again, perhaps through another ws-node.
+    pub fn asked_again(&mut self, now: Duration, client: &ClientId, server: &ServerName) {
         if let Some(ticket) = self.tickets.get_mut(client) {
-            ticket.moved(server);
+            ticket.asked_again(now, server);
         }
     }
 

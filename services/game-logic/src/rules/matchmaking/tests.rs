@@ -30,16 +30,22 @@ fn client(name: &str) -> ClientId {
     ClientId::new(name).expect("valid")
 }
 
+fn at(server: &str, asked: u64) -> Connection {
+    Connection {
+        server: ServerName::new(server).expect("valid"),
+        asked: secs(asked),
+    }
+}
+
 fn ticket(name: &str, rating: i32, since: u64) -> Ticket {
     Ticket {
         id: format!("t-{name}-{since}"),
         client: client(name),
-        server: ServerName::new("ws-1").expect("valid"),
-        moves: 0,
+        at: at("ws-1", since),
+        elsewhere: Vec::new(),
         rating,
         party: None,
         since: secs(since),
-        asked: secs(since),
     }
 }
 
@@ -99,7 +105,7 @@ fn a_second_request_is_answered_with_the_first_ticket() {
     assert_eq!(
         queue.enter(ticket("ann", 1500, 9)).expect("has one"),
         &Ticket {
-            asked: secs(9),
+            at: at("ws-1", 9),
             ..ticket("ann", 1000, 0)
         }
     );
@@ -236,4 +242,51 @@ proptest! {
             prop_assert!(ok, "{:?}", group);
         }
     }
+}
+
+#[test]
+fn a_player_with_tickets_from_two_ws_nodes_stays_until_both_connections_ended() {
+    let server = |name: &str| ServerName::new(name).expect("valid");
+    let other = Ticket {
+        at: at("ws-2", 3),
+        ..ticket("ann", 1_000, 3)
+    };
+    let mut queue = queue(2);
+    enter(&mut queue, [ticket("ann", 1_000, 1)]);
+    assert!(queue.adopt(other));
+    assert_eq!(
+        queue.ticket(&client("ann")).expect("waits").at.server,
+        server("ws-2"),
+        "where it asked last"
+    );
+    assert_eq!(queue.leave(secs(4), &client("ann"), &server("ws-1")), None);
+    assert_eq!(queue.ticket(&client("ann")).expect("waits on").waited(secs(5)), secs(4));
+    assert!(queue.leave(secs(6), &client("ann"), &server("ws-2")).is_some());
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn a_cancellation_counts_for_all_connections_and_for_copies_on_their_way() {
+    let mut queue = queue(2);
+    enter(&mut queue, [ticket("ann", 1_000, 1)]);
+    assert!(queue.cancel(secs(5), &client("ann")).is_some());
+    let mut copy = ticket("ann", 1_000, 1);
+    copy.elsewhere.push(at("ws-2", 2));
+    assert!(queue.adopt(copy), "the former owner may forget it");
+    assert!(queue.is_empty());
+    enter(&mut queue, [ticket("ann", 1_000, 6)]);
+    assert_eq!(queue.len(), 1, "asked again since");
+}
+
+#[test]
+fn a_ticket_travels_with_all_its_connections() {
+    let mut sent = ticket("ann", 1_000, 1);
+    sent.asked_again(secs(3), &ServerName::new("ws-2").expect("valid"));
+    let written = serde_json::to_string(&sent.handed(secs(5))).expect("can be written");
+    let read: HandedTicket = serde_json::from_str(&written).expect("can be read");
+    let received = read.received(secs(105));
+    assert_eq!(
+        (received.at, received.elsewhere),
+        (at("ws-2", 103), vec![at("ws-1", 101)])
+    );
 }

@@ -1,4 +1,7 @@
 //! A ticket: one player's place in one queue.
+//!
+//! Lobbies learn in any order where a player connected and what it left, so a ticket keeps every connection that is not known
+//! to have ended: only when the last of them has, its player is gone.
 
 use std::time::Duration;
 
@@ -12,17 +15,24 @@ pub struct Ticket {
     pub id: String,
     /// The player.
     pub client: ClientId,
-    /// The ws-node that has the player's connection.
-    pub server: ServerName,
-    /// How often the player came back through another ws-node: of two copies the one with more knows where it is.
-    pub moves: u32,
+    /// Where the player asked last: there it is reached.
+    pub at: Connection,
+    /// Where it asked before, as far as those connections are not known to have ended.
+    pub elsewhere: Vec<Connection>,
     /// How strong the player is.
     pub rating: i32,
     /// Who must be in the same match.
     pub party: Option<Party>,
     /// When the player began to wait.
     pub since: Duration,
-    /// When the player last asked: a departure before that is not one from this ticket.
+}
+
+/// Where a player asked from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// The ws-node.
+    pub server: ServerName,
+    /// When the player last asked through it: a departure before that does not end this connection.
     pub asked: Duration,
 }
 
@@ -32,35 +42,73 @@ impl Ticket {
         now.saturating_sub(self.since)
     }
 
+    /// Every connection that may still be there; the one to use is the first.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        std::iter::once(&self.at).chain(&self.elsewhere)
+    }
+
     /// Its player asked again, through this ws-node.
-    pub fn moved(&mut self, server: &ServerName) {
-        if self.server != *server {
-            self.server = server.clone();
-            self.moves += 1;
+    pub fn asked_again(&mut self, now: Duration, server: &ServerName) {
+        self.learn(&Connection {
+            server: server.clone(),
+            asked: now,
+        });
+        if let Some(place) = self.elsewhere.iter().position(|other| other.server == *server) {
+            std::mem::swap(&mut self.at, &mut self.elsewhere[place]);
         }
     }
 
-    /// Another copy of it, or another ticket of the same player: the longer wait, the later wish, and the connection of the
-    /// one that followed the player more often.
+    /// Another copy of it, or another ticket of the same player: the longer wait, and all connections of both.
     pub fn follow(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
-        self.asked = self.asked.max(other.asked);
-        if other.moves > self.moves {
-            self.moves = other.moves;
-            self.server = other.server.clone();
+        other.connections().for_each(|connection| self.learn(connection));
+    }
+
+    fn learn(&mut self, seen: &Connection) {
+        let mut known = std::iter::once(&mut self.at).chain(&mut self.elsewhere);
+        match known.find(|known| known.server == seen.server) {
+            Some(known) => known.asked = known.asked.max(seen.asked),
+            None => self.elsewhere.push(seen.clone()),
         }
+        self.elsewhere.sort_by_key(|connection| connection.asked);
+        if let Some(latest) = self.elsewhere.last_mut()
+            && latest.asked > self.at.asked
+        {
+            std::mem::swap(latest, &mut self.at);
+        }
+    }
+
+    /// Forgets connections that ended. `false` if none is left: the player is gone.
+    pub fn stays_without(&mut self, ended: impl Fn(&Connection) -> bool) -> bool {
+        self.elsewhere.retain(|connection| !ended(connection));
+        if !ended(&self.at) {
+            return true;
+        }
+        self.elsewhere.sort_by_key(|connection| connection.asked);
+        let before = self.elsewhere.pop();
+        before.map(|before| self.at = before).is_some()
     }
 
     /// The ticket as another server takes it over: clocks differ, so the time waited travels in place of the moment.
     pub fn handed(&self, now: Duration) -> HandedTicket {
+        let HandedConnection { server, asked_ms } = self.at.handed(now);
         HandedTicket {
             id: self.id.clone(),
             client: self.client.clone(),
-            server: self.server.clone(),
-            moves: self.moves,
+            server,
+            asked_ms,
+            elsewhere: self.elsewhere.iter().map(|other| other.handed(now)).collect(),
             rating: self.rating,
             party: self.party.clone(),
             waited_ms: self.waited(now).as_millis() as u64,
+        }
+    }
+}
+
+impl Connection {
+    fn handed(&self, now: Duration) -> HandedConnection {
+        HandedConnection {
+            server: self.server.clone(),
             asked_ms: now.saturating_sub(self.asked).as_millis() as u64,
         }
     }
@@ -84,11 +132,13 @@ pub struct HandedTicket {
     pub id: String,
     /// The player.
     pub client: ClientId,
-    /// The ws-node that has the player's connection.
+    /// The ws-node through which the player asked last.
     pub server: ServerName,
-    /// How often the player came back through another ws-node.
-    #[serde(default)]
-    pub moves: u32,
+    /// How long ago that was, in milliseconds.
+    pub asked_ms: u64,
+    /// As [`Ticket::elsewhere`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<HandedConnection>,
     /// How strong the player is.
     pub rating: i32,
     /// Who must be in the same match.
@@ -96,22 +146,41 @@ pub struct HandedTicket {
     pub party: Option<Party>,
     /// How long the player has waited, in milliseconds.
     pub waited_ms: u64,
-    /// How long ago the player last asked, in milliseconds.
+}
+
+/// A [`Connection`] on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandedConnection {
+    /// The ws-node.
+    pub server: ServerName,
+    /// How long ago the player last asked through it, in milliseconds.
     pub asked_ms: u64,
 }
 
 impl HandedTicket {
+    /// Whether this ws-node is one of the ticket's connections.
+    pub fn knows(&self, server: &ServerName) -> bool {
+        self.server == *server || self.elsewhere.iter().any(|other| other.server == *server)
+    }
+
     /// The ticket on this server's clock.
     pub fn received(self, now: Duration) -> Ticket {
+        let connection = |HandedConnection { server, asked_ms }| Connection {
+            server,
+            asked: now.saturating_sub(Duration::from_millis(asked_ms)),
+        };
         Ticket {
             id: self.id,
             client: self.client,
-            server: self.server,
-            moves: self.moves,
+            at: connection(HandedConnection {
+                server: self.server,
+                asked_ms: self.asked_ms,
+            }),
+            elsewhere: self.elsewhere.into_iter().map(connection).collect(),
             rating: self.rating,
             party: self.party,
             since: now.saturating_sub(Duration::from_millis(self.waited_ms)),
-            asked: now.saturating_sub(Duration::from_millis(self.asked_ms)),
         }
     }
 }
