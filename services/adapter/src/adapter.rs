@@ -25,7 +25,7 @@ use crate::endpoints::Endpoints;
 use crate::error::{ClientError, StartError};
 use crate::event::ServerEvent;
 use crate::lapse::{Lapse, LapseReason};
-use crate::local::{Hub, ShardInbox};
+use crate::local::{Classes, Hub, ShardInbox};
 use crate::metrics::Metrics;
 use crate::nodes::{Channel, Copies, Fastest, Interest, NodeStatus, Window};
 use crate::options::Options;
@@ -226,13 +226,14 @@ impl Adapter {
         inner.hold_base();
         inner.follow_topology();
         inner.refresh(Instant::now());
-        let limits = inner.options.outbox;
+        let (limits, classes) = (inner.options.outbox, Classes::new(&inner.options.delivery));
         let shards = receivers.into_iter().enumerate();
         let shards = shards
             .map(|(index, commands)| ShardInbox {
                 index,
                 commands,
                 limits,
+                classes: classes.clone(),
             })
             .collect();
         let driver = Driver::start(inner.clone(), starts);

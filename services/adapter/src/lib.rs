@@ -50,7 +50,8 @@ pub use error::{
 pub use event::{Listener, ServerEvent};
 pub use lapse::{Lapse, LapseReason};
 pub use local::{
-    Asked, Closing, Command, ConnectionId, Dismissal, Full, Outbox, OutboxLimits, Recipients, Shard, ShardInbox,
+    Asked, Class, Closing, Command, ConnectionId, DeliveryRule, Dismissal, Full, Outbox, OutboxLimits, Policy, Pushed,
+    Recipients, Shard, ShardInbox, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::error::StartError;
-use crate::local::OutboxLimits;
+use crate::local::{DeliveryRule, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
@@ -64,6 +64,8 @@ pub struct Options {
     pub shards: usize,
     /// Bounds of one client's queue.
     pub outbox: OutboxLimits,
+    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
+    pub delivery: Vec<DeliveryRule>,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
     pub registry: Registry,
 }
@@ -90,6 +92,7 @@ impl Options {
             replay_bytes: 64 * 1024 * 1024,
             shards: 0,
             outbox: OutboxLimits::default(),
+            delivery: Vec::new(),
             registry: Registry::new(),
         }
     }

@@ -19,6 +19,8 @@ pub enum ErrorCode {
     Unavailable,
     /// Too much is waiting; try again later.
     Overloaded,
+    /// This client sends too many messages; try again later.
+    RateLimited,
     /// The message is larger than allowed.
     TooBig,
     /// Something that is asked for does not exist (any more).
@@ -38,6 +40,7 @@ impl ErrorCode {
             Self::Timeout => "TIMEOUT",
             Self::Unavailable => "UNAVAILABLE",
             Self::Overloaded => "OVERLOADED",
+            Self::RateLimited => "RATE_LIMITED",
             Self::TooBig => "TOO_BIG",
             Self::NotFound => "NOT_FOUND",
             Self::Internal => "INTERNAL",

@@ -1,15 +1,17 @@
 //! The settings of a ws-node as flags, environment and file give them, and the checked configuration made of them.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use wsmesh_adapter::{Namespace, OutboxLimits};
+use ipnet::IpNet;
+use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits, Policy};
 use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Tables, settings};
 use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
 use crate::http::auth::{Key, NO_AUTH};
-use crate::settings::EdgeSettings;
+use crate::settings::{EdgeSettings, Limits};
 
 settings! {
     /// Settings of a ws-node, beside the common ones.
@@ -28,6 +30,24 @@ settings! {
         pub outbox_bytes: usize = 1 << 20,
         /// Most frames that wait for one client.
         pub outbox_frames: usize = 4096,
+        /// What happens to frames that a slow client cannot take, in the file only: [[delivery]] with event, policy ("must-arrive",
+        /// "latest": a newer one replaces the one that waits; "may-drop"), and for "latest" a key (JSON pointer into the payload).
+        pub delivery: Tables<DeliveryRule>,
+        /// Connections at once; more are refused with 503. 0: no limit.
+        pub max_connections: usize = 50_000,
+        /// Connections of one address (IPv6: one /64) at once; more are refused with 429. 0: no limit.
+        pub max_connections_per_address: usize = 0,
+        /// Connections that may come per second; more are refused with 503. 0: no limit.
+        pub accept_rate: u32 = 2_000,
+        /// Proxies whose X-Forwarded-For is believed, as networks (10.0.0.0/8); several.
+        pub trusted_proxies: Vec<String>,
+        /// Frames that one client may send per second; more are refused, and who goes on is closed with 4015. 0: no limit.
+        /// Default: 100; no limit with the demo profile.
+        pub events_per_second: Option<u32>,
+        /// Frames that one client may send at once.
+        pub events_burst: u32 = 200,
+        /// Rooms that one client may be in when it joins one more by itself. 0: no limit.
+        pub rooms_per_client: usize = 100,
         /// How long a client's stream may take nothing at all while something waits; then it is closed with 4013.
         pub write_timeout: Duration = EdgeSettings::WRITE,
         /// How long a close handshake may take.
@@ -91,16 +111,23 @@ impl Config {
             }
         }
         check_bounds(&settings, problems);
+        check_delivery(&settings.delivery, problems);
+        let trusted_proxies = check_networks(&settings.trusted_proxies, problems);
         let client_rooms = check_rooms(&settings.client_rooms, problems);
         check_rules(&settings.rules, problems);
         (problems.lines().len() == before).then(|| Self {
-            edge: edge(&common, settings, client_rooms),
+            edge: edge(&common, settings, client_rooms, trusted_proxies),
             common,
         })
     }
 }
 
-fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespace>) -> EdgeSettings {
+fn edge(
+    common: &CommonConfig,
+    settings: NodeSettings,
+    client_rooms: Vec<Namespace>,
+    trusted_proxies: Vec<IpNet>,
+) -> EdgeSettings {
     let mut defaults = if common.profile.is_demo() {
         EdgeSettings::demo()
     } else {
@@ -124,6 +151,16 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         outbox: OutboxLimits {
             bytes: settings.outbox_bytes,
             frames: settings.outbox_frames,
+        },
+        delivery: settings.delivery.0,
+        limits: Limits {
+            connections: settings.max_connections,
+            connections_per_address: settings.max_connections_per_address,
+            accept_rate: settings.accept_rate,
+            trusted_proxies,
+            events_per_second: settings.events_per_second.unwrap_or(defaults.limits.events_per_second),
+            events_burst: settings.events_burst,
+            rooms_per_client: settings.rooms_per_client,
         },
         write_timeout: settings.write_timeout,
         close_timeout: settings.close_timeout,
@@ -188,6 +225,48 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
         if !(least..=most).contains(&number) {
             let unit = if key == "heartbeat" { "a text of " } else { "" };
             problems.about(key, format!("{number} is out of bounds: write {unit}{least} to {most}"));
+        }
+    }
+}
+
+fn check_networks(texts: &[String], problems: &mut Problems) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in texts {
+        // A single address is a network of one.
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match network {
+            Ok(network) => networks.push(network),
+            Err(_) => problems.about(
+                "trusted_proxies",
+                format!("{text:?} is no network: write ADDRESS/BITS, for example 10.0.0.0/8"),
+            ),
+        }
+    }
+    networks
+}
+
+fn check_delivery(rules: &[DeliveryRule], problems: &mut Problems) {
+    let mut events = BTreeSet::new();
+    for rule in rules {
+        if !events.insert(&rule.event) {
+            problems.about("delivery", format!("two rules are about {:?}: remove one", rule.event));
+        }
+        match &rule.key {
+            Some(_) if rule.policy != Policy::Latest => problems.about(
+                "delivery",
+                format!(
+                    "the rule for {:?} has a key, which only \"latest\" uses: remove it",
+                    rule.event
+                ),
+            ),
+            Some(key) if !key.is_empty() && !key.starts_with('/') => problems.about(
+                "delivery",
+                format!(
+                    "the key of the rule for {:?} is no JSON pointer: write it as /player",
+                    rule.event
+                ),
+            ),
+            _ => {}
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
 
 use crate::engine::{Admission, Order};
 use crate::events::Routes;
 use crate::http::auth::Auth;
+use crate::limits::{Door, Place, Rate};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -27,6 +29,11 @@ pub(crate) struct Edge {
     pub(crate) metrics: Metrics,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
+    pub(crate) door: Arc<Door>,
+    /// How many frames a client may send.
+    pub(crate) pace: Option<Rate>,
+    /// The beginning of time for [`Edge::now`].
+    started: Instant,
     draining: AtomicBool,
 }
 
@@ -34,6 +41,13 @@ impl Edge {
     pub(crate) fn new(adapter: Adapter, settings: EdgeSettings, auth: Auth, routes: Routes, metrics: Metrics) -> Self {
         Self {
             adapter,
+            door: Door::new(
+                settings.limits.connections,
+                settings.limits.connections_per_address,
+                Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
+            ),
+            pace: Rate::new(settings.limits.events_per_second, settings.limits.events_burst),
+            started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),
             settings,
             auth,
@@ -42,6 +56,11 @@ impl Edge {
             sessions: TaskTracker::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// For meters: the time since this edge was made.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Whether new clients are refused.
@@ -59,6 +78,22 @@ impl Edge {
     pub(crate) fn stop_draining(&self) {
         self.draining.store(false, Ordering::Relaxed);
         self.metrics.draining.set(0);
+    }
+}
+
+/// Held as long as a connection is here, from its upgrade to the end of its session.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    _tracked: TaskTrackerToken,
+    _place: Place,
+}
+
+impl Presence {
+    pub(crate) fn new(edge: &Edge, place: Place) -> Self {
+        Self {
+            _tracked: edge.sessions.token(),
+            _place: place,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
 //!
 //! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
-//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together; `orders` and `balance` send clients away.
+//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together; `orders` and `balance` send clients away,
+//! `limits` keeps them within bounds.
 //! Clients' frames are never stored, and nothing a client sends can end this process.
 
 mod balance;
@@ -10,6 +11,7 @@ mod edge;
 mod engine;
 mod events;
 mod http;
+mod limits;
 mod metrics;
 mod node;
 mod orders;
@@ -23,4 +25,4 @@ pub use events::{PickBy, ReplyBy, Rule};
 pub use http::auth::mint_token;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};
-pub use settings::EdgeSettings;
+pub use settings::{EdgeSettings, Limits};

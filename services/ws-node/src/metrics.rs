@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use wsmesh_adapter::Spared;
+
 use crate::engine::{Ending, Initiator};
 
 /// Why a connection was refused before the upgrade.
@@ -15,6 +17,23 @@ pub(crate) enum Rejected {
     Unauthorized,
     /// This server is shutting down.
     Draining,
+    /// This server has as many clients as it may have.
+    Full,
+    /// Its address has.
+    Crowded,
+    /// Too many came at once.
+    Rushed,
+}
+
+/// Which limit a client reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// It sends too fast: a frame was refused.
+    Events,
+    /// It went on: it was closed.
+    Flood,
+    /// It is in too many rooms.
+    Rooms,
 }
 
 /// What a client's frame turned out to be.
@@ -47,6 +66,9 @@ pub(crate) struct Metrics {
     pub(crate) bytes_in: IntCounter,
     pub(crate) bytes_out: IntCounter,
     pub(crate) refused_requests: IntCounter,
+    limited: IntCounterVec,
+    replaced: IntCounter,
+    dropped: IntCounter,
 }
 
 const RECEIVED: [(Received, &str); 8] = [
@@ -64,6 +86,12 @@ impl Metrics {
     /// Registers everything.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let frames = counters(registry, "frames_total", "Frames of clients.", &["direction", "kind"])?;
+        let spared = counters(
+            registry,
+            "outbox_frames_spared_total",
+            "Frames that slow clients did not get, by delivery rules that allow it.",
+            &["how"],
+        )?;
         let bytes = counters(registry, "frame_bytes_total", "Bytes of client frames.", &["direction"])?;
         Ok(Self {
             connections: gauge(registry, "connections", "Open client connections.")?,
@@ -117,6 +145,14 @@ impl Metrics {
                 "client_requests_refused_total",
                 "Requests of clients that were answered with an error.",
             )?,
+            limited: counters(
+                registry,
+                "client_limits_reached_total",
+                "Times that a client reached a limit (events: a frame was refused; flood: it was closed).",
+                &["limit"],
+            )?,
+            replaced: spared.with_label_values(&["replaced"]),
+            dropped: spared.with_label_values(&["dropped"]),
         })
     }
 
@@ -131,8 +167,29 @@ impl Metrics {
             Rejected::BadRequest => "bad_request",
             Rejected::Unauthorized => "unauthorized",
             Rejected::Draining => "draining",
+            Rejected::Full => "full",
+            Rejected::Crowded => "address",
+            Rejected::Rushed => "rate",
         };
         self.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// A client reached a limit.
+    pub(crate) fn limited(&self, limit: Limited) {
+        let limit = match limit {
+            Limited::Events => "events",
+            Limited::Flood => "flood",
+            Limited::Rooms => "rooms",
+        };
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// What slow clients were spared.
+    pub(crate) fn spared(&self, spared: Spared) {
+        if spared != Spared::default() {
+            self.replaced.inc_by(spared.replaced);
+            self.dropped.inc_by(spared.dropped);
+        }
     }
 
     /// A connection was upgraded and its session starts.

@@ -48,6 +48,7 @@ impl WsNode {
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
+        options.delivery.clone_from(&settings.delivery);
         let Started {
             adapter,
             driver,

@@ -3,23 +3,25 @@
 //! A request never blocks the frames behind it: what does not answer at once goes on as a task of its own, and how many of
 //! those a client may have is bounded. Every request is answered, if only with an error.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tracing::{Instrument, Span};
 use wsmesh_adapter::{ClientId, Frame, Payload};
-use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame::{self, ClientMessage};
+use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::edge::Edge;
-use crate::engine::Session;
+use crate::engine::{Farewell, Session};
 use crate::events::{Call, Outcome, Refusal, Work};
-use crate::metrics::Received;
+use crate::limits::{Meter, Rate};
+use crate::metrics::{Limited, Received};
 use crate::trace;
 
 /// Requests of one client that may wait for their reply at once.
@@ -28,6 +30,11 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 /// Handles one text frame.
 pub(crate) fn text(session: &Session, text: &str) {
     let edge = session.edge();
+    if let Some(rate) = edge.pace
+        && !within(&session.link.pace, rate, edge.now())
+    {
+        return too_fast(session, rate, text);
+    }
     if text == edge.heartbeat.as_str() {
         edge.metrics.received(Received::Heartbeat);
         return session.send(edge.heartbeat.clone());
@@ -69,6 +76,33 @@ pub(crate) fn text(session: &Session, text: &str) {
                 );
             }
         }
+    }
+}
+
+fn within(meter: &Cell<Meter>, rate: Rate, now: Duration) -> bool {
+    let mut one = meter.get();
+    let allowed = one.take(rate, now);
+    meter.set(one);
+    allowed
+}
+
+/// A request is answered with an error, anything else is dropped; who goes on is closed.
+fn too_fast(session: &Session, rate: Rate, text: &str) {
+    let edge = session.edge();
+    if !within(&session.link.patience, rate, edge.now()) {
+        edge.metrics.limited(Limited::Flood);
+        tracing::debug!(client = %session.link.client, "closing a client that sends too fast");
+        let delay_ms = rand::random_range(1..=edge.settings.reconnect_spread.as_millis().max(1) as u64);
+        let reason = CloseCode::RateLimit.reason_with_delay(delay_ms);
+        return session.close(&Farewell::new(CloseCode::RateLimit, reason));
+    }
+    edge.metrics.limited(Limited::Events);
+    if let Ok(ClientMessage::Request { callback_id, .. }) = frame::parse(text) {
+        let refusal = Refusal::new(
+            ErrorCode::RateLimited,
+            "too many messages: send fewer, and this one again later",
+        );
+        refuse(session, &callback_id, &refusal);
     }
 }
 

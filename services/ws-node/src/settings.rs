@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use wsmesh_adapter::{Namespace, OutboxLimits};
+use ipnet::IpNet;
+use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
 use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
@@ -25,6 +26,10 @@ pub struct EdgeSettings {
     pub max_message_bytes: usize,
     /// Bounds of what waits for one client. Default 1 MiB or 4096 frames.
     pub outbox: OutboxLimits,
+    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
+    pub delivery: Vec<DeliveryRule>,
+    /// What one client, one address and all together may take.
+    pub limits: Limits,
     /// How long a client's stream may take nothing at all while something waits. Default 15 s.
     pub write_timeout: Duration,
     /// How long a close handshake may take. Default 5 s.
@@ -64,6 +69,42 @@ pub struct EdgeSettings {
     pub demo: bool,
 }
 
+/// What one client, one address and all together may take of a ws-node. 0 is no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once. More are refused with 503. Default 50,000: some 150 MB when idle.
+    pub connections: usize,
+    /// Connections of one address at once (of one /64, for IPv6). More are refused with 429. Default 0: many clients may
+    /// come from one address, a school's or a mobile network's.
+    pub connections_per_address: usize,
+    /// Connections that may come per second, as many at once. More are refused with 503. Default 2,000: a handshake costs
+    /// far more than a message, and those who are served already come first.
+    pub accept_rate: u32,
+    /// Proxies whose `X-Forwarded-For` says where a client comes from. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Frames that one client may send per second. More are answered with `RATE_LIMITED` (events: dropped and counted);
+    /// who goes on is closed with 4015. Default 100; 0 in the demo profile.
+    pub events_per_second: u32,
+    /// Frames that one client may send at once. Default 200.
+    pub events_burst: u32,
+    /// Rooms that one client may be in when it joins one more by itself. Default 100.
+    pub rooms_per_client: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 50_000,
+            connections_per_address: 0,
+            accept_rate: 2_000,
+            trusted_proxies: Vec::new(),
+            events_per_second: 100,
+            events_burst: 200,
+            rooms_per_client: 100,
+        }
+    }
+}
+
 impl EdgeSettings {
     pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
     pub(crate) const BACKGROUND: Duration = Duration::from_secs(10);
@@ -90,6 +131,11 @@ impl EdgeSettings {
         Self {
             client_rooms,
             rules: crate::events::demo_rules(),
+            limits: Limits {
+                // Who tries things out wants to see how fast they go.
+                events_per_second: 0,
+                ..Limits::default()
+            },
             demo: true,
             ..Self::closed()
         }
@@ -104,6 +150,8 @@ impl EdgeSettings {
             enter_background_close: Self::BACKGROUND,
             max_message_bytes: Self::MAX_MESSAGE_BYTES,
             outbox: OutboxLimits::default(),
+            delivery: Vec::new(),
+            limits: Limits::default(),
             write_timeout: Self::WRITE,
             close_timeout: Self::CLOSE,
             handshake_timeout: Self::HANDSHAKE,

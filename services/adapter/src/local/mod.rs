@@ -1,9 +1,12 @@
 //! This server's own clients: state without I/O. Knows `wire` only.
 
+mod delivery;
 mod hub;
 mod outbox;
 mod shard;
 
+pub(crate) use delivery::Classes;
+pub use delivery::{Class, DeliveryRule, Policy};
 pub(crate) use hub::{Departed, Hub};
-pub use outbox::{Full, Outbox, OutboxLimits};
-pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};
+pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
+pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Spared};

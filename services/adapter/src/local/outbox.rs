@@ -1,10 +1,15 @@
 //! A client's outbox: a bounded queue of shared frames, waiting to be written to its socket.
 //!
-//! Full means full: nothing is dropped in secret. `push` refuses, and the shard closes the client as a slow consumer.
+//! Full means full: nothing is dropped in secret. `push` refuses, and the shard closes the client as a slow consumer. Frames
+//! of a class that allows it are replaced by newer ones or dropped before it comes to that, and whoever pushes is told.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
+use super::delivery::Class;
 use crate::wire::Frame;
+
+/// An empty outbox keeps room for so many frames.
+const KEPT: usize = 64;
 
 /// Bounds of one client's outbox. Whichever is reached first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,33 +33,80 @@ impl Default for OutboxLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits.
+    Queued,
+    /// It waits in place of an older one.
+    Replaced,
+    /// Too much waits already for one of its class.
+    Dropped,
+}
+
 /// Frames that wait for one client, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// How many were taken in all: the number of the first that waits.
+    taken: u64,
+    /// The numbers of those that a newer one may replace, by key.
+    #[expect(clippy::box_collection, reason = "there is one per connection, nearly always empty")]
+    latest: Option<Box<HashMap<u64, u64>>>,
 }
 
 impl Outbox {
-    /// Adds a frame at the end.
+    /// Adds a frame at the end, or in the place of the one that it replaces.
     ///
     /// # Errors
     /// When the limits are reached. An empty outbox takes one frame of any size, so that a large message to a fast
     /// client passes.
-    pub fn push(&mut self, frame: Frame, limits: OutboxLimits) -> Result<(), Full> {
-        let fits = self.frames.len() < limits.frames && self.bytes + frame.len() <= limits.bytes;
+    pub fn push(&mut self, frame: Frame, class: Class, limits: OutboxLimits) -> Result<Pushed, Full> {
+        if let Class::Latest(key) = class
+            && let Some(waiting) = self.waiting(key)
+        {
+            let newer = frame.len();
+            let older = std::mem::replace(waiting, frame).len();
+            self.bytes = self.bytes - older + newer;
+            return Ok(Pushed::Replaced);
+        }
+        let part = if class == Class::MayDrop { 4 } else { 1 };
+        let fits = self.frames.len() < limits.frames / part && self.bytes + frame.len() <= limits.bytes / part;
         if !fits && !self.frames.is_empty() {
-            return Err(Full);
+            return if class == Class::MayDrop {
+                Ok(Pushed::Dropped)
+            } else {
+                Err(Full)
+            };
+        }
+        if let Class::Latest(key) = class {
+            let number = self.taken + self.frames.len() as u64;
+            self.latest.get_or_insert_default().insert(key, number);
         }
         self.bytes += frame.len();
         self.frames.push_back(frame);
-        Ok(())
+        Ok(Pushed::Queued)
+    }
+
+    /// The frame of this key that waits, if one does.
+    fn waiting(&mut self, key: u64) -> Option<&mut Frame> {
+        let number = *self.latest.as_ref()?.get(&key)?;
+        self.frames
+            .get_mut(usize::try_from(number.checked_sub(self.taken)?).ok()?)
     }
 
     /// Takes the oldest frame.
     pub fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.len();
+        self.taken += 1;
+        if self.frames.is_empty() {
+            self.latest = None;
+            if self.frames.capacity() > KEPT {
+                self.frames = VecDeque::new();
+            }
+        }
         Some(frame)
     }
 
@@ -75,7 +127,8 @@ impl Outbox {
 
     /// Forgets everything that waits; the client is gone.
     pub fn clear(&mut self) {
-        self.frames.clear();
+        self.frames = VecDeque::new();
+        self.latest = None;
         self.bytes = 0;
     }
 }
@@ -90,7 +143,7 @@ mod tests {
     fn frames_come_out_in_order_and_free_their_bytes() {
         let mut outbox = Outbox::default();
         for text in ["one", "two"] {
-            outbox.push(Frame::new(text), LIMITS).expect("fits");
+            outbox.push(Frame::new(text), Class::Must, LIMITS).expect("fits");
         }
         assert_eq!(outbox.bytes(), 6);
         assert_eq!(outbox.pop(), Some(Frame::new("one")));
@@ -100,16 +153,56 @@ mod tests {
     #[test]
     fn a_full_outbox_refuses_by_bytes_and_by_frames() {
         let mut outbox = Outbox::default();
-        outbox.push(Frame::new("12345678"), LIMITS).expect("fits");
-        assert_eq!(outbox.push(Frame::new("123"), LIMITS), Err(Full));
-        outbox.push(Frame::new("1"), LIMITS).expect("fits");
-        outbox.push(Frame::new("1"), LIMITS).expect("fits");
-        assert_eq!(outbox.push(Frame::new(""), LIMITS), Err(Full));
+        outbox.push(Frame::new("12345678"), Class::Must, LIMITS).expect("fits");
+        assert_eq!(outbox.push(Frame::new("123"), Class::Must, LIMITS), Err(Full));
+        outbox.push(Frame::new("1"), Class::Must, LIMITS).expect("fits");
+        outbox.push(Frame::new("1"), Class::Must, LIMITS).expect("fits");
+        assert_eq!(outbox.push(Frame::new(""), Class::Must, LIMITS), Err(Full));
     }
 
     #[test]
     fn an_empty_outbox_takes_one_frame_of_any_size() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(Frame::new("far more than ten bytes"), LIMITS), Ok(()));
+        assert_eq!(
+            outbox.push(Frame::new("far more than ten bytes"), Class::Must, LIMITS),
+            Ok(Pushed::Queued)
+        );
+    }
+
+    #[test]
+    fn the_latest_takes_the_place_of_the_one_that_waits_and_no_other() {
+        let mut outbox = Outbox::default();
+        let mut push = |text: &str, class| outbox.push(Frame::new(text), class, LIMITS);
+        assert_eq!(push("a1", Class::Latest(1)), Ok(Pushed::Queued));
+        assert_eq!(push("b1", Class::Latest(2)), Ok(Pushed::Queued));
+        assert_eq!(push("a2+", Class::Latest(1)), Ok(Pushed::Replaced));
+        assert_eq!(outbox.bytes(), 5);
+        assert_eq!(outbox.pop(), Some(Frame::new("a2+")));
+        let mut push = |text: &str, class| outbox.push(Frame::new(text), class, LIMITS);
+        assert_eq!(
+            push("a3", Class::Latest(1)),
+            Ok(Pushed::Queued),
+            "what was written is not replaced"
+        );
+        assert_eq!(push("b2", Class::Latest(2)), Ok(Pushed::Replaced));
+        let rest: Vec<_> = std::iter::from_fn(|| outbox.pop()).collect();
+        assert_eq!(rest, [Frame::new("b2"), Frame::new("a3")]);
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn what_may_be_dropped_is_as_soon_as_a_quarter_of_the_limit_waits() {
+        let limits = OutboxLimits {
+            bytes: 100,
+            frames: 100,
+        };
+        let mut outbox = Outbox::default();
+        let mut push = |length: usize, class| outbox.push(Frame::new("x".repeat(length)), class, limits);
+        assert_eq!(push(20, Class::MayDrop), Ok(Pushed::Queued));
+        assert_eq!(push(6, Class::MayDrop), Ok(Pushed::Dropped));
+        assert_eq!(push(80, Class::Must), Ok(Pushed::Queued));
+        assert_eq!(push(1, Class::MayDrop), Ok(Pushed::Dropped));
+        assert_eq!(push(1, Class::Must), Err(Full));
+        assert_eq!(outbox.bytes(), 100);
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 
-use super::outbox::{Outbox, OutboxLimits};
+use super::delivery::{Class, Classes};
+use super::outbox::{Outbox, OutboxLimits, Pushed};
 use crate::wire::{ClientId, Frame, Payload, Room};
 
 /// One connection of one client, unique in this process.
@@ -80,6 +81,7 @@ pub struct ShardInbox {
     pub(crate) index: usize,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) limits: OutboxLimits,
+    pub(crate) classes: Classes,
 }
 
 impl ShardInbox {
@@ -90,7 +92,10 @@ impl ShardInbox {
 
     /// The empty state that belongs to this inbox; `S` is what the owner keeps per connection.
     pub fn shard<S>(&self) -> Shard<S> {
-        Shard::new(self.limits)
+        Shard {
+            classes: self.classes.clone(),
+            ..Shard::new(self.limits)
+        }
     }
 
     /// Waits for commands and moves up to 1024 of them to `batch`. Returns 0 when the adapter has ended.
@@ -120,6 +125,17 @@ pub struct Shard<S> {
     dirty: Vec<usize>,
     closing: Vec<(ConnectionId, Closing)>,
     limits: OutboxLimits,
+    classes: Classes,
+    spared: Spared,
+}
+
+/// Frames that slow clients were spared, by rules that allow it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// A newer one took their place.
+    pub replaced: u64,
+    /// Dropped.
+    pub dropped: u64,
 }
 
 impl<S> Shard<S> {
@@ -132,6 +148,8 @@ impl<S> Shard<S> {
             dirty: Vec::new(),
             closing: Vec::new(),
             limits,
+            classes: Classes::default(),
+            spared: Spared::default(),
         }
     }
 
@@ -158,9 +176,8 @@ impl<S> Shard<S> {
         for room in &slot.rooms {
             forget_member(&mut self.rooms, room, key);
         }
-        if slot.dirty {
-            self.dirty.retain(|&other| other != key);
-        }
+        // Its key may stay among the dirty: whoever gets the slot has nothing to write, and searching for it would make
+        // the end of many connections take the square of their time.
         Some(slot.socket)
     }
 
@@ -206,15 +223,17 @@ impl<S> Shard<S> {
     fn push_all(&mut self, except: &[ConnectionId], frame: &Frame) {
         let wanted = self.slots.iter().filter(|(_, slot)| !except.contains(&slot.connection));
         let keys: Vec<usize> = wanted.map(|(key, _)| key).collect();
+        let class = self.classes.of(frame);
         for key in keys {
-            self.enqueue(key, frame.clone());
+            self.enqueue(key, frame.clone(), class);
         }
     }
 
     /// Puts a frame in one connection's outbox: what a session answers to its own client.
     pub fn push(&mut self, connection: ConnectionId, frame: Frame) {
         if let Some(&key) = self.by_connection.get(&connection) {
-            self.enqueue(key, frame);
+            let class = self.classes.of(&frame);
+            self.enqueue(key, frame, class);
         }
     }
 
@@ -273,30 +292,35 @@ impl<S> Shard<S> {
         let Some(members) = self.rooms.get(room) else {
             return;
         };
-        let Self {
-            slots,
-            dirty,
-            closing,
-            limits,
-            ..
-        } = self;
+        let mut delivery = Delivery {
+            class: self.classes.of(frame),
+            limits: self.limits,
+            dirty: &mut self.dirty,
+            closing: &mut self.closing,
+            spared: &mut self.spared,
+        };
         for &key in members {
-            let slot = &mut slots[key];
+            let slot = &mut self.slots[key];
             if !except.contains(&slot.client) {
-                deliver(slot, key, frame.clone(), *limits, dirty, closing);
+                delivery.to(slot, key, frame.clone());
             }
         }
     }
 
-    fn enqueue(&mut self, key: usize, frame: Frame) {
-        let Self {
-            slots,
-            dirty,
-            closing,
-            limits,
-            ..
-        } = self;
-        deliver(&mut slots[key], key, frame, *limits, dirty, closing);
+    fn enqueue(&mut self, key: usize, frame: Frame, class: Class) {
+        let mut delivery = Delivery {
+            class,
+            limits: self.limits,
+            dirty: &mut self.dirty,
+            closing: &mut self.closing,
+            spared: &mut self.spared,
+        };
+        delivery.to(&mut self.slots[key], key, frame);
+    }
+
+    /// What slow clients were spared since the last call.
+    pub fn take_spared(&mut self) -> Spared {
+        std::mem::take(&mut self.spared)
     }
 
     fn join(&mut self, connection: ConnectionId, room: Room) {
@@ -334,23 +358,32 @@ impl<S> Shard<S> {
     }
 }
 
-fn deliver<S>(
-    slot: &mut Slot<S>,
-    key: usize,
-    frame: Frame,
+/// How a frame goes to outboxes, and where it is noted what follows.
+struct Delivery<'a> {
+    class: Class,
     limits: OutboxLimits,
-    dirty: &mut Vec<usize>,
-    closing: &mut Vec<(ConnectionId, Closing)>,
-) {
-    if slot.closing {
-        return;
+    dirty: &'a mut Vec<usize>,
+    closing: &'a mut Vec<(ConnectionId, Closing)>,
+    spared: &'a mut Spared,
+}
+
+impl Delivery<'_> {
+    fn to<S>(&mut self, slot: &mut Slot<S>, key: usize, frame: Frame) {
+        if slot.closing {
+            return;
+        }
+        match slot.outbox.push(frame, self.class, self.limits) {
+            Ok(Pushed::Queued) => {}
+            Ok(Pushed::Replaced) => self.spared.replaced += 1,
+            Ok(Pushed::Dropped) => self.spared.dropped += 1,
+            Err(_) => {
+                slot.closing = true;
+                self.closing.push((slot.connection, Closing::Slow));
+                return;
+            }
+        }
+        mark(self.dirty, &mut slot.dirty, key);
     }
-    if slot.outbox.push(frame, limits).is_err() {
-        slot.closing = true;
-        closing.push((slot.connection, Closing::Slow));
-        return;
-    }
-    mark(dirty, &mut slot.dirty, key);
 }
 
 fn mark(dirty: &mut Vec<usize>, is_dirty: &mut bool, key: usize) {

@@ -66,7 +66,7 @@ impl Core {
             client,
             upgrade,
             since,
-            tracked,
+            presence,
         } = admission;
         let stream = match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => stream,
@@ -96,7 +96,7 @@ impl Core {
         if self.leaving.get().is_some() {
             session.close(&self.come_back(Instant::now()));
         }
-        tokio::task::spawn_local(session::run(session, attachment, read_ahead, tracked));
+        tokio::task::spawn_local(session::run(session, attachment, read_ahead, presence));
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.
@@ -173,6 +173,8 @@ impl Core {
             }
         }
         self.write_dirty();
+        let spared = self.shard.borrow_mut().take_spared();
+        self.edge.metrics.spared(spared);
     }
 
     fn write_dirty(&self) {

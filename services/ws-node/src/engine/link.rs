@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use wsmesh_adapter::{ClientId, ConnectionId};
 
+use crate::limits::Meter;
+
 /// Where a connection is in its life. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -66,6 +68,10 @@ pub(crate) struct Link {
     pub(super) requests: Cell<u32>,
     /// Fire-and-forget frames that are being handled.
     pub(super) events: Cell<u32>,
+    /// How many frames it may send now.
+    pub(crate) pace: Cell<Meter>,
+    /// How many more may be refused before it is closed.
+    pub(crate) patience: Cell<Meter>,
     /// Pings and pongs that wait to be written.
     pub(super) control: RefCell<Vec<u8>>,
 }
@@ -100,6 +106,8 @@ impl Link {
             opened_at: Instant::now(),
             requests: Cell::new(0),
             events: Cell::new(0),
+            pace: Cell::default(),
+            patience: Cell::default(),
             control: RefCell::new(Vec::new()),
         }
     }

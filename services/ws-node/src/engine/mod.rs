@@ -15,5 +15,5 @@ mod thread;
 mod wire;
 
 pub(crate) use self::core::Session;
-pub(crate) use self::link::{Background, Ending, Initiator};
+pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::thread::{Admission, Order, ShardThread};

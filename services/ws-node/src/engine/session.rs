@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::future::pending;
 use socket2::SockRef;
 use tokio::io::{Interest, Ready};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::Attachment;
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
 use super::link::{Ending, Farewell, Initiator, Phase};
+use crate::edge::Presence;
 use crate::metrics::Received;
 
 /// Fire-and-forget frames of one client that may be in the making; beyond that its frames stay in the kernel.
@@ -23,7 +23,7 @@ const EVENTS_IN_FLIGHT: u32 = 64;
 const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// Runs until the connection has ended.
-pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, tracked: TaskTrackerToken) {
+pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, presence: Presence) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
     let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
@@ -39,7 +39,7 @@ pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: By
         reader.read_to_end().await;
     }
     crate::session::closed(&edge, client).await;
-    drop(tracked);
+    drop(presence);
 }
 
 /// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.

@@ -9,11 +9,10 @@ use opentelemetry::trace::SpanContext;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{ClientId, ShardInbox};
 
 use super::core::{Core, sweep_period};
-use crate::edge::Edge;
+use crate::edge::{Edge, Presence};
 
 /// How often the clock is looked at during a drain, so that clients leave evenly.
 const PACE: Duration = Duration::from_millis(50);
@@ -31,7 +30,7 @@ pub(crate) struct Admission {
     /// When the upgrade request was read.
     pub(crate) since: Instant,
     /// Held until the session has ended.
-    pub(crate) tracked: TaskTrackerToken,
+    pub(crate) presence: Presence,
 }
 
 /// What a shard's thread is told.

@@ -6,6 +6,7 @@ use wsmesh_protocol::ErrorCode;
 
 use super::payloads::{self, RoomPayload};
 use super::{Call, Refusal, Work};
+use crate::metrics::Limited;
 
 /// Joins; the reply comes when the other servers' messages to the room are heard here.
 pub(super) fn join(call: Call<'_>) -> Work {
@@ -17,6 +18,15 @@ pub(super) fn join(call: Call<'_>) -> Work {
         ),
         Err(refusal) => return Work::Done(Err(refusal)),
     };
+    let (most, joined) = (
+        call.session.edge().settings.limits.rooms_per_client,
+        adapter.joined_rooms(&client),
+    );
+    if most > 0 && joined.len() >= most && !joined.contains(&room) {
+        call.session.edge().metrics.limited(Limited::Rooms);
+        let text = format!("a client may be in {most} rooms: leave one first");
+        return Work::Done(Err(Refusal::new(ErrorCode::NotAllowed, text)));
+    }
     Work::later(async move {
         adapter.join(&client, room).await?;
         Ok(Bytes::from_static(br#"{"msg":"joined"}"#))

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::limits::Peer;
 
 /// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
 const HANDSHAKES: usize = 4096;
@@ -31,8 +36,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, head_timeout: D
             accepted = accept(&listener, &permits) => accepted,
         };
         while tasks.try_join_next().is_some() {}
-        let Some((stream, permit)) = accepted else { continue };
-        let connection = speak_http(stream, router.clone(), head_timeout, stop.clone());
+        let Some((stream, peer, permit)) = accepted else {
+            continue;
+        };
+        let connection = speak_http(stream, peer, router.clone(), head_timeout, stop.clone());
         tasks.spawn(async move {
             connection.await;
             drop(permit);
@@ -45,10 +52,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, head_timeout: D
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, address)) => Some((stream, Peer(address), permit)),
         Err(error) => {
             let is_its_own = matches!(
                 error.kind(),
@@ -63,12 +70,17 @@ async fn accept(
     }
 }
 
-async fn speak_http(stream: TcpStream, router: Router, head_timeout: Duration, stop: CancellationToken) {
+async fn speak_http(stream: TcpStream, peer: Peer, router: Router, head_timeout: Duration, stop: CancellationToken) {
+    let router = TowerToHyperService::new(router);
+    let named = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), named)
         .with_upgrades();
     tokio::pin!(connection);
     let outcome = tokio::select! {

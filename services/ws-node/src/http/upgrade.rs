@@ -2,10 +2,11 @@
 //!
 //! Everything that can be refused is refused here, with a status and a sentence, before anything is upgraded.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
@@ -21,10 +22,14 @@ use tokio::net::TcpStream;
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
-use crate::edge::Gate;
+use crate::edge::{Gate, Presence};
 use crate::engine::Admission;
+use crate::limits::{Peer, Place, Turned, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
+
+/// When to try again where all places are taken.
+const FULL: Duration = Duration::from_secs(10);
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -39,8 +44,8 @@ pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
     let span = trace::upgrade_span();
     let _entered = span.enter();
-    let admitted = check(&request).and_then(|accept| Ok((accept, identify(gate, &request)?)));
-    let (accept, client) = match admitted {
+    let admitted = admit(gate, &request);
+    let (accept, place, client) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
             gate.edge.metrics.rejected(refusal.why);
@@ -51,7 +56,8 @@ pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
     span.record("http.response.status_code", 101);
     let context = trace::link_target(&span);
     let on_upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(gate.clone(), on_upgrade, client, context, since));
+    let presence = Presence::new(&gate.edge, place);
+    tokio::spawn(hand_over(gate.clone(), on_upgrade, client, context, since, presence));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -84,12 +90,57 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-fn identify(gate: &Gate, request: &Request) -> Result<ClientId, Refusal> {
+/// The value of `Sec-WebSocket-Accept`, a place, and who it is for.
+fn admit(gate: &Gate, request: &Request) -> Result<(HeaderValue, Place, ClientId), Refusal> {
+    let accept = check(request)?;
+    let place = enter(gate, request)?;
+    let client = identify(gate, request)?;
+    Ok((accept, place, client))
+}
+
+/// Takes a place, before anything is done that costs more than counting.
+fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
     let edge = &gate.edge;
     if edge.is_draining() {
         let text = "this server is shutting down: try another one".to_owned();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
     }
+    let extensions = request.extensions();
+    let peer = extensions.get::<Peer>().map(|peer| peer.0);
+    // Mounted in another application, which may know.
+    let peer = peer.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0));
+    let trusted = &edge.settings.limits.trusted_proxies;
+    let address = peer.map(|peer| client_address(peer.ip(), request.headers(), trusted));
+    edge.door.enter(address).map_err(|turned| match turned {
+        Turned::Full => Refusal {
+            retry_after: FULL,
+            ..Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Rejected::Full,
+                "this server has as many clients as it may have: try another one, or later".to_owned(),
+            )
+        },
+        Turned::Crowded => Refusal {
+            retry_after: FULL,
+            ..Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Rejected::Crowded,
+                "there are too many connections from this address: close some, or try later".to_owned(),
+            )
+        },
+        Turned::Rushed(wait) => Refusal {
+            retry_after: wait,
+            ..Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Rejected::Rushed,
+                "too many connections come at once: try again in a moment".to_owned(),
+            )
+        },
+    })
+}
+
+fn identify(gate: &Gate, request: &Request) -> Result<ClientId, Refusal> {
+    let edge = &gate.edge;
     let params = Params::parse(
         request.uri().path(),
         request.uri().query().unwrap_or_default(),
@@ -126,8 +177,8 @@ async fn hand_over(
     client: ClientId,
     upgrade: Option<Box<SpanContext>>,
     since: Instant,
+    presence: Presence,
 ) {
-    let tracked = gate.edge.sessions.token();
     let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         // The client went away before it had its answer.
@@ -141,7 +192,7 @@ async fn hand_over(
                 client,
                 upgrade,
                 since,
-                tracked,
+                presence,
             })
             .await;
         }
@@ -168,11 +219,18 @@ struct Refusal {
     status: StatusCode,
     why: Rejected,
     text: String,
+    /// When to try again, where that helps; told in whole seconds.
+    retry_after: Duration,
 }
 
 impl Refusal {
     fn new(status: StatusCode, why: Rejected, text: String) -> Self {
-        Self { status, why, text }
+        Self {
+            status,
+            why,
+            text,
+            retry_after: Duration::from_secs(1),
+        }
     }
 
     fn into_response(self) -> Response {
@@ -188,8 +246,8 @@ impl Refusal {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.as_secs().max(1)));
             }
             _ => {}
         }

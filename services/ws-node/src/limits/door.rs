@@ -1,0 +1,140 @@
+//! The door: how many connections there may be, of one address and in all, and how fast they may come.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::meter::{Meter, Rate};
+
+/// Why a connection is turned away, and in how many seconds to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// This server has as many as it may have.
+    Full,
+    /// This address has as many as one may have.
+    Crowded,
+    /// Too many came at once.
+    Rushed(Duration),
+}
+
+/// Counts who is in. Shared by all threads; touched when a connection comes and when it goes.
+#[derive(Debug)]
+pub(crate) struct Door {
+    most: usize,
+    most_of_one: usize,
+    rate: Option<Rate>,
+    opened: Instant,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    count: usize,
+    of_one: HashMap<IpAddr, usize>,
+    meter: Meter,
+}
+
+/// The place of one connection, from its upgrade to its end.
+#[derive(Debug)]
+pub(crate) struct Place {
+    door: Arc<Door>,
+    address: Option<IpAddr>,
+}
+
+impl Door {
+    /// For at most so many connections in all and of one address (0: no limit), and so many a second.
+    pub(crate) fn new(most: usize, most_of_one: usize, rate: Option<Rate>) -> Arc<Self> {
+        let unlimited = |number| if number == 0 { usize::MAX } else { number };
+        Arc::new(Self {
+            most: unlimited(most),
+            most_of_one: unlimited(most_of_one),
+            rate,
+            opened: Instant::now(),
+            inside: Mutex::default(),
+        })
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place, or says why there is none. An address that is not known counts only in all.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Turned> {
+        let address = address.filter(|_| self.most_of_one < usize::MAX);
+        let mut inside = self.inside();
+        if inside.count >= self.most {
+            return Err(Turned::Full);
+        }
+        let of_one = address.map_or(0, |address| inside.of_one.get(&address).copied().unwrap_or(0));
+        if of_one >= self.most_of_one {
+            return Err(Turned::Crowded);
+        }
+        if let Some(rate) = self.rate
+            && !inside.meter.take(rate, self.opened.elapsed())
+        {
+            return Err(Turned::Rushed(rate.wait()));
+        }
+        inside.count += 1;
+        if let Some(address) = address {
+            inside.of_one.insert(address, of_one + 1);
+        }
+        Ok(Place {
+            door: Arc::clone(self),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.door.inside();
+        inside.count -= 1;
+        if let Some(address) = self.address
+            && let Some(count) = inside.of_one.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                inside.of_one.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends() {
+        let door = Door::new(3, 2, None);
+        let first = door.enter(address(1)).expect("free");
+        let _second = door.enter(address(1)).expect("free");
+        assert_eq!(door.enter(address(1)).err(), Some(Turned::Crowded));
+        let _third = door.enter(address(2)).expect("free");
+        assert_eq!(door.enter(None).err(), Some(Turned::Full));
+        drop(first);
+        let _again = door.enter(address(1)).expect("free");
+        assert_eq!(door.inside().of_one.len(), 2);
+    }
+
+    #[test]
+    fn who_is_turned_away_takes_nothing() {
+        let rate = Rate::new(1, 2);
+        let door = Door::new(0, 1, rate);
+        let first = door.enter(address(1)).expect("free");
+        assert_eq!(door.enter(address(1)).err(), Some(Turned::Crowded));
+        let second = door.enter(address(2)).expect("a burst of two");
+        assert_eq!(
+            door.enter(address(3)).err(),
+            Some(Turned::Rushed(Duration::from_secs(1)))
+        );
+        drop((first, second));
+        let inside = door.inside();
+        assert_eq!((inside.count, inside.of_one.len()), (0, 0));
+    }
+}

@@ -1,0 +1,68 @@
+//! A token bucket in one number (the generic cell rate algorithm): so many a second, and so many at once.
+
+use std::time::Duration;
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// Time that one takes.
+    each_ns: u64,
+    /// Time that may be used ahead.
+    burst_ns: u64,
+}
+
+impl Rate {
+    /// So many a second, and `burst` at once; `None` for 0 a second, which means no limit.
+    pub(crate) fn new(per_second: u32, burst: u32) -> Option<Self> {
+        let each_ns = 1_000_000_000_u64.checked_div(u64::from(per_second))?.max(1);
+        Some(Self {
+            each_ns,
+            burst_ns: each_ns * u64::from(burst.max(1)),
+        })
+    }
+
+    /// How long until one more is allowed after a refusal, at the latest.
+    pub(crate) fn wait(self) -> Duration {
+        Duration::from_nanos(self.each_ns)
+    }
+}
+
+/// When the bucket will be full again, in nanoseconds after some beginning; 0 at first: it is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Meter(u64);
+
+impl Meter {
+    /// Takes one, if there is one; `now` is the time since the same beginning.
+    pub(crate) fn take(&mut self, rate: Rate, now: Duration) -> bool {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
+        let full_at = self.0.max(now) + rate.each_ns;
+        let allowed = full_at <= now + rate.burst_ns;
+        if allowed {
+            self.0 = full_at;
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let (rate, mut meter) = (Rate::new(10, 3).expect("a limit"), Meter::default());
+        let mut taken = |ms| meter.take(rate, Duration::from_millis(ms));
+        assert_eq!([0, 0, 0, 0].map(&mut taken), [true, true, true, false]);
+        assert_eq!([99, 100, 101].map(&mut taken), [false, true, false]);
+        // After a rest the burst is there again, and no more than that.
+        assert_eq!([9000; 4].map(&mut taken), [true, true, true, false]);
+    }
+
+    #[test]
+    fn no_rate_is_no_limit_and_a_burst_is_at_least_one() {
+        assert_eq!(Rate::new(0, 5), None);
+        let (rate, mut meter) = (Rate::new(1, 0).expect("a limit"), Meter::default());
+        assert!(meter.take(rate, Duration::ZERO) && !meter.take(rate, Duration::ZERO));
+        assert_eq!(rate.wait(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,10 @@
+//! What one client, one address and all together may take of this server: pure rules and counts. Where they are applied:
+//! before the upgrade in `http`, per frame in `session`.
+
+mod address;
+mod door;
+mod meter;
+
+pub(crate) use address::{Peer, client_address};
+pub(crate) use door::{Door, Place, Turned};
+pub(crate) use meter::{Meter, Rate};
