@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Tables, settings};
 use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
+use crate::http::TlsFiles;
 use crate::http::auth::{Key, NO_AUTH};
 use crate::settings::{EdgeSettings, Limits};
 
@@ -73,6 +75,10 @@ settings! {
         pub client_rooms: Vec<String>,
         /// A client's traceparent becomes the parent of its frames' spans: it then decides what is traced.
         pub trust_client_traces: bool = false,
+        /// File with the certificate of the public port and those that signed it (PEM). Without it the port speaks plain HTTP.
+        pub tls_certificate_file: Option<PathBuf>,
+        /// File with the certificate's private key (PEM).
+        pub tls_key_file: Option<PathBuf>,
         /// File with the key that signs clients' tokens (JWT, HS256), at least 32 bytes. Needed with the production profile.
         pub jwt_key_file: Option<SecretFile>,
         /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
@@ -111,12 +117,16 @@ impl Config {
             }
         }
         check_bounds(&settings, problems);
+        let tls = check_tls(&settings, problems);
         check_delivery(&settings.delivery, problems);
         let trusted_proxies = check_networks(&settings.trusted_proxies, problems);
         let client_rooms = check_rooms(&settings.client_rooms, problems);
         check_rules(&settings.rules, problems);
         (problems.lines().len() == before).then(|| Self {
-            edge: edge(&common, settings, client_rooms, trusted_proxies),
+            edge: EdgeSettings {
+                tls,
+                ..edge(&common, settings, client_rooms, trusted_proxies)
+            },
             common,
         })
     }
@@ -182,6 +192,7 @@ fn edge(
             client_rooms
         },
         rules: defaults.rules,
+        tls: None,
         jwt_key: settings.jwt_key_file,
         trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
@@ -227,6 +238,31 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
             problems.about(key, format!("{number} is out of bounds: write {unit}{least} to {most}"));
         }
     }
+}
+
+fn check_tls(settings: &NodeSettings, problems: &mut Problems) -> Option<TlsFiles> {
+    let files = match (&settings.tls_certificate_file, &settings.tls_key_file) {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        },
+        (Some(_), None) => {
+            problems.about("tls_key_file", "is missing: a certificate needs its private key");
+            return None;
+        }
+        (None, Some(_)) => {
+            problems.about(
+                "tls_certificate_file",
+                "is missing: a private key needs its certificate",
+            );
+            return None;
+        }
+    };
+    if let Err(problem) = files.acceptor() {
+        problems.about("tls_certificate_file", problem);
+    }
+    Some(files)
 }
 
 fn check_networks(texts: &[String], problems: &mut Problems) -> Vec<IpNet> {

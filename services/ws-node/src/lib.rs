@@ -22,6 +22,7 @@ mod trace;
 
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};
+pub use http::TlsFiles;
 pub use http::auth::mint_token;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};

@@ -8,6 +8,7 @@ use axum::Router;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Driver, Options, Started};
@@ -15,7 +16,7 @@ use wsmesh_adapter::{Adapter, Driver, Options, Started};
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
-use crate::http::{self, auth::Auth};
+use crate::http::{self, Front, TlsFiles, auth::Auth};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 use crate::{balance, orders};
@@ -33,6 +34,7 @@ pub struct WsNode {
     gate: Gate,
     driver: Driver,
     shards: Vec<CancellationToken>,
+    tls: Option<TlsAcceptor>,
     /// Ends with this.
     balancing: AbortOnDropHandle<()>,
 }
@@ -44,6 +46,8 @@ impl WsNode {
     /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
     /// started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+        let tls = settings.tls.as_ref().map(TlsFiles::acceptor).transpose();
+        let tls = tls.map_err(anyhow::Error::msg)?;
         let auth = Auth::new(&settings).map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         options.shards = settings.shards;
@@ -69,6 +73,7 @@ impl WsNode {
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         Ok(Self {
             gate,
+            tls,
             balancing,
             edge,
             driver,
@@ -82,10 +87,15 @@ impl WsNode {
         http::router(self.gate.clone())
     }
 
-    /// Serves the router on a listener until `stop`: HTTP/1.1 with bounds on what a client may do before its upgrade.
+    /// Serves the router on a listener until `stop`: HTTP/1.1, over TLS if there is a certificate, with bounds on what a client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        http::serve(listener, self.router(), self.edge.settings.handshake_timeout, stop)
+        let front = Front {
+            router: self.router(),
+            head_timeout: self.edge.settings.handshake_timeout,
+            tls: self.tls.clone(),
+        };
+        http::serve(listener, front, stop)
     }
 
     /// The adapter that this ws-node runs on, for the application around it.
@@ -147,6 +157,7 @@ impl WsNode {
             driver,
             shards,
             balancing,
+            ..
         } = self;
         drop(balancing);
         edge.start_draining();

@@ -8,6 +8,7 @@ use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
+use crate::http::TlsFiles;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct EdgeSettings {
     pub client_rooms: Vec<Namespace>,
     /// Events that are forwarded to services. Default: none; the game's in the demo profile.
     pub rules: Vec<Rule>,
+    /// The certificate of the public port. Default: none, plain HTTP; a load balancer in front of it usually ends TLS.
+    pub tls: Option<TlsFiles>,
     /// The key that signs clients' tokens (JWT, HS256). Needed in production.
     pub jwt_key: Option<SecretFile>,
     /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
@@ -165,6 +168,7 @@ impl EdgeSettings {
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),
+            tls: None,
             jwt_key: None,
             trust_client_traces: false,
             demo: false,

@@ -14,6 +14,7 @@ use wsmesh_protocol::CloseCode;
 use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
 use super::socket::{Socket, Tally, Written};
+use super::stream::Stream;
 use super::{session, thread::Admission, wire};
 use crate::edge::Edge;
 
@@ -68,7 +69,7 @@ impl Core {
             since,
             presence,
         } = admission;
-        let stream = match tokio::net::TcpStream::from_std(stream) {
+        let stream = match Stream::new(stream) {
             Ok(stream) => stream,
             Err(error) => return tracing::error!(%error, "a connection cannot be watched; closing it"),
         };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry::trace::SpanContext;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use wsmesh_adapter::{ClientId, ConnectionId};
 
+use super::stream::Stream;
 use crate::limits::Meter;
 
 /// Where a connection is in its life. It only moves forward.
@@ -42,7 +42,7 @@ pub(crate) enum Initiator {
 pub(crate) struct Link {
     pub(crate) client: ClientId,
     pub(crate) connection: ConnectionId,
-    pub(crate) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Context of the upgrade's span, when it was sampled: what `ws.receive` links to.
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// Tells the session that something below changed.
@@ -83,7 +83,7 @@ impl Link {
     pub(super) fn new(
         client: ClientId,
         connection: ConnectionId,
-        stream: TcpStream,
+        stream: Stream,
         upgrade: Option<Box<SpanContext>>,
         ping_at: Instant,
     ) -> Self {

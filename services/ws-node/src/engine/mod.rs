@@ -1,7 +1,7 @@
 //! The session engine: each shard is one thread that owns its connections, so nothing here locks or wakes other threads.
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
-//! per turn. Nothing waits for a slow client. `session` reads, `socket` writes, `sweep` keeps the time, `leaving` says whose
+//! per turn. Nothing waits for a slow client. `session` reads and `socket` writes a `stream`, `sweep` keeps the time, `leaving` says whose
 //! time has come, `link` is what they share; `decoder` and `wire` know RFC 6455. What frames mean is not known here: see `session` at the crate's root.
 
 mod core;
@@ -10,10 +10,12 @@ mod leaving;
 mod link;
 mod session;
 mod socket;
+mod stream;
 mod sweep;
 mod thread;
 mod wire;
 
 pub(crate) use self::core::Session;
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
+pub(crate) use self::stream::Parts;
 pub(crate) use self::thread::{Admission, Order, ShardThread};

@@ -1,11 +1,11 @@
 //! The life of one connection: reads and decodes what the client sends, hands over whole messages, and sees the close
 //! handshake through. Also waits until a blocked stream takes more. One task on the shard's thread.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::pending;
-use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use wsmesh_adapter::Attachment;
 
@@ -54,7 +54,7 @@ impl Drop for Registration {
         let link = &self.session.link;
         self.session.core.remove(link);
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
-        let _ended_already = SockRef::from(&link.stream).shutdown(std::net::Shutdown::Both);
+        link.stream.shutdown(Shutdown::Both);
         let ending = link.ending.get().unwrap_or(Ending {
             code: None,
             initiator: Initiator::Client,
@@ -82,7 +82,7 @@ impl Reader {
             if link.flushed.get() && self.decoder.is_none() && !write_ended {
                 // Its close frame would not be understood: it sees the end of the stream, and ends its side.
                 write_ended = true;
-                let _broken_anyway = SockRef::from(&link.stream).shutdown(std::net::Shutdown::Write);
+                link.stream.shutdown(Shutdown::Write);
             }
             let ready = tokio::select! {
                 () = link.wake.notified() => continue,

@@ -82,7 +82,7 @@ impl Socket {
             }
             let large = self.gather(outbox, buffer, tally);
             if buffer.is_empty() {
-                return Written::All;
+                return self.flush();
             }
             tally.bytes += buffer.len() as u64;
             match accept(self.link.stream.try_write(buffer)) {
@@ -94,6 +94,17 @@ impl Socket {
                 tally.bytes += large.len() as u64;
                 self.unsent.push_back(large);
             }
+        }
+    }
+
+    /// Nothing waits here: does anything in the stream?
+    fn flush(&mut self) -> Written {
+        let flushed = self.link.stream.try_flush();
+        self.progressed |= self.link.stream.take_progress();
+        match flushed {
+            Ok(true) => Written::All,
+            Ok(false) => Written::Blocked,
+            Err(_) => Written::Broken,
         }
     }
 

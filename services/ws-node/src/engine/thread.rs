@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{ClientId, ShardInbox};
 
 use super::core::{Core, sweep_period};
+use super::stream::Parts;
 use crate::edge::{Edge, Presence};
 
 /// How often the clock is looked at during a drain, so that clients leave evenly.
@@ -22,7 +23,7 @@ const WAITING_ADMISSIONS: usize = 1024;
 
 /// A connection after its upgrade, on its way to a shard.
 pub(crate) struct Admission {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) stream: Parts,
     /// What was read beyond the upgrade request.
     pub(crate) read_ahead: Bytes,
     pub(crate) client: ClientId,

@@ -3,13 +3,15 @@
 pub(crate) mod auth;
 mod pages;
 mod serve;
+mod tls;
 mod upgrade;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-pub(crate) use serve::serve;
+pub(crate) use serve::{Front, serve};
+pub use tls::TlsFiles;
 
 use crate::edge::Gate;
 

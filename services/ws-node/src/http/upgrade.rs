@@ -18,12 +18,14 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use opentelemetry::trace::SpanContext;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
 use crate::edge::{Gate, Presence};
-use crate::engine::Admission;
+use crate::engine::{Admission, Parts};
 use crate::limits::{Peer, Place, Turned, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
@@ -184,7 +186,7 @@ async fn hand_over(
         // The client went away before it had its answer.
         Ok(Err(_)) | Err(_) => return,
     };
-    match into_tcp(upgraded) {
+    match into_parts(upgraded) {
         Ok((stream, read_ahead)) => {
             gate.admit(Admission {
                 stream,
@@ -200,18 +202,35 @@ async fn hand_over(
     }
 }
 
-/// Takes the TCP stream out of hyper, with what hyper had read beyond the request.
-fn into_tcp(upgraded: Upgraded) -> Result<(std::net::TcpStream, Bytes), String> {
-    let (io, read_ahead) = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => (parts.io, parts.read_buf),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (parts.io, parts.read_buf),
-            Err(_) => return Err("it is no plain TCP connection: serve this router over TCP".to_owned()),
+/// Takes the stream out of hyper, with what hyper had read beyond the request.
+fn into_parts(upgraded: Upgraded) -> Result<(Parts, Bytes), String> {
+    let (tcp, tls, read_ahead) = match take::<TcpStream>(upgraded) {
+        Ok((tcp, read_ahead)) => (tcp, None, read_ahead),
+        Err(upgraded) => match take::<TlsStream<TcpStream>>(upgraded) {
+            Ok((stream, read_ahead)) => {
+                let (tcp, session) = stream.into_inner();
+                (tcp, Some(Box::new(session)), read_ahead)
+            }
+            Err(_) => return Err("it is neither TCP nor TLS over it: serve this router over one of them".to_owned()),
         },
     };
-    let stream = io.into_inner();
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok((stream.into_std().map_err(|error| error.to_string())?, read_ahead))
+    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+    let tcp = tcp.into_std().map_err(|error| error.to_string())?;
+    Ok((Parts { tcp, tls }, read_ahead))
+}
+
+fn take<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (io, read_ahead) = match auto::upgrade::downcast::<TokioIo<S>>(upgraded) {
+        Ok(parts) => (parts.io, parts.read_buf),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<S>>()?;
+            (parts.io, parts.read_buf)
+        }
+    };
+    Ok((io.into_inner(), read_ahead))
 }
 
 /// An upgrade that is not made.
