@@ -26,7 +26,9 @@ const CONFIRMATION: Duration = Duration::from_secs(1);
 pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, presence: Presence) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
-    let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    // What is needed for a moment only is boxed: there is one of this future for every connection, as large as its largest
+    // state.
+    let _late = Box::pin(tokio::time::timeout(CONFIRMATION, attachment.confirmed())).await;
     {
         let mut reader = Reader {
             registration: Registration { session, attachment },
@@ -38,7 +40,7 @@ pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: By
         drop(read_ahead);
         reader.read_to_end().await;
     }
-    crate::session::closed(&edge, client).await;
+    Box::pin(crate::session::closed(&edge, client)).await;
     drop(presence);
 }
 
@@ -174,5 +176,21 @@ impl Reader {
             session.link.put_control(&replies);
             session.core.mark_dirty(&session.link);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a future of this kind takes.
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        println!("{}", size_of_future(run));
+        assert!(size_of_future(run) <= 1024, "{} bytes", size_of_future(run));
     }
 }
