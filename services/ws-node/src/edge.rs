@@ -8,9 +8,9 @@ use tokio_util::task::TaskTracker;
 use wsmesh_adapter::{Adapter, Frame};
 use wsmesh_protocol::CloseCode;
 
+use crate::auth::Auth;
 use crate::engine::{Admission, Farewell, Order};
 use crate::events::Routes;
-use crate::http::auth::Auth;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 

@@ -11,10 +11,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Driver, Options, Started};
 
+use crate::auth::Auth;
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
-use crate::http::{self, auth::Auth};
+use crate::http;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -40,8 +41,8 @@ impl WsNode {
     /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
     /// started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
-        let auth = Auth::new(&settings).map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
+        let auth = Auth::start(&settings.auth, settings.demo, &metrics).map_err(anyhow::Error::msg)?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
         let Started {
@@ -51,6 +52,11 @@ impl WsNode {
         } = Adapter::start(options)?;
         events::listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
+        let routes = if auth.has_tokens() {
+            routes.with_tokens()
+        } else {
+            routes
+        };
         let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics));
         let threads = shards
             .into_iter()
@@ -93,7 +99,7 @@ impl WsNode {
         move || match (edge.is_draining(), edge.adapter.is_ready()) {
             (true, _) => Err("draining: this server sends its clients away".to_owned()),
             (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => Ok(()),
+            (false, true) => edge.auth.readiness(),
         }
     }
 
@@ -140,6 +146,7 @@ impl WsNode {
         } = self;
         edge.start_draining();
         edge.sessions.close();
+        edge.auth.stop().await;
         let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
             gate.send_everyone_away().await;

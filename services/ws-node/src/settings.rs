@@ -6,6 +6,7 @@ use wsmesh_adapter::{Namespace, OutboxLimits};
 use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
+use crate::auth::AuthSettings;
 use crate::events::Rule;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
@@ -41,8 +42,8 @@ pub struct EdgeSettings {
     pub client_rooms: Vec<Namespace>,
     /// Events that are forwarded to services. Default: none; the game's in the demo profile.
     pub rules: Vec<Rule>,
-    /// The key that signs clients' tokens (JWT, HS256). Needed in production.
-    pub jwt_key: Option<SecretFile>,
+    /// How clients prove who they are. Needed in production.
+    pub auth: AuthSettings,
     /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
     /// frame traced.
     pub trust_client_traces: bool,
@@ -59,10 +60,13 @@ impl EdgeSettings {
     pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
     pub(crate) const RECONNECT: Duration = Duration::from_secs(5);
 
-    /// The defaults for production: clients prove who they are with tokens signed with this key.
+    /// The defaults for production: clients prove who they are with tokens that this key verifies.
     pub fn production(jwt_key: SecretFile) -> Self {
         Self {
-            jwt_key: Some(jwt_key),
+            auth: AuthSettings {
+                jwt_key: Some(jwt_key),
+                ..AuthSettings::default()
+            },
             ..Self::closed()
         }
     }
@@ -95,7 +99,7 @@ impl EdgeSettings {
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),
-            jwt_key: None,
+            auth: AuthSettings::default(),
             trust_client_traces: false,
             demo: false,
         }

@@ -63,6 +63,7 @@ impl Core {
             stream,
             read_ahead,
             client,
+            grant,
             upgrade,
             since,
             tracked,
@@ -81,6 +82,7 @@ impl Core {
             attachment.connection(),
             stream,
             upgrade,
+            grant,
             ping_at,
         ));
         self.shard

@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use wsmesh_adapter::{ClientId, ConnectionId};
 
+use crate::auth::Grant;
+
 /// Where a connection is in its life. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -43,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) stream: TcpStream,
     /// Context of the upgrade's span, when it was sampled: what `ws.receive` links to.
     pub(crate) upgrade: Option<Box<SpanContext>>,
+    /// Until when the client may stay, and what it may do.
+    pub(crate) grant: RefCell<Grant>,
     /// Tells the session that something below changed.
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
@@ -75,6 +79,7 @@ impl Link {
         connection: ConnectionId,
         stream: TcpStream,
         upgrade: Option<Box<SpanContext>>,
+        grant: Grant,
         ping_at: Instant,
     ) -> Self {
         Self {
@@ -82,6 +87,7 @@ impl Link {
             connection,
             stream,
             upgrade,
+            grant: RefCell::new(grant),
             wake: Notify::new(),
             phase: Cell::new(Phase::Open),
             ending: Cell::new(None),

@@ -25,6 +25,8 @@ enum Due {
     Background,
     /// Its stream has taken nothing for too long.
     Stalled,
+    /// What it was let in with has expired.
+    Expired,
     /// It did not answer the last ping.
     Silent,
     /// A ping.
@@ -38,6 +40,7 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Closing => link.leave_by.get().is_some_and(|by| by <= now).then_some(Due::Leave),
         Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
+        Phase::Open if link.grant.borrow().expires.is_some_and(|expires| expires <= now) => Some(Due::Expired),
         Phase::Open if link.ping_at.get() > now => None,
         Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
         Phase::Open => Some(Due::Ping),
@@ -65,6 +68,10 @@ impl Core {
                 Some(Due::Leave) => drop(link.advance(Phase::Gone)),
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
+                Some(Due::Expired) => {
+                    self.edge.metrics.auth_failed("expired");
+                    self.close(&link, &Farewell::new(CloseCode::AuthenticationFailed, "token expired"));
+                }
                 Some(Due::Silent) => {
                     tracing::debug!(client = %link.client, "no pong since the last ping; closing");
                     self.close(&link, &Farewell::new(CloseCode::GoingAway, "no pong"));

@@ -13,6 +13,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{ClientId, ShardInbox};
 
 use super::core::{Core, sweep_period};
+use crate::auth::Grant;
 use crate::edge::Edge;
 
 /// Upgraded connections that wait for a busy shard; beyond that, upgrades wait.
@@ -24,6 +25,8 @@ pub(crate) struct Admission {
     /// What was read beyond the upgrade request.
     pub(crate) read_ahead: Bytes,
     pub(crate) client: ClientId,
+    /// Until when, and what it may do.
+    pub(crate) grant: Grant,
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
     pub(crate) since: Instant,

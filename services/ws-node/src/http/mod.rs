@@ -1,6 +1,5 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; the demo profile also serves the playground page.
 
-pub(crate) mod auth;
 mod pages;
 mod serve;
 mod upgrade;
@@ -20,7 +19,7 @@ pub(crate) fn router(gate: Gate) -> Router {
 
 async fn enter(State(gate): State<Gate>, request: Request) -> Response {
     if upgrade::is_asked_for(request.headers()) {
-        upgrade::answer(&gate, request)
+        upgrade::answer(&gate, request).await
     } else {
         pages::answer(&gate.edge, &request)
     }

@@ -8,9 +8,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
-use axum::http::{Method, StatusCode, Version};
+use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -18,9 +18,10 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use opentelemetry::trace::SpanContext;
 use tokio::net::TcpStream;
-use wsmesh_adapter::ClientId;
+use tracing::Instrument;
 use wsmesh_protocol::Params;
 
+use crate::auth::{Answer, Proof, SUBPROTOCOL, offers_subprotocol};
 use crate::edge::Gate;
 use crate::engine::Admission;
 use crate::metrics::Rejected;
@@ -35,12 +36,18 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 }
 
 /// Answers the request, and sees to it that the connection reaches a shard.
-pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
+pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
     let span = trace::upgrade_span();
-    let _entered = span.enter();
-    let admitted = check(&request).and_then(|accept| Ok((accept, identify(gate, &request)?)));
-    let (accept, client) = match admitted {
+    let accept = check(&request);
+    let admitted = match accept {
+        Ok(accept) => identify(gate, request.uri(), request.headers())
+            .instrument(span.clone())
+            .await
+            .map(|proof| (accept, proof)),
+        Err(refusal) => Err(refusal),
+    };
+    let (accept, proof) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
             gate.edge.metrics.rejected(refusal.why);
@@ -50,14 +57,18 @@ pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
     };
     span.record("http.response.status_code", 101);
     let context = trace::link_target(&span);
+    let is_offered = offers_subprotocol(request.headers());
     let on_upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(gate.clone(), on_upgrade, client, context, since));
+    tokio::spawn(hand_over(gate.clone(), on_upgrade, proof, context, since));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if is_offered {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
     response
 }
 
@@ -84,23 +95,22 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-fn identify(gate: &Gate, request: &Request) -> Result<ClientId, Refusal> {
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Proof, Refusal> {
     let edge = &gate.edge;
     if edge.is_draining() {
         let text = "this server is shutting down: try another one".to_owned();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
     }
-    let params = Params::parse(
-        request.uri().path(),
-        request.uri().query().unwrap_or_default(),
-        edge.settings.params,
-    );
-    edge.auth.client(&params, request.headers()).map_err(|error| {
-        if error.is_unauthorized() {
-            Refusal::new(StatusCode::UNAUTHORIZED, Rejected::Unauthorized, error.to_string())
-        } else {
-            Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string())
-        }
+    let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params);
+    edge.auth.enter(&params, headers).await.map_err(|error| {
+        edge.metrics.auth_failed(error.reason());
+        let (status, why) = match error.answer() {
+            Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
+            Answer::Unauthorized => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
+            Answer::Forbidden => (StatusCode::FORBIDDEN, Rejected::Origin),
+            Answer::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
+        };
+        Refusal::new(status, why, error.to_string())
     })
 }
 
@@ -120,13 +130,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
         .any(|token| token.trim().eq_ignore_ascii_case(wanted))
 }
 
-async fn hand_over(
-    gate: Gate,
-    on_upgrade: OnUpgrade,
-    client: ClientId,
-    upgrade: Option<Box<SpanContext>>,
-    since: Instant,
-) {
+async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, proof: Proof, upgrade: Option<Box<SpanContext>>, since: Instant) {
     let tracked = gate.edge.sessions.token();
     let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
@@ -138,7 +142,8 @@ async fn hand_over(
             gate.admit(Admission {
                 stream,
                 read_ahead,
-                client,
+                client: proof.client,
+                grant: proof.grant,
                 upgrade,
                 since,
                 tracked,

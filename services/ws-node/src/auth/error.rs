@@ -1,0 +1,80 @@
+//! Why somebody was not let in, in words that say what to do. No text holds a token, a ticket or a part of one.
+
+use wsmesh_adapter::NameError;
+
+/// Why a client was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AuthError {
+    #[error("say who you are: add ?id=YOUR-ID to the URL")]
+    NoId,
+    #[error(transparent)]
+    BadId(#[from] NameError),
+    #[error("a token is needed: add ?token=JWT to the URL, or send the header Authorization: Bearer JWT")]
+    NoToken,
+    #[error("the token has expired: get a new one")]
+    Expired,
+    #[error("the token is not valid yet (nbf): wait, or correct the clock of whoever signs")]
+    NotYet,
+    #[error("the token is for somebody else: its `aud` is not what this server is called")]
+    WrongAudience,
+    #[error("the token is from somebody else: its `iss` is not one that this server trusts")]
+    WrongIssuer,
+    #[error("the token lacks what is needed here: {0}")]
+    BadClaims(String),
+    #[error("the token is not valid here: it must be a JWT signed with a key of this cluster, with `exp`")]
+    BadToken,
+    #[error("the token's key (`kid`) is not known here: sign with a current key")]
+    UnknownKey,
+    #[error("the keys that tokens are verified with could not be fetched yet: try again")]
+    NoKeysYet,
+    #[error("this token is for another client id: connect anew with it")]
+    OtherClient,
+    #[error("tickets are not used here: connect with a token")]
+    NoTickets,
+    #[error("pages of this origin may not connect here")]
+    Origin,
+}
+
+/// How the refusal of an upgrade is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 400: how the request is written.
+    BadRequest,
+    /// 401: who somebody is.
+    Unauthorized,
+    /// 403: where somebody comes from.
+    Forbidden,
+    /// 503: this server cannot tell now.
+    TryAgain,
+}
+
+impl AuthError {
+    pub(crate) fn answer(&self) -> Answer {
+        match self {
+            Self::NoId | Self::BadId(_) => Answer::BadRequest,
+            Self::Origin => Answer::Forbidden,
+            Self::NoKeysYet => Answer::TryAgain,
+            _ => Answer::Unauthorized,
+        }
+    }
+
+    /// The label in metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::NoId => "no_id",
+            Self::BadId(_) => "bad_id",
+            Self::NoToken => "no_token",
+            Self::Expired => "expired",
+            Self::NotYet => "not_yet",
+            Self::WrongAudience => "audience",
+            Self::WrongIssuer => "issuer",
+            Self::BadClaims(_) => "claims",
+            Self::BadToken => "bad_token",
+            Self::UnknownKey => "unknown_key",
+            Self::NoKeysYet => "no_keys",
+            Self::OtherClient => "other_client",
+            Self::NoTickets => "bad_ticket",
+            Self::Origin => "origin",
+        }
+    }
+}
