@@ -44,7 +44,7 @@ settings! {
         /// A client's traceparent becomes the parent of its frames' spans: it then decides what is traced.
         pub trust_client_traces: bool = false,
         /// File with the key that clients' tokens (JWT) are verified with: a secret of at least 32 bytes (HS256), or public
-        /// keys in PEM (RS256, ES256, EdDSA). The production profile needs it or --jwks-url.
+        /// keys in PEM (RS256, ES256, EdDSA). The production profile needs it, --jwks-url or --ticket-key-file.
         pub jwt_key_file: Option<SecretFile>,
         /// Where the keys are fetched that tokens are verified with (JWKS), for example
         /// https://id.example.org/.well-known/jwks.json. Needs --jwt-audience or --jwt-issuer.
@@ -65,6 +65,13 @@ settings! {
         pub jwt_events_claim: String = AuthSettings::EVENTS_CLAIM.to_owned(),
         /// Name of the cookie that may hold the token. Needs --allowed-origins. Default: cookies are not looked at.
         pub auth_cookie: Option<String>,
+        /// A client may connect without a token and show it in its first message (event authenticate).
+        pub auth_by_message: bool = false,
+        /// How long a client may take for that; then it is closed with 4014.
+        pub auth_timeout: Duration = AuthSettings::TIMEOUT,
+        /// File with the key with which your backend gets one-time tickets for clients (POST /api/v1/tickets on the ops port),
+        /// at least 32 bytes; the same on every ws-node. Default: there are no tickets.
+        pub ticket_key_file: Option<SecretFile>,
         /// Pages whose scripts may connect, as origins: https://app.example.org, https://*.example.org, or "*"; several. Others
         /// get 403; who sends no Origin is no browser and may. Default: not looked at.
         pub allowed_origins: Vec<String>,
@@ -120,6 +127,9 @@ impl From<&NodeSettings> for AuthSettings {
             rooms_claim: settings.jwt_rooms_claim.clone(),
             events_claim: settings.jwt_events_claim.clone(),
             cookie: settings.auth_cookie.clone(),
+            by_message: settings.auth_by_message,
+            timeout: settings.auth_timeout,
+            ticket_key: settings.ticket_key_file.clone(),
             allowed_origins: settings.allowed_origins.clone(),
         }
     }

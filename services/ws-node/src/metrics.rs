@@ -49,6 +49,8 @@ pub(crate) struct Metrics {
     rejected: IntCounterVec,
     auth_failures: IntCounterVec,
     jwks_fetches: IntCounterVec,
+    pub(crate) tickets: IntGauge,
+    pub(crate) unauthenticated: IntGauge,
     denied: IntCounterVec,
     closed: IntCounterVec,
     pub(crate) slow_clients_closed: IntCounter,
@@ -103,6 +105,16 @@ impl Metrics {
                 "jwks_fetches_total",
                 "Fetches of the keys that tokens are verified with.",
                 &["result"],
+            )?,
+            tickets: gauge(
+                registry,
+                "tickets",
+                "One-time tickets that were given out here and not used yet.",
+            )?,
+            unauthenticated: gauge(
+                registry,
+                "unauthenticated_connections",
+                "Connections whose first message is to say who the client is.",
             )?,
             denied: counters(
                 registry,

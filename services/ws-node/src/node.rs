@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Driver, Options, Started};
 
-use crate::auth::Auth;
+use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
@@ -51,6 +51,7 @@ impl WsNode {
             shards,
         } = Adapter::start(options)?;
         events::listen(&adapter);
+        auth.listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
         let routes = if auth.has_tokens() {
             routes.with_tokens()
@@ -77,6 +78,12 @@ impl WsNode {
     /// It can be merged into another application as its fallback, or nested under a path.
     pub fn router(&self) -> Router {
         http::router(self.gate.clone())
+    }
+
+    /// What an application's backend asks of a ws-node: `POST /api/v1/tickets`, if there is a ticket key. For a port that
+    /// clients cannot reach; the ws-node binary serves it on the ops port.
+    pub fn backend_router(&self) -> Router {
+        tickets::router(Arc::clone(&self.edge))
     }
 
     /// Serves the router on a listener until `stop`: HTTP/1.1 with bounds on what a client may do before its upgrade.

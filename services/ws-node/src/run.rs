@@ -91,7 +91,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
             ready: Box::new(node.readiness()),
             stats: Box::new(node.stats()),
         };
-        tokio::spawn(ops::serve(listener, ops, stop_ops.clone()))
+        let router = ops::router(ops).merge(node.backend_router());
+        tokio::spawn(ops::serve_router([listener], router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "accepting clients");

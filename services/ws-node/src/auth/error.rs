@@ -29,10 +29,20 @@ pub(crate) enum AuthError {
     NoKeysYet,
     #[error("this token is for another client id: connect anew with it")]
     OtherClient,
+    #[error("the ticket is not valid here: get a new one")]
+    BadTicket,
+    #[error("the ticket has expired: get a new one")]
+    ExpiredTicket,
+    #[error("the ticket was used already, or is not known any more: a ticket opens one connection, get a new one")]
+    UsedTicket,
+    #[error("the server that gave the ticket out cannot be asked any more: get a new one")]
+    LostTicket,
     #[error("tickets are not used here: connect with a token")]
     NoTickets,
     #[error("pages of this origin may not connect here")]
     Origin,
+    #[error("too many connections wait to authenticate: try again")]
+    TooManyWaiting,
 }
 
 /// How the refusal of an upgrade is answered.
@@ -53,7 +63,7 @@ impl AuthError {
         match self {
             Self::NoId | Self::BadId(_) => Answer::BadRequest,
             Self::Origin => Answer::Forbidden,
-            Self::NoKeysYet => Answer::TryAgain,
+            Self::NoKeysYet | Self::TooManyWaiting => Answer::TryAgain,
             _ => Answer::Unauthorized,
         }
     }
@@ -73,8 +83,12 @@ impl AuthError {
             Self::UnknownKey => "unknown_key",
             Self::NoKeysYet => "no_keys",
             Self::OtherClient => "other_client",
-            Self::NoTickets => "bad_ticket",
+            Self::BadTicket | Self::NoTickets => "bad_ticket",
+            Self::ExpiredTicket => "expired_ticket",
+            Self::UsedTicket => "used_ticket",
+            Self::LostTicket => "lost_ticket",
             Self::Origin => "origin",
+            Self::TooManyWaiting => "too_many_waiting",
         }
     }
 }

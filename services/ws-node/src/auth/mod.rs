@@ -2,9 +2,11 @@
 //! production.
 //!
 //! `source` finds what a request carries, `verify` proves it with `keys` (of a file, or fetched by `jwks`), `permissions` is
-//! what it allows, `origins` which pages may connect. Nothing here ever logs, counts or answers a token or a part of one.
+//! what it allows, `origins` which pages may connect. `tickets` are given out and redeemed by the servers themselves;
+//! `first_message` is for clients that show their token after the upgrade. Nothing here ever logs, counts or answers a token or a part of one.
 
 mod error;
+pub(crate) mod first_message;
 mod jwks;
 mod keys;
 mod mint;
@@ -12,10 +14,13 @@ mod origins;
 mod permissions;
 mod settings;
 mod source;
+pub(crate) mod tickets;
 mod verify;
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
-use wsmesh_adapter::ClientId;
+use wsmesh_adapter::{Adapter, ClientId};
 use wsmesh_protocol::Params;
 
 pub(crate) use error::{Answer, AuthError};
@@ -27,15 +32,29 @@ pub use mint::mint_token;
 pub use settings::AuthSettings;
 
 use crate::metrics::Metrics;
+use first_message::{Place, WaitingRoom};
 use jwks::Jwks;
 use origins::Origins;
 use source::Credential;
+use tickets::Tickets;
 use verify::Verifier;
+
+/// Who comes in by an upgrade.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// Somebody who has proved who it is.
+    Known(Proof),
+    /// Somebody who is going to, in its first message.
+    Waiting(Place),
+}
 
 /// How clients prove who they are.
 #[derive(Debug)]
 pub(crate) struct Auth {
     verifier: Option<Verifier>,
+    tickets: Option<Tickets>,
+    /// For those who show their token after the upgrade.
+    waiting: Option<WaitingRoom>,
     origins: Origins,
     cookie: Option<String>,
     /// Whoever shows nothing is who it says it is.
@@ -53,26 +72,55 @@ impl Auth {
         let jwks = jwks
             .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))
             .transpose()?;
+        let tickets = settings.ticket_key.as_ref();
         Ok(Self {
             verifier: Verifier::new(settings, jwks)?,
+            tickets: tickets.map(|key| Tickets::new(key, settings, metrics)).transpose()?,
+            waiting: settings
+                .by_message
+                .then(|| WaitingRoom::new(metrics.unauthenticated.clone())),
             origins: Origins::new(&settings.allowed_origins)?,
             cookie: settings.cookie.clone(),
             open,
         })
     }
 
-    /// Who asks to connect, if it may.
-    pub(crate) async fn enter(&self, params: &Params, headers: &HeaderMap) -> Result<Proof, AuthError> {
+    /// Answers other servers that are shown this one's tickets, until the adapter ends.
+    pub(crate) fn listen(&self, adapter: &Adapter) {
+        if let Some(tickets) = &self.tickets {
+            tickets.listen(adapter);
+        }
+    }
+
+    /// Who asks to connect, if it may. Another server is waited for as long as for any request.
+    pub(crate) async fn enter(
+        &self,
+        adapter: &Adapter,
+        params: &Params,
+        headers: &HeaderMap,
+        limit: Duration,
+    ) -> Result<Entry, AuthError> {
         self.origins.check(headers)?;
-        match (source::find(params, headers, self.cookie.as_deref()), &self.verifier) {
-            (Some(Credential::Token(token)), Some(_)) => self.verify(token).await,
-            _ if self.open => Ok(Proof {
+        let shown = source::find(params, headers, self.cookie.as_deref());
+        let proof = match (shown, &self.tickets, &self.waiting) {
+            (Some(Credential::Token(token)), ..) if self.has_tokens() => self.verify(token).await?,
+            (Some(Credential::Ticket(ticket)), Some(tickets), _) => tickets.redeem(adapter, ticket, limit).await?,
+            (_, _, Some(waiting)) if shown.is_none() && !(self.open && params.one("id").is_some()) => {
+                return Ok(Entry::Waiting(waiting.place()?));
+            }
+            _ if self.open => Proof {
                 client: ClientId::new(params.one("id").ok_or(AuthError::NoId)?)?,
                 grant: Grant::default(),
-            }),
-            (Some(Credential::Ticket(_)), _) => Err(AuthError::NoTickets),
-            _ => Err(AuthError::NoToken),
-        }
+            },
+            (Some(Credential::Ticket(_)), ..) => return Err(AuthError::NoTickets),
+            _ => return Err(AuthError::NoToken),
+        };
+        Ok(Entry::Known(proof))
+    }
+
+    /// The tickets, if there are some.
+    pub(crate) fn tickets(&self) -> Option<&Tickets> {
+        self.tickets.as_ref()
     }
 
     /// Whether there are keys that verify tokens.

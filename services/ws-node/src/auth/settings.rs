@@ -6,6 +6,7 @@ use wsmesh_bootstrap::SecretFile;
 
 use super::keys::KeySet;
 use super::origins::Origins;
+use super::tickets;
 
 /// How clients prove who they are. [`AuthSettings::default`] lets nobody in: it names no key.
 #[derive(Debug, Clone)]
@@ -30,6 +31,12 @@ pub struct AuthSettings {
     pub events_claim: String,
     /// The cookie that may hold the token. Default: none.
     pub cookie: Option<String>,
+    /// Whether a client may connect without a token and show it in its first message. Default no.
+    pub by_message: bool,
+    /// How long it may take for that. Default 5 s.
+    pub timeout: Duration,
+    /// The key with which an application gets one-time tickets for its clients. Default: none, there are no tickets.
+    pub ticket_key: Option<SecretFile>,
     /// Pages whose scripts may connect, as origins. Default: not looked at.
     pub allowed_origins: Vec<String>,
 }
@@ -42,6 +49,7 @@ const NO_AUTH: &str = "the production profile needs authentication: make a key w
 impl AuthSettings {
     pub(crate) const REFRESH: Duration = Duration::from_secs(600);
     pub(crate) const LEEWAY: Duration = Duration::from_secs(10);
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
     pub(crate) const ID_CLAIM: &'static str = "sub";
     pub(crate) const ROOMS_CLAIM: &'static str = "rooms";
     pub(crate) const EVENTS_CLAIM: &'static str = "events";
@@ -51,11 +59,14 @@ impl AuthSettings {
         let mut problems = Vec::new();
         let mut about = |key, problem: String| problems.push((key, problem));
         let has_tokens = self.jwt_key.is_some() || self.jwks_url.is_some();
-        if !demo && !has_tokens {
+        if !demo && !has_tokens && self.ticket_key.is_none() {
             about("jwt_key_file", NO_AUTH.to_owned());
         }
         if let Some(Err(problem)) = self.jwt_key.as_ref().map(KeySet::from_file) {
             about("jwt_key_file", problem);
+        }
+        if let Some(Err(problem)) = self.ticket_key.as_ref().map(tickets::check_key) {
+            about("ticket_key_file", problem);
         }
         if let Some(url) = &self.jwks_url {
             if let Err(problem) = check_url(url) {
@@ -66,6 +77,10 @@ impl AuthSettings {
                            whom tokens are for with --jwt-audience, or who issues them with --jwt-issuer";
                 about("jwks_url", why.to_owned());
             }
+        }
+        if self.by_message && !has_tokens {
+            let why = "there is no key to verify that message's token with: give --jwt-key-file or --jwks-url";
+            about("auth_by_message", why.to_owned());
         }
         if let Err(problem) = Origins::new(&self.allowed_origins) {
             about("allowed_origins", problem);
@@ -86,9 +101,10 @@ impl AuthSettings {
         for (key, duration, least, most) in [
             ("jwks_refresh", self.jwks_refresh, 1, 86_400),
             ("jwt_leeway", self.leeway, 0, 300),
+            ("auth_timeout", self.timeout, 0, 60),
         ] {
             let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-            if !(least..=most).contains(&duration) {
+            if !(least..=most).contains(&duration) || key == "auth_timeout" && duration.is_zero() {
                 about(key, format!("is out of bounds: write {least:?} to {most:?}"));
             }
         }
@@ -118,6 +134,9 @@ impl Default for AuthSettings {
             rooms_claim: Self::ROOMS_CLAIM.to_owned(),
             events_claim: Self::EVENTS_CLAIM.to_owned(),
             cookie: None,
+            by_message: false,
+            timeout: Self::TIMEOUT,
+            ticket_key: None,
             allowed_origins: Vec::new(),
         }
     }
@@ -162,6 +181,11 @@ mod tests {
             "{problems:?}"
         );
         assert!(AuthSettings::default().problems(true).is_empty());
+        let only_tickets = AuthSettings {
+            ticket_key: key(),
+            ..AuthSettings::default()
+        };
+        assert!(only_tickets.problems(false).is_empty());
     }
 
     #[test]
@@ -189,11 +213,12 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_found_at_once() {
         let settings = AuthSettings {
-            jwt_key: Some(SecretFile::from_secret(Secret::new("short"))),
+            ticket_key: Some(SecretFile::from_secret(Secret::new("short"))),
             jwks_url: Some("https://me:secret@id.example.org/keys".to_owned()),
             audiences: vec!["chat".to_owned()],
             leeway: Duration::from_secs(301),
             jwks_refresh: Duration::ZERO,
+            timeout: Duration::ZERO,
             id_claim: String::new(),
             cookie: Some("a b".to_owned()),
             allowed_origins: vec!["example.org".to_owned()],
@@ -206,11 +231,12 @@ mod tests {
             [
                 "allowed_origins",
                 "auth_cookie",
+                "auth_timeout",
                 "jwks_refresh",
                 "jwks_url",
                 "jwt_id_claim",
-                "jwt_key_file",
-                "jwt_leeway"
+                "jwt_leeway",
+                "ticket_key_file"
             ]
         );
     }

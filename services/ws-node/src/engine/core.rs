@@ -64,6 +64,7 @@ impl Core {
             read_ahead,
             client,
             grant,
+            welcome,
             upgrade,
             since,
             tracked,
@@ -96,7 +97,7 @@ impl Core {
         if self.leaving.get() {
             session.close(&self.edge.come_back_elsewhere());
         }
-        tokio::task::spawn_local(session::run(session, attachment, read_ahead, tracked));
+        tokio::task::spawn_local(session::run(session, attachment, (welcome, read_ahead), tracked));
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.

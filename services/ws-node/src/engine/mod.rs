@@ -11,8 +11,9 @@ mod session;
 mod socket;
 mod sweep;
 mod thread;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use self::core::Session;
+pub(crate) use self::decoder::{Decoder, Incoming};
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::thread::{Admission, Order, ShardThread};

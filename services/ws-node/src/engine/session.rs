@@ -8,7 +8,7 @@ use futures_util::future::pending;
 use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use wsmesh_adapter::Attachment;
+use wsmesh_adapter::{Attachment, Frame};
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
@@ -23,10 +23,21 @@ const EVENTS_IN_FLIGHT: u32 = 64;
 const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// Runs until the connection has ended.
-pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, tracked: TaskTrackerToken) {
+///
+/// `first` is what the client gets once it can be reached, and what it has sent already.
+pub(super) async fn run(
+    session: Session,
+    attachment: Attachment,
+    first: (Option<Frame>, Bytes),
+    tracked: TaskTrackerToken,
+) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
     let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    let (welcome, read_ahead) = first;
+    if let Some(welcome) = welcome {
+        session.send(welcome);
+    }
     {
         let mut reader = Reader {
             registration: Registration { session, attachment },

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use wsmesh_adapter::{ClientId, ShardInbox};
+use wsmesh_adapter::{ClientId, Frame, ShardInbox};
 
 use super::core::{Core, sweep_period};
 use crate::auth::Grant;
@@ -27,6 +27,8 @@ pub(crate) struct Admission {
     pub(crate) client: ClientId,
     /// Until when, and what it may do.
     pub(crate) grant: Grant,
+    /// What it is sent first, once it can be reached.
+    pub(crate) welcome: Option<Frame>,
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
     pub(crate) since: Instant,

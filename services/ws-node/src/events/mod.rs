@@ -2,7 +2,7 @@
 
 mod demo;
 mod payloads;
-mod refresh;
+pub(crate) mod refresh;
 mod rooms;
 mod rules;
 mod server;

@@ -12,7 +12,6 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
-use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -21,8 +20,9 @@ use tokio::net::TcpStream;
 use tracing::Instrument;
 use wsmesh_protocol::Params;
 
-use crate::auth::{Answer, Proof, SUBPROTOCOL, offers_subprotocol};
-use crate::edge::Gate;
+use crate::auth::first_message::{self, Arrival};
+use crate::auth::{Answer, Entry, SUBPROTOCOL, offers_subprotocol};
+use crate::edge::{Edge, Gate};
 use crate::engine::Admission;
 use crate::metrics::Rejected;
 use crate::trace;
@@ -44,10 +44,10 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Ok(accept) => identify(gate, request.uri(), request.headers())
             .instrument(span.clone())
             .await
-            .map(|proof| (accept, proof)),
+            .map(|entry| (accept, entry)),
         Err(refusal) => Err(refusal),
     };
-    let (accept, proof) = match admitted {
+    let (accept, entry) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
             gate.edge.metrics.rejected(refusal.why);
@@ -59,7 +59,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let context = trace::link_target(&span);
     let is_offered = offers_subprotocol(request.headers());
     let on_upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(gate.clone(), on_upgrade, proof, context, since));
+    tokio::spawn(hand_over(gate.clone(), on_upgrade, entry, context, since));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -95,14 +95,16 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Proof, Refusal> {
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Entry, Refusal> {
     let edge = &gate.edge;
     if edge.is_draining() {
         let text = "this server is shutting down: try another one".to_owned();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
     }
     let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params);
-    edge.auth.enter(&params, headers).await.map_err(|error| {
+    let limit = edge.settings.request_timeout;
+    let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
+    entered.map_err(|error| {
         edge.metrics.auth_failed(error.reason());
         let (status, why) = match error.answer() {
             Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
@@ -130,20 +132,22 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
         .any(|token| token.trim().eq_ignore_ascii_case(wanted))
 }
 
-async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, proof: Proof, upgrade: Option<Box<SpanContext>>, since: Instant) {
+async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, entry: Entry, upgrade: Option<Box<SpanContext>>, since: Instant) {
     let tracked = gate.edge.sessions.token();
     let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         // The client went away before it had its answer.
         Ok(Err(_)) | Err(_) => return,
     };
-    match into_tcp(upgraded) {
-        Ok((stream, read_ahead)) => {
+    match into_tcp(upgraded, &gate.edge, entry).await {
+        Ok(None) => {}
+        Ok(Some((stream, arrival))) => {
             gate.admit(Admission {
                 stream,
-                read_ahead,
-                client: proof.client,
-                grant: proof.grant,
+                read_ahead: arrival.read_ahead,
+                client: arrival.proof.client,
+                grant: arrival.proof.grant,
+                welcome: arrival.welcome,
                 upgrade,
                 since,
                 tracked,
@@ -154,8 +158,12 @@ async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, proof: Proof, upgrade: Opt
     }
 }
 
-/// Takes the TCP stream out of hyper, with what hyper had read beyond the request.
-fn into_tcp(upgraded: Upgraded) -> Result<(std::net::TcpStream, Bytes), String> {
+/// Takes the TCP stream out of hyper, and waits for who is to say who it is; None if it did not.
+async fn into_tcp(
+    upgraded: Upgraded,
+    edge: &Edge,
+    entry: Entry,
+) -> Result<Option<(std::net::TcpStream, Arrival)>, String> {
     let (io, read_ahead) = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => (parts.io, parts.read_buf),
         Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
@@ -163,9 +171,18 @@ fn into_tcp(upgraded: Upgraded) -> Result<(std::net::TcpStream, Bytes), String> 
             Err(_) => return Err("it is no plain TCP connection: serve this router over TCP".to_owned()),
         },
     };
-    let stream = io.into_inner();
+    let mut stream = io.into_inner();
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok((stream.into_std().map_err(|error| error.to_string())?, read_ahead))
+    let arrival = match entry {
+        Entry::Known(proof) => Some(Arrival {
+            proof,
+            read_ahead,
+            welcome: None,
+        }),
+        Entry::Waiting(place) => first_message::wait(edge, &mut stream, read_ahead, place).await,
+    };
+    let Some(arrival) = arrival else { return Ok(None) };
+    Ok(Some((stream.into_std().map_err(|error| error.to_string())?, arrival)))
 }
 
 /// An upgrade that is not made.

@@ -175,9 +175,10 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_bad_tokens_cause_no_stor
         Some(401),
         "rotated out"
     );
+    let unknown = token(&never);
     let started = Instant::now();
     for _ in 0..50 {
-        let (status, text) = show(&server, &token(&never)).await.err().expect("unknown");
+        let (status, text) = show(&server, &unknown).await.err().expect("unknown");
         assert!(status == 401 && text.contains("kid"), "{status} {text}");
     }
     assert!(

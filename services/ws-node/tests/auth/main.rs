@@ -5,8 +5,10 @@ mod common;
 mod door;
 mod signer;
 
+mod first_message;
 mod jwks;
 mod origins;
 mod permissions;
 mod refresh;
+mod tickets;
 mod tokens;
