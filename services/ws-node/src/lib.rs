@@ -17,6 +17,9 @@ mod session;
 mod settings;
 mod trace;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use auth::fuzzing;
 pub use auth::{AuthSettings, mint_token};
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};

@@ -9,7 +9,9 @@ pub(crate) enum AuthError {
     NoId,
     #[error(transparent)]
     BadId(#[from] NameError),
-    #[error("a token is needed: add ?token=JWT to the URL, or send the header Authorization: Bearer JWT")]
+    #[error(
+        "a token is needed: add ?token=JWT or ?ticket=TICKET to the URL, or send the header Authorization: Bearer JWT"
+    )]
     NoToken,
     #[error("the token has expired: get a new one")]
     Expired,

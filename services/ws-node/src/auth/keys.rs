@@ -174,8 +174,8 @@ impl Key {
     fn checked(self) -> Result<Self, &'static str> {
         let jwk = Jwk::from_decoding_key(&self.decoding, None).map_err(|_| "its numbers are no key")?;
         match &jwk.algorithm {
-            // Six bits a character.
-            AlgorithmParameters::RSA(rsa) if !RSA_BYTES.contains(&(rsa.n.len() * 3 / 4)) => {
+            // Six bits a character; those in front that are zero make no key longer.
+            AlgorithmParameters::RSA(rsa) if !RSA_BYTES.contains(&(rsa.n.trim_start_matches('A').len() * 3 / 4)) => {
                 return Err("an RSA key needs 2048 to 4096 bits");
             }
             AlgorithmParameters::EllipticCurve(ec) if ec.curve != EllipticCurve::P256 => {
@@ -243,6 +243,7 @@ mod tests {
             r#"{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#,
             r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
             r#"{"kty":"RSA","n":"!","e":"AQAB"}"#,
+            &format!(r#"{{"kty":"RSA","n":"{}AQAB","e":"AQAB"}}"#, "A".repeat(340)),
             r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#,
             r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#,
             r#"{"kty":"EC","crv":"P-521","x":"AAAA","y":"AAAA"}"#,

@@ -7,6 +7,8 @@
 
 mod error;
 pub(crate) mod first_message;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod jwks;
 mod keys;
 mod mint;

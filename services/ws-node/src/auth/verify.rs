@@ -74,7 +74,6 @@ impl Verifier {
         }
         let fetched = self.jwks.as_ref().and_then(Jwks::keys);
         let sets = [Some(&self.file), fetched.as_deref()];
-        let mut refused = self.without_a_key(&header, fetched.is_some());
         for key in sets
             .into_iter()
             .flatten()
@@ -84,18 +83,19 @@ impl Verifier {
                 Ok(proof) => return Ok(proof),
                 // Signed with this key, so no other one can do better.
                 Err(error) if error != AuthError::BadToken => return Err(error),
-                Err(error) => refused = error,
+                Err(_) => {}
             }
         }
-        Err(refused)
+        Err(self.unsigned(&header, fetched.as_deref()))
     }
 
-    /// What a token hears that no key fits.
-    fn without_a_key(&self, header: &Header, has_fetched: bool) -> AuthError {
-        match (&self.jwks, header.alg) {
-            (None, _) | (_, Algorithm::HS256) => AuthError::BadToken,
-            (Some(_), _) if !has_fetched => AuthError::NoKeysYet,
-            (Some(_), _) => AuthError::UnknownKey,
+    /// What a token hears that no key has signed.
+    fn unsigned(&self, header: &Header, fetched: Option<&KeySet>) -> AuthError {
+        match fetched {
+            _ if self.jwks.is_none() || header.alg == Algorithm::HS256 => AuthError::BadToken,
+            None => AuthError::NoKeysYet,
+            Some(keys) if keys.candidates(header.alg, header.kid.as_deref()).next().is_some() => AuthError::BadToken,
+            Some(_) => AuthError::UnknownKey,
         }
     }
 

@@ -193,6 +193,34 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_bad_tokens_cause_no_stor
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_beside_the_fetched_keys_works_at_once_and_does_not_hide_that_a_key_is_unknown() {
+    let (file, old, new) = (
+        Signer::ed25519(),
+        Signer::ed25519().named("old"),
+        Signer::ed25519().named("new"),
+    );
+    let keys = Keys::start(Mood::Down).await;
+    let server = door(AuthSettings {
+        jwt_key: Some(file.key_file()),
+        jwks_url: Some(keys.url.clone()),
+        jwks_refresh: HOUR,
+        issuers: vec!["us".to_owned()],
+        ..AuthSettings::default()
+    })
+    .await;
+    let token = |signer: &Signer| signer.token("888", json!({"iss": "us"}));
+    assert!(show(&server, &token(&file)).await.is_ok());
+    assert_eq!(
+        show(&server, &token(&old)).await.err().map(|(status, _)| status),
+        Some(503)
+    );
+    keys.mood.send_replace(set(&[&old]));
+    is_ready(&server).await;
+    keys.mood.send_replace(set(&[&new]));
+    assert!(show(&server, &token(&new)).await.is_ok() && show(&server, &token(&file)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_good_keys_stay_while_none_can_be_fetched_and_newer_ones_come_by_themselves() {
     let (old, new) = (Signer::ed25519().named("same"), Signer::ed25519().named("same"));
     let keys = Keys::start(set(&[&old])).await;
