@@ -257,3 +257,21 @@ impl Waiting<'_> {
         let _broken_or_late = timeout(limit, ending).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_waiting_room_takes_nobody_until_somebody_leaves() {
+        let taken = IntGauge::new("taken", "Places.").expect("a gauge");
+        let room = WaitingRoom::new(taken.clone());
+        let mut places: Vec<_> = (0..MOST_WAITING).map(|_| room.place().expect("free")).collect();
+        assert_eq!(room.place().err(), Some(AuthError::TooManyWaiting));
+        assert_eq!(taken.get(), MOST_WAITING as i64);
+        drop(places.pop());
+        assert!(room.place().is_ok());
+        drop(places);
+        assert_eq!(taken.get(), 0);
+    }
+}

@@ -98,13 +98,13 @@ impl AuthSettings {
                 about("auth_cookie", why.to_owned());
             }
         }
+        let second = Duration::from_secs(1);
         for (key, duration, least, most) in [
-            ("jwks_refresh", self.jwks_refresh, 1, 86_400),
-            ("jwt_leeway", self.leeway, 0, 300),
-            ("auth_timeout", self.timeout, 0, 60),
+            ("jwks_refresh", self.jwks_refresh, second, 86_400 * second),
+            ("jwt_leeway", self.leeway, Duration::ZERO, 300 * second),
+            ("auth_timeout", self.timeout, second / 100, 60 * second),
         ] {
-            let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
-            if !(least..=most).contains(&duration) || key == "auth_timeout" && duration.is_zero() {
+            if !(least..=most).contains(&duration) {
                 about(key, format!("is out of bounds: write {least:?} to {most:?}"));
             }
         }
