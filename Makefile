@@ -48,9 +48,10 @@ chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under 
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
 FUZZ_SECONDS ?= 60
-fuzz: tool-cc ## Fuzz the decoder of what arrives from Redis: FUZZ_SECONDS=600. Needs a C++ compiler
-	@cd tests/fuzz && mkdir -p corpus/envelope && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
-	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin envelope -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/envelope $(ARGS)
+FUZZ ?= envelope credentials
+fuzz: tool-cc ## Fuzz what arrives from Redis and what strangers say who they are: FUZZ_SECONDS=600 FUZZ=envelope. Needs a C++ compiler
+	@cd tests/fuzz && for target in $(FUZZ); do mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
+	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/$$target $(ARGS) || exit 1; done
 
 lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
 	@cargo fmt --all --check

@@ -55,7 +55,18 @@ pub async fn serve_all(
     ops: Ops,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let router = router(ops);
+    serve_router(listeners, router(ops), shutdown).await
+}
+
+/// As [`serve_all`], for a service that has routes of its own beside those of [`router`].
+///
+/// # Errors
+/// When a listener fails.
+pub async fn serve_router(
+    listeners: impl IntoIterator<Item = TcpListener>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let mut servers = JoinSet::new();
     for listener in listeners {
         let stopped = shutdown.clone().cancelled_owned();

@@ -10,9 +10,9 @@ use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits, Policy};
 use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Tables, settings};
 use wsmesh_protocol::ParamOptions;
 
-use crate::events::Rule;
+use crate::auth::AuthSettings;
+use crate::events::{CREDENTIAL_EVENTS, Rule};
 use crate::http::TlsFiles;
-use crate::http::auth::{Key, NO_AUTH};
 use crate::settings::{EdgeSettings, Limits};
 
 settings! {
@@ -79,8 +79,38 @@ settings! {
         pub tls_certificate_file: Option<PathBuf>,
         /// File with the certificate's private key (PEM).
         pub tls_key_file: Option<PathBuf>,
-        /// File with the key that signs clients' tokens (JWT, HS256), at least 32 bytes. Needed with the production profile.
+        /// File with the key that clients' tokens (JWT) are verified with: a secret of at least 32 bytes (HS256), or public
+        /// keys in PEM (RS256, ES256, EdDSA). The production profile needs it, --jwks-url or --ticket-key-file.
         pub jwt_key_file: Option<SecretFile>,
+        /// Where the keys are fetched that tokens are verified with (JWKS), for example
+        /// https://id.example.org/.well-known/jwks.json. Needs --jwt-audience or --jwt-issuer.
+        pub jwks_url: Option<String>,
+        /// How often the keys are fetched again; also when a token names a key that is not known, at most every 30 s.
+        pub jwks_refresh: Duration = AuthSettings::REFRESH,
+        /// Tokens must be for one of these (claim "aud"); several. Default: not looked at.
+        pub jwt_audience: Vec<String>,
+        /// Tokens must be from one of these (claim "iss"); several. Default: not looked at.
+        pub jwt_issuer: Vec<String>,
+        /// By how much the clocks of whoever signs tokens and of this server may differ.
+        pub jwt_leeway: Duration = AuthSettings::LEEWAY,
+        /// The claim that is the client's id.
+        pub jwt_id_claim: String = AuthSettings::ID_CLAIM.to_owned(),
+        /// The claim that lists the rooms that a client may join by itself, in place of --client-rooms.
+        pub jwt_rooms_claim: String = AuthSettings::ROOMS_CLAIM.to_owned(),
+        /// The claim that lists the events that a client may send.
+        pub jwt_events_claim: String = AuthSettings::EVENTS_CLAIM.to_owned(),
+        /// Name of the cookie that may hold the token. Needs --allowed-origins. Default: cookies are not looked at.
+        pub auth_cookie: Option<String>,
+        /// A client may connect without a token and show it in its first message (event authenticate).
+        pub auth_by_message: bool = false,
+        /// How long a client may take for that; then it is closed with 4014.
+        pub auth_timeout: Duration = AuthSettings::TIMEOUT,
+        /// File with the key with which your backend gets one-time tickets for clients (POST /api/v1/tickets on the ops port),
+        /// at least 32 bytes; the same on every ws-node. Default: there are no tickets.
+        pub ticket_key_file: Option<SecretFile>,
+        /// Pages whose scripts may connect, as origins: https://app.example.org, https://*.example.org, or "*"; several. Others
+        /// get 403; who sends no Origin is no browser and may. Default: not looked at.
+        pub allowed_origins: Vec<String>,
         /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
         /// ("least-busy" or "client") and timeout_ms. The demo profile has the game's events without it.
         pub rules: Tables<Rule>,
@@ -107,14 +137,8 @@ impl Config {
                 "a ws-node without a public address is of no use: write IP:PORT, for example 0.0.0.0:9000",
             );
         }
-        match &settings.jwt_key_file {
-            None if !is_demo => problems.about("jwt_key_file", NO_AUTH),
-            None => {}
-            Some(file) => {
-                if let Err(problem) = Key::new(file) {
-                    problems.about("jwt_key_file", problem);
-                }
-            }
+        for (key, problem) in AuthSettings::from(&settings).problems(is_demo) {
+            problems.about(key, problem);
         }
         check_bounds(&settings, problems);
         let tls = check_tls(&settings, problems);
@@ -129,6 +153,27 @@ impl Config {
             },
             common,
         })
+    }
+}
+
+impl From<&NodeSettings> for AuthSettings {
+    fn from(settings: &NodeSettings) -> Self {
+        Self {
+            jwt_key: settings.jwt_key_file.clone(),
+            jwks_url: settings.jwks_url.clone(),
+            jwks_refresh: settings.jwks_refresh,
+            audiences: settings.jwt_audience.clone(),
+            issuers: settings.jwt_issuer.clone(),
+            leeway: settings.jwt_leeway,
+            id_claim: settings.jwt_id_claim.clone(),
+            rooms_claim: settings.jwt_rooms_claim.clone(),
+            events_claim: settings.jwt_events_claim.clone(),
+            cookie: settings.auth_cookie.clone(),
+            by_message: settings.auth_by_message,
+            timeout: settings.auth_timeout,
+            ticket_key: settings.ticket_key_file.clone(),
+            allowed_origins: settings.allowed_origins.clone(),
+        }
     }
 }
 
@@ -147,6 +192,7 @@ fn edge(
     defaults
         .rules
         .retain(|default| settings.rules.iter().all(|rule| rule.event != default.event));
+    let auth = AuthSettings::from(&settings);
     defaults.rules.extend(settings.rules.0);
     EdgeSettings {
         shards: if settings.shards == 0 {
@@ -193,7 +239,7 @@ fn edge(
         },
         rules: defaults.rules,
         tls: None,
-        jwt_key: settings.jwt_key_file,
+        auth,
         trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
     }
@@ -333,6 +379,15 @@ fn check_rules(rules: &[Rule], problems: &mut Problems) {
                 ),
             );
         }
+        if CREDENTIAL_EVENTS.contains(&rule.event.as_str()) {
+            problems.about(
+                "rules",
+                format!(
+                    "{:?} carries clients' tokens, which stay here: choose another event",
+                    rule.event
+                ),
+            );
+        }
         if !events.insert(&rule.event) {
             problems.about("rules", format!("two rules forward {:?}: remove one", rule.event));
         }
@@ -419,12 +474,18 @@ mod tests {
             ping_interval: Duration::ZERO,
             max_message_bytes: 1,
             client_rooms: vec!["x".repeat(65)],
-            rules: Tables(vec![rule("a"), rule("a"), rule(""), rule("wsmesh.kick")]),
+            rules: Tables(vec![
+                rule("a"),
+                rule("a"),
+                rule(""),
+                rule("wsmesh.kick"),
+                rule("refreshToken"),
+            ]),
             jwt_key_file: Some(SecretFile::from_secret(Secret::new("short"))),
             ..NodeSettings::default()
         };
         let mut problems = Problems::default();
         assert!(Config::check(common(Profile::Demo), settings, &mut problems).is_none());
-        assert_eq!(problems.lines().len(), 7, "{:#?}", problems.lines());
+        assert_eq!(problems.lines().len(), 8, "{:#?}", problems.lines());
     }
 }

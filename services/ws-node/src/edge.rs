@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
 
+use crate::auth::Auth;
 use crate::engine::{Admission, Order};
 use crate::events::Routes;
-use crate::http::auth::Auth;
 use crate::limits::{Door, Place, Rate};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;

@@ -1,10 +1,11 @@
 //! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
 //!
 //! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
-//! `events` (who handles it) → the adapter. `http` is the way in, `edge` what everything shares, `node` puts it together; `orders` and `balance` send clients away,
-//! `limits` keeps them within bounds.
+//! `events` (who handles it) → the adapter. `http` is the way in, `auth` says who may, `edge` what everything shares, `node`
+//! puts it together; `orders` and `balance` send clients away, `limits` keeps them within bounds.
 //! Clients' frames are never stored, and nothing a client sends can end this process.
 
+mod auth;
 mod balance;
 mod config;
 mod edge;
@@ -20,10 +21,13 @@ mod session;
 mod settings;
 mod trace;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use auth::fuzzing;
+pub use auth::{AuthSettings, mint_token};
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};
 pub use http::TlsFiles;
-pub use http::auth::mint_token;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};
 pub use settings::{EdgeSettings, Limits};

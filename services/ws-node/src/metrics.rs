@@ -15,8 +15,12 @@ pub(crate) enum Rejected {
     BadRequest,
     /// The token is missing or wrong.
     Unauthorized,
+    /// A page of this origin may not connect.
+    Origin,
     /// This server is shutting down.
     Draining,
+    /// This server cannot tell yet who may come in.
+    NotReady,
     /// This server has as many clients as it may have.
     Full,
     /// Its address has.
@@ -34,6 +38,13 @@ pub(crate) enum Limited {
     Flood,
     /// It is in too many rooms.
     Rooms,
+}
+
+/// What a client wanted that its token, or the settings, do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    Event,
+    Room,
 }
 
 /// What a client's frame turned out to be.
@@ -55,6 +66,11 @@ pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     pub(crate) accepted: IntCounter,
     rejected: IntCounterVec,
+    auth_failures: IntCounterVec,
+    jwks_fetches: IntCounterVec,
+    pub(crate) tickets: IntGauge,
+    pub(crate) unauthenticated: IntGauge,
+    denied: IntCounterVec,
     closed: IntCounterVec,
     pub(crate) slow_clients_closed: IntCounter,
     pub(crate) draining: IntGauge,
@@ -105,6 +121,34 @@ impl Metrics {
                 "connections_rejected_total",
                 "Connections that were refused before the upgrade.",
                 &["reason"],
+            )?,
+            auth_failures: counters(
+                registry,
+                "auth_failures_total",
+                "Tokens and tickets that were refused, before or in a connection, by why.",
+                &["reason"],
+            )?,
+            jwks_fetches: counters(
+                registry,
+                "jwks_fetches_total",
+                "Fetches of the keys that tokens are verified with.",
+                &["result"],
+            )?,
+            tickets: gauge(
+                registry,
+                "tickets",
+                "One-time tickets that were given out here and not used yet.",
+            )?,
+            unauthenticated: gauge(
+                registry,
+                "unauthenticated_connections",
+                "Connections whose first message is to say who the client is.",
+            )?,
+            denied: counters(
+                registry,
+                "client_denied_total",
+                "Events and joins of clients that their token, or the settings, do not allow.",
+                &["what"],
             )?,
             closed: counters(
                 registry,
@@ -166,7 +210,9 @@ impl Metrics {
         let reason = match why {
             Rejected::BadRequest => "bad_request",
             Rejected::Unauthorized => "unauthorized",
+            Rejected::Origin => "origin",
             Rejected::Draining => "draining",
+            Rejected::NotReady => "not_ready",
             Rejected::Full => "full",
             Rejected::Crowded => "address",
             Rejected::Rushed => "rate",
@@ -190,6 +236,25 @@ impl Metrics {
             self.replaced.inc_by(spared.replaced);
             self.dropped.inc_by(spared.dropped);
         }
+    }
+
+    /// A token or a ticket was refused; `reason` is one of few.
+    pub(crate) fn auth_failed(&self, reason: &str) {
+        self.auth_failures.with_label_values(&[reason]).inc();
+    }
+
+    /// Keys were fetched, or not.
+    pub(crate) fn jwks_fetched(&self, result: &str) {
+        self.jwks_fetches.with_label_values(&[result]).inc();
+    }
+
+    /// A client wanted what it may not do.
+    pub(crate) fn denied(&self, what: Denied) {
+        let what = match what {
+            Denied::Event => "event",
+            Denied::Room => "room",
+        };
+        self.denied.with_label_values(&[what]).inc();
     }
 
     /// A connection was upgraded and its session starts.

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Driver, Options, Started};
 
+use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
-use crate::http::{self, Front, TlsFiles, auth::Auth};
+use crate::http::{self, Front, TlsFiles};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 use crate::{balance, orders};
@@ -48,8 +49,8 @@ impl WsNode {
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
         let tls = settings.tls.as_ref().map(TlsFiles::acceptor).transpose();
         let tls = tls.map_err(anyhow::Error::msg)?;
-        let auth = Auth::new(&settings).map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
+        let auth = Auth::start(&settings.auth, settings.demo, &metrics).map_err(anyhow::Error::msg)?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
         options.delivery.clone_from(&settings.delivery);
@@ -59,7 +60,13 @@ impl WsNode {
             shards,
         } = Adapter::start(options)?;
         events::listen(&adapter);
+        auth.listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
+        let routes = if auth.has_tokens() {
+            routes.with_tokens()
+        } else {
+            routes
+        };
         let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics));
         let threads = shards
             .into_iter()
@@ -87,7 +94,14 @@ impl WsNode {
         http::router(self.gate.clone())
     }
 
-    /// Serves the router on a listener until `stop`: HTTP/1.1, over TLS if there is a certificate, with bounds on what a client may do before its upgrade.
+    /// What an application's backend asks of a ws-node: `POST /api/v1/tickets`, if there is a ticket key. For a port that
+    /// clients cannot reach; the ws-node binary serves it on the ops port.
+    pub fn backend_router(&self) -> Router {
+        tickets::router(Arc::clone(&self.edge))
+    }
+
+    /// Serves the router on a listener until `stop`: HTTP/1.1, over TLS if there is a certificate, with bounds on what a
+    /// client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let front = Front {
@@ -112,7 +126,7 @@ impl WsNode {
         move || match (edge.is_draining(), edge.adapter.is_ready()) {
             (true, _) => Err("draining: this server sends its clients away".to_owned()),
             (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => Ok(()),
+            (false, true) => edge.auth.readiness(),
         }
     }
 
@@ -162,6 +176,7 @@ impl WsNode {
         drop(balancing);
         edge.start_draining();
         edge.sessions.close();
+        edge.auth.stop().await;
         let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
             edge.adapter.retire().await;

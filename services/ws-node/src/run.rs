@@ -8,8 +8,8 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops};
 
+use crate::auth::mint_token;
 use crate::config::{Config, NodeSettings};
-use crate::http::auth::mint_token;
 use crate::node::WsNode;
 
 /// The `ws-node` binary, for [`wsmesh_bootstrap::main`].
@@ -54,6 +54,7 @@ impl Service for WsNodeService {
     fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<()> {
         let key = config
             .edge
+            .auth
             .jwt_key
             .context("name the key that signs tokens with --jwt-key-file")?;
         let id = arguments.get_one::<String>("id").context("--id is needed")?;
@@ -90,7 +91,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
             ready: Box::new(node.readiness()),
             stats: Box::new(node.stats()),
         };
-        tokio::spawn(ops::serve(listener, ops, stop_ops.clone()))
+        let router = ops::router(ops).merge(node.backend_router());
+        tokio::spawn(ops::serve_router([listener], router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "accepting clients");

@@ -21,7 +21,7 @@ use crate::edge::Edge;
 use crate::engine::{Farewell, Session};
 use crate::events::{Call, Outcome, Refusal, Work};
 use crate::limits::{Meter, Rate};
-use crate::metrics::{Limited, Received};
+use crate::metrics::{Denied, Limited, Received};
 use crate::trace;
 
 /// Requests of one client that may wait for their reply at once.
@@ -115,7 +115,16 @@ pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
 
 fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Option<&str>, traceparent: Option<&str>) {
     let edge = session.edge();
-    let Some((name, route)) = edge.routes.find(event) else {
+    let found = edge.routes.find(event);
+    if !found.is_some_and(|(_, route)| route.is_own()) && !session.link.grant.borrow().allows_event(event) {
+        edge.metrics.denied(Denied::Event);
+        if let Some(callback_id) = callback_id {
+            let refusal = Refusal::new(ErrorCode::NotAllowed, "the token does not allow this event");
+            refuse(session, callback_id, &refusal);
+        }
+        return;
+    }
+    let Some((name, route)) = found else {
         edge.metrics.received(Received::Unknown);
         tracing::debug!(client = %session.link.client, "an event that nobody handles");
         if let Some(callback_id) = callback_id {

@@ -7,6 +7,7 @@ use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
 use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
+use crate::auth::AuthSettings;
 use crate::events::Rule;
 use crate::http::TlsFiles;
 
@@ -63,8 +64,8 @@ pub struct EdgeSettings {
     pub rules: Vec<Rule>,
     /// The certificate of the public port. Default: none, plain HTTP; a load balancer in front of it usually ends TLS.
     pub tls: Option<TlsFiles>,
-    /// The key that signs clients' tokens (JWT, HS256). Needed in production.
-    pub jwt_key: Option<SecretFile>,
+    /// How clients prove who they are. Needed in production.
+    pub auth: AuthSettings,
     /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
     /// frame traced.
     pub trust_client_traces: bool,
@@ -120,10 +121,13 @@ impl EdgeSettings {
     pub(crate) const DRAIN_RATE: u32 = 500;
     pub(crate) const REBALANCE_RATE: u32 = 20;
 
-    /// The defaults for production: clients prove who they are with tokens signed with this key.
+    /// The defaults for production: clients prove who they are with tokens that this key verifies.
     pub fn production(jwt_key: SecretFile) -> Self {
         Self {
-            jwt_key: Some(jwt_key),
+            auth: AuthSettings {
+                jwt_key: Some(jwt_key),
+                ..AuthSettings::default()
+            },
             ..Self::closed()
         }
     }
@@ -169,7 +173,7 @@ impl EdgeSettings {
             client_rooms: Vec::new(),
             rules: Vec::new(),
             tls: None,
-            jwt_key: None,
+            auth: AuthSettings::default(),
             trust_client_traces: false,
             demo: false,
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use opentelemetry::trace::TraceContextExt;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
@@ -27,13 +27,21 @@ where
     if is_text {
         let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         text.with_ansi(std::io::stderr().is_terminal())
-            .with_filter(config.level.filter().and(filter_fn(|about| about.is_event())))
+            .with_filter(config.level.filter().and(filter_fn(is_wanted)))
             .boxed()
     } else {
         json(std::io::stderr)
-            .with_filter(config.level.filter().and(filter_fn(|about| about.is_event())))
+            .with_filter(config.level.filter().and(filter_fn(is_wanted)))
             .boxed()
     }
+}
+
+/// Libraries that write what clients send into their TRACE lines. Tokens are among it, so nobody may turn that on.
+const TELLS_PAYLOADS: [&str; 1] = ["tungstenite"];
+
+fn is_wanted(about: &Metadata<'_>) -> bool {
+    let tells = || TELLS_PAYLOADS.iter().any(|library| about.target().starts_with(library));
+    about.is_event() && !(*about.level() == Level::TRACE && tells())
 }
 
 fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync

@@ -65,6 +65,8 @@ impl Core {
             stream,
             read_ahead,
             client,
+            grant,
+            welcome,
             upgrade,
             since,
             presence,
@@ -83,6 +85,7 @@ impl Core {
             attachment.connection(),
             stream,
             upgrade,
+            grant,
             ping_at,
         ));
         self.shard
@@ -97,7 +100,7 @@ impl Core {
         if self.leaving.get().is_some() {
             session.close(&self.come_back(Instant::now()));
         }
-        tokio::task::spawn_local(session::run(session, attachment, read_ahead, presence));
+        tokio::task::spawn_local(session::run(session, attachment, (welcome, read_ahead), presence));
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.

@@ -17,7 +17,7 @@ const IDLE_BUFFER: usize = 512;
 
 /// What a client sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// A whole text message.
     Text(Utf8Bytes),
     /// A ping; its answer is in the replies.
@@ -30,20 +30,20 @@ pub(super) enum Incoming {
 
 /// Why a client's bytes were refused: what the close frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Violation {
-    pub(super) code: CloseCode,
-    pub(super) reason: &'static str,
+pub(crate) struct Violation {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: &'static str,
 }
 
 /// The state of one client's incoming bytes.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     context: WebSocketContext,
 }
 
 impl Decoder {
     /// For messages of at most `max_message` bytes.
-    pub(super) fn new(max_message: usize) -> Self {
+    pub(crate) fn new(max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(IDLE_BUFFER)
             .write_buffer_size(0)
@@ -56,7 +56,7 @@ impl Decoder {
 
     /// The next message in `input`, which is moved forward; `None` when all of it is consumed. Finished pong and close
     /// frames that must be answered are appended to `replies`.
-    pub(super) fn next(&mut self, input: &mut &[u8], replies: &mut Vec<u8>) -> Result<Option<Incoming>, Violation> {
+    pub(crate) fn next(&mut self, input: &mut &[u8], replies: &mut Vec<u8>) -> Result<Option<Incoming>, Violation> {
         let mut pipe = Pipe { input, replies };
         match self.context.read(&mut pipe) {
             Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text))),

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use wsmesh_adapter::{ClientId, ConnectionId};
 
 use super::stream::Stream;
+use crate::auth::Grant;
 use crate::limits::Meter;
 
 /// Where a connection is in its life. It only moves forward.
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     pub(super) stream: Stream,
     /// Context of the upgrade's span, when it was sampled: what `ws.receive` links to.
     pub(crate) upgrade: Option<Box<SpanContext>>,
+    /// Until when the client may stay, and what it may do.
+    pub(crate) grant: RefCell<Grant>,
     /// Tells the session that something below changed.
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
@@ -85,6 +88,7 @@ impl Link {
         connection: ConnectionId,
         stream: Stream,
         upgrade: Option<Box<SpanContext>>,
+        grant: Grant,
         ping_at: Instant,
     ) -> Self {
         Self {
@@ -92,6 +96,7 @@ impl Link {
             connection,
             stream,
             upgrade,
+            grant: RefCell::new(grant),
             wake: Notify::new(),
             phase: Cell::new(Phase::Open),
             ending: Cell::new(None),

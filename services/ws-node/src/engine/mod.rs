@@ -13,9 +13,10 @@ mod socket;
 mod stream;
 mod sweep;
 mod thread;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use self::core::Session;
+pub(crate) use self::decoder::{Decoder, Incoming};
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::stream::Parts;
 pub(crate) use self::thread::{Admission, Order, ShardThread};

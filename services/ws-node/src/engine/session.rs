@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::pending;
 use tokio::io::{Interest, Ready};
-use wsmesh_adapter::Attachment;
+use wsmesh_adapter::{Attachment, Frame};
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
@@ -23,12 +23,18 @@ const EVENTS_IN_FLIGHT: u32 = 64;
 const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// Runs until the connection has ended.
-pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, presence: Presence) {
+///
+/// `first` is what the client gets once it can be reached, and what it has sent already.
+pub(super) async fn run(session: Session, attachment: Attachment, first: (Option<Frame>, Bytes), presence: Presence) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
     // What is needed for a moment only is boxed: there is one of this future for every connection, as large as its largest
     // state.
     let _late = Box::pin(tokio::time::timeout(CONFIRMATION, attachment.confirmed())).await;
+    let (welcome, read_ahead) = first;
+    if let Some(welcome) = welcome {
+        session.send(welcome);
+    }
     {
         let mut reader = Reader {
             registration: Registration { session, attachment },

@@ -33,6 +33,8 @@ enum Due {
     Stalled,
     /// It is to come back, here or elsewhere.
     Away,
+    /// What it was let in with has expired.
+    Expired,
     /// It did not answer the last ping.
     Silent,
     /// A ping.
@@ -47,6 +49,7 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
         Phase::Open if is_time_to_go(link, now, &limits) => Some(Due::Away),
+        Phase::Open if link.grant.borrow().expires.is_some_and(|expires| expires <= now) => Some(Due::Expired),
         Phase::Open if link.ping_at.get() > now => None,
         Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
         Phase::Open => Some(Due::Ping),
@@ -77,6 +80,10 @@ impl Core {
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
                 Some(Due::Away) => self.close(&link, &self.come_back(now)),
+                Some(Due::Expired) => {
+                    self.edge.metrics.auth_failed("expired");
+                    self.close(&link, &Farewell::new(CloseCode::AuthenticationFailed, "token expired"));
+                }
                 Some(Due::Silent) => {
                     tracing::debug!(client = %link.client, "no pong since the last ping; closing");
                     self.close(&link, &Farewell::new(CloseCode::GoingAway, "no pong"));

@@ -9,10 +9,11 @@ use opentelemetry::trace::SpanContext;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{ClientId, ShardInbox};
+use wsmesh_adapter::{ClientId, Frame, ShardInbox};
 
 use super::core::{Core, sweep_period};
 use super::stream::Parts;
+use crate::auth::Grant;
 use crate::edge::{Edge, Presence};
 
 /// How often the clock is looked at during a drain, so that clients leave evenly.
@@ -27,6 +28,10 @@ pub(crate) struct Admission {
     /// What was read beyond the upgrade request.
     pub(crate) read_ahead: Bytes,
     pub(crate) client: ClientId,
+    /// Until when, and what it may do.
+    pub(crate) grant: Grant,
+    /// What it is sent first, once it can be reached.
+    pub(crate) welcome: Option<Frame>,
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
     pub(crate) since: Instant,

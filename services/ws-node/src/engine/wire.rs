@@ -3,7 +3,7 @@
 /// What a server frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Opcode {
+pub(crate) enum Opcode {
     Text = 0x1,
     Close = 0x8,
     Ping = 0x9,
@@ -12,7 +12,7 @@ pub(super) enum Opcode {
 const FINAL: u8 = 0x80;
 
 /// Appends a frame's header: 2, 4 or 10 bytes.
-pub(super) fn put_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
+pub(crate) fn put_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
     out.push(FINAL | opcode as u8);
     if length < 126 {
         out.push(length as u8);
@@ -26,7 +26,7 @@ pub(super) fn put_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
 }
 
 /// A close frame. The reason is cut to what a control frame can carry: 123 bytes, at a character's end.
-pub(super) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {
         end -= 1;
@@ -39,7 +39,7 @@ pub(super) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// A ping frame without payload.
-pub(super) const PING: [u8; 2] = [FINAL | Opcode::Ping as u8, 0];
+pub(crate) const PING: [u8; 2] = [FINAL | Opcode::Ping as u8, 0];
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 mod demo;
 mod payloads;
+pub(crate) mod refresh;
 mod rooms;
 mod rules;
 mod server;
@@ -71,6 +72,7 @@ const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
     Background(Background),
+    RefreshToken,
     JoinRoom,
     LeaveRoom,
     Echo,
@@ -80,6 +82,14 @@ pub(crate) enum Route {
 }
 
 impl Route {
+    /// Whether it is about the connection itself: allowed whatever events a token lists. Rooms have their own list.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(
+            self,
+            Self::Background(_) | Self::RefreshToken | Self::JoinRoom | Self::LeaveRoom
+        )
+    }
+
     /// Starts handling.
     pub(crate) fn start(&self, call: Call<'_>) -> Work {
         match self {
@@ -87,6 +97,7 @@ impl Route {
                 call.session.link.set_background(*background);
                 Work::Done(Ok(OK))
             }
+            Self::RefreshToken => refresh::refresh(call),
             Self::JoinRoom => rooms::join(call),
             Self::LeaveRoom => rooms::leave(call),
             Self::Echo => Work::Done(Ok(OK)),
@@ -96,6 +107,12 @@ impl Route {
         }
     }
 }
+
+/// Events that carry tokens; no rule may forward them.
+pub(crate) const CREDENTIAL_EVENTS: [&str; 2] = [AUTHENTICATE, "refreshToken"];
+
+/// The event with which a client shows its token when it may do so after the upgrade.
+pub(crate) const AUTHENTICATE: &str = "authenticate";
 
 /// The table of events.
 #[derive(Debug, Default)]
@@ -134,6 +151,17 @@ impl Routes {
             services,
             client_rooms,
         }
+    }
+
+    /// With what tokens bring along: they are renewed, and may allow rooms that the settings do not.
+    pub(crate) fn with_tokens(mut self) -> Self {
+        for name in CREDENTIAL_EVENTS {
+            self.routes.insert(name.into(), Route::RefreshToken);
+        }
+        for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
+            self.routes.entry(name.into()).or_insert(route);
+        }
+        self
     }
 
     /// The route of an event and its name, which is one of a bounded set.

@@ -6,7 +6,7 @@ use wsmesh_protocol::ErrorCode;
 
 use super::payloads::{self, RoomPayload};
 use super::{Call, Refusal, Work};
-use crate::metrics::Limited;
+use crate::metrics::{Denied, Limited};
 
 /// Joins; the reply comes when the other servers' messages to the room are heard here.
 pub(super) fn join(call: Call<'_>) -> Work {
@@ -51,13 +51,16 @@ pub(super) fn leave(call: Call<'_>) -> Work {
 
 fn allowed_room(call: Call<'_>) -> Result<Room, Refusal> {
     let room = payloads::read::<RoomPayload>(call.payload)?.room()?;
-    if !call.session.edge().routes.lets_clients_join(&room.namespace) {
-        return Err(Refusal::new(
-            ErrorCode::NotAllowed,
-            "clients may not join or leave rooms of this namespace",
-        ));
+    let edge = call.session.edge();
+    let of_token = call.session.link.grant.borrow().allows_room(&room);
+    if of_token.unwrap_or_else(|| edge.routes.lets_clients_join(&room.namespace)) {
+        return Ok(room);
     }
-    Ok(room)
+    edge.metrics.denied(Denied::Room);
+    Err(Refusal::new(
+        ErrorCode::NotAllowed,
+        "this client may not join or leave this room by itself",
+    ))
 }
 
 impl From<ClientError> for Refusal {

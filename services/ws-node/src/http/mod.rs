@@ -1,7 +1,8 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; the demo profile also serves the playground page.
 
-pub(crate) mod auth;
+mod hand_over;
 mod pages;
+mod refusal;
 mod serve;
 mod tls;
 mod upgrade;
@@ -22,7 +23,7 @@ pub(crate) fn router(gate: Gate) -> Router {
 
 async fn enter(State(gate): State<Gate>, request: Request) -> Response {
     if upgrade::is_asked_for(request.headers()) {
-        upgrade::answer(&gate, request)
+        upgrade::answer(&gate, request).await
     } else {
         pages::answer(&gate.edge, &request)
     }

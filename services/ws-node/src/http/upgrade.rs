@@ -8,24 +8,18 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use axum::http::{Method, StatusCode, Version};
+use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
-use bytes::Bytes;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
-use opentelemetry::trace::SpanContext;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-use wsmesh_adapter::ClientId;
+use tracing::Instrument;
 use wsmesh_protocol::Params;
 
+use super::hand_over::{Upgrading, hand_over};
+use super::refusal::Refusal;
+use crate::auth::{Answer, Entry, SUBPROTOCOL, offers_subprotocol};
 use crate::edge::{Gate, Presence};
-use crate::engine::{Admission, Parts};
 use crate::limits::{Peer, Place, Turned, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
@@ -33,21 +27,23 @@ use crate::trace;
 /// When to try again where all places are taken.
 const FULL: Duration = Duration::from_secs(10);
 
-/// Longest wait for the 101 answer to be written and the connection to be handed over.
-const HAND_OVER: Duration = Duration::from_secs(10);
-
 /// Whether the request wants a WebSocket, however badly it asks.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
 }
 
 /// Answers the request, and sees to it that the connection reaches a shard.
-pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
+pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
     let span = trace::upgrade_span();
-    let _entered = span.enter();
-    let admitted = admit(gate, &request);
-    let (accept, place, client) = match admitted {
+    let admitted = match check(&request).and_then(|accept| Ok((accept, enter(gate, &request)?))) {
+        Ok((accept, place)) => identify(gate, request.uri(), request.headers())
+            .instrument(span.clone())
+            .await
+            .map(|entry| (accept, place, entry)),
+        Err(refusal) => Err(refusal),
+    };
+    let (accept, place, entry) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
             gate.edge.metrics.rejected(refusal.why);
@@ -56,16 +52,26 @@ pub(super) fn answer(gate: &Gate, mut request: Request) -> Response {
         }
     };
     span.record("http.response.status_code", 101);
-    let context = trace::link_target(&span);
-    let on_upgrade = hyper::upgrade::on(&mut request);
-    let presence = Presence::new(&gate.edge, place);
-    tokio::spawn(hand_over(gate.clone(), on_upgrade, client, context, since, presence));
+    let is_offered = offers_subprotocol(request.headers());
+    tokio::spawn(hand_over(
+        gate.clone(),
+        hyper::upgrade::on(&mut request),
+        Upgrading {
+            entry,
+            context: trace::link_target(&span),
+            since,
+            presence: Presence::new(&gate.edge, place),
+        },
+    ));
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if is_offered {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
     response
 }
 
@@ -92,14 +98,6 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-/// The value of `Sec-WebSocket-Accept`, a place, and who it is for.
-fn admit(gate: &Gate, request: &Request) -> Result<(HeaderValue, Place, ClientId), Refusal> {
-    let accept = check(request)?;
-    let place = enter(gate, request)?;
-    let client = identify(gate, request)?;
-    Ok((accept, place, client))
-}
-
 /// Takes a place, before anything is done that costs more than counting.
 fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
     let edge = &gate.edge;
@@ -113,47 +111,45 @@ fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
     let peer = peer.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0));
     let trusted = &edge.settings.limits.trusted_proxies;
     let address = peer.map(|peer| client_address(peer.ip(), request.headers(), trusted));
-    edge.door.enter(address).map_err(|turned| match turned {
-        Turned::Full => Refusal {
-            retry_after: FULL,
-            ..Refusal::new(
+    edge.door.enter(address).map_err(|turned| {
+        let (status, why, text, wait) = match turned {
+            Turned::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Rejected::Full,
-                "this server has as many clients as it may have: try another one, or later".to_owned(),
-            )
-        },
-        Turned::Crowded => Refusal {
-            retry_after: FULL,
-            ..Refusal::new(
+                "this server has as many clients as it may have: try another one, or later",
+                FULL,
+            ),
+            Turned::Crowded => (
                 StatusCode::TOO_MANY_REQUESTS,
                 Rejected::Crowded,
-                "there are too many connections from this address: close some, or try later".to_owned(),
-            )
-        },
-        Turned::Rushed(wait) => Refusal {
-            retry_after: wait,
-            ..Refusal::new(
+                "there are too many connections from this address: close some, or try later",
+                FULL,
+            ),
+            Turned::Rushed(wait) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Rejected::Rushed,
-                "too many connections come at once: try again in a moment".to_owned(),
-            )
-        },
+                "too many connections come at once: try again in a moment",
+                wait,
+            ),
+        };
+        Refusal::new(status, why, text.to_owned()).retry_after(wait)
     })
 }
 
-fn identify(gate: &Gate, request: &Request) -> Result<ClientId, Refusal> {
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Entry, Refusal> {
     let edge = &gate.edge;
-    let params = Params::parse(
-        request.uri().path(),
-        request.uri().query().unwrap_or_default(),
-        edge.settings.params,
-    );
-    edge.auth.client(&params, request.headers()).map_err(|error| {
-        if error.is_unauthorized() {
-            Refusal::new(StatusCode::UNAUTHORIZED, Rejected::Unauthorized, error.to_string())
-        } else {
-            Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string())
-        }
+    let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params);
+    let limit = edge.settings.request_timeout;
+    let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
+    entered.map_err(|error| {
+        edge.metrics.auth_failed(error.reason());
+        let (status, why) = match error.answer() {
+            Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
+            Answer::Unauthorized => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
+            Answer::Forbidden => (StatusCode::FORBIDDEN, Rejected::Origin),
+            Answer::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
+        };
+        Refusal::new(status, why, error.to_string())
     })
 }
 
@@ -171,107 +167,6 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     values
         .flat_map(|value| value.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case(wanted))
-}
-
-async fn hand_over(
-    gate: Gate,
-    on_upgrade: OnUpgrade,
-    client: ClientId,
-    upgrade: Option<Box<SpanContext>>,
-    since: Instant,
-    presence: Presence,
-) {
-    let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        // The client went away before it had its answer.
-        Ok(Err(_)) | Err(_) => return,
-    };
-    match into_parts(upgraded) {
-        Ok((stream, read_ahead)) => {
-            gate.admit(Admission {
-                stream,
-                read_ahead,
-                client,
-                upgrade,
-                since,
-                presence,
-            })
-            .await;
-        }
-        Err(problem) => tracing::error!(problem, "an upgraded connection cannot be served; closing it"),
-    }
-}
-
-/// Takes the stream out of hyper, with what hyper had read beyond the request.
-fn into_parts(upgraded: Upgraded) -> Result<(Parts, Bytes), String> {
-    let (tcp, tls, read_ahead) = match take::<TcpStream>(upgraded) {
-        Ok((tcp, read_ahead)) => (tcp, None, read_ahead),
-        Err(upgraded) => match take::<TlsStream<TcpStream>>(upgraded) {
-            Ok((stream, read_ahead)) => {
-                let (tcp, session) = stream.into_inner();
-                (tcp, Some(Box::new(session)), read_ahead)
-            }
-            Err(_) => return Err("it is neither TCP nor TLS over it: serve this router over one of them".to_owned()),
-        },
-    };
-    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-    let tcp = tcp.into_std().map_err(|error| error.to_string())?;
-    Ok((Parts { tcp, tls }, read_ahead))
-}
-
-fn take<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (io, read_ahead) = match auto::upgrade::downcast::<TokioIo<S>>(upgraded) {
-        Ok(parts) => (parts.io, parts.read_buf),
-        Err(upgraded) => {
-            let parts = upgraded.downcast::<TokioIo<S>>()?;
-            (parts.io, parts.read_buf)
-        }
-    };
-    Ok((io.into_inner(), read_ahead))
-}
-
-/// An upgrade that is not made.
-struct Refusal {
-    status: StatusCode,
-    why: Rejected,
-    text: String,
-    /// When to try again, where that helps; told in whole seconds.
-    retry_after: Duration,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, why: Rejected, text: String) -> Self {
-        Self {
-            status,
-            why,
-            text,
-            retry_after: Duration::from_secs(1),
-        }
-    }
-
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.text + "\n"));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::UPGRADE_REQUIRED => {
-                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.as_secs().max(1)));
-            }
-            _ => {}
-        }
-        response
-    }
 }
 
 #[cfg(test)]

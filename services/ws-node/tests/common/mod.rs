@@ -36,6 +36,7 @@ pub(crate) fn bus() -> MemoryBus {
 pub(crate) struct Server {
     pub(crate) node: WsNode,
     pub(crate) address: SocketAddr,
+    pub(crate) registry: prometheus::Registry,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -44,13 +45,16 @@ impl Server {
     pub(crate) async fn start(name: &str, bus: &MemoryBus, settings: EdgeSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let node = WsNode::start(options(name, "ws-node", bus), settings).expect("starts");
+        let options = options(name, "ws-node", bus);
+        let registry = options.registry.clone();
+        let node = WsNode::start(options, settings).expect("starts");
         let stop = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, stop.clone()));
         timeout(PATIENCE, node.adapter().ready()).await.expect("ready");
         Self {
             node,
             address,
+            registry,
             stop,
             serving,
         }
@@ -144,9 +148,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self { socket, requests: 0 }
+    }
+
     pub(crate) async fn connect(url: &str) -> Result<Self, Error> {
         let (socket, _) = timeout(PATIENCE, connect_async(url)).await.expect("answers")?;
-        Ok(Self { socket, requests: 0 })
+        Ok(Self::new(socket))
     }
 
     pub(crate) async fn send(&mut self, text: impl Into<String>) {

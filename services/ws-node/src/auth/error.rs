@@ -1,0 +1,96 @@
+//! Why somebody was not let in, in words that say what to do. No text holds a token, a ticket or a part of one.
+
+use wsmesh_adapter::NameError;
+
+/// Why a client was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AuthError {
+    #[error("say who you are: add ?id=YOUR-ID to the URL")]
+    NoId,
+    #[error(transparent)]
+    BadId(#[from] NameError),
+    #[error(
+        "a token is needed: add ?token=JWT or ?ticket=TICKET to the URL, or send the header Authorization: Bearer JWT"
+    )]
+    NoToken,
+    #[error("the token has expired: get a new one")]
+    Expired,
+    #[error("the token is not valid yet (nbf): wait, or correct the clock of whoever signs")]
+    NotYet,
+    #[error("the token is for somebody else: its `aud` is not what this server is called")]
+    WrongAudience,
+    #[error("the token is from somebody else: its `iss` is not one that this server trusts")]
+    WrongIssuer,
+    #[error("the token lacks what is needed here: {0}")]
+    BadClaims(String),
+    #[error("the token is not valid here: it must be a JWT signed with a key of this cluster, with `exp`")]
+    BadToken,
+    #[error("the token's key (`kid`) is not known here: sign with a current key")]
+    UnknownKey,
+    #[error("the keys that tokens are verified with could not be fetched yet: try again")]
+    NoKeysYet,
+    #[error("this token is for another client id: connect anew with it")]
+    OtherClient,
+    #[error("the ticket is not valid here: get a new one")]
+    BadTicket,
+    #[error("the ticket has expired: get a new one")]
+    ExpiredTicket,
+    #[error("the ticket was used already, or is not known any more: a ticket opens one connection, get a new one")]
+    UsedTicket,
+    #[error("the server that gave the ticket out cannot be asked any more: get a new one")]
+    LostTicket,
+    #[error("tickets are not used here: connect with a token")]
+    NoTickets,
+    #[error("pages of this origin may not connect here")]
+    Origin,
+    #[error("too many connections wait to authenticate: try again")]
+    TooManyWaiting,
+}
+
+/// How the refusal of an upgrade is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 400: how the request is written.
+    BadRequest,
+    /// 401: who somebody is.
+    Unauthorized,
+    /// 403: where somebody comes from.
+    Forbidden,
+    /// 503: this server cannot tell now.
+    TryAgain,
+}
+
+impl AuthError {
+    pub(crate) fn answer(&self) -> Answer {
+        match self {
+            Self::NoId | Self::BadId(_) => Answer::BadRequest,
+            Self::Origin => Answer::Forbidden,
+            Self::NoKeysYet | Self::TooManyWaiting => Answer::TryAgain,
+            _ => Answer::Unauthorized,
+        }
+    }
+
+    /// The label in metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::NoId => "no_id",
+            Self::BadId(_) => "bad_id",
+            Self::NoToken => "no_token",
+            Self::Expired => "expired",
+            Self::NotYet => "not_yet",
+            Self::WrongAudience => "audience",
+            Self::WrongIssuer => "issuer",
+            Self::BadClaims(_) => "claims",
+            Self::BadToken => "bad_token",
+            Self::UnknownKey => "unknown_key",
+            Self::NoKeysYet => "no_keys",
+            Self::OtherClient => "other_client",
+            Self::BadTicket | Self::NoTickets => "bad_ticket",
+            Self::ExpiredTicket => "expired_ticket",
+            Self::UsedTicket => "used_ticket",
+            Self::LostTicket => "lost_ticket",
+            Self::Origin => "origin",
+            Self::TooManyWaiting => "too_many_waiting",
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A connection whose client has not said yet who it is: it is upgraded, but no client is attached, and nothing is handled
+//! but `authenticate {token}`. It must come in time and be small; how many connections wait is bounded.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus::IntGauge;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use wsmesh_adapter::Frame;
+use wsmesh_protocol::frame::{self, ClientMessage};
+use wsmesh_protocol::{CloseCode, ErrorCode};
+
+use super::error::{Answer, AuthError};
+use super::verify::Proof;
+use crate::edge::Edge;
+use crate::engine::wire::{self, Opcode};
+use crate::engine::{Decoder, Incoming};
+use crate::events::{AUTHENTICATE, refresh};
+
+/// Most connections that wait at once.
+const MOST_WAITING: usize = 4096;
+
+/// Largest message before authentication: a token, as large as it could be in a request head.
+const MOST_MESSAGE: usize = 16 * 1024;
+
+/// Most bytes before authentication, in whatever frames.
+const MOST_BYTES: usize = 2 * MOST_MESSAGE;
+
+/// Places for connections that wait.
+#[derive(Debug)]
+pub(super) struct WaitingRoom {
+    places: Arc<Semaphore>,
+    taken: IntGauge,
+}
+
+/// One place, until it is dropped.
+pub(crate) struct Place {
+    taken: IntGauge,
+    #[expect(dead_code, reason = "held: dropping it gives the place to another")]
+    permit: OwnedSemaphorePermit,
+}
+
+/// A client that has said who it is.
+pub(crate) struct Arrival {
+    pub(crate) proof: Proof,
+    /// What it sent after that.
+    pub(crate) read_ahead: Bytes,
+    /// The reply that it gets once it can be reached, if it asked for one.
+    pub(crate) welcome: Option<Frame>,
+}
+
+impl WaitingRoom {
+    pub(super) fn new(taken: IntGauge) -> Self {
+        let places = Arc::new(Semaphore::new(MOST_WAITING));
+        Self { places, taken }
+    }
+
+    pub(super) fn place(&self) -> Result<Place, AuthError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        let permit = permit.map_err(|_| AuthError::TooManyWaiting)?;
+        self.taken.inc();
+        let taken = self.taken.clone();
+        Ok(Place { taken, permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.taken.dec();
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
+}
+
+/// Waits until the client has said who it is; None if the connection was closed instead.
+pub(crate) async fn wait<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, place: Place) -> Option<Arrival>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut waiting = Waiting {
+        edge,
+        stream,
+        decoder: Decoder::new(MOST_MESSAGE),
+        answers: Vec::new(),
+    };
+    let ended = match timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead)).await {
+        Ok(Ok(arrival)) => return Some(arrival),
+        Ok(Err(ended)) => ended,
+        Err(_) => {
+            edge.metrics.auth_failed("too_late");
+            Ended::Close(CloseCode::AuthenticationTimeout, "authentication did not come in time")
+        }
+    };
+    waiting.end(ended).await;
+    drop(place);
+    None
+}
+
+/// Why a connection does not become a client's.
+enum Ended {
+    /// It broke, or its client closed it; what waits is still sent.
+    Lost,
+    Close(CloseCode, &'static str),
+}
+
+struct Waiting<'a, S> {
+    edge: &'a Edge,
+    stream: &'a mut S,
+    decoder: Decoder,
+    /// Finished frames that wait to be written.
+    answers: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
+    async fn authenticated(&mut self, read_ahead: Bytes) -> Result<Arrival, Ended> {
+        let (mut input, mut read) = (read_ahead, 0);
+        loop {
+            read += input.len();
+            if let Some(arrival) = self.take(&mut input).await? {
+                return Ok(arrival);
+            }
+            if read > MOST_BYTES {
+                return Err(Ended::Close(CloseCode::TooBig, "too much before authentication"));
+            }
+            self.flush().await?;
+            let mut buffer = bytes::BytesMut::with_capacity(4096);
+            match self.stream.read_buf(&mut buffer).await {
+                Ok(1..) => input = buffer.freeze(),
+                Ok(0) | Err(_) => return Err(Ended::Lost),
+            }
+        }
+    }
+
+    /// Takes messages up to the one that says who the client is. Byte by byte: what follows is the session's, whose decoder
+    /// is another one, and this one must not have read it.
+    async fn take(&mut self, input: &mut Bytes) -> Result<Option<Arrival>, Ended> {
+        while !input.is_empty() {
+            let byte = input.split_to(1);
+            let incoming = self.decoder.next(&mut &byte[..], &mut self.answers);
+            match incoming {
+                Ok(None | Some(Incoming::Ping | Incoming::Pong)) => {}
+                Ok(Some(Incoming::Text(text))) => {
+                    if let Some((proof, welcome)) = self.text(text.as_str()).await? {
+                        return Ok(Some(Arrival {
+                            proof,
+                            read_ahead: std::mem::take(input),
+                            welcome,
+                        }));
+                    }
+                }
+                Ok(Some(Incoming::Close(_))) => return Err(Ended::Lost),
+                Err(violation) => return Err(Ended::Close(violation.code, violation.reason)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn text(&mut self, text: &str) -> Result<Option<(Proof, Option<Frame>)>, Ended> {
+        if text == self.edge.heartbeat.as_str() {
+            self.put(text);
+            return Ok(None);
+        }
+        let (event, payload, callback_id) = match frame::parse(text) {
+            Ok(ClientMessage::Event { event, payload, .. }) => (event, payload, None),
+            Ok(ClientMessage::Request {
+                event,
+                payload,
+                callback_id,
+                ..
+            }) => (event, payload, Some(callback_id)),
+            Ok(ClientMessage::Answer { .. }) => return Ok(None),
+            Err(error) => {
+                self.refuse(error.callback_id(), ErrorCode::BadFrame, &error.to_string());
+                return Ok(None);
+            }
+        };
+        let callback_id = callback_id.as_deref();
+        if event != AUTHENTICATE {
+            self.refuse(
+                callback_id,
+                ErrorCode::NotAllowed,
+                "say first who you are: authenticate {token}",
+            );
+            return Ok(None);
+        }
+        let proof = self.verified(payload, callback_id).await?;
+        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof))));
+        Ok(Some((proof, welcome)))
+    }
+
+    async fn verified(&mut self, payload: &RawValue, callback_id: Option<&str>) -> Result<Proof, Ended> {
+        let failed = Ended::Close(CloseCode::AuthenticationFailed, "authentication failed");
+        let token = match refresh::token(payload) {
+            Ok(token) => token,
+            Err(refusal) => {
+                self.edge.metrics.auth_failed("bad_token");
+                self.refuse(callback_id, refusal.code, &refusal.text);
+                return Err(failed);
+            }
+        };
+        self.edge.auth.verify(&token).await.map_err(|error| {
+            self.edge.metrics.auth_failed(error.reason());
+            if error.answer() == Answer::TryAgain {
+                self.refuse(callback_id, ErrorCode::Unavailable, &error.to_string());
+                return Ended::Close(CloseCode::TryAgainLater, "tokens cannot be verified now");
+            }
+            self.refuse(callback_id, ErrorCode::NotAllowed, &error.to_string());
+            failed
+        })
+    }
+
+    fn refuse(&mut self, callback_id: Option<&str>, code: ErrorCode, text: &str) {
+        if let Some(callback_id) = callback_id {
+            self.edge.metrics.refused_requests.inc();
+            self.put(&frame::error_reply(callback_id, code, text));
+        }
+    }
+
+    fn put(&mut self, text: &str) {
+        wire::put_header(&mut self.answers, Opcode::Text, text.len());
+        self.answers.extend_from_slice(text.as_bytes());
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let written = self.stream.write_all(&self.answers).await;
+        self.answers.clear();
+        written.map_err(|_| Ended::Lost)
+    }
+
+    /// Says why, and waits a moment for the peer to end its side: a stream that is closed with bytes unread is reset, and the
+    /// last words are lost.
+    async fn end(&mut self, ended: Ended) {
+        if let Ended::Close(code, reason) = ended {
+            self.answers.extend(wire::close_frame(code.into(), reason));
+        }
+        let limit: Duration = self.edge.settings.close_timeout;
+        let ending = async {
+            self.flush().await?;
+            self.stream.shutdown().await.map_err(|_| Ended::Lost)?;
+            let mut left = [0; 1024];
+            let mut read = 0;
+            while let Ok(more @ 1..) = self.stream.read(&mut left).await {
+                read += more;
+                if read > MOST_BYTES {
+                    break;
+                }
+            }
+            Ok::<_, Ended>(())
+        };
+        let _broken_or_late = timeout(limit, ending).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_waiting_room_takes_nobody_until_somebody_leaves() {
+        let taken = IntGauge::new("taken", "Places.").expect("a gauge");
+        let room = WaitingRoom::new(taken.clone());
+        let mut places: Vec<_> = (0..MOST_WAITING).map(|_| room.place().expect("free")).collect();
+        assert_eq!(room.place().err(), Some(AuthError::TooManyWaiting));
+        assert_eq!(taken.get(), MOST_WAITING as i64);
+        drop(places.pop());
+        assert!(room.place().is_ok());
+        drop(places);
+        assert_eq!(taken.get(), 0);
+    }
+}

@@ -1,0 +1,252 @@
+//! Keys that are fetched (JWKS, RFC 7517): at the start, every so often, and when a token names a key that is not known.
+//!
+//! A set that cannot be fetched or used takes nothing away: the last good one stays. Bad tokens cannot cause a storm: they
+//! start a fetch at most every half a minute. One task fetches; it ends by [`Jwks::stop`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use reqwest::redirect::Policy;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::keys::KeySet;
+use crate::metrics::Metrics;
+
+/// Longest time for one fetch.
+const FETCH: Duration = Duration::from_secs(5);
+
+/// Largest answer that is read.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Least time between two fetches that tokens cause.
+const ASKED: Duration = Duration::from_secs(30);
+
+/// After a fetch that failed: the first and the longest wait.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// Keys that are fetched.
+pub(crate) struct Jwks {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    task: TaskTracker,
+}
+
+struct Shared {
+    url: reqwest::Url,
+    keys: ArcSwapOption<KeySet>,
+    asked: Notify,
+    state: watch::Sender<State>,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Fetches that have ended.
+    ended: u64,
+    fetching: bool,
+    /// When a token may cause a fetch again.
+    ask_after: Option<Instant>,
+}
+
+impl Jwks {
+    /// Begins to fetch. The error says what to do. Must be called inside a tokio runtime.
+    pub(crate) fn start(url: &str, refresh: Duration, metrics: Metrics) -> Result<Self, String> {
+        let url = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
+        if url.scheme() == "http" {
+            tracing::warn!(%url, "keys are fetched over http: whoever is on the way could put in keys of their own");
+        }
+        let client = client()?;
+        let shared = Arc::new(Shared {
+            url,
+            keys: ArcSwapOption::empty(),
+            asked: Notify::new(),
+            state: watch::Sender::default(),
+            metrics,
+        });
+        let (stop, task) = (CancellationToken::new(), TaskTracker::new());
+        let work = stop
+            .clone()
+            .run_until_cancelled_owned(keep(Arc::clone(&shared), client, refresh));
+        task.spawn(work);
+        task.close();
+        Ok(Self { shared, stop, task })
+    }
+
+    /// The last good set; None before the first.
+    pub(super) fn keys(&self) -> Option<Arc<KeySet>> {
+        self.shared.keys.load_full()
+    }
+
+    /// Whether there are keys yet.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.shared.keys.load().is_some()
+    }
+
+    /// A token names a key that is not known: waits for a fetch that begins or goes on now. `false` if there is none, since
+    /// tokens caused one lately.
+    pub(super) async fn fetched_anew(&self) -> bool {
+        let mut state = self.shared.state.subscribe();
+        let before = *state.borrow_and_update();
+        if !before.fetching {
+            if before.ask_after.is_some_and(|after| Instant::now() < after) {
+                return false;
+            }
+            self.shared.asked.notify_one();
+        }
+        let ended = state.wait_for(|now| now.ended > before.ended);
+        timeout(FETCH, ended).await.is_ok_and(|ended| ended.is_ok())
+    }
+
+    /// Ends the task, and waits until it has ended.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.task.wait().await;
+    }
+}
+
+impl Drop for Jwks {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwks").finish_non_exhaustive()
+    }
+}
+
+/// Fetches for as long as it is polled.
+async fn keep(shared: Arc<Shared>, client: reqwest::Client, refresh: Duration) {
+    let mut failed = 0;
+    loop {
+        shared.state.send_modify(|state| state.fetching = true);
+        let fetched = fetch(&client, &shared.url).await;
+        failed = if fetched.is_ok() { 0 } else { failed + 1 };
+        take(&shared, fetched, failed);
+        shared.state.send_modify(|state| {
+            state.fetching = false;
+            state.ended += 1;
+        });
+        let pause = if failed == 0 {
+            refresh
+        } else {
+            back_off(failed).min(refresh)
+        };
+        wait(&shared, pause.mul_f64(rand::random_range(0.9..=1.1))).await;
+    }
+}
+
+/// Keeps what was fetched, or says why not; both are said once, not each time.
+fn take(shared: &Shared, fetched: Result<KeySet, String>, failed: u32) {
+    let url = &shared.url;
+    match fetched {
+        Ok(keys) => {
+            shared.metrics.jwks_fetched("ok");
+            if shared.keys.swap(Some(Arc::new(keys))).is_none() {
+                tracing::info!(%url, "the keys that tokens are verified with were fetched");
+            }
+        }
+        Err(problem) => {
+            shared.metrics.jwks_fetched("failed");
+            let consequence = if shared.keys.load().is_some() {
+                "the last good ones stay in use"
+            } else {
+                "until then this server is not ready"
+            };
+            if failed == 1 {
+                tracing::error!(%url, problem, consequence, "keys cannot be fetched; trying again: check --jwks-url, what answers there, and its certificate");
+            } else {
+                tracing::debug!(%url, problem, failed, "keys cannot be fetched");
+            }
+        }
+    }
+}
+
+/// Until the pause is over, or a token asks and may.
+async fn wait(shared: &Shared, pause: Duration) {
+    let over = sleep(pause);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => return,
+            () = shared.asked.notified() => {}
+        }
+        let now = Instant::now();
+        // Two that asked at once leave one question over.
+        if shared.state.borrow().ask_after.is_none_or(|after| after <= now) {
+            return shared.state.send_modify(|state| state.ask_after = Some(now + ASKED));
+        }
+    }
+}
+
+fn back_off(failed: u32) -> Duration {
+    let (first, longest) = BACK_OFF;
+    first.saturating_mul(1 << (failed - 1).min(16)).min(longest)
+}
+
+async fn fetch(client: &reqwest::Client, url: &reqwest::Url) -> Result<KeySet, String> {
+    let readable = |error: reqwest::Error| chain(&error.without_url());
+    let mut response = client.get(url.clone()).send().await.map_err(readable)?;
+    if !response.status().is_success() {
+        return Err(format!("the answer is {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(readable)? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(format!("the answer has more than {MOST_BYTES} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    KeySet::from_jwks(&body)
+}
+
+/// An error with its causes: reqwest's own texts leave out what happened.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// TLS with ring and the system's certificates, whatever the process around has installed. Follows no redirects: where keys
+/// come from is said once.
+fn client() -> Result<reqwest::Client, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    tracing::debug!(added, "certificates of this system");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Policy::none())
+        .timeout(FETCH)
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waits_between_fetches_that_fail_grow_up_to_a_minute() {
+        assert_eq!(back_off(1), Duration::from_millis(500));
+        assert_eq!(back_off(2), Duration::from_secs(1));
+        assert_eq!(back_off(8), Duration::from_secs(60));
+        assert_eq!(back_off(u32::MAX), Duration::from_secs(60));
+    }
+}

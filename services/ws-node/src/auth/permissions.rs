@@ -1,0 +1,202 @@
+//! What a client may do beyond or within the settings, as its token says: rooms that it may join by itself, events that it
+//! may send. A claim that is there takes the place of what the settings allow; one that is not there changes nothing.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use wsmesh_adapter::Room;
+
+use super::error::AuthError;
+
+/// Most patterns in one list: each is looked at for each event of the client.
+const MOST_PATTERNS: usize = 256;
+
+/// Until when a client was let in, and what it may do. [`Grant::default`]: for good, what the settings allow.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grant {
+    /// When the connection is closed, unless it is extended.
+    pub(crate) expires: Option<Instant>,
+    /// None: as the settings say. Boxed, since most clients have none.
+    pub(crate) permissions: Option<Box<Permissions>>,
+}
+
+impl Grant {
+    /// Whether the client may send this event, as far as its token says anything about it.
+    pub(crate) fn allows_event(&self, event: &str) -> bool {
+        self.permissions
+            .as_ref()
+            .and_then(|lists| lists.event(event))
+            .unwrap_or(true)
+    }
+
+    /// Whether the client may join this room by itself; None if only the settings say so.
+    pub(crate) fn allows_room(&self, room: &Room) -> Option<bool> {
+        self.permissions.as_ref().and_then(|lists| lists.room(room))
+    }
+}
+
+/// The lists of one client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    rooms: Option<Vec<RoomPattern>>,
+    events: Option<Vec<Pattern>>,
+}
+
+/// A text, or the beginning of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Exact(Box<str>),
+    Prefix(Box<str>),
+}
+
+/// `NAMESPACE:ID`, where the id may end with a star; a star alone is every room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RoomPattern {
+    Any,
+    In(Box<str>, Pattern),
+}
+
+impl Permissions {
+    /// Makes them of the values of the two claims; None if there is neither. An error for what cannot be understood: a claim
+    /// that was meant to restrict must not be passed over.
+    pub(crate) fn read(rooms: Option<&Value>, events: Option<&Value>) -> Result<Option<Box<Self>>, AuthError> {
+        let rooms = rooms.map(|value| list("rooms", value, room_pattern)).transpose()?;
+        let events = events
+            .map(|value| list("events", value, |text| Ok(pattern(text))))
+            .transpose()?;
+        Ok((rooms.is_some() || events.is_some()).then(|| Box::new(Self { rooms, events })))
+    }
+
+    /// Whether the client may send this event; None if only the settings say so.
+    fn event(&self, event: &str) -> Option<bool> {
+        let events = self.events.as_ref()?;
+        Some(events.iter().any(|pattern| pattern.fits(event)))
+    }
+
+    /// Whether the client may join this room by itself; None if only the settings say so.
+    fn room(&self, room: &Room) -> Option<bool> {
+        let rooms = self.rooms.as_ref()?;
+        Some(rooms.iter().any(|pattern| match pattern {
+            RoomPattern::Any => true,
+            RoomPattern::In(namespace, id) => **namespace == *room.namespace.as_str() && id.fits(room.id.as_str()),
+        }))
+    }
+}
+
+impl Pattern {
+    fn fits(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *text,
+            Self::Prefix(prefix) => text.starts_with(&**prefix),
+        }
+    }
+}
+
+fn pattern(text: &str) -> Pattern {
+    match text.strip_suffix('*') {
+        Some(prefix) => Pattern::Prefix(prefix.into()),
+        None => Pattern::Exact(text.into()),
+    }
+}
+
+fn room_pattern(text: &str) -> Result<RoomPattern, AuthError> {
+    if text == "*" {
+        return Ok(RoomPattern::Any);
+    }
+    let wrong = || AuthError::BadClaims("a room is written NAMESPACE:ID, NAMESPACE:BEGINNING* or *".to_owned());
+    let (namespace, id) = text.split_once(':').ok_or_else(wrong)?;
+    Ok(RoomPattern::In(namespace.into(), pattern(id)))
+}
+
+fn list<T>(what: &str, value: &Value, read: impl Fn(&str) -> Result<T, AuthError>) -> Result<Vec<T>, AuthError> {
+    let wrong = || {
+        AuthError::BadClaims(format!(
+            "the list of {what} must be a list of at most {MOST_PATTERNS} texts"
+        ))
+    };
+    let values = value
+        .as_array()
+        .filter(|values| values.len() <= MOST_PATTERNS)
+        .ok_or_else(wrong)?;
+    values
+        .iter()
+        .map(|value| read(value.as_str().ok_or_else(wrong)?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn room(namespace: &str, id: &str) -> Room {
+        Room::new(namespace, id).expect("valid")
+    }
+
+    #[test]
+    fn rooms_and_events_are_those_of_the_lists() {
+        let rooms = json!(["chat:lobby-*", "game:7", "all:*"]);
+        let permissions = Permissions::read(Some(&rooms), Some(&json!(["chat.*", "ping"]))).expect("good");
+        let permissions = permissions.expect("some");
+        for (namespace, id, expected) in [
+            ("chat", "lobby-", true),
+            ("chat", "lobby-7", true),
+            ("chat", "lobb", false),
+            ("game", "7", true),
+            ("game", "77", false),
+            ("all", "x", true),
+            ("other", "lobby-7", false),
+            ("chat:lobby-7", "x", false),
+        ] {
+            assert_eq!(
+                permissions.room(&room(namespace, id)),
+                Some(expected),
+                "{namespace}:{id}"
+            );
+        }
+        for (event, expected) in [
+            ("chat.say", true),
+            ("chat.", true),
+            ("chat", false),
+            ("ping", true),
+            ("pings", false),
+        ] {
+            assert_eq!(permissions.event(event), Some(expected), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_is_not_there_changes_nothing_and_an_empty_one_allows_nothing() {
+        assert_eq!(Permissions::read(None, None), Ok(None));
+        let only_events = Permissions::read(None, Some(&json!([]))).expect("good").expect("some");
+        assert_eq!(
+            (only_events.room(&room("chat", "1")), only_events.event("x")),
+            (None, Some(false))
+        );
+        let every_room = Permissions::read(Some(&json!(["*"])), None)
+            .expect("good")
+            .expect("some");
+        assert_eq!(
+            (every_room.room(&room("a:b", "c")), every_room.event("x")),
+            (Some(true), None)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused() {
+        let many = json!(vec!["x"; MOST_PATTERNS + 1]);
+        for bad in [
+            json!("chat:*"),
+            json!(7),
+            json!(null),
+            json!([7]),
+            json!({}),
+            json!(["lobby"]),
+            many,
+        ] {
+            assert!(Permissions::read(Some(&bad), None).is_err(), "{bad:.40}");
+        }
+        assert!(Permissions::read(None, Some(&json!("x"))).is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! One-time tickets: an application's backend gets one for a client, and the client connects with it, to any ws-node.
+//!
+//! There is no store that the ws-nodes share, so a ticket names the server that gave it out, and whoever is shown it asks
+//! that server, which says yes once. If that server is gone, so are its tickets. A ticket is signed with a key that all
+//! ws-nodes have, so that what is none costs no question; what it stands for never leaves the servers.
+
+mod api;
+mod book;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use wsmesh_adapter::{Adapter, ClientId, Payload, RequestError, RequestOptions, ServerEvent, ServerName, Target};
+use wsmesh_bootstrap::{Secret, SecretFile};
+
+pub(crate) use api::router;
+use book::{Book, Nonce};
+
+use super::error::AuthError;
+use super::keys::MIN_SECRET_BYTES;
+use super::permissions::{Grant, Permissions};
+use super::settings::AuthSettings;
+use super::verify::Proof;
+use crate::metrics::Metrics;
+
+/// Request to the ws-node that gave a ticket out: what it stands for. Answered with that once, else with null.
+const REDEEM: &str = "wsmesh.ticketRedeem";
+
+/// What the key that signs tickets is derived for: the key of the API itself signs nothing.
+const PURPOSE: &[u8] = b"wsmesh ticket 1";
+
+/// What stands in a ticket's header, so that it is not taken for another token.
+const TYPE: &str = "wsmesh-ticket";
+
+/// How long a ticket is good if its buyer does not say, and at most.
+const TTL: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+
+/// What a ticket stands for.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Voucher {
+    client: ClientId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rooms: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    events: Option<serde_json::Value>,
+    /// How long the connection may last, in milliseconds. None: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stay_ms: Option<u64>,
+}
+
+/// What a ticket says: who gave it out, what it is called there, and until when it is good.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    jti: String,
+    exp: u64,
+}
+
+/// Gives tickets out and redeems them.
+pub(crate) struct Tickets {
+    /// What a caller of the API shows.
+    api_key: Secret,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    book: Arc<Mutex<Book<Voucher>>>,
+    metrics: Metrics,
+}
+
+/// Whether a key file can be used for tickets; if not, what to do.
+pub(super) fn check_key(file: &SecretFile) -> Result<(), String> {
+    let key = file.secret().expose();
+    if key.len() < MIN_SECRET_BYTES {
+        return Err(format!(
+            "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
+            key.len()
+        ));
+    }
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(
+            "the key goes into a header, so it must be one line of plain characters without spaces: make one with \
+                    `openssl rand -base64 48`"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+impl Tickets {
+    /// The error says what to do.
+    pub(super) fn new(key: &SecretFile, settings: &AuthSettings, metrics: &Metrics) -> Result<Self, String> {
+        check_key(key)?;
+        let api_key = key.secret().clone();
+        let derived =
+            jsonwebtoken::crypto::sign(PURPOSE, &EncodingKey::from_secret(api_key.expose()), Algorithm::HS256)
+                .map_err(|error| error.to_string())?;
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = settings.leeway.as_secs();
+        validation.validate_aud = false;
+        Ok(Self {
+            api_key,
+            encoding: EncodingKey::from_secret(derived.as_bytes()),
+            decoding: DecodingKey::from_secret(derived.as_bytes()),
+            validation,
+            book: Arc::new(Mutex::new(Book::new())),
+            metrics: metrics.clone(),
+        })
+    }
+
+    /// Answers the other servers' questions, until the adapter ends.
+    pub(super) fn listen(&self, adapter: &Adapter) {
+        let (book, metrics) = (Arc::clone(&self.book), self.metrics.clone());
+        adapter.on(REDEEM, move |event| {
+            let voucher = nonce_of(&event).and_then(|nonce| take(&book, nonce, &metrics));
+            answer(event, voucher)
+        });
+    }
+
+    /// Gives a ticket out that is good for `ttl`; None if too many are out. `bytes` is about what the voucher takes.
+    fn issue(&self, server: &ServerName, voucher: Voucher, ttl: Duration, bytes: usize) -> Option<String> {
+        let (nonce, now): (Nonce, _) = (rand::random(), Instant::now());
+        let ends = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
+        let claims = Claims {
+            iss: server.to_string(),
+            jti: format!("{nonce:032x}"),
+            // Not before the book forgets it.
+            exp: ends.as_secs() + 1,
+        };
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        let ticket = jsonwebtoken::encode(&header, &claims, &self.encoding).ok()?;
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = book.put(nonce, voucher, now + ttl, bytes, now);
+        self.metrics.tickets.set(book.len() as i64);
+        has_room.then_some(ticket)
+    }
+
+    /// Who the bearer of a ticket is. The ticket is of no use after this, whatever comes of it.
+    pub(super) async fn redeem(&self, adapter: &Adapter, ticket: &str, limit: Duration) -> Result<Proof, AuthError> {
+        let (server, nonce) = self.open(ticket)?;
+        let question = Payload::new(&nonce).map_err(|_| AuthError::BadTicket)?;
+        let options = RequestOptions {
+            timeout: Some(limit),
+            ..RequestOptions::default()
+        };
+        let reply = adapter.call(Target::Server(server), REDEEM, question, options).await;
+        let reply = reply.map_err(|error: RequestError| {
+            tracing::debug!(%error, "the server that gave a ticket out does not answer");
+            AuthError::LostTicket
+        })?;
+        let voucher: Option<Voucher> = reply.payload.parse().map_err(|_| AuthError::LostTicket)?;
+        voucher.ok_or(AuthError::UsedTicket)?.into_proof()
+    }
+
+    /// Which server gave a ticket out, and what it is called there.
+    fn open(&self, ticket: &str) -> Result<(ServerName, String), AuthError> {
+        let opened = jsonwebtoken::decode::<Claims>(ticket, &self.decoding, &self.validation);
+        let opened = opened.map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => AuthError::ExpiredTicket,
+            _ => AuthError::BadTicket,
+        })?;
+        if opened.header.typ.as_deref() != Some(TYPE) {
+            return Err(AuthError::BadTicket);
+        }
+        let server = ServerName::new(opened.claims.iss).map_err(|_| AuthError::BadTicket)?;
+        Ok((server, opened.claims.jti))
+    }
+}
+
+impl fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tickets").finish_non_exhaustive()
+    }
+}
+
+impl Voucher {
+    fn into_proof(self) -> Result<Proof, AuthError> {
+        let expires = self
+            .stay_ms
+            .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+        let permissions = Permissions::read(self.rooms.as_ref(), self.events.as_ref())?;
+        Ok(Proof {
+            client: self.client,
+            grant: Grant { expires, permissions },
+        })
+    }
+}
+
+fn nonce_of(event: &ServerEvent) -> Option<Nonce> {
+    let nonce: String = event.payload.parse().ok()?;
+    Nonce::from_str_radix(&nonce, 16).ok()
+}
+
+fn take(book: &Mutex<Book<Voucher>>, nonce: Nonce, metrics: &Metrics) -> Option<Voucher> {
+    let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+    let voucher = book.take(nonce, Instant::now());
+    metrics.tickets.set(book.len() as i64);
+    voucher
+}
+
+async fn answer(event: ServerEvent, voucher: Option<Voucher>) {
+    let payload = Payload::new(&voucher).unwrap_or_else(|_| Payload::null());
+    if let Err(error) = event.reply(payload).await {
+        tracing::debug!(%error, "a server that was shown a ticket could not be answered");
+    }
+}

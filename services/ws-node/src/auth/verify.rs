@@ -1,0 +1,168 @@
+//! Verifies tokens: signature, times, for whom and from whom, and what they say about the client.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde_json::{Map, Value};
+use wsmesh_adapter::ClientId;
+
+use super::error::AuthError;
+use super::jwks::Jwks;
+use super::keys::{Key, KeySet};
+use super::permissions::{Grant, Permissions};
+use super::settings::AuthSettings;
+
+/// Who somebody was proved to be, until when, and what for.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    pub(crate) client: ClientId,
+    pub(crate) grant: Grant,
+}
+
+/// Verifies tokens with the keys of a file, of a JWKS, or of both.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    file: KeySet,
+    jwks: Option<Jwks>,
+    id_claim: String,
+    rooms_claim: String,
+    events_claim: String,
+    leeway: Duration,
+    /// Without an algorithm: each key brings its own.
+    validation: Validation,
+}
+
+impl Verifier {
+    /// None if no key is named. The error says what to do.
+    pub(crate) fn new(settings: &AuthSettings, jwks: Option<Jwks>) -> Result<Option<Self>, String> {
+        if settings.jwt_key.is_none() && jwks.is_none() {
+            return Ok(None);
+        }
+        let file = settings.jwt_key.as_ref().map(KeySet::from_file).transpose()?;
+        Ok(Some(Self {
+            file: file.unwrap_or_default(),
+            jwks,
+            id_claim: settings.id_claim.clone(),
+            rooms_claim: settings.rooms_claim.clone(),
+            events_claim: settings.events_claim.clone(),
+            leeway: settings.leeway,
+            validation: validation(settings),
+        }))
+    }
+
+    /// The keys that are fetched, if some are.
+    pub(crate) fn jwks(&self) -> Option<&Jwks> {
+        self.jwks.as_ref()
+    }
+
+    /// Verifies a token. Waits for newer keys if it names one that is not known, and they may be fetched now.
+    pub(crate) async fn verify(&self, token: &str) -> Result<Proof, AuthError> {
+        let verified = self.verify_now(token);
+        match (&verified, &self.jwks) {
+            (Err(AuthError::UnknownKey), Some(jwks)) if jwks.fetched_anew().await => self.verify_now(token),
+            _ => verified,
+        }
+    }
+
+    /// Verifies a token with the keys that there are now.
+    pub(crate) fn verify_now(&self, token: &str) -> Result<Proof, AuthError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::BadToken)?;
+        // RFC 7515, section 4.1.11: who does not understand what is critical must not accept it.
+        if header.crit.is_some() {
+            return Err(AuthError::BadToken);
+        }
+        let fetched = self.jwks.as_ref().and_then(Jwks::keys);
+        let sets = [Some(&self.file), fetched.as_deref()];
+        for key in sets
+            .into_iter()
+            .flatten()
+            .flat_map(|set| set.candidates(header.alg, header.kid.as_deref()))
+        {
+            match self.verify_with(token, key) {
+                Ok(proof) => return Ok(proof),
+                // Signed with this key, so no other one can do better.
+                Err(error) if error != AuthError::BadToken => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(self.unsigned(&header, fetched.as_deref()))
+    }
+
+    /// What a token hears that no key has signed.
+    fn unsigned(&self, header: &Header, fetched: Option<&KeySet>) -> AuthError {
+        match fetched {
+            _ if self.jwks.is_none() || header.alg == Algorithm::HS256 => AuthError::BadToken,
+            None => AuthError::NoKeysYet,
+            Some(keys) if keys.candidates(header.alg, header.kid.as_deref()).next().is_some() => AuthError::BadToken,
+            Some(_) => AuthError::UnknownKey,
+        }
+    }
+
+    fn verify_with(&self, token: &str, key: &Key) -> Result<Proof, AuthError> {
+        let mut validation = self.validation.clone();
+        validation.algorithms = vec![key.algorithm];
+        let token = jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &validation).map_err(refusal)?;
+        self.proof(&token.claims)
+    }
+
+    fn proof(&self, claims: &Map<String, Value>) -> Result<Proof, AuthError> {
+        let client = match claims.get(&self.id_claim) {
+            Some(Value::String(id)) => ClientId::new(id)?,
+            Some(Value::Number(id)) if !id.is_f64() => ClientId::new(id.to_string())?,
+            _ => {
+                return Err(AuthError::BadClaims(format!(
+                    "the claim `{}` with the client's id",
+                    self.id_claim
+                )));
+            }
+        };
+        Ok(Proof {
+            client,
+            grant: Grant {
+                expires: claims
+                    .get("exp")
+                    .and_then(Value::as_f64)
+                    .and_then(|exp| self.moment(exp)),
+                permissions: Permissions::read(claims.get(&self.rooms_claim), claims.get(&self.events_claim))?,
+            },
+        })
+    }
+
+    /// When a token with this `exp` stops counting here. One that is beyond what clocks can say never does.
+    fn moment(&self, exp: f64) -> Option<Instant> {
+        let since_epoch = Duration::try_from_secs_f64(exp).ok()?.checked_add(self.leeway)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Instant::now().checked_add(since_epoch.saturating_sub(now))
+    }
+}
+
+fn validation(settings: &AuthSettings) -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = settings.leeway.as_secs();
+    validation.validate_nbf = true;
+    validation.validate_aud = !settings.audiences.is_empty();
+    let mut required = vec!["exp"];
+    if !settings.audiences.is_empty() {
+        validation.set_audience(&settings.audiences);
+        required.push("aud");
+    }
+    if !settings.issuers.is_empty() {
+        validation.set_issuer(&settings.issuers);
+        required.push("iss");
+    }
+    validation.set_required_spec_claims(&required);
+    validation
+}
+
+fn refusal(error: jsonwebtoken::errors::Error) -> AuthError {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => AuthError::Expired,
+        ErrorKind::ImmatureSignature => AuthError::NotYet,
+        ErrorKind::InvalidAudience => AuthError::WrongAudience,
+        ErrorKind::InvalidIssuer => AuthError::WrongIssuer,
+        ErrorKind::MissingRequiredClaim(claim) => AuthError::BadClaims(format!("the claim `{claim}`")),
+        ErrorKind::InvalidClaimFormat(claim) => AuthError::BadClaims(format!("a usable claim `{claim}`")),
+        _ => AuthError::BadToken,
+    }
+}

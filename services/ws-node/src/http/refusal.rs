@@ -1,0 +1,59 @@
+//! Why an upgrade is not made: a status, a sentence, and when to try again.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
+use axum::response::Response;
+
+use crate::metrics::Rejected;
+
+/// An upgrade that is not made.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) why: Rejected,
+    text: String,
+    /// When to try again, where that helps; told in whole seconds.
+    retry_after: Duration,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, why: Rejected, text: String) -> Self {
+        Self {
+            status,
+            why,
+            text,
+            retry_after: Duration::from_secs(1),
+        }
+    }
+
+    /// When to try again.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self {
+            retry_after: wait,
+            ..self
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.text + "\n"));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.as_secs().max(1)));
+            }
+            _ => {}
+        }
+        response
+    }
+}

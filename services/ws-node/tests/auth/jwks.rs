@@ -1,0 +1,244 @@
+//! Keys that are fetched, from a server that is down, slow, wrong, or changes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use ws_node::AuthSettings;
+
+use crate::common::{PATIENCE, Server, until};
+use crate::door::{counted, door, show};
+use crate::signer::Signer;
+
+/// What the server of keys does.
+#[derive(Clone)]
+enum Mood {
+    Keys(String),
+    Down,
+    Garbage,
+    Endless,
+    Elsewhere,
+    Slow,
+}
+
+struct Keys {
+    mood: watch::Sender<Mood>,
+    asked: Arc<AtomicUsize>,
+    url: String,
+}
+
+impl Keys {
+    async fn start(mood: Mood) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/keys", listener.local_addr().expect("bound"));
+        let (mood, asked) = (watch::Sender::new(mood), Arc::new(AtomicUsize::new(0)));
+        let (moods, count) = (mood.subscribe(), asked.clone());
+        let app = Router::new().fallback(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            answer(moods.borrow().clone())
+        });
+        tokio::spawn(axum::serve(listener, app).into_future());
+        Self { mood, asked, url }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    async fn door(&self, refresh: Duration) -> Server {
+        door(AuthSettings {
+            jwks_url: Some(self.url.clone()),
+            jwks_refresh: refresh,
+            audiences: vec!["chat".to_owned()],
+            ..AuthSettings::default()
+        })
+        .await
+    }
+}
+
+async fn answer(mood: Mood) -> Response {
+    match mood {
+        Mood::Keys(keys) => keys.into_response(),
+        Mood::Down => StatusCode::BAD_GATEWAY.into_response(),
+        Mood::Garbage => "<html>sign in first</html>".into_response(),
+        Mood::Endless => format!("{{\"keys\":[{}]}}", " ".repeat(1 << 20)).into_response(),
+        Mood::Elsewhere => Redirect::temporary("http://127.0.0.1:1/keys").into_response(),
+        Mood::Slow => std::future::pending().await,
+    }
+}
+
+fn set(signers: &[&Signer]) -> Mood {
+    let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
+    Mood::Keys(json!({ "keys": keys }).to_string())
+}
+
+fn token(signer: &Signer) -> String {
+    signer.token("888", json!({"aud": "chat"}))
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn is_ready(server: &Server) {
+    let ready = server.node.readiness();
+    until("the keys are there", || ready().is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_each_kind_are_fetched_and_used() {
+    let signers = [
+        Signer::rsa().named("r"),
+        Signer::p256().named("p"),
+        Signer::ed25519().named("e"),
+    ];
+    let keys = Keys::start(set(&signers.each_ref())).await;
+    let server = keys.door(HOUR).await;
+    is_ready(&server).await;
+    for signer in &signers {
+        assert!(show(&server, &token(signer)).await.is_ok(), "{:?}", signer.algorithm);
+        let (_, text) = show(&server, &signer.token("888", json!({})))
+            .await
+            .err()
+            .expect("not for us");
+        assert!(text.contains("aud"), "{text}");
+    }
+    let mut unnamed = Signer::ed25519();
+    assert_eq!(
+        show(&server, &token(&unnamed)).await.err().map(|(status, _)| status),
+        Some(401)
+    );
+    unnamed.kid = Some("e");
+    assert_eq!(
+        show(&server, &token(&unnamed)).await.err().map(|(status, _)| status),
+        Some(401)
+    );
+    assert_eq!(keys.asked(), 1, "a wrong signature is no reason to fetch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_the_server_is_not_ready_and_gets_them_when_it_can() {
+    let signer = Signer::ed25519().named("a");
+    for mood in [Mood::Down, Mood::Garbage, Mood::Endless, Mood::Elsewhere] {
+        let keys = Keys::start(mood).await;
+        let server = keys.door(HOUR).await;
+        let (status, text) = show(&server, &token(&signer)).await.err().expect("no keys yet");
+        assert_eq!(status, 503, "{text}");
+        let why = server.node.readiness()().expect_err("not ready");
+        assert!(why.contains("keys"), "{why}");
+        keys.mood.send_replace(set(&[&signer]));
+        is_ready(&server).await;
+        assert!(show(&server, &token(&signer)).await.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_keys_that_hangs_is_given_up_and_asked_again() {
+    let signer = Signer::ed25519().named("a");
+    let keys = Keys::start(Mood::Slow).await;
+    let server = keys.door(HOUR).await;
+    until("it is asked", || keys.asked() == 1).await;
+    keys.mood.send_replace(set(&[&signer]));
+    is_ready(&server).await;
+    assert_eq!(keys.asked(), 2);
+    assert!(show(&server, &token(&signer)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_fetched_when_a_token_names_it_and_bad_tokens_cause_no_storm() {
+    let (old, new, never) = (
+        Signer::ed25519().named("old"),
+        Signer::p256().named("new"),
+        Signer::rsa().named("never"),
+    );
+    let keys = Keys::start(set(&[&old])).await;
+    let server = keys.door(HOUR).await;
+    is_ready(&server).await;
+    assert!(show(&server, &token(&old)).await.is_ok());
+    keys.mood.send_replace(set(&[&new]));
+    let several = futures_util::future::join_all((0..8).map(|_| async {
+        let token = token(&new);
+        show(&server, &token).await
+    }))
+    .await;
+    assert!(
+        several.iter().all(Result::is_ok),
+        "all that come meanwhile wait for the one fetch"
+    );
+    assert_eq!(keys.asked(), 2);
+    assert_eq!(
+        show(&server, &token(&old)).await.err().map(|(status, _)| status),
+        Some(401),
+        "rotated out"
+    );
+    let unknown = token(&never);
+    let started = Instant::now();
+    for _ in 0..50 {
+        let (status, text) = show(&server, &unknown).await.err().expect("unknown");
+        assert!(status == 401 && text.contains("kid"), "{status} {text}");
+    }
+    assert!(
+        started.elapsed() < PATIENCE / 2,
+        "nobody waits for a fetch that may not be"
+    );
+    assert_eq!(keys.asked(), 2, "at most one in 30 s");
+    assert_eq!(
+        counted(&server.registry, "wsmesh_auth_failures_total", "unknown_key"),
+        51
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_beside_the_fetched_keys_works_at_once_and_does_not_hide_that_a_key_is_unknown() {
+    let (file, old, new) = (
+        Signer::ed25519(),
+        Signer::ed25519().named("old"),
+        Signer::ed25519().named("new"),
+    );
+    let keys = Keys::start(Mood::Down).await;
+    let server = door(AuthSettings {
+        jwt_key: Some(file.key_file()),
+        jwks_url: Some(keys.url.clone()),
+        jwks_refresh: HOUR,
+        issuers: vec!["us".to_owned()],
+        ..AuthSettings::default()
+    })
+    .await;
+    let token = |signer: &Signer| signer.token("888", json!({"iss": "us"}));
+    assert!(show(&server, &token(&file)).await.is_ok());
+    assert_eq!(
+        show(&server, &token(&old)).await.err().map(|(status, _)| status),
+        Some(503)
+    );
+    keys.mood.send_replace(set(&[&old]));
+    is_ready(&server).await;
+    keys.mood.send_replace(set(&[&new]));
+    assert!(show(&server, &token(&new)).await.is_ok() && show(&server, &token(&file)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_good_keys_stay_while_none_can_be_fetched_and_newer_ones_come_by_themselves() {
+    let (old, new) = (Signer::ed25519().named("same"), Signer::ed25519().named("same"));
+    let keys = Keys::start(set(&[&old])).await;
+    let server = keys.door(Duration::from_secs(1)).await;
+    is_ready(&server).await;
+    for mood in [Mood::Down, Mood::Garbage] {
+        keys.mood.send_replace(mood);
+        let asked = keys.asked();
+        until("it is asked twice more", || keys.asked() >= asked + 2).await;
+        assert!(show(&server, &token(&old)).await.is_ok());
+        assert!(server.node.readiness()().is_ok());
+    }
+    keys.mood.send_replace(set(&[&new]));
+    let asked = keys.asked();
+    until("it is asked twice more", || keys.asked() >= asked + 2).await;
+    assert!(show(&server, &token(&new)).await.is_ok());
+    assert_eq!(
+        show(&server, &token(&old)).await.err().map(|(status, _)| status),
+        Some(401)
+    );
+}
