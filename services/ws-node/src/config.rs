@@ -32,6 +32,8 @@ settings! {
         pub write_timeout: Duration = EdgeSettings::WRITE,
         /// How long a close handshake may take.
         pub close_timeout: Duration = EdgeSettings::CLOSE,
+        /// How long a client's message may take from its first byte to its last; then it is closed with 1008.
+        pub message_timeout: Duration = EdgeSettings::MESSAGE,
         /// How long a client may take for its request head.
         pub handshake_timeout: Duration = EdgeSettings::HANDSHAKE,
         /// Clients that are sent away by a shutdown are told to come back at some moment within this time.
@@ -117,6 +119,7 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         },
         write_timeout: settings.write_timeout,
         close_timeout: settings.close_timeout,
+        message_timeout: settings.message_timeout,
         handshake_timeout: settings.handshake_timeout,
         request_timeout: common.request_timeout,
         reconnect_spread: settings.reconnect_spread,
@@ -133,6 +136,7 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         jwt_key: settings.jwt_key_file,
         trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
+        echo: defaults.echo,
     }
 }
 
@@ -142,6 +146,7 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
         ("enter_background_close", settings.enter_background_close),
         ("write_timeout", settings.write_timeout),
         ("close_timeout", settings.close_timeout),
+        ("message_timeout", settings.message_timeout),
         ("handshake_timeout", settings.handshake_timeout),
     ] {
         if duration < Duration::from_millis(10) {

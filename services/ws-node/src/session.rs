@@ -16,7 +16,7 @@ use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame::{self, ClientMessage};
 
 use crate::edge::Edge;
-use crate::engine::Session;
+use crate::engine::{Message, Session};
 use crate::events::{Call, Outcome, Refusal, Work};
 use crate::metrics::Received;
 use crate::trace;
@@ -24,8 +24,17 @@ use crate::trace;
 /// Requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
 
-/// Handles one text frame.
-pub(crate) fn text(session: &Session, text: &str) {
+/// Handles one message: as the client protocol has it, or echoes it (see [`crate::EdgeSettings::echo`]).
+pub(crate) fn message(session: &Session, message: Message) {
+    match message {
+        Message::Text(echoed) if session.edge().settings.echo => session.send(Frame::new(echoed)),
+        Message::Text(meant) => text(session, &meant),
+        // The decoder takes binary messages only where they are echoed.
+        Message::Binary(bytes) => session.send(Frame::binary(bytes)),
+    }
+}
+
+fn text(session: &Session, text: &str) {
     let edge = session.edge();
     if text == edge.heartbeat.as_str() {
         edge.metrics.received(Received::Heartbeat);

@@ -57,6 +57,8 @@ pub(crate) struct Link {
     /// When the ping was sent that no pong has answered yet.
     pub(super) pinged_at: Cell<Option<Instant>>,
     pub(super) background_since: Cell<Option<Instant>>,
+    /// Since when a message of the client is unfinished.
+    pub(super) amid_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
     /// Requests of the client that wait for their reply.
     pub(super) requests: Cell<u32>,
@@ -66,8 +68,12 @@ pub(crate) struct Link {
     pub(super) control: RefCell<Vec<u8>>,
 }
 
-/// Most bytes of pongs that wait for one client: a flood of pings is answered no faster than it is read.
-const CONTROL_LIMIT: usize = 1024;
+/// Most bytes of pongs that wait for one client, beside those for one read: a flood of pings is answered no faster than
+/// the client reads.
+const CONTROL_LIMIT: usize = 16 * 1024;
+
+/// Fire-and-forget frames of one client that may be in the making; beyond that its frames stay in the kernel.
+const EVENTS_IN_FLIGHT: u32 = 64;
 
 impl Link {
     pub(super) fn new(
@@ -91,6 +97,7 @@ impl Link {
             ping_at: Cell::new(ping_at),
             pinged_at: Cell::new(None),
             background_since: Cell::new(None),
+            amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
             events: Cell::new(0),
@@ -103,12 +110,23 @@ impl Link {
         self.phase.get() == Phase::Open
     }
 
+    /// Whether its frames are left in the kernel for now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_open() && self.events.get() >= EVENTS_IN_FLIGHT
+    }
+
     /// The client says that it went to the background, or that it is back.
     pub(crate) fn set_background(&self, background: Background) {
         self.background_since.set(match background {
             Background::Entered => Some(self.background_since.get().unwrap_or_else(Instant::now)),
             Background::Left => None,
         });
+    }
+
+    /// Whether a message of the client has begun and is not complete, and whether another one ended since the last call.
+    pub(super) fn set_amid(&self, is_amid: bool, is_another: bool) {
+        let since = self.amid_since.get().filter(|_| !is_another);
+        self.amid_since.set(is_amid.then(|| since.unwrap_or_else(Instant::now)));
     }
 
     /// Moves forward to `phase` and wakes the session; `false` if it was there or beyond.
@@ -131,7 +149,7 @@ impl Link {
     /// Queues finished control frames; forgets them if too many wait.
     pub(super) fn put_control(&self, frames: &[u8]) {
         let mut control = self.control.borrow_mut();
-        if control.len() + frames.len() <= CONTROL_LIMIT {
+        if control.is_empty() || control.len() + frames.len() <= CONTROL_LIMIT {
             control.extend_from_slice(frames);
         }
     }

@@ -14,5 +14,6 @@ mod thread;
 mod wire;
 
 pub(crate) use self::core::Session;
+pub(crate) use self::decoder::Message;
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::thread::{Admission, Order, ShardThread};

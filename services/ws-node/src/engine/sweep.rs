@@ -14,6 +14,7 @@ pub(super) struct Limits {
     pub(super) ping_interval: Duration,
     pub(super) background: Duration,
     pub(super) write: Duration,
+    pub(super) message: Duration,
 }
 
 /// What is due for a connection.
@@ -25,6 +26,8 @@ enum Due {
     Background,
     /// Its stream has taken nothing for too long.
     Stalled,
+    /// Its message takes too long to come.
+    Unfinished,
     /// It did not answer the last ping.
     Silent,
     /// A ping.
@@ -38,6 +41,8 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Closing => link.leave_by.get().is_some_and(|by| by <= now).then_some(Due::Leave),
         Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
+        // While its frames are left in the kernel, it is not the client who is late.
+        Phase::Open if over(link.amid_since.get(), limits.message) && !link.is_paused() => Some(Due::Unfinished),
         Phase::Open if link.ping_at.get() > now => None,
         Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
         Phase::Open => Some(Due::Ping),
@@ -52,6 +57,7 @@ impl Core {
             ping_interval: settings.ping_interval,
             background: settings.enter_background_close,
             write: settings.write_timeout,
+            message: settings.message_timeout,
         };
         if late {
             self.links(|link| {
@@ -65,6 +71,13 @@ impl Core {
                 Some(Due::Leave) => drop(link.advance(Phase::Gone)),
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
+                Some(Due::Unfinished) => {
+                    tracing::debug!(client = %link.client, "a message that does not end; closing");
+                    self.close(
+                        &link,
+                        &Farewell::new(CloseCode::PolicyViolation, "message takes too long"),
+                    );
+                }
                 Some(Due::Silent) => {
                     tracing::debug!(client = %link.client, "no pong since the last ping; closing");
                     self.close(&link, &Farewell::new(CloseCode::GoingAway, "no pong"));

@@ -76,7 +76,8 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
     let shortest = settings
         .ping_interval
         .min(settings.enter_background_close)
-        .min(settings.write_timeout);
+        .min(settings.write_timeout)
+        .min(settings.message_timeout);
     let period = sweep_period(shortest.min(settings.close_timeout));
     let mut clock = tokio::time::interval(period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);

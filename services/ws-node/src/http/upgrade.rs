@@ -90,6 +90,10 @@ fn identify(gate: &Gate, request: &Request) -> Result<ClientId, Refusal> {
         let text = "this server is shutting down: try another one".to_owned();
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
     }
+    if edge.settings.echo {
+        let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
+        return id.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
+    }
     let params = Params::parse(
         request.uri().path(),
         request.uri().query().unwrap_or_default(),
