@@ -54,6 +54,8 @@ settings! {
         pub write_timeout: Duration = EdgeSettings::WRITE,
         /// How long a close handshake may take.
         pub close_timeout: Duration = EdgeSettings::CLOSE,
+        /// How long a client's message may take from its first byte to its last; then it is closed with 1008.
+        pub message_timeout: Duration = EdgeSettings::MESSAGE,
         /// How long a client may take for its request head.
         pub handshake_timeout: Duration = EdgeSettings::HANDSHAKE,
         /// Clients that are sent away by a shutdown are told to come back at some moment within this time.
@@ -220,6 +222,7 @@ fn edge(
         },
         write_timeout: settings.write_timeout,
         close_timeout: settings.close_timeout,
+        message_timeout: settings.message_timeout,
         handshake_timeout: settings.handshake_timeout,
         request_timeout: common.request_timeout,
         reconnect_spread: settings.reconnect_spread,
@@ -242,6 +245,7 @@ fn edge(
         auth,
         trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
+        echo: defaults.echo,
     }
 }
 
@@ -251,6 +255,7 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
         ("enter_background_close", settings.enter_background_close),
         ("write_timeout", settings.write_timeout),
         ("close_timeout", settings.close_timeout),
+        ("message_timeout", settings.message_timeout),
         ("handshake_timeout", settings.handshake_timeout),
     ] {
         if duration < Duration::from_millis(10) {

@@ -18,7 +18,7 @@ use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::edge::Edge;
-use crate::engine::{Farewell, Session};
+use crate::engine::{Farewell, Message, Session};
 use crate::events::{Call, Outcome, Refusal, Work};
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Denied, Limited, Received};
@@ -27,8 +27,17 @@ use crate::trace;
 /// Requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
 
-/// Handles one text frame.
-pub(crate) fn text(session: &Session, text: &str) {
+/// Handles one message: as the client protocol has it, or echoes it (see [`crate::EdgeSettings::echo`]).
+pub(crate) fn message(session: &Session, message: Message) {
+    match message {
+        Message::Text(echoed) if session.edge().settings.echo => session.send(Frame::new(echoed)),
+        Message::Text(meant) => text(session, &meant),
+        // The decoder takes binary messages only where they are echoed.
+        Message::Binary(bytes) => session.send(Frame::binary(bytes)),
+    }
+}
+
+fn text(session: &Session, text: &str) {
     let edge = session.edge();
     if let Some(rate) = edge.pace
         && !within(&session.link.pace, rate, edge.now())

@@ -36,6 +36,8 @@ pub struct EdgeSettings {
     pub write_timeout: Duration,
     /// How long a close handshake may take. Default 5 s.
     pub close_timeout: Duration,
+    /// How long a client's message may take from its first byte to its last. Default 30 s.
+    pub message_timeout: Duration,
     /// How long a client may take for its request head. Default 10 s.
     pub handshake_timeout: Duration,
     /// Longest wait for a service's reply, unless a rule has its own. Default 5 s, as the original.
@@ -71,6 +73,9 @@ pub struct EdgeSettings {
     pub trust_client_traces: bool,
     /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
     pub demo: bool,
+    /// Whether messages, also binary ones, are sent back as they are and clients need no id: see [`EdgeSettings::echo`].
+    #[doc(hidden)]
+    pub echo: bool,
 }
 
 /// What one client, one address and all together may take of a ws-node. 0 is no limit.
@@ -115,6 +120,7 @@ impl EdgeSettings {
     pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
     pub(crate) const WRITE: Duration = Duration::from_secs(15);
     pub(crate) const CLOSE: Duration = Duration::from_secs(5);
+    pub(crate) const MESSAGE: Duration = Duration::from_secs(30);
     pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
     pub(crate) const RECONNECT: Duration = Duration::from_secs(5);
     pub(crate) const DRAIN: Duration = Duration::from_secs(15);
@@ -148,6 +154,21 @@ impl EdgeSettings {
         }
     }
 
+    /// For suites that test conformance to RFC 6455: the same engine, but every message of up to 16 MiB, text or binary, is
+    /// sent back as it is, and anybody is let in without an id. See the example `echo`.
+    pub fn echo() -> Self {
+        Self {
+            max_message_bytes: 16 << 20,
+            outbox: OutboxLimits {
+                bytes: 64 << 20,
+                frames: 1 << 16,
+            },
+            echo: true,
+            demo: true,
+            ..Self::closed()
+        }
+    }
+
     /// Nobody gets in and nothing is handled: what the others begin with.
     pub(crate) fn closed() -> Self {
         Self {
@@ -161,6 +182,7 @@ impl EdgeSettings {
             limits: Limits::default(),
             write_timeout: Self::WRITE,
             close_timeout: Self::CLOSE,
+            message_timeout: Self::MESSAGE,
             handshake_timeout: Self::HANDSHAKE,
             request_timeout: Duration::from_secs(5),
             reconnect_spread: Self::RECONNECT,
@@ -176,6 +198,7 @@ impl EdgeSettings {
             auth: AuthSettings::default(),
             trust_client_traces: false,
             demo: false,
+            echo: false,
         }
     }
 }

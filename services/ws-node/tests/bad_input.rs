@@ -56,6 +56,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         length @ ..126 => out.push(0x80 | length as u8),
+        length @ ..0x1_0000 => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
         length => {
             out.push(0x80 | 127);
             out.extend_from_slice(&(length as u64).to_be_bytes());

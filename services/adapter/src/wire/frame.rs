@@ -4,12 +4,37 @@ use bytes::Bytes;
 
 /// A finished client message: UTF-8 text that is written to a client as it stands. Cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame(Bytes);
+pub struct Frame {
+    bytes: Bytes,
+    is_binary: bool,
+}
 
 impl Frame {
     /// Takes a finished message.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Bytes::from(text.into()))
+        Self::text(Bytes::from(text.into()))
+    }
+
+    /// Takes a binary message: for the `echo` example of ws-node; nothing in the protocol of clients is binary.
+    #[doc(hidden)]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            is_binary: true,
+        }
+    }
+
+    fn text(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            is_binary: false,
+        }
+    }
+
+    /// Whether it was made by `Frame::binary`.
+    #[doc(hidden)]
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
     }
 
     /// Takes bytes that were checked to be UTF-8.
@@ -18,27 +43,27 @@ impl Frame {
     /// When they are not UTF-8, which a WebSocket text frame must be.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
         std::str::from_utf8(&bytes)?;
-        Ok(Self(bytes))
+        Ok(Self::text(bytes))
     }
 
     /// The text of the message.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
     /// The bytes of the message.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
     /// How many bytes it has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Whether it has no bytes, like the default heartbeat.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 }
 

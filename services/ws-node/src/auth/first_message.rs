@@ -19,7 +19,7 @@ use super::error::{Answer, AuthError};
 use super::verify::Proof;
 use crate::edge::Edge;
 use crate::engine::wire::{self, Opcode};
-use crate::engine::{Decoder, Incoming};
+use crate::engine::{Accepts, Decoder, Incoming, Message};
 use crate::events::{AUTHENTICATE, refresh};
 
 /// Most connections that wait at once.
@@ -89,7 +89,10 @@ where
     let mut waiting = Waiting {
         edge,
         stream,
-        decoder: Decoder::new(MOST_MESSAGE),
+        decoder: Decoder::new(Accepts {
+            max_message: MOST_MESSAGE,
+            binary: false,
+        }),
         answers: Vec::new(),
     };
     let ended = match timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead)).await {
@@ -148,8 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             let incoming = self.decoder.next(&mut &byte[..], &mut self.answers);
             match incoming {
                 Ok(None | Some(Incoming::Ping | Incoming::Pong)) => {}
-                Ok(Some(Incoming::Text(text))) => {
-                    if let Some((proof, welcome)) = self.text(text.as_str()).await? {
+                // Binary ones are not accepted.
+                Ok(Some(Incoming::Message(Message::Binary(_)))) => {}
+                Ok(Some(Incoming::Message(Message::Text(text)))) => {
+                    if let Some((proof, welcome)) = self.text(&text).await? {
                         return Ok(Some(Arrival {
                             proof,
                             read_ahead: std::mem::take(input),

@@ -110,10 +110,7 @@ impl Auth {
             (_, _, Some(waiting)) if shown.is_none() && !(self.open && params.one("id").is_some()) => {
                 return Ok(Entry::Waiting(waiting.place()?));
             }
-            _ if self.open => Proof {
-                client: ClientId::new(params.one("id").ok_or(AuthError::NoId)?)?,
-                grant: Grant::default(),
-            },
+            _ if self.open => Proof::of_anyone(ClientId::new(params.one("id").ok_or(AuthError::NoId)?)?),
             (Some(Credential::Ticket(_)), ..) => return Err(AuthError::NoTickets),
             _ => return Err(AuthError::NoToken),
         };

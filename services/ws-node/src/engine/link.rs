@@ -66,6 +66,8 @@ pub(crate) struct Link {
     pub(super) away_at: Cell<Option<Instant>>,
     /// When its client sent an event or a request last.
     pub(crate) active_at: Cell<Instant>,
+    /// Since when a message of the client is unfinished.
+    pub(super) amid_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
     /// Requests of the client that wait for their reply.
     pub(super) requests: Cell<u32>,
@@ -79,8 +81,12 @@ pub(crate) struct Link {
     pub(super) control: RefCell<Vec<u8>>,
 }
 
-/// Most bytes of pongs that wait for one client: a flood of pings is answered no faster than it is read.
-const CONTROL_LIMIT: usize = 1024;
+/// Most bytes of pongs that wait for one client, beside those for one read: a flood of pings is answered no faster than
+/// the client reads.
+const CONTROL_LIMIT: usize = 16 * 1024;
+
+/// Fire-and-forget frames of one client that may be in the making; beyond that its frames stay in the kernel.
+const EVENTS_IN_FLIGHT: u32 = 64;
 
 impl Link {
     pub(super) fn new(
@@ -108,6 +114,7 @@ impl Link {
             background_since: Cell::new(None),
             away_at: Cell::new(None),
             active_at: Cell::new(Instant::now()),
+            amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
             events: Cell::new(0),
@@ -128,12 +135,23 @@ impl Link {
             .set(Some(self.away_at.get().map_or(at, |before| before.min(at))));
     }
 
+    /// Whether its frames are left in the kernel for now.
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_open() && self.events.get() >= EVENTS_IN_FLIGHT
+    }
+
     /// The client says that it went to the background, or that it is back.
     pub(crate) fn set_background(&self, background: Background) {
         self.background_since.set(match background {
             Background::Entered => Some(self.background_since.get().unwrap_or_else(Instant::now)),
             Background::Left => None,
         });
+    }
+
+    /// Whether a message of the client has begun and is not complete, and whether another one ended since the last call.
+    pub(super) fn set_amid(&self, is_amid: bool, is_another: bool) {
+        let since = self.amid_since.get().filter(|_| !is_another);
+        self.amid_since.set(is_amid.then(|| since.unwrap_or_else(Instant::now)));
     }
 
     /// Moves forward to `phase` and wakes the session; `false` if it was there or beyond.
@@ -156,7 +174,7 @@ impl Link {
     /// Queues finished control frames; forgets them if too many wait.
     pub(super) fn put_control(&self, frames: &[u8]) {
         let mut control = self.control.borrow_mut();
-        if control.len() + frames.len() <= CONTROL_LIMIT {
+        if control.is_empty() || control.len() + frames.len() <= CONTROL_LIMIT {
             control.extend_from_slice(frames);
         }
     }

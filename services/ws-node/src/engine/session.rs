@@ -10,13 +10,10 @@ use tokio::io::{Interest, Ready};
 use wsmesh_adapter::{Attachment, Frame};
 
 use super::core::{READ_CHUNK, Session};
-use super::decoder::{Decoder, Incoming};
+use super::decoder::{Accepts, Decoder, Incoming};
 use super::link::{Ending, Farewell, Initiator, Phase};
 use crate::edge::Presence;
 use crate::metrics::Received;
-
-/// Fire-and-forget frames of one client that may be in the making; beyond that its frames stay in the kernel.
-const EVENTS_IN_FLIGHT: u32 = 64;
 
 /// A client's frames are read once other servers can reach it, so that whoever got a reply is reachable. When Redis is
 /// slow to confirm that, they are read after this time.
@@ -41,7 +38,10 @@ pub(super) async fn run(session: Session, attachment: Attachment, first: (Option
             decoder: None,
             peer_closed: false,
         };
-        reader.decoder = Some(Decoder::new(edge.settings.max_message_bytes));
+        reader.decoder = Some(Decoder::new(Accepts {
+            max_message: edge.settings.max_message_bytes,
+            binary: edge.settings.echo,
+        }));
         reader.take(&read_ahead);
         drop(read_ahead);
         reader.read_to_end().await;
@@ -110,7 +110,7 @@ impl Reader {
     /// Waits for what the connection needs now: bytes to read, room to write.
     async fn ready(&self) -> Ready {
         let link = &self.registration.session.link;
-        let paused = link.is_open() && link.events.get() >= EVENTS_IN_FLIGHT;
+        let paused = link.is_paused();
         let interest = match (paused, link.blocked_since.get().is_some()) {
             (false, false) => Interest::READABLE,
             (false, true) => Interest::READABLE | Interest::WRITABLE,
@@ -148,14 +148,16 @@ impl Reader {
         let metrics = &session.edge().metrics;
         metrics.bytes_in.inc_by(input.len() as u64);
         let Some(decoder) = &mut self.decoder else { return };
-        let mut replies = Vec::new();
+        let (mut replies, mut messages) = (Vec::new(), 0);
         loop {
             match decoder.next(&mut input, &mut replies) {
                 Ok(None) => break,
-                Ok(Some(Incoming::Text(text))) if session.link.is_open() => {
-                    crate::session::text(&session, text.as_str())
+                Ok(Some(Incoming::Message(message))) => {
+                    messages += 1;
+                    if session.link.is_open() {
+                        crate::session::message(&session, message);
+                    }
                 }
-                Ok(Some(Incoming::Text(_))) => {}
                 Ok(Some(Incoming::Ping)) => metrics.received(Received::Ping),
                 Ok(Some(Incoming::Pong)) => {
                     metrics.received(Received::Pong);
@@ -178,6 +180,8 @@ impl Reader {
                 }
             }
         }
+        let is_amid = self.decoder.as_ref().is_some_and(Decoder::is_amid);
+        session.link.set_amid(is_amid, messages > 0);
         if !replies.is_empty() {
             session.link.put_control(&replies);
             session.core.mark_dirty(&session.link);
@@ -197,6 +201,6 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         println!("{}", size_of_future(run));
-        assert!(size_of_future(run) <= 1024, "{} bytes", size_of_future(run));
+        assert!(size_of_future(run) <= 960, "{} bytes", size_of_future(run));
     }
 }

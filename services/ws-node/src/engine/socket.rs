@@ -145,7 +145,12 @@ impl Socket {
                 return None;
             };
             tally.frames += 1;
-            wire::put_header(buffer, Opcode::Text, frame.len());
+            let opcode = if frame.is_binary() {
+                Opcode::Binary
+            } else {
+                Opcode::Text
+            };
+            wire::put_header(buffer, opcode, frame.len());
             if frame.len() > COPY_LIMIT {
                 return Some(frame.bytes().clone());
             }

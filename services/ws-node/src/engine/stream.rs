@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use rustls::ServerConnection;
 use socket2::SockRef;
@@ -116,6 +117,12 @@ impl Stream {
     /// Whether the kernel took something of a TLS session since the last call.
     pub(super) fn take_progress(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.progressed.take())
+    }
+
+    /// When this is closed, what the peer did not take is forgotten, and the peer is told so (RST). Otherwise the system
+    /// would hold it for as long as the peer's side lives, megabytes for each that does not read.
+    pub(super) fn forget_unsent(&self) {
+        let _ended_already = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
     }
 
     /// Ends one side or both. The peer of a TLS session is told first.

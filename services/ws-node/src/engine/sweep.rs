@@ -20,6 +20,7 @@ pub(super) struct Limits {
     pub(super) requests: Duration,
     /// When everyone is to be gone.
     pub(super) until: Option<Instant>,
+    pub(super) message: Duration,
 }
 
 /// What is due for a connection.
@@ -35,6 +36,8 @@ enum Due {
     Away,
     /// What it was let in with has expired.
     Expired,
+    /// Its message takes too long to come.
+    Unfinished,
     /// It did not answer the last ping.
     Silent,
     /// A ping.
@@ -50,6 +53,8 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
         Phase::Open if is_time_to_go(link, now, &limits) => Some(Due::Away),
         Phase::Open if link.grant.borrow().expires.is_some_and(|expires| expires <= now) => Some(Due::Expired),
+        // While its frames are left in the kernel, it is not the client who is late.
+        Phase::Open if over(link.amid_since.get(), limits.message) && !link.is_paused() => Some(Due::Unfinished),
         Phase::Open if link.ping_at.get() > now => None,
         Phase::Open if link.pinged_at.get().is_some() => Some(Due::Silent),
         Phase::Open => Some(Due::Ping),
@@ -66,6 +71,7 @@ impl Core {
             write: settings.write_timeout,
             requests: settings.request_timeout,
             until: self.leaving.get().map(|drain| drain.until),
+            message: settings.message_timeout,
         };
         if late {
             self.links(|link| {
@@ -76,13 +82,23 @@ impl Core {
         for link in self.links(|link| due(link, now, limits).is_some()) {
             match due(&link, now, limits) {
                 None => {}
-                Some(Due::Leave) => drop(link.advance(Phase::Gone)),
+                Some(Due::Leave) => {
+                    link.stream.forget_unsent();
+                    link.advance(Phase::Gone);
+                }
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
                 Some(Due::Away) => self.close(&link, &self.come_back(now)),
                 Some(Due::Expired) => {
                     self.edge.metrics.auth_failed("expired");
                     self.close(&link, &Farewell::new(CloseCode::AuthenticationFailed, "token expired"));
+                }
+                Some(Due::Unfinished) => {
+                    tracing::debug!(client = %link.client, "a message that does not end; closing");
+                    self.close(
+                        &link,
+                        &Farewell::new(CloseCode::PolicyViolation, "message takes too long"),
+                    );
                 }
                 Some(Due::Silent) => {
                     tracing::debug!(client = %link.client, "no pong since the last ping; closing");

@@ -99,7 +99,8 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
     let shortest = settings
         .ping_interval
         .min(settings.enter_background_close)
-        .min(settings.write_timeout);
+        .min(settings.write_timeout)
+        .min(settings.message_timeout);
     let period = sweep_period(shortest.min(settings.close_timeout));
     let mut clock = ticking(period);
     let (mut last_sweep, mut batch, mut bus_ended) = (Instant::now(), Vec::new(), false);

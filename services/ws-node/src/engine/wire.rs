@@ -5,8 +5,10 @@
 #[repr(u8)]
 pub(crate) enum Opcode {
     Text = 0x1,
+    Binary = 0x2,
     Close = 0x8,
     Ping = 0x9,
+    Pong = 0xa,
 }
 
 const FINAL: u8 = 0x80;

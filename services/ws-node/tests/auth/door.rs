@@ -6,7 +6,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response};
-use ws_node::{AuthSettings, EdgeSettings};
+use ws_node::{AuthSettings, EdgeSettings, Limits};
 
 use crate::common::{Client, PATIENCE, Server, bus, demo};
 
@@ -19,12 +19,16 @@ pub(crate) async fn door_with(settings: EdgeSettings) -> Server {
     Server::start("edge", &bus(), settings).await
 }
 
-/// As in production, with the demo's rules.
+/// As in production, with the demo's rules, and without limits, which have tests of their own.
 pub(crate) fn closed() -> EdgeSettings {
     let key = wsmesh_bootstrap::SecretFile::from_secret(wsmesh_bootstrap::Secret::new("unused"));
     EdgeSettings {
         shards: 2,
         rules: demo().rules,
+        limits: Limits {
+            accept_rate: 0,
+            ..demo().limits
+        },
         request_timeout: std::time::Duration::from_secs(2),
         ..EdgeSettings::production(key)
     }

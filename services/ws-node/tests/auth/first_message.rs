@@ -86,8 +86,11 @@ async fn what_follows_in_the_same_packet_is_not_lost() {
     let first = json!({"event": "authenticate", "payload": {"token": token(json!({}))}});
     let second = json!({"event": "enterForeground", "payload": null, "callbackId": "next"});
     for text in [first.to_string(), second.to_string()] {
-        let length = u16::try_from(text.len()).expect("short").to_be_bytes();
-        bytes.extend([0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0]);
+        match u16::try_from(text.len()).expect("short").to_be_bytes() {
+            [0, short @ ..126] => bytes.extend([0x81, 0x80 | short]),
+            [high, low] => bytes.extend([0x81, 0x80 | 126, high, low]),
+        }
+        bytes.extend([0; 4]);
         bytes.extend(text.bytes());
     }
     stream.write_all(&bytes).await.expect("sends");

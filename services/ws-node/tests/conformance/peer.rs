@@ -1,0 +1,207 @@
+//! A server that echoes, and a client that speaks in bytes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use ws_node::{EdgeSettings, WsNode};
+use wsmesh_adapter::{Options, ServerName, ServiceName};
+
+/// Nothing in these tests takes longer, unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const TEXT_BEGINS: u8 = 0x01;
+pub(crate) const BINARY_BEGINS: u8 = 0x02;
+pub(crate) const GOES_ON: u8 = 0x00;
+pub(crate) const ENDS: u8 = 0x80;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8a;
+
+/// A server that echoes on a free port.
+pub(crate) struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    _node: WsNode,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(EdgeSettings::echo()).await
+    }
+
+    pub(crate) async fn with(settings: EdgeSettings) -> Self {
+        let name = ServerName::new("echo").expect("valid");
+        let options = Options::new(name, ServiceName::new("ws-node").expect("valid"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let node = WsNode::start(options, EdgeSettings { shards: 1, ..settings }).expect("starts");
+        let stop = CancellationToken::new();
+        tokio::spawn(node.serve(listener, stop.clone()));
+        timeout(PATIENCE, node.adapter().ready()).await.expect("ready");
+        Self {
+            address,
+            stop,
+            _node: node,
+        }
+    }
+
+    /// An upgraded connection.
+    pub(crate) async fn peer(&self) -> Peer {
+        let mut stream = TcpStream::connect(self.address).await.expect("connects");
+        stream.set_nodelay(true).expect("a TCP stream");
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(request).await.expect("sends");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(
+                timeout(PATIENCE, stream.read_u8())
+                    .await
+                    .expect("answers")
+                    .expect("reads"),
+            );
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        Peer { stream }
+    }
+
+    /// The server's frames after these bytes, written at once and octet by octet, and a normal close at their end.
+    pub(crate) async fn answers(&self, bytes: &[u8], expected: &[Frame]) {
+        let bytes = [bytes, &frame(CLOSE, &1000u16.to_be_bytes())].concat();
+        let expected = [expected, &[(CLOSE, 1000u16.to_be_bytes().to_vec())]].concat();
+        for octets in [bytes.len(), 1] {
+            let mut peer = self.peer().await;
+            let writing = async { peer.write_in(&bytes, octets).await };
+            writing.await;
+            assert_same(&peer.rest().await, &expected, &bytes);
+        }
+    }
+
+    /// These bytes, written at once and octet by octet, end the connection with `code`, and before that come these frames.
+    pub(crate) async fn refuses(&self, bytes: &[u8], before: &[Frame], code: u16) {
+        for octets in [bytes.len(), 1] {
+            let mut peer = self.peer().await;
+            peer.write_in(bytes, octets).await;
+            let mut heard = peer.rest().await;
+            let (opcode, payload) = heard.pop().expect("a close frame");
+            let start: String = format!("{:02x?}", &bytes[..bytes.len().min(24)]);
+            assert_eq!(opcode, CLOSE, "{start}");
+            assert_eq!(payload[..2], code.to_be_bytes(), "{start}");
+            assert_same(&heard, before, bytes);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The first byte of a frame of the server, and its payload.
+pub(crate) type Frame = (u8, Vec<u8>);
+
+fn assert_same(heard: &[Frame], expected: &[Frame], sent: &[u8]) {
+    let shape =
+        |frames: &[Frame]| -> Vec<(u8, usize)> { frames.iter().map(|(first, all)| (*first, all.len())).collect() };
+    let start = &sent[..sent.len().min(24)];
+    assert_eq!(shape(heard), shape(expected), "after {start:02x?}");
+    assert!(heard == expected, "other bytes after {start:02x?}");
+}
+
+/// A client.
+pub(crate) struct Peer {
+    stream: TcpStream,
+}
+
+impl Peer {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        self.write_in(bytes, bytes.len()).await;
+    }
+
+    /// Writes pieces of so many octets, each in a segment of its own. The server may have closed in between.
+    async fn write_in(&mut self, bytes: &[u8], octets: usize) {
+        for piece in bytes.chunks(octets.max(1)) {
+            if self.stream.write_all(piece).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next frame of the server.
+    pub(crate) async fn frame(&mut self) -> Frame {
+        timeout(PATIENCE, self.read_frame())
+            .await
+            .expect("answers")
+            .expect("not closed")
+    }
+
+    /// Nothing is said, and the connection stays open, for long enough to be read by the server.
+    pub(crate) async fn still_open(&mut self) {
+        let said = timeout(Duration::from_millis(20), self.stream.read_u8()).await;
+        assert!(said.is_err(), "{said:?}");
+    }
+
+    /// All that the server still says, until it closes.
+    pub(crate) async fn rest(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let reading = async {
+            while let Some(frame) = self.read_frame().await {
+                frames.push(frame);
+            }
+        };
+        timeout(PATIENCE, reading).await.expect("closes");
+        frames
+    }
+
+    async fn read_frame(&mut self) -> Option<Frame> {
+        let first = self.stream.read_u8().await.ok()?;
+        let length = match self.stream.read_u8().await.ok()? {
+            126 => u64::from(self.stream.read_u16().await.ok()?),
+            127 => self.stream.read_u64().await.ok()?,
+            short => {
+                assert!(short < 126, "a server's frame is not masked");
+                u64::from(short)
+            }
+        };
+        let mut payload = vec![0; usize::try_from(length).expect("fits")];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        Some((first, payload))
+    }
+}
+
+/// A client's frame in its shortest form.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        length @ ..126 => out.push(0x80 | length as u8),
+        length @ ..0x1_0000 => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    out
+}
+
+/// Frames, one after the other.
+pub(crate) fn frames(all: &[(u8, &[u8])]) -> Vec<u8> {
+    all.iter().flat_map(|(first, payload)| frame(*first, payload)).collect()
+}
+
+/// What is heard when these are sent.
+pub(crate) fn heard(all: &[(u8, &[u8])]) -> Vec<Frame> {
+    all.iter().map(|(first, payload)| (*first, payload.to_vec())).collect()
+}
