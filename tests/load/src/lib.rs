@@ -8,8 +8,9 @@
 //! the tool used itself stands in every report.
 //!
 //! `options` is the command line, `modes` runs one mode, `run` directs its threads, `duty` is what a thread does with its
-//! connections, `net` holds sockets, `wire` knows bytes, `measure` counts.
+//! connections, `net` holds sockets, `wire` knows bytes, `measure` counts; `bench` starts servers and compares them.
 
+pub mod bench;
 pub mod duty;
 pub mod measure;
 pub mod modes;

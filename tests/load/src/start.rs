@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use crate::modes;
 use crate::options::{Common, Mode, Options};
 use crate::report::Report;
+use crate::{bench, modes};
 
 /// Exit code for options that make no sense.
 const USAGE: u8 = 64;
@@ -41,6 +41,7 @@ fn run(mode: &Mode) -> anyhow::Result<bool> {
         Mode::Churn(options) => (&options.fanout.common, modes::churn(options)?),
         Mode::Slow(options) => (&options.fanout.common, modes::slow(options)?),
         Mode::Reconnect(options) => (&options.common, modes::reconnect(options)?),
+        Mode::Bench(options) => return bench::bench(options),
     };
     tell(common, &report)?;
     let problems = report.problems(common.allow_loss);

@@ -63,12 +63,15 @@ pub struct Traffic {
     window: (u64, u64),
     churning: bool,
     resting: bool,
+    looked: bool,
     /// What the shared counters were told of so far: sent, delivered.
     told: (u64, u64),
     /// The publishers of this worker.
     pub publishers: Publishers,
     /// Those who come and go.
     pub churn: Churn,
+    /// How connections ended that never read.
+    pub slow_ends: Counts,
     /// What was counted.
     pub tally: Tally,
 }
@@ -109,7 +112,9 @@ impl Traffic {
             window: (0, 0),
             churning: false,
             resting: false,
+            looked: false,
             told: (0, 0),
+            slow_ends: Counts::new(),
             publishers: Publishers::new(plan, flows, worker, threads),
             churn: Churn::default(),
             tally: Tally::default(),
@@ -225,35 +230,31 @@ impl Traffic {
         }
     }
 
-    /// Nothing more comes: what did not come is lost. Gives how the slow connections ended.
-    pub fn count_losses(&mut self, net: &mut Net) -> Counts {
-        let numbers = (self.worker..self.plan.connections()).step_by(self.threads);
-        let mut slow = Counts::new();
-        for number in numbers {
+    /// Nothing more comes: what did not come is lost.
+    pub fn count_losses(&mut self) {
+        for number in (self.worker..self.plan.connections()).step_by(self.threads) {
             let index = number / self.threads;
-            let role = self.plan.role(number);
-            if role == Role::Slow {
-                *slow.entry(self.slow_end(net, index)).or_default() += 1;
-                continue;
-            }
             for (place, publisher) in self.plan.publishers_of(number).enumerate() {
                 let sequence = &self.sequences[index * self.heard + place];
-                self.tally.lost += match role {
+                self.tally.lost += match self.plan.role(number) {
                     Role::Member => sequence.lost_of(self.flows[publisher].sent()),
-                    Role::Churner | Role::Slow => sequence.gaps(),
+                    Role::Churner => sequence.gaps(),
+                    Role::Slow => 0,
                 };
             }
         }
-        slow
     }
 
-    fn slow_end(&mut self, net: &mut Net, index: usize) -> String {
-        if !net.is_open(index) {
-            return "see above".to_owned();
-        }
-        match net.look_at_paused(self, index) {
-            Some((end, _)) => end.label(),
-            None => "still open".to_owned(),
+    /// The slow connections are read now, to see how they ended.
+    fn look_at_slow(&mut self, net: &mut Net) {
+        for number in self.plan.members..self.plan.staying() {
+            if number % self.threads != self.worker {
+                continue;
+            }
+            let index = number / self.threads;
+            if net.is_open(index) {
+                net.resume(self, index);
+            }
         }
     }
 }
@@ -282,10 +283,18 @@ impl Duty for Traffic {
     }
 
     fn ended(&mut self, net: &mut Net, index: usize, end: End, now: u64) {
-        self.shared.connection_ended(&end);
-        if self.plan.role(self.number(index)) == Role::Churner {
-            self.leave(index);
-            net.connect_at(index, now + RETRY);
+        match self.plan.role(self.number(index)) {
+            Role::Slow if self.shared.schedule().is_some() => {
+                *self.slow_ends.entry(end.label()).or_default() += 1;
+                self.shared.slow_ended.fetch_add(1, Ordering::Release);
+                self.shared.notify();
+            }
+            Role::Member | Role::Slow => self.shared.connection_ended(&end),
+            Role::Churner => {
+                self.shared.connection_ended(&end);
+                self.leave(index);
+                net.connect_at(index, now + RETRY);
+            }
         }
     }
 
@@ -308,6 +317,9 @@ impl Duty for Traffic {
             if !self.resting {
                 self.resting = true;
                 self.shared.rest();
+            }
+            if self.shared.is_time_to_look() && !std::mem::replace(&mut self.looked, true) {
+                self.look_at_slow(net);
             }
             self.tell();
             return Turn::Wait;

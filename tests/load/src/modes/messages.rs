@@ -1,6 +1,7 @@
 //! Modes with messages: to rooms, from client to client, with clients that come and go, with clients that never read.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -13,7 +14,7 @@ use crate::duty::traffic::{Tally, Traffic};
 use crate::measure::latency::Latencies;
 use crate::options::{ChurnOptions, Direct, Fanout, Messages, Slow};
 use crate::report::{MessageReport, Report};
-use crate::run::shared::Counts;
+use crate::run::shared::{Counts, Shared};
 use crate::run::{Setup, Stage};
 
 /// Messages to rooms.
@@ -129,23 +130,25 @@ fn run(mode: &str, setup: &Setup, plan: Plan, messages: &Messages, outlast: Dura
     let [warmup, seconds, patience] = messages.times();
     let measured = stage.measure(warmup, seconds)?;
     let expected = || flows.iter().map(Flow::expected).sum::<u64>();
-    stage.drain(patience, || {
-        shared.delivered.load(std::sync::atomic::Ordering::Acquire) >= expected()
-    })?;
-    // Only time can tell how a server treats clients that never read.
-    stage.wait_for("outlasting", outlast, || false)?;
+    stage.drain(patience, || shared.delivered.load(Ordering::Acquire) >= expected())?;
+    look_at_slow(&mut stage, &shared, plan.slow, outlast)?;
     let ended = stage.end()?;
 
     let (mut tally, mut churn, mut slow) = (Tally::default(), Churn::default(), Counts::new());
     let (mut lateness, mut stalls) = (Latencies::default(), 0);
-    for (mut traffic, mut net) in ended {
-        for (label, count) in traffic.count_losses(&mut net) {
-            *slow.entry(label).or_default() += count;
+    for (mut traffic, _) in ended {
+        traffic.count_losses();
+        for (label, count) in &traffic.slow_ends {
+            *slow.entry(label.clone()).or_default() += count;
         }
         add(&mut tally, &traffic.tally);
         churn.add(&traffic.churn);
         lateness.add(&traffic.publishers.lateness);
         stalls += traffic.publishers.stalls;
+    }
+    let open = plan.slow as u64 - slow.values().sum::<u64>();
+    if open > 0 {
+        slow.insert("still open".to_owned(), open);
     }
     let processes = stage.processes(&measured, tally.measured);
     let report = MessageReport {
@@ -169,6 +172,24 @@ fn run(mode: &str, setup: &Setup, plan: Plan, messages: &Messages, outlast: Dura
         slow_clients: (plan.slow > 0).then_some(slow),
         ..Report::new(mode, connecting, &measured, tally.measured, processes, shared.ends())
     })
+}
+
+/// How long the end of a connection may take to arrive once it is read.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Waits until a server should have closed clients that never read, then reads them, to see how.
+fn look_at_slow(stage: &mut Stage<Traffic>, shared: &Shared, slow: usize, outlast: Duration) -> anyhow::Result<()> {
+    if slow == 0 {
+        return Ok(());
+    }
+    // Nothing tells when: that they are not read is the point.
+    stage.wait_for("outlasting", outlast, || false)?;
+    shared.look();
+    stage.wake();
+    stage.wait_for("looking", LOOK, || {
+        shared.slow_ended.load(Ordering::Acquire) == slow as u64
+    })?;
+    Ok(())
 }
 
 fn add(sum: &mut Tally, other: &Tally) {

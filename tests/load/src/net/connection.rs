@@ -31,8 +31,6 @@ pub(super) struct Connection {
     pub(super) output: Vec<u8>,
     /// Not read at the moment, to be a slow client.
     pub(super) paused: bool,
-    /// When the other side ended the stream while it was paused, ns.
-    pub(super) ended_while_paused: Option<u64>,
 }
 
 impl Default for Connection {
@@ -45,7 +43,6 @@ impl Default for Connection {
             message: Vec::new(),
             output: Vec::new(),
             paused: false,
-            ended_while_paused: None,
         }
     }
 }

@@ -133,13 +133,10 @@ impl Net {
         self.connections[index].paused = true;
     }
 
-    /// Reads all that a paused connection holds, and gives how and when it ended; `None` if it has not.
-    pub fn look_at_paused<D: Duty>(&mut self, duty: &mut D, index: usize) -> Option<(End, Option<u64>)> {
-        let when = self.connections[index].ended_while_paused;
+    /// Reads this connection again: first what has gathered.
+    pub fn resume<D: Duty>(&mut self, duty: &mut D, index: usize) {
         self.connections[index].paused = false;
         self.read(duty, index);
-        let at = self.ended.iter().position(|(ended, _)| *ended == index)?;
-        Some((self.ended.swap_remove(at).1, when))
     }
 
     /// When the next connection is to be made, ns.
@@ -225,15 +222,9 @@ impl Net {
         if event.is_writable() && !self.connections[index].output.is_empty() {
             self.flush(index);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            if self.connections[index].paused {
-                if event.is_read_closed() || event.is_error() {
-                    let now = self.clock.now();
-                    self.connections[index].ended_while_paused.get_or_insert(now);
-                }
-            } else {
-                self.read(duty, index);
-            }
+        let something = event.is_readable() || event.is_read_closed() || event.is_error();
+        if something && !self.connections[index].paused {
+            self.read(duty, index);
         }
     }
 

@@ -60,6 +60,9 @@ impl Target {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        // As most clients do. BBR, which some machines have as default, would pace what catches up after a pause, and
+        // this tool would measure that. A kernel without it keeps its default.
+        let _ = socket.set_tcp_congestion(b"cubic");
         if let Some(source) = source {
             socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
         }

@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 pub use common::Common;
 pub use modes::{ChurnOptions, Direct, Fanout, Idle, Messages, ReconnectOptions, Request, Slow};
 
+use crate::bench::Bench;
+
 const HELP: &str = "\
 Examples:
   wsmesh-load fanout                                              1000 clients in one room of ws://127.0.0.1:9000/, as fast as it goes
@@ -18,6 +20,7 @@ Examples:
   wsmesh-load churn --churn-rate 500 --rate 1000                  500 clients come and go each second while messages flow
   wsmesh-load slow --slow 50 --outlast 20                         50 clients never read: how are they closed, do others notice?
   wsmesh-load reconnect --connections 5000 --jitter 2000          all are gone at once and come back
+  wsmesh-load bench --peer 'other=PORT={port} node server.js'     the standard cases, measured in turn
 
 Exit code 0 if all is well; 1 if messages were lost or doubled (unless --allow-loss), connections failed or ended, or requests
 stayed unanswered; 64 if the options make no sense.";
@@ -48,4 +51,6 @@ pub enum Mode {
     Slow(Slow),
     /// All connections end at once and come back.
     Reconnect(ReconnectOptions),
+    /// The standard cases: starts the server, and peers to compare with, measures them in turn and prints a table.
+    Bench(Bench),
 }

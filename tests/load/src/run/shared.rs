@@ -29,6 +29,7 @@ pub struct Shared {
     pub clock: Clock,
     schedule: OnceLock<Schedule>,
     stop: AtomicBool,
+    look: AtomicBool,
     resting: AtomicUsize,
     /// Connections that are ready for load.
     pub ready: AtomicU64,
@@ -38,6 +39,8 @@ pub struct Shared {
     pub sent: AtomicU64,
     /// Deliveries or replies.
     pub delivered: AtomicU64,
+    /// Connections that never read, and ended.
+    pub slow_ended: AtomicU64,
     ends: Mutex<Counts>,
     director: Thread,
 }
@@ -50,6 +53,8 @@ impl Shared {
             clock,
             schedule: OnceLock::new(),
             stop: AtomicBool::new(false),
+            look: AtomicBool::new(false),
+            slow_ended: AtomicU64::new(0),
             resting: AtomicUsize::new(0),
             ready: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -80,6 +85,17 @@ impl Shared {
     /// The workers are to end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether connections that were never read are to be read now.
+    #[must_use]
+    pub fn is_time_to_look(&self) -> bool {
+        self.look.load(Ordering::Acquire)
+    }
+
+    /// Connections that were never read are to be read now.
+    pub fn look(&self) {
+        self.look.store(true, Ordering::Release);
     }
 
     /// A worker will send nothing more; it says so once.
