@@ -78,6 +78,14 @@ impl Publishers {
         }
     }
 
+    /// After the end of the measurement: sends what was due before it; `true` if that is more than one turn can send.
+    pub fn is_behind(&mut self, net: &mut Net, schedule: Schedule, now: u64) -> bool {
+        match self.plan.pace {
+            Pace::Window(_) => false,
+            Pace::Rate(rate) => self.send_due(net, rate, schedule, now).is_some(),
+        }
+    }
+
     fn fill_windows(&mut self, net: &mut Net, window: u64, now: u64) -> Option<u64> {
         for at in 0..self.mine.len() {
             let publisher = &mut self.mine[at];

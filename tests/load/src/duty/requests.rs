@@ -225,7 +225,12 @@ impl Duty for Requests {
         }
         if now >= schedule.measure_until {
             if !self.resting {
+                // What was due before the end is asked, however late it is.
+                if let Pace::Rate(rate) = self.questions.pace {
+                    self.send_due(net, rate, schedule, now);
+                }
                 self.resting = true;
+                self.tell();
                 self.shared.rest();
             }
             return Turn::Wait;

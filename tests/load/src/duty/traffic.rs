@@ -314,7 +314,8 @@ impl Duty for Traffic {
             return Turn::WaitUntil(schedule.start);
         }
         if now >= schedule.measure_until {
-            if !self.resting {
+            // What was due before the end is sent, however late it is.
+            if !self.resting && !self.publishers.is_behind(net, schedule, now) {
                 self.resting = true;
                 self.shared.rest();
             }
@@ -322,7 +323,7 @@ impl Duty for Traffic {
                 self.look_at_slow(net);
             }
             self.tell();
-            return Turn::Wait;
+            return if self.resting { Turn::Wait } else { Turn::WaitUntil(now) };
         }
         let mut wake = self.publishers.publish(net, schedule, now);
         if self.churning {
