@@ -22,6 +22,8 @@ pub enum Case {
     Idle,
     /// `echo` on 100 connections, one request under way on each.
     Echo,
+    /// Messages between servers: three Redis, 2 and 16 ws-nodes, game-logic. Not compared with peers; needs redis-server.
+    Cluster,
 }
 
 /// One number of a report.
@@ -101,6 +103,7 @@ impl Case {
             Self::Latency => "1 room x 100 at 20,000 deliveries/s",
             Self::Idle => "10,000 idle connections",
             Self::Echo => "echo on 100 connections",
+            Self::Cluster => "messages between servers",
         }
     }
 
@@ -111,6 +114,8 @@ impl Case {
             Self::Latency => &LATENCY,
             Self::Idle => &IDLE,
             Self::Echo => &ECHO,
+            // It has a table of its own.
+            Self::Cluster => &[],
         }
     }
 
@@ -121,6 +126,7 @@ impl Case {
             Self::Latency => &["fanout", "--connections", "100", "--rate", "200"],
             Self::Idle => &["idle", "--connections", "10000"],
             Self::Echo => &["request", "--connections", "100", "--window", "1", "--event", "echo"],
+            Self::Cluster => &[],
         }
     }
 

@@ -2,6 +2,7 @@
 //! machine disturbs all of them. What is compared are medians, and ratios within one run; nothing else is comparable.
 
 mod case;
+mod cluster;
 mod machine;
 mod server;
 mod table;
@@ -52,6 +53,7 @@ struct Results {
     rounds: usize,
     seconds: u64,
     rows: Vec<Row>,
+    cluster: Vec<cluster::Line>,
     notes: Vec<String>,
 }
 
@@ -76,7 +78,7 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
     let mut rows: Vec<Row> = Vec::new();
     let (mut notes, mut well) = (Vec::new(), true);
     for round in 0..options.rounds {
-        for &case in &options.cases {
+        for &case in options.cases.iter().filter(|&&case| case != Case::Cluster) {
             for (number, candidate) in candidates.iter().enumerate() {
                 eprintln!("round {} of {}: {case}, {}", round + 1, options.rounds, candidate.name);
                 let report = case
@@ -99,22 +101,34 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
             }
         }
     }
+    let cluster = if options.cases.contains(&Case::Cluster) {
+        cluster::measure(options.seconds)?
+    } else {
+        Vec::new()
+    };
+    well &= cluster.iter().all(cluster::Line::is_well);
     let results = Results {
         machine: machine::description(),
         rounds: options.rounds,
         seconds: options.seconds,
         rows,
+        cluster,
         notes,
     };
     if let Some(file) = &options.json {
         let json = serde_json::to_string_pretty(&results)?;
         std::fs::write(file, json).with_context(|| format!("the results cannot be written to {}", file.display()))?;
     }
-    print!("{}", table::markdown(&results.rows, &names));
+    if !results.rows.is_empty() {
+        print!("{}", table::markdown(&results.rows, &names));
+    }
     println!(
         "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}: {}.",
         results.rounds, results.seconds, results.machine
     );
+    if !results.cluster.is_empty() {
+        print!("\n{}", cluster::markdown(&results.cluster));
+    }
     results.notes.iter().for_each(|note| println!("\n{note}"));
     Ok(well)
 }

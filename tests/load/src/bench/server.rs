@@ -93,6 +93,11 @@ impl Running {
         format!("ws://127.0.0.1:{}/", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
