@@ -121,11 +121,12 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
     }
     if !results.rows.is_empty() {
         print!("{}", table::markdown(&results.rows, &names));
+        println!(
+            "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}.",
+            results.rounds, results.seconds
+        );
     }
-    println!(
-        "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}: {}.",
-        results.rounds, results.seconds, results.machine
-    );
+    println!("\nThis machine: {}.", results.machine);
     if !results.cluster.is_empty() {
         print!("\n{}", cluster::markdown(&results.cluster));
     }
