@@ -35,7 +35,7 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test chaos lint fmt docs up-test cluster-test manifests-check chart-lint
+.PHONY: test chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime ## All tests that need no container: installs what is missing, or says what to install
 	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
@@ -43,6 +43,15 @@ test: tool-cc tool-redis tool-openssl tool-faketime ## All tests that need no co
 chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
 	@exec $(TARGET_DIR)/release/wsmesh-chaos $(ARGS)
+
+# Servers to compare with, separated by `;`: PEERS="bun=PORT={port} bun server.js; other=./other --port {port}"
+PEERS ?=
+bench: tool-cc ## The standard load cases on one core, against PEERS="NAME=COMMAND with {port}; ..."; ARGS="--help"
+	@cargo build --release --locked -p ws-node -p game-logic -p wsmesh-load
+	@exec $(TARGET_DIR)/release/wsmesh-load bench $(if $(PEERS),--peers "$(PEERS)") $(ARGS)
+
+bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames. ARGS=NAME runs those whose name contains it
+	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench frames -- $(ARGS)
 
 # libFuzzer needs the compiler's coverage flags, which a stable toolchain takes when it is told so.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -1,0 +1,147 @@
+//! The standard cases: every server is started, measured and ended in turn, round after round, so that what disturbs the
+//! machine disturbs all of them. What is compared are medians, and ratios within one run; nothing else is comparable.
+
+mod case;
+mod cluster;
+mod machine;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use serde::Serialize;
+
+use case::{Case, Metric};
+use server::Candidate;
+use table::Row;
+
+/// `bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Server under test; `{port}` in the command is replaced. Default: the ws-node beside this program, with one shard.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub server: Option<Candidate>,
+    /// Server to compare with; several. Words like NAME=VALUE before the command are its environment.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub peer: Vec<Candidate>,
+    /// Servers to compare with, in one text, separated by `;`.
+    #[arg(long, value_name = "LIST", value_delimiter = ';')]
+    pub peers: Vec<Candidate>,
+    /// Cases to run.
+    #[arg(long, value_name = "CASE", value_delimiter = ',', default_values_t = Case::STANDARD, value_enum)]
+    pub cases: Vec<Case>,
+    /// How long each measurement takes, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 5)]
+    pub seconds: u64,
+    /// How often everything is measured.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// Cores for the server and for this tool.
+    #[arg(long, value_name = "N,N", value_delimiter = ',', num_args = 2, default_values_t = [0, 1])]
+    pub cores: Vec<usize>,
+    /// Write the results as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// All values of one metric.
+#[derive(Debug, Serialize)]
+struct Results {
+    machine: String,
+    rounds: usize,
+    seconds: u64,
+    rows: Vec<Row>,
+    cluster: Vec<cluster::Line>,
+    notes: Vec<String>,
+}
+
+/// Runs the standard cases and prints the table; gives whether the server under test lost nothing.
+///
+/// # Errors
+/// When a server cannot be started, or cannot be measured.
+pub fn bench(options: &Bench) -> anyhow::Result<bool> {
+    let mut candidates = vec![match &options.server {
+        Some(server) => server.clone(),
+        None => Candidate::wsmesh()?,
+    }];
+    candidates.extend(options.peer.iter().chain(&options.peers).cloned());
+    ensure!(
+        options.rounds > 0 && options.seconds > 0,
+        "--rounds and --seconds must be more than 0"
+    );
+    let [server_core, own_core] = options.cores[..] else {
+        anyhow::bail!("--cores takes two numbers: the server's and this tool's");
+    };
+    let names: Vec<_> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
+    let mut rows: Vec<Row> = Vec::new();
+    let (mut notes, mut well) = (Vec::new(), true);
+    for round in 0..options.rounds {
+        for &case in options.cases.iter().filter(|&&case| case != Case::Cluster) {
+            for (number, candidate) in candidates.iter().enumerate() {
+                eprintln!("round {} of {}: {case}, {}", round + 1, options.rounds, candidate.name);
+                let report = case
+                    .measure(candidate, options.seconds, server_core, own_core)
+                    .with_context(|| format!("{case} could not be measured with {}", candidate.name))?;
+                for problem in report.problems(false) {
+                    notes.push(format!("{case}, {}, round {}: {problem}", candidate.name, round + 1));
+                    well &= number > 0;
+                }
+                if report.own_cpu_share > OWN_LIMIT {
+                    let share = report.own_cpu_share * 100.0;
+                    notes.push(format!(
+                        "{case}, {}: this tool used {share:.0} % of its core: it may be the limit",
+                        candidate.name
+                    ));
+                }
+                for metric in case.metrics() {
+                    record(&mut rows, case, metric, &candidate.name, metric.of(&report));
+                }
+            }
+        }
+    }
+    let cluster = if options.cases.contains(&Case::Cluster) {
+        cluster::measure(options.seconds)?
+    } else {
+        Vec::new()
+    };
+    well &= cluster.iter().all(cluster::Line::is_well);
+    let results = Results {
+        machine: machine::description(),
+        rounds: options.rounds,
+        seconds: options.seconds,
+        rows,
+        cluster,
+        notes,
+    };
+    if let Some(file) = &options.json {
+        let json = serde_json::to_string_pretty(&results)?;
+        std::fs::write(file, json).with_context(|| format!("the results cannot be written to {}", file.display()))?;
+    }
+    if !results.rows.is_empty() {
+        print!("{}", table::markdown(&results.rows, &names));
+        println!(
+            "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}.",
+            results.rounds, results.seconds
+        );
+    }
+    println!("\nThis machine: {}.", results.machine);
+    if !results.cluster.is_empty() {
+        print!("\n{}", cluster::markdown(&results.cluster));
+    }
+    results.notes.iter().for_each(|note| println!("\n{note}"));
+    Ok(well)
+}
+
+/// More than this share of its core, and it may be this tool that was measured.
+const OWN_LIMIT: f64 = 0.95;
+
+fn record(rows: &mut Vec<Row>, case: Case, metric: &'static Metric, name: &str, value: Option<f64>) {
+    let title = format!("{}: {}", case.title(), metric.name);
+    let at = rows.iter().position(|row| row.title == title).unwrap_or_else(|| {
+        rows.push(Row::new(title, metric));
+        rows.len() - 1
+    });
+    rows[at].values.entry(name.to_owned()).or_default().extend(value);
+}

@@ -1,0 +1,167 @@
+//! Options of single modes.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Common;
+use crate::duty::plan::Pace;
+
+/// How much of what for how long.
+#[derive(Debug, Clone, Args)]
+pub struct Messages {
+    /// Clients that receive, and are measured.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub connections: usize,
+    /// Messages (or requests) a second, of all together. 0: as fast as it goes, see --window.
+    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    pub rate: f64,
+    /// Without a rate: so many of each sender are under way at a time. A message is done when everyone has it.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub window: u64,
+    /// Bytes of a message's text; at least what its stamp takes, some 30.
+    #[arg(long, value_name = "BYTES", default_value_t = 200)]
+    pub size: usize,
+    /// How long to measure, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// How long load flows before that, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub warmup: f64,
+    /// How long to wait afterwards for what is still under way, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub drain: f64,
+}
+
+impl Messages {
+    /// How they are sent.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        if self.rate > 0.0 {
+            Pace::Rate(self.rate)
+        } else {
+            Pace::Window(self.window.clamp(1, 1 << 20))
+        }
+    }
+
+    /// Warm-up, measurement, and the longest wait after it.
+    #[must_use]
+    pub fn times(&self) -> [Duration; 3] {
+        [self.warmup, self.seconds, self.drain].map(|s| Duration::try_from_secs_f64(s).unwrap_or_default())
+    }
+}
+
+/// `fanout`.
+#[derive(Debug, Clone, Args)]
+pub struct Fanout {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub messages: Messages,
+    /// Rooms; clients are spread evenly.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub rooms: usize,
+    /// Clients that send to their room. Default: one per room.
+    #[arg(long, value_name = "N")]
+    pub publishers: Option<usize>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub common: Common,
+}
+
+/// `direct`.
+#[derive(Debug, Clone, Args)]
+pub struct Direct {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub messages: Messages,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub common: Common,
+}
+
+/// `request`.
+#[derive(Debug, Clone, Args)]
+pub struct Request {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub messages: Messages,
+    /// The event of the request.
+    #[arg(long, value_name = "NAME", default_value = "echo")]
+    pub event: String,
+    /// Its payload. Default: {"msg": as many x as --size says}.
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    pub payload: Option<Value>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub common: Common,
+}
+
+/// `idle`.
+#[derive(Debug, Clone, Args)]
+pub struct Idle {
+    /// Connections to make.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub connections: usize,
+    /// How long to wait before memory and CPU time are measured, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    pub settle: f64,
+    /// How long to measure, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub seconds: f64,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub common: Common,
+}
+
+/// `churn`.
+#[derive(Debug, Clone, Args)]
+pub struct ChurnOptions {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub fanout: Fanout,
+    /// Clients that come, and that go, each second.
+    #[arg(long, value_name = "N", default_value_t = 100.0)]
+    pub churn_rate: f64,
+    /// How long each stays, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub stay: f64,
+}
+
+/// `slow`.
+#[derive(Debug, Clone, Args)]
+pub struct Slow {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub fanout: Fanout,
+    /// Clients beside --connections that join and never read.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub slow: usize,
+    /// Wait so long after the measurement before looking how they ended, in seconds: closing takes a server its time.
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub outlast: f64,
+}
+
+/// `reconnect`.
+#[derive(Debug, Clone, Args)]
+pub struct ReconnectOptions {
+    /// Connections that come back.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub connections: usize,
+    /// They come back within this time, each at some moment, in ms, unless the close frame says `retry-after-ms=N`.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub jitter: u64,
+    /// Do not end the connections: wait until the server ends them (restart it, say).
+    #[arg(long)]
+    pub by_server: bool,
+    /// Longest wait until all are back, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    pub within: f64,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the type says it")]
+    pub common: Common,
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no JSON ({error})"))
+}

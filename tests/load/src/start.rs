@@ -1,0 +1,67 @@
+//! From the command line to the exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::options::{Common, Mode, Options};
+use crate::report::Report;
+use crate::{bench, modes};
+
+/// Exit code for options that make no sense.
+const USAGE: u8 = 64;
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = Options::try_parse().unwrap_or_else(|error| {
+        // Without a terminal or pipe to print to, the exit code remains.
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { USAGE.into() } else { 0 });
+    });
+    match run(&options.mode) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all was well.
+fn run(mode: &Mode) -> anyhow::Result<bool> {
+    let (common, report) = match mode {
+        Mode::Fanout(options) => (&options.common, modes::fanout(options)?),
+        Mode::Direct(options) => (&options.common, modes::direct(options)?),
+        Mode::Request(options) => (&options.common, modes::request(options)?),
+        Mode::Idle(options) => (&options.common, modes::idle(options)?),
+        Mode::Churn(options) => (&options.fanout.common, modes::churn(options)?),
+        Mode::Slow(options) => (&options.fanout.common, modes::slow(options)?),
+        Mode::Reconnect(options) => (&options.common, modes::reconnect(options)?),
+        Mode::Bench(options) => return bench::bench(options),
+    };
+    tell(common, &report)?;
+    let problems = report.problems(common.allow_loss);
+    problems.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
+    Ok(problems.is_empty())
+}
+
+fn tell(common: &Common, report: &Report) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(report)?;
+    match &common.json {
+        Some(file) if file.as_os_str() == "-" => {
+            eprint!("{report}");
+            writeln!(std::io::stdout(), "{json}")?;
+        }
+        Some(file) => {
+            print!("{report}");
+            std::fs::write(file, json)
+                .with_context(|| format!("the report cannot be written to {}", file.display()))?;
+        }
+        None => print!("{report}"),
+    }
+    Ok(())
+}

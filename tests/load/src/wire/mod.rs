@@ -1,0 +1,7 @@
+//! What goes over the socket, as bytes: the upgrade, frames in both directions, and the text of a measured message.
+
+pub mod client_frame;
+pub mod handshake;
+pub mod message;
+pub mod reply;
+pub mod server_frame;
