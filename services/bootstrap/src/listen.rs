@@ -3,28 +3,42 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::CommonConfig;
 use crate::service::Sockets;
+
+/// Connections that may wait to be accepted; the system may allow fewer (net.core.somaxconn, usually 4096).
+const BACKLOG: u32 = 4096;
 
 /// Binds what the configuration asks for.
 ///
 /// # Errors
 /// A sentence that names the address, the flag and the variable.
-pub(crate) async fn bind(common: &CommonConfig) -> Result<Sockets, String> {
+pub(crate) fn bind(common: &CommonConfig) -> Result<Sockets, String> {
     Ok(Sockets {
-        public: bind_one(common.listen, "--listen", "WSMESH_LISTEN").await?,
-        ops: bind_one(common.ops_listen, "--ops-listen", "WSMESH_OPS_LISTEN").await?,
+        public: bind_one(common.listen, "--listen", "WSMESH_LISTEN")?,
+        ops: bind_one(common.ops_listen, "--ops-listen", "WSMESH_OPS_LISTEN")?,
     })
 }
 
-async fn bind_one(address: Option<SocketAddr>, flag: &str, variable: &str) -> Result<Option<TcpListener>, String> {
+/// With a queue that holds a crowd: what does not fit waits a second or more before it knocks again.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind_one(address: Option<SocketAddr>, flag: &str, variable: &str) -> Result<Option<TcpListener>, String> {
     let Some(address) = address else {
         return Ok(None);
     };
     let port = address.port();
-    TcpListener::bind(address).await.map(Some).map_err(|error| match error.kind() {
+    listen(address).map(Some).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
             "cannot listen on {address}: port {port} is taken by another process; stop that, or choose another port with \
              {flag} IP:PORT or {variable}"
@@ -53,7 +67,7 @@ mod tests {
             ops_listen: Some(address),
             ..CommonConfig::new("a")
         };
-        let error = bind(&common).await.expect_err("taken");
+        let error = bind(&common).expect_err("taken");
         let port = address.port().to_string();
         for part in [port.as_str(), "is taken", "--ops-listen", "WSMESH_OPS_LISTEN"] {
             assert!(error.contains(part), "{error}");
@@ -66,7 +80,7 @@ mod tests {
             ops_listen: None,
             ..CommonConfig::new("a")
         };
-        let sockets = bind(&common).await.expect("nothing to bind");
+        let sockets = bind(&common).expect("nothing to bind");
         assert!(sockets.public.is_none() && sockets.ops.is_none());
     }
 }

@@ -110,7 +110,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
     let Loaded { config, common, .. } = loaded;
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
-    let sockets = listen::bind(&common).await.map_err(anyhow::Error::msg)?;
+    let sockets = listen::bind(&common).map_err(anyhow::Error::msg)?;
     info!(
         version = crate::VERSION,
         revision = crate::REVISION,
