@@ -57,7 +57,7 @@ bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, cli
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
 FUZZ_SECONDS ?= 60
-FUZZ ?= envelope credentials
+FUZZ ?= envelope credentials client_frames client_messages
 fuzz: tool-cc ## Fuzz what arrives from Redis and what strangers say who they are: FUZZ_SECONDS=600 FUZZ=envelope. Needs a C++ compiler
 	@cd tests/fuzz && for target in $(FUZZ); do mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
 	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/$$target $(ARGS) || exit 1; done

@@ -21,9 +21,13 @@ mod session;
 mod settings;
 mod trace;
 
+/// What fuzzers call. Not part of the interface.
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
-pub use auth::fuzzing;
+pub mod fuzzing {
+    pub use crate::auth::fuzzing::credentials;
+    pub use crate::engine::fuzzing::client_frames;
+}
 pub use auth::{AuthSettings, mint_token};
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};

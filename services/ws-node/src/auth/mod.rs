@@ -8,7 +8,7 @@
 mod error;
 pub(crate) mod first_message;
 #[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod jwks;
 mod keys;
 mod mint;

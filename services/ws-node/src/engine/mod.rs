@@ -6,6 +6,8 @@
 
 mod core;
 mod decoder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod leaving;
 mod link;
 mod session;
