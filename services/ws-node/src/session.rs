@@ -39,10 +39,8 @@ pub(crate) fn message(session: &Session, message: Message) {
 
 fn text(session: &Session, text: &str) {
     let edge = session.edge();
-    if let Some(rate) = edge.pace
-        && !within(&session.link.pace, rate, edge.now())
-    {
-        return too_fast(session, rate, text);
+    if !paced(session, text) {
+        return;
     }
     if text == edge.heartbeat.as_str() {
         edge.metrics.received(Received::Heartbeat);
@@ -85,6 +83,18 @@ fn text(session: &Session, text: &str) {
                 );
             }
         }
+    }
+}
+
+/// Counts one frame of a client; `false` if it is one too many, which is dealt with here.
+pub(crate) fn paced(session: &Session, text: &str) -> bool {
+    let edge = session.edge();
+    match edge.pace {
+        Some(rate) if !within(&session.link.pace, rate, edge.now()) => {
+            too_fast(session, rate, text);
+            false
+        }
+        _ => true,
     }
 }
 

@@ -158,7 +158,10 @@ impl Reader {
                         crate::session::message(&session, message);
                     }
                 }
-                Ok(Some(Incoming::Ping)) => metrics.received(Received::Ping),
+                Ok(Some(Incoming::Ping)) => {
+                    metrics.received(Received::Ping);
+                    crate::session::paced(&session, "");
+                }
                 Ok(Some(Incoming::Pong)) => {
                     metrics.received(Received::Pong);
                     if let Some(sent) = session.link.pinged_at.take() {

@@ -1,0 +1,157 @@
+//! Clients that mean harm: each meets a limit, and the others are served meanwhile.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, Server, demo};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use ws_node::{EdgeSettings, Limits};
+
+const UPGRADE: &str = "GET /?id=evil HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// An upgraded connection that reads nothing more than the answer to its request.
+async fn upgraded(server: &Server) -> TcpStream {
+    let mut stream = server.raw().await;
+    stream
+        .write_all(format!("{UPGRADE}\r\n").as_bytes())
+        .await
+        .expect("written");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(
+            timeout(PATIENCE, stream.read_u8())
+                .await
+                .expect("answers")
+                .expect("upgrades"),
+        );
+    }
+    stream
+}
+
+/// A masked frame with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = match u16::try_from(payload.len()).expect("short").to_be_bytes() {
+        [0, short @ ..126] => vec![first, 0x80 | short],
+        [high, low] => vec![first, 0x80 | 126, high, low],
+    };
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// Writes until the server has had enough, and says how many bytes it took.
+async fn flood(stream: &mut TcpStream, bytes: &[u8]) -> usize {
+    let start = Instant::now();
+    let mut written = 0;
+    while start.elapsed() < PATIENCE {
+        match timeout(Duration::from_secs(2), stream.write(bytes)).await {
+            Ok(Ok(length @ 1..)) => written += length,
+            // Closed, or left standing.
+            _ => break,
+        }
+    }
+    written
+}
+
+async fn still_served(server: &Server) {
+    let start = Instant::now();
+    let mut other = server.client("other").await;
+    assert_eq!(other.request("echo", Value::Null).await, json!({"ok": true}));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_drips_is_given_up() {
+    let settings = EdgeSettings {
+        handshake_timeout: Duration::from_millis(500),
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    let mut stream = server.raw().await;
+    let start = Instant::now();
+    for byte in UPGRADE.bytes() {
+        if stream.write_all(&[byte]).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+        if start.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+    }
+    let mut rest = Vec::new();
+    let end = timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("is closed");
+    assert!(end.is_err() || !rest.starts_with(b"HTTP/1.1 101"));
+    still_served(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_with_too_much_in_it_is_refused() {
+    let server = Server::alone(demo()).await;
+    let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
+    let long = format!("X-Long: {}\r\n", "y".repeat(20_000));
+    for more in [many, long] {
+        let mut stream = server.raw().await;
+        // It may be refused before all of it is written.
+        let _refused = stream.write_all(format!("{UPGRADE}{more}\r\n").as_bytes()).await;
+        let mut answer = Vec::new();
+        let _reset = timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("is closed");
+        assert!(
+            !answer.starts_with(b"HTTP/1.1 101"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    still_served(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_pings_ends_the_connection() {
+    let settings = EdgeSettings {
+        limits: Limits {
+            events_per_second: 50,
+            events_burst: 50,
+            ..demo().limits
+        },
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    let mut stream = upgraded(&server).await;
+    stream.write_all(&frame(0x89, b"x").repeat(150)).await.expect("written");
+    let mut said = Vec::new();
+    let _reset = timeout(PATIENCE, stream.read_to_end(&mut said))
+        .await
+        .expect("is closed");
+    let close = said.windows(4).find(|bytes| bytes[0] == 0x88).expect("a close frame");
+    assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4015);
+    still_served(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_and_never_reads_takes_no_memory_and_is_closed() {
+    let settings = EdgeSettings {
+        write_timeout: Duration::from_millis(500),
+        close_timeout: Duration::from_millis(500),
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    let ask = frame(
+        0x81,
+        br#"{"event":"echo","payload":null,"callbackId":"0123456789012345678901234567890123456789"}"#,
+    );
+    for attack in [frame(0x89, &[b'x'; 125]), frame(0x81, b""), ask] {
+        let mut stream = upgraded(&server).await;
+        flood(&mut stream, &attack.repeat(100)).await;
+        still_served(&server).await;
+        let gone = || server.node.stats()()["connections"].as_u64() <= Some(1);
+        common::until("it is closed", gone).await;
+    }
+}
