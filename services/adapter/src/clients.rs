@@ -3,7 +3,7 @@
 use crate::adapter::{Adapter, Inner};
 use crate::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
-use crate::local::{Command, Departed, Dismissal};
+use crate::local::{Command, ConnectionId, Dismissal};
 use crate::outbound::Concerned;
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
@@ -39,9 +39,10 @@ pub struct RoomOptions {
 }
 
 impl Adapter {
-    /// Registers a client on a shard; the shard's owner then inserts it with [`Attachment::connection`]. Cheap and
-    /// local; [`Attachment::confirmed`] resolves when other servers can reach it. A former connection of the same id on
-    /// this server is dismissed with code 4012 and leaves its rooms.
+    /// Registers a client's connection on a shard; the shard's owner then inserts it with [`Attachment::connection`] and
+    /// lets it join [`Attachment::rooms`]. Cheap and local; [`Attachment::confirmed`] resolves when other servers can reach
+    /// it. A client may have several connections: all get what is sent to it, share its rooms, and the newest is asked.
+    /// Whether it may is not decided here: see [`Adapter::connections`] and [`Adapter::dismiss_connection`].
     ///
     /// # Errors
     /// When there is no such shard.
@@ -58,16 +59,16 @@ impl Adapter {
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let inner = &self.inner;
         let channel = inner.channels.channel(&Topic::Room(room.clone()));
-        let (place, new) = inner
+        let (places, new) = inner
             .hub
             .join(client, &room)
             .ok_or_else(|| ClientError::NotHere(client.clone()))?;
         if new {
             inner.interest.hold(&channel);
-            inner
-                .hub
-                .command(place.shard, Command::Join(place.connection, room))
-                .await;
+            for place in places.iter() {
+                let command = Command::Join(place.connection, room.clone());
+                inner.hub.command(place.shard, command).await;
+            }
         }
         inner.confirmed(&channel).await
     }
@@ -93,17 +94,34 @@ impl Adapter {
         self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
     }
 
-    /// Closes a client of this server; `false` if it is not here.
+    /// Closes every connection of a client of this server; `false` if it is not here.
     pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
-        match self.inner.hub.place(client) {
+        let mut dismissed = false;
+        for place in self.inner.hub.places(client).iter() {
+            let command = Command::Dismiss(place.connection, dismissal.clone());
+            dismissed |= self.inner.hub.command(place.shard, command).await;
+        }
+        dismissed
+    }
+
+    /// Closes one connection of a client of this server; `false` if it is not here (any more).
+    pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
+        let places = self.inner.hub.places(client);
+        match places.iter().find(|place| place.connection == connection) {
             Some(place) => {
-                self.inner
-                    .hub
-                    .command(place.shard, Command::Dismiss(place.connection, dismissal))
-                    .await
+                let command = Command::Dismiss(connection, dismissal);
+                self.inner.hub.command(place.shard, command).await
             }
             None => false,
         }
+    }
+
+    /// The connections of a client on this server and when each came, the oldest first.
+    pub fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, std::time::Instant)> {
+        let connections = self.inner.hub.connections(client).into_iter();
+        connections
+            .map(|(connection, since)| (connection, since.into_std()))
+            .collect()
     }
 
     /// To one client, wherever it is.
@@ -111,7 +129,7 @@ impl Adapter {
     /// # Errors
     /// When it is not here and no node took the message.
     pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
-        if self.inner.hub.to_client(client, frame.clone()).await {
+        if self.inner.hub.to_client(client, frame.clone(), None).await {
             return Ok(Presence::Here);
         }
         let body = Body::Client {
@@ -185,7 +203,7 @@ impl Adapter {
             .await
     }
 
-    /// How many clients are connected to this server.
+    /// How many clients are connected to this server: ids, however many connections each has.
     pub fn client_count(&self) -> usize {
         self.inner.hub.client_count()
     }
@@ -197,7 +215,7 @@ impl Adapter {
 
     /// Whether a client is connected to this server.
     pub fn is_here(&self, client: &ClientId) -> bool {
-        self.inner.hub.place(client).is_some()
+        self.inner.hub.is_here(client)
     }
 
     /// This server's members of a room.
@@ -217,19 +235,13 @@ impl Adapter {
 }
 
 impl Inner {
-    /// A client is gone from the hub: its rooms are no longer wanted by it.
-    pub(crate) fn depart(&self, departed: &Departed) {
-        for room in &departed.rooms {
-            self.release(&Topic::Room(room.clone()));
-        }
-    }
-
     pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (place, was) = self.hub.leave(client, room)?;
+        let (places, was) = self.hub.leave(client, room)?;
         if was {
-            self.hub
-                .command(place.shard, Command::Leave(place.connection, room.clone()))
-                .await;
+            for place in places.iter() {
+                let command = Command::Leave(place.connection, room.clone());
+                self.hub.command(place.shard, command).await;
+            }
             self.release(&Topic::Room(room.clone()));
         }
         Some(was)

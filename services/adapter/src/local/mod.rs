@@ -2,8 +2,9 @@
 
 mod hub;
 mod outbox;
+mod seats;
 mod shard;
 
-pub(crate) use hub::{Departed, Hub};
+pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits};
 pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox};

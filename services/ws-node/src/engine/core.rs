@@ -83,9 +83,13 @@ impl Core {
             upgrade,
             ping_at,
         ));
-        self.shard
-            .borrow_mut()
-            .insert(attachment.connection(), client, Socket::new(Rc::clone(&link)));
+        {
+            let (connection, mut shard) = (attachment.connection(), self.shard.borrow_mut());
+            shard.insert(connection, client, Socket::new(Rc::clone(&link)));
+            for room in attachment.rooms() {
+                shard.apply(Command::Join(connection, room));
+            }
+        }
         self.edge.metrics.opened(since.elapsed());
         let session = Session {
             core: Rc::clone(self),

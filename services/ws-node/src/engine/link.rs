@@ -8,7 +8,7 @@ use std::time::Instant;
 use opentelemetry::trace::SpanContext;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use wsmesh_adapter::{ClientId, ConnectionId};
+use wsmesh_adapter::{ClientId, ConnectionId, Dismissal};
 
 /// Where a connection is in its life. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,5 +157,11 @@ impl Farewell {
             code: code.into(),
             reason: reason.into(),
         }
+    }
+}
+
+impl From<Farewell> for Dismissal {
+    fn from(Farewell { code, reason }: Farewell) -> Self {
+        Self { code, reason }
     }
 }

@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::Attachment;
+use wsmesh_protocol::CloseCode;
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
@@ -26,6 +27,12 @@ const CONFIRMATION: Duration = Duration::from_secs(1);
 pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, tracked: TaskTrackerToken) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
+    for (older, _) in edge.adapter.connections(&client) {
+        if older < attachment.connection() {
+            let replaced = Farewell::new(CloseCode::Replaced, "newer login of the same id").into();
+            edge.adapter.dismiss_connection(&client, older, replaced).await;
+        }
+    }
     let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
     {
         let mut reader = Reader {
