@@ -50,6 +50,21 @@ impl Adapter {
         Attachment::new(&self.inner, client, shard)
     }
 
+    /// Resolves when other servers can reach a client of this server: as [`Attachment::confirmed`], for whoever does not
+    /// hold the attachment.
+    ///
+    /// # Errors
+    /// When the client is not connected here, or no node has confirmed it within 5 s.
+    pub async fn reachable(&self, client: &ClientId) -> Result<(), ClientError> {
+        let inner = &self.inner;
+        if !inner.hub.is_here(client) {
+            return Err(ClientError::NotHere(client.clone()));
+        }
+        inner
+            .confirmed(&inner.channels.channel(&Topic::Client(client.clone())))
+            .await
+    }
+
     /// A client of this server joins a room. Resolves when confirmed on every node that this server hears: no message
     /// sent after that is missed. Joining twice is joining once.
     ///

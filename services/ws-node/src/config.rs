@@ -9,6 +9,7 @@ use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
 use crate::http::auth::{Key, NO_AUTH};
+use crate::logins::LoginPolicy;
 use crate::settings::EdgeSettings;
 
 settings! {
@@ -36,6 +37,11 @@ settings! {
         pub handshake_timeout: Duration = EdgeSettings::HANDSHAKE,
         /// Clients that are sent away by a shutdown are told to come back at some moment within this time.
         pub reconnect_spread: Duration = EdgeSettings::RECONNECT,
+        /// Which logins of one client id stay, on all ws-nodes together: newest (older ones are closed with 4012), oldest (a
+        /// newcomer is sent away with 1013) or many (all).
+        pub login_policy: LoginPolicy,
+        /// How many logins of one client id stay; not with the policy many.
+        pub logins_per_client: usize = 1,
         /// Names of URL parameters are lower-cased.
         pub lower_case_params: bool = false,
         /// Namespaces of rooms that clients may join by themselves (joinRoom, leaveRoom); several. Default: none; "chat" with
@@ -120,6 +126,8 @@ fn edge(common: &CommonConfig, settings: NodeSettings, client_rooms: Vec<Namespa
         handshake_timeout: settings.handshake_timeout,
         request_timeout: common.request_timeout,
         reconnect_spread: settings.reconnect_spread,
+        login_policy: settings.login_policy,
+        logins_per_client: settings.logins_per_client,
         params: ParamOptions {
             lower_case_keys: settings.lower_case_params,
             ..ParamOptions::default()
@@ -155,6 +163,7 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
         ("outbox_bytes", settings.outbox_bytes, 1024, 1 << 30),
         ("outbox_frames", settings.outbox_frames, 1, 1 << 24),
         ("heartbeat", settings.heartbeat.len(), 0, 125),
+        ("logins_per_client", settings.logins_per_client, 1, 1000),
     ] {
         if !(least..=most).contains(&number) {
             let unit = if key == "heartbeat" { "a text of " } else { "" };

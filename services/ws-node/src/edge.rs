@@ -11,6 +11,7 @@ use wsmesh_protocol::CloseCode;
 use crate::engine::{Admission, Farewell, Order};
 use crate::events::Routes;
 use crate::http::auth::Auth;
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -22,13 +23,21 @@ pub(crate) struct Edge {
     pub(crate) auth: Auth,
     pub(crate) routes: Routes,
     pub(crate) metrics: Metrics,
+    pub(crate) logins: Arc<Logins>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     draining: AtomicBool,
 }
 
 impl Edge {
-    pub(crate) fn new(adapter: Adapter, settings: EdgeSettings, auth: Auth, routes: Routes, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        adapter: Adapter,
+        settings: EdgeSettings,
+        auth: Auth,
+        routes: Routes,
+        metrics: Metrics,
+        logins: Arc<Logins>,
+    ) -> Self {
         Self {
             adapter,
             heartbeat: Frame::new(settings.heartbeat.clone()),
@@ -36,6 +45,7 @@ impl Edge {
             auth,
             routes,
             metrics,
+            logins,
             sessions: TaskTracker::new(),
             draining: AtomicBool::new(false),
         }

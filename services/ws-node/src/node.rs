@@ -15,6 +15,7 @@ use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
 use crate::http::{self, auth::Auth};
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -44,14 +45,16 @@ impl WsNode {
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
+        let routing = options.routing.clone();
         let Started {
             adapter,
             driver,
             shards,
         } = Adapter::start(options)?;
+        let logins = Logins::start(adapter.clone(), &settings, &routing, metrics.clone());
         events::listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
-        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics));
+        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins));
         let threads = shards
             .into_iter()
             .map(|inbox| ShardThread::start(Arc::clone(&edge), inbox));

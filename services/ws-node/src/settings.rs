@@ -7,6 +7,7 @@ use wsmesh_bootstrap::SecretFile;
 use wsmesh_protocol::ParamOptions;
 
 use crate::events::Rule;
+use crate::logins::LoginPolicy;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]
@@ -35,6 +36,10 @@ pub struct EdgeSettings {
     pub request_timeout: Duration,
     /// Clients that are sent away come back within this time, each at a moment of its own. Default 5 s.
     pub reconnect_spread: Duration,
+    /// Which of a client's logins stay when there are more than may. Default: the newest. The same on every ws-node.
+    pub login_policy: LoginPolicy,
+    /// How many logins of one client may stay, on all ws-nodes together. Default 1.
+    pub logins_per_client: usize,
     /// How a client's URL is read. Default: as the original.
     pub params: ParamOptions,
     /// Namespaces of rooms that clients may join and leave by themselves. Default: none; `chat` in the demo profile.
@@ -92,6 +97,8 @@ impl EdgeSettings {
             handshake_timeout: Self::HANDSHAKE,
             request_timeout: Duration::from_secs(5),
             reconnect_spread: Self::RECONNECT,
+            login_policy: LoginPolicy::default(),
+            logins_per_client: 1,
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),

@@ -9,7 +9,6 @@ use socket2::SockRef;
 use tokio::io::{Interest, Ready};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::Attachment;
-use wsmesh_protocol::CloseCode;
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Decoder, Incoming};
@@ -27,13 +26,12 @@ const CONFIRMATION: Duration = Duration::from_secs(1);
 pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: Bytes, tracked: TaskTrackerToken) {
     let client = attachment.client().clone();
     let edge = session.edge().clone();
-    for (older, _) in edge.adapter.connections(&client) {
-        if older < attachment.connection() {
-            let replaced = Farewell::new(CloseCode::Replaced, "newer login of the same id").into();
-            edge.adapter.dismiss_connection(&client, older, replaced).await;
-        }
-    }
     let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    if let Some(waiting) = edge.logins.enter(&client, attachment.connection())
+        && !waiting.await
+    {
+        session.close(&edge.logins.farewell());
+    }
     {
         let mut reader = Reader {
             registration: Registration { session, attachment },
@@ -45,6 +43,7 @@ pub(super) async fn run(session: Session, attachment: Attachment, read_ahead: By
         drop(read_ahead);
         reader.read_to_end().await;
     }
+    edge.logins.left(&client);
     crate::session::closed(&edge, client).await;
     drop(tracked);
 }
