@@ -119,16 +119,18 @@ impl Adapter {
         dismissed
     }
 
-    /// Closes one connection of a client of this server; `false` if it is not here (any more).
+    /// Closes one connection of a client of this server; `false` if it is not here (any more). It counts as gone from now on,
+    /// however long its peer takes: what is sent to the client goes to its other connections, here or elsewhere.
     pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
-        let places = self.inner.hub.places(client);
-        match places.iter().find(|place| place.connection == connection) {
-            Some(place) => {
-                let command = Command::Dismiss(connection, dismissal);
-                self.inner.hub.command(place.shard, command).await
-            }
-            None => false,
+        let hub = &self.inner.hub;
+        let places = hub.places(client);
+        let Some(place) = places.iter().find(|place| place.connection == connection) else {
+            return false;
+        };
+        for room in hub.detach(client, connection) {
+            self.inner.release(&Topic::Room(room));
         }
+        hub.command(place.shard, Command::Dismiss(connection, dismissal)).await
     }
 
     /// The connections of a client on this server and when each came, the oldest first.
@@ -139,12 +141,14 @@ impl Adapter {
             .collect()
     }
 
-    /// To one client, wherever it is.
+    /// To one client, wherever it is: if it is here, to all its connections on this server, and on every other one only with
+    /// [`Options::several_homes`](crate::Options::several_homes).
     ///
     /// # Errors
-    /// When it is not here and no node took the message.
+    /// When no node took the message, unless the client is here and needs none.
     pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
-        if self.inner.hub.to_client(client, frame.clone(), None).await {
+        let here = self.inner.hub.to_client(client, frame.clone(), None).await;
+        if here && !self.inner.options.several_homes {
             return Ok(Presence::Here);
         }
         let body = Body::Client {
@@ -152,7 +156,9 @@ impl Adapter {
             frame,
         };
         let receivers = self.to_topic(Topic::Client(client.clone()), body).await?;
-        Ok(if receivers == 0 {
+        Ok(if here {
+            Presence::Here
+        } else if receivers == 0 {
             Presence::Offline
         } else {
             Presence::Elsewhere

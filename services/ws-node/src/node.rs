@@ -15,7 +15,7 @@ use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
 use crate::http::{self, auth::Auth};
-use crate::logins::Logins;
+use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -45,6 +45,7 @@ impl WsNode {
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
+        options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
         let routing = options.routing.clone();
         let Started {
             adapter,

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Client, PATIENCE, Server, bus, demo, sees, until};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -124,6 +126,23 @@ async fn the_newest_login_stays_wherever_it_is_and_is_served_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_while_its_old_connection_is_half_dead_gets_what_is_sent_from_there() {
+    let bus = bus();
+    let mut slow = settings(LoginPolicy::Newest, 1);
+    slow.close_timeout = Duration::from_secs(60);
+    let servers = servers(2, &bus, slow).await;
+    let half_dead = servers[0].client("ann").await.settled().await;
+    let mut back = servers[1].client("ann").await.settled().await;
+    let old_home = servers[0].node.adapter();
+    until("the old one counts as gone", || !old_home.is_here(&id("ann"))).await;
+    assert_eq!(servers[0].node.stats()()["connections"], 1, "its peer has not answered");
+    let frame = Frame::new(r#"{"event":"say","payload":"hello"}"#);
+    old_home.to_client(&id("ann"), frame).await.expect("sent");
+    assert_eq!(back.frame().await["payload"], "hello");
+    drop(half_dead);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_login_stays_until_it_goes() {
     let bus = bus();
     let servers = servers(2, &bus, settings(LoginPolicy::Oldest, 1)).await;
@@ -139,16 +158,19 @@ async fn the_oldest_login_stays_until_it_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_policy_many_all_stay_and_get_what_is_sent_to_the_client() {
-    let server = Server::alone(settings(LoginPolicy::Many, 1)).await;
+async fn with_the_policy_many_all_stay_and_get_what_is_sent_to_the_client_wherever_it_comes_from() {
+    let bus = bus();
+    let servers = servers(2, &bus, settings(LoginPolicy::Many, 1)).await;
     let mut clients = Vec::new();
-    for _ in 0..3 {
+    for server in [&servers[0], &servers[0], &servers[1]] {
         clients.push(server.client("ann").await.settled().await);
     }
-    let frame = Frame::new(r#"{"event":"say","payload":1}"#);
-    server.node.adapter().to_client(&id("ann"), frame).await.expect("sent");
-    for client in &mut clients {
-        assert_eq!(client.frame().await["payload"], 1);
+    for (payload, server) in servers.iter().enumerate() {
+        let frame = Frame::new(json!({"event": "say", "payload": payload}).to_string());
+        server.node.adapter().to_client(&id("ann"), frame).await.expect("sent");
+        for client in &mut clients {
+            assert_eq!(client.frame().await["payload"], payload);
+        }
     }
 }
 

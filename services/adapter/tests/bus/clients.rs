@@ -215,6 +215,7 @@ async fn several_connections_of_one_client_get_everything_and_share_its_rooms(gr
             .dismiss_connection(&client("ann"), connection, dismissal.clone())
             .await
     );
+    assert_eq!(one.adapter.connections(&client("ann")).len(), 1);
     assert_eq!(old.next().await, Seen::Closed(Closing::Dismissed(dismissal.clone())));
     drop(old.attachment);
     assert!(

@@ -311,9 +311,9 @@ impl Logins {
 #[derive(Debug, thiserror::Error)]
 enum ClaimError {
     #[error(transparent)]
-    NotReachable(#[from] ClientError),
+    Unreachable(#[from] ClientError),
     #[error(transparent)]
-    NotPublished(#[from] PublishError),
+    Unpublished(#[from] PublishError),
     #[error(transparent)]
-    NotWritten(#[from] PayloadError),
+    Unwritten(#[from] PayloadError),
 }
