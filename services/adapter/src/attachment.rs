@@ -1,18 +1,15 @@
-//! A client's registration on this server. Dropping it takes the client out of all rooms and off the bus.
+//! A connection's registration on this server. Dropping a client's last one takes it out of all rooms and off the bus.
 
 use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::adapter::Inner;
 use crate::error::ClientError;
-use crate::local::{Command, ConnectionId, Dismissal};
+use crate::local::ConnectionId;
 use crate::nodes::Channel;
-use crate::wire::{ClientId, Topic};
+use crate::wire::{ClientId, Room, Topic};
 
-/// The close code of a connection whose client id logged in again (the original's).
-const REPLACED: u16 = 4012;
-
-/// A client's registration on this server; dropping it takes the client out of all rooms and off the bus.
+/// A connection's registration on this server; dropping a client's last one takes it out of all rooms and off the bus.
 #[derive(Debug)]
 pub struct Attachment {
     inner: Arc<Inner>,
@@ -28,22 +25,7 @@ impl Attachment {
         }
         let channel = inner.channels.channel(&Topic::Client(client.clone()));
         inner.interest.hold(&channel);
-        let (connection, former) = inner.hub.attach(&client, shard);
-        if let Some(former) = former {
-            inner.depart(&former);
-            let dismissal = Dismissal {
-                code: REPLACED,
-                reason: "newer login of the same id".into(),
-            };
-            let (hub_owner, place) = (inner.clone(), former.place);
-            let task = async move {
-                hub_owner
-                    .hub
-                    .command(place.shard, Command::Dismiss(place.connection, dismissal))
-                    .await;
-            };
-            inner.tasks.spawn_on(task, &inner.runtime);
-        }
+        let connection = inner.hub.attach(&client, shard);
         Ok(Self {
             inner: inner.clone(),
             client,
@@ -62,6 +44,12 @@ impl Attachment {
         self.connection
     }
 
+    /// The rooms that its client is in by now, through another connection. The shard's owner lets the new connection join
+    /// them, after inserting it and before it takes the next command: [`Command::Join`](crate::Command::Join).
+    pub fn rooms(&self) -> Vec<Room> {
+        self.inner.hub.joined_rooms(&self.client)
+    }
+
     /// Resolves when other servers can reach the client: confirmed on every node that this server hears.
     ///
     /// # Errors
@@ -73,8 +61,8 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        if let Some(departed) = self.inner.hub.detach(&self.client, self.connection) {
-            self.inner.depart(&departed);
+        for room in self.inner.hub.detach(&self.client, self.connection) {
+            self.inner.release(&Topic::Room(room));
         }
         self.inner.interest.release(&self.channel, Instant::now());
     }

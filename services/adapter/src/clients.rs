@@ -3,7 +3,7 @@
 use crate::adapter::{Adapter, Inner};
 use crate::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
-use crate::local::{Command, Departed, Dismissal};
+use crate::local::{Command, ConnectionId, Dismissal};
 use crate::outbound::Concerned;
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
@@ -39,14 +39,30 @@ pub struct RoomOptions {
 }
 
 impl Adapter {
-    /// Registers a client on a shard; the shard's owner then inserts it with [`Attachment::connection`]. Cheap and
-    /// local; [`Attachment::confirmed`] resolves when other servers can reach it. A former connection of the same id on
-    /// this server is dismissed with code 4012 and leaves its rooms.
+    /// Registers a client's connection on a shard; the shard's owner then inserts it with [`Attachment::connection`] and
+    /// lets it join [`Attachment::rooms`]. Cheap and local; [`Attachment::confirmed`] resolves when other servers can reach
+    /// it. A client may have several connections: all get what is sent to it, share its rooms, and the newest is asked.
+    /// Whether it may is not decided here: see [`Adapter::connections`] and [`Adapter::dismiss_connection`].
     ///
     /// # Errors
     /// When there is no such shard.
     pub fn attach(&self, client: ClientId, shard: usize) -> Result<Attachment, ClientError> {
         Attachment::new(&self.inner, client, shard)
+    }
+
+    /// Resolves when other servers can reach a client of this server: as [`Attachment::confirmed`], for whoever does not
+    /// hold the attachment.
+    ///
+    /// # Errors
+    /// When the client is not connected here, or no node has confirmed it within 5 s.
+    pub async fn reachable(&self, client: &ClientId) -> Result<(), ClientError> {
+        let inner = &self.inner;
+        if !inner.hub.is_here(client) {
+            return Err(ClientError::NotHere(client.clone()));
+        }
+        inner
+            .confirmed(&inner.channels.channel(&Topic::Client(client.clone())))
+            .await
     }
 
     /// A client of this server joins a room. Resolves when confirmed on every node that this server hears: no message
@@ -58,16 +74,16 @@ impl Adapter {
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let inner = &self.inner;
         let channel = inner.channels.channel(&Topic::Room(room.clone()));
-        let (place, new) = inner
+        let (places, new) = inner
             .hub
             .join(client, &room)
             .ok_or_else(|| ClientError::NotHere(client.clone()))?;
         if new {
             inner.interest.hold(&channel);
-            inner
-                .hub
-                .command(place.shard, Command::Join(place.connection, room))
-                .await;
+            for place in places.iter() {
+                let command = Command::Join(place.connection, room.clone());
+                inner.hub.command(place.shard, command).await;
+            }
         }
         inner.confirmed(&channel).await
     }
@@ -93,25 +109,46 @@ impl Adapter {
         self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
     }
 
-    /// Closes a client of this server; `false` if it is not here.
+    /// Closes every connection of a client of this server; `false` if it is not here.
     pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
-        match self.inner.hub.place(client) {
-            Some(place) => {
-                self.inner
-                    .hub
-                    .command(place.shard, Command::Dismiss(place.connection, dismissal))
-                    .await
-            }
-            None => false,
+        let mut dismissed = false;
+        for place in self.inner.hub.places(client).iter() {
+            let command = Command::Dismiss(place.connection, dismissal.clone());
+            dismissed |= self.inner.hub.command(place.shard, command).await;
         }
+        dismissed
     }
 
-    /// To one client, wherever it is.
+    /// Closes one connection of a client of this server; `false` if it is not here (any more). It counts as gone from now on,
+    /// however long its peer takes: what is sent to the client goes to its other connections, here or elsewhere.
+    pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
+        let hub = &self.inner.hub;
+        let places = hub.places(client);
+        let Some(place) = places.iter().find(|place| place.connection == connection) else {
+            return false;
+        };
+        for room in hub.detach(client, connection) {
+            self.inner.release(&Topic::Room(room));
+        }
+        hub.command(place.shard, Command::Dismiss(connection, dismissal)).await
+    }
+
+    /// The connections of a client on this server and when each came, the oldest first.
+    pub fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, std::time::Instant)> {
+        let connections = self.inner.hub.connections(client).into_iter();
+        connections
+            .map(|(connection, since)| (connection, since.into_std()))
+            .collect()
+    }
+
+    /// To one client, wherever it is: if it is here, to all its connections on this server, and on every other one only with
+    /// [`Options::several_homes`](crate::Options::several_homes).
     ///
     /// # Errors
-    /// When it is not here and no node took the message.
+    /// When no node took the message, unless the client is here and needs none.
     pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
-        if self.inner.hub.to_client(client, frame.clone()).await {
+        let here = self.inner.hub.to_client(client, frame.clone(), None).await;
+        if here && !self.inner.options.several_homes {
             return Ok(Presence::Here);
         }
         let body = Body::Client {
@@ -119,7 +156,9 @@ impl Adapter {
             frame,
         };
         let receivers = self.to_topic(Topic::Client(client.clone()), body).await?;
-        Ok(if receivers == 0 {
+        Ok(if here {
+            Presence::Here
+        } else if receivers == 0 {
             Presence::Offline
         } else {
             Presence::Elsewhere
@@ -185,7 +224,7 @@ impl Adapter {
             .await
     }
 
-    /// How many clients are connected to this server.
+    /// How many clients are connected to this server: ids, however many connections each has.
     pub fn client_count(&self) -> usize {
         self.inner.hub.client_count()
     }
@@ -197,7 +236,7 @@ impl Adapter {
 
     /// Whether a client is connected to this server.
     pub fn is_here(&self, client: &ClientId) -> bool {
-        self.inner.hub.place(client).is_some()
+        self.inner.hub.is_here(client)
     }
 
     /// This server's members of a room.
@@ -217,19 +256,13 @@ impl Adapter {
 }
 
 impl Inner {
-    /// A client is gone from the hub: its rooms are no longer wanted by it.
-    pub(crate) fn depart(&self, departed: &Departed) {
-        for room in &departed.rooms {
-            self.release(&Topic::Room(room.clone()));
-        }
-    }
-
     pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (place, was) = self.hub.leave(client, room)?;
+        let (places, was) = self.hub.leave(client, room)?;
         if was {
-            self.hub
-                .command(place.shard, Command::Leave(place.connection, room.clone()))
-                .await;
+            for place in places.iter() {
+                let command = Command::Leave(place.connection, room.clone());
+                self.hub.command(place.shard, command).await;
+            }
             self.release(&Topic::Room(room.clone()));
         }
         Some(was)

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -29,6 +30,9 @@ pub struct ServerEvent {
     pub payload: Payload,
     /// CONSUMER span of its handling, child of the sender's; instrument the handling with it.
     pub span: Span,
+    /// How old it is, at least: of a copy, which was published again after a node or a connection failed, the time since it
+    /// was published first. Else zero: what is sent arrives within moments.
+    pub age: Duration,
     pub(crate) way_back: Option<Arc<WayBack>>,
 }
 

@@ -193,13 +193,11 @@ impl Inner {
     /// Hands a frame to this server's clients; whether there may be any for it.
     async fn fan_out(self: &Arc<Self>, body: Body, sent: Option<Instant>) -> bool {
         match body {
-            Body::Client { client, frame } => {
-                !self.hub.is_younger(&client, sent) && self.hub.to_client(&client, frame).await
-            }
+            Body::Client { client, frame } => self.hub.to_client(&client, frame, sent).await,
             Body::Clients { clients, frame } => {
                 let mut reached = false;
-                for client in clients.iter().filter(|client| !self.hub.is_younger(client, sent)) {
-                    reached |= self.hub.to_client(client, frame.clone()).await;
+                for client in &clients {
+                    reached |= self.hub.to_client(client, frame.clone(), sent).await;
                 }
                 reached
             }
@@ -292,11 +290,13 @@ impl Inner {
             return;
         }
         let name: Arc<str> = Arc::from(event);
+        let age = sent.map_or(Duration::ZERO, |sent| sent.elapsed());
         let dispatched = self.listeners.dispatch(event, sent, || ServerEvent {
             event: name.clone(),
             sender: sender.clone(),
             payload: payload.clone(),
             span: span.clone(),
+            age,
             way_back: way_back.clone(),
         });
         let refusal = match dispatched {

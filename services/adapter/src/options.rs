@@ -62,6 +62,9 @@ pub struct Options {
     pub replay_bytes: usize,
     /// How many shards hold local clients; 0 for a server without clients. Default 0.
     pub shards: usize,
+    /// Whether a client may be connected to several servers at once, and is to get what is sent to it on each: a message to a
+    /// client of this server is published then, too. Default no: that costs a publish and is of no use when one login wins.
+    pub several_homes: bool,
     /// Bounds of one client's queue.
     pub outbox: OutboxLimits,
     /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
@@ -91,6 +94,7 @@ impl Options {
             replay_window: Duration::from_secs(6),
             replay_bytes: 64 * 1024 * 1024,
             shards: 0,
+            several_homes: false,
             outbox: OutboxLimits::default(),
             delivery: Vec::new(),
             registry: Registry::new(),

@@ -13,7 +13,7 @@ use crate::error::{Missing, PublishError, RequestError, TargetError};
 use crate::event::{Listener, ServerEvent};
 use crate::nodes::score;
 use crate::outbound::{Concerned, Extras};
-use crate::wire::{Body, Instance, Payload, ServerName, ServiceName, Topic};
+use crate::wire::{Body, ClientId, Instance, Payload, ServerName, ServiceName, Topic};
 
 /// Stands for the process of a server that sends no beacons.
 const STRANGER: Instance = Instance(0);
@@ -176,6 +176,44 @@ impl Adapter {
             }
         });
         join_all(sending).await.into_iter().collect()
+    }
+
+    /// Sends an event to every other server that holds a client, in one message; nobody answers. Gives how many other servers
+    /// got it: 0 is a proof that no other has the client, as far as they share a working node with this one. More is a hint:
+    /// a server that let go of the client a moment ago counts too, and with shared routing every server does.
+    ///
+    /// # Errors
+    /// When no node took the message.
+    pub async fn emit_to_holders(
+        &self,
+        client: &ClientId,
+        event: &str,
+        payload: Payload,
+    ) -> Result<usize, PublishError> {
+        let inner = &self.inner;
+        let body = Body::Event {
+            event: event.to_owned(),
+            targets: Vec::new(),
+            payload,
+            callback_id: None,
+        };
+        // Whoever has a client subscribes to its topic; with shared routing that is nobody's alone.
+        let topic = if inner.channels.is_shared() {
+            Topic::Servers
+        } else {
+            Topic::Client(client.clone())
+        };
+        let own = u64::from(inner.interest.wants(&inner.channels.channel(&topic)));
+        let receivers = inner.publish(&topic, Concerned::Everyone, body, self.extras()).await?;
+        // Through several nodes a server counts several times.
+        let others = inner.roster().len() as u64;
+        let receivers = receivers.saturating_sub(own);
+        let known = if inner.channels.is_shared() {
+            receivers
+        } else {
+            receivers.min(others)
+        };
+        Ok(usize::try_from(known).unwrap_or(usize::MAX))
     }
 
     /// Sends an event and gives the replies as they come. Dropping them cancels the request.

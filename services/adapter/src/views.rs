@@ -203,7 +203,7 @@ impl Inner {
                 rooms: self.hub.rooms(namespace.as_ref(), &prefix),
             }),
             Query::Client { client } => Payload::new(&ClientPart {
-                connected: self.hub.place(&client).is_some(),
+                connected: self.hub.is_here(&client),
                 rooms: self.hub.joined_rooms(&client),
             }),
             Query::Stats => Payload::new(&StatsPart {

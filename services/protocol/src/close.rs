@@ -23,7 +23,7 @@ pub enum CloseCode {
     InternalError,
     /// 1012: this server restarts; come back, elsewhere.
     ServiceRestart,
-    /// 1013: a limit is reached; try again later.
+    /// 1013: a limit is reached, or the id is logged in already where the oldest login wins; try again later.
     TryAgainLater,
     /// 4001: the client closed by hand.
     ManualClose,
@@ -33,7 +33,7 @@ pub enum CloseCode {
     ForcedLogout,
     /// 4011: authentication failed.
     AuthenticationFailed,
-    /// 4012: kicked by a newer login of the same id.
+    /// 4012: kicked by a newer login of the same id, on whichever server.
     Replaced,
     /// 4013: the client reads too slowly.
     SlowConsumer,

@@ -13,6 +13,7 @@ use wsmesh_protocol::ParamOptions;
 use crate::auth::AuthSettings;
 use crate::events::{CREDENTIAL_EVENTS, Rule};
 use crate::http::TlsFiles;
+use crate::logins::LoginPolicy;
 use crate::settings::{EdgeSettings, Limits};
 
 settings! {
@@ -70,6 +71,11 @@ settings! {
         pub rebalance_above: f64 = 0.0,
         /// Clients that are shed per second.
         pub rebalance_rate: u32 = EdgeSettings::REBALANCE_RATE,
+        /// Which logins of one client id stay, on all ws-nodes together: newest (older ones are closed with 4012), oldest (a
+        /// newcomer is sent away with 1013) or many (all).
+        pub login_policy: LoginPolicy,
+        /// How many logins of one client id stay; not with the policy many.
+        pub logins_per_client: usize = 1,
         /// Names of URL parameters are lower-cased.
         pub lower_case_params: bool = false,
         /// Namespaces of rooms that clients may join by themselves (joinRoom, leaveRoom); several. Default: none; "chat" with
@@ -231,6 +237,8 @@ fn edge(
         max_connection_age: settings.max_connection_age,
         rebalance_above: settings.rebalance_above,
         rebalance_rate: settings.rebalance_rate,
+        login_policy: settings.login_policy,
+        logins_per_client: settings.logins_per_client,
         params: ParamOptions {
             lower_case_keys: settings.lower_case_params,
             ..ParamOptions::default()
@@ -283,6 +291,7 @@ fn check_bounds(settings: &NodeSettings, problems: &mut Problems) {
         ("outbox_bytes", settings.outbox_bytes, 1024, 1 << 30),
         ("outbox_frames", settings.outbox_frames, 1, 1 << 24),
         ("heartbeat", settings.heartbeat.len(), 0, 125),
+        ("logins_per_client", settings.logins_per_client, 1, 1000),
     ] {
         if !(least..=most).contains(&number) {
             let unit = if key == "heartbeat" { "a text of " } else { "" };

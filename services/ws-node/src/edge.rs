@@ -13,6 +13,7 @@ use crate::auth::Auth;
 use crate::engine::{Admission, Order};
 use crate::events::Routes;
 use crate::limits::{Door, Place, Rate};
+use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
@@ -27,6 +28,7 @@ pub(crate) struct Edge {
     pub(crate) auth: Auth,
     pub(crate) routes: Routes,
     pub(crate) metrics: Metrics,
+    pub(crate) logins: Arc<Logins>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     pub(crate) door: Arc<Door>,
@@ -38,7 +40,14 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(adapter: Adapter, settings: EdgeSettings, auth: Auth, routes: Routes, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        adapter: Adapter,
+        settings: EdgeSettings,
+        auth: Auth,
+        routes: Routes,
+        metrics: Metrics,
+        logins: Arc<Logins>,
+    ) -> Self {
         Self {
             adapter,
             door: Door::new(
@@ -53,6 +62,7 @@ impl Edge {
             auth,
             routes,
             metrics,
+            logins,
             sessions: TaskTracker::new(),
             draining: AtomicBool::new(false),
         }

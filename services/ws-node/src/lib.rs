@@ -1,8 +1,8 @@
 //! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
 //!
 //! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
-//! `events` (who handles it) → the adapter. `http` is the way in, `auth` says who may, `edge` what everything shares, `node`
-//! puts it together; `orders` and `balance` send clients away, `limits` keeps them within bounds.
+//! `events` (who handles it) → the adapter. `http` is the way in, `auth` says who may and `logins` who may stay, `edge` is what
+//! everything shares, `node` puts it together; `orders` and `balance` send clients away, `limits` keeps them within bounds.
 //! Clients' frames are never stored, and nothing a client sends can end this process.
 
 mod auth;
@@ -13,6 +13,7 @@ mod engine;
 mod events;
 mod http;
 mod limits;
+mod logins;
 mod metrics;
 mod node;
 mod orders;
@@ -32,6 +33,7 @@ pub use auth::{AuthSettings, mint_token};
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};
 pub use http::TlsFiles;
+pub use logins::LoginPolicy;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};
 pub use settings::{EdgeSettings, Limits};

@@ -60,6 +60,21 @@ pub(crate) enum Received {
     Invalid,
 }
 
+/// What came of a login, or of one that was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginOutcome {
+    /// It was claimed, and no other server held the client.
+    Alone,
+    /// It was claimed, and others were asked.
+    Met,
+    /// It was not claimed yet: no node took the claim.
+    Retried,
+    /// It was closed for newer ones.
+    Replaced,
+    /// It was refused, or closed, for older ones.
+    Refused,
+}
+
 /// Handles of all metrics; clones count the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -85,6 +100,7 @@ pub(crate) struct Metrics {
     limited: IntCounterVec,
     replaced: IntCounter,
     dropped: IntCounter,
+    logins: IntCounterVec,
 }
 
 const RECEIVED: [(Received, &str); 8] = [
@@ -197,12 +213,30 @@ impl Metrics {
             )?,
             replaced: spared.with_label_values(&["replaced"]),
             dropped: spared.with_label_values(&["dropped"]),
+            logins: counters(
+                registry,
+                "logins_total",
+                "Logins that were claimed, and those that were closed for others of the same id.",
+                &["outcome"],
+            )?,
         })
     }
 
     /// A frame of this kind came from a client.
     pub(crate) fn received(&self, kind: Received) {
         self.received[kind as usize].inc();
+    }
+
+    /// Something came of a login.
+    pub(crate) fn login(&self, outcome: LoginOutcome) {
+        let outcome = match outcome {
+            LoginOutcome::Alone => "alone",
+            LoginOutcome::Met => "met",
+            LoginOutcome::Retried => "retried",
+            LoginOutcome::Replaced => "replaced",
+            LoginOutcome::Refused => "refused",
+        };
+        self.logins.with_label_values(&[outcome]).inc();
     }
 
     /// A connection was refused.

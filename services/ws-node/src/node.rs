@@ -18,6 +18,7 @@ use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
 use crate::http::{self, Front, TlsFiles};
+use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 use crate::{balance, orders};
@@ -54,11 +55,14 @@ impl WsNode {
         options.shards = settings.shards;
         options.outbox = settings.outbox;
         options.delivery.clone_from(&settings.delivery);
+        options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
+        let routing = options.routing.clone();
         let Started {
             adapter,
             driver,
             shards,
         } = Adapter::start(options)?;
+        let logins = Logins::start(adapter.clone(), &settings, &routing, metrics.clone());
         events::listen(&adapter);
         auth.listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
@@ -67,7 +71,7 @@ impl WsNode {
         } else {
             routes
         };
-        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics));
+        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins));
         let threads = shards
             .into_iter()
             .map(|inbox| ShardThread::start(Arc::clone(&edge), inbox));

@@ -10,6 +10,7 @@ use wsmesh_protocol::ParamOptions;
 use crate::auth::AuthSettings;
 use crate::events::Rule;
 use crate::http::TlsFiles;
+use crate::logins::LoginPolicy;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]
@@ -58,6 +59,10 @@ pub struct EdgeSettings {
     pub rebalance_above: f64,
     /// Clients that are shed per second. Default 20: slowly.
     pub rebalance_rate: u32,
+    /// Which of a client's logins stay when there are more than may. Default: the newest. The same on every ws-node.
+    pub login_policy: LoginPolicy,
+    /// How many logins of one client may stay, on all ws-nodes together. Default 1.
+    pub logins_per_client: usize,
     /// How a client's URL is read. Default: as the original.
     pub params: ParamOptions,
     /// Namespaces of rooms that clients may join and leave by themselves. Default: none; `chat` in the demo profile.
@@ -191,6 +196,8 @@ impl EdgeSettings {
             max_connection_age: Duration::ZERO,
             rebalance_above: 0.0,
             rebalance_rate: Self::REBALANCE_RATE,
+            login_policy: LoginPolicy::default(),
+            logins_per_client: 1,
             params: ParamOptions::default(),
             client_rooms: Vec::new(),
             rules: Vec::new(),

@@ -3,7 +3,7 @@
 //! Locks are striped by key, held for a few lines and never across an await. A client's lock is taken before a room's.
 //! The hub does not touch outboxes: it says where a command must go, and sends it there.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use super::seats::{ClientEntry, Place, Places, RoomEntry, Seat};
 use super::shard::{Asked, Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
@@ -49,38 +50,6 @@ impl<K: Hash + Eq, V> Striped<K, V> {
     }
 }
 
-/// Where a connection lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) shard: usize,
-    pub(crate) connection: ConnectionId,
-}
-
-#[derive(Debug)]
-struct ClientEntry {
-    place: Place,
-    since: Instant,
-    rooms: HashSet<Room>,
-}
-
-#[derive(Debug)]
-struct Member {
-    place: Place,
-    since: Instant,
-}
-
-#[derive(Debug, Default)]
-struct RoomEntry {
-    members: HashMap<ClientId, Member>,
-}
-
-/// A client that was taken off: where it was, and the rooms that it was in.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Departed {
-    pub(crate) place: Place,
-    pub(crate) rooms: Vec<Room>,
-}
-
 /// Which shard holds which client and room.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -107,79 +76,94 @@ impl Hub {
         }
     }
 
-    /// Registers a client. A former connection of the same id is taken off and returned.
-    pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> (ConnectionId, Option<Departed>) {
+    /// Registers a connection of a client, beside those that it has. It shares the client's rooms: its shard's owner lets it
+    /// join them.
+    pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> ConnectionId {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
-        let former = clients.remove(client).map(|entry| self.departed(client, entry));
-        let place = Place { shard, connection };
-        let since = Instant::now();
-        self.note_newcomer(connection, since);
-        clients.insert(
-            client.clone(),
-            ClientEntry {
-                place,
-                since,
-                rooms: HashSet::new(),
-            },
-        );
-        self.client_count.fetch_add(1, Ordering::Relaxed);
-        (connection, former)
-    }
-
-    /// Takes a client off, unless another connection has its id by now.
-    pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Option<Departed> {
-        let mut clients = self.clients.lock(client);
-        if clients.get(client)?.place.connection != connection {
-            return None;
+        let seat = Seat {
+            place: Place { shard, connection },
+            since: Instant::now(),
+        };
+        self.note_newcomer(connection, seat.since);
+        match clients.get_mut(client) {
+            Some(entry) => {
+                for room in &entry.rooms {
+                    if let Some(entry) = self.rooms.lock(room).get_mut(room) {
+                        entry.count_in(shard);
+                    }
+                }
+                entry.add(seat);
+            }
+            None => {
+                let entry = ClientEntry::new(seat);
+                clients.insert(client.clone(), entry);
+                self.client_count.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        let entry = clients.remove(client)?;
-        Some(self.departed(client, entry))
+        connection
     }
 
-    fn departed(&self, client: &ClientId, entry: ClientEntry) -> Departed {
+    /// Takes a connection off. With the client's last one the client leaves its rooms: these are returned.
+    pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Vec<Room> {
+        let mut clients = self.clients.lock(client);
+        let Some(entry) = clients.get_mut(client) else {
+            return Vec::new();
+        };
+        if let Some(seat) = entry.remove(connection) {
+            for room in &entry.rooms {
+                if let Some(entry) = self.rooms.lock(room).get_mut(room) {
+                    entry.count_out(seat.place.shard);
+                }
+            }
+            return Vec::new();
+        }
+        if !entry.is_only(connection) {
+            return Vec::new();
+        }
+        let Some(entry) = clients.remove(client) else {
+            return Vec::new();
+        };
         self.client_count.fetch_sub(1, Ordering::Relaxed);
         for room in &entry.rooms {
-            self.forget_member(room, client);
+            self.forget_member(room, client, &entry);
         }
-        Departed {
-            place: entry.place,
-            rooms: entry.rooms.into_iter().collect(),
-        }
+        entry.rooms.into_iter().collect()
     }
 
-    /// Notes a member. `None` if the client is not here; `Some((place, false))` if it was in the room already.
-    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Place, bool)> {
+    /// Notes a member, with all its connections. `None` if the client is not here; `Some((places, false))` if it was in the
+    /// room already.
+    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let new = entry.rooms.insert(room.clone());
         if new {
             let mut rooms = self.rooms.lock(room);
-            let members = &mut rooms.entry(room.clone()).or_default().members;
-            if members.is_empty() {
+            let members = rooms.entry(room.clone()).or_default();
+            if members.members.insert(client.clone(), Instant::now()).is_none() && members.members.len() == 1 {
                 self.room_count.fetch_add(1, Ordering::Relaxed);
             }
-            let (place, since) = (entry.place, Instant::now());
-            members.insert(client.clone(), Member { place, since });
+            entry.seats().for_each(|seat| members.count_in(seat.place.shard));
         }
-        Some((entry.place, new))
+        Some((entry.places(), new))
     }
 
-    /// Forgets a member. `None` if the client is not here; `Some((place, false))` if it was not in the room.
-    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Place, bool)> {
+    /// Forgets a member. `None` if the client is not here; `Some((places, false))` if it was not in the room.
+    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let was = entry.rooms.remove(room);
         if was {
-            self.forget_member(room, client);
+            self.forget_member(room, client, entry);
         }
-        Some((entry.place, was))
+        Some((entry.places(), was))
     }
 
-    fn forget_member(&self, room: &Room, client: &ClientId) {
+    fn forget_member(&self, room: &Room, client: &ClientId, gone: &ClientEntry) {
         let mut rooms = self.rooms.lock(room);
         if let Some(entry) = rooms.get_mut(room) {
             entry.members.remove(client);
+            gone.seats().for_each(|seat| entry.count_out(seat.place.shard));
             if entry.members.is_empty() {
                 rooms.remove(room);
                 self.room_count.fetch_sub(1, Ordering::Relaxed);
@@ -187,9 +171,31 @@ impl Hub {
         }
     }
 
-    /// Where a client is, if it is here.
-    pub(crate) fn place(&self, client: &ClientId) -> Option<Place> {
-        self.clients.lock(client).get(client).map(|entry| entry.place)
+    /// Whether a client has a connection here.
+    pub(crate) fn is_here(&self, client: &ClientId) -> bool {
+        self.clients.lock(client).contains_key(client)
+    }
+
+    /// Where a client's connections are.
+    pub(crate) fn places(&self, client: &ClientId) -> Places {
+        let clients = self.clients.lock(client);
+        clients.get(client).map(ClientEntry::places).unwrap_or_default()
+    }
+
+    /// A client's connections and when each came, the oldest first.
+    pub(crate) fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, Instant)> {
+        let clients = self.clients.lock(client);
+        let seats = clients.get(client).into_iter().flat_map(ClientEntry::seats);
+        seats.map(|seat| (seat.place.connection, seat.since)).collect()
+    }
+
+    /// Where those connections of a client are that were there when a copy was sent first.
+    fn places_before(&self, client: &ClientId, sent: Option<Instant>) -> Places {
+        let clients = self.clients.lock(client);
+        let Some(entry) = clients.get(client) else {
+            return Places::default();
+        };
+        entry.places_before(sent)
     }
 
     /// Sends a command to one shard; waits while its inbox is full, not for ever: an owner that hangs must not make this
@@ -210,20 +216,23 @@ impl Hub {
         }
     }
 
-    /// Delivers a frame to one client; `false` if it is not here.
-    pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame) -> bool {
-        match self.place(client) {
-            Some(place) => {
-                self.command(place.shard, Command::Deliver(Recipients::One(place.connection), frame))
-                    .await
-            }
-            None => false,
+    /// Delivers a frame to every connection of a client, a copy not to those that came after it was sent first; `false` if
+    /// there is none.
+    pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame, sent: Option<Instant>) -> bool {
+        let mut delivered = false;
+        for place in self.places_before(client, sent).iter() {
+            let recipients = Recipients::One(place.connection);
+            delivered |= self
+                .command(place.shard, Command::Deliver(recipients, frame.clone()))
+                .await;
         }
+        delivered
     }
 
-    /// Delivers a request to one client; `false` if it is not here.
+    /// Delivers a request to a client's newest connection; `false` if it is not here.
     pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
-        match self.place(client) {
+        let newest = self.clients.lock(client).get(client).map(|entry| entry.newest().place);
+        match newest {
             Some(place) => {
                 self.command(place.shard, Command::Ask(place.connection, asked, frame))
                     .await
@@ -273,13 +282,13 @@ impl Hub {
         younger.map(|(_, connection)| *connection).collect()
     }
 
-    /// Whether a client came after a copy was sent first.
+    /// Whether a client came, with its oldest connection, after a copy was sent first.
     pub(crate) fn is_younger(&self, client: &ClientId, sent: Option<Instant>) -> bool {
         sent.is_some_and(|sent| {
             self.clients
                 .lock(client)
                 .get(client)
-                .is_some_and(|entry| entry.since > sent)
+                .is_some_and(|entry| entry.first.since > sent)
         })
     }
 
@@ -289,31 +298,18 @@ impl Hub {
         let rooms = self.rooms.lock(room);
         let members = rooms.get(room).into_iter().flat_map(|entry| &entry.members);
         members
-            .filter(|(_, member)| member.since > sent)
+            .filter(|(_, since)| **since > sent)
             .map(|(client, _)| client.clone())
             .collect()
     }
 
     fn shards_of(&self, room: &Room) -> Vec<usize> {
         let rooms = self.rooms.lock(room);
-        let Some(entry) = rooms.get(room) else {
-            return Vec::new();
-        };
-        if self.shards.len() == 1 {
-            return vec![0];
-        }
-        let mut found = Vec::with_capacity(self.shards.len());
-        for member in entry.members.values() {
-            if !found.contains(&member.place.shard) {
-                found.push(member.place.shard);
-                if found.len() == self.shards.len() {
-                    break;
-                }
-            }
-        }
-        found
+        let shards = rooms.get(room).into_iter().flat_map(|entry| &entry.shards);
+        shards.map(|(shard, _)| *shard).collect()
     }
 
+    /// How many clients have a connection here, however many each has.
     pub(crate) fn client_count(&self) -> usize {
         self.client_count.load(Ordering::Relaxed)
     }

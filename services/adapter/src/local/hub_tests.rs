@@ -21,7 +21,7 @@ async fn a_shard_whose_owner_hangs_holds_up_nobody_for_ever() {
     hub.attach(&client("ann"), 0);
     let start = Instant::now();
     let mut taken = 0;
-    while hub.to_client(&client("ann"), Frame::new("x")).await {
+    while hub.to_client(&client("ann"), Frame::new("x"), None).await {
         taken += 1;
     }
     assert_eq!((taken, start.elapsed()), (16, STUCK));
@@ -53,33 +53,63 @@ async fn a_copy_is_not_for_who_came_after_it_was_sent() {
 #[test]
 fn a_client_that_goes_leaves_all_its_rooms() {
     let (hub, _inboxes) = hub();
-    let (connection, _) = hub.attach(&client("ann"), 0);
+    let connection = hub.attach(&client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
     hub.join(&client("ann"), &room("2"));
     assert_eq!((hub.client_count(), hub.room_count()), (1, 2));
-    let gone = hub.detach(&client("ann"), connection).expect("was here");
-    assert_eq!(gone.rooms.len(), 2);
+    assert_eq!(hub.detach(&client("ann"), connection).len(), 2);
     assert_eq!((hub.client_count(), hub.room_count()), (0, 0));
     assert_eq!(hub.members(&room("1")), []);
 }
 
 #[test]
-fn a_newer_connection_of_the_same_id_takes_the_place_and_the_older_ones_end_changes_nothing() {
+fn connections_of_one_client_share_its_rooms_until_the_last_one_goes() {
     let (hub, _inboxes) = hub();
-    let (first, none) = hub.attach(&client("ann"), 0);
-    assert_eq!(none, None);
+    let first = hub.attach(&client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
-    let (second, former) = hub.attach(&client("ann"), 1);
-    let former = former.expect("the first connection");
-    assert_eq!((former.place.connection, former.rooms), (first, vec![room("1")]));
-    assert_eq!(hub.detach(&client("ann"), first), None);
-    assert_eq!(
-        hub.place(&client("ann")),
-        Some(Place {
-            shard: 1,
-            connection: second
-        })
+    let second = hub.attach(&client("ann"), 1);
+    let third = hub.attach(&client("ann"), 1);
+    hub.join(&client("ann"), &room("2"));
+    assert_eq!((hub.client_count(), hub.members(&room("1"))), (1, vec![client("ann")]));
+    let order = |hub: &Hub| -> Vec<_> {
+        hub.places(&client("ann"))
+            .iter()
+            .map(|place| place.connection)
+            .collect()
+    };
+    assert_eq!(order(&hub), [first, second, third]);
+    for id in ["1", "2"] {
+        assert_eq!(hub.shards_of(&room(id)), [0, 1]);
+    }
+    assert_eq!(hub.detach(&client("ann"), first), []);
+    assert_eq!(hub.detach(&client("ann"), first), [], "it was gone already");
+    assert_eq!(order(&hub), [second, third]);
+    assert_eq!(hub.shards_of(&room("1")), [1]);
+    assert_eq!(hub.detach(&client("ann"), third), []);
+    assert_eq!(hub.leave(&client("ann"), &room("2")).map(|(_, was)| was), Some(true));
+    assert!(hub.shards_of(&room("2")).is_empty(), "nobody is in it");
+    assert_eq!(hub.detach(&client("ann"), second), [room("1")]);
+    assert_eq!((hub.client_count(), hub.room_count()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_newest_connection_is_asked_and_a_copy_is_only_for_those_older_than_it() {
+    let (hub, mut inboxes) = hub();
+    hub.attach(&client("ann"), 0);
+    let between = Some(Instant::now());
+    std::thread::sleep(Duration::from_millis(2));
+    let newest = hub.attach(&client("ann"), 1);
+    let (answer, _waits) = tokio::sync::oneshot::channel();
+    let request_id = "1".into();
+    assert!(
+        hub.ask(&client("ann"), Asked { request_id, answer }, Frame::new("?"))
+            .await
     );
+    assert!(matches!(inboxes[1].try_recv(), Ok(Command::Ask(asked, ..)) if asked == newest));
+    assert!(hub.to_client(&client("ann"), Frame::new("copy"), between).await);
+    assert!(inboxes[0].try_recv().is_ok() && inboxes[1].try_recv().is_err());
+    assert!(hub.to_client(&client("ann"), Frame::new("both"), None).await);
+    assert!(inboxes[0].try_recv().is_ok() && inboxes[1].try_recv().is_ok());
 }
 
 #[tokio::test]

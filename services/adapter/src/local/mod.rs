@@ -3,10 +3,11 @@
 mod delivery;
 mod hub;
 mod outbox;
+mod seats;
 mod shard;
 
 pub(crate) use delivery::Classes;
 pub use delivery::{Class, DeliveryRule, Policy};
-pub(crate) use hub::{Departed, Hub};
+pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
 pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Spared};

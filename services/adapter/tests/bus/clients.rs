@@ -17,7 +17,7 @@ suite![
     who_left_hears_nothing_and_a_removed_room_is_empty_everywhere,
     a_local_message_stays_local,
     a_client_that_goes_is_out_of_its_rooms_and_offline,
-    a_newer_login_on_the_same_server_replaces_the_older,
+    several_connections_of_one_client_get_everything_and_share_its_rooms,
     every_strategy_delivers,
     messages_of_one_room_keep_their_order,
     twenty_bursts_of_a_thousand_lose_none,
@@ -184,21 +184,51 @@ async fn a_client_that_goes_is_out_of_its_rooms_and_offline(ground: Ground) {
     }
 }
 
-async fn a_newer_login_on_the_same_server_replaces_the_older(ground: Ground) {
+async fn several_connections_of_one_client_get_everything_and_share_its_rooms(ground: Ground) {
     let (one, two) = ground.pair().await;
     let mut old = one.client("ann").await;
+    one.adapter.join(&client("ann"), room("1")).await.expect("joined");
     let mut new = one.client("ann").await;
-    let replaced = Dismissal {
-        code: 4012,
-        reason: "newer login of the same id".into(),
-    };
-    assert_eq!(old.next().await, Seen::Closed(Closing::Dismissed(replaced)));
-    drop(old.attachment);
     two.adapter
-        .to_client(&client("ann"), frame("for the newer"))
+        .to_client(&client("ann"), frame("for both"))
         .await
         .expect("sent");
-    assert_eq!(new.frame().await, "for the newer");
+    assert_eq!(
+        (old.frame().await, new.frame().await),
+        ("for both".into(), "for both".into())
+    );
+    two.adapter
+        .to_room(&room("1"), frame("in the room"), RoomOptions::default())
+        .await
+        .expect("sent");
+    assert_eq!(
+        (old.frame().await, new.frame().await),
+        ("in the room".into(), "in the room".into())
+    );
+    let dismissal = Dismissal {
+        code: 4012,
+        reason: "one is enough".into(),
+    };
+    let connection = old.attachment.connection();
+    assert!(
+        one.adapter
+            .dismiss_connection(&client("ann"), connection, dismissal.clone())
+            .await
+    );
+    assert_eq!(one.adapter.connections(&client("ann")).len(), 1);
+    assert_eq!(old.next().await, Seen::Closed(Closing::Dismissed(dismissal.clone())));
+    drop(old.attachment);
+    assert!(
+        !one.adapter
+            .dismiss_connection(&client("ann"), connection, dismissal)
+            .await
+    );
+    assert_eq!(one.adapter.joined_rooms(&client("ann")), [room("1")]);
+    two.adapter
+        .to_room(&room("1"), frame("for the one left"), RoomOptions::default())
+        .await
+        .expect("sent");
+    assert_eq!(new.frame().await, "for the one left");
 }
 
 async fn every_strategy_delivers(ground: Ground) {

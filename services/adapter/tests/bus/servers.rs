@@ -11,6 +11,7 @@ use crate::support::ground::{Ground, suite, text, value};
 
 suite![
     events_reach_one_some_all_and_a_service,
+    an_event_for_the_holders_of_a_client_reaches_those_and_says_how_many,
     several_listeners_once_tags_and_removal,
     a_request_names_who_answered_and_who_did_not_and_why,
     a_request_to_any_of_a_service_is_answered_by_one,
@@ -72,6 +73,39 @@ async fn events_reach_one_some_all_and_a_service(ground: Ground) {
         .await
         .expect_err("unknown");
     assert_eq!(unknown.to_string(), "no live server is called nobody");
+}
+
+async fn an_event_for_the_holders_of_a_client_reaches_those_and_says_how_many(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let three = Server::ready(ground.options("three", "ws-node")).await;
+    acquainted(&[&one, &two, &three]).await;
+    let mut at = [
+        one.adapter.listen("who"),
+        two.adapter.listen("who"),
+        three.adapter.listen("who"),
+    ];
+    let ann = client("ann");
+    let ask = || one.adapter.emit_to_holders(&ann, "who", Payload::null());
+    assert_eq!(ask().await.expect("sent"), 0);
+    let _here = one.client("ann").await;
+    assert_eq!(ask().await.expect("sent"), 0, "not this server itself");
+    let _there = two.client("ann").await;
+    assert_eq!(ask().await.expect("sent"), 1);
+    let event = soon("the event", at[1].next()).await.expect("listening");
+    assert_eq!((event.sender.as_str(), event.age), ("one", Duration::ZERO));
+    for server in [&one, &two] {
+        let last = Payload::from_json("1");
+        three
+            .adapter
+            .emit(Target::Server(server.adapter.name().clone()), "who", last)
+            .await
+            .expect("sent");
+    }
+    // Nobody but `two` got one, and that only once.
+    for listener in &mut at[..2] {
+        let event = soon("the last one", listener.next()).await.expect("listening");
+        assert_eq!(value(&event.payload), json!(1));
+    }
 }
 
 async fn several_listeners_once_tags_and_removal(ground: Ground) {

@@ -43,6 +43,15 @@ async fn servers_of_ours_understand_each_other_on_shared_channels(ground: Ground
     for (server, id) in [(&one, "ann"), (&two, "bob")] {
         server.adapter.join(&client(id), room("1")).await.expect("joined");
     }
+    let mut asked = two.adapter.listen("who");
+    let bob_id = client("bob");
+    let holders = one.adapter.emit_to_holders(&bob_id, "who", Payload::null());
+    assert_eq!(
+        holders.await.expect("sent"),
+        2,
+        "everyone is asked, whoever has the client"
+    );
+    assert!(soon("the event", asked.next()).await.is_some());
     three.adapter.join(&client("eve"), room("2")).await.expect("joined");
     one.adapter
         .to_client(&client("bob"), frame("to bob"))

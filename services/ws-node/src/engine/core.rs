@@ -88,9 +88,13 @@ impl Core {
             grant,
             ping_at,
         ));
-        self.shard
-            .borrow_mut()
-            .insert(attachment.connection(), client, Socket::new(Rc::clone(&link)));
+        {
+            let (connection, mut shard) = (attachment.connection(), self.shard.borrow_mut());
+            shard.insert(connection, client, Socket::new(Rc::clone(&link)));
+            for room in attachment.rooms() {
+                shard.apply(Command::Join(connection, room));
+            }
+        }
         self.edge.metrics.opened(since.elapsed());
         link.away_at.set(self.end_of_life(link.opened_at));
         let session = Session {

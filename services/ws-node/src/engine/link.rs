@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use opentelemetry::trace::SpanContext;
 use tokio::sync::Notify;
-use wsmesh_adapter::{ClientId, ConnectionId};
+use wsmesh_adapter::{ClientId, ConnectionId, Dismissal};
 
 use super::stream::Stream;
 use crate::auth::Grant;
@@ -200,5 +200,11 @@ impl Farewell {
             code: code.into(),
             reason: reason.into(),
         }
+    }
+}
+
+impl From<Farewell> for Dismissal {
+    fn from(Farewell { code, reason }: Farewell) -> Self {
+        Self { code, reason }
     }
 }

@@ -28,6 +28,11 @@ pub(super) async fn run(session: Session, attachment: Attachment, first: (Option
     // What is needed for a moment only is boxed: there is one of this future for every connection, as large as its largest
     // state.
     let _late = Box::pin(tokio::time::timeout(CONFIRMATION, attachment.confirmed())).await;
+    if let Some(waiting) = edge.logins.enter(&client, attachment.connection())
+        && !waiting.await
+    {
+        session.close(&edge.logins.farewell());
+    }
     let (welcome, read_ahead) = first;
     if let Some(welcome) = welcome {
         session.send(welcome);
@@ -46,6 +51,7 @@ pub(super) async fn run(session: Session, attachment: Attachment, first: (Option
         drop(read_ahead);
         reader.read_to_end().await;
     }
+    edge.logins.left(&client);
     Box::pin(crate::session::closed(&edge, client)).await;
     drop(presence);
 }

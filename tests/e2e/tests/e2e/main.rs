@@ -3,5 +3,6 @@
 mod bad_input;
 mod cluster;
 mod games;
+mod logins;
 mod nodes;
 mod start;

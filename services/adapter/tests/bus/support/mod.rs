@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wsmesh_adapter::{
-    Adapter, Attachment, Bus, ClientId, Closing, ConnectionId, Driver, Frame, Options, Room, ServerName, ServiceName,
-    Shard, ShardInbox, Started,
+    Adapter, Attachment, Bus, ClientId, Closing, Command, ConnectionId, Driver, Frame, Options, Room, ServerName,
+    ServiceName, Shard, ShardInbox, Started,
 };
 
 pub(crate) mod ground;
@@ -58,7 +58,7 @@ pub(crate) struct Server {
     pub(crate) adapter: Adapter,
     pub(crate) driver: Driver,
     shard: Option<JoinHandle<()>>,
-    attach: mpsc::UnboundedSender<(ConnectionId, ClientId, mpsc::UnboundedSender<Seen>)>,
+    attach: mpsc::UnboundedSender<Attached>,
 }
 
 /// What happened to a client.
@@ -131,7 +131,7 @@ impl Server {
         let attachment = self.adapter.attach(client(id), 0).expect("one shard");
         let (sender, seen) = mpsc::unbounded_channel();
         self.attach
-            .send((attachment.connection(), client(id), sender))
+            .send((attachment.connection(), client(id), attachment.rooms(), sender))
             .expect("its shard runs");
         attachment.confirmed().await.expect("confirmed");
         Client { attachment, seen }
@@ -146,16 +146,19 @@ impl Server {
     }
 }
 
-async fn run_shard(
-    mut inbox: ShardInbox,
-    mut attached: mpsc::UnboundedReceiver<(ConnectionId, ClientId, mpsc::UnboundedSender<Seen>)>,
-) {
+/// A connection, its client, the rooms that the client is in, and what the connection sees.
+type Attached = (ConnectionId, ClientId, Vec<Room>, mpsc::UnboundedSender<Seen>);
+
+async fn run_shard(mut inbox: ShardInbox, mut attached: mpsc::UnboundedReceiver<Attached>) {
     let mut shard: Shard<mpsc::UnboundedSender<Seen>> = inbox.shard();
     let mut batch = Vec::new();
     loop {
         tokio::select! {
             biased;
-            Some((connection, client, sender)) = attached.recv() => shard.insert(connection, client, sender),
+            Some((connection, client, rooms, sender)) = attached.recv() => {
+                shard.insert(connection, client, sender);
+                rooms.into_iter().for_each(|room| shard.apply(Command::Join(connection, room)));
+            }
             count = inbox.recv(&mut batch) => {
                 if count == 0 {
                     return;

@@ -1,0 +1,128 @@
+//! What the hub notes of one client and of one room. A client may have several connections; they share its rooms.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::time::Instant;
+
+use super::shard::ConnectionId;
+use crate::wire::{ClientId, Room};
+
+/// Where a connection lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: usize,
+    pub(crate) connection: ConnectionId,
+}
+
+/// A connection of a client, and when it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    pub(super) place: Place,
+    pub(super) since: Instant,
+}
+
+/// A client with its connections, which share its rooms.
+#[derive(Debug)]
+pub(super) struct ClientEntry {
+    pub(super) first: Seat,
+    /// Those that came after the first, in order. Almost nobody has any, so an idle client pays for one word.
+    #[expect(clippy::box_collection, reason = "a word instead of three, for each of many clients")]
+    more: Option<Box<Vec<Seat>>>,
+    pub(super) rooms: HashSet<Room>,
+}
+
+impl ClientEntry {
+    pub(super) fn new(first: Seat) -> Self {
+        Self {
+            first,
+            more: None,
+            rooms: HashSet::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, seat: Seat) {
+        self.more.get_or_insert_default().push(seat);
+    }
+
+    /// Whether this is the client's only connection.
+    pub(super) fn is_only(&self, connection: ConnectionId) -> bool {
+        self.more.is_none() && self.first.place.connection == connection
+    }
+
+    pub(super) fn seats(&self) -> impl Iterator<Item = &Seat> {
+        std::iter::once(&self.first).chain(self.more.iter().flat_map(|more| more.iter()))
+    }
+
+    pub(super) fn newest(&self) -> &Seat {
+        self.more.as_ref().and_then(|more| more.last()).unwrap_or(&self.first)
+    }
+
+    pub(super) fn places(&self) -> Places {
+        self.places_before(None)
+    }
+
+    /// The places of those connections that were there when a copy was sent first.
+    pub(super) fn places_before(&self, sent: Option<Instant>) -> Places {
+        let old = self.seats().filter(|seat| sent.is_none_or(|sent| seat.since <= sent));
+        let mut places = old.map(|seat| seat.place);
+        Places {
+            first: places.next(),
+            more: places.collect(),
+        }
+    }
+
+    /// Takes one of several connections away; `None` if it is not among them, or the only one.
+    pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Seat> {
+        let more = self.more.as_mut()?;
+        let removed = if self.first.place.connection == connection {
+            std::mem::replace(&mut self.first, more.remove(0))
+        } else {
+            let at = more.iter().position(|seat| seat.place.connection == connection)?;
+            more.remove(at)
+        };
+        if more.is_empty() {
+            self.more = None;
+        }
+        Some(removed)
+    }
+}
+
+/// The places of a client's connections, the oldest first. No heap for the usual single one.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    first: Option<Place>,
+    more: Vec<Place>,
+}
+
+impl Places {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Place> {
+        self.first.iter().chain(&self.more).copied()
+    }
+}
+
+/// A room, as far as this server has members of it.
+#[derive(Debug, Default)]
+pub(super) struct RoomEntry {
+    /// Each with the time when it joined.
+    pub(super) members: HashMap<ClientId, Instant>,
+    /// How many connections of members each shard has.
+    pub(super) shards: Vec<(usize, usize)>,
+}
+
+impl RoomEntry {
+    pub(super) fn count_in(&mut self, shard: usize) {
+        match self.shards.iter_mut().find(|(other, _)| *other == shard) {
+            Some((_, connections)) => *connections += 1,
+            None => self.shards.push((shard, 1)),
+        }
+    }
+
+    pub(super) fn count_out(&mut self, shard: usize) {
+        if let Some(at) = self.shards.iter().position(|(other, _)| *other == shard) {
+            self.shards[at].1 -= 1;
+            if self.shards[at].1 == 0 {
+                self.shards.swap_remove(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Carries out what contests decide: publishes claims, answers those of others, closes who has lost.
+//!
+//! No lock is held across an await. What is remembered: with `newest`, only clients whose logins meet; with `oldest`, every
+//! client of this server.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+use wsmesh_adapter::{
+    Adapter, ClientError, ClientId, ConnectionId, Payload, PayloadError, PublishError, Routing, ServerEvent,
+    ServerName, Target,
+};
+use wsmesh_protocol::CloseCode;
+
+use super::LoginPolicy;
+use super::contest::{Act, Contest, Login, Micros, News, Purpose, ROUND, Rules};
+use crate::engine::Farewell;
+use crate::metrics::{LoginOutcome, Metrics};
+use crate::settings::EdgeSettings;
+
+/// The event of servers among themselves.
+const EVENT: &str = "wsmesh.login";
+
+/// How long late answers may still come, beyond the adapter's replay window: then the claim is over.
+const LATE: Duration = Duration::from_secs(10);
+
+/// The first and the longest pause between two tries to publish.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Messages about logins to one server are tried so often.
+const TRIES: usize = 5;
+
+const STRIPES: usize = 64;
+
+/// The logins of this server's clients.
+pub(crate) struct Logins {
+    rules: Rules,
+    /// When `epoch_us` was.
+    started: Instant,
+    /// Who has nothing to say does not answer: with shared routing everyone is asked.
+    is_quiet: bool,
+    clients: Vec<Mutex<HashMap<ClientId, Entry>>>,
+    hasher: RandomState,
+    adapter: Adapter,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Entry {
+    contest: Contest,
+    /// Newcomers whose sessions wait to be let in.
+    waiting: Vec<(ConnectionId, oneshot::Sender<bool>)>,
+}
+
+/// Resolves with whether the newcomer may stay.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = bool>>>;
+
+impl Logins {
+    /// Listens until the adapter ends.
+    pub(crate) fn start(adapter: Adapter, settings: &EdgeSettings, routing: &Routing, metrics: Metrics) -> Arc<Self> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let logins = Arc::new(Self {
+            rules: Rules {
+                policy: settings.login_policy,
+                most: settings.logins_per_client,
+                instance: adapter.instance().0,
+                epoch_us: since_epoch.as_micros() as u64,
+            },
+            started: Instant::now(),
+            is_quiet: *routing != Routing::Direct,
+            clients: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            adapter,
+            metrics,
+        });
+        let listening = Arc::clone(&logins);
+        logins.adapter.on(EVENT, move |event| {
+            listening.hear(&event);
+            std::future::ready(())
+        });
+        logins
+    }
+
+    /// A connection can be reached by other servers, or soon can: it is claimed. What is given must be waited for before its
+    /// frames are read; nothing if they may be read at once.
+    pub(crate) fn enter(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) -> Option<Waiting> {
+        if self.rules.policy == LoginPolicy::Many {
+            return None;
+        }
+        let (acts, verdict) = self.with(client, |entry, rules, now| {
+            entry.contest.claim(now);
+            let acts = entry.contest.tick(rules, now);
+            let verdict = (rules.policy == LoginPolicy::Oldest).then(|| {
+                let (sender, verdict) = oneshot::channel();
+                match entry.contest.admitted(connection) {
+                    Some(admitted) => _ = sender.send(admitted),
+                    None => entry.waiting.push((connection, sender)),
+                }
+                verdict
+            });
+            (acts, verdict)
+        });
+        self.perform(client, acts);
+        tokio::spawn(Arc::clone(self).claim(client.clone()));
+        verdict.map(|verdict| -> Waiting { Box::pin(Arc::clone(self).wait(client.clone(), verdict)) })
+    }
+
+    /// A newcomer waits for other servers' word, not for long: who is silent has nothing against it, or says so later.
+    async fn wait(self: Arc<Self>, client: ClientId, mut verdict: oneshot::Receiver<bool>) -> bool {
+        // The claim may be published a little later than now.
+        for _ in 0..2 {
+            if let Ok(admitted) = tokio::time::timeout(Duration::from_micros(ROUND), &mut verdict).await {
+                return admitted.unwrap_or(true);
+            }
+            let acts = self.with(&client, |entry, rules, now| entry.contest.tick(rules, now));
+            self.perform(&client, acts);
+        }
+        verdict.try_recv().unwrap_or(true)
+    }
+
+    /// A connection has ended.
+    pub(crate) fn left(&self, client: &ClientId) {
+        if self.rules.policy != LoginPolicy::Many {
+            self.with(client, |_, _, _| ());
+        }
+    }
+
+    /// What a client hears whose connection has lost.
+    pub(crate) fn farewell(&self) -> Farewell {
+        match self.rules.policy {
+            LoginPolicy::Oldest => Farewell::new(CloseCode::TryAgainLater, "this id is logged in already"),
+            LoginPolicy::Newest | LoginPolicy::Many => Farewell::new(CloseCode::Replaced, "newer login of the same id"),
+        }
+    }
+
+    /// Publishes a claim, again and again until a node takes it or the client is gone; then sees to its end.
+    async fn claim(self: Arc<Self>, client: ClientId) {
+        let mut pause = BACKOFF.0;
+        let number = loop {
+            match self.publish(&client).await {
+                Ok(Some(number)) => break number,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(%client, %error, "a login could not be claimed yet");
+                    self.metrics.login(LoginOutcome::Retried);
+                }
+            }
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        };
+        if !self.with(&client, |entry, _, _| entry.contest.is_open(number)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_micros(ROUND)).await;
+        let acts = self.with(&client, |entry, rules, now| entry.contest.tick(rules, now));
+        self.perform(&client, acts);
+        if self.with(&client, |entry, _, _| entry.contest.is_open(number)) {
+            tokio::time::sleep(LATE).await;
+            self.with(&client, |entry, _, _| entry.contest.give_up(number));
+        }
+    }
+
+    /// The number of the claim that was published; nothing if the client is gone.
+    async fn publish(self: &Arc<Self>, client: &ClientId) -> Result<Option<u64>, ClaimError> {
+        match self.adapter.reachable(client).await {
+            Ok(()) => {}
+            Err(ClientError::NotHere(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let (number, news) = self.with(client, |entry, rules, now| {
+            let number = entry.contest.claim(now);
+            let logins = entry.contest.logins(rules, now);
+            (number, self.news(client, Purpose::Claim(number), logins, now))
+        });
+        if news.logins.is_empty() {
+            return Ok(None);
+        }
+        let receivers = self
+            .adapter
+            .emit_to_holders(client, EVENT, Payload::new(&news)?)
+            .await?;
+        self.metrics.login(if receivers == 0 {
+            LoginOutcome::Alone
+        } else {
+            LoginOutcome::Met
+        });
+        let acts = self.with(client, |entry, rules, now| {
+            entry.contest.published(rules, number, receivers, now)
+        });
+        self.perform(client, acts);
+        Ok(Some(number))
+    }
+
+    /// Another server says something about logins.
+    fn hear(self: &Arc<Self>, event: &ServerEvent) {
+        let news: News = match event.payload.parse() {
+            Ok(news) => news,
+            Err(error) => {
+                tracing::warn!(server = %event.sender, %error, "unreadable news of logins: do all ws-nodes run one version?");
+                return;
+            }
+        };
+        if self.rules.policy == LoginPolicy::Many {
+            return;
+        }
+        let age = event.age.as_micros() as Micros;
+        let acts = self.with(&news.client, |entry, rules, now| {
+            entry.contest.hear(rules, &event.sender, &news, age, now)
+        });
+        let is_idle = |act: &Act| self.is_quiet && matches!(act, Act::Tell(_, _, logins) if logins.is_empty());
+        let acts = acts.into_iter().filter(|act| !is_idle(act)).collect();
+        self.perform(&news.client, acts);
+    }
+
+    fn perform(self: &Arc<Self>, client: &ClientId, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Claim => _ = tokio::spawn(Arc::clone(self).claim(client.clone())),
+                Act::Tell(server, purpose, logins) => {
+                    let news = self.news(client, purpose, logins, self.now());
+                    tokio::spawn(Arc::clone(self).tell(server, news));
+                }
+                Act::Admit(connection) => self.answer_waiting(client, connection, true),
+                Act::Close(connection) => self.lose(client, connection),
+            }
+        }
+    }
+
+    fn lose(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) {
+        self.metrics.login(match self.rules.policy {
+            LoginPolicy::Oldest => LoginOutcome::Refused,
+            LoginPolicy::Newest | LoginPolicy::Many => LoginOutcome::Replaced,
+        });
+        self.answer_waiting(client, connection, false);
+        let (logins, client) = (Arc::clone(self), client.clone());
+        tokio::spawn(async move {
+            let dismissal = logins.farewell().into();
+            logins.adapter.dismiss_connection(&client, connection, dismissal).await;
+        });
+    }
+
+    fn answer_waiting(&self, client: &ClientId, connection: ConnectionId, admitted: bool) {
+        let waiting = self.with(client, |entry, _, _| {
+            let at = entry.waiting.iter().position(|(waiting, _)| *waiting == connection)?;
+            Some(entry.waiting.swap_remove(at))
+        });
+        if let Some((_, sender)) = waiting {
+            let _session_has_ended = sender.send(admitted);
+        }
+    }
+
+    /// Tells one server; tries again when no node takes it.
+    async fn tell(self: Arc<Self>, server: ServerName, news: News) {
+        let mut pause = BACKOFF.0;
+        for _ in 0..TRIES {
+            let told = match Payload::new(&news) {
+                Ok(payload) => self.adapter.emit(Target::Server(server.clone()), EVENT, payload).await,
+                Err(error) => Err(error.into()),
+            };
+            let Err(error) = told else { return };
+            tracing::debug!(%server, %error, "a server could not be told of logins yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn news(&self, client: &ClientId, purpose: Purpose, logins: Vec<Login>, now: Micros) -> News {
+        News {
+            client: client.clone(),
+            purpose,
+            instance: self.rules.instance,
+            said_us: now,
+            logins,
+        }
+    }
+
+    fn now(&self) -> Micros {
+        self.micros(Instant::now())
+    }
+
+    fn micros(&self, time: Instant) -> Micros {
+        time.saturating_duration_since(self.started).as_micros() as Micros
+    }
+
+    /// Works on what is known of a client, after looking which connections it has here.
+    fn with<T>(&self, client: &ClientId, work: impl FnOnce(&mut Entry, Rules, Micros) -> T) -> T {
+        let mut clients = self.stripe(client);
+        let entry = clients.entry(client.clone()).or_default();
+        let connections = self.adapter.connections(client).into_iter();
+        let connections: Vec<_> = connections.map(|(id, since)| (id, self.micros(since))).collect();
+        entry.contest.refresh(self.rules, &connections);
+        let result = work(entry, self.rules, self.now());
+        entry.waiting.retain(|(_, sender)| !sender.is_closed());
+        if entry.contest.is_idle(self.rules) && entry.waiting.is_empty() {
+            clients.remove(client);
+        }
+        result
+    }
+
+    fn stripe(&self, client: &ClientId) -> MutexGuard<'_, HashMap<ClientId, Entry>> {
+        let stripe = self.hasher.hash_one(client) as usize % STRIPES;
+        self.clients[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a claim was not published.
+#[derive(Debug, thiserror::Error)]
+enum ClaimError {
+    #[error(transparent)]
+    Unreachable(#[from] ClientError),
+    #[error(transparent)]
+    Unpublished(#[from] PublishError),
+    #[error(transparent)]
+    Unwritten(#[from] PayloadError),
+}

@@ -1,0 +1,434 @@
+//! Which logins of one client stay, as one server decides it: state without I/O, driven by `claims`.
+//!
+//! Every login has a *generation*: its server's wall clock when it came. By generation (equals: by process and connection)
+//! all servers rank all logins alike. Clocks differ, so a generation may be *raised*: a login that is known to have come
+//! later than another, by ages that only delays can make look smaller, moves above it. Generations never fall.
+//!
+//! Only the server of a login lets it lose, by its own, latest generation against what others said of theirs: with
+//! [`LoginPolicy::Newest`] those can only have risen meanwhile, so the N highest are closed by nobody. With
+//! [`LoginPolicy::Oldest`] a newcomer waits, beats nobody while it does, and *settles* then: a settled one is never raised,
+//! so nobody closes the N lowest. Whoever claims last hears of everyone, since each can be reached before it claims: so
+//! everybody else is closed, whatever the order in which messages arrive.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wsmesh_adapter::{ClientId, ConnectionId, ServerName};
+
+use super::LoginPolicy;
+
+/// Microseconds of this process's monotonic clock.
+pub(super) type Micros = u64;
+
+/// How long answers to a claim are waited for, in microseconds; and with `Oldest` a newcomer.
+pub(super) const ROUND: Micros = 500_000;
+
+/// One login, as its server describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Login {
+    /// The process that has it.
+    pub(super) instance: u64,
+    pub(super) connection: u64,
+    pub(super) generation: u64,
+    /// How long ago it came, when this was said.
+    pub(super) age_us: Micros,
+    /// Whether it counts against others, with `Oldest`.
+    pub(super) settled: bool,
+}
+
+impl Login {
+    fn rank(&self) -> (u64, u64, u64) {
+        (self.generation, self.instance, self.connection)
+    }
+}
+
+/// What a message about logins is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Purpose {
+    /// A login came, was raised or has settled. Every server that gets this answers and repeats its number.
+    Claim(u64),
+    /// The answer: what the sender has, possibly nothing.
+    Answer(u64),
+    /// What a claimant knows after answers, for those that lose by it.
+    Verdict,
+}
+
+/// What servers tell each other about one client's logins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct News {
+    pub(super) client: ClientId,
+    pub(super) purpose: Purpose,
+    /// The process that says it.
+    pub(super) instance: u64,
+    /// When, by its own clock: what it says later counts.
+    pub(super) said_us: Micros,
+    pub(super) logins: Vec<Login>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Publish a claim to every server that holds the client: [`Contest::claim`], and say how many got it:
+    /// [`Contest::published`].
+    Claim,
+    /// Send this to one server.
+    Tell(ServerName, Purpose, Vec<Login>),
+    /// Close this connection: it has lost.
+    Close(ConnectionId),
+    /// Let this newcomer in.
+    Admit(ConnectionId),
+}
+
+/// What does not change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) policy: LoginPolicy,
+    /// How many logins of one client stay.
+    pub(super) most: usize,
+    /// This process.
+    pub(super) instance: u64,
+    /// The wall clock, in microseconds since the Unix epoch, when the monotonic one was 0.
+    pub(super) epoch_us: u64,
+}
+
+#[derive(Debug)]
+struct Own {
+    connection: u64,
+    since: Micros,
+    generation: u64,
+    settled: bool,
+    lost: bool,
+    raised: bool,
+}
+
+/// What another server said last.
+#[derive(Debug)]
+struct Heard {
+    server: ServerName,
+    said_us: Micros,
+    /// When it was said, at the latest, by this server's clock.
+    at: Micros,
+    logins: Vec<Login>,
+    /// Those of them that were told that they lose.
+    told: Vec<(u64, u64)>,
+}
+
+/// A claim whose answers are waited for.
+#[derive(Debug)]
+struct Round {
+    number: u64,
+    since: Micros,
+    expected: Option<usize>,
+    answered: Vec<u64>,
+    /// What was claimed is no longer true.
+    outdated: bool,
+}
+
+/// The logins of one client, as this server knows them.
+#[derive(Debug, Default)]
+pub(super) struct Contest {
+    own: Vec<Own>,
+    /// Others, by process; what was said since this server's oldest open claim.
+    heard: BTreeMap<u64, Heard>,
+    round: Option<Round>,
+    rounds: u64,
+    /// Somebody was told of a newcomer here before it had settled.
+    told_unsettled: bool,
+}
+
+impl Contest {
+    /// Brings the list of this server's connections up to date: which there are, and when each came.
+    pub(super) fn refresh(&mut self, rules: Rules, connections: &[(ConnectionId, Micros)]) {
+        self.own
+            .retain(|own| connections.iter().any(|(connection, _)| connection.0 == own.connection));
+        for &(connection, since) in connections {
+            if self.own.iter().all(|own| own.connection != connection.0) {
+                self.own.push(Own {
+                    connection: connection.0,
+                    since,
+                    generation: rules.epoch_us + since,
+                    settled: rules.policy != LoginPolicy::Oldest,
+                    lost: false,
+                    raised: false,
+                });
+            }
+        }
+        self.own.sort_by_key(|own| (own.since, own.connection));
+    }
+
+    /// Whether nothing must be remembered.
+    pub(super) fn is_idle(&self, rules: Rules) -> bool {
+        let plain = rules.policy != LoginPolicy::Oldest && self.own.iter().all(|own| !own.raised && !own.lost);
+        self.round.is_none() && (plain || self.own.is_empty())
+    }
+
+    /// This server's logins, as it describes them now.
+    pub(super) fn logins(&self, rules: Rules, now: Micros) -> Vec<Login> {
+        let own = self.own.iter().filter(|own| !own.lost);
+        own.map(|own| own.login(rules, now)).collect()
+    }
+
+    /// This server's logins are claimed as they are now, under the number that is returned; answers are waited for.
+    pub(super) fn claim(&mut self, now: Micros) -> u64 {
+        self.rounds += 1;
+        self.round = Some(Round {
+            number: self.rounds,
+            since: now,
+            expected: None,
+            answered: Vec::new(),
+            outdated: false,
+        });
+        self.told_unsettled = false;
+        self.rounds
+    }
+
+    /// A claim reached so many servers.
+    pub(super) fn published(&mut self, rules: Rules, number: u64, receivers: usize, now: Micros) -> Vec<Act> {
+        if let Some(round) = self.round.as_mut().filter(|round| round.number == number) {
+            round.expected = Some(receivers);
+        }
+        self.decide(rules, &[], now)
+    }
+
+    /// Time has passed since the claim.
+    pub(super) fn tick(&mut self, rules: Rules, now: Micros) -> Vec<Act> {
+        self.decide(rules, &[], now)
+    }
+
+    /// No more answers to this claim are waited for, however many came.
+    pub(super) fn give_up(&mut self, number: u64) {
+        if self.is_open(number) {
+            self.forget_round();
+        }
+    }
+
+    fn forget_round(&mut self) {
+        self.round = None;
+        self.heard.clear();
+    }
+
+    /// Whether answers to this claim are waited for.
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        self.round.as_ref().is_some_and(|round| round.number == number)
+    }
+
+    /// Where a connection stands: whether it was let in or has lost, if either is known.
+    pub(super) fn admitted(&self, connection: ConnectionId) -> Option<bool> {
+        let own = self.own.iter().find(|own| own.connection == connection.0)?;
+        (own.settled || own.lost).then_some(!own.lost)
+    }
+
+    /// Another server said something, `age` ago at least.
+    pub(super) fn hear(
+        &mut self,
+        rules: Rules,
+        server: &ServerName,
+        news: &News,
+        age: Micros,
+        now: Micros,
+    ) -> Vec<Act> {
+        let said_at = now.saturating_sub(age);
+        let theirs: Vec<Login> = news
+            .logins
+            .iter()
+            .copied()
+            .filter(|l| l.instance == news.instance)
+            .collect();
+        let later = self
+            .heard
+            .get(&news.instance)
+            .is_none_or(|heard| heard.said_us <= news.said_us);
+        if self.round.is_some() && later {
+            let told = self
+                .heard
+                .remove(&news.instance)
+                .map(|heard| heard.told)
+                .unwrap_or_default();
+            let heard = Heard {
+                server: server.clone(),
+                said_us: news.said_us,
+                at: said_at,
+                logins: theirs,
+                told,
+            };
+            self.heard.insert(news.instance, heard);
+        }
+        if let Some(round) = &mut self.round
+            && news.purpose == Purpose::Answer(round.number)
+            && !round.answered.contains(&news.instance)
+        {
+            round.answered.push(news.instance);
+        }
+        let said: Vec<_> = news.logins.iter().map(|login| (*login, said_at)).collect();
+        let mut acts = self.decide(rules, &said, now);
+        if let Purpose::Claim(number) = news.purpose {
+            let logins = self.logins(rules, now);
+            self.told_unsettled |= logins.iter().any(|login| !login.settled);
+            acts.push(Act::Tell(server.clone(), Purpose::Answer(number), logins));
+        }
+        acts
+    }
+
+    /// Raises, closes and settles this server's logins by what it knows and what was just said, and tells others.
+    fn decide(&mut self, rules: Rules, said: &[(Login, Micros)], now: Micros) -> Vec<Act> {
+        let mut others: BTreeMap<(u64, u64), (Login, Micros)> = BTreeMap::new();
+        let heard = self
+            .heard
+            .values()
+            .flat_map(|heard| heard.logins.iter().map(|login| (*login, heard.at)));
+        for (login, at) in heard.chain(said.iter().copied()) {
+            let known = others.entry((login.instance, login.connection)).or_insert((login, at));
+            if (login.generation, login.settled) > (known.0.generation, known.0.settled) {
+                *known = (login, at);
+            }
+        }
+        others.retain(|(instance, _), _| *instance != rules.instance);
+        let others: Vec<_> = others.into_values().collect();
+        let mut acts = Vec::new();
+        let raised = self.raise(rules, &others, now);
+        self.close_losers(rules, &others, now, &mut acts);
+        let settled = self.settle(rules, &others, now, &mut acts);
+        if let Some(round) = &mut self.round {
+            round.outdated |= raised || settled;
+        } else if raised {
+            self.claim(now);
+            acts.push(Act::Claim);
+            return acts;
+        }
+        self.tell_losers(rules, now, &mut acts);
+        self.end_round(now, &mut acts);
+        acts
+    }
+
+    /// Moves logins above those that came earlier; whether any was moved.
+    fn raise(&mut self, rules: Rules, others: &[(Login, Micros)], now: Micros) -> bool {
+        let (mut floor, mut raised) = (0, false);
+        for own in &mut self.own {
+            let age = now.saturating_sub(own.since);
+            // Their ages look smaller than they are by the time that the message took, never larger.
+            let earlier = others
+                .iter()
+                .filter(|(other, at)| other.age_us + now.saturating_sub(*at) > age);
+            let above = earlier.map(|(other, _)| other.generation).max().unwrap_or(0).max(floor);
+            let frozen = rules.policy == LoginPolicy::Oldest && own.settled || own.lost;
+            if own.generation <= above && !frozen {
+                own.generation = above + 1;
+                own.raised = true;
+                raised = true;
+            }
+            floor = floor.max(own.generation);
+        }
+        raised
+    }
+
+    fn close_losers(&mut self, rules: Rules, others: &[(Login, Micros)], now: Micros, acts: &mut Vec<Act>) {
+        let mut all = self.logins(rules, now);
+        all.extend(others.iter().map(|(login, _)| *login));
+        for own in self.own.iter_mut().filter(|own| !own.lost) {
+            if rules.loses(&own.login(rules, now), &all) {
+                own.lost = true;
+                acts.push(Act::Close(ConnectionId(own.connection)));
+            }
+        }
+    }
+
+    /// With `Oldest`, lets newcomers in that have heard from everyone or waited long enough; whether others must know.
+    fn settle(&mut self, rules: Rules, others: &[(Login, Micros)], now: Micros, acts: &mut Vec<Act>) -> bool {
+        let Some(round) = &self.round else { return false };
+        let is_over = now.saturating_sub(round.since) >= ROUND;
+        let is_complete = round.is_complete();
+        if rules.policy != LoginPolicy::Oldest || !is_complete && !is_over {
+            return false;
+        }
+        let mut settled = false;
+        for own in self.own.iter_mut().filter(|own| !own.settled && !own.lost) {
+            let rank = own.login(rules, now).rank();
+            let waits_for = |(other, _): &(Login, Micros)| !other.settled && other.rank() < rank;
+            if is_over || !others.iter().any(waits_for) {
+                own.settled = true;
+                settled = true;
+                acts.push(Act::Admit(ConnectionId(own.connection)));
+            }
+        }
+        if settled {
+            // Two newcomers of one server may settle together: the later of them loses to the earlier.
+            self.close_losers(rules, others, now, acts);
+        }
+        // Whoever has not answered yet may know it as a newcomer.
+        settled && (!others.is_empty() || self.told_unsettled || !is_complete)
+    }
+
+    /// Tells others' servers which of their logins lose: with several allowed, only who heard from all can see it.
+    fn tell_losers(&mut self, rules: Rules, now: Micros, acts: &mut Vec<Act>) {
+        if rules.most == 1 || self.round.is_none() {
+            return;
+        }
+        let mut all = self.logins(rules, now);
+        for heard in self.heard.values() {
+            let aged = |login: &Login| Login {
+                age_us: login.age_us + now.saturating_sub(heard.at),
+                ..*login
+            };
+            all.extend(heard.logins.iter().map(aged));
+        }
+        for heard in self.heard.values_mut() {
+            let losing = heard.logins.iter().filter(|login| rules.loses(login, &all));
+            let losing: Vec<_> = losing.map(|login| (login.connection, login.generation)).collect();
+            if losing.iter().any(|login| !heard.told.contains(login)) {
+                heard.told = losing;
+                acts.push(Act::Tell(heard.server.clone(), Purpose::Verdict, all.clone()));
+            }
+        }
+    }
+
+    fn end_round(&mut self, now: Micros, acts: &mut Vec<Act>) {
+        let Some(round) = &self.round else { return };
+        let is_over = now.saturating_sub(round.since) >= ROUND;
+        if !round.is_complete() && !is_over {
+            return;
+        }
+        if round.outdated {
+            self.claim(now);
+            acts.push(Act::Claim);
+        } else if round.is_complete() && self.own.iter().all(|own| own.settled || own.lost) {
+            self.forget_round();
+        }
+    }
+}
+
+impl Own {
+    fn login(&self, rules: Rules, now: Micros) -> Login {
+        Login {
+            instance: rules.instance,
+            connection: self.connection,
+            generation: self.generation,
+            age_us: now.saturating_sub(self.since),
+            settled: self.settled,
+        }
+    }
+}
+
+impl Round {
+    fn is_complete(&self) -> bool {
+        self.expected.is_some_and(|expected| self.answered.len() >= expected)
+    }
+}
+
+impl Rules {
+    /// Whether a login loses against the others among these.
+    fn loses(&self, login: &Login, all: &[Login]) -> bool {
+        let beats = |other: &&Login| match self.policy {
+            LoginPolicy::Newest => other.rank() > login.rank(),
+            LoginPolicy::Oldest => other.settled && other.rank() < login.rank(),
+            LoginPolicy::Many => false,
+        };
+        all.iter().filter(beats).count() >= self.most
+    }
+}
+
+#[cfg(test)]
+#[path = "contest_tests.rs"]
+mod tests;
