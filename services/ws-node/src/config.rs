@@ -41,7 +41,7 @@ settings! {
         /// Connections of one address (IPv6: one /64) at once; more are refused with 429. 0: no limit.
         pub max_connections_per_address: usize = 0,
         /// Connections that may come per second; more are refused with 503. 0: no limit.
-        pub accept_rate: u32 = 2_000,
+        pub accept_rate: u32 = 10_000,
         /// Proxies whose X-Forwarded-For is believed, as networks (10.0.0.0/8); several.
         pub trusted_proxies: Vec<String>,
         /// Frames that one client may send per second; more are refused, and who goes on is closed with 4015. 0: no limit.

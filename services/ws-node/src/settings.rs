@@ -91,7 +91,7 @@ pub struct Limits {
     /// Connections of one address at once (of one /64, for IPv6). More are refused with 429. Default 0: many clients may
     /// come from one address, a school's or a mobile network's.
     pub connections_per_address: usize,
-    /// Connections that may come per second, as many at once. More are refused with 503. Default 2,000: a handshake costs
+    /// Connections that may come per second, as many at once. More are refused with 503. Default 10,000: a handshake costs
     /// far more than a message, and those who are served already come first.
     pub accept_rate: u32,
     /// Proxies whose `X-Forwarded-For` says where a client comes from. Default: none.
@@ -110,7 +110,7 @@ impl Default for Limits {
         Self {
             connections: 50_000,
             connections_per_address: 0,
-            accept_rate: 2_000,
+            accept_rate: 10_000,
             trusted_proxies: Vec::new(),
             events_per_second: 100,
             events_burst: 200,

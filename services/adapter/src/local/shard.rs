@@ -119,7 +119,8 @@ struct Slot<S> {
 /// Clients, rooms and outboxes of one thread.
 #[derive(Debug)]
 pub struct Shard<S> {
-    slots: Slab<Slot<S>>,
+    /// Boxed: a slab doubles, and half of it may be empty.
+    slots: Slab<Box<Slot<S>>>,
     by_connection: HashMap<ConnectionId, usize>,
     rooms: HashMap<Room, HashSet<usize>>,
     dirty: Vec<usize>,
@@ -165,14 +166,14 @@ impl<S> Shard<S> {
             dirty: false,
             closing: false,
         };
-        let key = self.slots.insert(slot);
+        let key = self.slots.insert(Box::new(slot));
         self.by_connection.insert(connection, key);
     }
 
     /// Gives a connection back, out of all its rooms.
     pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
         let key = self.by_connection.remove(&connection)?;
-        let slot = self.slots.remove(key);
+        let slot = *self.slots.remove(key);
         for room in &slot.rooms {
             forget_member(&mut self.rooms, room, key);
         }

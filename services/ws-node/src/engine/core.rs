@@ -104,7 +104,13 @@ impl Core {
         if self.leaving.get().is_some() {
             session.close(&self.come_back(Instant::now()));
         }
-        tokio::task::spawn_local(session::run(session, attachment, (welcome, read_ahead), presence));
+        tokio::task::spawn_local(session::run(Box::new(session::Arriving {
+            session,
+            attachment,
+            welcome,
+            read_ahead,
+            presence,
+        })));
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.

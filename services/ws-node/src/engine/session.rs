@@ -19,47 +19,74 @@ use crate::metrics::Received;
 /// slow to confirm that, they are read after this time.
 const CONFIRMATION: Duration = Duration::from_secs(1);
 
-/// Runs until the connection has ended.
-///
-/// `first` is what the client gets once it can be reached, and what it has sent already.
-pub(super) async fn run(session: Session, attachment: Attachment, first: (Option<Frame>, Bytes), presence: Presence) {
-    let client = attachment.client().clone();
-    let edge = session.edge().clone();
-    // What is needed for a moment only is boxed: there is one of this future for every connection, as large as its largest
-    // state.
-    let _late = Box::pin(tokio::time::timeout(CONFIRMATION, attachment.confirmed())).await;
+/// A connection whose client is attached.
+pub(super) struct Arriving {
+    pub(super) session: Session,
+    pub(super) attachment: Attachment,
+    /// What the client gets once it can be reached.
+    pub(super) welcome: Option<Frame>,
+    /// What it has sent already.
+    pub(super) read_ahead: Bytes,
+    pub(super) presence: Presence,
+}
+
+/// Runs until the connection has ended. There is one of this future for every connection, so what is needed for a moment
+/// only is boxed.
+pub(super) async fn run(arriving: Box<Arriving>) {
+    let mut reader = Box::pin(arrive(arriving)).await;
+    reader.read_to_end().await;
+    Box::pin(depart(reader)).await;
+}
+
+/// Resolves when the client's frames may be read, with what it sent already handed over.
+async fn arrive(arriving: Box<Arriving>) -> Reader {
+    let Arriving {
+        session,
+        attachment,
+        welcome,
+        read_ahead,
+        presence,
+    } = *arriving;
+    let (edge, client) = (session.edge().clone(), attachment.client().clone());
+    let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
     if let Some(waiting) = edge.logins.enter(&client, attachment.connection())
         && !waiting.await
     {
         session.close(&edge.logins.farewell());
     }
-    let (welcome, read_ahead) = first;
     if let Some(welcome) = welcome {
         session.send(welcome);
     }
-    {
-        let mut reader = Reader {
-            registration: Registration { session, attachment },
-            decoder: None,
-            peer_closed: false,
-        };
-        reader.decoder = Some(Decoder::new(Accepts {
-            max_message: edge.settings.max_message_bytes,
-            binary: edge.settings.echo,
-        }));
-        reader.take(&read_ahead);
-        drop(read_ahead);
-        reader.read_to_end().await;
-    }
+    let accepts = Accepts {
+        max_message: edge.settings.max_message_bytes,
+        binary: edge.settings.echo,
+    };
+    let mut reader = Reader {
+        registration: Registration { session, attachment },
+        decoder: Some(Decoder::new(accepts)),
+        peer_closed: false,
+        presence,
+    };
+    reader.take(&read_ahead);
+    reader
+}
+
+/// The connection has ended: whoever must know is told.
+async fn depart(reader: Reader) {
+    let Reader {
+        registration, presence, ..
+    } = reader;
+    let edge = registration.session.edge().clone();
+    let client = registration.attachment.client().clone();
+    drop(registration);
     edge.logins.left(&client);
-    Box::pin(crate::session::closed(&edge, client)).await;
+    crate::session::closed(&edge, client).await;
     drop(presence);
 }
 
 /// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.
 struct Registration {
     session: Session,
-    #[expect(dead_code, reason = "held: dropping it takes the client off the bus")]
     attachment: Attachment,
 }
 
@@ -83,6 +110,7 @@ struct Reader {
     decoder: Option<Decoder>,
     /// The peer's close frame has come.
     peer_closed: bool,
+    presence: Presence,
 }
 
 impl Reader {
@@ -203,13 +231,13 @@ mod tests {
     use super::*;
 
     /// What a future of this kind takes.
-    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+    fn size_of_future<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn a_session_is_small() {
         println!("{}", size_of_future(run));
-        assert!(size_of_future(run) <= 960, "{} bytes", size_of_future(run));
+        assert!(size_of_future(run) <= 560, "{} bytes", size_of_future(run));
     }
 }

@@ -54,7 +54,7 @@ impl Candidate {
         Ok(Self {
             name: "wsmesh".to_owned(),
             command: format!(
-                "{} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards 1 --log-level error",
+                "MALLOC_ARENA_MAX=2 {} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards 1 --accept-rate 0 --log-level error",
                 program.display()
             ),
         })
