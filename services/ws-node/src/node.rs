@@ -17,7 +17,7 @@ use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
 use crate::engine::ShardThread;
 use crate::events::{self, Routes};
-use crate::http::{self, Front, TlsFiles};
+use crate::http::{self, Front, TlsFiles, Turns};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
@@ -112,6 +112,7 @@ impl WsNode {
             router: self.router(),
             head_timeout: self.edge.settings.handshake_timeout,
             tls: self.tls.clone(),
+            turns: Turns::default(),
         };
         http::serve(listener, front, stop)
     }

@@ -1,7 +1,8 @@
 //! Accepts connections and speaks HTTP/1.1 until they upgrade. Bounds what a client can do before that: the time for its
 //! request head, the size of it, and how many connections are in this state at once.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,9 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,13 @@ use crate::limits::Peer;
 
 /// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
 const HANDSHAKES: usize = 4096;
+
+/// Requests that are read and answered at once, of those whose head is complete: each takes some ten KiB for a moment, and
+/// what thousands take at once is hardly ever given back.
+const TURNS: usize = 256;
+
+/// How often a connection is looked at whose head comes in pieces.
+const PIECES: Duration = Duration::from_millis(10);
 
 /// Largest request head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -37,6 +45,17 @@ pub(crate) struct Front {
     /// For a request's head, and before that for the handshake of TLS.
     pub(crate) head_timeout: Duration,
     pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) turns: Turns,
+}
+
+/// Places for requests that are being answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(TURNS)))
+    }
 }
 
 /// Serves until `stop`; returns when every connection has ended or upgraded. Dropping it ends those that have not.
@@ -61,10 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, front: Front, stop: Cancellatio
     while tasks.join_next().await.is_some() {}
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, address)) => Some((stream, Peer(address), permit)),
@@ -85,16 +101,28 @@ async fn accept(
 impl Front {
     async fn welcome(self, stream: TcpStream, peer: Peer, stop: CancellationToken) {
         let Some(acceptor) = &self.tls else {
-            return self.speak_http(stream, peer, stop).await;
+            let head = tokio::select! {
+                head = timeout(self.head_timeout, head_is_here(&stream)) => head,
+                () = stop.cancelled() => return,
+            };
+            return match head {
+                Ok(Ok(())) => {
+                    let turn = Arc::clone(&self.turns.0).acquire_owned().await.ok();
+                    Box::pin(self.speak_http(stream, peer, turn, stop)).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its request"),
+                Err(_) => tracing::debug!("a request head took too long"),
+            };
         };
         match timeout(self.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak_http(stream, peer, stop).await,
+            Ok(Ok(stream)) => Box::pin(self.speak_http(stream, peer, None, stop)).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn speak_http<S>(self, stream: S, peer: Peer, stop: CancellationToken)
+    /// `turn` is given back with the first answer.
+    async fn speak_http<S>(self, stream: S, peer: Peer, turn: Option<OwnedSemaphorePermit>, stop: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -102,9 +130,16 @@ impl Front {
             router, head_timeout, ..
         } = self;
         let router = TowerToHyperService::new(router);
+        let turn = Mutex::new(turn);
         let named = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            router.call(request)
+            let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let answering = router.call(request);
+            async move {
+                let answer = answering.await;
+                drop(turn);
+                answer
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -123,5 +158,25 @@ impl Front {
         if let Err(error) = outcome {
             tracing::debug!(%error, "an HTTP connection ended");
         }
+    }
+}
+
+/// Resolves when a whole request head has come, or more than one may have: without taking it, so that who drips takes
+/// nothing but time.
+async fn head_is_here(stream: &TcpStream) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        let (length, is_whole) = {
+            let mut head = vec![0; HEAD_BYTES];
+            let length = stream.peek(&mut head).await?;
+            (length, head[..length].windows(4).any(|end| end == b"\r\n\r\n"))
+        };
+        if is_whole || length == HEAD_BYTES {
+            return Ok(());
+        }
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        sleep(PIECES).await;
     }
 }
