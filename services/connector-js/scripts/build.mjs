@@ -1,7 +1,7 @@
 // Builds the package into the folder given: ES module, CommonJS, one file for a <script> tag, types.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,11 +23,8 @@ await Promise.all([
   }),
 ]);
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
-const types = (folder) =>
-  execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", join(out, folder)], {
-    cwd: root,
-    stdio: "inherit",
-  });
-types("types");
-// CommonJS has declarations of its own: an importer's module kind decides how a .d.ts is read.
-writeFileSync(join(out, "connector.d.cts"), 'export * from "./types/index.js" with { "resolution-mode": "import" };\n');
+execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", join(out, "types")], { cwd: root, stdio: "inherit" });
+// An importer's module kind decides how declarations are read, so CommonJS has a copy that says what it is.
+cpSync(join(out, "types"), join(out, "types-commonjs"), { recursive: true });
+writeFileSync(join(out, "types-commonjs/package.json"), '{ "type": "commonjs" }\n');
+for (const folder of ["types", "types-commonjs"]) rmSync(join(out, folder, "script.d.ts"));

@@ -255,9 +255,9 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return refusal(payload);
   }
 
-  /** Requests that wait on a connection that is gone. */
-  protected disconnected(requests: Requests): void {
-    requests.disconnected();
+  /** Whether requests that wait fail when their connection is gone, not at their time limit. */
+  protected failsAtOnce(): boolean {
+    return true;
   }
 
   /** Whether it connects again by itself, the close code aside. */
@@ -382,7 +382,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     if (!socket) return;
     this.#socket = undefined;
     abandon(socket, code, reason);
-    this.disconnected(this.#requests);
+    if (this.failsAtOnce()) this.#requests.disconnected();
   }
 
   #schedule(): void {
@@ -401,7 +401,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   /** Closed for good. */
   #rest(): void {
     this.#queue.length = 0;
-    this.#requests.closed();
+    if (this.failsAtOnce()) this.#requests.closed();
     this.#become("closed");
   }
 

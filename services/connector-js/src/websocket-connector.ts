@@ -55,7 +55,9 @@ export class WebSocketConnector extends Connector {
     return null;
   }
 
-  protected override disconnected(): void {}
+  protected override failsAtOnce(): boolean {
+    return false;
+  }
 
   protected override comesBack(code: number, failed: boolean): boolean {
     if (this.settings.autoReconnect !== "error") return super.comesBack(code, failed);
