@@ -589,7 +589,9 @@ var Connector = class {
   }
   #attach(socket, token) {
     this.#socket = socket;
+    let opened = false;
     socket.onopen = (event) => {
+      opened = true;
       if (token == null) return this.#ready(event);
       this.#submit("authenticate", { token }, {}, true, (error) => {
         if (this.#socket !== socket) return;
@@ -602,6 +604,7 @@ var Connector = class {
     };
     socket.onmessage = ({ data }) => this.#received(data, socket);
     socket.onerror = (event) => {
+      if (!opened) return this.#broke(event);
       this.#failed = true;
       this.#fire("error", event);
     };
@@ -631,7 +634,7 @@ var Connector = class {
   #broke(error) {
     this.#failed = true;
     this.#fire("error", error);
-    this.#ended(ABNORMAL, error instanceof Error ? error.message : "");
+    this.#ended(ABNORMAL, String(error?.message ?? ""));
   }
   /** The connection or the attempt is over: tell, and decide what follows. */
   #ended(code, reason) {

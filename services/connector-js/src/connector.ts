@@ -304,7 +304,9 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   #attach(socket: WebSocketLike, token: Token): void {
     this.#socket = socket;
+    let opened = false;
     socket.onopen = (event) => {
+      opened = true;
       if (token == null) return this.#ready(event);
       this.#submit("authenticate", { token }, {}, true, (error) => {
         if (this.#socket !== socket) return;
@@ -317,6 +319,8 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     };
     socket.onmessage = ({ data }) => this.#received(data, socket);
     socket.onerror = (event) => {
+      // Some engines tell no close after an attempt that failed.
+      if (!opened) return this.#broke(event);
       this.#failed = true;
       this.#fire("error", event);
     };
@@ -347,10 +351,10 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   /** The attempt failed without a close of the WebSocket. */
-  #broke(error: unknown): void {
+  #broke(error: any): void {
     this.#failed = true;
     this.#fire("error", error);
-    this.#ended(ABNORMAL, error instanceof Error ? error.message : "");
+    this.#ended(ABNORMAL, String(error?.message ?? ""));
   }
 
   /** The connection or the attempt is over: tell, and decide what follows. */
