@@ -42,8 +42,9 @@ test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that 
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
 
 CONNECTOR_JS := services/connector-js
-test-js: $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK
-	@npm test --silent --prefix $(CONNECTOR_JS)
+test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
+	@cargo build --locked --quiet -p ws-node
+	@WSMESH_WS_NODE=$(abspath $(TARGET_DIR)/debug/ws-node) npm test --silent --prefix $(CONNECTOR_JS)
 
 $(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
 	@npm ci --loglevel=error --no-audit --no-fund --prefix $(CONNECTOR_JS)

@@ -55,6 +55,20 @@ test("every file that package.json names is built", () => {
   for (const name of named) assert.ok(existsSync(root + name.replace("./dist", ".build")), name);
 });
 
+test("the README's table has every option, with its default", () => {
+  const section = readFileSync(`${root}README.md`, "utf8").split("## Options")[1].split("\n## ")[0];
+  const rows = new Map([...section.matchAll(/^\| `(\w+)` \| `?([^`|]*?)`? \|/gm)].map(([, name, value]) => [name, value]));
+  const declared = readFileSync(`${root}.build/types/options.d.ts`, "utf8").split("interface RequestOptions")[0];
+  assert.deepEqual([...rows.keys()].sort(), [...declared.matchAll(/^    (\w+)\??:/gm)].map(([, name]) => name).sort());
+  const client = new esm.Connector({ url: "ws://127.0.0.1:1/", WebSocket: ws });
+  client.manualClose();
+  const { url, WebSocket, ...defaults } = client.settings;
+  assert.ok(Object.keys(defaults).length > 10);
+  for (const [name, value] of Object.entries(defaults)) {
+    assert.equal(rows.get(name), typeof value === "string" ? JSON.stringify(value) : String(value), name);
+  }
+});
+
 test("the types say what is allowed, for importers of both kinds", () => {
   const tsc = require.resolve("typescript/bin/tsc");
   execFileSync(process.execPath, [tsc, "-p", "test/types"], { cwd: root, stdio: "inherit" });

@@ -78,10 +78,12 @@ test("two clients talk through a ws-node, which restarts, and are back in their 
   const { timeout } = await reconnects.next();
   assert.ok(timeout >= given && timeout <= given * 1.25 + 1, `${timeout} ms after ${reason}`);
   await stopped;
+  const frames = hear(b, "message");
   const second = await start(first.address.split(":")[1]);
   cleanup.push(second.stop);
   await Promise.all([opens.next(), a.opened()]);
   assert.deepEqual(await kept, { ok: true });
+  while (!(await frames.next()).includes('"joined"'));
   await a.request("command", { action: "toRoom", roomId: "1000", msg: "again" }, { retry: true });
   assert.deepEqual(await says.next(), { action: "toRoom", msg: "again" });
 });
