@@ -35,10 +35,20 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
-test: tool-cc tool-redis tool-openssl tool-faketime ## All tests that need no container: installs what is missing, or says what to install
+.PHONY: test test-js chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
+test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
 	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
+	@$(MAKE) test-js
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
+
+CONNECTOR_JS := services/connector-js
+test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
+	@cargo build --locked --quiet -p ws-node
+	@WSMESH_WS_NODE=$(abspath $(TARGET_DIR)/debug/ws-node) npm test --silent --prefix $(CONNECTOR_JS)
+
+$(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
+	@npm ci --loglevel=error --no-audit --no-fund --prefix $(CONNECTOR_JS)
+	@touch $@
 
 chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
@@ -88,7 +98,13 @@ chart-lint: ## Lint the chart and render both profiles
 	@echo "chart ok"
 
 ##@ Build
-.PHONY: images manifests
+.PHONY: images manifests sdk sdk-check
+sdk: $(CONNECTOR_JS)/node_modules ## Build the JavaScript SDK into services/connector-js/dist/, which is committed
+	@npm run build --silent --prefix $(CONNECTOR_JS)
+
+sdk-check: $(CONNECTOR_JS)/node_modules ## Fail if that folder is not what the sources build, or too large
+	@npm run check --silent --prefix $(CONNECTOR_JS)
+
 images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone}
 	@for service in $(IMAGES); do \
 	  echo "building wsmesh/$$service:$(VERSION)"; \
@@ -103,7 +119,7 @@ manifests-check: ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl tool-faketime
+.PHONY: tool-cc tool-redis tool-openssl tool-faketime tool-node
 tool-cc:
 	@tests/deploy/need.sh cc "gcc libc6-dev" "a C compiler (the TLS library needs it)"
 tool-redis:
@@ -112,3 +128,7 @@ tool-openssl:
 	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"
 tool-faketime:
 	@tests/deploy/need.sh faketime faketime "what sets the wall clock of single processes (libfaketime), for one scenario of chaos"
+tool-node:
+	@tests/deploy/need.sh node nodejs "Node.js 20 or newer, for the JavaScript SDK"
+	@tests/deploy/need.sh npm npm "the package manager of Node.js"
+	@node -e 'const [major] = process.versions.node.split("."); if (major < 20) { console.error("node is " + process.version + ", and the JavaScript SDK needs Node.js 20 or newer: install it from your system or https://nodejs.org/"); process.exit(1); }'

@@ -1,11 +1,12 @@
 //! The life of one connection: reading, writing and the heartbeat side by side until one of them says that it is over,
 //! then the close. Reading never waits for writing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;

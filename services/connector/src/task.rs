@@ -2,9 +2,9 @@
 //! whoever waits is told at once.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use wsmesh_protocol::Group;
 
 use crate::backoff::Backoff;

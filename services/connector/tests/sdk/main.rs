@@ -3,4 +3,5 @@
 mod closing;
 mod lasting;
 mod support;
+mod table;
 mod talking;

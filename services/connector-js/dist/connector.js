@@ -1,0 +1,780 @@
+// src/options.ts
+var DEFAULTS = {
+  pingInterval: 1e4,
+  pongTimeout: 2e3,
+  pingMsg: "",
+  autoReconnect: "always",
+  fastReconnectThreshold: 3,
+  fastReconnectInterval: 3e3,
+  reconnectMaxInterval: 12e4,
+  repeatLimit: null,
+  connectTimeout: 1e4,
+  callbackTimeout: 5e3,
+  pendingTimeout: 100,
+  maxPending: 1024,
+  offlineQueue: 0,
+  maxBuffered: 1048576
+};
+var LONGEST = 2 ** 31 - 1;
+var MAY_BE_ZERO = /^(ping|fast|offline|reconnectM|repeatL)/;
+function settings(options, defaults) {
+  const all = { ...DEFAULTS, ...defaults };
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== void 0) all[name] = value;
+  }
+  if (!/^wss?:\/\//i.test(all.url)) {
+    throw new TypeError(`the url is ${JSON.stringify(all.url)} and must begin with ws:// or wss://`);
+  }
+  for (const [name, fallback] of Object.entries({ ...DEFAULTS, repeatLimit: 0 })) {
+    const value = all[name];
+    if (typeof fallback === "number" && value !== null) duration(name, value, MAY_BE_ZERO.test(name) ? 0 : 1);
+  }
+  return all;
+}
+function duration(name, value, least) {
+  if (typeof value !== "number" || !(value >= least && value <= LONGEST)) {
+    throw new TypeError(`${name} is ${String(value)} and must be a number from ${least} to ${LONGEST}`);
+  }
+}
+
+// src/backoff.ts
+var Backoff = class {
+  /** Attempts since the last connection that stood. */
+  repeat = 0;
+  #settings;
+  constructor(settings2) {
+    this.#settings = settings2;
+  }
+  /**
+   * The wait before the next attempt in ms; undefined when the limit is reached. A delay that the server gave is the
+   * least; up to a quarter of it comes on top, because a server may give many clients the same.
+   */
+  next(retryAfter2) {
+    const { repeatLimit, fastReconnectInterval, fastReconnectThreshold, reconnectMaxInterval } = this.#settings;
+    if (repeatLimit !== null && this.repeat >= repeatLimit) return void 0;
+    this.repeat += 1;
+    const random = Math.random();
+    if (retryAfter2 !== void 0) {
+      return Math.min(Math.round(Math.min(retryAfter2, reconnectMaxInterval) * (1 + random / 4)), LONGEST);
+    }
+    const doublings = Math.max(0, this.repeat - fastReconnectThreshold);
+    return Math.floor(Math.min(fastReconnectInterval * 2 ** doublings, reconnectMaxInterval) * random);
+  }
+};
+
+// src/close-codes.ts
+var MANUAL_CLOSE = 4001;
+var PONG_TIMEOUT = 4002;
+var AUTHENTICATION_FAILED = 4011;
+var ABNORMAL = 1006;
+var DELAY = [1012, 1013, 4013, 4015];
+var STOP = [1e3, 1002, 1003, 1007, 1008, 1009, MANUAL_CLOSE, 4010, AUTHENTICATION_FAILED, 4012];
+function closeGroup(code) {
+  return STOP.includes(code) ? "stop" : DELAY.includes(code) ? "delay" : "now";
+}
+function retryAfter(reason) {
+  const given = /^retry-after-ms=(\d+)$/.exec(reason);
+  return given ? Number(given[1]) : void 0;
+}
+
+// src/events.ts
+var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
+  "open",
+  "close",
+  "error",
+  "message",
+  "ping",
+  "pong",
+  "pong-timeout",
+  "reconnect",
+  "repeat-limit",
+  "state",
+  "room-lost"
+]);
+
+// src/frames.ts
+function eventFrame(event, payload, callbackId, traceparent) {
+  return JSON.stringify({ event, payload: payload ?? null, callbackId, traceparent });
+}
+function answerFrame(payload, requestId) {
+  return JSON.stringify({ payload: payload ?? null, requestId });
+}
+function readFrame(text) {
+  let frame;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return void 0;
+  }
+  if (!frame || typeof frame !== "object") return void 0;
+  const textOf = (value) => typeof value === "string" && value ? value : void 0;
+  return {
+    event: textOf(frame.event),
+    payload: frame.payload,
+    callbackId: textOf(frame.callbackId),
+    requestId: textOf(frame.requestId)
+  };
+}
+function refusal(payload) {
+  const { error, errorCode } = payload ?? {};
+  return typeof error === "string" && typeof errorCode === "string" ? { error, errorCode } : null;
+}
+
+// src/heartbeat.ts
+var Heartbeat = class {
+  #timer;
+  #sentAt;
+  #settings;
+  #events;
+  constructor(settings2, events) {
+    this.#settings = settings2;
+    this.#events = events;
+  }
+  /** Begins; the first ping comes after a random part of the interval, so that many clients do not beat together. */
+  start() {
+    this.#wait(this.#settings.pingInterval * Math.random());
+  }
+  /** Begins anew with a whole interval, unless a pong is awaited: that one decides first. */
+  restart() {
+    if (this.#sentAt === void 0) this.#wait(this.#settings.pingInterval);
+  }
+  stop() {
+    clearTimeout(this.#timer);
+    this.#sentAt = void 0;
+  }
+  /** The server sent the heartbeat's text. An answer to nothing does not count. */
+  answered() {
+    if (this.#sentAt === void 0) return;
+    const latency = Date.now() - this.#sentAt;
+    this.#wait(Math.max(0, this.#settings.pingInterval - latency));
+    this.#events.pong(latency);
+  }
+  #wait(ms) {
+    this.stop();
+    if (this.#settings.pingInterval) this.#timer = setTimeout(() => this.#beat(), ms);
+  }
+  #beat() {
+    this.#sentAt = Date.now();
+    this.#timer = setTimeout(() => this.#events.lost(), this.#settings.pongTimeout);
+    this.#events.ping();
+  }
+};
+
+// src/listeners.ts
+var Listeners = class {
+  #entries = /* @__PURE__ */ new Map();
+  /** Adds a listener; the function given back removes it. */
+  add(event, listener, once, tag) {
+    if (!event) throw new TypeError("event must be a non-empty string");
+    if (typeof listener !== "function") throw new TypeError("listener must be a function");
+    const entry = { listener, once, tag };
+    this.#entries.set(event, [...this.#entries.get(event) ?? [], entry]);
+    return () => this.#keep(event, (other) => other !== entry);
+  }
+  /** Removes by function, by tag, or all of this event. */
+  remove(event, listenerOrTag) {
+    this.#keep(event, (entry) => listenerOrTag !== void 0 && (typeof listenerOrTag === "function" ? entry.listener : entry.tag) !== listenerOrTag);
+  }
+  /** Calls everyone who listened when it began, in order. */
+  fire(event, ...args) {
+    for (const entry of this.#entries.get(event) ?? []) {
+      if (entry.once) this.#keep(event, (other) => other !== entry);
+      try {
+        entry.listener(...args);
+      } catch (error) {
+        console.error(`a listener of ${String(event)} failed:`, error);
+      }
+    }
+  }
+  #keep(event, keeps) {
+    const kept = (this.#entries.get(event) ?? []).filter(keeps);
+    if (kept.length) this.#entries.set(event, kept);
+    else this.#entries.delete(event);
+  }
+};
+
+// src/requests.ts
+var RequestError = class extends Error {
+  error;
+  errorCode;
+  constructor({ error, errorCode }) {
+    super(`${error} (${errorCode})`);
+    this.name = "RequestError";
+    this.error = error;
+    this.errorCode = errorCode;
+  }
+};
+var NOT_OPEN = { error: "WebSocket is not open", errorCode: "WS_NOT_OPEN" };
+var DISCONNECTED = { error: "the connection broke before the reply came", errorCode: "WS_DISCONNECTED" };
+var Requests = class {
+  #waiting = /* @__PURE__ */ new Map();
+  #last = 0;
+  #settings;
+  constructor(settings2) {
+    this.#settings = settings2;
+  }
+  /** Whether as many wait as may. */
+  get full() {
+    return this.#waiting.size >= this.#settings.maxPending;
+  }
+  /** An id that no other client has: replies may be addressed to the client by whoever answers. */
+  newId() {
+    this.#last += 1;
+    const random = Math.random().toString(36).slice(2, 6);
+    return `${Date.now().toString(36)}-${random}-${this.#last.toString(36)}`;
+  }
+  /** Fills in the defaults; throws when a time is none. */
+  limits(options) {
+    const callbackTimeout = options.callbackTimeout || this.#settings.callbackTimeout;
+    const pendingTimeout = options.pendingTimeout || this.#settings.pendingTimeout;
+    duration("callbackTimeout", callbackTimeout, 1);
+    duration("pendingTimeout", pendingTimeout, 1);
+    return { ...options, callbackTimeout, pendingTimeout };
+  }
+  /** Notes a request whose frame is `text`, sent already or not. */
+  add(id, text, sent, limits, done) {
+    const { callbackTimeout, pendingTimeout, onPending, retry } = limits;
+    const slow = onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : void 0;
+    const limit = setTimeout(() => {
+      this.#waiting.get(id)?.end({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
+    }, callbackTimeout);
+    const end = (error, payload) => {
+      clearTimeout(limit);
+      clearTimeout(slow);
+      this.#waiting.delete(id);
+      done(error, payload);
+    };
+    this.#waiting.set(id, { text, retry: !!retry, sent, end });
+  }
+  /** Hands what is not sent yet to `send`. */
+  flush(send) {
+    for (const waiting of [...this.#waiting.values()]) {
+      if (!waiting.sent) waiting.sent = send(waiting.text);
+    }
+  }
+  /** A reply came; nothing happens when nobody waits for it (any more). */
+  replied(id, payload) {
+    this.#waiting.get(id)?.end(null, payload);
+  }
+  /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
+  disconnected() {
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.retry) waiting.sent = false;
+      else this.#fail(id, waiting, DISCONNECTED);
+    }
+  }
+  /** There will be no next connection. */
+  closed() {
+    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent ? DISCONNECTED : NOT_OPEN);
+  }
+  /** Not waiting any more from now on; told in a moment, when it is decided what becomes of the connection. */
+  #fail(id, { end }, error) {
+    this.#waiting.delete(id);
+    void Promise.resolve().then(() => end(error, null));
+  }
+};
+
+// src/rooms.ts
+var Rooms = class {
+  #rooms = /* @__PURE__ */ new Map();
+  /** It is being asked for. */
+  wanted(room) {
+    if (!this.#rooms.has(key(room))) this.#rooms.set(key(room), { room, joined: false });
+  }
+  /** The server agreed; counts unless it was left meanwhile. */
+  joined(room) {
+    const entry = this.#rooms.get(key(room));
+    if (entry) entry.joined = true;
+  }
+  /** It was not joined; one that was before stays. */
+  refused(room) {
+    if (!this.#rooms.get(key(room))?.joined) this.left(room);
+  }
+  left(room) {
+    this.#rooms.delete(key(room));
+  }
+  clear() {
+    this.#rooms.clear();
+  }
+  /** Those to ask for again. */
+  all() {
+    return [...this.#rooms.values()].filter(({ joined }) => joined).map(({ room }) => room);
+  }
+};
+function key({ roomId, namespace }) {
+  return JSON.stringify([String(roomId), namespace]);
+}
+
+// src/socket.ts
+var OPEN = 1;
+function constructorOf(given) {
+  const found = given ?? globalThis.WebSocket;
+  if (!found) {
+    throw new Error("there is no global WebSocket here (Node.js has one since 22): pass one as option WebSocket, say of the package ws");
+  }
+  return found;
+}
+function abandon(socket, code, reason) {
+  socket.onopen = socket.onmessage = socket.onerror = socket.onclose = () => {
+  };
+  if (socket.readyState <= OPEN) socket.close(code, reason);
+}
+function encode(text) {
+  const percent = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase();
+  return encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
+}
+function withParams(url, params) {
+  const query = Object.entries(params).filter(([, value]) => value !== void 0).map(([key2, value]) => `${encode(key2)}=${encode(String(value))}`).join("&");
+  const base = url.split("#", 1)[0];
+  return query ? base + (base.includes("?") ? "&" : "?") + query : base;
+}
+
+// src/connector.ts
+var ANY = /* @__PURE__ */ Symbol();
+var BY_HAND = "client manual close";
+var Connector = class {
+  settings;
+  #Socket;
+  #listeners = new Listeners();
+  #handlers = /* @__PURE__ */ new Map();
+  #requests;
+  #rooms = new Rooms();
+  #backoff;
+  #heartbeat;
+  #queue = [];
+  #socket;
+  #now = "connecting";
+  /** One more for each attempt, and for each decision that makes a running one pointless. */
+  #attempt = 0;
+  #timer;
+  #openedAt = 0;
+  #failed = false;
+  #hint;
+  /** Connects at once. Throws when an option cannot work. */
+  constructor(options) {
+    this.settings = settings(options, this.defaults());
+    this.#Socket = constructorOf(options.WebSocket);
+    this.#requests = new Requests(this.settings);
+    this.#backoff = new Backoff(this.settings);
+    this.#heartbeat = new Heartbeat(this.settings, {
+      ping: () => {
+        this.#transmit(this.settings.pingMsg);
+        this.#fire("ping");
+      },
+      pong: (latency) => this.#fire("pong", latency),
+      lost: () => {
+        this.#failed = true;
+        this.#fire("pong-timeout");
+        this.#ended(PONG_TIMEOUT, "pong timeout");
+      }
+    });
+    this.#dial();
+  }
+  // ------------------------------------------------------------------------------------------------------- listening
+  /** Calls `listener` with the payload of each such event; the function given back stops that. */
+  on(event, listener, tag) {
+    return this.#listeners.add(event, listener, false, tag);
+  }
+  /** As `on`, for the next one only. */
+  once(event, listener, tag) {
+    return this.#listeners.add(event, listener, true, tag);
+  }
+  /** Removes the listeners of an event: this function, those with this tag, or all. */
+  off(event, listenerOrTag) {
+    this.#listeners.remove(event, listenerOrTag);
+  }
+  /** Calls `listener` with name and payload of everything that the server pushes. */
+  onAny(listener) {
+    return this.#listeners.add(ANY, listener, false);
+  }
+  /**
+   * Answers the server's requests of this name with what `handler` gives back, also later. What it throws is told to the
+   * server as `{error, errorCode}`. One handler per name; the function given back removes it.
+   */
+  onRequest(event, handler) {
+    this.#handlers.set(event, handler);
+    return () => {
+      if (this.#handlers.get(event) === handler) this.#handlers.delete(event);
+    };
+  }
+  // --------------------------------------------------------------------------------------------------------- sending
+  /**
+   * Sends an event; with a callback it is a request. False when it was neither sent nor kept: there is no connection and
+   * the offline queue is full, or the connection takes no more. What must arrive is a request.
+   */
+  emit(event, ...[payload, callback, options]) {
+    if (!event) throw new TypeError("event must be a non-empty string");
+    if (callback) return this.#ask(event, payload, options, callback);
+    const text = eventFrame(event, payload, void 0, this.settings.traceparent?.());
+    if (this.isOpen) return this.#transmit(text);
+    const keeps = this.#now !== "closed" && this.#queue.length < this.settings.offlineQueue;
+    if (keeps) this.#queue.push(text);
+    return keeps;
+  }
+  /** Asks the server. Resolves always: `{success: true, data}` or `{success: false, error, errorCode}`. */
+  emitWithPromise(event, ...[payload, options]) {
+    return new Promise((resolve) => {
+      this.#ask(event, payload, options, (error, data) => {
+        resolve(error ? { success: false, ...error } : { success: true, data });
+      });
+    });
+  }
+  /** Asks the server. Resolves to the reply's payload, rejects with a `RequestError`. */
+  request(event, ...[payload, options]) {
+    return new Promise((resolve, reject) => {
+      this.#ask(event, payload, options, (error, data) => {
+        if (error) reject(new RequestError(error));
+        else resolve(data);
+      });
+    });
+  }
+  /** Joins a room, and joins it again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
+  joinRoom(roomId, namespace) {
+    const room = { roomId, namespace };
+    this.#rooms.wanted(room);
+    return this.#plainly("joinRoom", room).then(
+      (reply) => {
+        this.#rooms.joined(room);
+        return reply;
+      },
+      (error) => {
+        this.#rooms.refused(room);
+        throw error;
+      }
+    );
+  }
+  /** Leaves a room; it is not joined again, whatever the server replies. */
+  leaveRoom(roomId, namespace) {
+    const room = { roomId, namespace };
+    this.#rooms.left(room);
+    return this.#plainly("leaveRoom", room);
+  }
+  // -------------------------------------------------------------------------------------------------- the connection
+  /** Where the connection is now; the event `state` tells each change. */
+  get state() {
+    return this.#now;
+  }
+  /** Whether events and requests can be sent now. */
+  get isOpen() {
+    return this.#now === "open" && this.#socket?.readyState === OPEN;
+  }
+  /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
+  opened() {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.#now === "open") resolve();
+        else if (this.#now === "closed") reject(new RequestError(NOT_OPEN));
+        else this.#listeners.add("state", look, true);
+      };
+      look();
+    });
+  }
+  /** Whether a connection that was lost is being brought back. */
+  reconnecting() {
+    return this.#now === "waiting" || this.#now === "connecting" && this.#backoff.repeat > 0;
+  }
+  /** Ends the connection if there is one, and connects again after the wait that is due. With `true` counting from zero. */
+  reconnect(repeatReset = false) {
+    if (repeatReset) this.#backoff.repeat = 0;
+    if (this.#now === "waiting") return;
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#schedule();
+  }
+  /** Connects anew now, also after a close for good, and counts attempts from zero. */
+  connect() {
+    this.#backoff.repeat = 0;
+    this.#hint = void 0;
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#dial();
+  }
+  /** Closes with code 4001, for good; requests that wait fail, rooms and kept events are forgotten. */
+  manualClose() {
+    this.#rooms.clear();
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#rest();
+  }
+  /** The time from one heartbeat to the next, in ms. */
+  getPingInterval() {
+    return this.settings.pingInterval;
+  }
+  /** Changes it: from the next heartbeat on, or with `true` counted from now. Zero stops heartbeats. */
+  setPingInterval(ms, immediate = false) {
+    duration("pingInterval", ms, 0);
+    const counts = immediate || !ms || !this.settings.pingInterval;
+    this.settings.pingInterval = ms;
+    if (this.#now === "open" && counts) this.#heartbeat.restart();
+  }
+  // ---------------------------------------------------------------------------- what the original does in another way
+  defaults() {
+    return {};
+  }
+  /** Whether a push of this name reaches the listeners of that name. */
+  mayBePushed(event) {
+    return !SYSTEM_EVENTS.has(event);
+  }
+  /** What an error reply says. */
+  refused(payload) {
+    return refusal(payload);
+  }
+  /** Whether requests that wait fail when their connection is gone, not at their time limit. */
+  failsAtOnce() {
+    return true;
+  }
+  /** Whether it connects again by itself, the close code aside. */
+  comesBack(code, failed) {
+    const { autoReconnect } = this.settings;
+    return autoReconnect === "always" || autoReconnect === "error" && (failed || code === ABNORMAL);
+  }
+  /** Whether the event `close` is told; `error` was before if `failed`. */
+  tellsClose(_closed, _failed) {
+    return true;
+  }
+  // --------------------------------------------------------------------------------------------------------- attempts
+  #dial() {
+    const attempt = ++this.#attempt;
+    const { connectTimeout, customParams, protocols, token, tokenIn } = this.settings;
+    this.#failed = false;
+    this.#timer = setTimeout(() => {
+      this.#broke(new Error(`no connection within ${connectTimeout} ms`));
+    }, connectTimeout);
+    const open = (value) => {
+      if (attempt !== this.#attempt) return;
+      const inQuery = value != null && tokenIn !== "message";
+      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
+      this.#attach(new this.#Socket(withParams(this.settings.url, params), protocols), inQuery ? void 0 : value);
+    };
+    this.#become("connecting");
+    const fail = (error) => {
+      if (attempt === this.#attempt) this.#broke(error);
+    };
+    if (token) {
+      Promise.resolve().then(token).then(open).catch(fail);
+      return;
+    }
+    try {
+      open(null);
+    } catch (error) {
+      Promise.resolve().then(() => fail(error));
+    }
+  }
+  #attach(socket, token) {
+    this.#socket = socket;
+    let opened = false;
+    socket.onopen = (event) => {
+      opened = true;
+      if (token == null) return this.#ready(event);
+      this.#submit("authenticate", { token }, {}, true, (error) => {
+        if (this.#socket !== socket) return;
+        if (!error) return this.#ready(event);
+        const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
+        this.#failed = true;
+        this.#fire("error", error);
+        this.#ended(timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
+      });
+    };
+    socket.onmessage = ({ data }) => this.#received(data, socket);
+    socket.onerror = (event) => {
+      if (!opened) return this.#broke(event);
+      this.#failed = true;
+      this.#fire("error", event);
+    };
+    socket.onclose = ({ code, reason }) => this.#ended(code ?? ABNORMAL, reason ?? "");
+  }
+  #ready(event) {
+    clearTimeout(this.#timer);
+    this.#openedAt = Date.now();
+    this.#heartbeat.start();
+    const socket = this.#socket;
+    this.#now = "open";
+    for (const room of this.#rooms.all()) this.#rejoin(room);
+    this.#fire("state", "open");
+    if (this.#socket === socket) this.#fire("open", event);
+    if (this.#socket !== socket) return;
+    this.#requests.flush((text) => this.#transmit(text));
+    while (this.#queue.length && this.#transmit(this.#queue[0])) this.#queue.shift();
+  }
+  #rejoin(room) {
+    this.#ask("joinRoom", room, {}, (error) => {
+      if (!error || error.errorCode === "WS_DISCONNECTED" || error.errorCode === "WS_NOT_OPEN") return;
+      this.#rooms.left(room);
+      this.#fire("room-lost", { ...room, ...error });
+    });
+  }
+  /** The attempt failed without a close of the WebSocket. */
+  #broke(error) {
+    this.#failed = true;
+    this.#fire("error", error);
+    this.#ended(ABNORMAL, String(error?.message ?? ""));
+  }
+  /** The connection or the attempt is over: tell, and decide what follows. */
+  #ended(code, reason) {
+    const stood = this.#now === "open" ? Date.now() - this.#openedAt : 0;
+    if (stood && stood >= this.settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    const failed = this.#failed;
+    const group = closeGroup(code);
+    const willReconnect = group !== "stop" && this.comesBack(code, failed);
+    if (code === PONG_TIMEOUT) this.#release(code, reason);
+    else this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#hint = retryAfter(reason);
+    const attempt = this.#attempt;
+    const closed = { code, reason, group, willReconnect };
+    if (this.tellsClose(closed, failed)) this.#fire("close", closed);
+    if (attempt !== this.#attempt) return;
+    if (willReconnect) this.#schedule();
+    else this.#rest();
+  }
+  /** Lets go of the socket and of everything that runs for it. */
+  #release(code, reason) {
+    this.#attempt++;
+    clearTimeout(this.#timer);
+    this.#heartbeat.stop();
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = void 0;
+    abandon(socket, code, reason);
+    if (this.failsAtOnce()) this.#requests.disconnected();
+  }
+  #schedule() {
+    const timeout = this.#backoff.next(this.#hint);
+    this.#hint = void 0;
+    if (timeout === void 0) {
+      this.#rest();
+      this.#fire("repeat-limit", this.settings.repeatLimit);
+      return;
+    }
+    this.#timer = setTimeout(() => this.#dial(), timeout);
+    this.#become("waiting");
+    if (this.#now === "waiting") this.#fire("reconnect", { repeat: this.#backoff.repeat, timeout });
+  }
+  /** Closed for good. */
+  #rest() {
+    this.#queue.length = 0;
+    if (this.failsAtOnce()) this.#requests.closed();
+    this.#become("closed");
+  }
+  #become(state) {
+    if (this.#now === state) return;
+    this.#now = state;
+    this.#fire("state", state);
+  }
+  // ----------------------------------------------------------------------------------------------------------- frames
+  #fire(event, ...args) {
+    this.#listeners.fire(event, ...args);
+  }
+  /** Writes, unless too much waits already. */
+  #transmit(text) {
+    const socket = this.#socket;
+    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.settings.maxBuffered) return false;
+    socket.send(text);
+    return true;
+  }
+  #plainly(event, payload) {
+    return this.request(event, payload, { retry: true });
+  }
+  /** Asks when there is a connection, or waits for one if the request may be repeated. */
+  #ask(event, payload, options, done) {
+    if (!this.isOpen && !(options?.retry && this.#now !== "closed")) {
+      done(NOT_OPEN, null);
+      return false;
+    }
+    return this.#submit(event, payload, options ?? {}, this.isOpen, done);
+  }
+  /** Notes a request, and sends it now or leaves that to the next connection. */
+  #submit(event, payload, options, now, done) {
+    const refuse = (errorCode, error) => {
+      done({ error, errorCode }, null);
+      return false;
+    };
+    const requests = this.#requests;
+    if (!event) return refuse("BAD_PAYLOAD", "the event has no name");
+    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait for their replies already");
+    const limits = requests.limits(options);
+    const id = requests.newId();
+    let text;
+    try {
+      text = eventFrame(event, payload, id, this.settings.traceparent?.());
+    } catch (error) {
+      return refuse("BAD_PAYLOAD", `the payload cannot be JSON: ${error}`);
+    }
+    if (now && !this.#transmit(text)) return refuse("WS_FULL", "too much waits to be sent");
+    requests.add(id, text, now, limits, (error, reply) => {
+      const wrong = error ?? this.refused(reply);
+      done(wrong, wrong ? null : reply);
+    });
+    return true;
+  }
+  #received(data, socket) {
+    this.#fire("message", data);
+    if (typeof data !== "string" || this.#socket !== socket) return;
+    if (data === this.settings.pingMsg) return this.#heartbeat.answered();
+    const frame = readFrame(data);
+    if (!frame) return;
+    const { event, payload, callbackId, requestId } = frame;
+    if (callbackId) this.#requests.replied(callbackId, payload);
+    else if (event && requestId) this.#answer(event, payload, requestId, socket);
+    else if (event) {
+      if (this.mayBePushed(event)) this.#listeners.fire(event, payload);
+      this.#listeners.fire(ANY, event, payload);
+    }
+  }
+  #answer(event, payload, requestId, socket) {
+    const handler = this.#handlers.get(event);
+    const answered = handler ? Promise.resolve(payload).then(handler) : Promise.reject({ error: "this client does not answer it", errorCode: "UNKNOWN_EVENT" });
+    answered.catch((error) => ({
+      error: String(error?.error ?? error?.message ?? error),
+      errorCode: String(error?.errorCode ?? "INTERNAL")
+    })).then((answer) => {
+      if (this.#socket === socket) this.#transmit(answerFrame(answer, requestId));
+    });
+  }
+};
+
+// src/websocket-connector.ts
+var WebSocketConnector = class extends Connector {
+  #final = false;
+  emit(event, data, callback, options) {
+    if (data == null) throw new Error("emit: data cannot be null or undefined");
+    return super.emit(event, data, typeof callback === "function" ? callback : void 0, options);
+  }
+  emitWithPromise(event, data, options) {
+    if (data != null) return super.emitWithPromise(event, data, options);
+    return Promise.resolve({ success: false, error: "Data cannot be null or undefined", errorCode: "BAD_PAYLOAD" });
+  }
+  reconnect(repeatReset = false) {
+    if (!this.#final) super.reconnect(repeatReset);
+  }
+  manualClose() {
+    this.#final = true;
+    super.manualClose();
+  }
+  setPingInterval(ms, immediate = false) {
+    if (!(ms > 0)) throw new TypeError("pingInterval must be a positive number");
+    super.setPingInterval(ms, immediate);
+  }
+  defaults() {
+    return { autoReconnect: "error" };
+  }
+  mayBePushed() {
+    return true;
+  }
+  refused() {
+    return null;
+  }
+  failsAtOnce() {
+    return false;
+  }
+  comesBack(code, failed) {
+    if (this.settings.autoReconnect !== "error") return super.comesBack(code, failed);
+    return failed && code !== PONG_TIMEOUT;
+  }
+  tellsClose({ willReconnect }, failed) {
+    return !(failed && willReconnect);
+  }
+};
+export {
+  Connector,
+  RequestError,
+  WebSocketConnector,
+  closeGroup,
+  retryAfter
+};

@@ -1,0 +1,38 @@
+/** Requests that wait for their replies: ids, time limits, what happens to them when the connection breaks. */
+import type { ErrorObject } from "./frames.js";
+import { type RequestOptions, type Settings } from "./options.js";
+/** Called once: with what went wrong, or with null and the reply's payload. */
+export type Done = (error: ErrorObject | null, payload: any) => void;
+/** A request ended without a reply, or the server refused it. */
+export declare class RequestError extends Error implements ErrorObject {
+    readonly error: string;
+    readonly errorCode: string;
+    constructor({ error, errorCode }: ErrorObject);
+}
+export declare const NOT_OPEN: ErrorObject;
+/** The options of one request with their defaults. */
+type Limits = RequestOptions & {
+    callbackTimeout: number;
+    pendingTimeout: number;
+};
+export declare class Requests {
+    #private;
+    constructor(settings: Settings);
+    /** Whether as many wait as may. */
+    get full(): boolean;
+    /** An id that no other client has: replies may be addressed to the client by whoever answers. */
+    newId(): string;
+    /** Fills in the defaults; throws when a time is none. */
+    limits(options: RequestOptions): Limits;
+    /** Notes a request whose frame is `text`, sent already or not. */
+    add(id: string, text: string, sent: boolean, limits: Limits, done: Done): void;
+    /** Hands what is not sent yet to `send`. */
+    flush(send: (text: string) => boolean): void;
+    /** A reply came; nothing happens when nobody waits for it (any more). */
+    replied(id: string, payload: unknown): void;
+    /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
+    disconnected(): void;
+    /** There will be no next connection. */
+    closed(): void;
+}
+export {};

@@ -1,0 +1,24 @@
+/** The original's client under its own name: what differs from `Connector` is here, and nothing else. */
+import { Connector, type Result } from "./connector.js";
+import type { Closed } from "./events.js";
+import type { ErrorObject } from "./frames.js";
+import type { Options, RequestOptions } from "./options.js";
+/**
+ * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
+ * only, an error reply is a payload like others, requests on a broken connection wait for their time limit,
+ * `manualClose()` is final. Better than there: every wait is random.
+ */
+export declare class WebSocketConnector extends Connector {
+    #private;
+    emit(event: string, data?: any, callback?: ((error: ErrorObject | null, data: any) => void) | null, options?: RequestOptions): boolean;
+    emitWithPromise(event: string, data?: any, options?: RequestOptions): Promise<Result<any>>;
+    reconnect(repeatReset?: boolean): void;
+    manualClose(): void;
+    setPingInterval(ms: number, immediate?: boolean): void;
+    protected defaults(): Partial<Options>;
+    protected mayBePushed(): boolean;
+    protected refused(): null;
+    protected failsAtOnce(): boolean;
+    protected comesBack(code: number, failed: boolean): boolean;
+    protected tellsClose({ willReconnect }: Closed, failed: boolean): boolean;
+}

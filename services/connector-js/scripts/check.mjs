@@ -1,0 +1,36 @@
+// Fails when dist/ is not what the sources build, or the script file is larger than promised.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+const LIMIT_BYTES = 5120;
+const root = fileURLToPath(new URL("..", import.meta.url));
+const fresh = mkdtempSync(join(tmpdir(), "connector-js-"));
+const problems = [];
+try {
+  execFileSync(process.execPath, [join(root, "scripts/build.mjs"), fresh], { stdio: "inherit" });
+  const [built, committed] = [files(fresh), files(join(root, "dist"))];
+  for (const name of new Set([...built.keys(), ...committed.keys()])) {
+    if (built.get(name) !== committed.get(name)) problems.push(`dist/${name} is not what the sources build: run "make sdk" and commit dist/`);
+  }
+  const bytes = gzipSync(readFileSync(join(fresh, "connector.min.js")), { level: 9 }).length;
+  if (bytes > LIMIT_BYTES) problems.push(`connector.min.js takes ${bytes} bytes gzipped, ${LIMIT_BYTES} are allowed`);
+  console.log(`connector.min.js: ${bytes} of ${LIMIT_BYTES} bytes gzipped`);
+} finally {
+  rmSync(fresh, { recursive: true });
+}
+for (const problem of problems) console.error(problem);
+process.exit(problems.length ? 1 : 0);
+
+function files(folder) {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(
+    entries.map((entry) => {
+      const path = join(entry.parentPath ?? entry.path, entry.name);
+      return [path.slice(folder.length + 1), readFileSync(path, "utf8")];
+    }),
+  );
+}

@@ -1,0 +1,70 @@
+/** The original's client under its own name: what differs from `Connector` is here, and nothing else. */
+
+import { Connector, type Result } from "./connector.js";
+import { PONG_TIMEOUT } from "./close-codes.js";
+import type { Closed } from "./events.js";
+import type { ErrorObject } from "./frames.js";
+import type { Options, RequestOptions } from "./options.js";
+
+/**
+ * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
+ * only, an error reply is a payload like others, requests on a broken connection wait for their time limit,
+ * `manualClose()` is final. Better than there: every wait is random.
+ */
+export class WebSocketConnector extends Connector {
+  #final = false;
+
+  override emit(
+    event: string,
+    data?: any,
+    callback?: ((error: ErrorObject | null, data: any) => void) | null,
+    options?: RequestOptions,
+  ): boolean {
+    if (data == null) throw new Error("emit: data cannot be null or undefined");
+    return super.emit(event, data, typeof callback === "function" ? callback : undefined, options);
+  }
+
+  override emitWithPromise(event: string, data?: any, options?: RequestOptions): Promise<Result<any>> {
+    if (data != null) return super.emitWithPromise(event, data, options);
+    return Promise.resolve({ success: false, error: "Data cannot be null or undefined", errorCode: "BAD_PAYLOAD" });
+  }
+
+  override reconnect(repeatReset = false): void {
+    if (!this.#final) super.reconnect(repeatReset);
+  }
+
+  override manualClose(): void {
+    this.#final = true;
+    super.manualClose();
+  }
+
+  override setPingInterval(ms: number, immediate = false): void {
+    if (!(ms > 0)) throw new TypeError("pingInterval must be a positive number");
+    super.setPingInterval(ms, immediate);
+  }
+
+  protected override defaults(): Partial<Options> {
+    return { autoReconnect: "error" };
+  }
+
+  protected override mayBePushed(): boolean {
+    return true;
+  }
+
+  protected override refused(): null {
+    return null;
+  }
+
+  protected override failsAtOnce(): boolean {
+    return false;
+  }
+
+  protected override comesBack(code: number, failed: boolean): boolean {
+    if (this.settings.autoReconnect !== "error") return super.comesBack(code, failed);
+    return failed && code !== PONG_TIMEOUT;
+  }
+
+  protected override tellsClose({ willReconnect }: Closed, failed: boolean): boolean {
+    return !(failed && willReconnect);
+  }
+}

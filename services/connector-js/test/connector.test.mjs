@@ -1,0 +1,274 @@
+// What only this SDK has: tokens, traces, the WebSocket that is passed in, what a browser's page can do wrong.
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import ws from "ws";
+import { Connector, RequestError } from "../.build/connector.js";
+import { Clock } from "./support/clock.mjs";
+import { Inbox, Server } from "./support/server.mjs";
+
+const TIMEOUT = { timeout: 9000 };
+let server, clock;
+const clients = [];
+beforeEach(async () => {
+  clock = Clock.install();
+  server = await Server.start();
+});
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.manualClose();
+  await server.stop();
+  clock.restore();
+});
+
+function start(options = {}) {
+  const client = new Connector({ url: server.url, WebSocket: ws, pingInterval: 0, ...options });
+  clients.push(client);
+  return client;
+}
+
+function hear(client, ...events) {
+  const heard = new Inbox();
+  for (const event of events) client.on(event, (data) => heard.put(data));
+  return heard;
+}
+
+test("a token is asked for before every attempt and travels in the query", TIMEOUT, async () => {
+  let last = 0;
+  const client = start({ token: async () => `t/${++last}`, customParams: { id: 7 } });
+  const reconnects = hear(client, "reconnect");
+  const peer = await server.accept();
+  assert.equal(peer.path, "/chat?id=7&token=t%2F1");
+  await client.opened();
+  peer.drop();
+  clock.tick((await reconnects.next()).timeout + 1);
+  assert.equal((await server.accept()).path, "/chat?id=7&token=t%2F2");
+});
+
+test("a token as first message: open comes after the server's yes, the rest waits", TIMEOUT, async () => {
+  const client = start({ token: () => "abc", tokenIn: "message" });
+  const waits = client.request("echo", 1, { retry: true });
+  const peer = await server.accept();
+  assert.equal(peer.path, "/chat");
+  const { event, payload, callbackId } = await peer.json();
+  assert.deepEqual([event, payload], ["authenticate", { token: "abc" }]);
+  assert.equal(client.emit("early", 1), false);
+  assert.equal(client.state, "connecting");
+  peer.say({ payload: { ok: true }, callbackId });
+  await client.opened();
+  await peer.reply("hi");
+  assert.equal(await waits, "hi");
+});
+
+test("a token that the server refuses is the end, until the application connects again", TIMEOUT, async () => {
+  const client = start({ token: () => "old", tokenIn: "message" });
+  const closes = hear(client, "close");
+  const peer = await server.accept();
+  await peer.reply({ error: "the token is too old", errorCode: "NOT_ALLOWED" });
+  const { code, reason, willReconnect } = await closes.next();
+  assert.deepEqual([code, reason, willReconnect], [4011, "the token is too old", false]);
+  await assert.rejects(client.opened(), RequestError);
+  client.connect();
+  await (await server.accept()).reply({ ok: true });
+  await client.opened();
+});
+
+test("a token provider that fails is a failed attempt, also one that never answers", TIMEOUT, async () => {
+  const answers = [() => Promise.reject(new Error("login is down")), () => new Promise(() => {}), () => null];
+  const client = start({ token: () => answers.shift()() });
+  const [errors, reconnects] = [hear(client, "error"), hear(client, "reconnect")];
+  assert.equal((await errors.next()).message, "login is down");
+  clock.tick((await reconnects.next()).timeout + 1);
+  await Promise.resolve();
+  clock.tick(10_000);
+  assert.equal((await errors.next()).message, "no connection within 10000 ms");
+  clock.tick((await reconnects.next()).timeout + 1);
+  assert.equal((await server.accept()).path, "/chat");
+});
+
+test("a token that comes after the client was closed connects nothing", TIMEOUT, async () => {
+  let give;
+  const client = start({ token: () => new Promise((resolve) => (give = resolve)) });
+  await Promise.resolve();
+  client.manualClose();
+  give("late");
+  const other = start();
+  await server.accept();
+  await other.opened();
+  assert.equal(server.knocking, 0);
+});
+
+test("frames carry the trace context that the application gives", TIMEOUT, async () => {
+  let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const client = start({ traceparent: () => traceparent });
+  const peer = await server.accept();
+  await client.opened();
+  client.emit("say", 1);
+  assert.deepEqual(await peer.json(), { event: "say", payload: 1, traceparent });
+  void client.request("ask", 2).catch(() => {});
+  assert.equal((await peer.json()).traceparent, traceparent);
+  traceparent = undefined;
+  client.emit("say", 3);
+  assert.equal(await peer.read(), '{"event":"say","payload":3}');
+});
+
+test("a server's request whose handler fails is answered with what it threw", TIMEOUT, async () => {
+  const client = start();
+  client.onRequest("a", () => {
+    throw new Error("broken");
+  });
+  client.onRequest("b", async () => {
+    throw { error: "not now", errorCode: "BUSY" };
+  });
+  const remove = client.onRequest("c", () => 1);
+  remove();
+  const peer = await server.accept();
+  await client.opened();
+  const expected = { a: ["broken", "INTERNAL"], b: ["not now", "BUSY"], c: ["this client does not answer it", "UNKNOWN_EVENT"] };
+  for (const [event, [error, errorCode]] of Object.entries(expected)) {
+    peer.say({ event, payload: null, requestId: event });
+    assert.deepEqual(await peer.json(), { payload: { error, errorCode }, requestId: event });
+  }
+});
+
+test("an answer that comes after a reconnect is not sent: the new server knows nothing of it", TIMEOUT, async () => {
+  const client = start();
+  let answer;
+  const asked = new Promise((resolve) => client.onRequest("slow", () => (resolve(), new Promise((r) => (answer = r)))));
+  const reconnects = hear(client, "reconnect");
+  const peer = await server.accept();
+  await client.opened();
+  peer.say({ event: "slow", payload: null, requestId: "1" });
+  await asked;
+  peer.drop();
+  clock.tick((await reconnects.next()).timeout + 1);
+  const next = await server.accept();
+  await client.opened();
+  answer("late");
+  await new Promise((resolve) => setImmediate(resolve));
+  client.emit("mark", 1);
+  assert.equal((await next.json()).event, "mark");
+});
+
+test("no push can pretend that the connection closed; onAny hears it", TIMEOUT, async () => {
+  const client = start();
+  const [closes, all] = [hear(client, "close"), new Inbox()];
+  client.onAny((event, payload) => all.put([event, payload]));
+  const peer = await server.accept();
+  await client.opened();
+  peer.say({ event: "close", payload: { code: 4010 } });
+  assert.deepEqual(await all.next(), ["close", { code: 4010 }]);
+  assert.equal(closes.size, 0);
+});
+
+test("two hundred clients that lose their server at once come back spread over the whole wait", TIMEOUT, async () => {
+  const waits = [];
+  for (let i = 0; i < 200; i += 1) {
+    start().on("reconnect", ({ timeout }) => waits.push(timeout));
+    await server.refuse();
+  }
+  while (waits.length < 200) await new Promise((resolve) => setImmediate(resolve));
+  const tenths = new Array(10).fill(0);
+  for (const wait of waits) tenths[Math.floor(wait / 300)] += 1;
+  // 20 are expected in each; more than 45 or none happen less than once in a hundred million runs.
+  assert.ok(tenths.every((count) => count > 0 && count <= 45), `uneven: ${tenths}`);
+});
+
+test("a connection that takes no more refuses instead of piling up", TIMEOUT, async () => {
+  class Stuck extends ws {
+    get bufferedAmount() {
+      return 1001;
+    }
+  }
+  const client = start({ WebSocket: Stuck, maxBuffered: 1000 });
+  await server.accept();
+  await client.opened();
+  assert.equal(client.emit("a", 1), false);
+  assert.equal((await client.emitWithPromise("a", 1)).errorCode, "WS_FULL");
+});
+
+test("what cannot be JSON is told to who sends it", TIMEOUT, async () => {
+  const client = start();
+  await server.accept();
+  await client.opened();
+  assert.throws(() => client.emit("a", 1n), TypeError);
+  await assert.rejects(client.request("a", 1n), { errorCode: "BAD_PAYLOAD" });
+  assert.equal((await client.emitWithPromise("", 1)).errorCode, "BAD_PAYLOAD");
+  await assert.rejects(client.request("a", 1, { callbackTimeout: -1 }), TypeError);
+});
+
+test("a listener that throws disturbs nobody, one that closes is obeyed", TIMEOUT, async (t) => {
+  const reported = t.mock.method(console, "error", () => {});
+  const client = start();
+  client.on("open", () => {
+    throw new Error("mine");
+  });
+  const opens = hear(client, "open");
+  client.on("state", (state) => state === "waiting" && client.manualClose());
+  const peer = await server.accept();
+  await opens.next();
+  assert.equal(reported.mock.callCount(), 1);
+  const reconnects = hear(client, "reconnect");
+  const closes = hear(client, "close");
+  peer.drop();
+  await closes.next();
+  assert.equal(client.state, "closed");
+  clock.tick(200_000);
+  assert.equal(reconnects.size + server.knocking, 0);
+});
+
+test("a WebSocket that cannot be made is told to listeners, and tried again", TIMEOUT, async () => {
+  let fails = true;
+  class Blocked extends ws {
+    constructor(...args) {
+      if (fails) throw new Error("the page may not connect there");
+      super(...args);
+    }
+  }
+  const client = start({ WebSocket: Blocked });
+  const [errors, reconnects] = [hear(client, "error"), hear(client, "reconnect")];
+  assert.equal((await errors.next()).message, "the page may not connect there");
+  fails = false;
+  clock.tick((await reconnects.next()).timeout + 1);
+  await server.accept();
+  await client.opened();
+});
+
+test("the first heartbeat comes after a random part of the interval", TIMEOUT, async () => {
+  clock.restore();
+  clock = Clock.install(0.25);
+  const client = start({ pingInterval: 10_000 });
+  const peer = await server.accept();
+  await client.opened();
+  clock.tick(2499);
+  client.emit("mark", 1);
+  assert.equal((await peer.json()).event, "mark");
+  clock.tick(1);
+  assert.equal(await peer.read(), "");
+  assert.equal(client.getPingInterval(), 10_000);
+});
+
+test("subprotocols and parameters reach the server", TIMEOUT, async () => {
+  const client = start({
+    url: `${server.url}?a=1#part`,
+    protocols: ["v1"],
+    customParams: { "k!": "it's (ü) *~", none: undefined },
+  });
+  const peer = await server.accept();
+  assert.equal(peer.path, `/chat?a=1&${new URLSearchParams({ "k!": "it's (ü) *~" })}`);
+  await client.opened();
+});
+
+test("options that cannot work are refused before anything is connected, and say what to do", TIMEOUT, () => {
+  for (const wrong of [
+    { url: "http://host/" }, { url: undefined }, { pongTimeout: 0 }, { pingInterval: -1 }, { callbackTimeout: "5" },
+    { connectTimeout: Infinity }, { reconnectMaxInterval: 2 ** 31 }, { repeatLimit: NaN },
+  ]) {
+    assert.throws(() => new Connector({ url: server.url, WebSocket: ws, ...wrong }), TypeError, JSON.stringify(wrong));
+  }
+  const builtIn = globalThis.WebSocket;
+  globalThis.WebSocket = undefined;
+  try {
+    assert.throws(() => new Connector({ url: server.url }), /Node\.js.*ws/);
+  } finally {
+    globalThis.WebSocket = builtIn;
+  }
+});

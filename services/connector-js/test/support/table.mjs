@@ -1,0 +1,269 @@
+// Runs scenarios of tests/vectors/client-behaviour.json against a client of this package. The table itself says what the
+// steps mean.
+import assert from "node:assert/strict";
+import { Clock, within } from "./clock.mjs";
+import { Inbox, Server } from "./server.mjs";
+
+/** Runs one scenario with every random number being `random`. */
+export async function run(Client, WebSocket, scenario, each, random) {
+  const clock = Clock.install(random);
+  const server = await Server.start();
+  const stage = new Stage(Client, WebSocket, server, clock, scenario.options ?? {}, random);
+  try {
+    for (const written of scenario.steps) {
+      const step = each === undefined ? written : fill(written, "$each", each);
+      const [verb] = Object.keys(step);
+      assert.ok(stage[verb], `the table has a step that is not known here: ${verb}`);
+      try {
+        await within(5000, Promise.resolve(stage[verb](step[verb], step)));
+      } catch (error) {
+        throw new Error(`in the step ${JSON.stringify(step)}, random ${random}: ${error.message}`, { cause: error });
+      }
+    }
+  } finally {
+    stage.client.manualClose();
+    await server.stop();
+    clock.restore();
+  }
+}
+
+function fill(value, name, by) {
+  if (value === name) return by;
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => fill(item, name, by));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fill(item, name, by)]));
+}
+
+/** The verbs of the table. Each method takes the verb's value and the whole step. */
+class Stage {
+  #seen = new Map();
+  #ids = new Map();
+  #replies = new Map();
+  #listeners = new Map();
+  #pending = [];
+  #wait = 0;
+
+  constructor(Client, WebSocket, server, clock, options, random) {
+    this.clock = clock;
+    this.server = server;
+    this.random = random;
+    this.client = new Client({ url: server.url, pingInterval: 0, WebSocket, ...options });
+    const client = this.client;
+    client.on("open", () => this.#of("open").put({}));
+    client.on("close", (closed) => this.#of("ended").put(closed));
+    client.on("reconnect", (attempt) => this.#of("reconnect").put(attempt));
+    client.on("pong", (latency) => this.#of("pong").put({ latency }));
+    client.on("room-lost", (room) => this.#of("roomLost").put(room));
+    client.on("repeat-limit", (limit) => this.#of("limit").put(limit));
+    client.on("state", (state) => state === "closed" && this.#of("rests").put({}));
+    client.onAny((event, payload) => this.#of("event").put({ event, payload }));
+  }
+
+  #of(kind) {
+    if (!this.#seen.has(kind)) this.#seen.set(kind, new Inbox());
+    return this.#seen.get(kind);
+  }
+
+  // the server
+
+  async accept() {
+    this.peer = await this.server.accept();
+  }
+
+  refuse() {
+    return this.server.refuse();
+  }
+
+  silence() {
+    return this.server.leaveWaiting();
+  }
+
+  async reads(expected) {
+    if (typeof expected === "string") return assert.equal(await this.peer.read(), expected);
+    this.#same(await this.peer.json(), expected);
+  }
+
+  async readsText(expected) {
+    assert.equal(await this.peer.read(), expected);
+  }
+
+  async readsAll(expected) {
+    const got = [];
+    for (const _ of expected) got.push(await this.peer.json());
+    const order = (frames) => [...frames].sort(byEvent);
+    order(got).forEach((frame, i) => this.#same(frame, order(expected)[i]));
+  }
+
+  /** Equal, where a `$NAME` of an id that is not known yet stands for any text, and is known from then on. */
+  #same(got, expected) {
+    const name = expected.callbackId;
+    if (name && !this.#ids.has(name)) {
+      assert.match(String(got.callbackId), /^.{1,64}$/);
+    }
+    if (name) this.#ids.set(name, got.callbackId);
+    assert.deepEqual(got, name ? { ...expected, callbackId: got.callbackId } : expected);
+  }
+
+  says(frame) {
+    this.peer.say(typeof frame === "string" ? frame : fill(frame, frame.callbackId, this.#ids.get(frame.callbackId)));
+  }
+
+  closes([code, reason]) {
+    this.peer.socket.close(code, reason);
+  }
+
+  drops() {
+    this.peer.drop();
+  }
+
+  async sees([code, reason]) {
+    const closed = await this.peer.closed();
+    assert.equal(closed[0], code);
+    if (reason !== null) assert.equal(closed[1], reason);
+  }
+
+  // the client
+
+  emit(event, { payload }) {
+    this.client.emit(event, payload);
+  }
+
+  request(event, { payload, as, pending, ...options }) {
+    if (pending) options.onPending = () => this.#pending.push(as);
+    this.#asked(as, this.client.request(event, payload, options));
+  }
+
+  joinRoom(room, { as }) {
+    this.#asked(as, this.client.joinRoom(...room));
+  }
+
+  #asked(as, promise) {
+    const outcome = promise.then((payload) => ({ payload }), (error) => ({ code: error.errorCode }));
+    this.#replies.set(as, outcome);
+  }
+
+  on(event, { as, tag }) {
+    const listener = () => this.#of("heard").put(as);
+    this.#listeners.set(as, listener);
+    this.client.on(event, listener, tag);
+  }
+
+  once(event, { as, tag }) {
+    this.client.once(event, () => this.#of("heard").put(as), tag);
+  }
+
+  off(event, { as, tag }) {
+    this.client.off(event, as === undefined ? tag : this.#listeners.get(as));
+  }
+
+  answer(event, { payload }) {
+    this.client.onRequest(event, () => payload);
+  }
+
+  close() {
+    this.client.manualClose();
+  }
+
+  connect() {
+    this.client.connect();
+  }
+
+  reconnect(repeatReset) {
+    this.client.reconnect(repeatReset);
+  }
+
+  pingInterval(ms) {
+    this.client.setPingInterval(ms, true);
+  }
+
+  // time
+
+  after(ms) {
+    this.clock.tick(ms);
+  }
+
+  waits() {
+    if (this.#wait > 1) {
+      this.clock.tick(this.#wait - 1);
+      assert.equal(this.client.state, "waiting", "it came too early");
+    }
+    this.clock.tick(1);
+  }
+
+  // what is expected
+
+  async expect(what, step) {
+    const check = this[`expect_${what}`];
+    assert.ok(check, `the table expects what is not known here: ${what}`);
+    await check.call(this, step);
+  }
+
+  async expect_open() {
+    await this.#of("open").next();
+    assert.ok(this.client.isOpen);
+  }
+
+  async expect_ended({ code }) {
+    assert.equal((await this.#of("ended").next()).code, code);
+  }
+
+  async expect_reconnect({ repeat, wait: [least, most] }) {
+    const attempt = await this.#of("reconnect").next();
+    assert.equal(attempt.repeat, repeat);
+    const expected = least + (most - least) * this.random;
+    assert.ok(Math.abs(attempt.timeout - expected) <= 1, `waits ${attempt.timeout} ms and not ${expected}`);
+    assert.ok(this.client.reconnecting());
+    this.#wait = attempt.timeout;
+  }
+
+  async expect_rests({ because }) {
+    await this.#of("rests").next();
+    assert.equal(this.client.state, "closed");
+    assert.ok(!this.client.reconnecting());
+    assert.equal(this.#of("limit").size, because === "limit" ? 1 : 0);
+  }
+
+  async expect_pong() {
+    const { latency } = await this.#of("pong").next();
+    assert.ok(latency >= 0 && latency < 2000, `${latency} ms`);
+  }
+
+  async expect_reply({ of, payload }) {
+    assert.deepEqual(await this.#replies.get(of), { payload });
+  }
+
+  async expect_error({ of, code }) {
+    const outcome = await this.#replies.get(of);
+    assert.ok(outcome.code, `it was no error: ${JSON.stringify(outcome)}`);
+    if (code) assert.equal(outcome.code, code);
+  }
+
+  expect_pending({ of }) {
+    assert.deepEqual(this.#pending, of);
+  }
+
+  async expect_event({ event, payload }) {
+    for (;;) {
+      const seen = await this.#of("event").next();
+      if (seen.event === event) return assert.deepEqual(seen.payload, payload);
+    }
+  }
+
+  async expect_heard({ by }) {
+    const heard = [];
+    while (heard.length < by.length) heard.push(await this.#of("heard").next());
+    assert.deepEqual(heard, by);
+  }
+
+  async expect_roomLost({ room }) {
+    assert.deepEqual(await this.#of("roomLost").next(), room);
+  }
+
+  expect_notOpen() {
+    assert.equal(this.client.emit("probe", 1), false);
+  }
+}
+
+function byEvent(a, b) {
+  return a.event < b.event ? -1 : 1;
+}

@@ -1,0 +1,6 @@
+/** Compiled, never run: the types as a CommonJS importer sees them. */
+
+import connector = require("../../.build/types-commonjs/index.js");
+
+const client = new connector.Connector({ url: "ws://host/" });
+client.on("state", (state) => state === "open");

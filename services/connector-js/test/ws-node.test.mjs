@@ -1,0 +1,101 @@
+// Against a real ws-node: WSMESH_WS_NODE=target/debug/ws-node npm test
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { after, test } from "node:test";
+import ws from "ws";
+import { Connector, WebSocketConnector } from "../.build/connector.js";
+import { Inbox } from "./support/server.mjs";
+
+const binary = process.env.WSMESH_WS_NODE && resolve(process.env.INIT_CWD ?? ".", process.env.WSMESH_WS_NODE);
+const skip = binary ? false : "WSMESH_WS_NODE does not name a ws-node";
+const cleanup = [];
+after(async () => {
+  for (const end of cleanup.reverse()) await end();
+});
+
+async function start(port = 0) {
+  const args = ["--profile", "demo", "--listen", `127.0.0.1:${port}`, "--ops-listen", "none", "--reconnect-spread", "300ms"];
+  // Every WSMESH_ variable is a setting to it, and unknown ones are errors.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
+  const node = spawn(binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(node, "exit");
+  const stop = async () => {
+    node.kill("SIGTERM");
+    await ended;
+  };
+  for (const stream of [node.stdout, node.stderr]) stream.setEncoding("utf8");
+  const address = await new Promise((found, failed) => {
+    for (const stream of [node.stdout, node.stderr]) {
+      createInterface(stream).on("line", (line) => {
+        const said = /"message":"accepting clients","address":"([^"]+)"/.exec(line);
+        if (said) found(said[1]);
+      });
+    }
+    node.on("exit", (code) => failed(new Error(`ws-node ended with ${code}`)));
+  });
+  return { address, stop };
+}
+
+function connect(address, id, options = {}, Client = Connector) {
+  const client = new Client({ url: `ws://${address}/chat`, customParams: { id, name: "sam" }, WebSocket: ws, ...options });
+  cleanup.push(() => client.manualClose());
+  return client;
+}
+
+const hear = (client, event) => {
+  const heard = new Inbox();
+  client.on(event, (data) => heard.put(data));
+  return heard;
+};
+
+test("two clients talk through a ws-node, which restarts, and are back in their room", { skip, timeout: 60_000 }, async () => {
+  const first = await start();
+  cleanup.push(first.stop);
+  const [a, b] = [connect(first.address, "a", { pingInterval: 50 }), connect(first.address, "b")];
+  await Promise.all([a.opened(), b.opened()]);
+  assert.deepEqual(await a.request("echo", { n: 1 }), { ok: true });
+  assert.ok((await hear(a, "pong").next()) >= 0);
+
+  assert.deepEqual(await b.joinRoom("1000"), { msg: "joined" });
+  const says = hear(b, "say");
+  const sent = await a.request("command", { action: "toRoom", roomId: "1000", msg: "hi" });
+  assert.equal(sent.msg, "sent");
+  assert.deepEqual(await says.next(), { action: "toRoom", msg: "hi" });
+  await assert.rejects(a.request("fly"), { errorCode: "UNKNOWN_EVENT" });
+  assert.deepEqual(await a.emitWithPromise("command", {}), {
+    success: false,
+    ...(await new Promise((told) => a.emit("command", {}, (error) => told(error)))),
+  });
+
+  const [closes, reconnects, opens] = [hear(b, "close"), hear(b, "reconnect"), hear(b, "open")];
+  const [stopped, kept] = [first.stop(), b.request("echo", { n: 2 }, { retry: true, callbackTimeout: 30_000 })];
+  const { code, reason, group } = await closes.next();
+  assert.deepEqual([code, group], [1012, "delay"]);
+  const given = Number(/^retry-after-ms=(\d+)$/.exec(reason)[1]);
+  const { timeout } = await reconnects.next();
+  assert.ok(timeout >= given && timeout <= given * 1.25 + 1, `${timeout} ms after ${reason}`);
+  await stopped;
+  const frames = hear(b, "message");
+  const second = await start(first.address.split(":")[1]);
+  cleanup.push(second.stop);
+  await Promise.all([opens.next(), a.opened()]);
+  assert.deepEqual(await kept, { ok: true });
+  while (!(await frames.next()).includes('"joined"'));
+  await a.request("command", { action: "toRoom", roomId: "1000", msg: "again" }, { retry: true });
+  assert.deepEqual(await says.next(), { action: "toRoom", msg: "again" });
+});
+
+test("the original's client, by name, talks with a ws-node", { skip, timeout: 60_000 }, async () => {
+  const node = await start();
+  cleanup.push(node.stop);
+  const client = connect(node.address, 888, {}, WebSocketConnector);
+  await hear(client, "open").next();
+  assert.deepEqual(await client.emitWithPromise("say", { msg: "hi" }), { success: true, data: { ok: true } });
+  const [kicks, other] = [hear(client, "close"), connect(node.address, 888)];
+  await other.opened();
+  const { code, willReconnect } = await kicks.next();
+  assert.deepEqual([code, willReconnect], [4012, false]);
+});
