@@ -362,11 +362,7 @@ var Connector = class {
         this.#fire("ping");
       },
       pong: (latency) => this.#fire("pong", latency),
-      lost: () => {
-        this.#failed = true;
-        this.#fire("pong-timeout");
-        this.#ended(PONG_TIMEOUT, "pong timeout");
-      }
+      lost: () => this.#broke("pong-timeout", void 0, PONG_TIMEOUT, "pong timeout")
     });
     this.#dial();
   }
@@ -535,7 +531,7 @@ var Connector = class {
     const { connectTimeout, customParams, protocols, token, tokenIn } = this.settings;
     this.#failed = false;
     this.#timer = setTimeout(() => {
-      this.#broke(new Error(`no connection within ${connectTimeout} ms`));
+      this.#broke("error", new Error(`no connection within ${connectTimeout} ms`));
     }, connectTimeout);
     const open = (value) => {
       if (attempt !== this.#attempt) return;
@@ -545,7 +541,7 @@ var Connector = class {
     };
     this.#become("connecting");
     const fail = (error) => {
-      if (attempt === this.#attempt) this.#broke(error);
+      if (attempt === this.#attempt) this.#broke("error", error);
     };
     if (token) {
       Promise.resolve().then(token).then(open).catch(fail);
@@ -567,14 +563,12 @@ var Connector = class {
         if (this.#socket !== socket) return;
         if (!error) return this.#ready(event);
         const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
-        this.#failed = true;
-        this.#fire("error", error);
-        this.#ended(timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
+        this.#broke("error", error, timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
       });
     };
     socket.onmessage = ({ data }) => this.#received(data, socket);
     socket.onerror = (event) => {
-      if (!opened) return this.#broke(event);
+      if (!opened) return this.#broke("error", event);
       this.#failed = true;
       this.#fire("error", event);
     };
@@ -600,11 +594,12 @@ var Connector = class {
       this.#fire("room-lost", { ...room, ...error });
     });
   }
-  /** The attempt failed without a close of the WebSocket. */
-  #broke(error) {
+  /** The connection or the attempt failed without a close of the WebSocket: tell `event`, then that it is over. */
+  #broke(event, error, code = ABNORMAL, reason = String(error?.message ?? "")) {
+    const attempt = this.#attempt;
     this.#failed = true;
-    this.#fire("error", error);
-    this.#ended(ABNORMAL, String(error?.message ?? ""));
+    this.#fire(event, error);
+    if (attempt === this.#attempt) this.#ended(code, reason);
   }
   /** The connection or the attempt is over: tell, and decide what follows. */
   #ended(code, reason) {

@@ -62,11 +62,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
         this.#fire("ping");
       },
       pong: (latency) => this.#fire("pong", latency),
-      lost: () => {
-        this.#failed = true;
-        this.#fire("pong-timeout");
-        this.#ended(PONG_TIMEOUT, "pong timeout");
-      },
+      lost: () => this.#broke("pong-timeout", undefined, PONG_TIMEOUT, "pong timeout"),
     });
     this.#dial();
   }
@@ -278,7 +274,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     const { connectTimeout, customParams, protocols, token, tokenIn } = this.settings;
     this.#failed = false;
     this.#timer = setTimeout(() => {
-      this.#broke(new Error(`no connection within ${connectTimeout} ms`));
+      this.#broke("error", new Error(`no connection within ${connectTimeout} ms`));
     }, connectTimeout);
     const open = (value: Token) => {
       if (attempt !== this.#attempt) return;
@@ -289,7 +285,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     this.#become("connecting");
     // What fails at once is told later: nobody can listen to a client that is still being made.
     const fail = (error: unknown) => {
-      if (attempt === this.#attempt) this.#broke(error);
+      if (attempt === this.#attempt) this.#broke("error", error);
     };
     if (token) {
       Promise.resolve().then(token).then(open).catch(fail);
@@ -312,15 +308,13 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
         if (this.#socket !== socket) return;
         if (!error) return this.#ready(event);
         const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
-        this.#failed = true;
-        this.#fire("error", error);
-        this.#ended(timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
+        this.#broke("error", error, timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
       });
     };
     socket.onmessage = ({ data }) => this.#received(data, socket);
     socket.onerror = (event) => {
       // Some engines tell no close after an attempt that failed.
-      if (!opened) return this.#broke(event);
+      if (!opened) return this.#broke("error", event);
       this.#failed = true;
       this.#fire("error", event);
     };
@@ -350,11 +344,13 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     });
   }
 
-  /** The attempt failed without a close of the WebSocket. */
-  #broke(error: any): void {
+  /** The connection or the attempt failed without a close of the WebSocket: tell `event`, then that it is over. */
+  #broke(event: "error" | "pong-timeout", error: any, code = ABNORMAL, reason = String(error?.message ?? "")): void {
+    const attempt = this.#attempt;
     this.#failed = true;
-    this.#fire("error", error);
-    this.#ended(ABNORMAL, String(error?.message ?? ""));
+    this.#fire(event, error);
+    // A listener may have decided.
+    if (attempt === this.#attempt) this.#ended(code, reason);
   }
 
   /** The connection or the attempt is over: tell, and decide what follows. */
