@@ -28,6 +28,64 @@ __export(index_exports, {
 });
 module.exports = __toCommonJS(index_exports);
 
+// src/close-codes.ts
+var MANUAL_CLOSE = 4001;
+var PONG_TIMEOUT = 4002;
+var AUTHENTICATION_FAILED = 4011;
+var ABNORMAL = 1006;
+var DELAY = [1012, 1013, 4013, 4015];
+var STOP = [1e3, 1002, 1003, 1007, 1008, 1009, MANUAL_CLOSE, 4010, AUTHENTICATION_FAILED, 4012];
+function closeGroup(code) {
+  return STOP.includes(code) ? "stop" : DELAY.includes(code) ? "delay" : "now";
+}
+function retryAfter(reason) {
+  const given = /^retry-after-ms=(\d+)$/.exec(reason);
+  return given ? Number(given[1]) : void 0;
+}
+
+// src/events.ts
+var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
+  "open",
+  "close",
+  "error",
+  "message",
+  "ping",
+  "pong",
+  "pong-timeout",
+  "reconnect",
+  "repeat-limit",
+  "state",
+  "room-lost"
+]);
+
+// src/frames.ts
+function eventFrame(event, payload, callbackId, traceparent) {
+  return JSON.stringify({ event, payload: payload ?? null, callbackId, traceparent });
+}
+function answerFrame(payload, requestId) {
+  return JSON.stringify({ payload: payload ?? null, requestId });
+}
+function readFrame(text) {
+  let frame;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    return void 0;
+  }
+  if (!frame || typeof frame !== "object") return void 0;
+  const textOf = (value) => typeof value === "string" && value ? value : void 0;
+  return {
+    event: textOf(frame.event),
+    payload: frame.payload,
+    callbackId: textOf(frame.callbackId),
+    requestId: textOf(frame.requestId)
+  };
+}
+function refusal(payload) {
+  const { error, errorCode } = payload ?? {};
+  return typeof error === "string" && typeof errorCode === "string" ? { error, errorCode } : null;
+}
+
 // src/options.ts
 var DEFAULTS = {
   pingInterval: 1e4,
@@ -92,64 +150,6 @@ var Backoff = class {
   }
 };
 
-// src/close-codes.ts
-var MANUAL_CLOSE = 4001;
-var PONG_TIMEOUT = 4002;
-var AUTHENTICATION_FAILED = 4011;
-var ABNORMAL = 1006;
-var DELAY = [1012, 1013, 4013, 4015];
-var STOP = [1e3, 1002, 1003, 1007, 1008, 1009, MANUAL_CLOSE, 4010, AUTHENTICATION_FAILED, 4012];
-function closeGroup(code) {
-  return STOP.includes(code) ? "stop" : DELAY.includes(code) ? "delay" : "now";
-}
-function retryAfter(reason) {
-  const given = /^retry-after-ms=(\d+)$/.exec(reason);
-  return given ? Number(given[1]) : void 0;
-}
-
-// src/events.ts
-var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
-  "open",
-  "close",
-  "error",
-  "message",
-  "ping",
-  "pong",
-  "pong-timeout",
-  "reconnect",
-  "repeat-limit",
-  "state",
-  "room-lost"
-]);
-
-// src/frames.ts
-function eventFrame(event, payload, callbackId, traceparent) {
-  return JSON.stringify({ event, payload: payload ?? null, callbackId, traceparent });
-}
-function answerFrame(payload, requestId) {
-  return JSON.stringify({ payload: payload ?? null, requestId });
-}
-function readFrame(text) {
-  let frame;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    return void 0;
-  }
-  if (!frame || typeof frame !== "object") return void 0;
-  const textOf = (value) => typeof value === "string" && value ? value : void 0;
-  return {
-    event: textOf(frame.event),
-    payload: frame.payload,
-    callbackId: textOf(frame.callbackId),
-    requestId: textOf(frame.requestId)
-  };
-}
-function refusal(payload) {
-  const { error, errorCode } = payload ?? {};
-  return typeof error === "string" && typeof errorCode === "string" ? { error, errorCode } : null;
-}
-
 // src/heartbeat.ts
 var Heartbeat = class {
   #timer;
@@ -187,6 +187,219 @@ var Heartbeat = class {
     this.#sentAt = Date.now();
     this.#timer = setTimeout(() => this.#events.lost(), this.#settings.pongTimeout);
     this.#events.ping();
+  }
+};
+
+// src/socket.ts
+var OPEN = 1;
+function constructorOf(given) {
+  const found = given ?? globalThis.WebSocket;
+  if (!found) {
+    throw new Error("there is no global WebSocket (Node.js has one since 22): pass one as option, say of the package ws");
+  }
+  return found;
+}
+function abandon(socket, code, reason) {
+  socket.onopen = socket.onmessage = socket.onerror = socket.onclose = () => {
+  };
+  if (socket.readyState <= OPEN) socket.close(code, reason);
+}
+function encode(text) {
+  const percent = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase();
+  return encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
+}
+function withParams(url, params) {
+  const query = Object.entries(params).filter(([, value]) => value !== void 0).map(([key2, value]) => `${encode(key2)}=${encode(String(value))}`).join("&");
+  const base = url.split("#", 1)[0];
+  return query ? base + (base.includes("?") ? "&" : "?") + query : base;
+}
+
+// src/link.ts
+var BY_HAND = "client manual close";
+var Link = class {
+  state = "connecting";
+  socket;
+  #settings;
+  #owner;
+  #Socket;
+  #backoff;
+  #heartbeat;
+  /** One more for each attempt, and for each decision that makes a running one pointless. */
+  #attempt = 0;
+  #timer;
+  #openedAt = 0;
+  #failed = false;
+  #hint;
+  constructor(settings2, owner) {
+    this.#settings = settings2;
+    this.#owner = owner;
+    this.#Socket = constructorOf(settings2.WebSocket);
+    this.#backoff = new Backoff(settings2);
+    this.#heartbeat = new Heartbeat(settings2, {
+      ping: () => {
+        this.send(settings2.pingMsg);
+        owner.fire("ping");
+      },
+      pong: (latency) => owner.fire("pong", latency),
+      lost: () => this.#broke("pong-timeout", void 0, PONG_TIMEOUT, "pong timeout")
+    });
+  }
+  get isOpen() {
+    return this.state === "open" && this.socket?.readyState === OPEN;
+  }
+  get reconnecting() {
+    return this.state === "waiting" || this.state === "connecting" && this.#backoff.repeat > 0;
+  }
+  /** Connects now and counts attempts from zero. */
+  connect() {
+    this.#backoff.repeat = 0;
+    this.#hint = void 0;
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#dial();
+  }
+  /** Connects again after the wait that is due, unless that runs already. */
+  reconnect(repeatReset) {
+    if (repeatReset) this.#backoff.repeat = 0;
+    if (this.state === "waiting") return;
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#schedule();
+  }
+  close() {
+    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#rest();
+  }
+  /** The next heartbeat comes after a whole interval. */
+  restart() {
+    if (this.state === "open") this.#heartbeat.restart();
+  }
+  /** Writes, unless too much waits already. */
+  send(text) {
+    const { socket } = this;
+    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.#settings.maxBuffered) return false;
+    socket.send(text);
+    return true;
+  }
+  #dial() {
+    const attempt = ++this.#attempt;
+    const { connectTimeout, customParams, protocols, token, tokenIn } = this.#settings;
+    this.#failed = false;
+    this.#timer = setTimeout(() => {
+      this.#broke("error", new Error(`no connection within ${connectTimeout} ms`));
+    }, connectTimeout);
+    const open = (value) => {
+      if (attempt !== this.#attempt) return;
+      const inQuery = value != null && tokenIn !== "message";
+      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
+      this.#attach(new this.#Socket(withParams(this.#settings.url, params), protocols), inQuery ? void 0 : value);
+    };
+    this.#become("connecting");
+    const fail = (error) => {
+      if (attempt === this.#attempt) this.#broke("error", error);
+    };
+    if (token) {
+      Promise.resolve().then(token).then(open).catch(fail);
+      return;
+    }
+    try {
+      open(null);
+    } catch (error) {
+      Promise.resolve().then(() => fail(error));
+    }
+  }
+  #attach(socket, token) {
+    this.socket = socket;
+    let opened = false;
+    socket.onopen = (event) => {
+      opened = true;
+      if (token == null) return this.#ready(event);
+      this.#owner.authenticate(token, (error) => {
+        if (this.socket !== socket) return;
+        if (!error) return this.#ready(event);
+        const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
+        this.#broke("error", error, timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
+      });
+    };
+    socket.onmessage = ({ data }) => this.#received(data, socket);
+    socket.onerror = (event) => {
+      if (!opened) return this.#broke("error", event);
+      this.#failed = true;
+      this.#owner.fire("error", event);
+    };
+    socket.onclose = ({ code, reason }) => this.#ended(code ?? ABNORMAL, reason ?? "");
+  }
+  #ready(event) {
+    clearTimeout(this.#timer);
+    this.#openedAt = Date.now();
+    this.#heartbeat.start();
+    const socket = this.socket;
+    this.state = "open";
+    this.#owner.opened();
+    this.#owner.fire("state", "open");
+    if (this.socket === socket) this.#owner.fire("open", event);
+    if (this.socket === socket) this.#owner.flush();
+  }
+  /** The connection or the attempt failed without a close of the WebSocket: tell `event`, then that it is over. */
+  #broke(event, error, code = ABNORMAL, reason = String(error?.message ?? "")) {
+    const attempt = this.#attempt;
+    this.#failed = true;
+    this.#owner.fire(event, error);
+    if (attempt === this.#attempt) this.#ended(code, reason);
+  }
+  /** The connection or the attempt is over: tell, and decide what follows. */
+  #ended(code, reason) {
+    const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
+    if (stood && stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    const failed = this.#failed;
+    const group = closeGroup(code);
+    const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
+    if (code === PONG_TIMEOUT) this.#release(code, reason);
+    else this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#hint = retryAfter(reason);
+    const attempt = this.#attempt;
+    const closed = { code, reason, group, willReconnect };
+    if (this.#owner.tellsClose(closed, failed)) this.#owner.fire("close", closed);
+    if (attempt !== this.#attempt) return;
+    if (willReconnect) this.#schedule();
+    else this.#rest();
+  }
+  /** Lets go of the socket and of everything that runs for it. */
+  #release(code, reason) {
+    this.#attempt++;
+    clearTimeout(this.#timer);
+    this.#heartbeat.stop();
+    const socket = this.socket;
+    if (!socket) return;
+    this.socket = void 0;
+    abandon(socket, code, reason);
+    this.#owner.disconnected();
+  }
+  #schedule() {
+    const timeout = this.#backoff.next(this.#hint);
+    this.#hint = void 0;
+    if (timeout === void 0) {
+      this.#rest();
+      this.#owner.fire("repeat-limit", this.#settings.repeatLimit);
+      return;
+    }
+    this.#timer = setTimeout(() => this.#dial(), timeout);
+    this.#become("waiting");
+    if (this.state === "waiting") this.#owner.fire("reconnect", { repeat: this.#backoff.repeat, timeout });
+  }
+  /** Closed for good. */
+  #rest() {
+    this.#owner.closed();
+    this.#become("closed");
+  }
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.#owner.fire("state", state);
+  }
+  #received(data, socket) {
+    this.#owner.fire("message", data);
+    if (typeof data !== "string" || this.socket !== socket) return;
+    if (data === this.#settings.pingMsg) this.#heartbeat.answered();
+    else this.#owner.received(data, socket);
   }
 };
 
@@ -335,70 +548,38 @@ function key({ roomId, namespace }) {
   return JSON.stringify([String(roomId), namespace]);
 }
 
-// src/socket.ts
-var OPEN = 1;
-function constructorOf(given) {
-  const found = given ?? globalThis.WebSocket;
-  if (!found) {
-    throw new Error("there is no global WebSocket here (Node.js has one since 22): pass one as option WebSocket, say of the package ws");
-  }
-  return found;
-}
-function abandon(socket, code, reason) {
-  socket.onopen = socket.onmessage = socket.onerror = socket.onclose = () => {
-  };
-  if (socket.readyState <= OPEN) socket.close(code, reason);
-}
-function encode(text) {
-  const percent = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase();
-  return encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
-}
-function withParams(url, params) {
-  const query = Object.entries(params).filter(([, value]) => value !== void 0).map(([key2, value]) => `${encode(key2)}=${encode(String(value))}`).join("&");
-  const base = url.split("#", 1)[0];
-  return query ? base + (base.includes("?") ? "&" : "?") + query : base;
-}
-
 // src/connector.ts
 var ANY = /* @__PURE__ */ Symbol();
-var BY_HAND = "client manual close";
 var Connector = class {
   settings;
-  #Socket;
   #listeners = new Listeners();
   #handlers = /* @__PURE__ */ new Map();
   #requests;
   #rooms = new Rooms();
-  #backoff;
-  #heartbeat;
   #queue = [];
-  #socket;
-  #now = "connecting";
-  /** One more for each attempt, and for each decision that makes a running one pointless. */
-  #attempt = 0;
-  #timer;
-  #openedAt = 0;
-  #failed = false;
-  #hint;
+  #link;
   /** Connects at once. Throws when an option cannot work. */
   constructor(options) {
     this.settings = settings(options, this.defaults());
-    this.#Socket = constructorOf(options.WebSocket);
-    this.#requests = new Requests(this.settings);
-    this.#backoff = new Backoff(this.settings);
-    this.#heartbeat = new Heartbeat(this.settings, {
-      ping: () => {
-        this.#transmit(this.settings.pingMsg);
-        this.#fire("ping");
+    const requests = new Requests(this.settings);
+    this.#requests = requests;
+    this.#link = new Link(this.settings, {
+      fire: (event, ...args) => this.#listeners.fire(event, ...args),
+      comesBack: (code, failed) => this.comesBack(code, failed),
+      tellsClose: (closed, failed) => this.tellsClose(closed, failed),
+      authenticate: (token, done) => this.#submit("authenticate", { token }, {}, true, done),
+      opened: () => this.#rooms.all().forEach((room) => this.#rejoin(room)),
+      flush: () => this.#flush(),
+      received: (text, socket) => this.#received(text, socket),
+      disconnected: () => {
+        if (this.failsAtOnce()) requests.disconnected();
       },
-      pong: (latency) => this.#fire("pong", latency),
-      lost: () => {
-        this.#failed = true;
-        this.#fire("pong-timeout");
-        this.#ended(PONG_TIMEOUT, "pong timeout");
+      closed: () => {
+        this.#queue.length = 0;
+        if (this.failsAtOnce()) requests.closed();
       }
     });
-    this.#dial();
+    this.#link.connect();
   }
   // ------------------------------------------------------------------------------------------------------- listening
   /** Calls `listener` with the payload of each such event; the function given back stops that. */
@@ -436,8 +617,8 @@ var Connector = class {
     if (!event) throw new TypeError("event must be a non-empty string");
     if (callback) return this.#ask(event, payload, options, callback);
     const text = eventFrame(event, payload, void 0, this.settings.traceparent?.());
-    if (this.isOpen) return this.#transmit(text);
-    const keeps = this.#now !== "closed" && this.#queue.length < this.settings.offlineQueue;
+    if (this.isOpen) return this.#link.send(text);
+    const keeps = this.#link.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
     if (keeps) this.#queue.push(text);
     return keeps;
   }
@@ -482,18 +663,18 @@ var Connector = class {
   // -------------------------------------------------------------------------------------------------- the connection
   /** Where the connection is now; the event `state` tells each change. */
   get state() {
-    return this.#now;
+    return this.#link.state;
   }
   /** Whether events and requests can be sent now. */
   get isOpen() {
-    return this.#now === "open" && this.#socket?.readyState === OPEN;
+    return this.#link.isOpen;
   }
   /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
   opened() {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (this.#now === "open") resolve();
-        else if (this.#now === "closed") reject(new RequestError(NOT_OPEN));
+        if (this.#link.state === "open") resolve();
+        else if (this.#link.state === "closed") reject(new RequestError(NOT_OPEN));
         else this.#listeners.add("state", look, true);
       };
       look();
@@ -501,27 +682,20 @@ var Connector = class {
   }
   /** Whether a connection that was lost is being brought back. */
   reconnecting() {
-    return this.#now === "waiting" || this.#now === "connecting" && this.#backoff.repeat > 0;
+    return this.#link.reconnecting;
   }
   /** Ends the connection if there is one, and connects again after the wait that is due. With `true` counting from zero. */
   reconnect(repeatReset = false) {
-    if (repeatReset) this.#backoff.repeat = 0;
-    if (this.#now === "waiting") return;
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#schedule();
+    this.#link.reconnect(repeatReset);
   }
   /** Connects anew now, also after a close for good, and counts attempts from zero. */
   connect() {
-    this.#backoff.repeat = 0;
-    this.#hint = void 0;
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#dial();
+    this.#link.connect();
   }
   /** Closes with code 4001, for good; requests that wait fail, rooms and kept events are forgotten. */
   manualClose() {
     this.#rooms.clear();
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#rest();
+    this.#link.close();
   }
   /** The time from one heartbeat to the next, in ms. */
   getPingInterval() {
@@ -532,7 +706,7 @@ var Connector = class {
     duration("pingInterval", ms, 0);
     const counts = immediate || !ms || !this.settings.pingInterval;
     this.settings.pingInterval = ms;
-    if (this.#now === "open" && counts) this.#heartbeat.restart();
+    if (counts) this.#link.restart();
   }
   // ---------------------------------------------------------------------------- what the original does in another way
   defaults() {
@@ -559,151 +733,25 @@ var Connector = class {
   tellsClose(_closed, _failed) {
     return true;
   }
-  // --------------------------------------------------------------------------------------------------------- attempts
-  #dial() {
-    const attempt = ++this.#attempt;
-    const { connectTimeout, customParams, protocols, token, tokenIn } = this.settings;
-    this.#failed = false;
-    this.#timer = setTimeout(() => {
-      this.#broke(new Error(`no connection within ${connectTimeout} ms`));
-    }, connectTimeout);
-    const open = (value) => {
-      if (attempt !== this.#attempt) return;
-      const inQuery = value != null && tokenIn !== "message";
-      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
-      this.#attach(new this.#Socket(withParams(this.settings.url, params), protocols), inQuery ? void 0 : value);
-    };
-    this.#become("connecting");
-    const fail = (error) => {
-      if (attempt === this.#attempt) this.#broke(error);
-    };
-    if (token) {
-      Promise.resolve().then(token).then(open).catch(fail);
-      return;
-    }
-    try {
-      open(null);
-    } catch (error) {
-      Promise.resolve().then(() => fail(error));
-    }
-  }
-  #attach(socket, token) {
-    this.#socket = socket;
-    let opened = false;
-    socket.onopen = (event) => {
-      opened = true;
-      if (token == null) return this.#ready(event);
-      this.#submit("authenticate", { token }, {}, true, (error) => {
-        if (this.#socket !== socket) return;
-        if (!error) return this.#ready(event);
-        const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
-        this.#failed = true;
-        this.#fire("error", error);
-        this.#ended(timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
-      });
-    };
-    socket.onmessage = ({ data }) => this.#received(data, socket);
-    socket.onerror = (event) => {
-      if (!opened) return this.#broke(event);
-      this.#failed = true;
-      this.#fire("error", event);
-    };
-    socket.onclose = ({ code, reason }) => this.#ended(code ?? ABNORMAL, reason ?? "");
-  }
-  #ready(event) {
-    clearTimeout(this.#timer);
-    this.#openedAt = Date.now();
-    this.#heartbeat.start();
-    const socket = this.#socket;
-    this.#now = "open";
-    for (const room of this.#rooms.all()) this.#rejoin(room);
-    this.#fire("state", "open");
-    if (this.#socket === socket) this.#fire("open", event);
-    if (this.#socket !== socket) return;
-    this.#requests.flush((text) => this.#transmit(text));
-    while (this.#queue.length && this.#transmit(this.#queue[0])) this.#queue.shift();
+  // ----------------------------------------------------------------------------------------------------------- frames
+  /** What waited for a connection. */
+  #flush() {
+    this.#requests.flush((text) => this.#link.send(text));
+    while (this.#queue.length && this.#link.send(this.#queue[0])) this.#queue.shift();
   }
   #rejoin(room) {
     this.#ask("joinRoom", room, {}, (error) => {
       if (!error || error.errorCode === "WS_DISCONNECTED" || error.errorCode === "WS_NOT_OPEN") return;
       this.#rooms.left(room);
-      this.#fire("room-lost", { ...room, ...error });
+      this.#listeners.fire("room-lost", { ...room, ...error });
     });
-  }
-  /** The attempt failed without a close of the WebSocket. */
-  #broke(error) {
-    this.#failed = true;
-    this.#fire("error", error);
-    this.#ended(ABNORMAL, String(error?.message ?? ""));
-  }
-  /** The connection or the attempt is over: tell, and decide what follows. */
-  #ended(code, reason) {
-    const stood = this.#now === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood && stood >= this.settings.fastReconnectInterval) this.#backoff.repeat = 0;
-    const failed = this.#failed;
-    const group = closeGroup(code);
-    const willReconnect = group !== "stop" && this.comesBack(code, failed);
-    if (code === PONG_TIMEOUT) this.#release(code, reason);
-    else this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#hint = retryAfter(reason);
-    const attempt = this.#attempt;
-    const closed = { code, reason, group, willReconnect };
-    if (this.tellsClose(closed, failed)) this.#fire("close", closed);
-    if (attempt !== this.#attempt) return;
-    if (willReconnect) this.#schedule();
-    else this.#rest();
-  }
-  /** Lets go of the socket and of everything that runs for it. */
-  #release(code, reason) {
-    this.#attempt++;
-    clearTimeout(this.#timer);
-    this.#heartbeat.stop();
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#socket = void 0;
-    abandon(socket, code, reason);
-    if (this.failsAtOnce()) this.#requests.disconnected();
-  }
-  #schedule() {
-    const timeout = this.#backoff.next(this.#hint);
-    this.#hint = void 0;
-    if (timeout === void 0) {
-      this.#rest();
-      this.#fire("repeat-limit", this.settings.repeatLimit);
-      return;
-    }
-    this.#timer = setTimeout(() => this.#dial(), timeout);
-    this.#become("waiting");
-    if (this.#now === "waiting") this.#fire("reconnect", { repeat: this.#backoff.repeat, timeout });
-  }
-  /** Closed for good. */
-  #rest() {
-    this.#queue.length = 0;
-    if (this.failsAtOnce()) this.#requests.closed();
-    this.#become("closed");
-  }
-  #become(state) {
-    if (this.#now === state) return;
-    this.#now = state;
-    this.#fire("state", state);
-  }
-  // ----------------------------------------------------------------------------------------------------------- frames
-  #fire(event, ...args) {
-    this.#listeners.fire(event, ...args);
-  }
-  /** Writes, unless too much waits already. */
-  #transmit(text) {
-    const socket = this.#socket;
-    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.settings.maxBuffered) return false;
-    socket.send(text);
-    return true;
   }
   #plainly(event, payload) {
     return this.request(event, payload, { retry: true });
   }
   /** Asks when there is a connection, or waits for one if the request may be repeated. */
   #ask(event, payload, options, done) {
-    if (!this.isOpen && !(options?.retry && this.#now !== "closed")) {
+    if (!this.isOpen && !(options?.retry && this.#link.state !== "closed")) {
       done(NOT_OPEN, null);
       return false;
     }
@@ -717,7 +765,7 @@ var Connector = class {
     };
     const requests = this.#requests;
     if (!event) return refuse("BAD_PAYLOAD", "the event has no name");
-    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait for their replies already");
+    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait already");
     const limits = requests.limits(options);
     const id = requests.newId();
     let text;
@@ -726,18 +774,15 @@ var Connector = class {
     } catch (error) {
       return refuse("BAD_PAYLOAD", `the payload cannot be JSON: ${error}`);
     }
-    if (now && !this.#transmit(text)) return refuse("WS_FULL", "too much waits to be sent");
+    if (now && !this.#link.send(text)) return refuse("WS_FULL", "too much waits to be sent");
     requests.add(id, text, now, limits, (error, reply) => {
       const wrong = error ?? this.refused(reply);
       done(wrong, wrong ? null : reply);
     });
     return true;
   }
-  #received(data, socket) {
-    this.#fire("message", data);
-    if (typeof data !== "string" || this.#socket !== socket) return;
-    if (data === this.settings.pingMsg) return this.#heartbeat.answered();
-    const frame = readFrame(data);
+  #received(text, socket) {
+    const frame = readFrame(text);
     if (!frame) return;
     const { event, payload, callbackId, requestId } = frame;
     if (callbackId) this.#requests.replied(callbackId, payload);
@@ -754,21 +799,22 @@ var Connector = class {
       error: String(error?.error ?? error?.message ?? error),
       errorCode: String(error?.errorCode ?? "INTERNAL")
     })).then((answer) => {
-      if (this.#socket === socket) this.#transmit(answerFrame(answer, requestId));
+      if (this.#link.socket === socket) this.#link.send(answerFrame(answer, requestId));
     });
   }
 };
 
 // src/websocket-connector.ts
+var NO_DATA = "data cannot be null or undefined";
 var WebSocketConnector = class extends Connector {
   #final = false;
   emit(event, data, callback, options) {
-    if (data == null) throw new Error("emit: data cannot be null or undefined");
+    if (data == null) throw new Error(NO_DATA);
     return super.emit(event, data, typeof callback === "function" ? callback : void 0, options);
   }
   emitWithPromise(event, data, options) {
     if (data != null) return super.emitWithPromise(event, data, options);
-    return Promise.resolve({ success: false, error: "Data cannot be null or undefined", errorCode: "BAD_PAYLOAD" });
+    return Promise.resolve({ success: false, error: NO_DATA, errorCode: "BAD_PAYLOAD" });
   }
   reconnect(repeatReset = false) {
     if (!this.#final) super.reconnect(repeatReset);
@@ -778,7 +824,7 @@ var WebSocketConnector = class extends Connector {
     super.manualClose();
   }
   setPingInterval(ms, immediate = false) {
-    if (!(ms > 0)) throw new TypeError("pingInterval must be a positive number");
+    duration("pingInterval", ms, 1);
     super.setPingInterval(ms, immediate);
   }
   defaults() {

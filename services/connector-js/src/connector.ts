@@ -1,21 +1,19 @@
 /**
- * The client: one WebSocket that is kept connected, events in and out, requests both ways. It knows when to connect, and
- * leaves the rest to its parts; timers run only while something is awaited.
+ * The client that applications hold: events in and out, requests both ways, rooms. When to connect is its link's matter.
  */
 
-import { Backoff } from "./backoff.js";
-import { ABNORMAL, AUTHENTICATION_FAILED, MANUAL_CLOSE, PONG_TIMEOUT, closeGroup, retryAfter } from "./close-codes.js";
+import { ABNORMAL } from "./close-codes.js";
 import {
   type AnyEvents, type Closed, type ListenerOf, type Name, type Payload, type Reply, type State, type SystemEvents,
   SYSTEM_EVENTS,
 } from "./events.js";
 import { type ErrorObject, answerFrame, eventFrame, readFrame, refusal } from "./frames.js";
-import { Heartbeat } from "./heartbeat.js";
+import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
-import { type Options, type RequestOptions, type Settings, type Token, duration, settings } from "./options.js";
+import { type Options, type RequestOptions, type Settings, duration, settings } from "./options.js";
 import { type Done, NOT_OPEN, RequestError, Requests } from "./requests.js";
 import { type RoomPayload, Rooms } from "./rooms.js";
-import { type WebSocketConstructor, type WebSocketLike, OPEN, abandon, constructorOf, withParams } from "./socket.js";
+import type { WebSocketLike } from "./socket.js";
 
 /** What `emitWithPromise` gives: it never rejects. */
 export type Result<T> = { success: true; data: T } | ({ success: false } & ErrorObject);
@@ -29,46 +27,38 @@ type Args<F, Rest extends unknown[]> = undefined extends Payload<F>
 type Callback<F> = ((error: ErrorObject | null, payload: Reply<F>) => void) | null;
 
 const ANY = Symbol();
-const BY_HAND = "client manual close";
 
 export class Connector<S extends object = AnyEvents, C extends object = AnyEvents> {
   protected readonly settings: Settings;
-  readonly #Socket: WebSocketConstructor;
   readonly #listeners = new Listeners();
   readonly #handlers = new Map<string, (payload: any) => unknown>();
   readonly #requests: Requests;
   readonly #rooms = new Rooms();
-  readonly #backoff: Backoff;
-  readonly #heartbeat: Heartbeat;
   readonly #queue: string[] = [];
-  #socket: WebSocketLike | undefined;
-  #now: State = "connecting";
-  /** One more for each attempt, and for each decision that makes a running one pointless. */
-  #attempt = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #openedAt = 0;
-  #failed = false;
-  #hint: number | undefined;
+  readonly #link: Link;
 
   /** Connects at once. Throws when an option cannot work. */
   constructor(options: Options) {
     this.settings = settings(options, this.defaults());
-    this.#Socket = constructorOf(options.WebSocket);
-    this.#requests = new Requests(this.settings);
-    this.#backoff = new Backoff(this.settings);
-    this.#heartbeat = new Heartbeat(this.settings, {
-      ping: () => {
-        this.#transmit(this.settings.pingMsg);
-        this.#fire("ping");
+    const requests = new Requests(this.settings);
+    this.#requests = requests;
+    this.#link = new Link(this.settings, {
+      fire: (event, ...args) => this.#listeners.fire(event, ...args),
+      comesBack: (code, failed) => this.comesBack(code, failed),
+      tellsClose: (closed, failed) => this.tellsClose(closed, failed),
+      authenticate: (token, done) => this.#submit("authenticate", { token }, {}, true, done),
+      opened: () => this.#rooms.all().forEach((room) => this.#rejoin(room)),
+      flush: () => this.#flush(),
+      received: (text, socket) => this.#received(text, socket),
+      disconnected: () => {
+        if (this.failsAtOnce()) requests.disconnected();
       },
-      pong: (latency) => this.#fire("pong", latency),
-      lost: () => {
-        this.#failed = true;
-        this.#fire("pong-timeout");
-        this.#ended(PONG_TIMEOUT, "pong timeout");
+      closed: () => {
+        this.#queue.length = 0;
+        if (this.failsAtOnce()) requests.closed();
       },
     });
-    this.#dial();
+    this.#link.connect();
   }
 
   // ------------------------------------------------------------------------------------------------------- listening
@@ -120,8 +110,8 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     if (!event) throw new TypeError("event must be a non-empty string");
     if (callback) return this.#ask(event, payload, options, callback);
     const text = eventFrame(event, payload, undefined, this.settings.traceparent?.());
-    if (this.isOpen) return this.#transmit(text);
-    const keeps = this.#now !== "closed" && this.#queue.length < this.settings.offlineQueue;
+    if (this.isOpen) return this.#link.send(text);
+    const keeps = this.#link.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
     if (keeps) this.#queue.push(text);
     return keeps;
   }
@@ -178,20 +168,20 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Where the connection is now; the event `state` tells each change. */
   get state(): State {
-    return this.#now;
+    return this.#link.state;
   }
 
   /** Whether events and requests can be sent now. */
   get isOpen(): boolean {
-    return this.#now === "open" && this.#socket?.readyState === OPEN;
+    return this.#link.isOpen;
   }
 
   /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (this.#now === "open") resolve();
-        else if (this.#now === "closed") reject(new RequestError(NOT_OPEN));
+        if (this.#link.state === "open") resolve();
+        else if (this.#link.state === "closed") reject(new RequestError(NOT_OPEN));
         else this.#listeners.add("state", look, true);
       };
       look();
@@ -200,30 +190,23 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Whether a connection that was lost is being brought back. */
   reconnecting(): boolean {
-    return this.#now === "waiting" || (this.#now === "connecting" && this.#backoff.repeat > 0);
+    return this.#link.reconnecting;
   }
 
   /** Ends the connection if there is one, and connects again after the wait that is due. With `true` counting from zero. */
   reconnect(repeatReset = false): void {
-    if (repeatReset) this.#backoff.repeat = 0;
-    if (this.#now === "waiting") return;
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#schedule();
+    this.#link.reconnect(repeatReset);
   }
 
   /** Connects anew now, also after a close for good, and counts attempts from zero. */
   connect(): void {
-    this.#backoff.repeat = 0;
-    this.#hint = undefined;
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#dial();
+    this.#link.connect();
   }
 
   /** Closes with code 4001, for good; requests that wait fail, rooms and kept events are forgotten. */
   manualClose(): void {
     this.#rooms.clear();
-    this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#rest();
+    this.#link.close();
   }
 
   /** The time from one heartbeat to the next, in ms. */
@@ -236,7 +219,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     duration("pingInterval", ms, 0);
     const counts = immediate || !ms || !this.settings.pingInterval;
     this.settings.pingInterval = ms;
-    if (this.#now === "open" && counts) this.#heartbeat.restart();
+    if (counts) this.#link.restart();
   }
 
   // ---------------------------------------------------------------------------- what the original does in another way
@@ -271,162 +254,20 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return true;
   }
 
-  // --------------------------------------------------------------------------------------------------------- attempts
+  // ----------------------------------------------------------------------------------------------------------- frames
 
-  #dial(): void {
-    const attempt = ++this.#attempt;
-    const { connectTimeout, customParams, protocols, token, tokenIn } = this.settings;
-    this.#failed = false;
-    this.#timer = setTimeout(() => {
-      this.#broke(new Error(`no connection within ${connectTimeout} ms`));
-    }, connectTimeout);
-    const open = (value: Token) => {
-      if (attempt !== this.#attempt) return;
-      const inQuery = value != null && tokenIn !== "message";
-      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
-      this.#attach(new this.#Socket(withParams(this.settings.url, params), protocols), inQuery ? undefined : value);
-    };
-    this.#become("connecting");
-    // What fails at once is told later: nobody can listen to a client that is still being made.
-    const fail = (error: unknown) => {
-      if (attempt === this.#attempt) this.#broke(error);
-    };
-    if (token) {
-      Promise.resolve().then(token).then(open).catch(fail);
-      return;
-    }
-    try {
-      open(null);
-    } catch (error) {
-      Promise.resolve().then(() => fail(error));
-    }
-  }
-
-  #attach(socket: WebSocketLike, token: Token): void {
-    this.#socket = socket;
-    let opened = false;
-    socket.onopen = (event) => {
-      opened = true;
-      if (token == null) return this.#ready(event);
-      this.#submit("authenticate", { token }, {}, true, (error) => {
-        if (this.#socket !== socket) return;
-        if (!error) return this.#ready(event);
-        const timedOut = error.errorCode === "CALLBACK_TIMEOUT";
-        this.#failed = true;
-        this.#fire("error", error);
-        this.#ended(timedOut ? ABNORMAL : AUTHENTICATION_FAILED, error.error);
-      });
-    };
-    socket.onmessage = ({ data }) => this.#received(data, socket);
-    socket.onerror = (event) => {
-      // Some engines tell no close after an attempt that failed.
-      if (!opened) return this.#broke(event);
-      this.#failed = true;
-      this.#fire("error", event);
-    };
-    socket.onclose = ({ code, reason }) => this.#ended(code ?? ABNORMAL, reason ?? "");
-  }
-
-  #ready(event: unknown): void {
-    clearTimeout(this.#timer);
-    this.#openedAt = Date.now();
-    this.#heartbeat.start();
-    const socket = this.#socket;
-    this.#now = "open";
-    for (const room of this.#rooms.all()) this.#rejoin(room);
-    this.#fire("state", "open");
-    // Listeners may have closed it.
-    if (this.#socket === socket) this.#fire("open", event);
-    if (this.#socket !== socket) return;
-    this.#requests.flush((text) => this.#transmit(text));
-    while (this.#queue.length && this.#transmit(this.#queue[0]!)) this.#queue.shift();
+  /** What waited for a connection. */
+  #flush(): void {
+    this.#requests.flush((text) => this.#link.send(text));
+    while (this.#queue.length && this.#link.send(this.#queue[0]!)) this.#queue.shift();
   }
 
   #rejoin(room: RoomPayload): void {
     this.#ask("joinRoom", room, {}, (error) => {
       if (!error || error.errorCode === "WS_DISCONNECTED" || error.errorCode === "WS_NOT_OPEN") return;
       this.#rooms.left(room);
-      this.#fire("room-lost", { ...room, ...error });
+      this.#listeners.fire("room-lost", { ...room, ...error });
     });
-  }
-
-  /** The attempt failed without a close of the WebSocket. */
-  #broke(error: any): void {
-    this.#failed = true;
-    this.#fire("error", error);
-    this.#ended(ABNORMAL, String(error?.message ?? ""));
-  }
-
-  /** The connection or the attempt is over: tell, and decide what follows. */
-  #ended(code: number, reason: string): void {
-    // A connection that falls at once is no success: who resets here would run in circles without waiting.
-    const stood = this.#now === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood && stood >= this.settings.fastReconnectInterval) this.#backoff.repeat = 0;
-    const failed = this.#failed;
-    const group = closeGroup(code);
-    const willReconnect = group !== "stop" && this.comesBack(code, failed);
-    if (code === PONG_TIMEOUT) this.#release(code, reason);
-    else this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#hint = retryAfter(reason);
-    const attempt = this.#attempt;
-    const closed = { code, reason, group, willReconnect };
-    if (this.tellsClose(closed, failed)) this.#fire("close", closed);
-    // A listener may have decided.
-    if (attempt !== this.#attempt) return;
-    if (willReconnect) this.#schedule();
-    else this.#rest();
-  }
-
-  /** Lets go of the socket and of everything that runs for it. */
-  #release(code: number, reason: string): void {
-    this.#attempt++;
-    clearTimeout(this.#timer);
-    this.#heartbeat.stop();
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#socket = undefined;
-    abandon(socket, code, reason);
-    if (this.failsAtOnce()) this.#requests.disconnected();
-  }
-
-  #schedule(): void {
-    const timeout = this.#backoff.next(this.#hint);
-    this.#hint = undefined;
-    if (timeout === undefined) {
-      this.#rest();
-      this.#fire("repeat-limit", this.settings.repeatLimit);
-      return;
-    }
-    this.#timer = setTimeout(() => this.#dial(), timeout);
-    this.#become("waiting");
-    if (this.#now === "waiting") this.#fire("reconnect", { repeat: this.#backoff.repeat, timeout });
-  }
-
-  /** Closed for good. */
-  #rest(): void {
-    this.#queue.length = 0;
-    if (this.failsAtOnce()) this.#requests.closed();
-    this.#become("closed");
-  }
-
-  #become(state: State): void {
-    if (this.#now === state) return;
-    this.#now = state;
-    this.#fire("state", state);
-  }
-
-  // ----------------------------------------------------------------------------------------------------------- frames
-
-  #fire(event: keyof SystemEvents, ...args: unknown[]): void {
-    this.#listeners.fire(event, ...args);
-  }
-
-  /** Writes, unless too much waits already. */
-  #transmit(text: string): boolean {
-    const socket = this.#socket;
-    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.settings.maxBuffered) return false;
-    socket.send(text);
-    return true;
   }
 
   #plainly(event: string, payload: unknown): Promise<any> {
@@ -435,7 +276,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Asks when there is a connection, or waits for one if the request may be repeated. */
   #ask(event: string, payload: unknown, options: RequestOptions | undefined, done: Done): boolean {
-    if (!this.isOpen && !(options?.retry && this.#now !== "closed")) {
+    if (!this.isOpen && !(options?.retry && this.#link.state !== "closed")) {
       done(NOT_OPEN, null);
       return false;
     }
@@ -450,7 +291,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     };
     const requests = this.#requests;
     if (!event) return refuse("BAD_PAYLOAD", "the event has no name");
-    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait for their replies already");
+    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait already");
     const limits = requests.limits(options);
     const id = requests.newId();
     let text: string;
@@ -459,7 +300,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     } catch (error) {
       return refuse("BAD_PAYLOAD", `the payload cannot be JSON: ${error}`);
     }
-    if (now && !this.#transmit(text)) return refuse("WS_FULL", "too much waits to be sent");
+    if (now && !this.#link.send(text)) return refuse("WS_FULL", "too much waits to be sent");
     requests.add(id, text, now, limits, (error, reply) => {
       const wrong = error ?? this.refused(reply);
       done(wrong, wrong ? null : reply);
@@ -467,11 +308,8 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return true;
   }
 
-  #received(data: unknown, socket: WebSocketLike): void {
-    this.#fire("message", data);
-    if (typeof data !== "string" || this.#socket !== socket) return;
-    if (data === this.settings.pingMsg) return this.#heartbeat.answered();
-    const frame = readFrame(data);
+  #received(text: string, socket: WebSocketLike): void {
+    const frame = readFrame(text);
     if (!frame) return;
     const { event, payload, callbackId, requestId } = frame;
     if (callbackId) this.#requests.replied(callbackId, payload);
@@ -494,7 +332,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
       }))
       .then((answer) => {
         // Only on the connection that it came by: another server knows nothing of it.
-        if (this.#socket === socket) this.#transmit(answerFrame(answer, requestId));
+        if (this.#link.socket === socket) this.#link.send(answerFrame(answer, requestId));
       });
   }
 }

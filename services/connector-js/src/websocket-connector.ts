@@ -4,7 +4,9 @@ import { Connector, type Result } from "./connector.js";
 import { PONG_TIMEOUT } from "./close-codes.js";
 import type { Closed } from "./events.js";
 import type { ErrorObject } from "./frames.js";
-import type { Options, RequestOptions } from "./options.js";
+import { type Options, type RequestOptions, duration } from "./options.js";
+
+const NO_DATA = "data cannot be null or undefined";
 
 /**
  * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
@@ -20,13 +22,13 @@ export class WebSocketConnector extends Connector {
     callback?: ((error: ErrorObject | null, data: any) => void) | null,
     options?: RequestOptions,
   ): boolean {
-    if (data == null) throw new Error("emit: data cannot be null or undefined");
+    if (data == null) throw new Error(NO_DATA);
     return super.emit(event, data, typeof callback === "function" ? callback : undefined, options);
   }
 
   override emitWithPromise(event: string, data?: any, options?: RequestOptions): Promise<Result<any>> {
     if (data != null) return super.emitWithPromise(event, data, options);
-    return Promise.resolve({ success: false, error: "Data cannot be null or undefined", errorCode: "BAD_PAYLOAD" });
+    return Promise.resolve({ success: false, error: NO_DATA, errorCode: "BAD_PAYLOAD" });
   }
 
   override reconnect(repeatReset = false): void {
@@ -39,7 +41,7 @@ export class WebSocketConnector extends Connector {
   }
 
   override setPingInterval(ms: number, immediate = false): void {
-    if (!(ms > 0)) throw new TypeError("pingInterval must be a positive number");
+    duration("pingInterval", ms, 1);
     super.setPingInterval(ms, immediate);
   }
 

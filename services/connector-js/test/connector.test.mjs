@@ -215,6 +215,35 @@ test("a listener that throws disturbs nobody, one that closes is obeyed", TIMEOU
   assert.equal(reconnects.size + server.knocking, 0);
 });
 
+test("what a listener decides while it is told of an error holds", TIMEOUT, async () => {
+  const refused = start();
+  refused.on("error", () => refused.manualClose());
+  const never = hear(refused, "reconnect");
+  await server.refuse();
+  await assert.rejects(refused.opened());
+
+  const lost = start();
+  lost.on("pong-timeout", () => lost.manualClose());
+  const peer = await server.accept();
+  await lost.opened();
+  lost.setPingInterval(1000, true);
+  clock.tick(3000);
+  assert.equal(await peer.read(), "");
+  assert.deepEqual(await peer.closed(), [4001, "client manual close"]);
+
+  const eager = start();
+  eager.on("error", () => eager.reconnect());
+  const reconnects = hear(eager, "reconnect");
+  await server.refuse();
+  const { repeat, timeout } = await reconnects.next();
+  assert.equal(repeat, 1);
+  clock.tick(timeout + 1);
+  await server.accept();
+  await eager.opened();
+  clock.tick(200_000);
+  assert.equal(never.size + reconnects.size + server.knocking, 0);
+});
+
 test("a WebSocket that cannot be made is told to listeners, and tried again", TIMEOUT, async () => {
   let fails = true;
   class Blocked extends ws {

@@ -2,7 +2,7 @@
 import { Connector, type Result } from "./connector.js";
 import type { Closed } from "./events.js";
 import type { ErrorObject } from "./frames.js";
-import type { Options, RequestOptions } from "./options.js";
+import { type Options, type RequestOptions } from "./options.js";
 /**
  * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
  * only, an error reply is a payload like others, requests on a broken connection wait for their time limit,

@@ -1,6 +1,5 @@
 /**
- * The client: one WebSocket that is kept connected, events in and out, requests both ways. It knows when to connect, and
- * leaves the rest to its parts; timers run only while something is awaited.
+ * The client that applications hold: events in and out, requests both ways, rooms. When to connect is its link's matter.
  */
 import { type AnyEvents, type Closed, type ListenerOf, type Name, type Payload, type Reply, type State, type SystemEvents } from "./events.js";
 import { type ErrorObject } from "./frames.js";
