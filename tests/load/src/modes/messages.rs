@@ -148,7 +148,7 @@ fn run(mode: &str, setup: &Setup, plan: Plan, messages: &Messages, outlast: Dura
     }
     let open = plan.slow as u64 - slow.values().sum::<u64>();
     if open > 0 {
-        slow.insert("still open".to_owned(), open);
+        slow.insert("no end seen".to_owned(), open);
     }
     let processes = stage.processes(&measured, tally.measured);
     let report = MessageReport {
