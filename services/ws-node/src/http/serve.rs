@@ -29,6 +29,9 @@ const HANDSHAKES: usize = 4096;
 /// what thousands take at once is hardly ever given back.
 const TURNS: usize = 256;
 
+/// After this time a request that is still being answered gives its turn to another.
+const TURN: Duration = Duration::from_millis(100);
+
 /// How often a connection is looked at whose head comes in pieces.
 const PIECES: Duration = Duration::from_millis(10);
 
@@ -136,9 +139,14 @@ impl Front {
             let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take();
             let answering = router.call(request);
             async move {
-                let answer = answering.await;
+                let mut answering = Box::pin(answering);
+                // Who waits for somebody else, keys of an identity provider say, must not hold up the others.
+                let at_once = timeout(TURN, &mut answering).await;
                 drop(turn);
-                answer
+                match at_once {
+                    Ok(answer) => answer,
+                    Err(_) => answering.await,
+                }
             }
         });
         let connection = http1::Builder::new()
