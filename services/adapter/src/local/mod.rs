@@ -10,4 +10,4 @@ pub(crate) use delivery::Classes;
 pub use delivery::{Class, DeliveryRule, Policy};
 pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
-pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Spared};
+pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Shared, Spared};

@@ -13,7 +13,7 @@ use wsmesh_protocol::CloseCode;
 
 use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
-use super::socket::{Socket, Tally, Written};
+use super::socket::{Encoded, Socket, Tally};
 use super::stream::Stream;
 use super::{session, thread::Admission, wire};
 use crate::edge::Edge;
@@ -29,9 +29,18 @@ pub(crate) struct Core {
     /// Tells the thread's loop that an outbox is dirty.
     pub(super) dirty: Notify,
     pub(super) input: RefCell<Box<[u8]>>,
-    output: RefCell<Vec<u8>>,
+    output: RefCell<Output>,
     /// Everyone is sent away, new connections at once.
     pub(super) leaving: Cell<Option<Drain>>,
+}
+
+/// Where frames are encoded before they are written.
+#[derive(Default)]
+struct Output {
+    /// Those of one connection.
+    own: Vec<u8>,
+    /// Those that many get alike.
+    shared: Vec<u8>,
 }
 
 /// A session as those see it who handle its frames. Cheap to clone; stays on its thread.
@@ -55,8 +64,12 @@ impl Core {
     }
 
     pub(super) fn apply(&self, commands: impl Iterator<Item = Command>) {
-        let mut shard = self.shard.borrow_mut();
-        commands.for_each(|command| shard.apply(command));
+        for command in commands {
+            self.shard.borrow_mut().apply(command);
+            if self.shard.borrow().is_full() {
+                self.write_dirty();
+            }
+        }
     }
 
     /// Takes a connection: registers its client and starts its session.
@@ -196,28 +209,22 @@ impl Core {
         if !shard.is_dirty() {
             return;
         }
-        let (mut output, mut tally) = (self.output.borrow_mut(), Tally::default());
-        shard.drain_dirty(|_, socket, outbox| {
-            let written = socket.write(outbox, &mut output, &mut tally);
-            let link = Rc::clone(&socket.link);
-            match written {
-                Written::All => {
-                    link.blocked_since.set(None);
-                    if socket.said_goodbye() && !link.flushed.replace(true) {
-                        link.wake.notify_one();
-                    }
-                }
-                Written::Blocked => {
-                    if socket.take_progress() || link.blocked_since.get().is_none() {
-                        link.blocked_since.set(Some(Instant::now()));
-                        link.wake.notify_one();
-                    }
-                }
-                Written::Broken => drop(link.advance(Phase::Gone)),
-            }
+        let Output { own, shared: buffer } = &mut *self.output.borrow_mut();
+        let (mut encoded, mut tally) = (Encoded::new(buffer), Tally::default());
+        shard.drain_shared(|_, socket, outbox, shared| {
+            let written = match shared {
+                Some(_) if !socket.is_clear() => return false,
+                Some(shared) => socket.write_encoded(encoded.of(shared), shared.frames.len(), &mut tally),
+                None => socket.write(outbox, own, &mut tally),
+            };
+            socket.note(written);
+            true
         });
         self.edge.metrics.sent.inc_by(tally.frames);
         self.edge.metrics.bytes_out.inc_by(tally.bytes);
+        if shard.has_closing() {
+            self.dirty.notify_one();
+        }
     }
 }
 

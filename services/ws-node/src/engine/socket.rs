@@ -1,16 +1,18 @@
 //! The write half of one connection: moves its outbox to the stream, as much as the stream takes.
 //!
-//! Small frames of a turn are copied into one buffer and written at once; large ones are written from their shared bytes.
+//! Small frames of a turn are copied into one buffer and written at once, a buffer that all share who get just the same
+//! frames; large ones are written from their shared bytes.
 //! Never waits: when the stream is full, what could not be written is kept and the session waits until it can.
 
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
-use wsmesh_adapter::Outbox;
+use wsmesh_adapter::{Frame, Outbox, Shared};
 
-use super::link::Link;
+use super::link::{Link, Phase};
 use super::wire::{self, Opcode};
 
 /// A write is made once so many bytes are gathered.
@@ -73,6 +75,45 @@ impl Socket {
         }
     }
 
+    /// Whether nothing waits but what the caller has: no rest of a frame, no control frame, no goodbye.
+    pub(super) fn is_clear(&self) -> bool {
+        self.unsent.is_empty() && self.link.control.borrow().is_empty() && matches!(self.goodbye, Goodbye::NotYet)
+    }
+
+    /// Writes finished frames when the socket [is clear](Self::is_clear).
+    pub(super) fn write_encoded(&mut self, encoded: &[u8], frames: usize, tally: &mut Tally) -> Written {
+        tally.frames += frames as u64;
+        tally.bytes += encoded.len() as u64;
+        match accept(self.link.stream.try_write(encoded)) {
+            Ok(taken) if taken == encoded.len() => self.flush(),
+            Ok(taken) => {
+                self.unsent.push_back(Bytes::copy_from_slice(&encoded[taken..]));
+                Written::Blocked
+            }
+            Err(_) => Written::Broken,
+        }
+    }
+
+    /// Tells the session how far a write came.
+    pub(super) fn note(&mut self, written: Written) {
+        let link = &self.link;
+        match written {
+            Written::All => {
+                link.blocked_since.set(None);
+                if matches!(self.goodbye, Goodbye::Said) && !link.flushed.replace(true) {
+                    link.wake.notify_one();
+                }
+            }
+            Written::Blocked => {
+                if std::mem::take(&mut self.progressed) || link.blocked_since.get().is_none() {
+                    link.blocked_since.set(Some(Instant::now()));
+                    link.wake.notify_one();
+                }
+            }
+            Written::Broken => drop(link.advance(Phase::Gone)),
+        }
+    }
+
     /// Writes what waits; `buffer` is scratch space.
     pub(super) fn write(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Written {
         loop {
@@ -131,7 +172,7 @@ impl Socket {
     /// the last frame is large, only its header is in the buffer and its payload is returned.
     fn gather(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Option<Bytes> {
         buffer.clear();
-        if self.said_goodbye() {
+        if matches!(self.goodbye, Goodbye::Said) {
             outbox.clear();
             return None;
         }
@@ -145,12 +186,7 @@ impl Socket {
                 return None;
             };
             tally.frames += 1;
-            let opcode = if frame.is_binary() {
-                Opcode::Binary
-            } else {
-                Opcode::Text
-            };
-            wire::put_header(buffer, opcode, frame.len());
+            put_header(buffer, &frame);
             if frame.len() > COPY_LIMIT {
                 return Some(frame.bytes().clone());
             }
@@ -158,16 +194,41 @@ impl Socket {
         }
         None
     }
+}
 
-    /// Whether the stream took anything since the last call.
-    pub(super) fn take_progress(&mut self) -> bool {
-        std::mem::take(&mut self.progressed)
+/// The frames that connections share in a turn, encoded once for each run of connections that share the same.
+pub(super) struct Encoded<'a> {
+    id: Option<u64>,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl<'a> Encoded<'a> {
+    pub(super) fn new(buffer: &'a mut Vec<u8>) -> Self {
+        Self {
+            id: None,
+            bytes: buffer,
+        }
     }
 
-    /// Whether the close frame was taken from here: with [`Written::All`], it is with the kernel.
-    pub(super) fn said_goodbye(&self) -> bool {
-        matches!(self.goodbye, Goodbye::Said)
+    pub(super) fn of(&mut self, shared: Shared<'_>) -> &[u8] {
+        if self.id.replace(shared.id) != Some(shared.id) {
+            self.bytes.clear();
+            for frame in shared.frames {
+                put_header(self.bytes, frame);
+                self.bytes.extend_from_slice(frame.bytes());
+            }
+        }
+        self.bytes
     }
+}
+
+fn put_header(out: &mut Vec<u8>, frame: &Frame) {
+    let opcode = if frame.is_binary() {
+        Opcode::Binary
+    } else {
+        Opcode::Text
+    };
+    wire::put_header(out, opcode, frame.len());
 }
 
 /// Bytes that the stream took; a full stream took none.

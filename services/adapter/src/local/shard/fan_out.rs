@@ -1,0 +1,326 @@
+//! Frames for rooms. Within a turn the frames of a room are kept once, and its members follow them: a frame more costs
+//! the same for ten members and for ten thousand, and whoever writes encodes them once for all who got just these.
+//!
+//! A member stops following (it is *settled*: its share goes to its own outbox) as soon as it gets something else, so that
+//! everyone sees frames in the order in which they were sent. It follows again from the room's next frame on.
+
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexSet;
+use slab::Slab;
+
+use super::{ConnectionId, Shard, Slot};
+use crate::local::delivery::Class;
+use crate::local::outbox::Outbox;
+use crate::wire::{ClientId, Frame, Room};
+
+/// Frames above this size are not shared: who can take only a part of one keeps the rest of the frame itself, not of a copy.
+const SHARED_FRAME: usize = 8 * 1024;
+
+/// When so many bytes are shared the turn should end.
+const SHARED_BYTES: usize = 32 * 1024;
+
+/// Room for so many frames is kept between turns.
+const KEPT: usize = 64;
+
+/// Which frames a connection shares.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Following {
+    room: u32,
+    /// Those before came when it did not follow.
+    start: u32,
+}
+
+/// Frames that a connection is to be written, together with others.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    /// In order, at least one.
+    pub frames: &'a [Frame],
+    /// The same, within one turn, for all connections that share these very frames.
+    pub id: u64,
+}
+
+/// The rooms of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    by_name: HashMap<Room, usize>,
+    rooms: Slab<Members>,
+    /// All connections.
+    everyone: Turn,
+    /// Rooms with shared frames; also some that have none any more.
+    active: Vec<usize>,
+    /// The turn should end.
+    full: bool,
+    /// Room to work.
+    scratch: Vec<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    keys: IndexSet<usize>,
+    turn: Turn,
+}
+
+/// What is shared until the turn ends.
+#[derive(Debug, Default)]
+struct Turn {
+    frames: Vec<Frame>,
+    bytes: usize,
+    /// With shared frames: members that do not follow now.
+    strays: Vec<usize>,
+}
+
+/// Stands for all connections where a room's key is expected.
+const EVERYONE: usize = u32::MAX as usize;
+
+impl Rooms {
+    /// A connection came.
+    pub(super) fn came(&mut self, key: usize) {
+        self.everyone.add_stray(key);
+    }
+
+    /// A connection is gone, and out of these rooms.
+    pub(super) fn went(&mut self, key: usize, rooms: &HashSet<Room>) {
+        self.everyone.forget(key);
+        for room in rooms {
+            self.forget(room, key);
+        }
+    }
+
+    fn forget(&mut self, room: &Room, key: usize) {
+        let Some(&index) = self.by_name.get(room) else { return };
+        let members = &mut self.rooms[index];
+        members.turn.forget(key);
+        members.keys.swap_remove(&key);
+        if members.keys.is_empty() {
+            self.rooms.remove(index);
+            self.by_name.remove(room);
+        }
+    }
+
+    fn turn(&self, room: usize) -> &Turn {
+        match room {
+            EVERYONE => &self.everyone,
+            room => &self.rooms[room].turn,
+        }
+    }
+
+    fn turn_mut(&mut self, room: usize) -> &mut Turn {
+        match room {
+            EVERYONE => &mut self.everyone,
+            room => &mut self.rooms[room].turn,
+        }
+    }
+
+    fn followed(&self, Following { room, start }: Following) -> Shared<'_> {
+        Shared {
+            frames: &self.turn(room as usize).frames[start as usize..],
+            id: u64::from(room) << 32 | u64::from(start),
+        }
+    }
+}
+
+impl Turn {
+    fn add_stray(&mut self, key: usize) {
+        if !self.frames.is_empty() {
+            self.strays.push(key);
+        }
+    }
+
+    fn forget(&mut self, key: usize) {
+        if !self.frames.is_empty() {
+            self.strays.retain(|stray| *stray != key);
+        }
+    }
+
+    fn end(&mut self) {
+        self.bytes = 0;
+        self.strays.clear();
+        self.frames.clear();
+        if self.frames.capacity() > KEPT {
+            self.frames = Vec::new();
+        }
+    }
+}
+
+impl<S> Shard<S> {
+    pub(super) fn push_room(&mut self, room: &Room, except: &[ClientId], frame: &Frame) {
+        if let Some(&room) = self.rooms.by_name.get(room) {
+            self.fan_out(room, frame, !except.is_empty(), |slot| except.contains(&slot.client));
+        }
+    }
+
+    pub(super) fn push_all(&mut self, except: &[ConnectionId], frame: &Frame) {
+        self.fan_out(EVERYONE, frame, !except.is_empty(), |slot| {
+            except.contains(&slot.connection)
+        });
+    }
+
+    /// Whether so much is shared that the turn should end: drain before the next command.
+    pub fn is_full(&self) -> bool {
+        self.rooms.full
+    }
+
+    /// As [`Shard::drain_dirty`], but whoever writes may write frames once for all who share them. With `Some`, the
+    /// connection has nothing else waiting: `drain` writes these frames and returns `true`, or does nothing and returns
+    /// `false`, and is called again with them in the outbox and `None`.
+    pub fn drain_shared(
+        &mut self,
+        mut drain: impl FnMut(ConnectionId, &mut S, &mut Outbox, Option<Shared<'_>>) -> bool,
+    ) {
+        let mut dirty = std::mem::take(&mut self.pending.dirty);
+        for key in dirty.drain(..) {
+            let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.dirty) else {
+                continue;
+            };
+            slot.dirty = false;
+            if let Some(following) = slot.following.take() {
+                let shared = self.rooms.followed(following);
+                if slot.outbox.is_empty() && drain(slot.connection, &mut slot.socket, &mut slot.outbox, Some(shared)) {
+                    continue;
+                }
+                for frame in shared.frames {
+                    slot.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
+                }
+            }
+            drain(slot.connection, &mut slot.socket, &mut slot.outbox, None);
+        }
+        self.pending.dirty = dirty;
+        self.end_turn();
+    }
+
+    fn end_turn(&mut self) {
+        let rooms = &mut self.rooms;
+        for room in rooms.active.drain(..) {
+            if room == EVERYONE {
+                rooms.everyone.end();
+            } else if let Some(members) = rooms.rooms.get_mut(room) {
+                members.turn.end();
+            }
+        }
+        rooms.full = false;
+    }
+
+    /// Moves a slot's share to its own outbox: it is about to get something else, or to leave.
+    pub(super) fn settle(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        let Some(following) = slot.following.take() else { return };
+        for frame in self.rooms.followed(following).frames {
+            slot.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
+        }
+        self.rooms.turn_mut(following.room as usize).strays.push(key);
+    }
+
+    fn fan_out(&mut self, room: usize, frame: &Frame, with_exceptions: bool, is_except: impl Fn(&Slot<S>) -> bool) {
+        let class = self.classes.of(frame);
+        if class != Class::Must || frame.len() > SHARED_FRAME {
+            return self.push_each(room, frame, class, is_except);
+        }
+        if with_exceptions {
+            self.settle_followers(room, &is_except);
+        }
+        let turn = self.rooms.turn(room);
+        let start = turn.frames.len();
+        let mut waiting = std::mem::take(&mut self.rooms.scratch);
+        if start == 0 {
+            self.rooms.active.push(room);
+            self.members(room, &mut waiting);
+        } else {
+            waiting.append(&mut self.rooms.turn_mut(room).strays);
+        }
+        for key in waiting.drain(..) {
+            if self.slots[key].closing {
+                continue;
+            }
+            if with_exceptions && is_except(&self.slots[key]) {
+                self.rooms.turn_mut(room).strays.push(key);
+                continue;
+            }
+            self.settle(key);
+            let slot = &mut self.slots[key];
+            slot.following = Some(Following {
+                room: room as u32,
+                start: start as u32,
+            });
+            slot.mark(key, &mut self.pending.dirty);
+        }
+        self.rooms.scratch = waiting;
+        let turn = self.rooms.turn_mut(room);
+        turn.frames.push(frame.clone());
+        turn.bytes += frame.len();
+        self.rooms.full |= self.rooms.turn(room).bytes >= SHARED_BYTES;
+    }
+
+    /// Every member gets the frame by itself.
+    fn push_each(&mut self, room: usize, frame: &Frame, class: Class, is_except: impl Fn(&Slot<S>) -> bool) {
+        let mut members = std::mem::take(&mut self.rooms.scratch);
+        self.members(room, &mut members);
+        for key in members.drain(..) {
+            if !is_except(&self.slots[key]) {
+                self.settle(key);
+                self.enqueue(key, frame.clone(), class);
+            }
+        }
+        self.rooms.scratch = members;
+    }
+
+    /// Those who follow this room, and are not to get its next frame, do not follow it any more.
+    fn settle_followers(&mut self, room: usize, is_except: impl Fn(&Slot<S>) -> bool) {
+        if self.rooms.turn(room).frames.is_empty() {
+            return;
+        }
+        let mut members = std::mem::take(&mut self.rooms.scratch);
+        self.members(room, &mut members);
+        for key in members.drain(..) {
+            let slot = &self.slots[key];
+            if slot.following.is_some_and(|following| following.room as usize == room) && is_except(slot) {
+                self.settle(key);
+            }
+        }
+        self.rooms.scratch = members;
+    }
+
+    fn members(&self, room: usize, out: &mut Vec<usize>) {
+        match room {
+            EVERYONE => out.extend(self.slots.iter().map(|(key, _)| key)),
+            room => out.extend(&self.rooms.rooms[room].keys),
+        }
+    }
+
+    pub(super) fn join(&mut self, connection: ConnectionId, room: Room) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        if !self.slots[key].rooms.insert(room.clone()) {
+            return;
+        }
+        let Rooms { by_name, rooms, .. } = &mut self.rooms;
+        let index = *by_name.entry(room).or_insert_with(|| rooms.insert(Members::default()));
+        rooms[index].keys.insert(key);
+        rooms[index].turn.add_stray(key);
+    }
+
+    pub(super) fn leave(&mut self, connection: ConnectionId, room: &Room) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        if self.slots[key].rooms.remove(room) {
+            self.settle(key);
+            self.rooms.forget(room, key);
+        }
+    }
+
+    pub(super) fn remove_room(&mut self, room: &Room) {
+        let Some(index) = self.rooms.by_name.remove(room) else {
+            return;
+        };
+        let mut members = std::mem::take(&mut self.rooms.scratch);
+        self.members(index, &mut members);
+        for key in members.drain(..) {
+            self.settle(key);
+            self.slots[key].rooms.remove(room);
+        }
+        self.rooms.scratch = members;
+        self.rooms.rooms.remove(index);
+    }
+}

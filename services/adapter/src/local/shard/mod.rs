@@ -1,0 +1,272 @@
+//! A shard: the clients, rooms and outboxes that one thread owns. Applying a command to it is the fan-out.
+//!
+//! State without I/O. Its owner keeps one value per connection in it (a socket), applies what the inbox brings, and once
+//! per turn drains the dirty connections to the sockets. Nothing here locks, waits or wakes. Frames for rooms are in
+//! `fan_out`.
+
+mod command;
+mod fan_out;
+
+use std::collections::{HashMap, HashSet};
+
+use slab::Slab;
+
+pub use self::command::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, ShardInbox};
+pub use self::fan_out::Shared;
+use self::fan_out::{Following, Rooms};
+use super::delivery::{Class, Classes};
+use super::outbox::{Outbox, OutboxLimits, Pushed};
+use crate::wire::{ClientId, Frame, Payload, Room};
+
+/// Requests of servers that may wait for one client's answers at once; more are refused.
+const ASKED: usize = 64;
+
+#[derive(Debug)]
+struct Slot<S> {
+    connection: ConnectionId,
+    client: ClientId,
+    socket: S,
+    outbox: Outbox,
+    /// Frames that it gets after those in its outbox, shared with others.
+    following: Option<Following>,
+    rooms: HashSet<Room>,
+    asked: Vec<Asked>,
+    dirty: bool,
+    closing: bool,
+}
+
+/// Clients, rooms and outboxes of one thread.
+#[derive(Debug)]
+pub struct Shard<S> {
+    /// Boxed: a slab doubles, and half of it may be empty.
+    slots: Slab<Box<Slot<S>>>,
+    by_connection: HashMap<ConnectionId, usize>,
+    rooms: Rooms,
+    pending: Pending,
+    limits: OutboxLimits,
+    classes: Classes,
+}
+
+/// What the owner has to do at the end of the turn.
+#[derive(Debug, Default)]
+struct Pending {
+    dirty: Vec<usize>,
+    closing: Vec<(ConnectionId, Closing)>,
+    spared: Spared,
+}
+
+/// Frames that slow clients were spared, by rules that allow it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// A newer one took their place.
+    pub replaced: u64,
+    /// Dropped.
+    pub dropped: u64,
+}
+
+impl<S> Shard<S> {
+    /// An empty shard.
+    pub fn new(limits: OutboxLimits) -> Self {
+        Self::with(limits, Classes::default())
+    }
+
+    fn with(limits: OutboxLimits, classes: Classes) -> Self {
+        Self {
+            slots: Slab::new(),
+            by_connection: HashMap::new(),
+            rooms: Rooms::default(),
+            pending: Pending::default(),
+            limits,
+            classes,
+        }
+    }
+
+    /// Takes a connection. Frames for it are kept from now on.
+    pub fn insert(&mut self, connection: ConnectionId, client: ClientId, socket: S) {
+        let slot = Slot {
+            connection,
+            client,
+            socket,
+            outbox: Outbox::default(),
+            following: None,
+            rooms: HashSet::new(),
+            asked: Vec::new(),
+            dirty: false,
+            closing: false,
+        };
+        let key = self.slots.insert(Box::new(slot));
+        self.by_connection.insert(connection, key);
+        self.rooms.came(key);
+    }
+
+    /// Gives a connection back, out of all its rooms.
+    pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
+        let key = self.by_connection.remove(&connection)?;
+        let slot = *self.slots.remove(key);
+        self.rooms.went(key, &slot.rooms);
+        // Its key may stay among the dirty: whoever gets the slot has nothing to write, and searching for it would make
+        // the end of many connections take the square of their time.
+        Some(slot.socket)
+    }
+
+    /// Does what a command says. Commands for connections that are gone do nothing.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
+            Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
+            Command::Deliver(Recipients::All, frame) => self.push_all(&[], &frame),
+            Command::Deliver(Recipients::AllBut(except), frame) => self.push_all(&except, &frame),
+            Command::Ask(connection, asked, frame) => self.ask(connection, asked, frame),
+            Command::Join(connection, room) => self.join(connection, room),
+            Command::Leave(connection, room) => self.leave(connection, &room),
+            Command::RemoveRoom(room) => self.remove_room(&room),
+            Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
+        }
+    }
+
+    fn ask(&mut self, connection: ConnectionId, asked: Asked, frame: Frame) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        let waiting = &mut self.slots[key].asked;
+        waiting.retain(|one| !one.answer.is_closed());
+        if waiting.len() < ASKED {
+            waiting.push(asked);
+            self.push(connection, frame);
+        }
+    }
+
+    /// A client answered a request; `false` if this connection was not asked that, or nobody waits any more.
+    pub fn answered(&mut self, connection: ConnectionId, request_id: &str, payload: Payload) -> bool {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return false;
+        };
+        let waiting = &mut self.slots[key].asked;
+        let Some(position) = waiting.iter().position(|one| *one.request_id == *request_id) else {
+            return false;
+        };
+        waiting.swap_remove(position).answer.send(payload).is_ok()
+    }
+
+    /// Puts a frame in one connection's outbox: what a session answers to its own client.
+    pub fn push(&mut self, connection: ConnectionId, frame: Frame) {
+        if let Some(&key) = self.by_connection.get(&connection) {
+            let class = self.classes.of(&frame);
+            self.settle(key);
+            self.enqueue(key, frame, class);
+        }
+    }
+
+    /// Puts a frame in the outbox of a slot that follows nothing.
+    fn enqueue(&mut self, key: usize, frame: Frame, class: Class) {
+        let slot = &mut self.slots[key];
+        if slot.queue(frame, class, self.limits, &mut self.pending) {
+            slot.mark(key, &mut self.pending.dirty);
+        }
+    }
+
+    /// Hands every dirty connection to `drain`, which writes what it can. A connection whose outbox is not empty
+    /// afterwards is not dirty any more: its owner waits until the socket takes more, then calls [`Shard::mark_dirty`].
+    pub fn drain_dirty(&mut self, mut drain: impl FnMut(ConnectionId, &mut S, &mut Outbox)) {
+        self.drain_shared(|connection, socket, outbox, shared| {
+            if shared.is_none() {
+                drain(connection, socket, outbox);
+            }
+            shared.is_none()
+        });
+    }
+
+    /// The socket takes more: drain this connection at the next turn.
+    pub fn mark_dirty(&mut self, connection: ConnectionId) {
+        if let Some(&key) = self.by_connection.get(&connection) {
+            self.slots[key].mark(key, &mut self.pending.dirty);
+        }
+    }
+
+    /// Whether any connection waits to be drained.
+    pub fn is_dirty(&self) -> bool {
+        !self.pending.dirty.is_empty()
+    }
+
+    /// Connections to be closed, each named once.
+    pub fn take_closing(&mut self) -> Vec<(ConnectionId, Closing)> {
+        std::mem::take(&mut self.pending.closing)
+    }
+
+    /// Whether a connection is to be closed.
+    pub fn has_closing(&self) -> bool {
+        !self.pending.closing.is_empty()
+    }
+
+    /// What slow clients were spared since the last call.
+    pub fn take_spared(&mut self) -> Spared {
+        std::mem::take(&mut self.pending.spared)
+    }
+
+    /// What the owner keeps for a connection, and its outbox with all that waits for it.
+    pub fn connection(&mut self, connection: ConnectionId) -> Option<(&mut S, &mut Outbox)> {
+        let key = *self.by_connection.get(&connection)?;
+        self.settle(key);
+        let slot = &mut self.slots[key];
+        Some((&mut slot.socket, &mut slot.outbox))
+    }
+
+    /// Every connection, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ClientId, &S)> {
+        self.slots
+            .iter()
+            .map(|(_, slot)| (slot.connection, &slot.client, &slot.socket))
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are no connections.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn close(&mut self, connection: ConnectionId, why: Closing) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        self.settle(key);
+        let slot = &mut self.slots[key];
+        if !slot.closing {
+            slot.closing = true;
+            self.pending.closing.push((connection, why));
+        }
+    }
+}
+
+impl<S> Slot<S> {
+    /// Puts a frame in the outbox; `false` if it takes none, for which it is closed.
+    fn queue(&mut self, frame: Frame, class: Class, limits: OutboxLimits, pending: &mut Pending) -> bool {
+        if self.closing {
+            return false;
+        }
+        match self.outbox.push(frame, class, limits) {
+            Ok(Pushed::Queued) => {}
+            Ok(Pushed::Replaced) => pending.spared.replaced += 1,
+            Ok(Pushed::Dropped) => pending.spared.dropped += 1,
+            Err(_) => {
+                self.closing = true;
+                pending.closing.push((self.connection, Closing::Slow));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn mark(&mut self, key: usize, dirty: &mut Vec<usize>) {
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
