@@ -1,5 +1,7 @@
 //! Clients and rooms: the public verbs. Local clients first, then an envelope through one healthy node.
 
+use std::sync::Arc;
+
 use crate::adapter::{Adapter, Inner};
 use crate::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
@@ -201,10 +203,13 @@ impl Adapter {
     /// When no node took the message; local members got it.
     pub async fn to_room(&self, room: &Room, frame: Frame, options: RoomOptions) -> Result<(), PublishError> {
         let RoomOptions { except, scope } = options;
-        self.inner
-            .hub
-            .to_room(room, frame.clone(), except.as_slice().into())
-            .await;
+        // An empty slice needs no allocation of its own.
+        let excepted = if except.is_empty() {
+            Arc::default()
+        } else {
+            except.as_slice().into()
+        };
+        self.inner.hub.to_room(room, frame.clone(), excepted).await;
         match scope {
             Scope::Local => Ok(()),
             Scope::Cluster => {

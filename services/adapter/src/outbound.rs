@@ -60,6 +60,17 @@ impl Inner {
         if self.alone {
             return Ok(0);
         }
+        // Boxed: what only publishes to itself stays small.
+        Box::pin(self.publish_to_others(topic, concerned, body, extras)).await
+    }
+
+    async fn publish_to_others(
+        &self,
+        topic: &Topic,
+        concerned: Concerned<'_>,
+        body: Body,
+        extras: Extras,
+    ) -> Result<u64, PublishError> {
         if !*self.counted.borrow() {
             self.wait_until_counted().await?;
         }

@@ -292,7 +292,13 @@ fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
 }
 
 fn push_text(out: &mut String, text: &str) {
-    out.push_str(&to_json(text));
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&to_json(text));
+    }
 }
 
 fn with_payload(begin: (&str, &str), payload: &str, end: Option<(&str, &str)>) -> String {
@@ -313,7 +319,19 @@ fn with_payload(begin: (&str, &str), payload: &str, end: Option<(&str, &str)>) -
 
 /// `{"event":E,"payload":P}` of a value: a push to a client, or a client's event.
 pub fn push<T: Serialize + ?Sized>(event: &str, payload: &T) -> String {
-    push_raw(event, to_json(payload))
+    let mut begin = String::with_capacity(event.len() + 320);
+    begin.push_str("{\"event\":");
+    push_text(&mut begin, event);
+    begin.push_str(",\"payload\":");
+    let mut out = begin.into_bytes();
+    let start = out.len();
+    if serde_json::to_writer(&mut out, payload).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+    out.push(b'}');
+    // JSON is UTF-8; were it not, nothing could be sent.
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// `{"event":E,"payload":P}` of finished JSON.

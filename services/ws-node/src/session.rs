@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -173,28 +173,29 @@ fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Optio
     };
     match span.in_scope(|| route.start(call)) {
         Work::Done(outcome) => finish(session, callback_id, Some(outcome)),
-        Work::Later(work) => drive(session, callback_id, async { Some(work.await) }, span),
+        Work::Later(work) => drive(session, callback_id, work, Some, span),
         // Whoever took it answers the client; only what nobody took is answered here.
-        Work::Handed(work) => drive(session, callback_id, async { work.await.err().map(Err) }, span),
+        Work::Handed(work) => drive(session, callback_id, work, |handed| handed.err().map(Err), span),
     }
 }
 
 /// Polls the work once, so that frames take effect in the order they came; what is not done then goes on as a task.
-fn drive(
+/// `outcome_of` says what the client is told of its result.
+fn drive<T: 'static>(
     session: &Session,
     callback_id: Option<&str>,
-    work: impl Future<Output = Option<Outcome>> + 'static,
+    mut work: Pin<Box<dyn Future<Output = T>>>,
+    outcome_of: fn(T) -> Option<Outcome>,
     span: Span,
 ) {
-    let mut work: Pin<Box<dyn Future<Output = Option<Outcome>>>> = Box::pin(work.instrument(span));
-    if let std::task::Poll::Ready(outcome) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return finish(session, callback_id, outcome);
+    if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+        return finish(session, callback_id, outcome_of(result));
     }
     let callback_id = callback_id.map(str::to_owned);
     let in_flight = InFlight::new(session.clone(), callback_id.is_some());
     tokio::task::spawn_local(async move {
-        let outcome = work.await;
-        finish(&in_flight.session, callback_id.as_deref(), outcome);
+        let result = work.instrument(span).await;
+        finish(&in_flight.session, callback_id.as_deref(), outcome_of(result));
     });
 }
 

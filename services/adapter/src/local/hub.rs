@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
 use super::seats::{ClientEntry, Place, Places, RoomEntry, Seat};
@@ -204,7 +204,13 @@ impl Hub {
         let Some(inbox) = self.shards.get(shard) else {
             return false;
         };
-        match timeout(STUCK, inbox.send(command)).await {
+        let command = match inbox.try_send(command) {
+            Ok(()) => return true,
+            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Full(command)) => command,
+        };
+        // Boxed: this hardly ever happens, and is part of every future that sends something.
+        match Box::pin(timeout(STUCK, inbox.send(command))).await {
             Ok(sent) => sent.is_ok(),
             Err(_) => {
                 tracing::error!(

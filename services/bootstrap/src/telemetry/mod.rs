@@ -7,6 +7,7 @@ mod traces;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use traces::TraceConfig;
 
@@ -28,11 +29,17 @@ pub(crate) fn start(logs: &LogConfig, traces: Option<&TraceConfig>) -> Result<Te
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
     tracing_subscriber::registry()
-        .with(logs::layer(logs))
-        .with(provider.as_ref().map(traces::layer))
+        .with(layers(logs, provider.as_ref()))
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     Ok(Telemetry { provider })
+}
+
+/// Only layers that there are: one that is optional and missing would make every span a real one.
+fn layers(logs: &LogConfig, provider: Option<&SdkTracerProvider>) -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
+    let mut layers = vec![logs::layer(logs)];
+    layers.extend(provider.map(|provider| traces::layer(provider).boxed()));
+    layers
 }
 
 impl Telemetry {
@@ -40,6 +47,26 @@ impl Telemetry {
     pub(crate) fn stop(self) {
         if let Some(provider) = self.provider {
             traces::stop(&provider);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_traces_are_exported_a_span_costs_nothing() {
+        for (provider, is_disabled) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
+            let subscriber = tracing_subscriber::registry().with(layers(&LogConfig::default(), provider.as_ref()));
+            tracing::subscriber::with_default(subscriber, || {
+                // A callsite that no other subscriber has seen.
+                let span = match provider {
+                    None => tracing::info_span!("without"),
+                    Some(_) => tracing::info_span!("with"),
+                };
+                assert_eq!(span.is_disabled(), is_disabled);
+            });
         }
     }
 }

@@ -66,7 +66,7 @@ impl Stream {
     /// `WouldBlock` when nothing is there now; others end the connection.
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
-            return self.tcp.try_read(buffer);
+            return read_once(&self.tcp, buffer);
         };
         let mut session = tls.session.borrow_mut();
         loop {
@@ -91,7 +91,7 @@ impl Stream {
     /// `WouldBlock` when nothing is; others end the connection.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
-            return self.tcp.try_write(bytes);
+            return write_once(&self.tcp, bytes);
         };
         let mut session = tls.session.borrow_mut();
         tls.flush(&mut session, &self.tcp)?;
@@ -136,6 +136,33 @@ impl Stream {
     }
 }
 
+/// One read. A short one says that nothing is left for now: the next wait does not have to find that out by another.
+fn read_once(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    let result = tcp.try_io(Interest::READABLE, || {
+        taken = (&*SockRef::from(tcp)).read(buffer)?;
+        if 0 < taken && taken < buffer.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match result {
+        Err(error) if taken == 0 => Err(error),
+        _ => Ok(taken),
+    }
+}
+
+/// One write, past the record of whether the stream takes something: it nearly always does. When it does not, that is
+/// noted, so that one can wait for it.
+fn write_once(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match SockRef::from(tcp).send(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            tcp.try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()))
+        }
+        other => other,
+    }
+}
+
 impl Tls {
     fn flush(&self, session: &mut ServerConnection, tcp: &TcpStream) -> io::Result<bool> {
         while session.wants_write() {
@@ -155,13 +182,13 @@ struct Pipe<'a>(&'a TcpStream);
 
 impl Read for Pipe<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        read_once(self.0, buffer)
     }
 }
 
 impl Write for Pipe<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        write_once(self.0, bytes)
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {

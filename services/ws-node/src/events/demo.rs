@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use wsmesh_adapter::{Adapter, ClientId, Frame, Presence, Room, RoomOptions, Scope};
+use wsmesh_adapter::{Adapter, ClientId, Frame, Presence, PublishError, Room, RoomOptions, Scope};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame;
 
@@ -22,10 +22,10 @@ pub(super) fn say(call: Call<'_>) -> Work {
 /// Payload of `command`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Command {
+struct Command<'a> {
     action: Action,
-    #[serde(default)]
-    msg: Option<Box<RawValue>>,
+    #[serde(borrow, default)]
+    msg: Option<&'a RawValue>,
     to_player_id: Option<IdText>,
     to_player_ids: Option<Vec<IdText>>,
     room_id: Option<IdText>,
@@ -68,7 +68,7 @@ pub(super) fn command(call: Call<'_>) -> Work {
 }
 
 fn prepare(payload: &RawValue) -> Result<(Address, Frame), Refusal> {
-    let command: Command = payloads::read(payload)?;
+    let command: Command<'_> = payloads::read(payload)?;
     let missing = |what: &'static str| Refusal::new(ErrorCode::BadPayload, what);
     let address = match command.action {
         Action::Broadcast => Address::Everyone,
@@ -98,7 +98,7 @@ fn prepare(payload: &RawValue) -> Result<(Address, Frame), Refusal> {
     };
     let said = Said {
         action: command.action,
-        msg: command.msg.as_deref(),
+        msg: command.msg,
     };
     Ok((address, Frame::new(frame::push("say", &said))))
 }
@@ -117,19 +117,23 @@ async fn send(adapter: &Adapter, address: Address, frame: Frame) -> Outcome {
     match address {
         Address::Everyone => adapter.to_everyone(frame, Scope::Cluster).await?,
         Address::Room(room) => adapter.to_room(&room, frame, RoomOptions::default()).await?,
-        Address::Clients(clients) => match &clients[..] {
-            [client] => {
-                if adapter.to_client(client, frame).await? == Presence::Offline {
-                    offline = clients;
-                }
-            }
-            clients => offline = adapter.to_clients(clients, frame).await?,
-        },
+        Address::Clients(clients) => offline = Box::pin(to_clients(adapter, clients, frame)).await?,
     }
     let sent = Sent { msg: "sent", offline };
     serde_json::to_vec(&sent)
         .map(Bytes::from)
         .map_err(|error| Refusal::new(ErrorCode::Internal, format!("the reply cannot be written: {error}")))
+}
+
+/// Says who is connected nowhere.
+async fn to_clients(adapter: &Adapter, clients: Vec<ClientId>, frame: Frame) -> Result<Vec<ClientId>, PublishError> {
+    match &clients[..] {
+        [client] => match adapter.to_client(client, frame).await? {
+            Presence::Offline => Ok(clients),
+            _ => Ok(Vec::new()),
+        },
+        clients => adapter.to_clients(clients, frame).await,
+    }
 }
 
 #[cfg(test)]

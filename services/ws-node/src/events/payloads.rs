@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Visitor};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use wsmesh_adapter::{NameError, Room};
@@ -55,7 +55,7 @@ impl RoomPayload {
 }
 
 /// Reads a payload, or says what is wrong with it.
-pub(super) fn read<T: DeserializeOwned>(payload: &RawValue) -> Result<T, Refusal> {
+pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T, Refusal> {
     serde_json::from_str(payload.get())
         .map_err(|error| Refusal::new(ErrorCode::BadPayload, format!("the payload cannot be used: {error}")))
 }
