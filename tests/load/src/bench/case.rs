@@ -22,6 +22,9 @@ pub enum Case {
     Idle,
     /// `echo` on 100 connections, one request under way on each.
     Echo,
+    /// 1 room with 1000 clients, 500 messages of 200 bytes a second: two shards against one, both with all cores. Not compared
+    /// with peers.
+    Shards,
     /// Messages between servers: three Redis, 2 and 16 ws-nodes, game-logic. Not compared with peers; needs redis-server.
     Cluster,
 }
@@ -79,6 +82,8 @@ static IDLE: [Metric; 1] = [Metric {
     read: |report| report.processes.first()?.bytes_per_connection,
 }];
 
+static SHARDS: [Metric; 1] = [CPU];
+
 static ECHO: [Metric; 2] = [
     Metric {
         name: "replies",
@@ -103,6 +108,7 @@ impl Case {
             Self::Latency => "1 room x 100 at 20,000 deliveries/s",
             Self::Idle => "10,000 idle connections",
             Self::Echo => "echo on 100 connections",
+            Self::Shards => "1 room x 1000 at 500,000 deliveries/s",
             Self::Cluster => "messages between servers",
         }
     }
@@ -114,6 +120,7 @@ impl Case {
             Self::Latency => &LATENCY,
             Self::Idle => &IDLE,
             Self::Echo => &ECHO,
+            Self::Shards => &SHARDS,
             // It has a table of its own.
             Self::Cluster => &[],
         }
@@ -126,21 +133,18 @@ impl Case {
             Self::Latency => &["fanout", "--connections", "100", "--rate", "200"],
             Self::Idle => &["idle", "--connections", "10000"],
             Self::Echo => &["request", "--connections", "100", "--window", "1", "--event", "echo"],
+            Self::Shards => &["fanout", "--connections", "1000", "--rate", "500"],
             Self::Cluster => &[],
         }
     }
 
-    /// Starts the server, puts the load on it in a process of its own, ends the server.
-    pub fn measure(
-        self,
-        candidate: &Candidate,
-        seconds: u64,
-        server_core: usize,
-        own_core: usize,
-    ) -> anyhow::Result<Report> {
-        let server = candidate.start(Some(server_core))?;
+    /// Starts the server, puts the load on it in a process of its own, ends the server. `cores` are the server's and the
+    /// load's.
+    pub fn measure(self, candidate: &Candidate, seconds: u64, cores: Option<[usize; 2]>) -> anyhow::Result<Report> {
+        let [server_core, own_core] = cores.map_or([None; 2], |cores| cores.map(Some));
+        let server = candidate.start(server_core)?;
         let myself = std::env::current_exe().context("this program does not know where it is")?;
-        let mut load: Command = pinned(Some(own_core), myself);
+        let mut load: Command = pinned(own_core, myself);
         load.args(self.arguments());
         load.args([
             "--url",

@@ -53,6 +53,7 @@ struct Results {
     rounds: usize,
     seconds: u64,
     rows: Vec<Row>,
+    shards: Vec<Row>,
     cluster: Vec<cluster::Line>,
     notes: Vec<String>,
 }
@@ -64,7 +65,7 @@ struct Results {
 pub fn bench(options: &Bench) -> anyhow::Result<bool> {
     let mut candidates = vec![match &options.server {
         Some(server) => server.clone(),
-        None => Candidate::wsmesh()?,
+        None => Candidate::wsmesh("wsmesh", 1)?,
     }];
     candidates.extend(options.peer.iter().chain(&options.peers).cloned());
     ensure!(
@@ -74,57 +75,46 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
     let [server_core, own_core] = options.cores[..] else {
         anyhow::bail!("--cores takes two numbers: the server's and this tool's");
     };
-    let names: Vec<_> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
-    let mut rows: Vec<Row> = Vec::new();
-    let (mut notes, mut well) = (Vec::new(), true);
-    for round in 0..options.rounds {
-        for &case in options.cases.iter().filter(|&&case| case != Case::Cluster) {
-            for (number, candidate) in candidates.iter().enumerate() {
-                eprintln!("round {} of {}: {case}, {}", round + 1, options.rounds, candidate.name);
-                let report = case
-                    .measure(candidate, options.seconds, server_core, own_core)
-                    .with_context(|| format!("{case} could not be measured with {}", candidate.name))?;
-                for problem in report.problems(false) {
-                    notes.push(format!("{case}, {}, round {}: {problem}", candidate.name, round + 1));
-                    well &= number > 0;
-                }
-                if report.own_cpu_share > OWN_LIMIT {
-                    let share = report.own_cpu_share * 100.0;
-                    notes.push(format!(
-                        "{case}, {}: this tool used {share:.0} % of its core: it may be the limit",
-                        candidate.name
-                    ));
-                }
-                for metric in case.metrics() {
-                    record(&mut rows, case, metric, &candidate.name, metric.of(&report));
-                }
-            }
+    let is_common = |case: &&Case| !matches!(case, Case::Shards | Case::Cluster);
+    let common: Vec<Case> = options.cases.iter().filter(is_common).copied().collect();
+    let peers = Comparison::run(options, &common, candidates, Some([server_core, own_core]))?;
+    let shards = if options.cases.contains(&Case::Shards) {
+        let candidates = vec![Candidate::wsmesh("two shards", 2)?, Candidate::wsmesh("one shard", 1)?];
+        Comparison::run(options, &[Case::Shards], candidates, None)?
+    } else {
+        Comparison {
+            well: true,
+            ..Comparison::default()
         }
-    }
+    };
     let cluster = if options.cases.contains(&Case::Cluster) {
         cluster::measure(options.seconds)?
     } else {
         Vec::new()
     };
-    well &= cluster.iter().all(cluster::Line::is_well);
+    let well = peers.well && shards.well && cluster.iter().all(cluster::Line::is_well);
     let results = Results {
         machine: machine::description(),
         rounds: options.rounds,
         seconds: options.seconds,
-        rows,
+        rows: peers.rows,
+        shards: shards.rows,
         cluster,
-        notes,
+        notes: [peers.notes, shards.notes].concat(),
     };
     if let Some(file) = &options.json {
         let json = serde_json::to_string_pretty(&results)?;
         std::fs::write(file, json).with_context(|| format!("the results cannot be written to {}", file.display()))?;
     }
     if !results.rows.is_empty() {
-        print!("{}", table::markdown(&results.rows, &names));
+        print!("{}", table::markdown(&results.rows, &peers.names));
         println!(
             "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}.",
             results.rounds, results.seconds
         );
+    }
+    if !results.shards.is_empty() {
+        print!("\n{}", table::markdown(&results.shards, &shards.names));
     }
     println!("\nThis machine: {}.", results.machine);
     if !results.cluster.is_empty() {
@@ -136,6 +126,57 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
 
 /// More than this share of its core, and it may be this tool that was measured.
 const OWN_LIMIT: f64 = 0.95;
+
+/// What came of measuring several servers in turn.
+#[derive(Debug, Default)]
+struct Comparison {
+    names: Vec<String>,
+    rows: Vec<Row>,
+    notes: Vec<String>,
+    /// The first server lost nothing.
+    well: bool,
+}
+
+impl Comparison {
+    fn run(
+        options: &Bench,
+        cases: &[Case],
+        candidates: Vec<Candidate>,
+        cores: Option<[usize; 2]>,
+    ) -> anyhow::Result<Self> {
+        let (mut rows, mut notes, mut well) = (Vec::new(), Vec::new(), true);
+        for round in 0..options.rounds {
+            for &case in cases {
+                for (number, candidate) in candidates.iter().enumerate() {
+                    eprintln!("round {} of {}: {case}, {}", round + 1, options.rounds, candidate.name);
+                    let report = case
+                        .measure(candidate, options.seconds, cores)
+                        .with_context(|| format!("{case} could not be measured with {}", candidate.name))?;
+                    for problem in report.problems(false) {
+                        notes.push(format!("{case}, {}, round {}: {problem}", candidate.name, round + 1));
+                        well &= number > 0;
+                    }
+                    if report.own_cpu_share > OWN_LIMIT {
+                        let share = report.own_cpu_share * 100.0;
+                        notes.push(format!(
+                            "{case}, {}: this tool used {share:.0} % of its core: it may be the limit",
+                            candidate.name
+                        ));
+                    }
+                    for metric in case.metrics() {
+                        record(&mut rows, case, metric, &candidate.name, metric.of(&report));
+                    }
+                }
+            }
+        }
+        Ok(Self {
+            names: candidates.into_iter().map(|candidate| candidate.name).collect(),
+            rows,
+            notes,
+            well,
+        })
+    }
+}
 
 fn record(rows: &mut Vec<Row>, case: Case, metric: &'static Metric, name: &str, value: Option<f64>) {
     let title = format!("{}: {}", case.title(), metric.name);

@@ -39,11 +39,11 @@ impl FromStr for Candidate {
 }
 
 impl Candidate {
-    /// The ws-node that was built beside this program: demo profile, one shard, no Redis.
+    /// The ws-node that was built beside this program: demo profile, so many shards, no Redis.
     ///
     /// # Errors
     /// When there is none.
-    pub fn wsmesh() -> anyhow::Result<Self> {
+    pub fn wsmesh(name: &str, shards: usize) -> anyhow::Result<Self> {
         let myself = std::env::current_exe().context("this program does not know where it is")?;
         let program = myself.with_file_name("ws-node");
         ensure!(
@@ -52,9 +52,9 @@ impl Candidate {
             program.display()
         );
         Ok(Self {
-            name: "wsmesh".to_owned(),
+            name: name.to_owned(),
             command: format!(
-                "MALLOC_ARENA_MAX=2 {} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards 1 --accept-rate 0 --log-level error",
+                "MALLOC_ARENA_MAX=1 {} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards {shards} --accept-rate 0 --log-level error",
                 program.display()
             ),
         })
