@@ -6,9 +6,10 @@ use std::io::IsTerminal;
 use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat};
@@ -27,13 +28,19 @@ where
     if is_text {
         let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         text.with_ansi(std::io::stderr().is_terminal())
-            .with_filter(config.level.filter().and(filter_fn(is_wanted)))
+            .with_filter(filter(config))
             .boxed()
     } else {
-        json(std::io::stderr)
-            .with_filter(config.level.filter().and(filter_fn(is_wanted)))
-            .boxed()
+        json(std::io::stderr).with_filter(filter(config)).boxed()
     }
+}
+
+/// The configured filter, for events. It says how far down it looks: without that, every library would write its lines,
+/// down to TRACE, only to have them thrown away.
+fn filter<S>(config: &LogConfig) -> impl Filter<S> + use<S> {
+    let chosen = config.level.filter();
+    let lowest = chosen.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    chosen.and(filter_fn(is_wanted).with_max_level_hint(lowest))
 }
 
 /// Libraries that write what clients send into their TRACE lines. Tokens are among it, so nobody may turn that on.
