@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::adapter::Inner;
 use crate::choices::Choices;
@@ -60,21 +60,27 @@ impl Inner {
         if self.alone {
             return Ok(0);
         }
-        // Boxed: what only publishes to itself stays small.
-        Box::pin(self.publish_to_others(topic, concerned, body, extras)).await
+        if !*self.counted.borrow() {
+            Box::pin(self.wait_until_counted()).await?;
+        }
+        let span = trace::publish_span(topic);
+        let message = self.message(topic, concerned, body, extras, &span)?;
+        // Boxed: what does not publish stays small.
+        let result = Box::pin(self.route(&message).instrument(span.clone())).await;
+        if let Err(error) = &result {
+            span.record("error.type", error.label());
+        }
+        result
     }
 
-    async fn publish_to_others(
+    fn message(
         &self,
         topic: &Topic,
         concerned: Concerned<'_>,
         body: Body,
         extras: Extras,
-    ) -> Result<u64, PublishError> {
-        if !*self.counted.borrow() {
-            self.wait_until_counted().await?;
-        }
-        let span = trace::publish_span(topic);
+        span: &Span,
+    ) -> Result<Kept, PublishError> {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let mut wm = Wm::new(
             Identity {
@@ -92,7 +98,7 @@ impl Inner {
             wm.limit_ms = Some(limit.as_millis() as u64);
         }
         wm.error = extras.error.map(|missing| missing.label().into());
-        trace::inject(&span, &mut wm);
+        trace::inject(span, &mut wm);
         let envelope = Envelope {
             sender: self.options.name.clone(),
             wm: Some(wm),
@@ -102,7 +108,7 @@ impl Inner {
             Concerned::Everyone => None,
             Concerned::Server(server) => Some(server.clone()),
         };
-        let message = Kept {
+        Ok(Kept {
             at: Instant::now(),
             sequence,
             // The original removes a room on one server only, and would throw at an envelope without a frame.
@@ -115,12 +121,7 @@ impl Inner {
             is_copy: false,
             was_copied: false,
             order_key: extras.order_key,
-        };
-        let result = self.route(&message).instrument(span.clone()).await;
-        if let Err(error) = &result {
-            span.record("error.type", error.label());
-        }
-        result
+        })
     }
 
     /// Before it counts a server does not know whom it must reach.
@@ -137,7 +138,7 @@ impl Inner {
     /// while a node takes its time to refuse, so it is looked at again before each try.
     pub(crate) async fn route(&self, message: &Kept) -> Result<u64, PublishError> {
         if self.choices.load().usable(Instant::now()) == 0 {
-            self.hear_soon().await;
+            Box::pin(self.hear_soon()).await;
         }
         let (mut tried, mut refused): (Vec<NodeId>, _) = (Vec::new(), None);
         loop {
@@ -150,7 +151,7 @@ impl Inner {
             let Some(node) = self.pick(&choices, message, common) else {
                 return match (&message.server, refused) {
                     (Some(server), None) if mine != 0 => Err(PublishError::NoCommonNode(server.clone())),
-                    (None, _) if mine != 0 => self.through_several(&choices, message, mine).await,
+                    (None, _) if mine != 0 => Box::pin(self.through_several(&choices, message, mine)).await,
                     (_, refused) => Err(refused.unwrap_or(PublishError::Isolated)),
                 };
             };
