@@ -1,43 +1,15 @@
 // Against a real ws-node: WSMESH_WS_NODE=target/debug/ws-node npm test
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import ws from "ws";
 import { Connector, WebSocketConnector } from "../.build/connector.js";
 import { Inbox } from "./support/server.mjs";
+import { skip, startNode } from "./support/ws-node.mjs";
 
-const binary = process.env.WSMESH_WS_NODE && resolve(process.env.INIT_CWD ?? ".", process.env.WSMESH_WS_NODE);
-const skip = binary ? false : "WSMESH_WS_NODE does not name a ws-node";
 const cleanup = [];
 after(async () => {
   for (const end of cleanup.reverse()) await end();
 });
-
-async function start(port = 0) {
-  const args = ["--profile", "demo", "--listen", `127.0.0.1:${port}`, "--ops-listen", "none", "--reconnect-spread", "300ms"];
-  // Every WSMESH_ variable is a setting to it, and unknown ones are errors.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
-  const node = spawn(binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  const ended = once(node, "exit");
-  const stop = async () => {
-    node.kill("SIGTERM");
-    await ended;
-  };
-  for (const stream of [node.stdout, node.stderr]) stream.setEncoding("utf8");
-  const address = await new Promise((found, failed) => {
-    for (const stream of [node.stdout, node.stderr]) {
-      createInterface(stream).on("line", (line) => {
-        const said = /"message":"accepting clients","address":"([^"]+)"/.exec(line);
-        if (said) found(said[1]);
-      });
-    }
-    node.on("exit", (code) => failed(new Error(`ws-node ended with ${code}`)));
-  });
-  return { address, stop };
-}
 
 function connect(address, id, options = {}, Client = Connector) {
   const client = new Client({ url: `ws://${address}/chat`, customParams: { id, name: "sam" }, WebSocket: ws, ...options });
@@ -52,7 +24,7 @@ const hear = (client, event) => {
 };
 
 test("two clients talk through a ws-node, which restarts, and are back in their room", { skip, timeout: 60_000 }, async () => {
-  const first = await start();
+  const first = await startNode();
   cleanup.push(first.stop);
   const [a, b] = [connect(first.address, "a", { pingInterval: 50 }), connect(first.address, "b")];
   await Promise.all([a.opened(), b.opened()]);
@@ -79,7 +51,7 @@ test("two clients talk through a ws-node, which restarts, and are back in their 
   assert.ok(timeout >= given && timeout <= given * 1.25 + 1, `${timeout} ms after ${reason}`);
   await stopped;
   const frames = hear(b, "message");
-  const second = await start(first.address.split(":")[1]);
+  const second = await startNode(first.address.split(":")[1]);
   cleanup.push(second.stop);
   await Promise.all([opens.next(), a.opened()]);
   assert.deepEqual(await kept, { ok: true });
@@ -89,7 +61,7 @@ test("two clients talk through a ws-node, which restarts, and are back in their 
 });
 
 test("the original's client, by name, talks with a ws-node", { skip, timeout: 60_000 }, async () => {
-  const node = await start();
+  const node = await startNode();
   cleanup.push(node.stop);
   const client = connect(node.address, 888, {}, WebSocketConnector);
   await hear(client, "open").next();

@@ -1,6 +1,7 @@
 //! The engine of ws-node as a server that echoes text and binary messages: what conformance suites test.
 //!
-//! `cargo run --release -p ws-node --example echo -- 127.0.0.1:9001`, then point a suite at `ws://127.0.0.1:9001`.
+//! `cargo run --release -p ws-node --example echo -- 127.0.0.1:9001`, then point a suite at `ws://127.0.0.1:9001`. With
+//! `--deflate` behind the address, messages are compressed where the client offers it.
 
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use wsmesh_adapter::{Options, ServerName, ServiceName};
 async fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let options = Options::new(ServerName::new("echo-0")?, ServiceName::new("ws-node")?);
-    let node = WsNode::start(options, EdgeSettings::echo())?;
+    let mut settings = EdgeSettings::echo();
+    settings.deflate_above = std::env::args().skip(2).find(|word| word == "--deflate").map(|_| 0);
+    let node = WsNode::start(options, settings)?;
     let listener = TcpListener::bind(&address)
         .await
         .with_context(|| format!("cannot listen on {address}: give another IP:PORT"))?;

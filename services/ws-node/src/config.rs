@@ -29,6 +29,10 @@ settings! {
         pub enter_background_close: Duration = EdgeSettings::BACKGROUND,
         /// Largest message of a client, in bytes.
         pub max_message_bytes: usize = EdgeSettings::MAX_MESSAGE_BYTES,
+        /// Messages are compressed (permessage-deflate) for clients that offer it: less traffic for more CPU time.
+        pub deflate: bool = false,
+        /// With --deflate, messages to clients are compressed from so many bytes on.
+        pub deflate_above: usize = EdgeSettings::DEFLATE_ABOVE,
         /// Most bytes that wait for one client; one that reads more slowly is closed with 4013.
         pub outbox_bytes: usize = 1 << 20,
         /// Most frames that wait for one client.
@@ -212,6 +216,7 @@ fn edge(
         ping_interval: settings.ping_interval,
         enter_background_close: settings.enter_background_close,
         max_message_bytes: settings.max_message_bytes,
+        deflate_above: settings.deflate.then_some(settings.deflate_above),
         outbox: OutboxLimits {
             bytes: settings.outbox_bytes,
             frames: settings.outbox_frames,

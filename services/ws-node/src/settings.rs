@@ -27,6 +27,9 @@ pub struct EdgeSettings {
     pub enter_background_close: Duration,
     /// Largest message of a client, in bytes. Default 64 KiB: far more than a game or a chat needs.
     pub max_message_bytes: usize,
+    /// Messages to clients from so many bytes on are compressed (permessage-deflate), where the client offers it; messages of
+    /// these clients may be, too. Default: never. It costs CPU time for each message, once for all who get it.
+    pub deflate_above: Option<usize>,
     /// Bounds of what waits for one client. Default 1 MiB or 4096 frames.
     pub outbox: OutboxLimits,
     /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
@@ -122,6 +125,8 @@ impl Default for Limits {
 impl EdgeSettings {
     pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
     pub(crate) const BACKGROUND: Duration = Duration::from_secs(10);
+    /// A packet of a small message is hardly smaller when compressed.
+    pub(crate) const DEFLATE_ABOVE: usize = 256;
     pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
     pub(crate) const WRITE: Duration = Duration::from_secs(15);
     pub(crate) const CLOSE: Duration = Duration::from_secs(5);
@@ -182,6 +187,7 @@ impl EdgeSettings {
             ping_interval: Self::PING_INTERVAL,
             enter_background_close: Self::BACKGROUND,
             max_message_bytes: Self::MAX_MESSAGE_BYTES,
+            deflate_above: None,
             outbox: OutboxLimits::default(),
             delivery: Vec::new(),
             limits: Limits::default(),

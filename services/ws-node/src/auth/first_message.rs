@@ -81,8 +81,15 @@ impl fmt::Debug for Place {
     }
 }
 
-/// Waits until the client has said who it is; None if the connection was closed instead.
-pub(crate) async fn wait<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, place: Place) -> Option<Arrival>
+/// Waits until the client has said who it is; None if the connection was closed instead. With `deflate` its messages may be
+/// compressed.
+pub(crate) async fn wait<S>(
+    edge: &Edge,
+    stream: &mut S,
+    read_ahead: Bytes,
+    place: Place,
+    deflate: bool,
+) -> Option<Arrival>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -92,6 +99,7 @@ where
         decoder: Decoder::new(Accepts {
             max_message: MOST_MESSAGE,
             binary: false,
+            deflate,
         }),
         answers: Vec::new(),
     };

@@ -13,7 +13,7 @@ use wsmesh_protocol::CloseCode;
 
 use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
-use super::socket::{Encoded, Socket, Tally};
+use super::socket::{Encoded, Encoding, Socket, Tally};
 use super::stream::Stream;
 use super::{session, thread::Admission, wire};
 use crate::edge::Edge;
@@ -40,7 +40,9 @@ struct Output {
     /// Those of one connection.
     own: Vec<u8>,
     /// Those that many get alike.
-    shared: Vec<u8>,
+    shared: Encoding,
+    /// The same for those who take them compressed.
+    packed: Encoding,
 }
 
 /// A session as those see it who handle its frames. Cheap to clone; stays on its thread.
@@ -83,6 +85,7 @@ impl Core {
             upgrade,
             since,
             presence,
+            deflate,
         } = admission;
         let stream = match Stream::new(stream) {
             Ok(stream) => stream,
@@ -100,6 +103,7 @@ impl Core {
             upgrade,
             grant,
             ping_at,
+            self.edge.settings.deflate_above.filter(|_| deflate),
         ));
         {
             let (connection, mut shard) = (attachment.connection(), self.shard.borrow_mut());
@@ -209,12 +213,15 @@ impl Core {
         if !shard.is_dirty() {
             return;
         }
-        let Output { own, shared: buffer } = &mut *self.output.borrow_mut();
-        let (mut encoded, mut tally) = (Encoded::new(buffer), Tally::default());
+        let Output { own, shared, packed } = &mut *self.output.borrow_mut();
+        let (mut encoded, mut tally) = (Encoded::new(shared, packed), Tally::default());
         shard.drain_shared(|_, socket, outbox, shared| {
             let written = match shared {
                 Some(_) if !socket.is_clear() => return false,
-                Some(shared) => socket.write_encoded(encoded.of(shared), shared.frames.len(), &mut tally),
+                Some(shared) => {
+                    let bytes = encoded.of(shared, socket.link.deflate_above);
+                    socket.write_encoded(bytes, shared.frames.len(), &mut tally)
+                }
                 None => socket.write(outbox, own, &mut tally),
             };
             socket.note(written);

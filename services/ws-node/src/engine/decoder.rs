@@ -9,6 +9,7 @@
 
 use wsmesh_protocol::CloseCode;
 
+use super::deflate::{self, Trouble};
 use super::wire::{self, Opcode};
 
 /// What a client sent.
@@ -46,6 +47,8 @@ pub(crate) struct Accepts {
     pub(crate) max_message: usize,
     /// Whether binary messages are taken.
     pub(crate) binary: bool,
+    /// Whether messages may be compressed; the limit is for what comes out.
+    pub(crate) deflate: bool,
 }
 
 /// The state of one client's incoming bytes.
@@ -89,6 +92,7 @@ enum Kind {
 #[derive(Debug)]
 struct Unfinished {
     is_text: bool,
+    is_compressed: bool,
     bytes: Vec<u8>,
     /// How many of the bytes are whole characters.
     checked: usize,
@@ -169,7 +173,10 @@ impl Decoder {
     /// Checks the two bytes that every header begins with.
     fn check_start(&self) -> Result<(), Violation> {
         let [first, second, ..] = self.header.bytes;
-        if first & 0x70 != 0 {
+        // Only the first frame of a message may say that it is compressed.
+        let may_be_compressed = self.accepts.deflate && matches!(first & 0x0f, 1 | 2);
+        let allowed = if may_be_compressed { wire::COMPRESSED } else { 0 };
+        if first & 0x70 & !allowed != 0 {
             return Err(Violation::protocol("a reserved bit is set"));
         }
         if second & 0x80 == 0 {
@@ -206,8 +213,17 @@ impl Decoder {
             10 => Kind::Pong,
             _ => Kind::Data,
         };
-        let before = self.message.as_ref().map_or(0, |message| message.bytes.len());
-        let room = self.accepts.max_message - before;
+        let is_compressed = start[0] & wire::COMPRESSED != 0;
+        let (before, is_compressed) = match &self.message {
+            Some(message) => (message.bytes.len(), message.is_compressed),
+            None => (0, is_compressed),
+        };
+        let most = if is_compressed {
+            deflate::most_compressed(self.accepts.max_message)
+        } else {
+            self.accepts.max_message
+        };
+        let room = most - before;
         let left = usize::try_from(length).unwrap_or(usize::MAX);
         if kind == Kind::Data && left > room {
             return Err(Violation::TOO_BIG);
@@ -215,6 +231,7 @@ impl Decoder {
         if kind == Kind::Data && self.message.is_none() {
             self.message = Some(Box::new(Unfinished {
                 is_text: opcode == 1,
+                is_compressed,
                 bytes: Vec::new(),
                 checked: 0,
             }));
@@ -250,7 +267,8 @@ impl Decoder {
             if !frame.is_final {
                 return Ok(None);
             }
-            return self.message.take().map(|message| (*message).finish()).transpose();
+            let most = self.accepts.max_message;
+            return self.message.take().map(|message| (*message).finish(most)).transpose();
         }
         let payload = std::mem::take(&mut self.control);
         match frame.kind {
@@ -273,7 +291,8 @@ impl Decoder {
 impl Unfinished {
     /// Refuses the first byte that cannot be part of UTF-8.
     fn check(&mut self) -> Result<(), Violation> {
-        if !self.is_text {
+        // What is compressed is looked at when it is whole.
+        if !self.is_text || self.is_compressed {
             return Ok(());
         }
         match std::str::from_utf8(&self.bytes[self.checked..]) {
@@ -284,11 +303,19 @@ impl Unfinished {
         Ok(())
     }
 
-    fn finish(self) -> Result<Incoming, Violation> {
-        let message = if self.is_text {
-            Message::Text(String::from_utf8(self.bytes).map_err(|_| Violation::UTF8)?)
+    fn finish(self, most: usize) -> Result<Incoming, Violation> {
+        let bytes = if self.is_compressed {
+            deflate::unpack(&self.bytes, most).map_err(|trouble| match trouble {
+                Trouble::Broken => Violation::COMPRESSION,
+                Trouble::TooBig => Violation::TOO_BIG,
+            })?
         } else {
-            Message::Binary(self.bytes)
+            self.bytes
+        };
+        let message = if self.is_text {
+            Message::Text(String::from_utf8(bytes).map_err(|_| Violation::UTF8)?)
+        } else {
+            Message::Binary(bytes)
         };
         Ok(Incoming::Message(message))
     }
@@ -297,6 +324,7 @@ impl Unfinished {
 impl Violation {
     const BINARY: Self = Self::new(CloseCode::UnsupportedData, "text frames only");
     const TOO_BIG: Self = Self::new(CloseCode::TooBig, "message too big");
+    const COMPRESSION: Self = Self::new(CloseCode::InvalidUtf8, "a compressed message is broken");
     const UTF8: Self = Self::new(CloseCode::InvalidUtf8, "text is not UTF-8");
     const LENGTH: Self = Self::protocol("a length is not in its shortest form");
 

@@ -3,6 +3,7 @@ use super::*;
 const ACCEPTS: Accepts = Accepts {
     max_message: 1000,
     binary: false,
+    deflate: false,
 };
 
 fn text(text: &str) -> Incoming {
@@ -134,6 +135,7 @@ fn a_promised_length_takes_no_memory() {
         Decoder::new(Accepts {
             max_message: 1 << 30,
             binary: true,
+            deflate: false,
         }),
         Vec::new(),
     );
@@ -151,4 +153,27 @@ fn an_idle_connection_keeps_no_buffer() {
     let mut input = &bytes[..];
     while decoder.next(&mut input, &mut replies).expect("valid").is_some() {}
     assert!(!decoder.is_amid() && decoder.message.is_none() && decoder.control.capacity() == 0);
+}
+
+#[test]
+fn compressed_messages_are_taken_only_where_that_was_agreed_on() {
+    let hello = masked(0xc1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
+    assert_eq!(refused(&hello[..2]), Some(1002));
+    let accepts = Accepts {
+        deflate: true,
+        ..ACCEPTS
+    };
+    let read = |bytes: &[u8]| {
+        let (mut decoder, mut input, mut replies) = (Decoder::new(accepts), bytes, Vec::new());
+        decoder
+            .next(&mut input, &mut replies)
+            .map_err(|violation| u16::from(violation.code))
+    };
+    assert_eq!(read(&hello), Ok(Some(text("Hello"))));
+    assert_eq!(read(&masked(0xc9, b"")), Err(1002), "a control frame");
+    assert_eq!(read(&masked(0xa1, b"")), Err(1002), "another reserved bit");
+    let parts = [masked(0x41, &[0xf2, 0x48]), masked(0xc0, &[0xcd])].concat();
+    assert_eq!(read(&parts), Err(1002), "a continuation that says it again");
+    let noise = masked(0xc1, &[0xff; 1100]);
+    assert_eq!(read(&noise), Err(1009), "more than could become a message");
 }

@@ -5,6 +5,7 @@ use super::decoder::{Accepts, Decoder, Incoming, Violation};
 const ACCEPTS: Accepts = Accepts {
     max_message: 1000,
     binary: true,
+    deflate: true,
 };
 
 /// Reads bytes as what a client sends: in one piece, byte by byte, and in pieces as long as the first byte says.

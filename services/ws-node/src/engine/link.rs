@@ -77,6 +77,8 @@ pub(crate) struct Link {
     pub(crate) pace: Cell<Meter>,
     /// How many more may be refused before it is closed.
     pub(crate) patience: Cell<Meter>,
+    /// Messages from so many bytes on are compressed, if they are at all.
+    pub(super) deflate_above: Option<usize>,
     /// Pings and pongs that wait to be written.
     pub(super) control: RefCell<Vec<u8>>,
 }
@@ -96,6 +98,7 @@ impl Link {
         upgrade: Option<Box<SpanContext>>,
         grant: Grant,
         ping_at: Instant,
+        deflate_above: Option<usize>,
     ) -> Self {
         Self {
             client,
@@ -120,6 +123,7 @@ impl Link {
             events: Cell::new(0),
             pace: Cell::default(),
             patience: Cell::default(),
+            deflate_above,
             control: RefCell::new(Vec::new()),
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
 //! per turn. Nothing waits for a slow client. `session` reads and `socket` writes a `stream`, `sweep` keeps the time, `leaving` says whose
-//! time has come, `link` is what they share; `decoder` and `wire` know RFC 6455. What frames mean is not known here: see `session` at the crate's root.
+//! time has come, `link` is what they share; `decoder` and `wire` know RFC 6455, `deflate` RFC 7692. What frames mean is not known here: see `session` at the crate's root.
 
 mod core;
 mod decoder;
+mod deflate;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod leaving;

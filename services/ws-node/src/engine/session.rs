@@ -60,6 +60,7 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
     let accepts = Accepts {
         max_message: edge.settings.max_message_bytes,
         binary: edge.settings.echo,
+        deflate: session.link.deflate_above.is_some(),
     };
     let mut reader = Reader {
         registration: Registration { session, attachment },

@@ -12,6 +12,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use wsmesh_adapter::{Frame, Outbox, Shared};
 
+use super::deflate;
 use super::link::{Link, Phase};
 use super::wire::{self, Opcode};
 
@@ -186,49 +187,72 @@ impl Socket {
                 return None;
             };
             tally.frames += 1;
-            put_header(buffer, &frame);
-            if frame.len() > COPY_LIMIT {
-                return Some(frame.bytes().clone());
+            let payload = put_header(buffer, &frame, self.link.deflate_above);
+            if payload.len() > COPY_LIMIT {
+                return Some(payload);
             }
-            buffer.extend_from_slice(frame.bytes());
+            buffer.extend_from_slice(&payload);
         }
         None
     }
 }
 
+/// Frames that connections share, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Encoding {
+    /// Which; in this turn.
+    id: Option<u64>,
+    bytes: Vec<u8>,
+}
+
 /// The frames that connections share in a turn, encoded once for each run of connections that share the same.
 pub(super) struct Encoded<'a> {
-    id: Option<u64>,
-    bytes: &'a mut Vec<u8>,
+    plain: &'a mut Encoding,
+    packed: &'a mut Encoding,
 }
 
 impl<'a> Encoded<'a> {
-    pub(super) fn new(buffer: &'a mut Vec<u8>) -> Self {
-        Self {
-            id: None,
-            bytes: buffer,
-        }
+    /// At the start of a turn: what was encoded before is something else.
+    pub(super) fn new(plain: &'a mut Encoding, packed: &'a mut Encoding) -> Self {
+        plain.id = None;
+        packed.id = None;
+        Self { plain, packed }
     }
 
-    pub(super) fn of(&mut self, shared: Shared<'_>) -> &[u8] {
-        if self.id.replace(shared.id) != Some(shared.id) {
-            self.bytes.clear();
+    pub(super) fn of(&mut self, shared: Shared<'_>, deflate_above: Option<usize>) -> &[u8] {
+        let Encoding { id, bytes } = match deflate_above {
+            None => &mut *self.plain,
+            Some(_) => &mut *self.packed,
+        };
+        if id.replace(shared.id) != Some(shared.id) {
+            bytes.clear();
             for frame in shared.frames {
-                put_header(self.bytes, frame);
-                self.bytes.extend_from_slice(frame.bytes());
+                let payload = put_header(bytes, frame, deflate_above);
+                bytes.extend_from_slice(&payload);
             }
         }
-        self.bytes
+        bytes
     }
 }
 
-fn put_header(out: &mut Vec<u8>, frame: &Frame) {
+/// Appends a frame's header, and gives the payload that belongs to it: compressed, if that is wanted and worth it.
+fn put_header(out: &mut Vec<u8>, frame: &Frame, deflate_above: Option<usize>) -> Bytes {
     let opcode = if frame.is_binary() {
         Opcode::Binary
     } else {
         Opcode::Text
     };
-    wire::put_header(out, opcode, frame.len());
+    let worth_it = deflate_above.is_some_and(|above| frame.len() >= above);
+    match worth_it.then(|| deflate::pack(frame)).flatten() {
+        Some(packed) => {
+            wire::put_compressed_header(out, opcode, packed.len());
+            packed
+        }
+        None => {
+            wire::put_header(out, opcode, frame.len());
+            frame.bytes().clone()
+        }
+    }
 }
 
 /// Bytes that the stream took; a full stream took none.

@@ -37,6 +37,8 @@ pub(crate) struct Admission {
     pub(crate) since: Instant,
     /// Held until the session has ended.
     pub(crate) presence: Presence,
+    /// Messages may be compressed: permessage-deflate was agreed on.
+    pub(crate) deflate: bool,
 }
 
 /// What a shard's thread is told.

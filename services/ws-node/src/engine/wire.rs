@@ -13,6 +13,9 @@ pub(crate) enum Opcode {
 
 const FINAL: u8 = 0x80;
 
+/// Set on the first frame of a compressed message (RFC 7692, section 6).
+pub(super) const COMPRESSED: u8 = 0x40;
+
 /// Appends a frame's header: 2, 4 or 10 bytes.
 pub(crate) fn put_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
     out.push(FINAL | opcode as u8);
@@ -25,6 +28,13 @@ pub(crate) fn put_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
         out.push(127);
         out.extend_from_slice(&(length as u64).to_be_bytes());
     }
+}
+
+/// As [`put_header`], of a compressed message.
+pub(super) fn put_compressed_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
+    let start = out.len();
+    put_header(out, opcode, length);
+    out[start] |= COMPRESSED;
 }
 
 /// A close frame. The reason is cut to what a control frame can carry: 123 bytes, at a character's end.

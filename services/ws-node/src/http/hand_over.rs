@@ -27,6 +27,8 @@ pub(super) struct Upgrading {
     /// When the upgrade request was read.
     pub(super) since: Instant,
     pub(super) presence: Presence,
+    /// Messages may be compressed.
+    pub(super) deflate: bool,
 }
 
 /// Gives the connection to a shard once it is upgraded.
@@ -36,13 +38,14 @@ pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgr
         context,
         since,
         presence,
+        deflate,
     } = upgrading;
     let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         // The client went away before it had its answer.
         Ok(Err(_)) | Err(_) => return,
     };
-    match arrived(upgraded, &gate.edge, entry).await {
+    match arrived(upgraded, &gate.edge, entry, deflate).await {
         Ok(None) => {}
         Ok(Some((stream, arrival))) => {
             gate.admit(Admission {
@@ -54,6 +57,7 @@ pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgr
                 upgrade: context,
                 since,
                 presence,
+                deflate,
             })
             .await;
         }
@@ -62,15 +66,20 @@ pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgr
 }
 
 /// The stream and who is at its end; None if it did not say.
-async fn arrived(upgraded: Upgraded, edge: &Edge, entry: Entry) -> Result<Option<(Parts, Arrival)>, String> {
+async fn arrived(
+    upgraded: Upgraded,
+    edge: &Edge,
+    entry: Entry,
+    deflate: bool,
+) -> Result<Option<(Parts, Arrival)>, String> {
     let (tcp, tls, arrival) = match take::<TcpStream>(upgraded) {
         Ok((mut tcp, read_ahead)) => {
-            let arrival = introduced(edge, &mut tcp, read_ahead, entry).await;
+            let arrival = introduced(edge, &mut tcp, read_ahead, entry, deflate).await;
             (tcp, None, arrival)
         }
         Err(upgraded) => match take::<TlsStream<TcpStream>>(upgraded) {
             Ok((mut stream, read_ahead)) => {
-                let arrival = introduced(edge, &mut stream, read_ahead, entry).await;
+                let arrival = introduced(edge, &mut stream, read_ahead, entry, deflate).await;
                 let (tcp, session) = stream.into_inner();
                 (tcp, Some(Box::new(session)), arrival)
             }
@@ -83,7 +92,7 @@ async fn arrived(upgraded: Upgraded, edge: &Edge, entry: Entry) -> Result<Option
     Ok(Some((Parts { tcp, tls }, arrival)))
 }
 
-async fn introduced<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, entry: Entry) -> Option<Arrival>
+async fn introduced<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, entry: Entry, deflate: bool) -> Option<Arrival>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -93,7 +102,7 @@ where
             read_ahead,
             welcome: None,
         }),
-        Entry::Waiting(place) => first_message::wait(edge, stream, read_ahead, place).await,
+        Entry::Waiting(place) => first_message::wait(edge, stream, read_ahead, place, deflate).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; the demo profile also serves the playground page.
 
+mod extensions;
 mod hand_over;
 mod pages;
 mod refusal;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
@@ -17,6 +17,7 @@ use tracing::Instrument;
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
+use super::extensions;
 use super::hand_over::{Upgrading, hand_over};
 use super::refusal::Refusal;
 use crate::auth::{Answer, Entry, Proof, SUBPROTOCOL, offers_subprotocol};
@@ -54,6 +55,11 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     };
     span.record("http.response.status_code", 101);
     let is_offered = offers_subprotocol(request.headers());
+    let extension = gate
+        .edge
+        .settings
+        .deflate_above
+        .and_then(|_| extensions::deflate(request.headers()));
     tokio::spawn(hand_over(
         gate.clone(),
         hyper::upgrade::on(&mut request),
@@ -62,6 +68,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             context: trace::link_target(&span),
             since,
             presence: Presence::new(&gate.edge, place),
+            deflate: extension.is_some(),
         },
     ));
     let mut response = Response::new(Body::empty());
@@ -72,6 +79,9 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     if is_offered {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    if let Some(extension) = extension {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     response
 }

@@ -53,11 +53,30 @@ impl Server {
 
     /// An upgraded connection.
     pub(crate) async fn peer(&self) -> Peer {
+        let (peer, head) = self.upgraded("").await;
+        assert!(!head.contains("xtensions"), "nothing was offered: {head}");
+        peer
+    }
+
+    /// An upgraded connection that offers to compress, which is taken.
+    pub(crate) async fn compressing_peer(&self) -> Peer {
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        let (peer, head) = self.upgraded(offer).await;
+        let taken =
+            "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
+        assert!(head.contains(taken), "{head}");
+        peer
+    }
+
+    /// An upgraded connection, asked for with one more header, and the head of the answer.
+    pub(crate) async fn upgraded(&self, header: &str) -> (Peer, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("connects");
         stream.set_nodelay(true).expect("a TCP stream");
-        let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        stream.write_all(request).await.expect("sends");
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sends");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(
@@ -67,8 +86,9 @@ impl Server {
                     .expect("reads"),
             );
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        Peer { stream }
+        let head = String::from_utf8(head).expect("text");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        (Peer { stream }, head)
     }
 
     /// The server's frames after these bytes, written at once and octet by octet, and a normal close at their end.

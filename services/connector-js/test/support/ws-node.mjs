@@ -1,0 +1,34 @@
+// A real ws-node, for tests: WSMESH_WS_NODE=target/debug/ws-node npm test
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+
+const binary = process.env.WSMESH_WS_NODE && resolve(process.env.INIT_CWD ?? ".", process.env.WSMESH_WS_NODE);
+
+/** Why there is none, as a test's `skip`. */
+export const skip = binary ? false : "WSMESH_WS_NODE does not name a ws-node";
+
+/** Starts one in the demo profile; `more` are further flags. Gives its address, and how to stop it. */
+export async function startNode(port = 0, more = []) {
+  const args = ["--profile", "demo", "--listen", `127.0.0.1:${port}`, "--ops-listen", "none", "--reconnect-spread", "300ms", ...more];
+  // Every WSMESH_ variable is a setting to it, and unknown ones are errors.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
+  const node = spawn(binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(node, "exit");
+  const stop = async () => {
+    node.kill("SIGTERM");
+    await ended;
+  };
+  for (const stream of [node.stdout, node.stderr]) stream.setEncoding("utf8");
+  const address = await new Promise((found, failed) => {
+    for (const stream of [node.stdout, node.stderr]) {
+      createInterface(stream).on("line", (line) => {
+        const said = /"message":"accepting clients","address":"([^"]+)"/.exec(line);
+        if (said) found(said[1]);
+      });
+    }
+    node.on("exit", (code) => failed(new Error(`ws-node ended with ${code}`)));
+  });
+  return { address, stop };
+}
