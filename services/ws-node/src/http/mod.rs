@@ -2,6 +2,7 @@
 
 mod hand_over;
 mod pages;
+mod playground;
 mod refusal;
 mod serve;
 mod tls;
