@@ -109,7 +109,7 @@ export class Chat {
   }
 
   #log(from, to, text, own) {
-    const line = make("li", "", own ? "own" : "");
+    const line = make("div", "", own ? "own" : "");
     const head = make("span", "", "head");
     head.append(make("b", from), make("span", to ? ` to ${to}` : "", "soft"), make("time", clock().slice(0, 8)));
     line.append(head, make("span", text, "said"));

@@ -131,7 +131,7 @@ export class Connection {
   }
 
   #log(text, kind = "") {
-    const line = make("li");
+    const line = make("div");
     line.append(make("time", clock()), make("span", ` ${text}`, kind));
     append(byId("events"), line, LINES);
   }

@@ -9,6 +9,8 @@ const KEYS = {
 const POINTER_EVERY_MS = 50;
 /** Nearer than this to the pointer, in the field's units, the player stands still. */
 const NEAR = 20;
+/** How much of the picture lies around the field on each side, so that runners at its edge are seen whole. */
+const MARGIN = 0.03;
 const REASONS = {
   timeLimit: "time is up", playersLeft: "the others left", serverRestart: "its server was stopped", serverLost: "its server was lost",
   withdrawn: "it was called off", internalError: "the game failed",
@@ -156,13 +158,14 @@ export class Game {
   }
 
   #point(event) {
+    // A mouse steers wherever it is over the field, a finger while it touches it.
     const me = this.#state?.players.find(({ id }) => id === this.#connection.id);
-    // A mouse steers wherever it is, a finger while it touches.
     if (!me || event.timeStamp - this.#pointedAt < POINTER_EVERY_MS) return;
     this.#pointedAt = event.timeStamp;
     const box = byId("field").getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * this.#state.field - me.x;
-    const y = ((event.clientY - box.top) / box.height) * this.#state.field - me.y;
+    const onField = (share) => ((share - MARGIN) / (1 - 2 * MARGIN)) * this.#state.field;
+    const x = onField((event.clientX - box.left) / box.width) - me.x;
+    const y = onField((event.clientY - box.top) / box.height) - me.y;
     const length = Math.hypot(x, y);
     const round = (number) => Math.round(number * 100) / 100;
     if (length < NEAR) this.#steer(0, 0);
@@ -213,13 +216,14 @@ export class Game {
     this.#grid(pen, width);
     const state = this.#state;
     if (!state) return;
-    const scale = width / state.field;
-    for (const { x, y } of state.targets) diamond(pen, x * scale, y * scale, Math.max(6, 16 * scale), colour("target"));
+    const scale = (width * (1 - 2 * MARGIN)) / state.field;
+    const place = (at) => width * MARGIN + at * scale;
+    for (const { x, y } of state.targets) diamond(pen, place(x), place(y), Math.max(6, 16 * scale), colour("target"));
     const share = Math.min(1, (performance.now() - this.#stateAt) / this.#between);
     for (const player of state.players) {
       const from = this.#before?.players.find(({ id }) => id === player.id) ?? player;
-      const x = (from.x + (player.x - from.x) * share) * scale;
-      const y = (from.y + (player.y - from.y) * share) * scale;
+      const x = place(from.x + (player.x - from.x) * share);
+      const y = place(from.y + (player.y - from.y) * share);
       const own = player.id === this.#connection.id;
       runner(pen, x, y, Math.max(8, 22 * scale), colour(own ? "own" : "rival"), own);
       label(pen, own ? "you" : player.id, x, y, width);
