@@ -54,7 +54,8 @@ for (const colorScheme of ["light", "dark"]) {
 test("everything can be reached and done by keyboard, and the focus is seen", async () => {
   const ann = await Playground.open(browser, cluster.nodes[0], { id: "ann" });
   const { page } = ann;
-  await page.evaluate(() => document.activeElement.blur());
+  await page.locator("#room").press("Enter");
+  await page.locator("#events", { hasText: "that needs a connection" }).waitFor();
   /** Presses Tab until the element has the focus. */
   const tabTo = async (id) => {
     for (let i = 0; i < 60; i++) {
