@@ -35,10 +35,11 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-js chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
+.PHONY: test test-js test-browser chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
 	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
 	@$(MAKE) test-js
+	@$(MAKE) test-browser
 	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
 
 CONNECTOR_JS := services/connector-js
@@ -48,6 +49,21 @@ test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK
 
 $(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
 	@npm ci --loglevel=error --no-audit --no-fund --prefix $(CONNECTOR_JS)
+	@touch $@
+
+BROWSER_TESTS := tests/browser
+# The program to test in: Debian's name, or a path.
+CHROMIUM ?= chromium
+test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground in Chromium, on two ws-nodes; skipped without Chromium, unless CI is set
+	@if ! tests/deploy/need.sh "$(CHROMIUM)" chromium "the browser that the playground is tested in"; then \
+	  echo "!!! NOT TESTED: the playground in a browser (another Chromium or Chrome: make test-browser CHROMIUM=/path/to/it)" >&2; \
+	  if [ -n "$${CI:-}" ]; then exit 1; else exit 0; fi; \
+	fi; \
+	cargo build --locked --quiet -p ws-node -p game-logic; \
+	WSMESH_CHROMIUM="$$(command -v "$(CHROMIUM)")" WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" npm test --silent --prefix $(BROWSER_TESTS)
+
+$(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
+	@npm ci --loglevel=error --no-audit --no-fund --prefix $(BROWSER_TESTS)
 	@touch $@
 
 chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"

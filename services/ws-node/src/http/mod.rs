@@ -3,6 +3,7 @@
 mod extensions;
 mod hand_over;
 mod pages;
+mod playground;
 mod refusal;
 mod serve;
 mod tls;

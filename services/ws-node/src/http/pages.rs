@@ -2,22 +2,12 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
+use super::playground;
 use crate::edge::Edge;
-
-const HTML: &str = include_str!("../../assets/playground.html");
-const SCRIPT: &str = include_str!("../../assets/playground.js");
-const STYLE: &str = include_str!("../../assets/playground.css");
-
-/// Nothing from elsewhere; WebSockets to any ws-node.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Answers a request that is no upgrade.
 pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
@@ -32,31 +22,22 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    match (edge.settings.demo, request.uri().path()) {
-        (true, "/") => page(HTML, "text/html; charset=utf-8"),
-        (true, "/playground.js") => page(SCRIPT, "text/javascript; charset=utf-8"),
-        (true, "/playground.css") => page(STYLE, "text/css; charset=utf-8"),
-        (_, "/favicon.ico") => text(StatusCode::NOT_FOUND, "there is no icon\n"),
-        _ => {
-            let mut response = text(
-                StatusCode::UPGRADE_REQUIRED,
-                "this is a wsmesh ws-node: connect with a WebSocket, on any path\n",
-            );
-            let headers = response.headers_mut();
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            response
-        }
+    let path = request.uri().path();
+    if edge.settings.demo
+        && let Some(file) = playground::file(path, request.headers())
+    {
+        return file;
     }
-}
-
-fn page(body: &'static str, content_type: &'static str) -> Response {
-    let mut response = text(StatusCode::OK, body);
+    if path == "/favicon.ico" {
+        return text(StatusCode::NOT_FOUND, "there is no icon\n");
+    }
+    let mut response = text(
+        StatusCode::UPGRADE_REQUIRED,
+        "this is a wsmesh ws-node: connect with a WebSocket, on any path\n",
+    );
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }
 

@@ -1,0 +1,278 @@
+// The demo game: finds a match, sends where the player wants to run, draws what game-logic says.
+import { byId, colour, make, penOf } from "./dom.js";
+
+const KEYS = {
+  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
+  a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1],
+};
+/** A pointer that moves sends at most so often. */
+const POINTER_EVERY_MS = 50;
+/** Nearer than this to the pointer, in the field's units, the player stands still. */
+const NEAR = 20;
+/** How much of the picture lies around the field on each side, so that runners at its edge are seen whole. */
+const MARGIN = 0.03;
+const REASONS = {
+  timeLimit: "time is up", playersLeft: "the others left", serverRestart: "its server was stopped", serverLost: "its server was lost",
+  withdrawn: "it was called off", internalError: "the game failed",
+};
+
+export class Game {
+  #connection;
+  #match = null;
+  #looking = false;
+  /** The last two states and when the newer one came: what is drawn lies between them. */
+  #before = null;
+  #state = null;
+  #stateAt = 0;
+  #between = 50;
+  #pressed = new Set();
+  #direction = { x: 0, y: 0 };
+  #pointedAt = 0;
+  #asked = false;
+
+  constructor(connection) {
+    this.#connection = connection;
+    connection.onClient((client) => this.#listen(client));
+    connection.onChange((open) => {
+      if (!open) this.#lost();
+    });
+    byId("match").addEventListener("click", () => this.#look());
+    byId("cancel").addEventListener("click", () => this.#cancel());
+    byId("quit").addEventListener("click", () => this.#quit());
+    const field = byId("field");
+    field.addEventListener("keydown", (event) => this.#key(event, true));
+    field.addEventListener("keyup", (event) => this.#key(event, false));
+    field.addEventListener("blur", () => {
+      if (this.#pressed.size) this.#steer(0, 0);
+      this.#pressed.clear();
+    });
+    field.addEventListener("pointerdown", (event) => this.#point(event));
+    field.addEventListener("pointermove", (event) => this.#point(event));
+    new ResizeObserver(() => this.#draw()).observe(field);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    this.#buttons();
+  }
+
+  #listen(client) {
+    client.on("matchFound", (payload) => this.#found(payload));
+    client.on("matchState", (payload) => this.#moved(payload));
+    client.on("matchEnd", (payload) => this.#ended(payload));
+    client.on("matchCancelled", ({ reason }) => {
+      this.#looking = false;
+      this.#tell(`No match: ${reason}.`);
+      this.#buttons();
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- the match
+
+  async #look() {
+    this.#looking = true;
+    this.#buttons();
+    this.#tell("Looking for other players …");
+    byId("cancel").focus();
+    try {
+      await this.#connection.request("matchRequest", { mode: byId("mode").value });
+    } catch (error) {
+      this.#looking = false;
+      this.#tell(`No match: ${error.error ?? error.message} (${error.errorCode})`);
+      this.#buttons();
+    }
+  }
+
+  async #cancel() {
+    this.#looking = false;
+    this.#buttons();
+    byId("match").focus();
+    try {
+      await this.#connection.request("matchCancel", {});
+      this.#tell("You look for a match no longer.");
+    } catch (error) {
+      this.#tell(`It goes on: ${error.error ?? error.message} (${error.errorCode})`);
+    }
+  }
+
+  async #quit() {
+    const match = this.#match;
+    this.#forget("You left the match.");
+    byId("match").focus();
+    await this.#connection.request("matchLeave", { match }).catch(() => {});
+  }
+
+  #found({ match, players }) {
+    this.#match = match;
+    this.#looking = false;
+    this.#direction = { x: 0, y: 0 };
+    this.#before = this.#state = null;
+    this.#tell(`You play against ${players?.map((player) => player.id ?? player).filter((id) => id !== this.#connection.id).join(", ")}. Go!`);
+    this.#buttons();
+    byId("field").focus({ preventScroll: true });
+  }
+
+  #moved({ match, state }) {
+    if (match !== this.#match) return;
+    const now = performance.now();
+    if (this.#state) this.#between = Math.min(200, Math.max(10, now - this.#stateAt));
+    this.#before = this.#state;
+    this.#state = state;
+    this.#stateAt = now;
+    this.#scores(state.players, state.goal);
+    this.#draw();
+  }
+
+  #ended({ match, reason, result }) {
+    if (match !== this.#match) return;
+    const winner = result?.winner;
+    const why = REASONS[reason] ? ` (${REASONS[reason]})` : "";
+    const who = winner ? (winner === this.#connection.id ? "You won" : `${winner} won`) : "Nobody won";
+    if (result?.scores) this.#scores(result.scores, this.#state?.goal ?? 0);
+    this.#forget(`${who}${why}.`);
+    if (document.activeElement === byId("field")) byId("match").focus({ preventScroll: true });
+  }
+
+  #lost() {
+    if (this.#match || this.#looking) this.#forget("The connection broke: the others play on.");
+  }
+
+  #forget(text) {
+    this.#match = null;
+    this.#looking = false;
+    this.#before = this.#state = null;
+    this.#pressed.clear();
+    this.#tell(text);
+    this.#buttons();
+    this.#draw();
+  }
+
+  // ------------------------------------------------------------------------------------------------------ the controls
+
+  #key(event, down) {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (!(key in KEYS) || !this.#match || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (event.repeat) return;
+    if (down) this.#pressed.add(key);
+    else this.#pressed.delete(key);
+    const [x, y] = [...this.#pressed].reduce(([x, y], pressed) => [x + KEYS[pressed][0], y + KEYS[pressed][1]], [0, 0]);
+    this.#steer(Math.sign(x), Math.sign(y));
+  }
+
+  #point(event) {
+    // A mouse steers wherever it is over the field, a finger while it touches it.
+    const me = this.#state?.players.find(({ id }) => id === this.#connection.id);
+    if (!me || event.timeStamp - this.#pointedAt < POINTER_EVERY_MS) return;
+    this.#pointedAt = event.timeStamp;
+    const box = byId("field").getBoundingClientRect();
+    const onField = (share) => ((share - MARGIN) / (1 - 2 * MARGIN)) * this.#state.field;
+    const x = onField((event.clientX - box.left) / box.width) - me.x;
+    const y = onField((event.clientY - box.top) / box.height) - me.y;
+    const length = Math.hypot(x, y);
+    const round = (number) => Math.round(number * 100) / 100;
+    if (length < NEAR) this.#steer(0, 0);
+    else this.#steer(round(x / length), round(y / length));
+  }
+
+  #steer(x, y) {
+    if (!this.#match || (this.#direction.x === x && this.#direction.y === y)) return;
+    this.#direction = { x, y };
+    this.#connection.client?.emit("matchInput", { match: this.#match, direction: { x, y } });
+  }
+
+  // --------------------------------------------------------------------------------------------------------- the view
+
+  #tell(text) {
+    byId("game-notice").textContent = text;
+  }
+
+  #buttons() {
+    byId("match").hidden = this.#looking || !!this.#match;
+    byId("cancel").hidden = !this.#looking;
+    byId("quit").hidden = !this.#match;
+    byId("mode").disabled = this.#looking || !!this.#match;
+  }
+
+  #scores(players, goal) {
+    const lines = players.map(({ id, points }) => {
+      const line = make("li", "", id === this.#connection.id ? "you" : "");
+      line.append(make("span", id === this.#connection.id ? `${id} (you)` : id), make("b", goal ? `${points} of ${goal}` : String(points)));
+      return line;
+    });
+    byId("scores").replaceChildren(...lines);
+  }
+
+  #draw() {
+    if (this.#asked) return;
+    this.#asked = true;
+    requestAnimationFrame(() => {
+      this.#asked = false;
+      this.#paint();
+      // On the way from one state to the next there is something to draw with every picture.
+      if (this.#state && performance.now() - this.#stateAt < this.#between) this.#draw();
+    });
+  }
+
+  #paint() {
+    const { pen, width } = penOf(byId("field"));
+    this.#grid(pen, width);
+    const state = this.#state;
+    if (!state) return;
+    const scale = (width * (1 - 2 * MARGIN)) / state.field;
+    const place = (at) => width * MARGIN + at * scale;
+    for (const { x, y } of state.targets) diamond(pen, place(x), place(y), Math.max(6, 16 * scale), colour("target"));
+    const share = Math.min(1, (performance.now() - this.#stateAt) / this.#between);
+    for (const player of state.players) {
+      const from = this.#before?.players.find(({ id }) => id === player.id) ?? player;
+      const x = place(from.x + (player.x - from.x) * share);
+      const y = place(from.y + (player.y - from.y) * share);
+      const own = player.id === this.#connection.id;
+      runner(pen, x, y, Math.max(8, 22 * scale), colour(own ? "own" : "rival"), own);
+      label(pen, own ? "you" : player.id, x, y, width);
+    }
+  }
+
+  #grid(pen, width) {
+    pen.strokeStyle = colour("line");
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (let i = 1; i < 10; i++) {
+      const at = Math.round((width * i) / 10) + 0.5;
+      pen.moveTo(at, 0);
+      pen.lineTo(at, width);
+      pen.moveTo(0, at);
+      pen.lineTo(width, at);
+    }
+    pen.stroke();
+  }
+}
+
+function diamond(pen, x, y, radius, fill) {
+  pen.fillStyle = fill;
+  pen.beginPath();
+  pen.moveTo(x, y - radius);
+  pen.lineTo(x + radius, y);
+  pen.lineTo(x, y + radius);
+  pen.lineTo(x - radius, y);
+  pen.fill();
+}
+
+function runner(pen, x, y, radius, fill, ring) {
+  pen.fillStyle = fill;
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fill();
+  if (!ring) return;
+  pen.strokeStyle = fill;
+  pen.lineWidth = 2;
+  pen.beginPath();
+  pen.arc(x, y, radius + 4, 0, 2 * Math.PI);
+  pen.stroke();
+}
+
+function label(pen, text, x, y, width) {
+  pen.font = "12px system-ui, sans-serif";
+  pen.fillStyle = colour("ink");
+  pen.textAlign = "center";
+  pen.textBaseline = "bottom";
+  const half = pen.measureText(text).width / 2 + 2;
+  pen.fillText(text, Math.min(width - half, Math.max(half, x)), y > 40 ? y - 18 : y + 34);
+}

@@ -1,0 +1,17 @@
+// The playground: panels around one connection, made with the JavaScript SDK (`wsmesh`, from connector.min.js).
+import { Chat } from "./chat.js";
+import { Connection } from "./connection.js";
+import { Game } from "./game.js";
+import { Plot } from "./plot.js";
+import { RequestPanel } from "./requests.js";
+import { Wire } from "./wire.js";
+
+const wire = new Wire();
+const plot = new Plot();
+const connection = new Connection((frame) => {
+  plot.watch(frame);
+  wire.add(frame);
+});
+new Chat(connection);
+new Game(connection);
+new RequestPanel(connection, plot);

@@ -1,0 +1,153 @@
+//! The playground's files, part of the program: the page, its script modules, and the JavaScript SDK as built and committed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::Response;
+
+/// Nothing from elsewhere, nothing inline; WebSockets to any ws-node.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    body: &'static str,
+    etag: HeaderValue,
+}
+
+macro_rules! own {
+    ($name:literal, $content_type:expr) => {
+        (
+            concat!("/playground/", $name),
+            $content_type,
+            include_str!(concat!("../../assets/playground/", $name)),
+        )
+    };
+}
+
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    let page = include_str!("../../assets/playground/index.html");
+    // What `make sdk` builds; `make sdk-check` fails when it is stale.
+    let sdk = include_str!("../../../connector-js/dist/connector.min.js");
+    let files = [
+        ("/", HTML, page),
+        ("/playground/connector.min.js", SCRIPT, sdk),
+        own!("main.js", SCRIPT),
+        own!("dom.js", SCRIPT),
+        own!("tap.js", SCRIPT),
+        own!("connection.js", SCRIPT),
+        own!("chat.js", SCRIPT),
+        own!("game.js", SCRIPT),
+        own!("requests.js", SCRIPT),
+        own!("plot.js", SCRIPT),
+        own!("wire.js", SCRIPT),
+        own!("style.css", STYLE),
+        own!("icon.svg", IMAGE),
+    ];
+    files
+        .into_iter()
+        .map(|(path, content_type, body)| File {
+            path,
+            content_type,
+            body,
+            etag: etag(body),
+        })
+        .collect()
+});
+
+/// Changes with the content, and with nothing else: every ws-node of one build says the same.
+fn etag(body: &str) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hex digits in quotes are a header value")
+}
+
+/// The file of this path, or that the browser's copy is good still; `None` when there is no such file.
+pub(super) fn file(path: &str, request: &HeaderMap) -> Option<Response> {
+    let file = FILES.iter().find(|file| file.path == path)?;
+    let known = request.get_all(IF_NONE_MATCH).iter().any(|tags| {
+        let Ok(tags) = tags.to_str() else { return false };
+        tags.split(',')
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag.as_bytes() == file.etag.as_bytes())
+    });
+    let mut response = Response::new(Body::empty());
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *response.body_mut() = Body::from(file.body);
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // It is asked each time whether the copy is good: a newer ws-node must not meet an older one's script.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ETAG, file.etag.clone());
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every path that the page, the style sheet or a script names in quotes.
+    fn named(file: &File) -> Vec<String> {
+        let parts = file.body.split('"').skip(1).step_by(2);
+        match file.path {
+            "/" => parts
+                .filter_map(|part| part.strip_prefix("playground/"))
+                .map(|name| format!("/playground/{name}"))
+                .collect(),
+            _ => parts
+                .filter_map(|part| part.strip_prefix("./"))
+                .map(|name| format!("/playground/{name}"))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn every_file_that_the_playground_names_is_there_and_every_file_is_named() {
+        let asked: Vec<String> = FILES.iter().flat_map(named).collect();
+        for path in &asked {
+            assert!(FILES.iter().any(|file| file.path == path), "{path} is not there");
+        }
+        for file in FILES.iter().filter(|file| file.path != "/") {
+            assert!(asked.iter().any(|path| path == file.path), "{} is not used", file.path);
+        }
+    }
+
+    #[test]
+    fn a_browser_that_has_a_file_already_is_told_so() {
+        let first = file("/", &HeaderMap::new()).expect("the page");
+        assert_eq!(first.status(), StatusCode::OK);
+        let etag = first.headers()[ETAG].clone();
+        for (tags, status) in [
+            (etag.to_str().expect("text").to_owned(), StatusCode::NOT_MODIFIED),
+            (
+                format!("\"x\", W/{}", etag.to_str().expect("text")),
+                StatusCode::NOT_MODIFIED,
+            ),
+            ("\"x\"".to_owned(), StatusCode::OK),
+        ] {
+            let mut request = HeaderMap::new();
+            request.insert(IF_NONE_MATCH, HeaderValue::try_from(tags).expect("a header"));
+            assert_eq!(file("/", &request).expect("the page").status(), status);
+        }
+        assert!(file("/playground.js", &HeaderMap::new()).is_none());
+    }
+}

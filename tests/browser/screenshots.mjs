@@ -1,0 +1,62 @@
+// Takes the pictures of the README: npm run screenshots. Look at them before they are committed.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Playground, launch } from "./support/browser.mjs";
+import { startCluster, until } from "./support/cluster.mjs";
+
+const folder = fileURLToPath(new URL("screenshots", import.meta.url));
+const QUALITY = 60;
+
+/** WebP, which is a quarter of a PNG; only the protocol of the browser has it. */
+async function take({ page }, name) {
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY });
+  writeFileSync(`${folder}/${name}.webp`, Buffer.from(data, "base64"));
+}
+
+/** Ann and Bob on two ws-nodes, after a few words. */
+async function talk(browser, nodes, options) {
+  const ann = await Playground.connected(browser, nodes[0], { id: "ann", ...options });
+  const bob = await Playground.connected(browser, nodes[1], { id: "bob", ...options });
+  await ann.join("tea");
+  await bob.join("tea");
+  await bob.say("hello from the other ws-node", "broadcast");
+  await ann.heard("hello from the other ws-node");
+  await ann.say("hi bob, fancy a match?", "toRoom", "tea");
+  await bob.heard("fancy a match?");
+  await bob.say("sure: whoever has five first", "toRoom", "tea");
+  await ann.heard("five first");
+  return [ann, bob];
+}
+
+/** A match that has been going on for a moment. */
+async function play(ann, bob) {
+  for (const player of [ann, bob]) await player.button("Find a match").click();
+  for (const player of [ann, bob]) await player.page.locator("#scores li").first().waitFor();
+  await ann.page.locator("#field").hover({ position: { x: 120, y: 200 } });
+  await bob.page.locator("#field").hover({ position: { x: 220, y: 100 } });
+  await until("they ran", async () => (await ann.page.locator("#frames li.in").count()) > 30);
+}
+
+const [browser, cluster] = await Promise.all([launch(), startCluster()]);
+try {
+  mkdirSync(folder, { recursive: true });
+  for (const colorScheme of ["light", "dark"]) {
+    const [ann, bob] = await talk(browser, cluster.nodes, { colorScheme, viewport: { width: 1360, height: 1320 } });
+    for (let i = 0; i < 12; i++) {
+      await ann.ask("gamePing", "{}");
+      await ann.page.waitForTimeout(400);
+    }
+    if (colorScheme === "dark") await play(ann, bob);
+    await take(ann, colorScheme);
+    await ann.page.context().close();
+    await bob.page.context().close();
+  }
+  const [ann, bob] = await talk(browser, cluster.nodes, { viewport: { width: 360, height: 740 } });
+  await play(ann, bob);
+  await ann.page.locator("#game-title").evaluate((title) => title.parentElement.scrollIntoView());
+  await take(ann, "phone");
+} finally {
+  await browser.close();
+  await cluster.stop();
+}

@@ -1,0 +1,117 @@
+// Debian's Chromium, and pages that notice what goes wrong in them.
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const executablePath = process.env.WSMESH_CHROMIUM ?? "/usr/bin/chromium";
+export const WAIT_MS = 15_000;
+
+export function launch() {
+  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
+}
+
+/** What a browser says when a server is away: it cannot be kept from it, and while one restarts it is right. */
+const SERVER_AWAY = /^WebSocket connection to 'ws:[^']*' failed: Error in connection establishment: net::ERR_CONNECTION_(REFUSED|RESET)/;
+
+/** A playground in a tab of its own. */
+export class Playground {
+  constructor(page) {
+    this.page = page;
+    /** Errors on the console, exceptions, violations of the Content-Security-Policy. */
+    this.problems = [];
+    this.serverMayBeAway = false;
+    page.setDefaultTimeout(WAIT_MS);
+    page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type())) return;
+      if (this.serverMayBeAway && SERVER_AWAY.test(message.text())) return;
+      this.problems.push(`console ${message.type()}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => this.problems.push(`exception: ${error.stack}`));
+    page.on("requestfailed", (request) => this.problems.push(`not loaded: ${request.url()}`));
+    page.on("response", (response) => {
+      if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`);
+    });
+  }
+
+  static async open(browser, node, { id, ...options } = {}) {
+    const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
+    const playground = new Playground(await context.newPage());
+    await playground.page.goto(node.http);
+    if (id) await playground.field("Client id").fill(id);
+    return playground;
+  }
+
+  /** Opens the page and connects, to the ws-node that it came from or to the one of `url`. */
+  static async connected(browser, node, { url, ...options }) {
+    const playground = await Playground.open(browser, node, options);
+    if (url) {
+      await playground.choice("ws-node").selectOption("");
+      await playground.field("URL of the ws-node").fill(url);
+    }
+    await playground.button("Connect").click();
+    await playground.status("Connected to");
+    return playground;
+  }
+
+  field(label) {
+    return this.page.getByLabel(label, { exact: true });
+  }
+
+  choice(label) {
+    return this.page.getByRole("combobox", { name: label, exact: true });
+  }
+
+  button(name) {
+    return this.page.getByRole("button", { name, exact: true });
+  }
+
+  panel(name) {
+    return this.page.getByRole("region", { name, exact: true });
+  }
+
+  async status(text) {
+    await this.page.locator("#status", { hasText: text }).waitFor();
+  }
+
+  async join(room) {
+    await this.page.locator("#room").fill(room);
+    await this.button("Join").click();
+    await this.button(`Leave ${room}`).waitFor();
+  }
+
+  async say(text, to, address) {
+    const panel = this.panel("Rooms and messages");
+    await this.choice("To").selectOption(to);
+    if (address) await panel.locator("#address").fill(address);
+    await panel.getByLabel("Message", { exact: true }).fill(text);
+    await panel.getByRole("button", { name: "Send", exact: true }).click();
+  }
+
+  /** Waits for a message in the log and gives the line as people see it. */
+  async heard(text) {
+    const line = this.page.locator("#messages > div", { hasText: text });
+    await line.waitFor();
+    return (await line.innerText()).replace(/\s+/g, " ");
+  }
+
+  /** Asks for an event on the requests panel and gives what is shown. */
+  async ask(event, payload) {
+    const panel = this.panel("Requests");
+    await panel.getByLabel("Event", { exact: true }).fill(event);
+    await panel.getByLabel("Payload (JSON)").fill(payload);
+    await panel.getByRole("button", { name: "Ask", exact: true }).click();
+    const title = panel.locator("#outcome .title", { hasText: `${event} ·` });
+    await title.waitFor();
+    return { title: await title.innerText(), text: await panel.locator("#outcome pre").innerText() };
+  }
+
+  /** How far the page is wider than its window, in CSS pixels. */
+  overflow() {
+    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  }
+
+  /** Closes the tab; fails when something went wrong in it. */
+  async close() {
+    await this.page.context().close();
+    assert.deepEqual(this.problems, []);
+  }
+}

@@ -1,0 +1,118 @@
+// One Redis, two ws-nodes and a game-logic as processes, on ports that were free a moment ago.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const SOON_MS = 30_000;
+const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../../target/debug", import.meta.url)));
+
+/** A port from below those that the system takes for outgoing connections, so that nobody else gets it meanwhile. */
+async function freePort() {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const server = createServer();
+    const free = await new Promise((told) => {
+      server.once("error", () => told(false));
+      server.listen(port, "127.0.0.1", () => told(true));
+    });
+    if (!free) continue;
+    await new Promise((closed) => server.close(closed));
+    return port;
+  }
+}
+
+/** Asks again and again until `ask` gives something true. */
+export async function until(what, ask) {
+  const end = Date.now() + SOON_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+    await sleep(25);
+  }
+}
+
+class Program {
+  constructor(command, args) {
+    // Every WSMESH_ variable is a setting to them, and unknown ones are errors.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
+    this.log = "";
+    this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.log += text));
+    }
+    this.ended = once(this.child, "exit");
+    // Told by whoever waits for it; a program that is not there must not end the tests without a word.
+    this.ended.catch((error) => (this.log += error.message));
+  }
+
+  async ready(opsPort) {
+    await until("it is ready", async () => {
+      if (this.child.exitCode !== null || !this.child.pid) throw new Error(`it ended:\n${this.log}`);
+      return fetch(`http://127.0.0.1:${opsPort}/readyz`).then((answer) => answer.ok, () => false);
+    }).catch((error) => {
+      throw new Error(`${this.child.spawnfile}: ${error.message}\n${this.log}`);
+    });
+  }
+
+  async stop(signal = "SIGTERM") {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill(signal);
+      await this.ended;
+    }
+  }
+}
+
+class Service {
+  constructor(name, args, port, opsPort) {
+    Object.assign(this, { name, args, port, opsPort });
+  }
+
+  async start() {
+    this.program = new Program(join(programs, this.name), this.args);
+    await this.program.ready(this.opsPort);
+  }
+
+  stop(signal) {
+    return this.program?.stop(signal);
+  }
+
+  get http() {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  get ws() {
+    return `ws://127.0.0.1:${this.port}`;
+  }
+}
+
+/** Starts all; `nodes` are the two ws-nodes, `stop()` ends everything. */
+export async function startCluster() {
+  const redisPort = await freePort();
+  const redis = new Program("redis-server", ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+  const service = async (program, name, ...more) => {
+    const [port, opsPort] = [await freePort(), await freePort()];
+    const common = ["--profile=demo", `--name=${name}`, `--redis=redis://127.0.0.1:${redisPort}`];
+    const listen = [`--listen=127.0.0.1:${port}`, `--ops-listen=127.0.0.1:${opsPort}`];
+    return new Service(program, [...common, ...listen, ...more], port, opsPort);
+  };
+  const nodes = [
+    await service("ws-node", "ws-0", "--reconnect-spread=1s"),
+    await service("ws-node", "ws-1", "--reconnect-spread=1s"),
+  ];
+  const all = [...nodes, await service("game-logic", "logic-0")];
+  const stop = async () => {
+    await Promise.all(all.map((one) => one.stop("SIGKILL")));
+    await redis.stop();
+  };
+  try {
+    await Promise.all(all.map((one) => one.start()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { nodes, stop };
+}
