@@ -13,6 +13,8 @@ ARGS ?=
 # More options for `docker build`, for example --network host. Proxies of the environment are passed on.
 DOCKER_BUILD_FLAGS ?=
 PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy,$(if $($(v)),--build-arg $(v)))
+# Where tool-node puts a Node.js if the system's is too old (Debian 12 has 18).
+export PATH := $(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
 IMAGES := ws-node game-logic admin standalone
 HELM ?= helm
 # Rendered for this version, whatever helm was built with.
@@ -136,6 +138,8 @@ manifests-check: ## Fail if k8s/ is not what the chart renders
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
 .PHONY: tool-cc tool-redis tool-openssl tool-faketime tool-node
+NODE_IS_NEW := node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'
+NODE_PACKAGE := node@22.23.3
 tool-cc:
 	@tests/deploy/need.sh cc "gcc libc6-dev" "a C compiler (the TLS library needs it)"
 tool-redis:
@@ -147,4 +151,6 @@ tool-faketime:
 tool-node:
 	@tests/deploy/need.sh node nodejs "Node.js 20 or newer, for the JavaScript SDK"
 	@tests/deploy/need.sh npm npm "the package manager of Node.js"
-	@node -e 'const [major] = process.versions.node.split("."); if (major < 20) { console.error("node is " + process.version + ", and the JavaScript SDK needs Node.js 20 or newer: install it from your system or https://nodejs.org/"); process.exit(1); }'
+	@$(NODE_IS_NEW) || { echo "node is $$(node --version), too old: getting $(NODE_PACKAGE) from npm into $(TARGET_DIR)/node" >&2; \
+	  npm install --prefix $(TARGET_DIR)/node --no-save --no-audit --no-fund --loglevel=error $(NODE_PACKAGE); }
+	@$(NODE_IS_NEW) || { echo "node is $$(node --version), and the JavaScript SDK needs Node.js 20 or newer: install it from your system or https://nodejs.org/" >&2; exit 1; }
