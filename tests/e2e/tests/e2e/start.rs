@@ -190,3 +190,30 @@ async fn every_setting_stands_in_the_readme() {
         }
     }
 }
+
+#[test]
+fn every_member_of_the_workspace_is_in_the_context_of_the_images() {
+    let (manifest, ignored, dockerfile) = (
+        include_str!("../../../../Cargo.toml"),
+        include_str!("../../../../.dockerignore"),
+        include_str!("../../../../services/Dockerfile"),
+    );
+    let members = manifest
+        .split("members = [")
+        .nth(1)
+        .and_then(|rest| rest.split(']').next());
+    for member in members.expect("members").split(',') {
+        let member = member.trim().trim_matches('"');
+        let top = member.split('/').next().expect("a folder");
+        assert!(
+            ignored.lines().any(|line| line == format!("!{top}")),
+            "{member}: .dockerignore"
+        );
+        assert!(!ignored.lines().any(|line| line == member), "{member}: .dockerignore");
+        let copy = format!("COPY {top} {top}");
+        assert!(
+            dockerfile.lines().any(|line| line == copy),
+            "{member}: services/Dockerfile"
+        );
+    }
+}
