@@ -1,4 +1,4 @@
-// Fails when dist/ is not what the sources build, or the script file is larger than promised.
+// Fails when dist/ is not what the sources build, the script file is larger than promised, or the version is not the project's.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,9 @@ try {
   }
   const bytes = gzipSync(readFileSync(join(fresh, "connector.min.js")), { level: 9 }).length;
   if (bytes > LIMIT_BYTES) problems.push(`connector.min.js takes ${bytes} bytes gzipped, ${LIMIT_BYTES} are allowed`);
+  const [ours] = /^version = "(.*)"$/m.exec(readFileSync(join(root, "../../Cargo.toml"), "utf8")).slice(1);
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  if (version !== ours) problems.push(`package.json says version ${version}, the workspace's Cargo.toml ${ours}: make them the same`);
   console.log(`connector.min.js: ${bytes} of ${LIMIT_BYTES} bytes gzipped`);
 } finally {
   rmSync(fresh, { recursive: true });

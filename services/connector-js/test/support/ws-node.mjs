@@ -1,5 +1,5 @@
 // A real ws-node, for tests: WSMESH_WS_NODE=target/debug/ws-node npm test
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,6 +8,10 @@ const binary = process.env.WSMESH_WS_NODE && resolve(process.env.INIT_CWD ?? "."
 
 /** Why there is none, as a test's `skip`. */
 export const skip = binary ? false : "WSMESH_WS_NODE does not name a ws-node";
+
+/** A token for the client `id`, signed with the key in a file. */
+export const tokenFor = (id, keyFile, ttl = "1h") =>
+  execFileSync(binary, ["token", "--id", id, "--ttl", ttl, "--jwt-key-file", keyFile], { env: {}, encoding: "utf8" }).trim();
 
 /** Starts one in the demo profile; `more` are further flags. Gives its address, and how to stop it. */
 export async function startNode(port = 0, more = []) {
