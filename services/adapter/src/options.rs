@@ -1,5 +1,6 @@
 //! What a server says when it starts: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -69,6 +70,9 @@ pub struct Options {
     pub outbox: OutboxLimits,
     /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
     pub delivery: Vec<DeliveryRule>,
+    /// Settings of the service itself that should be the same on every server that has them: those that differ are told, see
+    /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
+    pub common_settings: BTreeMap<String, String>,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
     pub registry: Registry,
 }
@@ -97,6 +101,7 @@ impl Options {
             several_homes: false,
             outbox: OutboxLimits::default(),
             delivery: Vec::new(),
+            common_settings: BTreeMap::new(),
             registry: Registry::new(),
         }
     }

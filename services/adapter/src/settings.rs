@@ -38,10 +38,9 @@ impl Options {
             ("routing", format!("{:?}", self.routing).to_lowercase()),
             ("strategy", format!("{:?}", self.strategy).to_lowercase()),
         ];
-        settings
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let of_service = self.common_settings.clone();
+        settings.chain(of_service).collect()
     }
 }
 

@@ -56,6 +56,13 @@ impl WsNode {
         options.outbox = settings.outbox;
         options.delivery.clone_from(&settings.delivery);
         options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
+        // With two policies, servers would close each other's clients.
+        let logins = [
+            ("login_policy", format!("{:?}", settings.login_policy).to_lowercase()),
+            ("logins_per_client", settings.logins_per_client.to_string()),
+        ];
+        let logins = logins.map(|(name, value)| (name.to_owned(), value));
+        options.common_settings.extend(logins);
         let routing = options.routing.clone();
         let Started {
             adapter,

@@ -191,3 +191,25 @@ async fn logins_that_nobody_could_be_told_of_are_claimed_when_the_bus_is_back() 
     let _newer = newer.settled().await;
     until("the newer one is left", || connected(&servers, "ann") == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_treat_logins_differently_say_so() {
+    let bus = bus();
+    let one = Server::start("ws-0", &bus, settings(LoginPolicy::Newest, 1)).await;
+    let two = Server::start("ws-1", &bus, settings(LoginPolicy::Oldest, 1)).await;
+    for server in [&one, &two] {
+        sees(server.node.adapter(), 2).await;
+    }
+    let differences = one.node.adapter().differences();
+    let [difference] = &differences[..] else {
+        panic!("{differences:?}");
+    };
+    assert_eq!(
+        (
+            difference.setting.as_str(),
+            difference.theirs.as_str(),
+            difference.ours.as_str()
+        ),
+        ("login_policy", "oldest", "newest")
+    );
+}
