@@ -85,7 +85,7 @@ test("two tabs find each other and play to the end, by keyboard and by pointer",
     return false;
   });
   await bob.page.locator("#game-notice", { hasText: "ann won" }).waitFor();
-  assert.match(await bob.page.locator("#scores").innerText(), /ann\s*5 of 5/);
+  await bob.page.locator("#scores", { hasText: /ann\s*5 of 5/ }).waitFor();
   await Promise.all([ann.close(), bob.close()]);
 });
 
@@ -142,7 +142,7 @@ test("requests show their time, reply and error code", async () => {
   assert.notEqual(nobody.text, "");
   await ann.button("Ask 100 times").click();
   await ann.page.locator("#outcome .title", { hasText: "nobody × 100 · 100 × UNKNOWN_EVENT" }).waitFor();
-  assert.match(await ann.page.locator("#request-p99").innerText(), /^\d.* m?s$/);
+  await ann.page.locator("#request-p99", { hasText: /^\d.* m?s$/ }).waitFor();
 
   await ann.field("Payload (JSON)").fill("{oops");
   await ann.button("Ask").click();
@@ -160,26 +160,29 @@ test("every frame is on the wire panel: heartbeats, filter, pretty-print, pause,
   await ann.page.locator("#frames li.note", { hasText: `connecting to ${cluster.nodes[0].ws}` }).waitFor();
   await ann.page.locator("#frames li.in", { hasText: "heartbeat" }).first().waitFor();
   await ann.page.locator("#frames li.out", { hasText: "heartbeat" }).first().waitFor();
-  assert.match(await ann.page.locator("#latency").innerText(), /^\d+(\.\d)? ms$/);
-  assert.match(await ann.page.locator("#heartbeat-median").innerText(), /^\d+(\.\d)? ms$/);
+  for (const figure of ["#latency", "#heartbeat-median"]) {
+    await ann.page.locator(figure, { hasText: /^\d+(\.\d)? ms$/ }).waitFor();
+  }
 
   await ann.ask("echo", '{"a":1}');
   const question = await sent.filter({ hasText: "echo" }).first().innerText();
   assert.match(question, /^\d\d:\d\d:\d\d\.\d{3}\s+→ out\s+\d+ B\s+\{"event":"echo","payload":\{"a":1\},"callbackId":"[^"]+"\}$/);
   await ann.field("pretty-print").check();
-  assert.match(await sent.filter({ hasText: "echo" }).first().locator(".text").innerText(), /^\{\n {2}"event": "echo",\n/);
+  const pretty = () => sent.filter({ hasText: "echo" }).first().locator(".text").innerText();
+  await until("it is pretty-printed", async () => /^\{\n {2}"event": "echo",\n/.test(await pretty()));
   await ann.field("pretty-print").uncheck();
 
   await ann.field("heartbeats").uncheck();
-  assert.ok((await texts()).every((text) => !text.includes("heartbeat")));
+  await until("no heartbeat is listed", async () => (await texts()).every((text) => !text.includes("heartbeat")));
   await ann.field("Filter").fill('"OK":true');
-  assert.equal((await texts()).length, 1, "the reply alone, whatever the case");
+  await until("the reply alone is listed, whatever the case", async () => (await texts()).length === 1);
   await ann.field("in").uncheck();
-  assert.equal((await texts()).length, 0);
+  await until("nothing is listed", async () => (await texts()).length === 0);
   await ann.field("in").check();
   await ann.field("Filter").fill("");
 
   await ann.button("Pause").click();
+  await ann.drawn();
   const before = await lines.count();
   await ann.ask("say", "{}");
   await ann.page.locator("#totals", { hasText: "came since the pause" }).waitFor();
@@ -187,7 +190,7 @@ test("every frame is on the wire panel: heartbeats, filter, pretty-print, pause,
   await ann.button("Go on").click();
   await sent.filter({ hasText: '"say"' }).waitFor();
   await ann.button("Clear").click();
-  assert.equal(await sent.filter({ hasText: '"say"' }).count(), 0);
+  await until("the list is empty", async () => (await sent.filter({ hasText: '"say"' }).count()) === 0);
   await ann.close();
 });
 

@@ -104,6 +104,11 @@ export class Playground {
     return { title: await title.innerText(), text: await panel.locator("#outcome pre").innerText() };
   }
 
+  /** Resolves when what the page has to draw now is drawn. */
+  drawn() {
+    return this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
+  }
+
   /** How far the page is wider than its window, in CSS pixels. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
