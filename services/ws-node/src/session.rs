@@ -235,7 +235,7 @@ fn finish(session: &Session, callback_id: Option<&str>, outcome: Option<Outcome>
         (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
         (None, Ok(_)) => {}
         (None, Err(refusal)) => {
-            tracing::debug!(client = %session.link.client, problem = %refusal.text, "an event was not handled");
+            tracing::debug!(client = %session.link.client, code = %refusal.code, "an event was not handled");
         }
     }
 }

@@ -363,3 +363,19 @@ async fn production_lets_nobody_in_without_a_token_and_has_no_demo_events() {
     let stats: Value = server.node.stats()();
     assert!(stats["connections"].is_number(), "{stats}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_not_upgraded_is_closed_after_its_answer() {
+    let server = Server::alone(demo()).await;
+    for request in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /?id= HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\n\r\n",
+    ] {
+        let mut stream = server.raw().await;
+        stream.write_all(request.as_bytes()).await.expect("sends");
+        let mut answer = Vec::new();
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        ended.expect("it stays and takes the place of another").expect("reads");
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&answer));
+    }
+}

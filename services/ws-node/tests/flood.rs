@@ -33,23 +33,24 @@ fn memory() -> usize {
     pages * 4096
 }
 
-/// Sends bad tokens one after the other over one connection, as fast as they are refused.
+/// Sends bad tokens one after the other, as fast as they are refused: each on a connection of its own, which the refusal
+/// ends.
 async fn refused(server: &Server, token: &str) {
-    let mut stream = TcpStream::connect(server.address).await.expect("connects");
     let request = format!(
         "GET /?token={token} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    let mut answer = vec![0; 4096];
     for _ in 0..EACH {
+        let mut stream = TcpStream::connect(server.address).await.expect("connects");
         stream.write_all(request.as_bytes()).await.expect("sends");
-        let mut length = 0;
-        while !answer[..length].ends_with(b"with `exp`\n") {
-            let read = stream.read(&mut answer[length..]).await.expect("reads");
-            assert_ne!(read, 0, "closed");
-            length += read;
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 401 "));
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("reads");
+        assert!(
+            answer.starts_with(b"HTTP/1.1 401 "),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+        assert!(answer.ends_with(b"with `exp`\n"));
     }
 }
 

@@ -205,3 +205,17 @@ fn files_that_cannot_be_used_are_named() {
         assert!(problem.contains(said), "{problem}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_a_bit_larger_than_a_record_is_read_to_its_end() {
+    let certificate = Certificate::new();
+    let server = Server::alone(with_tls(&certificate)).await;
+    let mut ann = certificate.client(&server, "ann").await;
+    for size in [15_000, 16_300, 16_400, 16_600, 17_500, 18_000, 19_000, 33_000] {
+        let text = "x".repeat(size);
+        let frame = json!({"event": "echo", "payload": text, "callbackId": "1"}).to_string();
+        ann.send(Message::text(frame)).await.expect("sent");
+        let replied = timeout(Duration::from_secs(10), ann.next()).await;
+        assert!(replied.is_ok(), "{size} bytes wait for what comes after them");
+    }
+}

@@ -34,6 +34,8 @@ struct Tls {
     session: RefCell<ServerConnection>,
     /// The kernel took something since somebody asked.
     progressed: Cell<bool>,
+    /// There may be more to read inside the session: the kernel would not tell.
+    holds_more: Cell<bool>,
 }
 
 impl Stream {
@@ -47,6 +49,8 @@ impl Stream {
             Box::new(Tls {
                 session: RefCell::new(*session),
                 progressed: Cell::new(false),
+                // Who had the session before may have left something in it.
+                holds_more: Cell::new(true),
             })
         });
         Ok(Self {
@@ -57,6 +61,9 @@ impl Stream {
 
     /// Waits until it can be read or written.
     pub(super) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if interest.is_readable() && self.tls.as_ref().is_some_and(|tls| tls.holds_more.get()) {
+            return Ok(Ready::READABLE);
+        }
         self.tcp.ready(interest).await
     }
 
@@ -71,8 +78,12 @@ impl Stream {
         let mut session = tls.session.borrow_mut();
         loop {
             match session.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tls.holds_more.set(false),
+                Ok(length) => {
+                    tls.holds_more.set(length == buffer.len());
+                    return Ok(length);
+                }
+                Err(error) => return Err(error),
             }
             if session.read_tls(&mut Pipe(&self.tcp))? == 0 {
                 // Without a goodbye; what came before it is not in doubt, frames say how long they are.

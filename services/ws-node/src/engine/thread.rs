@@ -119,7 +119,10 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
                     core.drain(waves, at_most);
                     clock = ticking(period.min(PACE));
                 }
-                Some(Order::Resume) => core.resume(),
+                Some(Order::Resume) => {
+                    core.resume();
+                    clock = ticking(period);
+                }
                 Some(Order::Shed(most, over)) => core.shed(most, over),
                 Some(Order::End) | None => break,
             },

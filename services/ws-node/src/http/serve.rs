@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -143,10 +146,11 @@ impl Front {
                 // Who waits for somebody else, keys of an identity provider say, must not hold up the others.
                 let at_once = timeout(TURN, &mut answering).await;
                 drop(turn);
-                match at_once {
+                let answer = match at_once {
                     Ok(answer) => answer,
                     Err(_) => answering.await,
-                }
+                };
+                answer.map(for_one_request)
             }
         });
         let connection = http1::Builder::new()
@@ -167,6 +171,16 @@ impl Front {
             tracing::debug!(%error, "an HTTP connection ended");
         }
     }
+}
+
+/// A connection is for one request: what is not upgraded must not stay and take the place of others.
+fn for_one_request(mut answer: Response) -> Response {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Resolves when a whole request head has come, or more than one may have: without taking it, so that who drips takes

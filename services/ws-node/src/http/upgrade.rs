@@ -42,7 +42,8 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Ok((accept, place)) => identify(gate, request.uri(), request.headers())
             .instrument(span.clone())
             .await
-            .map(|entry| (accept, place, entry)),
+            // Finding out may have taken a while.
+            .and_then(|entry| refuse_when_draining(gate).map(|()| (accept, place, entry))),
         Err(refusal) => Err(refusal),
     };
     let (accept, place, entry) = match admitted {
@@ -111,11 +112,8 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
 
 /// Takes a place, before anything is done that costs more than counting.
 fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
+    refuse_when_draining(gate)?;
     let edge = &gate.edge;
-    if edge.is_draining() {
-        let text = "this server is shutting down: try another one".to_owned();
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
-    }
     let extensions = request.extensions();
     let peer = extensions.get::<Peer>().map(|peer| peer.0);
     // Mounted in another application, which may know.
@@ -145,6 +143,14 @@ fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
         };
         Refusal::new(status, why, text.to_owned()).retry_after(wait)
     })
+}
+
+fn refuse_when_draining(gate: &Gate) -> Result<(), Refusal> {
+    if gate.edge.is_draining() {
+        let text = "this server is shutting down: try another one".to_owned();
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
+    }
+    Ok(())
 }
 
 async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Entry, Refusal> {

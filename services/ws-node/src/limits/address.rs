@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 /// Who opened the TCP connection: a client, or a proxy.
@@ -14,17 +14,25 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
     let mut address = peer.to_canonical();
-    let values = headers.get_all("x-forwarded-for").into_iter();
-    let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    let mut named = values.iter().flat_map(|value| value.split(',')).rev();
+    let lines = headers.get_all("x-forwarded-for").into_iter();
+    let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    let mut named = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).rev();
     while is_trusted(address) {
         // What cannot be read, nobody trusted wrote: the proxy before it is all that is known.
-        match named.next().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
+        match named.next().and_then(address_in) {
             Some(before) => address = before.to_canonical(),
             None => break,
         }
     }
     subscriber(address)
+}
+
+/// An address, which some proxies write with the port, and IPv6 with brackets.
+fn address_in(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry).ok()?.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 /// One subscriber usually has a whole /64 of IPv6.
@@ -66,5 +74,25 @@ mod tests {
     fn addresses_of_one_subscriber_are_one() {
         assert_eq!(from("2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
         assert_eq!(from("fd00::1", &["2001:db8::7"]), "2001:db8::");
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_search_and_ports_are_left_out() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("9.9.9.9"));
+        for (line, found) in [
+            (&b"\xff, 203.0.113.7"[..], "203.0.113.7"),
+            (b"203.0.113.7, \xff", "10.0.0.1"),
+        ] {
+            let mut headers = headers.clone();
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).expect("bytes"));
+            let trusted = ["10.0.0.0/8".parse().expect("a network")];
+            let peer = "10.0.0.1".parse().expect("an address");
+            assert_eq!(client_address(peer, &headers, &trusted).to_string(), found);
+        }
+        assert_eq!(from("10.0.0.1", &["203.0.113.7:4711"]), "203.0.113.7");
+        for entry in ["[2001:db8::7]", "[2001:db8::7]:4711"] {
+            assert_eq!(from("10.0.0.1", &[entry]), "2001:db8::");
+        }
     }
 }
