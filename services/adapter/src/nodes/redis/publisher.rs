@@ -149,7 +149,8 @@ fn failed(address: &str, error: &Error) -> LinkError {
     }
 }
 
-/// Sends what is ordered until the connection ends. Whoever still waits then is told by the end of this task: fred would let
+/// Sends what is ordered until the connection ends. A batch goes as two pipelines, the second with its last message: fred
+/// writes every command by itself unless more pipelines wait, so everything before the last is written together. Whoever still waits then is told by the end of this task: fred would let
 /// later commands wait for their whole time limit.
 async fn send_all(client: Client, mut connection: AbortOnDrop, mut orders: mpsc::Receiver<Order>, address: String) {
     let (mut under_way, mut batch) = (FuturesUnordered::new(), Vec::new());
@@ -162,12 +163,15 @@ async fn send_all(client: Client, mut connection: AbortOnDrop, mut orders: mpsc:
                 if count == 0 {
                     return;
                 }
-                let pipeline = client.pipeline();
-                let waiting = fill(&pipeline, batch.drain(..), &address).await;
-                let mut sending = Box::pin(send(pipeline, waiting, &address));
-                // The first poll sends: batches go out in order.
-                if poll!(&mut sending).is_pending() {
-                    under_way.push(sending);
+                let last = batch.split_off(count - 1);
+                for part in [std::mem::take(&mut batch), last].into_iter().filter(|part| !part.is_empty()) {
+                    let pipeline = client.pipeline();
+                    let waiting = fill(&pipeline, part, &address).await;
+                    let mut sending = Box::pin(send(pipeline, waiting, &address));
+                    // The first poll sends: batches go out in order.
+                    if poll!(&mut sending).is_pending() {
+                        under_way.push(sending);
+                    }
                 }
             }
         }
@@ -178,9 +182,9 @@ async fn send_all(client: Client, mut connection: AbortOnDrop, mut orders: mpsc:
 type Waiting = oneshot::Sender<Result<u64, LinkError>>;
 
 /// Puts messages in a pipeline. Who does not wait any more has given up, and tries another node.
-async fn fill(pipeline: &Pipeline<Client>, batch: impl Iterator<Item = Order>, address: &str) -> Vec<Waiting> {
-    let mut waiting = Vec::with_capacity(batch.size_hint().0);
-    for order in batch.filter(|order| !order.result.is_closed()) {
+async fn fill(pipeline: &Pipeline<Client>, batch: Vec<Order>, address: &str) -> Vec<Waiting> {
+    let mut waiting = Vec::with_capacity(batch.len());
+    for order in batch.into_iter().filter(|order| !order.result.is_closed()) {
         match pipeline.publish::<(), _, _>(&*order.channel, order.payload).await {
             Ok(()) => waiting.push(order.result),
             Err(error) => _ = order.result.send(Err(failed(address, &error))),
