@@ -100,7 +100,11 @@ fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> 
 
 /// Runs the service on a runtime of its own.
 fn serve<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if loaded.common.worker_threads > 0 {
+        builder.worker_threads(loaded.common.worker_threads);
+    }
+    let runtime = builder.enable_all().build()?;
     let result = runtime.block_on(run::<S>(loaded));
     runtime.shutdown_timeout(LEFTOVERS);
     result

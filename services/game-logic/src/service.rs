@@ -26,6 +26,7 @@ pub struct Service;
 impl wsmesh_bootstrap::Service for Service {
     const NAME: &'static str = "game-logic";
     const ABOUT: &'static str = "Matches players and runs their games.";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("worker_threads", "1")];
     type Settings = RawSettings;
     type Config = Config;
 

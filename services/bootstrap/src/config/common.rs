@@ -15,6 +15,8 @@ use crate::settings::{RoutingKind, SecretFile};
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
 /// Smallest memory for the replay window: room for some of the largest messages.
 const MIN_REPLAY_BYTES: usize = 1 << 20;
+/// Beyond that a number is a mistake.
+const MAX_WORKER_THREADS: usize = 256;
 
 const OPS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
 
@@ -61,6 +63,9 @@ crate::settings! {
         pub(crate) profile: Profile,
         /// Longest time from the signal to stop until the end. Kubernetes must allow more than that.
         pub(crate) shutdown_grace: Duration = Duration::from_secs(25),
+        /// Threads that tasks run on; 0: one per core. A service that mostly passes messages on costs least with one, as its tasks
+        /// then wake no other thread. A ws-node's shards have threads of their own.
+        pub(crate) worker_threads: usize = 0,
         /// What is logged: error, warn, info, debug or trace, also per module: info,wsmesh_adapter=debug.
         pub(crate) log_level: LogLevel,
         /// How log lines look. "auto": text on a terminal, else JSON.
@@ -104,6 +109,8 @@ pub struct CommonConfig {
     pub profile: Profile,
     /// Longest time from the signal to stop until the end. Default 25 s, below Kubernetes' 30.
     pub shutdown_grace: Duration,
+    /// Threads that tasks run on; 0: one per core. Only [`main`](crate::main()) uses it. Default 0.
+    pub worker_threads: usize,
     /// What is logged, and how. Only [`main`](crate::main()) uses it.
     pub log: LogConfig,
 }
@@ -155,6 +162,7 @@ impl CommonConfig {
             strategy: settings.strategy,
             profile: settings.profile,
             shutdown_grace: settings.shutdown_grace,
+            worker_threads: settings.worker_threads,
             log: LogConfig {
                 level: settings.log_level,
                 format: settings.log_format,
@@ -200,6 +208,12 @@ impl CommonConfig {
             if duration < Duration::from_millis(10) {
                 problems.about(key, "is too short: write at least 10ms");
             }
+        }
+        if settings.worker_threads > MAX_WORKER_THREADS {
+            problems.about(
+                "worker_threads",
+                format!("is too many: write at most {MAX_WORKER_THREADS}"),
+            );
         }
         if settings.replay_window > MAX_REPLAY_WINDOW {
             problems.about("replay_window", "is too long: write at most 2m");
