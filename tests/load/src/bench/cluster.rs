@@ -19,8 +19,12 @@ use crate::report::Report;
 /// Servers in the small and in the large cluster.
 const SIZES: [usize; 2] = [2, 16];
 const REDIS_NODES: usize = 3;
-/// Messages, or requests, a second.
-const RATE: &str = "2000";
+/// How much there is to do: as much as the servers manage, with so many messages of each client under way; or so many messages
+/// a second, at which most of the time goes into waking up.
+const LOADS: [(&str, [&str; 2]); 2] = [
+    ("8 of each client under way", ["--window", "8"]),
+    ("2,000/s", ["--rate", "2000"]),
+];
 /// Longest time until the servers know each other.
 const START: Duration = Duration::from_secs(60);
 
@@ -29,6 +33,8 @@ const START: Duration = Duration::from_secs(60);
 pub(super) struct Line {
     servers: usize,
     what: &'static str,
+    load: &'static str,
+    per_s: f64,
     latency: Option<LatencySummary>,
     cpu_us: Vec<(&'static str, f64)>,
     problems: Vec<String>,
@@ -45,7 +51,7 @@ pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Line>> {
         let cluster = Cluster::start(servers)?;
         cluster.wait()?;
         let seconds = seconds.to_string();
-        let load = ["--connections", "100", "--rate", RATE, "--seconds", &seconds];
+        let common = ["--connections", "100", "--seconds", &seconds];
         let cases: [(&'static str, &[&str]); 2] = [
             ("client to client on another server", &["direct"]),
             (
@@ -54,18 +60,22 @@ pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Line>> {
             ),
         ];
         for (what, mode) in cases {
-            let report = cluster.run(&[mode, &load].concat())?;
-            lines.push(Line::new(servers, what, &report));
+            for (name, load) in LOADS {
+                let report = cluster.run(&[mode, &load, &common].concat())?;
+                lines.push(Line::new(servers, what, name, &report));
+            }
         }
     }
     Ok(lines)
 }
 
 impl Line {
-    fn new(servers: usize, what: &'static str, report: &Report) -> Self {
-        let messages = report.messages.as_ref().map(|m| (m.measured, m.latency.clone()));
-        let requests = report.requests.as_ref().map(|r| (r.measured, r.latency.clone()));
-        let (measured, latency) = messages.or(requests).unwrap_or_default();
+    fn new(servers: usize, what: &'static str, load: &'static str, report: &Report) -> Self {
+        let messages = report.messages.as_ref();
+        let messages = messages.map(|m| (m.measured, m.deliveries_per_s, m.latency.clone()));
+        let requests = report.requests.as_ref();
+        let requests = requests.map(|r| (r.measured, r.replies_per_s, r.latency.clone()));
+        let (measured, per_s, latency) = messages.or(requests).unwrap_or_default();
         let cpu = |kind: &&'static str| {
             let of_kind = report.processes.iter().filter(|process| process.name == *kind);
             let seconds: f64 = of_kind.map(|process| process.cpu_s).sum();
@@ -74,6 +84,8 @@ impl Line {
         Self {
             servers,
             what,
+            load,
+            per_s,
             latency,
             cpu_us: KINDS.iter().map(cpu).collect(),
             problems: report.problems(false),
@@ -87,24 +99,29 @@ impl Line {
 
 /// The lines as a Markdown table, with the problems below.
 pub(super) fn markdown(lines: &[Line]) -> String {
-    let mut text = format!("| {RATE} messages/s | ws-nodes | p50 | p99 |");
+    let mut text = "| from | load | ws-nodes | messages/s | p50 | p99 |".to_owned();
     text.extend(KINDS.iter().map(|kind| format!(" CPU of {kind} |")));
-    text.push_str("\n|---|--:|--:|--:|--:|--:|--:|\n");
+    text.push_str("\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
     for line in lines {
         let [p50, p99] = line
             .latency
             .as_ref()
             .map_or([0.0; 2], |latency| [latency.p50_us, latency.p99_us]);
         // Writing to a String cannot fail.
-        let _ = write!(text, "| {} | {} | {p50:.0} µs | {p99:.0} µs |", line.what, line.servers);
+        let _ = write!(
+            text,
+            "| {} | {} | {} | {:.0} | {p50:.0} µs | {p99:.0} µs |",
+            line.what, line.load, line.servers, line.per_s
+        );
         text.extend(line.cpu_us.iter().map(|(_, us)| format!(" {us:.1} µs |")));
         text.push('\n');
     }
     for line in lines.iter().filter(|line| !line.is_well()) {
         let _ = writeln!(
             text,
-            "\n{} with {} ws-nodes: {}",
+            "\n{}, {}, with {} ws-nodes: {}",
             line.what,
+            line.load,
             line.servers,
             line.problems.join(", ")
         );
@@ -241,17 +258,19 @@ mod tests {
         let line = Line {
             servers: 2,
             what: "there",
+            load: "2,000/s",
+            per_s: 1999.6,
             latency: None,
             cpu_us: vec![("ws-node", 10.0), ("game-logic", 0.0), ("redis", 5.25)],
             problems: vec!["1 deliveries were lost".to_owned()],
         };
         let table = markdown(&[line]);
         assert!(
-            table.contains("| there | 2 | 0 µs | 0 µs | 10.0 µs | 0.0 µs | 5.2 µs |"),
+            table.contains("| there | 2,000/s | 2 | 2000 | 0 µs | 0 µs | 10.0 µs | 0.0 µs | 5.2 µs |"),
             "{table}"
         );
         assert!(
-            table.ends_with("\nthere with 2 ws-nodes: 1 deliveries were lost\n"),
+            table.ends_with("\nthere, 2,000/s, with 2 ws-nodes: 1 deliveries were lost\n"),
             "{table}"
         );
     }

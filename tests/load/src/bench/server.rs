@@ -54,7 +54,7 @@ impl Candidate {
         Ok(Self {
             name: name.to_owned(),
             command: format!(
-                "MALLOC_ARENA_MAX=1 {} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards {shards} --accept-rate 0 --log-level error",
+                "{} --profile demo --listen 127.0.0.1:{{port}} --ops-listen none --shards {shards} --accept-rate 0 --log-level error",
                 program.display()
             ),
         })
