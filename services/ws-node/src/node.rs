@@ -11,11 +11,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{Adapter, Driver, Options, Started};
+use wsmesh_adapter::{Adapter, Driver, Options, StartError, Started};
 
 use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
-use crate::engine::ShardThread;
+use crate::engine::{ShardRuntime, ShardThread};
 use crate::events::{self, Routes};
 use crate::http::{self, Front, TlsFiles, Turns};
 use crate::logins::{LoginPolicy, Logins};
@@ -28,6 +28,8 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long the shards' threads may take to end after that; taken from the grace period too.
 const END: Duration = Duration::from_secs(1);
+
+const NO_THREAD: &str = "a shard's thread cannot be started";
 
 /// A running ws-node. Serve [`WsNode::router`] anywhere, alone or inside another application, and end it with
 /// [`WsNode::shutdown`].
@@ -64,11 +66,13 @@ impl WsNode {
         let logins = logins.map(|(name, value)| (name.to_owned(), value));
         options.common_settings.extend(logins);
         let routing = options.routing.clone();
+        let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
+        let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let Started {
             adapter,
             driver,
             shards,
-        } = Adapter::start(options)?;
+        } = start_adapter(options, &runtimes)?;
         let logins = Logins::start(adapter.clone(), &settings, &routing, metrics.clone());
         events::listen(&adapter);
         auth.listen(&adapter);
@@ -81,10 +85,9 @@ impl WsNode {
         let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins));
         let threads = shards
             .into_iter()
-            .map(|inbox| ShardThread::start(Arc::clone(&edge), inbox));
-        let threads = threads
-            .collect::<Result<Vec<_>, _>>()
-            .context("a shard's thread cannot be started")?;
+            .zip(runtimes)
+            .map(|(inbox, runtime)| ShardThread::start(Arc::clone(&edge), inbox, runtime));
+        let threads = threads.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let (shards, ended) = threads.into_iter().map(|thread| (thread.orders, thread.ended)).unzip();
         let gate = Gate::new(Arc::clone(&edge), shards);
         orders::listen(&gate);
@@ -211,4 +214,14 @@ impl WsNode {
             tracing::warn!("a shard's thread did not end in time");
         }
     }
+}
+
+/// With one shard the adapter's tasks run on the shard's thread, as the whole node may have one core only: so no message
+/// between servers wakes another thread on its way. Several shards would wait for the one that does the adapter's work.
+fn start_adapter(options: Options, runtimes: &[ShardRuntime]) -> Result<Started, StartError> {
+    let _entered = match runtimes {
+        [only] => only.enter(),
+        _ => None,
+    };
+    Adapter::start(options)
 }

@@ -1,6 +1,6 @@
 //! What a client's text frames mean: heartbeat, event, request or answer. Hands events to their route and sends the reply.
 //!
-//! A request never blocks the frames behind it: what does not answer at once goes on as a task of its own, and how many of
+//! A request never blocks the frames behind it: what does not answer at once goes on beside them, and how many of
 //! those a client may have is bounded. Every request is answered, if only with an error.
 
 use std::cell::Cell;
@@ -179,7 +179,7 @@ fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Optio
     }
 }
 
-/// Polls the work once, so that frames take effect in the order they came; what is not done then goes on as a task.
+/// Polls the work once, so that frames take effect in the order they came; what is not done then goes on.
 /// `outcome_of` says what the client is told of its result.
 fn drive<T: 'static>(
     session: &Session,
@@ -193,7 +193,7 @@ fn drive<T: 'static>(
     }
     let callback_id = callback_id.map(str::to_owned);
     let in_flight = InFlight::new(session.clone(), callback_id.is_some());
-    tokio::task::spawn_local(async move {
+    session.go_on(async move {
         let result = work.instrument(span).await;
         finish(&in_flight.session, callback_id.as_deref(), outcome_of(result));
     });

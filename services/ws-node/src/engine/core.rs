@@ -15,6 +15,7 @@ use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
 use super::socket::{Encoded, Encoding, Socket, Tally};
 use super::stream::Stream;
+use super::works::Works;
 use super::{session, thread::Admission, wire};
 use crate::edge::Edge;
 
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     output: RefCell<Output>,
     /// Everyone is sent away, new connections at once.
     pub(super) leaving: Cell<Option<Drain>>,
+    pub(super) works: Works,
 }
 
 /// Where frames are encoded before they are written.
@@ -62,6 +64,7 @@ impl Core {
             input: RefCell::new(vec![0; READ_CHUNK].into_boxed_slice()),
             output: RefCell::default(),
             leaving: Cell::new(None),
+            works: Works::default(),
         })
     }
 
@@ -251,6 +254,11 @@ impl Session {
     /// Ends this session; what was sent before still goes out.
     pub(crate) fn close(&self, farewell: &Farewell) {
         self.core.close(&self.link, farewell);
+    }
+
+    /// Goes on with this, on this thread, until it is done. What it sends then waits for the end of the turn.
+    pub(crate) fn go_on(&self, work: impl Future<Output = ()> + 'static) {
+        self.core.works.push(work);
     }
 
     /// What the whole edge shares.

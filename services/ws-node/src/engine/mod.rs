@@ -2,7 +2,7 @@
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
 //! per turn. Nothing waits for a slow client. `session` reads and `socket` writes a `stream`, `sweep` keeps the time, `leaving` says whose
-//! time has come, `link` is what they share; `decoder` and `wire` know RFC 6455, `deflate` RFC 7692. What frames mean is not known here: see `session` at the crate's root.
+//! time has come, `works` goes on with what is not done at once, `link` is what they share; `decoder` and `wire` know RFC 6455, `deflate` RFC 7692. What frames mean is not known here: see `session` at the crate's root.
 
 mod core;
 mod decoder;
@@ -17,9 +17,10 @@ mod stream;
 mod sweep;
 mod thread;
 pub(crate) mod wire;
+mod works;
 
 pub(crate) use self::core::Session;
 pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message};
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::stream::Parts;
-pub(crate) use self::thread::{Admission, Order, ShardThread};
+pub(crate) use self::thread::{Admission, Order, ShardRuntime, ShardThread};

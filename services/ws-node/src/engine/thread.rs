@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opentelemetry::trace::SpanContext;
+use tokio::runtime::{EnterGuard, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{ClientId, Frame, ShardInbox};
@@ -68,25 +70,52 @@ pub(crate) struct ShardThread {
 }
 
 impl ShardThread {
-    /// Starts the thread.
-    pub(crate) fn start(edge: Arc<Edge>, inbox: ShardInbox) -> std::io::Result<Self> {
+    /// Starts the thread on a runtime of its own.
+    pub(crate) fn start(edge: Arc<Edge>, inbox: ShardInbox, runtime: ShardRuntime) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel(WAITING_ADMISSIONS);
         let ended = CancellationToken::new();
         let on_end = ended.clone().drop_guard();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
         std::thread::Builder::new()
             .name(format!("ws-shard-{}", inbox.index()))
             .spawn(move || {
                 let core = Core::new(edge, &inbox);
-                let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, run(core, inbox, received));
+                let local = LocalSet::new();
+                runtime.block_on(&local, run(core, inbox, received));
                 drop(local);
+                drop(runtime);
                 drop(on_end);
             })?;
         Ok(Self { orders, ended })
+    }
+}
+
+/// What a shard's thread runs its tasks on. Made before the thread, so that others can give it tasks.
+pub(crate) struct ShardRuntime(Option<Runtime>);
+
+impl ShardRuntime {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_io().enable_time().build().map(Some).map(Self)
+    }
+
+    /// What is spawned while this is held runs on the shard's thread.
+    pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.0.as_ref().map(Runtime::enter)
+    }
+
+    fn block_on(&self, local: &LocalSet, work: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.0 {
+            local.block_on(runtime, work);
+        }
+    }
+}
+
+/// Also on a thread of another runtime, when the ws-node cannot be started.
+impl Drop for ShardRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -113,6 +142,7 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
                 core.apply(batch.drain(..));
             }
             () = core.dirty.notified() => {}
+            () = core.works.progress() => {}
             order = orders.recv() => match order {
                 Some(Order::Admit(admission)) => core.admit(*admission),
                 Some(Order::Drain { waves, at_most }) => {
@@ -134,4 +164,5 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
         }
         core.turn();
     }
+    core.works.clear();
 }
