@@ -27,6 +27,8 @@ pub(crate) enum Rejected {
     Crowded,
     /// Too many came at once.
     Rushed,
+    /// It had not sent its request when its place was needed.
+    GaveWay,
 }
 
 /// Which limit a client reached.
@@ -250,6 +252,7 @@ impl Metrics {
             Rejected::Full => "full",
             Rejected::Crowded => "address",
             Rejected::Rushed => "rate",
+            Rejected::GaveWay => "gave_way",
         };
         self.rejected.with_label_values(&[reason]).inc();
     }

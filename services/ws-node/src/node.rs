@@ -115,13 +115,16 @@ impl WsNode {
     /// client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let limits = &self.edge.settings.limits;
         let front = Front {
             router: self.router(),
             head_timeout: self.edge.settings.handshake_timeout,
             tls: self.tls.clone(),
             turns: Turns::default(),
+            trusted: limits.trusted_proxies.clone(),
+            metrics: self.edge.metrics.clone(),
         };
-        http::serve(listener, front, stop)
+        http::serve(listener, front, http::lobby(limits.connections_per_address), stop)
     }
 
     /// The adapter that this ws-node runs on, for the application around it.

@@ -3,8 +3,10 @@
 
 mod address;
 mod door;
+mod lobby;
 mod meter;
 
-pub(crate) use address::{Peer, client_address};
+pub(crate) use address::{Peer, client_address, direct_address};
 pub(crate) use door::{Door, Place, Turned};
+pub(crate) use lobby::Lobby;
 pub(crate) use meter::{Meter, Rate};
