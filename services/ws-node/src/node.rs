@@ -45,9 +45,12 @@ impl WsNode {
     /// Starts the adapter and the shards. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
+    /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
     /// started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+        let problems = settings.problems().into_iter();
+        let problems: Vec<_> = problems.map(|(key, text)| format!("{key}: {text}")).collect();
+        anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
         let tls = settings.tls.as_ref().map(TlsFiles::acceptor).transpose();
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;

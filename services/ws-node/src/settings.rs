@@ -1,4 +1,7 @@
-//! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter.
+//! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter; what is wrong with
+//! them, `check` says.
+
+mod check;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::{Client, Heard, Other, Server, bus, demo, sees};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use ws_node::EdgeSettings;
+use ws_node::{EdgeSettings, WsNode};
 use wsmesh_adapter::{Payload, RequestOptions, ServerName, Target};
 use wsmesh_protocol::CloseCode;
 
@@ -79,6 +79,27 @@ async fn a_shutdown_sends_clients_away_evenly_each_with_a_delay_of_its_own() {
         "{delays:?}"
     );
     assert!(delays.iter().all(|delay| *delay <= 2000));
+}
+
+#[tokio::test]
+async fn settings_that_no_drain_could_work_with_are_refused_at_the_start() {
+    let name = |text| wsmesh_adapter::ServiceName::new(text).expect("valid");
+    let mut options = wsmesh_adapter::Options::new(ServerName::new("edge").expect("valid"), name("ws-node"));
+    options.bus = wsmesh_adapter::Bus::Memory(bus());
+    let settings = EdgeSettings {
+        drain_rate: 0,
+        max_connection_age: Duration::MAX,
+        ..demo()
+    };
+    let refused = WsNode::start(options, settings).err().expect("refused").to_string();
+    let lines: Vec<&str> = refused.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "max_connection_age: is too long: write at most 366 days",
+            "drain_rate: 0 is out of bounds: write 1 to 1000000"
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
