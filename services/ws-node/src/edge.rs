@@ -1,10 +1,10 @@
 //! What the whole edge shares, on all its threads: the adapter, the settings, the routes, the metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
@@ -36,7 +36,7 @@ pub(crate) struct Edge {
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
     started: Instant,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl Edge {
@@ -64,7 +64,7 @@ impl Edge {
             metrics,
             logins,
             sessions: TaskTracker::new(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         }
     }
 
@@ -75,18 +75,25 @@ impl Edge {
 
     /// Whether new clients are refused.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
     }
 
-    /// Refuses new clients from now on.
+    /// Resolves when new clients are refused.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // It cannot end before the edge.
+        let _is_draining = draining.wait_for(|is_draining| *is_draining).await;
+    }
+
+    /// Refuses new clients from now on, and sends those away who have not said yet who they are.
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
         self.metrics.draining.set(1);
     }
 
     /// Takes new clients again.
     pub(crate) fn stop_draining(&self) {
-        self.draining.store(false, Ordering::Relaxed);
+        self.draining.send_replace(false);
         self.metrics.draining.set(0);
     }
 }

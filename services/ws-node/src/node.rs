@@ -194,7 +194,6 @@ impl WsNode {
         drop(balancing);
         edge.start_draining();
         edge.sessions.close();
-        edge.auth.stop().await;
         let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
             edge.adapter.retire().await;
@@ -204,6 +203,8 @@ impl WsNode {
         if tokio::time::timeout(for_clients, leaving).await.is_err() {
             tracing::warn!("some clients were still connected at the end of the grace period");
         }
+        // Clients that are still here may have shown new tokens until now.
+        edge.auth.stop().await;
         if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
             tracing::warn!("the adapter did not end in time");
         }

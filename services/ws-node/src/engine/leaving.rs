@@ -73,11 +73,15 @@ impl Core {
             .leaving
             .get()
             .map_or(Duration::ZERO, |drain| drain.waves_end.saturating_duration_since(now));
-        let spread = rest.max(self.edge.settings.reconnect_spread);
-        let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
-        let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
-        Farewell::new(CloseCode::ServiceRestart, reason)
+        come_back_within(rest.max(self.edge.settings.reconnect_spread))
     }
+}
+
+/// What a client hears that is to come back at some moment within this time.
+pub(crate) fn come_back_within(spread: Duration) -> Farewell {
+    let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
+    let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
+    Farewell::new(CloseCode::ServiceRestart, reason)
 }
 
 /// Whether it is time for this connection to go: at its moment, or while requests are being answered, at the latest time.
