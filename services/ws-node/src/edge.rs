@@ -20,6 +20,9 @@ use crate::settings::EdgeSettings;
 /// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
 const IN_WAVES: f64 = 0.8;
 
+/// The part of a drain in which replies are waited for; the rest is for close handshakes.
+const FOR_REPLIES: f64 = 0.9;
+
 /// Shared by every session.
 pub(crate) struct Edge {
     pub(crate) adapter: Adapter,
@@ -147,6 +150,7 @@ impl Gate {
         let clients = self.edge.metrics.connections.get().max(0) as f64;
         let waves = Duration::from_secs_f64(clients / f64::from(self.edge.settings.drain_rate));
         let waves = waves.min(at_most.mul_f64(IN_WAVES));
+        let at_most = at_most.mul_f64(FOR_REPLIES);
         self.tell(|| Order::Drain { waves, at_most }).await;
         waves
     }

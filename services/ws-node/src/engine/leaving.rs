@@ -51,7 +51,7 @@ impl Core {
     pub(super) fn shed(&self, most: usize, over: Duration) {
         let now = Instant::now();
         let idle = |link: &Link| {
-            link.is_open() && link.requests.get() == 0 && now.saturating_duration_since(link.active_at.get()) >= IDLE
+            link.is_open() && !link.awaits_reply(now) && now.saturating_duration_since(link.active_at.get()) >= IDLE
         };
         let mut idle: Vec<Rc<Link>> = self.links(idle);
         idle.sort_by_key(|link| link.active_at.get());
@@ -91,5 +91,5 @@ pub(super) fn is_time_to_go(link: &Link, now: Instant, limits: &Limits) -> bool 
     };
     let latest = at + limits.requests;
     let latest = limits.until.map_or(latest, |until| latest.min(until));
-    link.requests.get() == 0 || now >= latest
+    !link.awaits_reply(now) || now >= latest
 }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::SpanContext;
 use tokio::sync::Notify;
@@ -71,6 +71,8 @@ pub(crate) struct Link {
     pub(super) opened_at: Instant,
     /// Requests of the client that wait for their reply.
     pub(super) requests: Cell<u32>,
+    /// Until when replies of services may come that send them themselves.
+    pub(super) replies_until: Cell<Option<Instant>>,
     /// Fire-and-forget frames that are being handled.
     pub(super) events: Cell<u32>,
     /// How many frames it may send now.
@@ -120,6 +122,7 @@ impl Link {
             amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
+            replies_until: Cell::new(None),
             events: Cell::new(0),
             pace: Cell::default(),
             patience: Cell::default(),
@@ -137,6 +140,19 @@ impl Link {
     pub(super) fn send_away_by(&self, at: Instant) {
         self.away_at
             .set(Some(self.away_at.get().map_or(at, |before| before.min(at))));
+    }
+
+    /// A service has a request of this client and is going to reply by itself, within this time if at all. Such a reply
+    /// passes as any frame does, so when it has come is not known here.
+    pub(crate) fn expect_reply(&self, within: Duration) {
+        let until = Instant::now() + within;
+        let later = self.replies_until.get().map_or(until, |before| before.max(until));
+        self.replies_until.set(Some(later));
+    }
+
+    /// Whether the client waits for a reply, as far as is known.
+    pub(super) fn awaits_reply(&self, now: Instant) -> bool {
+        self.requests.get() > 0 || self.replies_until.get().is_some_and(|until| now < until)
     }
 
     /// Whether its frames are left in the kernel for now.
