@@ -12,7 +12,7 @@ use wsmesh_adapter::{Adapter, Frame};
 use crate::auth::Auth;
 use crate::engine::{Admission, Order};
 use crate::events::Routes;
-use crate::limits::{Door, Place, Rate};
+use crate::limits::{Door, Failures, Place, Rate};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
@@ -35,6 +35,7 @@ pub(crate) struct Edge {
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     pub(crate) door: Arc<Door>,
+    pub(crate) failures: Failures,
     /// How many frames a client may send.
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
@@ -58,6 +59,7 @@ impl Edge {
                 settings.limits.connections_per_address,
                 Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
             ),
+            failures: Failures::new(settings.limits.accept_rate),
             pace: Rate::new(settings.limits.events_per_second, settings.limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),

@@ -27,6 +27,8 @@ pub(crate) enum Rejected {
     Crowded,
     /// Too many came at once.
     Rushed,
+    /// Too many of its address could not prove who they are.
+    Failing,
     /// It had not sent its request when its place was needed.
     GaveWay,
 }
@@ -252,6 +254,7 @@ impl Metrics {
             Rejected::Full => "full",
             Rejected::Crowded => "address",
             Rejected::Rushed => "rate",
+            Rejected::Failing => "failing",
             Rejected::GaveWay => "gave_way",
         };
         self.rejected.with_label_values(&[reason]).inc();

@@ -43,7 +43,8 @@ settings! {
         pub max_connections: usize = 50_000,
         /// Connections of one address (IPv6: one /64) at once; more are refused with 429. 0: no limit.
         pub max_connections_per_address: usize = 0,
-        /// Connections that may come per second; more are refused with 503. 0: no limit.
+        /// Connections that may come per second; more are refused with 503, and an address whose tokens fail a tenth as
+        /// often with 429. 0: no limit.
         pub accept_rate: u32 = 10_000,
         /// Proxies whose X-Forwarded-For is believed, as networks (10.0.0.0/8); several.
         pub trusted_proxies: Vec<String>,
