@@ -42,6 +42,8 @@ pub(crate) enum Limited {
     Flood,
     /// It is in too many rooms.
     Rooms,
+    /// It shows new tokens too often.
+    Refreshes,
 }
 
 /// What a client wanted that its token, or the settings, do not allow.
@@ -266,6 +268,7 @@ impl Metrics {
             Limited::Events => "events",
             Limited::Flood => "flood",
             Limited::Rooms => "rooms",
+            Limited::Refreshes => "refreshes",
         };
         self.limited.with_label_values(&[limit]).inc();
     }

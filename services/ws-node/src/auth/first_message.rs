@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             return Ok(None);
         }
         let proof = self.verified(payload, callback_id).await?;
-        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof))));
+        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof.client, &proof.grant))));
         Ok(Some((proof, welcome)))
     }
 

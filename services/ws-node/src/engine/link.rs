@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// Until when the client may stay, and what it may do.
     pub(crate) grant: RefCell<Grant>,
+    /// How it was extended.
+    pub(crate) refreshes: Cell<Refreshes>,
     /// Tells the session that something below changed.
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
@@ -108,6 +110,7 @@ impl Link {
             stream,
             upgrade,
             grant: RefCell::new(grant),
+            refreshes: Cell::default(),
             wake: Notify::new(),
             phase: Cell::new(Phase::Open),
             ending: Cell::new(None),
@@ -198,6 +201,17 @@ impl Link {
             control.extend_from_slice(frames);
         }
     }
+}
+
+/// The tokens that a client has shown since it was let in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refreshes {
+    /// How many more it may show now.
+    pub(crate) pace: Meter,
+    /// How many it has shown.
+    pub(crate) shown: u32,
+    /// Which of them is in force: the newest that was good.
+    pub(crate) in_force: u32,
 }
 
 /// What a client says about itself with `enterBackground` and `enterForeground`.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use ws_node::{AuthSettings, EdgeSettings};
 
 use crate::common::{Heard, PATIENCE, Server, until};
-use crate::door::{closed, counted, door, door_with, show};
+use crate::door::{closed, code, counted, door, door_with, show};
 use crate::signer::Signer;
 
 /// What the server of keys does.
@@ -25,6 +25,8 @@ enum Mood {
     Endless,
     Elsewhere,
     Slow,
+    /// The keys, after a while.
+    Late(String),
 }
 
 struct Keys {
@@ -69,13 +71,21 @@ async fn answer(mood: Mood) -> Response {
         Mood::Garbage => "<html>sign in first</html>".into_response(),
         Mood::Endless => format!("{{\"keys\":[{}]}}", " ".repeat(1 << 20)).into_response(),
         Mood::Elsewhere => Redirect::temporary("http://127.0.0.1:1/keys").into_response(),
+        Mood::Late(keys) => {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            keys.into_response()
+        }
         Mood::Slow => std::future::pending().await,
     }
 }
 
 fn set(signers: &[&Signer]) -> Mood {
+    Mood::Keys(written(signers))
+}
+
+fn written(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
-    Mood::Keys(json!({ "keys": keys }).to_string())
+    json!({ "keys": keys }).to_string()
 }
 
 fn token(signer: &Signer) -> String {
@@ -190,6 +200,34 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_bad_tokens_cause_no_stor
         counted(&server.registry, "wsmesh_auth_failures_total", "unknown_key"),
         51
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_tokens_the_newer_one_counts_although_the_older_one_takes_longer_to_verify() {
+    let (old, new) = (Signer::ed25519().named("old"), Signer::ed25519().named("new"));
+    let keys = Keys::start(set(&[&old])).await;
+    let server = keys.door(HOUR).await;
+    is_ready(&server).await;
+    let mut client = show(&server, &token(&old)).await.expect("good");
+    keys.mood.send_replace(Mood::Late(written(&[&old, &new])));
+    let may = |signer: &Signer, event: &str| signer.token("888", json!({"aud": "chat", "events": [event]}));
+    for (name, token) in [("older", may(&new, "matchRequest")), ("newer", may(&old, "gamePing"))] {
+        let shown = json!({"event": "refreshToken", "payload": {"token": token}, "callbackId": name});
+        client.send(shown.to_string()).await;
+    }
+    for name in ["newer", "older"] {
+        let reply = client.frame().await;
+        assert_eq!(
+            (&reply["callbackId"], &reply["payload"]["ok"]),
+            (&json!(name), &json!(true))
+        );
+    }
+    assert_eq!(
+        code(&client.request("gamePing", json!(1)).await),
+        "UNAVAILABLE",
+        "allowed"
+    );
+    assert_eq!(code(&client.request("matchRequest", json!(1)).await), "NOT_ALLOWED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
