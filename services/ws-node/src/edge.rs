@@ -1,10 +1,10 @@
 //! What the whole edge shares, on all its threads: the adapter, the settings, the routes, the metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
@@ -12,13 +12,16 @@ use wsmesh_adapter::{Adapter, Frame};
 use crate::auth::Auth;
 use crate::engine::{Admission, Order};
 use crate::events::Routes;
-use crate::limits::{Door, Place, Rate};
+use crate::limits::{Door, Failures, Place, Rate};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
 
 /// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
 const IN_WAVES: f64 = 0.8;
+
+/// The part of a drain in which replies are waited for; the rest is for close handshakes.
+const FOR_REPLIES: f64 = 0.9;
 
 /// Shared by every session.
 pub(crate) struct Edge {
@@ -32,11 +35,12 @@ pub(crate) struct Edge {
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     pub(crate) door: Arc<Door>,
+    pub(crate) failures: Failures,
     /// How many frames a client may send.
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
     started: Instant,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl Edge {
@@ -55,6 +59,7 @@ impl Edge {
                 settings.limits.connections_per_address,
                 Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
             ),
+            failures: Failures::new(settings.limits.accept_rate),
             pace: Rate::new(settings.limits.events_per_second, settings.limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),
@@ -64,7 +69,7 @@ impl Edge {
             metrics,
             logins,
             sessions: TaskTracker::new(),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         }
     }
 
@@ -75,18 +80,25 @@ impl Edge {
 
     /// Whether new clients are refused.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
     }
 
-    /// Refuses new clients from now on.
+    /// Resolves when new clients are refused.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // It cannot end before the edge.
+        let _is_draining = draining.wait_for(|is_draining| *is_draining).await;
+    }
+
+    /// Refuses new clients from now on, and sends those away who have not said yet who they are.
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
         self.metrics.draining.set(1);
     }
 
     /// Takes new clients again.
     pub(crate) fn stop_draining(&self) {
-        self.draining.store(false, Ordering::Relaxed);
+        self.draining.send_replace(false);
         self.metrics.draining.set(0);
     }
 }
@@ -140,6 +152,7 @@ impl Gate {
         let clients = self.edge.metrics.connections.get().max(0) as f64;
         let waves = Duration::from_secs_f64(clients / f64::from(self.edge.settings.drain_rate));
         let waves = waves.min(at_most.mul_f64(IN_WAVES));
+        let at_most = at_most.mul_f64(FOR_REPLIES);
         self.tell(|| Order::Drain { waves, at_most }).await;
         waves
     }

@@ -27,6 +27,10 @@ pub(crate) enum Rejected {
     Crowded,
     /// Too many came at once.
     Rushed,
+    /// Too many of its address could not prove who they are.
+    Failing,
+    /// It had not sent its request when its place was needed.
+    GaveWay,
 }
 
 /// Which limit a client reached.
@@ -38,6 +42,8 @@ pub(crate) enum Limited {
     Flood,
     /// It is in too many rooms.
     Rooms,
+    /// It shows new tokens too often.
+    Refreshes,
 }
 
 /// What a client wanted that its token, or the settings, do not allow.
@@ -250,6 +256,8 @@ impl Metrics {
             Rejected::Full => "full",
             Rejected::Crowded => "address",
             Rejected::Rushed => "rate",
+            Rejected::Failing => "failing",
+            Rejected::GaveWay => "gave_way",
         };
         self.rejected.with_label_values(&[reason]).inc();
     }
@@ -260,6 +268,7 @@ impl Metrics {
             Limited::Events => "events",
             Limited::Flood => "flood",
             Limited::Rooms => "rooms",
+            Limited::Refreshes => "refreshes",
         };
         self.limited.with_label_values(&[limit]).inc();
     }

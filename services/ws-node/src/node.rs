@@ -47,9 +47,12 @@ impl WsNode {
     /// Starts the adapter and the shards. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
+    /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
     /// started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+        let problems = settings.problems().into_iter();
+        let problems: Vec<_> = problems.map(|(key, text)| format!("{key}: {text}")).collect();
+        anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
         let tls = settings.tls.as_ref().map(TlsFiles::acceptor).transpose();
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
@@ -118,13 +121,16 @@ impl WsNode {
     /// client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let limits = &self.edge.settings.limits;
         let front = Front {
             router: self.router(),
             head_timeout: self.edge.settings.handshake_timeout,
             tls: self.tls.clone(),
             turns: Turns::default(),
+            trusted: limits.trusted_proxies.clone(),
+            metrics: self.edge.metrics.clone(),
         };
-        http::serve(listener, front, stop)
+        http::serve(listener, front, http::lobby(limits.connections_per_address), stop)
     }
 
     /// The adapter that this ws-node runs on, for the application around it.
@@ -191,7 +197,6 @@ impl WsNode {
         drop(balancing);
         edge.start_draining();
         edge.sessions.close();
-        edge.auth.stop().await;
         let for_clients = grace.saturating_sub(GOODBYE + END);
         let leaving = async {
             edge.adapter.retire().await;
@@ -201,6 +206,8 @@ impl WsNode {
         if tokio::time::timeout(for_clients, leaving).await.is_err() {
             tracing::warn!("some clients were still connected at the end of the grace period");
         }
+        // Clients that are still here may have shown new tokens until now.
+        edge.auth.stop().await;
         if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
             tracing::warn!("the adapter did not end in time");
         }

@@ -1,4 +1,7 @@
-//! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter.
+//! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter; what is wrong with
+//! them, `check` says.
+
+mod check;
 
 use std::time::Duration;
 
@@ -95,7 +98,8 @@ pub struct Limits {
     /// come from one address, a school's or a mobile network's.
     pub connections_per_address: usize,
     /// Connections that may come per second, as many at once. More are refused with 503. Default 10,000: a handshake costs
-    /// far more than a message, and those who are served already come first.
+    /// far more than a message, and those who are served already come first. One address takes at most a tenth of it (at
+    /// least 10) by tokens that are refused; then it gets 429 for a while.
     pub accept_rate: u32,
     /// Proxies whose `X-Forwarded-For` says where a client comes from. Default: none.
     pub trusted_proxies: Vec<IpNet>,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use common::{Client, Heard, Other, Server, bus, demo, sees};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use ws_node::EdgeSettings;
-use wsmesh_adapter::{Payload, RequestOptions, ServerName, Target};
+use ws_node::{EdgeSettings, WsNode};
+use wsmesh_adapter::{Adapter, ClientId, Frame, Payload, RequestOptions, ServerEvent, ServerName, Target};
 use wsmesh_protocol::CloseCode;
 
 const CLIENTS: usize = 60;
@@ -81,28 +81,69 @@ async fn a_shutdown_sends_clients_away_evenly_each_with_a_delay_of_its_own() {
     assert!(delays.iter().all(|delay| *delay <= 2000));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
-    let bus = bus();
-    let rule = json!({"event": "work", "service": "worker"});
+#[tokio::test]
+async fn settings_that_no_drain_could_work_with_are_refused_at_the_start() {
+    let name = |text| wsmesh_adapter::ServiceName::new(text).expect("valid");
+    let mut options = wsmesh_adapter::Options::new(ServerName::new("edge").expect("valid"), name("ws-node"));
+    options.bus = wsmesh_adapter::Bus::Memory(bus());
     let settings = EdgeSettings {
-        rules: vec![serde_json::from_value(rule).expect("a rule")],
+        drain_rate: 0,
+        max_connection_age: Duration::MAX,
         ..demo()
     };
-    let server = Server::start("edge", &bus, settings).await;
-    let worker = Other::start("worker", "worker", &bus).await;
-    sees(server.node.adapter(), 2).await;
-    worker.adapter.on("work", |event| async move {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        event.reply(Payload::new(&"done").expect("JSON")).await.expect("sent");
-    });
-    let mut client = server.client("ann").await.settled().await;
-    client.send(r#"{"event":"work","payload":1,"callbackId":"7"}"#).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let leaving = tokio::spawn(server.shut_down());
-    assert_eq!(client.frame().await, json!({"payload": "done", "callbackId": "7"}));
-    assert_eq!(client.close_code().await, Some(1012));
-    leaving.await.expect("ends");
+    let refused = WsNode::start(options, settings).err().expect("refused").to_string();
+    let lines: Vec<&str> = refused.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "max_connection_age: is too long: write at most 366 days",
+            "drain_rate: 0 is out of bounds: write 1 to 1000000"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
+    for reply in ["relay", "direct"] {
+        let bus = bus();
+        let rule = json!({"event": "work", "service": "worker", "reply": reply});
+        let settings = EdgeSettings {
+            rules: vec![serde_json::from_value(rule).expect("a rule")],
+            request_timeout: Duration::from_secs(2),
+            ..demo()
+        };
+        let server = Server::start("edge", &bus, settings).await;
+        let worker = Other::start("worker", "worker", &bus).await;
+        sees(server.node.adapter(), 2).await;
+        let adapter = worker.adapter.clone();
+        worker.adapter.on("work", move |event| work(adapter.clone(), event));
+        let mut client = server.client("ann").await.settled().await;
+        client.send(r#"{"event":"work","payload":1,"callbackId":"7"}"#).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let leaving = tokio::spawn(server.shut_down_within(Duration::from_secs(7)));
+        assert_eq!(
+            client.next().await,
+            Heard::Frame(json!({"payload": "done", "callbackId": "7"})),
+            "{reply}"
+        );
+        assert_eq!(client.close_code().await, Some(1012));
+        leaving.await.expect("ends");
+    }
+}
+
+/// Takes its time, and answers whoever is to be answered.
+async fn work(adapter: Adapter, event: ServerEvent) {
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    if event.is_request() {
+        return event.reply(Payload::new(&"done").expect("JSON")).await.expect("sent");
+    }
+    let asked: Value = event.payload.parse().expect("as agreed");
+    let client = ClientId::new(asked["client"].as_str().expect("a client")).expect("valid");
+    let reply = json!({"payload": "done", "callbackId": asked["callbackId"]});
+    adapter
+        .to_client(&client, Frame::new(reply.to_string()))
+        .await
+        .expect("sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

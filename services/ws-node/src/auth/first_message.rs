@@ -19,7 +19,7 @@ use super::error::{Answer, AuthError};
 use super::verify::Proof;
 use crate::edge::Edge;
 use crate::engine::wire::{self, Opcode};
-use crate::engine::{Accepts, Decoder, Incoming, Message};
+use crate::engine::{Accepts, Decoder, Farewell, Incoming, Message, come_back_within};
 use crate::events::{AUTHENTICATE, refresh};
 
 /// Most connections that wait at once.
@@ -103,13 +103,19 @@ where
         }),
         answers: Vec::new(),
     };
-    let ended = match timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead)).await {
-        Ok(Ok(arrival)) => return Some(arrival),
-        Ok(Err(ended)) => ended,
-        Err(_) => {
+    let said = timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead));
+    let said = tokio::select! {
+        said = said => Some(said),
+        () = edge.drained() => None,
+    };
+    let ended = match said {
+        Some(Ok(Ok(arrival))) => return Some(arrival),
+        Some(Ok(Err(ended))) => ended,
+        Some(Err(_)) => {
             edge.metrics.auth_failed("too_late");
-            Ended::Close(CloseCode::AuthenticationTimeout, "authentication did not come in time")
+            Ended::close(CloseCode::AuthenticationTimeout, "authentication did not come in time")
         }
+        None => Ended::Close(come_back_within(edge.settings.reconnect_spread)),
     };
     waiting.end(ended).await;
     drop(place);
@@ -120,7 +126,13 @@ where
 enum Ended {
     /// It broke, or its client closed it; what waits is still sent.
     Lost,
-    Close(CloseCode, &'static str),
+    Close(Farewell),
+}
+
+impl Ended {
+    fn close(code: CloseCode, reason: &'static str) -> Self {
+        Self::Close(Farewell::new(code, reason))
+    }
 }
 
 struct Waiting<'a, S> {
@@ -140,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
                 return Ok(arrival);
             }
             if read > MOST_BYTES {
-                return Err(Ended::Close(CloseCode::TooBig, "too much before authentication"));
+                return Err(Ended::close(CloseCode::TooBig, "too much before authentication"));
             }
             self.flush().await?;
             let mut buffer = bytes::BytesMut::with_capacity(4096);
@@ -171,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
                     }
                 }
                 Ok(Some(Incoming::Close(_))) => return Err(Ended::Lost),
-                Err(violation) => return Err(Ended::Close(violation.code, violation.reason)),
+                Err(violation) => return Err(Ended::close(violation.code, violation.reason)),
             }
         }
         Ok(None)
@@ -206,12 +218,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             return Ok(None);
         }
         let proof = self.verified(payload, callback_id).await?;
-        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof))));
+        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof.client, &proof.grant))));
         Ok(Some((proof, welcome)))
     }
 
     async fn verified(&mut self, payload: &RawValue, callback_id: Option<&str>) -> Result<Proof, Ended> {
-        let failed = Ended::Close(CloseCode::AuthenticationFailed, "authentication failed");
+        let failed = Ended::close(CloseCode::AuthenticationFailed, "authentication failed");
         let token = match refresh::token(payload) {
             Ok(token) => token,
             Err(refusal) => {
@@ -224,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             self.edge.metrics.auth_failed(error.reason());
             if error.answer() == Answer::TryAgain {
                 self.refuse(callback_id, ErrorCode::Unavailable, &error.to_string());
-                return Ended::Close(CloseCode::TryAgainLater, "tokens cannot be verified now");
+                return Ended::close(CloseCode::TryAgainLater, "tokens cannot be verified now");
             }
             self.refuse(callback_id, ErrorCode::NotAllowed, &error.to_string());
             failed
@@ -252,8 +264,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
     /// Says why, and waits a moment for the peer to end its side: a stream that is closed with bytes unread is reset, and the
     /// last words are lost.
     async fn end(&mut self, ended: Ended) {
-        if let Ended::Close(code, reason) = ended {
-            self.answers.extend(wire::close_frame(code.into(), reason));
+        if let Ended::Close(Farewell { code, reason }) = ended {
+            self.answers.extend(wire::close_frame(code, &reason));
         }
         let limit: Duration = self.edge.settings.close_timeout;
         let ending = async {

@@ -64,12 +64,9 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    /// What the settings ask for; begins to fetch keys, if some are to be fetched. `open` is whether clients are believed who
-    /// they say they are. The error says what to do.
+    /// What the settings ask for, which were checked; begins to fetch keys, if some are to be fetched. `open` is whether
+    /// clients are believed who they say they are. The error says what to do.
     pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &Metrics) -> Result<Self, String> {
-        if let Some((setting, problem)) = settings.problems(open).into_iter().next() {
-            return Err(format!("{setting}: {problem}"));
-        }
         let jwks = settings.jwks_url.as_deref();
         let jwks = jwks
             .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))

@@ -43,7 +43,8 @@ settings! {
         pub max_connections: usize = 50_000,
         /// Connections of one address (IPv6: one /64) at once; more are refused with 429. 0: no limit.
         pub max_connections_per_address: usize = 0,
-        /// Connections that may come per second; more are refused with 503. 0: no limit.
+        /// Connections that may come per second; more are refused with 503, and an address whose tokens fail a tenth as
+        /// often with 429. 0: no limit.
         pub accept_rate: u32 = 10_000,
         /// Proxies whose X-Forwarded-For is believed, as networks (10.0.0.0/8); several.
         pub trusted_proxies: Vec<String>,
@@ -141,29 +142,26 @@ impl Config {
     /// Makes one of all settings, or says what is wrong with them.
     pub(crate) fn check(common: CommonConfig, settings: NodeSettings, problems: &mut Problems) -> Option<Self> {
         let before = problems.lines().len();
-        let is_demo = common.profile.is_demo();
         if common.listen.is_none() {
             problems.about(
                 "listen",
                 "a ws-node without a public address is of no use: write IP:PORT, for example 0.0.0.0:9000",
             );
         }
-        for (key, problem) in AuthSettings::from(&settings).problems(is_demo) {
-            problems.about(key, problem);
-        }
-        check::bounds(&settings, problems);
         let tls = check::tls(&settings, problems);
-        check::delivery(&settings.delivery, problems);
         let trusted_proxies = check::networks(&settings.trusted_proxies, problems);
         let client_rooms = check::rooms(&settings.client_rooms, problems);
-        check::rules(&settings.rules, problems);
-        (problems.lines().len() == before).then(|| Self {
-            edge: EdgeSettings {
-                tls,
-                ..edge(&common, settings, client_rooms, trusted_proxies)
-            },
-            common,
-        })
+        let edge = EdgeSettings {
+            tls,
+            ..edge(&common, settings, client_rooms, trusted_proxies)
+        };
+        for (key, problem) in edge.problems() {
+            // Every service has this one: that it is too short was said before.
+            if key != "request_timeout" || !problem.contains("too short") {
+                problems.about(key, problem);
+            }
+        }
+        (problems.lines().len() == before).then_some(Self { common, edge })
     }
 }
 

@@ -51,7 +51,7 @@ impl Core {
     pub(super) fn shed(&self, most: usize, over: Duration) {
         let now = Instant::now();
         let idle = |link: &Link| {
-            link.is_open() && link.requests.get() == 0 && now.saturating_duration_since(link.active_at.get()) >= IDLE
+            link.is_open() && !link.awaits_reply(now) && now.saturating_duration_since(link.active_at.get()) >= IDLE
         };
         let mut idle: Vec<Rc<Link>> = self.links(idle);
         idle.sort_by_key(|link| link.active_at.get());
@@ -73,11 +73,15 @@ impl Core {
             .leaving
             .get()
             .map_or(Duration::ZERO, |drain| drain.waves_end.saturating_duration_since(now));
-        let spread = rest.max(self.edge.settings.reconnect_spread);
-        let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
-        let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
-        Farewell::new(CloseCode::ServiceRestart, reason)
+        come_back_within(rest.max(self.edge.settings.reconnect_spread))
     }
+}
+
+/// What a client hears that is to come back at some moment within this time.
+pub(crate) fn come_back_within(spread: Duration) -> Farewell {
+    let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
+    let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
+    Farewell::new(CloseCode::ServiceRestart, reason)
 }
 
 /// Whether it is time for this connection to go: at its moment, or while requests are being answered, at the latest time.
@@ -87,5 +91,5 @@ pub(super) fn is_time_to_go(link: &Link, now: Instant, limits: &Limits) -> bool 
     };
     let latest = at + limits.requests;
     let latest = limits.until.map_or(latest, |until| latest.min(until));
-    link.requests.get() == 0 || now >= latest
+    !link.awaits_reply(now) || now >= latest
 }

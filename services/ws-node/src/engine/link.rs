@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::SpanContext;
 use tokio::sync::Notify;
@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// Until when the client may stay, and what it may do.
     pub(crate) grant: RefCell<Grant>,
+    /// How it was extended.
+    pub(crate) refreshes: Cell<Refreshes>,
     /// Tells the session that something below changed.
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
@@ -71,6 +73,8 @@ pub(crate) struct Link {
     pub(super) opened_at: Instant,
     /// Requests of the client that wait for their reply.
     pub(super) requests: Cell<u32>,
+    /// Until when replies of services may come that send them themselves.
+    pub(super) replies_until: Cell<Option<Instant>>,
     /// Fire-and-forget frames that are being handled.
     pub(super) events: Cell<u32>,
     /// How many frames it may send now.
@@ -106,6 +110,7 @@ impl Link {
             stream,
             upgrade,
             grant: RefCell::new(grant),
+            refreshes: Cell::default(),
             wake: Notify::new(),
             phase: Cell::new(Phase::Open),
             ending: Cell::new(None),
@@ -120,6 +125,7 @@ impl Link {
             amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
+            replies_until: Cell::new(None),
             events: Cell::new(0),
             pace: Cell::default(),
             patience: Cell::default(),
@@ -137,6 +143,19 @@ impl Link {
     pub(super) fn send_away_by(&self, at: Instant) {
         self.away_at
             .set(Some(self.away_at.get().map_or(at, |before| before.min(at))));
+    }
+
+    /// A service has a request of this client and is going to reply by itself, within this time if at all. Such a reply
+    /// passes as any frame does, so when it has come is not known here.
+    pub(crate) fn expect_reply(&self, within: Duration) {
+        let until = Instant::now() + within;
+        let later = self.replies_until.get().map_or(until, |before| before.max(until));
+        self.replies_until.set(Some(later));
+    }
+
+    /// Whether the client waits for a reply, as far as is known.
+    pub(super) fn awaits_reply(&self, now: Instant) -> bool {
+        self.requests.get() > 0 || self.replies_until.get().is_some_and(|until| now < until)
     }
 
     /// Whether its frames are left in the kernel for now.
@@ -182,6 +201,17 @@ impl Link {
             control.extend_from_slice(frames);
         }
     }
+}
+
+/// The tokens that a client has shown since it was let in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refreshes {
+    /// How many more it may show now.
+    pub(crate) pace: Meter,
+    /// How many it has shown.
+    pub(crate) shown: u32,
+    /// Which of them is in force: the newest that was good.
+    pub(crate) in_force: u32,
 }
 
 /// What a client says about itself with `enterBackground` and `enterForeground`.

@@ -21,6 +21,7 @@ mod works;
 
 pub(crate) use self::core::Session;
 pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message};
+pub(crate) use self::leaving::come_back_within;
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::stream::Parts;
 pub(crate) use self::thread::{Admission, Order, ShardRuntime, ShardThread};

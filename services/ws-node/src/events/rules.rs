@@ -28,7 +28,8 @@ pub struct Rule {
     /// Who sends a request's reply to the client. Default `relay`.
     #[serde(default)]
     pub reply: ReplyBy,
-    /// Longest wait for a relayed reply, in milliseconds. Default: the setting `request_timeout_ms`.
+    /// Longest wait for a reply, in milliseconds; for one that the service sends by itself, how long a drain waits for it at
+    /// most. Default: the setting `request_timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -112,8 +113,11 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
         .map_or(edge.settings.request_timeout, Duration::from_millis);
     let (adapter, rule) = (edge.adapter.clone(), Arc::clone(rule));
     if forwarded.callback_id.is_some() {
+        let session = call.session.clone();
         Work::Handed(Box::pin(async move {
-            Ok(adapter.emit(target, &rule.event, payload).await?)
+            adapter.emit(target, &rule.event, payload).await?;
+            session.link.expect_reply(timeout);
+            Ok(())
         }))
     } else if call.callback_id.is_some() {
         Work::later(async move { ask(&adapter, target, &rule.event, payload, timeout).await })

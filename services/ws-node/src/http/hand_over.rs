@@ -1,5 +1,6 @@
 //! From hyper to a shard: takes the stream out of the upgraded connection, and waits for who is to say who it is.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// A connection between its 101 answer and its shard.
 pub(super) struct Upgrading {
     pub(super) entry: Entry,
+    /// Where it comes from, as far as is known.
+    pub(super) address: Option<IpAddr>,
     /// Context of the upgrade's span, when it was sampled.
     pub(super) context: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
@@ -35,6 +38,7 @@ pub(super) struct Upgrading {
 pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgrading) {
     let Upgrading {
         entry,
+        address,
         context,
         since,
         presence,
@@ -46,7 +50,8 @@ pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgr
         Ok(Err(_)) | Err(_) => return,
     };
     match arrived(upgraded, &gate.edge, entry, deflate).await {
-        Ok(None) => {}
+        Ok(None) if gate.edge.is_draining() => {}
+        Ok(None) => gate.edge.failures.count(address),
         Ok(Some((stream, arrival))) => {
             gate.admit(Admission {
                 stream,

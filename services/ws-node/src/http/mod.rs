@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-pub(crate) use serve::{Front, Turns, serve};
+pub(crate) use serve::{Front, Turns, lobby, serve};
 pub use tls::TlsFiles;
 
 use crate::edge::Gate;

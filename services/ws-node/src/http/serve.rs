@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,9 +24,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::Peer;
+use crate::limits::{Lobby, Peer, direct_address};
+use crate::metrics::{Metrics, Rejected};
 
-/// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
+/// Connections that have not upgraded yet. Beyond that, for a new one another gives way.
 const HANDSHAKES: usize = 4096;
 
 /// Requests that are read and answered at once, of those whose head is complete: each takes some ten KiB for a moment, and
@@ -52,6 +54,14 @@ pub(crate) struct Front {
     pub(crate) head_timeout: Duration,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) turns: Turns,
+    /// Proxies, whose connections are those of many.
+    pub(crate) trusted: Vec<IpNet>,
+    pub(crate) metrics: Metrics,
+}
+
+/// A lobby for connections that have not upgraded yet, with at most so many of one address (0: no limit).
+pub(crate) fn lobby(most_of_one: usize) -> Arc<Lobby> {
+    Lobby::new(HANDSHAKES, most_of_one)
 }
 
 /// Places for requests that are being answered.
@@ -65,31 +75,36 @@ impl Default for Turns {
 }
 
 /// Serves until `stop`; returns when every connection has ended or upgraded. Dropping it ends those that have not.
-pub(crate) async fn serve(listener: TcpListener, front: Front, stop: CancellationToken) {
-    let (permits, mut tasks) = (Arc::new(Semaphore::new(HANDSHAKES)), JoinSet::new());
+pub(crate) async fn serve(listener: TcpListener, front: Front, lobby: Arc<Lobby>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener) => accepted,
         };
         while tasks.try_join_next().is_some() {}
-        let Some((stream, peer, permit)) = accepted else {
+        let Some((stream, peer)) = accepted else {
             continue;
         };
+        let (mut seat, for_another) = lobby.enter(direct_address(peer.0.ip(), &front.trusted));
+        if for_another {
+            front.metrics.rejected(Rejected::GaveWay);
+        }
         let connection = front.clone().welcome(stream, peer, stop.clone());
         tasks.spawn(async move {
-            connection.await;
-            drop(permit);
+            tokio::select! {
+                () = connection => {}
+                () = seat.given_up() => tracing::debug!("a connection gave way to another before its upgrade"),
+            }
         });
     }
     drop(listener);
     while tasks.join_next().await.is_some() {}
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, Peer)> {
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, Peer(address), permit)),
+        Ok((stream, address)) => Some((stream, Peer(address))),
         Err(error) => {
             let is_its_own = matches!(
                 error.kind(),
@@ -200,5 +215,55 @@ async fn head_is_here(stream: &TcpStream) -> io::Result<()> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         sleep(PIECES).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use prometheus::Registry;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        let _reset = timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("answered or closed");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn silent_connections_keep_nobody_out() {
+        let registry = Registry::new();
+        let front = Front {
+            router: Router::new().route("/", get(async || "hello")),
+            head_timeout: Duration::from_secs(60),
+            tls: None,
+            turns: Turns::default(),
+            trusted: Vec::new(),
+            metrics: Metrics::new(&registry).expect("registers"),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, front, Lobby::new(3, 0), stop.clone()));
+        let mut silent = Vec::new();
+        for _ in 0..8 {
+            silent.push(TcpStream::connect(address).await.expect("connects"));
+        }
+        let mut newcomer = TcpStream::connect(address).await.expect("connects");
+        newcomer.write_all(REQUEST).await.expect("written");
+        assert!(answer(&mut newcomer).await.ends_with("hello"));
+        assert_eq!(answer(&mut silent[0]).await, "", "it gave way");
+        let mut last = silent.pop().expect("eight");
+        last.write_all(REQUEST).await.expect("written");
+        assert!(answer(&mut last).await.ends_with("hello"), "it was not among the first");
+        stop.cancel();
+        timeout(PATIENCE, serving).await.expect("ends").expect("no panic");
     }
 }

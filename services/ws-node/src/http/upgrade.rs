@@ -2,7 +2,7 @@
 //!
 //! Everything that can be refused is refused here, with a status and a sentence, before anything is upgraded.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -38,8 +38,9 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
     let span = trace::upgrade_span();
-    let admitted = match check(&request).and_then(|accept| Ok((accept, enter(gate, &request)?))) {
-        Ok((accept, place)) => identify(gate, request.uri(), request.headers())
+    let address = address(gate, &request);
+    let admitted = match check(&request).and_then(|accept| Ok((accept, enter(gate, address)?))) {
+        Ok((accept, place)) => identify(gate, request.uri(), request.headers(), address)
             .instrument(span.clone())
             .await
             // Finding out may have taken a while.
@@ -66,6 +67,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         hyper::upgrade::on(&mut request),
         Upgrading {
             entry,
+            address,
             context: trace::link_target(&span),
             since,
             presence: Presence::new(&gate.edge, place),
@@ -110,16 +112,24 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-/// Takes a place, before anything is done that costs more than counting.
-fn enter(gate: &Gate, request: &Request) -> Result<Place, Refusal> {
-    refuse_when_draining(gate)?;
-    let edge = &gate.edge;
+/// Where the request comes from, as far as is known.
+fn address(gate: &Gate, request: &Request) -> Option<IpAddr> {
     let extensions = request.extensions();
     let peer = extensions.get::<Peer>().map(|peer| peer.0);
     // Mounted in another application, which may know.
     let peer = peer.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0));
-    let trusted = &edge.settings.limits.trusted_proxies;
-    let address = peer.map(|peer| client_address(peer.ip(), request.headers(), trusted));
+    let trusted = &gate.edge.settings.limits.trusted_proxies;
+    peer.map(|peer| client_address(peer.ip(), request.headers(), trusted))
+}
+
+/// Takes a place, before anything is done that costs more than counting.
+fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Place, Refusal> {
+    refuse_when_draining(gate)?;
+    let edge = &gate.edge;
+    edge.failures.may_try(address).map_err(|wait| {
+        let text = "too many of this address could not prove who they are: try again later".to_owned();
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)
+    })?;
     edge.door.enter(address).map_err(|turned| {
         let (status, why, text, wait) = match turned {
             Turned::Full => (
@@ -153,7 +163,7 @@ fn refuse_when_draining(gate: &Gate) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Entry, Refusal> {
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Entry, Refusal> {
     let edge = &gate.edge;
     if edge.settings.echo {
         let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
@@ -165,7 +175,11 @@ async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Entry, 
     let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
     entered.map_err(|error| {
         edge.metrics.auth_failed(error.reason());
-        let (status, why) = match error.answer() {
+        let answer = error.answer();
+        if answer != Answer::TryAgain {
+            edge.failures.count(address);
+        }
+        let (status, why) = match answer {
             Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
             Answer::Unauthorized => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
             Answer::Forbidden => (StatusCode::FORBIDDEN, Rejected::Origin),

@@ -27,6 +27,14 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     subscriber(address)
 }
 
+/// The address that a connection counts for before its request is read; none if it is a trusted proxy's, which has those of
+/// many clients.
+pub(crate) fn direct_address(peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    let is_trusted = trusted.iter().any(|net| net.contains(&peer));
+    (!is_trusted).then(|| subscriber(peer))
+}
+
 /// An address, which some proxies write with the port, and IPv6 with brackets.
 fn address_in(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
@@ -74,6 +82,20 @@ mod tests {
     fn addresses_of_one_subscriber_are_one() {
         assert_eq!(from("2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
         assert_eq!(from("fd00::1", &["2001:db8::7"]), "2001:db8::");
+    }
+
+    #[test]
+    fn before_its_request_a_connection_counts_for_its_address_unless_it_is_a_trusted_proxys() {
+        let trusted = ["10.0.0.0/8".parse().expect("a network")];
+        for (peer, counts_for) in [
+            ("203.0.113.5", Some("203.0.113.5")),
+            ("::ffff:203.0.113.5", Some("203.0.113.5")),
+            ("2001:db8:1:2:3:4:5:6", Some("2001:db8:1:2::")),
+            ("::ffff:10.0.0.1", None),
+        ] {
+            let found = direct_address(peer.parse().expect("an address"), &trusted);
+            assert_eq!(found.map(|address| address.to_string()).as_deref(), counts_for);
+        }
     }
 
     #[test]

@@ -34,14 +34,27 @@ pub(crate) struct Meter(u64);
 impl Meter {
     /// Takes one, if there is one; `now` is the time since the same beginning.
     pub(crate) fn take(&mut self, rate: Rate, now: Duration) -> bool {
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
-        let full_at = self.0.max(now) + rate.each_ns;
-        let allowed = full_at <= now + rate.burst_ns;
+        let allowed = self.allows(rate, now);
         if allowed {
-            self.0 = full_at;
+            self.0 = self.0.max(nanos(now)) + rate.each_ns;
         }
         allowed
     }
+
+    /// Whether there is one to take.
+    pub(crate) fn allows(self, rate: Rate, now: Duration) -> bool {
+        let now = nanos(now);
+        self.0.max(now) + rate.each_ns <= now + rate.burst_ns
+    }
+
+    /// Whether nothing was taken that is not there again.
+    pub(crate) fn is_full(self, now: Duration) -> bool {
+        self.0 <= nanos(now)
+    }
+}
+
+fn nanos(now: Duration) -> u64 {
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 
 mod address;
 mod door;
+mod failures;
+mod lobby;
 mod meter;
 
-pub(crate) use address::{Peer, client_address};
+pub(crate) use address::{Peer, client_address, direct_address};
 pub(crate) use door::{Door, Place, Turned};
+pub(crate) use failures::Failures;
+pub(crate) use lobby::Lobby;
 pub(crate) use meter::{Meter, Rate};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use ws_node::{AuthSettings, EdgeSettings};
+use wsmesh_protocol::CloseCode;
 
 use crate::common::{Client, Heard, PATIENCE, Server};
 use crate::door::{closed, code, counted, door_with, is_here, knock};
@@ -117,6 +118,26 @@ async fn who_says_nothing_in_time_is_closed() {
     assert_eq!(chatty.close_code().await, Some(4014), "a heartbeat gives no more time");
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&started.elapsed()));
     assert_eq!(counted(&server.registry, "wsmesh_auth_failures_total", "too_late"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_said_who_it_is_is_told_of_a_shutdown() {
+    let server = server().await;
+    let mut client = stranger(&server).await;
+    let started = Instant::now();
+    let ending = tokio::spawn(server.shut_down());
+    let Heard::Closed(Some((code, reason))) = client.next().await else {
+        panic!("no close frame");
+    };
+    assert_eq!(code, 1012, "{reason}");
+    assert!(
+        CloseCode::parse_delay(&reason).is_some_and(|delay| delay <= 5000),
+        "{reason}"
+    );
+    let told_after = started.elapsed();
+    assert!(told_after < Duration::from_millis(900), "{told_after:?}");
+    drop(client);
+    ending.await.expect("ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use ws_node::AuthSettings;
+use ws_node::{AuthSettings, EdgeSettings};
 
-use crate::common::{PATIENCE, Server, until};
-use crate::door::{counted, door, show};
+use crate::common::{Heard, PATIENCE, Server, until};
+use crate::door::{closed, code, counted, door, door_with, show};
 use crate::signer::Signer;
 
 /// What the server of keys does.
@@ -25,6 +25,8 @@ enum Mood {
     Endless,
     Elsewhere,
     Slow,
+    /// The keys, after a while.
+    Late(String),
 }
 
 struct Keys {
@@ -69,13 +71,21 @@ async fn answer(mood: Mood) -> Response {
         Mood::Garbage => "<html>sign in first</html>".into_response(),
         Mood::Endless => format!("{{\"keys\":[{}]}}", " ".repeat(1 << 20)).into_response(),
         Mood::Elsewhere => Redirect::temporary("http://127.0.0.1:1/keys").into_response(),
+        Mood::Late(keys) => {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            keys.into_response()
+        }
         Mood::Slow => std::future::pending().await,
     }
 }
 
 fn set(signers: &[&Signer]) -> Mood {
+    Mood::Keys(written(signers))
+}
+
+fn written(signers: &[&Signer]) -> String {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
-    Mood::Keys(json!({ "keys": keys }).to_string())
+    json!({ "keys": keys }).to_string()
 }
 
 fn token(signer: &Signer) -> String {
@@ -190,6 +200,73 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_bad_tokens_cause_no_stor
         counted(&server.registry, "wsmesh_auth_failures_total", "unknown_key"),
         51
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_tokens_the_newer_one_counts_although_the_older_one_takes_longer_to_verify() {
+    let (old, new) = (Signer::ed25519().named("old"), Signer::ed25519().named("new"));
+    let keys = Keys::start(set(&[&old])).await;
+    let server = keys.door(HOUR).await;
+    is_ready(&server).await;
+    let mut client = show(&server, &token(&old)).await.expect("good");
+    keys.mood.send_replace(Mood::Late(written(&[&old, &new])));
+    let may = |signer: &Signer, event: &str| signer.token("888", json!({"aud": "chat", "events": [event]}));
+    for (name, token) in [("older", may(&new, "matchRequest")), ("newer", may(&old, "gamePing"))] {
+        let shown = json!({"event": "refreshToken", "payload": {"token": token}, "callbackId": name});
+        client.send(shown.to_string()).await;
+    }
+    for name in ["newer", "older"] {
+        let reply = client.frame().await;
+        assert_eq!(
+            (&reply["callbackId"], &reply["payload"]["ok"]),
+            (&json!(name), &json!(true))
+        );
+    }
+    assert_eq!(
+        code(&client.request("gamePing", json!(1)).await),
+        "UNAVAILABLE",
+        "allowed"
+    );
+    assert_eq!(code(&client.request("matchRequest", json!(1)).await), "NOT_ALLOWED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_wait_for_their_turn_to_leave_may_show_tokens_of_new_keys() {
+    let (old, new) = (Signer::ed25519().named("old"), Signer::ed25519().named("new"));
+    let keys = Keys::start(set(&[&old])).await;
+    let auth = AuthSettings {
+        jwks_url: Some(keys.url.clone()),
+        jwks_refresh: HOUR,
+        audiences: vec!["chat".to_owned()],
+        ..AuthSettings::default()
+    };
+    let settings = EdgeSettings {
+        drain_rate: 5,
+        ..closed()
+    };
+    let server = door_with(EdgeSettings { auth, ..settings }).await;
+    is_ready(&server).await;
+    let for_us = |signer: &Signer, id: usize| signer.token(&id.to_string(), json!({"aud": "chat"}));
+    let mut clients = Vec::new();
+    for id in 0..20 {
+        clients.push(show(&server, &for_us(&old, id)).await.expect("good"));
+    }
+    let ready = server.node.readiness();
+    let ending = tokio::spawn(server.shut_down_within(PATIENCE));
+    until("it drains", || ready().is_err()).await;
+    keys.mood.send_replace(set(&[&new]));
+    let mut renewed = 0;
+    for (id, client) in clients.iter_mut().enumerate() {
+        let shown = json!({"event": "refreshToken", "payload": {"token": for_us(&new, id)}, "callbackId": "new"});
+        client.send(shown.to_string()).await;
+        if let Heard::Frame(reply) = client.next().await {
+            assert_eq!(reply["payload"]["ok"], json!(true), "{reply}");
+            renewed += 1;
+        }
+    }
+    assert!(renewed > 10, "{renewed} of 20");
+    drop(clients);
+    ending.await.expect("ends");
 }
 
 #[tokio::test(flavor = "multi_thread")]

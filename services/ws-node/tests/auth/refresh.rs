@@ -98,3 +98,22 @@ async fn a_token_that_is_wrong_or_for_another_client_changes_nothing() {
     );
     assert_eq!(client.close_code().await, Some(4011), "when the first token ends");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_show_only_so_many_tokens_in_a_while() {
+    let (server, signer) = server().await;
+    let mut client = show(&server, &signer.token("888", json!({}))).await.expect("good");
+    let token = signer.token("888", json!({}));
+    let mut codes = Vec::new();
+    for _ in 0..30 {
+        let reply = client.request("refreshToken", json!({"token": token})).await;
+        codes.push(code(&reply).to_owned());
+    }
+    let refused = codes.iter().filter(|code| *code == "RATE_LIMITED").count();
+    assert!((10..=20).contains(&refused), "{codes:?}");
+    let limited = counted(&server.registry, "wsmesh_client_limits_reached_total", "refreshes");
+    assert_eq!(limited, refused as u64);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let reply = client.request("refreshToken", json!({"token": token})).await;
+    assert_eq!(reply["ok"], json!(true), "after a while it may again");
+}

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use ws_node::AuthSettings;
+use ws_node::{AuthSettings, EdgeSettings, Limits};
 
-use crate::door::{counted, door, is_here, knock, knock_and_look, show};
+use crate::door::{closed, counted, door, door_with, is_here, knock, knock_and_look, show};
 use crate::signer::{Signer, now};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -261,4 +261,55 @@ async fn a_huge_token_is_refused_with_the_request_that_carries_it() {
         show(&server, &large).await.is_ok(),
         "what fits into a request head is fine"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_whose_tokens_are_bad_does_not_use_up_what_may_come_from_others() {
+    let signer = Signer::secret(SECRET);
+    let settings = EdgeSettings {
+        auth: AuthSettings {
+            by_message: true,
+            ..keyed(&signer)
+        },
+        limits: Limits {
+            accept_rate: 40,
+            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..closed().limits
+        },
+        ..closed()
+    };
+    let server = door_with(settings).await;
+    let (bad, good) = (
+        "token=bad".to_owned(),
+        format!("token={}", signer.token("888", json!({}))),
+    );
+    let from = |address| [("X-Forwarded-For", address)];
+    let mut refused = Vec::new();
+    for _ in 0..80 {
+        let (status, text) = knock(&server, &bad, &from("192.0.2.1")).await.err().expect("refused");
+        assert!(status == 401 || text.contains("could not prove"), "{status} {text}");
+        refused.push(status);
+    }
+    let tried = refused.iter().filter(|status| **status == 401).count();
+    assert!((10..60).contains(&tried), "{refused:?}");
+    assert!(
+        knock(&server, &good, &from("192.0.2.2")).await.is_ok(),
+        "others may come"
+    );
+    // Those who fail after the upgrade count, too.
+    let mut refusal = None;
+    for _ in 0..30 {
+        match knock(&server, "", &from("192.0.2.3")).await {
+            Ok(mut stranger) => {
+                stranger.emit("authenticate", json!({"token": "bad"})).await;
+                assert_eq!(stranger.close_code().await, Some(4011));
+            }
+            Err(refused) => {
+                refusal = Some(refused);
+                break;
+            }
+        }
+    }
+    let (status, text) = refusal.expect("refused at last");
+    assert!(status == 429 && text.contains("could not prove"), "{status} {text}");
 }
