@@ -54,13 +54,37 @@ impl Client {
     /// The events of this name that the server pushes from now on. Several listeners of one name each get every event.
     /// One that does not keep up misses events, see [`Listener::missed`].
     pub fn on(&self, event: &str) -> Listener<Event> {
-        self.shared.listeners().on(event, self.shared.options.listener_queue)
+        let queue = self.shared.options.listener_queue;
+        self.shared.listeners().on(event, None, queue)
     }
 
-    /// The next event of this name from now on (not from the first poll on); none if the task ends before.
+    /// As [`on`](Self::on), and [`off_tagged`](Self::off_tagged) ends it: for listeners that live elsewhere and go
+    /// together, say those of one screen.
+    pub fn on_tagged(&self, event: &str, tag: &str) -> Listener<Event> {
+        let queue = self.shared.options.listener_queue;
+        self.shared.listeners().on(event, Some(tag), queue)
+    }
+
+    /// The next event of this name from now on (not from the first poll on); none if the listener ends before.
     pub fn once(&self, event: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
-        let mut listener = self.shared.listeners().on(event, 1);
+        let mut listener = self.shared.listeners().once(event, None);
         async move { listener.recv().await }
+    }
+
+    /// As [`once`](Self::once), and [`off_tagged`](Self::off_tagged) ends it.
+    pub fn once_tagged(&self, event: &str, tag: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
+        let mut listener = self.shared.listeners().once(event, Some(tag));
+        async move { listener.recv().await }
+    }
+
+    /// Ends all listeners of this event; what waits in them can still be read. To end one, drop it.
+    pub fn off(&self, event: &str) {
+        self.shared.listeners().off(event, None);
+    }
+
+    /// Ends the listeners of this event that have this tag; what waits in them can still be read.
+    pub fn off_tagged(&self, event: &str, tag: &str) {
+        self.shared.listeners().off(event, Some(tag));
     }
 
     /// Every event that the server pushes from now on, whatever its name.
@@ -119,6 +143,11 @@ impl Client {
         self.shared.state.borrow().is_open()
     }
 
+    /// Whether a connection that was lost, or never came, is being brought back now.
+    pub fn is_reconnecting(&self) -> bool {
+        self.shared.state.borrow().is_reconnecting()
+    }
+
     /// Waits until the connection stands; returns at once if it does. The task must be running.
     ///
     /// # Errors
@@ -133,7 +162,7 @@ impl Client {
         }
     }
 
-    /// Closes by hand (code 4001) and for good, unless [`reconnect`](Self::reconnect) is called: what was emitted before
+    /// Closes by hand (code 4001) and for good, unless [`connect`](Self::connect) is called: what was emitted before
     /// is written, requests that wait fail. Returns when it is closed. The task must be running.
     pub async fn close(&self) {
         if self.wishes.send(Wish::Close).await.is_ok() {
@@ -143,16 +172,32 @@ impl Client {
 
     /// Connects anew now, also after a close for good: ends the connection if there is one, or the wait for the next
     /// attempt, and counts attempts from zero. Does nothing once the task has ended.
+    pub async fn connect(&self) {
+        self.begin(Wish::Connect).await;
+    }
+
+    /// Ends the connection if there is one, and connects again after the wait that is due; also after a close for good.
+    /// A wait that runs already goes on. The attempt counts as one more in a row, see
+    /// [`reconnect_from_zero`](Self::reconnect_from_zero).
     pub async fn reconnect(&self) {
+        self.begin(Wish::Reconnect { from_zero: false }).await;
+    }
+
+    /// As [`reconnect`](Self::reconnect), counting attempts from zero: the waits are short again.
+    pub async fn reconnect_from_zero(&self) {
+        self.begin(Wish::Reconnect { from_zero: true }).await;
+    }
+
+    async fn begin(&self, wish: Wish) {
         // Not closed from this moment on, so that who waits for "open" after this call does not see the past.
         self.shared.state.send_if_modified(|state| {
             let rests = matches!(state, State::Closed(end) if !matches!(end, End::TaskEnded));
             if rests {
-                *state = State::Connecting;
+                *state = State::Connecting { repeat: 0 };
             }
             rests
         });
-        let _ = self.wishes.send(Wish::Reconnect).await;
+        let _ = self.wishes.send(wish).await;
     }
 
     /// The time from one heartbeat to the next.
@@ -160,8 +205,19 @@ impl Client {
         *self.shared.ping_interval.borrow()
     }
 
-    /// Changes the time from one heartbeat to the next, counted from now; zero stops heartbeats.
+    /// Changes the time from one heartbeat to the next, from the next heartbeat on. Zero stops heartbeats at once, and
+    /// those that were stopped begin at once.
     pub fn set_ping_interval(&self, interval: Duration) {
+        self.shared.ping_interval.send_if_modified(|now| {
+            let at_once = now.is_zero() || interval.is_zero();
+            *now = interval;
+            at_once
+        });
+    }
+
+    /// As [`set_ping_interval`](Self::set_ping_interval), counted from now, unless an answer is awaited: that one decides
+    /// first.
+    pub fn set_ping_interval_now(&self, interval: Duration) {
         self.shared.ping_interval.send_replace(interval);
     }
 }

@@ -18,7 +18,7 @@ pub enum AutoReconnect {
     /// As the original: after errors only. After a close by the server the application calls
     /// [`reconnect`](crate::Client::reconnect).
     AfterError,
-    /// Never: the application calls [`reconnect`](crate::Client::reconnect).
+    /// Never: the application calls [`reconnect`](crate::Client::reconnect) or [`connect`](crate::Client::connect).
     Never,
 }
 
@@ -64,6 +64,9 @@ pub struct Options {
     pub repeat_limit: Option<u32>,
     /// How long a request waits for its reply (the original's `callbackTimeout`), retries included. Default: 5 s.
     pub request_timeout: Duration,
+    /// How long until a request tells [`on_pending`](crate::Request::on_pending) that it still waits. Default: 100 ms,
+    /// what people notice.
+    pub pending_timeout: Duration,
     /// How long one attempt may take: name, TCP, TLS and upgrade together. Default: 10 s, several lost packets.
     pub connect_timeout: Duration,
     /// Frames that wait to be written; [`Client::emit`](crate::Client::emit) waits when it is full. Default: 64, a short
@@ -95,6 +98,7 @@ impl Options {
             reconnect_max_interval: Duration::from_secs(120),
             repeat_limit: None,
             request_timeout: Duration::from_secs(5),
+            pending_timeout: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(10),
             send_queue: 64,
             listener_queue: 256,
@@ -135,6 +139,7 @@ impl Options {
         let positive = [
             ("pong_timeout", !self.pong_timeout.is_zero()),
             ("request_timeout", !self.request_timeout.is_zero()),
+            ("pending_timeout", !self.pending_timeout.is_zero()),
             ("connect_timeout", !self.connect_timeout.is_zero()),
             ("send_queue", self.send_queue > 0),
             ("listener_queue", self.listener_queue > 0),

@@ -1,5 +1,6 @@
 //! One request: a future with its own time limit, which asks again after a disconnect if it may.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,20 +18,33 @@ use crate::{Payload, RequestError, State};
 ///
 /// # Errors
 /// See [`RequestError`]. A reply `{"error": …, "errorCode": …}` is [`RequestError::Refused`].
-#[derive(Debug)]
 #[must_use = "a request is sent when it is awaited"]
 pub struct Request {
     shared: Arc<Shared>,
     event: String,
     payload: Result<Box<RawValue>, serde_json::Error>,
     timeout: Duration,
+    pending_timeout: Duration,
+    on_pending: Option<Box<dyn FnOnce() + Send>>,
     retry: bool,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("event", &self.event)
+            .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {
     pub(crate) fn new(shared: Arc<Shared>, event: &str, payload: Result<Box<RawValue>, serde_json::Error>) -> Self {
         Self {
             timeout: shared.options.request_timeout,
+            pending_timeout: shared.options.pending_timeout,
+            on_pending: None,
             shared,
             event: event.to_owned(),
             payload,
@@ -42,6 +56,20 @@ impl Request {
     /// [`request_timeout`](crate::Options::request_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Calls `tell` once if there is no reply after [`pending_timeout`](crate::Options::pending_timeout): time to show that
+    /// something happens. It runs where the request is awaited and must not block.
+    pub fn on_pending(mut self, tell: impl FnOnce() + Send + 'static) -> Self {
+        self.on_pending = Some(Box::new(tell));
+        self
+    }
+
+    /// How long until [`on_pending`](Self::on_pending) is told; has no effect unless shorter than the time limit. Default:
+    /// the client's [`pending_timeout`](crate::Options::pending_timeout).
+    pub fn pending_timeout(mut self, after: Duration) -> Self {
+        self.pending_timeout = after;
         self
     }
 
@@ -71,6 +99,8 @@ impl Request {
                 }
             }
         };
+        let slow = self.on_pending.filter(|_| self.pending_timeout < self.timeout);
+        let asking = telling(slow, self.pending_timeout, asking);
         match tokio::time::timeout(self.timeout, asking).await {
             Ok(Ok(payload)) => match refusal(&payload) {
                 None => Ok(payload),
@@ -88,6 +118,21 @@ impl IntoFuture for Request {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.reply())
+    }
+}
+
+/// `asking`, and calls `slow` if it takes longer than `after`.
+async fn telling<T>(slow: Option<Box<dyn FnOnce() + Send>>, after: Duration, asking: impl Future<Output = T>) -> T {
+    let Some(slow) = slow else {
+        return asking.await;
+    };
+    tokio::pin!(asking);
+    match tokio::time::timeout(after, &mut asking).await {
+        Ok(reply) => reply,
+        Err(_) => {
+            slow();
+            asking.await
+        }
     }
 }
 

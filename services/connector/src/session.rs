@@ -149,9 +149,9 @@ async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> 
     let mut changes = shared.ping_interval.subscribe();
     let mut wait = changes.borrow_and_update().mul_f64(rand::random());
     loop {
-        let interval = *changes.borrow();
+        let stopped = changes.borrow().is_zero();
         let sleep = async {
-            if interval.is_zero() {
+            if stopped {
                 return std::future::pending().await;
             }
             tokio::time::sleep(wait).await;
@@ -179,6 +179,7 @@ async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> 
         }
         let latency = sent.elapsed();
         shared.listeners().lifecycle(&Lifecycle::Pong { latency });
-        wait = interval.saturating_sub(latency);
+        // The interval may have been changed meanwhile: the answer that was awaited decided first.
+        wait = changes.borrow_and_update().saturating_sub(latency);
     }
 }

@@ -47,7 +47,7 @@ impl Shared {
     pub(crate) fn new(options: Options) -> Arc<Self> {
         Arc::new(Self {
             ping_interval: watch::Sender::new(options.ping_interval),
-            state: watch::Sender::new(State::Connecting),
+            state: watch::Sender::new(State::Connecting { repeat: 0 }),
             options,
             link: Mutex::default(),
             listeners: Mutex::default(),
