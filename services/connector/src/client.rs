@@ -12,7 +12,10 @@ use wsmesh_protocol::frame;
 use crate::shared::Shared;
 use crate::socket::Dialer;
 use crate::task::Wish;
-use crate::{EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Request, ServerRequest, State, Task};
+use crate::{
+    EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, Request, RequestError, Room,
+    ServerRequest, State, Task,
+};
 
 /// Wishes that wait for the task; it takes them at once unless it is closing.
 const WISHES: usize = 4;
@@ -105,23 +108,33 @@ impl Client {
     }
 
     /// Sends an event that nobody answers; waits while the queue is full. Accepted means written soon, unless the
-    /// connection breaks first: what must arrive is a [`request`](Self::request).
+    /// connection breaks first: what must arrive is a [`request`](Self::request). Without a connection it is kept for the
+    /// next one if [`offline_queue`](crate::Options::offline_queue) has room.
     ///
     /// # Errors
-    /// When there is no connection, or the payload cannot be JSON.
+    /// When there is no connection and it is not kept, or the payload cannot be JSON.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let text = event_frame(event, payload)?;
-        let frames = self.shared.frames()?;
-        frames.send(text).await.map_err(|_| EmitError::NotOpen)
+        let mut text = event_frame(event, payload)?;
+        while let Some((frames, frame)) = self.shared.route(text)? {
+            match frames.send(frame).await {
+                Ok(()) => break,
+                // The connection ended while this waited for its turn: what holds without one holds now.
+                Err(mpsc::error::SendError(frame)) => text = frame,
+            }
+        }
+        Ok(())
     }
 
     /// As [`emit`](Self::emit), but says [`EmitError::Full`] in place of waiting.
     ///
     /// # Errors
-    /// When there is no connection or no room, or the payload cannot be JSON.
+    /// When there is no connection and it is not kept, when too many frames wait, or the payload cannot be JSON.
     pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
         let text = event_frame(event, payload)?;
-        self.shared.frames()?.try_send(text).map_err(|error| match error {
+        let Some((frames, text)) = self.shared.route(text)? else {
+            return Ok(());
+        };
+        frames.try_send(text).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EmitError::Full,
             mpsc::error::TrySendError::Closed(_) => EmitError::NotOpen,
         })
@@ -131,6 +144,29 @@ impl Client {
     /// [`timeout`](Request::timeout) and may [`retry`](Request::retry); it fails at once when the connection breaks.
     pub fn request<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Request {
         Request::new(Arc::clone(&self.shared), event, to_raw_value(payload))
+    }
+
+    /// Joins a room, and joins it again after each reconnect until [`leave_room`](Self::leave_room) or
+    /// [`close`](Self::close), before anything else is sent; [`Lifecycle::RoomLost`] tells if the server does not agree then.
+    /// Waits for a connection if there is none. Gives what the server replied: `client.join_room("1000").await?`. Dropped
+    /// before the reply, the room is not joined again later, whatever the server did.
+    ///
+    /// # Errors
+    /// When the server refuses or does not reply in time; see [`RequestError`].
+    pub async fn join_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
+        let room = room.into();
+        let _wanted = self.shared.wanted(&room);
+        self.request("joinRoom", &room).retry().joins(room).await
+    }
+
+    /// Leaves a room. It is not joined again, whatever the server replies. Waits for a connection if there is none.
+    ///
+    /// # Errors
+    /// When the server refuses or does not reply in time; see [`RequestError`].
+    pub async fn leave_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
+        let room = room.into();
+        self.shared.left(&room);
+        self.request("leaveRoom", &room).retry().await
     }
 
     /// The connection's state, now and whenever it changes.
@@ -163,7 +199,7 @@ impl Client {
     }
 
     /// Closes by hand (code 4001) and for good, unless [`connect`](Self::connect) is called: what was emitted before
-    /// is written, requests that wait fail. Returns when it is closed. The task must be running.
+    /// is written, requests that wait fail, rooms and kept events are forgotten. Returns when it is closed. The task must be running.
     pub async fn close(&self) {
         if self.wishes.send(Wish::Close).await.is_ok() {
             let _ = self.state().wait_for(|state| matches!(state, State::Closed(_))).await;

@@ -35,7 +35,8 @@ pub enum EmitError {
     /// There is no connection now; nothing was sent.
     #[error("the connection is not open")]
     NotOpen,
-    /// The queue of frames to be written is full; nothing was sent.
+    /// The queue of frames to be written is full, or without a connection the
+    /// [`offline_queue`](crate::Options::offline_queue); nothing was sent.
     #[error("too many frames wait to be sent")]
     Full,
     /// An event needs a name.

@@ -72,6 +72,10 @@ pub struct Options {
     /// Frames that wait to be written; [`Client::emit`](crate::Client::emit) waits when it is full. Default: 64, a short
     /// burst: what waits here is lost when the connection breaks.
     pub send_queue: usize,
+    /// Events that are kept while there is no connection, and sent in order once the next one stands; with more of them
+    /// [`Client::emit`](crate::Client::emit) fails with [`Full`](crate::EmitError::Full). Default: 0, none: what was said
+    /// minutes ago is often wrong now. Forgotten when the connection is closed for good.
+    pub offline_queue: usize,
     /// What waits in one [`Listener`](crate::Listener); when it is full, new items are left out and counted. Default:
     /// 256, some seconds of a lively room.
     pub listener_queue: usize,
@@ -101,6 +105,7 @@ impl Options {
             pending_timeout: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(10),
             send_queue: 64,
+            offline_queue: 0,
             listener_queue: 256,
             max_pending: 1024,
             max_message_size: 1024 * 1024,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use wsmesh_protocol::frame;
 
 use crate::shared::Shared;
-use crate::{Payload, RequestError, State};
+use crate::{Payload, RequestError, Room, State};
 
 /// A request to the server; `.await` sends it and gives the reply's payload. Dropping the future cancels it here (the
 /// server does not hear of that).
@@ -27,6 +27,7 @@ pub struct Request {
     pending_timeout: Duration,
     on_pending: Option<Box<dyn FnOnce() + Send>>,
     retry: bool,
+    joins: Option<Room>,
 }
 
 impl fmt::Debug for Request {
@@ -49,7 +50,14 @@ impl Request {
             event: event.to_owned(),
             payload,
             retry: false,
+            joins: None,
         }
+    }
+
+    /// Its success means that the client is in this room.
+    pub(crate) fn joins(mut self, room: Room) -> Self {
+        self.joins = Some(room);
+        self
     }
 
     /// The time limit of this request, retries included. Default:
@@ -87,7 +95,7 @@ impl Request {
         let payload = self.payload.map_err(RequestError::Payload)?;
         let asking = async {
             loop {
-                match ask(&self.shared, &self.event, &payload).await {
+                match ask(&self.shared, &self.event, &payload, self.joins.as_ref()).await {
                     Err(RequestError::NotOpen | RequestError::Disconnected) if self.retry => {
                         let mut state = self.shared.state.subscribe();
                         let open = state.wait_for(|state| matches!(state, State::Open | State::Closed(_)));
@@ -104,7 +112,10 @@ impl Request {
         match tokio::time::timeout(self.timeout, asking).await {
             Ok(Ok(payload)) => match refusal(&payload) {
                 None => Ok(payload),
-                Some(refused) => Err(refused),
+                Some(Refusal { error, error_code }) => Err(RequestError::Refused {
+                    code: error_code,
+                    text: error,
+                }),
             },
             Ok(Err(error)) => Err(error),
             Err(_) => Err(RequestError::Timeout(self.timeout)),
@@ -136,28 +147,32 @@ async fn telling<T>(slow: Option<Box<dyn FnOnce() + Send>>, after: Duration, ask
     }
 }
 
-async fn ask(shared: &Arc<Shared>, event: &str, payload: &RawValue) -> Result<Payload, RequestError> {
-    let mut pending = shared.pending()?;
+async fn ask(
+    shared: &Arc<Shared>,
+    event: &str,
+    payload: &RawValue,
+    joins: Option<&Room>,
+) -> Result<Payload, RequestError> {
+    let mut pending = shared.pending(joins)?;
     let text = frame::client_request(event, payload, &pending.id.to_string());
     let sent = pending.frames.send(text).await;
     sent.map_err(|_| RequestError::Disconnected)?;
     (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
 }
 
-/// What an error reply says. Replies are many and refusals few, so the text is searched before it is parsed.
-fn refusal(payload: &Payload) -> Option<RequestError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Refusal {
-        error: String,
-        error_code: String,
-    }
+/// What an error reply says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refusal {
+    pub(crate) error: String,
+    pub(crate) error_code: String,
+}
+
+/// What a reply says if it is an error reply. Replies are many and refusals few, so the text is searched before it is
+/// parsed.
+pub(crate) fn refusal(payload: &Payload) -> Option<Refusal> {
     if !payload.as_str().contains("\"errorCode\"") {
         return None;
     }
-    let refusal: Refusal = payload.json().ok()?;
-    Some(RequestError::Refused {
-        code: refusal.error_code,
-        text: refusal.error,
-    })
+    payload.json().ok()
 }

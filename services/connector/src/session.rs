@@ -1,6 +1,7 @@
 //! The life of one connection: reading, writing and the heartbeat side by side until one of them says that it is over,
 //! then the close. Reading never waits for writing.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;
 
-use crate::shared::Shared;
+use crate::shared::{First, Shared};
 use crate::socket::Socket;
 use crate::{ConnectionError, Lifecycle, inbound};
 
@@ -27,6 +28,7 @@ pub(crate) struct Session<'a> {
     stream: SplitStream<Socket>,
     frames: mpsc::Sender<String>,
     queue: mpsc::Receiver<String>,
+    first: First,
     pong: Notify,
 }
 
@@ -35,13 +37,14 @@ impl<'a> Session<'a> {
     pub(crate) fn open(shared: &'a Shared, socket: Socket) -> Self {
         let (sink, stream) = socket.split();
         let (frames, queue) = mpsc::channel(shared.options.send_queue);
-        shared.opened(frames.clone());
+        let first = shared.opened(frames.clone());
         Self {
             shared,
             sink,
             stream,
             frames,
             queue,
+            first,
             pong: Notify::new(),
         }
     }
@@ -50,14 +53,18 @@ impl<'a> Session<'a> {
     pub(crate) async fn until_over(&mut self) -> ConnectionError {
         tokio::select! {
             error = read(self.shared, &mut self.stream, &self.frames, &self.pong) => error,
-            error = write(&mut self.sink, &mut self.queue) => error,
+            error = write(&mut self.sink, &mut self.first.frames, &mut self.queue) => error,
             error = beat(self.shared, &self.frames, &self.pong) => error,
+            error = give_up_rooms(self.shared, self.first.rejoins) => error,
         }
     }
 
     /// Closes by the client's wish: what was accepted before is written first.
     pub(crate) async fn close_by_hand(mut self) {
         let closing = async {
+            for frame in self.first.frames.drain(..) {
+                self.sink.feed(Message::text(frame)).await?;
+            }
             while let Ok(frame) = self.queue.try_recv() {
                 self.sink.feed(Message::text(frame)).await?;
             }
@@ -125,14 +132,23 @@ async fn read(
     }
 }
 
-/// Writes what waits, as many frames as there are in one go.
-async fn write(sink: &mut SplitSink<Socket, Message>, queue: &mut mpsc::Receiver<String>) -> ConnectionError {
+/// Writes what comes first, then what waits, as many frames as there are in one go.
+async fn write(
+    sink: &mut SplitSink<Socket, Message>,
+    first: &mut VecDeque<String>,
+    queue: &mut mpsc::Receiver<String>,
+) -> ConnectionError {
     loop {
-        let Some(first) = queue.recv().await else {
-            return ConnectionError::transport(Error::AlreadyClosed);
-        };
+        if first.is_empty() {
+            match queue.recv().await {
+                Some(frame) => first.push_back(frame),
+                None => return ConnectionError::transport(Error::AlreadyClosed),
+            }
+        }
         let written = async {
-            sink.feed(Message::text(first)).await?;
+            while let Some(frame) = first.pop_front() {
+                sink.feed(Message::text(frame)).await?;
+            }
             while let Ok(frame) = queue.try_recv() {
                 sink.feed(Message::text(frame)).await?;
             }
@@ -142,6 +158,15 @@ async fn write(sink: &mut SplitSink<Socket, Message>, queue: &mut mpsc::Receiver
             return ConnectionError::transport(error);
         }
     }
+}
+
+/// Rooms that the server did not let the client back into in time are lost.
+async fn give_up_rooms(shared: &Shared, rejoins: bool) -> ConnectionError {
+    if rejoins {
+        tokio::time::sleep(shared.options.request_timeout).await;
+        shared.rooms_unanswered();
+    }
+    std::future::pending().await
 }
 
 /// Sends heartbeats and waits for each one's answer.

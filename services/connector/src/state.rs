@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ConnectionError;
+use crate::{ConnectionError, Room};
 
 /// The connection now. Watched through [`Client::state`](crate::Client::state).
 #[derive(Debug, Clone)]
@@ -73,7 +73,8 @@ fn because(last: Option<&ConnectionError>) -> String {
 /// What happened to the connection. Streamed by [`Client::lifecycle`](crate::Client::lifecycle).
 #[derive(Debug, Clone)]
 pub enum Lifecycle {
-    /// A connection stands. Rooms and authentication of the one before are gone: say again what must be.
+    /// A connection stands. Rooms that [`join_room`](crate::Client::join_room) joined are asked for again; what else the
+    /// server knew of the one before is gone: say again what must be.
     Opened,
     /// A heartbeat was sent.
     Ping,
@@ -90,6 +91,15 @@ pub enum Lifecycle {
         repeat: u32,
         /// From now.
         delay: Duration,
+    },
+    /// After a reconnect the server does not let this client back into a room. It is not asked for again.
+    RoomLost {
+        /// Which one.
+        room: Room,
+        /// The server's `errorCode`, or `CALLBACK_TIMEOUT` when it did not reply.
+        code: String,
+        /// Why, for people.
+        text: String,
     },
 }
 

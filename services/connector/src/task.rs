@@ -132,7 +132,10 @@ impl Task {
     fn wished(&mut self, wish: Option<Wish>) -> Next {
         match wish {
             None => Next::Rest(End::ClientDropped),
-            Some(Wish::Close) => Next::Rest(End::ByHand),
+            Some(Wish::Close) => {
+                self.shared.forget_rooms();
+                Next::Rest(End::ByHand)
+            }
             Some(Wish::Connect) => {
                 self.backoff.reset();
                 self.hint = None;
@@ -176,7 +179,7 @@ impl Task {
         self.shared.hung_up(State::Closed(end));
         loop {
             match self.wishes.recv().await? {
-                Wish::Close => {}
+                Wish::Close => self.shared.forget_rooms(),
                 wish => return Some(self.wished(Some(wish))),
             }
         }

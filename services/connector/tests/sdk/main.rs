@@ -1,6 +1,7 @@
 //! The client SDK against a scripted server, over real sockets.
 
 mod closing;
+mod keeping;
 mod lasting;
 mod support;
 mod table;

@@ -69,7 +69,7 @@ async fn the_client_behaves_as_the_table_of_all_sdks_says() {
             ran += 1;
         }
     }
-    assert!(ran >= 56, "only {ran} ran");
+    assert!(ran >= 58, "only {ran} ran");
 }
 
 /// Puts `by` in the place of `name`, wherever it is.
@@ -105,6 +105,7 @@ fn options(server: &Server, table: &Map<String, Value>) -> Options {
             "connectTimeout" => options.connect_timeout = ms(value),
             "callbackTimeout" => options.request_timeout = ms(value),
             "pendingTimeout" => options.pending_timeout = ms(value),
+            "offlineQueue" => options.offline_queue = count(value),
             "maxPending" => options.max_pending = count(value),
             "autoReconnect" => {
                 options.auto_reconnect = match text(value) {
@@ -138,6 +139,8 @@ struct Stage {
     listening: HashMap<String, JoinHandle<()>>,
     /// The names of listeners, each time that they hear something.
     heard: (UnboundedSender<String>, UnboundedReceiver<String>),
+    /// Whether events are kept without a connection.
+    keeps: bool,
     wait: Duration,
 }
 
@@ -159,6 +162,7 @@ impl Stage {
             pending: Arc::default(),
             listening: HashMap::new(),
             heard: unbounded_channel(),
+            keeps: table.contains_key("offlineQueue"),
             wait: Duration::ZERO,
         }
     }
@@ -181,7 +185,7 @@ impl Stage {
             "drops",
             "sees",
         ];
-        const CLIENT: [&str; 10] = [
+        const CLIENT: [&str; 11] = [
             "emit",
             "request",
             "once",
@@ -191,6 +195,7 @@ impl Stage {
             "close",
             "connect",
             "reconnect",
+            "joinRoom",
             "pingInterval",
         ];
         if let Some(what) = step.get("expect") {

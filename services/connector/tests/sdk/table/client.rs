@@ -1,9 +1,11 @@
 //! What the client does in the table's steps.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value};
+use wsmesh_connector::{Payload, RequestError, Room};
 
 use super::{Stage, ms, text};
 
@@ -28,11 +30,17 @@ impl Stage {
                 if step.get("retry").is_some_and(|retry| retry == true) {
                     request = request.retry();
                 }
-                let reply = async move {
-                    let reply = request.await.map_err(|error| error.code().to_owned())?;
-                    Ok(reply.json().expect("JSON"))
+                self.asked(text(&step["as"]), request.into_future());
+            }
+            "joinRoom" => {
+                let room = value[0]
+                    .as_str()
+                    .map_or_else(|| Room::new(value[0].as_i64().expect("an id")), Room::from);
+                let room = match value[1].as_str() {
+                    Some(namespace) => room.in_namespace(namespace),
+                    None => room,
                 };
-                self.requests.insert(text(&step["as"]).to_owned(), tokio::spawn(reply));
+                self.asked(text(&step["as"]), async move { client.join_room(room).await });
             }
             "on" | "once" => self.listen(verb, text(value), step),
             "off" => match (step.get("as"), step.get("tag")) {
@@ -55,6 +63,14 @@ impl Stage {
             "pingInterval" => client.set_ping_interval_now(ms(value)),
             other => panic!("{other}"),
         }
+    }
+
+    fn asked(&mut self, name: &str, request: impl Future<Output = Result<Payload, RequestError>> + Send + 'static) {
+        let reply = async move {
+            let reply = request.await.map_err(|error| error.code().to_owned())?;
+            Ok(reply.json().expect("JSON"))
+        };
+        self.requests.insert(name.to_owned(), tokio::spawn(reply));
     }
 
     fn listen(&mut self, verb: &str, event: &str, step: &Map<String, Value>) {

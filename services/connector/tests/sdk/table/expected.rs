@@ -94,9 +94,23 @@ impl Stage {
                 self.settle().await;
                 assert!(self.heard.1.is_empty(), "others heard it, too");
             }
+            "roomLost" => {
+                let lost = self.next(what, |happened| match happened {
+                    Lifecycle::RoomLost { room, code, text } => Some((room.clone(), code.clone(), text.clone())),
+                    _ => None,
+                });
+                let (room, code, text) = lost.await;
+                let mut told = json!(room);
+                told["error"] = json!(text);
+                told["errorCode"] = json!(code);
+                assert_eq!(told, step["room"]);
+            }
             "notOpen" => {
                 let sent = self.client.try_emit("probe", &1);
-                assert!(matches!(sent, Err(EmitError::NotOpen)), "{sent:?}");
+                match sent {
+                    Err(EmitError::Full) => assert!(self.keeps, "nothing is kept"),
+                    other => assert!(matches!(other, Err(EmitError::NotOpen)), "{other:?}"),
+                }
             }
             other => panic!("the table expects what is not known here: {other}"),
         }
