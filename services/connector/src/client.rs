@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::to_raw_value;
 use tokio::sync::{mpsc, watch};
 use wsmesh_protocol::frame;
@@ -13,8 +14,8 @@ use crate::shared::Shared;
 use crate::socket::Dialer;
 use crate::task::Wish;
 use crate::{
-    EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, Request, RequestError, Room,
-    ServerRequest, State, Task,
+    EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, RefreshError, Request, RequestError,
+    Room, ServerRequest, State, Task,
 };
 
 /// Wishes that wait for the task; it takes them at once unless it is closing.
@@ -114,7 +115,7 @@ impl Client {
     /// # Errors
     /// When there is no connection and it is not kept, or the payload cannot be JSON.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let mut text = event_frame(event, payload)?;
+        let mut text = self.shared.traced(event_frame(event, payload)?);
         while let Some((frames, frame)) = self.shared.route(text)? {
             match frames.send(frame).await {
                 Ok(()) => break,
@@ -130,7 +131,7 @@ impl Client {
     /// # Errors
     /// When there is no connection and it is not kept, when too many frames wait, or the payload cannot be JSON.
     pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let text = event_frame(event, payload)?;
+        let text = self.shared.traced(event_frame(event, payload)?);
         let Some((frames, text)) = self.shared.route(text)? else {
             return Ok(());
         };
@@ -167,6 +168,21 @@ impl Client {
         let room = room.into();
         self.shared.left(&room);
         self.request("leaveRoom", &room).retry().await
+    }
+
+    /// Renews the token of the connection that stands, which goes on: asks the [provider](crate::Options::token) for a new
+    /// one and shows it in a request `refreshToken`. Gives what the server replied (a ws-node: `expiresInMs`, the new
+    /// token's life).
+    ///
+    /// # Errors
+    /// When there is no new token, or the server does not take it; the connection keeps the one that it has.
+    pub async fn refresh_token(&self) -> Result<Payload, RefreshError> {
+        let limit = self.shared.options.request_timeout;
+        let provider = self.shared.options.token.as_ref().ok_or(RefreshError::NoToken)?;
+        let token = tokio::time::timeout(limit, provider.token()).await;
+        let token = token.map_err(|_| RequestError::Timeout(limit))?;
+        let token = token.map_err(RefreshError::Provider)?.ok_or(RefreshError::NoToken)?;
+        Ok(self.request("refreshToken", &json!({"token": token})).await?)
     }
 
     /// The connection's state, now and whenever it changes.

@@ -41,9 +41,10 @@ mod shared;
 mod socket;
 mod state;
 mod task;
+mod token;
 
 pub use client::{Client, Connector};
-pub use error::{ConnectionError, EmitError, OptionsError, RequestError};
+pub use error::{ConnectionError, EmitError, OptionsError, RefreshError, RequestError};
 pub use listeners::{Event, Listener, ServerRequest};
 pub use options::{AutoReconnect, Options};
 pub use payload::Payload;
@@ -51,3 +52,4 @@ pub use request::Request;
 pub use rooms::{Room, RoomId};
 pub use state::{End, Lifecycle, State};
 pub use task::Task;
+pub use token::TokenIn;

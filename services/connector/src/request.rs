@@ -110,7 +110,7 @@ impl Request {
         let slow = self.on_pending.filter(|_| self.pending_timeout < self.timeout);
         let asking = telling(slow, self.pending_timeout, asking);
         match tokio::time::timeout(self.timeout, asking).await {
-            Ok(Ok(payload)) => match refusal(&payload) {
+            Ok(Ok(payload)) => match refusal(payload.as_str()) {
                 None => Ok(payload),
                 Some(Refusal { error, error_code }) => Err(RequestError::Refused {
                     code: error_code,
@@ -154,7 +154,7 @@ async fn ask(
     joins: Option<&Room>,
 ) -> Result<Payload, RequestError> {
     let mut pending = shared.pending(joins)?;
-    let text = frame::client_request(event, payload, &pending.id.to_string());
+    let text = shared.traced(frame::client_request(event, payload, &pending.id.to_string()));
     let sent = pending.frames.send(text).await;
     sent.map_err(|_| RequestError::Disconnected)?;
     (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
@@ -170,9 +170,9 @@ pub(crate) struct Refusal {
 
 /// What a reply says if it is an error reply. Replies are many and refusals few, so the text is searched before it is
 /// parsed.
-pub(crate) fn refusal(payload: &Payload) -> Option<Refusal> {
-    if !payload.as_str().contains("\"errorCode\"") {
+pub(crate) fn refusal(payload: &str) -> Option<Refusal> {
+    if !payload.contains("\"errorCode\"") {
         return None;
     }
-    payload.json().ok()
+    serde_json::from_str(payload).ok()
 }

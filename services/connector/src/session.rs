@@ -1,4 +1,4 @@
-//! The life of one connection: reading, writing and the heartbeat side by side until one of them says that it is over,
+//! The life of one connection: the token if it travels as first message, then reading, writing and the heartbeat side by side until one of them says that it is over,
 //! then the close. Reading never waits for writing.
 
 use std::collections::VecDeque;
@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;
+use wsmesh_protocol::frame::{self, ServerMessage};
 
+use crate::request::{Refusal, refusal};
 use crate::shared::{First, Shared};
 use crate::socket::Socket;
 use crate::{ConnectionError, Lifecycle, inbound};
@@ -33,20 +36,45 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Takes an open socket over and lets the handles send through it.
-    pub(crate) fn open(shared: &'a Shared, socket: Socket) -> Self {
+    /// Takes an open socket over. Nobody can use it yet.
+    pub(crate) fn new(shared: &'a Shared, socket: Socket) -> Self {
         let (sink, stream) = socket.split();
         let (frames, queue) = mpsc::channel(shared.options.send_queue);
-        let first = shared.opened(frames.clone());
         Self {
             shared,
             sink,
             stream,
             frames,
             queue,
-            first,
+            first: First::default(),
             pong: Notify::new(),
         }
+    }
+
+    /// Shows a token as first message, and waits for the server's yes.
+    pub(crate) async fn authenticate(&mut self, token: &str) -> Result<(), ConnectionError> {
+        let id = self.shared.new_id().to_string();
+        let request = frame::client_request("authenticate", &json!({"token": token}), &id);
+        let sent = self.sink.send(Message::text(self.shared.traced(request))).await;
+        sent.map_err(ConnectionError::transport)?;
+        loop {
+            match next(&mut self.stream).await? {
+                Message::Text(text) => match reply_to(&id, &text) {
+                    None => inbound::receive(self.shared, text, &self.frames),
+                    Some(Ok(())) => return Ok(()),
+                    Some(Err(refused)) => {
+                        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(by_hand())).await;
+                        return Err(refused);
+                    }
+                },
+                other => unused(&other),
+            }
+        }
+    }
+
+    /// Lets the handles send through it.
+    pub(crate) fn stands(&mut self) {
+        self.first = self.shared.opened(self.frames.clone());
     }
 
     /// Works until the connection is over, and says why.
@@ -68,9 +96,7 @@ impl<'a> Session<'a> {
             while let Ok(frame) = self.queue.try_recv() {
                 self.sink.feed(Message::text(frame)).await?;
             }
-            self.sink
-                .send(close_frame(CloseCode::ManualClose, "client manual close"))
-                .await
+            self.sink.send(by_hand()).await
         };
         let sent = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         if matches!(sent, Ok(Ok(()))) {
@@ -93,6 +119,24 @@ impl<'a> Session<'a> {
     }
 }
 
+/// What the server said to the request of this id; none if the text is something else.
+fn reply_to(id: &str, text: &Utf8Bytes) -> Option<Result<(), ConnectionError>> {
+    let Ok(ServerMessage::Reply { payload, callback_id }) = frame::parse_server(text) else {
+        return None;
+    };
+    (callback_id == id).then(|| match refusal(payload.get()) {
+        None => Ok(()),
+        Some(Refusal { error, error_code }) => Err(ConnectionError::Unauthenticated {
+            code: error_code,
+            text: error,
+        }),
+    })
+}
+
+fn by_hand() -> Message {
+    close_frame(CloseCode::ManualClose, "client manual close")
+}
+
 fn close_frame(code: CloseCode, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame {
         code: u16::from(code).into(),
@@ -113,22 +157,35 @@ async fn read(
     pong: &Notify,
 ) -> ConnectionError {
     loop {
-        match stream.next().await {
-            Some(Ok(Message::Text(text))) if text.as_str() == shared.options.ping_message => pong.notify_one(),
-            Some(Ok(Message::Text(text))) => inbound::receive(shared, text, frames),
-            Some(Ok(Message::Close(frame))) => {
-                let (code, reason) = frame.map_or((NO_STATUS, String::new()), |frame| {
-                    (frame.code.into(), frame.reason.as_str().to_owned())
-                });
-                let code = CloseCode::from(code);
-                return ConnectionError::Closed { code, reason };
-            }
-            Some(Ok(Message::Binary(_))) => tracing::debug!("the server sent a binary frame; only text is understood"),
-            // Pings are answered by the WebSocket itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Err(error)) => return ConnectionError::transport(error),
-            None => return ConnectionError::transport(Error::ConnectionClosed),
+        match next(stream).await {
+            Ok(Message::Text(text)) if text.as_str() == shared.options.ping_message => pong.notify_one(),
+            Ok(Message::Text(text)) => inbound::receive(shared, text, frames),
+            Ok(other) => unused(&other),
+            Err(error) => return error,
         }
+    }
+}
+
+/// The next message, or how the connection ended.
+async fn next(stream: &mut SplitStream<Socket>) -> Result<Message, ConnectionError> {
+    match stream.next().await {
+        Some(Ok(Message::Close(frame))) => {
+            let (code, reason) = frame.map_or((NO_STATUS, String::new()), |frame| {
+                (frame.code.into(), frame.reason.as_str().to_owned())
+            });
+            let code = CloseCode::from(code);
+            Err(ConnectionError::Closed { code, reason })
+        }
+        Some(Ok(message)) => Ok(message),
+        Some(Err(error)) => Err(ConnectionError::transport(error)),
+        None => Err(ConnectionError::transport(Error::ConnectionClosed)),
+    }
+}
+
+/// A message that is no text. Pings are answered by the WebSocket itself.
+fn unused(message: &Message) {
+    if message.is_binary() {
+        tracing::debug!("the server sent a binary frame; only text is understood");
     }
 }
 

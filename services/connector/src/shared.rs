@@ -44,7 +44,7 @@ struct Waiting {
 }
 
 /// What is written on a new connection before anything else.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct First {
     pub(crate) frames: VecDeque<String>,
     /// Whether rooms are asked for again.
@@ -79,6 +79,13 @@ impl Drop for Pending {
     }
 }
 
+fn with_trace(text: String, traceparent: Option<&str>) -> String {
+    match traceparent {
+        Some(traceparent) => frame::with_traceparent(text, traceparent),
+        None => text,
+    }
+}
+
 impl Link {
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
@@ -108,12 +115,15 @@ impl Shared {
     /// A connection stands: from now on frames go here. The way comes before the state: who sees "open" can send.
     /// Gives what is to be written first: rooms are asked for again, then what was kept follows.
     pub(crate) fn opened(&self, frames: mpsc::Sender<String>) -> First {
+        // Called before the lock is held: it is the application's.
+        let traceparent = self.traceparent();
         let first = {
             let mut link = self.link();
             let mut first = VecDeque::new();
             for room in link.rooms.to_rejoin() {
                 let id = link.new_id();
-                first.push_back(frame::client_request("joinRoom", &room, &id.to_string()));
+                let text = frame::client_request("joinRoom", &room, &id.to_string());
+                first.push_back(with_trace(text, traceparent.as_deref()));
                 let (reply, joins) = (None, Some(Box::new(room)));
                 link.pending.insert(id, Waiting { reply, joins });
             }
@@ -149,6 +159,20 @@ impl Shared {
             );
         }
         drop(waiting);
+    }
+
+    /// The id of the next request.
+    pub(crate) fn new_id(&self) -> u64 {
+        self.link().new_id()
+    }
+
+    /// A frame with the application's trace context, if there is one now.
+    pub(crate) fn traced(&self, text: String) -> String {
+        with_trace(text, self.traceparent().as_deref())
+    }
+
+    fn traceparent(&self) -> Option<String> {
+        self.options.traceparent.as_ref().and_then(|current| current())
     }
 
     /// Where this frame goes now; none when it is kept for the next connection.
@@ -238,7 +262,7 @@ impl Shared {
             return false;
         };
         if let Some(room) = joins {
-            match refusal(&payload) {
+            match refusal(payload.as_str()) {
                 None => self.link().rooms.joined(&room),
                 // Whoever asked for it hears why.
                 Some(_) if reply.is_some() => {}

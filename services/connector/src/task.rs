@@ -12,7 +12,7 @@ use crate::backoff::{Attempt, Backoff};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::Dialer;
-use crate::{AutoReconnect, ConnectionError, End, Lifecycle, State};
+use crate::{AutoReconnect, ConnectionError, End, Lifecycle, State, TokenIn};
 
 /// What the application asks of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -87,16 +87,20 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let repeat = self.backoff.repeat();
         shared.state.send_replace(State::Connecting { repeat });
-        let dialed = tokio::select! {
-            dialed = self.dialer.dial() => dialed,
+        // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
+        let attempt = Box::pin(attempt(&shared, &self.dialer));
+        let attempt = tokio::time::timeout(shared.options.connect_timeout, attempt);
+        let attempted = tokio::select! {
+            attempted = attempt => attempted,
             wish = self.wishes.recv() => return self.wished(wish),
         };
-        let socket = match dialed {
-            Ok(socket) => socket,
-            Err(error) => return self.broke(error),
+        let mut session = match attempted {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return self.broke(error),
+            Err(_) => return self.broke(ConnectionError::Timeout(shared.options.connect_timeout)),
         };
         let since = Instant::now();
-        let mut session = Session::open(&shared, socket);
+        session.stands();
         let over = tokio::select! {
             error = session.until_over() => Ok(error),
             wish = self.wishes.recv() => Err(wish),
@@ -184,6 +188,20 @@ impl Task {
             }
         }
     }
+}
+
+/// From a new token to a connection that can stand.
+async fn attempt<'a>(shared: &'a Shared, dialer: &Dialer) -> Result<Session<'a>, ConnectionError> {
+    let token = match &shared.options.token {
+        Some(provider) => provider.token().await.map_err(ConnectionError::Token)?,
+        None => None,
+    };
+    let socket = dialer.dial(token.as_deref()).await?;
+    let mut session = Session::new(shared, socket);
+    if let (Some(token), TokenIn::Message) = (token, shared.options.token_in) {
+        session.authenticate(&token).await?;
+    }
+    Ok(session)
 }
 
 fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {

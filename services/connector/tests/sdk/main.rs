@@ -6,3 +6,4 @@ mod lasting;
 mod support;
 mod table;
 mod talking;
+mod tokens;
