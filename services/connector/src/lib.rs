@@ -53,3 +53,8 @@ pub use rooms::{Room, RoomId};
 pub use state::{End, Lifecycle, State};
 pub use task::Task;
 pub use token::TokenIn;
+
+/// The README's examples, compiled by its tests only: builds of images do not have the file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
