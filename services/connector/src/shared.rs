@@ -99,7 +99,12 @@ impl Shared {
             ping_interval: watch::Sender::new(options.ping_interval),
             state: watch::Sender::new(State::Connecting { repeat: 0 }),
             options,
-            link: Mutex::default(),
+            link: Mutex::new(Link {
+                // Ids that no other client has: replies may be addressed to the client by whoever answers, also to one
+                // that has taken the place of another.
+                last_id: u64::from(rand::random::<u32>()) << 20,
+                ..Link::default()
+            }),
             listeners: Mutex::default(),
         })
     }
