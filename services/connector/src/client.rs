@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::to_raw_value;
 use tokio::sync::{mpsc, watch};
 use wsmesh_protocol::frame;
@@ -12,7 +13,10 @@ use wsmesh_protocol::frame;
 use crate::shared::Shared;
 use crate::socket::Dialer;
 use crate::task::Wish;
-use crate::{EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Request, ServerRequest, State, Task};
+use crate::{
+    EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, RefreshError, Request, RequestError,
+    Room, ServerRequest, State, Task,
+};
 
 /// Wishes that wait for the task; it takes them at once unless it is closing.
 const WISHES: usize = 4;
@@ -54,13 +58,37 @@ impl Client {
     /// The events of this name that the server pushes from now on. Several listeners of one name each get every event.
     /// One that does not keep up misses events, see [`Listener::missed`].
     pub fn on(&self, event: &str) -> Listener<Event> {
-        self.shared.listeners().on(event, self.shared.options.listener_queue)
+        let queue = self.shared.options.listener_queue;
+        self.shared.listeners().on(event, None, queue)
     }
 
-    /// The next event of this name from now on (not from the first poll on); none if the task ends before.
+    /// As [`on`](Self::on), and [`off_tagged`](Self::off_tagged) ends it: for listeners that live elsewhere and go
+    /// together, say those of one screen.
+    pub fn on_tagged(&self, event: &str, tag: &str) -> Listener<Event> {
+        let queue = self.shared.options.listener_queue;
+        self.shared.listeners().on(event, Some(tag), queue)
+    }
+
+    /// The next event of this name from now on (not from the first poll on); none if the listener ends before.
     pub fn once(&self, event: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
-        let mut listener = self.shared.listeners().on(event, 1);
+        let mut listener = self.shared.listeners().once(event, None);
         async move { listener.recv().await }
+    }
+
+    /// As [`once`](Self::once), and [`off_tagged`](Self::off_tagged) ends it.
+    pub fn once_tagged(&self, event: &str, tag: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
+        let mut listener = self.shared.listeners().once(event, Some(tag));
+        async move { listener.recv().await }
+    }
+
+    /// Ends all listeners of this event; what waits in them can still be read. To end one, drop it.
+    pub fn off(&self, event: &str) {
+        self.shared.listeners().off(event, None);
+    }
+
+    /// Ends the listeners of this event that have this tag; what waits in them can still be read.
+    pub fn off_tagged(&self, event: &str, tag: &str) {
+        self.shared.listeners().off(event, Some(tag));
     }
 
     /// Every event that the server pushes from now on, whatever its name.
@@ -81,23 +109,33 @@ impl Client {
     }
 
     /// Sends an event that nobody answers; waits while the queue is full. Accepted means written soon, unless the
-    /// connection breaks first: what must arrive is a [`request`](Self::request).
+    /// connection breaks first: what must arrive is a [`request`](Self::request). Without a connection it is kept for the
+    /// next one if [`offline_queue`](crate::Options::offline_queue) has room.
     ///
     /// # Errors
-    /// When there is no connection, or the payload cannot be JSON.
+    /// When there is no connection and it is not kept, or the payload cannot be JSON.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let text = event_frame(event, payload)?;
-        let frames = self.shared.frames()?;
-        frames.send(text).await.map_err(|_| EmitError::NotOpen)
+        let mut text = self.shared.traced(event_frame(event, payload)?);
+        while let Some((frames, frame)) = self.shared.route(text)? {
+            match frames.send(frame).await {
+                Ok(()) => break,
+                // The connection ended while this waited for its turn: what holds without one holds now.
+                Err(mpsc::error::SendError(frame)) => text = frame,
+            }
+        }
+        Ok(())
     }
 
     /// As [`emit`](Self::emit), but says [`EmitError::Full`] in place of waiting.
     ///
     /// # Errors
-    /// When there is no connection or no room, or the payload cannot be JSON.
+    /// When there is no connection and it is not kept, when too many frames wait, or the payload cannot be JSON.
     pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let text = event_frame(event, payload)?;
-        self.shared.frames()?.try_send(text).map_err(|error| match error {
+        let text = self.shared.traced(event_frame(event, payload)?);
+        let Some((frames, text)) = self.shared.route(text)? else {
+            return Ok(());
+        };
+        frames.try_send(text).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EmitError::Full,
             mpsc::error::TrySendError::Closed(_) => EmitError::NotOpen,
         })
@@ -109,6 +147,44 @@ impl Client {
         Request::new(Arc::clone(&self.shared), event, to_raw_value(payload))
     }
 
+    /// Joins a room, and joins it again after each reconnect until [`leave_room`](Self::leave_room) or
+    /// [`close`](Self::close), before anything else is sent; [`Lifecycle::RoomLost`] tells if the server does not agree then.
+    /// Waits for a connection if there is none. Gives what the server replied: `client.join_room("1000").await?`. Dropped
+    /// before the reply, the room is not joined again later, whatever the server did.
+    ///
+    /// # Errors
+    /// When the server refuses or does not reply in time; see [`RequestError`].
+    pub async fn join_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
+        let room = room.into();
+        let _wanted = self.shared.wanted(&room);
+        self.request("joinRoom", &room).retry().joins(room).await
+    }
+
+    /// Leaves a room. It is not joined again, whatever the server replies. Waits for a connection if there is none.
+    ///
+    /// # Errors
+    /// When the server refuses or does not reply in time; see [`RequestError`].
+    pub async fn leave_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
+        let room = room.into();
+        self.shared.left(&room);
+        self.request("leaveRoom", &room).retry().await
+    }
+
+    /// Renews the token of the connection that stands, which goes on: asks the [provider](crate::Options::token) for a new
+    /// one and shows it in a request `refreshToken`. Gives what the server replied (a ws-node: `expiresInMs`, the new
+    /// token's life).
+    ///
+    /// # Errors
+    /// When there is no new token, or the server does not take it; the connection keeps the one that it has.
+    pub async fn refresh_token(&self) -> Result<Payload, RefreshError> {
+        let limit = self.shared.options.request_timeout;
+        let provider = self.shared.options.token.as_ref().ok_or(RefreshError::NoToken)?;
+        let token = tokio::time::timeout(limit, provider.token()).await;
+        let token = token.map_err(|_| RequestError::Timeout(limit))?;
+        let token = token.map_err(RefreshError::Provider)?.ok_or(RefreshError::NoToken)?;
+        Ok(self.request("refreshToken", &json!({"token": token})).await?)
+    }
+
     /// The connection's state, now and whenever it changes.
     pub fn state(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
@@ -117,6 +193,11 @@ impl Client {
     /// Whether the connection stands now.
     pub fn is_open(&self) -> bool {
         self.shared.state.borrow().is_open()
+    }
+
+    /// Whether a connection that was lost, or never came, is being brought back now.
+    pub fn is_reconnecting(&self) -> bool {
+        self.shared.state.borrow().is_reconnecting()
     }
 
     /// Waits until the connection stands; returns at once if it does. The task must be running.
@@ -133,8 +214,8 @@ impl Client {
         }
     }
 
-    /// Closes by hand (code 4001) and for good, unless [`reconnect`](Self::reconnect) is called: what was emitted before
-    /// is written, requests that wait fail. Returns when it is closed. The task must be running.
+    /// Closes by hand (code 4001) and for good, unless [`connect`](Self::connect) is called: what was emitted before
+    /// is written, requests that wait fail, rooms and kept events are forgotten. Returns when it is closed. The task must be running.
     pub async fn close(&self) {
         if self.wishes.send(Wish::Close).await.is_ok() {
             let _ = self.state().wait_for(|state| matches!(state, State::Closed(_))).await;
@@ -143,16 +224,32 @@ impl Client {
 
     /// Connects anew now, also after a close for good: ends the connection if there is one, or the wait for the next
     /// attempt, and counts attempts from zero. Does nothing once the task has ended.
+    pub async fn connect(&self) {
+        self.begin(Wish::Connect).await;
+    }
+
+    /// Ends the connection if there is one, and connects again after the wait that is due; also after a close for good.
+    /// A wait that runs already goes on. The attempt counts as one more in a row, see
+    /// [`reconnect_from_zero`](Self::reconnect_from_zero).
     pub async fn reconnect(&self) {
+        self.begin(Wish::Reconnect { from_zero: false }).await;
+    }
+
+    /// As [`reconnect`](Self::reconnect), counting attempts from zero: the waits are short again.
+    pub async fn reconnect_from_zero(&self) {
+        self.begin(Wish::Reconnect { from_zero: true }).await;
+    }
+
+    async fn begin(&self, wish: Wish) {
         // Not closed from this moment on, so that who waits for "open" after this call does not see the past.
         self.shared.state.send_if_modified(|state| {
             let rests = matches!(state, State::Closed(end) if !matches!(end, End::TaskEnded));
             if rests {
-                *state = State::Connecting;
+                *state = State::Connecting { repeat: 0 };
             }
             rests
         });
-        let _ = self.wishes.send(Wish::Reconnect).await;
+        let _ = self.wishes.send(wish).await;
     }
 
     /// The time from one heartbeat to the next.
@@ -160,8 +257,19 @@ impl Client {
         *self.shared.ping_interval.borrow()
     }
 
-    /// Changes the time from one heartbeat to the next, counted from now; zero stops heartbeats.
+    /// Changes the time from one heartbeat to the next, from the next heartbeat on. Zero stops heartbeats at once, and
+    /// those that were stopped begin at once.
     pub fn set_ping_interval(&self, interval: Duration) {
+        self.shared.ping_interval.send_if_modified(|now| {
+            let at_once = now.is_zero() || interval.is_zero();
+            *now = interval;
+            at_once
+        });
+    }
+
+    /// As [`set_ping_interval`](Self::set_ping_interval), counted from now, unless an answer is awaited: that one decides
+    /// first.
+    pub fn set_ping_interval_now(&self, interval: Duration) {
         self.shared.ping_interval.send_replace(interval);
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, one small enum per operation.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ pub enum EmitError {
     /// There is no connection now; nothing was sent.
     #[error("the connection is not open")]
     NotOpen,
-    /// The queue of frames to be written is full; nothing was sent.
+    /// The queue of frames to be written is full, or without a connection the
+    /// [`offline_queue`](crate::Options::offline_queue); nothing was sent.
     #[error("too many frames wait to be sent")]
     Full,
     /// An event needs a name.
@@ -91,6 +93,20 @@ impl RequestError {
     }
 }
 
+/// Why a token was not renewed. The connection goes on with the one that it has.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// There is no token provider, or it gives none now.
+    #[error("there is no token; set a provider with Options::token")]
+    NoToken,
+    /// The token provider failed.
+    #[error("the token provider failed: {0}")]
+    Provider(#[source] Arc<dyn Error + Send + Sync>),
+    /// The server did not take the token.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
 /// Why a connection ended, or could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectionError {
@@ -112,7 +128,18 @@ pub enum ConnectionError {
         /// The time to come back, if the server gave one.
         retry_after: Option<Duration>,
     },
-    /// The attempt took too long.
+    /// There is no token to connect with: its provider failed.
+    #[error("there is no token to connect with: {0}")]
+    Token(#[source] Arc<dyn Error + Send + Sync>),
+    /// The server does not take the token that the first message showed.
+    #[error("the server does not take the token: {text} ({code})")]
+    Unauthenticated {
+        /// The server's `errorCode`.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// The attempt took too long, the token included.
     #[error("no connection within {} ms", .0.as_millis())]
     Timeout(Duration),
     /// The heartbeat was not answered in time.
@@ -137,7 +164,10 @@ impl ConnectionError {
                 ..
             } => Group::ComeBackAfterDelay,
             Self::Refused { status: 400..=499, .. } => Group::DoNotComeBack,
-            Self::Refused { .. } | Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => Group::ComeBackNow,
+            Self::Unauthenticated { .. } => Group::DoNotComeBack,
+            Self::Refused { .. } | Self::Token(_) | Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => {
+                Group::ComeBackNow
+            }
         }
     }
 

@@ -14,7 +14,7 @@
 //! let task = tokio::spawn(task.run());
 //!
 //! client.opened().await?;
-//! client.emit("joinRoom", &json!({"roomId": "1000"})).await?;
+//! client.join_room("1000").await?;
 //! let reply = client.request("echo", &json!({"n": 1})).await?;
 //! println!("{reply}");
 //! while let Some(say) = says.recv().await {
@@ -35,17 +35,26 @@ mod listeners;
 mod options;
 mod payload;
 mod request;
+mod rooms;
 mod session;
 mod shared;
 mod socket;
 mod state;
 mod task;
+mod token;
 
 pub use client::{Client, Connector};
-pub use error::{ConnectionError, EmitError, OptionsError, RequestError};
+pub use error::{ConnectionError, EmitError, OptionsError, RefreshError, RequestError};
 pub use listeners::{Event, Listener, ServerRequest};
 pub use options::{AutoReconnect, Options};
 pub use payload::Payload;
 pub use request::Request;
+pub use rooms::{Room, RoomId};
 pub use state::{End, Lifecycle, State};
 pub use task::Task;
+pub use token::TokenIn;
+
+/// The README's examples, compiled by its tests only: builds of images do not have the file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

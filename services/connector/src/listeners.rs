@@ -67,7 +67,8 @@ fn refusal(request_id: &str, code: ErrorCode, text: &str) -> String {
     frame::answer(request_id, &serde_json::json!({"error": text, "errorCode": code}))
 }
 
-/// A stream of items; ends when the task ends. Dropping it stops listening.
+/// A stream of items; ends when the task ends or [`off`](crate::Client::off) is called, after what waits in it. Dropping it
+/// stops listening.
 #[derive(Debug)]
 pub struct Listener<T> {
     items: mpsc::Receiver<T>,
@@ -75,7 +76,7 @@ pub struct Listener<T> {
 }
 
 impl<T> Listener<T> {
-    /// The next item; none once the task has ended.
+    /// The next item; none once it has ended.
     pub async fn recv(&mut self) -> Option<T> {
         self.items.recv().await
     }
@@ -131,10 +132,18 @@ impl<T> Feed<T> {
     }
 }
 
+/// Who hears an event: how often, and under which tag it can be removed.
+#[derive(Debug)]
+struct Hearer {
+    feed: Feed<Event>,
+    once: bool,
+    tag: Option<Box<str>>,
+}
+
 /// All listeners of one client. After [`close`](Self::close) new ones end at once.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    events: HashMap<Arc<str>, Vec<Feed<Event>>>,
+    events: HashMap<Arc<str>, Vec<Hearer>>,
     any: Vec<Feed<Event>>,
     requests: HashMap<Arc<str>, Feed<ServerRequest>>,
     lifecycle: Vec<Feed<Lifecycle>>,
@@ -142,17 +151,37 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    pub(crate) fn on(&mut self, event: &str, queue: usize) -> Listener<Event> {
+    pub(crate) fn on(&mut self, event: &str, tag: Option<&str>, queue: usize) -> Listener<Event> {
+        self.hear(event, tag, queue, false)
+    }
+
+    /// Hears one event only.
+    pub(crate) fn once(&mut self, event: &str, tag: Option<&str>) -> Listener<Event> {
+        self.hear(event, tag, 1, true)
+    }
+
+    fn hear(&mut self, event: &str, tag: Option<&str>, queue: usize, once: bool) -> Listener<Event> {
         let (feed, listener) = Feed::open(queue);
         if !self.closed {
+            let tag = tag.map(Box::from);
+            let hearer = Hearer { feed, once, tag };
             // Names that nobody listens to any more go here, so that one-time names do not pile up.
-            self.events.retain(|_, feeds| {
-                feeds.retain(Feed::stands);
-                !feeds.is_empty()
-            });
-            self.events.entry(Arc::from(event)).or_default().push(feed);
+            self.keep(|_, hearer| hearer.feed.stands());
+            self.events.entry(Arc::from(event)).or_default().push(hearer);
         }
         listener
+    }
+
+    /// Ends the listeners of an event: those with this tag, or without a tag all.
+    pub(crate) fn off(&mut self, event: &str, tag: Option<&str>) {
+        self.keep(|name, hearer| name != event || tag.is_some_and(|tag| hearer.tag.as_deref() != Some(tag)));
+    }
+
+    fn keep(&mut self, keeps: impl Fn(&str, &Hearer) -> bool) {
+        self.events.retain(|name, hearers| {
+            hearers.retain(|hearer| keeps(name, hearer));
+            !hearers.is_empty()
+        });
     }
 
     pub(crate) fn on_any(&mut self, queue: usize) -> Listener<Event> {
@@ -181,13 +210,16 @@ impl Listeners {
     }
 
     pub(crate) fn event(&mut self, name: &str, payload: &Payload) {
-        if let Some((name, feeds)) = self.events.get_key_value(name) {
-            for feed in feeds {
-                let _missed = feed.give(Event {
+        if let Some((name, hearers)) = self.events.get_key_value(name) {
+            for hearer in hearers {
+                let _missed = hearer.feed.give(Event {
                     name: Arc::clone(name),
                     payload: payload.clone(),
                 });
             }
+        }
+        if let Some(hearers) = self.events.get_mut(name) {
+            hearers.retain(|hearer| !hearer.once);
         }
         if self.any.is_empty() {
             return;

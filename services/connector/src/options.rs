@@ -1,13 +1,16 @@
 //! The settings of one client: where to connect, heartbeat, reconnecting, limits. The names and defaults are the
 //! original's where it has them; each says its unit and its reason.
 
+use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
-use crate::OptionsError;
+use crate::token::Provider;
+use crate::{OptionsError, TokenIn};
 
 /// When the task connects again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,7 +21,7 @@ pub enum AutoReconnect {
     /// As the original: after errors only. After a close by the server the application calls
     /// [`reconnect`](crate::Client::reconnect).
     AfterError,
-    /// Never: the application calls [`reconnect`](crate::Client::reconnect).
+    /// Never: the application calls [`reconnect`](crate::Client::reconnect) or [`connect`](crate::Client::connect).
     Never,
 }
 
@@ -40,6 +43,10 @@ pub struct Options {
     pub params: Vec<(String, String)>,
     /// Added to the upgrade request, say `Authorization`. Default: none. Browsers cannot send them, this client can.
     pub headers: Vec<(String, String)>,
+    pub(crate) token: Option<Provider>,
+    /// How the token of the [provider](Self::token) travels. Default: [`TokenIn::Header`].
+    pub token_in: TokenIn,
+    pub(crate) traceparent: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
     /// TLS for `wss://`. Default: the roots of Mozilla, TLS 1.2 and later. Share one among clients: it caches sessions.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Time from one heartbeat to the next. Default: 10 s, which keeps most proxies from closing. Zero: no heartbeat.
@@ -64,11 +71,18 @@ pub struct Options {
     pub repeat_limit: Option<u32>,
     /// How long a request waits for its reply (the original's `callbackTimeout`), retries included. Default: 5 s.
     pub request_timeout: Duration,
-    /// How long one attempt may take: name, TCP, TLS and upgrade together. Default: 10 s, several lost packets.
+    /// How long until a request tells [`on_pending`](crate::Request::on_pending) that it still waits. Default: 100 ms,
+    /// what people notice.
+    pub pending_timeout: Duration,
+    /// How long one attempt may take: token, name, TCP, TLS, upgrade and authentication together. Default: 10 s, several lost packets.
     pub connect_timeout: Duration,
     /// Frames that wait to be written; [`Client::emit`](crate::Client::emit) waits when it is full. Default: 64, a short
     /// burst: what waits here is lost when the connection breaks.
     pub send_queue: usize,
+    /// Events that are kept while there is no connection, and sent in order once the next one stands; with more of them
+    /// [`Client::emit`](crate::Client::emit) fails with [`Full`](crate::EmitError::Full). Default: 0, none: what was said
+    /// minutes ago is often wrong now. Forgotten when the connection is closed for good.
+    pub offline_queue: usize,
     /// What waits in one [`Listener`](crate::Listener); when it is full, new items are left out and counted. Default:
     /// 256, some seconds of a lively room.
     pub listener_queue: usize,
@@ -85,6 +99,9 @@ impl Options {
             url: url.into(),
             params: Vec::new(),
             headers: Vec::new(),
+            token: None,
+            token_in: TokenIn::Header,
+            traceparent: None,
             tls: None,
             ping_interval: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(2),
@@ -95,8 +112,10 @@ impl Options {
             reconnect_max_interval: Duration::from_secs(120),
             repeat_limit: None,
             request_timeout: Duration::from_secs(5),
+            pending_timeout: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(10),
             send_queue: 64,
+            offline_queue: 0,
             listener_queue: 256,
             max_pending: 1024,
             max_message_size: 1024 * 1024,
@@ -114,6 +133,39 @@ impl Options {
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Asks `provider` for a token before each attempt, so that none is stale; a token with a fixed life can be renewed in
+    /// place by [`Client::refresh_token`](crate::Client::refresh_token). When it fails, the attempt counts as failed; `None`
+    /// means: connect without. Where the token goes: [`token_in`](Self::token_in).
+    ///
+    /// ```
+    /// use wsmesh_connector::Options;
+    ///
+    /// async fn log_in() -> Result<String, std::io::Error> {
+    ///     # Ok(String::new())
+    ///     // Ask whoever gives tokens here.
+    /// }
+    /// let options = Options::new("wss://example.org/chat").token(log_in);
+    /// ```
+    #[must_use]
+    pub fn token<F, Fut, T, E>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Option<String>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.token = Some(Provider::new(provider));
+        self
+    }
+
+    /// Puts the W3C `traceparent` that `current` gives into each event and request, so that the server's trace continues
+    /// the application's; `None` leaves it out. Called where the event or request is sent; must be quick.
+    #[must_use]
+    pub fn traceparent(mut self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.traceparent = Some(Arc::new(current));
         self
     }
 
@@ -135,6 +187,7 @@ impl Options {
         let positive = [
             ("pong_timeout", !self.pong_timeout.is_zero()),
             ("request_timeout", !self.request_timeout.is_zero()),
+            ("pending_timeout", !self.pending_timeout.is_zero()),
             ("connect_timeout", !self.connect_timeout.is_zero()),
             ("send_queue", self.send_queue > 0),
             ("listener_queue", self.listener_queue > 0),

@@ -1,17 +1,21 @@
-//! The life of one connection: reading, writing and the heartbeat side by side until one of them says that it is over,
+//! The life of one connection: the token if it travels as first message, then reading, writing and the heartbeat side by side until one of them says that it is over,
 //! then the close. Reading never waits for writing.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;
+use wsmesh_protocol::frame::{self, ServerMessage};
 
-use crate::shared::Shared;
+use crate::request::{Refusal, refusal};
+use crate::shared::{First, Shared};
 use crate::socket::Socket;
 use crate::{ConnectionError, Lifecycle, inbound};
 
@@ -27,43 +31,72 @@ pub(crate) struct Session<'a> {
     stream: SplitStream<Socket>,
     frames: mpsc::Sender<String>,
     queue: mpsc::Receiver<String>,
+    first: First,
     pong: Notify,
 }
 
 impl<'a> Session<'a> {
-    /// Takes an open socket over and lets the handles send through it.
-    pub(crate) fn open(shared: &'a Shared, socket: Socket) -> Self {
+    /// Takes an open socket over. Nobody can use it yet.
+    pub(crate) fn new(shared: &'a Shared, socket: Socket) -> Self {
         let (sink, stream) = socket.split();
         let (frames, queue) = mpsc::channel(shared.options.send_queue);
-        shared.opened(frames.clone());
         Self {
             shared,
             sink,
             stream,
             frames,
             queue,
+            first: First::default(),
             pong: Notify::new(),
         }
+    }
+
+    /// Shows a token as first message, and waits for the server's yes.
+    pub(crate) async fn authenticate(&mut self, token: &str) -> Result<(), ConnectionError> {
+        let id = self.shared.new_id().to_string();
+        let request = frame::client_request("authenticate", &json!({"token": token}), &id);
+        let sent = self.sink.send(Message::text(self.shared.traced(request))).await;
+        sent.map_err(ConnectionError::transport)?;
+        loop {
+            match next(&mut self.stream).await? {
+                Message::Text(text) => match reply_to(&id, &text) {
+                    None => inbound::receive(self.shared, text, &self.frames),
+                    Some(Ok(())) => return Ok(()),
+                    Some(Err(refused)) => {
+                        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(by_hand())).await;
+                        return Err(refused);
+                    }
+                },
+                other => unused(&other),
+            }
+        }
+    }
+
+    /// Lets the handles send through it.
+    pub(crate) fn stands(&mut self) {
+        self.first = self.shared.opened(self.frames.clone());
     }
 
     /// Works until the connection is over, and says why.
     pub(crate) async fn until_over(&mut self) -> ConnectionError {
         tokio::select! {
             error = read(self.shared, &mut self.stream, &self.frames, &self.pong) => error,
-            error = write(&mut self.sink, &mut self.queue) => error,
+            error = write(&mut self.sink, &mut self.first.frames, &mut self.queue) => error,
             error = beat(self.shared, &self.frames, &self.pong) => error,
+            error = give_up_rooms(self.shared, self.first.rejoins) => error,
         }
     }
 
     /// Closes by the client's wish: what was accepted before is written first.
     pub(crate) async fn close_by_hand(mut self) {
         let closing = async {
+            for frame in self.first.frames.drain(..) {
+                self.sink.feed(Message::text(frame)).await?;
+            }
             while let Ok(frame) = self.queue.try_recv() {
                 self.sink.feed(Message::text(frame)).await?;
             }
-            self.sink
-                .send(close_frame(CloseCode::ManualClose, "client manual close"))
-                .await
+            self.sink.send(by_hand()).await
         };
         let sent = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
         if matches!(sent, Ok(Ok(()))) {
@@ -86,6 +119,24 @@ impl<'a> Session<'a> {
     }
 }
 
+/// What the server said to the request of this id; none if the text is something else.
+fn reply_to(id: &str, text: &Utf8Bytes) -> Option<Result<(), ConnectionError>> {
+    let Ok(ServerMessage::Reply { payload, callback_id }) = frame::parse_server(text) else {
+        return None;
+    };
+    (callback_id == id).then(|| match refusal(payload.get()) {
+        None => Ok(()),
+        Some(Refusal { error, error_code }) => Err(ConnectionError::Unauthenticated {
+            code: error_code,
+            text: error,
+        }),
+    })
+}
+
+fn by_hand() -> Message {
+    close_frame(CloseCode::ManualClose, "client manual close")
+}
+
 fn close_frame(code: CloseCode, reason: &'static str) -> Message {
     Message::Close(Some(CloseFrame {
         code: u16::from(code).into(),
@@ -106,33 +157,55 @@ async fn read(
     pong: &Notify,
 ) -> ConnectionError {
     loop {
-        match stream.next().await {
-            Some(Ok(Message::Text(text))) if text.as_str() == shared.options.ping_message => pong.notify_one(),
-            Some(Ok(Message::Text(text))) => inbound::receive(shared, text, frames),
-            Some(Ok(Message::Close(frame))) => {
-                let (code, reason) = frame.map_or((NO_STATUS, String::new()), |frame| {
-                    (frame.code.into(), frame.reason.as_str().to_owned())
-                });
-                let code = CloseCode::from(code);
-                return ConnectionError::Closed { code, reason };
-            }
-            Some(Ok(Message::Binary(_))) => tracing::debug!("the server sent a binary frame; only text is understood"),
-            // Pings are answered by the WebSocket itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Err(error)) => return ConnectionError::transport(error),
-            None => return ConnectionError::transport(Error::ConnectionClosed),
+        match next(stream).await {
+            Ok(Message::Text(text)) if text.as_str() == shared.options.ping_message => pong.notify_one(),
+            Ok(Message::Text(text)) => inbound::receive(shared, text, frames),
+            Ok(other) => unused(&other),
+            Err(error) => return error,
         }
     }
 }
 
-/// Writes what waits, as many frames as there are in one go.
-async fn write(sink: &mut SplitSink<Socket, Message>, queue: &mut mpsc::Receiver<String>) -> ConnectionError {
+/// The next message, or how the connection ended.
+async fn next(stream: &mut SplitStream<Socket>) -> Result<Message, ConnectionError> {
+    match stream.next().await {
+        Some(Ok(Message::Close(frame))) => {
+            let (code, reason) = frame.map_or((NO_STATUS, String::new()), |frame| {
+                (frame.code.into(), frame.reason.as_str().to_owned())
+            });
+            let code = CloseCode::from(code);
+            Err(ConnectionError::Closed { code, reason })
+        }
+        Some(Ok(message)) => Ok(message),
+        Some(Err(error)) => Err(ConnectionError::transport(error)),
+        None => Err(ConnectionError::transport(Error::ConnectionClosed)),
+    }
+}
+
+/// A message that is no text. Pings are answered by the WebSocket itself.
+fn unused(message: &Message) {
+    if message.is_binary() {
+        tracing::debug!("the server sent a binary frame; only text is understood");
+    }
+}
+
+/// Writes what comes first, then what waits, as many frames as there are in one go.
+async fn write(
+    sink: &mut SplitSink<Socket, Message>,
+    first: &mut VecDeque<String>,
+    queue: &mut mpsc::Receiver<String>,
+) -> ConnectionError {
     loop {
-        let Some(first) = queue.recv().await else {
-            return ConnectionError::transport(Error::AlreadyClosed);
-        };
+        if first.is_empty() {
+            match queue.recv().await {
+                Some(frame) => first.push_back(frame),
+                None => return ConnectionError::transport(Error::AlreadyClosed),
+            }
+        }
         let written = async {
-            sink.feed(Message::text(first)).await?;
+            while let Some(frame) = first.pop_front() {
+                sink.feed(Message::text(frame)).await?;
+            }
             while let Ok(frame) = queue.try_recv() {
                 sink.feed(Message::text(frame)).await?;
             }
@@ -144,14 +217,23 @@ async fn write(sink: &mut SplitSink<Socket, Message>, queue: &mut mpsc::Receiver
     }
 }
 
+/// Rooms that the server did not let the client back into in time are lost.
+async fn give_up_rooms(shared: &Shared, rejoins: bool) -> ConnectionError {
+    if rejoins {
+        tokio::time::sleep(shared.options.request_timeout).await;
+        shared.rooms_unanswered();
+    }
+    std::future::pending().await
+}
+
 /// Sends heartbeats and waits for each one's answer.
 async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> ConnectionError {
     let mut changes = shared.ping_interval.subscribe();
     let mut wait = changes.borrow_and_update().mul_f64(rand::random());
     loop {
-        let interval = *changes.borrow();
+        let stopped = changes.borrow().is_zero();
         let sleep = async {
-            if interval.is_zero() {
+            if stopped {
                 return std::future::pending().await;
             }
             tokio::time::sleep(wait).await;
@@ -179,6 +261,7 @@ async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> 
         }
         let latency = sent.elapsed();
         shared.listeners().lifecycle(&Lifecycle::Pong { latency });
-        wait = interval.saturating_sub(latency);
+        // The interval may have been changed meanwhile: the answer that was awaited decided first.
+        wait = changes.borrow_and_update().saturating_sub(latency);
     }
 }

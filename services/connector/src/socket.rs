@@ -7,11 +7,14 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
-use tokio_tungstenite::tungstenite::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use url::Url;
 
-use crate::{ConnectionError, Options, OptionsError};
+use crate::token::unfit;
+use crate::{ConnectionError, Options, OptionsError, TokenIn};
 
 /// An open connection.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -27,7 +30,7 @@ pub(crate) struct Dialer {
     request: Request,
     tls: Connector,
     config: WebSocketConfig,
-    timeout: Duration,
+    token_in: TokenIn,
 }
 
 impl Dialer {
@@ -57,27 +60,41 @@ impl Dialer {
             request,
             tls,
             config,
-            timeout: options.connect_timeout,
+            token_in: options.token_in,
         })
     }
 
-    /// One attempt.
-    pub(crate) async fn dial(&self) -> Result<Socket, ConnectionError> {
-        let (request, tls) = (self.request.clone(), self.tls.clone());
-        // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
-        let attempt = Box::pin(connect_async_tls_with_config(
-            request,
-            Some(self.config),
-            true,
-            Some(tls),
-        ));
-        match tokio::time::timeout(self.timeout, attempt).await {
-            Ok(Ok((socket, _))) => Ok(socket),
-            Ok(Err(Error::Http(response))) => Err(refused(&response)),
-            Ok(Err(error)) => Err(ConnectionError::transport(error)),
-            Err(_) => Err(ConnectionError::Timeout(self.timeout)),
+    /// One attempt. The token travels with it unless it goes into the first message.
+    pub(crate) async fn dial(&self, token: Option<&str>) -> Result<Socket, ConnectionError> {
+        let mut request = self.request.clone();
+        match (token, self.token_in) {
+            (None, _) | (_, TokenIn::Message) => {}
+            (Some(token), TokenIn::Header) => {
+                let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}")) else {
+                    return Err(unfit(
+                        "it has characters that a header cannot have, maybe the end of a line",
+                    ));
+                };
+                value.set_sensitive(true);
+                request.headers_mut().insert(AUTHORIZATION, value);
+            }
+            (Some(token), TokenIn::Query) => *request.uri_mut() = with_token(request.uri(), token)?,
+        }
+        let attempt = connect_async_tls_with_config(request, Some(self.config), true, Some(self.tls.clone()));
+        match attempt.await {
+            Ok((socket, _)) => Ok(socket),
+            Err(Error::Http(response)) => Err(refused(&response)),
+            Err(error) => Err(ConnectionError::transport(error)),
         }
     }
+}
+
+fn with_token(uri: &Uri, token: &str) -> Result<Uri, ConnectionError> {
+    let whole = Url::parse(&uri.to_string()).ok().and_then(|mut url| {
+        url.query_pairs_mut().append_pair("token", token);
+        url.as_str().parse().ok()
+    });
+    whole.ok_or_else(|| unfit("it is too long for a URL"))
 }
 
 fn refused(response: &Response) -> ConnectionError {

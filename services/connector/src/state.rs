@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ConnectionError;
+use crate::{ConnectionError, Room};
 
 /// The connection now. Watched through [`Client::state`](crate::Client::state).
 #[derive(Debug, Clone)]
 pub enum State {
     /// The task is not started yet, or an attempt is under way.
-    Connecting,
+    Connecting {
+        /// Attempts since the last connection that stood, this one included; zero is the first one.
+        repeat: u32,
+    },
     /// It stands.
     Open,
     /// It ended; what follows is not decided yet.
@@ -21,7 +24,7 @@ pub enum State {
         /// From the moment of this state.
         delay: Duration,
     },
-    /// For good, unless [`Client::reconnect`](crate::Client::reconnect) is called.
+    /// For good, unless [`Client::connect`](crate::Client::connect) is called.
     Closed(End),
 }
 
@@ -29,6 +32,11 @@ impl State {
     /// Whether events and requests can be sent now.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Open)
+    }
+
+    /// Whether a connection that was lost, or never came, is being brought back.
+    pub fn is_reconnecting(&self) -> bool {
+        matches!(self, Self::Waiting { .. } | Self::Connecting { repeat: 1.. })
     }
 }
 
@@ -45,23 +53,28 @@ pub enum End {
     #[error("{0}")]
     Failed(#[source] ConnectionError),
     /// As many attempts failed as [`repeat_limit`](crate::Options::repeat_limit) allows.
-    #[error("given up after {repeat} attempts: {last}")]
+    #[error("given up after {repeat} attempts{}", because(.last.as_ref()))]
     RepeatLimit {
         /// Attempts in a row.
         repeat: u32,
-        /// How the last one ended.
+        /// How the last one ended; none if [`Client::reconnect`](crate::Client::reconnect) ended all of them.
         #[source]
-        last: ConnectionError,
+        last: Option<ConnectionError>,
     },
     /// The [`Task`](crate::Task) has ended or was dropped; there is no coming back.
     #[error("the connection's task has ended")]
     TaskEnded,
 }
 
+fn because(last: Option<&ConnectionError>) -> String {
+    last.map(|error| format!(": {error}")).unwrap_or_default()
+}
+
 /// What happened to the connection. Streamed by [`Client::lifecycle`](crate::Client::lifecycle).
 #[derive(Debug, Clone)]
 pub enum Lifecycle {
-    /// A connection stands. Rooms and authentication of the one before are gone: say again what must be.
+    /// A connection stands. Rooms that [`join_room`](crate::Client::join_room) joined are asked for again; what else the
+    /// server knew of the one before is gone: say again what must be.
     Opened,
     /// A heartbeat was sent.
     Ping,
@@ -79,12 +92,21 @@ pub enum Lifecycle {
         /// From now.
         delay: Duration,
     },
+    /// After a reconnect the server does not let this client back into a room. It is not asked for again.
+    RoomLost {
+        /// Which one.
+        room: Room,
+        /// The server's `errorCode`, or `CALLBACK_TIMEOUT` when it did not reply.
+        code: String,
+        /// Why, for people.
+        text: String,
+    },
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connecting => f.write_str("connecting"),
+            Self::Connecting { .. } => f.write_str("connecting"),
             Self::Open => f.write_str("open"),
             Self::Closing => f.write_str("closing"),
             Self::Waiting { repeat, delay } => write!(f, "attempt {repeat} in {} ms", delay.as_millis()),

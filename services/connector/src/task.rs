@@ -2,16 +2,17 @@
 //! whoever waits is told at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wsmesh_protocol::Group;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Attempt, Backoff};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::Dialer;
-use crate::{AutoReconnect, ConnectionError, End, Lifecycle, State};
+use crate::{AutoReconnect, ConnectionError, End, Lifecycle, State, TokenIn};
 
 /// What the application asks of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,9 @@ pub(crate) enum Wish {
     /// Close for good.
     Close,
     /// Close if open, and connect now.
-    Reconnect,
+    Connect,
+    /// Close if open, and connect after the wait that is due.
+    Reconnect { from_zero: bool },
 }
 
 /// The work of one client. Does nothing until [`run`](Self::run) is polled.
@@ -27,6 +30,11 @@ pub struct Task {
     shared: Arc<Shared>,
     dialer: Dialer,
     wishes: mpsc::Receiver<Wish>,
+    backoff: Backoff,
+    /// The time to come back that the server gave, until it is used.
+    hint: Option<Duration>,
+    /// How the last connection or attempt ended.
+    last: Option<ConnectionError>,
 }
 
 impl std::fmt::Debug for Task {
@@ -37,112 +45,163 @@ impl std::fmt::Debug for Task {
     }
 }
 
-/// How an attempt and its connection ended.
-enum Over {
-    Broken(ConnectionError),
-    /// None: nobody is left to have wishes.
-    Wished(Option<Wish>),
-}
-
-/// How the wait for the next attempt ended.
-enum Pause {
-    Over,
-    Wished(Option<Wish>),
-    ComesNotBack(End),
+/// What a client does next.
+enum Next {
+    /// An attempt and, if it succeeds, the connection until it ends.
+    Dial,
+    /// Let the time pass that is due before the next attempt.
+    Wait,
+    /// Closed for good, until a wish says otherwise.
+    Rest(End),
 }
 
 impl Task {
     pub(crate) fn new(shared: Arc<Shared>, dialer: Dialer, wishes: mpsc::Receiver<Wish>) -> Self {
-        Self { shared, dialer, wishes }
+        Self {
+            backoff: Backoff::new(&shared.options),
+            shared,
+            dialer,
+            wishes,
+            hint: None,
+            last: None,
+        }
     }
 
-    /// Connects and keeps connected; after a close for good it rests until [`reconnect`](crate::Client::reconnect). Ends
+    /// Connects and keeps connected; after a close for good it rests until [`connect`](crate::Client::connect). Ends
     /// when every [`Client`](crate::Client) is dropped. Dropping the future closes the connection without a word.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(&self.shared.options);
+        let mut next = Next::Dial;
         loop {
-            let end = self.keep_connected(&mut backoff).await;
-            tracing::debug!(%end, "the connection is closed for good");
-            self.shared.hung_up(State::Closed(end));
-            loop {
-                match self.wishes.recv().await {
+            next = match next {
+                Next::Dial => self.connection().await,
+                Next::Wait => self.pause().await,
+                Next::Rest(end) => match self.rest(end).await {
+                    Some(next) => next,
                     None => return,
-                    Some(Wish::Reconnect) => break,
-                    Some(Wish::Close) => {}
-                }
-            }
-            backoff.reset();
-        }
-    }
-
-    async fn keep_connected(&mut self, backoff: &mut Backoff) -> End {
-        loop {
-            let wish = match self.connection(backoff).await {
-                Over::Wished(wish) => wish,
-                Over::Broken(error) => match self.pause(error, backoff).await {
-                    Pause::Over => continue,
-                    Pause::Wished(wish) => wish,
-                    Pause::ComesNotBack(end) => return end,
                 },
             };
-            match wish {
-                Some(Wish::Reconnect) => backoff.reset(),
-                Some(Wish::Close) => return End::ByHand,
-                None => return End::ClientDropped,
-            }
         }
     }
 
-    /// One attempt and, if it succeeds, the connection until it ends.
-    async fn connection(&mut self, backoff: &mut Backoff) -> Over {
+    async fn connection(&mut self) -> Next {
         let shared = Arc::clone(&self.shared);
-        shared.state.send_replace(State::Connecting);
-        let dialed = tokio::select! {
-            dialed = self.dialer.dial() => dialed,
-            wish = self.wishes.recv() => return Over::Wished(wish),
+        let repeat = self.backoff.repeat();
+        shared.state.send_replace(State::Connecting { repeat });
+        // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
+        let attempt = Box::pin(attempt(&shared, &self.dialer));
+        let attempt = tokio::time::timeout(shared.options.connect_timeout, attempt);
+        let attempted = tokio::select! {
+            attempted = attempt => attempted,
+            wish = self.wishes.recv() => return self.wished(wish),
         };
-        let socket = match dialed {
-            Ok(socket) => socket,
-            Err(error) => return Over::Broken(error),
+        let mut session = match attempted {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return self.broke(error),
+            Err(_) => return self.broke(ConnectionError::Timeout(shared.options.connect_timeout)),
         };
         let since = Instant::now();
-        let mut session = Session::open(&shared, socket);
+        session.stands();
         let over = tokio::select! {
-            error = session.until_over() => Over::Broken(error),
-            wish = self.wishes.recv() => Over::Wished(wish),
+            error = session.until_over() => Ok(error),
+            wish = self.wishes.recv() => Err(wish),
         };
         shared.hung_up(State::Closing);
         match &over {
-            Over::Broken(error) => session.close_after(error).await,
-            Over::Wished(_) => session.close_by_hand().await,
+            Ok(error) => session.close_after(error).await,
+            Err(_) => session.close_by_hand().await,
         }
         // A connection that falls at once is no success: who resets here would run in circles without waiting.
         if since.elapsed() >= shared.options.fast_reconnect_interval {
-            backoff.reset();
+            self.backoff.reset();
         }
-        over
+        match over {
+            Ok(error) => self.broke(error),
+            Err(wish) => self.wished(wish),
+        }
     }
 
-    /// Decides whether to come back, and waits until it is time or a wish comes.
-    async fn pause(&mut self, error: ConnectionError, backoff: &mut Backoff) -> Pause {
-        let shared = Arc::clone(&self.shared);
-        shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
-        if !comes_back(shared.options.auto_reconnect, &error) {
-            return Pause::ComesNotBack(End::Failed(error));
-        }
-        let Some(attempt) = backoff.next(error.retry_after(), rand::random()) else {
-            let repeat = backoff.repeat();
-            return Pause::ComesNotBack(End::RepeatLimit { repeat, last: error });
-        };
-        let (repeat, delay) = (attempt.repeat, attempt.delay);
-        tracing::debug!(%error, repeat, delay_ms = delay.as_millis(), "connecting again");
-        shared.state.send_replace(State::Waiting { repeat, delay });
-        shared.listeners().lifecycle(&Lifecycle::Reconnecting { repeat, delay });
-        tokio::select! {
-            () = tokio::time::sleep(delay) => Pause::Over,
-            wish = self.wishes.recv() => Pause::Wished(wish),
+    /// Tells how the connection or the attempt ended, and decides whether to come back.
+    fn broke(&mut self, error: ConnectionError) -> Next {
+        self.shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
+        self.hint = error.retry_after();
+        self.last = Some(error.clone());
+        if comes_back(self.shared.options.auto_reconnect, &error) {
+            Next::Wait
+        } else {
+            Next::Rest(End::Failed(error))
         }
     }
+
+    /// None: nobody is left to have wishes.
+    fn wished(&mut self, wish: Option<Wish>) -> Next {
+        match wish {
+            None => Next::Rest(End::ClientDropped),
+            Some(Wish::Close) => {
+                self.shared.forget_rooms();
+                Next::Rest(End::ByHand)
+            }
+            Some(Wish::Connect) => {
+                self.backoff.reset();
+                self.hint = None;
+                Next::Dial
+            }
+            Some(Wish::Reconnect { from_zero }) => {
+                if from_zero {
+                    self.backoff.reset();
+                }
+                Next::Wait
+            }
+        }
+    }
+
+    async fn pause(&mut self) -> Next {
+        let shared = Arc::clone(&self.shared);
+        let Some(Attempt { repeat, delay }) = self.backoff.next(self.hint.take(), rand::random()) else {
+            let (repeat, last) = (self.backoff.repeat(), self.last.clone());
+            return Next::Rest(End::RepeatLimit { repeat, last });
+        };
+        tracing::debug!(repeat, delay_ms = delay.as_millis(), "connecting again");
+        let sleep = tokio::time::sleep(delay);
+        shared.state.send_replace(State::Waiting { repeat, delay });
+        shared.listeners().lifecycle(&Lifecycle::Reconnecting { repeat, delay });
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return Next::Dial,
+                wish = self.wishes.recv() => match self.wished(wish) {
+                    // One wait at a time.
+                    Next::Wait => {}
+                    next => return next,
+                },
+            }
+        }
+    }
+
+    /// Rests until somebody wants a connection; none when nobody is left.
+    async fn rest(&mut self, end: End) -> Option<Next> {
+        tracing::debug!(%end, "the connection is closed for good");
+        self.shared.hung_up(State::Closed(end));
+        loop {
+            match self.wishes.recv().await? {
+                Wish::Close => self.shared.forget_rooms(),
+                wish => return Some(self.wished(Some(wish))),
+            }
+        }
+    }
+}
+
+/// From a new token to a connection that can stand.
+async fn attempt<'a>(shared: &'a Shared, dialer: &Dialer) -> Result<Session<'a>, ConnectionError> {
+    let token = match &shared.options.token {
+        Some(provider) => provider.token().await.map_err(ConnectionError::Token)?,
+        None => None,
+    };
+    let socket = dialer.dial(token.as_deref()).await?;
+    let mut session = Session::new(shared, socket);
+    if let (Some(token), TokenIn::Message) = (token, shared.options.token_in) {
+        session.authenticate(&token).await?;
+    }
+    Ok(session)
 }
 
 fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {

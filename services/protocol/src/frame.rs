@@ -391,6 +391,23 @@ pub fn answer<T: Serialize + ?Sized>(request_id: &str, payload: &T) -> String {
     )
 }
 
+/// Adds `"traceparent":TRACEPARENT` (W3C trace context) to a client's finished frame, as its last field.
+///
+/// ```
+/// use wsmesh_protocol::frame;
+///
+/// let frame = frame::with_traceparent(frame::event("say", "hi"), "00-…-01");
+/// assert_eq!(frame, r#"{"event":"say","payload":"hi","traceparent":"00-…-01"}"#);
+/// ```
+pub fn with_traceparent(mut frame: String, traceparent: &str) -> String {
+    if frame.pop() == Some('}') {
+        frame.push_str(",\"traceparent\":");
+        push_text(&mut frame, traceparent);
+        frame.push('}');
+    }
+    frame
+}
+
 #[cfg(test)]
 #[path = "frame_tests.rs"]
 mod tests;

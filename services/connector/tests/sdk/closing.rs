@@ -31,7 +31,7 @@ async fn who_is_thrown_out_stays_out_until_the_application_says_otherwise() {
         };
         assert_eq!((*heard, reason.as_str()), (CloseCode::from(code), "out"));
         assert!(client.opened().await.is_err());
-        client.reconnect().await;
+        client.connect().await;
         let mut peer = server.accept().await;
         soon("open again", client.opened()).await.expect("open");
         peer.say(json!({"event": "say"})).await;
@@ -121,7 +121,7 @@ async fn without_its_task_a_client_says_so() {
     let failed = soon("it fails", pending).await;
     assert!(matches!(failed, Err(RequestError::NotOpen)), "{failed:?}");
     assert!(matches!(client.opened().await, Err(End::TaskEnded)));
-    client.reconnect().await;
+    client.connect().await;
     client.close().await;
     assert!(matches!(closed(&client).await, End::TaskEnded));
     assert!(client.on("late").recv().await.is_none());

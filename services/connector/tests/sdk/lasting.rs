@@ -51,15 +51,34 @@ async fn an_answer_that_came_before_its_heartbeat_does_not_count() {
     assert_eq!(peer.closed().await.0, 4002);
 }
 
-#[tokio::test]
-async fn a_changed_ping_interval_counts_at_once() {
+#[tokio::test(start_paused = true)]
+async fn a_changed_ping_interval_counts_from_the_next_heartbeat_on_or_from_now() {
     let server = Server::start().await;
     let mut options = server.options();
-    options.ping_interval = Duration::from_secs(3600);
+    options.pong_timeout = Duration::from_secs(3600);
     let (client, mut peer, _task) = connected(&server, options).await;
-    client.set_ping_interval(Duration::from_millis(5));
-    assert_eq!(client.ping_interval(), Duration::from_millis(5));
-    assert_eq!(peer.read().await, "");
+    // From none to some counts at once.
+    client.set_ping_interval(Duration::from_secs(100));
+    assert_eq!(client.ping_interval(), Duration::from_secs(100));
+    let (reply, ()) = tokio::join!(client.request("echo", &1).into_future(), peer.reply(json!(1)));
+    reply.expect("replied, and the heartbeat has begun");
+    let since = tokio::time::Instant::now();
+    client.set_ping_interval(Duration::from_secs(10));
+    assert_eq!(peer.read_patiently().await, "");
+    let first = since.elapsed();
+    assert!((100..102).contains(&first.as_secs()), "{first:?}");
+    client.set_ping_interval(Duration::from_secs(30));
+    peer.say("").await;
+    assert_eq!(peer.read_patiently().await, "");
+    let second = since.elapsed() - first;
+    assert!((30..32).contains(&second.as_secs()), "{second:?}");
+    peer.say("").await;
+    let (reply, ()) = tokio::join!(client.request("echo", &1).into_future(), peer.reply(json!(1)));
+    reply.expect("the heartbeat's answer was read before");
+    let since = tokio::time::Instant::now();
+    client.set_ping_interval_now(Duration::from_secs(5));
+    assert_eq!(peer.read_patiently().await, "");
+    assert!((5..7).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
 }
 
 #[tokio::test]
@@ -133,7 +152,7 @@ async fn it_gives_up_at_the_limit_and_a_server_that_hangs_counts() {
         &end,
         End::RepeatLimit {
             repeat: 1,
-            last: ConnectionError::Timeout(_)
+            last: Some(ConnectionError::Timeout(_))
         }
     );
     assert!(hung, "{end}");
@@ -154,7 +173,7 @@ async fn connections_that_fall_at_once_count_as_attempts() {
 }
 
 #[tokio::test]
-async fn reconnecting_by_hand_does_not_wait() {
+async fn connecting_by_hand_does_not_wait() {
     let server = Server::start().await;
     let mut options = server.options();
     options.fast_reconnect_interval = Duration::from_secs(3600);
@@ -164,10 +183,12 @@ async fn reconnecting_by_hand_does_not_wait() {
     drop(peer);
     let waiting = state.wait_for(|state| matches!(state, State::Waiting { .. }));
     drop(soon("it waits", waiting).await.expect("the client lives"));
-    client.reconnect().await;
+    assert!(client.is_reconnecting());
+    client.connect().await;
     let mut peer = server.accept().await;
     soon("open", client.opened()).await.expect("open");
-    client.reconnect().await;
+    assert!(!client.is_reconnecting());
+    client.connect().await;
     peer.closed().await;
     peer.end().await;
     server.accept().await;

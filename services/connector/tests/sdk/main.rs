@@ -1,7 +1,9 @@
 //! The client SDK against a scripted server, over real sockets.
 
 mod closing;
+mod keeping;
 mod lasting;
 mod support;
 mod table;
 mod talking;
+mod tokens;

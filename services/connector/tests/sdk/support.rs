@@ -99,6 +99,14 @@ impl Peer {
         }
     }
 
+    /// The next text frame, however late: for a clock that runs by itself when nothing else does.
+    pub(crate) async fn read_patiently(&mut self) -> String {
+        match self.socket.next().await {
+            Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
+            other => panic!("no text: {other:?}"),
+        }
+    }
+
     /// The next text frame as JSON.
     pub(crate) async fn json(&mut self) -> Value {
         serde_json::from_str(&self.read().await).expect("JSON")

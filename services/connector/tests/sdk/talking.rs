@@ -1,16 +1,17 @@
 //! Events and requests, both ways.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::IntoFuture;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use wsmesh_connector::{Connector, EmitError, Options, OptionsError, RequestError};
 use wsmesh_protocol::ErrorCode;
 
-use crate::support::{Server, connected, soon};
+use crate::support::{Server, connected, soon, start};
 
 #[tokio::test]
 async fn it_connects_with_parameters_and_headers() {
@@ -57,6 +58,25 @@ async fn replies_find_their_requests_in_any_order() {
     let (one, two, ()) = tokio::join!(one.into_future(), two.into_future(), script);
     let (one, two) = (one.expect("replied"), two.expect("replied"));
     assert_eq!((one.as_str(), two.as_str()), ("1", "2"));
+}
+
+#[tokio::test]
+async fn no_two_clients_have_requests_of_the_same_id() {
+    let server = Server::start().await;
+    let mut ids = HashSet::new();
+    for _ in 0..20 {
+        let (client, mut peer, _task) = connected(&server, server.options()).await;
+        for _ in 0..2 {
+            let asked = async {
+                let asked = peer.json().await;
+                peer.say(json!({"payload": 1, "callbackId": asked["callbackId"]})).await;
+                asked["callbackId"].as_str().expect("an id").to_owned()
+            };
+            let (reply, id) = tokio::join!(client.request("echo", &1).into_future(), asked);
+            reply.expect("replied");
+            assert!(ids.insert(id));
+        }
+    }
 }
 
 #[tokio::test]
@@ -213,6 +233,41 @@ async fn many_clients_live_in_one_process() {
         client.emit("n", &n).await.expect("open");
         assert_eq!(peer.json().await["payload"], n);
         all.push((client, peer, task));
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_is_a_header() {
+    let server = Server::start().await;
+    let options = server.options().header("Sec-WebSocket-Protocol", "v1");
+    let (client, _task) = start(options);
+    #[expect(clippy::result_large_err, reason = "the library's signature")]
+    let choose = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+        let offered = request.headers()["sec-websocket-protocol"].clone();
+        assert_eq!(offered, "v1");
+        response.headers_mut().insert("sec-websocket-protocol", offered);
+        Ok(response)
+    };
+    let upgrade = tokio_tungstenite::accept_hdr_async(server.tcp().await, choose);
+    let _peer = soon("the upgrade", upgrade).await.expect("a WebSocket client");
+    soon("open", client.opened()).await.expect("open");
+}
+
+#[test]
+fn the_readme_says_what_every_option_is_for() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README");
+    let options = include_str!("../../src/options.rs");
+    let fields = options
+        .lines()
+        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    let fields: Vec<&str> = fields
+        .map(|(name, _)| name)
+        .filter(|name| !name.contains('('))
+        .collect();
+    assert!(fields.len() >= 20, "{fields:?}");
+    for field in fields {
+        assert!(readme.contains(&format!("| `{field}`")), "{field} is not in the table");
     }
 }
 

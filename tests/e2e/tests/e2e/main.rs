@@ -5,4 +5,5 @@ mod cluster;
 mod games;
 mod logins;
 mod nodes;
+mod sdk;
 mod start;

@@ -1,0 +1,74 @@
+//! What the server does in the table's steps.
+
+use serde_json::{Value, json};
+
+use super::{Stage, count, fill, text};
+
+impl Stage {
+    pub(super) async fn serve(&mut self, verb: &str, value: &Value) {
+        match verb {
+            "accept" => self.peer = Some(self.server.accept().await),
+            "refuse" => drop(self.server.tcp().await),
+            "silence" => {
+                let tcp = self.server.tcp().await;
+                self.silent.push(tcp);
+            }
+            "reads" if value.is_string() => assert_eq!(self.peer().read().await, text(value)),
+            "reads" => {
+                let frame = self.peer().json().await;
+                self.same(&frame, value);
+            }
+            "readsText" => assert_eq!(self.peer().read().await, text(value)),
+            "readsAll" => {
+                let mut expected = value.as_array().expect("frames").clone();
+                let mut frames = Vec::new();
+                for _ in &expected {
+                    frames.push(self.peer().json().await);
+                }
+                for list in [&mut expected, &mut frames] {
+                    list.sort_by_key(|frame| frame["event"].to_string());
+                }
+                for (frame, expected) in frames.iter().zip(&expected) {
+                    self.same(frame, expected);
+                }
+            }
+            "says" if value.is_string() => self.peer().say(text(value)).await,
+            "says" => {
+                let name = value["callbackId"].as_str().unwrap_or_default();
+                let frame = self.ids.get(name).map_or(value.clone(), |id| fill(value, name, id));
+                self.peer().say(frame).await;
+            }
+            "closes" => {
+                let code = u16::try_from(count(&value[0])).expect("a code");
+                self.peer
+                    .take()
+                    .expect("a connection")
+                    .close(code, text(&value[1]))
+                    .await;
+            }
+            "drops" => self.peer = None,
+            "sees" => {
+                let mut peer = self.peer.take().expect("a connection");
+                let (code, reason) = peer.closed().await;
+                assert_eq!(json!(code), value[0]);
+                if let Some(expected) = value[1].as_str() {
+                    assert_eq!(reason, expected);
+                }
+                peer.end().await;
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    /// Equal, where the `$NAME` of an id stands for any, and is known from then on.
+    fn same(&mut self, frame: &Value, expected: &Value) {
+        let Some(name) = expected["callbackId"].as_str() else {
+            assert_eq!(frame, expected);
+            return;
+        };
+        let id = &frame["callbackId"];
+        assert!(id.as_str().is_some_and(|id| (1..=64).contains(&id.len())), "{frame}");
+        assert_eq!(frame, &fill(expected, name, id));
+        self.ids.insert(name.to_owned(), id.clone());
+    }
+}
