@@ -39,6 +39,8 @@ async fn a_token_is_asked_for_before_every_attempt_and_travels_as_header_or_in_t
     drop(peer);
     assert_eq!(server.accept().await.authorization.as_deref(), Some("Bearer t/2"));
 
+    // The client above goes on trying to connect there.
+    let server = Server::start().await;
     let mut options = counted(server.options().param("id", "7"));
     options.token_in = TokenIn::Query;
     let (_client, peer, _task) = connected(&server, options).await;
