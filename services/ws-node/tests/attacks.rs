@@ -72,22 +72,34 @@ async fn a_handshake_that_drips_is_given_up() {
         ..demo()
     };
     let server = Server::alone(settings).await;
-    let mut stream = server.raw().await;
+    let (mut reading, mut writing) = server.raw().await.into_split();
     let start = Instant::now();
-    for byte in UPGRADE.bytes() {
-        if stream.write_all(&[byte]).await.is_err() {
-            break;
+    let dripping = async {
+        for byte in UPGRADE.bytes() {
+            if writing.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
         }
-        sleep(Duration::from_millis(50)).await;
-        if start.elapsed() > Duration::from_secs(2) {
-            break;
-        }
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = dripping => panic!("it could drip to its end"),
+        closed = timeout(PATIENCE, reading.read_to_end(&mut answer)) => drop(closed.expect("is closed")),
     }
-    let mut rest = Vec::new();
-    let end = timeout(PATIENCE, stream.read_to_end(&mut rest))
+    let given_up = Duration::from_millis(400)..Duration::from_millis(2_000);
+    assert!(given_up.contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    // What was missing comes too late.
+    let _refused = writing.write_all(format!("{UPGRADE}\r\n").as_bytes()).await;
+    let after = timeout(PATIENCE, reading.read_to_end(&mut answer))
         .await
-        .expect("is closed");
-    assert!(end.is_err() || !rest.starts_with(b"HTTP/1.1 101"));
+        .expect("stays closed");
+    assert!(
+        after.is_err() || answer.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
     still_served(&server).await;
 }
 
