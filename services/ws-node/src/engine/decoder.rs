@@ -63,6 +63,8 @@ pub(crate) struct Decoder {
     /// What has come of a control frame's payload.
     control: Vec<u8>,
     closed: bool,
+    /// Messages are thrown away as they come.
+    is_deaf: bool,
 }
 
 /// Bytes of a header that is not complete: at most 2, 8 of a length, 4 of a mask.
@@ -107,6 +109,17 @@ impl Decoder {
             message: None,
             control: Vec::new(),
             closed: false,
+            is_deaf: false,
+        }
+    }
+
+    /// Throws messages away from now on, neither kept nor unpacked: only control frames are still of use.
+    pub(super) fn ignore_messages(&mut self) {
+        if !std::mem::replace(&mut self.is_deaf, true)
+            && let Some(message) = &mut self.message
+        {
+            message.bytes = Vec::new();
+            message.checked = 0;
         }
     }
 
@@ -248,6 +261,7 @@ impl Decoder {
     /// Adds a part of a frame's payload to what it belongs to.
     fn take_payload(&mut self, frame: &mut Frame, part: &[u8]) -> Result<(), Violation> {
         match &mut self.message {
+            Some(_) if frame.kind == Kind::Data && self.is_deaf => Ok(()),
             Some(message) if frame.kind == Kind::Data => {
                 append_unmasked(&mut message.bytes, part, &mut frame.mask);
                 let is_whole = frame.left == 0 && frame.is_final;
@@ -268,7 +282,8 @@ impl Decoder {
                 return Ok(None);
             }
             let most = self.accepts.max_message;
-            return self.message.take().map(|message| (*message).finish(most)).transpose();
+            let whole = self.message.take().filter(|_| !self.is_deaf);
+            return whole.map(|message| (*message).finish(most)).transpose();
         }
         let payload = std::mem::take(&mut self.control);
         match frame.kind {

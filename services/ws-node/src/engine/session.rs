@@ -185,13 +185,14 @@ impl Reader {
         let Some(decoder) = &mut self.decoder else { return };
         let (mut replies, mut messages) = (Vec::new(), 0);
         loop {
+            if !session.link.is_open() {
+                decoder.ignore_messages();
+            }
             match decoder.next(&mut input, &mut replies) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => {
                     messages += 1;
-                    if session.link.is_open() {
-                        crate::session::message(&session, message);
-                    }
+                    crate::session::message(&session, message);
                 }
                 Ok(Some(Incoming::Ping)) => {
                     metrics.received(Received::Ping);
