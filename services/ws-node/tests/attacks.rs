@@ -126,7 +126,7 @@ async fn a_head_with_too_much_in_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_pings_ends_the_connection() {
+async fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
     let settings = EdgeSettings {
         limits: Limits {
             events_per_second: 50,
@@ -136,14 +136,18 @@ async fn a_flood_of_pings_ends_the_connection() {
         ..demo()
     };
     let server = Server::alone(settings).await;
-    let mut stream = upgraded(&server).await;
-    stream.write_all(&frame(0x89, b"x").repeat(150)).await.expect("written");
-    let mut said = Vec::new();
-    let _reset = timeout(PATIENCE, stream.read_to_end(&mut said))
-        .await
-        .expect("is closed");
-    let close = said.windows(4).find(|bytes| bytes[0] == 0x88).expect("a close frame");
-    assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4015);
+    let (ping, pong) = (frame(0x89, b"x").repeat(150), frame(0x8a, b"").repeat(150));
+    let fragments = [frame(0x01, b"x"), frame(0x00, b"").repeat(150)].concat();
+    for flood in [ping, pong, fragments] {
+        let mut stream = upgraded(&server).await;
+        stream.write_all(&flood).await.expect("written");
+        let mut said = Vec::new();
+        let _reset = timeout(PATIENCE, stream.read_to_end(&mut said))
+            .await
+            .expect("is closed");
+        let close = said.windows(4).find(|bytes| bytes[0] == 0x88).expect("a close frame");
+        assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4015, "{:02x}", flood[0]);
+    }
     still_served(&server).await;
 }
 

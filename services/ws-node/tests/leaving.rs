@@ -5,8 +5,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Client, Heard, Other, Server, bus, demo, sees};
+use futures_util::SinkExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 use ws_node::{EdgeSettings, WsNode};
 use wsmesh_adapter::{Adapter, ClientId, Frame, Payload, RequestOptions, ServerEvent, ServerName, Target};
 use wsmesh_protocol::CloseCode;
@@ -208,7 +210,22 @@ async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
         client.request("echo", json!(1)).await;
     }
     order(&admin, "wsmesh.rebalance", json!({"clients": 1000})).await;
+    // Those who are to go within the second, but begin to do something before that, may stay.
+    let mut meanwhile = clients.split_off(CLIENTS - 20);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for client in &mut meanwhile {
+        client.emit("echo", json!(1)).await;
+    }
     farewells(clients, Instant::now()).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let mut stayed = 0;
+    for client in &mut meanwhile {
+        // Who was closed cannot send.
+        let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"still here"}"#);
+        let _closed = client.socket.send(asked).await;
+        stayed += usize::from(matches!(client.next().await, Heard::Frame(_)));
+    }
+    assert!(stayed >= 7, "{stayed} of 10");
     for client in &mut busy {
         assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
     }

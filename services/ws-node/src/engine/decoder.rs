@@ -21,6 +21,8 @@ pub(crate) enum Incoming {
     Ping,
     /// The answer to a ping of ours, or one that nobody asked for.
     Pong,
+    /// A part of a message with nothing in it.
+    EmptyFragment,
     /// A close frame, with its code if it has one; its answer is in the replies.
     Close(Option<u16>),
 }
@@ -81,6 +83,7 @@ struct Frame {
     /// Turned so that its first byte is for the next byte of the payload.
     mask: [u8; 4],
     left: usize,
+    is_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,6 +258,7 @@ impl Decoder {
             is_final: start[0] & 0x80 != 0,
             mask,
             left,
+            is_empty: left == 0,
         })
     }
 
@@ -279,7 +283,7 @@ impl Decoder {
     fn finish(&mut self, frame: Frame, replies: &mut Vec<u8>) -> Result<Option<Incoming>, Violation> {
         if frame.kind == Kind::Data {
             if !frame.is_final {
-                return Ok(None);
+                return Ok(frame.is_empty.then_some(Incoming::EmptyFragment));
             }
             let most = self.accepts.max_message;
             let whole = self.message.take().filter(|_| !self.is_deaf);

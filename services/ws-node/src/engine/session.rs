@@ -200,10 +200,12 @@ impl Reader {
                 }
                 Ok(Some(Incoming::Pong)) => {
                     metrics.received(Received::Pong);
-                    if let Some(sent) = session.link.pinged_at.take() {
-                        metrics.ponged(sent.elapsed());
+                    match session.link.pinged_at.take() {
+                        Some(sent) => metrics.ponged(sent.elapsed()),
+                        None => _ = crate::session::paced(&session, ""),
                     }
                 }
+                Ok(Some(Incoming::EmptyFragment)) => _ = crate::session::paced(&session, ""),
                 Ok(Some(Incoming::Close(code))) => {
                     self.peer_closed = true;
                     session.link.set_ending(code, Initiator::Client);
