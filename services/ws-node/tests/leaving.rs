@@ -174,6 +174,42 @@ async fn a_drain_that_was_ordered_refuses_and_empties_until_it_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_drain_that_was_taken_back_who_stayed_is_looked_after_as_before() {
+    let bus = bus();
+    let settings = EdgeSettings {
+        ping_interval: Duration::from_millis(400),
+        close_timeout: Duration::from_millis(400),
+        drain_rate: 1,
+        ..demo()
+    };
+    let server = Server::start("edge", &bus, settings).await;
+    let admin = Other::start("admin", "admin", &bus).await;
+    sees(&admin.adapter, 2).await;
+    let mut clients = crowd(&server).await;
+    order(&admin, "wsmesh.drain", json!({})).await;
+    order(&admin, "wsmesh.resume", json!({})).await;
+    // Of those who stayed, one is polled, and so answers pings. The others do not.
+    let stayed = async {
+        loop {
+            let mut client = clients.pop().expect("some stayed");
+            let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"1"}"#);
+            if client.socket.send(asked).await.is_ok() && matches!(client.next().await, Heard::Frame(_)) {
+                break client;
+            }
+        }
+    };
+    let mut polled = stayed.await;
+    let is_polled = tokio::spawn(async move { polled.next().await });
+    common::until("only who answers pings is left", || {
+        server.node.stats()()["connections"] == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.node.stats()()["connections"], 1);
+    is_polled.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn old_connections_are_replaced_one_by_one() {
     let settings = EdgeSettings {
         max_connection_age: Duration::from_secs(1),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use ws_node::{AuthSettings, EdgeSettings};
+use ws_node::{AuthSettings, EdgeSettings, LoginPolicy};
 use wsmesh_protocol::CloseCode;
 
 use crate::common::{Client, Heard, PATIENCE, Server};
@@ -14,6 +14,10 @@ use crate::signer::{Signer, now};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 async fn server() -> Server {
+    server_with(LoginPolicy::default()).await
+}
+
+async fn server_with(login_policy: LoginPolicy) -> Server {
     let auth = AuthSettings {
         jwt_key: Some(Signer::secret(SECRET).key_file()),
         by_message: true,
@@ -23,6 +27,7 @@ async fn server() -> Server {
     let settings = EdgeSettings {
         auth,
         close_timeout: Duration::from_secs(1),
+        login_policy,
         ..closed()
     };
     door_with(settings).await
@@ -159,6 +164,23 @@ async fn a_wrong_token_is_refused_and_ends_the_connection() {
         );
     }
     assert!(!is_here(&server, "888"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_for_an_older_one_is_not_welcomed() {
+    let server = server_with(LoginPolicy::Oldest).await;
+    let mut first = stranger(&server).await;
+    let shown = json!({"token": token(json!({}))});
+    assert_eq!(first.request("authenticate", shown.clone()).await["ok"], json!(true));
+    let mut second = stranger(&server).await;
+    let asked = json!({"event": "authenticate", "payload": shown, "callbackId": "1"});
+    second.send(asked.to_string()).await;
+    assert_eq!(
+        second.next().await,
+        Heard::Closed(Some((1013, "this id is logged in already".into())))
+    );
+    let still = first.request("enterForeground", json!(null)).await;
+    assert_eq!(still, json!({"ok": true}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
