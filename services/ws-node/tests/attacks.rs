@@ -4,6 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::frame::frame;
 use common::{PATIENCE, Server, demo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,17 +32,6 @@ async fn upgraded(server: &Server) -> TcpStream {
         );
     }
     stream
-}
-
-/// A masked frame with a mask of zeros.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = match u16::try_from(payload.len()).expect("short").to_be_bytes() {
-        [0, short @ ..126] => vec![first, 0x80 | short],
-        [high, low] => vec![first, 0x80 | 126, high, low],
-    };
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes
 }
 
 /// Writes until the server has had enough, and says how many bytes it took.

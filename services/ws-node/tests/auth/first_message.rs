@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use ws_node::{AuthSettings, EdgeSettings, LoginPolicy};
 use wsmesh_protocol::CloseCode;
 
+use crate::common::frame::frame;
 use crate::common::{Client, Heard, PATIENCE, Server};
 use crate::door::{closed, code, counted, door_with, is_here, knock};
 use crate::signer::{Signer, now};
@@ -92,12 +93,7 @@ async fn what_follows_in_the_same_packet_is_not_lost() {
     let first = json!({"event": "authenticate", "payload": {"token": token(json!({}))}});
     let second = json!({"event": "enterForeground", "payload": null, "callbackId": "next"});
     for text in [first.to_string(), second.to_string()] {
-        match u16::try_from(text.len()).expect("short").to_be_bytes() {
-            [0, short @ ..126] => bytes.extend([0x81, 0x80 | short]),
-            [high, low] => bytes.extend([0x81, 0x80 | 126, high, low]),
-        }
-        bytes.extend([0; 4]);
-        bytes.extend(text.bytes());
+        bytes.extend(frame(0x81, text.as_bytes()));
     }
     stream.write_all(&bytes).await.expect("sends");
     let mut answer = Vec::new();
