@@ -4,6 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::frame::frame;
 use common::{PATIENCE, Server, demo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,17 +32,6 @@ async fn upgraded(server: &Server) -> TcpStream {
         );
     }
     stream
-}
-
-/// A masked frame with a mask of zeros.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = match u16::try_from(payload.len()).expect("short").to_be_bytes() {
-        [0, short @ ..126] => vec![first, 0x80 | short],
-        [high, low] => vec![first, 0x80 | 126, high, low],
-    };
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes
 }
 
 /// Writes until the server has had enough, and says how many bytes it took.
@@ -72,22 +62,34 @@ async fn a_handshake_that_drips_is_given_up() {
         ..demo()
     };
     let server = Server::alone(settings).await;
-    let mut stream = server.raw().await;
+    let (mut reading, mut writing) = server.raw().await.into_split();
     let start = Instant::now();
-    for byte in UPGRADE.bytes() {
-        if stream.write_all(&[byte]).await.is_err() {
-            break;
+    let dripping = async {
+        for byte in UPGRADE.bytes() {
+            if writing.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
         }
-        sleep(Duration::from_millis(50)).await;
-        if start.elapsed() > Duration::from_secs(2) {
-            break;
-        }
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = dripping => panic!("it could drip to its end"),
+        closed = timeout(PATIENCE, reading.read_to_end(&mut answer)) => drop(closed.expect("is closed")),
     }
-    let mut rest = Vec::new();
-    let end = timeout(PATIENCE, stream.read_to_end(&mut rest))
+    let given_up = Duration::from_millis(400)..Duration::from_millis(2_000);
+    assert!(given_up.contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    // What was missing comes too late.
+    let _refused = writing.write_all(format!("{UPGRADE}\r\n").as_bytes()).await;
+    let after = timeout(PATIENCE, reading.read_to_end(&mut answer))
         .await
-        .expect("is closed");
-    assert!(end.is_err() || !rest.starts_with(b"HTTP/1.1 101"));
+        .expect("stays closed");
+    assert!(
+        after.is_err() || answer.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
     still_served(&server).await;
 }
 
@@ -114,7 +116,7 @@ async fn a_head_with_too_much_in_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_pings_ends_the_connection() {
+async fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
     let settings = EdgeSettings {
         limits: Limits {
             events_per_second: 50,
@@ -124,14 +126,18 @@ async fn a_flood_of_pings_ends_the_connection() {
         ..demo()
     };
     let server = Server::alone(settings).await;
-    let mut stream = upgraded(&server).await;
-    stream.write_all(&frame(0x89, b"x").repeat(150)).await.expect("written");
-    let mut said = Vec::new();
-    let _reset = timeout(PATIENCE, stream.read_to_end(&mut said))
-        .await
-        .expect("is closed");
-    let close = said.windows(4).find(|bytes| bytes[0] == 0x88).expect("a close frame");
-    assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4015);
+    let (ping, pong) = (frame(0x89, b"x").repeat(150), frame(0x8a, b"").repeat(150));
+    let fragments = [frame(0x01, b"x"), frame(0x00, b"").repeat(150)].concat();
+    for flood in [ping, pong, fragments] {
+        let mut stream = upgraded(&server).await;
+        stream.write_all(&flood).await.expect("written");
+        let mut said = Vec::new();
+        let _reset = timeout(PATIENCE, stream.read_to_end(&mut said))
+            .await
+            .expect("is closed");
+        let close = said.windows(4).find(|bytes| bytes[0] == 0x88).expect("a close frame");
+        assert_eq!(u16::from_be_bytes([close[2], close[3]]), 4015, "{:02x}", flood[0]);
+    }
     still_served(&server).await;
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::frame::frame;
 use common::{Client, PATIENCE, Server, demo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,25 +50,6 @@ async fn upgraded(server: &Server, id: &str) -> TcpStream {
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
     stream
-}
-
-/// A masked frame whose mask is zero.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        length @ ..126 => out.push(0x80 | length as u8),
-        length @ ..0x1_0000 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(payload);
-    out
 }
 
 /// The code of the close frame that answers these bytes; the connection is closed after it.

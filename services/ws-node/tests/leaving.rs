@@ -5,8 +5,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Client, Heard, Other, Server, bus, demo, sees};
+use futures_util::SinkExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 use ws_node::{EdgeSettings, WsNode};
 use wsmesh_adapter::{Adapter, ClientId, Frame, Payload, RequestOptions, ServerEvent, ServerName, Target};
 use wsmesh_protocol::CloseCode;
@@ -172,6 +174,42 @@ async fn a_drain_that_was_ordered_refuses_and_empties_until_it_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_drain_that_was_taken_back_who_stayed_is_looked_after_as_before() {
+    let bus = bus();
+    let settings = EdgeSettings {
+        ping_interval: Duration::from_millis(400),
+        close_timeout: Duration::from_millis(400),
+        drain_rate: 1,
+        ..demo()
+    };
+    let server = Server::start("edge", &bus, settings).await;
+    let admin = Other::start("admin", "admin", &bus).await;
+    sees(&admin.adapter, 2).await;
+    let mut clients = crowd(&server).await;
+    order(&admin, "wsmesh.drain", json!({})).await;
+    order(&admin, "wsmesh.resume", json!({})).await;
+    // Of those who stayed, one is polled, and so answers pings. The others do not.
+    let stayed = async {
+        loop {
+            let mut client = clients.pop().expect("some stayed");
+            let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"1"}"#);
+            if client.socket.send(asked).await.is_ok() && matches!(client.next().await, Heard::Frame(_)) {
+                break client;
+            }
+        }
+    };
+    let mut polled = stayed.await;
+    let is_polled = tokio::spawn(async move { polled.next().await });
+    common::until("only who answers pings is left", || {
+        server.node.stats()()["connections"] == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.node.stats()()["connections"], 1);
+    is_polled.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn old_connections_are_replaced_one_by_one() {
     let settings = EdgeSettings {
         max_connection_age: Duration::from_secs(1),
@@ -208,7 +246,22 @@ async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
         client.request("echo", json!(1)).await;
     }
     order(&admin, "wsmesh.rebalance", json!({"clients": 1000})).await;
+    // Those who are to go within the second, but begin to do something before that, may stay.
+    let mut meanwhile = clients.split_off(CLIENTS - 20);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for client in &mut meanwhile {
+        client.emit("echo", json!(1)).await;
+    }
     farewells(clients, Instant::now()).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let mut stayed = 0;
+    for client in &mut meanwhile {
+        // Who was closed cannot send.
+        let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"still here"}"#);
+        let _closed = client.socket.send(asked).await;
+        stayed += usize::from(matches!(client.next().await, Heard::Frame(_)));
+    }
+    assert!(stayed >= 7, "{stayed} of 10");
     for client in &mut busy {
         assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
     }

@@ -193,6 +193,37 @@ async fn logins_that_nobody_could_be_told_of_are_claimed_when_the_bus_is_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logins_of_one_client_during_an_outage_are_claimed_together() {
+    let bus = bus();
+    let servers = servers(2, &bus, settings(LoginPolicy::Newest, 1)).await;
+    let mut elsewhere = servers[1].client("ann").await.settled().await;
+    for node in ["a", "b", "c"] {
+        assert!(bus.set_fault(node, Fault::Fail));
+    }
+    let clients = join_all((0..20).map(|_| servers[0].client("ann"))).await;
+    let retried = || counted(&servers[0], "wsmesh_logins_total", "retried");
+    until("a claim has failed", || retried() > 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(retried() <= 3, "{} tries", retried());
+    for node in ["a", "b", "c"] {
+        assert!(bus.set_fault(node, Fault::None));
+    }
+    assert_eq!(timeout(PATIENCE * 2, close_code(&mut elsewhere)).await, Ok(Some(4012)));
+    until("one is left", || connected(&servers, "ann") == 1).await;
+    drop(clients);
+}
+
+/// The value of a counter with this label.
+fn counted(server: &Server, name: &str, label: &str) -> u64 {
+    let families = server.registry.gather();
+    let has_label = |pair: &prometheus::proto::LabelPair| pair.value() == label;
+    let family = families.iter().find(|family| family.name() == name);
+    let mut metrics = family.into_iter().flat_map(|family| family.get_metric());
+    let found = metrics.find(|metric| metric.get_label().iter().any(has_label));
+    found.map_or(0, |metric| metric.get_counter().get_value() as u64)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_treat_logins_differently_say_so() {
     let bus = bus();
     let one = Server::start("ws-0", &bus, settings(LoginPolicy::Newest, 1)).await;

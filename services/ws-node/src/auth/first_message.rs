@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             let byte = input.split_to(1);
             let incoming = self.decoder.next(&mut &byte[..], &mut self.answers);
             match incoming {
-                Ok(None | Some(Incoming::Ping | Incoming::Pong)) => {}
+                Ok(None | Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => {}
                 // Binary ones are not accepted.
                 Ok(Some(Incoming::Message(Message::Binary(_)))) => {}
                 Ok(Some(Incoming::Message(Message::Text(text)))) => {

@@ -3,6 +3,7 @@
 //! The shard is borrowed for single calls only, never across an await.
 
 use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,7 +97,10 @@ impl Core {
         };
         let attachment = match self.edge.adapter.attach(client.clone(), self.index) {
             Ok(attachment) => attachment,
-            Err(error) => return tracing::warn!(%error, "a client cannot be attached; closing its connection"),
+            Err(error) => {
+                tracing::warn!(%error, "a client cannot be attached; closing its connection");
+                return self.turn_away(&stream);
+            }
         };
         let ping_at = Instant::now() + self.edge.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
         let link = Rc::new(Link::new(
@@ -131,6 +135,13 @@ impl Core {
             read_ahead,
             presence,
         })));
+    }
+
+    /// Sends a client elsewhere that never was one here. The stream is new, so it takes a frame.
+    fn turn_away(&self, stream: &Stream) {
+        let Farewell { code, reason } = self.come_back(Instant::now());
+        let _gone_already = stream.try_write(&wire::close_frame(code, &reason));
+        stream.shutdown(Shutdown::Write);
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.

@@ -21,6 +21,8 @@ pub(crate) enum Incoming {
     Ping,
     /// The answer to a ping of ours, or one that nobody asked for.
     Pong,
+    /// A part of a message with nothing in it.
+    EmptyFragment,
     /// A close frame, with its code if it has one; its answer is in the replies.
     Close(Option<u16>),
 }
@@ -63,6 +65,8 @@ pub(crate) struct Decoder {
     /// What has come of a control frame's payload.
     control: Vec<u8>,
     closed: bool,
+    /// Messages are thrown away as they come.
+    is_deaf: bool,
 }
 
 /// Bytes of a header that is not complete: at most 2, 8 of a length, 4 of a mask.
@@ -79,6 +83,7 @@ struct Frame {
     /// Turned so that its first byte is for the next byte of the payload.
     mask: [u8; 4],
     left: usize,
+    is_empty: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,17 @@ impl Decoder {
             message: None,
             control: Vec::new(),
             closed: false,
+            is_deaf: false,
+        }
+    }
+
+    /// Throws messages away from now on, neither kept nor unpacked: only control frames are still of use.
+    pub(super) fn ignore_messages(&mut self) {
+        if !std::mem::replace(&mut self.is_deaf, true)
+            && let Some(message) = &mut self.message
+        {
+            message.bytes = Vec::new();
+            message.checked = 0;
         }
     }
 
@@ -242,12 +258,14 @@ impl Decoder {
             is_final: start[0] & 0x80 != 0,
             mask,
             left,
+            is_empty: left == 0,
         })
     }
 
     /// Adds a part of a frame's payload to what it belongs to.
     fn take_payload(&mut self, frame: &mut Frame, part: &[u8]) -> Result<(), Violation> {
         match &mut self.message {
+            Some(_) if frame.kind == Kind::Data && self.is_deaf => Ok(()),
             Some(message) if frame.kind == Kind::Data => {
                 append_unmasked(&mut message.bytes, part, &mut frame.mask);
                 let is_whole = frame.left == 0 && frame.is_final;
@@ -265,10 +283,11 @@ impl Decoder {
     fn finish(&mut self, frame: Frame, replies: &mut Vec<u8>) -> Result<Option<Incoming>, Violation> {
         if frame.kind == Kind::Data {
             if !frame.is_final {
-                return Ok(None);
+                return Ok(frame.is_empty.then_some(Incoming::EmptyFragment));
             }
             let most = self.accepts.max_message;
-            return self.message.take().map(|message| (*message).finish(most)).transpose();
+            let whole = self.message.take().filter(|_| !self.is_deaf);
+            return whole.map(|message| (*message).finish(most)).transpose();
         }
         let payload = std::mem::take(&mut self.control);
         match frame.kind {

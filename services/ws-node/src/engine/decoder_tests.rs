@@ -177,3 +177,29 @@ fn compressed_messages_are_taken_only_where_that_was_agreed_on() {
     let noise = masked(0xc1, &[0xff; 1100]);
     assert_eq!(read(&noise), Err(1009), "more than could become a message");
 }
+
+#[test]
+fn once_messages_are_ignored_they_are_neither_kept_nor_unpacked() {
+    let accepts = Accepts {
+        deflate: true,
+        ..ACCEPTS
+    };
+    let (mut decoder, mut replies) = (Decoder::new(accepts), Vec::new());
+    let begun = masked(0x01, b"begun, ");
+    assert_eq!(decoder.next(&mut &begun[..], &mut replies), Ok(None));
+    decoder.ignore_messages();
+    let bytes = [
+        masked(0x00, b"\xff is not looked at"),
+        masked(0x80, b""),
+        masked(0xc1, b"\xff\xff is not deflated"),
+        masked(0x01, &[b'x'; 900]),
+    ]
+    .concat();
+    assert_eq!(decoder.next(&mut &bytes[..], &mut replies), Ok(None));
+    assert_eq!(decoder.message.as_ref().expect("it is begun").bytes.capacity(), 0);
+    let close = masked(0x88, b"\x03\xe8");
+    assert_eq!(
+        decoder.next(&mut &close[..], &mut replies),
+        Ok(Some(Incoming::Close(Some(1000))))
+    );
+}

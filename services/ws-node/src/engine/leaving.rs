@@ -34,6 +34,7 @@ impl Core {
             until: now + at_most,
         }));
         for link in self.links(Link::is_open) {
+            link.away_if_idle.set(false);
             link.send_away_by(now + waves.mul_f64(rand::random_range(0.0..=1.0)));
         }
     }
@@ -42,21 +43,28 @@ impl Core {
     pub(super) fn resume(&self) {
         if self.leaving.take().is_some() {
             for link in self.links(Link::is_open) {
-                link.away_at.set(self.end_of_life(link.opened_at));
+                self.let_stay(&link);
             }
         }
+    }
+
+    /// A connection is sent away for its age only.
+    pub(super) fn let_stay(&self, link: &Link) {
+        link.away_if_idle.set(false);
+        link.away_at.set(self.end_of_life(link.opened_at));
     }
 
     /// Sends at most so many idle clients away within `over`, those first that were silent for longest.
     pub(super) fn shed(&self, most: usize, over: Duration) {
         let now = Instant::now();
-        let idle = |link: &Link| {
-            link.is_open() && !link.awaits_reply(now) && now.saturating_duration_since(link.active_at.get()) >= IDLE
-        };
-        let mut idle: Vec<Rc<Link>> = self.links(idle);
+        let mut idle: Vec<Rc<Link>> = self.links(|link| link.is_open() && is_idle(link, now));
         idle.sort_by_key(|link| link.active_at.get());
         for link in idle.iter().take(most) {
-            link.send_away_by(now + over.mul_f64(rand::random_range(0.0..=1.0)));
+            let at = now + over.mul_f64(rand::random_range(0.0..=1.0));
+            if link.away_at.get().is_none_or(|before| at < before) {
+                link.away_at.set(Some(at));
+                link.away_if_idle.set(self.leaving.get().is_none());
+            }
         }
     }
 
@@ -82,6 +90,11 @@ pub(crate) fn come_back_within(spread: Duration) -> Farewell {
     let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
     let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
     Farewell::new(CloseCode::ServiceRestart, reason)
+}
+
+/// Whether nothing would be interrupted by sending this client away.
+pub(super) fn is_idle(link: &Link, now: Instant) -> bool {
+    !link.awaits_reply(now) && now.saturating_duration_since(link.active_at.get()) >= IDLE
 }
 
 /// Whether it is time for this connection to go: at its moment, or while requests are being answered, at the latest time.

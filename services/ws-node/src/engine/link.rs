@@ -66,6 +66,8 @@ pub(crate) struct Link {
     pub(super) background_since: Cell<Option<Instant>>,
     /// When it is to be sent away, if it is.
     pub(super) away_at: Cell<Option<Instant>>,
+    /// Only because it was idle.
+    pub(super) away_if_idle: Cell<bool>,
     /// When its client sent an event or a request last.
     pub(crate) active_at: Cell<Instant>,
     /// Since when a message of the client is unfinished.
@@ -121,6 +123,7 @@ impl Link {
             pinged_at: Cell::new(None),
             background_since: Cell::new(None),
             away_at: Cell::new(None),
+            away_if_idle: Cell::new(false),
             active_at: Cell::new(Instant::now()),
             amid_since: Cell::new(None),
             opened_at: Instant::now(),

@@ -185,13 +185,14 @@ impl Reader {
         let Some(decoder) = &mut self.decoder else { return };
         let (mut replies, mut messages) = (Vec::new(), 0);
         loop {
+            if !session.link.is_open() {
+                decoder.ignore_messages();
+            }
             match decoder.next(&mut input, &mut replies) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => {
                     messages += 1;
-                    if session.link.is_open() {
-                        crate::session::message(&session, message);
-                    }
+                    crate::session::message(&session, message);
                 }
                 Ok(Some(Incoming::Ping)) => {
                     metrics.received(Received::Ping);
@@ -199,10 +200,12 @@ impl Reader {
                 }
                 Ok(Some(Incoming::Pong)) => {
                     metrics.received(Received::Pong);
-                    if let Some(sent) = session.link.pinged_at.take() {
-                        metrics.ponged(sent.elapsed());
+                    match session.link.pinged_at.take() {
+                        Some(sent) => metrics.ponged(sent.elapsed()),
+                        None => _ = crate::session::paced(&session, ""),
                     }
                 }
+                Ok(Some(Incoming::EmptyFragment)) => _ = crate::session::paced(&session, ""),
                 Ok(Some(Incoming::Close(code))) => {
                     self.peer_closed = true;
                     session.link.set_ending(code, Initiator::Client);

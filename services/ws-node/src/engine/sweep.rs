@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wsmesh_protocol::CloseCode;
 
 use super::core::Core;
-use super::leaving::is_time_to_go;
+use super::leaving::{is_idle, is_time_to_go};
 use super::link::{Farewell, Link, Phase};
 use super::wire::PING;
 
@@ -88,6 +88,7 @@ impl Core {
                 }
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),
                 Some(Due::Stalled) => self.close_slow(&link),
+                Some(Due::Away) if link.away_if_idle.get() && !is_idle(&link, now) => self.let_stay(&link),
                 Some(Due::Away) => self.close(&link, &self.come_back(now)),
                 Some(Due::Expired) => {
                     self.edge.metrics.auth_failed("expired");

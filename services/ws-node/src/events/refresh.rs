@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::ErrorCode;
 
-use super::{Call, Refusal, Work};
+use super::{Call, Refusal, Work, rooms};
 use crate::auth::{AuthError, Grant, Proof};
 use crate::engine::Session;
 use crate::limits::Rate;
@@ -39,7 +39,8 @@ pub(crate) fn welcome(client: &ClientId, grant: &Grant) -> Bytes {
     Bytes::from(json!({"ok": true, "client": client, "expiresInMs": left}).to_string())
 }
 
-/// Changes what the client was granted, if the token is good and for the same client; nothing else. Of several tokens the one
+/// Changes what the client was granted, if the token is good and for the same client, and takes it out of rooms that it lost
+/// by that. Of several tokens the one
 /// counts that was shown last, whichever took longest to verify.
 pub(super) fn refresh(call: Call<'_>) -> Work {
     let session = call.session.clone();
@@ -49,7 +50,12 @@ pub(super) fn refresh(call: Call<'_>) -> Work {
                 session.edge().metrics.auth_failed(error.reason());
                 Refusal::new(ErrorCode::NotAllowed, error.to_string())
             })?;
-            Ok(put_in_force(&session, number, proof))
+            if let Some(before) = put_in_force(&session, number, proof) {
+                rooms::leave_lost(&session, &before).await;
+            }
+            // What is in force now, by this token or by a newer one.
+            let reply = welcome(&session.link.client, &session.link.grant.borrow());
+            Ok(reply)
         }),
         Err(refusal) => Work::Done(Err(refusal)),
     }
@@ -71,16 +77,16 @@ fn number(session: &Session) -> Result<u32, Refusal> {
     ))
 }
 
-/// The reply says what is in force now, by this token or by a newer one.
-fn put_in_force(session: &Session, number: u32, proof: Proof) -> Bytes {
+/// What was granted before this token; None if a newer one is in force already.
+fn put_in_force(session: &Session, number: u32, proof: Proof) -> Option<Grant> {
     let link = &session.link;
     let mut refreshes = link.refreshes.get();
-    if number > refreshes.in_force {
-        refreshes.in_force = number;
-        link.refreshes.set(refreshes);
-        link.grant.replace(proof.grant);
+    if number < refreshes.in_force {
+        return None;
     }
-    welcome(&link.client, &link.grant.borrow())
+    refreshes.in_force = number;
+    link.refreshes.set(refreshes);
+    Some(link.grant.replace(proof.grant))
 }
 
 async fn renewed(session: &Session, token: &str) -> Result<Proof, AuthError> {

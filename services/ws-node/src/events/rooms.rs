@@ -6,6 +6,9 @@ use wsmesh_protocol::ErrorCode;
 
 use super::payloads::{self, RoomPayload};
 use super::{Call, Refusal, Work};
+use crate::auth::Grant;
+use crate::edge::Edge;
+use crate::engine::Session;
 use crate::metrics::{Denied, Limited};
 
 /// Joins; the reply comes when the other servers' messages to the room are heard here.
@@ -49,11 +52,28 @@ pub(super) fn leave(call: Call<'_>) -> Work {
     })
 }
 
+/// Takes a client out of the rooms that it could join by itself as it was granted before, and no longer can. Where a server
+/// put it stays the server's matter.
+pub(super) async fn leave_lost(session: &Session, before: &Grant) {
+    let (edge, client) = (session.edge(), &session.link.client);
+    let mut lost = edge.adapter.joined_rooms(client);
+    lost.retain(|room| may_join(edge, before, room) && !may_join(edge, &session.link.grant.borrow(), room));
+    for room in lost {
+        if let Err(error) = edge.adapter.leave(client, &room).await {
+            tracing::debug!(%client, %error, "a room that is no longer allowed was not left everywhere yet");
+        }
+    }
+}
+
+fn may_join(edge: &Edge, grant: &Grant, room: &Room) -> bool {
+    let of_token = grant.allows_room(room);
+    of_token.unwrap_or_else(|| edge.routes.lets_clients_join(&room.namespace))
+}
+
 fn allowed_room(call: Call<'_>) -> Result<Room, Refusal> {
     let room = payloads::read::<RoomPayload>(call.payload)?.room()?;
     let edge = call.session.edge();
-    let of_token = call.session.link.grant.borrow().allows_room(&room);
-    if of_token.unwrap_or_else(|| edge.routes.lets_clients_join(&room.namespace)) {
+    if may_join(edge, &call.session.link.grant.borrow(), &room) {
         return Ok(room);
     }
     edge.metrics.denied(Denied::Room);

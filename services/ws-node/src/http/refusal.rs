@@ -14,7 +14,7 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) why: Rejected,
     text: String,
-    /// When to try again, where that helps; told in whole seconds.
+    /// When to try again at the earliest, where that helps; told in whole seconds.
     retry_after: Duration,
 }
 
@@ -50,10 +50,35 @@ impl Refusal {
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.as_secs().max(1)));
+                headers.insert(RETRY_AFTER, HeaderValue::from(spread(self.retry_after)));
             }
             _ => {}
         }
         response
+    }
+}
+
+/// Seconds, at least as many and up to three times as many, so that those who were refused together do not come back
+/// together.
+fn spread(at_least: Duration) -> u64 {
+    let seconds = at_least.as_secs().max(1);
+    rand::random_range(seconds..=3 * seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn those_who_are_refused_together_are_told_different_times() {
+        let of = |wait: Duration| -> BTreeSet<u64> { (0..500).map(|_| spread(wait)).collect() };
+        assert_eq!(of(Duration::ZERO), BTreeSet::from([1, 2, 3]));
+        let times = of(Duration::from_secs(10));
+        assert!(
+            times.len() > 10 && times.iter().all(|time| (10..=30).contains(time)),
+            "{times:?}"
+        );
     }
 }

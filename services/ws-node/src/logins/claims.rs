@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wsmesh_adapter::{
     Adapter, ClientError, ClientId, ConnectionId, Payload, PayloadError, PublishError, Routing, ServerEvent,
     ServerName, Target,
@@ -17,7 +17,8 @@ use wsmesh_adapter::{
 use wsmesh_protocol::CloseCode;
 
 use super::LoginPolicy;
-use super::contest::{Act, Contest, Login, Micros, News, Purpose, ROUND, Rules};
+use super::contest::{Act, Contest, ROUND};
+use super::login::{Login, Micros, News, Purpose, Rules};
 use crate::engine::Farewell;
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::settings::EdgeSettings;
@@ -52,8 +53,27 @@ pub(crate) struct Logins {
 #[derive(Default)]
 struct Entry {
     contest: Contest,
+    publishing: Option<Publishing>,
     /// Newcomers whose sessions wait to be let in.
     waiting: Vec<(ConnectionId, oneshot::Sender<bool>)>,
+}
+
+/// A claim on its way out: one task for each client, which tries until a node takes it.
+#[derive(Default)]
+struct Publishing {
+    /// There is more to claim than was when it was last tried.
+    is_outdated: bool,
+    /// Says so.
+    wake: Arc<Notify>,
+}
+
+impl Entry {
+    /// What there is to claim is about to be published.
+    fn begin_try(&mut self) {
+        if let Some(publishing) = &mut self.publishing {
+            publishing.is_outdated = false;
+        }
+    }
 }
 
 /// Resolves with whether the newcomer may stay.
@@ -105,7 +125,7 @@ impl Logins {
             (acts, verdict)
         });
         self.perform(client, acts);
-        tokio::spawn(Arc::clone(self).claim(client.clone()));
+        self.start_claim(client);
         verdict.map(|verdict| -> Waiting { Box::pin(Arc::clone(self).wait(client.clone(), verdict)) })
     }
 
@@ -137,19 +157,37 @@ impl Logins {
         }
     }
 
+    /// What there is to claim is published, by the task that is at it already if there is one.
+    fn start_claim(self: &Arc<Self>, client: &ClientId) {
+        let wake = self.with(client, |entry, _, _| match &mut entry.publishing {
+            Some(publishing) => {
+                publishing.is_outdated = true;
+                publishing.wake.notify_one();
+                None
+            }
+            none => Some(Arc::clone(&none.insert(Publishing::default()).wake)),
+        });
+        if let Some(wake) = wake {
+            tokio::spawn(Arc::clone(self).claim(client.clone(), wake));
+        }
+    }
+
     /// Publishes a claim, again and again until a node takes it or the client is gone; then sees to its end.
-    async fn claim(self: Arc<Self>, client: ClientId) {
+    async fn claim(self: Arc<Self>, client: ClientId, wake: Arc<Notify>) {
         let mut pause = BACKOFF.0;
         let number = loop {
             match self.publish(&client).await {
-                Ok(Some(number)) => break number,
-                Ok(None) => return,
+                Ok(number) if self.is_published(&client, number) => match number {
+                    Some(number) => break number,
+                    None => return,
+                },
+                Ok(_) => continue,
                 Err(error) => {
                     tracing::debug!(%client, %error, "a login could not be claimed yet");
                     self.metrics.login(LoginOutcome::Retried);
                 }
             }
-            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+            let _woken = tokio::time::timeout(pause.mul_f64(rand::random_range(0.5..=1.0)), wake.notified()).await;
             pause = (pause * 2).min(BACKOFF.1);
         };
         if !self.with(&client, |entry, _, _| entry.contest.is_open(number)) {
@@ -164,8 +202,27 @@ impl Logins {
         }
     }
 
+    /// Whether nothing is left to claim: then whoever has more starts anew.
+    fn is_published(&self, client: &ClientId, number: Option<u64>) -> bool {
+        self.with(client, |entry, _, _| {
+            if entry
+                .publishing
+                .as_ref()
+                .is_some_and(|publishing| publishing.is_outdated)
+            {
+                return false;
+            }
+            entry.publishing = None;
+            if number.is_none() {
+                entry.contest.give_up_without_logins();
+            }
+            true
+        })
+    }
+
     /// The number of the claim that was published; nothing if the client is gone.
     async fn publish(self: &Arc<Self>, client: &ClientId) -> Result<Option<u64>, ClaimError> {
+        self.with(client, |entry, _, _| entry.begin_try());
         match self.adapter.reachable(client).await {
             Ok(()) => {}
             Err(ClientError::NotHere(_)) => return Ok(None),
@@ -174,6 +231,7 @@ impl Logins {
         let (number, news) = self.with(client, |entry, rules, now| {
             let number = entry.contest.claim(now);
             let logins = entry.contest.logins(rules, now);
+            entry.begin_try();
             (number, self.news(client, Purpose::Claim(number), logins, now))
         });
         if news.logins.is_empty() {
@@ -219,7 +277,7 @@ impl Logins {
     fn perform(self: &Arc<Self>, client: &ClientId, acts: Vec<Act>) {
         for act in acts {
             match act {
-                Act::Claim => _ = tokio::spawn(Arc::clone(self).claim(client.clone())),
+                Act::Claim => self.start_claim(client),
                 Act::Tell(server, purpose, logins) => {
                     let news = self.news(client, purpose, logins, self.now());
                     tokio::spawn(Arc::clone(self).tell(server, news));
@@ -295,7 +353,7 @@ impl Logins {
         entry.contest.refresh(self.rules, &connections);
         let result = work(entry, self.rules, self.now());
         entry.waiting.retain(|(_, sender)| !sender.is_closed());
-        if entry.contest.is_idle(self.rules) && entry.waiting.is_empty() {
+        if entry.contest.is_idle(self.rules) && entry.waiting.is_empty() && entry.publishing.is_none() {
             clients.remove(client);
         }
         result

@@ -12,61 +12,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use wsmesh_adapter::{ClientId, ConnectionId, ServerName};
+use wsmesh_adapter::{ConnectionId, ServerName};
 
 use super::LoginPolicy;
-
-/// Microseconds of this process's monotonic clock.
-pub(super) type Micros = u64;
+use super::login::{Login, Micros, News, Purpose, Rules};
 
 /// How long answers to a claim are waited for, in microseconds; and with `Oldest` a newcomer.
 pub(super) const ROUND: Micros = 500_000;
-
-/// One login, as its server describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Login {
-    /// The process that has it.
-    pub(super) instance: u64,
-    pub(super) connection: u64,
-    pub(super) generation: u64,
-    /// How long ago it came, when this was said.
-    pub(super) age_us: Micros,
-    /// Whether it counts against others, with `Oldest`.
-    pub(super) settled: bool,
-}
-
-impl Login {
-    fn rank(&self) -> (u64, u64, u64) {
-        (self.generation, self.instance, self.connection)
-    }
-}
-
-/// What a message about logins is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Purpose {
-    /// A login came, was raised or has settled. Every server that gets this answers and repeats its number.
-    Claim(u64),
-    /// The answer: what the sender has, possibly nothing.
-    Answer(u64),
-    /// What a claimant knows after answers, for those that lose by it.
-    Verdict,
-}
-
-/// What servers tell each other about one client's logins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct News {
-    pub(super) client: ClientId,
-    pub(super) purpose: Purpose,
-    /// The process that says it.
-    pub(super) instance: u64,
-    /// When, by its own clock: what it says later counts.
-    pub(super) said_us: Micros,
-    pub(super) logins: Vec<Login>,
-}
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,18 +32,6 @@ pub(super) enum Act {
     Close(ConnectionId),
     /// Let this newcomer in.
     Admit(ConnectionId),
-}
-
-/// What does not change.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
-    pub(super) policy: LoginPolicy,
-    /// How many logins of one client stay.
-    pub(super) most: usize,
-    /// This process.
-    pub(super) instance: u64,
-    /// The wall clock, in microseconds since the Unix epoch, when the monotonic one was 0.
-    pub(super) epoch_us: u64,
 }
 
 #[derive(Debug)]
@@ -201,6 +141,13 @@ impl Contest {
     /// No more answers to this claim are waited for, however many came.
     pub(super) fn give_up(&mut self, number: u64) {
         if self.is_open(number) {
+            self.forget_round();
+        }
+    }
+
+    /// No answers are waited for any more if nobody is here who could lose by them.
+    pub(super) fn give_up_without_logins(&mut self) {
+        if self.own.iter().all(|own| own.lost) {
             self.forget_round();
         }
     }
@@ -414,18 +361,6 @@ impl Own {
 impl Round {
     fn is_complete(&self) -> bool {
         self.expected.is_some_and(|expected| self.answered.len() >= expected)
-    }
-}
-
-impl Rules {
-    /// Whether a login loses against the others among these.
-    fn loses(&self, login: &Login, all: &[Login]) -> bool {
-        let beats = |other: &&Login| match self.policy {
-            LoginPolicy::Newest => other.rank() > login.rank(),
-            LoginPolicy::Oldest => other.settled && other.rank() < login.rank(),
-            LoginPolicy::Many => false,
-        };
-        all.iter().filter(beats).count() >= self.most
     }
 }
 

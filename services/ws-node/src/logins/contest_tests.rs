@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, BinaryHeap};
 
 use proptest::prelude::*;
+use wsmesh_adapter::ClientId;
 
 use super::*;
 
@@ -325,4 +326,23 @@ fn a_claim_that_is_replayed_late_does_not_close_a_newer_login() {
     assert!(!acts.iter().any(|act| matches!(act, Act::Close(_))), "{acts:?}");
     assert!(acts.contains(&Act::Claim), "{acts:?}");
     assert!(contest.logins(ours, 103 * SECOND)[0].generation > theirs.epoch_us);
+}
+
+#[test]
+fn what_was_claimed_for_who_has_gone_is_forgotten() {
+    let rules = Rules {
+        policy: LoginPolicy::Newest,
+        most: 1,
+        instance: 1,
+        epoch_us: 0,
+    };
+    let mut contest = Contest::default();
+    contest.refresh(rules, &[(ConnectionId(1), 5)]);
+    contest.claim(10);
+    contest.give_up_without_logins();
+    assert!(!contest.is_idle(rules), "it is here");
+    contest.refresh(rules, &[]);
+    assert!(!contest.is_idle(rules));
+    contest.give_up_without_logins();
+    assert!(contest.is_idle(rules));
 }

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use ws_node::{AuthSettings, EdgeSettings};
+use ws_node::{AuthSettings, EdgeSettings, LoginPolicy};
 use wsmesh_protocol::CloseCode;
 
+use crate::common::frame::frame;
 use crate::common::{Client, Heard, PATIENCE, Server};
 use crate::door::{closed, code, counted, door_with, is_here, knock};
 use crate::signer::{Signer, now};
@@ -14,6 +15,10 @@ use crate::signer::{Signer, now};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 async fn server() -> Server {
+    server_with(LoginPolicy::default()).await
+}
+
+async fn server_with(login_policy: LoginPolicy) -> Server {
     let auth = AuthSettings {
         jwt_key: Some(Signer::secret(SECRET).key_file()),
         by_message: true,
@@ -23,6 +28,7 @@ async fn server() -> Server {
     let settings = EdgeSettings {
         auth,
         close_timeout: Duration::from_secs(1),
+        login_policy,
         ..closed()
     };
     door_with(settings).await
@@ -87,12 +93,7 @@ async fn what_follows_in_the_same_packet_is_not_lost() {
     let first = json!({"event": "authenticate", "payload": {"token": token(json!({}))}});
     let second = json!({"event": "enterForeground", "payload": null, "callbackId": "next"});
     for text in [first.to_string(), second.to_string()] {
-        match u16::try_from(text.len()).expect("short").to_be_bytes() {
-            [0, short @ ..126] => bytes.extend([0x81, 0x80 | short]),
-            [high, low] => bytes.extend([0x81, 0x80 | 126, high, low]),
-        }
-        bytes.extend([0; 4]);
-        bytes.extend(text.bytes());
+        bytes.extend(frame(0x81, text.as_bytes()));
     }
     stream.write_all(&bytes).await.expect("sends");
     let mut answer = Vec::new();
@@ -159,6 +160,23 @@ async fn a_wrong_token_is_refused_and_ends_the_connection() {
         );
     }
     assert!(!is_here(&server, "888"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_refused_for_an_older_one_is_not_welcomed() {
+    let server = server_with(LoginPolicy::Oldest).await;
+    let mut first = stranger(&server).await;
+    let shown = json!({"token": token(json!({}))});
+    assert_eq!(first.request("authenticate", shown.clone()).await["ok"], json!(true));
+    let mut second = stranger(&server).await;
+    let asked = json!({"event": "authenticate", "payload": shown, "callbackId": "1"});
+    second.send(asked.to_string()).await;
+    assert_eq!(
+        second.next().await,
+        Heard::Closed(Some((1013, "this id is logged in already".into())))
+    );
+    let still = first.request("enterForeground", json!(null)).await;
+    assert_eq!(still, json!({"ok": true}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use ws_node::{AuthSettings, EdgeSettings};
-use wsmesh_adapter::{Namespace, Payload};
+use wsmesh_adapter::{ClientId, Namespace, Payload, Room};
 
 use crate::common::{Client, Other, Server, bus, sees};
 use crate::door::{closed, code, counted, show};
@@ -62,6 +62,25 @@ async fn a_list_of_rooms_takes_the_place_of_what_the_settings_allow() {
     let mut none = client(&server, json!({"rooms": []})).await;
     assert_eq!(join(&mut none, "chat", "1").await, outside);
     assert_eq!(counted(&server.registry, "wsmesh_client_denied_total", "room"), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_that_allows_fewer_rooms_takes_its_client_out_of_the_others() {
+    let server = server(&bus()).await;
+    let mut client = client(&server, json!({"rooms": ["team:*"]})).await;
+    for id in ["red", "blue"] {
+        assert_eq!(join(&mut client, "team", id).await, json!({"msg": "joined"}));
+    }
+    let (adapter, id) = (server.node.adapter(), ClientId::new("888").expect("valid"));
+    let room = |namespace: &str, id: &str| Room::new(namespace, id).expect("valid");
+    // A server put it there; that is not its token's matter.
+    adapter.join(&id, room("match", "1")).await.expect("here");
+    let token = Signer::secret(SECRET).token("888", json!({"rooms": ["team:red"]}));
+    let renewed = client.request("refreshToken", json!({"token": token})).await;
+    assert_eq!(renewed["ok"], json!(true));
+    let mut rooms = adapter.joined_rooms(&id);
+    rooms.sort();
+    assert_eq!(rooms, [room("match", "1"), room("team", "red")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 // Each test binary uses a part of this.
 #![expect(dead_code, reason = "every test binary uses another part of it")]
 
+pub(crate) mod frame;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

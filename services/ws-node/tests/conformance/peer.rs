@@ -1,5 +1,8 @@
 //! A server that echoes, and a client that speaks in bytes.
 
+#[path = "../common/frame.rs"]
+mod frame;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +12,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use ws_node::{EdgeSettings, WsNode};
 use wsmesh_adapter::{Options, ServerName, ServiceName};
+
+pub(crate) use frame::frame;
 
 /// Nothing in these tests takes longer, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,11 +45,10 @@ impl Server {
         let options = Options::new(name, ServiceName::new("ws-node").expect("valid"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        // A ping in between is no frame that a test waits for.
-        let ping_interval = Duration::from_secs(3600);
         let settings = EdgeSettings {
             shards: 1,
-            ping_interval,
+            // On a busy machine some tests take longer than until the first ping, which nobody here expects.
+            ping_interval: Duration::from_secs(3600),
             ..settings
         };
         let node = WsNode::start(options, settings).expect("starts");
@@ -201,26 +205,6 @@ impl Peer {
         self.stream.read_exact(&mut payload).await.ok()?;
         Some((first, payload))
     }
-}
-
-/// A client's frame in its shortest form.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        length @ ..126 => out.push(0x80 | length as u8),
-        length @ ..0x1_0000 => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-        }
-        length => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
-        }
-    }
-    let mask = [0x37, 0xfa, 0x21, 0x3d];
-    out.extend_from_slice(&mask);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
-    out
 }
 
 /// Frames, one after the other.
