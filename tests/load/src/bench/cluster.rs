@@ -25,6 +25,8 @@ const LOADS: [(&str, [&str; 2]); 2] = [
     ("8 of each client under way", ["--window", "8"]),
     ("2,000/s", ["--rate", "2000"]),
 ];
+/// Seconds until the memory for the replay window does not grow any more; it is 6 s long.
+const WARMUP: &str = "8";
 /// Longest time until the servers know each other.
 const START: Duration = Duration::from_secs(60);
 
@@ -51,7 +53,7 @@ pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Line>> {
         let cluster = Cluster::start(servers)?;
         cluster.wait()?;
         let seconds = seconds.to_string();
-        let common = ["--connections", "100", "--seconds", &seconds];
+        let common = ["--connections", "100", "--warmup", WARMUP, "--seconds", &seconds];
         let cases: [(&'static str, &[&str]); 2] = [
             ("client to client on another server", &["direct"]),
             (
