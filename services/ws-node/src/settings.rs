@@ -94,8 +94,9 @@ pub struct EdgeSettings {
 pub struct Limits {
     /// Connections at once. More are refused with 503. Default 50,000: some 150 MB when idle.
     pub connections: usize,
-    /// Connections of one address at once (of one /64, for IPv6). More are refused with 429. Default 0: many clients may
-    /// come from one address, a school's or a mobile network's.
+    /// Connections of one address at once (of one /64, for IPv6). More are refused with 429; of those whose request has
+    /// not come yet, which count by themselves, the first gives way. Default 0: many clients may come from one address, a school's or
+    /// a mobile network's.
     pub connections_per_address: usize,
     /// Connections that may come per second, as many at once. More are refused with 503. Default 10,000: a handshake costs
     /// far more than a message, and those who are served already come first. One address takes at most a tenth of it (at

@@ -27,11 +27,15 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{Lobby, Peer, direct_address};
+use crate::limits::{Lobby, Peer, Seat, direct_address};
 use crate::metrics::{Metrics, Rejected};
 
-/// Connections that have not upgraded yet. Beyond that, for a new one another gives way.
+/// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
 const HANDSHAKES: usize = 4096;
+
+/// Of those, the ones whose request has not come. Beyond that, for a new one another gives way: so there is always room for
+/// those who ask for something.
+const SILENT: usize = HANDSHAKES / 2;
 
 /// Requests that are read and answered at once, of those whose head is complete: each takes some ten KiB for a moment, and
 /// what thousands take at once is hardly ever given back.
@@ -62,9 +66,9 @@ pub(crate) struct Front {
     pub(crate) metrics: Metrics,
 }
 
-/// A lobby for connections that have not upgraded yet, with at most so many of one address (0: no limit).
+/// A lobby for connections whose request has not come, with at most so many of one address (0: no limit).
 pub(crate) fn lobby(most_of_one: usize) -> Arc<Lobby> {
-    Lobby::new(HANDSHAKES, most_of_one)
+    Lobby::new(SILENT, most_of_one)
 }
 
 /// Places for requests that are being answered.
@@ -77,37 +81,42 @@ impl Default for Turns {
     }
 }
 
+/// What a connection holds that others wait for.
+type Held = (Option<Seat>, Option<OwnedSemaphorePermit>);
+
 /// Serves until `stop`; returns when every connection has ended or upgraded. Dropping it ends those that have not.
 pub(crate) async fn serve(listener: TcpListener, front: Front, lobby: Arc<Lobby>, stop: CancellationToken) {
-    let mut tasks = JoinSet::new();
+    let (permits, mut tasks) = (Arc::new(Semaphore::new(HANDSHAKES)), JoinSet::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
         while tasks.try_join_next().is_some() {}
-        let Some((stream, peer)) = accepted else {
+        let Some((stream, peer, permit)) = accepted else {
             continue;
         };
-        let (mut seat, for_another) = lobby.enter(direct_address(peer.0.ip(), &front.trusted));
+        let (seat, given_up, for_another) = lobby.enter(direct_address(peer.0.ip(), &front.trusted));
         if for_another {
             front.metrics.rejected(Rejected::GaveWay);
         }
-        let connection = front.clone().welcome(stream, peer, stop.clone());
+        let connection = front.clone().welcome(stream, peer, seat, stop.clone());
         tasks.spawn(async move {
             tokio::select! {
                 () = connection => {}
-                () = seat.given_up() => tracing::debug!("a connection gave way to another before its upgrade"),
+                () = given_up.happens() => tracing::debug!("a connection gave way to another before its request"),
             }
+            drop(permit);
         });
     }
     drop(listener);
     while tasks.join_next().await.is_some() {}
 }
 
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, Peer)> {
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, address)) => Some((stream, Peer(address))),
+        Ok((stream, address)) => Some((stream, Peer(address), permit)),
         Err(error) => {
             let is_its_own = matches!(
                 error.kind(),
@@ -123,7 +132,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, Peer)> {
 }
 
 impl Front {
-    async fn welcome(self, stream: TcpStream, peer: Peer, stop: CancellationToken) {
+    async fn welcome(self, stream: TcpStream, peer: Peer, seat: Seat, stop: CancellationToken) {
         let Some(acceptor) = &self.tls else {
             let head = tokio::select! {
                 head = timeout(self.head_timeout, head_is_here(&stream)) => head,
@@ -131,22 +140,23 @@ impl Front {
             };
             return match head {
                 Ok(Ok(())) => {
+                    drop(seat);
                     let turn = Arc::clone(&self.turns.0).acquire_owned().await.ok();
-                    Box::pin(self.speak_http(stream, peer, turn, stop)).await;
+                    Box::pin(self.speak_http(stream, peer, (None, turn), stop)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its request"),
                 Err(_) => tracing::debug!("a request head took too long"),
             };
         };
         match timeout(self.head_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Box::pin(self.speak_http(stream, peer, None, stop)).await,
+            Ok(Ok(stream)) => Box::pin(self.speak_http(stream, peer, (Some(seat), None), stop)).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    /// `turn` is given back with the first answer.
-    async fn speak_http<S>(self, stream: S, peer: Peer, turn: Option<OwnedSemaphorePermit>, stop: CancellationToken)
+    /// What is `held` is given back: a seat with the first request, a turn with its answer.
+    async fn speak_http<S>(self, stream: S, peer: Peer, held: Held, stop: CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -154,10 +164,11 @@ impl Front {
             router, head_timeout, ..
         } = self;
         let router = TowerToHyperService::new(router);
-        let turn = Mutex::new(turn);
+        let held = Mutex::new(held);
         let named = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (seat, turn) = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(seat);
             let answering = router.call(request);
             async move {
                 let mut answering = Box::pin(answering);

@@ -1,6 +1,6 @@
-//! The lobby: connections that have not upgraded yet. It is bounded and takes every newcomer: when it is full, the one gives
-//! way that waits for longest, of the address that has most of them; so who opens connections and says nothing keeps only
-//! itself out.
+//! The lobby: connections that have not sent their request yet. It is bounded and takes every newcomer: when it is full, the
+//! one gives way that is silent for longest, of the address that has most of them; so who opens connections and says nothing
+//! keeps only itself out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who is in it. Touched when a connection comes and when it upgrades or ends.
+/// Who is in it. Touched when a connection comes and when its request does, or its end.
 #[derive(Debug)]
 pub(crate) struct Lobby {
     most: usize,
@@ -22,7 +22,7 @@ struct Inside {
     /// How many have come.
     comers: u64,
     count: usize,
-    /// Who came from where, by the order in which they came; dropping the sender sends one away.
+    /// Who came from where, by the order in which they came, and how each is sent away.
     seats: HashMap<Origin, BTreeMap<u64, oneshot::Sender<()>>>,
     /// The last is who gives way next.
     crowds: BTreeSet<Crowd>,
@@ -42,14 +42,17 @@ struct Crowd {
     origin: Origin,
 }
 
-/// The seat of one connection.
+/// The seat of one connection, until its request has come.
 #[derive(Debug)]
 pub(crate) struct Seat {
     lobby: Arc<Lobby>,
     origin: Origin,
     comer: u64,
-    kept: oneshot::Receiver<()>,
 }
+
+/// That a seat is needed for another.
+#[derive(Debug)]
+pub(crate) struct GivenUp(oneshot::Receiver<()>);
 
 impl Lobby {
     /// For at most so many connections in all and of one address (0: as many as in all).
@@ -62,7 +65,7 @@ impl Lobby {
     }
 
     /// Takes a seat; whether somebody else had to give way for it. Without an address it counts only in all.
-    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, bool) {
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp, bool) {
         let mut inside = self.inside();
         inside.comers += 1;
         let comer = inside.comers;
@@ -78,15 +81,14 @@ impl Lobby {
         if let Some(crowded) = crowded {
             inside.send_first_away(crowded);
         }
-        let (keep, kept) = oneshot::channel();
-        inside.change(origin, |seats| _ = seats.insert(comer, keep));
+        let (send_away, given_up) = oneshot::channel();
+        inside.change(origin, |seats| _ = seats.insert(comer, send_away));
         let seat = Seat {
             lobby: Arc::clone(self),
             origin,
             comer,
-            kept,
         };
-        (seat, crowded.is_some())
+        (seat, GivenUp(given_up), crowded.is_some())
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -96,7 +98,11 @@ impl Lobby {
 
 impl Inside {
     fn send_first_away(&mut self, origin: Origin) {
-        self.change(origin, |seats| _ = seats.pop_first());
+        self.change(origin, |seats| {
+            if let Some((_, send_away)) = seats.pop_first() {
+                let _ended_already = send_away.send(());
+            }
+        });
     }
 
     /// Changes who is here from one origin, and keeps count.
@@ -130,10 +136,12 @@ impl Crowd {
     }
 }
 
-impl Seat {
-    /// Resolves when this connection is to give way to another.
-    pub(crate) async fn given_up(&mut self) {
-        let _the_sender_is_only_dropped = (&mut self.kept).await;
+impl GivenUp {
+    /// Resolves when the connection is to give way to another; never once its seat is free.
+    pub(crate) async fn happens(self) {
+        if self.0.await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -152,45 +160,45 @@ mod tests {
         Some(IpAddr::from([192, 0, 2, last]))
     }
 
-    fn is_given_up(seat: &mut Seat) -> bool {
-        seat.kept.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    fn is_given_up((_, given_up): &mut (Seat, GivenUp)) -> bool {
+        given_up.0.try_recv() == Ok(())
+    }
+
+    fn enter(lobby: &Arc<Lobby>, address: Option<IpAddr>) -> (Seat, GivenUp) {
+        let (seat, given_up, _) = lobby.enter(address);
+        (seat, given_up)
     }
 
     #[test]
     fn when_it_is_full_the_first_of_the_largest_crowd_gives_way() {
         let lobby = Lobby::new(4, 0);
-        let mut seats: Vec<Seat> = [address(1), address(2), address(2), None]
-            .map(|address| lobby.enter(address).0)
-            .into();
-        let (newcomer, for_another) = lobby.enter(address(3));
-        seats.push(newcomer);
-        assert!(for_another);
+        let first = [address(1), address(2), address(2), None];
+        let mut seats: Vec<_> = first.map(|address| enter(&lobby, address)).into();
+        seats.push(enter(&lobby, address(3)));
         let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
         assert_eq!(given_up, [false, true, false, false, false]);
         // Now every crowd is of one: the first of all goes.
-        seats.push(lobby.enter(None).0);
+        seats.push(enter(&lobby, None));
         let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
-        assert_eq!(given_up, [true, true, false, false, false, false]);
+        assert_eq!(given_up, [true, false, false, false, false, false]);
     }
 
     #[test]
     fn an_address_has_its_share_and_makes_room_by_itself() {
         let lobby = Lobby::new(100, 2);
-        let mut seats: Vec<Seat> = [address(9), address(1), address(1), address(1)]
-            .map(|address| lobby.enter(address).0)
-            .into();
-        let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
-        assert_eq!(given_up, [false, true, false, false]);
+        let mut seats = [address(9), address(1), address(1), address(1)].map(|address| enter(&lobby, address));
+        assert_eq!(seats.each_mut().map(is_given_up), [false, true, false, false]);
     }
 
     #[test]
-    fn a_seat_is_free_again_when_its_connection_upgrades_or_ends() {
+    fn a_seat_is_free_again_when_a_request_or_the_end_has_come() {
         let lobby = Lobby::new(2, 0);
-        let seats = [lobby.enter(address(1)).0, lobby.enter(address(1)).0];
-        assert!(lobby.enter(None).1, "full");
+        let seats = [enter(&lobby, address(1)), enter(&lobby, address(1))];
+        assert!(lobby.enter(None).2, "full");
         drop(seats);
-        let (_kept, for_another) = lobby.enter(address(2));
+        let (_seat, mut given_up, for_another) = lobby.enter(address(2));
         assert!(!for_another);
+        assert!(given_up.0.try_recv().is_err());
         let inside = lobby.inside();
         assert_eq!((inside.count, inside.seats.len(), inside.crowds.len()), (1, 1, 1));
     }

@@ -10,5 +10,5 @@ mod meter;
 pub(crate) use address::{Peer, client_address, direct_address};
 pub(crate) use door::{Door, Place, Turned};
 pub(crate) use failures::Failures;
-pub(crate) use lobby::Lobby;
+pub(crate) use lobby::{Lobby, Seat};
 pub(crate) use meter::{Meter, Rate};
