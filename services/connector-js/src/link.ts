@@ -186,7 +186,9 @@ export class Link {
     const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
     if (stood && stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
     const failed = this.#failed;
-    const group = closeGroup(code);
+    // A token that ran out is no failure if there is a fresh one.
+    const ranOut = code === AUTHENTICATION_FAILED && this.state === "open" && this.#settings.token;
+    const group = ranOut ? "now" : closeGroup(code);
     const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
     if (code === PONG_TIMEOUT) this.#release(code, reason);
     else this.#release(MANUAL_CLOSE, BY_HAND);

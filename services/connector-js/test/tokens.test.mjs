@@ -15,18 +15,18 @@ after(async () => {
   for (const end of cleanup.reverse()) await end();
 });
 
-async function start() {
+async function start(...more) {
   const folder = mkdtempSync(join(tmpdir(), "tokens-"));
   cleanup.push(() => rmSync(folder, { recursive: true }));
   const key = join(folder, "key");
   writeFileSync(key, randomBytes(32).toString("hex"));
-  const node = await startNode(0, ["--jwt-key-file", key, "--auth-by-message", "--auth-timeout", "5s"]);
+  const node = await startNode(0, ["--jwt-key-file", key, "--auth-by-message", "--auth-timeout", "5s", ...more]);
   cleanup.push(node.stop);
   return { key, url: `ws://${node.address}/chat` };
 }
 
-function connect(url, token, tokenIn) {
-  const client = new Connector({ url, WebSocket: ws, token, tokenIn, autoReconnect: "never" });
+function connect(url, token, tokenIn, more = { autoReconnect: "never" }) {
+  const client = new Connector({ url, WebSocket: ws, token, tokenIn, ...more });
   cleanup.push(() => client.manualClose());
   return client;
 }
@@ -53,3 +53,17 @@ test("a token that is no token ends a connection that would show it in its first
   const { code, group } = await closes.next();
   assert.deepEqual([code, group], [4011, "stop"]);
 });
+
+for (const tokenIn of ["query", "message"]) {
+  test(`a token in the ${tokenIn} that ran out is followed by a fresh one`, { skip, timeout: 60_000 }, async () => {
+    const { key, url } = await start("--jwt-leeway", "0s");
+    const client = connect(url, () => tokenFor("a", key, "2s"), tokenIn, { fastReconnectInterval: 100 });
+    await client.opened();
+    const closes = new Inbox();
+    client.on("close", (close) => closes.put(close));
+    const { code, willReconnect } = await closes.next();
+    assert.deepEqual([code, willReconnect], [4011, true]);
+    await client.opened();
+    assert.ok(client.isOpen);
+  });
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wsmesh_protocol::Group;
+use wsmesh_protocol::{CloseCode, Group};
 
 use crate::backoff::{Attempt, Backoff};
 use crate::session::Session;
@@ -115,17 +115,29 @@ impl Task {
             self.backoff.reset();
         }
         match over {
+            Ok(error) if self.has_run_out(&error) => self.ended(error, Group::ComeBackNow),
             Ok(error) => self.broke(error),
             Err(wish) => self.wished(wish),
         }
     }
 
-    /// Tells how the connection or the attempt ended, and decides whether to come back.
+    /// Whether what ended a connection that stood is only its token, for which there is a fresh one.
+    fn has_run_out(&self, error: &ConnectionError) -> bool {
+        let code = CloseCode::AuthenticationFailed;
+        self.shared.options.token.is_some() && matches!(error, ConnectionError::Closed { code: by, .. } if *by == code)
+    }
+
     fn broke(&mut self, error: ConnectionError) -> Next {
+        let group = error.group();
+        self.ended(error, group)
+    }
+
+    /// Tells how the connection or the attempt ended, and decides whether to come back.
+    fn ended(&mut self, error: ConnectionError, group: Group) -> Next {
         self.shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
         self.hint = error.retry_after();
         self.last = Some(error.clone());
-        if comes_back(self.shared.options.auto_reconnect, &error) {
+        if group != Group::DoNotComeBack && comes_back(self.shared.options.auto_reconnect, &error) {
             Next::Wait
         } else {
             Next::Rest(End::Failed(error))
@@ -204,13 +216,13 @@ async fn attempt<'a>(shared: &'a Shared, dialer: &Dialer) -> Result<Session<'a>,
     Ok(session)
 }
 
+/// Whether it may, the error's group aside.
 fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {
-    let allowed = match auto {
+    match auto {
         AutoReconnect::Always => true,
         AutoReconnect::AfterError => !matches!(error, ConnectionError::Closed { .. }),
         AutoReconnect::Never => false,
-    };
-    allowed && error.group() != Group::DoNotComeBack
+    }
 }
 
 impl Drop for Task {

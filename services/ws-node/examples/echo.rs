@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{Arg, ArgAction, Command};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use ws_node::{EdgeSettings, WsNode};
@@ -13,12 +14,19 @@ use wsmesh_adapter::{Options, ServerName, ServiceName};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let address = Arg::new("address").value_name("IP:PORT").default_value("127.0.0.1:9001");
+    let deflate = Arg::new("deflate").long("deflate").action(ArgAction::SetTrue);
+    let arguments = Command::new("echo")
+        .about("Echoes text and binary messages, for conformance suites")
+        .arg(address.help("Where to listen"))
+        .arg(deflate.help("Compress messages where the client offers it"))
+        .get_matches();
+    let address = arguments.get_one::<String>("address").context("it has a default")?;
     let options = Options::new(ServerName::new("echo-0")?, ServiceName::new("ws-node")?);
     let mut settings = EdgeSettings::echo();
-    settings.deflate_above = std::env::args().skip(2).find(|word| word == "--deflate").map(|_| 0);
+    settings.deflate_above = arguments.get_flag("deflate").then_some(1);
     let node = WsNode::start(options, settings)?;
-    let listener = TcpListener::bind(&address)
+    let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}: give another IP:PORT"))?;
     let stop = CancellationToken::new();

@@ -108,6 +108,14 @@ async fn a_token_that_the_server_refuses_is_the_end_until_the_application_connec
 }
 
 #[tokio::test]
+async fn a_token_that_ran_out_is_followed_by_a_fresh_one() {
+    let server = Server::start().await;
+    let (_client, peer, _task) = connected(&server, counted(server.options())).await;
+    peer.close(4011, "token expired").await;
+    assert_eq!(server.accept().await.authorization.as_deref(), Some("Bearer t/2"));
+}
+
+#[tokio::test]
 async fn a_provider_that_fails_or_never_answers_is_a_failed_attempt() {
     let server = Server::start().await;
     let tries = Arc::new(AtomicU32::new(0));
