@@ -14,7 +14,9 @@ use wsmesh_adapter::{Options, ServerName, ServiceName};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let address = Arg::new("address").value_name("IP:PORT").default_value("127.0.0.1:9001");
+    let address = Arg::new("address")
+        .value_name("IP:PORT")
+        .default_value("127.0.0.1:9001");
     let deflate = Arg::new("deflate").long("deflate").action(ArgAction::SetTrue);
     let arguments = Command::new("echo")
         .about("Echoes text and binary messages, for conformance suites")
