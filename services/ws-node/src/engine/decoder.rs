@@ -2,10 +2,13 @@
 //!
 //! Incremental: a byte that breaks the protocol is refused when it comes, also text that is not UTF-8 in a message that is
 //! not complete. Memory grows with the bytes that came, never with a length that was only promised; an idle connection
-//! keeps no buffer at all. (tungstenite was here before: it looks at text when a frame is complete, reserves what a header
-//! promises, keeps 808 bytes per idle connection where this keeps 80, and cannot take the reserved bit of
-//! permessage-deflate; both are about as fast. fastwebsockets 0.10 takes unmasked frames, does not bound fragmented messages
-//! and starts each connection with 8 KiB.)
+//! keeps no buffer at all.
+//!
+//! No crate does all of that (measured in November 2026, bytes per idle connection and ns per message of 60 bytes; here 88
+//! and 66). tokio-websockets 0.13 (8,456; 85) and fastwebsockets 0.10 (8,778; 75) begin with 8 KiB each and reserve what a
+//! header promises; the latter takes unmasked frames and any sum of fragments. tungstenite 0.30 (1,280; 84) grows beyond
+//! 4 KiB and stays so. yawc 0.5 (1,664; 92) looks at text when it is whole. At 64 KiB per message all of them are 1.3 to
+//! twice as fast as this.
 
 use wsmesh_protocol::CloseCode;
 
