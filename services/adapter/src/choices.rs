@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::Roster;
-use crate::nodes::{Mask, NodeSet, cover};
+use crate::nodes::{Kept, Mask, NodeSet, cover};
 use crate::wire::{NodeId, ServerName};
 
 /// The nodes, and what the other servers hear of them.
@@ -71,6 +71,14 @@ impl Choices {
     /// The nodes that this server may publish through now.
     pub(crate) fn usable(&self, now: Instant) -> Mask {
         self.heard(now) & self.nodes.active
+    }
+
+    /// Those of `mine` that everyone hears whom a message is for.
+    pub(crate) fn for_message(&self, message: &Kept, mine: Mask) -> Mask {
+        match &message.server {
+            Some(server) => self.with_server(server, mine),
+            None => self.with_everyone(mine),
+        }
     }
 
     /// For a message to one server: the nodes that both hear. One that asked before its first beacon came (or that fell

@@ -65,8 +65,7 @@ impl Inner {
         }
         let span = trace::publish_span(topic);
         let message = self.message(topic, concerned, body, extras, &span)?;
-        // Boxed: what does not publish stays small.
-        let result = Box::pin(self.route(&message).instrument(span.clone())).await;
+        let result = self.route(&message).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.label());
         }
@@ -134,24 +133,47 @@ impl Inner {
         }
     }
 
-    /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears. What others hear may change
-    /// while a node takes its time to refuse, so it is looked at again before each try.
+    /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears. The first node is usually the
+    /// only one; what else may be needed is boxed, so that who publishes stays small.
     pub(crate) async fn route(&self, message: &Kept) -> Result<u64, PublishError> {
-        if self.choices.load().usable(Instant::now()) == 0 {
-            Box::pin(self.hear_soon()).await;
+        let Some(node) = self.first_choice(message) else {
+            return Box::pin(self.route_on(message, Vec::new(), None)).await;
+        };
+        match self.send(&node, message).await {
+            Ok(receivers) => {
+                self.leave_out(message, std::slice::from_ref(&node.id));
+                Ok(receivers)
+            }
+            Err(error) => Box::pin(self.route_on(message, vec![node.id.clone()], Some(error))).await,
         }
-        let (mut tried, mut refused): (Vec<NodeId>, _) = (Vec::new(), None);
+    }
+
+    fn first_choice(&self, message: &Kept) -> Option<Arc<Node>> {
+        let choices = self.choices.load();
+        let mine = choices.usable(Instant::now());
+        self.pick(&choices, message, choices.for_message(message, mine))
+            .cloned()
+    }
+
+    /// What others hear may change while a node takes its time to refuse, so it is looked at again before each try.
+    async fn route_on(
+        &self,
+        message: &Kept,
+        mut tried: Vec<NodeId>,
+        mut refused: Option<PublishError>,
+    ) -> Result<u64, PublishError> {
+        if refused.is_some() {
+            self.metrics.rerouted.with_label_values(&["refused"]).inc();
+        } else if self.choices.load().usable(Instant::now()) == 0 {
+            self.hear_soon().await;
+        }
         loop {
             let choices = self.choices.load_full();
             let mine = choices.usable(Instant::now()) & !choices.mask_of(&tried);
-            let common = match &message.server {
-                Some(server) => choices.with_server(server, mine),
-                None => choices.with_everyone(mine),
-            };
-            let Some(node) = self.pick(&choices, message, common) else {
+            let Some(node) = self.pick(&choices, message, choices.for_message(message, mine)) else {
                 return match (&message.server, refused) {
                     (Some(server), None) if mine != 0 => Err(PublishError::NoCommonNode(server.clone())),
-                    (None, _) if mine != 0 => Box::pin(self.through_several(&choices, message, mine)).await,
+                    (None, _) if mine != 0 => self.through_several(&choices, message, mine).await,
                     (_, refused) => Err(refused.unwrap_or(PublishError::Isolated)),
                 };
             };
@@ -230,7 +252,7 @@ impl Inner {
         }
     }
 
-    fn pick<'a>(&self, choices: &'a Choices, message: &Kept, usable: Mask) -> Option<&'a Node> {
+    fn pick<'a>(&self, choices: &'a Choices, message: &Kept, usable: Mask) -> Option<&'a Arc<Node>> {
         let nodes = &choices.nodes;
         let id = |index: usize| nodes.at(index).map_or("", |node| node.id.as_str());
         let index = match self.options.strategy {
@@ -239,7 +261,7 @@ impl Inner {
             Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
             Strategy::Fastest => self.fastest.pick(usable, |index| choices.smooth_rtt(index)),
         };
-        index.and_then(|index| nodes.at(index)).map(|node| &**node)
+        index.and_then(|index| nodes.at(index))
     }
 
     async fn send(&self, node: &Node, message: &Kept) -> Result<u64, PublishError> {

@@ -265,20 +265,23 @@ impl Adapter {
             }
             return Ok(replies);
         }
-        let sending = others.into_iter().map(|(server, instance)| {
-            let body = body(vec![server.clone()], payload.clone());
+        let send = async |server: &ServerName, instance: &Instance| {
             let extras = Extras {
                 target_instance: Some(*instance).filter(|instance| *instance != STRANGER),
                 ..self.extras()
             };
-            async move {
-                let topic = Topic::Server(server.clone());
-                if let Err(error) = inner.publish(&topic, Concerned::Server(server), body, extras).await {
-                    settle(server, &error);
-                }
+            let (topic, body) = (
+                Topic::Server(server.clone()),
+                body(vec![server.clone()], payload.clone()),
+            );
+            if let Err(error) = inner.publish(&topic, Concerned::Server(server), body, extras).await {
+                settle(server, &error);
             }
-        });
-        join_all(sending).await;
+        };
+        match &others[..] {
+            [(server, instance)] => send(server, instance).await,
+            others => _ = join_all(others.iter().map(|(server, instance)| send(server, instance))).await,
+        }
         Ok(replies)
     }
 

@@ -1,23 +1,21 @@
 //! Who waits for a reply, from whom. State without I/O: replies, departures and time-outs come in, answers go out.
 //!
 //! Nobody counts servers by hand: a request knows whom it asked, and names everyone who did not answer, and why.
-//! Each request's queue has room for one answer of each server asked, so it can never be full for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use crate::error::Missing;
 use crate::wire::{Instance, Payload, ServerName};
 
-/// Answers of strangers that may wait; more are dropped.
+/// Answers that may wait to be taken, where strangers answer, too; more of those are dropped.
 const STRANGERS: usize = 64;
 
 /// One server's reply.
@@ -51,23 +49,33 @@ impl Outcome {
 /// What comes of asking one server.
 pub(crate) type Answer = Result<Reply, (ServerName, Missing)>;
 
-#[derive(Debug)]
+/// One request. Kept until its [`Replies`] are dropped, or it is given up.
+#[derive(Debug, Default)]
 struct Waiting {
     asked: Vec<(ServerName, Instance)>,
     /// Servers that nobody knows may answer, too.
     open: bool,
     /// Who has answered, where anybody may.
     answered: Vec<ServerName>,
-    answers: mpsc::Sender<Answer>,
+    /// Answers that were not taken yet.
+    arrived: VecDeque<Answer>,
+    /// Whom the next answer wakes.
+    waker: Option<Waker>,
 }
 
 impl Waiting {
-    fn new(asked: Vec<(ServerName, Instance)>, answers: mpsc::Sender<Answer>) -> Self {
-        Self {
-            asked,
-            open: false,
-            answered: Vec::new(),
-            answers,
+    fn is_over(&self) -> bool {
+        self.asked.is_empty() && !self.open
+    }
+
+    fn arrive(&mut self, answer: Answer) {
+        self.arrived.push_back(answer);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
 }
@@ -96,15 +104,17 @@ impl Requests {
     /// Begins to wait for these servers.
     pub(crate) fn begin(self: &Arc<Self>, asked: Vec<(ServerName, Instance)>, timeout: Duration) -> Replies {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (answers, receiver) = mpsc::channel(asked.len() + STRANGERS);
         let expected = asked.len();
         if !asked.is_empty() {
-            self.lock().insert(id, Waiting::new(asked, answers));
+            let waiting = Waiting {
+                asked,
+                ..Waiting::default()
+            };
+            self.lock().insert(id, waiting);
         }
         Replies {
             id,
             requests: self.clone(),
-            answers: receiver,
             deadline: Box::pin(tokio::time::sleep(timeout)),
             expected,
             silent: Vec::new(),
@@ -135,50 +145,44 @@ impl Requests {
         };
         match request.asked.iter().position(|(name, _)| name == server) {
             Some(position) => _ = request.asked.swap_remove(position),
-            None if request.open && !request.answered.contains(server) => {}
+            None if request.open
+                && !request.answered.contains(server)
+                && request.arrived.len() < STRANGERS + request.asked.len() => {}
             None => return false,
         }
         if request.open {
             request.answered.push(server.clone());
         }
         let server = server.clone();
-        let answer = match reply {
+        request.arrive(match reply {
             Ok(payload) => Ok(Reply { server, payload }),
             Err(why) => Err((server, why)),
-        };
-        // Room was made for one answer of each; a receiver that is gone has cancelled.
-        let delivered = request.answers.try_send(answer).is_ok();
-        if request.asked.is_empty() && !request.open {
-            waiting.remove(&id);
-        }
-        delivered
+        });
+        true
     }
 
     /// A process left: it will answer nothing any more.
     pub(crate) fn on_gone(&self, server: &ServerName, instance: Instance) {
-        let mut waiting = self.lock();
-        waiting.retain(|_, request| {
+        for request in self.lock().values_mut() {
             let gone = request
                 .asked
                 .iter()
                 .position(|(name, asked)| name == server && *asked == instance);
             if let Some(position) = gone {
                 let (name, _) = request.asked.swap_remove(position);
-                let _ = request.answers.try_send(Err((name, Missing::Gone)));
+                request.arrive(Err((name, Missing::Gone)));
             }
-            request.open || !request.asked.is_empty()
-        });
+        }
     }
 
-    fn open(&self, id: u64, answers: impl FnOnce() -> mpsc::Sender<Answer>) {
-        let mut waiting = self.lock();
-        let request = waiting.entry(id).or_insert_with(|| Waiting::new(Vec::new(), answers()));
-        request.open = true;
+    fn open(&self, id: u64) {
+        self.lock().entry(id).or_default().open = true;
     }
 
     /// Ends a request by its number; `false` if it does not wait.
     pub(crate) fn give_up(&self, id: u64) -> bool {
-        self.lock().remove(&id).is_some()
+        let given_up = self.lock().remove(&id);
+        given_up.map(|mut request| request.wake()).is_some()
     }
 
     fn cancel(&self, id: u64) -> Vec<ServerName> {
@@ -186,6 +190,24 @@ impl Requests {
         cancelled
             .map(|request| request.asked.into_iter().map(|(name, _)| name).collect())
             .unwrap_or_default()
+    }
+
+    /// The next answer that arrived; `None` when there will be no more.
+    fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let mut waiting = self.lock();
+        let Some(request) = waiting.get_mut(&id) else {
+            return Poll::Ready(None);
+        };
+        if let Some(answer) = request.arrived.pop_front() {
+            return Poll::Ready(Some(answer));
+        }
+        if request.is_over() {
+            return Poll::Ready(None);
+        }
+        if !request.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            request.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     #[cfg(test)]
@@ -202,7 +224,6 @@ impl Requests {
 pub struct Replies {
     id: u64,
     requests: Arc<Requests>,
-    answers: mpsc::Receiver<Answer>,
     deadline: Pin<Box<Sleep>>,
     expected: usize,
     silent: Vec<ServerName>,
@@ -227,13 +248,8 @@ impl Replies {
 
     /// Servers that were not asked by name may answer, too.
     pub(crate) fn accept_strangers(&mut self) {
-        let (requests, id) = (self.requests.clone(), self.id);
         self.strangers = true;
-        requests.open(id, || {
-            let (answers, receiver) = mpsc::channel(STRANGERS);
-            self.answers = receiver;
-            answers
-        });
+        self.requests.open(self.id);
     }
 
     /// Waits for everything and sorts it.
@@ -262,7 +278,7 @@ impl Stream for Replies {
             self.requests.cancel(id);
             return Poll::Ready(None);
         }
-        match self.answers.poll_recv(cx) {
+        match self.requests.poll_answer(self.id, cx) {
             Poll::Ready(Some(answer)) => {
                 if answer.is_ok() {
                     self.expected -= 1;

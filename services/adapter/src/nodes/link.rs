@@ -3,11 +3,15 @@
 //! Probing is a publish that comes back through `next`, so the seam needs no ping of its own. Implementations are thin:
 //! they keep no state that a new connection would not have, and never connect again by themselves.
 
-use std::future::Future;
+use std::future::{Future, Ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// A boxed future, so that the seam can be a trait object.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -49,11 +53,56 @@ impl LinkError {
     }
 }
 
+/// A message on its way to a node: the count of subscribers that got it, or why it failed.
+pub(crate) enum Publishing {
+    /// That is known already.
+    Done(Ready<Result<u64, LinkError>>),
+    /// It will be told, within the time limit that the connection was made with.
+    Answer(oneshot::Receiver<Result<u64, LinkError>>),
+    /// It goes out when this is polled, and may take any time.
+    Polled(Boxed<'static, Result<u64, LinkError>>),
+}
+
+impl Publishing {
+    /// Waits, not longer than `limit`.
+    pub(crate) async fn within(self, limit: Duration) -> Result<u64, LinkError> {
+        match self {
+            Self::Polled(sending) => Box::pin(limited(limit, sending)).await,
+            limited_already => limited_already.await,
+        }
+    }
+}
+
+impl Future for Publishing {
+    type Output = Result<u64, LinkError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Done(result) => Pin::new(result).poll(cx),
+            Self::Answer(answer) => {
+                let given_up = |_| Err(LinkError::new(LinkErrorKind::Closed, "the connection was given up"));
+                Pin::new(answer).poll(cx).map(|answer| answer.unwrap_or_else(given_up))
+            }
+            Self::Polled(sending) => sending.as_mut().poll(cx),
+        }
+    }
+}
+
+/// Gives up after a time.
+pub(crate) async fn limited<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    timeout(limit, call)
+        .await
+        .unwrap_or_else(|_| Err(LinkError::new(LinkErrorKind::TimedOut, "no answer in time")))
+}
+
 /// The publishing half of a connection to a node.
 pub(crate) trait Publisher: Send + Sync {
-    /// Publishes; the count of subscribers that got it. Calls that are first polled in order go out in order. One that is
-    /// dropped, or fails by its time limit, may have gone out or may do so later.
-    fn publish<'a>(&'a self, channel: &'a Channel, payload: Bytes) -> Boxed<'a, Result<u64, LinkError>>;
+    /// Publishes. Calls that are made, and first polled, in order go out in order. One that is dropped, or fails by its time
+    /// limit, may have gone out or may do so later. Dropping the publisher fails what has no answer yet.
+    fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing;
 }
 
 /// What a subscriber read.

@@ -15,6 +15,8 @@ mod server;
 
 #[path = "redis/link_tests.rs"]
 mod redis_links;
+#[path = "redis/publisher_tests.rs"]
+mod redis_publisher;
 
 /// Longest wait for anything that should happen.
 const SOON: Duration = Duration::from_secs(20);

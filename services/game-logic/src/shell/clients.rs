@@ -21,21 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Shell {
     pub(super) fn listen_to_clients(self: &Arc<Self>) {
-        self.on(client::PING, async |shell: Arc<Self>, event| {
+        let shell = self.clone();
+        self.adapter.on_tagged(client::PING, super::TAG, move |event| {
             let server = shell.adapter.name().as_str();
             shell.answer(event, Ok(json!({"ok": true, "server": server})));
+            std::future::ready(())
         });
         self.on(client::REQUEST, async |shell: Arc<Self>, event| {
             let answer = shell.match_request(&event).await;
-            shell.answer(event, answer);
+            super::answer(event, answer).await;
         });
         self.on(client::CANCEL, async |shell: Arc<Self>, event| {
             let answer = shell.match_cancel(&event).await;
-            shell.answer(event, answer);
+            super::answer(event, answer).await;
         });
         self.on(client::LEAVE, async |shell: Arc<Self>, event| {
             let answer = shell.match_leave(&event).await;
-            shell.answer(event, answer);
+            super::answer(event, answer).await;
         });
         // Inputs keep their order, so they are not handled in tasks of their own.
         let shell = self.clone();

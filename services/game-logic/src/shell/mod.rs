@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
-use wsmesh_adapter::{Adapter, ServerEvent, ServerInfo, Target};
+use wsmesh_adapter::{Adapter, Payload, ServerEvent, ServerInfo, Target};
 use wsmesh_protocol::ErrorCode;
 
 use crate::metrics::Metrics;
@@ -202,23 +202,11 @@ impl Shell {
         });
     }
 
-    /// Answers a request; tells nobody if nobody asked.
+    /// Answers a request in a task of its own.
     fn answer<T: Serialize>(&self, event: ServerEvent, answer: Result<T, Failure>) {
-        if !event.is_request() {
-            if let Err(failure) = answer {
-                tracing::debug!(event = &*event.event, "refused: {}", failure.error);
-            }
-            return;
+        if let Some(payload) = written(&event, answer) {
+            self.spawn(reply(event, payload));
         }
-        let payload = match answer {
-            Ok(answer) => write(&answer),
-            Err(failure) => write(&failure),
-        };
-        self.spawn(async move {
-            if let Err(error) = event.reply(payload).await {
-                tracing::warn!("a reply could not be sent: {error}");
-            }
-        });
     }
 
     /// Tells every other game-logic server something.
@@ -235,5 +223,32 @@ impl Shell {
         if let Err(error) = self.adapter.emit(Target::Servers(others), event, write(news)).await {
             tracing::warn!(event, "the other game-logic servers could not be told: {error}");
         }
+    }
+}
+
+/// What a request is answered with; nothing if nobody asked.
+fn written<T: Serialize>(event: &ServerEvent, answer: Result<T, Failure>) -> Option<Payload> {
+    if !event.is_request() {
+        if let Err(failure) = answer {
+            tracing::debug!(event = &*event.event, "refused: {}", failure.error);
+        }
+        return None;
+    }
+    Some(match answer {
+        Ok(answer) => write(&answer),
+        Err(failure) => write(&failure),
+    })
+}
+
+async fn reply(event: ServerEvent, payload: Payload) {
+    if let Err(error) = event.reply(payload).await {
+        tracing::warn!("a reply could not be sent: {error}");
+    }
+}
+
+/// Answers a request in the task that handles it.
+async fn answer<T: Serialize>(event: ServerEvent, answer: Result<T, Failure>) {
+    if let Some(payload) = written(&event, answer) {
+        reply(event, payload).await;
     }
 }

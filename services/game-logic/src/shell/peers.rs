@@ -20,7 +20,7 @@ impl Shell {
     pub(super) fn listen_to_peers(self: &Arc<Self>) {
         self.on(peer::REQUEST, async |shell: Arc<Self>, event| {
             let answer = shell.forwarded_request(&event);
-            shell.answer(event, answer);
+            super::answer(event, answer).await;
         });
         self.on_peer(peer::CANCEL, |shell, order: CancelOrder| {
             let cancelled = shell.tell(|lobby, now| lobby.cancel(now, &order.player, order.mode.as_deref()));
@@ -61,7 +61,7 @@ impl Shell {
                 Ok(order) => Ok(shell.host(order).await),
                 Err(failure) => Err(failure),
             };
-            shell.answer(event, answer);
+            super::answer(event, answer).await;
         });
     }
 

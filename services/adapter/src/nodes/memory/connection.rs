@@ -10,7 +10,9 @@ use tokio::time::{sleep, sleep_until};
 use super::Fault;
 use super::link::{Connected, Link};
 use super::node::{Found, Held, MemoryNode, State};
-use crate::nodes::link::{Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use crate::nodes::link::{
+    Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber,
+};
 
 /// Most arrivals that one `next` returns.
 const BATCH: usize = 1024;
@@ -74,6 +76,7 @@ impl Endpoint for Reach {
 }
 
 /// Ends with the life of the node in which it was made.
+#[derive(Clone)]
 struct MemoryPublisher {
     node: Arc<MemoryNode>,
     link: Connected,
@@ -110,12 +113,13 @@ impl MemoryPublisher {
 }
 
 impl Publisher for MemoryPublisher {
-    fn publish<'a>(&'a self, channel: &'a Channel, payload: Bytes) -> Boxed<'a, Result<u64, LinkError>> {
-        Box::pin(async move {
-            if !self.link.passes().await {
+    fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing {
+        let (this, channel) = (self.clone(), channel.clone());
+        Publishing::Polled(Box::pin(async move {
+            if !this.link.passes().await {
                 return Err(closed());
             }
-            match self.hand_over(channel, payload)? {
+            match this.hand_over(&channel, payload)? {
                 Handed::Done(count, delay) if delay.is_zero() => Ok(count),
                 Handed::Done(count, delay) => {
                     sleep(delay).await;
@@ -123,7 +127,7 @@ impl Publisher for MemoryPublisher {
                 }
                 Handed::Waiting(count) => count.await.map_err(|_| closed()),
             }
-        })
+        }))
     }
 }
 

@@ -53,6 +53,7 @@ impl Link {
 }
 
 /// A connection over a link.
+#[derive(Clone)]
 pub(super) struct Connected {
     link: Arc<Link>,
     life: u64,

@@ -1,9 +1,11 @@
 //! A Redis node. The only folder that names Redis crates.
 //!
-//! Publishing goes through fred. Subscribing does not: fred hands messages over by a broadcast channel that drops when it
-//! laps a reader, so `subscriber` is a connection of our own that decodes with fred's protocol crate and loses nothing:
-//! what is not read yet waits in TCP, then in Redis.
+//! Two connections of our own, which speak through fred's protocol crate. A subscriber loses nothing: what is not read yet
+//! waits in TCP, then in Redis (fred hands messages over by a broadcast channel that drops when it laps a reader). A publisher
+//! puts what is published in one turn into one write (fred spends more on each command than everything else that a message
+//! takes).
 
+mod connection;
 mod publisher;
 mod subscriber;
 mod trouble;
@@ -85,14 +87,14 @@ impl Endpoint for Redis {
 
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
         Box::pin(async {
-            let publisher = publisher::FredPublisher::connect(self).await?;
+            let publisher = publisher::RedisPublisher::connect(self).await?;
             Ok(Arc::new(publisher) as Arc<dyn Publisher>)
         })
     }
 
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
         Box::pin(async {
-            let subscriber = subscriber::Connection::connect(self).await?;
+            let subscriber = subscriber::RedisSubscriber::connect(self).await?;
             Ok(Box::new(subscriber) as Box<dyn Subscriber>)
         })
     }

@@ -1,169 +1,34 @@
 //! Subscribing: one connection that does nothing but read and hand over. Written for the promise that nothing read from
 //! Redis is dropped: messages are slices of the read buffer, and no queue lies between the socket and the caller.
 
-use std::pin::Pin;
-use std::time::Duration;
+use bytes::Bytes;
+use redis_protocol::resp2::types::BytesFrame;
 
-use bytes::{Bytes, BytesMut};
-use redis_protocol::resp2::decode::decode_bytes_mut;
-use redis_protocol::resp2::encode::extend_encode;
-use redis_protocol::resp2::types::{BytesFrame, Resp2Frame};
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-
+use super::connection::Connection;
 use super::{Redis, trouble};
-use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber};
+use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, Subscriber};
 
-/// The read buffer, and so how much one read brings at most (more after a large message).
-const READ: usize = 64 * 1024;
-/// A new read buffer is begun when the old one has less room than this. Not sooner: messages are slices that keep their
-/// buffer alive, so small ones must share it.
-const ROOM: usize = 8 * 1024;
-/// A message larger than this ends the connection: nothing of ours is, and it would have to be held whole.
-const LARGEST: usize = 64 * 1024 * 1024;
-
-trait Stream: AsyncRead + AsyncWrite + Send {}
-impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
-
-pub(super) struct Connection {
-    stream: Pin<Box<dyn Stream>>,
-    read: BytesMut,
+pub(super) struct RedisSubscriber {
+    connection: Connection,
     /// Found behind arrivals that had to be handed over first.
     failed: Option<LinkError>,
-    address: String,
-    limit: Duration,
 }
 
-impl Connection {
+impl RedisSubscriber {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
-        let opening = async {
-            let mut connection = Self::open(redis).await?;
-            match connection.introduce(redis).await {
-                Err(error) if error.kind == LinkErrorKind::Closed => Err(trouble::ended_at_once(&connection.address)),
-                Err(error) => Err(error),
-                Ok(()) => Ok(connection),
-            }
-        };
-        timeout(redis.limit, opening)
-            .await
-            .unwrap_or_else(|_| Err(trouble::unreachable(&redis.url.address(), redis.url.tls())))
-    }
-
-    async fn open(redis: &Redis) -> Result<Self, LinkError> {
-        let (url, address) = (&redis.url, redis.url.address());
-        let failed = |why: &dyn std::fmt::Display| trouble::connect(&address, url.tls(), &why.to_string());
-        let tcp = TcpStream::connect((url.host(), url.port()))
-            .await
-            .map_err(|error| failed(&error))?;
-        tcp.set_nodelay(true).map_err(|error| failed(&error))?;
-        let stream: Pin<Box<dyn Stream>> = match &redis.tls {
-            None => Box::pin(tcp),
-            Some(config) => {
-                let name = ServerName::try_from(url.host().to_owned()).map_err(|error| failed(&error))?;
-                let tls = TlsConnector::from(config.clone()).connect(name, tcp).await;
-                Box::pin(tls.map_err(|error| failed(&error))?)
-            }
-        };
+        let connection = Connection::connect(redis).await?;
         Ok(Self {
-            stream,
-            read: BytesMut::with_capacity(READ),
+            connection,
             failed: None,
-            address,
-            limit: redis.limit,
         })
-    }
-
-    /// Logs in, and makes sure that this is a Redis that answers.
-    async fn introduce(&mut self, redis: &Redis) -> Result<(), LinkError> {
-        if let Some(password) = redis.url.password() {
-            let mut login = vec!["AUTH"];
-            login.extend(redis.url.username());
-            login.push(password);
-            self.command(&login, "OK").await??;
-        }
-        self.command(&["PING"], "PONG").await??;
-        // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.
-        let _refused = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
-        Ok(())
-    }
-
-    /// Asks and waits for the answer. The outer error is the connection's, the inner one is Redis's answer.
-    async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
-        let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
-        self.write(words).await?;
-        let answer = loop {
-            if let Some(frame) = self.decode()? {
-                break frame;
-            }
-            self.fill().await?;
-        };
-        Ok(match answer {
-            BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
-            BytesFrame::Error(text) => Err(trouble::refused(&self.address, &text)),
-            other => return Err(self.unexpected(&other)),
-        })
-    }
-
-    async fn write(&mut self, words: impl Iterator<Item = Bytes>) -> Result<(), LinkError> {
-        let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
-        let mut out = BytesMut::new();
-        extend_encode(&mut out, &command, false)
-            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
-        let write = async {
-            self.stream.write_all(&out).await?;
-            // TLS keeps what it could not send until it is told to.
-            self.stream.flush().await
-        };
-        match timeout(self.limit, write).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(trouble::ended(&self.address, &error.to_string())),
-            Err(_) => Err(trouble::unanswered(&self.address)),
-        }
-    }
-
-    fn decode(&mut self) -> Result<Option<BytesFrame>, LinkError> {
-        if self.read.is_empty() {
-            return Ok(None);
-        }
-        match decode_bytes_mut(&mut self.read) {
-            Ok(Some((frame, ..))) => Ok(Some(frame)),
-            Ok(None) if self.read.len() > LARGEST => {
-                let text = format!("a message of more than {LARGEST} bytes");
-                Err(trouble::ended(&self.address, &text))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(trouble::no_redis(&self.address, &self.read, &error.to_string())),
-        }
-    }
-
-    /// Reads once. Cancelling it loses nothing.
-    async fn fill(&mut self) -> Result<(), LinkError> {
-        if self.read.capacity() - self.read.len() < ROOM {
-            self.read.reserve(READ);
-        }
-        match self.stream.read_buf(&mut self.read).await {
-            Ok(0) => Err(trouble::ended(
-                &self.address,
-                "closed by Redis (shut down, or this subscriber was too slow)",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) => Err(trouble::ended(&self.address, &error.to_string())),
-        }
-    }
-
-    fn unexpected(&self, frame: &BytesFrame) -> LinkError {
-        trouble::no_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
     }
 
     /// What a frame in subscribed mode means.
     fn arrival(&self, frame: BytesFrame) -> Result<Arrival, LinkError> {
         let mut parts = match frame {
             BytesFrame::Array(parts) => parts.into_iter(),
-            BytesFrame::Error(text) => return Err(trouble::refused(&self.address, &text)),
-            other => return Err(self.unexpected(&other)),
+            BytesFrame::Error(text) => return Err(trouble::refused(self.connection.address(), &text)),
+            other => return Err(self.connection.unexpected(&other)),
         };
         match (parts.next(), parts.next(), parts.next()) {
             (
@@ -174,8 +39,8 @@ impl Connection {
             (Some(BytesFrame::BulkString(kind)), ..) if &kind[..] == b"subscribe" || &kind[..] == b"unsubscribe" => {
                 Ok(Arrival::Confirmed)
             }
-            (Some(kind), ..) => Err(self.unexpected(&kind)),
-            (None, ..) => Err(self.unexpected(&BytesFrame::Null)),
+            (Some(kind), ..) => Err(self.connection.unexpected(&kind)),
+            (None, ..) => Err(self.connection.unexpected(&BytesFrame::Null)),
         }
     }
 
@@ -183,7 +48,7 @@ impl Connection {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.decode()?.map(|frame| self.arrival(frame)).transpose()
+        self.connection.decode()?.map(|frame| self.arrival(frame)).transpose()
     }
 
     async fn ask(&mut self, command: &'static str, channels: &[Channel]) -> Result<(), LinkError> {
@@ -194,12 +59,12 @@ impl Connection {
         let names = channels
             .iter()
             .map(|channel| Bytes::copy_from_slice(channel.as_bytes()));
-        self.write(std::iter::once(Bytes::from_static(command.as_bytes())).chain(names))
-            .await
+        let words = std::iter::once(Bytes::from_static(command.as_bytes())).chain(names);
+        self.connection.write(words).await
     }
 }
 
-impl Subscriber for Connection {
+impl Subscriber for RedisSubscriber {
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {
         Box::pin(self.ask("SUBSCRIBE", channels))
     }
@@ -226,7 +91,7 @@ impl Subscriber for Connection {
                 if !arrivals.is_empty() {
                     return Ok(arrivals);
                 }
-                self.fill().await?;
+                self.connection.fill().await?;
             }
         })
     }

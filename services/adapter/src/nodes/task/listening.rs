@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{BACKOFF, Backoff, Batch, Node, Surroundings, limited};
+use super::{BACKOFF, Backoff, Batch, Node, Surroundings};
 use crate::nodes::interest::Wish;
-use crate::nodes::link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber};
+use crate::nodes::link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, limited};
 
 /// Channels in one SUBSCRIBE command: large enough to catch up quickly, small enough not to block Redis.
 const BATCH: usize = 512;

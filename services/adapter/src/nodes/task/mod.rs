@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngExt;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::listening::subscribe;
@@ -88,11 +88,14 @@ impl Node {
 
     /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once.
     pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
-        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(publisher) = publisher else {
+        let publishing = {
+            let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
+            publisher.as_ref().map(|publisher| publisher.publish(channel, payload))
+        };
+        let Some(publishing) = publishing else {
             return Err(LinkError::new(LinkErrorKind::Closed, "not connected"));
         };
-        let result = limited(limit, publisher.publish(channel, payload)).await;
+        let result = publishing.within(limit).await;
         if result.is_err() {
             self.suspect.notify_one();
         }
@@ -136,12 +139,6 @@ impl Node {
             tracing::warn!(node = %self.id, "node unusable ({half}): {error}; trying again");
         }
     }
-}
-
-async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
-    timeout(limit, call)
-        .await
-        .unwrap_or_else(|_| Err(LinkError::new(LinkErrorKind::TimedOut, "no answer in time")))
 }
 
 /// Runs a node until it is told to stop.

@@ -3,8 +3,8 @@
 use futures_util::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{BACKOFF, Backoff, Node, Surroundings, limited};
-use crate::nodes::link::{LinkError, LinkErrorKind};
+use super::{BACKOFF, Backoff, Node, Surroundings};
+use crate::nodes::link::{LinkError, LinkErrorKind, limited};
 
 pub(super) async fn publish(node: &Node, around: &Surroundings) {
     let mut backoff = Backoff::new();

@@ -1,0 +1,180 @@
+//! One connection to a Redis: opened, logged in, read frame by frame. What both halves of a node's link have in common.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use redis_protocol::resp2::decode::decode_bytes_mut;
+use redis_protocol::resp2::encode::extend_encode;
+use redis_protocol::resp2::types::{BytesFrame, Resp2Frame};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{Redis, trouble};
+use crate::nodes::link::{LinkError, LinkErrorKind};
+
+/// The read buffer, and so how much one read brings at most (more after a large message).
+const READ: usize = 64 * 1024;
+/// A new read buffer is begun when the old one has less room than this. Not sooner: messages are slices that keep their
+/// buffer alive, so small ones must share it.
+const ROOM: usize = 8 * 1024;
+/// A message larger than this ends the connection: nothing of ours is, and it would have to be held whole.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
+
+pub(super) type Whole = Pin<Box<dyn Stream>>;
+
+/// `S` is the whole stream, or its reading half.
+pub(super) struct Connection<S = Whole> {
+    stream: S,
+    read: BytesMut,
+    address: String,
+    limit: Duration,
+}
+
+impl Connection {
+    /// Opens a connection, logs in and makes sure that a Redis answers.
+    pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
+        let opening = async {
+            let mut connection = Self::open(redis).await?;
+            match connection.introduce(redis).await {
+                Err(error) if error.kind == LinkErrorKind::Closed => Err(trouble::ended_at_once(&connection.address)),
+                Err(error) => Err(error),
+                Ok(()) => Ok(connection),
+            }
+        };
+        timeout(redis.limit, opening)
+            .await
+            .unwrap_or_else(|_| Err(trouble::unreachable(&redis.url.address(), redis.url.tls())))
+    }
+
+    async fn open(redis: &Redis) -> Result<Self, LinkError> {
+        let (url, address) = (&redis.url, redis.url.address());
+        let failed = |why: &dyn std::fmt::Display| trouble::connect(&address, url.tls(), &why.to_string());
+        let tcp = TcpStream::connect((url.host(), url.port()))
+            .await
+            .map_err(|error| failed(&error))?;
+        tcp.set_nodelay(true).map_err(|error| failed(&error))?;
+        let stream: Whole = match &redis.tls {
+            None => Box::pin(tcp),
+            Some(config) => {
+                let name = ServerName::try_from(url.host().to_owned()).map_err(|error| failed(&error))?;
+                let tls = TlsConnector::from(config.clone()).connect(name, tcp).await;
+                Box::pin(tls.map_err(|error| failed(&error))?)
+            }
+        };
+        Ok(Self {
+            stream,
+            read: BytesMut::with_capacity(READ),
+            address,
+            limit: redis.limit,
+        })
+    }
+
+    async fn introduce(&mut self, redis: &Redis) -> Result<(), LinkError> {
+        if let Some(password) = redis.url.password() {
+            let mut login = vec!["AUTH"];
+            login.extend(redis.url.username());
+            login.push(password);
+            self.command(&login, "OK").await??;
+        }
+        self.command(&["PING"], "PONG").await??;
+        // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.
+        let _refused = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
+        Ok(())
+    }
+
+    /// Asks and waits for the answer. The outer error is the connection's, the inner one is Redis's answer.
+    async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
+        let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
+        self.write(words).await?;
+        let answer = loop {
+            if let Some(frame) = self.decode()? {
+                break frame;
+            }
+            self.fill().await?;
+        };
+        Ok(match answer {
+            BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
+            BytesFrame::Error(text) => Err(trouble::refused(&self.address, &text)),
+            other => return Err(self.unexpected(&other)),
+        })
+    }
+
+    /// Writes one command, within the time limit.
+    pub(super) async fn write(&mut self, words: impl Iterator<Item = Bytes>) -> Result<(), LinkError> {
+        let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
+        let mut out = BytesMut::new();
+        extend_encode(&mut out, &command, false)
+            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
+        let write = async {
+            self.stream.write_all(&out).await?;
+            // TLS keeps what it could not send until it is told to.
+            self.stream.flush().await
+        };
+        match timeout(self.limit, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(trouble::ended(&self.address, &error.to_string())),
+            Err(_) => Err(trouble::unanswered(&self.address)),
+        }
+    }
+
+    /// For one task that reads and writes at the same time.
+    pub(super) fn split(self) -> (Connection<ReadHalf<Whole>>, WriteHalf<Whole>) {
+        let (stream, writing) = tokio::io::split(self.stream);
+        let reading = Connection {
+            stream,
+            read: self.read,
+            address: self.address,
+            limit: self.limit,
+        };
+        (reading, writing)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// The next frame that was read, if it is there as a whole.
+    pub(super) fn decode(&mut self) -> Result<Option<BytesFrame>, LinkError> {
+        if self.read.is_empty() {
+            return Ok(None);
+        }
+        match decode_bytes_mut(&mut self.read) {
+            Ok(Some((frame, ..))) => Ok(Some(frame)),
+            Ok(None) if self.read.len() > LARGEST => {
+                let text = format!("a message of more than {LARGEST} bytes");
+                Err(trouble::ended(&self.address, &text))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(trouble::no_redis(&self.address, &self.read, &error.to_string())),
+        }
+    }
+
+    /// Reads once. Cancelling it loses nothing.
+    pub(super) async fn fill(&mut self) -> Result<(), LinkError> {
+        if self.read.capacity() - self.read.len() < ROOM {
+            self.read.reserve(READ);
+        }
+        match self.stream.read_buf(&mut self.read).await {
+            Ok(0) => Err(trouble::ended(
+                &self.address,
+                "closed by Redis (shut down, or this server was too slow)",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => Err(trouble::ended(&self.address, &error.to_string())),
+        }
+    }
+
+    /// Redis answered what nothing of ours asks for.
+    pub(super) fn unexpected(&self, frame: &BytesFrame) -> LinkError {
+        trouble::no_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+}

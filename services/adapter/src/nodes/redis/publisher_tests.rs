@@ -1,0 +1,79 @@
+//! What a publisher does with answers that are late, wrong, in pieces or missing.
+
+use super::redis_links::played;
+use super::*;
+
+async fn publishing_to(sent: &'static [u8], piece: usize) -> Arc<dyn Publisher> {
+    let endpoint = played(sent, piece).await;
+    soon("connects", endpoint.publisher()).await.expect("connects")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_message_gets_its_own_answer_in_whatever_pieces_they_come() {
+    let channel = Channel::from("c");
+    for piece in [1, 2, 3, 100] {
+        let publisher = publishing_to(b":1\r\n-NOPERM no\r\n:300\r\n", piece).await;
+        let publishing = (0..3).map(|n| publisher.publish(&channel, number(n)));
+        let [first, second, third] = &soon("answers", futures_util::future::join_all(publishing)).await[..] else {
+            panic!("three answers");
+        };
+        assert_eq!((first.clone().ok(), third.clone().ok()), (Some(1), Some(300)));
+        assert_eq!(second.clone().expect_err("refused").kind, LinkErrorKind::Auth);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_asked_for_ends_the_connection() {
+    for wrong in [&b":1\r\n:1\r\n"[..], b"+OK\r\n", b"*1\r\n$1\r\nx\r\n", b"!broken\r\n"] {
+        let publisher = publishing_to(wrong, 100).await;
+        let channel = Channel::from("c");
+        let error = soon("the end", async {
+            loop {
+                if let Err(error) = publisher.publish(&channel, number(1)).await {
+                    break error;
+                }
+            }
+        })
+        .await;
+        assert_eq!(error.kind, LinkErrorKind::Protocol, "{wrong:?}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_redis_is_not_given_more_than_may_wait_and_everybody_is_told() {
+    let ground = redis();
+    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    ground.pause();
+    let large = Bytes::from(vec![b'x'; 1024 * 1024]);
+    let start = Instant::now();
+    let mut publishing = Vec::new();
+    for _ in 0..200 {
+        publishing.push(publisher.publish(&channel, large.clone()));
+        tokio::task::yield_now().await;
+    }
+    let results = soon("an end", futures_util::future::join_all(publishing)).await;
+    assert!(start.elapsed() < LIMIT * 2, "{:?}", start.elapsed());
+    let refused = results.iter().filter(|result| match result {
+        Ok(_) => panic!("a hung Redis does not answer"),
+        Err(error) => error.to_string().contains("takes no more"),
+    });
+    let refused = refused.count();
+    assert!((1..150).contains(&refused), "{refused} of 200 MiB were refused");
+    let later = soon("refused", publisher.publish(&channel, number(1))).await;
+    assert_eq!(later.expect_err("given up").kind, LinkErrorKind::TimedOut);
+    ground.resume();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_is_told_when_a_connection_is_given_up() {
+    let ground = redis();
+    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    ground.pause();
+    let waiting = publisher.publish(&channel, number(1));
+    let start = Instant::now();
+    drop(publisher);
+    let error = soon("the end", waiting).await.expect_err("given up");
+    assert_eq!(error.kind, LinkErrorKind::Closed, "{error}");
+    assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
+    ground.resume();
+}
