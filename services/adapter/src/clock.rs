@@ -215,7 +215,7 @@ impl Inner {
         let limit = self.options.command_timeout.min(BEACON_LIMIT);
         let sending = nodes
             .iter()
-            .map(|node| node.publish(&self.beacon_channel, bytes.clone(), limit));
+            .map(|node| node.publish_soon(&self.beacon_channel, bytes.clone(), limit));
         for result in join_all(sending).await {
             if let Err(error) = result {
                 tracing::trace!("a beacon was not published: {error}");

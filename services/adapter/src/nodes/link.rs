@@ -64,7 +64,7 @@ pub(crate) enum Publishing {
 }
 
 impl Publishing {
-    /// Waits, not longer than `limit`.
+    /// Waits, not longer than `limit` where the connection has no limit of its own.
     pub(crate) async fn within(self, limit: Duration) -> Result<u64, LinkError> {
         match self {
             Self::Polled(sending) => Box::pin(limited(limit, sending)).await,

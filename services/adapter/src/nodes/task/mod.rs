@@ -21,7 +21,7 @@ use self::probing::publish;
 use super::NodeStatus;
 use super::health::Health;
 use super::interest::Interest;
-use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher};
+use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, limited};
 use super::replay::{Copies, Window};
 use crate::wire::NodeId;
 
@@ -86,7 +86,8 @@ impl Node {
         }
     }
 
-    /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once.
+    /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once. `limit`
+    /// is for connections that have no time limit of their own.
     pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
         let publishing = {
             let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +97,20 @@ impl Node {
             return Err(LinkError::new(LinkErrorKind::Closed, "not connected"));
         };
         let result = publishing.within(limit).await;
+        if result.is_err() {
+            self.suspect.notify_one();
+        }
+        result
+    }
+
+    /// As [`Node::publish`], for what is not worth waiting for as long as a command may take.
+    pub(crate) async fn publish_soon(
+        &self,
+        channel: &Channel,
+        payload: Bytes,
+        limit: Duration,
+    ) -> Result<u64, LinkError> {
+        let result = limited(limit, self.publish(channel, payload, limit)).await;
         if result.is_err() {
             self.suspect.notify_one();
         }
