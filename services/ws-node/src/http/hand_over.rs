@@ -8,6 +8,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use opentelemetry::trace::SpanContext;
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -19,6 +21,11 @@ use crate::engine::{Admission, Parts};
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
+
+/// Bytes that the kernel takes for a client beyond what is on its way: more than one write of ours, so that a client that
+/// reads never waits for us.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+const UNSENT: u32 = 128 * 1024;
 
 /// A connection between its 101 answer and its shard.
 pub(super) struct Upgrading {
@@ -93,9 +100,22 @@ async fn arrived(
     };
     let Some(arrival) = arrival else { return Ok(None) };
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+    bound_unsent(&tcp);
     let tcp = tcp.into_std().map_err(|error| error.to_string())?;
     Ok(Some((Parts { tcp, tls }, arrival)))
 }
+
+/// What a client does not take soon waits here, where it is counted, and where what is out of date is replaced; not in the
+/// kernel, which would take megabytes for each client.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn bound_unsent(tcp: &TcpStream) {
+    if let Err(error) = SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT) {
+        tracing::debug!("the kernel does not bound what is unsent: {error}");
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn bound_unsent(_: &TcpStream) {}
 
 async fn introduced<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, entry: Entry, deflate: bool) -> Option<Arrival>
 where
