@@ -42,8 +42,10 @@ pub(super) struct Line {
     problems: Vec<String>,
 }
 
+/// How many ws-nodes have clients. The others are there, and say so.
+const USED: usize = 2;
 /// Which process is which in the table.
-const KINDS: [&str; 3] = ["ws-node", "game-logic", "redis"];
+const KINDS: [&str; 4] = ["the two ws-nodes", "idle ws-nodes", "game-logic", "redis"];
 
 /// Measures both clusters.
 pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Line>> {
@@ -103,7 +105,7 @@ impl Line {
 pub(super) fn markdown(lines: &[Line]) -> String {
     let mut text = "| from | load | ws-nodes | messages/s | p50 | p99 |".to_owned();
     text.extend(KINDS.iter().map(|kind| format!(" CPU of {kind} |")));
-    text.push_str("\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n");
+    text.push_str("\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for line in lines {
         let [p50, p99] = line
             .latency
@@ -199,7 +201,7 @@ impl Cluster {
         }
     }
 
-    /// Runs a mode on the first two ws-nodes, and watches all processes.
+    /// Runs a mode on the used ws-nodes, and watches all processes.
     fn run(&self, arguments: &[&str]) -> anyhow::Result<Report> {
         let mut all: Vec<String> = ["wsmesh-load"]
             .iter()
@@ -209,13 +211,15 @@ impl Cluster {
         all.extend(
             self.nodes
                 .iter()
-                .take(2)
+                .take(USED)
                 .flat_map(|node| ["--url".to_owned(), node.url()]),
         );
+        let (used, idle) = self.nodes.split_at(USED);
         let kinds = [
-            (KINDS[0], &self.nodes[..]),
-            (KINDS[1], std::slice::from_ref(&self.logic)),
-            (KINDS[2], &self.redis),
+            (KINDS[0], used),
+            (KINDS[1], idle),
+            (KINDS[2], std::slice::from_ref(&self.logic)),
+            (KINDS[3], &self.redis),
         ];
         for (kind, processes) in kinds {
             all.extend(
@@ -263,12 +267,12 @@ mod tests {
             load: "2,000/s",
             per_s: 1999.6,
             latency: None,
-            cpu_us: vec![("ws-node", 10.0), ("game-logic", 0.0), ("redis", 5.25)],
+            cpu_us: vec![(KINDS[0], 10.0), (KINDS[1], 1.0), (KINDS[2], 0.0), (KINDS[3], 5.25)],
             problems: vec!["1 deliveries were lost".to_owned()],
         };
         let table = markdown(&[line]);
         assert!(
-            table.contains("| there | 2,000/s | 2 | 2000 | 0 µs | 0 µs | 10.0 µs | 0.0 µs | 5.2 µs |"),
+            table.contains("| there | 2,000/s | 2 | 2000 | 0 µs | 0 µs | 10.0 µs | 1.0 µs | 0.0 µs | 5.2 µs |"),
             "{table}"
         );
         assert!(
