@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::msgpack::{self, Broken};
-use super::payload::{Encoding, Payload};
+use super::payload::{Encoding, Payload, from_msgpack};
 use super::writer::Writer;
 use crate::wire::Frame;
 
@@ -72,18 +73,23 @@ pub(crate) struct Entries {
     values: Values,
 }
 
-#[derive(Debug, Default)]
-struct Values(Vec<(&'static str, Bytes)>);
+/// Keys, and where their values are in the map.
+#[derive(Debug)]
+struct Values(Vec<(&'static str, Range<usize>)>);
 
 impl Values {
+    fn with_capacity(entries: usize) -> Self {
+        Self(Vec::with_capacity(entries.min(KEYS.len())))
+    }
+
     /// Keeps a value if its key is read by anybody. Of two with one key the later counts, as in JavaScript.
-    fn keep(&mut self, key: &[u8], value: impl FnOnce() -> Bytes) {
-        let Some(key) = KEYS.into_iter().find(|known| known.as_bytes() == key) else {
+    fn keep(&mut self, key: &[u8], value: Range<usize>) {
+        let Some(key) = KEYS.iter().find(|known| known.as_bytes() == key) else {
             return;
         };
-        match self.0.iter_mut().find(|(earlier, _)| *earlier == key) {
-            Some((_, earlier)) => *earlier = value(),
-            None => self.0.push((key, value())),
+        match self.0.iter_mut().find(|(earlier, _)| earlier == key) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.0.push((key, value)),
         }
     }
 }
@@ -111,26 +117,27 @@ impl Entries {
         })
     }
 
-    fn raw(&self, key: &str) -> Option<&Bytes> {
-        self.values
-            .0
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
+    fn place(&self, key: &str) -> Option<Range<usize>> {
+        let found = self.values.0.iter().find(|(name, _)| *name == key);
+        found.map(|(_, place)| place.clone())
+    }
+
+    fn raw(&self, key: &str) -> Option<&[u8]> {
+        self.place(key).map(|place| &self.whole[place])
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.raw(key).is_some()
+        self.place(key).is_some()
     }
 
     /// A value that is parsed here. `None` when the key is missing.
     pub(crate) fn optional<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, DecodeError> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
-        let payload = match self.encoding {
-            Encoding::Json => Payload::from_json(raw.clone()),
-            Encoding::Msgpack => Payload::from_msgpack(raw.clone()),
-        };
-        payload.parse().map_err(|_| DecodeError::Field { field: key })
+        match self.encoding {
+            Encoding::Json => serde_json::from_slice(raw).map_err(|_| DecodeError::Field { field: key }),
+            // That it is one whole value was seen when the map was opened.
+            Encoding::Msgpack => from_msgpack(raw).map_err(|_| DecodeError::Field { field: key }),
+        }
     }
 
     /// A value that must be there.
@@ -140,7 +147,7 @@ impl Entries {
 
     /// A value that is only passed on.
     pub(crate) fn payload(&self, key: &str) -> Option<Payload> {
-        let raw = self.raw(key)?.clone();
+        let raw = self.whole.slice(self.place(key)?);
         Some(match self.encoding {
             Encoding::Json => Payload::from_json(raw),
             Encoding::Msgpack => Payload::from_msgpack(raw),
@@ -190,13 +197,14 @@ impl Entries {
     /// A text that is a finished client frame. MessagePack shares the bytes of a large one; JSON must unescape it.
     pub(crate) fn frame(&self, key: &'static str) -> Result<Frame, DecodeError> {
         let wrong = || DecodeError::Field { field: key };
-        let raw = self.raw(key).ok_or_else(wrong)?;
+        let place = self.place(key).ok_or_else(wrong)?;
+        let raw = &self.whole[place.clone()];
         match self.encoding {
             Encoding::Json => Ok(Frame::new(serde_json::from_slice::<String>(raw).map_err(|_| wrong())?)),
             Encoding::Msgpack => {
                 let (start, end) = msgpack::text(raw, 0)?.ok_or_else(wrong)?;
                 let text = if end - start > COPIED {
-                    raw.slice(start..end)
+                    self.whole.slice(place.start + start..place.start + end)
                 } else {
                     Bytes::copy_from_slice(&raw[start..end])
                 };
@@ -207,13 +215,14 @@ impl Entries {
 
     /// A value that is a map, opened; `None` when it is missing or something else.
     pub(crate) fn map(&self, key: &str) -> Result<Option<Self>, DecodeError> {
-        let Some(raw) = self.raw(key) else { return Ok(None) };
+        let Some(place) = self.place(key) else { return Ok(None) };
+        let first = self.whole.get(place.start);
         let is_map = match self.encoding {
-            Encoding::Json => raw.first() == Some(&b'{'),
-            Encoding::Msgpack => matches!(raw.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
+            Encoding::Json => first == Some(&b'{'),
+            Encoding::Msgpack => matches!(first, Some(0x80..=0x8f | 0xde | 0xdf)),
         };
         if is_map {
-            Self::open_as(raw.clone(), self.encoding).map(Some)
+            Self::open_as(self.whole.slice(place), self.encoding).map(Some)
         } else {
             Ok(None)
         }
@@ -222,12 +231,12 @@ impl Entries {
 
 fn open_msgpack(bytes: &Bytes) -> Result<Values, DecodeError> {
     let (entries, mut at) = msgpack::map_header(bytes)?;
-    let mut values = Values::default();
+    let mut values = Values::with_capacity(entries);
     for _ in 0..entries {
         let value = msgpack::skip(bytes, at)?;
         let end = msgpack::skip(bytes, value)?;
         if let Some((start, stop)) = msgpack::text(bytes, at)? {
-            values.keep(&bytes[start..stop], || bytes.slice(value..end));
+            values.keep(&bytes[start..stop], value..end);
         }
         at = end;
     }
@@ -255,9 +264,12 @@ impl<'de> Visitor<'de> for JsonEntries<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = Values::default();
+        let mut values = Values::with_capacity(8);
         while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            values.keep(key.0.as_bytes(), || self.0.slice_ref(value.get().as_bytes()));
+            let value = value.get();
+            // The reader lends what it reads: a value lies in the map.
+            let start = value.as_ptr().addr() - self.0.as_ptr().addr();
+            values.keep(key.0.as_bytes(), start..start + value.len());
         }
         Ok(values)
     }

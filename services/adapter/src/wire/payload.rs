@@ -79,9 +79,7 @@ impl Payload {
             Encoding::Json => Ok(serde_json::from_slice(&self.bytes)?),
             Encoding::Msgpack => {
                 one_value(&self.bytes)?;
-                let mut reader = rmp_serde::Deserializer::from_read_ref(&self.bytes[..]);
-                reader.set_max_depth(MAX_DEPTH);
-                Ok(T::deserialize(&mut reader)?)
+                Ok(from_msgpack(&self.bytes)?)
             }
         }
     }
@@ -134,6 +132,13 @@ impl Payload {
 
 /// Deepest nesting that is parsed: serde_json's own limit, used for both encodings.
 const MAX_DEPTH: usize = 128;
+
+/// Reads bytes that are one whole value.
+pub(super) fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    reader.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut reader)
+}
 
 /// Refuses bytes that end inside a value or go on after it, which the reader would not notice.
 fn one_value(bytes: &[u8]) -> Result<(), rmp_serde::decode::Error> {
