@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use crate::adapter::{Adapter, Inner};
@@ -66,7 +67,8 @@ impl Adapter {
         }
     }
 
-    /// Listens with a handler. A listener handles one event after the other; a handler that waits for long should spawn.
+    /// Listens with a handler. A listener handles one event after the other, on the runtime from which it is added (the
+    /// adapter's, if there is none); a handler that waits for long should spawn.
     ///
     /// ```no_run
     /// # async fn example(adapter: wsmesh_adapter::Adapter) {
@@ -117,7 +119,9 @@ impl Adapter {
                 }
             }
         };
-        self.inner.tasks.spawn_on(task, &self.inner.runtime);
+        // The application's code runs where the application does: the adapter's own runtime may be a thread that serves clients.
+        let runtime = Handle::try_current().unwrap_or_else(|_| self.inner.runtime.clone());
+        self.inner.tasks.spawn_on(task, &runtime);
         id
     }
 

@@ -1,5 +1,6 @@
 //! Starts one game-logic.
 
+/// The system's own takes longer, and gives less back: see the root manifest.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+/// The system's own takes longer, and gives less back: see the root manifest.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -47,8 +47,8 @@ impl WsNode {
     /// Starts the adapter and the shards. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered already, or a thread cannot be
-    /// started. The message says what to do.
+    /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered
+    /// already, or a thread cannot be started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
         let problems = settings.problems().into_iter();
         let problems: Vec<_> = problems.map(|(key, text)| format!("{key}: {text}")).collect();
@@ -133,7 +133,8 @@ impl WsNode {
         http::serve(listener, front, http::lobby(limits.connections_per_address), stop)
     }
 
-    /// The adapter that this ws-node runs on, for the application around it.
+    /// The adapter that this ws-node runs on, for the application around it. Its listeners run on the runtime from which they
+    /// were added.
     pub fn adapter(&self) -> &Adapter {
         &self.edge.adapter
     }
@@ -172,9 +173,12 @@ impl WsNode {
 
     /// Resolves when this ws-node cannot go on, with the reason.
     pub async fn failed(&mut self) -> anyhow::Error {
+        let ended = select_all(self.shards.iter().map(|ended| Box::pin(ended.cancelled())));
         tokio::select! {
+            // With one shard the adapter's tasks end with its thread, too: the shard is the reason.
+            biased;
+            _ = ended => anyhow::anyhow!("a shard's thread ended by itself; see the log before this"),
             error = self.driver.failed() => error.into(),
-            _ = select_all(self.shards.iter().map(|ended| Box::pin(ended.cancelled()))) => anyhow::anyhow!("a shard's thread ended by itself; see the log before this"),
         }
     }
 

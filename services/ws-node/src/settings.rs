@@ -18,7 +18,8 @@ use crate::logins::LoginPolicy;
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]
 pub struct EdgeSettings {
-    /// How many threads own connections. Default: one per core.
+    /// How many threads own connections. Default: one per core. With one, messages between servers are sent and read on its
+    /// thread, too.
     pub shards: usize,
     /// What a client sends to see whether it is still connected; sent back as it is. Default: the empty text, as the
     /// original.

@@ -3,7 +3,7 @@
 //! Probing is a publish that comes back through `next`, so the seam needs no ping of its own. Implementations are thin:
 //! they keep no state that a new connection would not have, and never connect again by themselves.
 
-use std::future::{Future, Ready};
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,6 +30,8 @@ pub(crate) enum LinkErrorKind {
     Refused,
     /// No answer in time.
     TimedOut,
+    /// Too much waits for the connection already; nothing is wrong with it otherwise.
+    Full,
     /// The connection ended.
     Closed,
     /// The node answered something that is not what was asked for.
@@ -57,13 +59,18 @@ impl LinkError {
 pub(crate) enum Publishing {
     /// That is known already.
     Done(Ready<Result<u64, LinkError>>),
-    /// It will be told, within the time limit that the connection was made with.
+    /// It will be told, within the time limit that the connection was made with, or some of them while others are answered.
     Answer(oneshot::Receiver<Result<u64, LinkError>>),
     /// It goes out when this is polled, and may take any time.
     Polled(Boxed<'static, Result<u64, LinkError>>),
 }
 
 impl Publishing {
+    /// It could not even be tried.
+    pub(crate) fn failed(error: LinkError) -> Self {
+        Self::Done(ready(Err(error)))
+    }
+
     /// Waits, not longer than `limit` where the connection has no limit of its own.
     pub(crate) async fn within(self, limit: Duration) -> Result<u64, LinkError> {
         match self {
@@ -101,8 +108,13 @@ pub(crate) async fn limited<T>(
 /// The publishing half of a connection to a node.
 pub(crate) trait Publisher: Send + Sync {
     /// Publishes. Calls that are made, and first polled, in order go out in order. One that is dropped, or fails by its time
-    /// limit, may have gone out or may do so later. Dropping the publisher fails what has no answer yet.
+    /// limit, may have gone out or may do so later.
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing;
+
+    /// As [`Publisher::publish`], and never refused because too much waits: to find out whether the node is there.
+    fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
+        self.publish(channel, payload)
+    }
 }
 
 /// What a subscriber read.

@@ -64,7 +64,8 @@ crate::settings! {
         /// Longest time from the signal to stop until the end. Kubernetes must allow more than that.
         pub(crate) shutdown_grace: Duration = Duration::from_secs(25),
         /// Threads that tasks run on; 0: one per core. A service that mostly passes messages on costs least with one, as its tasks
-        /// then wake no other thread. A ws-node's shards have threads of their own.
+        /// then wake no other thread, and uses at most one core: give it more, or run more of it. A ws-node's shards have
+        /// threads of their own.
         pub(crate) worker_threads: usize = 0,
         /// What is logged: error, warn, info, debug or trace, also per module: info,wsmesh_adapter=debug.
         pub(crate) log_level: LogLevel,

@@ -125,7 +125,17 @@ fn ticking(period: Duration) -> Interval {
     clock
 }
 
+/// What goes on holds the shard that holds it: ended however the shard ends.
+struct EndWorks(Rc<Core>);
+
+impl Drop for EndWorks {
+    fn drop(&mut self) {
+        self.0.works.clear();
+    }
+}
+
 async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<Order>) {
+    let _end_works = EndWorks(core.clone());
     let settings = &core.edge.settings;
     let shortest = settings
         .ping_interval
@@ -164,5 +174,4 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
         }
         core.turn();
     }
-    core.works.clear();
 }

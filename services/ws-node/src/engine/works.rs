@@ -85,7 +85,27 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(10), ending).await.expect("they end");
-        assert!(works.progress().now_or_never().is_none(), "there are none left");
+        assert!(works.progress().now_or_never().is_none(), "nobody has anything to do");
+        assert!(works.under_way.borrow().is_empty(), "there are none left");
+    }
+
+    #[tokio::test]
+    async fn they_are_dropped_with_what_they_hold_whether_polled_or_not() {
+        let (works, held) = (Rc::new(Works::default()), Rc::new(()));
+        for _ in 0..2 {
+            let (works_too, held) = (Rc::clone(&works), Rc::clone(&held));
+            works.push(async move {
+                let _both = (works_too, held);
+                std::future::pending::<()>().await;
+            });
+            assert!(works.progress().now_or_never().is_none(), "none ends");
+        }
+        works.push({
+            let held = Rc::clone(&held);
+            async move { drop(held) }
+        });
+        works.clear();
+        assert_eq!((Rc::strong_count(&held), Rc::strong_count(&works)), (1, 1));
     }
 
     #[tokio::test]

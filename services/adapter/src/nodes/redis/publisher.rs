@@ -5,7 +5,6 @@
 //! the message goes through another node.
 
 use std::collections::VecDeque;
-use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,10 +20,13 @@ use super::connection::{Connection, Whole};
 use super::{Redis, trouble};
 use crate::nodes::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing};
 
-/// Messages that wait for one connection; more are refused and go to another node.
+/// Messages that wait for one connection; more are refused and go to another node. Probes are not: they tell whether the
+/// node is there.
 const MOST_WAITING: usize = 100_000;
 /// Bytes that wait to be written; more are refused, too.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// A message waits no longer than so many time limits, although others are answered meanwhile.
+const LONGEST: u32 = 5;
 /// A write buffer that grew beyond this is given back after the write.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
@@ -47,6 +49,8 @@ struct State {
     out: BytesMut,
     /// One for each command that has no answer yet, in order.
     waiting: VecDeque<Waiting>,
+    /// When the last answer came.
+    answered: Option<Instant>,
     /// The connection has ended, and why.
     ended: Option<LinkError>,
 }
@@ -72,16 +76,18 @@ impl RedisPublisher {
 
 impl Publisher for RedisPublisher {
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing {
-        match self.orders.add(channel, &payload) {
-            Ok(answer) => Publishing::Answer(answer),
-            Err(error) => Publishing::Done(ready(Err(error))),
-        }
+        self.orders.add(channel, &payload, MOST_WAITING, MOST_BYTES)
+    }
+
+    fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
+        self.orders.add(channel, &payload, usize::MAX, usize::MAX)
     }
 }
 
 impl Drop for RedisPublisher {
     fn drop(&mut self) {
         self.serving.abort();
+        // Its task may be aborted later than now, if it runs elsewhere.
         self.orders
             .end(&trouble::ended(&self.orders.address, "it was given up"));
     }
@@ -92,31 +98,33 @@ impl Orders {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, channel: &str, payload: &[u8]) -> Result<oneshot::Receiver<Result<u64, LinkError>>, LinkError> {
+    /// Unless so many messages wait, or so many bytes.
+    fn add(&self, channel: &str, payload: &[u8], messages: usize, bytes: usize) -> Publishing {
         let words = [b"PUBLISH", channel.as_bytes(), payload].map(BorrowedFrame::BulkString);
         let mut state = self.state();
         if let Some(error) = &state.ended {
-            return Err(error.clone());
+            return Publishing::failed(error.clone());
         }
-        if state.waiting.len() >= MOST_WAITING || state.out.len() >= MOST_BYTES {
-            return Err(self.full(&state));
+        if state.waiting.len() >= messages || state.out.len() >= bytes {
+            return Publishing::failed(self.full(&state));
         }
-        extend_encode_borrowed(&mut state.out, &BorrowedFrame::Array(&words), false)
-            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
+        if let Err(error) = extend_encode_borrowed(&mut state.out, &BorrowedFrame::Array(&words), false) {
+            return Publishing::failed(trouble::no_redis(&self.address, &[], &error.to_string()));
+        }
         let (result, answer) = oneshot::channel();
         let since = Instant::now();
         state.waiting.push_back(Waiting { result, since });
         drop(state);
         self.ordered.notify_one();
-        Ok(answer)
+        Publishing::Answer(answer)
     }
 
     fn full(&self, state: &State) -> LinkError {
         let (messages, bytes) = (state.waiting.len(), state.out.len());
         LinkError::new(
-            LinkErrorKind::TimedOut,
+            LinkErrorKind::Full,
             format!(
-                "{} has {messages} messages waiting ({bytes} bytes of them unsent) and takes no more",
+                "{} has {messages} messages waiting, {bytes} bytes unsent, and takes no more for now",
                 self.address
             ),
         )
@@ -127,9 +135,19 @@ impl Orders {
         std::mem::replace(&mut self.state().out, empty)
     }
 
-    /// Since when the oldest message waits.
-    fn oldest(&self) -> Option<Instant> {
-        self.state().waiting.front().map(|waiting| waiting.since)
+    /// The next answer is for whoever has waited longest.
+    fn next(&self) -> Option<Waiting> {
+        let mut state = self.state();
+        state.answered = Some(Instant::now());
+        state.waiting.pop_front()
+    }
+
+    /// When the connection is to be given up, unless answers come.
+    fn due(&self, limit: Duration) -> Option<Instant> {
+        let state = self.state();
+        let oldest = state.waiting.front()?.since;
+        let answered = state.answered.map_or(oldest, |answered| answered.max(oldest));
+        Some((answered + limit).min(oldest + limit * LONGEST))
     }
 
     /// Everyone who waits is told that the connection has ended, and everyone who comes later.
@@ -146,12 +164,25 @@ impl Orders {
     }
 }
 
+/// However serving a connection ends, also by a panic: nobody waits for what nobody will answer.
+struct Served(Arc<Orders>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.end(&trouble::ended(&self.0.address, "it was given up"));
+    }
+}
+
 async fn serve(orders: Arc<Orders>, connection: Connection, limit: Duration) {
+    let served = Served(orders);
+    let orders = &served.0;
     let (reading, writing) = connection.split();
+    // What has arrived is read before anything is judged by time: this process may have been stopped for a while.
     let error = tokio::select! {
-        error = read_answers(&orders, reading) => error,
-        error = write_orders(&orders, writing) => error,
-        error = watch(&orders, limit) => error,
+        biased;
+        error = read_answers(orders, reading) => error,
+        error = write_orders(orders, writing) => error,
+        error = watch(orders, limit) => error,
     };
     orders.end(&error);
 }
@@ -191,7 +222,7 @@ async fn read_answers(orders: &Orders, mut connection: Connection<ReadHalf<Whole
                 Ok(Some(other)) => return connection.unexpected(&other),
                 Err(error) => return error,
             };
-            let Some(one) = orders.state().waiting.pop_front() else {
+            let Some(one) = orders.next() else {
                 return trouble::no_redis(&orders.address, &[], "an answer to nothing");
             };
             let _gone = one.result.send(result);
@@ -199,11 +230,11 @@ async fn read_answers(orders: &Orders, mut connection: Connection<ReadHalf<Whole
     }
 }
 
-/// A Redis that leaves a message unanswered for the whole time limit is not to be trusted with others.
+/// A Redis that answers nothing for the whole time limit is not to be trusted with more.
 async fn watch(orders: &Orders, limit: Duration) -> LinkError {
     loop {
         let now = Instant::now();
-        let due = orders.oldest().unwrap_or(now) + limit;
+        let due = orders.due(limit).unwrap_or(now + limit);
         if due <= now {
             return trouble::unanswered(&orders.address);
         }

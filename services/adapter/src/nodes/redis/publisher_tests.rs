@@ -1,5 +1,6 @@
 //! What a publisher does with answers that are late, wrong, in pieces or missing.
 
+use super::link::Publishing;
 use super::redis_links::played;
 use super::*;
 
@@ -8,7 +9,8 @@ async fn publishing_to(sent: &'static [u8], piece: usize) -> Arc<dyn Publisher> 
     soon("connects", endpoint.publisher()).await.expect("connects")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+// On one thread: all three are ordered before the first is written.
+#[tokio::test]
 async fn each_message_gets_its_own_answer_in_whatever_pieces_they_come() {
     let channel = Channel::from("c");
     for piece in [1, 2, 3, 100] {
@@ -76,4 +78,45 @@ async fn whoever_waits_is_told_when_a_connection_is_given_up() {
     assert_eq!(error.kind, LinkErrorKind::Closed, "{error}");
     assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
     ground.resume();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_publisher_still_probes_and_goes_on_when_redis_does() {
+    let ground = redis();
+    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    ground.pause();
+    let mut publishing = Vec::new();
+    let full = loop {
+        match publisher.publish(&channel, number(1)) {
+            Publishing::Done(refused) => break refused.await.expect_err("too much"),
+            waiting => publishing.push(waiting),
+        }
+        assert!(publishing.len() < 1_000_000, "no bound");
+    };
+    assert_eq!(full.kind, LinkErrorKind::Full, "{full}");
+    let probe = publisher.probe(&channel, number(2));
+    ground.resume();
+    let results = soon("answers", futures_util::future::join_all(publishing)).await;
+    assert!(results.iter().all(Result::is_ok), "nothing was given up");
+    assert_eq!(soon("the probe", probe).await.ok(), Some(0));
+    assert_eq!(
+        publisher.publish(&channel, number(3)).await.ok(),
+        Some(0),
+        "the same connection"
+    );
+}
+
+// On one thread: while the test sleeps, nothing of the publisher runs.
+#[tokio::test]
+async fn a_process_that_was_stopped_reads_what_has_arrived_before_it_judges() {
+    let ground = redis();
+    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    for _ in 0..5 {
+        let waiting = publisher.publish(&channel, number(1));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        std::thread::sleep(LIMIT + LIMIT / 10);
+        assert_eq!(soon("an answer", waiting).await.ok(), Some(0));
+    }
 }

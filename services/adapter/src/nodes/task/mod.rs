@@ -21,7 +21,7 @@ use self::probing::publish;
 use super::NodeStatus;
 use super::health::Health;
 use super::interest::Interest;
-use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, limited};
+use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
 use super::replay::{Copies, Window};
 use crate::wire::NodeId;
 
@@ -89,17 +89,11 @@ impl Node {
     /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once. `limit`
     /// is for connections that have no time limit of their own.
     pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
-        let publishing = {
-            let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
-            publisher.as_ref().map(|publisher| publisher.publish(channel, payload))
-        };
-        let Some(publishing) = publishing else {
-            return Err(LinkError::new(LinkErrorKind::Closed, "not connected"));
-        };
-        let result = publishing.within(limit).await;
-        if result.is_err() {
-            self.suspect.notify_one();
-        }
+        let result = self
+            .hand_over(|publisher| publisher.publish(channel, payload))
+            .within(limit)
+            .await;
+        self.suspect_if_failed(&result);
         result
     }
 
@@ -110,11 +104,30 @@ impl Node {
         payload: Bytes,
         limit: Duration,
     ) -> Result<u64, LinkError> {
-        let result = limited(limit, self.publish(channel, payload, limit)).await;
-        if result.is_err() {
+        let result = limited(limit, self.hand_over(|publisher| publisher.publish(channel, payload))).await;
+        self.suspect_if_failed(&result);
+        result
+    }
+
+    /// As [`Node::publish`], past all that waits already.
+    async fn probe(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
+        self.hand_over(|publisher| publisher.probe(channel, payload))
+            .within(limit)
+            .await
+    }
+
+    fn hand_over(&self, publish: impl FnOnce(&dyn Publisher) -> Publishing) -> Publishing {
+        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
+        match &*publisher {
+            Some(publisher) => publish(&**publisher),
+            None => Publishing::failed(LinkError::new(LinkErrorKind::Closed, "not connected")),
+        }
+    }
+
+    fn suspect_if_failed(&self, result: &Result<u64, LinkError>) {
+        if result.as_ref().is_err_and(|error| error.kind != LinkErrorKind::Full) {
             self.suspect.notify_one();
         }
-        result
     }
 
     /// Probes now: somebody has a reason to doubt what the clock says. Whether a probe can come back at all.
@@ -156,14 +169,24 @@ impl Node {
     }
 }
 
+/// Closes a node's connection for publishing, also when its task is dropped before its end.
+struct Unpublish<'a>(&'a Node);
+
+impl Drop for Unpublish<'_> {
+    fn drop(&mut self) {
+        self.0.set_publisher(None);
+    }
+}
+
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
+    let publishing = Unpublish(&node);
     let halves = async { tokio::join!(subscribe(&node, &around), publish(&node, &around)) };
     tokio::select! {
         () = node.stop.cancelled() => {}
         _ = halves => {}
     }
-    node.set_publisher(None);
+    drop(publishing);
     node.health.subscribed(false, Instant::now());
     around.interest.disconnected(node.index);
 }

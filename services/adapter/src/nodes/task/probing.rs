@@ -63,7 +63,7 @@ async fn probe(node: &Node, around: &Surroundings) -> LinkError {
         }
         let number = node.health.probe(now).to_string();
         if let Err(error) = node
-            .publish(&around.probe_channel, number.into(), around.command_timeout)
+            .probe(&around.probe_channel, number.into(), around.command_timeout)
             .await
         {
             return error;
