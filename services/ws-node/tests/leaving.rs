@@ -55,6 +55,7 @@ async fn a_shutdown_sends_clients_away_evenly_each_with_a_delay_of_its_own() {
         drain_rate: 30,
         drain_time: Duration::from_secs(2),
         reconnect_spread: Duration::from_secs(1),
+        shards: 1,
         ..demo()
     };
     let server = Server::alone(settings).await;
@@ -106,12 +107,13 @@ async fn settings_that_no_drain_could_work_with_are_refused_at_the_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
-    for reply in ["relay", "direct"] {
+    for (reply, shards) in [("relay", 1), ("relay", 2), ("direct", 1), ("direct", 2)] {
         let bus = bus();
         let rule = json!({"event": "work", "service": "worker", "reply": reply});
         let settings = EdgeSettings {
             rules: vec![serde_json::from_value(rule).expect("a rule")],
             request_timeout: Duration::from_secs(2),
+            shards,
             ..demo()
         };
         let server = Server::start("edge", &bus, settings).await;
@@ -126,7 +128,7 @@ async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
         assert_eq!(
             client.next().await,
             Heard::Frame(json!({"payload": "done", "callbackId": "7"})),
-            "{reply}"
+            "{reply}, {shards} shards"
         );
         assert_eq!(client.close_code().await, Some(1012));
         leaving.await.expect("ends");

@@ -4,14 +4,17 @@ mod common;
 
 use common::{Client, Heard, Other, Server, bus, demo, sees};
 use serde_json::json;
+use ws_node::EdgeSettings;
 use wsmesh_adapter::{Payload, ServerEvent, Target};
 use wsmesh_protocol::forward::{self, ClientClosed, Forwarded};
 
+/// One with several shards, and one with a single shard, on whose thread its adapter runs, too.
 async fn two_servers() -> (Server, Server) {
     let bus = bus();
+    let single = EdgeSettings { shards: 1, ..demo() };
     let (one, two) = tokio::join!(
         Server::start("edge-1", &bus, demo()),
-        Server::start("edge-2", &bus, demo())
+        Server::start("edge-2", &bus, single)
     );
     sees(one.node.adapter(), 2).await;
     sees(two.node.adapter(), 2).await;

@@ -24,21 +24,26 @@ impl Cluster {
     /// When something does not start; shows its log.
     pub async fn start(redis: usize, nodes: usize, logic: usize) -> Self {
         let redis: Vec<Redis> = (0..redis).map(|_| Redis::start(&[])).collect();
-        let start = |service: &str, name: &str| {
+        let start = |service: &str, name: &str, more: &[&str]| {
             let mut arguments = vec![format!("--name={name}"), "--profile=demo".to_owned()];
             for (index, redis) in redis.iter().enumerate() {
                 arguments.push(format!("--redis={}", redis.url(&format!("redis-{index}"))));
             }
-            Process::start(service, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            let arguments = arguments.iter().map(String::as_str).chain(more.iter().copied());
+            Process::start(service, &arguments.collect::<Vec<_>>())
         };
         let mut cluster = Self {
             nodes: (0..nodes)
-                .map(|index| start("ws-node", &format!("ws-{index}")))
+                .map(|index| {
+                    // The first has a single shard, on whose thread its adapter runs, too.
+                    let shards = format!("--shards={}", index + 1);
+                    start("ws-node", &format!("ws-{index}"), &[&shards])
+                })
                 .collect(),
             logic: (0..logic)
-                .map(|index| start("game-logic", &format!("logic-{index}")))
+                .map(|index| start("game-logic", &format!("logic-{index}"), &[]))
                 .collect(),
-            admin: start("admin", "admin-0"),
+            admin: start("admin", "admin-0", &[]),
             redis,
         };
         for process in cluster
