@@ -97,6 +97,7 @@ var DEFAULTS = {
   reconnectMaxInterval: 12e4,
   repeatLimit: null,
   connectTimeout: 1e4,
+  tokenIn: "query",
   callbackTimeout: 5e3,
   pendingTimeout: 100,
   maxPending: 1024,
@@ -104,24 +105,38 @@ var DEFAULTS = {
   maxBuffered: 1048576
 };
 var LONGEST = 2 ** 31 - 1;
-var MAY_BE_ZERO = /^(ping|fast|offline|reconnectM|repeatL)/;
+var MAY_BE_ZERO = /^(ping|fast|off|rep)/;
+var WAIT = /Rec.*val/i;
+var LEAST_WAIT = 50;
+var RULES = {
+  url: /^wss?:\/\/[^/]/i,
+  autoReconnect: /^(always|error|never)$/,
+  tokenIn: /^(query|message)$/
+};
+var KINDS = { pingMsg: "string", token: "function", traceparent: "function" };
 function settings(options, defaults) {
   const all = { ...DEFAULTS, ...defaults };
   for (const [name, value] of Object.entries(options)) {
-    if (value !== void 0) all[name] = value;
+    if (value != null) all[name] = value;
   }
-  if (!/^wss?:\/\//i.test(all.url)) {
-    throw new TypeError(`the url is ${JSON.stringify(all.url)} and must begin with ws:// or wss://`);
+  for (const [name, rule] of Object.entries(RULES)) {
+    if (!rule.test(all[name])) wrong(name, all[name], `like ${rule}`);
   }
-  for (const [name, fallback] of Object.entries({ ...DEFAULTS, repeatLimit: 0 })) {
-    const value = all[name];
-    if (typeof fallback === "number" && value !== null) duration(name, value, MAY_BE_ZERO.test(name) ? 0 : 1);
+  for (const [name, kind] of Object.entries(KINDS)) {
+    if (all[name] !== void 0 && typeof all[name] !== kind) wrong(name, all[name], `a ${kind}`);
+  }
+  for (const [name, fallback] of Object.entries(DEFAULTS)) {
+    if (typeof fallback === "string" || fallback === all[name]) continue;
+    duration(name, all[name], WAIT.test(name) ? LEAST_WAIT : +!MAY_BE_ZERO.test(name));
   }
   return all;
 }
+function wrong(name, value, text) {
+  throw new TypeError(`${name} is ${value} and must be ${text}`);
+}
 function duration(name, value, least) {
   if (typeof value !== "number" || !(value >= least && value <= LONGEST)) {
-    throw new TypeError(`${name} is ${String(value)} and must be a number from ${least} to ${LONGEST}`);
+    wrong(name, value, `a number from ${least} to ${LONGEST}`);
   }
 }
 
@@ -195,7 +210,7 @@ var OPEN = 1;
 function constructorOf(given) {
   const found = given ?? globalThis.WebSocket;
   if (!found) {
-    throw new Error("there is no global WebSocket (Node.js has one since 22): pass one as option, say of the package ws");
+    throw new Error("no global WebSocket (Node.js before 22): pass the option WebSocket, say of the package ws");
   }
   return found;
 }
@@ -272,11 +287,14 @@ var Link = class {
   restart() {
     if (this.state === "open") this.#heartbeat.restart();
   }
-  /** Writes, unless too much waits already. */
+  /** Whether too much waits in the WebSocket for more of the application's frames. */
+  get full() {
+    return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
+  }
+  /** Writes; false without an open WebSocket. */
   send(text) {
-    const { socket } = this;
-    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.#settings.maxBuffered) return false;
-    socket.send(text);
+    if (this.socket?.readyState !== OPEN) return false;
+    this.socket.send(text);
     return true;
   }
   #dial() {
@@ -289,22 +307,13 @@ var Link = class {
     const open = (value) => {
       if (attempt !== this.#attempt) return;
       const inQuery = value != null && tokenIn !== "message";
-      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
+      const params = { ...customParams, ...inQuery && { token: value } };
       this.#attach(new this.#Socket(withParams(this.#settings.url, params), protocols), inQuery ? void 0 : value);
     };
     this.#become("connecting");
-    const fail = (error) => {
+    new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
       if (attempt === this.#attempt) this.#broke("error", error);
-    };
-    if (token) {
-      Promise.resolve().then(token).then(open).catch(fail);
-      return;
-    }
-    try {
-      open(null);
-    } catch (error) {
-      Promise.resolve().then(() => fail(error));
-    }
+    });
   }
   #attach(socket, token) {
     this.socket = socket;
@@ -467,17 +476,12 @@ var Requests = class {
     const random = Math.random().toString(36).slice(2, 6);
     return `${Date.now().toString(36)}-${random}-${this.#last.toString(36)}`;
   }
-  /** Fills in the defaults; throws when a time is none. */
-  limits(options) {
-    const callbackTimeout = options.callbackTimeout || this.#settings.callbackTimeout;
-    const pendingTimeout = options.pendingTimeout || this.#settings.pendingTimeout;
+  /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+  add(id, text, { onPending, retry, ...times }, done) {
+    const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
+    const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
-    return { ...options, callbackTimeout, pendingTimeout };
-  }
-  /** Notes a request whose frame is `text`, sent already or not. */
-  add(id, text, sent, limits, done) {
-    const { callbackTimeout, pendingTimeout, onPending, retry } = limits;
     const slow = onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : void 0;
     const limit = setTimeout(() => {
       this.#waiting.get(id)?.end({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
@@ -488,12 +492,14 @@ var Requests = class {
       this.#waiting.delete(id);
       done(error, payload);
     };
-    this.#waiting.set(id, { text, retry: !!retry, sent, end });
+    const waiting = { text, retry: !!retry, end };
+    this.#waiting.set(id, waiting);
+    return waiting;
   }
   /** Hands what is not sent yet to `send`. */
   flush(send) {
     for (const waiting of [...this.#waiting.values()]) {
-      if (!waiting.sent) waiting.sent = send(waiting.text);
+      if (!waiting.sent && send(waiting.text)) waiting.sent = true;
     }
   }
   /** A reply came; nothing happens when nobody waits for it (any more). */
@@ -503,13 +509,13 @@ var Requests = class {
   /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
   disconnected() {
     for (const [id, waiting] of this.#waiting) {
-      if (waiting.retry) waiting.sent = false;
+      if (waiting.retry) waiting.sent &&= false;
       else this.#fail(id, waiting, DISCONNECTED);
     }
   }
   /** There will be no next connection. */
   closed() {
-    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent ? DISCONNECTED : NOT_OPEN);
+    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
   }
   /** Not waiting any more from now on; told in a moment, when it is decided what becomes of the connection. */
   #fail(id, { end }, error) {
@@ -520,29 +526,32 @@ var Requests = class {
 
 // src/rooms.ts
 var Rooms = class {
-  #rooms = /* @__PURE__ */ new Map();
+  #entries = /* @__PURE__ */ new Map();
   /** It is being asked for. */
   wanted(room) {
-    if (!this.#rooms.has(key(room))) this.#rooms.set(key(room), { room, joined: false });
+    const entry = this.#entries.get(key(room)) ?? { room, joined: false, asking: 0 };
+    entry.asking++;
+    this.#entries.set(key(room), entry);
+    return entry;
   }
-  /** The server agreed; counts unless it was left meanwhile. */
-  joined(room) {
-    const entry = this.#rooms.get(key(room));
-    if (entry) entry.joined = true;
+  /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+  answered(entry, joined) {
+    entry.joined ||= joined;
+    if (!--entry.asking && !entry.joined && this.has(entry)) this.left(entry.room);
   }
-  /** It was not joined; one that was before stays. */
-  refused(room) {
-    if (!this.#rooms.get(key(room))?.joined) this.left(room);
+  /** Whether it was not left since it was wanted. */
+  has(entry) {
+    return this.#entries.get(key(entry.room)) === entry;
   }
   left(room) {
-    this.#rooms.delete(key(room));
+    this.#entries.delete(key(room));
   }
   clear() {
-    this.#rooms.clear();
+    this.#entries.clear();
   }
   /** Those to ask for again. */
-  all() {
-    return [...this.#rooms.values()].filter(({ joined }) => joined).map(({ room }) => room);
+  joined() {
+    return [...this.#entries.values()].filter(({ joined }) => joined);
   }
 };
 function key({ roomId, namespace }) {
@@ -551,6 +560,8 @@ function key({ roomId, namespace }) {
 
 // src/connector.ts
 var ANY = /* @__PURE__ */ Symbol();
+var STATE = /* @__PURE__ */ Symbol();
+var PASSING = /^(WS_.*|.*TIMEOUT|UNAVAILABLE|OVERLOADED|RATE_LIMITED)$/;
 var Connector = class {
   settings;
   #listeners = new Listeners();
@@ -565,11 +576,14 @@ var Connector = class {
     const requests = new Requests(this.settings);
     this.#requests = requests;
     this.#link = new Link(this.settings, {
-      fire: (event, ...args) => this.#listeners.fire(event, ...args),
+      fire: (event, ...args) => {
+        if (event === "state") this.#listeners.fire(STATE);
+        this.#listeners.fire(event, ...args);
+      },
       comesBack: (code, failed) => this.comesBack(code, failed),
       tellsClose: (closed, failed) => this.tellsClose(closed, failed),
       authenticate: (token, done) => this.#submit("authenticate", { token }, {}, true, done),
-      opened: () => this.#rooms.all().forEach((room) => this.#rejoin(room)),
+      opened: () => this.#rooms.joined().forEach((entry) => this.#rejoin(entry)),
       flush: () => this.#flush(),
       received: (text, socket) => this.#received(text, socket),
       disconnected: () => {
@@ -616,19 +630,18 @@ var Connector = class {
    */
   emit(event, ...[payload, callback, options]) {
     if (!event) throw new TypeError("event must be a non-empty string");
-    if (callback) return this.#ask(event, payload, options, callback);
-    const text = eventFrame(event, payload, void 0, this.settings.traceparent?.());
-    if (this.isOpen) return this.#link.send(text);
-    const keeps = this.#link.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
+    if (callback) return this.#ask(event, payload, options, callback, this.refused);
+    const text = this.#frame(event, payload);
+    if (this.isOpen) return !this.#link.full && this.#link.send(text);
+    const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
     if (keeps) this.#queue.push(text);
     return keeps;
   }
   /** Asks the server. Resolves always: `{success: true, data}` or `{success: false, error, errorCode}`. */
   emitWithPromise(event, ...[payload, options]) {
     return new Promise((resolve) => {
-      this.#ask(event, payload, options, (error, data) => {
-        resolve(error ? { success: false, ...error } : { success: true, data });
-      });
+      const done = (error, data) => resolve(error ? { success: false, ...error } : { success: true, data });
+      this.#ask(event, payload, options, done, this.refused);
     });
   }
   /** Asks the server. Resolves to the reply's payload, rejects with a `RequestError`. */
@@ -642,18 +655,10 @@ var Connector = class {
   }
   /** Joins a room, and joins it again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
   joinRoom(roomId, namespace) {
-    const room = { roomId, namespace };
-    this.#rooms.wanted(room);
-    return this.#plainly("joinRoom", room).then(
-      (reply) => {
-        this.#rooms.joined(room);
-        return reply;
-      },
-      (error) => {
-        this.#rooms.refused(room);
-        throw error;
-      }
-    );
+    const entry = this.#rooms.wanted({ roomId, namespace });
+    const reply = this.#plainly("joinRoom", entry.room);
+    reply.then(() => this.#rooms.answered(entry, true), () => this.#rooms.answered(entry, false));
+    return reply;
   }
   /** Leaves a room; it is not joined again, whatever the server replies. */
   leaveRoom(roomId, namespace) {
@@ -674,9 +679,9 @@ var Connector = class {
   opened() {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (this.#link.state === "open") resolve();
-        else if (this.#link.state === "closed") reject(new RequestError(NOT_OPEN));
-        else this.#listeners.add("state", look, true);
+        if (this.state === "open") resolve();
+        else if (this.state === "closed") reject(new RequestError(NOT_OPEN));
+        else this.#listeners.add(STATE, look, true);
       };
       look();
     });
@@ -717,7 +722,7 @@ var Connector = class {
   mayBePushed(event) {
     return !SYSTEM_EVENTS.has(event);
   }
-  /** What an error reply says. */
+  /** What an error reply to `emit` and `emitWithPromise` says. */
   refused(payload) {
     return refusal(payload);
   }
@@ -735,51 +740,54 @@ var Connector = class {
     return true;
   }
   // ----------------------------------------------------------------------------------------------------------- frames
+  #frame(event, payload, id) {
+    return eventFrame(event, payload, id, this.settings.traceparent?.());
+  }
   /** What waited for a connection. */
   #flush() {
     this.#requests.flush((text) => this.#link.send(text));
     while (this.#queue.length && this.#link.send(this.#queue[0])) this.#queue.shift();
   }
-  #rejoin(room) {
-    this.#ask("joinRoom", room, {}, (error) => {
-      if (!error || error.errorCode === "WS_DISCONNECTED" || error.errorCode === "WS_NOT_OPEN") return;
-      this.#rooms.left(room);
-      this.#listeners.fire("room-lost", { ...room, ...error });
+  /** Asks for a room again, on this connection until the server says yes or a lasting no. */
+  #rejoin(entry, socket = this.#link.socket) {
+    const due = () => this.#link.socket === socket && this.#rooms.has(entry);
+    if (!due()) return;
+    this.#submit("joinRoom", entry.room, {}, true, (error) => {
+      if (!error || !due()) return;
+      if (PASSING.test(error.errorCode)) {
+        setTimeout(() => this.#rejoin(entry, socket), Math.random() * this.settings.fastReconnectInterval);
+      } else {
+        this.#rooms.left(entry.room);
+        this.#listeners.fire("room-lost", { ...entry.room, ...error });
+      }
     });
   }
   #plainly(event, payload) {
     return this.request(event, payload, { retry: true });
   }
   /** Asks when there is a connection, or waits for one if the request may be repeated. */
-  #ask(event, payload, options, done) {
-    if (!this.isOpen && !(options?.retry && this.#link.state !== "closed")) {
-      done(NOT_OPEN, null);
-      return false;
-    }
-    return this.#submit(event, payload, options ?? {}, this.isOpen, done);
+  #ask(event, payload, options, done, refused) {
+    const { isOpen } = this;
+    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
+    if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
+    if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
+    if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
+    return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
   /** Notes a request, and sends it now or leaves that to the next connection. */
-  #submit(event, payload, options, now, done) {
-    const refuse = (errorCode, error) => {
-      done({ error, errorCode }, null);
-      return false;
-    };
-    const requests = this.#requests;
-    if (!event) return refuse("BAD_PAYLOAD", "the event has no name");
-    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait already");
-    const limits = requests.limits(options);
-    const id = requests.newId();
+  #submit(event, payload, options, now, done, refused = refusal) {
+    const id = this.#requests.newId();
     let text;
     try {
-      text = eventFrame(event, payload, id, this.settings.traceparent?.());
+      text = this.#frame(event, payload, id);
     } catch (error) {
-      return refuse("BAD_PAYLOAD", `the payload cannot be JSON: ${error}`);
+      return refuse(done, `the payload cannot be JSON: ${error}`, "BAD_PAYLOAD");
     }
-    if (now && !this.#link.send(text)) return refuse("WS_FULL", "too much waits to be sent");
-    requests.add(id, text, now, limits, (error, reply) => {
-      const wrong = error ?? this.refused(reply);
-      done(wrong, wrong ? null : reply);
+    const waiting = this.#requests.add(id, text, options, (error, reply) => {
+      const wrong2 = error ?? refused(reply);
+      done(wrong2, wrong2 ? null : reply);
     });
+    if (now) waiting.sent = this.#link.send(text);
     return true;
   }
   #received(text, socket) {
@@ -794,16 +802,21 @@ var Connector = class {
     }
   }
   #answer(event, payload, requestId, socket) {
-    const handler = this.#handlers.get(event);
-    const answered = handler ? Promise.resolve(payload).then(handler) : Promise.reject({ error: "this client does not answer it", errorCode: "UNKNOWN_EVENT" });
-    answered.catch((error) => ({
-      error: String(error?.error ?? error?.message ?? error),
-      errorCode: String(error?.errorCode ?? "INTERNAL")
-    })).then((answer) => {
-      if (this.#link.socket === socket) this.#link.send(answerFrame(answer, requestId));
+    const nobody = () => {
+      throw { error: "this client does not answer it", errorCode: "UNKNOWN_EVENT" };
+    };
+    Promise.resolve(payload).then(this.#handlers.get(event) ?? nobody).then((answer) => answerFrame(answer, requestId)).catch((error) => {
+      const text = String(error?.error ?? error?.message ?? error);
+      return answerFrame({ error: text, errorCode: String(error?.errorCode ?? "INTERNAL") }, requestId);
+    }).then((text) => {
+      if (this.#link.socket === socket) this.#link.send(text);
     });
   }
 };
+function refuse(done, error = NOT_OPEN.error, errorCode = NOT_OPEN.errorCode) {
+  done({ error, errorCode }, null);
+  return false;
+}
 
 // src/websocket-connector.ts
 var NO_DATA = "data cannot be null or undefined";

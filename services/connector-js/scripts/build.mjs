@@ -10,6 +10,12 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const out = resolve(process.argv[2] ?? join(root, "dist"));
 const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "utf8", legalComments: "none" };
 
+// Names between the classes of this package; no application, no wire and no engine knows them. Short ones save 150 bytes.
+const INTERNAL = new RegExp(
+  "^(answered|asking|authenticate|closed|comesBack|disconnected|end|failsAtOnce|fire|flush|full|joined|left|limits|" +
+    "listener|lost|mayBePushed|newId|received|refused|replied|restart|room|sent|settings|socket|tellsClose|wanted)$",
+);
+
 rmSync(out, { recursive: true, force: true });
 await Promise.all([
   build({ ...common, entryPoints: ["src/index.ts"], format: "esm", outfile: join(out, "connector.js") }),
@@ -19,6 +25,7 @@ await Promise.all([
     entryPoints: ["src/script.ts"],
     format: "iife",
     minify: true,
+    mangleProps: INTERNAL,
     outfile: join(out, "connector.min.js"),
   }),
 ]);

@@ -12,7 +12,7 @@ import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
 import { type Options, type RequestOptions, type Settings, duration, settings } from "./options.js";
 import { type Done, NOT_OPEN, RequestError, Requests } from "./requests.js";
-import { type RoomPayload, Rooms } from "./rooms.js";
+import { type Entry, type RoomPayload, Rooms } from "./rooms.js";
 import type { WebSocketLike } from "./socket.js";
 
 /** What `emitWithPromise` gives: it never rejects. */
@@ -27,6 +27,11 @@ type Args<F, Rest extends unknown[]> = undefined extends Payload<F>
 type Callback<F> = ((error: ErrorObject | null, payload: Reply<F>) => void) | null;
 
 const ANY = Symbol();
+/** As the event `state`, where `off` does not reach. */
+const STATE = Symbol();
+
+/** What passes: a room that is refused with it is asked for again. */
+const PASSING = /^(WS_.*|.*TIMEOUT|UNAVAILABLE|OVERLOADED|RATE_LIMITED)$/;
 
 export class Connector<S extends object = AnyEvents, C extends object = AnyEvents> {
   protected readonly settings: Settings;
@@ -43,11 +48,14 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     const requests = new Requests(this.settings);
     this.#requests = requests;
     this.#link = new Link(this.settings, {
-      fire: (event, ...args) => this.#listeners.fire(event, ...args),
+      fire: (event, ...args) => {
+        if (event === "state") this.#listeners.fire(STATE);
+        this.#listeners.fire(event, ...args);
+      },
       comesBack: (code, failed) => this.comesBack(code, failed),
       tellsClose: (closed, failed) => this.tellsClose(closed, failed),
       authenticate: (token, done) => this.#submit("authenticate", { token }, {}, true, done),
-      opened: () => this.#rooms.all().forEach((room) => this.#rejoin(room)),
+      opened: () => this.#rooms.joined().forEach((entry) => this.#rejoin(entry)),
       flush: () => this.#flush(),
       received: (text, socket) => this.#received(text, socket),
       disconnected: () => {
@@ -108,10 +116,10 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     ...[payload, callback, options]: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>
   ): boolean {
     if (!event) throw new TypeError("event must be a non-empty string");
-    if (callback) return this.#ask(event, payload, options, callback);
-    const text = eventFrame(event, payload, undefined, this.settings.traceparent?.());
-    if (this.isOpen) return this.#link.send(text);
-    const keeps = this.#link.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
+    if (callback) return this.#ask(event, payload, options, callback, this.refused);
+    const text = this.#frame(event, payload);
+    if (this.isOpen) return !this.#link.full && this.#link.send(text);
+    const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
     if (keeps) this.#queue.push(text);
     return keeps;
   }
@@ -122,9 +130,8 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     ...[payload, options]: Args<C[K], [options?: RequestOptions]>
   ): Promise<Result<Reply<C[K]>>> {
     return new Promise((resolve) => {
-      this.#ask(event, payload, options, (error, data) => {
-        resolve(error ? { success: false, ...error } : { success: true, data });
-      });
+      const done: Done = (error, data) => resolve(error ? { success: false, ...error } : { success: true, data });
+      this.#ask(event, payload, options, done, this.refused);
     });
   }
 
@@ -143,18 +150,10 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Joins a room, and joins it again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
   joinRoom(roomId: string | number, namespace?: string): Promise<any> {
-    const room: RoomPayload = { roomId, namespace };
-    this.#rooms.wanted(room);
-    return this.#plainly("joinRoom", room).then(
-      (reply) => {
-        this.#rooms.joined(room);
-        return reply;
-      },
-      (error) => {
-        this.#rooms.refused(room);
-        throw error;
-      },
-    );
+    const entry = this.#rooms.wanted({ roomId, namespace });
+    const reply = this.#plainly("joinRoom", entry.room);
+    reply.then(() => this.#rooms.answered(entry, true), () => this.#rooms.answered(entry, false));
+    return reply;
   }
 
   /** Leaves a room; it is not joined again, whatever the server replies. */
@@ -180,9 +179,9 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (this.#link.state === "open") resolve();
-        else if (this.#link.state === "closed") reject(new RequestError(NOT_OPEN));
-        else this.#listeners.add("state", look, true);
+        if (this.state === "open") resolve();
+        else if (this.state === "closed") reject(new RequestError(NOT_OPEN));
+        else this.#listeners.add(STATE, look, true);
       };
       look();
     });
@@ -233,7 +232,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return !SYSTEM_EVENTS.has(event);
   }
 
-  /** What an error reply says. */
+  /** What an error reply to `emit` and `emitWithPromise` says. */
   protected refused(payload: unknown): ErrorObject | null {
     return refusal(payload);
   }
@@ -256,17 +255,28 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   // ----------------------------------------------------------------------------------------------------------- frames
 
+  #frame(event: string, payload: unknown, id?: string): string {
+    return eventFrame(event, payload, id, this.settings.traceparent?.());
+  }
+
   /** What waited for a connection. */
   #flush(): void {
     this.#requests.flush((text) => this.#link.send(text));
     while (this.#queue.length && this.#link.send(this.#queue[0]!)) this.#queue.shift();
   }
 
-  #rejoin(room: RoomPayload): void {
-    this.#ask("joinRoom", room, {}, (error) => {
-      if (!error || error.errorCode === "WS_DISCONNECTED" || error.errorCode === "WS_NOT_OPEN") return;
-      this.#rooms.left(room);
-      this.#listeners.fire("room-lost", { ...room, ...error });
+  /** Asks for a room again, on this connection until the server says yes or a lasting no. */
+  #rejoin(entry: Entry, socket = this.#link.socket): void {
+    const due = () => this.#link.socket === socket && this.#rooms.has(entry);
+    if (!due()) return;
+    this.#submit("joinRoom", entry.room, {}, true, (error) => {
+      if (!error || !due()) return;
+      if (PASSING.test(error.errorCode)) {
+        setTimeout(() => this.#rejoin(entry, socket), Math.random() * this.settings.fastReconnectInterval);
+      } else {
+        this.#rooms.left(entry.room);
+        this.#listeners.fire("room-lost", { ...entry.room, ...error });
+      }
     });
   }
 
@@ -275,36 +285,42 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   /** Asks when there is a connection, or waits for one if the request may be repeated. */
-  #ask(event: string, payload: unknown, options: RequestOptions | undefined, done: Done): boolean {
-    if (!this.isOpen && !(options?.retry && this.#link.state !== "closed")) {
-      done(NOT_OPEN, null);
-      return false;
-    }
-    return this.#submit(event, payload, options ?? {}, this.isOpen, done);
+  #ask(
+    event: string,
+    payload: unknown,
+    options: RequestOptions | undefined,
+    done: Done,
+    refused?: typeof refusal,
+  ): boolean {
+    const { isOpen } = this;
+    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
+    if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
+    if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
+    if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
+    return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
 
   /** Notes a request, and sends it now or leaves that to the next connection. */
-  #submit(event: string, payload: unknown, options: RequestOptions, now: boolean, done: Done): boolean {
-    const refuse = (errorCode: string, error: string) => {
-      done({ error, errorCode }, null);
-      return false;
-    };
-    const requests = this.#requests;
-    if (!event) return refuse("BAD_PAYLOAD", "the event has no name");
-    if (requests.full) return refuse("TOO_MANY_PENDING", "too many requests wait already");
-    const limits = requests.limits(options);
-    const id = requests.newId();
+  #submit(
+    event: string,
+    payload: unknown,
+    options: RequestOptions,
+    now: boolean,
+    done: Done,
+    refused = refusal,
+  ): boolean {
+    const id = this.#requests.newId();
     let text: string;
     try {
-      text = eventFrame(event, payload, id, this.settings.traceparent?.());
+      text = this.#frame(event, payload, id);
     } catch (error) {
-      return refuse("BAD_PAYLOAD", `the payload cannot be JSON: ${error}`);
+      return refuse(done, `the payload cannot be JSON: ${error}`, "BAD_PAYLOAD");
     }
-    if (now && !this.#link.send(text)) return refuse("WS_FULL", "too much waits to be sent");
-    requests.add(id, text, now, limits, (error, reply) => {
-      const wrong = error ?? this.refused(reply);
+    const waiting = this.#requests.add(id, text, options, (error, reply) => {
+      const wrong = error ?? refused(reply);
       done(wrong, wrong ? null : reply);
     });
+    if (now) waiting.sent = this.#link.send(text);
     return true;
   }
 
@@ -321,18 +337,25 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   #answer(event: string, payload: unknown, requestId: string, socket: WebSocketLike): void {
-    const handler = this.#handlers.get(event);
-    const answered = handler
-      ? Promise.resolve(payload).then(handler)
-      : Promise.reject({ error: "this client does not answer it", errorCode: "UNKNOWN_EVENT" });
-    answered
-      .catch((error) => ({
-        error: String(error?.error ?? error?.message ?? error),
-        errorCode: String(error?.errorCode ?? "INTERNAL"),
-      }))
-      .then((answer) => {
+    const nobody = () => {
+      throw { error: "this client does not answer it", errorCode: "UNKNOWN_EVENT" };
+    };
+    Promise.resolve(payload)
+      .then(this.#handlers.get(event) ?? nobody)
+      .then((answer) => answerFrame(answer, requestId))
+      .catch((error) => {
+        const text = String(error?.error ?? error?.message ?? error);
+        return answerFrame({ error: text, errorCode: String(error?.errorCode ?? "INTERNAL") }, requestId);
+      })
+      .then((text) => {
         // Only on the connection that it came by: another server knows nothing of it.
-        if (this.#link.socket === socket) this.#link.send(answerFrame(answer, requestId));
+        if (this.#link.socket === socket) this.#link.send(text);
       });
   }
+}
+
+/** Tells why nothing was sent. */
+function refuse(done: Done, error = NOT_OPEN.error, errorCode = NOT_OPEN.errorCode): false {
+  done({ error, errorCode }, null);
+  return false;
 }

@@ -98,11 +98,15 @@ export class Link {
     if (this.state === "open") this.#heartbeat.restart();
   }
 
-  /** Writes, unless too much waits already. */
+  /** Whether too much waits in the WebSocket for more of the application's frames. */
+  get full(): boolean {
+    return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
+  }
+
+  /** Writes; false without an open WebSocket. */
   send(text: string): boolean {
-    const { socket } = this;
-    if (socket?.readyState !== OPEN || (socket.bufferedAmount ?? 0) > this.#settings.maxBuffered) return false;
-    socket.send(text);
+    if (this.socket?.readyState !== OPEN) return false;
+    this.socket.send(text);
     return true;
   }
 
@@ -116,23 +120,14 @@ export class Link {
     const open = (value: Token) => {
       if (attempt !== this.#attempt) return;
       const inQuery = value != null && tokenIn !== "message";
-      const params = inQuery ? { ...customParams, token: value } : { ...customParams };
+      const params = { ...customParams, ...(inQuery && { token: value }) };
       this.#attach(new this.#Socket(withParams(this.#settings.url, params), protocols), inQuery ? undefined : value);
     };
     this.#become("connecting");
     // What fails at once is told later: nobody can listen to a client that is still being made.
-    const fail = (error: unknown) => {
+    new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
       if (attempt === this.#attempt) this.#broke("error", error);
-    };
-    if (token) {
-      Promise.resolve().then(token).then(open).catch(fail);
-      return;
-    }
-    try {
-      open(null);
-    } catch (error) {
-      Promise.resolve().then(() => fail(error));
-    }
+    });
   }
 
   #attach(socket: WebSocketLike, token: Token): void {

@@ -78,6 +78,7 @@ const DEFAULTS = {
   reconnectMaxInterval: 120_000,
   repeatLimit: null,
   connectTimeout: 10_000,
+  tokenIn: "query",
   callbackTimeout: 5000,
   pendingTimeout: 100,
   maxPending: 1024,
@@ -91,28 +92,46 @@ export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>>;
 /** The longest time that timers of JavaScript can count; a longer one fires at once. */
 export const LONGEST = 2 ** 31 - 1;
 
-/** Zero is allowed for these; the other numbers must be more. */
-const MAY_BE_ZERO = /^(ping|fast|offline|reconnectM|repeatL)/;
+/** Zero is allowed for these numbers. */
+const MAY_BE_ZERO = /^(ping|fast|off|rep)/;
+/** The waits between attempts, and their least: shorter ones would flood a server that is in trouble. */
+const WAIT = /Rec.*val/i;
+const LEAST_WAIT = 50;
 
-/** Fills in the defaults; throws when something cannot work. An option that is undefined counts as not given. */
+/** What these must be. */
+const RULES = {
+  url: /^wss?:\/\/[^/]/i,
+  autoReconnect: /^(always|error|never)$/,
+  tokenIn: /^(query|message)$/,
+};
+const KINDS = { pingMsg: "string", token: "function", traceparent: "function" };
+
+/** Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. */
 export function settings(options: Options, defaults: Partial<Options>): Settings {
   const all = { ...DEFAULTS, ...defaults } as Settings & Record<string, unknown>;
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) all[name] = value;
+    if (value != null) all[name] = value;
   }
-  if (!/^wss?:\/\//i.test(all.url)) {
-    throw new TypeError(`the url is ${JSON.stringify(all.url)} and must begin with ws:// or wss://`);
+  for (const [name, rule] of Object.entries(RULES)) {
+    if (!rule.test(all[name] as string)) wrong(name, all[name], `like ${rule}`);
   }
-  for (const [name, fallback] of Object.entries({ ...DEFAULTS, repeatLimit: 0 })) {
-    const value = all[name];
-    if (typeof fallback === "number" && value !== null) duration(name, value, MAY_BE_ZERO.test(name) ? 0 : 1);
+  for (const [name, kind] of Object.entries(KINDS)) {
+    if (all[name] !== undefined && typeof all[name] !== kind) wrong(name, all[name], `a ${kind}`);
+  }
+  for (const [name, fallback] of Object.entries(DEFAULTS)) {
+    if (typeof fallback === "string" || fallback === all[name]) continue;
+    duration(name, all[name], WAIT.test(name) ? LEAST_WAIT : +!MAY_BE_ZERO.test(name));
   }
   return all;
+}
+
+function wrong(name: string, value: unknown, text: string): never {
+  throw new TypeError(`${name} is ${value} and must be ${text}`);
 }
 
 /** Throws unless it is a number that a timer or a limit can use. */
 export function duration(name: string, value: unknown, least: number): void {
   if (typeof value !== "number" || !(value >= least && value <= LONGEST)) {
-    throw new TypeError(`${name} is ${String(value)} and must be a number from ${least} to ${LONGEST}`);
+    wrong(name, value, `a number from ${least} to ${LONGEST}`);
   }
 }

@@ -22,13 +22,11 @@ export class RequestError extends Error implements ErrorObject {
 export const NOT_OPEN: ErrorObject = { error: "WebSocket is not open", errorCode: "WS_NOT_OPEN" };
 const DISCONNECTED: ErrorObject = { error: "the connection broke before the reply came", errorCode: "WS_DISCONNECTED" };
 
-/** The options of one request with their defaults. */
-type Limits = RequestOptions & { callbackTimeout: number; pendingTimeout: number };
-
 interface Waiting {
   text: string;
   retry: boolean;
-  sent: boolean;
+  /** On the connection of now; undefined when it never was on any. */
+  sent?: boolean;
   end: Done;
 }
 
@@ -54,18 +52,12 @@ export class Requests {
     return `${Date.now().toString(36)}-${random}-${this.#last.toString(36)}`;
   }
 
-  /** Fills in the defaults; throws when a time is none. */
-  limits(options: RequestOptions): Limits {
-    const callbackTimeout = options.callbackTimeout || this.#settings.callbackTimeout;
-    const pendingTimeout = options.pendingTimeout || this.#settings.pendingTimeout;
+  /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+  add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting {
+    const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
+    const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
-    return { ...options, callbackTimeout, pendingTimeout };
-  }
-
-  /** Notes a request whose frame is `text`, sent already or not. */
-  add(id: string, text: string, sent: boolean, limits: Limits, done: Done): void {
-    const { callbackTimeout, pendingTimeout, onPending, retry } = limits;
     const slow =
       onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : undefined;
     const limit = setTimeout(() => {
@@ -77,13 +69,15 @@ export class Requests {
       this.#waiting.delete(id);
       done(error, payload);
     };
-    this.#waiting.set(id, { text, retry: !!retry, sent, end });
+    const waiting: Waiting = { text, retry: !!retry, end };
+    this.#waiting.set(id, waiting);
+    return waiting;
   }
 
   /** Hands what is not sent yet to `send`. */
   flush(send: (text: string) => boolean): void {
     for (const waiting of [...this.#waiting.values()]) {
-      if (!waiting.sent) waiting.sent = send(waiting.text);
+      if (!waiting.sent && send(waiting.text)) waiting.sent = true;
     }
   }
 
@@ -95,14 +89,14 @@ export class Requests {
   /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
   disconnected(): void {
     for (const [id, waiting] of this.#waiting) {
-      if (waiting.retry) waiting.sent = false;
+      if (waiting.retry) waiting.sent &&= false;
       else this.#fail(id, waiting, DISCONNECTED);
     }
   }
 
   /** There will be no next connection. */
   closed(): void {
-    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent ? DISCONNECTED : NOT_OPEN);
+    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
   }
 
   /** Not waiting any more from now on; told in a moment, when it is decided what becomes of the connection. */

@@ -5,36 +5,47 @@ export interface RoomPayload {
   namespace?: string;
 }
 
+/** A room that somebody asked for, until it is left. */
+export interface Entry {
+  room: RoomPayload;
+  joined: boolean;
+  /** So many ask for it now. */
+  asking: number;
+}
+
 export class Rooms {
-  readonly #rooms = new Map<string, { room: RoomPayload; joined: boolean }>();
+  readonly #entries = new Map<string, Entry>();
 
   /** It is being asked for. */
-  wanted(room: RoomPayload): void {
-    if (!this.#rooms.has(key(room))) this.#rooms.set(key(room), { room, joined: false });
+  wanted(room: RoomPayload): Entry {
+    const entry = this.#entries.get(key(room)) ?? { room, joined: false, asking: 0 };
+    entry.asking++;
+    this.#entries.set(key(room), entry);
+    return entry;
   }
 
-  /** The server agreed; counts unless it was left meanwhile. */
-  joined(room: RoomPayload): void {
-    const entry = this.#rooms.get(key(room));
-    if (entry) entry.joined = true;
+  /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+  answered(entry: Entry, joined: boolean): void {
+    entry.joined ||= joined;
+    if (!--entry.asking && !entry.joined && this.has(entry)) this.left(entry.room);
   }
 
-  /** It was not joined; one that was before stays. */
-  refused(room: RoomPayload): void {
-    if (!this.#rooms.get(key(room))?.joined) this.left(room);
+  /** Whether it was not left since it was wanted. */
+  has(entry: Entry): boolean {
+    return this.#entries.get(key(entry.room)) === entry;
   }
 
   left(room: RoomPayload): void {
-    this.#rooms.delete(key(room));
+    this.#entries.delete(key(room));
   }
 
   clear(): void {
-    this.#rooms.clear();
+    this.#entries.clear();
   }
 
   /** Those to ask for again. */
-  all(): RoomPayload[] {
-    return [...this.#rooms.values()].filter(({ joined }) => joined).map(({ room }) => room);
+  joined(): Entry[] {
+    return [...this.#entries.values()].filter(({ joined }) => joined);
   }
 }
 

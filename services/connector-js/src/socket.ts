@@ -21,7 +21,7 @@ export const OPEN = 1;
 export function constructorOf(given: WebSocketConstructor | undefined): WebSocketConstructor {
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (!found) {
-    throw new Error("there is no global WebSocket (Node.js has one since 22): pass one as option, say of the package ws");
+    throw new Error("no global WebSocket (Node.js before 22): pass the option WebSocket, say of the package ws");
   }
   return found;
 }

@@ -120,9 +120,15 @@ test("a server's request whose handler fails is answered with what it threw", TI
   });
   const remove = client.onRequest("c", () => 1);
   remove();
+  client.onRequest("d", () => 1n);
   const peer = await server.accept();
   await client.opened();
-  const expected = { a: ["broken", "INTERNAL"], b: ["not now", "BUSY"], c: ["this client does not answer it", "UNKNOWN_EVENT"] };
+  const expected = {
+    a: ["broken", "INTERNAL"],
+    b: ["not now", "BUSY"],
+    c: ["this client does not answer it", "UNKNOWN_EVENT"],
+    d: ["Do not know how to serialize a BigInt", "INTERNAL"],
+  };
   for (const [event, [error, errorCode]] of Object.entries(expected)) {
     peer.say({ event, payload: null, requestId: event });
     assert.deepEqual(await peer.json(), { payload: { error, errorCode }, requestId: event });
@@ -286,10 +292,57 @@ test("subprotocols and parameters reach the server", TIMEOUT, async () => {
   await client.opened();
 });
 
+test("rooms are joined again and the token is shown, however many requests wait", TIMEOUT, async () => {
+  const client = start({ maxPending: 1, token: () => "t", tokenIn: "message" });
+  const yes = async (peer, expected) => {
+    const { event, callbackId } = await peer.json();
+    assert.equal(event, expected);
+    peer.say({ payload: { ok: true }, callbackId });
+  };
+  let peer = await server.accept();
+  await yes(peer, "authenticate");
+  await client.opened();
+  for (const room of ["a", "b"]) {
+    const joined = client.joinRoom(room);
+    await yes(peer, "joinRoom");
+    await joined;
+  }
+  const lost = hear(client, "room-lost");
+  const waiting = client.request("slow", 1, { retry: true, callbackTimeout: 60_000 }).catch(({ errorCode }) => errorCode);
+  assert.equal((await peer.json()).event, "slow");
+  const reconnects = hear(client, "reconnect");
+  peer.drop();
+  clock.tick((await reconnects.next()).timeout);
+  peer = await server.accept();
+  for (const event of ["authenticate", "joinRoom", "joinRoom"]) await yes(peer, event);
+  assert.equal((await peer.json()).event, "slow");
+  assert.equal(lost.size, 0);
+  client.manualClose();
+  assert.equal(await waiting, "WS_DISCONNECTED");
+});
+
+test("what was kept is sent whole, also when it is more than the WebSocket may hold at once", TIMEOUT, async () => {
+  const client = start({ offlineQueue: 10, maxBuffered: 100 });
+  const filling = "x".repeat(100_000);
+  for (let n = 0; n < 10; n += 1) assert.ok(client.emit("kept", { n, filling }));
+  const peer = await server.accept();
+  for (let n = 0; n < 10; n += 1) assert.equal((await peer.json()).payload.n, n);
+});
+
+test("who waits for a connection is told, whatever happens to listeners of its state", TIMEOUT, async () => {
+  const client = start();
+  const opened = client.opened();
+  client.off("state");
+  await server.accept();
+  await opened;
+});
+
 test("options that cannot work are refused before anything is connected, and say what to do", TIMEOUT, () => {
   for (const wrong of [
     { url: "http://host/" }, { url: undefined }, { pongTimeout: 0 }, { pingInterval: -1 }, { callbackTimeout: "5" },
     { connectTimeout: Infinity }, { reconnectMaxInterval: 2 ** 31 }, { repeatLimit: NaN },
+    { url: "ws://" }, { autoReconnect: "allways" }, { tokenIn: "header" }, { token: "abc" }, { traceparent: "00-1" }, { pingMsg: 5 },
+    { fastReconnectInterval: 0 }, { reconnectMaxInterval: 49 }, { maxPending: 0 }, { offlineQueue: -1 },
   ]) {
     assert.throws(() => new Connector({ url: server.url, WebSocket: ws, ...wrong }), TypeError, JSON.stringify(wrong));
   }

@@ -101,6 +101,22 @@ test("an error reply is a payload like others", { timeout: 9000 }, async () => {
   assert.deepEqual(await promised, { success: true, data: payload });
 });
 
+test("a refused token or room is no success there, either", { timeout: 9000 }, async () => {
+  const peer = await connected();
+  const joining = client.joinRoom("a");
+  const { callbackId } = await peer.json();
+  peer.say({ payload: { error: "no", errorCode: "NOT_ALLOWED" }, callbackId });
+  await assert.rejects(joining, { errorCode: "NOT_ALLOWED" });
+
+  const other = new WebSocketConnector({ url: server.url, WebSocket: ws, token: () => "t", tokenIn: "message" });
+  const closed = new Promise((resolve) => other.on("close", resolve));
+  other.on("open", () => assert.fail("the server said no"));
+  const gate = await server.accept();
+  const asked = await gate.json();
+  gate.say({ payload: { error: "no", errorCode: "NOT_ALLOWED" }, callbackId: asked.callbackId });
+  assert.equal((await closed).code, 4011);
+});
+
 test("a request on a connection that broke waits for its time limit", { timeout: 9000 }, async () => {
   const peer = await connected();
   let ended = false;

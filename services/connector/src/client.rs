@@ -156,8 +156,8 @@ impl Client {
     /// When the server refuses or does not reply in time; see [`RequestError`].
     pub async fn join_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
         let room = room.into();
-        let _wanted = self.shared.wanted(&room);
-        self.request("joinRoom", &room).retry().joins(room).await
+        let wanted = self.shared.wanted(&room);
+        self.request("joinRoom", &room).retry().joins(wanted.membership).await
     }
 
     /// Leaves a room. It is not joined again, whatever the server replies. Waits for a connection if there is none.

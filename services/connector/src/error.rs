@@ -25,6 +25,12 @@ pub enum OptionsError {
     /// A setting is zero and may not be.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
+    /// A wait between attempts is so short that clients would flood a server in trouble.
+    #[error("{0} must be at least {1:?}: shorter waits would flood a server that is in trouble")]
+    Short(&'static str, Duration),
+    /// A setting is larger than can work.
+    #[error("{0} must be at most {1}")]
+    Large(&'static str, usize),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] rustls::Error),
@@ -165,6 +171,8 @@ impl ConnectionError {
             } => Group::ComeBackAfterDelay,
             Self::Refused { status: 400..=499, .. } => Group::DoNotComeBack,
             Self::Unauthenticated { .. } => Group::DoNotComeBack,
+            // The server would send it again; the close said 1009.
+            Self::Transport(error) if matches!(**error, tungstenite::Error::Capacity(_)) => Group::DoNotComeBack,
             Self::Refused { .. } | Self::Token(_) | Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => {
                 Group::ComeBackNow
             }

@@ -34,6 +34,7 @@ mod inbound;
 mod listeners;
 mod options;
 mod payload;
+mod rejoin;
 mod request;
 mod rooms;
 mod session;

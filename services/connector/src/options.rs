@@ -12,6 +12,12 @@ use url::Url;
 use crate::token::Provider;
 use crate::{OptionsError, TokenIn};
 
+/// Clients that wait for less between attempts would flood a server that is in trouble.
+const LEAST_WAIT: Duration = Duration::from_millis(50);
+
+/// The most that the queues of the runtime can hold.
+const LONGEST_QUEUE: usize = tokio::sync::Semaphore::MAX_PERMITS;
+
 /// When the task connects again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AutoReconnect {
@@ -62,9 +68,9 @@ pub struct Options {
     /// be twice as long as the one before. Default: 3, enough for a ws-node that is replaced.
     pub fast_reconnect_threshold: u32,
     /// The longest wait before the first attempts; the wait is a random part of it (full jitter), so that the clients
-    /// of a ws-node that died do not come at once. Default: 3 s.
+    /// of a ws-node that died do not come at once. Default: 3 s, at least 50 ms.
     pub fast_reconnect_interval: Duration,
-    /// The longest wait before any attempt, and the most that a server can ask for. Default: 120 s.
+    /// The longest wait before any attempt, and the most that a server can ask for. Default: 120 s, at least 50 ms.
     pub reconnect_max_interval: Duration,
     /// It gives up after so many attempts in a row that led to nothing. Default: none, it never gives up. The count
     /// starts again once a connection stood for [`fast_reconnect_interval`](Self::fast_reconnect_interval).
@@ -88,7 +94,8 @@ pub struct Options {
     pub listener_queue: usize,
     /// Requests that wait for a reply at the same time. Default: 1,024, far more than a reply in time can need.
     pub max_pending: usize,
-    /// Largest message that the server may send, in bytes. Default: 1 MiB; a larger one ends the connection.
+    /// Largest message that the server may send, in bytes. Default: 1 MiB. A larger one ends the connection with code
+    /// 1009, for good: the server would send it again.
     pub max_message_size: usize,
 }
 
@@ -194,8 +201,19 @@ impl Options {
             ("max_pending", self.max_pending > 0),
             ("max_message_size", self.max_message_size > 0),
         ];
-        match positive.iter().find(|(_, fine)| !fine) {
-            Some((name, _)) => Err(OptionsError::Zero(name)),
+        if let Some((name, _)) = positive.iter().find(|(_, fine)| !fine) {
+            return Err(OptionsError::Zero(name));
+        }
+        let waits = [
+            ("fast_reconnect_interval", self.fast_reconnect_interval),
+            ("reconnect_max_interval", self.reconnect_max_interval),
+        ];
+        if let Some((name, _)) = waits.iter().find(|(_, wait)| *wait < LEAST_WAIT) {
+            return Err(OptionsError::Short(name, LEAST_WAIT));
+        }
+        let queues = [("send_queue", self.send_queue), ("listener_queue", self.listener_queue)];
+        match queues.iter().find(|(_, length)| *length > LONGEST_QUEUE) {
+            Some((name, _)) => Err(OptionsError::Large(name, LONGEST_QUEUE)),
             None => Ok(()),
         }
     }
@@ -242,6 +260,15 @@ mod tests {
             .header("Authorization", "geheim");
         options.send_queue = 0;
         assert!(matches!(options.check(), Err(OptionsError::Zero("send_queue"))));
+        options.send_queue = usize::MAX;
+        assert!(matches!(options.check(), Err(OptionsError::Large("send_queue", _))));
+        options.send_queue = 1;
+        options.reconnect_max_interval = Duration::from_millis(49);
+        let error = options.check().expect_err("too short").to_string();
+        assert!(
+            error.starts_with("reconnect_max_interval must be at least 50ms"),
+            "{error}"
+        );
         assert!(!format!("{options:?}").contains("geheim"));
     }
 }

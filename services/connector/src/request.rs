@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wsmesh_protocol::frame;
 
+use crate::rooms::Membership;
 use crate::shared::Shared;
-use crate::{Payload, RequestError, Room, State};
+use crate::{Payload, RequestError, State};
 
 /// A request to the server; `.await` sends it and gives the reply's payload. Dropping the future cancels it here (the
 /// server does not hear of that).
@@ -27,7 +28,7 @@ pub struct Request {
     pending_timeout: Duration,
     on_pending: Option<Box<dyn FnOnce() + Send>>,
     retry: bool,
-    joins: Option<Room>,
+    joins: Option<Membership>,
 }
 
 impl fmt::Debug for Request {
@@ -55,8 +56,8 @@ impl Request {
     }
 
     /// Its success means that the client is in this room.
-    pub(crate) fn joins(mut self, room: Room) -> Self {
-        self.joins = Some(room);
+    pub(crate) fn joins(mut self, membership: Membership) -> Self {
+        self.joins = Some(membership);
         self
     }
 
@@ -95,7 +96,7 @@ impl Request {
         let payload = self.payload.map_err(RequestError::Payload)?;
         let asking = async {
             loop {
-                match ask(&self.shared, &self.event, &payload, self.joins.as_ref()).await {
+                match ask(&self.shared, &self.event, &payload, self.joins).await {
                     Err(RequestError::NotOpen | RequestError::Disconnected) if self.retry => {
                         let mut state = self.shared.state.subscribe();
                         let open = state.wait_for(|state| matches!(state, State::Open | State::Closed(_)));
@@ -151,7 +152,7 @@ async fn ask(
     shared: &Arc<Shared>,
     event: &str,
     payload: &RawValue,
-    joins: Option<&Room>,
+    joins: Option<Membership>,
 ) -> Result<Payload, RequestError> {
     let mut pending = shared.pending(joins)?;
     let text = shared.traced(frame::client_request(event, payload, &pending.id.to_string()));

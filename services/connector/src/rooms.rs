@@ -97,53 +97,84 @@ impl From<String> for Room {
 
 /// What is wanted and what was joined, in the order of wanting.
 #[derive(Debug, Default)]
-pub(crate) struct Rooms(Vec<Entry>);
+pub(crate) struct Rooms {
+    entries: Vec<Entry>,
+    last: u64,
+}
+
+/// Being in a room, or wanting to be, until the room is left; joined anew it is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Membership(u64);
 
 #[derive(Debug)]
 struct Entry {
+    membership: Membership,
     room: Room,
     joined: bool,
+    /// So many ask for it now.
+    asking: usize,
 }
 
 impl Rooms {
-    /// It is being asked for.
-    pub(crate) fn wanted(&mut self, room: &Room) {
-        if self.entry(room).is_none() {
-            self.0.push(Entry {
-                room: room.clone(),
-                joined: false,
-            });
+    /// It is being asked for, until [`answered`](Self::answered).
+    pub(crate) fn wanted(&mut self, room: &Room) -> Membership {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.room.is(room)) {
+            entry.asking += 1;
+            return entry.membership;
         }
+        self.last += 1;
+        let membership = Membership(self.last);
+        self.entries.push(Entry {
+            membership,
+            room: room.clone(),
+            joined: false,
+            asking: 1,
+        });
+        membership
     }
 
     /// The server agreed; counts unless it was left meanwhile.
-    pub(crate) fn joined(&mut self, room: &Room) {
-        if let Some(entry) = self.entry(room) {
+    pub(crate) fn joined(&mut self, membership: Membership) {
+        if let Some(entry) = self.entry(membership) {
             entry.joined = true;
         }
     }
 
-    /// It was not joined; one that was before stays.
-    pub(crate) fn refused(&mut self, room: &Room) {
-        self.0.retain(|entry| entry.joined || !entry.room.is(room));
+    /// One who asked is done; the room is forgotten when it was never joined and nobody asks any more.
+    pub(crate) fn answered(&mut self, membership: Membership) {
+        if let Some(entry) = self.entry(membership) {
+            entry.asking -= 1;
+            if entry.asking == 0 && !entry.joined {
+                self.forget(membership);
+            }
+        }
     }
 
     pub(crate) fn left(&mut self, room: &Room) {
-        self.0.retain(|entry| !entry.room.is(room));
+        self.entries.retain(|entry| !entry.room.is(room));
+    }
+
+    pub(crate) fn forget(&mut self, membership: Membership) {
+        self.entries.retain(|entry| entry.membership != membership);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.entries.clear();
+    }
+
+    /// Whether it was not left since.
+    pub(crate) fn stands(&self, membership: Membership) -> bool {
+        self.entries.iter().any(|entry| entry.membership == membership)
     }
 
     /// Those to ask for again.
-    pub(crate) fn to_rejoin(&self) -> Vec<Room> {
-        let joined = self.0.iter().filter(|entry| entry.joined);
-        joined.map(|entry| entry.room.clone()).collect()
+    pub(crate) fn to_rejoin(&self) -> Vec<(Membership, Room)> {
+        let joined = self.entries.iter().filter(|entry| entry.joined);
+        joined.map(|entry| (entry.membership, entry.room.clone())).collect()
     }
 
-    fn entry(&mut self, room: &Room) -> Option<&mut Entry> {
-        self.0.iter_mut().find(|entry| entry.room.is(room))
+    fn entry(&mut self, membership: Membership) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.membership == membership)
     }
 }
 
@@ -151,34 +182,57 @@ impl Rooms {
 mod tests {
     use super::*;
 
+    fn to_rejoin(rooms: &Rooms) -> Vec<Room> {
+        rooms.to_rejoin().into_iter().map(|(_, room)| room).collect()
+    }
+
     #[test]
     fn only_what_was_joined_and_not_left_is_asked_for_again_in_order() {
         let mut rooms = Rooms::default();
-        let [a, b, c] = ["a", "b", "c"].map(Room::from);
-        for room in [&b, &a, &c] {
-            rooms.wanted(room);
+        let names = ["b", "a", "c"].map(Room::from);
+        let memberships = names.each_ref().map(|room| rooms.wanted(room));
+        assert!(to_rejoin(&rooms).is_empty());
+        for membership in memberships {
+            rooms.joined(membership);
+            rooms.answered(membership);
         }
-        assert!(rooms.to_rejoin().is_empty());
-        for room in [&a, &b, &c] {
-            rooms.joined(room);
-        }
+        let [b, a, c] = names;
         rooms.left(&c);
-        rooms.joined(&c);
-        rooms.wanted(&a);
-        rooms.refused(&a);
-        assert_eq!(rooms.to_rejoin(), [b, a]);
+        rooms.joined(memberships[2]);
+        assert!(!rooms.stands(memberships[2]));
+        let again = rooms.wanted(&a);
+        rooms.answered(again);
+        assert_eq!(to_rejoin(&rooms), [b, a]);
         rooms.clear();
-        assert!(rooms.to_rejoin().is_empty());
+        assert!(to_rejoin(&rooms).is_empty());
+    }
+
+    #[test]
+    fn of_several_who_ask_one_success_is_enough_and_a_new_wish_is_another() {
+        let mut rooms = Rooms::default();
+        let room = Room::from("a");
+        let (first, second) = (rooms.wanted(&room), rooms.wanted(&room));
+        rooms.answered(first);
+        rooms.joined(second);
+        rooms.answered(second);
+        assert_eq!(to_rejoin(&rooms).as_slice(), std::slice::from_ref(&room));
+        rooms.left(&room);
+        let third = rooms.wanted(&room);
+        rooms.joined(second);
+        assert!(to_rejoin(&rooms).is_empty());
+        rooms.answered(third);
+        assert!(!rooms.stands(third));
     }
 
     #[test]
     fn a_number_and_its_text_are_one_room_and_a_namespace_makes_another() {
         let mut rooms = Rooms::default();
-        rooms.wanted(&Room::new(7));
-        rooms.joined(&Room::new("7"));
+        let membership = rooms.wanted(&Room::new(7));
+        assert_eq!(rooms.wanted(&Room::new("7")), membership);
+        rooms.joined(membership);
         rooms.wanted(&Room::new("7").in_namespace("chat"));
-        assert_eq!(rooms.to_rejoin(), [Room::new(7)]);
+        assert_eq!(to_rejoin(&rooms), [Room::new(7)]);
         rooms.left(&Room::new("7"));
-        assert!(rooms.to_rejoin().is_empty());
+        assert!(to_rejoin(&rooms).is_empty());
     }
 }

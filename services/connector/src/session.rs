@@ -2,8 +2,11 @@
 //! then the close. Reading never waits for writing.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::json;
@@ -14,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;
 use wsmesh_protocol::frame::{self, ServerMessage};
 
+use crate::rejoin::Rejoin;
 use crate::request::{Refusal, refusal};
 use crate::shared::{First, Shared};
 use crate::socket::Socket;
@@ -26,7 +30,7 @@ const NO_STATUS: u16 = 1005;
 
 /// One connection that stands.
 pub(crate) struct Session<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     sink: SplitSink<Socket, Message>,
     stream: SplitStream<Socket>,
     frames: mpsc::Sender<String>,
@@ -37,7 +41,7 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Takes an open socket over. Nobody can use it yet.
-    pub(crate) fn new(shared: &'a Shared, socket: Socket) -> Self {
+    pub(crate) fn new(shared: &'a Arc<Shared>, socket: Socket) -> Self {
         let (sink, stream) = socket.split();
         let (frames, queue) = mpsc::channel(shared.options.send_queue);
         Self {
@@ -74,16 +78,17 @@ impl<'a> Session<'a> {
 
     /// Lets the handles send through it.
     pub(crate) fn stands(&mut self) {
-        self.first = self.shared.opened(self.frames.clone());
+        self.first = self.shared.opened(&self.frames);
     }
 
     /// Works until the connection is over, and says why.
     pub(crate) async fn until_over(&mut self) -> ConnectionError {
+        let rejoins = std::mem::take(&mut self.first.rejoins);
         tokio::select! {
             error = read(self.shared, &mut self.stream, &self.frames, &self.pong) => error,
             error = write(&mut self.sink, &mut self.first.frames, &mut self.queue) => error,
             error = beat(self.shared, &self.frames, &self.pong) => error,
-            error = give_up_rooms(self.shared, self.first.rejoins) => error,
+            error = rejoin(self.shared, rejoins) => error,
         }
     }
 
@@ -107,7 +112,7 @@ impl<'a> Session<'a> {
     /// Closes because it is over: tells the server why if it may still listen, answers its close if it sent one.
     pub(crate) async fn close_after(mut self, error: &ConnectionError) {
         let code = match error {
-            ConnectionError::PongTimeout => (CloseCode::PongTimeout, "client heard no pong"),
+            ConnectionError::PongTimeout => (CloseCode::PongTimeout, "pong timeout"),
             ConnectionError::Transport(error) if matches!(**error, Error::Capacity(_)) => {
                 (CloseCode::TooBig, "message too big")
             }
@@ -203,11 +208,13 @@ async fn write(
             }
         }
         let written = async {
-            while let Some(frame) = first.pop_front() {
-                sink.feed(Message::text(frame)).await?;
-            }
-            while let Ok(frame) = queue.try_recv() {
-                sink.feed(Message::text(frame)).await?;
+            // A frame is taken only when it can be handed over: a close that comes while it waits writes what is left.
+            loop {
+                poll_fn(|cx| sink.poll_ready_unpin(cx)).await?;
+                let Some(frame) = first.pop_front().or_else(|| queue.try_recv().ok()) else {
+                    break;
+                };
+                sink.start_send_unpin(Message::text(frame))?;
             }
             sink.flush().await
         };
@@ -217,12 +224,9 @@ async fn write(
     }
 }
 
-/// Rooms that the server did not let the client back into in time are lost.
-async fn give_up_rooms(shared: &Shared, rejoins: bool) -> ConnectionError {
-    if rejoins {
-        tokio::time::sleep(shared.options.request_timeout).await;
-        shared.rooms_unanswered();
-    }
+/// Brings the client back into its rooms.
+async fn rejoin(shared: &Arc<Shared>, rejoins: Vec<Rejoin>) -> ConnectionError {
+    join_all(rejoins.into_iter().map(|rejoin| rejoin.until_settled(shared))).await;
     std::future::pending().await
 }
 

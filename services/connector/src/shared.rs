@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use wsmesh_protocol::frame;
 
 use crate::listeners::Listeners;
-use crate::request::{Refusal, refusal};
-use crate::rooms::Rooms;
+use crate::rejoin::Rejoin;
+use crate::request::refusal;
+use crate::rooms::{Membership, Rooms};
 use crate::{EmitError, Lifecycle, Options, Payload, RequestError, Room, State};
 
 /// Shared by one client's handles and its task.
@@ -37,18 +38,17 @@ struct Link {
 /// Who waits for a reply.
 #[derive(Debug)]
 struct Waiting {
-    /// None: the client asks for a room again, by itself.
-    reply: Option<oneshot::Sender<Payload>>,
+    reply: oneshot::Sender<Payload>,
     /// The room that a good reply lets the client into.
-    joins: Option<Box<Room>>,
+    joins: Option<Membership>,
 }
 
 /// What is written on a new connection before anything else.
 #[derive(Debug, Default)]
 pub(crate) struct First {
     pub(crate) frames: VecDeque<String>,
-    /// Whether rooms are asked for again.
-    pub(crate) rejoins: bool,
+    /// The rooms that these frames ask for again.
+    pub(crate) rejoins: Vec<Rejoin>,
 }
 
 /// One request that waits; dropping it cancels.
@@ -64,12 +64,12 @@ pub(crate) struct Pending {
 #[derive(Debug)]
 pub(crate) struct Wanted {
     shared: Arc<Shared>,
-    room: Room,
+    pub(crate) membership: Membership,
 }
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        self.shared.link().rooms.refused(&self.room);
+        self.shared.link().rooms.answered(self.membership);
     }
 }
 
@@ -90,6 +90,14 @@ impl Link {
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+
+    /// Notes who waits for a reply.
+    fn wait(&mut self, joins: Option<Membership>) -> (u64, oneshot::Receiver<Payload>) {
+        let id = self.new_id();
+        let (reply, receiver) = oneshot::channel();
+        self.pending.insert(id, Waiting { reply, joins });
+        (id, receiver)
     }
 }
 
@@ -119,23 +127,28 @@ impl Shared {
 
     /// A connection stands: from now on frames go here. The way comes before the state: who sees "open" can send.
     /// Gives what is to be written first: rooms are asked for again, then what was kept follows.
-    pub(crate) fn opened(&self, frames: mpsc::Sender<String>) -> First {
+    pub(crate) fn opened(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> First {
         // Called before the lock is held: it is the application's.
         let traceparent = self.traceparent();
         let first = {
             let mut link = self.link();
-            let mut first = VecDeque::new();
-            for room in link.rooms.to_rejoin() {
-                let id = link.new_id();
-                let text = frame::client_request("joinRoom", &room, &id.to_string());
-                first.push_back(with_trace(text, traceparent.as_deref()));
-                let (reply, joins) = (None, Some(Box::new(room)));
-                link.pending.insert(id, Waiting { reply, joins });
+            let mut first = First::default();
+            for (membership, room) in link.rooms.to_rejoin() {
+                let (id, reply) = link.wait(None);
+                let pending = self.pending_with(id, reply, frames);
+                let rejoin = Rejoin {
+                    membership,
+                    room,
+                    pending,
+                };
+                first
+                    .frames
+                    .push_back(with_trace(rejoin.frame(), traceparent.as_deref()));
+                first.rejoins.push(rejoin);
             }
-            let rejoins = !first.is_empty();
-            first.append(&mut link.kept);
-            link.frames = Some(frames);
-            First { frames: first, rejoins }
+            first.frames.append(&mut link.kept);
+            link.frames = Some(frames.clone());
+            first
         };
         self.state.send_replace(State::Open);
         self.listeners().lifecycle(&Lifecycle::Opened);
@@ -199,10 +212,9 @@ impl Shared {
 
     /// Notes that a room is being asked for.
     pub(crate) fn wanted(self: &Arc<Self>, room: &Room) -> Wanted {
-        self.link().rooms.wanted(room);
         Wanted {
+            membership: self.link().rooms.wanted(room),
             shared: Arc::clone(self),
-            room: room.clone(),
         }
     }
 
@@ -216,46 +228,46 @@ impl Shared {
         self.link().rooms.clear();
     }
 
-    /// Whoever asked for a room again and has no reply by now does not get one.
-    pub(crate) fn rooms_unanswered(&self) {
-        let unanswered: Vec<Room> = {
-            let mut link = self.link();
-            let late = link.pending.extract_if(|_, waiting| waiting.reply.is_none());
-            late.filter_map(|(_, waiting)| waiting.joins)
-                .map(|room| *room)
-                .collect()
-        };
-        let error = RequestError::Timeout(self.options.request_timeout);
-        for room in unanswered {
-            self.room_lost(room, error.code().to_owned(), error.to_string());
-        }
+    /// Whether this room is still to be joined.
+    pub(crate) fn wants(&self, membership: Membership) -> bool {
+        self.link().rooms.stands(membership)
     }
 
-    fn room_lost(&self, room: Room, code: String, text: String) {
-        self.left(&room);
+    /// The server does not let the client back into a room.
+    pub(crate) fn room_lost(&self, membership: Membership, room: Room, code: String, text: String) {
+        self.link().rooms.forget(membership);
         self.listeners().lifecycle(&Lifecycle::RoomLost { room, code, text });
     }
 
+    /// Notes that a room is asked for once more. The limit of requests is the application's, not for this.
+    pub(crate) fn pending_again(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> Pending {
+        let (id, reply) = self.link().wait(None);
+        self.pending_with(id, reply, frames)
+    }
+
+    fn pending_with(
+        self: &Arc<Self>,
+        id: u64,
+        reply: oneshot::Receiver<Payload>,
+        frames: &mpsc::Sender<String>,
+    ) -> Pending {
+        Pending {
+            shared: Arc::clone(self),
+            id,
+            reply,
+            frames: frames.clone(),
+        }
+    }
+
     /// Notes a request on the connection of the moment.
-    pub(crate) fn pending(self: &Arc<Self>, joins: Option<&Room>) -> Result<Pending, RequestError> {
+    pub(crate) fn pending(self: &Arc<Self>, joins: Option<Membership>) -> Result<Pending, RequestError> {
         let mut link = self.link();
         let frames = link.frames.clone().ok_or(RequestError::NotOpen)?;
         if link.pending.len() >= self.options.max_pending {
             return Err(RequestError::TooMany(link.pending.len()));
         }
-        let id = link.new_id();
-        let (sender, reply) = oneshot::channel();
-        let waiting = Waiting {
-            reply: Some(sender),
-            joins: joins.cloned().map(Box::new),
-        };
-        link.pending.insert(id, waiting);
-        Ok(Pending {
-            shared: Arc::clone(self),
-            id,
-            reply,
-            frames,
-        })
+        let (id, reply) = link.wait(joins);
+        Ok(self.pending_with(id, reply, &frames))
     }
 
     /// Hands a reply to the request that waits for it; false when none does (any more).
@@ -266,14 +278,11 @@ impl Shared {
         let Some(Waiting { reply, joins }) = self.link().pending.remove(&id) else {
             return false;
         };
-        if let Some(room) = joins {
-            match refusal(payload.as_str()) {
-                None => self.link().rooms.joined(&room),
-                // Whoever asked for it hears why.
-                Some(_) if reply.is_some() => {}
-                Some(Refusal { error, error_code }) => self.room_lost(*room, error_code, error),
-            }
+        if let Some(membership) = joins
+            && refusal(payload.as_str()).is_none()
+        {
+            self.link().rooms.joined(membership);
         }
-        reply.is_none_or(|reply| reply.send(payload).is_ok())
+        reply.send(payload).is_ok()
     }
 }

@@ -92,11 +92,13 @@ pub enum Lifecycle {
         /// From now.
         delay: Duration,
     },
-    /// After a reconnect the server does not let this client back into a room. It is not asked for again.
+    /// After a reconnect the server does not let this client back into a room. It is not asked for again. Refusals that pass
+    /// (`UNAVAILABLE`, `OVERLOADED`, `RATE_LIMITED`, `TIMEOUT`, no reply in time) are not told: the room is asked for again
+    /// after a random part of [`fast_reconnect_interval`](crate::Options::fast_reconnect_interval).
     RoomLost {
         /// Which one.
         room: Room,
-        /// The server's `errorCode`, or `CALLBACK_TIMEOUT` when it did not reply.
+        /// The server's `errorCode`.
         code: String,
         /// Why, for people.
         text: String,

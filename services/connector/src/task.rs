@@ -203,7 +203,7 @@ impl Task {
 }
 
 /// From a new token to a connection that can stand.
-async fn attempt<'a>(shared: &'a Shared, dialer: &Dialer) -> Result<Session<'a>, ConnectionError> {
+async fn attempt<'a>(shared: &'a Arc<Shared>, dialer: &Dialer) -> Result<Session<'a>, ConnectionError> {
     let token = match &shared.options.token {
         Some(provider) => provider.token().await.map_err(ConnectionError::Token)?,
         None => None,

@@ -67,7 +67,7 @@ export declare class Connector<S extends object = AnyEvents, C extends object = 
     protected defaults(): Partial<Options>;
     /** Whether a push of this name reaches the listeners of that name. */
     protected mayBePushed(event: string): boolean;
-    /** What an error reply says. */
+    /** What an error reply to `emit` and `emitWithPromise` says. */
     protected refused(payload: unknown): ErrorObject | null;
     /** Whether requests that wait fail when their connection is gone, not at their time limit. */
     protected failsAtOnce(): boolean;

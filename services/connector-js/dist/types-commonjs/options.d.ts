@@ -73,6 +73,7 @@ declare const DEFAULTS: {
     readonly reconnectMaxInterval: 120000;
     readonly repeatLimit: null;
     readonly connectTimeout: 10000;
+    readonly tokenIn: "query";
     readonly callbackTimeout: 5000;
     readonly pendingTimeout: 100;
     readonly maxPending: 1024;
@@ -83,7 +84,7 @@ declare const DEFAULTS: {
 export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>>;
 /** The longest time that timers of JavaScript can count; a longer one fires at once. */
 export declare const LONGEST: number;
-/** Fills in the defaults; throws when something cannot work. An option that is undefined counts as not given. */
+/** Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. */
 export declare function settings(options: Options, defaults: Partial<Options>): Settings;
 /** Throws unless it is a number that a timer or a limit can use. */
 export declare function duration(name: string, value: unknown, least: number): void;

@@ -10,11 +10,13 @@ export declare class RequestError extends Error implements ErrorObject {
     constructor({ error, errorCode }: ErrorObject);
 }
 export declare const NOT_OPEN: ErrorObject;
-/** The options of one request with their defaults. */
-type Limits = RequestOptions & {
-    callbackTimeout: number;
-    pendingTimeout: number;
-};
+interface Waiting {
+    text: string;
+    retry: boolean;
+    /** On the connection of now; undefined when it never was on any. */
+    sent?: boolean;
+    end: Done;
+}
 export declare class Requests {
     #private;
     constructor(settings: Settings);
@@ -22,10 +24,8 @@ export declare class Requests {
     get full(): boolean;
     /** An id that no other client has: replies may be addressed to the client by whoever answers. */
     newId(): string;
-    /** Fills in the defaults; throws when a time is none. */
-    limits(options: RequestOptions): Limits;
-    /** Notes a request whose frame is `text`, sent already or not. */
-    add(id: string, text: string, sent: boolean, limits: Limits, done: Done): void;
+    /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+    add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting;
     /** Hands what is not sent yet to `send`. */
     flush(send: (text: string) => boolean): void;
     /** A reply came; nothing happens when nobody waits for it (any more). */

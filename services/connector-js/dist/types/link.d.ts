@@ -40,6 +40,8 @@ export declare class Link {
     close(): void;
     /** The next heartbeat comes after a whole interval. */
     restart(): void;
-    /** Writes, unless too much waits already. */
+    /** Whether too much waits in the WebSocket for more of the application's frames. */
+    get full(): boolean;
+    /** Writes; false without an open WebSocket. */
     send(text: string): boolean;
 }

@@ -3,16 +3,23 @@ export interface RoomPayload {
     roomId: string | number;
     namespace?: string;
 }
+/** A room that somebody asked for, until it is left. */
+export interface Entry {
+    room: RoomPayload;
+    joined: boolean;
+    /** So many ask for it now. */
+    asking: number;
+}
 export declare class Rooms {
     #private;
     /** It is being asked for. */
-    wanted(room: RoomPayload): void;
-    /** The server agreed; counts unless it was left meanwhile. */
-    joined(room: RoomPayload): void;
-    /** It was not joined; one that was before stays. */
-    refused(room: RoomPayload): void;
+    wanted(room: RoomPayload): Entry;
+    /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+    answered(entry: Entry, joined: boolean): void;
+    /** Whether it was not left since it was wanted. */
+    has(entry: Entry): boolean;
     left(room: RoomPayload): void;
     clear(): void;
     /** Those to ask for again. */
-    all(): RoomPayload[];
+    joined(): Entry[];
 }

@@ -137,6 +137,10 @@ class Stage {
     this.#asked(as, this.client.joinRoom(...room));
   }
 
+  leaveRoom(room, { as }) {
+    this.#asked(as, this.client.leaveRoom(...room));
+  }
+
   #asked(as, promise) {
     const outcome = promise.then((payload) => ({ payload }), (error) => ({ code: error.errorCode }));
     this.#replies.set(as, outcome);
@@ -256,7 +260,7 @@ class Stage {
   }
 
   async expect_roomLost({ room }) {
-    assert.deepEqual(await this.#of("roomLost").next(), room);
+    assert.deepEqual(JSON.parse(JSON.stringify(await this.#of("roomLost").next())), room);
   }
 
   expect_notOpen() {

@@ -1,8 +1,10 @@
 //! How a connection ends for good, and what is left then.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::timeout;
 use wsmesh_connector::{AutoReconnect, Client, ConnectionError, Connector, End, RequestError, State};
 use wsmesh_protocol::CloseCode;
 
@@ -59,13 +61,15 @@ async fn when_to_come_back_is_the_applications_choice() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_big_ends_the_connection_with_1009() {
+async fn a_message_that_is_too_big_ends_the_connection_with_1009_for_good() {
     let server = Server::start().await;
     let mut options = server.options();
     options.max_message_size = 1000;
-    let (_client, mut peer, _task) = connected(&server, options).await;
+    let (client, mut peer, _task) = connected(&server, options).await;
     peer.say("x".repeat(1001)).await;
     assert_eq!(peer.closed().await.0, 1009);
+    let end = closed(&client).await;
+    assert!(end.to_string().contains("1001"), "it says how big: {end}");
 }
 
 #[tokio::test]
@@ -94,6 +98,31 @@ async fn closing_by_hand_writes_what_was_emitted_and_says_4001() {
         .await
         .expect("no panic");
     assert!(soon("listeners end", says.recv()).await.is_none());
+}
+
+#[tokio::test]
+async fn closing_while_the_server_does_not_read_loses_nothing_that_was_taken() {
+    let server = Server::start().await;
+    let (client, mut peer, _task) = connected(&server, server.options()).await;
+    let filling = "x".repeat(256 * 1024);
+    let mut taken = 0;
+    // Full: the queue, the WebSocket and the kernel's buffers.
+    while timeout(
+        Duration::from_millis(200),
+        client.emit("n", &json!({"n": taken, "filling": filling})),
+    )
+    .await
+    .is_ok()
+    {
+        taken += 1;
+    }
+    let closing = tokio::spawn(async move { client.close().await });
+    for n in 0..taken {
+        assert_eq!(peer.json().await["payload"]["n"], n, "of {taken}");
+    }
+    assert_eq!(peer.closed().await.0, 4001);
+    peer.end().await;
+    soon("closed", closing).await.expect("no panic");
 }
 
 #[tokio::test]

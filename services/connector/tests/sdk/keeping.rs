@@ -58,29 +58,34 @@ async fn more_rooms_and_events_than_the_queue_holds_come_first_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_room_that_the_server_does_not_answer_for_is_lost_in_time() {
+async fn a_room_that_the_server_does_not_answer_for_is_asked_for_again() {
     let server = Server::start().await;
     let mut options = server.options();
     options.request_timeout = Duration::from_millis(300);
+    options.max_pending = 1;
     let (client, mut peer, _task) = connected(&server, options).await;
     let mut lifecycle = client.lifecycle();
-    join(&client, &mut peer, "good").await;
-    join(&client, &mut peer, "silent").await;
+    for room in ["good", "silent", "closed"] {
+        join(&client, &mut peer, room).await;
+    }
     drop(peer);
     let mut peer = server.accept().await;
     peer.reply(json!({"msg": "joined"})).await;
+    assert_eq!(asked_for(&peer.json().await), "silent");
+    peer.reply(json!({"error": "no", "errorCode": "NOT_ALLOWED"})).await;
     let (room, code) = lost(&mut lifecycle).await;
-    assert_eq!((room, code.as_str()), (Room::new("silent"), "CALLBACK_TIMEOUT"));
+    assert_eq!((room, code.as_str()), (Room::new("closed"), "NOT_ALLOWED"));
+    let again = peer.json().await;
+    assert_eq!(asked_for(&again), "silent");
+    let reply = json!({"payload": {"msg": "joined"}, "callbackId": again["callbackId"]});
+    peer.say(reply).await;
     drop(peer);
     let mut peer = server.accept().await;
     assert_eq!(asked_for(&peer.json().await), "good");
+    assert_eq!(asked_for(&peer.json().await), "silent");
     soon("open", client.opened()).await.expect("open");
     client.emit("mark", &1).await.expect("open");
-    assert_eq!(
-        peer.json().await["event"],
-        "mark",
-        "the silent one is not asked for again"
-    );
+    assert_eq!(peer.json().await["event"], "mark", "the closed one is not asked for");
 }
 
 #[tokio::test]

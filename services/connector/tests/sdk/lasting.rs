@@ -173,6 +173,31 @@ async fn connections_that_fall_at_once_count_as_attempts() {
 }
 
 #[tokio::test]
+async fn a_hundred_clients_that_lose_their_server_at_once_come_back_spread_over_the_whole_wait() {
+    let server = Server::start().await;
+    let mut options = server.options();
+    options.fast_reconnect_interval = Duration::from_secs(3000);
+    options.reconnect_max_interval = Duration::from_secs(3000);
+    let mut lost = Vec::new();
+    for _ in 0..100 {
+        let (client, peer, task) = connected(&server, options.clone()).await;
+        lost.push((client.lifecycle(), client, task));
+        drop(peer);
+    }
+    let mut by_third = [0; 3];
+    for (lifecycle, _client, _task) in &mut lost {
+        let delay = loop {
+            if let Some(Lifecycle::Reconnecting { delay, .. }) = soon("it waits", lifecycle.recv()).await {
+                break delay;
+            }
+        };
+        by_third[usize::try_from(delay.as_secs() / 1000).expect("small")] += 1;
+    }
+    // A third each; fewer than ten of a hundred come once in ten million runs.
+    assert!(by_third.iter().all(|&clients| clients >= 10), "{by_third:?}");
+}
+
+#[tokio::test]
 async fn connecting_by_hand_does_not_wait() {
     let server = Server::start().await;
     let mut options = server.options();

@@ -3,6 +3,7 @@
 mod closing;
 mod keeping;
 mod lasting;
+mod recorded;
 mod support;
 mod table;
 mod talking;

@@ -46,7 +46,7 @@ impl Server {
         let address = self.listener.local_addr().expect("it is bound");
         let mut options = Options::new(format!("ws://{address}/chat"));
         options.ping_interval = Duration::ZERO;
-        options.fast_reconnect_interval = Duration::from_millis(20);
+        options.fast_reconnect_interval = Duration::from_millis(50);
         options.fast_reconnect_threshold = u32::MAX;
         options.request_timeout = NEVER;
         options

@@ -185,7 +185,7 @@ impl Stage {
             "drops",
             "sees",
         ];
-        const CLIENT: [&str; 11] = [
+        const CLIENT: [&str; 12] = [
             "emit",
             "request",
             "once",
@@ -196,6 +196,7 @@ impl Stage {
             "connect",
             "reconnect",
             "joinRoom",
+            "leaveRoom",
             "pingInterval",
         ];
         if let Some(what) = step.get("expect") {
@@ -207,6 +208,7 @@ impl Stage {
             self.settle().await;
         } else if let Some(after) = step.get("after") {
             tokio::time::advance(ms(after) + TICK).await;
+            self.settle().await;
         } else if step.contains_key("waits") {
             let early = self.wait.saturating_sub(TICK);
             tokio::time::advance(early).await;

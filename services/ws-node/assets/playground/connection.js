@@ -27,7 +27,9 @@ export class Connection {
     byId("heartbeat").addEventListener("change", () => this.client?.setPingInterval(Number(byId("heartbeat").value), true));
     document.addEventListener("click", (event) => this.#needsConnection(event), true);
     this.#show("closed");
-    if (new URLSearchParams(location.search).has("connect")) queueMicrotask(() => this.connect());
+    // A link may connect to a node that the form offers; to any other server only its reader can decide to go.
+    const asked = new URLSearchParams(location.search).has("connect") && byId("node").value;
+    if (asked) queueMicrotask(() => this.connect());
   }
 
   /** Calls `listen(client)` for each new client. */

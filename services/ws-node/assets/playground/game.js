@@ -189,6 +189,7 @@ export class Game {
     byId("cancel").hidden = !this.#looking;
     byId("quit").hidden = !this.#match;
     byId("mode").disabled = this.#looking || !!this.#match;
+    byId("field").classList.toggle("playing", !!this.#match);
   }
 
   #scores(players, goal) {

@@ -1,14 +1,16 @@
 // The frame inspector: everything that passed through the connection, the newest first.
 import { byId, bytes, clock, make } from "./dom.js";
 
-/** Frames that are kept, and lines that are shown. */
+/** Frames that are kept, their bytes at most, and lines that are shown. */
 const KEPT = 1000;
+const KEPT_BYTES = 8 * 1024 * 1024;
 const SHOWN = 250;
 
 export class Wire {
   #frames = [];
   #count = { in: 0, out: 0 };
   #bytes = { in: 0, out: 0 };
+  #held = 0;
   #encoder = new TextEncoder();
   #paused = false;
   /** How many of the newest frames are not drawn yet. */
@@ -31,7 +33,9 @@ export class Wire {
       this.#bytes[kind] += size;
     }
     this.#frames.push({ kind, text, size, time: clock() });
-    if (this.#frames.length > KEPT) this.#frames.shift();
+    this.#held += size;
+    const full = () => this.#frames.length > KEPT || this.#held > KEPT_BYTES;
+    while (this.#frames.length > 1 && full()) this.#held -= this.#frames.shift().size;
     this.#fresh = Math.min(this.#fresh + 1, this.#frames.length);
     this.#draw();
   }
@@ -103,7 +107,7 @@ export class Wire {
   }
 
   #clear() {
-    this.#frames.length = this.#fresh = 0;
+    this.#frames.length = this.#fresh = this.#held = 0;
     this.#count = { in: 0, out: 0 };
     this.#bytes = { in: 0, out: 0 };
     this.#drawAll();

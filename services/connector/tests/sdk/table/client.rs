@@ -32,7 +32,7 @@ impl Stage {
                 }
                 self.asked(text(&step["as"]), request.into_future());
             }
-            "joinRoom" => {
+            "joinRoom" | "leaveRoom" => {
                 let room = value[0]
                     .as_str()
                     .map_or_else(|| Room::new(value[0].as_i64().expect("an id")), Room::from);
@@ -40,7 +40,14 @@ impl Stage {
                     Some(namespace) => room.in_namespace(namespace),
                     None => room,
                 };
-                self.asked(text(&step["as"]), async move { client.join_room(room).await });
+                let joins = verb == "joinRoom";
+                self.asked(text(&step["as"]), async move {
+                    if joins {
+                        client.join_room(room).await
+                    } else {
+                        client.leave_room(room).await
+                    }
+                });
             }
             "on" | "once" => self.listen(verb, text(value), step),
             "off" => match (step.get("as"), step.get("tag")) {
