@@ -202,3 +202,16 @@ test("another tab with the same id takes the place of the first, which says so a
   await second.status("Connected to");
   await Promise.all([first.close(), second.close()]);
 });
+
+test("a link connects by itself to the ws-node of its page, and to another server only by hand", async () => {
+  const [here, elsewhere] = cluster.nodes;
+  const own = await Playground.open(browser, here, { query: { node: here.ws, id: "linked", connect: "" } });
+  await own.status(/Connected to .* as linked/);
+  const foreign = await Playground.open(browser, here, { query: { node: elsewhere.ws, id: "lured", connect: "" } });
+  assert.equal(await foreign.field("URL of the ws-node").inputValue(), elsewhere.ws);
+  await foreign.drawn();
+  await foreign.status("Not connected");
+  await foreign.button("Connect").click();
+  await foreign.status(/Connected to .* as lured/);
+  await Promise.all([own.close(), foreign.close()]);
+});

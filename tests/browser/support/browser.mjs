@@ -32,10 +32,10 @@ export class Playground {
     });
   }
 
-  static async open(browser, node, { id, ...options } = {}) {
+  static async open(browser, node, { id, query, ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
     const playground = new Playground(await context.newPage());
-    await playground.page.goto(node.http);
+    await playground.page.goto(query ? `${node.http}?${new URLSearchParams(query)}` : node.http);
     if (id) await playground.field("Client id").fill(id);
     return playground;
   }
