@@ -11,7 +11,6 @@ mod kubernetes;
 mod metrics;
 mod problem;
 mod run;
-mod serve;
 mod settings;
 mod token;
 

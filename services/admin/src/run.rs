@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
+use wsmesh_bootstrap::http::{self, Front, Limits};
 use wsmesh_bootstrap::{Ops, Sockets, ops};
 
 use crate::Admin;
@@ -16,9 +17,10 @@ use crate::api::{self, Api};
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
-use crate::serve::serve;
 use crate::settings::Config;
 
+/// Most connections at once; more wait in the listener's backlog. An API for operators, so few are enough.
+const MAX_CONNECTIONS: usize = 256;
 /// What a request may take beside waiting for other servers: its body above all.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -74,10 +76,15 @@ async fn serve_until_the_end(
     config: &Config,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    // Half of the grace period is left for the goodbye.
-    let grace = api.time_limit.min(config.common.shutdown_grace / 2);
+    let limits = Limits {
+        // The API's own limit comes first: it answers as the API does.
+        answer_timeout: 2 * api.time_limit,
+        // Half of the grace period is left for the goodbye.
+        grace: api.time_limit.min(config.common.shutdown_grace / 2),
+        ..Limits::keep_alive(MAX_CONNECTIONS)
+    };
     let stop = shutdown.child_token();
-    let serving = serve(public, api::router(api, metrics), stop.clone(), grace);
+    let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => Ok(()),
@@ -115,12 +122,7 @@ fn serve_ops(
             })
         }),
     };
-    let ended = ended.clone();
-    tokio::spawn(async move {
-        if let Err(error) = ops::serve(listener, ops, ended).await {
-            tracing::error!(%error, "the ops port failed: probes and metrics are not served any more");
-        }
-    })
+    tokio::spawn(ops::serve(listener, ops, ended.clone()))
 }
 
 /// Off unless a Service is named; named outside Kubernetes, it is off too, and that is said.

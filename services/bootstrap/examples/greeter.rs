@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::routing::get;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, settings};
@@ -12,7 +13,7 @@ settings! {
     struct GreeterSettings {
         /// Most greetings at a time.
         max_greetings: usize = 1_000,
-        /// How long a greeting may take.
+        /// How long a greeting takes.
         greeting_timeout: Duration = Duration::from_secs(2),
         /// Nicknames that are refused.
         refused: Vec<String>,
@@ -80,7 +81,13 @@ impl Service for Greeter {
             }),
             stats: Box::new(|| serde_json::json!({"greetings": 0})),
         };
-        ops::serve_all(sockets.ops.into_iter().chain(sockets.public), ops, shutdown).await?;
+        let greet = async move || {
+            tracing::info!("greeting");
+            tokio::time::sleep(config.settings.greeting_timeout).await;
+            "hello\n"
+        };
+        let router = ops::router(ops).route("/greet", get(greet));
+        ops::serve_router(sockets.ops.into_iter().chain(sockets.public), router, shutdown).await;
         Ok(())
     }
 }

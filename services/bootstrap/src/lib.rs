@@ -76,6 +76,7 @@
 
 mod config;
 mod healthcheck;
+pub mod http;
 mod listen;
 pub mod ops;
 mod service;

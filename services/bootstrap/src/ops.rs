@@ -1,25 +1,25 @@
 //! The ops port: `/livez`, `/readyz`, `/metrics`, `/stats`. For probes and scrapers, not for the public.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use futures_util::future::join_all;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request that is under way may still take when the server stops.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
+use crate::http::{self, Front, Limits};
+
+/// Connections at once: probes, scrapers, and backends that keep some open.
+const CONNECTIONS: usize = 128;
 
 /// What a server shows of itself.
 pub struct Ops {
@@ -39,58 +39,24 @@ impl fmt::Debug for Ops {
 
 /// Serves until `shutdown` is cancelled. Cancel it last: probes should see "not ready" while the server still drains, not a
 /// closed port.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) -> io::Result<()> {
-    serve_all([listener], ops, shutdown).await
+pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) {
+    serve_all([listener], ops, shutdown).await;
 }
 
 /// As [`serve`], on several listeners; `sockets.ops.into_iter().chain(sockets.public)` serves on whichever there are.
-///
-/// # Errors
-/// When a listener fails.
-pub async fn serve_all(
-    listeners: impl IntoIterator<Item = TcpListener>,
-    ops: Ops,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    serve_router(listeners, router(ops), shutdown).await
+pub async fn serve_all(listeners: impl IntoIterator<Item = TcpListener>, ops: Ops, shutdown: CancellationToken) {
+    serve_router(listeners, router(ops), shutdown).await;
 }
 
-/// As [`serve_all`], for a service that has routes of its own beside those of [`router`].
-///
-/// # Errors
-/// When a listener fails.
+/// As [`serve_all`], for a service that has routes of its own beside those of [`router()`].
 pub async fn serve_router(
     listeners: impl IntoIterator<Item = TcpListener>,
     router: Router,
     shutdown: CancellationToken,
-) -> io::Result<()> {
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let stopped = shutdown.clone().cancelled_owned();
-        servers.spawn(
-            axum::serve(listener, router.clone())
-                .with_graceful_shutdown(stopped)
-                .into_future(),
-        );
-    }
-    let ended = async {
-        while let Some(ended) = servers.join_next().await {
-            ended.map_err(io::Error::other)??;
-        }
-        Ok(())
-    };
-    let overdue = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(LAST_REQUESTS).await;
-    };
-    tokio::select! {
-        result = ended => result,
-        // A client that never reads its answer does not keep the process.
-        () = overdue => Ok(()),
-    }
+) {
+    let front = Front::new(router, Limits::keep_alive(CONNECTIONS));
+    let served = |listener| http::serve(listener, front.clone(), shutdown.clone());
+    join_all(listeners.into_iter().map(served)).await;
 }
 
 /// The routes alone, for a service that serves them beside its own.

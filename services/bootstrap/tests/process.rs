@@ -204,22 +204,22 @@ fn the_ops_routes_answer_and_sigterm_ends_it_in_order() {
     );
 }
 
-/// Asks it to stop while a client that never finishes its request keeps it busy for a moment.
+/// Asks it to stop while a client keeps it busy for a moment.
 fn stopping(command: &mut Command) -> (Running, TcpStream) {
-    let mut running = Running::start(command);
-    let mut stalled = TcpStream::connect(running.ops).expect("it listens");
-    stalled.write_all(b"GET /stats HTTP/1.1\r\n").expect("asked");
-    // Answered on another connection: by now the stalled one was accepted.
-    assert_eq!(get(running.ops, "/livez").1, "alive\n");
+    let mut running = Running::start(command.args(["--greeting-timeout", "60s"]));
+    let mut waiting = TcpStream::connect(running.ops).expect("it listens");
+    waiting.write_all(b"GET /greet HTTP/1.1\r\n\r\n").expect("asked");
+    let mut said = running.lines.by_ref().map(|line| line.expect("text"));
+    assert!(said.any(|line| line.contains(r#""message":"greeting""#)));
     running.signal("-TERM");
     let mut said = running.lines.by_ref().map(|line| line.expect("text"));
     assert!(said.any(|line| line.contains(r#""message":"stopping""#)));
-    (running, stalled)
+    (running, waiting)
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let (running, _stalled) = stopping(&mut greeter());
+    let (running, _waiting) = stopping(&mut greeter());
     running.signal("-INT");
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
@@ -228,13 +228,28 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn it_ends_within_its_grace_period_whoever_hangs() {
-    let (running, _stalled) = stopping(greeter().args(["--shutdown-grace", "20ms"]));
+    let (running, _waiting) = stopping(greeter().args(["--shutdown-grace", "20ms"]));
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(
         said.contains("--shutdown-grace (WSMESH_SHUTDOWN_GRACE) gives it longer"),
         "{said}"
     );
+}
+
+#[test]
+fn silent_connections_do_not_stay_on_the_ops_port_and_shut_nobody_out() {
+    let running = Running::start(&mut greeter());
+    let mut silent: Vec<_> = (0..300)
+        .map(|_| TcpStream::connect(running.ops).expect("it listens"))
+        .collect();
+    assert_eq!(get(running.ops, "/livez").1, "alive\n");
+    let first = &mut silent[0];
+    first.set_read_timeout(Some(LIMIT)).expect("set");
+    assert_eq!(first.read(&mut [0]).expect("closed in time"), 0, "it gave way");
+    let ops = running.ops.to_string();
+    let asked = output(greeter().args(["healthcheck", "--ops-listen", &ops]));
+    assert_eq!(asked.0, Some(0), "{}", asked.2);
 }
 
 #[test]

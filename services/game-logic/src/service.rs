@@ -100,9 +100,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     driver.shutdown().await;
     ended.cancel();
     while let Some(served) = probes.join_next().await {
-        served
-            .context("the ops routes ended unexpectedly")?
-            .context("the ops routes failed")?;
+        served.context("the ops routes ended unexpectedly")?;
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
@@ -114,7 +112,7 @@ fn serve_ops(
     registry: &Registry,
     shutdown: &CancellationToken,
     ended: CancellationToken,
-) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+) -> impl Future<Output = ()> + Send + 'static {
     let (adapter, shutdown) = (adapter.clone(), shutdown.clone());
     let ready = move || match (shutdown.is_cancelled(), adapter.is_ready()) {
         (true, _) => Err("this server is being stopped".to_owned()),

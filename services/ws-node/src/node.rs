@@ -12,16 +12,20 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Driver, Options, StartError, Started};
+use wsmesh_bootstrap::http::{Front, Limits};
 
 use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
 use crate::engine::{ShardRuntime, ShardThread};
 use crate::events::{self, Routes};
-use crate::http::{self, Front, TlsFiles, Turns};
+use crate::http::{self, TlsFiles};
 use crate::logins::{LoginPolicy, Logins};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Rejected};
 use crate::settings::EdgeSettings;
 use crate::{balance, orders};
+
+/// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
+const HANDSHAKES: usize = 4096;
 
 /// How long the adapter may take to say goodbye; taken from the grace period.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -121,16 +125,23 @@ impl WsNode {
     /// client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let limits = &self.edge.settings.limits;
-        let front = Front {
-            router: self.router(),
-            head_timeout: self.edge.settings.handshake_timeout,
-            tls: self.tls.clone(),
-            turns: Turns::default(),
-            trusted: limits.trusted_proxies.clone(),
-            metrics: self.edge.metrics.clone(),
+        let (settings, metrics) = (&self.edge.settings, self.edge.metrics.clone());
+        let limits = Limits {
+            connections: HANDSHAKES,
+            waiting: HANDSHAKES / 2,
+            waiting_of_one: settings.limits.connections_per_address,
+            head_timeout: settings.handshake_timeout,
+            // What is not upgraded must not stay.
+            idle_timeout: None,
+            answer_timeout: settings.handshake_timeout + settings.request_timeout,
+            // Whoever stops this says how long it waits.
+            grace: Duration::MAX,
         };
-        http::serve(listener, front, http::lobby(limits.connections_per_address), stop)
+        let front = Front::new(self.router(), limits)
+            .tls(self.tls.clone())
+            .trusted(settings.limits.trusted_proxies.clone())
+            .on_giving_way(move || metrics.rejected(Rejected::GaveWay));
+        wsmesh_bootstrap::http::serve(listener, front, stop)
     }
 
     /// The adapter that this ws-node runs on, for the application around it. Its listeners run on the runtime from which they

@@ -110,10 +110,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     public.abort();
     stop_ops.cancel();
     if let Some(watched) = watched {
-        watched
-            .await
-            .context("the ops socket's task ended badly")?
-            .context("the ops socket failed")?;
+        watched.await.context("the ops socket's task ended badly")?;
     }
     failure.map_or(Ok(()), Err)
 }

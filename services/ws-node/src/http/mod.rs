@@ -5,7 +5,6 @@ mod hand_over;
 mod pages;
 mod playground;
 mod refusal;
-mod serve;
 mod tls;
 mod upgrade;
 
@@ -13,7 +12,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-pub(crate) use serve::{Front, Turns, lobby, serve};
 pub use tls::TlsFiles;
 
 use crate::edge::Gate;

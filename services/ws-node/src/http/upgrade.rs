@@ -22,7 +22,7 @@ use super::hand_over::{Upgrading, hand_over};
 use super::refusal::Refusal;
 use crate::auth::{Answer, Entry, Proof, SUBPROTOCOL, offers_subprotocol};
 use crate::edge::{Gate, Presence};
-use crate::limits::{Peer, Place, Turned, client_address};
+use crate::limits::{Place, Turned, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
 
@@ -114,10 +114,8 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
 
 /// Where the request comes from, as far as is known.
 fn address(gate: &Gate, request: &Request) -> Option<IpAddr> {
-    let extensions = request.extensions();
-    let peer = extensions.get::<Peer>().map(|peer| peer.0);
-    // Mounted in another application, which may know.
-    let peer = peer.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0));
+    // Mounted in another application, which may not know.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let trusted = &gate.edge.settings.limits.trusted_proxies;
     peer.map(|peer| client_address(peer.ip(), request.headers(), trusted))
 }

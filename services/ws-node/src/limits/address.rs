@@ -1,13 +1,10 @@
 //! The address that a client comes from. Behind proxies that are trusted it is the one that they name.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-
-/// Who opened the TCP connection: a client, or a proxy.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+use wsmesh_bootstrap::http::subscriber;
 
 /// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy, if the peer is one. What an untrusted
 /// peer writes there is not looked at.
@@ -27,28 +24,12 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     subscriber(address)
 }
 
-/// The address that a connection counts for before its request is read; none if it is a trusted proxy's, which has those of
-/// many clients.
-pub(crate) fn direct_address(peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
-    let peer = peer.to_canonical();
-    let is_trusted = trusted.iter().any(|net| net.contains(&peer));
-    (!is_trusted).then(|| subscriber(peer))
-}
-
 /// An address, which some proxies write with the port, and IPv6 with brackets.
 fn address_in(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     text.parse().ok().or_else(with_port).or_else(in_brackets)
-}
-
-/// One subscriber usually has a whole /64 of IPv6.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
 }
 
 #[cfg(test)]
@@ -82,20 +63,6 @@ mod tests {
     fn addresses_of_one_subscriber_are_one() {
         assert_eq!(from("2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
         assert_eq!(from("fd00::1", &["2001:db8::7"]), "2001:db8::");
-    }
-
-    #[test]
-    fn before_its_request_a_connection_counts_for_its_address_unless_it_is_a_trusted_proxys() {
-        let trusted = ["10.0.0.0/8".parse().expect("a network")];
-        for (peer, counts_for) in [
-            ("203.0.113.5", Some("203.0.113.5")),
-            ("::ffff:203.0.113.5", Some("203.0.113.5")),
-            ("2001:db8:1:2:3:4:5:6", Some("2001:db8:1:2::")),
-            ("::ffff:10.0.0.1", None),
-        ] {
-            let found = direct_address(peer.parse().expect("an address"), &trusted);
-            assert_eq!(found.map(|address| address.to_string()).as_deref(), counts_for);
-        }
     }
 
     #[test]

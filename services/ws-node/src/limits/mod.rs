@@ -4,11 +4,9 @@
 mod address;
 mod door;
 mod failures;
-mod lobby;
 mod meter;
 
-pub(crate) use address::{Peer, client_address, direct_address};
+pub(crate) use address::client_address;
 pub(crate) use door::{Door, Place, Turned};
 pub(crate) use failures::Failures;
-pub(crate) use lobby::{Lobby, Seat};
 pub(crate) use meter::{Meter, Rate};

@@ -1,17 +1,19 @@
-//! The lobby: connections that have not sent their request yet. It is bounded and takes every newcomer: when it is full, the
-//! one gives way that is silent for longest, of the address that has most of them; so who opens connections and says nothing
-//! keeps only itself out.
+//! The lobby: connections that wait for a request, the first or a further one. It is bounded and takes every newcomer: when
+//! it is full, the one gives way that waits for longest, of the address that has most of them; so who opens connections and
+//! says nothing keeps only itself out.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
 /// Who is in it. Touched when a connection comes and when its request does, or its end.
 #[derive(Debug)]
-pub(crate) struct Lobby {
+pub(super) struct Lobby {
     most: usize,
     most_of_one: usize,
     inside: Mutex<Inside>,
@@ -44,7 +46,7 @@ struct Crowd {
 
 /// The seat of one connection, until its request has come.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(super) struct Seat {
     lobby: Arc<Lobby>,
     origin: Origin,
     comer: u64,
@@ -52,11 +54,11 @@ pub(crate) struct Seat {
 
 /// That a seat is needed for another.
 #[derive(Debug)]
-pub(crate) struct GivenUp(oneshot::Receiver<()>);
+pub(super) struct GivenUp(oneshot::Receiver<()>);
 
 impl Lobby {
     /// For at most so many connections in all and of one address (0: as many as in all).
-    pub(crate) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
             most_of_one: if most_of_one == 0 { most } else { most_of_one },
@@ -65,7 +67,7 @@ impl Lobby {
     }
 
     /// Takes a seat; whether somebody else had to give way for it. Without an address it counts only in all.
-    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp, bool) {
+    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp, bool) {
         let mut inside = self.inside();
         inside.comers += 1;
         let comer = inside.comers;
@@ -137,11 +139,9 @@ impl Crowd {
 }
 
 impl GivenUp {
-    /// Resolves when the connection is to give way to another; never once its seat is free.
-    pub(crate) async fn happens(self) {
-        if self.0.await.is_err() {
-            std::future::pending().await
-        }
+    /// Ready when the connection is to give way to another; not to be polled again then, nor once its seat is free.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(drop)
     }
 }
 

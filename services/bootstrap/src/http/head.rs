@@ -1,0 +1,93 @@
+//! Waiting for a request's head without taking it from the stream, so that who drips takes nothing but time, and that hardly.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+/// Largest request head.
+pub(super) const HEAD_BYTES: usize = 16 * 1024;
+
+/// How often a connection is looked at whose head comes in pieces: at first, and after a while.
+const PIECES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+
+/// Resolves when a whole request head has come, or more than one may have.
+pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<()> {
+    let (mut seen, mut pause) = (0, PIECES.0);
+    loop {
+        let is_whole = poll_fn(|context| {
+            let mut head = [MaybeUninit::uninit(); HEAD_BYTES];
+            let mut head = ReadBuf::uninit(&mut head);
+            let length = ready!(stream.poll_peek(context, &mut head))?;
+            if length == 0 {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            let is_whole = length == HEAD_BYTES || ends_after(head.filled(), seen);
+            seen = length;
+            Poll::Ready(Ok(is_whole))
+        });
+        if is_whole.await? {
+            return Ok(());
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PIECES.1);
+    }
+}
+
+/// Whether a head ends in what came after the first `seen` bytes, in which it does not.
+fn ends_after(head: &[u8], seen: usize) -> bool {
+    const END: &[u8] = b"\r\n\r\n";
+    let new = &head[seen.saturating_sub(END.len() - 1).min(head.len())..];
+    new.windows(END.len()).any(|end| end == END)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[test]
+    fn the_end_of_a_head_is_found_wherever_it_was_cut() {
+        let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nmore";
+        let end = head.len() - 4;
+        for seen in 0..end {
+            for length in seen..=head.len() {
+                assert_eq!(ends_after(&head[..length], seen), length >= end, "{seen} {length}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_here_with_its_last_byte_and_is_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound"))
+            .await
+            .expect("connects");
+        let (mut server, _) = listener.accept().await.expect("accepted");
+        let mut waiting = Box::pin(head_is_here(&server));
+        for byte in &REQUEST[..REQUEST.len() - 1] {
+            client.write_all(&[*byte]).await.expect("written");
+            let early = timeout(Duration::from_millis(5), &mut waiting).await;
+            assert!(early.is_err(), "{early:?}");
+        }
+        client.write_all(&REQUEST[REQUEST.len() - 1..]).await.expect("written");
+        timeout(PATIENCE, waiting).await.expect("seen").expect("open");
+        let mut head = vec![0; REQUEST.len()];
+        server.read_exact(&mut head).await.expect("all of it");
+        assert_eq!(head, REQUEST);
+        drop(client);
+        let ended = timeout(PATIENCE, head_is_here(&server)).await.expect("seen");
+        assert_eq!(ended.expect_err("it has ended").kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

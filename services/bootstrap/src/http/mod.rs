@@ -1,0 +1,152 @@
+//! The one way in which every port speaks HTTP/1.1: with bounds on what a peer can take without asking for anything.
+//!
+//! A connection waits (for its first request, or for a further one) or is being answered. Both are bounded in number and in
+//! time. Those that wait sit in a [`lobby`], which takes every newcomer: when it is full, of the address with most of them the
+//! longest-waiting gives way. So connections that say nothing keep nobody out but themselves. A peer that does not read its
+//! answer waits, too. Owns every connection's task and returns only when all of them have ended or upgraded.
+
+mod accept;
+mod connection;
+mod head;
+mod lobby;
+mod origin;
+mod patience;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use ipnet::IpNet;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use accept::Acceptor;
+use connection::Served;
+use lobby::Lobby;
+pub use origin::subscriber;
+
+/// What the connections of one port may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once that have not upgraded. Beyond that, new ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Of those, the ones that wait. Beyond that, for a new one another gives way: so there is always room for those who ask
+    /// for something. Less than all.
+    pub waiting: usize,
+    /// Of those, the ones of one address (IPv6: one /64). 0: as many as may wait.
+    pub waiting_of_one: usize,
+    /// For a request's head, and before that for the handshake of TLS.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for a further request, from its last answer on; that is also how long a peer may take to
+    /// read it. `None`: a connection is for one request.
+    pub idle_timeout: Option<Duration>,
+    /// How long a request may take from its head to the beginning of its answer. Beyond that it is answered with 503.
+    pub answer_timeout: Duration,
+    /// How long requests that are under way may still take when serving stops.
+    pub grace: Duration,
+}
+
+impl Limits {
+    /// For so many connections of probes, backends and operators, which ask again and again: half of them may wait.
+    pub fn keep_alive(connections: usize) -> Self {
+        Self {
+            connections,
+            waiting: connections / 2,
+            waiting_of_one: 0,
+            head_timeout: Duration::from_secs(10),
+            // Longer than the 60 s after which load balancers and clients usually close a connection by themselves: who
+            // closes last does not lose a request that is on its way.
+            idle_timeout: Some(Duration::from_secs(75)),
+            answer_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What stands in front of a router.
+#[derive(Clone)]
+pub struct Front {
+    router: Router,
+    limits: Limits,
+    tls: Option<TlsAcceptor>,
+    /// Proxies, whose connections are those of many.
+    trusted: Vec<IpNet>,
+    gave_way: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Front {
+    /// Plain HTTP within these limits. Requests carry the peer's address as axum's `ConnectInfo<SocketAddr>`.
+    pub fn new(router: Router, limits: Limits) -> Self {
+        Self {
+            router,
+            limits,
+            tls: None,
+            trusted: Vec::new(),
+            gave_way: Arc::new(|| ()),
+        }
+    }
+
+    /// Over TLS, if there is an acceptor.
+    #[must_use]
+    pub fn tls(self, tls: Option<TlsAcceptor>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Connections of these proxies count only in all, not for one address.
+    #[must_use]
+    pub fn trusted(self, trusted: Vec<IpNet>) -> Self {
+        Self { trusted, ..self }
+    }
+
+    /// Called when a connection gives way to another.
+    #[must_use]
+    pub fn on_giving_way(self, gave_way: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            gave_way: Arc::new(gave_way),
+            ..self
+        }
+    }
+}
+
+/// Serves until `stop`; returns when every connection has ended or upgraded, or the grace of the limits is over. Dropping it
+/// ends those that have not.
+pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken) {
+    let lobby = Lobby::new(front.limits.waiting, front.limits.waiting_of_one);
+    let mut acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(front.limits.connections)));
+    let served = Arc::new(Served::new(front, lobby));
+    let mut tasks = JoinSet::new();
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = acceptor.next() => accepted,
+        };
+        while tasks.try_join_next().is_some() {}
+        let connection = Arc::clone(&served).welcome(stream, peer, stop.clone());
+        tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    drop(acceptor);
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(served.grace(), ended).await.is_err() {
+        tracing::warn!(open = tasks.len(), "requests did not end in time and are cut off");
+        tasks.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

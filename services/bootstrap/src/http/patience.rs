@@ -1,0 +1,85 @@
+//! How long a connection is waited for: whether it waits now, until when at most, and with which seat in the lobby.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use super::lobby::{GivenUp, Lobby, Seat};
+
+/// Of one connection. Shared by whoever answers its requests and whoever ends it, both of the same task: it is polled after
+/// them.
+pub(super) struct Patience {
+    lobby: Arc<Lobby>,
+    origin: Option<IpAddr>,
+    gave_way: Arc<dyn Fn() + Send + Sync>,
+    wait: Mutex<Option<Wait>>,
+}
+
+/// While a connection waits.
+struct Wait {
+    _seat: Seat,
+    given_up: GivenUp,
+    until: Pin<Box<Sleep>>,
+}
+
+/// Why a connection that waits is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoMore {
+    /// Its seat is needed for another.
+    GivesWay,
+    /// It waited for too long.
+    TooLong,
+}
+
+impl Patience {
+    /// For a connection that does not wait yet.
+    pub(super) fn new(lobby: Arc<Lobby>, origin: Option<IpAddr>, gave_way: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            lobby,
+            origin,
+            gave_way,
+            wait: Mutex::default(),
+        }
+    }
+
+    fn wait(&self) -> MutexGuard<'_, Option<Wait>> {
+        self.wait.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It waits from now on, for so long at most. If it waits already, it does so anew.
+    pub(super) fn begin(&self, at_most: Duration) {
+        let mut wait = self.wait();
+        // Its own seat is free before it takes another.
+        wait.take();
+        let (seat, given_up, for_another) = self.lobby.enter(self.origin);
+        if for_another {
+            (self.gave_way)();
+        }
+        *wait = Some(Wait {
+            _seat: seat,
+            given_up,
+            until: Box::pin(tokio::time::sleep(at_most)),
+        });
+    }
+
+    /// What it waited for is here.
+    pub(super) fn end(&self) {
+        self.wait().take();
+    }
+
+    /// Ready when it is to be waited for no more; never while it does not wait.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<NoMore> {
+        let mut wait = self.wait();
+        let Some(Wait { given_up, until, .. }) = wait.as_mut() else {
+            return Poll::Pending;
+        };
+        if given_up.poll(context).is_ready() {
+            return Poll::Ready(NoMore::GivesWay);
+        }
+        until.as_mut().poll(context).map(|()| NoMore::TooLong)
+    }
+}

@@ -1,0 +1,270 @@
+//! A port that is served, and peers that ask, wait, drip and do not read.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+/// More than all buffers on the way to a peer hold.
+const LARGE: usize = 64 << 20;
+
+struct Port {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    /// Told when a request for `/wait` has arrived.
+    arrived: Arc<Notify>,
+    /// Lets it answer.
+    release: Arc<Notify>,
+    gave_way: Arc<AtomicUsize>,
+}
+
+fn long() -> Limits {
+    Limits {
+        head_timeout: Duration::from_secs(60),
+        idle_timeout: Some(Duration::from_secs(60)),
+        answer_timeout: Duration::from_secs(60),
+        grace: PATIENCE,
+        ..Limits::keep_alive(64)
+    }
+}
+
+impl Port {
+    async fn open(limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (told, waited) = (Arc::clone(&arrived), Arc::clone(&release));
+        let wait = move || async move {
+            told.notify_one();
+            waited.notified().await;
+            "done"
+        };
+        let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
+        let router = Router::new()
+            .route("/", get(async || "hello"))
+            .route("/who", get(who))
+            .route("/wait", get(wait))
+            .route("/large", get(async || Body::from(vec![b'x'; LARGE])))
+            .route("/take", post(async |body: String| body));
+        let (gave_way, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let count = Arc::clone(&gave_way);
+        let front = Front::new(router, limits).on_giving_way(move || _ = count.fetch_add(1, Ordering::Relaxed));
+        Self {
+            address,
+            task: tokio::spawn(serve(listener, front, stop.clone())),
+            stop,
+            arrived,
+            release,
+            gave_way,
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connects")
+    }
+
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(text.as_bytes()).await.expect("written");
+        stream
+    }
+
+    async fn ends(self) {
+        self.stop.cancel();
+        timeout(PATIENCE, self.task).await.expect("ends").expect("no panic");
+    }
+}
+
+/// Everything until the end of the connection, which may be a reset.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _reset = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("answered or closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// One answer of `hello`; the connection stays open.
+async fn hello(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello") {
+        let byte = timeout(PATIENCE, stream.read_u8()).await.expect("an answer");
+        answer.push(byte.expect("the connection is open"));
+    }
+}
+
+async fn ask(stream: &mut TcpStream) {
+    stream.write_all(REQUEST.as_bytes()).await.expect("written");
+    hello(stream).await;
+}
+
+#[tokio::test]
+async fn silent_connections_keep_nobody_out() {
+    let port = Port::open(Limits {
+        waiting: 3,
+        idle_timeout: None,
+        ..long()
+    })
+    .await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(port.connect().await);
+    }
+    let mut newcomer = port.send(REQUEST).await;
+    assert!(rest(&mut newcomer).await.ends_with("hello"));
+    assert_eq!(rest(&mut silent[0]).await, "", "it gave way");
+    let mut last = silent.pop().expect("eight");
+    last.write_all(REQUEST.as_bytes()).await.expect("written");
+    assert!(rest(&mut last).await.ends_with("hello"), "it was not among the first");
+    assert!(port.gave_way.load(Ordering::Relaxed) >= 5);
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_has_asked_before_gives_way_only_after_those_that_wait_for_longer() {
+    let port = Port::open(Limits { waiting: 2, ..long() }).await;
+    let mut asks_again = port.connect().await;
+    ask(&mut asks_again).await;
+    let mut silent = port.connect().await;
+    ask(&mut asks_again).await;
+    let _newcomer = port.connect().await;
+    assert_eq!(rest(&mut silent).await, "", "it waited for longest");
+    ask(&mut asks_again).await;
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_one_that_asks_in_time_is_kept() {
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_millis(300)),
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    let mut stream = port.connect().await;
+    ask(&mut stream).await;
+    ask(&mut stream).await;
+    let since = Instant::now();
+    assert_eq!(rest(&mut stream).await, "");
+    assert!(since.elapsed() >= Duration::from_millis(250), "{:?}", since.elapsed());
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_not_waited_for() {
+    let short = Duration::from_millis(100);
+    let limits = Limits {
+        head_timeout: short,
+        idle_timeout: Some(short),
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    let mut first = port.send("GET / HTTP/1.1\r\n").await;
+    assert_eq!(rest(&mut first).await, "");
+    let mut second = port.connect().await;
+    ask(&mut second).await;
+    second.write_all(b"GET / HTTP/1.1\r\n").await.expect("written");
+    assert_eq!(rest(&mut second).await, "");
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_is_closed() {
+    let limits = Limits {
+        idle_timeout: Some(Duration::from_millis(200)),
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    let mut stream = port.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    // Nothing of it is read until the port has no connection any more.
+    port.stop.cancel();
+    timeout(PATIENCE, port.task).await.expect("ends").expect("no panic");
+    assert!(rest(&mut stream).await.len() < LARGE);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_with_503_and_closed() {
+    let limits = Limits {
+        answer_timeout: Duration::from_millis(200),
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    let mut stream = port
+        .send("POST /take HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+        .await;
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_request_knows_its_peer() {
+    let port = Port::open(long()).await;
+    let mut stream = port
+        .send("GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
+    let own = stream.local_addr().expect("connected").to_string();
+    assert!(rest(&mut stream).await.ends_with(&own));
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn idle_and_half_open_connections_do_not_hold_up_the_end() {
+    let port = Port::open(long()).await;
+    let mut idle = port.connect().await;
+    ask(&mut idle).await;
+    let mut silent = port.connect().await;
+    let begin = Instant::now();
+    port.ends().await;
+    assert_eq!(
+        (rest(&mut idle).await, rest(&mut silent).await),
+        (String::new(), String::new())
+    );
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_running_request_is_finished_at_the_end() {
+    let port = Port::open(long()).await;
+    let mut stream = port.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    port.arrived.notified().await;
+    port.stop.cancel();
+    port.release.notify_one();
+    assert!(rest(&mut stream).await.ends_with("done"));
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_request_that_outlives_the_grace_is_cut_off() {
+    let port = Port::open(Limits {
+        grace: Duration::from_millis(50),
+        ..long()
+    })
+    .await;
+    let mut stream = port.send("GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    port.arrived.notified().await;
+    port.stop.cancel();
+    assert_eq!(rest(&mut stream).await, "");
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_http_end_only_their_own_connection() {
+    let port = Port::open(long()).await;
+    rest(&mut port.send("\x16\x03\x01 no HTTP at all\r\n\r\n").await).await;
+    ask(&mut port.connect().await).await;
+    port.ends().await;
+}
