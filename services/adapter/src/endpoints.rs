@@ -25,7 +25,7 @@ pub(crate) enum Endpoints {
 #[derive(Debug)]
 pub(crate) struct RedisEndpoints {
     own: HashMap<NodeId, NodeUrl>,
-    /// Whose user, password and CA file are used where the topology's URL is.
+    /// Whose user, password and files are used where the topology's URL is.
     login: NodeUrl,
     name: String,
     limit: Duration,
@@ -45,7 +45,9 @@ impl Endpoints {
             }
             Bus::Redis(urls) => {
                 let seeds = urls.iter().map(|url| (url.id().clone(), url.to_string())).collect();
-                let login = urls.iter().find(|url| url.has_password()).or(urls.first());
+                let with_login = || urls.iter().find(|url| url.has_login());
+                let login = urls.iter().find(|url| url.has_password()).or_else(with_login);
+                let login = login.or(urls.first());
                 let redis = RedisEndpoints {
                     login: login.ok_or(StartError::NoNodes)?.clone(),
                     own: urls.iter().map(|url| (url.id().clone(), url.clone())).collect(),
@@ -110,8 +112,8 @@ impl Endpoints {
                 if url.has_login() {
                     return Err(TopologyError::Credentials);
                 }
-                if url.ca_file().is_some() {
-                    return Err(TopologyError::CaFile);
+                if url.has_files() {
+                    return Err(TopologyError::Files);
                 }
                 Ok((url.id().clone(), url.to_string()))
             }

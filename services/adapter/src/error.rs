@@ -51,8 +51,8 @@ pub enum TopologyError {
     )]
     Credentials,
     /// The URL names a file.
-    #[error("a CA file is each server's own: leave ?ca= out; servers use the one of their configured nodes")]
-    CaFile,
+    #[error("files are each server's own: leave ?ca=, cert= and key= out; servers use those of their configured nodes")]
+    Files,
     /// There is no such node.
     #[error("there is no Redis node {0}")]
     Unknown(NodeId),

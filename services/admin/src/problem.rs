@@ -121,7 +121,7 @@ impl From<PublishError> for Problem {
 impl From<TopologyError> for Problem {
     fn from(error: TopologyError) -> Self {
         let status = match error {
-            TopologyError::Url(_) | TopologyError::Embedded(_) | TopologyError::Credentials | TopologyError::CaFile => {
+            TopologyError::Url(_) | TopologyError::Embedded(_) | TopologyError::Credentials | TopologyError::Files => {
                 StatusCode::BAD_REQUEST
             }
             TopologyError::Unknown(_) => StatusCode::NOT_FOUND,

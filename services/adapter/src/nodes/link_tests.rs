@@ -17,6 +17,8 @@ mod server;
 mod redis_links;
 #[path = "redis/publisher_tests.rs"]
 mod redis_publisher;
+#[path = "redis/tls_tests.rs"]
+mod redis_tls;
 
 /// Longest wait for anything that should happen.
 const SOON: Duration = Duration::from_secs(20);

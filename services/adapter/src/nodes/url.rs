@@ -1,4 +1,4 @@
-//! A node's address: `redis://` or `rediss://`, with an id, credentials and a private CA if need be. A pure value.
+//! A node's address: `redis://` or `rediss://`, with an id, credentials and certificates if need be. A pure value.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,20 @@ const DEFAULT_PORT: u16 = 6379;
 #[error("{0}")]
 pub struct NodeUrlError(String);
 
-/// One Redis node's address: `redis[s]://[user[:password]@]host[:port][?ca=FILE][#id]`.
+/// One Redis node's address: `redis[s]://[user[:password]@]host[:port][?ca=FILE&cert=FILE&key=FILE][#id]`; `host:port` alone is
+/// `redis://host:port`.
 ///
-/// `rediss` is TLS; `ca` names a PEM file with the certificate authority to trust in place of the system's. The id is the
-/// fragment, else `host:port`: servers that reach one node under different URLs must give it the same id. What is special
-/// in URLs is percent-encoded in user and password. Neither `Debug` nor `Display` shows credentials, nor does an error.
+/// `rediss` is TLS; `ca` names a PEM file with the certificate authority to trust in place of the system's, `cert` and `key` PEM
+/// files with the certificate that this server shows to a Redis that asks for one (`tls-auth-clients yes`), and its key. The id
+/// is the fragment, else `host:port`: servers that reach one node under different URLs must give it the same id. What is
+/// special in URLs is percent-encoded in user and password. Neither `Debug` nor `Display` shows credentials, nor does an error.
 ///
 /// ```
 /// use wsmesh_adapter::NodeUrl;
 ///
 /// let url = NodeUrl::parse("redis://10.0.0.7#redis-2").unwrap();
 /// assert_eq!((url.id().as_str(), url.address().as_str()), ("redis-2", "10.0.0.7:6379"));
-/// assert_eq!(NodeUrl::parse("redis://cache:7000").unwrap().id().as_str(), "cache:7000");
+/// assert_eq!(NodeUrl::parse("cache:7000").unwrap(), NodeUrl::parse("redis://cache:7000#cache:7000").unwrap());
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct NodeUrl {
@@ -37,8 +39,16 @@ pub struct NodeUrl {
     port: u16,
     tls: bool,
     ca_file: Option<PathBuf>,
+    identity: Option<IdentityFiles>,
     username: Option<String>,
     password: Option<String>,
+}
+
+/// The files with what this server proves itself with: its certificate, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdentityFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl NodeUrl {
@@ -48,17 +58,30 @@ impl NodeUrl {
     /// Says what to write instead; never repeats credentials.
     pub fn parse(text: &str) -> Result<Self, NodeUrlError> {
         let wrong = |what: &str| NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"));
+        let text = text.trim();
+        // Otherwise "cache:7000" would be read as the scheme "cache". A login needs the scheme: what stands before the @ may be
+        // the rest of a password that was cut at a comma.
+        let whole = match text.split_once("://") {
+            Some(_) => text.to_owned(),
+            None if text.contains('@') => {
+                return Err(wrong(
+                    "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
+                ));
+            }
+            None => format!("redis://{text}"),
+        };
         // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
-        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
         if rest
             .rsplit_once('@')
             .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
         {
             return Err(wrong(
-                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40)",
+                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40, a comma is \
+                 %2C)",
             ));
         }
-        let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("not a URL ({error})")))?;
+        let url = Url::parse(&whole).map_err(|error| wrong(&format!("not a URL ({error})")))?;
         let tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,
@@ -75,14 +98,28 @@ impl NodeUrl {
                 "a database number makes no difference to pub/sub; leave the path out",
             ));
         }
-        let mut ca_file = None;
+        let [mut ca_file, mut certificate, mut key_file] = [None, None, None];
         for (key, value) in url.query_pairs() {
-            match &*key {
-                "ca" if tls => ca_file = Some(PathBuf::from(&*value)),
-                "ca" => return Err(wrong("ca is for TLS, which is rediss://")),
-                other => return Err(wrong(&format!("unknown parameter {other:?} (there is only ca)"))),
+            let file = match &*key {
+                "ca" => &mut ca_file,
+                "cert" => &mut certificate,
+                "key" => &mut key_file,
+                other => {
+                    return Err(wrong(&format!(
+                        "unknown parameter {other:?} (there are only ca, cert and key)"
+                    )));
+                }
+            };
+            if !tls {
+                return Err(wrong(&format!("{key} is for TLS, which is rediss://")));
             }
+            *file = Some(PathBuf::from(&*value));
         }
+        let identity = match (certificate, key_file) {
+            (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
+            (None, None) => None,
+            _ => return Err(wrong("a client's certificate needs both cert=FILE and key=FILE")),
+        };
         let port = url.port().unwrap_or(DEFAULT_PORT);
         let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(text) => Ok(text.into_owned()),
@@ -98,6 +135,7 @@ impl NodeUrl {
             port,
             tls,
             ca_file,
+            identity,
         })
     }
 
@@ -128,12 +166,13 @@ impl NodeUrl {
         self.username.is_some() || self.password.is_some()
     }
 
-    /// With another URL's user and password, and with its CA file if both are TLS.
+    /// With another URL's user and password, and with its files if both are TLS.
     pub(crate) fn with_login_of(mut self, other: &Self) -> Self {
         self.username.clone_from(&other.username);
         self.password.clone_from(&other.password);
         if self.tls && other.tls {
             self.ca_file.clone_from(&other.ca_file);
+            self.identity.clone_from(&other.identity);
         }
         self
     }
@@ -152,6 +191,15 @@ impl NodeUrl {
 
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.ca_file.as_deref()
+    }
+
+    pub(crate) fn identity(&self) -> Option<&IdentityFiles> {
+        self.identity.as_ref()
+    }
+
+    /// Whether the URL names a file of this machine.
+    pub(crate) fn has_files(&self) -> bool {
+        self.ca_file.is_some() || self.identity.is_some()
     }
 
     pub(crate) fn username(&self) -> Option<&str> {
@@ -206,6 +254,32 @@ mod tests {
     }
 
     #[test]
+    fn a_host_alone_is_a_redis_without_tls() {
+        for (text, shown) in [
+            ("localhost:6379", "redis://localhost:6379#localhost:6379"),
+            ("redis:7000", "redis://redis:7000#redis:7000"),
+            (" 10.0.0.7:7000#a\n", "redis://10.0.0.7:7000#a"),
+            ("[::1]:7000", "redis://[::1]:7000#[::1]:7000"),
+            ("cache", "redis://cache:6379#cache:6379"),
+        ] {
+            assert_eq!(NodeUrl::parse(text).expect(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_are_named_together_and_never_shown() {
+        let url = NodeUrl::parse("rediss://host?cert=/etc/me.pem&key=/etc/me.key&ca=/etc/ca.pem").expect("valid");
+        let identity = url.identity().expect("both files");
+        assert_eq!(identity.certificate, Path::new("/etc/me.pem"));
+        assert_eq!(identity.key, Path::new("/etc/me.key"));
+        assert_eq!(url.to_string(), "rediss://host:6379#host:6379");
+        let other = NodeUrl::parse("rediss://other").expect("valid").with_login_of(&url);
+        assert_eq!((other.identity(), other.ca_file()), (url.identity(), url.ca_file()));
+        let plain = NodeUrl::parse("redis://other").expect("valid").with_login_of(&url);
+        assert!(!plain.has_files());
+    }
+
+    #[test]
     fn an_ipv6_address_keeps_its_brackets() {
         let url = NodeUrl::parse("redis://[::1]:7000").expect("valid");
         assert_eq!((url.address().as_str(), url.host()), ("[::1]:7000", "::1"));
@@ -214,13 +288,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_to_write() {
         for (text, reason) in [
-            ("10.0.0.7:6379", "not a URL"),
+            ("", "the host is missing"),
+            ("host:port", "not a URL (invalid port number)"),
+            ("cret@host:6379", "needs redis:// in front"),
+            ("app:se,cret@host", "needs redis:// in front"),
             ("http://host:6379", "http:// is no Redis URL"),
             ("redis://", "the host is missing"),
             ("redis://host:99999", "not a URL (invalid port number)"),
             ("redis://host/3", "a database number makes no difference"),
             ("redis://host?db=1", "unknown parameter \"db\""),
             ("redis://host?ca=x", "ca is for TLS"),
+            ("redis://host?key=x&cert=x", "key is for TLS"),
+            ("rediss://host?cert=x", "both cert=FILE and key=FILE"),
+            ("rediss://host?key=x", "both cert=FILE and key=FILE"),
             ("redis://host#", "node id is empty"),
             ("redis://host?insecure", "unknown parameter \"insecure\""),
             ("redis://:%ff@host", "must be UTF-8"),

@@ -28,8 +28,8 @@ crate::settings! {
         pub(crate) listen: Option<SocketAddr>,
         /// Where /livez, /readyz, /metrics and /stats are served. "none": nowhere.
         pub(crate) ops_listen: Option<SocketAddr> = Some(OPS_LISTEN),
-        /// A Redis node: redis[s]://[user[:password]@]host[:port][?ca=FILE][#id]. Several: repeat it, or separate by commas.
-        /// Without any the server runs alone.
+        /// A Redis node: redis[s]://[user[:password]@]host[:port][?ca=FILE&cert=FILE&key=FILE][#id], or host:port. Several: repeat
+        /// it, or separate by commas. Without any the server runs alone.
         pub(crate) redis: Vec<NodeUrl>,
         /// File with the password for every Redis URL that has none.
         pub(crate) redis_password_file: Option<SecretFile>,

@@ -1,6 +1,7 @@
 //! The whole bundle, end to end: separate processes, real Redis, real sockets.
 
 mod bad_input;
+mod chart;
 mod cluster;
 mod games;
 mod logins;

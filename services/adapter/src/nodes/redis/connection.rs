@@ -43,7 +43,9 @@ impl Connection {
         let opening = async {
             let mut connection = Self::open(redis).await?;
             match connection.introduce(redis).await {
-                Err(error) if error.kind == LinkErrorKind::Closed => Err(trouble::ended_at_once(&connection.address)),
+                Err(error) if error.kind == LinkErrorKind::Closed => {
+                    Err(trouble::ended_at_once(&connection.address, redis.url.tls(), &error))
+                }
                 Err(error) => Err(error),
                 Ok(()) => Ok(connection),
             }
@@ -77,11 +79,18 @@ impl Connection {
     }
 
     async fn introduce(&mut self, redis: &Redis) -> Result<(), LinkError> {
-        if let Some(password) = redis.url.password() {
-            let mut login = vec!["AUTH"];
-            login.extend(redis.url.username());
-            login.push(password);
-            self.command(&login, "OK").await??;
+        let (user, password) = (redis.url.username(), redis.url.password());
+        if user.is_some() || password.is_some() {
+            // Redis takes any password for a user that needs none, and there is no login without one.
+            let words: Vec<_> = ["AUTH"]
+                .into_iter()
+                .chain(user)
+                .chain([password.unwrap_or_default()])
+                .collect();
+            self.command(&words, "OK").await?.map_err(|error| match password {
+                None if error.kind == LinkErrorKind::Auth => trouble::password_missing(&self.address),
+                _ => error,
+            })?;
         }
         self.command(&["PING"], "PONG").await??;
         // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.

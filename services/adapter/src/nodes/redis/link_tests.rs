@@ -1,8 +1,5 @@
 //! What only a real Redis can do to a link, and what only something else than a Redis can.
 
-use std::path::Path;
-use std::process::Command;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,7 +20,7 @@ fn port(ground: &Ground) -> u16 {
 }
 
 /// Why each half cannot connect.
-async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
+pub(super) async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
     let start = Instant::now();
     let refusals = [
         soon("no publisher", endpoint.publisher()).await.err().expect("P"),
@@ -36,7 +33,7 @@ async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
     refusals
 }
 
-async fn refused(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) {
+pub(super) async fn refused(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) {
     for error in refusals(endpoint).await {
         assert!(error.to_string().contains(hint), "not {hint:?}: {error}");
         assert_eq!(error.kind, kind, "{error}");
@@ -44,7 +41,7 @@ async fn refused(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) 
 }
 
 /// Publishes and receives once.
-async fn works(endpoint: &Arc<dyn Endpoint>) {
+pub(super) async fn works(endpoint: &Arc<dyn Endpoint>) {
     let ground = Ground {
         endpoint: endpoint.clone(),
         memory: None,
@@ -143,6 +140,25 @@ async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told
     let error = soon("an answer", subscriber.next()).await.expect_err("not allowed");
     assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");
     assert!(error.to_string().contains("the channels"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_of_a_url_is_logged_in_also_without_a_password() {
+    let ground = redis();
+    let port = port(&ground);
+    for user in ["open on nopass", "locked on >pw"] {
+        answer(port, &format!("ACL SETUSER {user} &* +@all")).await;
+    }
+    let open = endpoint_of(&format!("redis://open@127.0.0.1:{port}"));
+    works(&open).await;
+    let held = soon("a publisher", open.publisher()).await.expect("connects");
+    let list = answer(port, "CLIENT LIST").await;
+    assert!(list.contains("name=a_test") && list.contains("user=open"), "{list}");
+    drop(held);
+    let locked = endpoint_of(&format!("redis://locked@127.0.0.1:{port}"));
+    refused(&locked, LinkErrorKind::Auth, "wants a password for this user").await;
+    let unknown = endpoint_of(&format!("redis://nobody@127.0.0.1:{port}"));
+    refused(&unknown, LinkErrorKind::Auth, "wants a password for this user").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,77 +303,5 @@ async fn a_hostile_length_is_waited_for_and_allocates_nothing() {
         let mut listener = pretend(hostile, 1000).await;
         let nothing = timeout(Duration::from_millis(100), listener.subscriber.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");
-    }
-}
-
-// ----------------------------------------------------------------------------------------------------------------- TLS
-
-/// A certificate for localhost in a folder, and the authority that signed it.
-fn certificates(folder: &Path) {
-    let openssl = |arguments: &str| {
-        let output = Command::new("openssl")
-            .args(arguments.split(' '))
-            .current_dir(folder)
-            .output()
-            .expect("openssl is missing: install it (Debian: apt-get install openssl)");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=test-ca"));
-    openssl(&format!(
-        "req -x509 {key} -keyout key.pem -out cert.pem -subj /CN=localhost -CA ca.pem -CAkey ca.key \
-         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
-    ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_works_with_the_authority_that_the_url_names_and_only_with_it() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    certificates(folder.path());
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = plain.local_addr().expect("bound").port();
-    drop(plain);
-    let redis = server::Redis::start(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("cert.pem"),
-        "--tls-key-file",
-        &file("key.pem"),
-        "--tls-ca-cert-file",
-        &file("ca.pem"),
-        "--tls-auth-clients",
-        "no",
-    ]);
-    let ca = file("ca.pem");
-    works(&endpoint_of(&format!("rediss://localhost:{port}?ca={ca}"))).await;
-    let unknown_issuer = endpoint_of(&format!("rediss://localhost:{port}"));
-    refused(&unknown_issuer, LinkErrorKind::Connect, "?ca=FILE").await;
-    let other_host = endpoint_of(&format!("rediss://127.0.0.1:{port}?ca={ca}"));
-    refused(&other_host, LinkErrorKind::Connect, "for the host in the URL").await;
-    let without_tls = endpoint_of(&format!("redis://localhost:{port}"));
-    for error in refusals(&without_tls).await {
-        assert!(error.to_string().contains("rediss://"), "{error}");
-    }
-    let tls_to_plain = endpoint_of(&format!("rediss://localhost:{}?ca={ca}", redis.port));
-    refused(
-        &tls_to_plain,
-        LinkErrorKind::TimedOut,
-        "no TLS there, which is redis://",
-    )
-    .await;
-}
-
-#[test]
-fn an_unusable_authority_file_is_said_before_anything_connects() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let empty = folder.path().join("empty.pem");
-    std::fs::write(&empty, "nothing").expect("written");
-    let missing = folder.path().join("missing.pem");
-    for (file, reason) in [(&empty, "no certificate in PEM form"), (&missing, "cannot be used")] {
-        let url = NodeUrl::parse(&format!("rediss://h?ca={}", file.display())).expect("a valid URL");
-        let said = redis_endpoint(&url, "a test", LIMIT).err().expect("refused");
-        assert!(said.contains(reason), "{said}");
     }
 }

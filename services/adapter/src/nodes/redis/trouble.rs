@@ -7,7 +7,9 @@ const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
 
 /// No connection came about; `why` is the system's or the TLS library's text.
 pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
-    let hint = if why.contains("refused") {
+    let hint = if let Some(hint) = identity_hint(why) {
+        hint
+    } else if why.contains("refused") {
         " (is Redis running there?)"
     } else if why.contains("lookup") || why.contains("not known") || why.contains("resolve") {
         " (is the host name right?)"
@@ -23,6 +25,33 @@ pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
     LinkError::new(
         LinkErrorKind::Connect,
         format!("cannot connect to {address}: {why}{hint}"),
+    )
+}
+
+/// What Redis says of this server's own certificate, as the TLS library tells it.
+fn identity_hint(why: &str) -> Option<&'static str> {
+    let said = why.split_once("fatal alert: ")?.1;
+    if said.starts_with("CertificateRequired") || said.starts_with("HandshakeFailure") {
+        return Some(" (it asks for a client's certificate: add ?cert=FILE&key=FILE)");
+    }
+    let of_certificate = [
+        "UnknownCA",
+        "BadCertificate",
+        "Certificate",
+        "UnsupportedCertificate",
+        "AccessDenied",
+    ];
+    of_certificate.iter().any(|alert| said.starts_with(alert)).then_some(
+        " (it does not take the certificate named by ?cert=: it must be valid now, for clients, and signed by the CA that Redis \
+         trusts)",
+    )
+}
+
+/// A user is named, without a password, and needs one.
+pub(super) fn password_missing(address: &str) -> LinkError {
+    LinkError::new(
+        LinkErrorKind::Auth,
+        format!("{address} wants a password for this user: give it in the URL, or by --redis-password-file"),
     )
 }
 
@@ -86,8 +115,18 @@ pub(super) fn ended(address: &str, why: &str) -> LinkError {
 }
 
 /// The connection ended before it had worked.
-pub(super) fn ended_at_once(address: &str) -> LinkError {
-    let text = format!("{address} closed the connection at once (does it want TLS, which is rediss://? is it full?)");
+pub(super) fn ended_at_once(address: &str, tls: bool, error: &LinkError) -> LinkError {
+    let why = error.to_string();
+    let text = if let Some(hint) = identity_hint(&why) {
+        format!("{address} closed the connection at once{hint}")
+    } else if tls {
+        format!(
+            "{address} closed the connection at once (does it ask for a client's certificate, which is ?cert=FILE&key=FILE? is it \
+             full?)"
+        )
+    } else {
+        format!("{address} closed the connection at once (does it want TLS, which is rediss://? is it full?)")
+    };
     LinkError::new(LinkErrorKind::Connect, text)
 }
 

@@ -1,0 +1,144 @@
+//! Redis with TLS: whom it trusts, whom we trust, and what is said otherwise.
+
+use std::path::Path;
+use std::process::Command;
+
+use tokio::net::TcpListener;
+
+use super::redis_links::{refusals, refused, works};
+use super::*;
+
+/// A Redis with TLS, and what it was made with.
+struct Secured {
+    redis: server::Redis,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+/// Makes two authorities; the first signs certificates for localhost (`cert.pem`), for a client (`client.pem`), the other one
+/// for a stranger (`stranger.pem`). Keys are beside them.
+fn certificates(folder: &Path) {
+    let openssl = |arguments: &str| {
+        let output = Command::new("openssl")
+            .args(arguments.split(' '))
+            .current_dir(folder)
+            .output()
+            .expect("openssl is missing: install it (Debian: apt-get install openssl)");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    for ca in ["ca", "other"] {
+        openssl(&format!("{new} -keyout {ca}.key -out {ca}.pem -subj /CN=test-{ca}"));
+    }
+    for (name, ca) in [("cert", "ca"), ("client", "ca"), ("stranger", "other")] {
+        openssl(&format!(
+            "{new} -keyout {name}.key -out {name}.pem -subj /CN=localhost -CA {ca}.pem -CAkey {ca}.key \
+             -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
+        ));
+    }
+}
+
+impl Secured {
+    async fn start(auth_clients: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        certificates(folder.path());
+        let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = plain.local_addr().expect("bound").port();
+        drop(plain);
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let redis = server::Redis::start(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &file("cert.pem"),
+            "--tls-key-file",
+            &file("cert.key"),
+            "--tls-ca-cert-file",
+            &file("ca.pem"),
+            "--tls-auth-clients",
+            auth_clients,
+        ]);
+        Self { redis, folder, port }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// By TLS, with the authority that signed its certificate, and more parameters.
+    fn endpoint(&self, more: &str) -> Arc<dyn Endpoint> {
+        let (port, ca) = (self.port, self.file("ca.pem"));
+        endpoint_of(&format!("rediss://localhost:{port}?ca={ca}{more}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_works_with_the_authority_that_the_url_names_and_only_with_it() {
+    let secured = Secured::start("no").await;
+    let (port, ca) = (secured.port, secured.file("ca.pem"));
+    works(&secured.endpoint("")).await;
+    let unknown_issuer = endpoint_of(&format!("rediss://localhost:{port}"));
+    refused(&unknown_issuer, LinkErrorKind::Connect, "?ca=FILE").await;
+    let other_host = endpoint_of(&format!("rediss://127.0.0.1:{port}?ca={ca}"));
+    refused(&other_host, LinkErrorKind::Connect, "for the host in the URL").await;
+    let without_tls = endpoint_of(&format!("redis://localhost:{port}"));
+    for error in refusals(&without_tls).await {
+        assert!(error.to_string().contains("rediss://"), "{error}");
+    }
+    let tls_to_plain = endpoint_of(&format!("rediss://localhost:{}?ca={ca}", secured.redis.port));
+    refused(
+        &tls_to_plain,
+        LinkErrorKind::TimedOut,
+        "no TLS there, which is redis://",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_asks_for_a_clients_certificate_gets_it_and_else_says_what_is_missing() {
+    let secured = Secured::start("yes").await;
+    let identity = |name: &str| {
+        let (certificate, key) = (
+            secured.file(&format!("{name}.pem")),
+            secured.file(&format!("{name}.key")),
+        );
+        secured.endpoint(&format!("&cert={certificate}&key={key}"))
+    };
+    works(&identity("client")).await;
+    refused(&secured.endpoint(""), LinkErrorKind::Connect, "?cert=FILE&key=FILE").await;
+    // Whether its alert arrives before the end of the connection is a matter of luck.
+    refused(&identity("stranger"), LinkErrorKind::Connect, "?cert=").await;
+}
+
+#[test]
+fn an_unusable_certificate_or_key_is_said_before_anything_connects() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    certificates(folder.path());
+    std::fs::write(folder.path().join("empty.pem"), "nothing").expect("written");
+    for (certificate, key, reason) in [
+        ("missing.pem", "client.key", "the client certificate"),
+        ("empty.pem", "client.key", "no certificate in PEM form"),
+        ("client.pem", "missing.pem", "the key"),
+        ("client.pem", "empty.pem", "no private key in PEM form"),
+        ("client.pem", "cert.key", "the client certificate"),
+    ] {
+        let path = folder.path().display();
+        let url = format!("rediss://h?ca={path}/ca.pem&cert={path}/{certificate}&key={path}/{key}");
+        let url = NodeUrl::parse(&url).expect("a valid URL");
+        let said = redis_endpoint(&url, "a test", LIMIT).err().expect(reason);
+        assert!(said.contains(reason) && said.contains("cannot be used"), "{said}");
+    }
+}
+
+#[test]
+fn an_unusable_authority_file_is_said_before_anything_connects() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "nothing").expect("written");
+    let missing = folder.path().join("missing.pem");
+    for (file, reason) in [(&empty, "no certificate in PEM form"), (&missing, "cannot be used")] {
+        let url = NodeUrl::parse(&format!("rediss://h?ca={}", file.display())).expect("a valid URL");
+        let said = redis_endpoint(&url, "a test", LIMIT).err().expect("refused");
+        assert!(said.contains(reason), "{said}");
+    }
+}
