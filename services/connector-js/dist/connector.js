@@ -3,6 +3,7 @@ var MANUAL_CLOSE = 4001;
 var PONG_TIMEOUT = 4002;
 var AUTHENTICATION_FAILED = 4011;
 var ABNORMAL = 1006;
+var ABOUT_CLIENT = [AUTHENTICATION_FAILED, 4013, 4014, 4015];
 var DELAY = [1012, 1013, 4013, 4015];
 var STOP = [1e3, 1002, 1003, 1007, 1008, 1009, MANUAL_CLOSE, 4010, AUTHENTICATION_FAILED, 4012];
 function closeGroup(code) {
@@ -57,6 +58,7 @@ function refusal(payload) {
 }
 
 // src/options.ts
+var REQUEST_OPTIONS = ["callbackTimeout", "onPending", "pendingTimeout", "retry"];
 var DEFAULTS = {
   pingInterval: 1e4,
   pongTimeout: 2e3,
@@ -78,22 +80,31 @@ var LONGEST = 2 ** 31 - 1;
 var MAY_BE_ZERO = /^(ping|fast|off|rep)/;
 var WAIT = /Rec.*val/i;
 var LEAST_WAIT = 50;
+var ADDRESS = /^wss?:\/\/[^/\s]\S*$/i;
 var RULES = {
-  url: /^wss?:\/\/[^/]/i,
-  autoReconnect: /^(always|error|never)$/,
-  tokenIn: /^(query|message)$/
+  customParams: "an object",
+  WebSocket: "a function",
+  token: "a function",
+  traceparent: "a function",
+  pingMsg: "a string",
+  autoReconnect: "always|error|never",
+  tokenIn: "query|message"
 };
-var KINDS = { pingMsg: "string", token: "function", traceparent: "function" };
-function settings(options, defaults) {
+var NAMES = Object.keys({ url: 0, protocols: 0, ...RULES, ...DEFAULTS });
+function settings(options, defaults, odd) {
   const all = { ...DEFAULTS, ...defaults };
-  for (const [name, value] of Object.entries(options)) {
-    if (value != null) all[name] = value;
+  for (const name in options) {
+    all[name] = options[name] ?? all[name];
   }
+  all.url = [].concat(all.url).map(String);
+  if (!all.url[0] || !all.url.every((each) => ADDRESS.test(each))) {
+    wrong("url", 'as in new Connector({ url: "wss://example.org/chat" })');
+  }
+  known(options, NAMES, odd);
   for (const [name, rule] of Object.entries(RULES)) {
-    if (!rule.test(all[name])) wrong(name, all[name], `like ${rule}`);
-  }
-  for (const [name, kind] of Object.entries(KINDS)) {
-    if (all[name] !== void 0 && typeof all[name] !== kind) wrong(name, all[name], `a ${kind}`);
+    const value = all[name];
+    const words = rule.split(/\W/);
+    if (value !== void 0 && !words.includes(typeof value) && !words.includes(value)) wrong(name, rule);
   }
   for (const [name, fallback] of Object.entries(DEFAULTS)) {
     if (typeof fallback === "string" || fallback === all[name]) continue;
@@ -101,12 +112,17 @@ function settings(options, defaults) {
   }
   return all;
 }
-function wrong(name, value, text) {
-  throw new TypeError(`${name} is ${value} and must be ${text}`);
+function known(options, names, odd) {
+  for (const name in options) {
+    if (!names.includes(name)) odd(`${name} is no option: there are ${names.join(", ")}`);
+  }
+}
+function wrong(name, text) {
+  throw new TypeError(`${name} must be ${text}`);
 }
 function duration(name, value, least) {
   if (typeof value !== "number" || !(value >= least && value <= LONGEST)) {
-    wrong(name, value, `a number from ${least} to ${LONGEST}`);
+    wrong(name, `a number from ${least} to ${LONGEST}, not ${typeof value} ${value}`);
   }
 }
 
@@ -119,15 +135,15 @@ var Backoff = class {
     this.#settings = settings2;
   }
   /**
-   * The wait before the next attempt in ms; undefined when the limit is reached. A delay that the server gave is the
-   * least; up to a quarter of it comes on top, because a server may give many clients the same.
+   * The wait before the next attempt in ms; undefined when the limit is reached. What is left of a delay that the server
+   * gave is the least; up to a quarter of it comes on top, because a server may give many clients the same.
    */
   next(retryAfter2) {
     const { repeatLimit, fastReconnectInterval, fastReconnectThreshold, reconnectMaxInterval } = this.#settings;
     if (repeatLimit !== null && this.repeat >= repeatLimit) return void 0;
     this.repeat += 1;
     const random = Math.random();
-    if (retryAfter2 !== void 0) {
+    if (retryAfter2 > 0) {
       return Math.min(Math.round(Math.min(retryAfter2, reconnectMaxInterval) * (1 + random / 4)), LONGEST);
     }
     const doublings = Math.max(0, this.repeat - fastReconnectThreshold);
@@ -214,7 +230,13 @@ var Link = class {
   #timer;
   #openedAt = 0;
   #failed = false;
-  #hint;
+  /** The place of the server of now, or of the next attempt. */
+  #at = 0;
+  /**
+   * For each server when it may be tried again: after a failure the time of that, or what it asked for. Zero: untried. So
+   * the least is the next in turn that asked for no delay, or of those that did the first to be back.
+   */
+  #notBefore = [];
   constructor(settings2, owner) {
     this.#settings = settings2;
     this.#owner = owner;
@@ -232,13 +254,17 @@ var Link = class {
   get isOpen() {
     return this.state === "open" && this.socket?.readyState === OPEN;
   }
+  /** Of the connection, or of the next attempt. */
+  get url() {
+    return this.#settings.url[this.#at];
+  }
   get reconnecting() {
     return this.state === "waiting" || this.state === "connecting" && this.#backoff.repeat > 0;
   }
   /** Connects now and counts attempts from zero. */
   connect() {
     this.#backoff.repeat = 0;
-    this.#hint = void 0;
+    this.#notBefore = this.#settings.url.map(() => 0);
     this.#release(MANUAL_CLOSE, BY_HAND);
     this.#dial();
   }
@@ -278,7 +304,7 @@ var Link = class {
       if (attempt !== this.#attempt) return;
       const inQuery = value != null && tokenIn !== "message";
       const params = { ...customParams, ...inQuery && { token: value } };
-      this.#attach(new this.#Socket(withParams(this.#settings.url, params), protocols), inQuery ? void 0 : value);
+      this.#attach(new this.#Socket(withParams(this.url, params), protocols), inQuery ? void 0 : value);
     };
     this.#become("connecting");
     new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
@@ -327,14 +353,17 @@ var Link = class {
   /** The connection or the attempt is over: tell, and decide what follows. */
   #ended(code, reason) {
     const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood && stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    if (stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
     const failed = this.#failed;
     const ranOut = code === AUTHENTICATION_FAILED && this.state === "open" && this.#settings.token;
     const group = ranOut ? "now" : closeGroup(code);
     const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
     if (code === PONG_TIMEOUT) this.#release(code, reason);
     else this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#hint = retryAfter(reason);
+    if (group !== "stop") {
+      this.#notBefore[this.#at] = Date.now() + (retryAfter(reason) ?? 0);
+      if (!ABOUT_CLIENT.includes(code)) this.#at = this.#notBefore.indexOf(Math.min(...this.#notBefore));
+    }
     const attempt = this.#attempt;
     const closed = { code, reason, group, willReconnect };
     if (this.#owner.tellsClose(closed, failed)) this.#owner.fire("close", closed);
@@ -354,8 +383,7 @@ var Link = class {
     this.#owner.disconnected();
   }
   #schedule() {
-    const timeout = this.#backoff.next(this.#hint);
-    this.#hint = void 0;
+    const timeout = this.#backoff.next(this.#notBefore[this.#at] - Date.now());
     if (timeout === void 0) {
       this.#rest();
       this.#owner.fire("repeat-limit", this.#settings.repeatLimit);
@@ -542,7 +570,7 @@ var Connector = class {
   #link;
   /** Connects at once. Throws when an option cannot work. */
   constructor(options) {
-    this.settings = settings(options, this.defaults());
+    this.settings = settings(options, this.defaults(), this.odd);
     const requests = new Requests(this.settings);
     this.#requests = requests;
     this.#link = new Link(this.settings, {
@@ -600,6 +628,7 @@ var Connector = class {
    */
   emit(event, ...[payload, callback, options]) {
     if (!event) throw new TypeError("event must be a non-empty string");
+    if (callback && typeof callback !== "function") throw new TypeError("callback must be a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
     const text = this.#frame(event, payload);
     if (this.isOpen) return !this.#link.full && this.#link.send(text);
@@ -645,6 +674,10 @@ var Connector = class {
   get isOpen() {
     return this.#link.isOpen;
   }
+  /** The server of the connection or of the next attempt: one of the option `url`, as it was given. */
+  get url() {
+    return this.#link.url;
+  }
   /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
   opened() {
     return new Promise((resolve, reject) => {
@@ -687,6 +720,10 @@ var Connector = class {
   // ---------------------------------------------------------------------------- what the original does in another way
   defaults() {
     return {};
+  }
+  /** Hears of options that there are not. */
+  odd(text) {
+    throw new TypeError(text);
   }
   /** Whether a push of this name reaches the listeners of that name. */
   mayBePushed(event) {
@@ -738,6 +775,7 @@ var Connector = class {
   /** Asks when there is a connection, or waits for one if the request may be repeated. */
   #ask(event, payload, options, done, refused) {
     const { isOpen } = this;
+    known(options, REQUEST_OPTIONS, this.odd);
     if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
     if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
     if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
@@ -813,6 +851,10 @@ var WebSocketConnector = class extends Connector {
   }
   defaults() {
     return { autoReconnect: "error" };
+  }
+  /** The original takes any option. */
+  odd(text) {
+    console.warn(text);
   }
   mayBePushed() {
     return true;

@@ -13,7 +13,7 @@ const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "
 // Names between the classes of this package; no application, no wire and no engine knows them. Short ones save 150 bytes.
 const INTERNAL = new RegExp(
   "^(answered|asking|authenticate|closed|comesBack|disconnected|end|failsAtOnce|fire|flush|full|joined|left|limits|" +
-    "listener|lost|mayBePushed|newId|received|refused|replied|restart|room|sent|settings|socket|tellsClose|wanted)$",
+    "listener|lost|mayBePushed|newId|odd|received|refused|replied|restart|room|sent|settings|socket|tellsClose|text|wanted)$",
 );
 
 rmSync(out, { recursive: true, force: true });

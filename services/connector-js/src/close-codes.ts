@@ -10,6 +10,9 @@ export const AUTHENTICATION_FAILED = 4011;
 /** RFC 6455: the connection ended without a close frame. */
 export const ABNORMAL = 1006;
 
+/** About the client and not its server: authentication failed or late, slow consumer, rate limit. */
+export const ABOUT_CLIENT = [AUTHENTICATION_FAILED, 4013, 4014, 4015];
+
 /** Come back after the delay given: restart, try again later, slow consumer, rate limit. */
 const DELAY = [1012, 1013, 4013, 4015];
 /** Do not come back: done, broken rules, closed by hand, thrown out. */

@@ -10,7 +10,7 @@ import {
 import { type ErrorObject, answerFrame, eventFrame, readFrame, refusal } from "./frames.js";
 import { Link } from "./link.js";
 import { Listeners } from "./listeners.js";
-import { type Options, type RequestOptions, type Settings, duration, settings } from "./options.js";
+import { type Options, type RequestOptions, type Settings, REQUEST_OPTIONS, duration, known, settings } from "./options.js";
 import { type Done, NOT_OPEN, RequestError, Requests } from "./requests.js";
 import { type Entry, type RoomPayload, Rooms } from "./rooms.js";
 import type { WebSocketLike } from "./socket.js";
@@ -44,7 +44,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Connects at once. Throws when an option cannot work. */
   constructor(options: Options) {
-    this.settings = settings(options, this.defaults());
+    this.settings = settings(options, this.defaults(), this.odd);
     const requests = new Requests(this.settings);
     this.#requests = requests;
     this.#link = new Link(this.settings, {
@@ -116,6 +116,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     ...[payload, callback, options]: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>
   ): boolean {
     if (!event) throw new TypeError("event must be a non-empty string");
+    if (callback && typeof callback !== "function") throw new TypeError("callback must be a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
     const text = this.#frame(event, payload);
     if (this.isOpen) return !this.#link.full && this.#link.send(text);
@@ -175,6 +176,11 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return this.#link.isOpen;
   }
 
+  /** The server of the connection or of the next attempt: one of the option `url`, as it was given. */
+  get url(): string {
+    return this.#link.url;
+  }
+
   /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -225,6 +231,11 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   protected defaults(): Partial<Options> {
     return {};
+  }
+
+  /** Hears of options that there are not. */
+  protected odd(text: string): void {
+    throw new TypeError(text);
   }
 
   /** Whether a push of this name reaches the listeners of that name. */
@@ -293,6 +304,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     refused?: typeof refusal,
   ): boolean {
     const { isOpen } = this;
+    known(options, REQUEST_OPTIONS, this.odd);
     if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
     if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
     if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");

@@ -4,7 +4,9 @@
  */
 
 import { Backoff } from "./backoff.js";
-import { ABNORMAL, AUTHENTICATION_FAILED, MANUAL_CLOSE, PONG_TIMEOUT, closeGroup, retryAfter } from "./close-codes.js";
+import {
+  ABNORMAL, ABOUT_CLIENT, AUTHENTICATION_FAILED, MANUAL_CLOSE, PONG_TIMEOUT, closeGroup, retryAfter,
+} from "./close-codes.js";
 import type { Closed, State, SystemEvents } from "./events.js";
 import type { ErrorObject } from "./frames.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -47,7 +49,13 @@ export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #openedAt = 0;
   #failed = false;
-  #hint: number | undefined;
+  /** The place of the server of now, or of the next attempt. */
+  #at = 0;
+  /**
+   * For each server when it may be tried again: after a failure the time of that, or what it asked for. Zero: untried. So
+   * the least is the next in turn that asked for no delay, or of those that did the first to be back.
+   */
+  #notBefore: number[] = [];
 
   constructor(settings: Settings, owner: LinkOwner) {
     this.#settings = settings;
@@ -68,6 +76,11 @@ export class Link {
     return this.state === "open" && this.socket?.readyState === OPEN;
   }
 
+  /** Of the connection, or of the next attempt. */
+  get url(): string {
+    return this.#settings.url[this.#at]!;
+  }
+
   get reconnecting(): boolean {
     return this.state === "waiting" || (this.state === "connecting" && this.#backoff.repeat > 0);
   }
@@ -75,7 +88,7 @@ export class Link {
   /** Connects now and counts attempts from zero. */
   connect(): void {
     this.#backoff.repeat = 0;
-    this.#hint = undefined;
+    this.#notBefore = this.#settings.url.map(() => 0);
     this.#release(MANUAL_CLOSE, BY_HAND);
     this.#dial();
   }
@@ -121,7 +134,7 @@ export class Link {
       if (attempt !== this.#attempt) return;
       const inQuery = value != null && tokenIn !== "message";
       const params = { ...customParams, ...(inQuery && { token: value }) };
-      this.#attach(new this.#Socket(withParams(this.#settings.url, params), protocols), inQuery ? undefined : value);
+      this.#attach(new this.#Socket(withParams(this.url, params), protocols), inQuery ? undefined : value);
     };
     this.#become("connecting");
     // What fails at once is told later: nobody can listen to a client that is still being made.
@@ -179,7 +192,7 @@ export class Link {
   #ended(code: number, reason: string): void {
     // A connection that falls at once is no success: who resets here would run in circles without waiting.
     const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood && stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    if (stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
     const failed = this.#failed;
     // A token that ran out is no failure if there is a fresh one.
     const ranOut = code === AUTHENTICATION_FAILED && this.state === "open" && this.#settings.token;
@@ -187,7 +200,10 @@ export class Link {
     const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
     if (code === PONG_TIMEOUT) this.#release(code, reason);
     else this.#release(MANUAL_CLOSE, BY_HAND);
-    this.#hint = retryAfter(reason);
+    if (group !== "stop") {
+      this.#notBefore[this.#at] = Date.now() + (retryAfter(reason) ?? 0);
+      if (!ABOUT_CLIENT.includes(code)) this.#at = this.#notBefore.indexOf(Math.min(...this.#notBefore));
+    }
     const attempt = this.#attempt;
     const closed = { code, reason, group, willReconnect };
     if (this.#owner.tellsClose(closed, failed)) this.#owner.fire("close", closed);
@@ -210,8 +226,7 @@ export class Link {
   }
 
   #schedule(): void {
-    const timeout = this.#backoff.next(this.#hint);
-    this.#hint = undefined;
+    const timeout = this.#backoff.next(this.#notBefore[this.#at]! - Date.now());
     if (timeout === undefined) {
       this.#rest();
       this.#owner.fire("repeat-limit", this.#settings.repeatLimit);

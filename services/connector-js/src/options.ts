@@ -6,8 +6,11 @@ import type { WebSocketConstructor } from "./socket.js";
 export type Token = string | null | undefined;
 
 export interface Options {
-  /** Where to connect: `ws://` or `wss://`, any path, with or without a query. */
-  url: string;
+  /**
+   * Where to connect: `ws://` or `wss://`, any path, with or without a query. Of several the first is tried first, and after
+   * a server that drains or fails the next one.
+   */
+  url: string | readonly string[];
   /** Added to the URL's query, encoded. Default: none. */
   customParams?: Record<string, unknown>;
   /** WebSocket subprotocols to offer. Default: none. */
@@ -68,6 +71,8 @@ export interface RequestOptions {
   retry?: boolean;
 }
 
+export const REQUEST_OPTIONS = ["callbackTimeout", "onPending", "pendingTimeout", "retry"];
+
 const DEFAULTS = {
   pingInterval: 10_000,
   pongTimeout: 2000,
@@ -87,7 +92,7 @@ const DEFAULTS = {
 } as const;
 
 /** Options with their defaults. */
-export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>>;
+export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>> & { url: string[] };
 
 /** The longest time that timers of JavaScript can count; a longer one fires at once. */
 export const LONGEST = 2 ** 31 - 1;
@@ -98,25 +103,38 @@ const MAY_BE_ZERO = /^(ping|fast|off|rep)/;
 const WAIT = /Rec.*val/i;
 const LEAST_WAIT = 50;
 
-/** What these must be. */
+const ADDRESS = /^wss?:\/\/[^/\s]\S*$/i;
+/** A type, or all that may be written. */
 const RULES = {
-  url: /^wss?:\/\/[^/]/i,
-  autoReconnect: /^(always|error|never)$/,
-  tokenIn: /^(query|message)$/,
+  customParams: "an object",
+  WebSocket: "a function",
+  token: "a function",
+  traceparent: "a function",
+  pingMsg: "a string",
+  autoReconnect: "always|error|never",
+  tokenIn: "query|message",
 };
-const KINDS = { pingMsg: "string", token: "function", traceparent: "function" };
+const NAMES = Object.keys({ url: 0, protocols: 0, ...RULES, ...DEFAULTS });
 
-/** Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. */
-export function settings(options: Options, defaults: Partial<Options>): Settings {
+/**
+ * Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. `odd`
+ * hears of options that there are not.
+ */
+export function settings(options: Options, defaults: Partial<Options>, odd: (text: string) => void): Settings {
   const all = { ...DEFAULTS, ...defaults } as Settings & Record<string, unknown>;
-  for (const [name, value] of Object.entries(options)) {
-    if (value != null) all[name] = value;
+  for (const name in options) {
+    all[name] = options[name as keyof Options] ?? all[name];
   }
+  all.url = ([] as unknown[]).concat(all.url).map(String);
+  if (!all.url[0] || !all.url.every((each) => ADDRESS.test(each))) {
+    wrong("url", 'as in new Connector({ url: "wss://example.org/chat" })');
+  }
+  known(options, NAMES, odd);
   for (const [name, rule] of Object.entries(RULES)) {
-    if (!rule.test(all[name] as string)) wrong(name, all[name], `like ${rule}`);
-  }
-  for (const [name, kind] of Object.entries(KINDS)) {
-    if (all[name] !== undefined && typeof all[name] !== kind) wrong(name, all[name], `a ${kind}`);
+    const value = all[name];
+    const words = rule.split(/\W/);
+    // The value stays unsaid: people pass tokens where the function belongs.
+    if (value !== undefined && !words.includes(typeof value) && !words.includes(value as string)) wrong(name, rule);
   }
   for (const [name, fallback] of Object.entries(DEFAULTS)) {
     if (typeof fallback === "string" || fallback === all[name]) continue;
@@ -125,13 +143,20 @@ export function settings(options: Options, defaults: Partial<Options>): Settings
   return all;
 }
 
-function wrong(name: string, value: unknown, text: string): never {
-  throw new TypeError(`${name} is ${value} and must be ${text}`);
+/** Tells `odd` of each option that is not one of `names`. */
+export function known(options: object | undefined, names: string[], odd: (text: string) => void): void {
+  for (const name in options) {
+    if (!names.includes(name)) odd(`${name} is no option: there are ${names.join(", ")}`);
+  }
+}
+
+function wrong(name: string, text: string): never {
+  throw new TypeError(`${name} must be ${text}`);
 }
 
 /** Throws unless it is a number that a timer or a limit can use. */
 export function duration(name: string, value: unknown, least: number): void {
   if (typeof value !== "number" || !(value >= least && value <= LONGEST)) {
-    wrong(name, value, `a number from ${least} to ${LONGEST}`);
+    wrong(name, `a number from ${least} to ${LONGEST}, not ${typeof value} ${value}`);
   }
 }

@@ -49,6 +49,11 @@ export class WebSocketConnector extends Connector {
     return { autoReconnect: "error" };
   }
 
+  /** The original takes any option. */
+  protected override odd(text: string): void {
+    console.warn(text);
+  }
+
   protected override mayBePushed(): boolean {
     return true;
   }

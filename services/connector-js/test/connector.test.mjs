@@ -338,13 +338,25 @@ test("who waits for a connection is told, whatever happens to listeners of its s
 });
 
 test("options that cannot work are refused before anything is connected, and say what to do", TIMEOUT, () => {
-  for (const wrong of [
-    { url: "http://host/" }, { url: undefined }, { pongTimeout: 0 }, { pingInterval: -1 }, { callbackTimeout: "5" },
-    { connectTimeout: Infinity }, { reconnectMaxInterval: 2 ** 31 }, { repeatLimit: NaN },
-    { url: "ws://" }, { autoReconnect: "allways" }, { tokenIn: "header" }, { token: "abc" }, { traceparent: "00-1" }, { pingMsg: 5 },
-    { fastReconnectInterval: 0 }, { reconnectMaxInterval: 49 }, { maxPending: 0 }, { offlineQueue: -1 },
+  const url = /^url must be as in new Connector\({ url: "wss:\/\/example\.org\/chat" }\)$/;
+  const whole = [[undefined, url], [null, url], [server.url, url], [{}, url]];
+  for (const [options, says] of whole) assert.throws(() => new Connector(options), { name: "TypeError", message: says });
+  const number = (name, least) => new RegExp(`^${name} must be a number from ${least} to 2147483647, not (number|string) `);
+  for (const [wrong, says] of [
+    [{ url: "http://host/" }, url], [{ url: undefined }, url], [{ url: "ws://" }, url], [{ url: "localhost:9000" }, url],
+    [{ url: [] }, url], [{ url: [server.url, "http://host/"] }, url], [{ url: [server.url, undefined] }, url],
+    [{ pongTimeout: 0 }, number("pongTimeout", 1)], [{ pingInterval: -1 }, number("pingInterval", 0)],
+    [{ callbackTimeout: "5" }, /not string 5$/], [{ repeatLimit: NaN }, /not number NaN$/],
+    [{ connectTimeout: Infinity }, number("connectTimeout", 1)], [{ reconnectMaxInterval: 2 ** 31 }, number("reconnectMaxInterval", 50)],
+    [{ fastReconnectInterval: 0 }, number("fastReconnectInterval", 50)], [{ reconnectMaxInterval: 49 }, number("reconnectMaxInterval", 50)],
+    [{ maxPending: 0 }, number("maxPending", 1)], [{ offlineQueue: -1 }, number("offlineQueue", 0)],
+    [{ autoReconnect: "allways" }, /^autoReconnect must be always\|error\|never$/], [{ tokenIn: "header" }, /^tokenIn must be query\|message$/],
+    [{ token: "geheim" }, /^token must be a function$/], [{ traceparent: "00-1" }, /^traceparent must be a function$/],
+    [{ pingMsg: 5 }, /^pingMsg must be a string$/], [{ customParams: "id=888" }, /^customParams must be an object$/],
+    [{ WebSocket: {} }, /^WebSocket must be a function$/],
   ]) {
-    assert.throws(() => new Connector({ url: server.url, WebSocket: ws, ...wrong }), TypeError, JSON.stringify(wrong));
+    const options = { url: server.url, WebSocket: ws, ...wrong };
+    assert.throws(() => new Connector(options), { name: "TypeError", message: says }, JSON.stringify(wrong));
   }
   const builtIn = globalThis.WebSocket;
   globalThis.WebSocket = undefined;
@@ -352,5 +364,42 @@ test("options that cannot work are refused before anything is connected, and say
     assert.throws(() => new Connector({ url: server.url }), /Node\.js.*ws/);
   } finally {
     globalThis.WebSocket = builtIn;
+  }
+});
+
+test("an option that there is not is named, with those that there are: of a client and of a request", TIMEOUT, async () => {
+  assert.throws(
+    () => new Connector({ url: server.url, WebSocket: ws, callbackTimout: 100 }),
+    { name: "TypeError", message: /^callbackTimout is no option: there are url, protocols, .*callbackTimeout, / },
+  );
+  const client = start();
+  await server.accept();
+  await client.opened();
+  const says = { name: "TypeError", message: "timeout is no option: there are callbackTimeout, onPending, pendingTimeout, retry" };
+  await assert.rejects(client.request("a", 1, { timeout: 100 }), says);
+  await assert.rejects(client.emitWithPromise("a", 1, { timeout: 100 }), says);
+  assert.throws(() => client.emit("a", 1, () => {}, { timeout: 100 }), says);
+  assert.throws(() => client.emit("a", 1, { callbackTimeout: 100 }), { name: "TypeError", message: "callback must be a function" });
+});
+
+test("several URLs may be given as what they are, and parameters and token go to each", TIMEOUT, async () => {
+  const other = await Server.start();
+  try {
+    const urls = [new URL(server.url), `${other.url}?a=1`];
+    const client = start({ url: urls, customParams: { id: 7 }, token: () => "t" });
+    const reconnects = hear(client, "reconnect");
+    assert.equal(client.url, server.url);
+    const peer = await server.accept();
+    assert.equal(peer.path, "/chat?id=7&token=t");
+    await client.opened();
+    urls.length = 0; // It is the application's; the client has a copy.
+    peer.socket.close(1012, "retry-after-ms=60000");
+    const { timeout } = await reconnects.next();
+    assert.ok(timeout < 3000, `${timeout} ms`);
+    assert.equal(client.url, `${other.url}?a=1`);
+    clock.tick(timeout + 1);
+    assert.equal((await other.accept()).path, "/chat?a=1&id=7&token=t");
+  } finally {
+    await other.stop();
   }
 });

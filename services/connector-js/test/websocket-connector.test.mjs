@@ -155,3 +155,20 @@ test("a push with the name of a system event reaches its listeners, as there", {
   peer.say({ event: "message", payload: { text: "hi" } });
   assert.deepEqual(await pushed, { text: "hi" });
 });
+
+test("an option that there is not is told on the console and taken, as the original takes it", { timeout: 9000 }, async (t) => {
+  const warned = t.mock.method(console, "warn", () => {});
+  await connected();
+  const lax = new WebSocketConnector({ url: server.url, WebSocket: ws, autoReconect: true });
+  try {
+    const peer = await server.accept();
+    await lax.opened();
+    const reply = lax.emitWithPromise("a", 1, { timeout: 5 });
+    await peer.reply(2);
+    assert.deepEqual(await reply, { success: true, data: 2 });
+    const told = warned.mock.calls.map(({ arguments: [text] }) => text.split(":")[0]);
+    assert.deepEqual(told, ["autoReconect is no option", "timeout is no option"]);
+  } finally {
+    lax.manualClose();
+  }
+});

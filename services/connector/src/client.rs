@@ -10,8 +10,8 @@ use serde_json::value::to_raw_value;
 use tokio::sync::{mpsc, watch};
 use wsmesh_protocol::frame;
 
+use crate::servers::Servers;
 use crate::shared::Shared;
-use crate::socket::Dialer;
 use crate::task::Wish;
 use crate::{
     EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, RefreshError, Request, RequestError,
@@ -36,14 +36,14 @@ impl Connector {
         reason = "two halves: who uses the connection, and who runs it"
     )]
     pub fn new(options: Options) -> Result<(Client, Task), OptionsError> {
-        let dialer = Dialer::new(&options)?;
+        let servers = Servers::new(&options)?;
         let shared = Shared::new(options);
         let (sender, wishes) = mpsc::channel(WISHES);
         let client = Client {
             shared: Arc::clone(&shared),
             wishes: sender,
         };
-        Ok((client, Task::new(shared, dialer, wishes)))
+        Ok((client, Task::new(shared, servers, wishes)))
     }
 }
 
@@ -250,6 +250,11 @@ impl Client {
             rests
         });
         let _ = self.wishes.send(wish).await;
+    }
+
+    /// The server of the connection or of the next attempt: one of [`urls`](Options::urls), as it was given.
+    pub fn url(&self) -> &str {
+        self.shared.url()
     }
 
     /// The time from one heartbeat to the next.

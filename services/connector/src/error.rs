@@ -10,6 +10,9 @@ use wsmesh_protocol::{CloseCode, Group};
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
+    /// There is nowhere to connect to.
+    #[error("there is no URL: begin with Options::new(\"wss://example.org/chat\")")]
+    NoUrl,
     /// The URL cannot be read.
     #[error("the URL cannot be read: {0}; write ws://host:port/path or wss://…")]
     Url(#[source] url::ParseError),
@@ -179,7 +182,23 @@ impl ConnectionError {
         }
     }
 
-    /// The time to come back that the server gave.
+    /// Whether it is about this client, whichever server it is on, so that going to another one makes nothing better.
+    pub(crate) fn is_about_client(&self) -> bool {
+        match self {
+            Self::Closed { code, .. } => matches!(
+                code,
+                CloseCode::AuthenticationFailed
+                    | CloseCode::AuthenticationTimeout
+                    | CloseCode::SlowConsumer
+                    | CloseCode::RateLimit
+            ),
+            Self::Refused { status, .. } => *status == 429,
+            Self::Token(_) | Self::Unauthenticated { .. } => true,
+            Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => false,
+        }
+    }
+
+    /// The time to come back that the server gave, for itself.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Closed { reason, .. } => CloseCode::parse_delay(reason).map(Duration::from_millis),

@@ -37,6 +37,7 @@ mod payload;
 mod rejoin;
 mod request;
 mod rooms;
+mod servers;
 mod session;
 mod shared;
 mod socket;

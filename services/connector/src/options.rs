@@ -43,9 +43,10 @@ pub enum AutoReconnect {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where to connect: `ws://` or `wss://`, any path, with or without a query.
-    pub url: String,
-    /// Added to the URL's query, in order, encoded (the original's `customParams`). Default: none.
+    /// Where to connect: `ws://` or `wss://`, any path, with or without a query. Of several servers the first is tried
+    /// first, and after one that drains or fails the next; the time to come back that a server gives is for itself.
+    pub urls: Vec<String>,
+    /// Added to the query of every URL, in order, encoded (the original's `customParams`). Default: none.
     pub params: Vec<(String, String)>,
     /// Added to the upgrade request, say `Authorization`. Default: none. Browsers cannot send them, this client can.
     pub headers: Vec<(String, String)>,
@@ -100,10 +101,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults, for this URL.
+    /// The defaults, for this URL. More of them: [`or_url`](Self::or_url).
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            urls: vec![url.into()],
             params: Vec::new(),
             headers: Vec::new(),
             token: None,
@@ -129,7 +130,20 @@ impl Options {
         }
     }
 
-    /// Adds a parameter to the URL's query.
+    /// Adds a server to go to when those before it drain or fail.
+    ///
+    /// ```
+    /// use wsmesh_connector::Options;
+    ///
+    /// let options = Options::new("wss://a.example.org/chat").or_url("wss://b.example.org/chat");
+    /// ```
+    #[must_use]
+    pub fn or_url(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
+    }
+
+    /// Adds a parameter to the query of every URL.
     #[must_use]
     pub fn param(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.params.push((key.into(), value.into()));
@@ -176,9 +190,9 @@ impl Options {
         self
     }
 
-    /// The whole URL, with the parameters.
-    pub(crate) fn full_url(&self) -> Result<Url, OptionsError> {
-        let mut url = Url::parse(&self.url).map_err(OptionsError::Url)?;
+    /// The whole of one URL, with the parameters.
+    pub(crate) fn full_url(&self, url: &str) -> Result<Url, OptionsError> {
+        let mut url = Url::parse(url).map_err(OptionsError::Url)?;
         if !matches!(url.scheme(), "ws" | "wss") {
             return Err(OptionsError::Scheme(url.scheme().to_owned()));
         }
@@ -191,6 +205,9 @@ impl Options {
 
     /// Whether the numbers make sense together.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
+        if self.urls.is_empty() {
+            return Err(OptionsError::NoUrl);
+        }
         let positive = [
             ("pong_timeout", !self.pong_timeout.is_zero()),
             ("request_timeout", !self.request_timeout.is_zero()),
@@ -224,13 +241,20 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
         f.debug_struct("Options")
-            .field("url", &self.url.split(['?', '#']).next().unwrap_or_default())
+            .field(
+                "urls",
+                &self.urls.iter().map(|url| without_query(url)).collect::<Vec<_>>(),
+            )
             .field("params", &keys(&self.params))
             .field("headers", &keys(&self.headers))
             .field("ping_interval", &self.ping_interval)
             .field("auto_reconnect", &self.auto_reconnect)
             .finish_non_exhaustive()
     }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -242,22 +266,26 @@ mod tests {
         let options = Options::new("ws://host/chat")
             .param("id", "888")
             .param("name", "sam & co");
-        let url = options.full_url().expect("a URL");
+        let url = options.full_url(&options.urls[0]).expect("a URL");
         assert_eq!(url.as_str(), "ws://host/chat?id=888&name=sam+%26+co");
         let more = Options::new("ws://host/?a=1#x").param("b", "2");
-        assert_eq!(more.full_url().expect("a URL").as_str(), "ws://host/?a=1&b=2");
+        assert_eq!(
+            more.full_url(&more.urls[0]).expect("a URL").as_str(),
+            "ws://host/?a=1&b=2"
+        );
     }
 
     #[test]
     fn what_cannot_work_is_refused_and_what_is_secret_is_not_shown() {
-        assert!(matches!(Options::new("no url").full_url(), Err(OptionsError::Url(_))));
-        assert!(matches!(
-            Options::new("http://host/").full_url(),
-            Err(OptionsError::Scheme(_))
-        ));
+        let read = |url: &str| Options::new(url).full_url(url);
+        assert!(matches!(read("no url"), Err(OptionsError::Url(_))));
+        assert!(matches!(read("http://host/"), Err(OptionsError::Scheme(_))));
         let mut options = Options::new("ws://host/?token=geheim")
             .param("token", "geheim")
             .header("Authorization", "geheim");
+        options.urls.clear();
+        assert!(matches!(options.check(), Err(OptionsError::NoUrl)));
+        options = options.or_url("ws://host/?token=geheim");
         options.send_queue = 0;
         assert!(matches!(options.check(), Err(OptionsError::Zero("send_queue"))));
         options.send_queue = usize::MAX;

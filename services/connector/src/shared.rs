@@ -2,6 +2,7 @@
 //! events that are kept, the listeners, the state. Locks are short and never held across an await.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     link: Mutex<Link>,
     listeners: Mutex<Listeners>,
+    /// The place of the server of now in the options' list.
+    server: AtomicUsize,
 }
 
 /// The connection of the moment, and who waits for a reply on it.
@@ -114,7 +117,19 @@ impl Shared {
                 ..Link::default()
             }),
             listeners: Mutex::default(),
+            server: AtomicUsize::new(0),
         })
+    }
+
+    /// Notes the server of the next attempt.
+    pub(crate) fn turned_to(&self, server: usize) {
+        self.server.store(server, Ordering::Relaxed);
+    }
+
+    /// The server of the connection or of the next attempt.
+    pub(crate) fn url(&self) -> &str {
+        let server = self.server.load(Ordering::Relaxed);
+        self.options.urls.get(server).map_or("", String::as_str)
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {

@@ -24,8 +24,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// So much of a refusal's body is kept, in characters.
 const REFUSAL_CHARS: usize = 200;
 
-/// All that an attempt needs, checked once.
-#[derive(Clone)]
+/// All that an attempt to reach one server needs, checked once.
 pub(crate) struct Dialer {
     request: Request,
     tls: Connector,
@@ -34,9 +33,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new(options: &Options) -> Result<Self, OptionsError> {
-        options.check()?;
-        let url = options.full_url()?;
+    pub(crate) fn new(options: &Options, url: &str) -> Result<Self, OptionsError> {
+        let url = options.full_url(url)?;
         let secure = url.scheme() == "wss";
         let request = url.as_str().into_client_request();
         let mut request = request.map_err(|error| OptionsError::Request(Box::new(error)))?;

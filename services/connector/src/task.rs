@@ -2,13 +2,13 @@
 //! whoever waits is told at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wsmesh_protocol::{CloseCode, Group};
 
 use crate::backoff::{Attempt, Backoff};
+use crate::servers::Servers;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::socket::Dialer;
@@ -28,11 +28,9 @@ pub(crate) enum Wish {
 /// The work of one client. Does nothing until [`run`](Self::run) is polled.
 pub struct Task {
     shared: Arc<Shared>,
-    dialer: Dialer,
+    servers: Servers,
     wishes: mpsc::Receiver<Wish>,
     backoff: Backoff,
-    /// The time to come back that the server gave, until it is used.
-    hint: Option<Duration>,
     /// How the last connection or attempt ended.
     last: Option<ConnectionError>,
 }
@@ -56,13 +54,12 @@ enum Next {
 }
 
 impl Task {
-    pub(crate) fn new(shared: Arc<Shared>, dialer: Dialer, wishes: mpsc::Receiver<Wish>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, servers: Servers, wishes: mpsc::Receiver<Wish>) -> Self {
         Self {
             backoff: Backoff::new(&shared.options),
             shared,
-            dialer,
+            servers,
             wishes,
-            hint: None,
             last: None,
         }
     }
@@ -88,7 +85,7 @@ impl Task {
         let repeat = self.backoff.repeat();
         shared.state.send_replace(State::Connecting { repeat });
         // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
-        let attempt = Box::pin(attempt(&shared, &self.dialer));
+        let attempt = Box::pin(attempt(&shared, self.servers.dialer()));
         let attempt = tokio::time::timeout(shared.options.connect_timeout, attempt);
         let attempted = tokio::select! {
             attempted = attempt => attempted,
@@ -135,7 +132,10 @@ impl Task {
     /// Tells how the connection or the attempt ended, and decides whether to come back.
     fn ended(&mut self, error: ConnectionError, group: Group) -> Next {
         self.shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
-        self.hint = error.retry_after();
+        if group != Group::DoNotComeBack {
+            self.servers.ended(&error, Instant::now());
+            self.shared.turned_to(self.servers.at());
+        }
         self.last = Some(error.clone());
         if group != Group::DoNotComeBack && comes_back(self.shared.options.auto_reconnect, &error) {
             Next::Wait
@@ -154,7 +154,7 @@ impl Task {
             }
             Some(Wish::Connect) => {
                 self.backoff.reset();
-                self.hint = None;
+                self.servers.forget_delays();
                 Next::Dial
             }
             Some(Wish::Reconnect { from_zero }) => {
@@ -168,7 +168,8 @@ impl Task {
 
     async fn pause(&mut self) -> Next {
         let shared = Arc::clone(&self.shared);
-        let Some(Attempt { repeat, delay }) = self.backoff.next(self.hint.take(), rand::random()) else {
+        let given = self.servers.delay(Instant::now());
+        let Some(Attempt { repeat, delay }) = self.backoff.next(given, rand::random()) else {
             let (repeat, last) = (self.backoff.repeat(), self.last.clone());
             return Next::Rest(End::RepeatLimit { repeat, last });
         };

@@ -6,8 +6,8 @@ export declare class Backoff {
     repeat: number;
     constructor(settings: Settings);
     /**
-     * The wait before the next attempt in ms; undefined when the limit is reached. A delay that the server gave is the
-     * least; up to a quarter of it comes on top, because a server may give many clients the same.
+     * The wait before the next attempt in ms; undefined when the limit is reached. What is left of a delay that the server
+     * gave is the least; up to a quarter of it comes on top, because a server may give many clients the same.
      */
-    next(retryAfter?: number): number | undefined;
+    next(retryAfter: number): number | undefined;
 }

@@ -32,6 +32,8 @@ export declare class Link {
     socket: WebSocketLike | undefined;
     constructor(settings: Settings, owner: LinkOwner);
     get isOpen(): boolean;
+    /** Of the connection, or of the next attempt. */
+    get url(): string;
     get reconnecting(): boolean;
     /** Connects now and counts attempts from zero. */
     connect(): void;

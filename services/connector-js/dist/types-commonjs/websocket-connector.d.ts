@@ -16,6 +16,8 @@ export declare class WebSocketConnector extends Connector {
     manualClose(): void;
     setPingInterval(ms: number, immediate?: boolean): void;
     protected defaults(): Partial<Options>;
+    /** The original takes any option. */
+    protected odd(text: string): void;
     protected mayBePushed(): boolean;
     protected refused(): null;
     protected failsAtOnce(): boolean;

@@ -50,6 +50,8 @@ export declare class Connector<S extends object = AnyEvents, C extends object = 
     get state(): State;
     /** Whether events and requests can be sent now. */
     get isOpen(): boolean;
+    /** The server of the connection or of the next attempt: one of the option `url`, as it was given. */
+    get url(): string;
     /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
     opened(): Promise<void>;
     /** Whether a connection that was lost is being brought back. */
@@ -65,6 +67,8 @@ export declare class Connector<S extends object = AnyEvents, C extends object = 
     /** Changes it: from the next heartbeat on, or with `true` counted from now. Zero stops heartbeats. */
     setPingInterval(ms: number, immediate?: boolean): void;
     protected defaults(): Partial<Options>;
+    /** Hears of options that there are not. */
+    protected odd(text: string): void;
     /** Whether a push of this name reaches the listeners of that name. */
     protected mayBePushed(event: string): boolean;
     /** What an error reply to `emit` and `emitWithPromise` says. */

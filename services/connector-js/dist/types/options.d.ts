@@ -3,8 +3,11 @@ import type { WebSocketConstructor } from "./socket.js";
 /** What a token provider gives; nothing means: connect without one. */
 export type Token = string | null | undefined;
 export interface Options {
-    /** Where to connect: `ws://` or `wss://`, any path, with or without a query. */
-    url: string;
+    /**
+     * Where to connect: `ws://` or `wss://`, any path, with or without a query. Of several the first is tried first, and after
+     * a server that drains or fails the next one.
+     */
+    url: string | readonly string[];
     /** Added to the URL's query, encoded. Default: none. */
     customParams?: Record<string, unknown>;
     /** WebSocket subprotocols to offer. Default: none. */
@@ -63,6 +66,7 @@ export interface RequestOptions {
      */
     retry?: boolean;
 }
+export declare const REQUEST_OPTIONS: string[];
 declare const DEFAULTS: {
     readonly pingInterval: 10000;
     readonly pongTimeout: 2000;
@@ -81,11 +85,18 @@ declare const DEFAULTS: {
     readonly maxBuffered: 1048576;
 };
 /** Options with their defaults. */
-export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>>;
+export type Settings = Options & Required<Pick<Options, keyof typeof DEFAULTS>> & {
+    url: string[];
+};
 /** The longest time that timers of JavaScript can count; a longer one fires at once. */
 export declare const LONGEST: number;
-/** Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. */
-export declare function settings(options: Options, defaults: Partial<Options>): Settings;
+/**
+ * Fills in the defaults; throws when something cannot work. An option that is undefined or null counts as not given. `odd`
+ * hears of options that there are not.
+ */
+export declare function settings(options: Options, defaults: Partial<Options>, odd: (text: string) => void): Settings;
+/** Tells `odd` of each option that is not one of `names`. */
+export declare function known(options: object | undefined, names: string[], odd: (text: string) => void): void;
 /** Throws unless it is a number that a timer or a limit can use. */
 export declare function duration(name: string, value: unknown, least: number): void;
 export {};

@@ -7,8 +7,9 @@ import { Inbox, Server } from "./server.mjs";
 /** Runs one scenario with every random number being `random`. */
 export async function run(Client, WebSocket, scenario, each, random) {
   const clock = Clock.install(random);
-  const server = await Server.start();
-  const stage = new Stage(Client, WebSocket, server, clock, scenario.options ?? {}, random);
+  const servers = [];
+  while (servers.length < (scenario.servers ?? 1)) servers.push(await Server.start());
+  const stage = new Stage(Client, WebSocket, servers, clock, scenario.options ?? {}, random);
   try {
     for (const written of scenario.steps) {
       const step = each === undefined ? written : fill(written, "$each", each);
@@ -22,7 +23,7 @@ export async function run(Client, WebSocket, scenario, each, random) {
     }
   } finally {
     stage.client.manualClose();
-    await server.stop();
+    for (const server of servers) await server.stop();
     clock.restore();
   }
 }
@@ -43,11 +44,12 @@ class Stage {
   #pending = [];
   #wait = 0;
 
-  constructor(Client, WebSocket, server, clock, options, random) {
+  constructor(Client, WebSocket, servers, clock, options, random) {
     this.clock = clock;
-    this.server = server;
+    this.servers = servers;
     this.random = random;
-    this.client = new Client({ url: server.url, pingInterval: 0, WebSocket, ...options });
+    const urls = servers.map(({ url }) => url);
+    this.client = new Client({ url: urls.length > 1 ? urls : urls[0], pingInterval: 0, WebSocket, ...options });
     const client = this.client;
     client.on("open", () => this.#of("open").put({}));
     client.on("close", (closed) => this.#of("ended").put(closed));
@@ -66,16 +68,22 @@ class Stage {
 
   // the server
 
-  async accept() {
-    this.peer = await this.server.accept();
+  #server({ at = 1 }) {
+    const server = this.servers[at - 1];
+    assert.equal(this.client.url, server.url);
+    return server;
   }
 
-  refuse() {
-    return this.server.refuse();
+  async accept(_, step) {
+    this.peer = await this.#server(step).accept();
   }
 
-  silence() {
-    return this.server.leaveWaiting();
+  refuse(_, step) {
+    return this.#server(step).refuse();
+  }
+
+  silence(_, step) {
+    return this.#server(step).leaveWaiting();
   }
 
   async reads(expected) {
@@ -128,7 +136,7 @@ class Stage {
     this.client.emit(event, payload);
   }
 
-  request(event, { payload, as, pending, ...options }) {
+  request(event, { request: _, payload, as, pending, ...options }) {
     if (pending) options.onPending = () => this.#pending.push(as);
     this.#asked(as, this.client.request(event, payload, options));
   }

@@ -41,10 +41,13 @@ impl Server {
         Self { listener }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/chat", self.listener.local_addr().expect("it is bound"))
+    }
+
     /// Options to get here: no heartbeat, and attempts that follow each other quickly.
     pub(crate) fn options(&self) -> Options {
-        let address = self.listener.local_addr().expect("it is bound");
-        let mut options = Options::new(format!("ws://{address}/chat"));
+        let mut options = Options::new(self.url());
         options.ping_interval = Duration::ZERO;
         options.fast_reconnect_interval = Duration::from_millis(50);
         options.fast_reconnect_threshold = u32::MAX;

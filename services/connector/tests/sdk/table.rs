@@ -32,6 +32,7 @@ struct Table {
 #[derive(Deserialize)]
 struct Scenario {
     name: String,
+    servers: Option<usize>,
     #[serde(default)]
     options: Map<String, Value>,
     each: Option<Vec<Value>>,
@@ -59,7 +60,7 @@ async fn the_client_behaves_as_the_table_of_all_sdks_says() {
         }
         for each in scenario.each.as_deref().unwrap_or(&[Value::Null]) {
             println!("{}: {each}", scenario.name);
-            let mut stage = Stage::open(&scenario.options).await;
+            let mut stage = Stage::open(scenario).await;
             for step in &scenario.steps {
                 println!("  {}", Value::Object(step.clone()));
                 let step = fill(&Value::Object(step.clone()), "$each", each);
@@ -69,7 +70,7 @@ async fn the_client_behaves_as_the_table_of_all_sdks_says() {
             ran += 1;
         }
     }
-    assert!(ran >= 58, "only {ran} ran");
+    assert!(ran >= 65, "only {ran} ran");
 }
 
 /// Puts `by` in the place of `name`, wherever it is.
@@ -94,8 +95,9 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-fn options(server: &Server, table: &Map<String, Value>) -> Options {
-    let mut options = Options::new(server.options().url);
+fn options(servers: &[Server], table: &Map<String, Value>) -> Options {
+    let mut options = Options::new(servers[0].url());
+    options.urls = servers.iter().map(Server::url).collect();
     options.ping_interval = Duration::ZERO;
     for (name, value) in table {
         match name.as_str() {
@@ -123,7 +125,7 @@ fn options(server: &Server, table: &Map<String, Value>) -> Options {
 
 /// One scenario under way.
 struct Stage {
-    server: Server,
+    servers: Vec<Server>,
     client: Client,
     task: JoinHandle<()>,
     peer: Option<Peer>,
@@ -145,13 +147,17 @@ struct Stage {
 }
 
 impl Stage {
-    async fn open(table: &Map<String, Value>) -> Self {
-        let server = Server::start().await;
-        let (client, task) = start(options(&server, table));
+    async fn open(scenario: &Scenario) -> Self {
+        let table = &scenario.options;
+        let mut servers = Vec::new();
+        for _ in 0..scenario.servers.unwrap_or(1) {
+            servers.push(Server::start().await);
+        }
+        let (client, task) = start(options(&servers, table));
         Self {
             lifecycle: client.lifecycle(),
             events: client.on_any(),
-            server,
+            servers,
             client,
             task,
             peer: None,
@@ -165,6 +171,13 @@ impl Stage {
             keeps: table.contains_key("offlineQueue"),
             wait: Duration::ZERO,
         }
+    }
+
+    /// The server of this step, which is the one that the client says.
+    fn server(&self, step: &Map<String, Value>) -> &Server {
+        let server = &self.servers[step.get("at").map_or(0, |at| count(at) - 1)];
+        assert_eq!(self.client.url(), server.url());
+        server
     }
 
     fn peer(&mut self) -> &mut Peer {
@@ -202,7 +215,7 @@ impl Stage {
         if let Some(what) = step.get("expect") {
             self.expect(text(what), step).await;
         } else if let Some(verb) = SERVER.into_iter().find(|verb| step.contains_key(*verb)) {
-            self.serve(verb, &step[verb]).await;
+            self.serve(verb, &step[verb], step).await;
         } else if let Some(verb) = CLIENT.into_iter().find(|verb| step.contains_key(*verb)) {
             self.act(verb, &step[verb], step).await;
             self.settle().await;

@@ -1,16 +1,16 @@
 //! What the server does in the table's steps.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Stage, count, fill, text};
 
 impl Stage {
-    pub(super) async fn serve(&mut self, verb: &str, value: &Value) {
+    pub(super) async fn serve(&mut self, verb: &str, value: &Value, step: &Map<String, Value>) {
         match verb {
-            "accept" => self.peer = Some(self.server.accept().await),
-            "refuse" => drop(self.server.tcp().await),
+            "accept" => self.peer = Some(self.server(step).accept().await),
+            "refuse" => drop(self.server(step).tcp().await),
             "silence" => {
-                let tcp = self.server.tcp().await;
+                let tcp = self.server(step).tcp().await;
                 self.silent.push(tcp);
             }
             "reads" if value.is_string() => assert_eq!(self.peer().read().await, text(value)),
