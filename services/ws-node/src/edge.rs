@@ -10,7 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
 
 use crate::auth::Auth;
-use crate::engine::{Admission, Order};
+use crate::engine::{Berth, Expected, Newcomer, Order};
 use crate::events::Routes;
 use crate::limits::{Door, Failures, Place, Rate};
 use crate::logins::Logins;
@@ -119,7 +119,7 @@ impl Presence {
     }
 }
 
-/// The way in: hands upgraded connections to the shards, in turn.
+/// The way in: gives newcomers to the shards, in turn.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) edge: Arc<Edge>,
@@ -136,13 +136,16 @@ impl Gate {
         }
     }
 
-    /// Gives the connection to a shard. Waits while the shard is behind with admissions.
-    pub(crate) async fn admit(&self, admission: Admission) {
+    /// Has a shard attach this client and expect its connection. Waits while the shard is behind with newcomers. A shard
+    /// that has ended never says that the client is reachable.
+    pub(crate) async fn expect(&self, newcomer: Newcomer) -> Berth {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let shard = &self.shards[turn % self.shards.len()];
-        if shard.send(Order::Admit(Box::new(admission))).await.is_err() {
-            tracing::debug!("a connection came after the shards had ended");
+        let (expected, berth) = Expected::new(newcomer);
+        if shard.send(Order::Expect(Box::new(expected))).await.is_err() {
+            tracing::debug!("a client came after the shards had ended");
         }
+        berth
     }
 
     /// Refuses new clients and has those that are here sent away in waves: as many a second as the setting says, or more

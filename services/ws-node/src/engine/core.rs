@@ -3,7 +3,6 @@
 //! The shard is borrowed for single calls only, never across an await.
 
 use std::cell::{Cell, RefCell};
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,9 +14,9 @@ use wsmesh_protocol::CloseCode;
 use super::leaving::Drain;
 use super::link::{Farewell, Initiator, Link, Phase};
 use super::socket::{Encoded, Encoding, Socket, Tally};
-use super::stream::Stream;
+use super::thread::{Expected, Newcomer};
 use super::works::Works;
-use super::{session, thread::Admission, wire};
+use super::{session, wire};
 use crate::edge::Edge;
 
 /// Most bytes that one read takes from a stream.
@@ -78,35 +77,30 @@ impl Core {
         }
     }
 
-    /// Takes a connection: registers its client and starts its session.
-    pub(super) fn admit(self: &Rc<Self>, admission: Admission) {
-        let Admission {
-            stream,
-            read_ahead,
+    /// Registers a client whose connection is about to come, and starts its session, which waits for it. What the client is
+    /// sent is kept from now on.
+    pub(super) fn expect(self: &Rc<Self>, expected: Expected) {
+        let Expected {
+            newcomer,
+            reachable,
+            arrival,
+        } = expected;
+        let Newcomer {
             client,
             grant,
-            welcome,
             upgrade,
             since,
             presence,
             deflate,
-        } = admission;
-        let stream = match Stream::new(stream) {
-            Ok(stream) => stream,
-            Err(error) => return tracing::error!(%error, "a connection cannot be watched; closing it"),
-        };
+        } = newcomer;
         let attachment = match self.edge.adapter.attach(client.clone(), self.index) {
             Ok(attachment) => attachment,
-            Err(error) => {
-                tracing::warn!(%error, "a client cannot be attached; closing its connection");
-                return self.turn_away(&stream);
-            }
+            Err(error) => return tracing::warn!(%error, "a client cannot be attached; turning it away"),
         };
         let ping_at = Instant::now() + self.edge.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
         let link = Rc::new(Link::new(
             client.clone(),
             attachment.connection(),
-            stream,
             upgrade,
             grant,
             ping_at,
@@ -119,29 +113,19 @@ impl Core {
                 shard.apply(Command::Join(connection, room));
             }
         }
-        self.edge.metrics.opened(since.elapsed());
         link.away_at.set(self.end_of_life(link.opened_at));
         let session = Session {
             core: Rc::clone(self),
             link,
         };
-        if self.leaving.get().is_some() {
-            session.close(&self.come_back(Instant::now()));
-        }
         tokio::task::spawn_local(session::run(Box::new(session::Arriving {
             session,
             attachment,
-            welcome,
-            read_ahead,
+            reachable,
+            arrival,
+            since,
             presence,
         })));
-    }
-
-    /// Sends a client elsewhere that never was one here. The stream is new, so it takes a frame.
-    fn turn_away(&self, stream: &Stream) {
-        let Farewell { code, reason } = self.come_back(Instant::now());
-        let _gone_already = stream.try_write(&wire::close_frame(code, &reason));
-        stream.shutdown(Shutdown::Write);
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.

@@ -1,7 +1,7 @@
 //! What the halves of one connection share: the stream and the session's state. Belongs to one thread, so it needs cells
 //! and no locks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::limits::Meter;
 /// Where a connection is in its life. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Frames go both ways.
+    /// Frames go both ways, or will once its stream is here.
     Open,
     /// A close frame is on its way out; what comes in is no longer looked at, except for the answer to it.
     Closing,
@@ -43,7 +43,8 @@ pub(crate) enum Initiator {
 pub(crate) struct Link {
     pub(crate) client: ClientId,
     pub(crate) connection: ConnectionId,
-    pub(super) stream: Stream,
+    /// Nothing until the connection is upgraded: what is to be written waits.
+    stream: OnceCell<Stream>,
     /// Context of the upgrade's span, when it was sampled: what `ws.receive` links to.
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// Until when the client may stay, and what it may do.
@@ -100,7 +101,6 @@ impl Link {
     pub(super) fn new(
         client: ClientId,
         connection: ConnectionId,
-        stream: Stream,
         upgrade: Option<Box<SpanContext>>,
         grant: Grant,
         ping_at: Instant,
@@ -109,7 +109,7 @@ impl Link {
         Self {
             client,
             connection,
-            stream,
+            stream: OnceCell::new(),
             upgrade,
             grant: RefCell::new(grant),
             refreshes: Cell::default(),
@@ -135,6 +135,16 @@ impl Link {
             deflate_above,
             control: RefCell::new(Vec::new()),
         }
+    }
+
+    /// The connection's stream, once it is here.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.stream.get()
+    }
+
+    /// The connection is upgraded; it has one stream in its life.
+    pub(super) fn arrived(&self, stream: Stream) {
+        let _one_comes_only = self.stream.set(stream);
     }
 
     /// Whether frames still go both ways.

@@ -27,4 +27,4 @@ pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message};
 pub(crate) use self::leaving::come_back_within;
 pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
 pub(crate) use self::stream::Parts;
-pub(crate) use self::thread::{Admission, Order, ShardRuntime, ShardThread};
+pub(crate) use self::thread::{Arrived, Berth, Expected, Newcomer, Order, ShardRuntime, ShardThread};

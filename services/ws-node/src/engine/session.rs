@@ -2,31 +2,36 @@
 //! handshake through. Also waits until a blocked stream takes more. One task on the shard's thread.
 
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::pending;
 use tokio::io::{Interest, Ready};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use wsmesh_adapter::{Attachment, Frame};
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Accepts, Decoder, Incoming};
 use super::link::{Ending, Farewell, Initiator, Phase};
+use super::stream::Stream;
+use super::thread::Arrived;
 use crate::edge::Presence;
 use crate::metrics::Received;
 
-/// A client's frames are read once other servers can reach it, so that whoever got a reply is reachable. When Redis is
-/// slow to confirm that, they are read after this time.
+/// A client's upgrade is answered, and its frames are read, once other servers can reach it: whoever is connected is
+/// reachable. When Redis is slow to confirm that, nobody waits longer than this.
 const CONFIRMATION: Duration = Duration::from_secs(1);
 
-/// A connection whose client is attached.
+/// A client that is attached, and whose connection is to come.
 pub(super) struct Arriving {
     pub(super) session: Session,
     pub(super) attachment: Attachment,
-    /// What the client gets once it can be reached.
-    pub(super) welcome: Option<Frame>,
-    /// What it has sent already.
-    pub(super) read_ahead: Bytes,
+    /// Told once other servers can reach the client.
+    pub(super) reachable: oneshot::Sender<()>,
+    /// Closed when the connection does not come.
+    pub(super) arrival: oneshot::Receiver<Arrived>,
+    /// When the upgrade request was read.
+    pub(super) since: Instant,
     pub(super) presence: Presence,
 }
 
@@ -38,38 +43,84 @@ pub(super) async fn run(arriving: Box<Arriving>) {
     Box::pin(depart(reader)).await;
 }
 
-/// Resolves when the client's frames may be read, with what it sent already handed over.
+/// Resolves when the client's frames may be read, with what it sent already handed over; or when its connection does not
+/// come.
 async fn arrive(arriving: Box<Arriving>) -> Reader {
     let Arriving {
         session,
         attachment,
-        welcome,
-        read_ahead,
+        reachable,
+        mut arrival,
+        since,
         presence,
     } = *arriving;
     let (edge, client) = (session.edge().clone(), attachment.client().clone());
-    let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
-    if let Some(waiting) = edge.logins.enter(&client, attachment.connection())
-        && !waiting.await
-    {
-        session.close(&edge.logins.farewell());
-    }
-    if let Some(welcome) = welcome.filter(|_| session.link.is_open()) {
-        session.send(welcome);
-    }
     let accepts = Accepts {
         max_message: edge.settings.max_message_bytes,
         binary: edge.settings.echo,
         deflate: session.link.deflate_above.is_some(),
     };
     let mut reader = Reader {
-        registration: Registration { session, attachment },
+        registration: Registration {
+            session: session.clone(),
+            attachment,
+        },
         decoder: Some(Decoder::new(accepts)),
         peer_closed: false,
         presence,
     };
+    let attachment = &reader.registration.attachment;
+    // While no node is heard, no other server can reach anybody here, and nobody is made to wait for that.
+    if edge.adapter.is_ready() {
+        let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    }
+    let arrived = arrival.try_recv();
+    if matches!(arrived, Err(TryRecvError::Closed)) {
+        session.link.advance(Phase::Gone);
+        return reader;
+    }
+    let admission = edge.logins.enter(&client, attachment.connection());
+    let _is_here_already = reachable.send(());
+    let arrived = match arrived {
+        Ok(arrived) => Some(arrived),
+        Err(_) => arrival.await.ok(),
+    };
+    let Some((read_ahead, welcome)) = arrived.and_then(|arrived| board(&session, arrived, since)) else {
+        session.link.advance(Phase::Gone);
+        return reader;
+    };
+    if let Some(admission) = admission
+        && !admission.await
+    {
+        session.close(&edge.logins.farewell());
+    }
+    if let Some(welcome) = welcome.filter(|_| session.link.is_open()) {
+        session.send(welcome);
+    }
     reader.take(&read_ahead);
     reader
+}
+
+/// The connection is here: what waited for it is written at the next turn.
+fn board(session: &Session, arrived: Arrived, since: Instant) -> Option<(Bytes, Option<Frame>)> {
+    let Arrived {
+        stream,
+        read_ahead,
+        welcome,
+    } = arrived;
+    match Stream::new(stream) {
+        Ok(stream) => session.link.arrived(stream),
+        Err(error) => {
+            tracing::error!(%error, "a connection cannot be watched; closing it");
+            return None;
+        }
+    }
+    session.edge().metrics.opened(since.elapsed());
+    session.core.mark_dirty(&session.link);
+    if session.core.leaving.get().is_some() {
+        session.close(&session.core.come_back(Instant::now()));
+    }
+    Some((read_ahead, welcome))
 }
 
 /// The connection has ended: whoever must know is told.
@@ -95,8 +146,9 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let link = &self.session.link;
         self.session.core.remove(link);
+        let Some(stream) = link.stream() else { return };
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
-        link.stream.shutdown(Shutdown::Both);
+        stream.shutdown(Shutdown::Both);
         let ending = link.ending.get().unwrap_or(Ending {
             code: None,
             initiator: Initiator::Client,
@@ -119,17 +171,18 @@ impl Reader {
         let mut write_ended = false;
         loop {
             let link = &self.registration.session.link;
+            let Some(stream) = link.stream() else { return };
             if link.phase.get() == Phase::Gone || link.flushed.get() && self.peer_closed {
                 return;
             }
             if link.flushed.get() && self.decoder.is_none() && !write_ended {
                 // Its close frame would not be understood: it sees the end of the stream, and ends its side.
                 write_ended = true;
-                link.stream.shutdown(Shutdown::Write);
+                stream.shutdown(Shutdown::Write);
             }
             let ready = tokio::select! {
                 () = link.wake.notified() => continue,
-                ready = self.ready() => ready,
+                ready = self.ready(stream) => ready,
             };
             if ready.is_writable() && link.blocked_since.get().is_some() {
                 self.registration.session.core.mark_dirty(link);
@@ -143,7 +196,7 @@ impl Reader {
     }
 
     /// Waits for what the connection needs now: bytes to read, room to write.
-    async fn ready(&self) -> Ready {
+    async fn ready(&self, stream: &Stream) -> Ready {
         let link = &self.registration.session.link;
         let paused = link.is_paused();
         let interest = match (paused, link.blocked_since.get().is_some()) {
@@ -153,14 +206,15 @@ impl Reader {
             (true, false) => return pending().await,
         };
         // An error shows when the stream is read or written.
-        link.stream.ready(interest).await.unwrap_or(Ready::ALL)
+        stream.ready(interest).await.unwrap_or(Ready::ALL)
     }
 
     /// Takes what one read gives; says how many bytes.
     fn read(&mut self) -> usize {
         let session = self.registration.session.clone();
+        let Some(stream) = session.link.stream() else { return 0 };
         let mut input = session.core.input.borrow_mut();
-        match session.link.stream.try_read(&mut input) {
+        match stream.try_read(&mut input) {
             Ok(length @ 1..) => {
                 self.take(&input[..length]);
                 return length;

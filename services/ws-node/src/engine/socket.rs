@@ -50,6 +50,8 @@ pub(super) enum Written {
     Blocked,
     /// The stream is broken.
     Broken,
+    /// There is no stream yet: everything waits.
+    NotYet,
 }
 
 /// What was written in a turn, for the metrics.
@@ -76,16 +78,22 @@ impl Socket {
         }
     }
 
-    /// Whether nothing waits but what the caller has: no rest of a frame, no control frame, no goodbye.
+    /// Whether nothing waits but what the caller has: no stream, no rest of a frame, no control frame, no goodbye.
     pub(super) fn is_clear(&self) -> bool {
-        self.unsent.is_empty() && self.link.control.borrow().is_empty() && matches!(self.goodbye, Goodbye::NotYet)
+        self.link.stream().is_some()
+            && self.unsent.is_empty()
+            && self.link.control.borrow().is_empty()
+            && matches!(self.goodbye, Goodbye::NotYet)
     }
 
     /// Writes finished frames when the socket [is clear](Self::is_clear).
     pub(super) fn write_encoded(&mut self, encoded: &[u8], frames: usize, tally: &mut Tally) -> Written {
+        let Some(stream) = self.link.stream() else {
+            return Written::NotYet;
+        };
         tally.frames += frames as u64;
         tally.bytes += encoded.len() as u64;
-        match accept(self.link.stream.try_write(encoded)) {
+        match accept(stream.try_write(encoded)) {
             Ok(taken) if taken == encoded.len() => self.flush(),
             Ok(taken) => {
                 self.unsent.push_back(Bytes::copy_from_slice(&encoded[taken..]));
@@ -112,6 +120,7 @@ impl Socket {
                 }
             }
             Written::Broken => drop(link.advance(Phase::Gone)),
+            Written::NotYet => {}
         }
     }
 
@@ -126,8 +135,11 @@ impl Socket {
             if buffer.is_empty() {
                 return self.flush();
             }
+            let Some(stream) = self.link.stream() else {
+                return Written::NotYet;
+            };
             tally.bytes += buffer.len() as u64;
-            match accept(self.link.stream.try_write(buffer)) {
+            match accept(stream.try_write(buffer)) {
                 Ok(taken) if taken == buffer.len() => {}
                 Ok(taken) => self.unsent.push_back(Bytes::copy_from_slice(&buffer[taken..])),
                 Err(_) => return Written::Broken,
@@ -141,8 +153,11 @@ impl Socket {
 
     /// Nothing waits here: does anything in the stream?
     fn flush(&mut self) -> Written {
-        let flushed = self.link.stream.try_flush();
-        self.progressed |= self.link.stream.take_progress();
+        let Some(stream) = self.link.stream() else {
+            return Written::NotYet;
+        };
+        let flushed = stream.try_flush();
+        self.progressed |= stream.take_progress();
         match flushed {
             Ok(true) => Written::All,
             Ok(false) => Written::Blocked,
@@ -152,8 +167,11 @@ impl Socket {
 
     /// Whether bytes of a begun frame wait: nothing may be written before them.
     fn write_unsent(&mut self) -> Written {
+        let Some(stream) = self.link.stream() else {
+            return Written::NotYet;
+        };
         while let Some(next) = self.unsent.front_mut() {
-            match accept(self.link.stream.try_write(next)) {
+            match accept(stream.try_write(next)) {
                 Ok(taken) if taken == next.len() => {
                     self.unsent.pop_front();
                     self.progressed = true;

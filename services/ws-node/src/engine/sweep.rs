@@ -48,6 +48,8 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
     let over = |since: Option<Instant>, limit| since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
     match link.phase.get() {
         Phase::Gone => None,
+        // Its upgrade has limits of its own.
+        _ if link.stream().is_none() => None,
         Phase::Closing => link.leave_by.get().is_some_and(|by| by <= now).then_some(Due::Leave),
         Phase::Open if over(link.background_since.get(), limits.background) => Some(Due::Background),
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
@@ -83,7 +85,9 @@ impl Core {
             match due(&link, now, limits) {
                 None => {}
                 Some(Due::Leave) => {
-                    link.stream.forget_unsent();
+                    if let Some(stream) = link.stream() {
+                        stream.forget_unsent();
+                    }
                     link.advance(Phase::Gone);
                 }
                 Some(Due::Background) => self.close(&link, &Farewell::new(CloseCode::GoingAway, "in the background")),

@@ -1,4 +1,4 @@
-//! The thread of one shard: takes connections and commands, and gives every turn its end.
+//! The thread of one shard: takes clients, their connections and commands, and gives every turn its end.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use opentelemetry::trace::SpanContext;
 use tokio::runtime::{EnterGuard, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -21,19 +21,15 @@ use crate::edge::{Edge, Presence};
 /// How often the clock is looked at during a drain, so that clients leave evenly.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Upgraded connections that wait for a busy shard; beyond that, upgrades wait.
-const WAITING_ADMISSIONS: usize = 1024;
+/// Newcomers that wait for a busy shard; beyond that, upgrades wait.
+const WAITING_NEWCOMERS: usize = 1024;
 
-/// A connection after its upgrade, on its way to a shard.
-pub(crate) struct Admission {
-    pub(crate) stream: Parts,
-    /// What was read beyond the upgrade request.
-    pub(crate) read_ahead: Bytes,
+/// A client whose connection is about to be upgraded, or just was: its shard attaches it and keeps what it is sent until
+/// the connection arrives.
+pub(crate) struct Newcomer {
     pub(crate) client: ClientId,
     /// Until when, and what it may do.
     pub(crate) grant: Grant,
-    /// What it is sent first, once it can be reached.
-    pub(crate) welcome: Option<Frame>,
     pub(crate) upgrade: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
     pub(crate) since: Instant,
@@ -43,10 +39,64 @@ pub(crate) struct Admission {
     pub(crate) deflate: bool,
 }
 
+/// A newcomer's connection after its upgrade.
+pub(crate) struct Arrived {
+    pub(crate) stream: Parts,
+    /// What was read beyond the upgrade request.
+    pub(crate) read_ahead: Bytes,
+    /// What the client is sent before anything of its own is handled.
+    pub(crate) welcome: Option<Frame>,
+}
+
+/// A newcomer on its way to a shard, with what its shard and its [`Berth`] tell each other.
+pub(crate) struct Expected {
+    pub(super) newcomer: Newcomer,
+    pub(super) reachable: oneshot::Sender<()>,
+    pub(super) arrival: oneshot::Receiver<Arrived>,
+}
+
+/// The place of a newcomer that a shard expects. Dropping it says that the connection does not come: the client is
+/// detached again.
+pub(crate) struct Berth {
+    reachable: oneshot::Receiver<()>,
+    arrival: oneshot::Sender<Arrived>,
+}
+
+impl Expected {
+    /// For a newcomer, and its berth.
+    pub(crate) fn new(newcomer: Newcomer) -> (Self, Berth) {
+        let ((reachable, is_reachable), (arrives, arrival)) = (oneshot::channel(), oneshot::channel());
+        let expected = Self {
+            newcomer,
+            reachable,
+            arrival,
+        };
+        let berth = Berth {
+            reachable: is_reachable,
+            arrival: arrives,
+        };
+        (expected, berth)
+    }
+}
+
+impl Berth {
+    /// Resolves when other servers can reach the client, or when that takes too long; `false` if its shard has ended.
+    pub(crate) async fn reachable(&mut self) -> bool {
+        (&mut self.reachable).await.is_ok()
+    }
+
+    /// The connection is here. It is closed if its shard has ended meanwhile.
+    pub(crate) fn arrive(self, arrived: Arrived) {
+        if self.arrival.send(arrived).is_err() {
+            tracing::debug!("a connection came after its shard had ended");
+        }
+    }
+}
+
 /// What a shard's thread is told.
 pub(crate) enum Order {
-    /// Take this connection.
-    Admit(Box<Admission>),
+    /// Attach this client; its connection follows.
+    Expect(Box<Expected>),
     /// Close every connection; its client is to come back to another server.
     Drain {
         /// How long sending them away takes.
@@ -72,7 +122,7 @@ pub(crate) struct ShardThread {
 impl ShardThread {
     /// Starts the thread on a runtime of its own.
     pub(crate) fn start(edge: Arc<Edge>, inbox: ShardInbox, runtime: ShardRuntime) -> std::io::Result<Self> {
-        let (orders, received) = mpsc::channel(WAITING_ADMISSIONS);
+        let (orders, received) = mpsc::channel(WAITING_NEWCOMERS);
         let ended = CancellationToken::new();
         let on_end = ended.clone().drop_guard();
         std::thread::Builder::new()
@@ -154,7 +204,7 @@ async fn run(core: Rc<Core>, mut inbox: ShardInbox, mut orders: mpsc::Receiver<O
             () = core.dirty.notified() => {}
             () = core.works.progress() => {}
             order = orders.recv() => match order {
-                Some(Order::Admit(admission)) => core.admit(*admission),
+                Some(Order::Expect(expected)) => core.expect(*expected),
                 Some(Order::Drain { waves, at_most }) => {
                     core.drain(waves, at_most);
                     clock = ticking(period.min(PACE));

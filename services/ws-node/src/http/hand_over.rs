@@ -8,16 +8,16 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use opentelemetry::trace::SpanContext;
+use rustls::ServerConnection;
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::auth::Entry;
-use crate::auth::first_message::{self, Arrival};
-use crate::edge::{Edge, Gate, Presence};
-use crate::engine::{Admission, Parts};
+use crate::auth::first_message::{self, Place};
+use crate::edge::{Gate, Presence};
+use crate::engine::{Arrived, Berth, Newcomer, Parts};
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -28,8 +28,16 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 const UNSENT: u32 = 128 * 1024;
 
 /// A connection between its 101 answer and its shard.
-pub(super) struct Upgrading {
-    pub(super) entry: Entry,
+pub(super) enum Upgrading {
+    /// Its client is attached.
+    Expected(Berth),
+    /// Its client says in its first message who it is.
+    Unnamed(Unnamed),
+}
+
+/// Somebody who has not said yet who it is.
+pub(super) struct Unnamed {
+    pub(super) place: Place,
     /// Where it comes from, as far as is known.
     pub(super) address: Option<IpAddr>,
     /// Context of the upgrade's span, when it was sampled.
@@ -41,68 +49,89 @@ pub(super) struct Upgrading {
     pub(super) deflate: bool,
 }
 
-/// Gives the connection to a shard once it is upgraded.
+/// Gives the connection to a shard once it is upgraded. If it never is, the client is detached again.
 pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgrading) {
-    let Upgrading {
-        entry,
-        address,
-        context,
-        since,
-        presence,
-        deflate,
-    } = upgrading;
     let upgraded = match tokio::time::timeout(HAND_OVER, on_upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         // The client went away before it had its answer.
         Ok(Err(_)) | Err(_) => return,
     };
-    match arrived(upgraded, &gate.edge, entry, deflate).await {
-        Ok(None) if gate.edge.is_draining() => {}
-        Ok(None) => gate.edge.failures.count(address),
-        Ok(Some((stream, arrival))) => {
-            gate.admit(Admission {
-                stream,
-                read_ahead: arrival.read_ahead,
-                client: arrival.proof.client,
-                grant: arrival.proof.grant,
-                welcome: arrival.welcome,
-                upgrade: context,
-                since,
-                presence,
-                deflate,
-            })
-            .await;
-        }
-        Err(problem) => tracing::error!(problem, "an upgraded connection cannot be served; closing it"),
+    let arrived = match take::<TcpStream>(upgraded) {
+        Ok((tcp, read_ahead)) => arrive(&gate, tcp, read_ahead, upgrading).await,
+        Err(upgraded) => match take::<TlsStream<TcpStream>>(upgraded) {
+            Ok((tls, read_ahead)) => arrive(&gate, tls, read_ahead, upgrading).await,
+            Err(_) => Err("it is neither TCP nor TLS over it: serve this router over one of them".to_owned()),
+        },
+    };
+    if let Err(problem) = arrived {
+        tracing::error!(problem, "an upgraded connection cannot be served; closing it");
     }
 }
 
-/// The stream and who is at its end; None if it did not say.
-async fn arrived(
-    upgraded: Upgraded,
-    edge: &Edge,
-    entry: Entry,
-    deflate: bool,
-) -> Result<Option<(Parts, Arrival)>, String> {
-    let (tcp, tls, arrival) = match take::<TcpStream>(upgraded) {
-        Ok((mut tcp, read_ahead)) => {
-            let arrival = introduced(edge, &mut tcp, read_ahead, entry, deflate).await;
-            (tcp, None, arrival)
+/// Brings the stream to the shard that expects it, or waits first for who is at its end.
+async fn arrive<S>(gate: &Gate, mut stream: S, read_ahead: Bytes, upgrading: Upgrading) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + IntoParts,
+{
+    let unnamed = match upgrading {
+        Upgrading::Expected(berth) => {
+            berth.arrive(Arrived {
+                stream: stream.into_parts()?,
+                read_ahead,
+                welcome: None,
+            });
+            return Ok(());
         }
-        Err(upgraded) => match take::<TlsStream<TcpStream>>(upgraded) {
-            Ok((mut stream, read_ahead)) => {
-                let arrival = introduced(edge, &mut stream, read_ahead, entry, deflate).await;
-                let (tcp, session) = stream.into_inner();
-                (tcp, Some(Box::new(session)), arrival)
-            }
-            Err(_) => return Err("it is neither TCP nor TLS over it: serve this router over one of them".to_owned()),
-        },
+        Upgrading::Unnamed(unnamed) => unnamed,
     };
-    let Some(arrival) = arrival else { return Ok(None) };
+    let edge = &gate.edge;
+    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.place, unnamed.deflate).await;
+    let Some(arrival) = arrival else {
+        if !edge.is_draining() {
+            edge.failures.count(unnamed.address);
+        }
+        return Ok(());
+    };
+    let stream = stream.into_parts()?;
+    let berth = gate.expect(Newcomer {
+        client: arrival.proof.client,
+        grant: arrival.proof.grant,
+        upgrade: unnamed.context,
+        since: unnamed.since,
+        presence: unnamed.presence,
+        deflate: unnamed.deflate,
+    });
+    berth.await.arrive(Arrived {
+        stream,
+        read_ahead: arrival.read_ahead,
+        welcome: arrival.welcome,
+    });
+    Ok(())
+}
+
+/// A stream that can be taken apart for a shard.
+trait IntoParts {
+    fn into_parts(self) -> Result<Parts, String>;
+}
+
+impl IntoParts for TcpStream {
+    fn into_parts(self) -> Result<Parts, String> {
+        parts(self, None)
+    }
+}
+
+impl IntoParts for TlsStream<TcpStream> {
+    fn into_parts(self) -> Result<Parts, String> {
+        let (tcp, session) = self.into_inner();
+        parts(tcp, Some(Box::new(session)))
+    }
+}
+
+fn parts(tcp: TcpStream, tls: Option<Box<ServerConnection>>) -> Result<Parts, String> {
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     bound_unsent(&tcp);
     let tcp = tcp.into_std().map_err(|error| error.to_string())?;
-    Ok(Some((Parts { tcp, tls }, arrival)))
+    Ok(Parts { tcp, tls })
 }
 
 /// What a client does not take soon waits here, where it is counted, and where what is out of date is replaced; not in the
@@ -116,20 +145,6 @@ fn bound_unsent(tcp: &TcpStream) {
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn bound_unsent(_: &TcpStream) {}
-
-async fn introduced<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, entry: Entry, deflate: bool) -> Option<Arrival>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    match entry {
-        Entry::Known(proof) => Some(Arrival {
-            proof,
-            read_ahead,
-            welcome: None,
-        }),
-        Entry::Waiting(place) => first_message::wait(edge, stream, read_ahead, place, deflate).await,
-    }
-}
 
 /// Takes a stream of this kind out of hyper, with what hyper had read beyond the request.
 fn take<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>

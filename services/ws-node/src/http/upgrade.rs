@@ -13,15 +13,16 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
 use super::extensions;
-use super::hand_over::{Upgrading, hand_over};
+use super::hand_over::{Unnamed, Upgrading, hand_over};
 use super::refusal::Refusal;
 use crate::auth::{Answer, Entry, Proof, SUBPROTOCOL, offers_subprotocol};
 use crate::edge::{Gate, Presence};
+use crate::engine::{Berth, Newcomer};
 use crate::limits::{Place, Turned, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
@@ -49,31 +50,50 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     };
     let (accept, place, entry) = match admitted {
         Ok(admitted) => admitted,
-        Err(refusal) => {
-            gate.edge.metrics.rejected(refusal.why);
-            span.record("http.response.status_code", refusal.status.as_u16());
-            return refusal.into_response();
-        }
+        Err(refusal) => return refuse(gate, refusal, &span),
     };
-    span.record("http.response.status_code", 101);
     let is_offered = offers_subprotocol(request.headers());
     let extension = gate
         .edge
         .settings
         .deflate_above
         .and_then(|_| extensions::deflate(request.headers()));
-    tokio::spawn(hand_over(
-        gate.clone(),
-        hyper::upgrade::on(&mut request),
-        Upgrading {
-            entry,
+    let (context, presence, deflate) = (
+        trace::link_target(&span),
+        Presence::new(&gate.edge, place),
+        extension.is_some(),
+    );
+    let upgrading = match entry {
+        Entry::Known(proof) => {
+            let newcomer = Newcomer {
+                client: proof.client,
+                grant: proof.grant,
+                upgrade: context,
+                since,
+                presence,
+                deflate,
+            };
+            match attach(gate, newcomer).instrument(span.clone()).await {
+                Ok(berth) => Upgrading::Expected(berth),
+                Err(refusal) => return refuse(gate, refusal, &span),
+            }
+        }
+        Entry::Waiting(place) => Upgrading::Unnamed(Unnamed {
+            place,
             address,
-            context: trace::link_target(&span),
+            context,
             since,
-            presence: Presence::new(&gate.edge, place),
-            deflate: extension.is_some(),
-        },
-    ));
+            presence,
+            deflate,
+        }),
+    };
+    span.record("http.response.status_code", 101);
+    tokio::spawn(hand_over(gate.clone(), hyper::upgrade::on(&mut request), upgrading));
+    switching(accept, is_offered, extension)
+}
+
+/// The answer 101.
+fn switching(accept: HeaderValue, is_offered: bool, extension: Option<HeaderValue>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -87,6 +107,23 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     response
+}
+
+fn refuse(gate: &Gate, refusal: Refusal, span: &Span) -> Response {
+    gate.edge.metrics.rejected(refusal.why);
+    span.record("http.response.status_code", refusal.status.as_u16());
+    refusal.into_response()
+}
+
+/// Attaches the client before it is answered, so that whoever hears that it is connected can reach it. What it is sent
+/// waits for its connection.
+async fn attach(gate: &Gate, newcomer: Newcomer) -> Result<Berth, Refusal> {
+    let mut berth = gate.expect(newcomer).await;
+    if berth.reachable().await {
+        return Ok(berth);
+    }
+    let text = "this server takes no clients now: try another one, or later".to_owned();
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady, text))
 }
 
 /// Checks the request by RFC 6455, section 4.2.1, and gives the value of `Sec-WebSocket-Accept`.
