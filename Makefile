@@ -37,12 +37,15 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-js test-browser chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
+.PHONY: test test-rust test-js test-browser test-chart chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
-	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
-	@$(MAKE) test-js
-	@$(MAKE) test-browser
-	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
+	@tests/deploy/suites.sh test-rust test-js test-browser test-chart
+
+test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
+	@cargo test --workspace --locked --no-fail-fast $(ARGS)
+
+test-chart: ## Lint the chart, if helm is installed
+	@if command -v $(HELM) >/dev/null; then make chart-lint; else echo "chart not linted: helm is not installed"; fi
 
 CONNECTOR_JS := services/connector-js
 test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
