@@ -161,10 +161,12 @@ export function isSaid(text, output) {
   }
 }
 
-/** Without a network of their own the commands need the ports that they name, and those that are defaults. */
+/** Without a network of their own the commands need the ports that they name, and those that our servers take by themselves. */
 async function portsAreFree(blocks) {
-  const named = blocks.flatMap(({ text }) => [...text.matchAll(/(?<=[: ])\d{4,5}\b/g)].map(([port]) => Number(port)));
-  for (const port of new Set([9000, 9090, ...named.filter((port) => port < 65_536)])) {
+  const text = blocks.map((block) => block.text).join("");
+  const named = [...text.matchAll(/(?<=[: ])\d{4,5}\b/g)].map(([port]) => Number(port)).filter((port) => port < 65_536);
+  const own = /\bws-node\b|\bmake run\b/.test(text) ? [9000, 9001, 9090, 9091, 9092, 9093, 9094, 9100] : [];
+  for (const port of new Set([...named, ...own])) {
     const server = createServer();
     const free = await new Promise((told) => server.once("error", () => told(false)).listen(port, "127.0.0.1", () => told(true)));
     if (!free) throw new Error(`port ${port} is taken, and the commands need it: free it, or run this where a network namespace may be made (Linux with iproute2, as root)`);
