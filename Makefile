@@ -37,12 +37,15 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-js test-browser chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
+.PHONY: test test-rust test-js test-browser test-docs test-chart chaos bench bench-micro lint fmt docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
-	@set -o pipefail; cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tests/deploy/totals.awk
-	@$(MAKE) test-js
-	@$(MAKE) test-browser
-	@if command -v $(HELM) >/dev/null; then $(MAKE) chart-lint; else echo "chart not linted: helm is not installed"; fi
+	@tests/deploy/suites.sh test-rust test-js test-browser test-docs test-chart
+
+test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
+	@cargo test --workspace --locked --no-fail-fast $(ARGS)
+
+test-chart: ## Lint the chart, if helm is installed
+	@if command -v $(HELM) >/dev/null; then make chart-lint; else echo "chart not linted: helm is not installed"; fi
 
 CONNECTOR_JS := services/connector-js
 test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
@@ -67,6 +70,13 @@ test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground
 $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 	@npm ci --loglevel=error --no-audit --no-fund --prefix $(BROWSER_TESTS)
 	@touch $@
+
+# What the documents tell people to type, and what it needs, is built here; a network of its own needs `ip` where there is none.
+test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules ## Every block of code in the documents is run, the README's commands among them
+	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
+	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone
+	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
 
 chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
@@ -93,7 +103,7 @@ fuzz: tool-cc ## Fuzz what arrives from Redis and what strangers say who they ar
 lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tests/deploy/*.sh; else echo "scripts not checked: shellcheck is not installed"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tests/deploy/*.sh tests/docs/bin/cargo tests/docs/dry/{make,taskset,kubectl}; else echo "scripts not checked: shellcheck is not installed"; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "dependencies not checked: cargo-deny is not installed"; fi
 
 fmt: ## Format the code
@@ -137,7 +147,7 @@ manifests-check: ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl tool-faketime tool-node
+.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node
 NODE_IS_NEW := node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'
 NODE_PACKAGE := node@22.23.3
 tool-cc:
@@ -146,6 +156,8 @@ tool-redis:
 	@tests/deploy/need.sh redis-server redis-server "Redis 6 or newer"
 tool-openssl:
 	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"
+tool-curl:
+	@tests/deploy/need.sh curl curl "what the commands of the documents ask the servers with"
 tool-faketime:
 	@tests/deploy/need.sh faketime faketime "what sets the wall clock of single processes (libfaketime), for one scenario of chaos"
 tool-node:

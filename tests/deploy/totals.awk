@@ -1,9 +1,12 @@
 #!/usr/bin/awk -f
-# Passes the output of `cargo test` on and adds all its results up in one closing line; which tests failed is said again.
+# Passes the output of a suite on (`cargo test`, or the spec reporter of `node --test`) and writes what it counted into the
+# file `tally`: a line "PASSED FAILED SKIPPED", then the names of the tests that failed, one a line.
 { print; fflush() }
-/^test result: / { passed += $4; failed += $6; skipped += $8; suites++ }
-/^test .* \.\.\. FAILED$/ { names = names "\n  " $2 }
-END {
-  if (names != "") print "\nfailed:" names
-  printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped
-}
+/^test result: / { passed += $4; failed += $6; skipped += $8 }
+/^test .* \.\.\. FAILED$/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED$/, "", name); names = names name "\n" }
+/^ℹ pass [0-9]+$/ { passed += $3 }
+/^ℹ (fail|cancelled) [0-9]+$/ { failed += $3 }
+/^ℹ (skipped|todo) [0-9]+$/ { skipped += $3 }
+/^✖ failing tests:$/ { listing = 1; next }
+listing && /^✖ / { name = $0; sub(/^✖ /, "", name); sub(/ \([0-9.]+ms\)$/, "", name); names = names name "\n" }
+END { printf "%d %d %d\n%s", passed, failed, skipped, names > tally }

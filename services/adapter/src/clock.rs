@@ -71,6 +71,10 @@ impl Clock {
                 () = changed.notified() => { sleep(DEBOUNCE).await; true }
                 _ = tick.tick() => false,
             };
+            if stop.is_cancelled() {
+                // Its nodes end with this server: that it hears none of them is no fault.
+                return;
+            }
             let now = Instant::now();
             self.watch_myself(now);
             self.inner.judge(now);

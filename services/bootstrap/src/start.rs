@@ -59,7 +59,7 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
     if let Some((name, matches)) = arguments.subcommand() {
         return finish::<S>(S::subcommand(name, matches, loaded.config));
     }
-    let telemetry = match telemetry::start(&loaded.common.log, loaded.traces.as_ref()) {
+    let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, loaded.traces.as_ref()) {
         Ok(telemetry) => telemetry,
         Err(problem) => return refuse::<S>(&[problem]),
     };

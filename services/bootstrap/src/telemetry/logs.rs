@@ -7,16 +7,16 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
-use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The layer that writes logs as configured. Filters for itself alone: what is not logged may still be traced. It wants no
+/// The layer that writes logs as configured; lines of text begin with the server's name. Filters for itself alone: what is not logged may still be traced. It wants no
 /// spans: where no traces are exported, a span costs nothing.
-pub(super) fn layer<S>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
+pub(super) fn layer<S>(config: &LogConfig, server: &str) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
@@ -26,10 +26,8 @@ where
         LogFormat::Json => false,
     };
     if is_text {
-        let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        text.with_ansi(std::io::stderr().is_terminal())
-            .with_filter(filter(config))
-            .boxed()
+        let text = text(server, std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+        text.with_filter(filter(config)).boxed()
     } else {
         json(std::io::stderr).with_filter(filter(config)).boxed()
     }
@@ -49,6 +47,35 @@ const TELLS_PAYLOADS: [&str; 1] = ["tungstenite"];
 fn is_wanted(about: &Metadata<'_>) -> bool {
     let tells = || TELLS_PAYLOADS.iter().any(|library| about.target().starts_with(library));
     about.is_event() && !(*about.level() == Level::TRACE && tells())
+}
+
+fn text<S, W>(server: &str, writer: W) -> tracing_subscriber::fmt::Layer<S, DefaultFields, WithServer, W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + 'static,
+{
+    let server = server.to_owned();
+    let format = Format::default();
+    tracing_subscriber::fmt::layer()
+        .event_format(WithServer { server, format })
+        .with_writer(writer)
+}
+
+/// The text of tracing-subscriber after the server's name: several servers may share a terminal.
+struct WithServer {
+    server: String,
+    format: Format<Full>,
+}
+
+impl<S, N> FormatEvent<S, N> for WithServer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        write!(writer, "{} ", self.server)?;
+        self.format.format_event(context, writer, event)
+    }
 }
 
 fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync
@@ -113,14 +140,31 @@ mod tests {
     }
 
     impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+        }
+
         fn parsed(&self) -> Vec<serde_json::Value> {
-            let bytes = self.0.lock().expect("not poisoned").clone();
-            let lines = String::from_utf8(bytes).expect("text");
-            lines
+            self.text()
                 .lines()
                 .map(|line| serde_json::from_str(line).expect("a JSON object per line"))
                 .collect()
         }
+    }
+
+    #[test]
+    fn lines_of_text_begin_with_the_name_of_their_server() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = text("ws-0", move || writer.clone()).with_ansi(false);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info!(count = 3, "one");
+            tracing::warn!("two");
+        });
+        let text = lines.text();
+        assert!(text.lines().all(|line| line.starts_with("ws-0 2")), "{text}");
+        assert!(text.contains(" INFO ") && text.contains("one count=3\n"), "{text}");
+        assert!(text.contains(" WARN ") && text.ends_with("two\n"), "{text}");
     }
 
     #[test]

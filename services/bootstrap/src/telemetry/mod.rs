@@ -19,25 +19,29 @@ pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
-/// Sets up logs, and traces if there is somewhere to send them.
+/// Sets up the logs of this server, and traces if there is somewhere to send them.
 ///
 /// # Errors
 /// A line that says what is wrong with the variables for traces.
-pub(crate) fn start(logs: &LogConfig, traces: Option<&TraceConfig>) -> Result<Telemetry, String> {
+pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>) -> Result<Telemetry, String> {
     let provider = traces.map(TraceConfig::provider).transpose()?;
     if let Some(traces) = traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
     tracing_subscriber::registry()
-        .with(layers(logs, provider.as_ref()))
+        .with(layers(server, logs, provider.as_ref()))
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     Ok(Telemetry { provider })
 }
 
 /// Only layers that there are: one that is optional and missing would make every span a real one.
-fn layers(logs: &LogConfig, provider: Option<&SdkTracerProvider>) -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
-    let mut layers = vec![logs::layer(logs)];
+fn layers(
+    server: &str,
+    logs: &LogConfig,
+    provider: Option<&SdkTracerProvider>,
+) -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
+    let mut layers = vec![logs::layer(logs, server)];
     layers.extend(provider.map(|provider| traces::layer(provider).boxed()));
     layers
 }
@@ -61,7 +65,8 @@ mod tests {
     #[test]
     fn where_no_traces_are_exported_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
-            let subscriber = tracing_subscriber::registry().with(layers(&LogConfig::default(), provider.as_ref()));
+            let subscriber =
+                tracing_subscriber::registry().with(layers("ws-0", &LogConfig::default(), provider.as_ref()));
             assert_eq!(
                 subscriber.max_level_hint(),
                 Some(LevelFilter::INFO),

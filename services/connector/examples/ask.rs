@@ -1,0 +1,43 @@
+//! One client for a first look: connects, sends one request if there is one to send, prints the reply, and ends.
+//!
+//! `cargo run -p wsmesh-connector --example ask -- 'ws://127.0.0.1:9000/?id=888' echo '{"n": 1}'`
+
+use std::time::Duration;
+
+use serde_json::Value;
+use wsmesh_connector::{Client, Connector, Options};
+
+/// Longest time until the connection stands: a server that was started a moment ago may need some seconds.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let url = arguments
+        .next()
+        .ok_or("usage: ask URL [EVENT [PAYLOAD]], where URL is ws://127.0.0.1:9000/?id=888 and PAYLOAD is JSON")?;
+    let event = arguments.next();
+    let payload = arguments.next().unwrap_or_else(|| "null".to_owned());
+    let payload: Value = serde_json::from_str(&payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
+    let mut options = Options::new(url);
+    options.fast_reconnect_interval = Duration::from_millis(500);
+    let (client, task) = Connector::new(options)?;
+    let task = tokio::spawn(task.run());
+    let outcome = talk(&client, event.as_deref(), &payload).await;
+    client.close().await;
+    drop(client);
+    task.await?;
+    outcome
+}
+
+async fn talk(client: &Client, event: Option<&str>, payload: &Value) -> Result<(), Box<dyn std::error::Error>> {
+    tokio::time::timeout(PATIENCE, client.opened())
+        .await
+        .map_err(|_| format!("no connection within {PATIENCE:?}: does the server run, and listen there?"))??;
+    // Not the URL: it may have a token in it.
+    println!("connected");
+    if let Some(event) = event {
+        println!("{}", client.request(event, payload).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs suites of tests, tasks of the Makefile, all of them whatever fails before. At the end a line for each, the names of
+# what failed, and "N passed, N failed, N skipped" alone on the last line, which CI reads. Exit code 1 if anything failed.
+#
+#   suites.sh TASK …
+set -uo pipefail
+totals=$(cd "$(dirname "$0")" && pwd)/totals.awk
+tally=$(mktemp)
+trap 'rm -f "$tally"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+passed=0 failed=0 skipped=0 summary='' names=''
+for suite in "$@"; do
+  printf '\n=== %s\n' "$suite"
+  make "$suite" 2>&1 | "$totals" -v tally="$tally"
+  code=${PIPESTATUS[0]}
+  read -r p f s <"$tally"
+  found=$(tail -n +2 "$tally")
+  if [ "$code" != 0 ] && [ "$f" = 0 ]; then
+    # It did not build, or ended before it could say what failed.
+    f=1 found="(exit code $code without a failed test: see its output above)"
+  fi
+  verdict=$([ "$f" = 0 ] && echo ok || echo FAILED)
+  summary+=$(printf '  %-13s %-6s  %d passed, %d failed, %d skipped' "$suite" "$verdict" "$p" "$f" "$s")$'\n'
+  while read -r name; do
+    if [ -n "$name" ]; then names+="  $suite: $name"$'\n'; fi
+  done <<<"$found"
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+
+printf '\n=== summary\n%s' "$summary"
+if [ -n "$names" ]; then printf '\nfailed:\n%s' "$names"; fi
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,58 @@
+// Every block of code in every document: it runs as it stands, or is checked in the way of its language. A block that nobody
+// knows how to check fails. What the comments before blocks mean stands in blocks.mjs.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { blocksOf, documents, root, session } from "./blocks.mjs";
+import * as code from "./code.mjs";
+import { programs, run } from "./shell.mjs";
+
+process.env.WSMESH_WS_NODE = join(programs, "ws-node");
+const { startNode } = await import("../../services/connector-js/test/support/ws-node.mjs");
+
+const blocks = documents().flatMap(blocksOf);
+let node;
+before(async () => (node = await startNode()));
+after(() => node?.stop());
+
+/** By language, how a block is checked. */
+const checks = {
+  sh: shell,
+  toml: code.toml,
+  json: code.json,
+  rust: (block) => code.rust(block, readFileSync(join(root, block.path), "utf8").split("\n")[block.line - 1]),
+  js: (block) => code.js(block, node),
+  ts: (block) => code.ts(block, node),
+  text: () => {}, // a picture
+};
+
+test("the documents are found, with their code", () => {
+  const found = (language) => blocks.filter((block) => block.language === language).length;
+  assert.ok(documents().includes("README.md") && documents().length >= 4, documents().join());
+  assert.ok(found("sh") > 8 && found("js") > 8 && found("rust") > 8 && found("toml") > 2, "too few");
+});
+
+test("`make run` shows the playground until Ctrl-C", async () => {
+  const { path, line, text } = blocks.find((block) => block.text.startsWith("make run "));
+  const stop = `kill -INT %1; wait %1 || echo "ended with $?"`;
+  const look = `curl -s --retry 30 --retry-connrefused http://127.0.0.1:9000/ >page; grep "<title>" page; rm page`;
+  await run([{ path, line, text: [`${text.split("#")[0]} &`, look, stop].join("\n") }]);
+});
+
+for (const block of blocks) {
+  test(`${block.path}:${block.line} ${block.language}`, { timeout: 300_000 }, async () => {
+    const check = checks[block.language];
+    assert.ok(check, `${block.path}:${block.line}: nobody knows how to check ${block.language}: see tests/docs/documents.test.mjs`);
+    await check(block);
+  });
+}
+
+/** Sessions by what runs in them: a block that starts or ends others is run with them once. */
+const sessions = new Map();
+function shell(block) {
+  const parts = session(block, blocks);
+  const key = parts.map(({ path, line }) => `${path}:${line}`).join();
+  if (!sessions.has(key)) sessions.set(key, run(parts));
+  return sessions.get(key);
+}

@@ -1,0 +1,175 @@
+// Runs blocks of shell commands as if they were pasted into one shell at the root of the repository: in a scratch folder that
+// looks like it, in a network of its own where the system allows that, with what they build built before.
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, closeSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { root } from "./blocks.mjs";
+
+const LIMIT_MS = 120_000;
+const LEFTOVERS_MS = 15_000;
+const here = (name) => join(root, "tests/docs", name);
+/** Where the built programs are. */
+export const programs = resolve(process.env.WSMESH_PROGRAMS ?? join(root, "target/debug"));
+
+/** How a command gets a network of its own with nothing but a loopback; undefined where that is not allowed. */
+const ownNetwork = [["unshare", "--net"], ["unshare", "--map-root-user", "--net"]].find(([command, ...args]) =>
+  spawnSync(command, [...args, "ip", "link", "set", "lo", "up"], { env: environment() }).status === 0);
+
+function environment(more = {}) {
+  // Settings and proxies of whoever runs the tests are not those of a reader.
+  const kept = Object.entries(process.env).filter(([name]) => !/^(WSMESH|OTEL)_|_proxy$/i.test(name));
+  const { PATH, ...rest } = Object.fromEntries(kept);
+  return { ...rest, PATH: `${PATH}:/usr/sbin:/sbin`, ...more };
+}
+
+/**
+ * Runs these blocks one after the other; throws with all their output when a command fails, or when something that they
+ * started has not ended so soon after them.
+ */
+export async function run(blocks, leftoversMs = LEFTOVERS_MS) {
+  const folder = scratch(blocks.some(({ dry }) => dry));
+  const output = join(folder, ".run/output");
+  const said = () => readFileSync(output, "utf8");
+  try {
+    if (!ownNetwork) await portsAreFree(blocks);
+    const code = await execute(folder, blocks, output);
+    const failed = existsSync(join(folder, ".run/failed"));
+    if (code !== 0 || failed) throw new Error(code === undefined ? `it has not ended after ${LIMIT_MS / 1000} s` : "a command failed");
+    if (/"level":"ERROR"|panicked/.test(said())) throw new Error("a server reports an error");
+    nothingIsUntracked(folder);
+    await nothingRuns(folder, leftoversMs);
+    for (const { dry, text } of blocks) if (!dry) isSaid(text, said());
+  } catch (error) {
+    const parts = blocks.map(({ path, line }) => `${path}:${line}`).join(", then ");
+    throw new Error(`${parts}: ${error.message}\n${existsSync(output) ? said() : ""}`);
+  } finally {
+    for (const { pid } of running(folder)) process.kill(pid, "SIGKILL");
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A folder that looks like the repository, with what was built; a dry one has programs that only read their arguments. */
+function scratch(dry) {
+  const folder = mkdtempSync(join(tmpdir(), "documents-"));
+  const entries = readdirSync(root).filter((name) => name !== "target" && name !== ".git");
+  for (const name of entries) symlinkSync(join(root, name), join(folder, name));
+  // git reads no links here.
+  rmSync(join(folder, ".gitignore"));
+  copyFileSync(join(root, ".gitignore"), join(folder, ".gitignore"));
+  for (const kind of ["debug", "release"]) {
+    const target = join(folder, "target", kind);
+    if (!dry) {
+      mkdirSync(join(folder, "target"), { recursive: true });
+      symlinkSync(programs, target);
+      continue;
+    }
+    mkdirSync(target, { recursive: true });
+    for (const name of ["ws-node", "game-logic", "admin", "wsmesh-standalone", "wsmesh-load"]) {
+      writeFileSync(join(target, name), `#!/bin/sh\nexec ${join(programs, name)} "$@" --help >/dev/null\n`);
+      chmodSync(join(target, name), 0o755);
+    }
+  }
+  mkdirSync(join(folder, ".run"));
+  return folder;
+}
+
+/** Runs the blocks with bash; its exit code, or undefined when it took too long. */
+async function execute(folder, blocks, output) {
+  const files = blocks.map(({ path, line, text }, index) => {
+    mkdirSync(join(folder, `.run/${index}`));
+    // So that bash names the line in the document.
+    writeFileSync(join(folder, `.run/${index}/${basename(path)}`), "\n".repeat(line) + text);
+    return `source .run/${index}/${basename(path)}`;
+  });
+  const script = [
+    // As where people type: jobs have groups of their own, and %1 is the first.
+    "set -mEe -o pipefail",
+    `trap 'echo "$BASH_SOURCE: line $LINENO: exit code $?: $BASH_COMMAND" | tee -a .run/failed >&2' ERR`,
+    ...(ownNetwork ? ["ip link set lo up", "readlink /proc/self/ns/net >.run/network"] : []),
+    ...files,
+  ];
+  writeFileSync(join(folder, ".run/script"), script.join("\n") + "\n");
+  const dry = blocks.some((block) => block.dry) ? [here("dry")] : [];
+  const env = environment({ DOCUMENTS_ROOT: root, DOCUMENTS_PROGRAMS: programs, CURL_HOME: here("curl") });
+  env.DOCUMENTS_PATH = env.PATH;
+  env.PATH = [...dry, here("bin"), env.PATH].join(":");
+  const [command, ...args] = [...(ownNetwork ?? []), "bash", ".run/script"];
+  const into = openSync(output, "a");
+  const child = spawn(command, args, { cwd: folder, env, detached: true, stdio: ["ignore", into, into] });
+  closeSync(into);
+  const ended = new Promise((told, failed) => child.on("exit", (code) => told(code ?? 1)).on("error", failed));
+  const waiting = new AbortController();
+  const late = sleep(LIMIT_MS, undefined, { signal: waiting.signal }).catch(() => {});
+  const code = await Promise.race([ended, late]);
+  waiting.abort();
+  if (code === undefined) process.kill(-child.pid, "SIGKILL");
+  return code;
+}
+
+/** The processes that the blocks started and that still run. */
+function running(folder) {
+  if (!existsSync("/proc/self/ns")) return [];
+  const network = existsSync(join(folder, ".run/network")) && readFileSync(join(folder, ".run/network"), "utf8").trim();
+  const read = (path) => {
+    try {
+      return readlinkSync(path);
+    } catch {
+      return ""; // it has ended, or is not ours to look at
+    }
+  };
+  const ids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const ours = ids.filter((id) => (network ? read(`/proc/${id}/ns/net`) === network : read(`/proc/${id}/cwd`).startsWith(folder)));
+  return ours.map((id) => ({ pid: Number(id), name: basename(read(`/proc/${id}/exe`)) })).filter(({ name }) => name);
+}
+
+/** What a block starts, it ends: a reader who pastes the next one must not find its ports taken. */
+async function nothingRuns(folder, limitMs) {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const left = running(folder);
+    if (!left.length) return;
+    if (Date.now() > end) throw new Error(`still running after the last command: ${left.map(({ name }) => name).join(", ")}`);
+    await sleep(50);
+  }
+}
+
+/** Files that the blocks made must not be committed by accident: they may be keys. */
+function nothingIsUntracked(folder) {
+  const given = ["target", ".run", ".gitignore"];
+  const made = readdirSync(folder, { withFileTypes: true }).filter((entry) => !entry.isSymbolicLink() && !given.includes(entry.name));
+  if (!made.length) return;
+  const git = (...args) => spawnSync("git", ["-C", folder, ...args], { encoding: "utf8" });
+  git("init", "--quiet");
+  for (const { name } of made) {
+    const { status, error } = git("check-ignore", "--no-index", "--quiet", "--", name);
+    if (error) throw new Error("git is missing: install it to see whether .gitignore has the files that a block makes");
+    if (status !== 0) throw new Error(`it makes ${name}, which .gitignore does not have`);
+  }
+}
+
+/** Lines like `# {"ok":true, …}` show what is printed: it was, but for `…`, numbers and ids. */
+export function isSaid(text, output) {
+  for (const [, shown] of text.matchAll(/^# ([{[].*|HTTP\/.*|[a-z]+)$/gm)) {
+    const pattern = shown
+      .split("…")
+      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/[0-9a-f]{12,}|\d+/g, "[0-9a-f]+"))
+      .join(".*");
+    if (!new RegExp(pattern).test(output)) throw new Error(`it does not print ${shown}`);
+  }
+}
+
+/** Without a network of their own the commands need the ports that they name, and those that our servers take by themselves. */
+async function portsAreFree(blocks) {
+  const text = blocks.map((block) => block.text).join("");
+  const named = [...text.matchAll(/(?<=[: ])\d{4,5}\b/g)].map(([port]) => Number(port)).filter((port) => port < 65_536);
+  const own = /\bws-node\b|\bmake run\b/.test(text) ? [9000, 9001, 9090, 9091, 9092, 9093, 9094, 9100] : [];
+  for (const port of new Set([...named, ...own])) {
+    const server = createServer();
+    const free = await new Promise((told) => server.once("error", () => told(false)).listen(port, "127.0.0.1", () => told(true)));
+    if (!free) throw new Error(`port ${port} is taken, and the commands need it: free it, or run this where a network namespace may be made (Linux with iproute2, as root)`);
+    await new Promise((closed) => server.close(closed));
+  }
+}
