@@ -1,20 +1,20 @@
 //! What Kubernetes says about the Redis nodes: the pods behind their headless Service, kept up to date by a watch on its
-//! EndpointSlices. Reads only; off unless asked for. The only file of the product that talks to the Kubernetes API.
+//! EndpointSlices. Reads only; off unless asked for. The only part of the product that talks to the Kubernetes API.
+
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::watcher::Event;
-use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::gather::NodeView;
+use watch::{Known, Watch};
 
 /// Label by which EndpointSlices name their Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -25,8 +25,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 #[derive(Clone)]
 pub(crate) struct Kubernetes {
     service: Arc<str>,
-    slices: reflector::Store<EndpointSlice>,
-    problem: Arc<Mutex<Option<String>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 /// A pod that may be a Redis node.
@@ -63,47 +62,27 @@ pub(crate) fn client() -> anyhow::Result<Client> {
 impl Kubernetes {
     /// Starts watching a headless Service of the client's namespace; the task ends with `shutdown`.
     pub(crate) fn watch(client: Client, service: &str, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
-        let slices: Api<EndpointSlice> = Api::default_namespaced(client);
-        let (store, writer) = reflector::store();
-        let problem = Arc::new(Mutex::new(Some("the list has not been read yet".to_owned())));
-        let this = Self {
-            service: Arc::from(service),
-            slices: store,
-            problem,
-        };
-        let config = watcher::Config::default().labels(&format!("{SERVICE_LABEL}={service}"));
-        let events = reflector(writer, watcher(slices, config)).default_backoff();
-        let noted = this.clone();
+        let known = Arc::new(Mutex::new(Known {
+            problem: Some("the list has not been read yet".to_owned()),
+            ..Known::default()
+        }));
+        let labels = format!("{SERVICE_LABEL}={service}");
+        let watch = Watch::new(Api::default_namespaced(client), labels, Arc::clone(&known));
         let task = tokio::spawn(async move {
-            let watching = events.for_each(|event| {
-                noted.note(event);
-                std::future::ready(())
-            });
-            shutdown.run_until_cancelled(watching).await;
+            shutdown.run_until_cancelled(watch.keep()).await;
         });
-        (this, task)
+        let service = Arc::from(service);
+        (Self { service, known }, task)
     }
 
     /// What is known now.
     pub(crate) fn view(&self) -> View {
-        let slices = self.slices.state();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         View {
             service: Arc::clone(&self.service),
-            pods: pods(slices.iter().map(AsRef::as_ref)),
-            problem: self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            pods: pods(known.slices.values()),
+            problem: known.problem.clone(),
         }
-    }
-
-    fn note(&self, event: Result<Event<EndpointSlice>, watcher::Error>) {
-        let news = match event {
-            Ok(Event::Init | Event::InitApply(_)) => return,
-            Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)) => None,
-            Err(error) => {
-                tracing::warn!(service = &*self.service, %error, "watching the Redis pods failed; trying again");
-                Some(error.to_string())
-            }
-        };
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = news;
     }
 }
 
@@ -179,3 +158,5 @@ fn host(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watch_tests;

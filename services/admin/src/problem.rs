@@ -2,7 +2,7 @@
 //! Never carries a token, a payload or a backtrace.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -52,6 +52,14 @@ impl Problem {
             "this path does not take this method; the Allow header names those it takes",
         )
     }
+
+    /// The body is not said to be JSON.
+    pub(crate) fn no_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body as JSON, with the header content-type: application/json",
+        )
+    }
 }
 
 impl IntoResponse for Problem {
@@ -96,16 +104,19 @@ impl From<QueryRejection> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send the body as JSON, with the header content-type: application/json",
-            ),
+            JsonRejection::MissingJsonContentType(_) => Self::no_json(),
             // Syntax and shape alike: the body is wrong, and the text says where.
             JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => {
                 Self::bad_request(rejection.body_text())
             }
             other => Self::new(other.status(), other.body_text()),
         }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 

@@ -115,6 +115,18 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
 }
 
 #[tokio::test]
+async fn silent_connections_shut_nobody_out_of_the_api() {
+    let bus = MemoryBus::new(["redis-1"]).expect("good ids");
+    let admin = Running::start("admin-1", &bus, Some(TOKEN)).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(admin.api).await.expect("connects"));
+    }
+    assert!(get(admin.api, "/", "").await.starts_with("HTTP/1.1 200"));
+    admin.end().await.expect("ends in order");
+}
+
+#[tokio::test]
 async fn two_admins_see_each_other_and_the_end_of_one() {
     let bus = MemoryBus::new(["redis-1"]).expect("good ids");
     let (one, two) = (

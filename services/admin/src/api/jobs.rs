@@ -26,7 +26,7 @@ pub(super) async fn add_node(
     body: Result<Json<Addition>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(Addition { url }) = body?;
-    Ok(accepted(&api.jobs.add(&url)?))
+    Ok(accepted(&api.jobs.add(&url)?, "jobs"))
 }
 
 /// `DELETE /api/v1/nodes/{id}`
@@ -35,14 +35,14 @@ pub(super) async fn remove_node(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = id?;
-    Ok(accepted(&api.jobs.remove(&NodeId::new(id)?)?))
+    Ok(accepted(&api.jobs.remove(&NodeId::new(id)?)?, "../jobs"))
 }
 
-/// 202, with the job and where it is found.
-fn accepted(job: &Job) -> Response {
+/// 202, with the job and where it is found: from the request's path on, as nothing here knows what a proxy puts before it.
+fn accepted(job: &Job, jobs: &str) -> Response {
     let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
     // An id is hexadecimal digits and a dash, so this never fails.
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id)) {
+    if let Ok(place) = HeaderValue::from_str(&format!("{jobs}/{}", job.id)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     response
@@ -68,14 +68,27 @@ pub(super) async fn jobs(State(api): State<Api>) -> Json<JobList> {
 /// `GET /api/v1/jobs/{id}`
 pub(super) async fn job(State(api): State<Api>, id: Result<Path<String>, PathRejection>) -> Result<Json<Job>, Problem> {
     let Path(id) = id?;
-    api.jobs.job(&id).map(Json).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            format!(
-                "{} has no such job: a job is known to the admin that took it, until that ends or a hundred younger ones came; \
-                 GET /api/v1/nodes shows everywhere how far a node is",
-                api.adapter.name()
-            ),
-        )
-    })
+    api.jobs.job(&id).map(Json).ok_or_else(|| unknown(&api, &id))
+}
+
+/// A job is known to one admin only: which one this is, and which one that is, if it lives.
+fn unknown(api: &Api, id: &str) -> Problem {
+    let me = api.adapter.name();
+    let of_instance = id.rsplit_once('-').map_or("", |(instance, _)| instance);
+    let servers = api.adapter.servers();
+    let taker = servers
+        .iter()
+        .find(|server| server.instance.to_string() == of_instance)
+        .map(|server| &server.name);
+    let detail = match taker {
+        Some(taker) if taker != me => format!(
+            "this is {me}, and the job was taken by {taker}, which alone knows it: ask that one (several admins behind one \
+             address answer in turn), or look at GET /api/v1/nodes, which shows everywhere how far a node is"
+        ),
+        _ => format!(
+            "{me} has no such job: a job is known to the admin that took it, until that ends or a hundred younger ones came; \
+             GET /api/v1/nodes shows everywhere how far a node is"
+        ),
+    };
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }

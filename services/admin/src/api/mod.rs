@@ -1,6 +1,7 @@
 //! The HTTP layer: routes, who may use them, and the bounds of a request. Handlers ask the adapter and hand what it
 //! says to `gather`, or changes of the nodes to `jobs`; nothing is decided here.
 
+mod body;
 mod jobs;
 mod pages;
 mod routes;

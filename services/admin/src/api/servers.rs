@@ -1,7 +1,7 @@
 //! The routes that order a ws-node to send clients away, or to stop doing so.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -10,22 +10,23 @@ use wsmesh_adapter::{Missing, Payload, PublishError, RequestError, RequestOption
 use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebalance};
 
 use super::Api;
+use super::body::OrEmpty;
 use crate::problem::Problem;
 
 /// What `POST /api/v1/servers/{name}/drain` takes.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct DrainOrder {
     within_ms: Option<u64>,
 }
 
-/// What `POST /api/v1/servers/{name}/resume` takes: nothing, in braces.
-#[derive(Deserialize)]
+/// What `POST /api/v1/servers/{name}/resume` takes: nothing.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeOrder {}
 
 /// What `POST /api/v1/servers/{name}/rebalance` takes.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RebalanceOrder {
     clients: Option<usize>,
@@ -44,9 +45,8 @@ type Name = Result<Path<ServerName>, PathRejection>;
 pub(super) async fn drain(
     State(api): State<Api>,
     name: Name,
-    body: Result<Json<DrainOrder>, JsonRejection>,
+    OrEmpty(DrainOrder { within_ms }): OrEmpty<DrainOrder>,
 ) -> Result<Json<Draining>, Problem> {
-    let Json(DrainOrder { within_ms }) = body?;
     order(&api, name?.0, DRAIN, &Drain { within_ms }).await
 }
 
@@ -54,9 +54,8 @@ pub(super) async fn drain(
 pub(super) async fn resume(
     State(api): State<Api>,
     name: Name,
-    body: Result<Json<ResumeOrder>, JsonRejection>,
+    OrEmpty(ResumeOrder {}): OrEmpty<ResumeOrder>,
 ) -> Result<Json<Draining>, Problem> {
-    let Json(ResumeOrder {}) = body?;
     order(&api, name?.0, RESUME, &Drain::default()).await
 }
 
@@ -64,9 +63,8 @@ pub(super) async fn resume(
 pub(super) async fn rebalance(
     State(api): State<Api>,
     name: Name,
-    body: Result<Json<RebalanceOrder>, JsonRejection>,
+    OrEmpty(RebalanceOrder { clients }): OrEmpty<RebalanceOrder>,
 ) -> Result<Json<Shedding>, Problem> {
-    let Json(RebalanceOrder { clients }) = body?;
     order(&api, name?.0, REBALANCE, &Rebalance { clients }).await
 }
 

@@ -10,7 +10,7 @@ use wsmesh_adapter::{NodeId, NodeState};
 
 use super::*;
 
-fn slice(endpoints: Value) -> Value {
+pub(super) fn slice(endpoints: Value) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -20,11 +20,11 @@ fn slice(endpoints: Value) -> Value {
     })
 }
 
-fn endpoint(pod: &str, ip: &str, conditions: Value) -> Value {
+pub(super) fn endpoint(pod: &str, ip: &str, conditions: Value) -> Value {
     json!({"addresses": [ip], "conditions": conditions, "targetRef": {"kind": "Pod", "name": pod}})
 }
 
-fn pod(pod: &str, ip: &str, ready: bool) -> Pod {
+pub(super) fn pod(pod: &str, ip: &str, ready: bool) -> Pod {
     Pod {
         pod: pod.to_owned(),
         ip: ip.to_owned(),
@@ -138,7 +138,7 @@ fn api_server(allowed: bool) -> Client {
 }
 
 /// Waits for a view that satisfies `wanted`.
-async fn view_with(kubernetes: &Kubernetes, wanted: impl Fn(&View) -> bool) -> View {
+pub(super) async fn view_with(kubernetes: &Kubernetes, wanted: impl Fn(&View) -> bool) -> View {
     let found = async {
         let mut every = tokio::time::interval(Duration::from_millis(5));
         loop {
@@ -149,7 +149,7 @@ async fn view_with(kubernetes: &Kubernetes, wanted: impl Fn(&View) -> bool) -> V
             every.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), found)
+    tokio::time::timeout(Duration::from_secs(30), found)
         .await
         .expect("the view changed in time")
 }

@@ -85,8 +85,12 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
 impl Cluster {
     /// An admin alone on a bus of two nodes.
     pub(super) async fn new() -> Self {
-        let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
-        let started = start("admin-1", "admin", &bus, 0, |_| ());
+        Self::of("admin-1", MemoryBus::new(["redis-1", "redis-2"]).expect("good ids")).await
+    }
+
+    /// An admin of this name on this bus, which others may be on.
+    pub(super) async fn of(name: &str, bus: MemoryBus) -> Self {
+        let started = start(name, "admin", &bus, 0, |_| ());
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));

@@ -17,14 +17,14 @@ fn taken(answer: &Answer) -> Value {
     let job = answer.json();
     openapi::check("Job", &job);
     let id = job["id"].as_str().expect("an id");
-    assert_eq!(answer.header("location"), format!("/api/v1/jobs/{id}"));
+    assert!(answer.header("location").ends_with(&format!("jobs/{id}")));
     job
 }
 
 /// Asks until the job of an answer has ended.
 async fn ended(open: &Router, answer: &Answer) -> Value {
-    taken(answer);
-    let path = answer.header("location");
+    let path = again_path(&taken(answer));
+    let path = path.as_str();
     let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
     timeout(async {
         loop {
@@ -223,6 +223,58 @@ async fn a_node_that_is_not_heard_fails_its_job_stays_joining_and_can_be_taken_b
         "{again}"
     );
     assert_eq!(get(&open, again_path(&again).as_str()).await.json(), again);
+}
+
+#[tokio::test]
+async fn a_job_of_another_admin_is_not_known_but_that_admin_is_named() {
+    let one = Cluster::new().await;
+    let two = Cluster::of("admin-2", one.bus.clone()).await;
+    let mut roster = two.admin.roster();
+    let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == "admin-1"));
+    timeout(known).await.expect("it lives");
+    let job = taken(&add(&one.open(), "memory:redis-1").await);
+    let detail = get(&two.open(), &again_path(&job)).await.problem(404);
+    assert!(
+        detail.contains("this is admin-2") && detail.contains("taken by admin-1"),
+        "{detail}"
+    );
+    let detail = get(&two.open(), "/api/v1/jobs/7-1").await.problem(404);
+    assert!(detail.starts_with("admin-2 has no such job"), "{detail}");
+}
+
+/// What a reference says when it stands in an answer to this path.
+fn resolved(path: &str, reference: &str) -> String {
+    let (mut folder, _) = path.rsplit_once('/').expect("a path");
+    let mut rest = reference;
+    while let Some(above) = rest.strip_prefix("../") {
+        (folder, _) = folder.rsplit_once('/').expect("a folder above");
+        rest = above;
+    }
+    format!("{folder}/{rest}")
+}
+
+#[tokio::test]
+async fn behind_a_path_prefix_every_link_of_the_page_and_every_place_leads_somewhere() {
+    let cluster = Cluster::new().await;
+    let prefixed = Router::new().nest("/admin/", cluster.open());
+    let page = get(&prefixed, "/admin/").await;
+    assert_eq!(page.status, 200);
+    let links: Vec<_> = page.text.split("href=\"").skip(1).collect();
+    assert!(links.len() > 5);
+    for link in links {
+        let (link, _) = link.split_once('"').expect("an end");
+        assert_eq!(get(&prefixed, &resolved("/admin/", link)).await.status, 200, "{link}");
+    }
+    let description = get(&prefixed, "/admin/openapi.json").await.json();
+    assert_eq!(description["servers"][0]["url"], ".");
+    let body = json!({"url": "memory:redis-1"}).to_string();
+    let added = post(&prefixed, "/admin/api/v1/nodes", body).await;
+    let removed = delete(&prefixed, "/admin/api/v1/nodes/redis-1").await;
+    for (path, answer) in [("/admin/api/v1/nodes", added), ("/admin/api/v1/nodes/redis-1", removed)] {
+        let place = resolved(path, answer.header("location"));
+        let job = get(&prefixed, &place).await.json();
+        assert_eq!(job["id"], taken(&answer)["id"], "{place}");
+    }
 }
 
 fn again_path(job: &Value) -> String {

@@ -1,9 +1,11 @@
 //! Ordering servers to send clients away.
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Payload};
 
-use super::fixture::{Cluster, get, post};
+use super::fixture::{Cluster, get, post, send};
 use super::openapi::check;
 
 /// A ws-node that tells what it was ordered instead of doing it; what it does is tested where it is built.
@@ -38,6 +40,22 @@ async fn a_ws_node_is_drained_resumed_and_rebalanced_by_name() {
     let shed = post(&open, &at("rebalance"), r#"{"clients":5}"#).await.json();
     check("Shedding", &shed);
     assert_eq!(shed, json!({"clients": 5}));
+}
+
+#[tokio::test]
+async fn an_order_needs_neither_a_body_nor_its_type() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("edge-1").await;
+    obeys(&edge.adapter);
+    let open = cluster.open();
+    for order in ["drain", "resume", "rebalance"] {
+        let path = format!("/api/v1/servers/edge-1/{order}");
+        let bare = Request::post(&path).body(Body::empty()).expect("a request");
+        assert_eq!(send(&open, bare).await.status, 200, "{order}");
+        assert_eq!(post(&open, &path, "").await.status, 200, "{order}");
+        let untyped = Request::post(&path).body(Body::from("{}")).expect("a request");
+        send(&open, untyped).await.problem(415);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,197 @@
+//! Keeps the EndpointSlices of a Service up to date: lists them, watches for changes from there, and begins anew when the API
+//! server has forgotten where that was. What is known says when it may be out of date, and for no longer than that.
+//!
+//! By hand, as the watcher of kube-runtime does not say when a watch that failed is there again, and tries again at once
+//! when one is closed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::Status;
+use kube::{Api, ResourceExt};
+use tokio::time::timeout;
+
+/// Longest wait for a list, or for a watch to begin.
+const ANSWER: Duration = Duration::from_secs(30);
+/// The API server ends a watch after this time: it is begun again, so that one that is dead is noticed.
+const WATCH: Duration = Duration::from_secs(290);
+/// How much later than that the end may come.
+const LATE: Duration = Duration::from_secs(5);
+/// A watch that lasted so long was in order.
+const IN_ORDER: Duration = Duration::from_secs(10);
+/// Pauses before trying again: the first, and the longest. Each is twice the one before, and up to half of it shorter, so that
+/// several admins do not come together.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// HTTP's "Gone": the API server does not remember the version that was asked for.
+const GONE: u16 = 410;
+
+/// What is known of the slices.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) slices: BTreeMap<String, EndpointSlice>,
+    /// Why they may be out of date.
+    pub(super) problem: Option<String>,
+}
+
+/// Where the watch begins again, or not.
+enum Outcome {
+    /// The API server closed it.
+    Closed,
+    Failed(String),
+    /// What happened meanwhile cannot be learnt: list again.
+    Gone,
+}
+
+/// A watch of the slices with one label.
+pub(super) struct Watch {
+    slices: Api<EndpointSlice>,
+    labels: String,
+    known: Arc<Mutex<Known>>,
+    pause: Duration,
+}
+
+impl Watch {
+    pub(super) fn new(slices: Api<EndpointSlice>, labels: String, known: Arc<Mutex<Known>>) -> Self {
+        Self {
+            slices,
+            labels,
+            known,
+            pause: PAUSES.0,
+        }
+    }
+
+    /// Goes on for ever.
+    pub(super) async fn keep(mut self) {
+        loop {
+            let version = self.list().await;
+            self.follow(version).await;
+        }
+    }
+
+    /// Lists until that works; the version of the list.
+    async fn list(&mut self) -> String {
+        loop {
+            let params = ListParams::default().labels(&self.labels);
+            let problem = match timeout(ANSWER, self.slices.list(&params)).await {
+                Ok(Ok(list)) => match list.metadata.resource_version.filter(|version| !version.is_empty()) {
+                    Some(version) => {
+                        let slices = list.items.into_iter().map(|slice| (slice.name_any(), slice)).collect();
+                        *self.known() = Known { slices, problem: None };
+                        return version;
+                    }
+                    None => "the list has no resourceVersion".to_owned(),
+                },
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => unanswered(),
+            };
+            self.fails(problem);
+            self.breathe().await;
+        }
+    }
+
+    /// Watches for changes since this version, again and again, until the API server does not know it any more.
+    async fn follow(&mut self, mut version: String) {
+        loop {
+            let begun = Instant::now();
+            let outcome = self.watch(&mut version).await;
+            let lasted = begun.elapsed();
+            if lasted >= IN_ORDER {
+                self.pause = PAUSES.0;
+            }
+            match &outcome {
+                Outcome::Failed(problem) => self.fails(problem.clone()),
+                // As often as that is in order, it tells nothing.
+                Outcome::Closed if lasted < IN_ORDER => {
+                    self.fails(format!("the watch was closed after {} ms", lasted.as_millis()));
+                }
+                Outcome::Closed | Outcome::Gone => {}
+            }
+            self.breathe().await;
+            if matches!(outcome, Outcome::Gone) {
+                return;
+            }
+        }
+    }
+
+    /// One watch, from its beginning to its end.
+    async fn watch(&self, version: &mut String) -> Outcome {
+        let seconds = u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX);
+        let params = WatchParams::default().labels(&self.labels).timeout(seconds);
+        let events = match timeout(ANSWER, self.slices.watch(&params, version)).await {
+            Ok(Ok(events)) => events,
+            Ok(Err(kube::Error::Api(status))) => return refused(&status),
+            Ok(Err(error)) => return Outcome::Failed(error.to_string()),
+            Err(_) => return Outcome::Failed(unanswered()),
+        };
+        // It is there (again): what happened since the version comes, if anything did.
+        self.known().problem = None;
+        let mut events = std::pin::pin!(events);
+        let reading = async {
+            loop {
+                match events.try_next().await {
+                    Ok(Some(event)) => match self.note(event, version) {
+                        Ok(()) => {}
+                        Err(outcome) => return outcome,
+                    },
+                    Ok(None) => return Outcome::Closed,
+                    Err(error) => return Outcome::Failed(error.to_string()),
+                }
+            }
+        };
+        let late = || Outcome::Failed("the watch said nothing and did not end when it should have".to_owned());
+        timeout(WATCH + LATE, reading).await.unwrap_or_else(|_| late())
+    }
+
+    fn note(&self, event: WatchEvent<EndpointSlice>, version: &mut String) -> Result<(), Outcome> {
+        let reached = match event {
+            WatchEvent::Added(slice) | WatchEvent::Modified(slice) => {
+                let reached = slice.resource_version();
+                self.known().slices.insert(slice.name_any(), slice);
+                reached
+            }
+            WatchEvent::Deleted(slice) => {
+                self.known().slices.remove(&slice.name_any());
+                slice.resource_version()
+            }
+            WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version),
+            WatchEvent::Error(status) => return Err(refused(&status)),
+        };
+        if let Some(reached) = reached.filter(|reached| !reached.is_empty()) {
+            *version = reached;
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fails(&self, problem: String) {
+        tracing::warn!(
+            labels = self.labels,
+            problem,
+            "watching the Redis pods failed; trying again"
+        );
+        self.known().problem = Some(problem);
+    }
+
+    async fn breathe(&mut self) {
+        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..=1.0))).await;
+        self.pause = (self.pause * 2).min(PAUSES.1);
+    }
+}
+
+fn refused(status: &Status) -> Outcome {
+    if status.code == GONE {
+        return Outcome::Gone;
+    }
+    Outcome::Failed(format!("{} ({} {})", status.message, status.code, status.reason))
+}
+
+fn unanswered() -> String {
+    format!("the Kubernetes API did not answer within {} s", ANSWER.as_secs())
+}
