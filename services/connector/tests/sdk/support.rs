@@ -1,6 +1,7 @@
 //! A WebSocket server that does what a test says, over real sockets.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -41,10 +42,13 @@ impl Server {
         Self { listener }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("it is bound")
+    }
+
     /// Options to get here: no heartbeat, and attempts that follow each other quickly.
     pub(crate) fn options(&self) -> Options {
-        let address = self.listener.local_addr().expect("it is bound");
-        let mut options = Options::new(format!("ws://{address}/chat"));
+        let mut options = Options::new(format!("ws://{}/chat", self.address()));
         options.ping_interval = Duration::ZERO;
         options.fast_reconnect_interval = Duration::from_millis(50);
         options.fast_reconnect_threshold = u32::MAX;
