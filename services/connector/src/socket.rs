@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::UrlError;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use url::Url;
 
 use crate::token::unfit;
@@ -30,6 +31,7 @@ pub(crate) struct Dialer {
     tls: Connector,
     config: WebSocketConfig,
     token_in: TokenIn,
+    limit: Duration,
 }
 
 impl Dialer {
@@ -59,6 +61,7 @@ impl Dialer {
             tls,
             config,
             token_in: options.token_in,
+            limit: options.connect_timeout,
         })
     }
 
@@ -78,12 +81,21 @@ impl Dialer {
             }
             (Some(token), TokenIn::Query) => *request.uri_mut() = with_token(request.uri(), token)?,
         }
-        let attempt = connect_async_tls_with_config(request, Some(self.config), true, Some(self.tls.clone()));
-        match attempt.await {
+        match self.open(request).await {
             Ok((socket, _)) => Ok(socket),
             Err(Error::Http(response)) => Err(refused(&response)),
             Err(error) => Err(ConnectionError::transport(error)),
         }
+    }
+
+    async fn open(&self, request: Request) -> Result<(Socket, Response), Error> {
+        let uri = request.uri();
+        let host = uri.host().ok_or(Error::Url(UrlError::NoHostName))?;
+        let default_port = if matches!(self.tls, Connector::Plain) { 80 } else { 443 };
+        let port = uri.port_u16().unwrap_or(default_port);
+        let stream = wsmesh_dial::connect(host, port, self.limit).await.map_err(Error::Io)?;
+        stream.set_nodelay(true).map_err(Error::Io)?;
+        client_async_tls_with_config(request, stream, Some(self.config), Some(self.tls.clone())).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! A WebSocket server that does what a test says, over real sockets.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -42,7 +43,11 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}/chat", self.listener.local_addr().expect("it is bound"))
+        format!("ws://{}/chat", self.address())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("it is bound")
     }
 
     /// Options to get here: no heartbeat, and attempts that follow each other quickly.

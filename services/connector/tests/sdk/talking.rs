@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use wsmesh_connector::{Connector, EmitError, Options, OptionsError, RequestError};
+use wsmesh_dial::testing::{Silent, name};
 use wsmesh_protocol::ErrorCode;
 
 use crate::support::{Server, connected, soon, start};
@@ -20,6 +21,17 @@ async fn it_connects_with_parameters_and_headers() {
     let (_client, peer, _task) = connected(&server, options.header("Authorization", "Bearer x")).await;
     assert_eq!(peer.path, "/chat?id=888&name=sam+%26+co");
     assert_eq!(peer.authorization.as_deref(), Some("Bearer x"));
+}
+
+#[tokio::test]
+async fn a_silent_address_of_the_servers_name_costs_no_attempt() {
+    let (server, silent) = (Server::start().await, Silent::start().await);
+    name("server.test", &[silent.address(), server.address()]);
+    let mut options = Options::new("ws://server.test/chat");
+    // One attempt has all the time there is: it must not be used up by the silent address.
+    options.connect_timeout = Duration::from_secs(3600);
+    let (_client, peer, _task) = connected(&server, options).await;
+    assert_eq!(peer.path, "/chat");
 }
 
 #[tokio::test]

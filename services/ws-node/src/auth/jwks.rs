@@ -20,6 +20,9 @@ use crate::metrics::Metrics;
 /// Longest time for one fetch.
 const FETCH: Duration = Duration::from_secs(5);
 
+/// Longest time for the connection of one fetch, which its host's addresses share: a silent one must not use up all of it.
+const CONNECT: Duration = Duration::from_secs(3);
+
 /// Largest answer that is read.
 const MOST_BYTES: usize = 256 * 1024;
 
@@ -60,7 +63,7 @@ impl Jwks {
         if url.scheme() == "http" {
             tracing::warn!(%url, "keys are fetched over http: whoever is on the way could put in keys of their own");
         }
-        let client = client()?;
+        let client = client().and_then(|builder| builder.build().map_err(|error| chain(&error)))?;
         let shared = Arc::new(Shared {
             url,
             keys: ArcSwapOption::empty(),
@@ -219,7 +222,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// TLS with ring and the system's certificates, whatever the process around has installed. Follows no redirects: where keys
 /// come from is said once.
-fn client() -> Result<reqwest::Client, String> {
+fn client() -> Result<reqwest::ClientBuilder, String> {
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     tracing::debug!(added, "certificates of this system");
@@ -229,18 +232,41 @@ fn client() -> Result<reqwest::Client, String> {
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
         .timeout(FETCH)
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| chain(&error))
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(0))
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use wsmesh_dial::testing::Silent;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_silent_address_of_the_host_does_not_use_up_a_fetch() {
+        let silent = Silent::start_on(([127, 0, 0, 2], 0).into()).await;
+        let port = silent.address().port();
+        let live = TcpListener::bind(("127.0.0.1", port)).await.expect("the same port");
+        let addresses = [silent.address(), live.local_addr().expect("bound")];
+        let client = client().expect("TLS").resolve_to_addrs("keys.test", &addresses);
+        let url = format!("http://keys.test:{port}/keys").parse().expect("a URL");
+        let client = client.timeout(Duration::from_secs(60)).build().expect("a client");
+        let answering = async {
+            let (mut stream, _) = live.accept().await.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]).await.expect("a request");
+            let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.expect("written");
+        };
+        let (fetched, answered) = tokio::join!(fetch(&client, &url), timeout(FETCH, answering));
+        answered.expect("asked within the time for one fetch");
+        assert_eq!(fetched.err().as_deref(), Some("the answer is 404 Not Found"));
+    }
 
     #[test]
     fn the_waits_between_fetches_that_fail_grow_up_to_a_minute() {

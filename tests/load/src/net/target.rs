@@ -1,6 +1,7 @@
 //! Where connections go: the server's address, and the request that each client upgrades with.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mio::net::TcpStream;
@@ -8,6 +9,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use url::Url;
 
 use crate::wire::handshake;
+
+/// How long an address may take to answer, where a name has several.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One server, as `--url` names it.
 #[derive(Debug, Clone)]
@@ -34,12 +38,11 @@ impl Target {
             .with_context(|| format!("{text:?} names no host"))?
             .to_owned();
         let port = url.port_or_known_default().unwrap_or(80);
-        let mut addresses = (host.trim_matches(['[', ']']), port)
+        let addresses = (host.trim_matches(['[', ']']), port)
             .to_socket_addrs()
             .with_context(|| format!("the host of {text:?} has no address"))?;
-        let address = addresses
-            .next()
-            .with_context(|| format!("the host of {text:?} has no address"))?;
+        let address =
+            first_live(addresses.collect()).with_context(|| format!("the host of {text:?} has no address"))?;
         Ok(Self { url, address })
     }
 
@@ -75,9 +78,32 @@ impl Target {
     }
 }
 
+/// The first address that takes a connection, else the first: all connections go to one, so that they can be counted.
+fn first_live(addresses: Vec<SocketAddr>) -> Option<SocketAddr> {
+    let takes = |address: &&SocketAddr| std::net::TcpStream::connect_timeout(address, PATIENCE).is_ok();
+    let live = match addresses.len() {
+        0 | 1 => None,
+        _ => addresses.iter().find(takes),
+    };
+    live.or(addresses.first()).copied()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
+
+    #[test]
+    fn of_several_addresses_one_that_takes_connections_is_used() {
+        let bound = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let live = bound();
+        let address = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let dead = [address(&bound()), address(&bound())];
+        assert_eq!(first_live(vec![dead[0], address(&live)]), Some(address(&live)));
+        assert_eq!(first_live(dead.to_vec()), Some(dead[0]));
+        assert_eq!(first_live(Vec::new()), None);
+    }
 
     #[test]
     fn the_request_carries_the_id_and_what_else_the_url_is_to_have() {

@@ -9,7 +9,6 @@ use redis_protocol::resp2::encode::extend_encode;
 use redis_protocol::resp2::types::{BytesFrame, Resp2Frame};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -58,9 +57,8 @@ impl Connection {
     async fn open(redis: &Redis) -> Result<Self, LinkError> {
         let (url, address) = (&redis.url, redis.url.address());
         let failed = |why: &dyn std::fmt::Display| trouble::connect(&address, url.tls(), &why.to_string());
-        let tcp = TcpStream::connect((url.host(), url.port()))
-            .await
-            .map_err(|error| failed(&error))?;
+        let tcp = wsmesh_dial::connect(url.host(), url.port(), redis.limit).await;
+        let tcp = tcp.map_err(|error| failed(&error))?;
         tcp.set_nodelay(true).map_err(|error| failed(&error))?;
         let stream: Whole = match &redis.tls {
             None => Box::pin(tcp),

@@ -1,7 +1,10 @@
 //! What only a real Redis can do to a link, and what only something else than a Redis can.
 
+use std::net::SocketAddr;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use wsmesh_dial::testing::{Silent, name};
 
 use super::*;
 
@@ -181,6 +184,14 @@ async fn a_dead_port_and_an_unknown_host_are_told_apart() {
     refused(&dead, LinkErrorKind::Connect, "is Redis running there?").await;
     let unknown = endpoint_of("redis://no-such-host.invalid");
     refused(&unknown, LinkErrorKind::Connect, "is the host name right?").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_of_a_name_costs_less_than_the_time_limit() {
+    let (ground, silent) = (redis(), Silent::start().await);
+    let live = SocketAddr::from(([127, 0, 0, 1], port(&ground)));
+    name("redis.test", &[silent.address(), live]);
+    works(&endpoint_of("redis://redis.test")).await;
 }
 
 // ------------------------------------------------------------------------------------------- what is no Redis, or a bad one

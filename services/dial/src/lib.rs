@@ -1,0 +1,189 @@
+//! Opens TCP connections to names with several addresses, of which some may be silent: RFC 8305, "happy eyeballs".
+//!
+//! A silent address costs a quarter of a second, not a whole time limit: then the next one is tried beside it. Families
+//! alternate, beginning with the one that the system prefers; the first connection is taken and the other attempts end. An
+//! address that refuses is followed by the next one at once. The system's own resolver is asked, which answers with both
+//! families together.
+//!
+//! Not a crate of others: `happy-eyeballs` 0.2.1 waits for the silent address after all when a refusal and the end of its delay
+//! meet, and leaves a task behind; `tokio-happy-eyeballs` 0.1.0 and hyper-util try the addresses of one family one by one.
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep};
+
+/// How long an attempt is alone (RFC 8305, section 5: "Connection Attempt Delay").
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to a host, by name or address (IPv6 with or without brackets).
+///
+/// `limit` is the caller's own time limit, for which this does not care: attempts only begin early enough for each address to have
+/// its turn within it. Ends all attempts when it is dropped.
+///
+/// # Errors
+/// Why the name has no address, or why the first of its addresses refused.
+pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let addresses = alternating(&lookup(host, port).await?);
+    let delay = delay(addresses.len(), limit);
+    connect_first(addresses, delay).await
+}
+
+/// So that the last address has its turn, too, and some time for it.
+fn delay(addresses: usize, limit: Duration) -> Duration {
+    let turns = u32::try_from(addresses).unwrap_or(u32::MAX).saturating_add(1);
+    ATTEMPT_DELAY.min(limit / turns)
+}
+
+async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    #[cfg(feature = "testing")]
+    if let Some(addresses) = testing::addresses(host) {
+        return Ok(addresses);
+    }
+    Ok(lookup_host((host, port)).await?.collect())
+}
+
+/// The first family's first, the second family's first, and so on.
+fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let mut second = second.into_iter();
+    let mut order = Vec::with_capacity(addresses.len());
+    for address in first {
+        order.push(address);
+        order.extend(second.next());
+    }
+    order.extend(second);
+    order
+}
+
+async fn connect_first(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStream> {
+    let mut next = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut refusal = None;
+    let mut turn = pin!(sleep(Duration::ZERO));
+    while next.len() > 0 || !attempts.is_empty() {
+        tokio::select! {
+            biased;
+            Some(result) = attempts.next(), if !attempts.is_empty() => match result {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    refusal.get_or_insert(error);
+                    turn.as_mut().reset(Instant::now());
+                }
+            },
+            () = &mut turn, if next.len() > 0 => {
+                attempts.extend(next.next().map(TcpStream::connect));
+                turn.as_mut().reset(Instant::now() + delay);
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::testing::{Silent, name};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    async fn live(ip: &str) -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    async fn dead() -> SocketAddr {
+        live("127.0.0.1").await.1
+    }
+
+    /// Connects to a name with these addresses.
+    async fn to(host: &str, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+        name(host, addresses);
+        timeout(LIMIT, connect(host, 1, LIMIT)).await.expect("in time")
+    }
+
+    #[tokio::test]
+    async fn silent_addresses_in_front_are_passed_by() {
+        let silent = [Silent::start().await, Silent::start().await];
+        let (_listener, live) = live("127.0.0.1").await;
+        let start = Instant::now();
+        let stream = to("passed-by.test", &[silent[0].address(), silent[1].address(), live]).await;
+        assert_eq!(stream.expect("connects").peer_addr().ok(), Some(live));
+        assert!(start.elapsed() >= ATTEMPT_DELAY * 2, "each has its time alone");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_by_the_next_at_once() {
+        let (dead, silent) = (dead().await, Silent::start().await);
+        let (_listener, live) = live("127.0.0.1").await;
+        for addresses in [
+            [dead, dead, live],
+            [silent.address(), dead, live],
+            [dead, silent.address(), live],
+        ] {
+            let stream = to("refusing.test", &addresses).await.expect("connects");
+            assert_eq!(stream.peer_addr().ok(), Some(live), "{addresses:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn when_all_refuse_the_first_refusal_is_told() {
+        let refused = to("all-dead.test", &[dead().await, dead().await]).await;
+        assert_eq!(refused.expect_err("nobody").kind(), io::ErrorKind::ConnectionRefused);
+        let nobody = to("nowhere.test", &[]).await;
+        assert!(nobody.expect_err("nobody").to_string().contains("no address"));
+        let unknown = connect("no-such-host.invalid", 1, LIMIT).await;
+        assert!(unknown.is_err());
+    }
+
+    #[test]
+    fn a_short_limit_is_shared_by_the_addresses() {
+        assert_eq!(delay(4, Duration::from_millis(50)), Duration::from_millis(10));
+        assert_eq!(delay(4, Duration::from_secs(2)), ATTEMPT_DELAY);
+        assert_eq!(delay(usize::MAX, Duration::from_millis(1)), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn addresses_are_taken_as_they_are_also_in_brackets() {
+        let (listener, live) = live("127.0.0.1").await;
+        connect("127.0.0.1", live.port(), LIMIT).await.expect("connects");
+        drop(listener);
+        let refused = connect("[::1]", live.port(), LIMIT).await.expect_err("nobody there");
+        assert_ne!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
+    }
+
+    #[test]
+    fn families_alternate_from_the_preferred_one_on() {
+        let order = |addresses: &[&str]| {
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().expect(text)).collect();
+            let order = alternating(&addresses);
+            order.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let (a, b, c) = ("[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1");
+        let (x, y) = ("192.0.2.1:1", "192.0.2.2:1");
+        assert_eq!(order(&[a, b, c, x, y]), [a, x, b, y, c]);
+        assert_eq!(order(&[x, y, a]), [x, a, y]);
+        assert_eq!(order(&[x, y]), [x, y]);
+        assert!(order(&[]).is_empty());
+    }
+}
