@@ -72,3 +72,21 @@ test("the original's client, by name, talks with a ws-node", { skip, timeout: 60
   const { code, willReconnect } = await kicks.next();
   assert.deepEqual([code, willReconnect], [4012, false]);
 });
+
+test("a client that knows two ws-nodes goes on at the other one when its own is stopped", { skip, timeout: 60_000 }, async () => {
+  const nodes = [await startNode(), await startNode()];
+  for (const { stop } of nodes) cleanup.push(stop);
+  const urls = nodes.map(({ address }) => `ws://${address}/chat`);
+  const client = connect(nodes[0].address, "a", { url: urls, fastReconnectInterval: 100 });
+  const [opens, closes] = [hear(client, "open"), hear(client, "close")];
+  await opens.next();
+  assert.equal(client.url, urls[0]);
+  const asked = client.request("echo", {}, { retry: true, callbackTimeout: 30_000 });
+  const stopped = nodes[0].stop();
+  assert.equal((await closes.next()).code, 1012);
+  await opens.next();
+  assert.equal(client.url, urls[1]);
+  assert.deepEqual(await asked, { ok: true });
+  assert.deepEqual(await client.request("echo", {}), { ok: true });
+  await stopped;
+});
