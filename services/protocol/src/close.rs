@@ -11,7 +11,7 @@ pub enum CloseCode {
     GoingAway,
     /// 1002: a frame breaks RFC 6455.
     ProtocolError,
-    /// 1003: a binary frame; only text is understood.
+    /// 1003: a binary message that is no text, or any where they are refused.
     UnsupportedData,
     /// 1007: text that is not UTF-8.
     InvalidUtf8,

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::CallbackId;
+
 /// Event: a client's connection ended. Sent by its ws-node to every server of the services named in its rules.
 pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
 /// Request to the ws-node that has a client: the client joins a room. Reply: `{"ok": true}`, or a refusal.
@@ -23,7 +25,7 @@ pub const KICK: &str = "wsmesh.kick";
 
 /// A client's event, handed to a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Forwarded {
     /// The client's id.
     pub client: String,
@@ -35,8 +37,58 @@ pub struct Forwarded {
     pub payload: Box<RawValue>,
     /// Where the rule says that the service replies to the client itself: what the reply is to name. Write it with
     /// [`frame::reply`](crate::frame::reply) and send it to the client.
+    pub callback_id: Option<CallbackId<'static>>,
+}
+
+/// [`Forwarded`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    client: String,
+    server: String,
+    event: String,
+    payload: Box<RawValue>,
+    /// A string or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub callback_id: Option<String>,
+    callback_id: Option<Box<RawValue>>,
+    /// It as the client wrote it, where MessagePack on the way would make it another text for the same value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback_id_json: Option<String>,
+}
+
+impl From<Forwarded> for Written {
+    fn from(forwarded: Forwarded) -> Self {
+        let id = forwarded.callback_id;
+        let as_written = id.as_ref().filter(|id| !id.is_canonical());
+        Self {
+            callback_id_json: as_written.map(|id| id.json().to_owned()),
+            callback_id: id.and_then(|id| serde_json::from_str(id.json()).ok()),
+            client: forwarded.client,
+            server: forwarded.server,
+            event: forwarded.event,
+            payload: forwarded.payload,
+        }
+    }
+}
+
+impl TryFrom<Written> for Forwarded {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let value = written.callback_id.as_ref().map(|raw| raw.get());
+        let json = written.callback_id_json.as_deref().or(value);
+        let callback_id = json
+            .map(|json| CallbackId::from_json(json).ok_or("callbackId is no string or number, or too long"))
+            .transpose()?
+            .map(CallbackId::into_owned);
+        Ok(Self {
+            client: written.client,
+            server: written.server,
+            event: written.event,
+            payload: written.payload,
+            callback_id,
+        })
+    }
 }
 
 /// Payload of [`CLIENT_CLOSED`].

@@ -10,10 +10,14 @@ use serde::Serialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::ErrorCode;
+use crate::callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
+use crate::error_code::ErrorCode;
 
-/// Longest callback or request id, in characters.
+/// Longest id in a frame of a server, in characters.
 pub const MAX_ID_CHARS: usize = 64;
+
+/// The push that tells a client what is wrong with a frame that no reply can answer; see [`error_push`].
+pub const ERROR: &str = "wsmesh.error";
 
 /// What a client says.
 #[derive(Debug, Clone)]
@@ -26,6 +30,9 @@ pub enum ClientMessage<'a> {
         payload: &'a RawValue,
         /// W3C trace context, if the client sends one.
         traceparent: Option<Cow<'a, str>>,
+        /// It has a `callbackId` that no reply can name. It is handled all the same, and the client is told with
+        /// [`unanswerable`].
+        is_unanswerable: bool,
     },
     /// An event that wants a reply.
     Request {
@@ -34,7 +41,7 @@ pub enum ClientMessage<'a> {
         /// What it carries.
         payload: &'a RawValue,
         /// What the reply is to name.
-        callback_id: Cow<'a, str>,
+        callback_id: CallbackId<'a>,
         /// W3C trace context, if the client sends one.
         traceparent: Option<Cow<'a, str>>,
     },
@@ -80,13 +87,13 @@ pub enum ServerMessage<'a> {
 #[error("{problem}")]
 pub struct FrameError {
     problem: String,
-    callback_id: Option<String>,
+    callback_id: Option<CallbackId<'static>>,
 }
 
 impl FrameError {
     /// The request to refuse, when the frame was one.
-    pub fn callback_id(&self) -> Option<&str> {
-        self.callback_id.as_deref()
+    pub fn callback_id(&self) -> Option<&CallbackId<'static>> {
+        self.callback_id.as_ref()
     }
 }
 
@@ -179,27 +186,25 @@ impl<'a> Fields<'a> {
 /// ```
 ///
 /// # Errors
-/// When it is not JSON, has no event, or an id is not one; see [`FrameError::callback_id`].
+/// When it is not JSON, or has no event; see [`FrameError::callback_id`].
 pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
     let without = |problem| FrameError {
         problem,
         callback_id: None,
     };
     let fields = Fields::read(text).map_err(without)?;
-    let callback_id = id(fields.callback_id, "callbackId").map_err(without)?;
-    let for_this = |problem| FrameError {
-        problem,
-        callback_id: callback_id.as_deref().map(str::to_owned),
-    };
-    let request_id = id(fields.request_id, "requestId").map_err(for_this)?;
     let payload = fields.payload();
-    if let (None, Some(request_id)) = (fields.event, &request_id) {
-        return Ok(ClientMessage::Answer {
-            payload,
-            request_id: request_id.clone(),
-        });
+    if fields.event.is_none()
+        && let Some(request_id) = fields.request_id.and_then(self::text)
+    {
+        return Ok(ClientMessage::Answer { payload, request_id });
     }
-    let event = fields.event().map_err(for_this)?;
+    let wanted = fields.callback_id.filter(|raw| raw.get() != "null");
+    let callback_id = wanted.and_then(CallbackId::read);
+    let event = fields.event().map_err(|problem| FrameError {
+        problem,
+        callback_id: callback_id.clone().map(CallbackId::into_owned),
+    })?;
     let traceparent = fields.traceparent.and_then(self::text);
     Ok(match callback_id {
         Some(callback_id) => ClientMessage::Request {
@@ -212,6 +217,7 @@ pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
             event,
             payload,
             traceparent,
+            is_unanswerable: wanted.is_some(),
         },
     })
 }
@@ -340,23 +346,37 @@ pub fn push_raw(event: &str, payload: impl Json) -> String {
 }
 
 /// `{"payload":P,"callbackId":ID}` of finished JSON: the reply to a client's request.
-pub fn reply(callback_id: &str, payload: impl Json) -> String {
-    with_payload(
-        ("{\"payload\":", ""),
-        payload.json(),
-        Some((",\"callbackId\":", callback_id)),
-    )
+pub fn reply<'a>(callback_id: impl Into<CallbackId<'a>>, payload: impl Json) -> String {
+    let (callback_id, payload) = (callback_id.into(), payload.json());
+    let parts = ["{\"payload\":", payload, ",\"callbackId\":", callback_id.json(), "}"];
+    parts.concat()
 }
 
 /// As [`reply`], of a value.
-pub fn reply_value<T: Serialize + ?Sized>(callback_id: &str, payload: &T) -> String {
+pub fn reply_value<'a, T: Serialize + ?Sized>(callback_id: impl Into<CallbackId<'a>>, payload: &T) -> String {
     reply(callback_id, to_json(payload))
 }
 
 /// `{"callbackId":ID,"payload":{"error":TEXT,"errorCode":CODE}}`: a request that was not done.
-pub fn error_reply(callback_id: &str, code: ErrorCode, text: &str) -> String {
-    let (id, text) = (to_json(callback_id), to_json(text));
+pub fn error_reply<'a>(callback_id: impl Into<CallbackId<'a>>, code: ErrorCode, text: &str) -> String {
+    let (id, text) = (callback_id.into(), to_json(text));
+    let id = id.json();
     format!("{{\"callbackId\":{id},\"payload\":{{\"error\":{text},\"errorCode\":\"{code}\"}}}}")
+}
+
+/// `{"event":"wsmesh.error","payload":{"error":TEXT,"errorCode":CODE}}`: what is wrong with a frame that no reply can answer.
+pub fn error_push(code: ErrorCode, text: &str) -> String {
+    let text = to_json(text);
+    format!("{{\"event\":\"{ERROR}\",\"payload\":{{\"error\":{text},\"errorCode\":\"{code}\"}}}}")
+}
+
+/// What a client is told whose event was handled but has a `callbackId` that no reply can name.
+pub fn unanswerable() -> String {
+    let text = format!(
+        "no reply can name this callbackId: write a string or a number of at most {MAX_CALLBACK_ID_BYTES} bytes; the event was \
+         handled without"
+    );
+    error_push(ErrorCode::BadFrame, &text)
 }
 
 /// `{"event":E,"payload":P,"requestId":ID}`: a request to a client.

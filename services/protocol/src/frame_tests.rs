@@ -30,11 +30,14 @@ fn every_recorded_frame_is_read_and_written_again_byte_for_byte() {
                     payload,
                     callback_id,
                     ..
-                } => client_request(&event, payload, &callback_id),
+                } => {
+                    let text: String = serde_json::from_str(callback_id.json()).expect("a string");
+                    client_request(&event, payload, &text)
+                }
                 answer => panic!("{answer:?}"),
             },
             "reply" => match parse_server(text).expect("a server's frame") {
-                ServerMessage::Reply { payload, callback_id } => reply(&callback_id, payload),
+                ServerMessage::Reply { payload, callback_id } => reply(&*callback_id, payload),
                 other => panic!("{other:?}"),
             },
             other => panic!("an unknown case: {other}"),
@@ -61,7 +64,6 @@ fn the_recorded_connect_url_is_read() {
 
 #[test]
 fn frames_that_cannot_be_used_say_why_and_name_the_request_if_there_is_one() {
-    let long = "x".repeat(65);
     for (text, problem, callback_id) in [
         ("", "must be a JSON object", None),
         ("hello", "must be a JSON object", None),
@@ -71,24 +73,72 @@ fn frames_that_cannot_be_used_say_why_and_name_the_request_if_there_is_one() {
         ("{\"event\":\"a\"} trailing", "not JSON", None),
         ("{}", "event must be", None),
         (r#"{"event":""}"#, "event must be", None),
-        (r#"{"event":7,"callbackId":"c1"}"#, "event must be", Some("c1")),
-        (r#"{"event":null,"callbackId":"c1"}"#, "event must be", Some("c1")),
-        (r#"{"event":"a","callbackId":7}"#, "callbackId must be", None),
-        (r#"{"event":"a","callbackId":""}"#, "callbackId must be", None),
-        (
-            r#"{"event":"a","callbackId":"c1","requestId":[]}"#,
-            "requestId must be",
-            Some("c1"),
-        ),
-        (
-            &format!(r#"{{"event":"a","callbackId":"{long}"}}"#),
-            "callbackId must be a string of 1 to 64",
-            None,
-        ),
+        (r#"{"event":7,"callbackId":"c1"}"#, "event must be", Some("\"c1\"")),
+        (r#"{"event":null,"callbackId":7}"#, "event must be", Some("7")),
+        (r#"{"callbackId":{}}"#, "event must be", None),
+        (r#"{"requestId":7}"#, "event must be", None),
     ] {
         let error = parse(text).expect_err(text);
         assert!(error.to_string().contains(problem), "{text}: {error}");
-        assert_eq!(error.callback_id(), callback_id, "{text}");
+        assert_eq!(error.callback_id().map(CallbackId::json), callback_id, "{text}");
+    }
+}
+
+#[test]
+fn any_string_or_number_is_a_callback_id_and_is_repeated_byte_for_byte() {
+    for id in [r#""c1""#, r#""""#, r#""a\u0062 \" é""#, "7", "-0", "1.0", "1e2", "0"] {
+        let text = format!("{{\"event\":\"a\",\"callbackId\": {id} ,\"requestId\":[]}}");
+        let Ok(ClientMessage::Request { callback_id, .. }) = parse(&text) else {
+            panic!("{text}")
+        };
+        assert_eq!(
+            reply(&callback_id, "1"),
+            format!("{{\"payload\":1,\"callbackId\":{id}}}")
+        );
+        let refused = error_reply(&callback_id, ErrorCode::Timeout, "late");
+        assert!(refused.starts_with(&format!("{{\"callbackId\":{id},")), "{refused}");
+    }
+}
+
+#[test]
+fn an_event_is_one_whatever_its_ids_are() {
+    let long = format!("\"{}\"", "x".repeat(MAX_CALLBACK_ID_BYTES));
+    for (id, unanswerable) in [
+        ("null", false),
+        ("true", true),
+        ("{}", true),
+        ("[1]", true),
+        (&long, true),
+    ] {
+        for request_id in ["null", "7", "\"r\"", &long] {
+            let text = format!("{{\"event\":\"a\",\"callbackId\":{id},\"requestId\":{request_id}}}");
+            let Ok(ClientMessage::Event { is_unanswerable, .. }) = parse(&text) else {
+                panic!("{text}")
+            };
+            assert_eq!(is_unanswerable, unanswerable, "{text}");
+        }
+    }
+    let told: Value = serde_json::from_str(&unanswerable()).expect("JSON");
+    assert_eq!(
+        (&told["event"], &told["payload"]["errorCode"]),
+        (&json!(ERROR), &json!("BAD_FRAME"))
+    );
+}
+
+#[test]
+fn a_callback_id_reaches_a_service_as_the_client_wrote_it_also_through_another_writer() {
+    for id in [r#""c1""#, "7", r#""\u00e9\/""#, "1e2", "-0"] {
+        let forwarded = crate::forward::Forwarded {
+            client: "ann".into(),
+            server: "edge".into(),
+            event: "buy".into(),
+            payload: RawValue::NULL.to_owned(),
+            callback_id: CallbackId::from_json(id).map(CallbackId::into_owned),
+        };
+        let written: Value = serde_json::from_str(&to_json(&forwarded)).expect("JSON");
+        assert!(written["callbackId"].is_string() || written["callbackId"].is_number());
+        let read: crate::forward::Forwarded = serde_json::from_str(&written.to_string()).expect("as it was");
+        assert_eq!(read.callback_id.expect("there").json(), id);
     }
 }
 
@@ -154,7 +204,7 @@ proptest! {
     fn what_is_written_is_read_back(name in ".{1,40}", text in ".{0,60}", id in ".{1,64}") {
         let written = client_request(&name, &json!({"t": text}), &id);
         let Ok(ClientMessage::Request { event, payload, callback_id, .. }) = parse(&written) else { panic!("{written}") };
-        prop_assert_eq!((&*event, &*callback_id), (&*name, &*id));
+        prop_assert_eq!((&*event, callback_id), (&*name, CallbackId::from(&*id)));
         prop_assert_eq!(serde_json::from_str::<Value>(payload.get()).expect("JSON"), json!({"t": text}));
         let asked = request(&name, "1", &id);
         let Ok(ServerMessage::Request { request_id, .. }) = parse_server(&asked) else { panic!("{asked}") };

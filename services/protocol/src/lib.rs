@@ -3,12 +3,14 @@
 //!
 //! The client protocol is that of *websocket-cross-server-adapter* 1.x, with additions that its clients do not notice.
 
+mod callback_id;
 mod close;
 mod error_code;
 pub mod forward;
 pub mod frame;
 mod params;
 
+pub use callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
 pub use close::{CloseCode, Group};
 pub use error_code::ErrorCode;
 pub use params::{Param, ParamOptions, Params};

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tracing::{Instrument, Span};
 use wsmesh_adapter::{ClientId, Frame, Payload};
 use wsmesh_protocol::frame::{self, ClientMessage};
-use wsmesh_protocol::{CloseCode, ErrorCode};
+use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
 
 use crate::edge::Edge;
 use crate::engine::{Farewell, Message, Session};
@@ -27,13 +27,23 @@ use crate::trace;
 /// Requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
 
+/// What a client hears that sends binary messages which are no text.
+pub(crate) const NOT_TEXT: &str = "binary messages must be UTF-8 text";
+
 /// Handles one message: as the client protocol has it, or echoes it (see [`crate::EdgeSettings::echo`]).
 pub(crate) fn message(session: &Session, message: Message) {
     match message {
         Message::Text(echoed) if session.edge().settings.echo => session.send(Frame::new(echoed)),
         Message::Text(meant) => text(session, &meant),
-        // The decoder takes binary messages only where they are echoed.
-        Message::Binary(bytes) => session.send(Frame::binary(bytes)),
+        Message::Binary(bytes) if session.edge().settings.echo => session.send(Frame::binary(bytes)),
+        // Libraries that know no other kind send text so, too.
+        Message::Binary(bytes) => match String::from_utf8(bytes) {
+            Ok(meant) => text(session, &meant),
+            Err(_) => {
+                session.edge().metrics.received(Received::Invalid);
+                session.close(&Farewell::new(CloseCode::UnsupportedData, NOT_TEXT));
+            }
+        },
     }
 }
 
@@ -52,9 +62,13 @@ fn text(session: &Session, text: &str) {
             event,
             payload,
             traceparent,
+            is_unanswerable,
         }) => {
             edge.metrics.received(Received::Event);
             handle(session, &event, payload, None, traceparent.as_deref());
+            if is_unanswerable {
+                session.send(Frame::new(frame::unanswerable()));
+            }
         }
         Ok(ClientMessage::Request {
             event,
@@ -132,7 +146,13 @@ pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
     }
 }
 
-fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Option<&str>, traceparent: Option<&str>) {
+fn handle(
+    session: &Session,
+    event: &str,
+    payload: &RawValue,
+    callback_id: Option<&CallbackId<'_>>,
+    traceparent: Option<&str>,
+) {
     let edge = session.edge();
     let found = edge.routes.find(event);
     if !found.is_some_and(|(_, route)| route.is_own()) && !session.link.grant.borrow().allows_event(event) {
@@ -183,7 +203,7 @@ fn handle(session: &Session, event: &str, payload: &RawValue, callback_id: Optio
 /// `outcome_of` says what the client is told of its result.
 fn drive<T: 'static>(
     session: &Session,
-    callback_id: Option<&str>,
+    callback_id: Option<&CallbackId<'_>>,
     mut work: Pin<Box<dyn Future<Output = T>>>,
     outcome_of: fn(T) -> Option<Outcome>,
     span: Span,
@@ -191,11 +211,11 @@ fn drive<T: 'static>(
     if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
         return finish(session, callback_id, outcome_of(result));
     }
-    let callback_id = callback_id.map(str::to_owned);
+    let callback_id = callback_id.cloned().map(CallbackId::into_owned);
     let in_flight = InFlight::new(session.clone(), callback_id.is_some());
     session.go_on(async move {
         let result = work.instrument(span).await;
-        finish(&in_flight.session, callback_id.as_deref(), outcome_of(result));
+        finish(&in_flight.session, callback_id.as_ref(), outcome_of(result));
     });
 }
 
@@ -228,7 +248,7 @@ impl Drop for InFlight {
 }
 
 /// Sends the reply, if this is where it comes from.
-fn finish(session: &Session, callback_id: Option<&str>, outcome: Option<Outcome>) {
+fn finish(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>) {
     let Some(outcome) = outcome else { return };
     match (callback_id, outcome) {
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
@@ -240,7 +260,7 @@ fn finish(session: &Session, callback_id: Option<&str>, outcome: Option<Outcome>
     }
 }
 
-fn refuse(session: &Session, callback_id: &str, refusal: &Refusal) {
+fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
     session.edge().metrics.refused_requests.inc();
     session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
 }

@@ -31,6 +31,8 @@ pub struct EdgeSettings {
     pub enter_background_close: Duration,
     /// Largest message of a client, in bytes. Default 64 KiB: far more than a game or a chat needs.
     pub max_message_bytes: usize,
+    /// Whether binary messages are refused. Default no: those that are UTF-8 are read as text, as by the original.
+    pub text_frames_only: bool,
     /// Messages to clients from so many bytes on are compressed (permessage-deflate), where the client offers it; messages of
     /// these clients may be, too. Default: never. It costs CPU time for each message, once for all who get it.
     pub deflate_above: Option<usize>,
@@ -193,6 +195,7 @@ impl EdgeSettings {
             ping_interval: Self::PING_INTERVAL,
             enter_background_close: Self::BACKGROUND,
             max_message_bytes: Self::MAX_MESSAGE_BYTES,
+            text_frames_only: false,
             deflate_above: None,
             outbox: OutboxLimits::default(),
             delivery: Vec::new(),

@@ -117,7 +117,7 @@ async fn frames_that_break_the_websocket_protocol_close_with_their_code() {
     let mut bystander = server.client("bystander").await.settled().await;
     let nested = [frame(0x01, b"a"), frame(0x81, b"b")].concat();
     for (bytes, code) in [
-        (frame(0x82, b"binary"), 1003),
+        (frame(0x82, b"no text: \xff"), 1003),
         (frame(0x81, b"\xff\xfe"), 1007),
         (frame(0x81, &vec![b'x'; 64 * 1024 + 1]), 1009),
         (

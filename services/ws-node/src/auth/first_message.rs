@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::frame::{self, ClientMessage};
-use wsmesh_protocol::{CloseCode, ErrorCode};
+use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
 
 use super::error::{Answer, AuthError};
 use super::verify::Proof;
@@ -21,6 +21,7 @@ use crate::edge::Edge;
 use crate::engine::wire::{self, Opcode};
 use crate::engine::{Accepts, Decoder, Farewell, Incoming, Message, come_back_within};
 use crate::events::{AUTHENTICATE, refresh};
+use crate::session::NOT_TEXT;
 
 /// Most connections that wait at once.
 const MOST_WAITING: usize = 4096;
@@ -98,7 +99,7 @@ where
         stream,
         decoder: Decoder::new(Accepts {
             max_message: MOST_MESSAGE,
-            binary: false,
+            binary: !edge.settings.text_frames_only,
             deflate,
         }),
         answers: Vec::new(),
@@ -169,21 +170,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         while !input.is_empty() {
             let byte = input.split_to(1);
             let incoming = self.decoder.next(&mut &byte[..], &mut self.answers);
-            match incoming {
-                Ok(None | Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => {}
-                // Binary ones are not accepted.
-                Ok(Some(Incoming::Message(Message::Binary(_)))) => {}
-                Ok(Some(Incoming::Message(Message::Text(text)))) => {
-                    if let Some((proof, welcome)) = self.text(&text).await? {
-                        return Ok(Some(Arrival {
-                            proof,
-                            read_ahead: std::mem::take(input),
-                            welcome,
-                        }));
-                    }
+            let text = match incoming {
+                Ok(None | Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => continue,
+                Ok(Some(Incoming::Message(Message::Text(text)))) => text,
+                Ok(Some(Incoming::Message(Message::Binary(bytes)))) => {
+                    let not_text = |_| Ended::close(CloseCode::UnsupportedData, NOT_TEXT);
+                    String::from_utf8(bytes).map_err(not_text)?
                 }
                 Ok(Some(Incoming::Close(_))) => return Err(Ended::Lost),
                 Err(violation) => return Err(Ended::close(violation.code, violation.reason)),
+            };
+            if let Some((proof, welcome)) = self.text(&text).await? {
+                return Ok(Some(Arrival {
+                    proof,
+                    read_ahead: std::mem::take(input),
+                    welcome,
+                }));
             }
         }
         Ok(None)
@@ -195,7 +197,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             return Ok(None);
         }
         let (event, payload, callback_id) = match frame::parse(text) {
-            Ok(ClientMessage::Event { event, payload, .. }) => (event, payload, None),
+            Ok(ClientMessage::Event {
+                event,
+                payload,
+                is_unanswerable,
+                ..
+            }) => {
+                if is_unanswerable {
+                    self.put(&frame::unanswerable());
+                }
+                (event, payload, None)
+            }
             Ok(ClientMessage::Request {
                 event,
                 payload,
@@ -208,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
                 return Ok(None);
             }
         };
-        let callback_id = callback_id.as_deref();
+        let callback_id = callback_id.as_ref();
         if event != AUTHENTICATE {
             self.refuse(
                 callback_id,
@@ -222,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         Ok(Some((proof, welcome)))
     }
 
-    async fn verified(&mut self, payload: &RawValue, callback_id: Option<&str>) -> Result<Proof, Ended> {
+    async fn verified(&mut self, payload: &RawValue, callback_id: Option<&CallbackId<'_>>) -> Result<Proof, Ended> {
         let failed = Ended::close(CloseCode::AuthenticationFailed, "authentication failed");
         let token = match refresh::token(payload) {
             Ok(token) => token,
@@ -243,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         })
     }
 
-    fn refuse(&mut self, callback_id: Option<&str>, code: ErrorCode, text: &str) {
+    fn refuse(&mut self, callback_id: Option<&CallbackId<'_>>, code: ErrorCode, text: &str) {
         if let Some(callback_id) = callback_id {
             self.edge.metrics.refused_requests.inc();
             self.put(&frame::error_reply(callback_id, code, text));

@@ -30,7 +30,7 @@ pub fn credentials(bytes: &[u8]) {
     let headers: HeaderMap = headers.into_iter().flatten().collect();
     let origins = Origins::new(&["https://*.example.org".to_owned()]);
     let _ = origins.map(|origins| origins.check(&headers));
-    source::offers_subprotocol(&headers);
+    source::subprotocol(&headers, &[]);
     if let Some(Credential::Token(text) | Credential::Ticket(text)) = source::find(&params, &headers, Some("session")) {
         refused(text);
     }

@@ -27,7 +27,7 @@ use wsmesh_protocol::Params;
 
 pub(crate) use error::{Answer, AuthError};
 pub(crate) use permissions::Grant;
-pub(crate) use source::{SUBPROTOCOL, offers_subprotocol};
+pub(crate) use source::subprotocol;
 pub(crate) use verify::Proof;
 
 pub use mint::mint_token;

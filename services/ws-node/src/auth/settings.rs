@@ -6,6 +6,7 @@ use wsmesh_bootstrap::SecretFile;
 
 use super::keys::KeySet;
 use super::origins::Origins;
+use super::source::is_subprotocol;
 use super::tickets;
 
 /// How clients prove who they are. [`AuthSettings::default`] lets nobody in: it names no key.
@@ -39,6 +40,8 @@ pub struct AuthSettings {
     pub ticket_key: Option<SecretFile>,
     /// Pages whose scripts may connect, as origins. Default: not looked at.
     pub allowed_origins: Vec<String>,
+    /// Subprotocols that are answered when a client offers them, beside `wsmesh`. Default: the first that it offers.
+    pub subprotocols: Vec<String>,
 }
 
 /// What production says when nobody could prove who they are.
@@ -84,6 +87,10 @@ impl AuthSettings {
         }
         if let Err(problem) = Origins::new(&self.allowed_origins) {
             about("allowed_origins", problem);
+        }
+        for name in self.subprotocols.iter().filter(|name| !is_subprotocol(name)) {
+            let why = "cannot be answered: write letters, digits, - or ., and nothing that begins with bearer., which holds tokens";
+            about("subprotocols", format!("{name:?} {why}"));
         }
         if let Some(cookie) = &self.cookie {
             if !is_cookie_name(cookie) {
@@ -138,6 +145,7 @@ impl Default for AuthSettings {
             timeout: Self::TIMEOUT,
             ticket_key: None,
             allowed_origins: Vec::new(),
+            subprotocols: Vec::new(),
         }
     }
 }
@@ -222,6 +230,7 @@ mod tests {
             id_claim: String::new(),
             cookie: Some("a b".to_owned()),
             allowed_origins: vec!["example.org".to_owned()],
+            subprotocols: vec!["chat".to_owned(), "a b".to_owned()],
             ..AuthSettings::default()
         };
         let mut found = about(settings);
@@ -236,6 +245,7 @@ mod tests {
                 "jwks_url",
                 "jwt_id_claim",
                 "jwt_leeway",
+                "subprotocols",
                 "ticket_key_file"
             ]
         );

@@ -5,10 +5,10 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use wsmesh_protocol::Params;
 
-/// The subprotocol that is answered when it is asked for.
-pub(crate) const SUBPROTOCOL: &str = "wsmesh";
+/// The subprotocol to offer beside one that holds the token: browsers want one of those that they offer answered.
+const SUBPROTOCOL: &str = "wsmesh";
 
-/// The subprotocol whose name holds the token: for browsers, which can set no other header.
+/// The subprotocol whose name holds the token: for browsers, which can set no other header. It is never answered.
 const BEARER: &str = "bearer.";
 
 /// What proves who a client is. Never shown.
@@ -44,9 +44,23 @@ pub(super) fn bearer(header: &HeaderValue) -> Option<&str> {
         .filter(given)
 }
 
-/// Whether the client offers our subprotocol.
-pub(crate) fn offers_subprotocol(headers: &HeaderMap) -> bool {
-    offered(headers, |name| (name == SUBPROTOCOL).then_some(name)).is_some()
+/// The subprotocol to answer: the first that the client offers, or, if there are some, the first among these and ours. What
+/// it means is the application's matter.
+pub(crate) fn subprotocol(headers: &HeaderMap, among: &[String]) -> Option<HeaderValue> {
+    let is_wanted = |name: &str| among.is_empty() || name == SUBPROTOCOL || among.iter().any(|one| one == name);
+    let name = offered(headers, |name| {
+        (is_subprotocol(name) && is_wanted(name)).then_some(name)
+    });
+    HeaderValue::from_str(name?).ok()
+}
+
+/// Whether this may be the name of a subprotocol (a token of RFC 9110, section 5.6.2), and holds no token of ours.
+pub(super) fn is_subprotocol(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let holds_token = name
+        .get(..BEARER.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(BEARER));
+    !name.is_empty() && name.bytes().all(is_token) && !holds_token
 }
 
 fn offered<'a>(headers: &'a HeaderMap, wanted: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
@@ -129,9 +143,24 @@ mod tests {
     }
 
     #[test]
-    fn only_our_subprotocol_is_answered() {
-        let offers = |value| offers_subprotocol(&headers(&[(SEC_WEBSOCKET_PROTOCOL, value)]));
-        assert!(offers("bearer.x, wsmesh") && offers("wsmesh"));
-        assert!(!offers("bearer.x") && !offers("wsmesh2, chat"));
+    fn the_first_subprotocol_is_answered_that_holds_no_token_and_may_be() {
+        let answer = |value, among: &[&str]| {
+            let among: Vec<_> = among.iter().map(ToString::to_string).collect();
+            let answer = subprotocol(&headers(&[(SEC_WEBSOCKET_PROTOCOL, value)]), &among);
+            answer.map(|name| name.to_str().expect("text").to_owned())
+        };
+        for (offered, first, among_these) in [
+            ("chat", Some("chat"), None),
+            ("chat, v2.game", Some("chat"), Some("v2.game")),
+            ("bearer.x, wsmesh", Some("wsmesh"), Some("wsmesh")),
+            ("Bearer.x", None, None),
+            ("bearer.x, bearer.y", None, None),
+            ("bearer", Some("bearer"), None),
+            (",, a b, \"c\", (d), ok", Some("ok"), None),
+            ("", None, None),
+        ] {
+            assert_eq!(answer(offered, &[]).as_deref(), first, "{offered}");
+            assert_eq!(answer(offered, &["v2.game"]).as_deref(), among_these, "{offered}");
+        }
     }
 }

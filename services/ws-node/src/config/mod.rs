@@ -28,6 +28,8 @@ settings! {
         pub enter_background_close: Duration = EdgeSettings::BACKGROUND,
         /// Largest message of a client, in bytes.
         pub max_message_bytes: usize = EdgeSettings::MAX_MESSAGE_BYTES,
+        /// Binary messages are refused (1003). Without it, those that are UTF-8 are read as text.
+        pub text_frames_only: bool = false,
         /// Messages are compressed (permessage-deflate) for clients that offer it: less traffic for more CPU time.
         pub deflate: bool = false,
         /// With --deflate, messages to clients are compressed from so many bytes on.
@@ -123,6 +125,9 @@ settings! {
         /// Pages whose scripts may connect, as origins: https://app.example.org, https://*.example.org, or "*"; several. Others
         /// get 403; who sends no Origin is no browser and may. Default: not looked at.
         pub allowed_origins: Vec<String>,
+        /// Subprotocols that are answered when a client offers them, beside wsmesh; several. Default: the first that it offers,
+        /// unless it holds a token.
+        pub subprotocols: Vec<String>,
         /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
         /// ("least-busy" or "client") and timeout_ms. The demo profile has the game's events without it.
         pub rules: Tables<Rule>,
@@ -182,6 +187,7 @@ impl From<&NodeSettings> for AuthSettings {
             timeout: settings.auth_timeout,
             ticket_key: settings.ticket_key_file.clone(),
             allowed_origins: settings.allowed_origins.clone(),
+            subprotocols: settings.subprotocols.clone(),
         }
     }
 }
@@ -213,6 +219,7 @@ fn edge(
         ping_interval: settings.ping_interval,
         enter_background_close: settings.enter_background_close,
         max_message_bytes: settings.max_message_bytes,
+        text_frames_only: settings.text_frames_only,
         deflate_above: settings.deflate.then_some(settings.deflate_above),
         outbox: OutboxLimits {
             bytes: settings.outbox_bytes,

@@ -57,7 +57,7 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
     let (edge, client) = (session.edge().clone(), attachment.client().clone());
     let accepts = Accepts {
         max_message: edge.settings.max_message_bytes,
-        binary: edge.settings.echo,
+        binary: edge.settings.echo || !edge.settings.text_frames_only,
         deflate: session.link.deflate_above.is_some(),
     };
     let mut reader = Reader {

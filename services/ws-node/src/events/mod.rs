@@ -16,8 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use wsmesh_adapter::{Adapter, ClientId, Namespace, Payload, ServiceName, Target};
-use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::{CLIENT_CLOSED, ClientClosed};
+use wsmesh_protocol::{CallbackId, ErrorCode};
 
 use crate::engine::{Background, Session};
 pub(crate) use rules::demo_rules;
@@ -49,7 +49,7 @@ pub(crate) struct Call<'a> {
     pub(crate) session: &'a Session,
     pub(crate) payload: &'a RawValue,
     /// What its reply is to name, if it wants one.
-    pub(crate) callback_id: Option<&'a str>,
+    pub(crate) callback_id: Option<&'a CallbackId<'a>>,
 }
 
 /// How a route handles an event: at once, or with time, or by handing it to someone who replies to the client.

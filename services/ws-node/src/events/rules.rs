@@ -101,7 +101,7 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
         callback_id: call
             .callback_id
             .filter(|_| rule.reply == ReplyBy::Direct)
-            .map(str::to_owned),
+            .map(|id| id.clone().into_owned()),
     };
     let payload = match Payload::new(&forwarded) {
         Ok(payload) => payload,

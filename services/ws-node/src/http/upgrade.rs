@@ -20,7 +20,7 @@ use wsmesh_protocol::Params;
 use super::extensions;
 use super::hand_over::{Unnamed, Upgrading, hand_over};
 use super::refusal::Refusal;
-use crate::auth::{Answer, Entry, Proof, SUBPROTOCOL, offers_subprotocol};
+use crate::auth::{Answer, Entry, Proof, subprotocol};
 use crate::edge::{Gate, Presence};
 use crate::engine::{Berth, Newcomer};
 use crate::limits::{Place, Turned, client_address};
@@ -52,7 +52,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Ok(admitted) => admitted,
         Err(refusal) => return refuse(gate, refusal, &span),
     };
-    let is_offered = offers_subprotocol(request.headers());
+    let subprotocol = subprotocol(request.headers(), &gate.edge.settings.auth.subprotocols);
     let extension = gate
         .edge
         .settings
@@ -89,19 +89,19 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     };
     span.record("http.response.status_code", 101);
     tokio::spawn(hand_over(gate.clone(), hyper::upgrade::on(&mut request), upgrading));
-    switching(accept, is_offered, extension)
+    switching(accept, subprotocol, extension)
 }
 
 /// The answer 101.
-fn switching(accept: HeaderValue, is_offered: bool, extension: Option<HeaderValue>) -> Response {
+fn switching(accept: HeaderValue, subprotocol: Option<HeaderValue>, extension: Option<HeaderValue>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    if is_offered {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     if let Some(extension) = extension {
         headers.insert(SEC_WEBSOCKET_EXTENSIONS, extension);
