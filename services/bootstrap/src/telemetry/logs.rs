@@ -27,7 +27,8 @@ where
     };
     if is_text {
         let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        text.with_ansi(std::io::stderr().is_terminal())
+        text.log_internal_errors(false)
+            .with_ansi(std::io::stderr().is_terminal())
             .with_filter(filter(config))
             .boxed()
     } else {
@@ -58,6 +59,8 @@ where
 {
     let format = Format::default().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::fmt::layer()
+        // Said on stderr, and a panic when that cannot be written: nobody reads the log any more then.
+        .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
         .event_format(WithTrace(format))
         .with_writer(writer)
