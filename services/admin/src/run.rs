@@ -81,7 +81,7 @@ async fn serve_until_the_end(
         answer_timeout: 2 * api.time_limit,
         // Half of the grace period is left for the goodbye.
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
-        ..Limits::keep_alive(MAX_CONNECTIONS)
+        ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
     };
     let stop = shutdown.child_token();
     let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());

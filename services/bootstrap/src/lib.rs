@@ -78,7 +78,9 @@ mod config;
 mod healthcheck;
 pub mod http;
 mod listen;
+mod open_files;
 pub mod ops;
+mod print;
 mod service;
 mod settings;
 mod start;
@@ -86,6 +88,7 @@ mod telemetry;
 
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile, load};
 pub use ops::Ops;
+pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
     Field, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,

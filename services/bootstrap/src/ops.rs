@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::{self, Front, Limits};
 
 /// Connections at once: probes, scrapers, and backends that keep some open.
-const CONNECTIONS: usize = 128;
+pub const CONNECTIONS: usize = 128;
 
 /// What a server shows of itself.
 pub struct Ops {

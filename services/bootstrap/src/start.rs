@@ -1,18 +1,19 @@
 //! `main` of every service: the only place that touches what is global to the process.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, Environment, HEALTHCHECK, Loaded};
+use crate::print::{print, unless_unwanted};
 use crate::service::Service;
-use crate::{healthcheck, listen, telemetry};
+use crate::{healthcheck, listen, open_files, telemetry};
 
 /// Exit code for a configuration that is refused: `EX_USAGE` of sysexits.h.
 const EXIT_CONFIG: u8 = 64;
@@ -40,21 +41,22 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
     let (arguments, wrong) = match config::parse::<S>(arguments) {
         Ok(arguments) => (arguments, None),
         Err(answer) if config::is_answer(&answer) => {
-            let _ = answer.print();
-            return ExitCode::SUCCESS;
+            let printed = answer.print().and_then(|()| io::stdout().flush());
+            return finish::<S>(unless_unwanted(printed));
         }
         Err(error) => (Arguments::default(), Some(error)),
     };
     if let Some((HEALTHCHECK, _)) = arguments.subcommand() {
         return check_health::<S>(&arguments, environment);
     }
+    // Before the configuration, which says how many connections there may be.
+    let raised = open_files::raise();
     let loaded = match config::read::<S>(&arguments, environment, wrong) {
         Ok(loaded) => loaded,
         Err(lines) => return refuse::<S>(&lines),
     };
     if arguments.print_config {
-        let _ = write!(std::io::stdout(), "{}", loaded.shown);
-        return ExitCode::SUCCESS;
+        return finish::<S>(print(&loaded.shown));
     }
     if let Some((name, matches)) = arguments.subcommand() {
         return finish::<S>(S::subcommand(name, matches, loaded.config));
@@ -63,6 +65,9 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
         Ok(telemetry) => telemetry,
         Err(problem) => return refuse::<S>(&[problem]),
     };
+    if let Err(problem) = raised {
+        warn!("{problem}");
+    }
     let code = finish::<S>(serve::<S>(loaded));
     // Last, and on this thread: the exporter blocks while it sends.
     telemetry.stop();
@@ -77,7 +82,7 @@ fn refuse<S: Service>(lines: &[String]) -> ExitCode {
     let list: String = lines.iter().map(|line| format!("  {line}\n")).collect();
     let name = S::NAME;
     let _ = write!(
-        std::io::stderr(),
+        io::stderr(),
         "{name} does not start: {count} in its configuration\n{list}{name} --help lists all settings\n"
     );
     ExitCode::from(EXIT_CONFIG)
@@ -87,7 +92,7 @@ fn finish<S: Service>(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    let _ = writeln!(std::io::stderr(), "{}: {error:#}", S::NAME);
+    let _ = writeln!(io::stderr(), "{}: {error:#}", S::NAME);
     ExitCode::FAILURE
 }
 
@@ -121,6 +126,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
         name = %common.name,
         listen = sockets.public.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
         ops_listen = sockets.ops.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
+        open_files = common.open_files,
         "{} starts",
         S::NAME
     );
@@ -154,17 +160,23 @@ fn outcome(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow:
     ended.unwrap_or_else(|error| Err(anyhow::Error::new(error).context("the service ended by a mistake of its own")))
 }
 
-/// What asks a process to stop: Kubernetes with SIGTERM, a person with Ctrl-C.
+/// What asks a process to stop: Kubernetes with SIGTERM, a person with Ctrl-C, a terminal that is closed with SIGHUP.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// None if whoever started this process had it ignored, as nohup does: it is to outlive its terminal.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: match is_ignored(SignalKind::hangup()) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -172,6 +184,23 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            () = received(self.hangup.as_mut()) => "SIGHUP",
         }
     }
+}
+
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with the signal ignored: where Linux says so.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The first signal is number 1.
+    mask.is_some_and(|mask| mask >> (signal.as_raw_value() - 1) & 1 == 1)
 }

@@ -35,7 +35,8 @@ fn output(command: &mut Command) -> (Option<i32>, String, String) {
 /// A running greeter; killed when dropped.
 struct Running {
     child: Child,
-    lines: std::io::Lines<BufReader<ChildStderr>>,
+    /// What it says, as long as anybody reads that.
+    lines: Option<std::io::Lines<BufReader<ChildStderr>>>,
     public: SocketAddr,
     ops: SocketAddr,
 }
@@ -59,7 +60,7 @@ impl Running {
         let (public, ops) = (address("listen"), address("ops_listen"));
         Self {
             child,
-            lines,
+            lines: Some(lines),
             public,
             ops,
         }
@@ -71,9 +72,14 @@ impl Running {
         assert!(sent.success());
     }
 
+    fn said(&mut self) -> impl Iterator<Item = String> {
+        let lines = self.lines.as_mut().expect("somebody reads");
+        lines.map(|line| line.expect("text"))
+    }
+
     /// What it still says, and its exit code.
     fn end(mut self) -> (Option<i32>, String) {
-        let rest: Vec<String> = self.lines.by_ref().map(|line| line.expect("text")).collect();
+        let rest: Vec<String> = self.said().collect();
         (self.child.wait().expect("it ends").code(), rest.join("\n"))
     }
 }
@@ -131,6 +137,64 @@ fn help_and_version_are_answers() {
     }
     let (code, stdout, _) = output(greeter().arg("--version"));
     assert_eq!((code, stdout.starts_with("greeter 0.")), (Some(0), true), "{stdout}");
+}
+
+#[test]
+fn what_cannot_be_printed_ends_with_1_and_what_nobody_reads_is_no_failure() {
+    let said = |argument: &str, stdout: Stdio| {
+        let mut command = greeter();
+        command.args(["--profile", "demo", argument]).stdout(stdout);
+        let child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    for argument in ["--help", "--version", "--print-config"] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a full device");
+        let (code, stderr) = said(argument, full.into());
+        assert_eq!(code, Some(1), "{argument}");
+        assert!(stderr.contains("cannot write to stdout"), "{argument}: {stderr}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(said(argument, writer.into()), (Some(0), String::new()), "{argument}");
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let mut running = Running::start(greeter().args(["--greeting-timeout", "10ms"]));
+    running.lines = None;
+    // Logged before it is answered.
+    assert_eq!(get(running.ops, "/greet").1, "hello\n");
+    running.signal("-TERM");
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn sighup_ends_it_in_order() {
+    let running = Running::start(&mut greeter());
+    running.signal("-HUP");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(r#""signal":"SIGHUP""#), "{said}");
+}
+
+#[test]
+fn under_nohup_it_outlives_sighup() {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", r#"trap "" HUP; exec "$0" "$@""#])
+        .arg(greeter().get_program())
+        .env_clear();
+    let running = Running::start(&mut command);
+    running.signal("-HUP");
+    assert_eq!(get(running.ops, "/livez").1, "alive\n");
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(r#""signal":"SIGTERM""#), "{said}");
 }
 
 #[test]
@@ -209,11 +273,9 @@ fn stopping(command: &mut Command) -> (Running, TcpStream) {
     let mut running = Running::start(command.args(["--greeting-timeout", "60s"]));
     let mut waiting = TcpStream::connect(running.ops).expect("it listens");
     waiting.write_all(b"GET /greet HTTP/1.1\r\n\r\n").expect("asked");
-    let mut said = running.lines.by_ref().map(|line| line.expect("text"));
-    assert!(said.any(|line| line.contains(r#""message":"greeting""#)));
+    assert!(running.said().any(|line| line.contains(r#""message":"greeting""#)));
     running.signal("-TERM");
-    let mut said = running.lines.by_ref().map(|line| line.expect("text"));
-    assert!(said.any(|line| line.contains(r#""message":"stopping""#)));
+    assert!(running.said().any(|line| line.contains(r#""message":"stopping""#)));
     (running, waiting)
 }
 

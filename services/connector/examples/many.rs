@@ -3,6 +3,8 @@
 //! `cargo run -p wsmesh-connector --example many -- ws://127.0.0.1:9000/ 1000`; the server must know the event `echo`
 //! (a ws-node with the demo profile does).
 
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
 use std::future::IntoFuture;
 use std::time::Instant;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
 
-use crate::ports::{Kind, Place, places, reachable};
+use crate::ports::{Kind, Place, SERVICES, places, reachable};
 use crate::settings::Config;
 
 /// The nodes of the embedded bus: as many as a small cluster has, so that what is tried here is the same.
@@ -82,6 +82,7 @@ impl Bundle {
                 listen: place.public,
                 ops_listen: Some(place.ops),
                 bus: Bus::Memory(bus.clone()),
+                open_files: common.open_files / SERVICES,
                 ..common.clone()
             };
             match place.kind {

@@ -8,7 +8,7 @@ mod ports;
 mod settings;
 
 use tokio_util::sync::CancellationToken;
-use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, print};
 
 pub use bundle::{Bundle, Running};
 pub use ports::{Kind, Place, places};
@@ -41,7 +41,10 @@ impl Service for Standalone {
             bundle = Bundle::start(&config) => bundle?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        println!("{}", bundle.welcome());
+        // Whoever cannot be told where to go still finds everything there.
+        if let Err(error) = print(format_args!("{}\n", bundle.welcome())) {
+            tracing::warn!(%error, "nobody is told where the services are");
+        }
         tokio::select! {
             error = bundle.failed() => {
                 bundle.end_after_failure().await;

@@ -9,6 +9,9 @@ pub(crate) const LAST_OFFSET: u16 = 100;
 /// Probes and metrics start here, one port per service in the order of [`BUNDLE`].
 const OPS_OFFSET: u16 = 90;
 
+/// How many services the bundle has.
+pub(crate) const SERVICES: usize = 5;
+
 /// What a service of the bundle is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -21,7 +24,7 @@ pub enum Kind {
 }
 
 /// Names, kinds, and public ports as distances from the first one.
-const BUNDLE: [(&str, Kind, Option<u16>); 5] = [
+const BUNDLE: [(&str, Kind, Option<u16>); SERVICES] = [
     ("ws-node-1", Kind::WsNode, Some(0)),
     ("ws-node-2", Kind::WsNode, Some(1)),
     ("game-logic-1", Kind::GameLogic, None),

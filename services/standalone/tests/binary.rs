@@ -76,6 +76,24 @@ fn it_says_where_to_go_answers_there_and_ends_at_ctrl_c() {
 }
 
 #[test]
+fn it_goes_on_when_it_cannot_say_where_to_go() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("a full device");
+    let started = command(&["--port-base", "0"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut process = Process(started.expect("starts"));
+    let mut lines = BufReader::new(process.0.stderr.take().expect("its log")).lines();
+    let mut lines = lines.by_ref().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("nobody is told where the services are")));
+    interrupt(&process);
+    assert_eq!(exit_code(process, Duration::from_secs(30)), Some(0));
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_flag_and_ends_it_with_1() {
     let taken = loop {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -12,7 +12,7 @@ use wsmesh_adapter::{Adapter, Frame};
 use crate::auth::Auth;
 use crate::engine::{Berth, Expected, Newcomer, Order};
 use crate::events::Routes;
-use crate::limits::{Door, Failures, Place, Rate};
+use crate::limits::{Door, Failures, Place, Rate, Room};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
@@ -34,6 +34,7 @@ pub(crate) struct Edge {
     pub(crate) logins: Arc<Logins>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
+    pub(crate) room: Room,
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
     /// How many frames a client may send.
@@ -52,10 +53,12 @@ impl Edge {
         metrics: Metrics,
         logins: Arc<Logins>,
     ) -> Self {
+        let room = Room::of(&settings.limits, settings.shards);
         Self {
             adapter,
+            room,
             door: Door::new(
-                settings.limits.connections,
+                room.connections,
                 settings.limits.connections_per_address,
                 Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
             ),

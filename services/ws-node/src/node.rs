@@ -24,9 +24,6 @@ use crate::metrics::{Metrics, Rejected};
 use crate::settings::EdgeSettings;
 use crate::{balance, orders};
 
-/// Connections that have not upgraded yet. Beyond that, new ones wait in the kernel's queue.
-const HANDSHAKES: usize = 4096;
-
 /// How long the adapter may take to say goodbye; taken from the grace period.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -90,6 +87,16 @@ impl WsNode {
             routes
         };
         let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins));
+        if edge.room.is_short {
+            let limits = &edge.settings.limits;
+            tracing::warn!(
+                open_files = limits.open_files,
+                max_connections = edge.room.connections,
+                "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
+                 LimitNOFILE= of systemd), or write the lower number",
+                limits.connections
+            );
+        }
         let threads = shards
             .into_iter()
             .zip(runtimes)
@@ -127,8 +134,8 @@ impl WsNode {
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let (settings, metrics) = (&self.edge.settings, self.edge.metrics.clone());
         let limits = Limits {
-            connections: HANDSHAKES,
-            waiting: HANDSHAKES / 2,
+            connections: self.edge.room.handshakes,
+            waiting: self.edge.room.handshakes / 2,
             waiting_of_one: settings.limits.connections_per_address,
             head_timeout: settings.handshake_timeout,
             // What is not upgraded must not stay.
@@ -148,6 +155,11 @@ impl WsNode {
     /// were added.
     pub fn adapter(&self) -> &Adapter {
         &self.edge.adapter
+    }
+
+    /// Connections that there may be at once: as the settings say, or fewer if there are not files enough.
+    pub fn max_connections(&self) -> usize {
+        self.edge.room.connections
     }
 
     /// Whether clients should be sent here; if not, why.
@@ -171,6 +183,7 @@ impl WsNode {
                 "name": edge.adapter.name(),
                 "service": edge.adapter.service(),
                 "connections": edge.metrics.connections.get(),
+                "maxConnections": edge.room.connections,
                 "clients": edge.adapter.client_count(),
                 "rooms": edge.adapter.room_count(),
                 "shards": edge.settings.shards,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Arg, ArgMatches, Command};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops, print};
 
 use crate::auth::mint_token;
 use crate::config::{Config, NodeSettings};
@@ -62,8 +62,8 @@ impl Service for WsNodeService {
             .get_one::<Duration>("ttl")
             .copied()
             .context("--ttl is needed")?;
-        println!("{}", mint_token(&key, id, ttl).map_err(anyhow::Error::msg)?);
-        Ok(())
+        let token = mint_token(&key, id, ttl).map_err(anyhow::Error::msg)?;
+        print(format_args!("{token}\n"))
     }
 }
 
@@ -95,7 +95,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         tokio::spawn(ops::serve_router([listener], router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "accepting clients");
+        tracing::info!(%address, max_connections = node.max_connections(), "accepting clients");
     }
     let mut public = tokio::spawn(node.serve(listener, stop_public.clone()));
     let failure = tokio::select! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::SecretFile;
+use wsmesh_bootstrap::{CommonConfig, SecretFile};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
@@ -95,8 +95,12 @@ pub struct EdgeSettings {
 /// What one client, one address and all together may take of a ws-node. 0 is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once. More are refused with 503. Default 50,000: some 150 MB when idle.
+    /// Connections at once. More are refused with 503. Default 50,000: some 150 MB when idle. Never more than there are files
+    /// for.
     pub connections: usize,
+    /// Files that this ws-node may have open. Default: the soft limit of the process, as it is now. Most of them are for
+    /// connections; a part is kept for handshakes, the ops port, Redis and the rest.
+    pub open_files: usize,
     /// Connections of one address at once (of one /64, for IPv6). More are refused with 429; of those whose request has
     /// not come yet, which count by themselves, the first gives way. Default 0: many clients may come from one address, a school's or
     /// a mobile network's.
@@ -120,6 +124,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 50_000,
+            open_files: CommonConfig::new("any").open_files,
             connections_per_address: 0,
             accept_rate: 10_000,
             trusted_proxies: Vec::new(),

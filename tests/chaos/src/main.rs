@@ -1,11 +1,13 @@
 //! `make chaos`: plays scenarios, prints the table, fails on any loss that the promise does not exclude.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
 use futures_util::StreamExt;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use wsmesh_chaos::run::{Report, run};
@@ -75,7 +77,8 @@ async fn main() -> ExitCode {
     match start().await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            // The exit code remains, whoever reads.
+            let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::from(if error.is::<UnknownScenario>() { USAGE } else { 1 })
         }
     }
@@ -95,31 +98,52 @@ impl std::fmt::Display for UnknownScenario {
 
 async fn start() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { USAGE.into() } else { 0 });
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        std::process::exit(match (error.use_stderr(), printed) {
+            (true, _) => USAGE.into(),
+            (false, Ok(())) => 0,
+            (false, Err(_)) => 1,
+        });
     });
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
         .with_ansi(false)
         .init();
+    raise_open_files();
     if let Some(Part::Server) = arguments.part {
         server::run().await?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.list {
         for scenario in SCENARIOS {
-            println!("{:<18} {}", scenario.name, scenario.what);
+            writeln!(io::stdout(), "{:<18} {}", scenario.name, scenario.what)?;
         }
+        io::stdout().flush()?;
         return Ok(ExitCode::SUCCESS);
     }
     // Whoever ends the harness ends what it started: dropping a scenario kills its processes.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut ended = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
     tokio::select! {
         played = play(&arguments) => played,
         _ = interrupted.recv() => bail!("interrupted"),
         _ = ended.recv() => bail!("ended by a signal"),
+        _ = hung_up.recv() => bail!("ended with its terminal"),
+    }
+}
+
+/// Each link of a scenario is two sockets of its proxy, and many systems give 1024 to those who do not ask for more.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit of open files cannot be raised: {error}");
     }
 }
 
@@ -140,17 +164,18 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .buffered(arguments.jobs.max(1))
         .collect()
         .await;
-    print!("\n{}", table(&reports));
+    let mut out = io::stdout().lock();
+    write!(out, "\n{}", table(&reports))?;
     for report in &reports {
         let lines = report.problem.iter().chain(&report.tally.details).chain(&report.notes);
-        lines.for_each(|line| println!("{}: {line}", report.scenario));
+        for line in lines {
+            writeln!(out, "{}: {line}", report.scenario)?;
+        }
     }
     let failed = reports.iter().filter(|report| !report.passed()).count();
-    println!(
-        "\n{} of {} scenarios kept the promise",
-        reports.len() - failed,
-        reports.len()
-    );
+    let kept = reports.len() - failed;
+    writeln!(out, "\n{kept} of {} scenarios kept the promise", reports.len())?;
+    out.flush()?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -1,5 +1,6 @@
 //! What happens in a run, told line by line on stderr while it happens.
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 /// The story of one scenario.
@@ -20,7 +21,9 @@ impl Story {
 
     /// The next line.
     pub(crate) fn tell(&self, what: &str) {
-        eprintln!(
+        // A story that nobody reads goes on all the same.
+        let _ = writeln!(
+            io::stderr(),
             "{:<18} {:7.1} s  {what}",
             self.scenario,
             self.start.elapsed().as_secs_f64()

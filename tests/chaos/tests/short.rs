@@ -32,6 +32,7 @@ impl Drop for Place {
 }
 
 /// Plays a scenario and shows what came of it.
+#[expect(clippy::print_stdout, reason = "for whoever looks at a test that failed")]
 fn keeps_the_promise(scenario: &str) {
     let _place = Place::wait();
     let output = Command::new(BINARY)

@@ -1,6 +1,6 @@
 //! From the command line to the exit code.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,15 +17,19 @@ const USAGE: u8 = 64;
 #[must_use]
 pub fn main() -> ExitCode {
     let options = Options::try_parse().unwrap_or_else(|error| {
-        // Without a terminal or pipe to print to, the exit code remains.
-        let _ = error.print();
-        std::process::exit(if error.use_stderr() { USAGE.into() } else { 0 });
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        std::process::exit(match (error.use_stderr(), printed) {
+            (true, _) => USAGE.into(),
+            (false, Ok(())) => 0,
+            (false, Err(_)) => 1,
+        });
     });
     match run(&options.mode) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{error:#}");
+            // The exit code remains, whoever reads.
+            let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }
@@ -45,7 +49,9 @@ fn run(mode: &Mode) -> anyhow::Result<bool> {
     };
     tell(common, &report)?;
     let problems = report.problems(common.allow_loss);
-    problems.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
+    for problem in &problems {
+        writeln!(io::stderr(), "FAILED: {problem}")?;
+    }
     Ok(problems.is_empty())
 }
 
@@ -53,15 +59,15 @@ fn tell(common: &Common, report: &Report) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(report)?;
     match &common.json {
         Some(file) if file.as_os_str() == "-" => {
-            eprint!("{report}");
-            writeln!(std::io::stdout(), "{json}")?;
+            write!(io::stderr(), "{report}")?;
+            writeln!(io::stdout(), "{json}")?;
         }
         Some(file) => {
-            print!("{report}");
+            write!(io::stdout(), "{report}")?;
             std::fs::write(file, json)
                 .with_context(|| format!("the report cannot be written to {}", file.display()))?;
         }
-        None => print!("{report}"),
+        None => write!(io::stdout(), "{report}")?,
     }
-    Ok(())
+    Ok(io::stdout().flush()?)
 }

@@ -183,7 +183,9 @@ fn after_help(declared: &[Setting]) -> String {
     text.push_str(
         "A setting is taken from its flag, else its variable, else the file (its key is the flag's name with _ for -), \
          else the default. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says (OTLP over HTTP); the other OTEL_* variables \
-         work too.\n\nExit codes: 0 ended in order, 1 failed, 64 wrong configuration.",
+         work too.\n\nSignals: SIGTERM, SIGINT and SIGHUP end it in order, a second one at once; SIGHUP is ignored under nohup. \
+         Renewed certificates and keys need none.\n\nThe soft limit of open files is raised to the hard one.\n\nExit codes: 0 \
+         ended in order, 1 failed, 64 wrong configuration.",
     );
     text
 }

@@ -9,6 +9,7 @@ use wsmesh_adapter::{Bus, Encoding, NodeUrl, Options, Routing, ServerName, Servi
 
 use super::Problems;
 use super::profile::{LogConfig, LogFormat, LogLevel, Profile};
+use crate::open_files;
 use crate::settings::{RoutingKind, SecretFile};
 
 /// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
@@ -114,6 +115,9 @@ pub struct CommonConfig {
     pub worker_threads: usize,
     /// What is logged, and how. Only [`main`](crate::main()) uses it.
     pub log: LogConfig,
+    /// How many files this server may have open, of those that its process may. Default: all of them, as the process's soft
+    /// limit is now; [`main`](crate::main()) raises that to the hard one.
+    pub open_files: usize,
 }
 
 impl CommonConfig {
@@ -164,6 +168,7 @@ impl CommonConfig {
             profile: settings.profile,
             shutdown_grace: settings.shutdown_grace,
             worker_threads: settings.worker_threads,
+            open_files: open_files::limit(),
             log: LogConfig {
                 level: settings.log_level,
                 format: settings.log_format,

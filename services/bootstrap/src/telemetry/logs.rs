@@ -27,7 +27,7 @@ where
     };
     if is_text {
         let text = text(server, std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-        text.with_filter(filter(config)).boxed()
+        text.log_internal_errors(false).with_filter(filter(config)).boxed()
     } else {
         json(std::io::stderr).with_filter(filter(config)).boxed()
     }
@@ -85,6 +85,8 @@ where
 {
     let format = Format::default().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::fmt::layer()
+        // Said on stderr, and a panic when that cannot be written: nobody reads the log any more then.
+        .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
         .event_format(WithTrace(format))
         .with_writer(writer)

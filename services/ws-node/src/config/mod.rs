@@ -41,7 +41,8 @@ settings! {
         /// What happens to frames that a slow client cannot take, in the file only: [[delivery]] with event, policy ("must-arrive",
         /// "latest": a newer one replaces the one that waits; "may-drop"), and for "latest" a key (JSON pointer into the payload).
         pub delivery: Tables<DeliveryRule>,
-        /// Connections at once; more are refused with 503. 0: no limit.
+        /// Connections at once, if there are files for so many (ulimit -Hn); more are refused with 503. 0: as many as there are
+        /// files for.
         pub max_connections: usize = 50_000,
         /// Connections of one address (IPv6: one /64) at once; more are refused with 429. 0: no limit.
         pub max_connections_per_address: usize = 0,
@@ -228,6 +229,7 @@ fn edge(
         delivery: settings.delivery.0,
         limits: Limits {
             connections: settings.max_connections,
+            open_files: common.open_files,
             connections_per_address: settings.max_connections_per_address,
             accept_rate: settings.accept_rate,
             trusted_proxies,

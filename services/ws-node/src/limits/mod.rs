@@ -5,8 +5,10 @@ mod address;
 mod door;
 mod failures;
 mod meter;
+mod room;
 
 pub(crate) use address::client_address;
 pub(crate) use door::{Door, Place, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
+pub(crate) use room::Room;

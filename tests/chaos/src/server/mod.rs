@@ -6,6 +6,7 @@ mod clients;
 mod load;
 mod topology;
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,9 +81,9 @@ fn options(setup: &Setup) -> anyhow::Result<Options> {
 
 /// Says something to the harness.
 fn say(what: &Say) {
-    match serde_json::to_string(what) {
-        Ok(line) => println!("{line}"),
-        Err(error) => tracing::error!("{what:?} cannot be said: {error}"),
+    let said = serde_json::to_string(what).map_err(io::Error::other);
+    if let Err(error) = said.and_then(|line| writeln!(io::stdout(), "{line}")) {
+        tracing::error!("{what:?} cannot be said: {error}");
     }
 }
 

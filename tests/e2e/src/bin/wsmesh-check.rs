@@ -3,6 +3,7 @@
 //! `make up-test` and `make cluster-test` run it. It speaks the plain client protocol, so that it does not depend on what
 //! it is there to check. It needs the demo profile; it ends with exit code 0, or 1 and the sentence that was not true.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,8 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("wsmesh-check: {problem:#}");
+            // The exit code remains, whoever reads.
+            let _ = writeln!(io::stderr(), "wsmesh-check: {problem:#}");
             ExitCode::FAILURE
         }
     }
@@ -74,7 +76,7 @@ async fn check_until(options: &Options) -> Result<()> {
     for attempt in 0_u32.. {
         match check(options, &format!("check-{}-{attempt}", std::process::id())).await {
             Err(problem) if started.elapsed() < options.attempt_for => {
-                println!("not yet: {problem:#}");
+                writeln!(io::stdout(), "not yet: {problem:#}")?;
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             outcome => return outcome,
@@ -92,7 +94,11 @@ async fn check(options: &Options, tag: &str) -> Result<()> {
     for (index, url) in options.nodes.iter().enumerate() {
         players.push(Player::connect(url, &format!("{tag}-{index}")).await?);
     }
-    println!("{} clients connected, each to its own ws-node", players.len());
+    writeln!(
+        io::stdout(),
+        "{} clients connected, each to its own ws-node",
+        players.len()
+    )?;
     if let Some(admin) = &options.admin {
         on_different_servers(admin, &players).await?;
     }
@@ -106,7 +112,7 @@ async fn check(options: &Options, tag: &str) -> Result<()> {
     if let Some(jaeger) = &options.jaeger {
         trace(jaeger).await?;
     }
-    println!("all good");
+    writeln!(io::stdout(), "all good")?;
     Ok(())
 }
 
@@ -168,7 +174,7 @@ async fn requests(players: &mut [Player]) -> Result<()> {
         let reply = player.request("gamePing", json!({})).await?;
         ensure!(reply.get("error").is_none(), "gamePing answered {reply}");
     }
-    println!("ws-node answers echo, game-logic answers gamePing");
+    writeln!(io::stdout(), "ws-node answers echo, game-logic answers gamePing")?;
     Ok(())
 }
 
@@ -198,7 +204,7 @@ async fn messages(players: &mut [Player]) -> Result<()> {
             );
         }
     }
-    println!("messages to one client and to everyone arrive, once");
+    writeln!(io::stdout(), "messages to one client and to everyone arrive, once")?;
     Ok(())
 }
 
@@ -221,7 +227,10 @@ async fn room(players: &mut [Player], name: &str) -> Result<()> {
         "the client outside of the room got {:?}",
         players[0].pushed
     );
-    println!("a room over the ws-nodes reaches its members, and nobody else");
+    writeln!(
+        io::stdout(),
+        "a room over the ws-nodes reaches its members, and nobody else"
+    )?;
     Ok(())
 }
 
@@ -249,7 +258,10 @@ async fn play(players: &mut [Player]) -> Result<()> {
     for player in players.iter_mut().take(2) {
         player.request("matchLeave", json!({"match": found[0]})).await?;
     }
-    println!("game-logic matched two clients of different ws-nodes, and both saw the match run");
+    writeln!(
+        io::stdout(),
+        "game-logic matched two clients of different ws-nodes, and both saw the match run"
+    )?;
     Ok(())
 }
 
@@ -271,7 +283,12 @@ async fn trace(jaeger: &str) -> Result<()> {
                 && services.iter().any(|name| **name == "game-logic")
         });
         let whole = whole.with_context(|| format!("none among {} traces", seen.len()))?;
-        println!("trace {} has {} spans", whole["traceID"], list(&whole["spans"]).len());
+        writeln!(
+            io::stdout(),
+            "trace {} has {} spans",
+            whole["traceID"],
+            list(&whole["spans"]).len()
+        )?;
         Ok(())
     })
     .await
@@ -287,7 +304,7 @@ async fn eventually(what: &str, attempt: impl AsyncFn() -> Result<()>) -> Result
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
-    println!("{what}");
+    writeln!(io::stdout(), "{what}")?;
     Ok(())
 }
 

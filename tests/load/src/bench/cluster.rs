@@ -2,6 +2,7 @@
 //! machine's cores, so CPU time per message says more here than latency.
 
 use std::fmt::Write;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ const KINDS: [&str; 4] = ["the two ws-nodes", "idle ws-nodes", "game-logic", "re
 pub(super) fn measure(seconds: u64) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for servers in SIZES {
-        eprintln!("cluster of {servers} ws-nodes");
+        writeln!(io::stderr(), "cluster of {servers} ws-nodes")?;
         let cluster = Cluster::start(servers)?;
         cluster.wait()?;
         let seconds = seconds.to_string();

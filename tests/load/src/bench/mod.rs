@@ -7,6 +7,7 @@ mod machine;
 mod server;
 mod table;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -106,21 +107,26 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
         let json = serde_json::to_string_pretty(&results)?;
         std::fs::write(file, json).with_context(|| format!("the results cannot be written to {}", file.display()))?;
     }
+    let mut out = io::stdout().lock();
     if !results.rows.is_empty() {
-        print!("{}", table::markdown(&results.rows, &peers.names));
-        println!(
+        write!(out, "{}", table::markdown(&results.rows, &peers.names))?;
+        writeln!(
+            out,
             "\nMedians of {} rounds of {} s, servers on core {server_core}, the load on core {own_core}.",
             results.rounds, results.seconds
-        );
+        )?;
     }
     if !results.shards.is_empty() {
-        print!("\n{}", table::markdown(&results.shards, &shards.names));
+        write!(out, "\n{}", table::markdown(&results.shards, &shards.names))?;
     }
-    println!("\nThis machine: {}.", results.machine);
+    writeln!(out, "\nThis machine: {}.", results.machine)?;
     if !results.cluster.is_empty() {
-        print!("\n{}", cluster::markdown(&results.cluster));
+        write!(out, "\n{}", cluster::markdown(&results.cluster))?;
     }
-    results.notes.iter().for_each(|note| println!("\n{note}"));
+    for note in &results.notes {
+        writeln!(out, "\n{note}")?;
+    }
+    out.flush()?;
     Ok(well)
 }
 
@@ -148,7 +154,8 @@ impl Comparison {
         for round in 0..options.rounds {
             for &case in cases {
                 for (number, candidate) in candidates.iter().enumerate() {
-                    eprintln!("round {} of {}: {case}, {}", round + 1, options.rounds, candidate.name);
+                    let round_of = format!("round {} of {}", round + 1, options.rounds);
+                    writeln!(io::stderr(), "{round_of}: {case}, {}", candidate.name)?;
                     let report = case
                         .measure(candidate, options.seconds, cores)
                         .with_context(|| format!("{case} could not be measured with {}", candidate.name))?;
