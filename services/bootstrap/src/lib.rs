@@ -87,7 +87,7 @@ pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile
 pub use ops::Ops;
 pub use service::{Service, Sockets};
 pub use settings::{
-    Field, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
+    Field, HttpUrl, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
 };
 pub use start::main;
 
