@@ -91,7 +91,7 @@ pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
-    Field, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
+    Field, HttpUrl, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
 };
 pub use start::main;
 

@@ -389,12 +389,16 @@ fn a_collector_that_is_away_is_told_once_and_delays_the_end_little() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let running = Running::start(greeter().env("OTEL_EXPORTER_OTLP_ENDPOINT", url));
+    let url = format!("{}/in?key=s3cret", url.replace("://", "://me:s3cret@"));
+    let mut command = greeter();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let running = Running::start(command.args(["--log-level", "trace"]));
     running.signal("-TERM");
     let started = std::time::Instant::now();
     let (code, said) = running.end();
     assert_eq!(code, Some(0));
     assert_eq!(said.matches("traces cannot be sent").count(), 1, "{said}");
+    assert!(!said.contains("s3cret"), "shows a secret: {said}");
     assert!(started.elapsed() < LIMIT);
 }
 

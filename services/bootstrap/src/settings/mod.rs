@@ -4,12 +4,14 @@
 //! written is up to its type: see [`Value`] (one value) and [`Field`] (also optional, several, or a table of the file).
 
 mod field;
+mod http_url;
 mod scalars;
 mod secret;
 mod table;
 mod value;
 
 pub use field::{Field, Raw, Shape, Shown};
+pub use http_url::HttpUrl;
 pub(crate) use scalars::RoutingKind;
 pub use secret::{Secret, SecretFile};
 pub use table::{Table, Tables};

@@ -1,5 +1,6 @@
 //! Logs and traces of a process: set up once by `main`, before anything else runs, and ended last.
 
+mod collector;
 mod exporter;
 mod logs;
 mod traces;

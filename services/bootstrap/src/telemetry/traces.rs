@@ -1,14 +1,14 @@
 //! Traces: OTLP over HTTP, as the standard `OTEL_*` variables say. No endpoint, no exporter.
 //!
-//! The SDK reads some variables itself (headers, time limits, compression, batch sizes, resource attributes). Here is what
-//! it leaves to us, and what it would misread in silence. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+//! The SDK reads some variables itself (headers, compression, batch sizes, limits of spans, resource attributes). Here and in
+//! `collector` is what it leaves to us, and what it would misread in silence. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -17,8 +17,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
-use url::Url;
 
+use super::collector::Collector;
 use super::exporter::Told;
 use crate::config::Environment;
 
@@ -31,7 +31,7 @@ const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest
 /// Where traces go, and which.
 #[derive(Debug, Clone)]
 pub(crate) struct TraceConfig {
-    endpoint: String,
+    collector: Collector,
     sampler: Sampler,
     propagators: Vec<Propagator>,
     attributes: Vec<KeyValue>,
@@ -56,7 +56,7 @@ impl TraceConfig {
             Some("none") => return None,
             Some(_) => problems.push("OTEL_TRACES_EXPORTER: write otlp or none; there is no other exporter".to_owned()),
         }
-        let endpoint = endpoint(variable, problems)?;
+        let collector = Collector::read(variable, problems)?;
         for key in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
             if variable(key).is_some_and(|text| text != "http/protobuf") {
                 problems.push(format!(
@@ -65,7 +65,7 @@ impl TraceConfig {
             }
         }
         Some(Self {
-            endpoint,
+            collector,
             sampler: sampler(variable, problems),
             propagators: propagators(variable, problems),
             attributes: attributes(variable, service, name),
@@ -83,22 +83,28 @@ impl TraceConfig {
         TextMapCompositePropagator::new(self.propagators.iter().map(boxed).collect())
     }
 
-    /// A provider that sends in batches, from a thread of its own.
+    /// A provider that sends in batches, from a thread of its own. Not for a thread of the async runtime.
     pub(super) fn provider(&self) -> Result<SdkTracerProvider, String> {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(&self.endpoint)
-            .build()
-            .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
         let resource = Resource::builder()
             .with_attributes(self.attributes.iter().cloned())
             .build();
         Ok(SdkTracerProvider::builder()
-            .with_batch_exporter(Told::new(exporter, self.endpoint.clone()))
+            .with_batch_exporter(self.exporter()?)
             .with_sampler(self.sampler.clone())
             .with_resource(resource)
             .build())
+    }
+
+    fn exporter(&self) -> Result<Told<SpanExporter>, String> {
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(self.collector.shown())
+            .with_timeout(self.collector.timeout)
+            .with_http_client(self.collector.client()?)
+            .build()
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
+        Ok(Told::new(exporter, self.collector.endpoint.to_string()))
     }
 }
 
@@ -121,26 +127,6 @@ where
 pub(super) fn stop(provider: &SdkTracerProvider) {
     if let Err(error) = provider.shutdown_with_timeout(FLUSH) {
         tracing::warn!(%error, "the last traces were not sent");
-    }
-}
-
-fn endpoint<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Option<String> {
-    let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-    let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
-    let (key, text, path) = match (variable(traces), variable(general)) {
-        (Some(text), _) => (traces, text.to_owned(), "/v1/traces"),
-        (None, Some(text)) => (general, format!("{}/v1/traces", text.trim_end_matches('/')), ""),
-        (None, None) => return None,
-    };
-    // An endpoint without a scheme would be taken for https, and "localhost:4318" for the scheme "localhost".
-    match Url::parse(&text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(text),
-        _ => {
-            problems.push(format!(
-                "{key}: not a URL with a scheme: write http://HOST:4318{path}, or https"
-            ));
-            None
-        }
     }
 }
 

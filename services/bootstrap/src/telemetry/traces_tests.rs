@@ -1,7 +1,12 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::SpanExporter as _;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
@@ -37,8 +42,13 @@ fn nothing_is_exported_without_an_endpoint_or_when_disabled() {
 
 #[test]
 fn the_endpoint_for_traces_is_taken_as_it_is_and_the_general_one_gets_the_path() {
-    let endpoint = |pairs| read(pairs).0.expect("an endpoint").endpoint;
+    let endpoint = |pairs: &[(&str, &str)]| {
+        let collector = read(pairs).0.expect("an endpoint").collector;
+        collector.endpoint.as_url().to_string()
+    };
     assert_eq!(endpoint(&[ENDPOINT]), "http://127.0.0.1:4318/v1/traces");
+    let with_query = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/in/?key=a&b=c");
+    assert_eq!(endpoint(&[with_query]), "http://127.0.0.1:4318/in/v1/traces?key=a&b=c");
     let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces.example.com/in");
     assert_eq!(endpoint(&[ENDPOINT, own]), "https://traces.example.com/in");
 }
@@ -56,6 +66,39 @@ fn what_the_sdk_would_misread_in_silence_is_refused() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "write otlp or none"),
         ("OTEL_TRACES_SAMPLER", "sometimes", "write parentbased_traceidratio"),
         ("OTEL_PROPAGATORS", "b3", "write tracecontext"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "write gzip or none"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd", "write gzip or none"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "write milliseconds"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", "at least 1"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "write milliseconds"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "a whole number"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "1.5", "a whole number"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization: Basic x",
+            "write NAME=VALUE",
+        ),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,c d=e", "write NAME=VALUE"),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/nowhere/ca.pem",
+            "cannot read /nowhere/ca.pem",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/dev/null",
+            "no certificate in PEM form",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            "/dev/null",
+            "name the other one, too",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+            "/dev/null",
+            "name the other one, too",
+        ),
     ] {
         let (_, problems) = read(&[ENDPOINT, (name, value)]);
         let [problem] = &problems[..] else {
@@ -69,6 +112,37 @@ fn what_the_sdk_would_misread_in_silence_is_refused() {
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
     ];
     assert_eq!(read(&ratio).1.len(), 1);
+    let pair = ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
+    let (_, problems) = read(&[ENDPOINT, (pair[0], "/dev/null"), (pair[1], "/dev/null")]);
+    assert!(
+        problems.len() == 1 && problems[0].contains("in PEM form"),
+        "{problems:?}"
+    );
+    let fine = [
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "0"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%2Cb, x=y=z"),
+    ];
+    let (config, problems) = read(&fine);
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(
+        config.expect("an endpoint").collector.timeout,
+        Duration::from_millis(2_500)
+    );
+}
+
+#[test]
+fn a_problem_with_an_endpoint_shows_nothing_of_it() {
+    for text in ["me:s3cret@host:4318", "http://me:s3/cret@host", "//me:s3cret@host"] {
+        let (_, problems) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", text)]);
+        assert!(
+            problems.len() == 1 && !problems[0].contains("cret"),
+            "{text}: {problems:?}"
+        );
+    }
 }
 
 #[test]
@@ -164,4 +238,72 @@ fn spans_arrive_at_v1_traces_when_the_process_ends() {
         assert!(body.contains(part), "{part} is missing in {body}");
     }
     assert!(!body.contains("noise"));
+}
+
+/// Sends nothing, once.
+fn export(config: &TraceConfig) -> OTelSdkResult {
+    let exporter = config.exporter().expect("valid");
+    let sending = pin!(exporter.export(Vec::new()));
+    match sending.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("it blocks"),
+    }
+}
+
+#[test]
+fn user_password_and_query_of_the_endpoint_are_used() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (url, requests) = collector();
+    let endpoint = format!("{}/in?key=s3cret", url.replace("://", "://me:p%40ss@"));
+    let (config, problems) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    assert_eq!(problems, [""; 0]);
+    export(&config.expect("an endpoint")).expect("sent");
+    let (head, _) = requests.recv_timeout(FLUSH).expect("one request");
+    assert!(head.starts_with("post /in/v1/traces?key=s3cret "), "{head}");
+    // The base64 of me:p@ss, in lower case as all of the head.
+    assert!(head.contains("authorization: basic bwu6cebzcw=="), "{head}");
+}
+
+/// Everything that is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_endpoint_that_fails_is_logged_without_user_password_and_query() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dead = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = dead.local_addr().expect("bound");
+    drop(dead);
+    let endpoint = format!("http://me-s3cret:p-s3cret@{address}/in?key=q-s3cret");
+    let (config, problems) = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+    ]);
+    assert_eq!(problems, [""; 0]);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::registry().with(
+        tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone()),
+    );
+    let config = config.expect("an endpoint");
+    let shown = format!("{config:?}");
+    let error = tracing::subscriber::with_default(subscriber, || export(&config)).expect_err("nobody there");
+    let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+    assert!(log.contains(&format!("http://{address}/in/v1/traces?…")), "{log}");
+    for text in [log, error.to_string(), shown] {
+        assert!(!text.contains("s3cret"), "shows a secret: {text}");
+    }
 }

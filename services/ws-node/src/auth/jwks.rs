@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use wsmesh_bootstrap::HttpUrl;
 
 use super::keys::KeySet;
 use crate::metrics::Metrics;
@@ -40,7 +41,7 @@ pub(crate) struct Jwks {
 }
 
 struct Shared {
-    url: reqwest::Url,
+    url: HttpUrl,
     keys: ArcSwapOption<KeySet>,
     asked: Notify,
     state: watch::Sender<State>,
@@ -58,9 +59,8 @@ struct State {
 
 impl Jwks {
     /// Begins to fetch. The error says what to do. Must be called inside a tokio runtime.
-    pub(crate) fn start(url: &str, refresh: Duration, metrics: Metrics) -> Result<Self, String> {
-        let url = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
-        if url.scheme() == "http" {
+    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: Metrics) -> Result<Self, String> {
+        if url.as_url().scheme() == "http" {
             tracing::warn!(%url, "keys are fetched over http: whoever is on the way could put in keys of their own");
         }
         let client = client().and_then(|builder| builder.build().map_err(|error| chain(&error)))?;
@@ -193,9 +193,9 @@ fn back_off(failed: u32) -> Duration {
     first.saturating_mul(1 << (failed - 1).min(16)).min(longest)
 }
 
-async fn fetch(client: &reqwest::Client, url: &reqwest::Url) -> Result<KeySet, String> {
+async fn fetch(client: &reqwest::Client, url: &HttpUrl) -> Result<KeySet, String> {
     let readable = |error: reqwest::Error| chain(&error.without_url());
-    let mut response = client.get(url.clone()).send().await.map_err(readable)?;
+    let mut response = client.get(url.as_url().clone()).send().await.map_err(readable)?;
     if !response.status().is_success() {
         return Err(format!("the answer is {}", response.status()));
     }

@@ -67,7 +67,7 @@ impl Auth {
     /// What the settings ask for, which were checked; begins to fetch keys, if some are to be fetched. `open` is whether
     /// clients are believed who they say they are. The error says what to do.
     pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &Metrics) -> Result<Self, String> {
-        let jwks = settings.jwks_url.as_deref();
+        let jwks = settings.jwks_url.clone();
         let jwks = jwks
             .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))
             .transpose()?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmesh_bootstrap::SecretFile;
+use wsmesh_bootstrap::{HttpUrl, SecretFile};
 
 use super::keys::KeySet;
 use super::origins::Origins;
@@ -15,7 +15,7 @@ pub struct AuthSettings {
     /// The key that tokens are verified with: a secret (HS256), or public keys in PEM (RS256, ES256, EdDSA).
     pub jwt_key: Option<SecretFile>,
     /// Where the keys are fetched that tokens are verified with (JWKS, RFC 7517). Default: nowhere.
-    pub jwks_url: Option<String>,
+    pub jwks_url: Option<HttpUrl>,
     /// How often they are fetched again. Default 10 min.
     pub jwks_refresh: Duration,
     /// Tokens must be for one of these (`aud`). Default: not looked at.
@@ -72,8 +72,8 @@ impl AuthSettings {
             about("ticket_key_file", problem);
         }
         if let Some(url) = &self.jwks_url {
-            if let Err(problem) = check_url(url) {
-                about("jwks_url", problem);
+            if url.authorization().is_some() {
+                about("jwks_url", "must not hold a password: keys are public".to_owned());
             }
             if self.audiences.is_empty() && self.issuers.is_empty() {
                 let why = "keys that others use, too, need more: whoever has any token signed with them would get in; name \
@@ -150,18 +150,6 @@ impl Default for AuthSettings {
     }
 }
 
-/// It is shown in logs, so it must not hold a password.
-fn check_url(text: &str) -> Result<(), String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}: write https://HOST/PATH"))?;
-    if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
-        return Err("is no address of a web server: write https://HOST/PATH".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a password: keys are public".to_owned());
-    }
-    Ok(())
-}
-
 fn is_cookie_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty() && name.bytes().all(is_plain)
@@ -199,7 +187,7 @@ mod tests {
     #[test]
     fn what_would_let_strangers_in_is_refused() {
         let jwks = |audiences: &[&str]| AuthSettings {
-            jwks_url: Some("https://id.example.org/keys".to_owned()),
+            jwks_url: Some("https://id.example.org/keys".parse().expect("a URL")),
             audiences: audiences.iter().map(ToString::to_string).collect(),
             ..AuthSettings::default()
         };
@@ -222,7 +210,7 @@ mod tests {
     fn everything_that_is_wrong_is_found_at_once() {
         let settings = AuthSettings {
             ticket_key: Some(SecretFile::from_secret(Secret::new("short"))),
-            jwks_url: Some("https://me:secret@id.example.org/keys".to_owned()),
+            jwks_url: Some("https://me:secret@id.example.org/keys".parse().expect("a URL")),
             audiences: vec!["chat".to_owned()],
             leeway: Duration::from_secs(301),
             jwks_refresh: Duration::ZERO,

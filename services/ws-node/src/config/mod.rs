@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Tables, settings};
+use wsmesh_bootstrap::{CommonConfig, HttpUrl, Problems, SecretFile, Tables, settings};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
@@ -99,7 +99,7 @@ settings! {
         pub jwt_key_file: Option<SecretFile>,
         /// Where the keys are fetched that tokens are verified with (JWKS), for example
         /// https://id.example.org/.well-known/jwks.json. Needs --jwt-audience or --jwt-issuer.
-        pub jwks_url: Option<String>,
+        pub jwks_url: Option<HttpUrl>,
         /// How often the keys are fetched again; also when a token names a key that is not known, at most every 30 s.
         pub jwks_refresh: Duration = AuthSettings::REFRESH,
         /// Tokens must be for one of these (claim "aud"); several. Default: not looked at.

@@ -55,7 +55,7 @@ impl Keys {
 
     async fn door(&self, refresh: Duration) -> Server {
         door(AuthSettings {
-            jwks_url: Some(self.url.clone()),
+            jwks_url: Some(self.url.parse().expect("a URL")),
             jwks_refresh: refresh,
             audiences: vec!["chat".to_owned()],
             ..AuthSettings::default()
@@ -235,7 +235,7 @@ async fn clients_that_wait_for_their_turn_to_leave_may_show_tokens_of_new_keys()
     let (old, new) = (Signer::ed25519().named("old"), Signer::ed25519().named("new"));
     let keys = Keys::start(set(&[&old])).await;
     let auth = AuthSettings {
-        jwks_url: Some(keys.url.clone()),
+        jwks_url: Some(keys.url.parse().expect("a URL")),
         jwks_refresh: HOUR,
         audiences: vec!["chat".to_owned()],
         ..AuthSettings::default()
@@ -279,7 +279,7 @@ async fn a_key_file_beside_the_fetched_keys_works_at_once_and_does_not_hide_that
     let keys = Keys::start(Mood::Down).await;
     let server = door(AuthSettings {
         jwt_key: Some(file.key_file()),
-        jwks_url: Some(keys.url.clone()),
+        jwks_url: Some(keys.url.parse().expect("a URL")),
         jwks_refresh: HOUR,
         issuers: vec!["us".to_owned()],
         ..AuthSettings::default()

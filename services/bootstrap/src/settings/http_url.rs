@@ -1,0 +1,158 @@
+//! The address of a web server that this one asks, shown without what may be secret in it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::Value;
+
+/// An `http` or `https` URL. `Display` and `Debug` show neither user nor password nor what its query says, as keys are put into
+/// any of them; nor does an error. Whoever asks uses [`HttpUrl::as_url`] and [`HttpUrl::authorization`], and logs neither.
+///
+/// ```
+/// use wsmesh_bootstrap::HttpUrl;
+///
+/// let url: HttpUrl = "https://me:secret@example.org/in?key=secret".parse().unwrap();
+/// assert_eq!(url.to_string(), "https://example.org/in?…");
+/// assert_eq!(url.with_path("/v1/traces").as_url().as_str(), "https://example.org/in/v1/traces?key=secret");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// Without user and password.
+    url: Url,
+    /// As `Authorization` says it.
+    authorization: Option<String>,
+}
+
+impl HttpUrl {
+    /// What is asked for, with its query: not for logs. User and password are not in it.
+    pub fn as_url(&self) -> &Url {
+        &self.url
+    }
+
+    /// User and password as the value of an `Authorization` header: not for logs.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
+    /// With more behind its path; what its query says stays.
+    #[must_use]
+    pub fn with_path(mut self, more: &str) -> Self {
+        let path = format!("{}{more}", self.url.path().trim_end_matches('/'));
+        self.url.set_path(&path);
+        self
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = String;
+
+    /// Says what to write instead; never repeats the text, which may have a password in it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{what}: write http://HOST:PORT/PATH, or https");
+        let text = text.trim();
+        // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        if rest
+            .rsplit_once('@')
+            .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
+        {
+            return Err(wrong(
+                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23), or the path has \
+                 an @, which is %40",
+            ));
+        }
+        let mut url = match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
+            Ok(_) => return Err(wrong("not a URL of a web server")),
+            Err(error) => return Err(wrong(&format!("not a URL ({error})"))),
+        };
+        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+        let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let login = [
+                &decoded(url.username())[..],
+                b":",
+                &decoded(url.password().unwrap_or_default()),
+            ]
+            .concat();
+            format!("Basic {}", STANDARD.encode(login))
+        });
+        // Cannot fail: the URL has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Self { url, authorization })
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.url.clone();
+        shown.set_query(None);
+        shown.set_fragment(None);
+        let more = if self.url.query().is_some() { "?…" } else { "" };
+        write!(f, "{shown}{more}")
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpUrl({self})")
+    }
+}
+
+/// Shown without what may be secret in it.
+impl Value for HttpUrl {
+    const HINT: &'static str = "URL";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(self.to_string().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_secret_is_used_and_never_shown() {
+        let url: HttpUrl = "https://me:p%40ss@example.org:4318/in?key=secret#part"
+            .parse()
+            .expect("valid");
+        assert_eq!(url.to_string(), "https://example.org:4318/in?…");
+        assert_eq!(format!("{url:?}"), "HttpUrl(https://example.org:4318/in?…)");
+        assert_eq!(url.show(), Some("https://example.org:4318/in?…".into()));
+        // base64 of me:p@ss
+        assert_eq!(url.authorization(), Some("Basic bWU6cEBzcw=="));
+        assert_eq!(url.as_url().query(), Some("key=secret"));
+        let plain: HttpUrl = " http://example.org ".parse().expect("valid");
+        assert_eq!(
+            (plain.to_string().as_str(), plain.authorization()),
+            ("http://example.org/", None)
+        );
+    }
+
+    #[test]
+    fn an_error_says_what_to_write_and_repeats_nothing() {
+        for text in [
+            "localhost:4318",
+            "cret",
+            "redis://me:cret@host",
+            "http://",
+            "http://me:se/cret@host",
+            "http://me:12?cret@host",
+            "http://host:cret",
+        ] {
+            let error = text.parse::<HttpUrl>().expect_err(text);
+            assert!(error.contains("write http://HOST:PORT/PATH"), "{text}: {error}");
+            assert!(!error.contains("cret"), "shows a password: {error}");
+        }
+    }
+}
