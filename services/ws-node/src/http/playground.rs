@@ -51,6 +51,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         own!("connection.js", SCRIPT),
         own!("chat.js", SCRIPT),
         own!("game.js", SCRIPT),
+        own!("labels.js", SCRIPT),
         own!("requests.js", SCRIPT),
         own!("plot.js", SCRIPT),
         own!("wire.js", SCRIPT),
