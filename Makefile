@@ -64,7 +64,7 @@ test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground
 	  echo "!!! NOT TESTED: the playground in a browser (another Chromium or Chrome: make test-browser CHROMIUM=/path/to/it)" >&2; \
 	  if [ -n "$${CI:-}" ]; then exit 1; else exit 0; fi; \
 	fi; \
-	cargo build --locked --quiet -p ws-node -p game-logic; \
+	cargo build --locked --quiet -p ws-node -p game-logic -p wsmesh-standalone; \
 	WSMESH_CHROMIUM="$$(command -v "$(CHROMIUM)")" WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" npm test --silent --prefix $(BROWSER_TESTS)
 
 $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node

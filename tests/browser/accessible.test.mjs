@@ -1,7 +1,6 @@
 // The playground for everybody: no serious problem for axe, no sideways scrolling on a phone, everything by keyboard.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import axe from "axe-core";
 import { Playground, launch } from "./support/browser.mjs";
 import { startCluster } from "./support/cluster.mjs";
 
@@ -18,19 +17,11 @@ after(async () => {
 const desktop = { width: 1360, height: 900 };
 const phone = { width: 320, height: 640 };
 
-async function problems(playground) {
-  await playground.page.evaluate(axe.source);
-  const { violations } = await playground.page.evaluate(() => globalThis.axe.run());
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
-}
-
 for (const colorScheme of ["light", "dark"]) {
   for (const [name, viewport] of Object.entries({ desktop, phone })) {
     test(`axe finds nothing serious and nothing is too wide: ${colorScheme}, ${name}`, async () => {
       const ann = await Playground.open(browser, cluster.nodes[0], { id: `ann-${colorScheme}-${name}`, colorScheme, viewport });
-      assert.deepEqual(await problems(ann), [], "before it is connected");
+      assert.deepEqual(await ann.barriers(), [], "before it is connected");
       assert.equal(await ann.overflow(), 0);
       await ann.choice("ws-node").selectOption("");
       await ann.field("URL of the ws-node").fill(cluster.nodes[1].ws);
@@ -44,7 +35,7 @@ for (const colorScheme of ["light", "dark"]) {
       for (const player of [ann, bob]) await player.button("Find a match").click();
       await ann.page.locator("#scores li").first().waitFor();
       await ann.button("Pause").click();
-      assert.deepEqual(await problems(ann), [], "in a match");
+      assert.deepEqual(await ann.barriers(), [], "in a match");
       assert.equal(await ann.overflow(), 0);
       await Promise.all([ann.close(), bob.close()]);
     });

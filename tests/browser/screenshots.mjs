@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Playground, launch } from "./support/browser.mjs";
-import { startCluster, until } from "./support/cluster.mjs";
+import { startStandalone, until } from "./support/cluster.mjs";
 
 const folder = fileURLToPath(new URL("screenshots", import.meta.url));
 const QUALITY = 60;
@@ -38,11 +38,11 @@ async function play(ann, bob) {
   await until("they ran", async () => (await ann.page.locator("#frames li.in").count()) > 30);
 }
 
-const [browser, cluster] = await Promise.all([launch(), startCluster()]);
+const [browser, bundle] = await Promise.all([launch(), startStandalone()]);
 try {
   mkdirSync(folder, { recursive: true });
   for (const colorScheme of ["light", "dark"]) {
-    const [ann, bob] = await talk(browser, cluster.nodes, { colorScheme, viewport: { width: 1360, height: 1320 } });
+    const [ann, bob] = await talk(browser, bundle.nodes, { colorScheme, viewport: { width: 1360, height: 1420 } });
     for (let i = 0; i < 12; i++) {
       await ann.ask("gamePing", "{}");
       await ann.page.waitForTimeout(400);
@@ -52,11 +52,11 @@ try {
     await ann.page.context().close();
     await bob.page.context().close();
   }
-  const [ann, bob] = await talk(browser, cluster.nodes, { viewport: { width: 360, height: 740 } });
+  const [ann, bob] = await talk(browser, bundle.nodes, { viewport: { width: 360, height: 740 } });
   await play(ann, bob);
   await ann.page.locator("#game-title").evaluate((title) => title.parentElement.scrollIntoView());
   await take(ann, "phone");
 } finally {
   await browser.close();
-  await cluster.stop();
+  await bundle.stop();
 }

@@ -201,6 +201,24 @@ test("what cannot be JSON is told to who sends it", TIMEOUT, async () => {
   await assert.rejects(client.request("a", 1, { callbackTimeout: -1 }), TypeError);
 });
 
+test("a reply that comes after its time limit is dropped without a word", TIMEOUT, async (t) => {
+  const noises = ["log", "warn", "error", "info", "debug"].map((name) => t.mock.method(console, name, () => {}));
+  const client = start();
+  const [heard, errors] = [new Inbox(), hear(client, "error", "close", "room-lost")];
+  client.onAny((event) => heard.put(event));
+  const peer = await server.accept();
+  await client.opened();
+  const late = client.request("slow", 1).catch(({ errorCode }) => errorCode);
+  const { callbackId } = await peer.json();
+  clock.tick(5000);
+  assert.equal(await late, "CALLBACK_TIMEOUT");
+  peer.say({ payload: { error: "no node is heard", errorCode: "UNAVAILABLE" }, callbackId });
+  peer.say({ payload: 1, callbackId });
+  peer.say({ event: "mark", payload: 1 });
+  assert.equal(await heard.next(), "mark");
+  assert.deepEqual([errors.size, noises.map((noise) => noise.mock.callCount())], [0, [0, 0, 0, 0, 0]]);
+});
+
 test("a listener that throws disturbs nobody, one that closes is obeyed", TIMEOUT, async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   const client = start();

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
+use ws_node::NodeSettings;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
 
@@ -54,6 +55,8 @@ impl Bundle {
     /// 20 s, with the reason. Nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let mut bound = bind(places(config.host, config.port_base)).await?;
+        let admin = bound.iter().find(|(place, _)| place.kind == Kind::Admin);
+        let admin_port = admin.and_then(|(place, _)| place.public).map(|address| address.port());
         let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
         let mut bundle = Self {
             services: Vec::new(),
@@ -62,7 +65,7 @@ impl Bundle {
         for kind in STARTING {
             let (now, later) = bound.into_iter().partition(|(place, _)| place.kind == kind);
             bound = later;
-            if let Err(error) = bundle.start_all(now, &config.common, &bus).await {
+            if let Err(error) = bundle.start_all(now, &config.common, &bus, admin_port).await {
                 bundle.end_after_failure().await;
                 return Err(error);
             }
@@ -75,6 +78,7 @@ impl Bundle {
         bound: Vec<(Place, Sockets)>,
         common: &CommonConfig,
         bus: &MemoryBus,
+        admin_port: Option<u16>,
     ) -> anyhow::Result<()> {
         for (place, sockets) in bound {
             let common = CommonConfig {
@@ -86,17 +90,29 @@ impl Bundle {
                 ..common.clone()
             };
             match place.kind {
-                Kind::WsNode => self.spawn::<ws_node::WsNodeService>(place, common, sockets)?,
-                Kind::GameLogic => self.spawn::<game_logic::Service>(place, common, sockets)?,
-                Kind::Admin => self.spawn::<admin::Admin>(place, common, sockets)?,
+                Kind::WsNode => {
+                    let settings = NodeSettings {
+                        playground_admin_port: admin_port,
+                        ..NodeSettings::default()
+                    };
+                    self.spawn::<ws_node::WsNodeService>(place, common, settings, sockets)?;
+                }
+                Kind::GameLogic => self.spawn::<game_logic::Service>(place, common, <_>::default(), sockets)?,
+                Kind::Admin => self.spawn::<admin::Admin>(place, common, <_>::default(), sockets)?,
             }
         }
         self.ready().await
     }
 
-    fn spawn<S: Service>(&mut self, place: Place, common: CommonConfig, sockets: Sockets) -> anyhow::Result<()> {
+    fn spawn<S: Service>(
+        &mut self,
+        place: Place,
+        common: CommonConfig,
+        settings: S::Settings,
+        sockets: Sockets,
+    ) -> anyhow::Result<()> {
         let mut problems = Problems::default();
-        let config = S::config(common, <S::Settings as Default>::default(), &mut problems);
+        let config = S::config(common, settings, &mut problems);
         let refused = || anyhow!("{} refuses its settings: {}", place.name, problems.lines().join("; "));
         let config = config.filter(|_| problems.lines().is_empty()).ok_or_else(refused)?;
         let stop = CancellationToken::new();

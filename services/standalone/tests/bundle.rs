@@ -140,6 +140,10 @@ async fn clients_on_both_ws_nodes_talk_to_each_other_to_game_logic_and_are_seen_
     );
     let found = json_of(admin, "/api/v1/clients/bob").await;
     assert_eq!(found["connections"][0]["server"], "ws-node-2", "{found}");
+    for edge in [one, two] {
+        let told = json_of(edge, "/playground/admin.json").await;
+        assert_eq!(told["port"], admin.port(), "the playground finds admin");
+    }
     let nodes = json_of(admin, "/api/v1/nodes").await;
     let heard: Vec<_> = nodes["nodes"]
         .as_array()

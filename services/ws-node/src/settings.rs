@@ -87,6 +87,9 @@ pub struct EdgeSettings {
     pub trust_client_traces: bool,
     /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
     pub demo: bool,
+    /// Admin's port on the host that the playground is reached by: the playground orders ws-nodes there to stop and resume.
+    /// Default: none, it orders nothing. In the demo profile only.
+    pub playground_admin_port: Option<u16>,
     /// Whether messages, also binary ones, are sent back as they are and clients need no id: see [`EdgeSettings::echo`].
     #[doc(hidden)]
     pub echo: bool,
@@ -225,6 +228,7 @@ impl EdgeSettings {
             auth: AuthSettings::default(),
             trust_client_traces: false,
             demo: false,
+            playground_admin_port: None,
             echo: false,
         }
     }

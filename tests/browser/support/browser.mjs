@@ -1,5 +1,6 @@
 // Debian's Chromium, and pages that notice what goes wrong in them.
 import assert from "node:assert/strict";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
 const executablePath = process.env.WSMESH_CHROMIUM ?? "/usr/bin/chromium";
@@ -9,8 +10,9 @@ export function launch() {
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
 }
 
-/** What a browser says when a server is away: it cannot be kept from it, and while one restarts it is right. */
-const SERVER_AWAY = /^WebSocket connection to 'ws:[^']*' failed: Error in connection establishment: net::ERR_CONNECTION_(REFUSED|RESET)/;
+/** What a browser says when a server is away or stopped: it cannot be kept from it, and while one restarts it is right. */
+const SERVER_AWAY =
+  /^WebSocket connection to 'ws:[^']*' failed: Error (in connection establishment: net::ERR_CONNECTION_(REFUSED|RESET)|during WebSocket handshake: Unexpected response code: 503)/;
 
 /** A playground in a tab of its own. */
 export class Playground {
@@ -19,6 +21,7 @@ export class Playground {
     /** Errors on the console, exceptions, violations of the Content-Security-Policy. */
     this.problems = [];
     this.serverMayBeAway = false;
+    this.closing = false;
     page.setDefaultTimeout(WAIT_MS);
     page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;
@@ -26,7 +29,10 @@ export class Playground {
       this.problems.push(`console ${message.type()}: ${message.text()}`);
     });
     page.on("pageerror", (error) => this.problems.push(`exception: ${error.stack}`));
-    page.on("requestfailed", (request) => this.problems.push(`not loaded: ${request.url()}`));
+    page.on("requestfailed", (request) => {
+      // What is under way when the tab is closed is cut off.
+      if (!this.closing) this.problems.push(`not loaded: ${request.url()}`);
+    });
     page.on("response", (response) => {
       if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`);
     });
@@ -109,6 +115,15 @@ export class Playground {
     return this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
   }
 
+  /** What axe finds that keeps people out. */
+  async barriers() {
+    await this.page.evaluate(axe.source);
+    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
+  }
+
   /** How far the page is wider than its window, in CSS pixels. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -116,6 +131,7 @@ export class Playground {
 
   /** Closes the tab; fails when something went wrong in it. */
   async close() {
+    this.closing = true;
     await this.page.context().close();
     assert.deepEqual(this.problems, []);
   }

@@ -89,6 +89,23 @@ class Service {
   }
 }
 
+/** The whole bundle in one process, as `make run` starts it, on free ports; ends with `stop()`. */
+export async function startStandalone() {
+  const program = new Program(join(programs, "wsmesh-standalone"), ["--port-base=0", "--log-level=warn"]);
+  try {
+    const welcome = await until("it says where it is", () => {
+      if (program.child.exitCode !== null || !program.child.pid) throw new Error(`it ended:\n${program.log}`);
+      return program.log.includes("Ctrl-C ends it.") && program.log;
+    });
+    const nodes = [...welcome.matchAll(/ws:\/\/(127\.0\.0\.1:\d+)/g)].map(([ws, address]) => ({ ws, http: `http://${address}/` }));
+    const [, admin] = /admin +(http:\S+)/.exec(welcome);
+    return { nodes, admin, stop: (signal) => program.stop(signal) };
+  } catch (error) {
+    await program.stop("SIGKILL");
+    throw error;
+  }
+}
+
 /** Starts all; `nodes` are the two ws-nodes, `stop()` ends everything. */
 export async function startCluster() {
   const redisPort = await freePort();

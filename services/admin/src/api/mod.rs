@@ -3,6 +3,7 @@
 
 mod body;
 mod jobs;
+mod origins;
 mod pages;
 mod routes;
 mod servers;
@@ -45,6 +46,7 @@ pub(crate) struct Api {
 /// Everything that admin serves on its public port.
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let time_limit = api.time_limit;
+    let is_open = api.token.is_none();
     let guarded = Router::new()
         .route("/cluster", get(routes::cluster))
         .route("/nodes", get(routes::nodes).post(jobs::add_node))
@@ -68,8 +70,10 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .route("/openapi.json", get(pages::openapi))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
-    open.nest("/api/v1", guarded)
-        .with_state(api)
+    let router = open.nest("/api/v1", guarded).with_state(api);
+    // A token is what keeps pages out that have none.
+    let router = if is_open { origins::guard(router) } else { router };
+    router
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(time_limit, limit_time))
         .layer(CatchPanicLayer::custom(after_panic))

@@ -14,8 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The layer that writes logs as configured; lines of text begin with the server's name. Filters for itself alone: what is not logged may still be traced. It wants no
-/// spans: where no traces are exported, a span costs nothing.
+/// The layer that writes logs as configured; lines of text begin with the server's name. It filters for itself alone: what is
+/// not logged may still be traced. It wants no spans: where no traces are exported, a span costs nothing.
 pub(super) fn layer<S>(config: &LogConfig, server: &str) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,

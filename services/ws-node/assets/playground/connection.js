@@ -4,7 +4,7 @@ import { tapped } from "./tap.js";
 
 const LINES = 50;
 const STATES = { connecting: "Connecting to", open: "Connected to", waiting: "Reconnecting to", closed: "Not connected" };
-const CODES = { 1012: "the server restarts", 4001: "by hand", 4002: "no heartbeat came back", 4012: "the same id logged in elsewhere", 1006: "without a goodbye" };
+const CODES = { 1012: "the server stops or restarts", 4001: "by hand", 4002: "no heartbeat came back", 4012: "the same id logged in elsewhere", 1006: "without a goodbye" };
 
 /** What the other panels know of the connection. A new client is made for each press on "Connect". */
 export class Connection {
@@ -50,20 +50,20 @@ export class Connection {
 
   connect() {
     this.disconnect();
-    const url = byId("node").value || byId("url").value.trim();
+    const urls = chosen();
     const params = Object.fromEntries(new URLSearchParams(byId("params").value.trim()));
     this.id = byId("client").value.trim();
     let client;
     try {
-      this.#node = new URL(url).host;
+      this.#node = new URL(urls[0]).host;
       client = new wsmesh.Connector({
-        url,
+        url: urls,
         customParams: { ...params, id: this.id },
         pingInterval: Number(byId("heartbeat").value),
         WebSocket: this.#socket,
       });
     } catch (error) {
-      this.#log(`${url} is no address to connect to: ${error.message}`, "bad");
+      this.#log(`${urls} is no address to connect to: ${error.message}`, "bad");
       return;
     }
     this.client = client;
@@ -106,6 +106,8 @@ export class Connection {
   }
 
   #show(state) {
+    // The next one of the list, after one that stops or fails.
+    if (this.client) this.#node = new URL(this.client.url).host;
     const status = byId("status");
     status.dataset.state = state;
     status.textContent = state === "closed" ? STATES.closed : `${STATES[state]} ${this.#node}${state === "open" ? ` as ${this.id}` : ""}`;
@@ -137,6 +139,14 @@ export class Connection {
     line.append(make("time", clock()), make("span", ` ${text}`, kind));
     append(byId("events"), line, LINES);
   }
+}
+
+/** The one to connect to first, and those to go on at when it stops or fails. */
+function chosen() {
+  const node = byId("node");
+  if (!node.value) return byId("url").value.trim().split(/\s+/);
+  const offered = [...node.options].map(({ value }) => value).filter((value) => value && value !== node.value);
+  return [node.value, ...offered];
 }
 
 /** Fills the form: this ws-node, the other one of `make run` and docker-compose.yml, any URL. */

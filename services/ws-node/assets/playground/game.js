@@ -1,5 +1,6 @@
 // The demo game: finds a match, sends where the player wants to run, draws what game-logic says.
 import { byId, colour, make, penOf } from "./dom.js";
+import { labels } from "./labels.js";
 
 const KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
@@ -11,6 +12,8 @@ const POINTER_EVERY_MS = 50;
 const NEAR = 20;
 /** How much of the picture lies around the field on each side, so that runners at its edge are seen whole. */
 const MARGIN = 0.03;
+/** Of the font below, with some air. */
+const NAME_HEIGHT = 15;
 const REASONS = {
   timeLimit: "time is up", playersLeft: "the others left", serverRestart: "its server was stopped", serverLost: "its server was lost",
   withdrawn: "it was called off", internalError: "the game failed",
@@ -29,6 +32,8 @@ export class Game {
   #direction = { x: 0, y: 0 };
   #pointedAt = 0;
   #asked = false;
+  /** On which side of its runner each name is, see labels.js. */
+  #sides = new Map();
 
   constructor(connection) {
     this.#connection = connection;
@@ -104,6 +109,7 @@ export class Game {
     this.#looking = false;
     this.#direction = { x: 0, y: 0 };
     this.#before = this.#state = null;
+    this.#sides.clear();
     this.#tell(`You play against ${players?.map((player) => player.id ?? player).filter((id) => id !== this.#connection.id).join(", ")}. Go!`);
     this.#buttons();
     byId("field").focus({ preventScroll: true });
@@ -221,14 +227,29 @@ export class Game {
     const place = (at) => width * MARGIN + at * scale;
     for (const { x, y } of state.targets) diamond(pen, place(x), place(y), Math.max(6, 16 * scale), colour("target"));
     const share = Math.min(1, (performance.now() - this.#stateAt) / this.#between);
-    for (const player of state.players) {
+    const radius = Math.max(8, 22 * scale);
+    pen.font = "12px system-ui, sans-serif";
+    const runners = state.players.map((player) => {
       const from = this.#before?.players.find(({ id }) => id === player.id) ?? player;
-      const x = place(from.x + (player.x - from.x) * share);
-      const y = place(from.y + (player.y - from.y) * share);
       const own = player.id === this.#connection.id;
-      runner(pen, x, y, Math.max(8, 22 * scale), colour(own ? "own" : "rival"), own);
-      label(pen, own ? "you" : player.id, x, y, width);
-    }
+      const name = own ? "you" : player.id;
+      return {
+        id: player.id,
+        own,
+        name,
+        x: place(from.x + (player.x - from.x) * share),
+        y: place(from.y + (player.y - from.y) * share),
+        radius: radius + 5,
+        width: pen.measureText(name).width + 4,
+        height: NAME_HEIGHT,
+      };
+    });
+    // The player's own one lies on top, and its name has the first choice.
+    runners.sort((a, b) => a.own - b.own);
+    for (const { x, y, own } of runners) runner(pen, x, y, radius, colour(own ? "own" : "rival"), own);
+    runners.reverse();
+    const boxes = labels(runners, width, this.#sides);
+    runners.forEach(({ name }, i) => label(pen, name, boxes[i]));
   }
 
   #grid(pen, width) {
@@ -269,11 +290,14 @@ function runner(pen, x, y, radius, fill, ring) {
   pen.stroke();
 }
 
-function label(pen, text, x, y, width) {
-  pen.font = "12px system-ui, sans-serif";
-  pen.fillStyle = colour("ink");
+/** A name, with a rim in the field's colour: it can be read over a runner, too. */
+function label(pen, text, { x, y }) {
   pen.textAlign = "center";
-  pen.textBaseline = "bottom";
-  const half = pen.measureText(text).width / 2 + 2;
-  pen.fillText(text, Math.min(width - half, Math.max(half, x)), y > 40 ? y - 18 : y + 34);
+  pen.textBaseline = "middle";
+  pen.lineJoin = "round";
+  pen.lineWidth = 3;
+  pen.strokeStyle = colour("field");
+  pen.strokeText(text, x, y);
+  pen.fillStyle = colour("ink");
+  pen.fillText(text, x, y);
 }

@@ -2,6 +2,7 @@
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
 import { Game } from "./game.js";
+import { Nodes } from "./nodes.js";
 import { Plot } from "./plot.js";
 import { RequestPanel } from "./requests.js";
 import { Wire } from "./wire.js";
@@ -15,3 +16,4 @@ const connection = new Connection((frame) => {
 new Chat(connection);
 new Game(connection);
 new RequestPanel(connection, plot);
+new Nodes();

@@ -129,6 +129,9 @@ settings! {
         /// Subprotocols that are answered when a client offers them, beside wsmesh; several. Default: the first that it offers,
         /// unless it holds a token.
         pub subprotocols: Vec<String>,
+        /// Demo profile only: admin's port on the host that the playground is reached by. The playground then has buttons that
+        /// stop and resume ws-nodes, if admin's API is open. Default: no buttons.
+        pub playground_admin_port: Option<u16>,
         /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
         /// ("least-busy" or "client") and timeout_ms. The demo profile has the game's events without it.
         pub rules: Tables<Rule>,
@@ -264,6 +267,7 @@ fn edge(
         auth,
         trust_client_traces: settings.trust_client_traces,
         demo: defaults.demo,
+        playground_admin_port: settings.playground_admin_port,
         echo: defaults.echo,
     }
 }
@@ -331,6 +335,25 @@ mod tests {
         assert_eq!((service("gamePing"), service("mine")), (Some("logic"), Some("logic")));
         assert_eq!(service("matchRequest"), Some("game-logic"));
         assert!(config.edge.client_rooms.iter().map(Namespace::as_str).eq(["chat"]));
+    }
+
+    #[test]
+    fn the_playground_orders_nothing_unless_it_is_told_to_and_never_outside_the_demo() {
+        let settings = |port| NodeSettings {
+            playground_admin_port: port,
+            jwt_key_file: key(),
+            ..NodeSettings::default()
+        };
+        let check = |profile, port| {
+            let mut problems = Problems::default();
+            let config = Config::check(common(profile), settings(port), &mut problems);
+            config
+                .map(|config| config.edge.playground_admin_port)
+                .ok_or(problems.lines().join("\n"))
+        };
+        assert_eq!(check(Profile::Demo, None), Ok(None));
+        assert_eq!(check(Profile::Demo, Some(9100)), Ok(Some(9100)));
+        assert!(check(Profile::Production, Some(9100)).is_err_and(|problem| problem.contains("--profile demo")));
     }
 
     #[test]

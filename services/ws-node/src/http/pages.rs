@@ -24,7 +24,7 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     }
     let path = request.uri().path();
     if edge.settings.demo
-        && let Some(file) = playground::file(path, request.headers())
+        && let Some(file) = playground::answer(path, request.headers(), edge.settings.playground_admin_port)
     {
         return file;
     }

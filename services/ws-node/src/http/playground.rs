@@ -11,10 +11,19 @@ use axum::http::header::{
 };
 use axum::response::Response;
 
-/// Nothing from elsewhere, nothing inline; WebSockets to any ws-node.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
+/// Nothing from elsewhere, nothing inline; WebSockets to any ws-node, and admin's API if it is there for the page.
+fn policy(admin_port: Option<u16>) -> HeaderValue {
+    let admin = admin_port.map_or_else(String::new, |port| format!(" http://*:{port}"));
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self' ws: wss:{admin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    HeaderValue::try_from(policy).expect("a number and plain text are a header value")
+}
+
+/// Where the page asks whether it may order ws-nodes to stop and resume, and where.
+const ADMIN: &str = "/playground/admin.json";
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -49,8 +58,10 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         own!("dom.js", SCRIPT),
         own!("tap.js", SCRIPT),
         own!("connection.js", SCRIPT),
+        own!("nodes.js", SCRIPT),
         own!("chat.js", SCRIPT),
         own!("game.js", SCRIPT),
+        own!("labels.js", SCRIPT),
         own!("requests.js", SCRIPT),
         own!("plot.js", SCRIPT),
         own!("wire.js", SCRIPT),
@@ -75,8 +86,31 @@ fn etag(body: &str) -> HeaderValue {
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hex digits in quotes are a header value")
 }
 
-/// The file of this path, or that the browser's copy is good still; `None` when there is no such file.
-pub(super) fn file(path: &str, request: &HeaderMap) -> Option<Response> {
+/// What there is at this path; `None` when there is nothing. `admin_port` is where the page reaches admin's API, if it does.
+pub(super) fn answer(path: &str, request: &HeaderMap, admin_port: Option<u16>) -> Option<Response> {
+    let mut response = if path == ADMIN {
+        admin(admin_port)
+    } else {
+        file(path, request)?
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy(admin_port));
+    // It is asked each time whether the copy is good: a newer ws-node must not meet an older one's script.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Some(response)
+}
+
+fn admin(port: Option<u16>) -> Response {
+    let mut response = Response::new(Body::from(serde_json::json!({ "port": port }).to_string()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// The file of this path, or that the browser's copy is good still.
+fn file(path: &str, request: &HeaderMap) -> Option<Response> {
     let file = FILES.iter().find(|file| file.path == path)?;
     let known = request.get_all(IF_NONE_MATCH).iter().any(|tags| {
         let Ok(tags) = tags.to_str() else { return false };
@@ -92,12 +126,7 @@ pub(super) fn file(path: &str, request: &HeaderMap) -> Option<Response> {
     }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // It is asked each time whether the copy is good: a newer ws-node must not meet an older one's script.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ETAG, file.etag.clone());
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Some(response)
 }
 
@@ -149,5 +178,18 @@ mod tests {
             assert_eq!(file("/", &request).expect("the page").status(), status);
         }
         assert!(file("/playground.js", &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn the_page_may_reach_admin_only_where_it_is_told_to() {
+        let policy = |port| {
+            let page = answer("/", &HeaderMap::new(), port).expect("the page");
+            page.headers()[CONTENT_SECURITY_POLICY]
+                .to_str()
+                .expect("text")
+                .to_owned()
+        };
+        assert!(policy(None).contains("connect-src 'self' ws: wss:;"));
+        assert!(policy(Some(9100)).contains("connect-src 'self' ws: wss: http://*:9100;"));
     }
 }

@@ -33,6 +33,12 @@ impl EdgeSettings {
         numbers(self, &mut problems);
         delivery(&self.delivery, &mut problems);
         rules(&self.rules, &mut problems);
+        if self.playground_admin_port.is_some() && !self.demo {
+            problems.about(
+                "playground_admin_port",
+                "is for the playground, which only --profile demo has: leave it out",
+            );
+        }
         problems.0
     }
 }

@@ -55,6 +55,44 @@ async fn without_a_token_not_even_paths_are_told() {
 }
 
 #[tokio::test]
+async fn while_the_api_is_open_only_pages_of_its_own_host_may_use_it() {
+    let cluster = Cluster::new().await;
+    let ask = async |router: &Router, method: &str, origin: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri("/api/v1/stats")
+            .header("host", "127.0.0.1:9100")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST");
+        send(router, request.body(Body::empty()).expect("a request")).await
+    };
+    let allowed = |answer: &Answer| {
+        let value = answer.headers.get("access-control-allow-origin");
+        value.map(|origin| origin.to_str().expect("text").to_owned())
+    };
+    let open = cluster.open();
+    let playground = "http://127.0.0.1:9000";
+    for method in ["OPTIONS", "GET"] {
+        let answer = ask(&open, method, playground).await;
+        assert_eq!(
+            (answer.status.as_u16(), allowed(&answer).as_deref()),
+            (200, Some(playground)),
+            "{method}"
+        );
+    }
+    for origin in ["http://evil.example.org", "null"] {
+        assert_eq!(allowed(&ask(&open, "OPTIONS", origin).await), None);
+        let refused = ask(&open, "GET", origin).await;
+        assert_eq!(allowed(&refused), None);
+        assert!(refused.problem(403).contains("--token-file"));
+    }
+    // With a token nothing is said to pages, and nothing is asked of them but the token.
+    let guarded = cluster.guarded();
+    let answer = ask(&guarded, "OPTIONS", playground).await;
+    assert_eq!((answer.status.as_u16(), allowed(&answer)), (401, None));
+}
+
+#[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_problems() {
     let cluster = Cluster::new().await;
     let open = cluster.open();

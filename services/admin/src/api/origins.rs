@@ -1,0 +1,81 @@
+//! Whose pages may use an API that is open to everyone who reaches it (demo profile without a token): those that come from
+//! the same host, such as a ws-node's playground. A page from anywhere else that somebody looks at on this machine may not:
+//! it reaches what its reader reaches.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use axum::http::uri::Authority;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::problem::Problem;
+
+/// Refuses pages of other hosts, and lets browsers hand the answers to those of the same.
+pub(super) fn guard(router: Router) -> Router {
+    let same_host = AllowOrigin::predicate(|origin, request| is_same_host(origin, &request.headers, &request.uri));
+    let cors = CorsLayer::new()
+        .allow_origin(same_host)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([CONTENT_TYPE]);
+    router.layer(middleware::from_fn(refuse_others)).layer(cors)
+}
+
+/// Middleware: browsers say where the page comes from that makes a request; who says nothing is no page of another host.
+async fn refuse_others(request: Request, next: Next) -> Response {
+    let mut origins = request.headers().get_all(ORIGIN).iter();
+    if origins.all(|origin| is_same_host(origin, request.headers(), request.uri())) {
+        return next.run(request).await;
+    }
+    let detail =
+        "pages of other hosts may not use this API while it is open to everyone: give it a token (--token-file)";
+    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+}
+
+/// Whether a page comes from the host, at whatever port, that the request was sent to.
+fn is_same_host(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let host = host.as_ref().or(uri.authority()).map(Authority::host);
+    match (origin.as_ref().and_then(Uri::host), host) {
+        (Some(page), Some(here)) => page.eq_ignore_ascii_case(here),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_the_same_host_is_one_whatever_its_port_is() {
+        let same = |origin: &'static str, host: &'static str| {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            is_same_host(&HeaderValue::from_static(origin), &headers, &Uri::from_static("/"))
+        };
+        assert!(same("http://127.0.0.1:9000", "127.0.0.1:9100"));
+        assert!(same("http://[::1]:9000", "[::1]:9100"));
+        assert!(same("https://Demo.example.org", "demo.example.org:9100"));
+        for origin in [
+            "http://evil.example.org:9100",
+            "http://127.0.0.2:9100",
+            "null",
+            "",
+            "file://",
+            "http://127.0.0.1.evil.org",
+        ] {
+            assert!(!same(origin, "127.0.0.1:9100"), "{origin}");
+        }
+        let headers = HeaderMap::new();
+        let origin = HeaderValue::from_static("http://a:1");
+        assert!(
+            is_same_host(&origin, &headers, &Uri::from_static("http://a:2/")),
+            "HTTP/2 has no header for it"
+        );
+        assert!(!is_same_host(&origin, &headers, &Uri::from_static("/")));
+    }
+}
