@@ -12,7 +12,7 @@ use wsmesh_adapter::{Attachment, Frame};
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Accepts, Decoder, Incoming};
-use super::link::{Ending, Farewell, Initiator, Phase};
+use super::link::{Farewell, Phase};
 use super::stream::Stream;
 use super::thread::Arrived;
 use crate::edge::Presence;
@@ -94,8 +94,9 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
     {
         session.close(&edge.logins.farewell());
     }
-    if let Some(welcome) = welcome.filter(|_| session.link.is_open()) {
-        session.send(welcome);
+    if session.link.is_open() {
+        tracing::debug!(%client, connection = session.link.connection.0, "a client is logged in");
+        welcome.into_iter().for_each(|welcome| session.send(welcome));
     }
     reader.take(&read_ahead);
     reader
@@ -116,6 +117,12 @@ fn board(session: &Session, arrived: Arrived, since: Instant) -> Option<(Bytes, 
         }
     }
     session.edge().metrics.opened(since.elapsed());
+    tracing::debug!(
+        client = %session.link.client,
+        connection = session.link.connection.0,
+        handshake_ms = since.elapsed().as_millis() as u64,
+        "a client is connected"
+    );
     session.core.mark_dirty(&session.link);
     if session.core.leaving.get().is_some() {
         session.close(&session.core.come_back(Instant::now()));
@@ -149,11 +156,20 @@ impl Drop for Registration {
         let Some(stream) = link.stream() else { return };
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
         stream.shutdown(Shutdown::Both);
-        let ending = link.ending.get().unwrap_or(Ending {
-            code: None,
-            initiator: Initiator::Client,
-        });
-        self.session.edge().metrics.closed(ending, link.opened_at.elapsed());
+        // Without an ending it just stopped: its task was dropped.
+        link.ended_by_client(None);
+        let Some(ending) = link.ending.get() else { return };
+        let lasted = link.opened_at.elapsed();
+        tracing::debug!(
+            client = %link.client,
+            connection = link.connection.0,
+            by = ending.initiator.as_str(),
+            code = ending.code,
+            reason = ending.reason.as_deref(),
+            duration_ms = lasted.as_millis() as u64,
+            "a client's connection has ended"
+        );
+        self.session.edge().metrics.closed(ending, lasted);
     }
 }
 
@@ -227,7 +243,7 @@ impl Reader {
 
     fn lost(&self) {
         let link = &self.registration.session.link;
-        link.set_ending(None, Initiator::Client);
+        link.ended_by_client(None);
         link.advance(Phase::Gone);
     }
 
@@ -262,7 +278,7 @@ impl Reader {
                 Ok(Some(Incoming::EmptyFragment)) => _ = crate::session::paced(&session, ""),
                 Ok(Some(Incoming::Close(code))) => {
                     self.peer_closed = true;
-                    session.link.set_ending(code, Initiator::Client);
+                    session.link.ended_by_client(code);
                     session.core.close_with(&session.link, replies);
                     return;
                 }
