@@ -105,7 +105,8 @@ impl WsNode {
         })
     }
 
-    /// Upgrades to a WebSocket on any path; in the demo profile, `/` is the playground page for those who do not upgrade.
+    /// Upgrades to a WebSocket on any path. For those who do not upgrade, `/` says whether clients should be sent here; in
+    /// the demo profile it is the playground page.
     /// It can be merged into another application as its fallback, or nested under a path.
     pub fn router(&self) -> Router {
         http::router(self.gate.clone())
@@ -145,11 +146,7 @@ impl WsNode {
     /// A sentence for the probe's answer.
     pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
         let edge = Arc::clone(&self.edge);
-        move || match (edge.is_draining(), edge.adapter.is_ready()) {
-            (true, _) => Err("draining: this server sends its clients away".to_owned()),
-            (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => edge.auth.readiness(),
-        }
+        move || edge.readiness()
     }
 
     /// What this ws-node is doing, as one JSON object.

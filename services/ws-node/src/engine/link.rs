@@ -82,6 +82,8 @@ pub(crate) struct Link {
     pub(super) away_if_idle: Cell<bool>,
     /// When its client sent an event or a request last.
     pub(crate) active_at: Cell<Instant>,
+    /// The client says nothing more: its side of the stream has ended.
+    pub(super) ended: Cell<bool>,
     /// Since when a message of the client is unfinished.
     pub(super) amid_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
@@ -136,6 +138,7 @@ impl Link {
             away_at: Cell::new(None),
             away_if_idle: Cell::new(false),
             active_at: Cell::new(Instant::now()),
+            ended: Cell::new(false),
             amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),

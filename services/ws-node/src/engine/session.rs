@@ -9,12 +9,14 @@ use futures_util::future::pending;
 use tokio::io::{Interest, Ready};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use wsmesh_adapter::{Attachment, Frame};
+use wsmesh_protocol::CloseCode;
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Accepts, Decoder, Incoming};
 use super::link::{Farewell, Phase};
 use super::stream::Stream;
 use super::thread::Arrived;
+use super::wire::PING;
 use crate::edge::Presence;
 use crate::metrics::Received;
 
@@ -177,7 +179,7 @@ struct Reader {
     registration: Registration,
     /// None after a violation: nothing that follows can be understood.
     decoder: Option<Decoder>,
-    /// The peer's close frame has come.
+    /// The peer's close frame has come, or its side of the stream has ended: nothing of use follows.
     peer_closed: bool,
     presence: Presence,
 }
@@ -204,6 +206,12 @@ impl Reader {
                 self.registration.session.core.mark_dirty(link);
                 tokio::task::yield_now().await;
             }
+            if link.ended.get() {
+                if ready.is_error() {
+                    self.lost();
+                }
+                continue;
+            }
             if ready.is_readable() && self.read() == READ_CHUNK {
                 // There is more: first let the shard write what these frames were answered.
                 tokio::task::yield_now().await;
@@ -214,12 +222,14 @@ impl Reader {
     /// Waits for what the connection needs now: bytes to read, room to write.
     async fn ready(&self, stream: &Stream) -> Ready {
         let link = &self.registration.session.link;
-        let paused = link.is_paused();
-        let interest = match (paused, link.blocked_since.get().is_some()) {
-            (false, false) => Interest::READABLE,
-            (false, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, true) => Interest::WRITABLE,
-            (true, false) => return pending().await,
+        let is_read = !link.is_paused() && !link.ended.get();
+        let interest = match (is_read, link.blocked_since.get().is_some()) {
+            (true, false) => Interest::READABLE,
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (false, true) => Interest::WRITABLE,
+            // A peer that has closed both sides resets the connection when it gets something.
+            (false, false) if link.ended.get() => Interest::ERROR,
+            (false, false) => return pending().await,
         };
         // An error shows when the stream is read or written.
         stream.ready(interest).await.unwrap_or(Ready::ALL)
@@ -236,9 +246,29 @@ impl Reader {
                 return length;
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => self.lost(),
+            Ok(_) => {
+                drop(input);
+                self.ended(&session);
+            }
+            Err(_) => self.lost(),
         }
         0
+    }
+
+    /// The client says nothing more. It may still listen (a half-closed TCP connection), so it gets what is due before the
+    /// connection ends.
+    fn ended(&mut self, session: &Session) {
+        let link = &session.link;
+        self.peer_closed = true;
+        link.ended.set(true);
+        link.ended_by_client(None);
+        if link.is_open() && link.awaits_reply(Instant::now()) {
+            // Shows whether anybody listens: see `ready`.
+            link.put_control(&PING);
+            session.core.mark_dirty(link);
+        } else {
+            session.close(&Farewell::new(CloseCode::Normal, ""));
+        }
     }
 
     fn lost(&self) {

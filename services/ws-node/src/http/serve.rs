@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::garbled::Garbled;
 use crate::limits::{Lobby, Peer, Seat, direct_address};
 use crate::metrics::{Metrics, Rejected};
 
@@ -139,7 +140,8 @@ impl Front {
                 () = stop.cancelled() => return,
             };
             return match head {
-                Ok(Ok(())) => {
+                Ok(Ok(Some(garbled))) => self.refuse(stream, garbled).await,
+                Ok(Ok(None)) => {
                     drop(seat);
                     let turn = Arc::clone(&self.turns.0).acquire_owned().await.ok();
                     Box::pin(self.speak_http(stream, peer, (None, turn), stop)).await;
@@ -153,6 +155,12 @@ impl Front {
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
+    }
+
+    async fn refuse(&self, stream: TcpStream, garbled: Garbled) {
+        self.metrics.rejected(Rejected::BadRequest);
+        tracing::debug!(?garbled, "a connection brought something else than a request");
+        garbled.answer(stream).await;
     }
 
     /// What is `held` is given back: a seat with the first request, a turn with its answer.
@@ -186,6 +194,8 @@ impl Front {
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
             .max_buf_size(HEAD_BYTES)
+            // Who has said all it wanted to say is answered all the same.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), named)
             .with_upgrades();
         tokio::pin!(connection);
@@ -213,34 +223,38 @@ fn for_one_request(mut answer: Response) -> Response {
 }
 
 /// Resolves when a whole request head has come, or more than one may have: without taking it, so that who drips takes
-/// nothing but time, and that hardly.
-async fn head_is_here(stream: &TcpStream) -> io::Result<()> {
+/// nothing but time, and that hardly. Also when it cannot become one, and then says why.
+async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garbled>> {
     let (mut seen, mut pause) = (0, PIECES.0);
     loop {
-        let is_whole = poll_fn(|context| {
+        let head = poll_fn(|context| {
             let mut head = [MaybeUninit::uninit(); HEAD_BYTES];
             let mut head = ReadBuf::uninit(&mut head);
             let length = ready!(stream.poll_peek(context, &mut head))?;
             if length == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
-            let is_whole = length == HEAD_BYTES || ends_after(head.filled(), seen);
+            let end = end_of(head.filled(), seen);
+            let garbled = Garbled::find(&head.filled()[..end.unwrap_or(length)], seen);
             seen = length;
-            Poll::Ready(Ok(is_whole))
+            Poll::Ready(Ok((end.is_some() || length == HEAD_BYTES, garbled)))
         });
-        if is_whole.await? {
-            return Ok(());
+        match head.await? {
+            (_, Some(garbled)) => return Ok(Some(garbled)),
+            (true, None) => return Ok(None),
+            (false, None) => {}
         }
         sleep(pause).await;
         pause = (pause * 2).min(PIECES.1);
     }
 }
 
-/// Whether a head ends in what came after the first `seen` bytes, in which it does not.
-fn ends_after(head: &[u8], seen: usize) -> bool {
+/// Where a head ends in what came after the first `seen` bytes, in which it does not.
+fn end_of(head: &[u8], seen: usize) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
-    let new = &head[seen.saturating_sub(END.len() - 1).min(head.len())..];
-    new.windows(END.len()).any(|end| end == END)
+    let from = seen.saturating_sub(END.len() - 1).min(head.len());
+    let at = head[from..].windows(END.len()).position(|end| end == END)?;
+    Some(from + at + END.len())
 }
 
 #[cfg(test)]
@@ -268,7 +282,8 @@ mod tests {
         let end = head.len() - 4;
         for seen in 0..end {
             for length in seen..=head.len() {
-                assert_eq!(ends_after(&head[..length], seen), length >= end, "{seen} {length}");
+                let found = (length >= end).then_some(end);
+                assert_eq!(end_of(&head[..length], seen), found, "{seen} {length}");
             }
         }
     }
@@ -287,7 +302,8 @@ mod tests {
             assert!(early.is_err(), "{early:?}");
         }
         client.write_all(&REQUEST[REQUEST.len() - 1..]).await.expect("written");
-        timeout(PATIENCE, waiting).await.expect("seen").expect("open");
+        let garbled = timeout(PATIENCE, waiting).await.expect("seen").expect("open");
+        assert_eq!(garbled, None);
         let mut head = vec![0; REQUEST.len()];
         server.read_exact(&mut head).await.expect("all of it");
         assert_eq!(head, REQUEST);
