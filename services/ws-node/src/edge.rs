@@ -86,6 +86,15 @@ impl Edge {
         *self.draining.borrow()
     }
 
+    /// Whether clients should be sent here; if not, why.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        match (self.is_draining(), self.adapter.is_ready()) {
+            (true, _) => Err("draining: this server sends its clients away".to_owned()),
+            (false, false) => Err("no Redis node is heard yet".to_owned()),
+            (false, true) => self.auth.readiness(),
+        }
+    }
+
     /// Resolves when new clients are refused.
     pub(crate) async fn drained(&self) {
         let mut draining = self.draining.subscribe();

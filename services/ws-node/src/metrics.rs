@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 
 use wsmesh_adapter::Spared;
 
-use crate::engine::{Ending, Initiator};
+use crate::engine::Ending;
 
 /// Why a connection was refused before the upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,23 @@ pub(crate) enum Rejected {
     Failing,
     /// It had not sent its request when its place was needed.
     GaveWay,
+}
+
+impl Rejected {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Origin => "origin",
+            Self::Draining => "draining",
+            Self::NotReady => "not_ready",
+            Self::Full => "full",
+            Self::Crowded => "address",
+            Self::Rushed => "rate",
+            Self::Failing => "failing",
+            Self::GaveWay => "gave_way",
+        }
+    }
 }
 
 /// Which limit a client reached.
@@ -247,19 +264,7 @@ impl Metrics {
 
     /// A connection was refused.
     pub(crate) fn rejected(&self, why: Rejected) {
-        let reason = match why {
-            Rejected::BadRequest => "bad_request",
-            Rejected::Unauthorized => "unauthorized",
-            Rejected::Origin => "origin",
-            Rejected::Draining => "draining",
-            Rejected::NotReady => "not_ready",
-            Rejected::Full => "full",
-            Rejected::Crowded => "address",
-            Rejected::Rushed => "rate",
-            Rejected::Failing => "failing",
-            Rejected::GaveWay => "gave_way",
-        };
-        self.rejected.with_label_values(&[reason]).inc();
+        self.rejected.with_label_values(&[why.as_str()]).inc();
     }
 
     /// A client reached a limit.
@@ -308,16 +313,13 @@ impl Metrics {
     }
 
     /// A session ended.
-    pub(crate) fn closed(&self, ending: Ending, lasted: Duration) {
+    pub(crate) fn closed(&self, ending: &Ending, lasted: Duration) {
         let code = match ending.code {
             None => "none".to_owned(),
             Some(code @ (1000..=1014 | 4001 | 4002 | 4010..=4015)) => code.to_string(),
             Some(_) => "other".to_owned(),
         };
-        let initiator = match ending.initiator {
-            Initiator::Client => "client",
-            Initiator::Server => "server",
-        };
+        let initiator = ending.initiator.as_str();
         self.closed.with_label_values(&[code.as_str(), initiator]).inc();
         self.connections.dec();
         self.duration.observe(lasted.as_secs_f64());
@@ -360,6 +362,7 @@ fn histogram(registry: &Registry, short: &str, help: &str, buckets: &[f64]) -> p
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Initiator;
 
     #[test]
     fn a_kind_of_frame_counts_under_its_own_label() {
@@ -376,8 +379,9 @@ mod tests {
             let ending = Ending {
                 code: Some(code),
                 initiator: Initiator::Client,
+                reason: None,
             };
-            metrics.closed(ending, Duration::from_secs(1));
+            metrics.closed(&ending, Duration::from_secs(1));
         }
         assert_eq!(metrics.closed.with_label_values(&["other", "client"]).get(), 979);
     }

@@ -116,7 +116,8 @@ impl WsNode {
         })
     }
 
-    /// Upgrades to a WebSocket on any path; in the demo profile, `/` is the playground page for those who do not upgrade.
+    /// Upgrades to a WebSocket on any path. For those who do not upgrade, `/` says whether clients should be sent here; in
+    /// the demo profile it is the playground page.
     /// It can be merged into another application as its fallback, or nested under a path.
     pub fn router(&self) -> Router {
         http::router(self.gate.clone())
@@ -132,7 +133,11 @@ impl WsNode {
     /// client may do before its upgrade.
     /// Resolves when every connection has ended or upgraded; sessions go on until [`WsNode::shutdown`].
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        let (settings, metrics) = (&self.edge.settings, self.edge.metrics.clone());
+        let (settings, gave_way, garbled) = (
+            &self.edge.settings,
+            self.edge.metrics.clone(),
+            self.edge.metrics.clone(),
+        );
         let limits = Limits {
             connections: self.edge.room.handshakes,
             waiting: self.edge.room.handshakes / 2,
@@ -147,7 +152,8 @@ impl WsNode {
         let front = Front::new(self.router(), limits)
             .tls(self.tls.clone())
             .trusted(settings.limits.trusted_proxies.clone())
-            .on_giving_way(move || metrics.rejected(Rejected::GaveWay));
+            .on_giving_way(move || gave_way.rejected(Rejected::GaveWay))
+            .on_garbled(move || garbled.rejected(Rejected::BadRequest));
         wsmesh_bootstrap::http::serve(listener, front, stop)
     }
 
@@ -168,11 +174,7 @@ impl WsNode {
     /// A sentence for the probe's answer.
     pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
         let edge = Arc::clone(&self.edge);
-        move || match (edge.is_draining(), edge.adapter.is_ready()) {
-            (true, _) => Err("draining: this server sends its clients away".to_owned()),
-            (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => edge.auth.readiness(),
-        }
+        move || edge.readiness()
     }
 
     /// What this ws-node is doing, as one JSON object.

@@ -336,12 +336,8 @@ async fn production_lets_nobody_in_without_a_token_and_has_no_demo_events() {
             .adapter()
             .is_here(&wsmesh_adapter::ClientId::new("888").expect("valid"))
     );
-    assert!(
-        ask(&server, "GET / HTTP/1.1\nHost: x\n\n")
-            .await
-            .starts_with("HTTP/1.1 426 "),
-        "no playground"
-    );
+    let page = ask(&server, "GET /playground/main.js HTTP/1.1\nHost: x\n\n").await;
+    assert!(page.starts_with("HTTP/1.1 426 "), "no playground: {page}");
     let stats: Value = server.node.stats()();
     assert!(stats["connections"].is_number(), "{stats}");
 }
@@ -360,4 +356,59 @@ async fn a_connection_that_is_not_upgraded_is_closed_after_its_answer() {
         ended.expect("it stays and takes the place of another").expect("reads");
         assert!(answer.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&answer));
     }
+}
+
+/// What comes in answer to these bytes until the server ends the connection.
+async fn answer_to(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = server.raw().await;
+    stream.write_all(bytes).await.expect("sends");
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("answered and closed")
+        .expect("not reset");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_answered_at_once() {
+    let settings = EdgeSettings {
+        // Longer than anything is waited for here.
+        handshake_timeout: Duration::from_secs(60),
+        ..demo()
+    };
+    let server = Server::alone(settings).await;
+    for (bytes, why) in [
+        // The beginning of a ClientHello: what wss:// sends.
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], "not TLS"),
+        (b"GET / HTTP/1.1\nHost: x\n\n", "CR LF"),
+        (b"GET / HTTP/1.1\r\nHost: x\n\n", "CR LF"),
+        (b"\x00\x00\x00\x01", "no HTTP request"),
+    ] {
+        let answer = answer_to(&server, bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{bytes:02x?}: {answer}");
+        assert!(answer.contains(why), "{bytes:02x?}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_finds_at_the_root_whether_clients_should_be_sent_here() {
+    let key = SecretFile::from_secret(Secret::new("0123456789abcdef0123456789abcdef"));
+    let server = Server::alone(EdgeSettings {
+        shards: 1,
+        ..EdgeSettings::production(key)
+    })
+    .await;
+    for method in ["GET", "HEAD"] {
+        let answer = answer_to(
+            &server,
+            format!("{method} /?from=lb HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(),
+        )
+        .await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(!answer.contains("edge"), "no details: {answer}");
+    }
+    server.node.start_draining();
+    let answer = answer_to(&server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }

@@ -90,10 +90,16 @@ impl Served {
                 why = no_more => return tell(why),
                 () = stop.cancelled() => return,
             };
-            if let Err(error) = head {
-                return tracing::debug!(%error, "a connection ended before its request");
-            }
             patience.end();
+            match head {
+                Ok(None) => {}
+                Ok(Some(garbled)) => {
+                    (self.front.was_garbled)();
+                    tracing::debug!(?garbled, "a connection began with something that is not a request");
+                    return garbled.answer(stream).await;
+                }
+                Err(error) => return tracing::debug!(%error, "a connection ended before its request"),
+            }
             turn = Arc::clone(&self.turns).acquire_owned().await.ok().or(turn);
             return Box::pin(self.speak(stream, peer, patience, turn, stop)).await;
         };
@@ -138,6 +144,8 @@ impl Served {
             // Whoever waits is waited for by `patience`.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES)
+            // A peer that ends its side after its request gets the answer all the same.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), answered)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);

@@ -10,40 +10,46 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use super::garbled::Garbled;
+
 /// Largest request head.
 pub(super) const HEAD_BYTES: usize = 16 * 1024;
 
 /// How often a connection is looked at whose head comes in pieces: at first, and after a while.
 const PIECES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
-/// Resolves when a whole request head has come, or more than one may have.
-pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<()> {
+/// Resolves when a whole request head has come, or more than one may have; also when it cannot become one, and then says why.
+pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garbled>> {
     let (mut seen, mut pause) = (0, PIECES.0);
     loop {
-        let is_whole = poll_fn(|context| {
+        let head = poll_fn(|context| {
             let mut head = [MaybeUninit::uninit(); HEAD_BYTES];
             let mut head = ReadBuf::uninit(&mut head);
             let length = ready!(stream.poll_peek(context, &mut head))?;
             if length == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
-            let is_whole = length == HEAD_BYTES || ends_after(head.filled(), seen);
+            let end = end_of(head.filled(), seen);
+            let garbled = Garbled::find(&head.filled()[..end.unwrap_or(length)], seen);
             seen = length;
-            Poll::Ready(Ok(is_whole))
+            Poll::Ready(Ok((end.is_some() || length == HEAD_BYTES, garbled)))
         });
-        if is_whole.await? {
-            return Ok(());
+        match head.await? {
+            (_, Some(garbled)) => return Ok(Some(garbled)),
+            (true, None) => return Ok(None),
+            (false, None) => {}
         }
         sleep(pause).await;
         pause = (pause * 2).min(PIECES.1);
     }
 }
 
-/// Whether a head ends in what came after the first `seen` bytes, in which it does not.
-fn ends_after(head: &[u8], seen: usize) -> bool {
+/// Where a head ends in what came after the first `seen` bytes, in which it does not.
+fn end_of(head: &[u8], seen: usize) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
-    let new = &head[seen.saturating_sub(END.len() - 1).min(head.len())..];
-    new.windows(END.len()).any(|end| end == END)
+    let from = seen.saturating_sub(END.len() - 1).min(head.len());
+    let at = head[from..].windows(END.len()).position(|end| end == END)?;
+    Some(from + at + END.len())
 }
 
 #[cfg(test)]
@@ -63,7 +69,8 @@ mod tests {
         let end = head.len() - 4;
         for seen in 0..end {
             for length in seen..=head.len() {
-                assert_eq!(ends_after(&head[..length], seen), length >= end, "{seen} {length}");
+                let found = (length >= end).then_some(end);
+                assert_eq!(end_of(&head[..length], seen), found, "{seen} {length}");
             }
         }
     }
@@ -82,7 +89,8 @@ mod tests {
             assert!(early.is_err(), "{early:?}");
         }
         client.write_all(&REQUEST[REQUEST.len() - 1..]).await.expect("written");
-        timeout(PATIENCE, waiting).await.expect("seen").expect("open");
+        let garbled = timeout(PATIENCE, waiting).await.expect("seen").expect("open");
+        assert_eq!(garbled, None);
         let mut head = vec![0; REQUEST.len()];
         server.read_exact(&mut head).await.expect("all of it");
         assert_eq!(head, REQUEST);

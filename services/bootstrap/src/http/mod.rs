@@ -7,6 +7,7 @@
 
 mod accept;
 mod connection;
+mod garbled;
 mod head;
 mod lobby;
 mod origin;
@@ -76,6 +77,7 @@ pub struct Front {
     /// Proxies, whose connections are those of many.
     trusted: Vec<IpNet>,
     gave_way: Arc<dyn Fn() + Send + Sync>,
+    was_garbled: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for Front {
@@ -95,6 +97,7 @@ impl Front {
             tls: None,
             trusted: Vec::new(),
             gave_way: Arc::new(|| ()),
+            was_garbled: Arc::new(|| ()),
         }
     }
 
@@ -115,6 +118,15 @@ impl Front {
     pub fn on_giving_way(self, gave_way: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             gave_way: Arc::new(gave_way),
+            ..self
+        }
+    }
+
+    /// Called when a connection begins with something that is not a request.
+    #[must_use]
+    pub fn on_garbled(self, was_garbled: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            was_garbled: Arc::new(was_garbled),
             ..self
         }
     }

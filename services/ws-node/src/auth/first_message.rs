@@ -118,6 +118,12 @@ where
         }
         None => Ended::Close(come_back_within(edge.settings.reconnect_spread)),
     };
+    match &ended {
+        Ended::Lost => tracing::debug!("a connection has ended before its client said who it is"),
+        Ended::Close(Farewell { code, reason }) => {
+            tracing::debug!(code, %reason, "a connection is closed whose client did not say who it is");
+        }
+    }
     waiting.end(ended).await;
     drop(place);
     None

@@ -12,7 +12,7 @@ use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Payload, Shard, ShardIn
 use wsmesh_protocol::CloseCode;
 
 use super::leaving::Drain;
-use super::link::{Farewell, Initiator, Link, Phase};
+use super::link::{Farewell, Link, Phase};
 use super::socket::{Encoded, Encoding, Socket, Tally};
 use super::thread::{Expected, Newcomer};
 use super::works::Works;
@@ -154,7 +154,7 @@ impl Core {
 
     /// Sends a close frame after what waits, then ends the connection, at the latest after the time for it.
     pub(super) fn close(&self, link: &Link, farewell: &Farewell) {
-        link.set_ending(Some(farewell.code), Initiator::Server);
+        link.ended_by_server(farewell);
         self.close_with(link, wire::close_frame(farewell.code, &farewell.reason));
     }
 

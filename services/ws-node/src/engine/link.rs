@@ -25,10 +25,12 @@ pub(crate) enum Phase {
 }
 
 /// How a connection ended, for metrics and logs: a close code, or none if it just broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) code: Option<u16>,
     pub(crate) initiator: Initiator,
+    /// What the server said. What a client says is its own matter.
+    pub(crate) reason: Option<Arc<str>>,
 }
 
 /// Who ended a connection.
@@ -36,6 +38,15 @@ pub(crate) struct Ending {
 pub(crate) enum Initiator {
     Client,
     Server,
+}
+
+impl Initiator {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
 }
 
 /// One connection of one client.
@@ -54,7 +65,7 @@ pub(crate) struct Link {
     /// Tells the session that something below changed.
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
-    pub(super) ending: Cell<Option<Ending>>,
+    pub(super) ending: OnceCell<Ending>,
     /// The stream takes nothing now; since when.
     pub(super) blocked_since: Cell<Option<Instant>>,
     /// The close frame and all before it are with the kernel.
@@ -71,6 +82,8 @@ pub(crate) struct Link {
     pub(super) away_if_idle: Cell<bool>,
     /// When its client sent an event or a request last.
     pub(crate) active_at: Cell<Instant>,
+    /// The client says nothing more: its side of the stream has ended.
+    pub(super) ended: Cell<bool>,
     /// Since when a message of the client is unfinished.
     pub(super) amid_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
@@ -115,7 +128,7 @@ impl Link {
             refreshes: Cell::default(),
             wake: Notify::new(),
             phase: Cell::new(Phase::Open),
-            ending: Cell::new(None),
+            ending: OnceCell::new(),
             blocked_since: Cell::new(None),
             flushed: Cell::new(false),
             leave_by: Cell::new(None),
@@ -125,6 +138,7 @@ impl Link {
             away_at: Cell::new(None),
             away_if_idle: Cell::new(false),
             active_at: Cell::new(Instant::now()),
+            ended: Cell::new(false),
             amid_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
@@ -200,11 +214,22 @@ impl Link {
         true
     }
 
-    /// The first ending counts.
-    pub(super) fn set_ending(&self, code: Option<u16>, initiator: Initiator) {
-        if self.ending.get().is_none() {
-            self.ending.set(Some(Ending { code, initiator }));
-        }
+    /// The client ended it, with this code if it sent one. The first ending counts.
+    pub(super) fn ended_by_client(&self, code: Option<u16>) {
+        self.ending.get_or_init(|| Ending {
+            code,
+            initiator: Initiator::Client,
+            reason: None,
+        });
+    }
+
+    /// This server ends it. The first ending counts.
+    pub(super) fn ended_by_server(&self, farewell: &Farewell) {
+        self.ending.get_or_init(|| Ending {
+            code: Some(farewell.code),
+            initiator: Initiator::Server,
+            reason: Some(farewell.reason.clone()),
+        });
     }
 
     /// Queues finished control frames; forgets them if too many wait.

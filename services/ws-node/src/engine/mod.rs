@@ -25,6 +25,8 @@ mod works;
 pub(crate) use self::core::Session;
 pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message};
 pub(crate) use self::leaving::come_back_within;
-pub(crate) use self::link::{Background, Ending, Farewell, Initiator};
+#[cfg(test)]
+pub(crate) use self::link::Initiator;
+pub(crate) use self::link::{Background, Ending, Farewell};
 pub(crate) use self::stream::Parts;
 pub(crate) use self::thread::{Arrived, Berth, Expected, Newcomer, Order, ShardRuntime, ShardThread};

@@ -9,12 +9,14 @@ use futures_util::future::pending;
 use tokio::io::{Interest, Ready};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use wsmesh_adapter::{Attachment, Frame};
+use wsmesh_protocol::CloseCode;
 
 use super::core::{READ_CHUNK, Session};
 use super::decoder::{Accepts, Decoder, Incoming};
-use super::link::{Ending, Farewell, Initiator, Phase};
+use super::link::{Farewell, Phase};
 use super::stream::Stream;
 use super::thread::Arrived;
+use super::wire::PING;
 use crate::edge::Presence;
 use crate::metrics::Received;
 
@@ -94,8 +96,9 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
     {
         session.close(&edge.logins.farewell());
     }
-    if let Some(welcome) = welcome.filter(|_| session.link.is_open()) {
-        session.send(welcome);
+    if session.link.is_open() {
+        tracing::debug!(%client, connection = session.link.connection.0, "a client is logged in");
+        welcome.into_iter().for_each(|welcome| session.send(welcome));
     }
     reader.take(&read_ahead);
     reader
@@ -116,6 +119,12 @@ fn board(session: &Session, arrived: Arrived, since: Instant) -> Option<(Bytes, 
         }
     }
     session.edge().metrics.opened(since.elapsed());
+    tracing::debug!(
+        client = %session.link.client,
+        connection = session.link.connection.0,
+        handshake_ms = since.elapsed().as_millis() as u64,
+        "a client is connected"
+    );
     session.core.mark_dirty(&session.link);
     if session.core.leaving.get().is_some() {
         session.close(&session.core.come_back(Instant::now()));
@@ -149,11 +158,20 @@ impl Drop for Registration {
         let Some(stream) = link.stream() else { return };
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
         stream.shutdown(Shutdown::Both);
-        let ending = link.ending.get().unwrap_or(Ending {
-            code: None,
-            initiator: Initiator::Client,
-        });
-        self.session.edge().metrics.closed(ending, link.opened_at.elapsed());
+        // Without an ending it just stopped: its task was dropped.
+        link.ended_by_client(None);
+        let Some(ending) = link.ending.get() else { return };
+        let lasted = link.opened_at.elapsed();
+        tracing::debug!(
+            client = %link.client,
+            connection = link.connection.0,
+            by = ending.initiator.as_str(),
+            code = ending.code,
+            reason = ending.reason.as_deref(),
+            duration_ms = lasted.as_millis() as u64,
+            "a client's connection has ended"
+        );
+        self.session.edge().metrics.closed(ending, lasted);
     }
 }
 
@@ -161,7 +179,7 @@ struct Reader {
     registration: Registration,
     /// None after a violation: nothing that follows can be understood.
     decoder: Option<Decoder>,
-    /// The peer's close frame has come.
+    /// The peer's close frame has come, or its side of the stream has ended: nothing of use follows.
     peer_closed: bool,
     presence: Presence,
 }
@@ -188,6 +206,12 @@ impl Reader {
                 self.registration.session.core.mark_dirty(link);
                 tokio::task::yield_now().await;
             }
+            if link.ended.get() {
+                if ready.is_error() {
+                    self.lost();
+                }
+                continue;
+            }
             if ready.is_readable() && self.read() == READ_CHUNK {
                 // There is more: first let the shard write what these frames were answered.
                 tokio::task::yield_now().await;
@@ -198,12 +222,14 @@ impl Reader {
     /// Waits for what the connection needs now: bytes to read, room to write.
     async fn ready(&self, stream: &Stream) -> Ready {
         let link = &self.registration.session.link;
-        let paused = link.is_paused();
-        let interest = match (paused, link.blocked_since.get().is_some()) {
-            (false, false) => Interest::READABLE,
-            (false, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, true) => Interest::WRITABLE,
-            (true, false) => return pending().await,
+        let is_read = !link.is_paused() && !link.ended.get();
+        let interest = match (is_read, link.blocked_since.get().is_some()) {
+            (true, false) => Interest::READABLE,
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (false, true) => Interest::WRITABLE,
+            // A peer that has closed both sides resets the connection when it gets something.
+            (false, false) if link.ended.get() => Interest::ERROR,
+            (false, false) => return pending().await,
         };
         // An error shows when the stream is read or written.
         stream.ready(interest).await.unwrap_or(Ready::ALL)
@@ -220,14 +246,34 @@ impl Reader {
                 return length;
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => self.lost(),
+            Ok(_) => {
+                drop(input);
+                self.ended(&session);
+            }
+            Err(_) => self.lost(),
         }
         0
     }
 
+    /// The client says nothing more. It may still listen (a half-closed TCP connection), so it gets what is due before the
+    /// connection ends.
+    fn ended(&mut self, session: &Session) {
+        let link = &session.link;
+        self.peer_closed = true;
+        link.ended.set(true);
+        link.ended_by_client(None);
+        if link.is_open() && link.awaits_reply(Instant::now()) {
+            // Shows whether anybody listens: see `ready`.
+            link.put_control(&PING);
+            session.core.mark_dirty(link);
+        } else {
+            session.close(&Farewell::new(CloseCode::Normal, ""));
+        }
+    }
+
     fn lost(&self) {
         let link = &self.registration.session.link;
-        link.set_ending(None, Initiator::Client);
+        link.ended_by_client(None);
         link.advance(Phase::Gone);
     }
 
@@ -262,7 +308,7 @@ impl Reader {
                 Ok(Some(Incoming::EmptyFragment)) => _ = crate::session::paced(&session, ""),
                 Ok(Some(Incoming::Close(code))) => {
                     self.peer_closed = true;
-                    session.link.set_ending(code, Initiator::Client);
+                    session.link.ended_by_client(code);
                     session.core.close_with(&session.link, replies);
                     return;
                 }

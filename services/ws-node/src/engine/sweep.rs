@@ -36,6 +36,8 @@ enum Due {
     Away,
     /// What it was let in with has expired.
     Expired,
+    /// Its client says nothing more, and has its replies.
+    Ended,
     /// Its message takes too long to come.
     Unfinished,
     /// It did not answer the last ping.
@@ -55,6 +57,8 @@ fn due(link: &Link, now: Instant, limits: Limits) -> Option<Due> {
         Phase::Open if over(link.blocked_since.get(), limits.write) => Some(Due::Stalled),
         Phase::Open if is_time_to_go(link, now, &limits) => Some(Due::Away),
         Phase::Open if link.grant.borrow().expires.is_some_and(|expires| expires <= now) => Some(Due::Expired),
+        // It cannot answer a ping either. What it waits for has time limits.
+        Phase::Open if link.ended.get() => (!link.awaits_reply(now)).then_some(Due::Ended),
         // While its frames are left in the kernel, it is not the client who is late.
         Phase::Open if over(link.amid_since.get(), limits.message) && !link.is_paused() => Some(Due::Unfinished),
         Phase::Open if link.ping_at.get() > now => None,
@@ -98,6 +102,7 @@ impl Core {
                     self.edge.metrics.auth_failed("expired");
                     self.close(&link, &Farewell::new(CloseCode::AuthenticationFailed, "token expired"));
                 }
+                Some(Due::Ended) => self.close(&link, &Farewell::new(CloseCode::Normal, "")),
                 Some(Due::Unfinished) => {
                     tracing::debug!(client = %link.client, "a message that does not end; closing");
                     self.close(

@@ -85,6 +85,7 @@ where
         Upgrading::Unnamed(unnamed) => unnamed,
     };
     let edge = &gate.edge;
+    tracing::debug!("a connection is upgraded whose client is to say who it is");
     let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.place, unnamed.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {

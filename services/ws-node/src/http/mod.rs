@@ -1,4 +1,5 @@
-//! The HTTP side of the edge: any path upgrades to a WebSocket; the demo profile also serves the playground page.
+//! The HTTP side of the edge: any path upgrades to a WebSocket; `/` says that this is a ws-node, in the demo profile it is the
+//! playground page.
 
 mod extensions;
 mod hand_over;

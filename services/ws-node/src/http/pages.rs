@@ -1,8 +1,9 @@
-//! What a browser sees that comes without a WebSocket: the playground in the demo profile, else a helpful sentence.
+//! What a browser sees, or a load balancer's health check, that comes without a WebSocket: the playground in the demo profile,
+//! else a helpful sentence.
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
@@ -28,6 +29,9 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     {
         return file;
     }
+    if path == "/" {
+        return status(edge);
+    }
     if path == "/favicon.ico" {
         return text(StatusCode::NOT_FOUND, "there is no icon\n");
     }
@@ -38,6 +42,24 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+/// For load balancers that look at `/`: whether clients should be sent here, as `/readyz` on the ops port has it, and nothing
+/// else.
+fn status(edge: &Edge) -> Response {
+    let mut response = match edge.readiness() {
+        Ok(()) => text(
+            StatusCode::OK,
+            "this is a wsmesh ws-node: connect with a WebSocket, on any path\n",
+        ),
+        Err(_) => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this wsmesh ws-node takes no clients now: use another one\n",
+        ),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -111,6 +111,11 @@ fn switching(accept: HeaderValue, subprotocol: Option<HeaderValue>, extension: O
 
 fn refuse(gate: &Gate, refusal: Refusal, span: &Span) -> Response {
     gate.edge.metrics.rejected(refusal.why);
+    tracing::debug!(
+        status = refusal.status.as_u16(),
+        reason = refusal.why.as_str(),
+        "an upgrade was refused"
+    );
     span.record("http.response.status_code", refusal.status.as_u16());
     refusal.into_response()
 }

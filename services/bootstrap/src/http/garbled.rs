@@ -1,0 +1,106 @@
+//! What cannot become a request, seen in its first bytes: whoever speaks something else is told at once, and not left in
+//! silence until the time for a request head is over.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one may take for the answer. It is closed then in any case.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Most bytes that are read and thrown away, so that the answer is not lost: a stream that is closed with bytes unread is
+/// reset.
+const MOST_READ: usize = 64 * 1024;
+
+/// What is wrong with the beginning of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Garbled {
+    /// It begins a TLS handshake, on a port without TLS.
+    Tls,
+    /// No request begins so.
+    NoRequest,
+    /// A line ends without CR (RFC 9112, section 2.2: one may be strict; what stands behind a lenient proxy should be).
+    BareLf,
+}
+
+impl Garbled {
+    /// What is wrong with a head, or with the beginning of one, of which the first `seen` bytes were looked at before.
+    pub(super) fn find(head: &[u8], seen: usize) -> Option<Self> {
+        match head.first()? {
+            0x16 => return Some(Self::Tls),
+            // Empty lines before a request are ignored.
+            b'\r' | b'\n' => {}
+            byte if !byte.is_ascii_graphic() => return Some(Self::NoRequest),
+            _ => {}
+        }
+        let from = seen.saturating_sub(1).min(head.len());
+        let mut before = None;
+        for &byte in &head[from..] {
+            if byte == b'\n' && before != Some(b'\r') && (before.is_some() || from == 0) {
+                return Some(Self::BareLf);
+            }
+            before = Some(byte);
+        }
+        None
+    }
+
+    /// Answers 400 and ends the connection.
+    pub(super) async fn answer(self, mut stream: TcpStream) {
+        let text = match self {
+            Self::Tls => {
+                "this port speaks plain HTTP, not TLS: use ws:// or http://, or give this server a certificate\n"
+            }
+            Self::NoRequest => "this is no HTTP request: HTTP/1.1 is spoken here\n",
+            Self::BareLf => "a line of the request ends with LF: end each with CR LF\n",
+        };
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{text}",
+            text.len()
+        );
+        let answering = async {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await?;
+            let mut read = 0;
+            let mut ignored = [0; 1024];
+            while read < MOST_READ {
+                match stream.read(&mut ignored).await? {
+                    0 => break,
+                    more => read += more,
+                }
+            }
+            io::Result::Ok(())
+        };
+        let _gone_already_or_late = timeout(LINGER, answering).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_request_is_found_with_the_byte_that_shows_it() {
+        for (head, wrong) in [
+            (&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], None),
+            (b"\r\nGET / HTTP/1.1\r\n", None),
+            (b"\x16\x03\x01\x02\x00", Some(Garbled::Tls)),
+            (b"\x00\x01", Some(Garbled::NoRequest)),
+            (b"\xff", Some(Garbled::NoRequest)),
+            (b"GET / HTTP/1.1\n", Some(Garbled::BareLf)),
+            (b"GET / HTTP/1.1\r\nHost: x\n\r\n", Some(Garbled::BareLf)),
+            (b"\n", Some(Garbled::BareLf)),
+        ] {
+            assert_eq!(Garbled::find(head, 0), wrong, "{head:?}");
+            for seen in 1..head.len() {
+                if Garbled::find(&head[..seen], 0).is_none() {
+                    assert_eq!(Garbled::find(head, seen), wrong, "{head:?} after {seen}");
+                }
+            }
+        }
+        assert_eq!(Garbled::find(b"", 0), None);
+    }
+}

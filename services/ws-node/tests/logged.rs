@@ -1,0 +1,114 @@
+//! A client's way can be followed in the log at debug: when it came, when it was logged in, how and why it ended.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use common::Client;
+use serde_json::{Value, json};
+
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Process {
+    fn start() -> (Self, SocketAddr) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ws-node"));
+        command
+            .args(["--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--name=talking"])
+            .args(["--profile=demo", "--log-level=info,ws_node=debug", "--log-format=json"])
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut process = Self { child, log };
+        let started = process.line(|line| line["listen"].is_string());
+        let address = started["listen"].as_str().expect("text").parse().expect("an address");
+        (process, address)
+    }
+
+    /// The next line that is wanted.
+    fn line(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut log = String::new();
+        loop {
+            let from = log.len();
+            assert_ne!(self.log.read_line(&mut log).expect("a line"), 0, "not there: {log}");
+            match serde_json::from_str::<Value>(&log[from..]) {
+                Ok(line) if is_wanted(&line) => return line,
+                _ => {}
+            }
+        }
+    }
+
+    /// The next line with this message.
+    fn says(&mut self, message: &str) -> Value {
+        self.line(|line| line["message"] == message || line["fields"]["message"] == message)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+/// A field of a line, wherever the format has it.
+fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
+    match &line[name] {
+        Value::Null => &line["fields"][name],
+        value => value,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_coming_login_and_end_are_in_the_log_with_reason_and_duration() {
+    let (mut process, address) = Process::start();
+    let url = format!("ws://{address}/secret-path?id=ann&password=hidden");
+    let mut first = Client::connect(&url).await.expect("upgrades").settled().await;
+    let second = Client::connect(&url).await.expect("upgrades").settled().await;
+    assert_eq!(first.close_code().await, Some(4012));
+    for _ in 0..2 {
+        let connected = process.says("a client is connected");
+        assert_eq!(field(&connected, "client"), "ann");
+        assert!(field(&connected, "handshake_ms").is_u64(), "{connected}");
+        let logged_in = process.says("a client is logged in");
+        assert_eq!(
+            (field(&logged_in, "client"), field(&logged_in, "connection")),
+            (&json!("ann"), field(&connected, "connection"))
+        );
+    }
+    let replaced = process.says("a client's connection has ended");
+    assert_eq!(
+        ["client", "by", "code", "reason"].map(|name| field(&replaced, name).clone()),
+        [
+            json!("ann"),
+            json!("server"),
+            json!(4012),
+            json!("newer login of the same id")
+        ]
+    );
+    assert!(field(&replaced, "duration_ms").is_u64(), "{replaced}");
+    drop(second);
+    let lost = process.says("a client's connection has ended");
+    assert_eq!(
+        (field(&lost, "by"), field(&lost, "code")),
+        (&json!("client"), &Value::Null)
+    );
+    let refused = Client::connect(&format!("ws://{address}/")).await;
+    assert!(refused.is_err());
+    let refused = process.says("an upgrade was refused");
+    assert_eq!(
+        (field(&refused, "status"), field(&refused, "reason")),
+        (&json!(400), &json!("bad_request"))
+    );
+    for line in [replaced, lost, refused] {
+        let line = line.to_string();
+        assert!(
+            !line.contains("hidden") && !line.contains("secret-path") && !line.contains("127.0.0.1"),
+            "{line}"
+        );
+    }
+}
