@@ -14,6 +14,8 @@ pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
 /// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
+/// Event to the ws-nodes that have clients: what these are to be told should the sender be lost, see [`Wills`].
+pub const CLIENT_WILLS: &str = "wsmesh.clientWills";
 /// Request to a ws-node: take no new clients and send away those that are there, see [`Drain`]. Reply: [`Draining`].
 pub const DRAIN: &str = "wsmesh.drain";
 /// Request to a ws-node: end a drain and take clients again. Reply: [`Draining`].
@@ -107,6 +109,60 @@ pub struct ClientClosed {
 pub struct ClientRoom {
     /// The client's id.
     pub client: String,
+    /// The room's namespace.
+    pub namespace: String,
+    /// The room's id.
+    pub room: String,
+}
+
+/// Payload of [`CLIENT_WILLS`].
+///
+/// A server that alone holds something for a client (its place in a queue, its running match) leaves a will with the client's
+/// ws-node. When that process leaves the roster, the ws-node sends the will's frame to the client. A will ends when it is revoked, when
+/// the connection ends, or when another process leaves one of the same id, because it holds the thing now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wills {
+    /// The process that leaves them: the number of its instance.
+    pub instance: u64,
+    /// What is new, in order.
+    pub changes: Vec<WillChange>,
+}
+
+/// What is new about one will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WillChange {
+    /// It is left. One of the same id for the same client is replaced.
+    Left(Will),
+    /// It is revoked, whoever left it.
+    Revoked {
+        /// The client's id.
+        client: String,
+        /// The will's id.
+        id: String,
+    },
+}
+
+/// What a client is told when a process is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Will {
+    /// The client's id.
+    pub client: String,
+    /// What the will is about, for example a ticket: unique in the cluster.
+    pub id: String,
+    /// The frame that the client gets, as [`frame::push`](crate::frame::push) writes it.
+    pub frame: String,
+    /// The room that goes with it: the client leaves it then. Who is in it no more has been told already, and gets no frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<WillRoom>,
+}
+
+/// A room of a [`Will`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WillRoom {
     /// The room's namespace.
     pub namespace: String,
     /// The room's id.

@@ -16,6 +16,7 @@ use crate::limits::{Door, Failures, Place, Rate, Room};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
+use crate::wills::WillBooks;
 
 /// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
 const IN_WAVES: f64 = 0.8;
@@ -32,6 +33,7 @@ pub(crate) struct Edge {
     pub(crate) routes: Routes,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) wills: Arc<WillBooks>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     pub(crate) room: Room,
@@ -52,6 +54,7 @@ impl Edge {
         routes: Routes,
         metrics: Metrics,
         logins: Arc<Logins>,
+        wills: Arc<WillBooks>,
     ) -> Self {
         let room = Room::of(&settings.limits, settings.shards);
         Self {
@@ -71,6 +74,7 @@ impl Edge {
             routes,
             metrics,
             logins,
+            wills,
             sessions: TaskTracker::new(),
             draining: watch::Sender::new(false),
         }

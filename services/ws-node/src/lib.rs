@@ -21,6 +21,7 @@ mod run;
 mod session;
 mod settings;
 mod trace;
+mod wills;
 
 /// What fuzzers call. Not part of the interface.
 #[cfg(any(test, feature = "fuzzing"))]

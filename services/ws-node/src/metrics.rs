@@ -111,6 +111,7 @@ pub(crate) struct Metrics {
     denied: IntCounterVec,
     closed: IntCounterVec,
     pub(crate) slow_clients_closed: IntCounter,
+    pub(crate) wills_carried_out: IntCounter,
     pub(crate) draining: IntGauge,
     handshake: Histogram,
     duration: Histogram,
@@ -199,6 +200,11 @@ impl Metrics {
                 registry,
                 "slow_clients_closed_total",
                 "Clients that were closed because they read too slowly.",
+            )?,
+            wills_carried_out: counter(
+                registry,
+                "wills_carried_out_total",
+                "What clients were told because a server was lost that alone held something for them.",
             )?,
             draining: gauge(registry, "draining", "1 while this server sends its clients away.")?,
             handshake: histogram(

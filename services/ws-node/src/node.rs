@@ -22,6 +22,7 @@ use crate::http::{self, TlsFiles};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::settings::EdgeSettings;
+use crate::wills::WillBooks;
 use crate::{balance, orders};
 
 /// How long the adapter may take to say goodbye; taken from the grace period.
@@ -42,6 +43,8 @@ pub struct WsNode {
     tls: Option<TlsAcceptor>,
     /// Ends with this.
     balancing: AbortOnDropHandle<()>,
+    /// Likewise.
+    carrying_out: AbortOnDropHandle<()>,
 }
 
 impl WsNode {
@@ -78,6 +81,7 @@ impl WsNode {
             shards,
         } = start_adapter(options, &runtimes)?;
         let logins = Logins::start(adapter.clone(), &settings, &routing, metrics.clone());
+        let wills = WillBooks::start(adapter.clone(), metrics.clone());
         events::listen(&adapter);
         auth.listen(&adapter);
         let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
@@ -86,7 +90,7 @@ impl WsNode {
         } else {
             routes
         };
-        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins));
+        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins, wills));
         if edge.room.is_short {
             let limits = &edge.settings.limits;
             tracing::warn!(
@@ -106,10 +110,12 @@ impl WsNode {
         let gate = Gate::new(Arc::clone(&edge), shards);
         orders::listen(&gate);
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
+        let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
         Ok(Self {
             gate,
             tls,
             balancing,
+            carrying_out,
             edge,
             driver,
             shards: ended,
@@ -222,9 +228,10 @@ impl WsNode {
             driver,
             shards,
             balancing,
+            carrying_out,
             ..
         } = self;
-        drop(balancing);
+        drop((balancing, carrying_out));
         edge.start_draining();
         edge.sessions.close();
         let for_clients = grace.saturating_sub(GOODBYE + END);

@@ -142,6 +142,7 @@ fn too_fast(session: &Session, rate: Rate, text: &str) {
 /// Tells the services that know of clients that this one is gone, unless it has come back here meanwhile.
 pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
     if !edge.adapter.is_here(&client) {
+        edge.wills.forget(&client);
         edge.routes.tell_closed(&edge.adapter, &client).await;
     }
 }

@@ -24,14 +24,7 @@ impl Cluster {
     /// When something does not start; shows its log.
     pub async fn start(redis: usize, nodes: usize, logic: usize) -> Self {
         let redis: Vec<Redis> = (0..redis).map(|_| Redis::start(&[])).collect();
-        let start = |service: &str, name: &str, more: &[&str]| {
-            let mut arguments = vec![format!("--name={name}"), "--profile=demo".to_owned()];
-            for (index, redis) in redis.iter().enumerate() {
-                arguments.push(format!("--redis={}", redis.url(&format!("redis-{index}"))));
-            }
-            let arguments = arguments.iter().map(String::as_str).chain(more.iter().copied());
-            Process::start(service, &arguments.collect::<Vec<_>>())
-        };
+        let start = |service: &str, name: &str, more: &[&str]| start(&redis, service, name, more);
         let mut cluster = Self {
             nodes: (0..nodes)
                 .map(|index| {
@@ -62,6 +55,11 @@ impl Cluster {
         cluster
     }
 
+    /// Starts one more game-logic server, or another one in place of one that was killed.
+    pub fn game_logic(&self, name: &str) -> Process {
+        start(&self.redis, "game-logic", name, &[])
+    }
+
     /// A client of one of the ws-nodes.
     pub async fn client(&self, node: usize, id: &str) -> Client {
         Client::connect(&format!("{}?id={id}", self.nodes[node].ws())).await
@@ -82,6 +80,15 @@ impl Cluster {
         let port = self.redis[index].port;
         self.redis[index] = Redis::start_on(port, &[]);
     }
+}
+
+fn start(redis: &[Redis], service: &str, name: &str, more: &[&str]) -> Process {
+    let mut arguments = vec![format!("--name={name}"), "--profile=demo".to_owned()];
+    for (index, redis) in redis.iter().enumerate() {
+        arguments.push(format!("--redis={}", redis.url(&format!("redis-{index}"))));
+    }
+    let arguments = arguments.iter().map(String::as_str).chain(more.iter().copied());
+    Process::start(service, &arguments.collect::<Vec<_>>())
 }
 
 /// Every `name` of an object that also has an `instance`: the servers, however they are grouped.

@@ -35,6 +35,12 @@ impl Shell {
             Effect::Withdraw { host, formation } => {
                 self.emit(Target::Server(host), peer::WITHDRAW, FormationNews { formation });
             }
+            Effect::Waits { player, notice } => self.leave_ticket(&player, &notice),
+            Effect::WaitsNoMore {
+                client,
+                ticket,
+                servers,
+            } => servers.iter().for_each(|server| self.revoke(server, &client, &ticket)),
             Effect::Cancelled { client, notice } => self.spawn(async move { shell.cancelled(&client, &notice).await }),
             Effect::Left { client, id } => self.hosted.send(self, &id, Command::Leave(client)),
             Effect::Lost { id } => self.spawn(async move { shell.lost(&id).await }),

@@ -125,21 +125,28 @@ impl Shell {
             return Started::Without { gone, busy: Vec::new() };
         }
         self.metrics.adopted.with_label_values(&["started"]).inc();
+        self.leave_match(&order, &id);
         self.found(&id, &order).await;
+        let players = order.players;
         let began = Began {
             id: id.clone(),
             formation: order.formation,
-            players: order.players.clone(),
+            players: players.clone(),
         };
         self.tell_others(peer::BEGAN, &began).await;
         let setup = Setup {
-            players: order.players.into_iter().map(|player| player.client).collect(),
+            players: players.iter().map(|player| player.client.clone()).collect(),
             seed: rand::random(),
             tick: self.settings.tick(),
             mode: order.mode,
         };
         tracing::debug!(match_id = %id, mode = setup.mode, players = setup.players.len(), "match started");
-        self.spawn((self.launch)(self.clone(), id.clone(), setup, mailbox));
+        let (shell, running) = (self.clone(), id.clone());
+        let playing = (self.launch)(self.clone(), id.clone(), setup, mailbox);
+        self.spawn(async move {
+            playing.await;
+            shell.revoke_match(&players, &running);
+        });
         Started::Running { id }
     }
 

@@ -7,6 +7,7 @@ mod hosting;
 mod peers;
 mod running;
 mod stop;
+mod wills;
 mod wire;
 
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 use wsmesh_adapter::{Adapter, Payload, ServerEvent, ServerInfo, Target};
 use wsmesh_protocol::ErrorCode;
@@ -50,6 +51,7 @@ pub(crate) struct Shell {
     lobby: Mutex<Lobby>,
     hosted: Hosted,
     launch: Launch,
+    wills: wills::Outgoing,
     started: Instant,
     tasks: TaskTracker,
 }
@@ -65,6 +67,7 @@ impl GameLogic {
             lobby: Mutex::new(lobby),
             hosted: Hosted::default(),
             launch: running::launch::<G>,
+            wills: wills::Outgoing::default(),
             started: Instant::now(),
             tasks: TaskTracker::new(),
         });
@@ -75,6 +78,8 @@ impl GameLogic {
 
     /// Forms and runs matches until `shutdown`, then ends in order within `grace`.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
+        let end = CancellationToken::new();
+        let wills = AbortOnDropHandle::new(tokio::spawn(wills::keep(self.shell.clone(), end.clone())));
         let mut rounds = tokio::time::interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut roster = self.shell.adapter.roster();
@@ -93,6 +98,10 @@ impl GameLogic {
             }
         }
         stop::stop(&self.shell, grace).await;
+        end.cancel();
+        if wills.await.is_err() {
+            tracing::error!("the task that sends wills ended badly");
+        }
     }
 
     /// What `/stats` shows.

@@ -274,10 +274,12 @@ impl Client {
     /// As [`Client::request`], of one certain server.
     pub(crate) async fn request_of(&self, target: Target, event: &str, payload: Value) -> Value {
         let payload = self.forwarded(event, &payload);
-        let reply = self
-            .adapter
-            .call(target, event, payload, RequestOptions::default())
-            .await;
+        // A busy machine must not end it.
+        let options = RequestOptions {
+            timeout: Some(PATIENCE),
+            ..RequestOptions::default()
+        };
+        let reply = self.adapter.call(target, event, payload, options).await;
         reply.expect("an answer").payload.parse().expect("JSON")
     }
 

@@ -1,6 +1,9 @@
-//! Two players on different ws-nodes find each other and play the demo game to its end.
+//! Two players on different ws-nodes find each other and play the demo game to its end; game-logic servers die meanwhile.
 
-use e2e::{Client, Cluster};
+use std::time::Duration;
+
+use e2e::{Client, Cluster, Process, until};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 /// Plays until the match ends: always runs to the nearest target. The payload of `matchEnd`.
@@ -81,4 +84,109 @@ async fn a_player_whose_connection_ends_leaves_the_queue() {
         players.contains("bob") && players.contains("cid") && !players.contains("ann"),
         "{found}"
     );
+}
+
+/// What the ops port of a game-logic server counts as waiting, in all modes.
+async fn waiting(logic: &Process) -> u64 {
+    let stats: Value = serde_json::from_str(&logic.ops("/stats").await).expect("JSON");
+    let waiting = stats["waiting"].as_object().expect("modes");
+    waiting.values().filter_map(Value::as_u64).sum()
+}
+
+/// Asks for a match; the ticket.
+async fn ask(client: &mut Client, mode: &str) -> Value {
+    let place = client.request("matchRequest", json!({"mode": mode})).await;
+    assert!(place["ticket"].is_string(), "{place}");
+    place["ticket"].clone()
+}
+
+fn lost(ticket: &Value, mode: &str) -> Value {
+    json!({"ticket": ticket, "mode": mode, "reason": "server-lost"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn players_who_wait_are_told_when_the_only_game_logic_dies_and_are_matched_by_the_next_one() {
+    let mut cluster = Cluster::start(2, 2, 1).await;
+    let mut players = Vec::new();
+    for (index, mode) in ["arena", "arena", "duel"].into_iter().enumerate() {
+        let mut client = cluster.client(index % 2, &format!("p{index}")).await;
+        let ticket = ask(&mut client, mode).await;
+        players.push((client, mode, ticket));
+    }
+    let mut idle = cluster.client(0, "idle").await;
+    ask(&mut idle, "arena").await;
+    assert_eq!(idle.request("matchCancel", json!({})).await, json!({"cancelled": 1}));
+
+    cluster.logic[0].kill().await;
+    for (client, mode, ticket) in &mut players {
+        assert_eq!(client.push("matchCancelled").await, lost(ticket, mode));
+    }
+    idle.nothing().await;
+
+    cluster.logic[0] = cluster.game_logic("logic-1");
+    cluster.logic[0].ready().await;
+    let [_, _, (duelist, ..)] = &mut players[..] else {
+        panic!("three players");
+    };
+    for client in [&mut *duelist, &mut idle] {
+        until_answered(client).await;
+    }
+    let (found, same) = (duelist.push("matchFound").await, idle.push("matchFound").await);
+    assert_eq!(found["match"], same["match"]);
+}
+
+/// Asks for a duel until a server takes the wish.
+async fn until_answered(client: &mut Client) {
+    let start = std::time::Instant::now();
+    while !client.request("matchRequest", json!({"mode": "duel"})).await["ticket"].is_string() {
+        assert!(start.elapsed() < e2e::SOON, "no server takes the wish");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_one_of_several_game_logic_dies_only_those_who_waited_there_are_told_and_all_can_be_matched() {
+    let mut cluster = Cluster::start(2, 2, 3).await;
+    let mut ann = cluster.client(0, "ann").await;
+    let mut bob = cluster.client(1, "bob").await;
+    let tickets = [ask(&mut ann, "duel").await, ask(&mut bob, "arena").await];
+    let counts = join_all(cluster.logic.iter().map(waiting)).await;
+    assert_eq!(counts.iter().sum::<u64>(), 2, "{counts:?}");
+    // The servers that hold nothing die first: nobody is told anything.
+    for (index, _) in counts.iter().enumerate().filter(|(_, count)| **count == 0) {
+        cluster.logic[index].kill().await;
+    }
+    let alive = counts.iter().filter(|count| **count > 0).count();
+    until("the dead are missed", || async {
+        cluster.servers().await.len() == alive + 3
+    })
+    .await;
+    ann.nothing().await;
+    bob.nothing().await;
+    // Then those that do.
+    for (index, _) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+        cluster.logic[index].kill().await;
+    }
+    assert_eq!(ann.push("matchCancelled").await, lost(&tickets[0], "duel"));
+    assert_eq!(bob.push("matchCancelled").await, lost(&tickets[1], "arena"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_players_of_a_match_are_told_when_the_only_game_logic_dies_and_are_in_its_room_no_more() {
+    let mut cluster = Cluster::start(2, 2, 1).await;
+    let (mut ann, mut bob) = (cluster.client(0, "ann").await, cluster.client(1, "bob").await);
+    ask(&mut ann, "duel").await;
+    ask(&mut bob, "duel").await;
+    let found = ann.push("matchFound").await;
+    cluster.logic[0].kill().await;
+    let end = json!({"match": found["match"], "reason": "server-lost", "result": null});
+    assert_eq!(ann.push("matchEnd").await, end);
+    assert_eq!(bob.push("matchEnd").await, end);
+    for node in &cluster.nodes {
+        until("the room is empty", || async {
+            let stats: Value = serde_json::from_str(&node.ops("/stats").await).expect("JSON");
+            stats["rooms"] == 0
+        })
+        .await;
+    }
 }

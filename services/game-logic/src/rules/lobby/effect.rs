@@ -47,6 +47,23 @@ pub enum Effect {
         /// What is handed over.
         tickets: HandOver,
     },
+    /// A player waits here: should this server be lost, the player's ws-node tells it so. Asked for again, it replaces what was
+    /// asked for before, by this server or by another one that had the ticket.
+    Waits {
+        /// The player, and the ws-node that is to tell it.
+        player: Player,
+        /// What it is to be told then.
+        notice: Cancelled,
+    },
+    /// A ticket is gone, and not because another lobby has it now: nobody is to be told of its loss.
+    WaitsNoMore {
+        /// The player.
+        client: ClientId,
+        /// The ticket.
+        ticket: String,
+        /// The ws-nodes that may have been asked to tell it.
+        servers: Vec<ServerName>,
+    },
     /// Tell a player that its ticket is no longer valid.
     Cancelled {
         /// The player.
@@ -105,6 +122,9 @@ pub struct Order {
     pub mode: String,
     /// Who plays, in the order of their seats.
     pub players: Vec<Player>,
+    /// Their tickets, in the same order: void once the match runs, whatever becomes of the server that had them.
+    #[serde(default)]
+    pub tickets: Vec<String>,
 }
 
 /// What came of an [`Order`].
@@ -180,6 +200,8 @@ pub enum CancelReason {
     Timeout,
     /// The server that had the ticket was stopped and no other took it.
     ServerRestart,
+    /// The server that had the ticket vanished, or could not see the player's ws-node any more.
+    ServerLost,
 }
 
 /// What a player asks for.

@@ -104,11 +104,11 @@ impl Lobby {
             client: ticket.client.clone(),
             server: ticket.at.server.clone(),
         };
-        let players = formation.tickets.iter().map(player).collect();
         let order = Order {
             formation: id.clone(),
             mode: formation.mode.clone(),
-            players,
+            players: formation.tickets.iter().map(player).collect(),
+            tickets: formation.tickets.iter().map(|ticket| ticket.id.clone()).collect(),
         };
         self.effects.push(Effect::Start { host, order });
     }
@@ -152,6 +152,7 @@ impl Lobby {
         if match_id.host() != Some(self.instance) {
             self.players.play(now, id, match_id, &players);
         }
+        formation.tickets.iter().for_each(|ticket| self.waits_no_more(ticket));
         self.drop_tickets(&players);
         let waited = formation.tickets.iter().map(|ticket| ticket.waited(now)).collect();
         self.effects.push(Effect::Matched {
@@ -179,7 +180,7 @@ impl Lobby {
         if let Some(mode) = self.queues.iter().position(|queue| queue.mode().name == formation.mode) {
             for ticket in out {
                 let reason = reason(&ticket).unwrap_or(CancelReason::Unreachable);
-                self.cancelled(mode, ticket.client, ticket.id, reason);
+                self.cancelled(mode, &ticket, reason);
             }
         }
         self.dissolve(id);
@@ -191,9 +192,19 @@ impl Lobby {
             return;
         };
         self.players.release(id);
+        let asked_a_host = matches!(formation.stage, Stage::Starting { .. });
         if let Some(mode) = self.mode(&formation.mode) {
             for ticket in formation.tickets {
-                self.queues[mode].put_back(ticket);
+                let id = ticket.id.clone();
+                match self.queues[mode].put_back(ticket.clone()).cloned() {
+                    Some(kept) if kept.id == id => {
+                        // The host may have said already that the ticket is void.
+                        if asked_a_host {
+                            self.waits(mode, &kept);
+                        }
+                    }
+                    _ => self.waits_no_more(&ticket),
+                }
             }
         }
         let servers = self.roster.others();
@@ -222,12 +233,12 @@ impl Lobby {
     }
 
     /// The ticket of a player whose match is being formed; it is reached through the ws-node it asked from last.
-    pub(super) fn asked_again_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<&Ticket> {
+    pub(super) fn asked_again_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<Ticket> {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut tickets = formations.flat_map(|formation| &mut formation.tickets);
         let ticket = tickets.find(|ticket| ticket.client == player.client)?;
         ticket.asked_again(now, &player.server);
-        Some(ticket)
+        Some(ticket.clone())
     }
 
     /// Ends connections of a player's tickets that are in formations. One without any left is taken out, if its formation

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wsmesh_adapter::ServerName;
 
 use super::{Effect, HandOver, Lobby, Taken};
-use crate::rules::matchmaking::{Connection, Ticket};
+use crate::rules::matchmaking::{Adopted, Connection, Ticket};
 
 /// Most tickets in one message.
 pub const HAND_OVER_BATCH: usize = 200;
@@ -66,15 +66,27 @@ impl Lobby {
                 .values_mut()
                 .filter(|formation| formation.mode == tickets.mode);
             let mut forming = of_mode.flat_map(|formation| &mut formation.tickets);
+            let ticket = ticket.received(now);
             // A player that is being matched here has its place, whichever ticket it came by.
-            if let Some(known) = forming.find(|other| other.client == ticket.client) {
-                if let Some(ticket) = self.queues[mode].still_here(ticket.received(now)) {
+            let kept = if let Some(known) = forming.find(|other| other.client == ticket.client) {
+                if let Some(ticket) = self.queues[mode].still_here(ticket.clone()) {
                     known.follow(&ticket);
                 }
-                taken.push(id);
-            } else if self.queues[mode].adopt(ticket.received(now)) {
-                taken.push(id);
+                Adopted::Kept(known.clone())
+            } else {
+                self.queues[mode].adopt(ticket.clone())
+            };
+            match kept {
+                Adopted::Refused => continue,
+                Adopted::Kept(kept) => {
+                    self.waits(mode, &kept);
+                    if kept.id != id {
+                        self.waits_no_more(&ticket);
+                    }
+                }
+                Adopted::Left => self.waits_no_more(&ticket),
             }
+            taken.push(id);
         }
         Taken { taken }
     }

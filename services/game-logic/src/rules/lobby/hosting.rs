@@ -99,7 +99,7 @@ impl Lobby {
         for mode in 0..self.queues.len() {
             for player in players {
                 if let Some(ticket) = self.queues[mode].remove(&player.client) {
-                    self.cancelled(mode, ticket.client, ticket.id, CancelReason::InMatch);
+                    self.cancelled(mode, &ticket, CancelReason::InMatch);
                 }
             }
         }

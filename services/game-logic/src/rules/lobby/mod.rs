@@ -10,6 +10,9 @@
 //! it promised until it hears what became of that. A lobby that is gone cannot defend anybody: then all are asked again,
 //! and whoever runs its matches knows. Matches, promises and connections are kept one by one, and each ends by news of
 //! itself alone, because news of different servers comes in any order.
+//!
+//! A lobby that dies takes its tickets with it. So each ticket is announced to its player's ws-nodes ([`Effect::Waits`]), which tell
+//! the player should this process be lost; a lobby that takes a ticket over announces it anew.
 
 mod effect;
 mod forming;
@@ -28,8 +31,8 @@ use std::time::Duration;
 use wsmesh_adapter::{Instance, ServerName};
 
 use super::matches::MatchId;
-use super::matchmaking::{Mode, Queue, Widening};
-use super::players::{FormationId, Players};
+use super::matchmaking::{Mode, Queue, Ticket, Widening};
+use super::players::{FormationId, Player, Players};
 
 pub use effect::*;
 use forming::Formation;
@@ -139,17 +142,53 @@ impl Lobby {
     fn expire_tickets(&mut self, now: Duration) {
         for mode in 0..self.queues.len() {
             for ticket in self.queues[mode].expire(now, self.settings.longest_wait) {
-                self.cancelled(mode, ticket.client, ticket.id, CancelReason::Timeout);
+                self.cancelled(mode, &ticket, CancelReason::Timeout);
             }
         }
     }
 
-    fn cancelled(&mut self, mode: usize, client: wsmesh_adapter::ClientId, ticket: String, reason: CancelReason) {
-        let mode = self.queues[mode].mode().name.clone();
+    fn cancelled(&mut self, mode: usize, ticket: &Ticket, reason: CancelReason) {
+        self.waits_no_more(ticket);
         self.effects.push(Effect::Cancelled {
-            client,
-            notice: Cancelled { ticket, mode, reason },
+            client: ticket.client.clone(),
+            notice: self.notice(mode, ticket, reason),
         });
+    }
+
+    /// A ticket is here now, reached through all its connections.
+    fn waits(&mut self, mode: usize, ticket: &Ticket) {
+        for connection in ticket.connections() {
+            self.waits_at(mode, ticket, &connection.server);
+        }
+    }
+
+    /// As [`Lobby::waits`], through one ws-node.
+    fn waits_at(&mut self, mode: usize, ticket: &Ticket, server: &ServerName) {
+        let player = Player {
+            client: ticket.client.clone(),
+            server: server.clone(),
+        };
+        self.effects.push(Effect::Waits {
+            player,
+            notice: self.notice(mode, ticket, CancelReason::ServerLost),
+        });
+    }
+
+    /// A ticket ended here.
+    fn waits_no_more(&mut self, ticket: &Ticket) {
+        self.effects.push(Effect::WaitsNoMore {
+            client: ticket.client.clone(),
+            ticket: ticket.id.clone(),
+            servers: ticket.connections().map(|at| at.server.clone()).collect(),
+        });
+    }
+
+    fn notice(&self, mode: usize, ticket: &Ticket, reason: CancelReason) -> Cancelled {
+        Cancelled {
+            ticket: ticket.id.clone(),
+            mode: self.queues[mode].mode().name.clone(),
+            reason,
+        }
     }
 
     fn mode(&self, name: &str) -> Option<usize> {

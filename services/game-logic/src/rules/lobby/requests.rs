@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wsmesh_adapter::{ClientId, ServerName};
 
-use super::{Answer, Effect, Lobby, Place, Refusal, Wish};
+use super::{Answer, CancelReason, Effect, Lobby, Place, Refusal, Wish};
 use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{Connection, Party, Ticket};
 use crate::rules::players::Player;
@@ -75,33 +75,33 @@ impl Lobby {
         let name = self.queues[mode].mode().name.clone();
         // A player that came back through another ws-node waits on, and is reached there.
         self.queues[mode].asked_again(now, &player.client, &player.server);
-        let (id, waited) = match self.asked_again_in_formation(now, &name, &player) {
-            Some(ticket) => (ticket.id.clone(), ticket.waited(now)),
+        let server = player.server.clone();
+        let ticket = match self.asked_again_in_formation(now, &name, &player) {
+            Some(ticket) => ticket,
             None => {
                 let number = self.next_number();
-                let id = format!("{:x}.{number:x}", self.instance.0);
-                let Player { client, server } = player;
                 let ticket = Ticket {
-                    id,
-                    client,
-                    at: Connection { server, asked: now },
+                    id: format!("{:x}.{number:x}", self.instance.0),
+                    client: player.client,
+                    at: Connection {
+                        server: player.server,
+                        asked: now,
+                    },
                     elsewhere: Vec::new(),
                     rating: wish.rating,
                     party: wish.party,
                     since: now,
                 };
-                let kept = self.queues[mode].enter(ticket)?;
-                (kept.id.clone(), kept.waited(now))
+                self.queues[mode].enter(ticket)?.clone()
             }
         };
-        let players = self.queues[mode].mode().players;
-        let waiting = self.queues[mode].len();
+        self.waits_at(mode, &ticket, &server);
         Ok(Place {
-            ticket: id,
+            waited_ms: ticket.waited(now).as_millis() as u64,
+            ticket: ticket.id,
             mode: name,
-            players,
-            waiting,
-            waited_ms: waited.as_millis() as u64,
+            players: self.queues[mode].mode().players,
+            waiting: self.queues[mode].len(),
         })
     }
 
@@ -132,6 +132,9 @@ impl Lobby {
                 let forming = self.leave_formations(&name, &player.client, |_| true);
                 let waiting = self.queues[index].cancel(now, &player.client);
                 cancelled += usize::from(forming.is_some() || waiting.is_some());
+                for ticket in forming.iter().chain(&waiting) {
+                    self.waits_no_more(ticket);
+                }
             }
         }
         cancelled
@@ -140,14 +143,22 @@ impl Lobby {
     /// A player's connection ended: it leaves its queues, and its match if that runs here. A player that came back through
     /// another ws-node stays.
     pub fn client_closed(&mut self, now: Duration, player: &Player) {
+        self.connection_ended(now, player);
+    }
+
+    /// The tickets that ended with a player's connection, with their queues.
+    fn connection_ended(&mut self, now: Duration, player: &Player) -> Vec<(usize, Ticket)> {
+        let mut ended = Vec::new();
         for index in 0..self.queues.len() {
             let name = self.queues[index].mode().name.clone();
-            self.leave_formations(&name, &player.client, |at| at.server == player.server);
-            self.queues[index].leave(now, &player.client, &player.server);
+            let forming = self.leave_formations(&name, &player.client, |at| at.server == player.server);
+            let waiting = self.queues[index].leave(now, &player.client, &player.server);
+            ended.extend(forming.into_iter().chain(waiting).map(|ticket| (index, ticket)));
         }
         for id in self.players.closed(&player.client, &player.server) {
             self.left_hosted(player.client.clone(), id);
         }
+        ended
     }
 
     /// The match that a player is in, as far as this server knows; of several, the one heard of last.
@@ -171,13 +182,13 @@ impl Lobby {
         gone.sort();
         gone.dedup();
         for client in gone {
-            self.client_closed(
-                now,
-                &Player {
-                    client,
-                    server: server.clone(),
-                },
-            );
+            let player = Player {
+                client,
+                server: server.clone(),
+            };
+            for (mode, ticket) in self.connection_ended(now, &player) {
+                self.cancelled(mode, &ticket, CancelReason::ServerLost);
+            }
         }
     }
 

@@ -89,7 +89,8 @@ impl Roster {
 }
 
 impl Lobby {
-    /// Who is alive. The players of a ws-node that is gone leave their queues and matches; the matches of a game-logic
+    /// Who is alive. The players of a ws-node that is gone leave their queues and matches, and are told so, as it may be this server
+    /// that was cut off; the matches of a game-logic
     /// server that is gone are lost, and the one server that owns the match's id tells its players.
     pub fn roster(&mut self, now: Duration, servers: &[Server]) {
         for (name, instance) in self.roster.update(servers) {
@@ -131,7 +132,7 @@ impl Lobby {
         formations.iter().for_each(|formation| self.dissolve(formation));
         for mode in 0..self.queues.len() {
             for ticket in self.queues[mode].expire(now, Duration::ZERO) {
-                self.cancelled(mode, ticket.client, ticket.id, super::CancelReason::ServerRestart);
+                self.cancelled(mode, &ticket, super::CancelReason::ServerRestart);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Several lobbies on a bus that delays, reorders between senders, and loses replies; servers come and are stopped.
-//! Whatever happens: nobody plays two matches, and no ticket is lost.
+//! Several lobbies on a bus that delays, reorders between senders, and loses replies; servers come, are stopped, and die.
+//! Whatever happens: nobody plays two matches, and no ticket is lost without its player being told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +22,8 @@ enum Action {
     SeeRoster { at: u8 },
     Come,
     Stop { which: u8 },
+    Kill { which: u8, unsent: u8 },
+    Miss,
     EndMatch { which: u8 },
 }
 
@@ -35,6 +37,8 @@ fn action() -> impl Strategy<Value = Action> {
         3 => any::<u8>().prop_map(|at| Action::SeeRoster { at }),
         1 => Just(Action::Come),
         1 => any::<u8>().prop_map(|which| Action::Stop { which }),
+        1 => (any::<u8>(), 0..4_u8).prop_map(|(which, unsent)| Action::Kill { which, unsent }),
+        1 => Just(Action::Miss),
         1 => any::<u8>().prop_map(|which| Action::EndMatch { which }),
     ]
 }
@@ -66,8 +70,10 @@ struct World {
     running: BTreeMap<MatchId, (FormationId, BTreeSet<ClientId>)>,
     /// How often each client's connection was closed: it comes back through the next ws-node.
     closed: BTreeMap<u8, usize>,
-    /// Who was given a ticket for which mode and was neither matched nor told otherwise.
-    waiting: BTreeSet<(ClientId, String)>,
+    /// What ws-nodes are to tell clients should a process die: by ws-node, client and ticket.
+    wills: BTreeMap<(ServerName, ClientId, String), (Instance, Cancelled)>,
+    /// Who was given a ticket for which mode, lastly which one, and was neither matched nor told otherwise.
+    waiting: BTreeMap<(ClientId, String), String>,
 }
 
 fn ws_node(number: usize) -> ServerName {
@@ -100,7 +106,7 @@ impl World {
             queue_limit: 100,
             match_limit: 3,
             longest_wait: Duration::from_secs(1_000_000),
-            longest_match: Duration::from_secs(1_000_000),
+            longest_match: Duration::from_secs(20),
         };
         self.lobbies.insert(
             name.clone(),
@@ -173,7 +179,19 @@ impl World {
                     clients.remove(&client);
                 }
             }
-            Effect::Lost { id } => panic!("no server crashes here, but {id} was lost"),
+            Effect::Lost { id } => assert!(!self.running.contains_key(&id), "{id} runs, but was lost"),
+            Effect::Waits { player, notice } => {
+                let key = (player.server, player.client, notice.ticket.clone());
+                let instance = self.lobbies[from].instance;
+                self.wills.insert(key, (instance, notice));
+            }
+            Effect::WaitsNoMore {
+                client,
+                ticket,
+                servers,
+            } => servers.into_iter().for_each(|server| {
+                self.wills.remove(&(server, client.clone(), ticket.clone()));
+            }),
             Effect::Matched { .. } => {}
         }
     }
@@ -200,16 +218,17 @@ impl World {
                     })
                 });
                 match there {
-                    None | Some(Err(Refusal::Stopping)) => self
-                        .with(at, |lobby| lobby.forwarded_request(now, player.clone(), wish))
-                        .is_ok(),
-                    Some(answer) => answer.is_ok(),
+                    None | Some(Err(Refusal::Stopping)) => {
+                        self.with(at, |lobby| lobby.forwarded_request(now, player.clone(), wish))
+                    }
+                    Some(answer) => answer,
                 }
             }
-            answer => answer.is_ok(),
+            Ok(Answer::Now(place)) => Ok(place),
+            Err(refusal) => Err(refusal),
         };
-        if answer {
-            self.waiting.insert((player.client, mode.to_owned()));
+        if let Ok(place) = answer {
+            self.waiting.insert((player.client, mode.to_owned()), place.ticket);
         }
     }
 
@@ -224,8 +243,14 @@ impl World {
             .iter()
             .position(|(f, t, _)| f == from && t == to)
             .expect("at least this one");
-        let (from, to, message) = self.bus.remove(oldest);
+        let message = self.bus.remove(oldest);
+        self.arrive(message, reply_lost);
+    }
+
+    fn arrive(&mut self, (from, to, message): InFlight, reply_lost: bool) {
         let now = self.now;
+        // Who died hears no replies.
+        let heard = self.lobbies.contains_key(&from);
         let alive = self.lobbies.contains_key(&to);
         match message {
             Message::Reserve(reservation) => {
@@ -239,7 +264,9 @@ impl World {
                 all.extend(busy);
                 if *due == 0 {
                     let (_, busy) = self.reserving.remove(&reservation.formation).expect("asked");
-                    self.with(&from, |lobby| lobby.reserved(&reservation.formation, &busy));
+                    if heard {
+                        self.with(&from, |lobby| lobby.reserved(&reservation.formation, &busy));
+                    }
                 }
             }
             Message::Start(order) => {
@@ -249,7 +276,9 @@ impl World {
                     Started::Unknown
                 };
                 let outcome = if reply_lost { Started::Unknown } else { outcome };
-                self.with(&from, |lobby| lobby.started(now, &to, &order.formation, outcome));
+                if heard {
+                    self.with(&from, |lobby| lobby.started(now, &to, &order.formation, outcome));
+                }
             }
             Message::HandOver(tickets) => {
                 let taken = if alive {
@@ -258,7 +287,9 @@ impl World {
                     Taken::default()
                 };
                 let taken = if reply_lost { Taken::default() } else { taken };
-                self.with(&from, |lobby| lobby.handed_over(&tickets, &taken));
+                if heard {
+                    self.with(&from, |lobby| lobby.handed_over(&tickets, &taken));
+                }
             }
             _ if !alive => {}
             Message::Release(formation) => self.with(&to, |lobby| lobby.release(&formation)),
@@ -287,7 +318,11 @@ impl World {
                 "{id} and {other} have a player in common"
             );
         }
-        self.waiting.retain(|(client, _)| !clients.contains(client));
+        self.waiting.retain(|(client, _), _| !clients.contains(client));
+        for (player, ticket) in order.players.iter().zip(&order.tickets) {
+            let key = (player.server.clone(), player.client.clone(), ticket.clone());
+            self.wills.remove(&key);
+        }
         self.running.insert(id.clone(), (order.formation.clone(), clients));
         let began = Began {
             id: id.clone(),
@@ -322,13 +357,15 @@ impl World {
                 for name in asked.collect::<Vec<_>>() {
                     self.with(&name, |lobby| lobby.cancel(now, &player, None));
                 }
-                self.waiting.retain(|(client, _)| *client != player.client);
+                self.waiting.retain(|(client, _), _| *client != player.client);
             }
             Action::Close { client } => {
                 let player = self.player(client);
                 self.tell_all(&player.server, &Message::Closed(player.clone()));
+                self.wills
+                    .retain(|(server, client, _), _| (server, client) != (&player.server, &player.client));
                 *self.closed.entry(client).or_default() += 1;
-                self.waiting.retain(|(client, _)| *client != player.client);
+                self.waiting.retain(|(client, _), _| *client != player.client);
             }
             Action::Deliver { which, reply_lost } => self.deliver(usize::from(which), reply_lost),
             Action::Round { at } => {
@@ -342,6 +379,8 @@ impl World {
             Action::Come if self.lobbies.len() < 4 => self.come(),
             Action::Come => {}
             Action::Stop { which } => self.stop(which),
+            Action::Kill { which, unsent } => self.kill(which, usize::from(unsent)),
+            Action::Miss => self.miss(),
             Action::EndMatch { which } => {
                 if let Some(id) = self
                     .running
@@ -362,6 +401,37 @@ impl World {
             self.with(&name, Lobby::stop);
             let instance = self.lobbies[&name].instance;
             self.tell_all(&name, &Message::Leaving(name.clone(), instance));
+        }
+    }
+
+    /// A server dies. What it said last is lost; what was said arrives before anybody misses it. There is another one soon.
+    fn kill(&mut self, which: u8, unsent: usize) {
+        let name = self.pick(which);
+        let dead = self.lobbies.remove(&name).expect("alive").instance;
+        self.stopped.remove(&name);
+        let (mut said, others) = std::mem::take(&mut self.bus)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(from, _, _)| *from == name);
+        self.bus = others;
+        said.truncate(said.len().saturating_sub(unsent));
+        if self.lobbies.len() == self.stopped.len() {
+            self.come();
+        }
+        said.into_iter().for_each(|message| self.arrive(message, false));
+        self.running.retain(|id, _| id.host() != Some(dead));
+    }
+
+    /// The ws-nodes miss the servers that died: they tell the clients what those wanted.
+    fn miss(&mut self) {
+        let alive: BTreeSet<Instance> = self.lobbies.values().map(|lobby| lobby.instance).collect();
+        let places = self.places();
+        let lost = self.wills.extract_if(.., |_, (holder, _)| !alive.contains(holder));
+        for ((_, client, _), (_, notice)) in lost {
+            let place = (client, notice.mode);
+            // Who asked again meanwhile waits elsewhere, with another ticket.
+            if self.waiting.get(&place) == Some(&notice.ticket) || !places.contains(&place) {
+                self.waiting.remove(&place);
+            }
         }
     }
 
@@ -386,7 +456,8 @@ impl World {
 
     /// Everything on its way arrives, everyone sees the same roster, every stopped server has gone.
     fn settle(&mut self) {
-        for _ in 0..60 {
+        self.miss();
+        for _ in 0..120 {
             for name in self.lobbies.keys().cloned().collect::<Vec<_>>() {
                 self.see_roster(&name);
                 self.now += Duration::from_secs(1);
@@ -404,12 +475,14 @@ impl World {
     }
 
     fn places(&self) -> BTreeSet<(ClientId, String)> {
-        let tickets = self.lobbies.values().flat_map(|lobby| &lobby.queues).flat_map(|queue| {
-            queue
-                .tickets()
-                .map(|ticket| (ticket.client.clone(), queue.mode().name.clone()))
-        });
-        tickets.collect()
+        let queues = self.lobbies.values().flat_map(|lobby| &lobby.queues);
+        let waiting = queues.flat_map(|queue| queue.tickets().map(|ticket| (ticket, &queue.mode().name)));
+        let formations = self.lobbies.values().flat_map(|lobby| lobby.formations.values());
+        let forming = formations.flat_map(|formed| formed.tickets.iter().map(|ticket| (ticket, &formed.mode)));
+        let tickets = waiting.chain(forming);
+        tickets
+            .map(|(ticket, mode)| (ticket.client.clone(), mode.clone()))
+            .collect()
     }
 }
 
@@ -426,12 +499,13 @@ proptest! {
         world.settle();
         prop_assert!(world.stopped.is_empty(), "{:?} never got rid of their tickets", world.stopped);
         prop_assert!(world.lobbies.values().all(|lobby| lobby.forming() == 0));
+        world.miss();
         let places = world.places();
-        for lost in world.waiting.difference(&places) {
+        for lost in world.waiting.keys().filter(|place| !places.contains(place)) {
             prop_assert!(false, "lost: {:?}", lost);
         }
         for mode in MODES {
-            let left = world.waiting.iter().filter(|(_, name)| name == mode.0).count();
+            let left = world.waiting.keys().filter(|(_, name)| name == mode.0).count();
             prop_assert!(left < mode.1, "{} players wait for {}", left, mode.0);
         }
     }

@@ -97,14 +97,61 @@ fn a_match_that_may_have_started_is_withdrawn_before_its_players_wait_on() {
     lobby.round(NOW);
     let (host, order) = order(lobby.take_effects());
     lobby.started(NOW, &host, &order.formation, Started::Unknown);
-    assert_eq!(
-        lobby.take_effects(),
-        [Effect::Withdraw {
-            host,
-            formation: order.formation
-        }]
-    );
+    let effects = lobby.take_effects();
+    let withdrawn = Effect::Withdraw {
+        host,
+        formation: order.formation,
+    };
+    assert_eq!(effects[0], withdrawn);
+    let announced: Vec<_> = effects[1..].iter().map(announced).collect();
+    assert_eq!(announced, ["ann", "bob"], "their tickets count again");
     assert_eq!(lobby.waiting().next(), Some(("duel", 2)));
+}
+
+/// Who is to be told if this server is lost.
+fn announced(effect: &Effect) -> &str {
+    match effect {
+        Effect::Waits { player, notice } if notice.reason == CancelReason::ServerLost => player.client.as_str(),
+        other => panic!("not an announcement: {other:?}"),
+    }
+}
+
+#[test]
+fn a_ticket_is_announced_to_its_ws_node_and_again_by_whoever_takes_it_over_and_revoked_only_when_it_ends() {
+    let (mut one, mut two) = (lobby(1, 1), lobby(2, 1));
+    wait(&mut one, &["ann"]);
+    let asked = one.take_effects();
+    assert_eq!(asked.iter().map(announced).collect::<Vec<_>>(), ["ann"]);
+    one.hand_over(NOW, 0, name("game-2"));
+    let Some(Effect::HandOver { tickets, .. }) = one.take_effects().pop() else {
+        panic!("the ticket is offered");
+    };
+    let taken = two.adopt(NOW, tickets.clone());
+    assert_eq!(two.take_effects(), asked, "the same ticket, by another server");
+    one.handed_over(&tickets, &taken);
+    assert_eq!((one.is_empty(), one.take_effects()), (true, Vec::new()));
+    assert_eq!(two.cancel(NOW, &player("ann"), None), 1);
+    let revoked = Effect::WaitsNoMore {
+        client: player("ann").client,
+        ticket: taken.taken[0].clone(),
+        servers: vec![name("ws-1")],
+    };
+    assert_eq!(two.take_effects(), [revoked]);
+}
+
+#[test]
+fn who_waits_is_told_when_its_ws_node_cannot_be_seen_any_more_as_it_may_be_this_server_that_was_cut_off() {
+    let mut lobby = lobby(1, 1);
+    wait(&mut lobby, &["ann"]);
+    lobby.take_effects();
+    let without_ws_node = &servers(1)[..1];
+    lobby.roster(NOW, without_ws_node);
+    let told = lobby.take_effects().into_iter().find_map(|effect| match effect {
+        Effect::Cancelled { client, notice } => Some((client, notice.reason)),
+        _ => None,
+    });
+    assert_eq!(told, Some((player("ann").client, CancelReason::ServerLost)));
+    assert!(lobby.is_empty());
 }
 
 #[test]
@@ -161,6 +208,7 @@ fn a_server_runs_no_more_matches_than_it_may() {
         formation: crate::rules::players::FormationId::new(Instance(2), number),
         mode: "duel".into(),
         players: clients.map(player).to_vec(),
+        tickets: Vec::new(),
     };
     lobby
         .host(NOW, &order(1, ["ann", "bob"]))

@@ -11,5 +11,5 @@ mod tests;
 mod ticket;
 
 pub use form::Widening;
-pub use queue::{Mode, Queue, QueueFull};
+pub use queue::{Adopted, Mode, Queue, QueueFull};
 pub use ticket::{Connection, HandedConnection, HandedTicket, Party, Ticket};

@@ -24,6 +24,17 @@ pub struct Mode {
 #[error("too many players are waiting: try again later")]
 pub struct QueueFull;
 
+/// What became of a ticket from another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adopted {
+    /// Its player waits here, with this ticket.
+    Kept(Ticket),
+    /// Its player is gone: nobody needs it any more.
+    Left,
+    /// The queue is full: the other server must keep it.
+    Refused,
+}
+
 /// Tickets of one mode, at most one per player.
 #[derive(Debug)]
 pub struct Queue {
@@ -94,20 +105,20 @@ impl Queue {
         }
     }
 
-    /// Takes over a ticket from another server; `false` when the queue is full and the other must keep it. A player
-    /// who left meanwhile stays away; one that asked here again keeps its new ticket, with the time it waited there.
-    pub fn adopt(&mut self, ticket: Ticket) -> bool {
-        match self.still_here(ticket) {
-            None => true,
-            Some(ticket) => self.enter(ticket).is_ok(),
+    /// Takes over a ticket from another server. A player who left meanwhile stays away; one that asked here again keeps its new
+    /// ticket, with the time it waited there.
+    pub fn adopt(&mut self, ticket: Ticket) -> Adopted {
+        match self.still_here(ticket).map(|ticket| self.enter(ticket)) {
+            None => Adopted::Left,
+            Some(Ok(kept)) => Adopted::Kept(kept.clone()),
+            Some(Err(QueueFull)) => Adopted::Refused,
         }
     }
 
-    /// Takes back a ticket that was in the queue before, even if it is full now. Players who left stay away.
-    pub fn put_back(&mut self, ticket: Ticket) {
-        if let Some(ticket) = self.still_here(ticket) {
-            self.keep(ticket);
-        }
+    /// Takes back a ticket that was in the queue before, even if it is full now: the ticket that its player has then. Players
+    /// who left stay away.
+    pub fn put_back(&mut self, ticket: Ticket) -> Option<&Ticket> {
+        self.still_here(ticket).map(|ticket| self.keep(ticket))
     }
 
     /// A ticket that was elsewhere for a while, without the connections that ended since; `None` if its player left.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use wsmesh_adapter::{ClientId, ServerName};
 
+use super::queue::Adopted;
 use super::*;
 
 const WIDENING: Widening = Widening {
@@ -124,7 +125,11 @@ fn a_full_queue_refuses_newcomers_but_not_those_who_wait_already() {
     enter(&mut queue, [ticket("ann", 1000, 0)]);
     assert_eq!(queue.enter(ticket("bob", 1000, 0)), Err(QueueFull));
     assert!(queue.enter(ticket("ann", 1000, 0)).is_ok());
-    assert!(!queue.adopt(ticket("bob", 1000, 0)), "the former owner keeps it");
+    assert_eq!(
+        queue.adopt(ticket("bob", 1000, 0)),
+        Adopted::Refused,
+        "the former owner keeps it"
+    );
 }
 
 #[test]
@@ -165,9 +170,17 @@ fn sizes_that_a_greedy_choice_would_get_wrong_still_fill_the_match() {
 fn a_ticket_that_was_on_its_way_when_its_player_left_does_not_come_back() {
     let mut queue = queue(2);
     queue.leave(secs(5), &client("ann"), &ServerName::new("ws-1").expect("valid"));
-    assert!(queue.adopt(ticket("ann", 1000, 3)), "the former owner must forget it");
+    assert_ne!(
+        queue.adopt(ticket("ann", 1000, 3)),
+        Adopted::Refused,
+        "the former owner must forget it"
+    );
     assert!(queue.is_empty());
-    assert!(queue.adopt(ticket("ann", 1000, 6)), "asked again after that");
+    assert_ne!(
+        queue.adopt(ticket("ann", 1000, 6)),
+        Adopted::Refused,
+        "asked again after that"
+    );
     assert_eq!(queue.len(), 1);
 }
 
@@ -175,7 +188,7 @@ fn a_ticket_that_was_on_its_way_when_its_player_left_does_not_come_back() {
 fn a_player_that_asked_again_while_its_ticket_was_on_its_way_keeps_the_time_it_waited() {
     let mut queue = queue(2);
     enter(&mut queue, [ticket("ann", 1000, 9)]);
-    assert!(queue.adopt(ticket("ann", 1000, 3)));
+    assert_ne!(queue.adopt(ticket("ann", 1000, 3)), Adopted::Refused);
     let kept = queue.ticket(&client("ann")).expect("waits");
     assert_eq!((kept.id.as_str(), kept.since), ("t-ann-9", secs(3)));
 }
@@ -253,7 +266,7 @@ fn a_player_with_tickets_from_two_ws_nodes_stays_until_both_connections_ended() 
     };
     let mut queue = queue(2);
     enter(&mut queue, [ticket("ann", 1_000, 1)]);
-    assert!(queue.adopt(other));
+    assert_ne!(queue.adopt(other), Adopted::Refused);
     assert_eq!(
         queue.ticket(&client("ann")).expect("waits").at.server,
         server("ws-2"),
@@ -272,7 +285,7 @@ fn a_cancellation_counts_for_all_connections_and_for_copies_on_their_way() {
     assert!(queue.cancel(secs(5), &client("ann")).is_some());
     let mut copy = ticket("ann", 1_000, 1);
     copy.elsewhere.push(at("ws-2", 2));
-    assert!(queue.adopt(copy), "the former owner may forget it");
+    assert_ne!(queue.adopt(copy), Adopted::Refused, "the former owner may forget it");
     assert!(queue.is_empty());
     enter(&mut queue, [ticket("ann", 1_000, 6)]);
     assert_eq!(queue.len(), 1, "asked again since");

@@ -1,0 +1,170 @@
+//! Wills: what clients are to be told when a server is lost that alone held something for them.
+//!
+//! Services leave them and revoke them (`wsmesh.clientWills`); this server knows nothing of what they are about. `book` is the
+//! state. A process that is missing from the roster at two looks in a row is lost: then its wills are carried out, once. The
+//! second look gives whoever has taken its things over the time to say so.
+
+mod book;
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use wsmesh_adapter::{Adapter, ClientId, Frame, Instance, NameError, Room};
+use wsmesh_protocol::forward::{CLIENT_WILLS, WillChange, Wills};
+
+use book::{Book, Will};
+
+use crate::metrics::Metrics;
+
+/// How often is looked which processes are missing.
+const LOOK: Duration = Duration::from_secs(1);
+
+const STRIPES: usize = 64;
+
+/// The wills for this server's clients.
+pub(crate) struct WillBooks {
+    books: Vec<Mutex<Book>>,
+    hasher: RandomState,
+    adapter: Adapter,
+    metrics: Metrics,
+}
+
+impl WillBooks {
+    /// Listens until the adapter ends.
+    pub(crate) fn start(adapter: Adapter, metrics: Metrics) -> Arc<Self> {
+        let wills = Arc::new(Self {
+            books: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            adapter,
+            metrics,
+        });
+        let listening = Arc::clone(&wills);
+        wills.adapter.on(CLIENT_WILLS, move |event| {
+            match event.payload.parse::<Wills>() {
+                Ok(news) => listening.hear(news),
+                Err(error) => {
+                    tracing::warn!(server = %event.sender, %error, "unreadable wills: do all servers run one version?")
+                }
+            }
+            std::future::ready(())
+        });
+        wills
+    }
+
+    fn hear(&self, news: Wills) {
+        let holder = Instance(news.instance);
+        for change in news.changes {
+            if let Err(error) = self.change(holder, change) {
+                tracing::warn!(%error, "a will names what cannot be");
+            }
+        }
+    }
+
+    fn change(&self, holder: Instance, change: WillChange) -> Result<(), NameError> {
+        match change {
+            WillChange::Left(will) => {
+                let client = ClientId::new(will.client)?;
+                let room = will.room.map(|at| Room::new(at.namespace, at.room)).transpose()?;
+                let mut book = self.book(&client);
+                // Whoever is gone is told nothing, and `forget` has been called already.
+                if self.adapter.is_here(&client) {
+                    book.leave(
+                        &client,
+                        Will {
+                            holder,
+                            id: will.id,
+                            frame: will.frame,
+                            room,
+                        },
+                    );
+                }
+            }
+            WillChange::Revoked { client, id } => {
+                let client = ClientId::new(client)?;
+                self.book(&client).revoke(&client, &id);
+            }
+        }
+        Ok(())
+    }
+
+    /// A client is gone, and so is what was held for it.
+    pub(crate) fn forget(&self, client: &ClientId) {
+        self.book(client).forget(client);
+    }
+
+    /// Carries out the wills of lost processes, as long as it is polled.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut missing = HashSet::new();
+        loop {
+            looks.tick().await;
+            let missing_before = std::mem::replace(&mut missing, self.missing());
+            let lost: HashSet<Instance> = missing.intersection(&missing_before).copied().collect();
+            if !lost.is_empty() {
+                self.carry_out(&lost).await;
+            }
+        }
+    }
+
+    /// The processes that left wills and are not in the roster.
+    fn missing(&self) -> HashSet<Instance> {
+        let mut holders = HashSet::new();
+        for book in &self.books {
+            holders.extend(lock(book).holders());
+        }
+        if !holders.is_empty() {
+            for server in self.adapter.servers() {
+                holders.remove(&server.instance);
+            }
+        }
+        holders
+    }
+
+    async fn carry_out(&self, lost: &HashSet<Instance>) {
+        let mut told = 0_u64;
+        for book in &self.books {
+            let wills = lock(book).take(lost);
+            for (client, will) in wills {
+                told += u64::from(self.tell(&client, will).await);
+            }
+        }
+        self.metrics.wills_carried_out.inc_by(told);
+        tracing::warn!(
+            processes = lost.len(),
+            messages = told,
+            "a server is lost that held something for clients of this one: they were told"
+        );
+    }
+
+    async fn tell(&self, client: &ClientId, will: Will) -> bool {
+        if let Some(room) = &will.room
+            && !self.adapter.joined_rooms(client).contains(room)
+        {
+            return false;
+        }
+        if !self.adapter.is_here(client) {
+            return false;
+        }
+        if let Err(error) = self.adapter.to_client(client, Frame::new(will.frame)).await {
+            tracing::debug!(%client, %error, "a client could not be told that a server is lost");
+        }
+        if let Some(room) = &will.room
+            && let Err(error) = self.adapter.leave(client, room).await
+        {
+            tracing::debug!(%client, %error, "a client could not leave the room of a lost server");
+        }
+        true
+    }
+
+    fn book(&self, client: &ClientId) -> MutexGuard<'_, Book> {
+        lock(&self.books[self.hasher.hash_one(client) as usize % STRIPES])
+    }
+}
+
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
