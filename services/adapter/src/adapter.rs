@@ -6,7 +6,7 @@
 //! `services/ARCHITECTURE.md` for what is not promised; it is told by [`Adapter::lapses`] when it happens.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::choices::Choices;
-use crate::cluster::{Debts, Listeners, Parting, Requests, Roster};
+use crate::cluster::{Apart, Debts, Listeners, Parting, Requests, Roster};
 use crate::custom::ChannelMessage;
 use crate::driver::Driver;
 use crate::endpoints::Endpoints;
@@ -32,6 +32,7 @@ use crate::options::Options;
 use crate::outbound::Extras;
 use crate::topology::Plan;
 use crate::views::ServerInfo;
+use crate::waiting::Waiting;
 use crate::wire::{Channels, Instance, ServerName, ServiceName, Topic};
 
 /// Commands that wait for one shard. When full, whoever delivers waits.
@@ -84,12 +85,15 @@ pub(crate) struct Inner {
     pub(crate) window: Arc<Window>,
     /// What is to be published again.
     pub(crate) copies: Arc<Copies>,
+    /// What no node has taken yet.
+    pub(crate) waiting: Waiting,
     pub(crate) requests: Arc<Requests>,
     pub(crate) listeners: Listeners<ServerEvent>,
     pub(crate) custom: Listeners<ChannelMessage>,
     roster: Mutex<Roster>,
     namesakes: Mutex<Namesakes>,
     debts: Mutex<Debts>,
+    apart: Mutex<Apart>,
     /// The topology, and what of it is in use.
     plan: Mutex<Plan>,
     pub(crate) choices: ArcSwap<Choices>,
@@ -107,11 +111,17 @@ pub(crate) struct Inner {
     /// The oldest sequence that may still be published again.
     pub(crate) mark: AtomicU64,
     pub(crate) beacons: AtomicU64,
+    /// Somebody may have missed the last beacon: another one follows soon.
+    pub(crate) to_be_said_again: AtomicBool,
     pub(crate) turn: AtomicU64,
     pub(crate) fastest: Fastest,
     pub(crate) changed: Arc<Notify>,
     /// Wakes everyone who waits for a node to be heard.
     pub(crate) heard: Arc<Notify>,
+    /// Whether this server hears no node.
+    pub(crate) deaf: watch::Sender<bool>,
+    /// When a node was heard last, in milliseconds after the start.
+    pub(crate) heard_ms: AtomicU64,
     pub(crate) metrics: Metrics,
     /// Handlers of listeners, and answers on their way.
     pub(crate) tasks: TaskTracker,
@@ -132,6 +142,10 @@ impl Inner {
 
     pub(crate) fn debts(&self) -> MutexGuard<'_, Debts> {
         self.debts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn apart(&self) -> MutexGuard<'_, Apart> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -192,12 +206,14 @@ impl Adapter {
             endpoints,
             window: Arc::new(Window::new(options.kept_for(), options.replay_bytes)),
             copies: Arc::default(),
+            waiting: Waiting::new(options.replay_bytes),
             requests: Arc::new(Requests::new(instance)),
             listeners: Listeners::new(),
             custom: Listeners::new(),
             roster: Mutex::new(Roster::new(options.name.clone(), instance)),
             namesakes: Mutex::default(),
             debts: Mutex::default(),
+            apart: Mutex::default(),
             plan: Mutex::new(plan),
             choices: ArcSwap::from_pointee(Choices::default()),
             roster_view: watch::Sender::default(),
@@ -211,10 +227,13 @@ impl Adapter {
             sequence: AtomicU64::new(1),
             mark: AtomicU64::new(1),
             beacons: AtomicU64::new(1),
+            to_be_said_again: AtomicBool::new(false),
             turn: AtomicU64::new(0),
             fastest: Fastest::default(),
             changed: Arc::new(Notify::new()),
             heard: Arc::new(Notify::new()),
+            deaf: watch::Sender::new(true),
+            heard_ms: AtomicU64::new(0),
             metrics: Metrics::new(&options.registry)?,
             tasks: TaskTracker::new(),
             answering: TaskTracker::new(),

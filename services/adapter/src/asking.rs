@@ -18,7 +18,7 @@ use crate::cluster::Replies;
 use crate::error::{ClientRequestError, Missing};
 use crate::event::WayBack;
 use crate::local::Asked;
-use crate::outbound::{Concerned, Extras};
+use crate::outbound::{Concerned, Extras, Published};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
 /// No client is waited for longer, whatever the asker says.
@@ -69,11 +69,17 @@ impl Adapter {
         };
         let extras = Extras {
             request: Some((id, limit)),
+            is_awaited: true,
             ..self.extras()
         };
         let topic = Topic::Client(client.clone());
         let own = u64::from(inner.interest.wants(&inner.channels.channel(&topic)));
-        let receivers = inner.publish(&topic, Concerned::Everyone, body, extras).await?;
+        let publishing = inner.publish(&topic, Concerned::Everyone, body, extras);
+        let receivers = match replies.within(publishing).await {
+            Some(Ok(Published::Now(receivers))) => receivers,
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(Published::Later)) | None => return Err(ClientRequestError::TimedOut(client.clone())),
+        };
         // With shared routing everyone gets it, and servers of the original do not say that they have no such client.
         let others = if inner.channels.is_shared() {
             u64::MAX

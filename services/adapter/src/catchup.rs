@@ -15,7 +15,9 @@ use crate::cluster::{Owed, Topics};
 use crate::error::{Missing, PublishError};
 use crate::lapse::LapseReason;
 use crate::nodes::{Kept, Mask, RETIRED};
-use crate::servers::{RequestOptions, Target};
+use crate::outage::Unsent;
+use crate::servers::RequestOptions;
+use crate::targets::Target;
 use crate::wire::{Instance, Payload, ServerName};
 
 /// The event by which a server is asked what it wants; answered by the adapter itself.
@@ -47,6 +49,11 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if let Some(missing) = inner.copies.take_truncated() {
             inner.lapse_once(LapseReason::WindowTooSmall, missing);
         }
+        if inner.waiting.closed_since().is_some() {
+            // Nobody would get them.
+            let _ = timeout(RETRY, inner.waiting.opened.notified()).await;
+            continue;
+        }
         let copies = inner.copies.take(BATCH.0, BATCH.1);
         if copies.is_empty() {
             inner.copies.waiting.notified().await;
@@ -73,7 +80,7 @@ impl Inner {
     async fn publish_copy(&self, copy: Kept) -> Option<Kept> {
         let now = Instant::now();
         let age = now.saturating_duration_since(copy.at);
-        if age > self.options.mark_age() / 2 {
+        if age > self.options.copies_for() {
             self.metrics.replayed.with_label_values(&["expired"]).inc();
             // Who left for good needs nothing; and what went out as a copy before was only to go out once more.
             let gone = copy
@@ -106,7 +113,10 @@ impl Inner {
                 self.metrics.replayed.with_label_values(&["ok"]).inc();
                 None
             }
-            Err(PublishError::Payload(_) | PublishError::Target(_)) => None,
+            Err(Unsent {
+                error: PublishError::Payload(_) | PublishError::Target(_),
+                ..
+            }) => None,
             Err(_) => Some(copy),
         }
     }
@@ -166,6 +176,7 @@ impl Inner {
             inner: self.clone(),
             order_key: None,
         };
+        let asked = Instant::now();
         let reply = adapter
             .call(Target::Server(name.clone()), WANTED, Payload::null(), asking)
             .await;
@@ -181,7 +192,8 @@ impl Inner {
             }
         };
         let now = Instant::now();
-        let age = Duration::from_millis(wanted.age_ms);
+        // At most: its answer may have taken a while.
+        let age = Duration::from_millis(wanted.age_ms) + asked.elapsed();
         if let Some(missing) = self.window.truncated(now).filter(|missing| *missing < age) {
             self.lapse_once(LapseReason::WindowTooSmall, missing);
         }

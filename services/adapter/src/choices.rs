@@ -87,6 +87,11 @@ impl Choices {
         mine & self.servers.get(server).copied().unwrap_or(Mask::MAX)
     }
 
+    /// Whether a server is in the roster.
+    pub(crate) fn knows(&self, server: &ServerName) -> bool {
+        self.servers.contains_key(server)
+    }
+
     /// For a message to whoever subscribed: the nodes that all hear, any one of which will do.
     pub(crate) fn with_everyone(&self, mine: Mask) -> Mask {
         mine & self.everyone

@@ -6,7 +6,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
 use crate::local::{Command, ConnectionId, Dismissal};
-use crate::outbound::Concerned;
+use crate::outbound::{Concerned, Published};
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
 /// How far a message to clients goes.
@@ -25,7 +25,7 @@ pub enum Scope {
 pub enum Presence {
     /// It is connected here, the frame is on its way to its outbox.
     Here,
-    /// Some server subscribes to it: a hint, not a proof.
+    /// Some server subscribes to it: a hint, not a proof. Also while no node is heard, when nobody can know.
     Elsewhere,
     /// No server has it.
     Offline,
@@ -157,13 +157,11 @@ impl Adapter {
             client: client.clone(),
             frame,
         };
-        let receivers = self.to_topic(Topic::Client(client.clone()), body).await?;
-        Ok(if here {
-            Presence::Here
-        } else if receivers == 0 {
-            Presence::Offline
-        } else {
-            Presence::Elsewhere
+        let published = self.to_topic(Topic::Client(client.clone()), body).await?;
+        Ok(match published {
+            _ if here => Presence::Here,
+            Published::Now(0) => Presence::Offline,
+            Published::Now(_) | Published::Later => Presence::Elsewhere,
         })
     }
 
@@ -223,7 +221,7 @@ impl Adapter {
         }
     }
 
-    async fn to_topic(&self, topic: Topic, body: Body) -> Result<u64, PublishError> {
+    async fn to_topic(&self, topic: Topic, body: Body) -> Result<Published, PublishError> {
         self.inner
             .publish(&topic, Concerned::Everyone, body, self.extras())
             .await

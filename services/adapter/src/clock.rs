@@ -36,9 +36,10 @@ pub(crate) struct Clock {
     last_tick: Instant,
     heard_before: Mask,
     judged: Instant,
-    /// When a node was heard last.
-    heard_last: Instant,
+    /// This server counts and hears no node; since it was noticed.
     deaf: bool,
+    /// It was said that messages are refused for that.
+    refusing: bool,
     /// Which sequence was next when: to know the oldest that is still young.
     samples: VecDeque<(Instant, u64)>,
 }
@@ -53,8 +54,8 @@ impl Clock {
             last_tick: now,
             heard_before: 0,
             judged: now,
-            heard_last: now,
             deaf: false,
+            refusing: false,
             samples: VecDeque::new(),
         }
     }
@@ -69,7 +70,8 @@ impl Clock {
             let news = tokio::select! {
                 () = stop.cancelled() => return,
                 () = changed.notified() => { sleep(DEBOUNCE).await; true }
-                _ = tick.tick() => false,
+                // Not at once: after a fault of a node everybody has something to say.
+                _ = tick.tick() => self.inner.to_be_said_again.swap(false, Ordering::Relaxed),
             };
             if stop.is_cancelled() {
                 // Its nodes end with this server: that it hears none of them is no fault.
@@ -111,22 +113,31 @@ impl Clock {
         if stalled > window {
             self.inner.lapse(LapseReason::Stalled, stalled);
         }
+        let deaf_for = self.inner.deaf_for(now);
+        let deaf = self.inner.note_hearing(now);
         if self.inner.alone || !*self.inner.counted.borrow() {
-            self.heard_last = now;
             return;
         }
-        if self.inner.heard_mask(now) == 0 {
+        if deaf {
+            self.inner.waiting.close(now);
             if !std::mem::replace(&mut self.deaf, true) {
                 tracing::error!(
-                    "this server hears no Redis node: it is cut off from all others; local clients are served"
+                    "this server hears no Redis node: it is cut off from all others; local clients are served, what is sent \
+                     to others waits for the replay window"
+                );
+            }
+            if self.inner.outage_is_long(now) && !std::mem::replace(&mut self.refusing, true) {
+                tracing::error!(
+                    deaf_ms = deaf_for.as_millis() as u64,
+                    "no Redis node was heard for longer than the replay window: messages to other servers are refused now"
                 );
             }
             return;
         }
+        self.refusing = false;
         if std::mem::take(&mut self.deaf) {
             // What was not heard may have been missing for as long as noticing it takes.
-            let deaf = now.saturating_duration_since(self.heard_last);
-            let deaf = deaf + self.inner.options.probe_interval * SILENT_INTERVALS;
+            let deaf = deaf_for + self.inner.options.probe_interval * SILENT_INTERVALS;
             tracing::warn!(
                 deaf_ms = deaf.as_millis() as u64,
                 "this server hears a Redis node again"
@@ -135,7 +146,6 @@ impl Clock {
                 self.inner.lapse(LapseReason::Isolated, deaf);
             }
         }
-        self.heard_last = now;
     }
 
     /// Round trips are news once a probe interval.
@@ -187,6 +197,21 @@ impl Clock {
 }
 
 impl Inner {
+    /// Looks whether no node is heard; then each is as good as any other, whatever happened to it before.
+    fn note_hearing(&self, now: Instant) -> bool {
+        let choices = self.choices.load();
+        let deaf = choices.heard(now) == 0;
+        if deaf {
+            choices.nodes.iter().for_each(|node| node.health.forgive());
+        } else {
+            let heard = now.saturating_duration_since(self.started);
+            self.heard_ms.store(heard.as_millis() as u64, Ordering::Relaxed);
+        }
+        self.deaf
+            .send_if_modified(|before| std::mem::replace(before, deaf) != deaf);
+        deaf
+    }
+
     /// What this server says about itself now.
     pub(crate) fn beacon(&self) -> Beacon {
         let nodes = self.choices.load().nodes.clone();
@@ -235,6 +260,7 @@ impl Inner {
         self.interest.sweep(now);
         self.keep_what_is_owed();
         self.window.sweep(now);
+        self.judge_apart(now);
         self.tick_topology(now);
         self.expire_servers(now);
     }

@@ -14,7 +14,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::cluster::ListenerId;
 use crate::error::{ChannelError, PublishError};
 use crate::nodes::Channel;
-use crate::outbound::Concerned;
+use crate::outbound::{Concerned, Published};
 use crate::wire::{Body, Payload, ServerName, Topic};
 
 /// Longest name of a custom channel, in bytes.
@@ -83,7 +83,7 @@ impl Adapter {
     }
 
     /// Publishes a map to a custom channel, `senderServer` added and a field `wm`, if it has one, replaced. How many servers received it, this one included if it
-    /// listens; 0 in single-server mode.
+    /// listens; 0 in single-server mode, and while no node is heard: then it goes out later.
     ///
     /// # Errors
     /// When the name is not allowed, or no node took the message.
@@ -99,10 +99,14 @@ impl Adapter {
             payload: payload.clone(),
         });
         let body = Body::Custom { payload };
-        Ok(self
+        let published = self
             .inner
             .publish(&Topic::Custom(channel), Concerned::Everyone, body, self.extras())
-            .await?)
+            .await?;
+        Ok(match published {
+            Published::Now(receivers) => receivers,
+            Published::Later => 0,
+        })
     }
 
     fn custom_channel(&self, name: &str) -> Result<Channel, ChannelError> {

@@ -16,6 +16,7 @@ use crate::cluster::Parting;
 use crate::error::DriverError;
 use crate::inbound;
 use crate::nodes::{Batch, Node, Surroundings, run_node};
+use crate::outage;
 
 /// What was just published is heard, and acted on, within this time.
 const HEARSAY: Duration = Duration::from_millis(100);
@@ -49,6 +50,10 @@ impl Driver {
         tasks.spawn(async move {
             stop.run_until_cancelled_owned(catchup::run(catching_up)).await;
         });
+        let (sending_later, stop) = (inner.clone(), inner.stop.clone());
+        tasks.spawn(async move {
+            stop.run_until_cancelled_owned(outage::run(sending_later)).await;
+        });
         tasks.spawn(Clock::new(inner.clone(), fatal).run());
         Self {
             inner,
@@ -79,6 +84,7 @@ impl Driver {
         if timeout(ANSWER_LIMIT, self.inner.answering.wait()).await.is_err() {
             tracing::warn!("some requests of other servers were not answered in time");
         }
+        self.inner.send_the_rest().await;
         self.inner.part(Parting::Leaving);
         let goodbye = self.inner.beacon();
         if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye)).await.is_err() {
@@ -148,6 +154,20 @@ impl Inner {
         sleep(HEARSAY).await;
     }
 
+    /// What waits for a node may still find one, for a moment.
+    async fn send_the_rest(&self) {
+        let emptied = self.waiting.emptied.notified();
+        tokio::pin!(emptied);
+        emptied.as_mut().enable();
+        if self.waiting.len() > 0 && timeout(ANSWER_LIMIT, emptied).await.is_err() {
+            let messages = self.waiting.len();
+            tracing::error!(
+                messages,
+                "no Redis node took what this server still had to send: it is lost"
+            );
+        }
+    }
+
     /// Whether this is further than before.
     pub(crate) fn part(&self, how: Parting) -> bool {
         self.parting.send_if_modified(|parting| {
@@ -169,6 +189,7 @@ impl Inner {
             inbound,
             changed: self.changed.clone(),
             heard: self.heard.clone(),
+            deaf: self.deaf.subscribe(),
             probe_channel: self.probe_channel.clone(),
             command_timeout: self.options.command_timeout,
             probe_interval: self.options.probe_interval,

@@ -94,9 +94,15 @@ pub enum DriverError {
 /// arrives, once, though this was returned.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// This server hears no node: it is cut off from the others. What was local was delivered.
+    /// This server has heard no node for longer than the replay window, or than a request may take: it is cut off from the
+    /// others. What was local was delivered.
     #[error("no Redis node is heard: this server is isolated; look at the nodes' status")]
     Isolated,
+    /// No node is heard, and too much waits for one already.
+    #[error(
+        "no Redis node is heard, and as much waits for one as may (replay_bytes): look at the nodes' status; raise --replay-bytes to outlast longer outages"
+    )]
+    NoRoom,
     /// Every node that could be used refused the message or did not answer in time.
     #[error("no Redis node took the message; the last one ({node}) said: {problem}")]
     Refused {
@@ -121,6 +127,7 @@ impl PublishError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Isolated => "isolated",
+            Self::NoRoom => "no-room",
             Self::Refused { .. } => "refused",
             Self::NoCommonNode(_) => "no-common-node",
             Self::Payload(_) => "payload",

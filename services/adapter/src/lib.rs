@@ -75,12 +75,15 @@ mod membership;
 mod metrics;
 mod nodes;
 mod options;
+mod outage;
 mod outbound;
 mod servers;
 mod settings;
+mod targets;
 mod topology;
 mod trace;
 mod views;
+mod waiting;
 mod wire;
 
 pub use adapter::{Adapter, Started};
@@ -101,8 +104,9 @@ pub use local::{
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
-pub use servers::{Pick, RequestOptions, Target};
+pub use servers::RequestOptions;
 pub use settings::Difference;
+pub use targets::{Pick, Target};
 pub use topology::{NodeAtServer, NodeState, NodeView};
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{

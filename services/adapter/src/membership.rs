@@ -2,6 +2,7 @@
 //! waits in vain, who is owed copies.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -34,11 +35,16 @@ impl Inner {
         let current = self.roster().instance_of(&name) == Some(instance);
         if goodbye {
             self.debts().forget(&name, instance);
-        } else if current {
-            self.debts().on_beacon(&name, instance, &gaps, Instant::now());
+        } else if current && self.debts().on_beacon(&name, instance, &gaps, Instant::now()) {
+            // It may have missed what this server said of itself, too.
+            self.to_be_said_again.store(true, Ordering::Relaxed);
         }
         self.keep_what_is_owed();
         self.apply(changes);
+        if self.waiting.closed_since().is_some() {
+            // After a time without any node: the others may all hear one again.
+            self.waiting.arrived.notify_one();
+        }
         if current {
             self.serve(&name, instance);
         }
@@ -185,6 +191,7 @@ impl Inner {
         self.metrics.rooms.set(self.hub.room_count() as f64);
         self.metrics.topics.set(self.interest.len() as f64);
         self.metrics.copies_waiting.set(self.copies.len() as i64);
+        self.metrics.messages_waiting.set(self.waiting.len() as i64);
         self.measure_topology();
         self.roster_view.send_if_modified(|view| {
             // Others' news come by `apply`; what is left is this server's own: that it counts, and what it hears.

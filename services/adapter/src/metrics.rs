@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) rerouted: IntCounterVec,
     pub(crate) replayed: IntCounterVec,
     pub(crate) copies_waiting: IntGauge,
+    pub(crate) messages_waiting: IntGauge,
+    pub(crate) unsent: IntCounterVec,
     pub(crate) evicted: IntCounter,
     pub(crate) lapses: IntCounterVec,
     pub(crate) topology_agreed: IntGauge,
@@ -149,6 +151,18 @@ impl Metrics {
                 &["result"],
             )?,
             copies_waiting: int_gauge(r, "wsmesh_copies_waiting", "Copies that wait to be published again.")?,
+            messages_waiting: int_gauge(
+                r,
+                "wsmesh_messages_waiting",
+                "Messages that wait for a node to be heard.",
+            )?,
+            unsent: counters(
+                r,
+                "wsmesh_unsent_total",
+                "Messages that no node took: refused because none was heard for longer than the replay window (isolated) or too \
+                 much waited (no-room), or given up after waiting (expired).",
+                &["reason"],
+            )?,
             evicted: counter(
                 r,
                 "wsmesh_replay_evictions_total",

@@ -56,9 +56,9 @@ pub struct Options {
     /// routing that is their namespace. Default none.
     pub preset_rooms: Vec<Room>,
     /// How long after its publishing a message still reaches a server that could not get it at once: through a node that
-    /// died, or while that server's hearing was interrupted. Default 6 s: longer than noticing a dead node takes.
+    /// died, or while that server's hearing was interrupted. For so long, too, messages are accepted while no node is heard. Default 6 s: longer than noticing a dead node takes.
     pub replay_window: Duration,
-    /// Most memory for what is kept for that, in bytes. Default 64 MiB. When it is too small for the window, that is logged
+    /// Most memory for what is kept for that, in bytes, and as much again for what waits while no node is heard. Default 64 MiB. When it is too small for the window, that is logged
     /// and counted.
     pub replay_bytes: usize,
     /// How many shards hold local clients; 0 for a server without clients. Default 0.
@@ -123,6 +123,11 @@ impl Options {
     /// How long published messages are kept: the promised window, and the time that noticing a silent node takes.
     pub(crate) fn kept_for(&self) -> Duration {
         self.replay_window + self.probe_interval * SILENT_INTERVALS
+    }
+
+    /// For so long after its publishing a message that could not be sent is tried again.
+    pub(crate) fn copies_for(&self) -> Duration {
+        self.mark_age() / 2
     }
 
     /// What is older than this is never published again.

@@ -14,7 +14,8 @@ use tracing::{Instrument, Span};
 use crate::adapter::Inner;
 use crate::choices::Choices;
 use crate::error::{Missing, PublishError};
-use crate::nodes::{Kept, Mask, Node, Strategy, indexes, nth, rendezvous};
+use crate::nodes::{Kept, LinkErrorKind, Mask, Node, Strategy, indexes, nth, rendezvous};
+use crate::outage::{Prospect, Unsent};
 use crate::trace;
 use crate::wire::{Body, Envelope, Identity, Instance, NodeId, Payload, PayloadError, ServerName, Topic, Wm, compress};
 
@@ -38,6 +39,18 @@ pub(crate) struct Extras {
     pub(crate) order_key: Option<Arc<str>>,
     /// The callback id to which a client's answer goes, and how long it is waited for.
     pub(crate) request: Option<(String, Duration)>,
+    /// Whoever publishes it wants to know what came of it, and waits while no node is heard; when it stops waiting, the message
+    /// is not sent any more. Else the message is accepted and goes out later.
+    pub(crate) is_awaited: bool,
+}
+
+/// What came of publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// So many servers received it, this one included if it subscribes.
+    Now(u64),
+    /// It goes out as soon as a node is heard.
+    Later,
 }
 
 /// Milliseconds since the Unix epoch.
@@ -48,24 +61,24 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 impl Inner {
-    /// Publishes one message. Says how many servers received it, this one included if it subscribes; 0 in single-server
-    /// mode.
+    /// Publishes one message, or accepts it for when a node is heard; to nobody in single-server mode.
     pub(crate) async fn publish(
         &self,
         topic: &Topic,
         concerned: Concerned<'_>,
         body: Body,
         extras: Extras,
-    ) -> Result<u64, PublishError> {
+    ) -> Result<Published, PublishError> {
         if self.alone {
-            return Ok(0);
+            return Ok(Published::Now(0));
         }
         if !*self.counted.borrow() {
             Box::pin(self.wait_until_counted()).await?;
         }
         let span = trace::publish_span(topic);
+        let is_awaited = extras.is_awaited;
         let message = self.message(topic, concerned, body, extras, &span)?;
-        let result = self.route(&message).instrument(span.clone()).await;
+        let result = self.carry(message, is_awaited).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.label());
         }
@@ -119,6 +132,7 @@ impl Inner {
             bytes: self.encode(&envelope)?,
             is_copy: false,
             was_copied: false,
+            waited: false,
             order_key: extras.order_key,
         })
     }
@@ -133,9 +147,21 @@ impl Inner {
         }
     }
 
+    /// Sends a message, behind those that wait for a node; if none takes it, it waits, too.
+    async fn carry(&self, message: Kept, is_awaited: bool) -> Result<Published, PublishError> {
+        if !self.waiting.is_next() {
+            match self.route(&message).await {
+                Ok(receivers) => return Ok(Published::Now(receivers)),
+                Err(unsent) if unsent.prospect == Prospect::Later => {}
+                Err(unsent) => return Box::pin(self.wait_for_common_node(message, is_awaited, unsent.error)).await,
+            }
+        }
+        Box::pin(self.wait_for_node(message, is_awaited)).await
+    }
+
     /// Sends a message, or a copy of one, through a node or nodes that everyone concerned hears. The first node is usually the
     /// only one; what else may be needed is boxed, so that who publishes stays small.
-    pub(crate) async fn route(&self, message: &Kept) -> Result<u64, PublishError> {
+    pub(crate) async fn route(&self, message: &Kept) -> Result<u64, Unsent> {
         let Some(node) = self.first_choice(message) else {
             return Box::pin(self.route_on(message, Vec::new(), None)).await;
         };
@@ -144,7 +170,13 @@ impl Inner {
                 self.leave_out(message, std::slice::from_ref(&node.id));
                 Ok(receivers)
             }
-            Err(error) => Box::pin(self.route_on(message, vec![node.id.clone()], Some(error))).await,
+            Err(unsent) => {
+                self.metrics.rerouted.with_label_values(&["refused"]).inc();
+                // Nodes that hang may take their time one after the other.
+                let others = self.route_on(message, vec![node.id.clone()], Some(unsent));
+                let others = Box::pin(timeout(self.options.command_timeout, others));
+                others.await.unwrap_or_else(|_| Err(Unsent::isolated()))
+            }
         }
     }
 
@@ -160,21 +192,16 @@ impl Inner {
         &self,
         message: &Kept,
         mut tried: Vec<NodeId>,
-        mut refused: Option<PublishError>,
-    ) -> Result<u64, PublishError> {
-        if refused.is_some() {
-            self.metrics.rerouted.with_label_values(&["refused"]).inc();
-        } else if self.choices.load().usable(Instant::now()) == 0 {
-            self.hear_soon().await;
-        }
+        mut refused: Option<Unsent>,
+    ) -> Result<u64, Unsent> {
         loop {
             let choices = self.choices.load_full();
             let mine = choices.usable(Instant::now()) & !choices.mask_of(&tried);
             let Some(node) = self.pick(&choices, message, choices.for_message(message, mine)) else {
                 return match (&message.server, refused) {
-                    (Some(server), None) if mine != 0 => Err(PublishError::NoCommonNode(server.clone())),
+                    (Some(server), None) if mine != 0 => Err(PublishError::NoCommonNode(server.clone()).into()),
                     (None, _) if mine != 0 => self.through_several(&choices, message, mine).await,
-                    (_, refused) => Err(refused.unwrap_or(PublishError::Isolated)),
+                    (_, refused) => Err(refused.unwrap_or_else(Unsent::isolated)),
                 };
             };
             match self.send(node, message).await {
@@ -182,10 +209,10 @@ impl Inner {
                     self.leave_out(message, std::slice::from_ref(&node.id));
                     return Ok(receivers);
                 }
-                Err(error) => {
+                Err(unsent) => {
                     self.metrics.rerouted.with_label_values(&["refused"]).inc();
                     tried.push(node.id.clone());
-                    refused = Some(error);
+                    refused = Some(unsent);
                 }
             }
         }
@@ -193,8 +220,8 @@ impl Inner {
 
     /// No node is heard by all: through the smallest set of these that reaches everyone. Receivers drop the second copy.
     /// What a node refuses is tried again as a copy, as long as the window lasts.
-    async fn through_several(&self, choices: &Choices, message: &Kept, mine: Mask) -> Result<u64, PublishError> {
-        let cover = choices.cover(mine).ok_or(PublishError::Isolated)?;
+    async fn through_several(&self, choices: &Choices, message: &Kept, mine: Mask) -> Result<u64, Unsent> {
+        let cover = choices.cover(mine).ok_or_else(Unsent::isolated)?;
         self.metrics.rerouted.with_label_values(&["cover"]).inc();
         let nodes: Vec<_> = indexes(cover).filter_map(|index| choices.nodes.at(index)).collect();
         let results = if self.channels.is_shared() {
@@ -209,11 +236,11 @@ impl Inner {
                     sum += receivers;
                     taken.push(node.id.clone());
                 }
-                Err(error) => refused = Some(error),
+                Err(unsent) => refused = Some(unsent),
             }
         }
         match refused {
-            Some(error) if taken.is_empty() => return Err(error),
+            Some(unsent) if taken.is_empty() => return Err(unsent),
             Some(_) => _ = self.copies.extend([message.clone()]),
             None => {}
         }
@@ -222,7 +249,7 @@ impl Inner {
     }
 
     /// Servers of the original would not drop a second copy: through one node only, and whoever does not hear it is owed it.
-    async fn first_of(&self, nodes: &[&Arc<Node>], message: &Kept) -> Vec<Result<u64, PublishError>> {
+    async fn first_of(&self, nodes: &[&Arc<Node>], message: &Kept) -> Vec<Result<u64, Unsent>> {
         let mut results = Vec::new();
         for node in nodes {
             let result = self.send(node, message).await;
@@ -264,12 +291,12 @@ impl Inner {
         index.and_then(|index| nodes.at(index))
     }
 
-    async fn send(&self, node: &Node, message: &Kept) -> Result<u64, PublishError> {
+    async fn send(&self, node: &Node, message: &Kept) -> Result<u64, Unsent> {
         let start = Instant::now();
         if self.window.push(node.index, message.clone(), start) > 0 {
             self.metrics.evicted.inc();
         }
-        let bytes = if message.is_copy {
+        let bytes = if message.is_copy || message.waited {
             self.aged(message, start)?
         } else {
             message.bytes.clone()
@@ -285,24 +312,17 @@ impl Inner {
             .with_label_values(&[id])
             .observe(start.elapsed().as_secs_f64());
         tracing::Span::current().record("server.address", id);
-        result.map_err(|error| PublishError::Refused {
-            node: id.to_owned(),
-            problem: error.to_string(),
+        result.map_err(|error| Unsent {
+            prospect: match error.kind {
+                LinkErrorKind::Connect | LinkErrorKind::TimedOut | LinkErrorKind::Closed => Prospect::Later,
+                LinkErrorKind::Full => Prospect::Busy,
+                LinkErrorKind::Auth | LinkErrorKind::Refused | LinkErrorKind::Protocol => Prospect::Never,
+            },
+            error: PublishError::Refused {
+                node: id.to_owned(),
+                problem: error.to_string(),
+            },
         })
-    }
-
-    /// The clock says that no node is heard. If connections stand, that may only mean that this process was stopped for a
-    /// while: one probe tells, and is waited for, at most one interval.
-    async fn hear_soon(&self) {
-        let heard = self.heard.notified();
-        tokio::pin!(heard);
-        heard.as_mut().enable();
-        let choices = self.choices.load_full();
-        let asked = choices.nodes.iter().filter(|node| node.probe_now()).count();
-        if choices.usable(Instant::now()) == 0 && asked > 0 {
-            // Not heard in time is what the nodes' health says, too.
-            let _ = timeout(self.options.probe_interval, heard).await;
-        }
     }
 
     /// The nodes that this server hears now.
@@ -338,7 +358,7 @@ impl Inner {
             .map(drop)
     }
 
-    /// The bytes of a copy: the envelope as it was, with its age.
+    /// The bytes of a copy, or of what had to wait: the envelope as it was, with its age.
     fn aged(&self, copy: &Kept, now: Instant) -> Result<Bytes, PublishError> {
         let unreadable = |why: &dyn std::fmt::Display| PublishError::Refused {
             node: String::new(),

@@ -1,50 +1,25 @@
 //! Events and requests between servers: the public verbs. Whom they reach is read from the roster; nobody counts by hand.
 
+use std::fmt::Display;
 use std::future::Future;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::adapter::{Adapter, Inner};
-use crate::cluster::{ListenerId, Outcome, Parting, Replies, Reply};
-use crate::error::{Missing, PublishError, RequestError, TargetError};
+use crate::cluster::{ListenerId, Outcome, Replies, Reply};
+use crate::error::{Missing, PublishError, RequestError};
 use crate::event::{Listener, ServerEvent};
-use crate::nodes::score;
-use crate::outbound::{Concerned, Extras};
-use crate::wire::{Body, ClientId, Instance, Payload, ServerName, ServiceName, Topic};
+use crate::outbound::{Concerned, Extras, Published};
+use crate::targets::{STRANGER, Target};
+use crate::wire::{Body, ClientId, Instance, Payload, ServerName, Topic};
 
-/// Stands for the process of a server that sends no beacons.
-const STRANGER: Instance = Instance(0);
-
-/// Where a message between servers goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// One server. The sender itself is served locally. With shared routing it may be one of the original, which nobody knows
-    /// before it answers.
-    Server(ServerName),
-    /// Several servers.
-    Servers(Vec<ServerName>),
-    /// Every live server of a service.
-    Service(ServiceName),
-    /// One server of a service.
-    AnyOf(ServiceName, Pick),
-    /// Every live server, the sender included.
-    Everyone,
-    /// Every live server but the sender.
-    Others,
-}
-
-/// How one server of a service is picked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pick {
-    /// The one with the least load (clients) in its last beacon; equals in turn.
-    LeastBusy,
-    /// By rendezvous hash of a key: the same key, the same server, while the roster stays.
-    Key(String),
-}
+/// Why a request failed whose time was over before it was on its way.
+const NOT_TAKEN: &str = "no Redis node took the request in time";
 
 /// What is special about one request.
 #[derive(Debug, Clone, Default)]
@@ -187,7 +162,7 @@ impl Adapter {
     /// a server that let go of the client a moment ago counts too, and with shared routing every server does.
     ///
     /// # Errors
-    /// When no node took the message.
+    /// When no node took the message within [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn emit_to_holders(
         &self,
         client: &ClientId,
@@ -208,7 +183,16 @@ impl Adapter {
             Topic::Client(client.clone())
         };
         let own = u64::from(inner.interest.wants(&inner.channels.channel(&topic)));
-        let receivers = inner.publish(&topic, Concerned::Everyone, body, self.extras()).await?;
+        let extras = Extras {
+            is_awaited: true,
+            ..self.extras()
+        };
+        let publishing = inner.publish(&topic, Concerned::Everyone, body, extras);
+        let receivers = match timeout(inner.options.request_timeout, publishing).await {
+            Ok(Ok(Published::Now(receivers))) => receivers,
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(Published::Later)) | Err(_) => return Err(PublishError::Isolated),
+        };
         // Through several nodes a server counts several times.
         let others = inner.roster().len() as u64;
         let receivers = receivers.saturating_sub(own);
@@ -233,8 +217,8 @@ impl Adapter {
     ) -> Result<Replies, PublishError> {
         let inner = &self.inner;
         let asked = inner.resolve(&target)?;
-        let timeout = options.timeout.unwrap_or(inner.options.request_timeout);
-        let mut replies = inner.requests.begin(asked.clone(), timeout);
+        let limit = options.timeout.unwrap_or(inner.options.request_timeout);
+        let mut replies = inner.requests.begin(asked.clone(), limit);
         if let Some(expected) = options.expected {
             replies.expect(expected);
             if inner.channels.is_shared() && matches!(target, Target::Everyone | Target::Others) {
@@ -254,24 +238,28 @@ impl Adapter {
             inner.deliver_event(event, me, payload.clone(), callback_id, tracing::Span::current(), None);
         }
         let others: Vec<_> = asked.iter().filter(|(server, _)| server != me).collect();
-        let settle = |server: &ServerName, error: &PublishError| {
-            inner
-                .requests
-                .settle(id, server, Err(Missing::Unreachable(error.to_string())));
+        let settle = |server: &ServerName, why: &dyn Display| {
+            let missing = Missing::Unreachable(why.to_string());
+            inner.requests.settle(id, server, Err(missing));
         };
         if let Target::Everyone | Target::Others = target {
             let body = body(Vec::new(), payload);
-            let sent = inner
-                .publish(&Topic::Servers, Concerned::Everyone, body, self.extras())
-                .await;
-            if let Err(error) = sent {
-                others.iter().for_each(|(server, _)| settle(server, &error));
+            let extras = Extras {
+                is_awaited: true,
+                ..self.extras()
+            };
+            let sending = inner.publish(&Topic::Servers, Concerned::Everyone, body, extras);
+            match replies.within(sending).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => others.iter().for_each(|(server, _)| settle(server, &error)),
+                None => others.iter().for_each(|(server, _)| settle(server, &NOT_TAKEN)),
             }
             return Ok(replies);
         }
         let send = async |server: &ServerName, instance: &Instance| {
             let extras = Extras {
                 target_instance: Some(*instance).filter(|instance| *instance != STRANGER),
+                is_awaited: true,
                 ..self.extras()
             };
             let (topic, body) = (
@@ -283,8 +271,25 @@ impl Adapter {
             }
         };
         match &others[..] {
-            [(server, instance)] => send(server, instance).await,
-            others => _ = join_all(others.iter().map(|(server, instance)| send(server, instance))).await,
+            [(server, instance)] => {
+                if replies.within(send(server, instance)).await.is_none() {
+                    settle(server, &NOT_TAKEN);
+                }
+            }
+            others => {
+                let taken: Vec<AtomicBool> = others.iter().map(|_| AtomicBool::new(false)).collect();
+                let sending = others.iter().zip(&taken).map(async |((server, instance), taken)| {
+                    send(server, instance).await;
+                    taken.store(true, Ordering::Relaxed);
+                });
+                if replies.within(join_all(sending)).await.is_none() {
+                    let untaken = others
+                        .iter()
+                        .zip(&taken)
+                        .filter(|(_, taken)| !taken.load(Ordering::Relaxed));
+                    untaken.for_each(|((server, _), _)| settle(server, &NOT_TAKEN));
+                }
+            }
         }
         Ok(replies)
     }
@@ -347,81 +352,6 @@ impl Inner {
             .inc_by(outcome.replies.len() as u64);
         for (_, why) in &outcome.missing {
             requests.with_label_values(&["out", why.label()]).inc();
-        }
-    }
-
-    /// The live servers that a target names, with the process that each is now.
-    fn resolve(&self, target: &Target) -> Result<Vec<(ServerName, Instance)>, TargetError> {
-        let me = (self.options.name.clone(), self.instance);
-        let roster = self.roster();
-        let others = || roster.iter().map(|(beacon, _)| (beacon.name.clone(), beacon.instance));
-        let live = |name: &ServerName| {
-            if *name == me.0 {
-                return Ok(me.clone());
-            }
-            match roster.instance_of(name) {
-                Some(instance) => Ok((name.clone(), instance)),
-                // A server of the original sends no beacons: whether it lives shows when it answers.
-                None if self.channels.is_shared() => Ok((name.clone(), STRANGER)),
-                None => Err(TargetError::UnknownServer(name.clone())),
-            }
-        };
-        match target {
-            Target::Server(name) => Ok(vec![live(name)?]),
-            Target::Servers(names) => names.iter().map(live).collect(),
-            Target::Everyone => Ok(others().chain([me.clone()]).collect()),
-            Target::Others => Ok(others().collect()),
-            Target::Service(service) => {
-                let mut found = self.of_service(&roster, service);
-                found.sort();
-                if found.is_empty() {
-                    return Err(TargetError::NoServer(service.clone()));
-                }
-                Ok(found.into_iter().map(|(_, name, instance)| (name, instance)).collect())
-            }
-            Target::AnyOf(service, pick) => {
-                let (_, name, instance) = self
-                    .pick_server(self.of_service(&roster, service), pick)
-                    .ok_or_else(|| TargetError::NoServer(service.clone()))?;
-                Ok(vec![(name, instance)])
-            }
-        }
-    }
-
-    /// The live servers of a service that count: load, name, process. Those that are about to leave only if there are no
-    /// others.
-    fn of_service(&self, roster: &crate::cluster::Roster, service: &ServiceName) -> Vec<(u64, ServerName, Instance)> {
-        let (mut staying, mut parting) = (Vec::new(), Vec::new());
-        let mut note = |how: Parting, server| {
-            if how == Parting::Staying {
-                &mut staying
-            } else {
-                &mut parting
-            }
-            .push(server)
-        };
-        for (beacon, _) in roster.iter() {
-            if beacon.service == *service && beacon.counted {
-                note(beacon.parting, (beacon.clients, beacon.name.clone(), beacon.instance));
-            }
-        }
-        if *service == self.options.service {
-            let load = self.hub.client_count() as u64;
-            note(self.parting(), (load, self.options.name.clone(), self.instance));
-        }
-        if staying.is_empty() { parting } else { staying }
-    }
-
-    fn pick_server(&self, found: Vec<(u64, ServerName, Instance)>, pick: &Pick) -> Option<(u64, ServerName, Instance)> {
-        match pick {
-            Pick::Key(key) => found.into_iter().max_by_key(|(_, name, _)| score(key, name.as_str())),
-            Pick::LeastBusy => {
-                let least = found.iter().map(|(load, ..)| *load).min()?;
-                let mut equals: Vec<_> = found.into_iter().filter(|(load, ..)| *load == least).collect();
-                equals.sort();
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % equals.len();
-                Some(equals.swap_remove(turn))
-            }
         }
     }
 }

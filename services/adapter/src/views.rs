@@ -12,7 +12,8 @@ use crate::cluster::Outcome;
 use crate::error::Missing;
 use crate::lapse::Lapse;
 use crate::nodes::NodeStatus;
-use crate::servers::{RequestOptions, Target};
+use crate::servers::RequestOptions;
+use crate::targets::Target;
 use crate::wire::{ClientId, Instance, Namespace, NodeId, Payload, Room, ServerName, ServiceName};
 
 /// The event by which servers ask each other; answered by the adapter itself.

@@ -71,6 +71,7 @@ scenarios! {
     one_redis_hangs: "hang-one",
     one_redis_is_restarted_again_and_again: "restart-often",
     all_redis_but_one_are_down: "all-but-one",
+    every_redis_is_killed_at_once: "total-outage",
     every_redis_is_restarted: "rolling-redis",
     a_redis_wakes_with_old_messages: "sleeper",
     one_link_is_cut: "cut-link",

@@ -37,14 +37,14 @@ pub(crate) struct Debts {
 }
 
 impl Debts {
-    /// A server's beacon came.
+    /// A server's beacon came; whether it was interrupted since the last one.
     pub(crate) fn on_beacon(
         &mut self,
         name: &ServerName,
         instance: Instance,
         gaps: &BTreeMap<NodeId, u64>,
         now: Instant,
-    ) {
+    ) -> bool {
         match self.servers.get_mut(name) {
             Some(debt) if debt.instance == instance => {
                 let interrupted: BTreeSet<NodeId> = gaps
@@ -53,9 +53,11 @@ impl Debts {
                     .map(|(id, _)| id.clone())
                     .collect();
                 debt.gaps.clone_from(gaps);
-                if !interrupted.is_empty() {
+                let news = !interrupted.is_empty();
+                if news {
                     debt.owe(Owed::Nodes(interrupted), now);
                 }
+                news
             }
             _ => {
                 let debt = Debt {
@@ -66,6 +68,7 @@ impl Debts {
                     serving: None,
                 };
                 self.servers.insert(name.clone(), debt);
+                false
             }
         }
     }
@@ -165,8 +168,9 @@ mod tests {
     fn an_interruption_is_owed_once() {
         let mut debts = known();
         assert_eq!(debts.begin(&name(), LIFE), None);
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
-        debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2), ("n1", 1)]), Instant::now());
+        let mut hear = |counts: &[(&str, u64)]| debts.on_beacon(&name(), LIFE, &gaps(counts), Instant::now());
+        assert!(hear(&[("n0", 2), ("n1", 1)]));
+        assert!(!hear(&[("n0", 2), ("n1", 1)]), "that is known");
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
         debts.end(&name(), LIFE, None);
         assert_eq!(debts.begin(&name(), LIFE), None);

@@ -1,5 +1,6 @@
 //! The other servers: who lives, who listens, who waits, what was seen. State without I/O. Knows `wire` only.
 
+mod apart;
 mod beacon;
 mod debts;
 mod dedup;
@@ -8,6 +9,7 @@ mod requests;
 mod roster;
 mod topics;
 
+pub(crate) use apart::Apart;
 pub(crate) use beacon::{Beacon, FORMAT, Parting};
 pub(crate) use debts::{Debts, Owed};
 pub(crate) use dedup::{Dedup, Seen};

@@ -252,6 +252,15 @@ impl Replies {
         self.requests.open(self.id);
     }
 
+    /// Waits for something else, at most until the time-out; `None` if that came first.
+    pub(crate) async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            result = work => Some(result),
+            () = self.deadline.as_mut() => None,
+        }
+    }
+
     /// Waits for everything and sorts it.
     pub async fn collect(mut self) -> Outcome {
         let mut outcome = Outcome::default();

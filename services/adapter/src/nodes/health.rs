@@ -159,6 +159,13 @@ impl Health {
             .store(self.ms(now + self.interval * intervals), Ordering::Release);
     }
 
+    /// No node is heard: there is none to be trusted more than this one, whatever happened to it before.
+    pub(crate) fn forgive(&self) {
+        let mut detail = self.detail();
+        detail.interruptions.clear();
+        self.probation_ms.store(0, Ordering::Release);
+    }
+
     /// Whether both connections are up, so that a probe can come back.
     pub(crate) fn can_probe(&self) -> bool {
         self.publishing.load(Ordering::Acquire) && self.subscribed.load(Ordering::Acquire)
@@ -323,6 +330,25 @@ mod tests {
         health.interrupted(at(80_000));
         hear(82_000);
         assert!(health.steady(at(82_000)), "the former ones are forgotten");
+    }
+
+    #[test]
+    fn what_happened_before_no_node_was_heard_is_forgiven() {
+        let (health, now) = up();
+        for _ in 0..5 {
+            health.interrupted(now);
+        }
+        health.forgive();
+        let number = health.probe(now);
+        health.probe_returned(number, now);
+        assert!(health.steady(now));
+        health.interrupted(now);
+        let number = health.probe(now);
+        health.probe_returned(number, now);
+        assert!(
+            !health.steady(now) && health.steady(now + Duration::from_secs(2)),
+            "the first one again"
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::wire::NodeId;
 pub(crate) use fastest::Fastest;
 pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
-pub(crate) use link::{Channel, Endpoint};
+pub(crate) use link::{Channel, Endpoint, LinkErrorKind};
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub(crate) use redis::endpoint as redis_endpoint;
 pub(crate) use replay::{Copies, Kept, Window};

@@ -1,8 +1,8 @@
 //! What this server published lately, with the nodes that it went through; and the copies that are to be sent again.
 //!
 //! A window bounded in time and bytes: what is older is forgotten, what is too much is evicted from the oldest on, and that
-//! is told, because then a replay cannot be complete. A copy for one server stays for a window of its own, because it may be
-//! lost like any message; twice the window after the original that ends. While somebody is owed something, what was young
+//! is told, because then a replay cannot be complete. A copy for one server, and what had to wait for a node, stays for a window of
+//! its own, because it may be lost like any message; twice the window after the original that ends. While somebody is owed something, what was young
 //! when that was noticed stays, at most for another window: asking what it wants takes its time. State without I/O; time is
 //! handed in.
 
@@ -35,12 +35,15 @@ pub(crate) struct Kept {
     pub(crate) is_copy: bool,
     /// It went through some node as a copy already.
     pub(crate) was_copied: bool,
+    /// It went out later than it was published, because no node was heard.
+    pub(crate) waited: bool,
     /// What orders it, in place of its channel.
     pub(crate) order_key: Option<Arc<str>>,
 }
 
 impl Kept {
-    fn cost(&self) -> usize {
+    /// The memory that it takes: a copy shares its bytes.
+    pub(crate) fn cost(&self) -> usize {
         if self.is_copy {
             OVERHEAD
         } else {
@@ -91,7 +94,7 @@ impl Window {
 
     /// Notes an envelope that is about to go through a node; how many bytes of younger ones had to be evicted for it.
     pub(crate) fn push(&self, node: usize, kept: Kept, now: Instant) -> usize {
-        let until = if kept.is_copy && kept.server.is_some() {
+        let until = if kept.is_copy && kept.server.is_some() || kept.waited {
             (now + self.length).min(kept.at + self.length * 2)
         } else {
             kept.at + self.length
@@ -214,6 +217,7 @@ pub(crate) struct Copies {
 #[derive(Debug, Default)]
 struct Queue {
     copies: VecDeque<Kept>,
+    bytes: usize,
     /// How far back a window was incomplete when a node was lost.
     truncated: Option<Duration>,
     /// Which sequences wait for whom.
@@ -231,6 +235,7 @@ impl Copies {
         let before = queue.copies.len();
         for copy in copies {
             if queue.known.insert((copy.sequence, copy.server.clone())) {
+                queue.bytes += copy.bytes.len();
                 queue.copies.push_back(Kept { is_copy: true, ..copy });
             }
         }
@@ -263,6 +268,7 @@ impl Copies {
                 .pop_front_if(|copy| sum == 0 || sum + copy.bytes.len() <= bytes)
         {
             sum += copy.bytes.len();
+            queue.bytes -= copy.bytes.len();
             queue.known.remove(&(copy.sequence, copy.server.clone()));
             taken.push(copy);
         }
@@ -271,6 +277,11 @@ impl Copies {
 
     pub(crate) fn len(&self) -> usize {
         self.lock().copies.len()
+    }
+
+    /// Bytes of the messages that wait; copies of one share them, and count each.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 }
 
@@ -289,6 +300,7 @@ mod tests {
             bytes: Bytes::from_static(&[0; 100]),
             is_copy: false,
             was_copied: false,
+            waited: false,
             order_key: None,
         }
     }
@@ -396,7 +408,7 @@ mod tests {
         );
         assert_eq!(copies.take(2, 1000).len(), 2);
         assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken");
-        assert_eq!(copies.len(), 2);
+        assert_eq!((copies.len(), copies.bytes()), (2, 200));
         assert_eq!(copies.take(9, 150).len(), 1, "each is of 100 bytes");
         assert_eq!(copies.take(9, 1).len(), 1, "one at least");
     }

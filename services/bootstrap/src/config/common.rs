@@ -41,7 +41,8 @@ crate::settings! {
         /// How long after its sending a message still reaches a server that could not get it at once, because its Redis node died
         /// or it heard none. Longer: outlasts longer faults, takes more memory. The same on every server.
         pub(crate) replay_window: Duration = Duration::from_secs(6),
-        /// Most bytes that are kept for that. Too few for the window is logged and counted: messages may then be missed.
+        /// Most bytes that are kept for that, and most that wait while no node is heard. Too few for the window is logged and
+        /// counted: messages may then be missed.
         pub(crate) replay_bytes: usize = 64 << 20,
         /// Longest wait for other servers' replies, where a request does not say otherwise.
         pub(crate) request_timeout: Duration = Duration::from_secs(5),
@@ -93,7 +94,7 @@ pub struct CommonConfig {
     /// How long after its sending a message still reaches a server that could not get it at once. Default 6 s: twice what
     /// noticing a silent node takes.
     pub replay_window: Duration,
-    /// Most bytes that are kept for that. Default 64 MiB: 6 s of 10,000 messages of 1 KiB a second.
+    /// Most bytes that are kept for that, and most that wait while no node is heard. Default 64 MiB: 6 s of 10,000 messages of 1 KiB a second.
     pub replay_bytes: usize,
     /// Longest wait for other servers' replies. Default 5 s.
     pub request_timeout: Duration,

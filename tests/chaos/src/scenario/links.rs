@@ -85,12 +85,10 @@ pub(super) fn crossed(stage: &mut Stage) -> Played<'_> {
 
 pub(super) fn blink(stage: &mut Stage) -> Played<'_> {
     Box::pin(async move {
-        // It may refuse what it is asked to send; what is accepted, here and elsewhere, must arrive.
-        let excuse = stage.excuse(1);
+        // Nothing is excused: what it sends meanwhile waits, and what others send it is sent again.
         stage.links(1, Mode::Cut);
         stage.wait(span(2.0, 0.6)).await;
         stage.links(1, Mode::Pass);
-        stage.no_more(excuse);
         Ok(())
     })
 }

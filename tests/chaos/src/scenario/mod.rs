@@ -57,6 +57,12 @@ pub const SCENARIOS: &[Scenario] = &[
         "all Redis but one are killed at once, and come back",
         nodes::all_but_one,
     ),
+    Scenario {
+        name: "total-outage",
+        what: "every Redis is killed at once, and started again, empty, 2 s later",
+        plan: nodes::DEFAULT_WINDOW,
+        script: nodes::total_outage,
+    },
     usual(
         "rolling-redis",
         "every Redis is restarted, one after the other",

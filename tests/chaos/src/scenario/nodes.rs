@@ -2,7 +2,14 @@
 
 use super::Played;
 use crate::pace::span;
+use crate::plan::Plan;
 use crate::stage::Stage;
+
+/// The window that servers have by default, which the outage must not outlast.
+pub(super) const DEFAULT_WINDOW: Plan = Plan {
+    default_settings: true,
+    ..Plan::USUAL
+};
 
 pub(super) fn calm(stage: &mut Stage) -> Played<'_> {
     Box::pin(async move {
@@ -47,6 +54,19 @@ pub(super) fn all_but_one(stage: &mut Stage) -> Played<'_> {
         stage.wait(span(10.0, 2.5)).await;
         stage.start_redis(0).await?;
         stage.start_redis(2).await
+    })
+}
+
+pub(super) fn total_outage(stage: &mut Stage) -> Played<'_> {
+    Box::pin(async move {
+        for node in 0..DEFAULT_WINDOW.nodes {
+            stage.kill_redis(node);
+        }
+        stage.wait(span(2.0, 2.0)).await;
+        for node in 0..DEFAULT_WINDOW.nodes {
+            stage.start_redis(node).await?;
+        }
+        Ok(())
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{BACKOFF, Backoff, Batch, Node, Surroundings};
+use super::{Backoff, Batch, Node, Surroundings};
 use crate::nodes::interest::Wish;
 use crate::nodes::link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, limited};
 
@@ -19,7 +19,7 @@ const BATCH: usize = 512;
 const UNANSWERED: usize = 16 * BATCH;
 
 pub(super) async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(around.deaf.clone());
     let mut first = true;
     loop {
         let error = match limited(around.command_timeout * 2, node.endpoint.subscriber()).await {
@@ -33,9 +33,7 @@ pub(super) async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
                 node.health.interrupted(Instant::now());
                 around.interest.disconnected(node.index);
                 around.changed.notify_one();
-                if since.elapsed() > BACKOFF.1 {
-                    backoff = Backoff::new();
-                }
+                backoff.held(since.elapsed());
                 error
             }
             Err(error) => error,

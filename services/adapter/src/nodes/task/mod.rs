@@ -4,6 +4,7 @@
 //! and the publisher, which probes. When the publisher's connection ends, what went through it lately is queued to be
 //! published again elsewhere. Every call has a time limit. Ends when its token is cancelled.
 
+mod backoff;
 mod listening;
 mod probing;
 
@@ -11,11 +12,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::RngExt;
-use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::backoff::Backoff;
 use self::listening::subscribe;
 use self::probing::publish;
 use super::NodeStatus;
@@ -24,9 +25,6 @@ use super::interest::Interest;
 use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
 use super::replay::{Copies, Window};
 use crate::wire::NodeId;
-
-/// Shortest and longest wait before connecting again; doubled after each failure, with jitter.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a subscriber read at once: channel and payload.
 pub(crate) type Batch = Vec<(Bytes, Bytes)>;
@@ -67,6 +65,8 @@ pub(crate) struct Surroundings {
     pub(crate) changed: Arc<Notify>,
     /// Wakes everyone who waits for a node to be heard.
     pub(crate) heard: Arc<Notify>,
+    /// Whether this server hears no node: then each is connected to again without much waiting.
+    pub(crate) deaf: watch::Receiver<bool>,
     pub(crate) probe_channel: Channel,
     pub(crate) command_timeout: Duration,
     pub(crate) probe_interval: Duration,
@@ -189,19 +189,4 @@ pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
     drop(publishing);
     node.health.subscribed(false, Instant::now());
     around.interest.disconnected(node.index);
-}
-
-/// Waits before the next try, longer each time.
-struct Backoff(Duration);
-
-impl Backoff {
-    fn new() -> Self {
-        Self(BACKOFF.0)
-    }
-
-    async fn wait(&mut self) {
-        let jitter = rand::rng().random_range(0.5..1.0);
-        sleep(self.0.mul_f64(jitter)).await;
-        self.0 = (self.0 * 2).min(BACKOFF.1);
-    }
 }

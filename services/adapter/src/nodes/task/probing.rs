@@ -3,11 +3,11 @@
 use futures_util::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{BACKOFF, Backoff, Node, Surroundings};
+use super::{Backoff, Node, Surroundings};
 use crate::nodes::link::{LinkError, LinkErrorKind, limited};
 
 pub(super) async fn publish(node: &Node, around: &Surroundings) {
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(around.deaf.clone());
     let mut first = true;
     loop {
         let error = match limited(around.command_timeout * 2, node.endpoint.publisher()).await {
@@ -27,9 +27,7 @@ pub(super) async fn publish(node: &Node, around: &Surroundings) {
                     tracing::info!(node = %node.id, copies, "a connection was lost: what went through it lately is published again");
                 }
                 around.changed.notify_one();
-                if since.elapsed() > BACKOFF.1 {
-                    backoff = Backoff::new();
-                }
+                backoff.held(since.elapsed());
                 error
             }
             Err(error) => error,
