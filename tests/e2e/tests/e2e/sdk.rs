@@ -90,6 +90,39 @@ async fn clients_of_the_sdk_come_back_to_a_ws_node_that_restarts_and_are_in_thei
     assert_eq!(say.payload.json::<Value>().expect("JSON")["msg"], "again");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_the_sdk_that_knows_two_ws_nodes_goes_on_at_the_other_when_its_own_is_stopped() {
+    let ports = [free_port(), free_port()];
+    let first = start_node(ports[0], &[]).await;
+    let _second = start_node(ports[1], &[]).await;
+    let [one, other] = ports.map(|port| format!("ws://127.0.0.1:{port}/chat"));
+    let client = open(options(ports[0]).or_url(&other).param("id", "a")).await;
+    assert_eq!(client.url(), one);
+    client.join_room("1000").await.expect("joined");
+    let mut lifecycle = client.lifecycle();
+    first.signal("-TERM");
+    let again = async { while !matches!(lifecycle.recv().await.expect("it runs"), Lifecycle::Opened) {} };
+    soon("open again", again).await;
+    assert_eq!(client.url(), other);
+    let mut says = client.on("say");
+    let back = async {
+        loop {
+            // Until the ws-node has let the client into its room nobody hears this.
+            client
+                .request("command", &to_room("again"))
+                .retry()
+                .await
+                .expect("sent");
+            if let Ok(say) = tokio::time::timeout(Duration::from_millis(100), says.recv()).await {
+                return say.expect("listening");
+            }
+        }
+    };
+    let say = soon("the room's message", back).await;
+    assert_eq!(say.payload.json::<Value>().expect("JSON")["msg"], "again");
+    assert_eq!(first.ended().await.code, Some(0));
+}
+
 fn token(key: &str, id: &str, ttl: &str) -> impl Future<Output = Result<String, std::io::Error>> + use<> {
     let key = format!("--jwt-key-file={key}");
     let making = Process::start_bare("ws-node", ["token", "--id", id, "--ttl", ttl, &key]);
