@@ -18,7 +18,7 @@ use super::keys::KeySet;
 use crate::metrics::Metrics;
 
 /// Longest time for one fetch.
-const FETCH: Duration = Duration::from_secs(5);
+const FETCH: Duration = Duration::from_millis(3500);
 
 /// Largest answer that is read.
 const MOST_BYTES: usize = 256 * 1024;

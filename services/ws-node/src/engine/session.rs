@@ -16,8 +16,8 @@ use crate::edge::Presence;
 use crate::metrics::Received;
 
 /// A client's frames are read once other servers can reach it, so that whoever got a reply is reachable. When Redis is
-/// slow to confirm that, they are read after this time.
-const CONFIRMATION: Duration = Duration::from_secs(1);
+/// slow to confirm that, they are read after this time. With the time limit of requests that is less than clients wait.
+const CONFIRMATION: Duration = Duration::from_millis(500);
 
 /// A connection whose client is attached.
 pub(super) struct Arriving {
@@ -48,7 +48,10 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
         presence,
     } = *arriving;
     let (edge, client) = (session.edge().clone(), attachment.client().clone());
-    let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    // Without any Redis nobody confirms it, and what is local is served all the same.
+    if edge.adapter.is_connected() {
+        let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
+    }
     if let Some(waiting) = edge.logins.enter(&client, attachment.connection())
         && !waiting.await
     {
