@@ -37,8 +37,6 @@ use crate::wire::{Channels, Instance, ServerName, ServiceName, Topic};
 
 /// Commands that wait for one shard. When full, whoever delivers waits.
 const SHARD_INBOX: usize = 16_384;
-/// Longest wait for nodes to confirm a join; it holds locally and goes on in the background.
-const CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 
 /// What [`Adapter::start`] gives.
 #[derive(Debug)]
@@ -159,7 +157,8 @@ impl Inner {
         }
         match self.interest.confirmed(channel) {
             None => Ok(()),
-            Some(waiting) => match timeout(CONFIRM_LIMIT, waiting).await {
+            // It holds locally, and goes on in the background.
+            Some(waiting) => match timeout(self.options.request_timeout, waiting).await {
                 Ok(Ok(())) => Ok(()),
                 _ => Err(ClientError::Unconfirmed),
             },
@@ -300,6 +299,13 @@ impl Adapter {
     /// Whether it has started far enough and hears a node now. Always, when alone.
     pub fn is_ready(&self) -> bool {
         *self.inner.counted.borrow() && (self.inner.alone || self.inner.heard_mask(Instant::now()) != 0)
+    }
+
+    /// Whether it is connected to a node, whether that is heard or not: if not, nothing that is joined or attached can be
+    /// confirmed for now. Always, when alone.
+    pub fn is_connected(&self) -> bool {
+        let choices = self.inner.choices.load();
+        self.inner.alone || choices.nodes.iter().any(|node| node.health.can_probe())
     }
 
     /// Tells other servers to give this one nothing new: requests to "one of a service" go elsewhere if there is another.

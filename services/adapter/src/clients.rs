@@ -56,7 +56,7 @@ impl Adapter {
     /// hold the attachment.
     ///
     /// # Errors
-    /// When the client is not connected here, or no node has confirmed it within 5 s.
+    /// When the client is not connected here, or no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn reachable(&self, client: &ClientId) -> Result<(), ClientError> {
         let inner = &self.inner;
         if !inner.hub.is_here(client) {
@@ -71,7 +71,7 @@ impl Adapter {
     /// sent after that is missed. Joining twice is joining once.
     ///
     /// # Errors
-    /// When the client is not connected here; or when no node has confirmed it within 5 s, see
+    /// When the client is not connected here; or when no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout), see
     /// [`ClientError::Unconfirmed`].
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let inner = &self.inner;

@@ -67,7 +67,8 @@ impl Adapter {
     /// Listens to a custom channel. Resolves when confirmed on every node that this server hears.
     ///
     /// # Errors
-    /// When the name is empty, too long, or one of this cluster's own; or when no node confirmed it within 5 s.
+    /// When the name is empty, too long, or one of this cluster's own; or when no node confirmed it within
+    /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn listen_channel(&self, name: &str) -> Result<ChannelListener, ChannelError> {
         let channel = self.custom_channel(name)?;
         let (id, messages) = self.inner.custom.add(name, None, false);

@@ -50,7 +50,8 @@ pub struct EdgeSettings {
     pub message_timeout: Duration,
     /// How long a client may take for its request head. Default 10 s.
     pub handshake_timeout: Duration,
-    /// Longest wait for a service's reply, unless a rule has its own. Default 5 s, as the original.
+    /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a request asks for. Default 4 s:
+    /// clients wait 5 s, and are to be answered before.
     pub request_timeout: Duration,
     /// Clients that are sent away come back within this time, each at a moment of its own. Default 5 s.
     pub reconnect_spread: Duration,
@@ -212,7 +213,7 @@ impl EdgeSettings {
             close_timeout: Self::CLOSE,
             message_timeout: Self::MESSAGE,
             handshake_timeout: Self::HANDSHAKE,
-            request_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(4),
             reconnect_spread: Self::RECONNECT,
             drain_time: Self::DRAIN,
             drain_rate: Self::DRAIN_RATE,

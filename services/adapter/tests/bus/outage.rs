@@ -292,6 +292,39 @@ async fn a_request_waits_for_a_node_within_its_own_time_limit_and_is_not_run_aft
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_ends_within_its_time_limit_and_a_message_soon_though_every_node_hangs() {
+    let (memory, bus) = memory();
+    let (one, two) = pair(&bus, |options| options.probe_interval = Duration::from_secs(1)).await;
+    let _bob = two.client("bob").await;
+    all(&memory, Fault::Pause);
+    let since = Instant::now();
+    let options = RequestOptions {
+        timeout: Some(Duration::from_secs(1)),
+        ..RequestOptions::default()
+    };
+    let asking = one
+        .adapter
+        .call(Target::Server(server("two")), "work", Payload::null(), options);
+    asking.await.expect_err("nobody answers");
+    assert_eq!(since.elapsed().as_millis(), 1000);
+    let since = Instant::now();
+    let (bob, limit) = (client("bob"), Duration::from_secs(1));
+    let asking = one.adapter.ask_client(&bob, frame, Some(limit));
+    asking.await.expect_err("nobody answers");
+    assert_eq!(since.elapsed().as_millis(), 1000);
+    let since = Instant::now();
+    one.adapter
+        .to_client(&client("bob"), frame("x"))
+        .await
+        .expect("it waits");
+    assert!(since.elapsed() <= Duration::from_secs(4), "{:?}", since.elapsed());
+    let since = Instant::now();
+    let joined = one.adapter.listen_channel("news").await;
+    joined.expect_err("no node confirms it");
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_outlasts_the_window_is_refused() {
     let (memory, bus) = memory();
     let (one, two) = pair(&bus, |_| {}).await;

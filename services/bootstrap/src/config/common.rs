@@ -44,8 +44,9 @@ crate::settings! {
         /// Most bytes that are kept for that, and most that wait while no node is heard. Too few for the window is logged and
         /// counted: messages may then be missed.
         pub(crate) replay_bytes: usize = 64 << 20,
-        /// Longest wait for other servers' replies, where a request does not say otherwise.
-        pub(crate) request_timeout: Duration = Duration::from_secs(5),
+        /// Longest wait for other servers' replies, where a request does not say otherwise. Shorter than clients wait (5 s), so that
+        /// they learn what is wrong.
+        pub(crate) request_timeout: Duration = Duration::from_secs(4),
         /// Put before every Redis channel, so that several clusters can share Redis nodes.
         pub(crate) prefix: String = "wsmesh:".to_owned(),
         /// Which Redis channels messages take: "direct" reaches only the servers that want a message, "shared" are the channels of
@@ -96,7 +97,7 @@ pub struct CommonConfig {
     pub replay_window: Duration,
     /// Most bytes that are kept for that, and most that wait while no node is heard. Default 64 MiB: 6 s of 10,000 messages of 1 KiB a second.
     pub replay_bytes: usize,
-    /// Longest wait for other servers' replies. Default 5 s.
+    /// Longest wait for other servers' replies. Default 4 s: clients wait 5 s.
     pub request_timeout: Duration,
     /// Put before every channel name. Default `wsmesh:`.
     pub prefix: String,

@@ -19,7 +19,7 @@ use super::keys::KeySet;
 use crate::metrics::Metrics;
 
 /// Longest time for one fetch.
-const FETCH: Duration = Duration::from_secs(5);
+const FETCH: Duration = Duration::from_millis(3500);
 
 /// Longest time for the connection of one fetch, which its host's addresses share: a silent one must not use up all of it.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -21,8 +21,9 @@ use crate::edge::Presence;
 use crate::metrics::Received;
 
 /// A client's upgrade is answered, and its frames are read, once other servers can reach it: whoever is connected is
-/// reachable. When Redis is slow to confirm that, nobody waits longer than this.
-const CONFIRMATION: Duration = Duration::from_secs(1);
+/// reachable. When Redis is slow to confirm that, nobody waits longer than this: with the time limit of requests, that is
+/// less than clients wait for a reply.
+const CONFIRMATION: Duration = Duration::from_millis(500);
 
 /// A client that is attached, and whose connection is to come.
 pub(super) struct Arriving {
@@ -72,8 +73,8 @@ async fn arrive(arriving: Box<Arriving>) -> Reader {
         presence,
     };
     let attachment = &reader.registration.attachment;
-    // While no node is heard, no other server can reach anybody here, and nobody is made to wait for that.
-    if edge.adapter.is_ready() {
+    // Without a connection to any node no other server can reach anybody here, and nobody is made to wait for that.
+    if edge.adapter.is_connected() {
         let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
     }
     let arrived = arrival.try_recv();

@@ -29,7 +29,7 @@ pub struct Rule {
     #[serde(default)]
     pub reply: ReplyBy,
     /// Longest wait for a reply, in milliseconds; for one that the service sends by itself, how long a drain waits for it at
-    /// most. Default: the setting `request_timeout`.
+    /// most. Default: the setting `request_timeout`. A longer one needs clients that wait longer: theirs is 5 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -120,9 +120,12 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
             Ok(())
         }))
     } else if call.callback_id.is_some() {
-        Work::later(async move { ask(&adapter, target, &rule.event, payload, timeout).await })
+        // Has its own time limit.
+        Work::Later(Box::pin(async move {
+            ask(&adapter, target, &rule.event, payload, timeout).await
+        }))
     } else {
-        Work::later(async move {
+        Work::later(call.session, async move {
             adapter.emit(target, &rule.event, payload).await?;
             Ok(OK)
         })
@@ -172,6 +175,10 @@ impl From<RequestError> for Refusal {
             Missing::TimedOut => Self::new(ErrorCode::Timeout, "the service did not answer in time"),
             Missing::Unhandled => Self::new(ErrorCode::UnknownEvent, "the service does not handle this event"),
             Missing::Overloaded => Self::new(ErrorCode::Overloaded, "the service is overloaded; try again later"),
+            Missing::Unreachable(why) => {
+                tracing::debug!(why, "a client's request could not be sent on");
+                Self::new(ErrorCode::Unavailable, "the other servers cannot be reached now")
+            }
             _ => Self::new(ErrorCode::Unavailable, "the service went away before it answered"),
         }
     }

@@ -1,0 +1,76 @@
+//! A ws-node whose Redis nodes are dead or hang: local events are handled at once, and everything else is answered before
+//! clients give up.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::time::timeout;
+use wsmesh_adapter::{Fault, MemoryBus};
+
+use common::{Client, Other, PATIENCE, Server, bus, demo, sees, until};
+
+/// How long clients wait for an answer by default.
+const CLIENTS_WAIT: Duration = Duration::from_secs(5);
+
+fn all(bus: &MemoryBus, fault: Fault) {
+    ["a", "b", "c"]
+        .iter()
+        .for_each(|node| assert!(bus.set_fault(node, fault)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_event_is_answered_at_once_though_there_is_no_redis_at_all() {
+    let bus = bus();
+    let server = Server::start("edge", &bus, demo()).await;
+    all(&bus, Fault::Fail);
+    until("isolated", || !server.node.adapter().is_connected()).await;
+    // One of several, because a busy machine may be slow; a client that is held up is so for longer.
+    let mut fastest = Duration::MAX;
+    for n in 0..5 {
+        let since = Instant::now();
+        let mut client = server.client(&format!("c{n}")).await;
+        let reply = client.request("echo", json!(1)).await;
+        assert_eq!(reply, json!({"ok": true}));
+        fastest = fastest.min(since.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(450), "{fastest:?}");
+    server.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_redis_is_answered_before_clients_give_up() {
+    for fault in [Fault::Pause, Fault::Fail] {
+        let bus = bus();
+        let server = Server::start("edge", &bus, demo()).await;
+        let other = Other::start("logic", "game-logic", &bus).await;
+        sees(server.node.adapter(), 2).await;
+        other.adapter.on("gamePing", |_| std::future::pending());
+        all(&bus, fault);
+        let client = |id: &'static str| server.client(id);
+        let asking = [
+            ("gamePing", json!({})),
+            ("joinRoom", json!({"roomId": "1"})),
+            ("command", json!({"action": "broadcast", "msg": 1})),
+            ("command", json!({"action": "toPlayer", "toPlayerId": "7", "msg": 1})),
+        ];
+        let asking = asking
+            .into_iter()
+            .zip(["c0", "c1", "c2", "c3"])
+            .map(async |((event, payload), id)| {
+                let mut client: Client = client(id).await;
+                let since = Instant::now();
+                let reply = timeout(PATIENCE, client.request(event, payload)).await;
+                let reply = reply.unwrap_or_else(|_| panic!("{fault:?}: {event} is not answered"));
+                // A second for a busy machine.
+                let limit = CLIENTS_WAIT + Duration::from_secs(1);
+                assert!(
+                    since.elapsed() < limit,
+                    "{fault:?}: {event} took {:?}: {reply}",
+                    since.elapsed()
+                );
+            });
+        futures_util::future::join_all(asking).await;
+    }
+}
