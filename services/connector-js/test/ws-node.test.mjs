@@ -90,3 +90,26 @@ test("a client that knows two ws-nodes goes on at the other one when its own is 
   assert.deepEqual(await client.request("echo", {}), { ok: true });
   await stopped;
 });
+
+test("a ws-node answers the first subprotocol that the application offers", { skip, timeout: 60_000 }, async () => {
+  const node = await startNode();
+  cleanup.push(node.stop);
+  for (const [id, protocols, answered] of [
+    ["one", "chat", "chat"],
+    ["two", ["v2.chat", "chat"], "v2.chat"],
+    ["none", undefined, ""],
+  ]) {
+    let socket;
+    class Kept extends ws {
+      constructor(...args) {
+        super(...args);
+        socket = this;
+      }
+    }
+    const client = connect(node.address, id, { protocols, WebSocket: Kept, autoReconnect: "never" });
+    // Without an answer to what it offers, a WebSocket fails.
+    await client.opened();
+    assert.equal(socket.protocol, answered, id);
+    assert.deepEqual(await client.request("echo", {}), { ok: true });
+  }
+});
