@@ -26,7 +26,7 @@ use crate::event::ServerEvent;
 use crate::lapse::{Lapse, LapseReason};
 use crate::local::{Classes, Hub, ShardInbox};
 use crate::metrics::Metrics;
-use crate::nodes::{Channel, Copies, Fastest, Interest, NodeStatus, Window};
+use crate::nodes::{Channel, Copies, Fastest, Interest, Largest, NodeStatus, Window};
 use crate::options::Options;
 use crate::outbound::Extras;
 use crate::topology::Plan;
@@ -82,6 +82,8 @@ pub(crate) struct Inner {
     pub(crate) window: Arc<Window>,
     /// What is to be published again.
     pub(crate) copies: Arc<Copies>,
+    /// The largest message that may be published.
+    pub(crate) largest: Arc<Largest>,
     /// What no node has taken yet.
     pub(crate) waiting: Waiting,
     pub(crate) requests: Arc<Requests>,
@@ -204,6 +206,8 @@ impl Adapter {
             endpoints,
             window: Arc::new(Window::new(options.kept_for(), options.replay_bytes)),
             copies: Arc::default(),
+            // What is larger than the window could not be sent again.
+            largest: Arc::new(Largest::new(options.max_publish_bytes.min(options.replay_bytes))),
             waiting: Waiting::new(options.replay_bytes),
             requests: Arc::new(Requests::new(instance)),
             listeners: Listeners::new(),

@@ -29,6 +29,8 @@ const BATCH: (usize, usize) = (64, 64 * 1024);
 const PACE: (f64, f64) = (20_000.0, 16e6);
 /// How long copies that found no node wait before they are tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// A copy with more bytes than this can be what ended its receiver's connection.
+const SUSPECT: usize = 64 * 1024;
 /// How often a server is asked what it wants before its next beacon is waited for.
 const TRIES: usize = 4;
 /// Longest wait for a server's answer to [`WANTED`].
@@ -197,8 +199,14 @@ impl Inner {
         if let Some(missing) = self.window.truncated(now).filter(|missing| *missing < age) {
             self.lapse_once(LapseReason::WindowTooSmall, missing);
         }
+        let suspects = self.window.copied_to(&name, nodes, SUSPECT);
+        if !suspects.is_empty() {
+            self.give_up_on(&name, suspects.len());
+        }
         let matching = self.window.matching(nodes, age, now, |kept| {
-            kept.server.as_ref().is_none_or(|server| *server == name) && wanted.topics.contains(&kept.channel)
+            kept.server.as_ref().is_none_or(|server| *server == name)
+                && wanted.topics.contains(&kept.channel)
+                && !suspects.contains(&kept.sequence)
         });
         let channel = self.channels.own(&name);
         let copies = self.copies.extend(matching.into_iter().map(|kept| Kept {
@@ -212,6 +220,20 @@ impl Inner {
             tracing::debug!(server = %name, "a server wants nothing of what it may have missed");
         }
         None
+    }
+
+    /// These large copies were on their way when their receiver's connection ended: a third try would end the next one.
+    fn give_up_on(&self, name: &ServerName, copies: usize) {
+        self.metrics
+            .replayed
+            .with_label_values(&["given-up"])
+            .inc_by(copies as u64);
+        tracing::error!(
+            server = %name,
+            copies,
+            "a connection ended when copies of large messages came through it: they are not sent again; is \
+             client-output-buffer-limit pubsub of the Redis nodes below twice --max-publish-bytes?"
+        );
     }
 
     fn owed_nodes(&self, owed: &Owed) -> Mask {

@@ -81,10 +81,11 @@ impl Driver {
     pub async fn shutdown(mut self) {
         self.inner.retire().await;
         self.inner.answering.close();
-        if timeout(ANSWER_LIMIT, self.inner.answering.wait()).await.is_err() {
+        let answering = timeout(ANSWER_LIMIT, self.inner.answering.wait());
+        let (answered, ()) = tokio::join!(answering, self.inner.send_the_rest());
+        if answered.is_err() {
             tracing::warn!("some requests of other servers were not answered in time");
         }
-        self.inner.send_the_rest().await;
         self.inner.part(Parting::Leaving);
         let goodbye = self.inner.beacon();
         if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye)).await.is_err() {
@@ -186,6 +187,7 @@ impl Inner {
             interest: self.interest.clone(),
             window: self.window.clone(),
             copies: self.copies.clone(),
+            largest: self.largest.clone(),
             inbound,
             changed: self.changed.clone(),
             heard: self.heard.clone(),

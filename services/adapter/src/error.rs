@@ -114,6 +114,16 @@ pub enum PublishError {
     /// No node is heard both here and there.
     #[error("no Redis node is heard both by this server and by {0}: look at both servers' node statuses")]
     NoCommonNode(ServerName),
+    /// It is larger than any message may be: Redis would end every subscriber's connection for it.
+    #[error(
+        "the message has {bytes} bytes, and at most {most} can be published: send less at once, or raise --max-publish-bytes and, in each Redis, client-output-buffer-limit pubsub to twice that"
+    )]
+    TooLarge {
+        /// What it has, with its channel's name.
+        bytes: usize,
+        /// What it may have.
+        most: usize,
+    },
     /// The payload cannot be written in the bus's encoding.
     #[error("the payload cannot be sent: {0}")]
     Payload(#[from] PayloadError),
@@ -130,6 +140,7 @@ impl PublishError {
             Self::NoRoom => "no-room",
             Self::Refused { .. } => "refused",
             Self::NoCommonNode(_) => "no-common-node",
+            Self::TooLarge { .. } => "too-large",
             Self::Payload(_) => "payload",
             Self::Target(_) => "target",
         }
@@ -165,6 +176,9 @@ pub enum Missing {
     /// It has too many requests waiting.
     #[error("is overloaded; try again later")]
     Overloaded,
+    /// Its answer is larger than any message may be.
+    #[error("has an answer that is too large to be sent (--max-publish-bytes)")]
+    TooLarge,
     /// Its listener ended without answering.
     #[error("ended without an answer")]
     NoReply,
@@ -186,6 +200,7 @@ impl Missing {
             Self::Unhandled => "unhandled",
             Self::Overloaded => "overloaded",
             Self::NoReply => "no-reply",
+            Self::TooLarge => "too-large",
             Self::NotHere => "not-here",
             Self::Unreachable(_) => "unreachable",
         }
@@ -200,6 +215,7 @@ impl Missing {
             "gone" => Self::Gone,
             "timed-out" => Self::TimedOut,
             "not-here" => Self::NotHere,
+            "too-large" => Self::TooLarge,
             _ => Self::NoReply,
         }
     }

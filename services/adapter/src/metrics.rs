@@ -159,8 +159,8 @@ impl Metrics {
             unsent: counters(
                 r,
                 "wsmesh_unsent_total",
-                "Messages that no node took: refused because none was heard for longer than the replay window (isolated) or too \
-                 much waited (no-room), or given up after waiting (expired).",
+                "Messages that no node took: refused because they are too large (too-large), because none was heard for longer than \
+                 the replay window (isolated) or too much waited (no-room), or given up after waiting (expired).",
                 &["reason"],
             )?,
             evicted: counter(

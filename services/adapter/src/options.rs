@@ -62,6 +62,10 @@ pub struct Options {
     /// Most memory for what is kept for that, in bytes, and as much again for what waits while no node is heard. Default 64 MiB. When it is too small for the window, that is logged
     /// and counted.
     pub replay_bytes: usize,
+    /// Largest message that is published, in bytes; more is refused with an error. Default 8 MiB: a quarter of what Redis holds
+    /// for a subscriber by default, and far more than any message should have. A node that holds less than twice that lowers
+    /// it: Redis ends every subscriber's connection for a larger one, and nobody gets it.
+    pub max_publish_bytes: usize,
     /// How many shards hold local clients; 0 for a server without clients. Default 0.
     pub shards: usize,
     /// Whether a client may be connected to several servers at once, and is to get what is sent to it on each: a message to a
@@ -98,6 +102,7 @@ impl Options {
             preset_rooms: Vec::new(),
             replay_window: Duration::from_secs(6),
             replay_bytes: 64 * 1024 * 1024,
+            max_publish_bytes: 8 * 1024 * 1024,
             shards: 0,
             several_homes: false,
             outbox: OutboxLimits::default(),

@@ -78,6 +78,10 @@ impl Inner {
         let span = trace::publish_span(topic);
         let is_awaited = extras.is_awaited;
         let message = self.message(topic, concerned, body, extras, &span)?;
+        let (bytes, most) = (message.bytes.len() + message.channel.len(), self.largest.now());
+        if bytes > most {
+            return Err(self.too_large(bytes, most));
+        }
         let result = self.carry(message, is_awaited).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.label());
@@ -135,6 +139,13 @@ impl Inner {
             waited: false,
             order_key: extras.order_key,
         })
+    }
+
+    #[cold]
+    fn too_large(&self, bytes: usize, most: usize) -> PublishError {
+        self.metrics.unsent.with_label_values(&["too-large"]).inc();
+        tracing::debug!(bytes, most, "a message was refused: it is too large");
+        PublishError::TooLarge { bytes, most }
     }
 
     /// Before it counts a server does not know whom it must reach.
@@ -353,9 +364,14 @@ impl Inner {
             error,
             ..Extras::default()
         };
-        self.publish(&Topic::Server(server.clone()), Concerned::Server(server), body, extras)
-            .await
-            .map(drop)
+        let topic = Topic::Server(server.clone());
+        let sent = self.publish(&topic, Concerned::Server(server), body, extras).await;
+        if matches!(sent, Err(PublishError::TooLarge { .. })) {
+            // So that nobody waits for it in vain; this one is small.
+            let why = Box::pin(self.send_reply(server, callback_id, Err(Missing::TooLarge)));
+            return why.await.and(sent.map(drop));
+        }
+        sent.map(drop)
     }
 
     /// The bytes of a copy, or of what had to wait: the envelope as it was, with its age.

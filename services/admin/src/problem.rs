@@ -124,6 +124,7 @@ impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Payload(_) => Self::bad_request(error.to_string()),
+            PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
@@ -142,5 +143,16 @@ impl From<TopologyError> for Problem {
             | TopologyError::TooMany(_) => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_too_large_is_the_askers_matter() {
+        let problem = Problem::from(PublishError::TooLarge { bytes: 9, most: 8 });
+        assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -158,6 +158,19 @@ fn the_replay_window_reaches_the_adapter_and_has_bounds() {
 }
 
 #[test]
+fn the_largest_message_reaches_the_adapter_and_has_a_bound() {
+    let options = |arguments: &[&str]| {
+        let common = valid(arguments, &[]).common;
+        common.adapter_options("test", prometheus::Registry::new())
+    };
+    assert_eq!(options(&["--max-publish-bytes", "100000"]).max_publish_bytes, 100_000);
+    assert_eq!(options(&[]).max_publish_bytes, 8 << 20);
+    let found = problems(&["--max-publish-bytes", "1000"], &[]);
+    let start = "--max-publish-bytes: is too small: write at least 65536";
+    assert!(found.len() == 1 && found[0].starts_with(start), "{found:#?}");
+}
+
+#[test]
 fn a_switch_needs_no_value() {
     assert!(!valid(&["--loud=false"], &[]).own.loud);
     assert!(valid(&["--loud"], &[("WSMESH_LOUD", "false")]).own.loud);

@@ -128,6 +128,11 @@ pub(crate) enum Arrival {
 
 /// The subscribing half of a connection to a node.
 pub(crate) trait Subscriber: Send {
+    /// How many bytes may wait for it before the node ends the connection, if the node says that.
+    fn holds(&self) -> Option<usize> {
+        None
+    }
+
     /// Asks for channels; none is nothing to ask. Answers come through `next`, one for each, in order.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
     /// Gives channels up; none is nothing to ask. Answers come through `next`, one for each, in order.

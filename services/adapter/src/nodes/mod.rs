@@ -3,6 +3,7 @@
 mod fastest;
 mod health;
 mod interest;
+mod largest;
 mod link;
 #[cfg(test)]
 mod link_tests;
@@ -23,6 +24,7 @@ use crate::wire::NodeId;
 pub(crate) use fastest::Fastest;
 pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
+pub(crate) use largest::Largest;
 pub(crate) use link::{Channel, Endpoint, LinkErrorKind};
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub(crate) use redis::endpoint as redis_endpoint;

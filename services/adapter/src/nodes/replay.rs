@@ -155,6 +155,19 @@ impl Window {
         matching.map(|held| held.kept.clone()).collect()
     }
 
+    /// The sequences of what was sent to one server as a copy already, through some of these nodes, and is larger than this.
+    pub(crate) fn copied_to(&self, server: &ServerName, nodes: Mask, larger_than: usize) -> HashSet<u64> {
+        let state = self.lock();
+        let copied = state.held.iter().filter(|held| {
+            let kept = &held.kept;
+            held.nodes & nodes != 0
+                && kept.was_copied
+                && kept.server.as_ref() == Some(server)
+                && kept.bytes.len() > larger_than
+        });
+        copied.map(|held| held.kept.sequence).collect()
+    }
+
     /// Whether anything went through these nodes lately.
     pub(crate) fn any(&self, nodes: Mask, now: Instant) -> bool {
         let state = self.lock();

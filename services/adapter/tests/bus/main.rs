@@ -2,6 +2,7 @@
 
 mod clients;
 mod faults;
+mod large;
 mod outage;
 mod servers;
 mod shared;

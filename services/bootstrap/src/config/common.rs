@@ -16,6 +16,8 @@ use crate::settings::{RoutingKind, SecretFile};
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
 /// Smallest memory for the replay window: room for some of the largest messages.
 const MIN_REPLAY_BYTES: usize = 1 << 20;
+/// Smallest bound for messages: the default bound of a client's message.
+const MIN_PUBLISH_BYTES: usize = 64 << 10;
 /// Beyond that a number is a mistake.
 const MAX_WORKER_THREADS: usize = 256;
 
@@ -44,6 +46,9 @@ crate::settings! {
         /// Most bytes that are kept for that, and most that wait while no node is heard. Too few for the window is logged and
         /// counted: messages may then be missed.
         pub(crate) replay_bytes: usize = 64 << 20,
+        /// Largest message between servers, in bytes; more is refused with an error. A Redis whose client-output-buffer-limit pubsub
+        /// is below twice that lowers it: a larger one would end every subscriber's connection and reach nobody.
+        pub(crate) max_publish_bytes: usize = 8 << 20,
         /// Longest wait for other servers' replies, where a request does not say otherwise. Shorter than clients wait (5 s), so that
         /// they learn what is wrong.
         pub(crate) request_timeout: Duration = Duration::from_secs(4),
@@ -97,6 +102,8 @@ pub struct CommonConfig {
     pub replay_window: Duration,
     /// Most bytes that are kept for that, and most that wait while no node is heard. Default 64 MiB: 6 s of 10,000 messages of 1 KiB a second.
     pub replay_bytes: usize,
+    /// Largest message between servers. Default 8 MiB: a quarter of what a Redis holds for a subscriber by default.
+    pub max_publish_bytes: usize,
     /// Longest wait for other servers' replies. Default 4 s: clients wait 5 s.
     pub request_timeout: Duration,
     /// Put before every channel name. Default `wsmesh:`.
@@ -155,6 +162,7 @@ impl CommonConfig {
             command_timeout: settings.redis_timeout,
             replay_window: settings.replay_window,
             replay_bytes: settings.replay_bytes,
+            max_publish_bytes: settings.max_publish_bytes,
             request_timeout: settings.request_timeout,
             prefix: settings.prefix,
             routing: match settings.routing {
@@ -232,6 +240,12 @@ impl CommonConfig {
                 format!("is too small: write at least {MIN_REPLAY_BYTES}"),
             );
         }
+        if settings.max_publish_bytes < MIN_PUBLISH_BYTES {
+            problems.about(
+                "max_publish_bytes",
+                format!("is too small: write at least {MIN_PUBLISH_BYTES}"),
+            );
+        }
         let config = Self::from_settings(name, settings);
         if let Some(problem) = config.routing.problem(&config.prefix) {
             problems.about("routing", problem);
@@ -269,6 +283,7 @@ impl CommonConfig {
             command_timeout: self.command_timeout,
             replay_window: self.replay_window,
             replay_bytes: self.replay_bytes,
+            max_publish_bytes: self.max_publish_bytes,
             request_timeout: self.request_timeout,
             version: crate::VERSION.to_owned(),
             registry,

@@ -64,7 +64,7 @@ pub(super) fn command(call: Call<'_>) -> Work {
         Err(refusal) => return Work::Done(Err(refusal)),
     };
     let adapter = call.session.edge().adapter.clone();
-    Work::later(call.session, async move { send(&adapter, address, frame).await })
+    Work::later(call, async move { send(&adapter, address, frame).await })
 }
 
 fn prepare(payload: &RawValue) -> Result<(Address, Frame), Refusal> {

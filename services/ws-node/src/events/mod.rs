@@ -60,9 +60,13 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// Ends within the time limit of requests, whatever it waits for: a client must not give up before it is answered.
-    fn later(session: &Session, work: impl Future<Output = Outcome> + 'static) -> Self {
-        let limit = session.edge().settings.request_timeout;
+    /// A request ends within the time limit of requests, whatever it waits for: a client must not give up before it is
+    /// answered.
+    fn later(call: Call<'_>, work: impl Future<Output = Outcome> + 'static) -> Self {
+        if call.callback_id.is_none() {
+            return Self::Later(Box::pin(work));
+        }
+        let limit = call.session.edge().settings.request_timeout;
         Self::Later(Box::pin(async move {
             let too_late = |_| Err(Refusal::new(ErrorCode::Timeout, "this was not done in time"));
             tokio::time::timeout(limit, work).await.unwrap_or_else(too_late)

@@ -45,7 +45,7 @@ pub(crate) fn welcome(client: &ClientId, grant: &Grant) -> Bytes {
 pub(super) fn refresh(call: Call<'_>) -> Work {
     let session = call.session.clone();
     match token(call.payload).and_then(|token| Ok((token, number(&session)?))) {
-        Ok((token, number)) => Work::later(call.session, async move {
+        Ok((token, number)) => Work::later(call, async move {
             let proof = renewed(&session, &token).await.map_err(|error| {
                 session.edge().metrics.auth_failed(error.reason());
                 Refusal::new(ErrorCode::NotAllowed, error.to_string())

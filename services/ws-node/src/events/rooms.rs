@@ -30,7 +30,7 @@ pub(super) fn join(call: Call<'_>) -> Work {
         let text = format!("a client may be in {most} rooms: leave one first");
         return Work::Done(Err(Refusal::new(ErrorCode::NotAllowed, text)));
     }
-    Work::later(call.session, async move {
+    Work::later(call, async move {
         adapter.join(&client, room).await?;
         Ok(Bytes::from_static(br#"{"msg":"joined"}"#))
     })
@@ -46,7 +46,7 @@ pub(super) fn leave(call: Call<'_>) -> Work {
         ),
         Err(refusal) => return Work::Done(Err(refusal)),
     };
-    Work::later(call.session, async move {
+    Work::later(call, async move {
         adapter.leave(&client, &room).await?;
         Ok(Bytes::from_static(br#"{"msg":"left"}"#))
     })

@@ -125,7 +125,7 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
             ask(&adapter, target, &rule.event, payload, timeout).await
         }))
     } else {
-        Work::later(call.session, async move {
+        Work::later(call, async move {
             adapter.emit(target, &rule.event, payload).await?;
             Ok(OK)
         })
@@ -155,6 +155,10 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Payload(error) => error.into(),
+            PublishError::TooLarge { most, .. } => {
+                let text = format!("this is too large for the other servers: at most {most} bytes can be sent on");
+                Self::new(ErrorCode::BadPayload, text)
+            }
             PublishError::Target(_) => Self::new(ErrorCode::Unavailable, "no server can handle this now"),
             error => {
                 tracing::debug!(%error, "a client's event could not be sent on");
@@ -174,6 +178,7 @@ impl From<RequestError> for Refusal {
         match why {
             Missing::TimedOut => Self::new(ErrorCode::Timeout, "the service did not answer in time"),
             Missing::Unhandled => Self::new(ErrorCode::UnknownEvent, "the service does not handle this event"),
+            Missing::TooLarge => Self::new(ErrorCode::Internal, "the service's answer is too large to be sent"),
             Missing::Overloaded => Self::new(ErrorCode::Overloaded, "the service is overloaded; try again later"),
             Missing::Unreachable(why) => {
                 tracing::debug!(why, "a client's request could not be sent on");

@@ -9,7 +9,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::Fault;
 use super::link::{Connected, Link};
-use super::node::{Found, Held, MemoryNode, State};
+use super::node::{BUFFER, Found, Held, MemoryNode, State};
 use crate::nodes::link::{
     Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber,
 };
@@ -159,6 +159,10 @@ impl MemorySubscriber {
 }
 
 impl Subscriber for MemorySubscriber {
+    fn holds(&self) -> Option<usize> {
+        Some(BUFFER)
+    }
+
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {
         Box::pin(async move {
             if !self.link.passes().await {

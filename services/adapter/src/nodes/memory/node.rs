@@ -14,7 +14,7 @@ use crate::wire::NodeId;
 
 /// Bytes that wait for one subscriber, or inside a paused node; more, and the connection ends. Redis's own limit for
 /// subscribers (client-output-buffer-limit pubsub).
-const BUFFER: usize = 32 * 1024 * 1024;
+pub(super) const BUFFER: usize = 32 * 1024 * 1024;
 /// What one waiting message costs beside its bytes.
 const OVERHEAD: usize = 64;
 

@@ -247,9 +247,10 @@ pub(super) async fn played(sent: &'static [u8], piece: usize) -> Arc<dyn Endpoin
             let _ = stream.read(&mut asked).await;
             let _ = stream.write_all(greeting).await;
         }
-        // A publisher asks before it is answered.
-        if !sent.starts_with(b"*3") {
-            let _ = stream.read(&mut asked).await;
+        // A subscriber asks for a limit, which need not be told; a publisher asks before it is answered.
+        let length = stream.read(&mut asked).await.unwrap_or_default();
+        if asked[..length].windows(6).any(|word| word == b"CONFIG") {
+            let _ = stream.write_all(b"-ERR unknown command\r\n").await;
         }
         for piece in sent.chunks(piece) {
             let _ = stream.write_all(piece).await;

@@ -6,6 +6,7 @@
 //! takes).
 
 mod connection;
+mod limits;
 mod publisher;
 mod subscriber;
 mod trouble;

@@ -5,21 +5,24 @@ use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
-use super::{Redis, trouble};
+use super::{Redis, limits, trouble};
 use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, Subscriber};
 
 pub(super) struct RedisSubscriber {
     connection: Connection,
     /// Found behind arrivals that had to be handed over first.
     failed: Option<LinkError>,
+    holds: Option<usize>,
 }
 
 impl RedisSubscriber {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
-        let connection = Connection::connect(redis).await?;
+        let mut connection = Connection::connect(redis).await?;
+        let holds = limits::held_for_subscribers(&mut connection).await?;
         Ok(Self {
             connection,
             failed: None,
+            holds,
         })
     }
 
@@ -65,6 +68,10 @@ impl RedisSubscriber {
 }
 
 impl Subscriber for RedisSubscriber {
+    fn holds(&self) -> Option<usize> {
+        self.holds
+    }
+
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {
         Box::pin(self.ask("SUBSCRIBE", channels))
     }

@@ -27,6 +27,15 @@ pub(super) async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
                 if !std::mem::take(&mut first) {
                     node.health.reconnected();
                 }
+                if around.largest.note(node.index, subscriber.holds()) {
+                    let most = around.largest.now();
+                    tracing::warn!(
+                        node = %node.id,
+                        most,
+                        "this Redis holds little for subscribers: messages may have no more bytes than that; raise its \
+                         client-output-buffer-limit pubsub"
+                    );
+                }
                 let since = Instant::now();
                 let error = listen(node, around, subscriber).await;
                 node.health.subscribed(false, Instant::now());

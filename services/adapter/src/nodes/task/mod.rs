@@ -22,6 +22,7 @@ use self::probing::publish;
 use super::NodeStatus;
 use super::health::Health;
 use super::interest::Interest;
+use super::largest::Largest;
 use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
 use super::replay::{Copies, Window};
 use crate::wire::NodeId;
@@ -59,6 +60,7 @@ pub(crate) struct Surroundings {
     pub(crate) interest: Arc<Interest>,
     pub(crate) window: Arc<Window>,
     pub(crate) copies: Arc<Copies>,
+    pub(crate) largest: Arc<Largest>,
     /// Where messages go. Bounded: when full the subscriber stops reading, and Redis holds the rest.
     pub(crate) inbound: mpsc::Sender<(Arc<Node>, Batch)>,
     /// Woken when hearing or a status changed.
@@ -189,4 +191,5 @@ pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
     drop(publishing);
     node.health.subscribed(false, Instant::now());
     around.interest.disconnected(node.index);
+    around.largest.note(node.index, None);
 }

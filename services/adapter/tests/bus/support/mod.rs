@@ -57,6 +57,7 @@ pub(crate) fn service(name: &str) -> ServiceName {
 pub(crate) struct Server {
     pub(crate) adapter: Adapter,
     pub(crate) driver: Driver,
+    pub(crate) registry: prometheus::Registry,
     shard: Option<JoinHandle<()>>,
     attach: mpsc::UnboundedSender<Attached>,
 }
@@ -106,6 +107,7 @@ pub(crate) fn options(name: &str, service_name: &str, bus: Bus) -> Options {
 
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
+        let registry = options.registry.clone();
         let Started {
             adapter,
             driver,
@@ -116,6 +118,7 @@ impl Server {
         Self {
             adapter,
             driver,
+            registry,
             shard,
             attach,
         }

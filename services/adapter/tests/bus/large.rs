@@ -1,0 +1,121 @@
+//! Messages that are larger than a Redis holds for a subscriber: refused where that is known, and given up where it is not.
+
+use wsmesh_adapter::{Bus, Missing, NodeUrl, Payload, PublishError, RequestError, RequestOptions, Scope, Target};
+
+use crate::support::redis::Redis;
+use crate::support::*;
+
+const LIMIT: [&str; 5] = ["--client-output-buffer-limit", "pubsub", "200kb", "0", "0"];
+
+fn redis(more: &[&str]) -> Vec<Redis> {
+    let arguments: Vec<&str> = LIMIT.iter().chain(more).copied().collect();
+    (0..3).map(|_| Redis::start(&arguments)).collect()
+}
+
+fn bus(redis: &[Redis]) -> Bus {
+    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
+    Bus::Redis(redis.iter().enumerate().map(url).collect())
+}
+
+async fn pair(bus: &Bus) -> (Server, Server) {
+    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
+    let two = Server::ready(options("two", "ws-node", bus.clone())).await;
+    acquainted(&[&one, &two]).await;
+    (one, two)
+}
+
+fn gaps(server: &Server) -> u64 {
+    server.adapter.nodes().borrow().iter().map(|node| node.gaps).sum()
+}
+
+fn counted(server: &Server, name: &str, label: &str) -> u64 {
+    let families = server.registry.gather();
+    let metrics = families.iter().filter(|family| family.name() == name);
+    let metrics = metrics.flat_map(|family| family.get_metric());
+    let labelled = metrics.filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
+    labelled.map(|metric| metric.get_counter().get_value() as u64).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
+    let redis = redis(&[]);
+    let (one, two) = pair(&bus(&redis)).await;
+    let mut bob = two.client("bob").await;
+    let large = frame(&"x".repeat(900_000));
+    let error = one.adapter.to_everyone(large, Scope::Cluster).await;
+    let error = error.expect_err("nobody could get it");
+    assert!(
+        matches!(
+            error,
+            PublishError::TooLarge {
+                bytes: 900_000..,
+                most: 102_400
+            }
+        ),
+        "{error}"
+    );
+    let answer = "x".repeat(900_000);
+    two.adapter.on("tell", move |event| {
+        let answer = Payload::new(&answer).expect("text");
+        async move {
+            event.reply(answer).await.expect_err("it is too large");
+        }
+    });
+    let asking = one.adapter.call(
+        Target::Server(server("two")),
+        "tell",
+        Payload::null(),
+        RequestOptions::default(),
+    );
+    let error = soon("an answer", asking).await.expect_err("none that can be sent");
+    assert!(
+        matches!(
+            error,
+            RequestError::Missing {
+                why: Missing::TooLarge,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let fitting = "y".repeat(90_000);
+    one.adapter
+        .to_client(&client("bob"), frame(&fitting))
+        .await
+        .expect("it is small enough");
+    assert_eq!(bob.frame().await, fitting);
+    assert_eq!((gaps(&one), gaps(&two)), (0, 0), "no connection was lost");
+    assert_eq!(counted(&one, "wsmesh_unsent_total", "too-large"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
+    let redis = redis(&["--rename-command", "CONFIG", ""]);
+    let (one, two) = pair(&bus(&redis)).await;
+    let mut bob = two.client("bob").await;
+    two.adapter.join(&client("bob"), room("1")).await.expect("joined");
+    let large = frame(&"x".repeat(900_000));
+    one.adapter
+        .to_room(&room("1"), large, Default::default())
+        .await
+        .expect("nobody knows that it cannot arrive");
+    let given_up = || counted(&one, "wsmesh_replayed_total", "given-up") == 1;
+    until("its copies are given up", given_up).await;
+    let lost = gaps(&two);
+    assert!((2..=3).contains(&lost), "by the message and by one copy: {lost}");
+    let all_hear = || {
+        let servers = one.adapter.servers().into_iter().chain(two.adapter.servers());
+        servers.into_iter().all(|server| server.heard.len() == 3)
+    };
+    until("every node is heard again by both", all_hear).await;
+    // Messages that fit arrive again, and no more connections are lost.
+    for n in 0..50 {
+        one.adapter
+            .to_client(&client("bob"), frame(&n.to_string()))
+            .await
+            .expect("a node takes it");
+        assert_eq!(bob.frame().await, n.to_string());
+    }
+    bob.nothing().await;
+    assert_eq!(gaps(&two), lost);
+}
