@@ -35,6 +35,8 @@ struct Entry {
     resolved: bool,
     /// Node index and the epoch of its connection, for each node that confirmed this generation.
     confirmed: Vec<(usize, u64)>,
+    /// As `confirmed`, for those that refuse it to this server's user: nobody waits for them.
+    refused: Vec<(usize, u64)>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -210,8 +212,30 @@ impl Interest {
         if side.epoch != epoch || entry.generation != generation || entry.confirmed.contains(&(node, epoch)) {
             return false;
         }
+        let owed = entry.resolved && !entry.is_answered(node, epoch);
+        entry.refused.retain(|(other, _)| *other != node);
         entry.confirmed.retain(|(other, _)| *other != node);
         entry.confirmed.push((node, epoch));
+        let last = owed && side.owing.fetch_sub(1, Ordering::AcqRel) == 1;
+        if state.counted {
+            entry.try_resolve(&state.sides);
+        }
+        last
+    }
+
+    /// A node refused a subscription: it is not waited for, and is heard without it. Whether that was the last one that it owed.
+    pub(crate) fn refuse(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) -> bool {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(entry) = state.channels.get_mut(channel) else {
+            return false;
+        };
+        let side = &state.sides[node];
+        if side.epoch != epoch || entry.generation != generation || entry.is_answered(node, epoch) {
+            return false;
+        }
+        entry.refused.retain(|(other, _)| *other != node);
+        entry.refused.push((node, epoch));
         let last = entry.resolved && side.owing.fetch_sub(1, Ordering::AcqRel) == 1;
         if state.counted {
             entry.try_resolve(&state.sides);
@@ -259,6 +283,7 @@ impl State {
             idle_note: 0,
             resolved: false,
             confirmed: Vec::new(),
+            refused: Vec::new(),
             waiting: Vec::new(),
         };
         if always {
@@ -285,10 +310,18 @@ impl State {
 }
 
 impl Entry {
-    /// Whether every node whose probes come back has confirmed it, and there is one.
+    /// Whether a node has said yes or no.
+    fn is_answered(&self, node: usize, epoch: u64) -> bool {
+        self.confirmed.contains(&(node, epoch)) || self.refused.contains(&(node, epoch))
+    }
+
+    /// Whether every node whose probes come back has confirmed it, unless it refuses it, and there is one.
     fn is_confirmed(&self, sides: &[Side]) -> bool {
         let mut any = false;
         for (node, side) in sides.iter().enumerate().filter(|(_, side)| side.returning) {
+            if self.refused.contains(&(node, side.epoch)) {
+                continue;
+            }
             any = true;
             if !self.confirmed.contains(&(node, side.epoch)) {
                 return false;
@@ -314,10 +347,10 @@ impl Entry {
         }
     }
 
-    /// The connected nodes that have not confirmed it.
+    /// The connected nodes that have not answered yet.
     fn each_missing(&self, sides: &[Side], act: impl Fn(&Side)) {
         let connected = sides.iter().enumerate().filter(|(_, side)| side.connected);
-        for (_, side) in connected.filter(|(node, side)| !self.confirmed.contains(&(*node, side.epoch))) {
+        for (_, side) in connected.filter(|(node, side)| !self.is_answered(*node, side.epoch)) {
             act(side);
         }
     }

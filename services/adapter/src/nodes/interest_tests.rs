@@ -168,3 +168,45 @@ fn holders_are_counted() {
     interest.sweep(now + Duration::from_secs(60));
     assert_eq!(interest.len(), 1);
 }
+
+#[test]
+fn a_node_that_refuses_a_channel_is_not_waited_for_and_heard_without_it() {
+    let (interest, epochs) = interest();
+    let room = channel("room");
+    interest.hold(&room);
+    let (first, second) = (generation(&interest, 0), generation(&interest, 1));
+    let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
+    assert!(
+        !interest.refuse(1, epochs[1], &room, second),
+        "not resolved, so not owed"
+    );
+    assert!(!resolved(&mut waiting));
+    interest.confirm(0, epochs[0], &room, first);
+    assert!(resolved(&mut waiting));
+    assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
+    // Given later.
+    interest.confirm(1, epochs[1], &room, second);
+    assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
+    // A new connection has to answer anew.
+    let (epoch, _) = interest.connected(1);
+    assert_eq!(interest.owing(1).load(Ordering::Acquire), 1);
+    assert!(interest.refuse(1, epoch, &room, second), "the last one");
+    assert!(!interest.refuse(1, epoch, &room, second), "once only");
+    assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
+    interest.release(&room, Instant::now());
+    interest.sweep(Instant::now() + Duration::from_secs(60));
+    assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn a_channel_that_every_node_refuses_does_not_resolve() {
+    let (interest, epochs) = interest();
+    let room = channel("room");
+    interest.hold(&room);
+    let generations = [generation(&interest, 0), generation(&interest, 1)];
+    let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
+    for node in 0..2 {
+        interest.refuse(node, epochs[node], &room, generations[node]);
+    }
+    assert!(!resolved(&mut waiting));
+}

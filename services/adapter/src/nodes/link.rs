@@ -24,8 +24,10 @@ pub(crate) type Channel = Arc<str>;
 pub(crate) enum LinkErrorKind {
     /// No connection could be made.
     Connect,
-    /// The node refused the user or password, or what the user may not do.
+    /// The node refused the user or password, or a command that the user may not give.
     Auth,
+    /// The node does not let this user use a channel. The connection goes on.
+    Forbidden,
     /// The node refused for another reason: it is full, or still loading.
     Refused,
     /// No answer in time.
@@ -124,6 +126,9 @@ pub(crate) enum Arrival {
     Message { channel: Bytes, payload: Bytes },
     /// The oldest subscription or unsubscription that was not answered yet is in force.
     Confirmed,
+    /// The oldest call of [`Subscriber::subscribe`] that was not answered yet was refused as a whole: the node does not let this
+    /// user use one of its channels, or more.
+    Refused,
 }
 
 /// The subscribing half of a connection to a node.
@@ -133,7 +138,8 @@ pub(crate) trait Subscriber: Send {
         None
     }
 
-    /// Asks for channels; none is nothing to ask. Answers come through `next`, one for each, in order.
+    /// Asks for channels; none is nothing to ask. Answers come through `next`, one for each, in order; or one for all if the call is
+    /// refused.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
     /// Gives channels up; none is nothing to ask. Answers come through `next`, one for each, in order.
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;

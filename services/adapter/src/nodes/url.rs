@@ -68,6 +68,8 @@ impl NodeUrl {
                     "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
                 ));
             }
+            // With its port, as any word is the name of a host.
+            None if text.rsplit_once(':').is_none() => return Err(wrong("not a URL")),
             None => format!("redis://{text}"),
         };
         // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
@@ -260,7 +262,6 @@ mod tests {
             ("redis:7000", "redis://redis:7000#redis:7000"),
             (" 10.0.0.7:7000#a\n", "redis://10.0.0.7:7000#a"),
             ("[::1]:7000", "redis://[::1]:7000#[::1]:7000"),
-            ("cache", "redis://cache:6379#cache:6379"),
         ] {
             assert_eq!(NodeUrl::parse(text).expect(text).to_string(), shown);
         }
@@ -288,7 +289,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_to_write() {
         for (text, reason) in [
-            ("", "the host is missing"),
+            ("", "not a URL"),
+            ("cache", "not a URL"),
+            (":6379", "not a URL"),
             ("host:port", "not a URL (invalid port number)"),
             ("cret@host:6379", "needs redis:// in front"),
             ("app:se,cret@host", "needs redis:// in front"),

@@ -1,5 +1,6 @@
 //! What the adapter promises, on the embedded bus and on real Redis processes that the tests start themselves.
 
+mod acl;
 mod clients;
 mod faults;
 mod large;

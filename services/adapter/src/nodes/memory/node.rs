@@ -65,7 +65,7 @@ fn cost(arrival: &Arrival) -> usize {
     match arrival {
         Arrival::Message { channel, payload } => channel.len() + payload.len() + OVERHEAD,
         // As many as the subscriber asked for itself.
-        Arrival::Confirmed => 0,
+        Arrival::Confirmed | Arrival::Refused => 0,
     }
 }
 

@@ -137,12 +137,35 @@ async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told
     let publisher = endpoint.publisher().await.expect("connects");
     let elsewhere = Channel::from("elsewhere");
     let error = publisher.publish(&elsewhere, number(1)).await.expect_err("not allowed");
-    assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");
+    assert_eq!(error.kind, LinkErrorKind::Forbidden, "{error}");
+    let allowed = Channel::from("wsmesh:c");
+    let mut listener = Listener {
+        subscriber: endpoint.subscriber().await.expect("connects"),
+        arrived: VecDeque::new(),
+    };
+    for channels in [vec![allowed.clone(), elsewhere], vec![allowed.clone()]] {
+        listener.subscriber.subscribe(&channels).await.expect("asked");
+    }
+    assert_eq!(listener.next().await, Arrival::Refused, "one answer for the whole call");
+    assert_eq!(listener.next().await, Arrival::Confirmed);
+    assert_eq!(publisher.publish(&allowed, number(1)).await.ok(), Some(1), "both go on");
+    assert_eq!(listener.number().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_the_user_may_not_give_ends_the_connection() {
+    let ground = redis();
+    answer(
+        port(&ground),
+        "ACL SETUSER access-a-channel on >pw &* -@all +publish +ping",
+    )
+    .await;
+    let endpoint = endpoint_of(&format!("redis://access-a-channel:pw@127.0.0.1:{}", port(&ground)));
     let mut subscriber = endpoint.subscriber().await.expect("connects");
-    subscriber.subscribe(&[elsewhere]).await.expect("asked");
+    subscriber.subscribe(&[Channel::from("c")]).await.expect("asked");
     let error = soon("an answer", subscriber.next()).await.expect_err("not allowed");
     assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");
-    assert!(error.to_string().contains("the channels"), "{error}");
+    assert!(error.to_string().contains("+subscribe"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
 use super::{Redis, limits, trouble};
-use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, Subscriber};
+use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber};
 
 pub(super) struct RedisSubscriber {
     connection: Connection,
@@ -30,7 +30,13 @@ impl RedisSubscriber {
     fn arrival(&self, frame: BytesFrame) -> Result<Arrival, LinkError> {
         let mut parts = match frame {
             BytesFrame::Array(parts) => parts.into_iter(),
-            BytesFrame::Error(text) => return Err(trouble::refused(self.connection.address(), &text)),
+            BytesFrame::Error(text) => {
+                let error = trouble::refused(self.connection.address(), &text);
+                return match error.kind {
+                    LinkErrorKind::Forbidden => Ok(Arrival::Refused),
+                    _ => Err(error),
+                };
+            }
             other => return Err(self.connection.unexpected(&other)),
         };
         match (parts.next(), parts.next(), parts.next()) {

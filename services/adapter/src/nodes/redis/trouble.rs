@@ -63,6 +63,10 @@ pub(super) fn refused(address: &str, said: &str) -> LinkError {
             "give a password: in the URL, or by --redis-password-file",
         ),
         Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
+        // "No permissions to access a channel", and before Redis 7 "… to access one of the channels used as arguments".
+        Some("NOPERM") if said.contains("access a channel") || said.contains("access one of the channels") => {
+            (LinkErrorKind::Forbidden, "allow this user the channels (&PREFIX*)")
+        }
         Some("NOPERM") => (
             LinkErrorKind::Auth,
             "allow this user +publish, +subscribe, +unsubscribe, +ping and the channels (&PREFIX*)",

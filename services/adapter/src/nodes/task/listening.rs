@@ -1,6 +1,7 @@
 //! The subscribing half of a node's life: it asks for what is wanted, reads, and hands over.
 //!
-//! What is wanted is asked for in batches, and not too much before it is answered. A connection on which nothing comes back
+//! What is wanted is asked for in batches, and not too much before it is answered. A batch that is refused is halved until the
+//! channels are found that Redis's ACL refuses: they are asked for again later, each by itself, and nobody waits for them. A connection on which nothing comes back
 //! for three probe intervals is given up, and with it the publisher's.
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::refused::{ASK_AGAIN, forbidden};
 use super::{Backoff, Batch, Node, Surroundings};
 use crate::nodes::interest::Wish;
 use crate::nodes::link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, limited};
@@ -56,8 +58,15 @@ pub(super) async fn subscribe(node: &Arc<Node>, around: &Surroundings) {
 struct Asked {
     /// To be asked for.
     next: VecDeque<Wish>,
+    /// To be asked for before that, in these batches: one of their channels is refused.
+    doubtful: VecDeque<Vec<Wish>>,
     /// In the order of asking, which is the order of answering.
     queue: VecDeque<Wish>,
+    /// How many of the queue each command asked for, and waits for.
+    commands: VecDeque<usize>,
+    /// What is refused, and when it is asked for again.
+    refused: Vec<Wish>,
+    ask_again: Instant,
     /// How many answers are missing until everything wanted at the time of connecting is confirmed.
     catching_up: usize,
     epoch: u64,
@@ -73,7 +82,11 @@ async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn
             .into_iter()
             .map(|(channel, generation)| Wish::Subscribe(channel, generation))
             .collect(),
+        doubtful: VecDeque::new(),
         queue: VecDeque::new(),
+        commands: VecDeque::new(),
+        refused: Vec::new(),
+        ask_again: Instant::now(),
         epoch,
         last: Instant::now(),
     };
@@ -87,7 +100,11 @@ async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn
         tokio::select! {
             biased;
             arrivals = subscriber.next() => match arrivals {
-                Ok(arrivals) => take(node, around, arrivals, &mut asked).await,
+                Ok(arrivals) => {
+                    if let Err(error) = take(node, around, arrivals, &mut asked).await {
+                        return error;
+                    }
+                }
                 Err(error) => return error,
             },
             () = wake.notified() => asked.next.extend(around.interest.take_wishes(node.index)),
@@ -99,6 +116,7 @@ async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn
                     node.health.be_patient(now);
                 }
                 ticked = now;
+                asked.ask_again(around, now);
                 // Without a publisher no probe can come back, and what else arrives must show that the connection lives.
                 let idle = now.saturating_duration_since(asked.last) > node.health.patience();
                 let doubtful = !asked.queue.is_empty() || !node.health.can_probe();
@@ -113,22 +131,16 @@ async fn listen(node: &Arc<Node>, around: &Surroundings, mut subscriber: Box<dyn
 
 /// Asks for what is next, as long as not too many answers are missing.
 async fn ask(subscriber: &mut dyn Subscriber, asked: &mut Asked, limit: Duration) -> Result<(), LinkError> {
-    while asked.queue.len() < UNANSWERED
-        && let Some(first) = asked.next.front()
-    {
+    while asked.queue.len() < UNANSWERED {
+        let batch = asked.next_batch();
+        let Some(first) = batch.first() else { break };
+        let subscribing = first.is_subscribe();
         if asked.queue.is_empty() {
             asked.last = Instant::now();
         }
-        let subscribing = matches!(first, Wish::Subscribe(..));
-        let same = |wish: &&Wish| matches!(wish, Wish::Subscribe(..)) == subscribing;
-        let length = asked.next.iter().take(BATCH).take_while(same).count();
-        let channels: Vec<Channel> = asked
-            .next
-            .iter()
-            .take(length)
-            .map(|wish| wish.channel().clone())
-            .collect();
-        asked.queue.extend(asked.next.drain(..length));
+        let channels: Vec<Channel> = batch.iter().map(|wish| wish.channel().clone()).collect();
+        asked.commands.push_back(batch.len());
+        asked.queue.extend(batch);
         let write = async {
             if subscribing {
                 subscriber.subscribe(&channels).await
@@ -141,10 +153,17 @@ async fn ask(subscriber: &mut dyn Subscriber, asked: &mut Asked, limit: Duration
     Ok(())
 }
 
-async fn take(node: &Arc<Node>, around: &Surroundings, arrivals: Vec<Arrival>, asked: &mut Asked) {
+/// Fails when the node cannot be used at all.
+async fn take(
+    node: &Arc<Node>,
+    around: &Surroundings,
+    arrivals: Vec<Arrival>,
+    asked: &mut Asked,
+) -> Result<(), LinkError> {
     let now = Instant::now();
     asked.last = now;
     let mut batch = Batch::new();
+    let mut usable = Ok(());
     for arrival in arrivals {
         match arrival {
             Arrival::Message { channel, payload } if channel == around.probe_channel.as_bytes() => {
@@ -154,12 +173,14 @@ async fn take(node: &Arc<Node>, around: &Surroundings, arrivals: Vec<Arrival>, a
             }
             Arrival::Message { channel, payload } => batch.push((channel, payload)),
             Arrival::Confirmed => answered(node, around, asked),
+            Arrival::Refused => usable = usable.and(refused(node, around, asked)),
         }
     }
     if !batch.is_empty() {
         // Fails only when the adapter ends.
         let _ = around.inbound.send((node.clone(), batch)).await;
     }
+    usable
 }
 
 /// A probe came back.
@@ -182,6 +203,12 @@ fn answered(node: &Node, around: &Surroundings, asked: &mut Asked) {
     let Some(wish) = asked.queue.pop_front() else {
         return;
     };
+    if let Some(missing) = asked.commands.front_mut() {
+        *missing = missing.saturating_sub(1);
+        if *missing == 0 {
+            asked.commands.pop_front();
+        }
+    }
     if let Wish::Subscribe(channel, generation) = wish
         && around.interest.confirm(node.index, asked.epoch, &channel, generation)
     {
@@ -189,6 +216,11 @@ fn answered(node: &Node, around: &Surroundings, asked: &mut Asked) {
         around.changed.notify_one();
         around.heard.notify_waiters();
     }
+    catch_up(node, asked);
+}
+
+/// One answer less is missing of those for what was wanted when the connection was made.
+fn catch_up(node: &Node, asked: &mut Asked) {
     if asked.catching_up > 0 {
         asked.catching_up -= 1;
         if asked.catching_up == 0 {
@@ -199,7 +231,65 @@ fn answered(node: &Node, around: &Surroundings, asked: &mut Asked) {
     }
 }
 
+/// The oldest command was refused, for one of its channels or more. Fails when that is the one without which nothing works.
+fn refused(node: &Node, around: &Surroundings, asked: &mut Asked) -> Result<(), LinkError> {
+    let length = asked.commands.pop_front().unwrap_or(0).min(asked.queue.len());
+    let mut batch: Vec<Wish> = asked.queue.drain(..length).collect();
+    if batch.len() > 1 {
+        let half = batch.split_off(batch.len() / 2);
+        asked.doubtful.extend([batch, half]);
+        return Ok(());
+    }
+    let Some(wish) = batch.pop() else {
+        return Ok(());
+    };
+    if *wish.channel() == around.probe_channel {
+        return Err(forbidden(wish.channel()));
+    }
+    node.refusals.tell(&node.id, wish.channel());
+    if let Wish::Subscribe(channel, generation) = &wish
+        && around.interest.refuse(node.index, asked.epoch, channel, *generation)
+    {
+        around.changed.notify_one();
+        around.heard.notify_waiters();
+    }
+    if asked.refused.is_empty() {
+        asked.ask_again = Instant::now() + ASK_AGAIN;
+    }
+    asked.refused.push(wish);
+    catch_up(node, asked);
+    Ok(())
+}
+
+impl Asked {
+    /// What the next command asks for; nothing if there is nothing to ask.
+    fn next_batch(&mut self) -> Vec<Wish> {
+        if let Some(batch) = self.doubtful.pop_front() {
+            return batch;
+        }
+        let subscribing = self.next.front().is_some_and(Wish::is_subscribe);
+        let same = |wish: &&Wish| wish.is_subscribe() == subscribing;
+        let length = self.next.iter().take(BATCH).take_while(same).count();
+        self.next.drain(..length).collect()
+    }
+
+    /// What was refused a while ago and is still wanted: its user may have been given a rule.
+    fn ask_again(&mut self, around: &Surroundings, now: Instant) {
+        if now >= self.ask_again {
+            let wanted = self
+                .refused
+                .drain(..)
+                .filter(|wish| around.interest.wants(wish.channel()));
+            self.doubtful.extend(wanted.map(|wish| vec![wish]));
+        }
+    }
+}
+
 impl Wish {
+    fn is_subscribe(&self) -> bool {
+        matches!(self, Self::Subscribe(..))
+    }
+
     fn channel(&self) -> &Channel {
         match self {
             Self::Subscribe(channel, _) | Self::Unsubscribe(channel) => channel,

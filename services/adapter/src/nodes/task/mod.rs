@@ -7,6 +7,7 @@
 mod backoff;
 mod listening;
 mod probing;
+mod refused;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::backoff::Backoff;
 use self::listening::subscribe;
 use self::probing::publish;
+use self::refused::{Refusals, forbidden};
 use super::NodeStatus;
 use super::health::Health;
 use super::interest::Interest;
@@ -44,6 +46,7 @@ pub(crate) struct Node {
     suspect: Notify,
     /// The subscriber heard no probe for too long: the publisher's connection is not to be trusted either.
     silent: Notify,
+    refusals: Refusals,
 }
 
 impl std::fmt::Debug for Node {
@@ -85,6 +88,7 @@ impl Node {
             publisher: RwLock::default(),
             suspect: Notify::new(),
             silent: Notify::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -95,8 +99,7 @@ impl Node {
             .hand_over(|publisher| publisher.publish(channel, payload))
             .within(limit)
             .await;
-        self.suspect_if_failed(&result);
-        result
+        self.judged(channel, result)
     }
 
     /// As [`Node::publish`], for what is not worth waiting for as long as a command may take.
@@ -107,15 +110,16 @@ impl Node {
         limit: Duration,
     ) -> Result<u64, LinkError> {
         let result = limited(limit, self.hand_over(|publisher| publisher.publish(channel, payload))).await;
-        self.suspect_if_failed(&result);
-        result
+        self.judged(channel, result)
     }
 
     /// As [`Node::publish`], past all that waits already.
     async fn probe(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
-        self.hand_over(|publisher| publisher.probe(channel, payload))
-            .within(limit)
-            .await
+        let result = self.hand_over(|publisher| publisher.probe(channel, payload));
+        match result.within(limit).await {
+            Err(error) if error.kind == LinkErrorKind::Forbidden => Err(forbidden(channel)),
+            result => result,
+        }
     }
 
     fn hand_over(&self, publish: impl FnOnce(&dyn Publisher) -> Publishing) -> Publishing {
@@ -126,9 +130,20 @@ impl Node {
         }
     }
 
-    fn suspect_if_failed(&self, result: &Result<u64, LinkError>) {
-        if result.as_ref().is_err_and(|error| error.kind != LinkErrorKind::Full) {
-            self.suspect.notify_one();
+    /// What a publish came to, for whoever waits; a failure that says something of the connection is looked into.
+    fn judged(&self, channel: &Channel, result: Result<u64, LinkError>) -> Result<u64, LinkError> {
+        match result {
+            Err(error) if error.kind == LinkErrorKind::Forbidden => {
+                self.refusals.tell(&self.id, channel);
+                Err(forbidden(channel))
+            }
+            Err(error) => {
+                if error.kind != LinkErrorKind::Full {
+                    self.suspect.notify_one();
+                }
+                Err(error)
+            }
+            Ok(receivers) => Ok(receivers),
         }
     }
 

@@ -1,0 +1,78 @@
+//! Redis users that may not use every channel.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::redis::Redis;
+use crate::support::*;
+use wsmesh_adapter::{Bus, NodeUrl};
+
+/// Gives the user `app` rules at each Redis.
+async fn allow(redis: &[Redis], rules: &str) {
+    for redis in redis {
+        let mut stream = TcpStream::connect(("127.0.0.1", redis.port)).await.expect("connects");
+        let command = format!("ACL SETUSER app {rules}\r\nQUIT\r\n");
+        stream.write_all(command.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("text");
+        assert!(answer.starts_with("+OK"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_redis_refuses_takes_nothing_else_off_the_node() {
+    let redis = [Redis::start(&[]), Redis::start(&[])];
+    let rights = "on >pw resetchannels &wsmesh:* -@all +publish +subscribe +unsubscribe +ping";
+    allow(&redis, rights).await;
+    let url = |(index, redis): (usize, &Redis)| {
+        let url = redis.url(&format!("redis-{index}")).replace("://", "://app:pw@");
+        NodeUrl::parse(&url).expect("valid")
+    };
+    let bus = Bus::Redis(redis.iter().enumerate().map(url).collect());
+    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
+    let two = Server::ready(options("two", "ws-node", bus)).await;
+    acquainted(&[&one, &two]).await;
+    let undisturbed = |server: &Server| {
+        let nodes = server.adapter.nodes();
+        let nodes = nodes.borrow();
+        nodes
+            .iter()
+            .all(|node| node.heard && node.reconnects == 0 && node.gaps == 0)
+    };
+    // Wanted in one go, so that they are asked for together.
+    let listening = two.adapter.listen_channel("news");
+    let clients = async {
+        let mut clients = Vec::new();
+        for n in 0..20 {
+            clients.push(two.client(&format!("client-{n}")).await);
+        }
+        clients
+    };
+    let (refused, mut clients) = tokio::join!(listening, clients);
+    assert!(refused.is_err(), "no node confirms it");
+    let map = || serde_json::json!({"n": 1}).as_object().expect("a map").clone();
+    let error = one.adapter.publish_channel("news", map()).await.expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("\"news\"") && text.contains("&news"), "{text}");
+    for (n, client) in clients.iter_mut().enumerate() {
+        let id = crate::support::client(&format!("client-{n}"));
+        one.adapter.to_client(&id, frame("hello")).await.expect("sent");
+        assert_eq!(client.frame().await, "hello");
+    }
+    assert!(undisturbed(&one) && undisturbed(&two));
+    // Given the rule, the channel is there without anything being connected anew.
+    allow(&redis, "&news").await;
+    let mut news = None;
+    for _ in 0..6 {
+        news = two.adapter.listen_channel("news").await.ok();
+        if news.is_some() {
+            break;
+        }
+    }
+    let mut news = news.expect("confirmed once it is allowed");
+    one.adapter.publish_channel("news", map()).await.expect("sent");
+    soon("the message", news.next()).await.expect("listening");
+    assert!(undisturbed(&one) && undisturbed(&two));
+    one.stop().await;
+    two.stop().await;
+}
