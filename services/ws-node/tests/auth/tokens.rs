@@ -143,6 +143,24 @@ async fn a_subject_may_be_as_long_as_openid_connect_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_null_is_as_good_as_none() {
+    let signer = Signer::secret(SECRET);
+    let server = door(keyed(&signer)).await;
+    for claim in ["nbf", "iat", "jti", "aud", "iss", "rooms", "events"] {
+        let knocked = show(&server, &signer.token("888", json!({claim: null}))).await;
+        assert!(knocked.is_ok(), "{claim}: {:?}", knocked.err());
+    }
+    for claim in ["exp", "sub"] {
+        let (status, text) = show(&server, &signer.token("888", json!({claim: null})))
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("let in without {claim}"));
+        assert_eq!(status, 401);
+        assert!(text.contains(&format!("the claim `{claim}`")), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn times_audience_and_issuer_must_be_right() {
     let signer = Signer::secret(SECRET);
     let settings = AuthSettings {
