@@ -1,5 +1,5 @@
 {{/* Name of a component's resources: RELEASE-COMPONENT, or RELEASE-wsmesh-COMPONENT if the release is called otherwise; short
-     enough that the pods' names stay within a server name's 64 characters. Argument: list root component. */}}
+     enough that the pods' names stay within a label's 63 characters. Argument: list root component. */}}
 {{- define "wsmesh.name" -}}
 {{- $root := index . 0 -}}
 {{- $release := $root.Release.Name -}}

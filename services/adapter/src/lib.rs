@@ -110,6 +110,6 @@ pub use targets::{Pick, Target};
 pub use topology::{NodeAtServer, NodeState, NodeView};
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Payload, PayloadError, Room,
+    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
     RoomId, Routing, ServerName, ServiceName, Topic,
 };

@@ -90,6 +90,12 @@ impl WsNode {
         } else {
             routes
         };
+        for event in routes.replaced() {
+            tracing::warn!(
+                event,
+                "a rule takes the place of a built-in event, which is not handled here any more: rename yours if that is not meant"
+            );
+        }
         let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins, wills));
         if edge.room.is_short {
             let limits = &edge.settings.limits;

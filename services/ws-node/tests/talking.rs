@@ -49,6 +49,31 @@ async fn the_recorded_frames_of_the_original_client_are_answered_byte_for_byte()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_and_rooms_with_the_longest_ids_are_reached_across_servers() {
+    let (one, two) = two_servers().await;
+    let long = |begin: &str| format!("{begin}{}", "x".repeat(255 - begin.len()));
+    let mut ann = one.client(&long("f:2f0d5a1c:ann-")).await.settled().await;
+    let bob_id = long("f:2f0d5a1c:bob-");
+    let mut bob = two.client(&bob_id).await.settled().await;
+    let room = long("dm:4b59-9d5c:8f8f-6f0d:");
+    for client in [&mut ann, &mut bob] {
+        assert_eq!(
+            client.request("joinRoom", json!({"roomId": room})).await,
+            json!({"msg": "joined"})
+        );
+    }
+    for command in [
+        json!({"action": "toPlayer", "toPlayerId": bob_id, "msg": 1}),
+        json!({"action": "toRoom", "roomId": room, "msg": 2}),
+    ] {
+        assert_eq!(ann.request("command", command.clone()).await["msg"], "sent");
+        assert_eq!(bob.frame().await["payload"]["msg"], command["msg"]);
+    }
+    let refused = ann.request("joinRoom", json!({"roomId": format!("{room}x")})).await;
+    assert_eq!(refused["error"], "room id has 256 bytes: at most 255 are allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_reach_exactly_the_right_clients_on_both_servers() {
     let (one, two) = two_servers().await;
     let mut ann = one.client("ann").await.settled().await;

@@ -310,7 +310,8 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let id = "[^\\p{Cc}]{1,64}";
+    // Up to four bytes each, and the longest that there may be.
+    let id = "[^\\p{Cc}]{1,63}|x{255}";
     let clients = prop::collection::vec(id.prop_map(|id| name::<ClientId>(&id)), 0..5);
     let frame = ".{0,200}".prop_map(Frame::new);
     let room = (id, id).prop_map(|(ns, id)| Room {

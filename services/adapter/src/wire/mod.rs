@@ -23,7 +23,7 @@ pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;
 pub use names::{
-    ClientId, Instance, MAX_NAME_CHARS, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
+    ClientId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
 };
 pub use payload::{Encoding, Payload, PayloadError};
 pub use topic::Topic;

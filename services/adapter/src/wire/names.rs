@@ -10,25 +10,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest name or id, in characters. The client protocol uses the same limit for callback ids.
-pub const MAX_NAME_CHARS: usize = 64;
+/// Longest name or id, in bytes of UTF-8: what OpenID Connect allows for a subject, and more than a pod's name has.
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The name has no characters.
-    #[error("{what} is empty: it needs 1 to {MAX_NAME_CHARS} characters")]
+    #[error("{what} is empty: it needs 1 to {MAX_NAME_BYTES} bytes")]
     Empty {
         /// What was being named, for example `client id`.
         what: &'static str,
     },
-    /// The name has more than [`MAX_NAME_CHARS`] characters.
-    #[error("{what} has {chars} characters: at most {MAX_NAME_CHARS} are allowed")]
+    /// The name has more than [`MAX_NAME_BYTES`] bytes.
+    #[error("{what} has {bytes} bytes: at most {MAX_NAME_BYTES} are allowed")]
     TooLong {
         /// What was being named.
         what: &'static str,
-        /// How many characters it has.
-        chars: usize,
+        /// How many bytes it has.
+        bytes: usize,
     },
     /// The name holds a control character, which would break log lines and frames.
     #[error("{what} has a control character at position {position}")]
@@ -44,15 +44,12 @@ fn checked(what: &'static str, name: &str) -> Result<Arc<str>, NameError> {
     if name.is_empty() {
         return Err(NameError::Empty { what });
     }
-    let mut chars = 0;
-    for (position, c) in name.chars().enumerate() {
-        if c.is_control() {
-            return Err(NameError::ControlCharacter { what, position });
-        }
-        chars += 1;
+    if name.len() > MAX_NAME_BYTES {
+        let bytes = name.len();
+        return Err(NameError::TooLong { what, bytes });
     }
-    if chars > MAX_NAME_CHARS {
-        return Err(NameError::TooLong { what, chars });
+    if let Some(position) = name.chars().position(char::is_control) {
+        return Err(NameError::ControlCharacter { what, position });
     }
     Ok(Arc::from(name))
 }
@@ -68,7 +65,7 @@ macro_rules! name {
             /// Checks and takes a name.
             ///
             /// # Errors
-            /// When it is empty, longer than [`MAX_NAME_CHARS`] characters, or holds a control character.
+            /// When it is empty, longer than [`MAX_NAME_BYTES`] bytes, or holds a control character.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 checked($what, name.as_ref()).map(Self)
             }
@@ -229,13 +226,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_64_characters_is_taken_and_one_of_65_is_refused() {
-        assert!(ClientId::new("é".repeat(64)).is_ok());
-        let refused = ClientId::new("x".repeat(65)).expect_err("65 characters");
-        assert_eq!(
-            refused.to_string(),
-            "client id has 65 characters: at most 64 are allowed"
-        );
+    fn a_name_of_255_bytes_is_taken_and_one_of_256_is_refused() {
+        assert!(ClientId::new("x".repeat(255)).is_ok());
+        assert!(ClientId::new("é".repeat(127)).is_ok());
+        for long in ["x".repeat(256), "é".repeat(128)] {
+            let refused = ClientId::new(long).expect_err("256 bytes");
+            assert_eq!(refused.to_string(), "client id has 256 bytes: at most 255 are allowed");
+        }
     }
 
     #[test]

@@ -133,9 +133,9 @@ impl CommonConfig {
     /// The defaults for a server of this name.
     ///
     /// # Panics
-    /// When the name is empty, longer than 64 characters or has control characters.
+    /// When the name is empty, longer than 255 bytes or has control characters.
     pub fn new(name: &str) -> Self {
-        let name = ServerName::new(name).expect("a server's name has 1 to 64 printable characters");
+        let name = ServerName::new(name).expect("a server's name has 1 to 255 bytes, all of them printable");
         Self::from_settings(name, CommonSettings::default())
     }
 

@@ -212,7 +212,7 @@ mod tests {
     fn an_id_names_the_process_that_runs_the_match_and_nonsense_names_none() {
         let id = MatchId::new(Instance(u64::MAX >> 1), u64::MAX);
         assert_eq!(id.host(), Some(Instance(u64::MAX >> 1)));
-        assert!(id.as_str().len() <= wsmesh_adapter::MAX_NAME_CHARS);
+        assert!(id.as_str().len() <= wsmesh_adapter::MAX_NAME_BYTES);
         assert_eq!(MatchId("".into()).host(), None);
         assert_eq!(MatchId("zz-1".into()).host(), None);
     }

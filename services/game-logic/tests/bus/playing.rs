@@ -186,7 +186,10 @@ impl Game for Broken {
 
     fn tick(&mut self) -> Progress {
         self.0 += 1;
-        assert!(self.0 < 3, "this game is broken");
+        if self.0 == 3 {
+            // As a panic does, but without its backtrace: to print one stops this process for seconds, and nobody hears it meanwhile.
+            std::panic::resume_unwind(Box::new("this game is broken"));
+        }
         Progress::Running
     }
 

@@ -1,8 +1,10 @@
 //! What a client may do beyond or within the settings, as its token says: rooms that it may join by itself, events that it
 //! may send. A claim that is there takes the place of what the settings allow; one that is not there changes nothing.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
+use serde::Deserialize;
 use serde_json::Value;
 use wsmesh_adapter::Room;
 
@@ -49,7 +51,7 @@ enum Pattern {
     Prefix(Box<str>),
 }
 
-/// `NAMESPACE:ID`, where the id may end with a star; a star alone is every room.
+/// `NAMESPACE:ID` or `{"namespace": NAMESPACE, "id": ID}`, where the id may end with a star; a star alone is every room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum RoomPattern {
     Any,
@@ -57,12 +59,21 @@ enum RoomPattern {
 }
 
 impl Permissions {
-    /// Makes them of the values of the two claims; None if there is neither. An error for what cannot be understood: a claim
-    /// that was meant to restrict must not be passed over.
+    /// Makes them of the values of the two claims; None if there is neither, null being as good as none. An error for what
+    /// cannot be understood: a claim that was meant to restrict must not be passed over.
     pub(crate) fn read(rooms: Option<&Value>, events: Option<&Value>) -> Result<Option<Box<Self>>, AuthError> {
-        let rooms = rooms.map(|value| list("rooms", value, room_pattern)).transpose()?;
+        let given = |value: &&Value| !value.is_null();
+        let rooms = rooms
+            .filter(given)
+            .map(|value| list("rooms", value, room_pattern))
+            .transpose()?;
         let events = events
-            .map(|value| list("events", value, |text| Ok(pattern(text))))
+            .filter(given)
+            .map(|value| {
+                list("events", value, |text| {
+                    text.as_str().map(pattern).ok_or_else(|| wrong("events"))
+                })
+            })
             .transpose()?;
         Ok((rooms.is_some() || events.is_some()).then(|| Box::new(Self { rooms, events })))
     }
@@ -99,29 +110,44 @@ fn pattern(text: &str) -> Pattern {
     }
 }
 
-fn room_pattern(text: &str) -> Result<RoomPattern, AuthError> {
+/// A room as an object: the only way to name one whose namespace has a colon, at which the text is split.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoomObject<'a> {
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+fn room_pattern(value: &Value) -> Result<RoomPattern, AuthError> {
+    let wrong = || {
+        AuthError::BadClaims(
+            "a room is written NAMESPACE:ID, NAMESPACE:BEGINNING*, * or {\"namespace\": NAMESPACE, \"id\": ID}"
+                .to_owned(),
+        )
+    };
+    let Some(text) = value.as_str() else {
+        let room = RoomObject::deserialize(value).map_err(|_| wrong())?;
+        return Ok(RoomPattern::In((*room.namespace).into(), pattern(&room.id)));
+    };
     if text == "*" {
         return Ok(RoomPattern::Any);
     }
-    let wrong = || AuthError::BadClaims("a room is written NAMESPACE:ID, NAMESPACE:BEGINNING* or *".to_owned());
     let (namespace, id) = text.split_once(':').ok_or_else(wrong)?;
     Ok(RoomPattern::In(namespace.into(), pattern(id)))
 }
 
-fn list<T>(what: &str, value: &Value, read: impl Fn(&str) -> Result<T, AuthError>) -> Result<Vec<T>, AuthError> {
-    let wrong = || {
-        AuthError::BadClaims(format!(
-            "the list of {what} must be a list of at most {MOST_PATTERNS} texts"
-        ))
-    };
-    let values = value
-        .as_array()
-        .filter(|values| values.len() <= MOST_PATTERNS)
-        .ok_or_else(wrong)?;
-    values
-        .iter()
-        .map(|value| read(value.as_str().ok_or_else(wrong)?))
-        .collect()
+fn list<T>(what: &str, value: &Value, read: impl Fn(&Value) -> Result<T, AuthError>) -> Result<Vec<T>, AuthError> {
+    let values = value.as_array().filter(|values| values.len() <= MOST_PATTERNS);
+    values.ok_or_else(|| wrong(what))?.iter().map(read).collect()
+}
+
+fn wrong(what: &str) -> AuthError {
+    let entries = if what == "rooms" { "texts or objects" } else { "texts" };
+    AuthError::BadClaims(format!(
+        "the list of {what} must be a list of at most {MOST_PATTERNS} {entries}"
+    ))
 }
 
 #[cfg(test)]
@@ -167,8 +193,30 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_with_a_colon_is_granted_by_an_object_and_by_no_text() {
+        let rooms = json!([{"namespace": "team:red", "id": "7"}, {"namespace": "a:b", "id": "x:*"}, "team:red:8"]);
+        let permissions = Permissions::read(Some(&rooms), None).expect("good").expect("some");
+        for (namespace, id, expected) in [
+            ("team:red", "7", true),
+            ("team:red", "8", false),
+            ("team", "red:7", false),
+            ("team", "red:8", true),
+            ("a:b", "x:1", true),
+            ("a:b", "x", false),
+        ] {
+            assert_eq!(
+                permissions.room(&room(namespace, id)),
+                Some(expected),
+                "{namespace} {id}"
+            );
+        }
+        assert!(Permissions::read(None, Some(&rooms)).is_err(), "events are texts");
+    }
+
+    #[test]
     fn a_claim_that_is_not_there_changes_nothing_and_an_empty_one_allows_nothing() {
         assert_eq!(Permissions::read(None, None), Ok(None));
+        assert_eq!(Permissions::read(Some(&Value::Null), Some(&Value::Null)), Ok(None));
         let only_events = Permissions::read(None, Some(&json!([]))).expect("good").expect("some");
         assert_eq!(
             (only_events.room(&room("chat", "1")), only_events.event("x")),
@@ -189,10 +237,13 @@ mod tests {
         for bad in [
             json!("chat:*"),
             json!(7),
-            json!(null),
             json!([7]),
+            json!([null]),
             json!({}),
             json!(["lobby"]),
+            json!([{"namespace": "chat"}]),
+            json!([{"namespace": "chat", "id": 7}]),
+            json!([{"namespace": "chat", "id": "7", "except": "8"}]),
             many,
         ] {
             assert!(Permissions::read(Some(&bad), None).is_err(), "{bad:.40}");

@@ -112,8 +112,23 @@ impl Verifier {
     fn verify_with(&self, token: &str, key: &Key) -> Result<Proof, AuthError> {
         let mut validation = self.validation.clone();
         validation.algorithms = vec![key.algorithm];
-        let token = jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &validation).map_err(refusal)?;
-        self.proof(&token.claims)
+        let decode = |validation: &Validation| {
+            let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, validation);
+            decoded.map(|token| token.claims).map_err(refusal)
+        };
+        let claims = match decode(&validation) {
+            // A null is as good as no claim; the library takes it for a number that cannot be read.
+            Err(error) if error == unusable("nbf") => {
+                validation.validate_nbf = false;
+                let claims = decode(&validation)?;
+                if !claims.get("nbf").is_none_or(Value::is_null) {
+                    return Err(error);
+                }
+                claims
+            }
+            decoded => decoded?,
+        };
+        self.proof(&claims)
     }
 
     fn proof(&self, claims: &Map<String, Value>) -> Result<Proof, AuthError> {
@@ -172,7 +187,11 @@ fn refusal(error: jsonwebtoken::errors::Error) -> AuthError {
         ErrorKind::InvalidAudience => AuthError::WrongAudience,
         ErrorKind::InvalidIssuer => AuthError::WrongIssuer,
         ErrorKind::MissingRequiredClaim(claim) => AuthError::BadClaims(format!("the claim `{claim}`")),
-        ErrorKind::InvalidClaimFormat(claim) => AuthError::BadClaims(format!("a usable claim `{claim}`")),
+        ErrorKind::InvalidClaimFormat(claim) => unusable(claim),
         _ => AuthError::BadToken,
     }
+}
+
+fn unusable(claim: &str) -> AuthError {
+    AuthError::BadClaims(format!("a usable claim `{claim}`"))
 }

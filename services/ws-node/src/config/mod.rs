@@ -361,7 +361,7 @@ mod tests {
         let settings = NodeSettings {
             ping_interval: Duration::ZERO,
             max_message_bytes: 1,
-            client_rooms: vec!["x".repeat(65)],
+            client_rooms: vec!["x".repeat(256)],
             rules: Tables(vec![
                 rule("a"),
                 rule("a"),

@@ -20,6 +20,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, ClientClosed};
 use wsmesh_protocol::{CallbackId, ErrorCode};
 
 use crate::engine::{Background, Session};
+use rules::Forwarding;
 pub(crate) use rules::demo_rules;
 pub use rules::{PickBy, ReplyBy, Rule};
 pub(crate) use server::listen;
@@ -87,7 +88,7 @@ pub(crate) enum Route {
     Echo,
     Say,
     Command,
-    Rule(Arc<Rule>),
+    Rule(Arc<Forwarding>),
 }
 
 impl Route {
@@ -112,7 +113,7 @@ impl Route {
             Self::Echo => Work::Done(Ok(OK)),
             Self::Say => demo::say(call),
             Self::Command => demo::command(call),
-            Self::Rule(rule) => rules::forward(rule, call),
+            Self::Rule(forwarding) => rules::forward(forwarding, call),
         }
     }
 }
@@ -131,10 +132,12 @@ pub(crate) struct Routes {
     services: Vec<ServiceName>,
     /// Namespaces that clients may join by themselves.
     client_rooms: Vec<Namespace>,
+    /// Built-in events whose place a rule took.
+    replaced: Vec<Box<str>>,
 }
 
 impl Routes {
-    /// Makes the table. A rule for the name of a built-in event takes its place.
+    /// Makes the table. A rule for the name of a built-in event takes its place, see [`Routes::replaced`].
     pub(crate) fn new(rules: Vec<Rule>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
         let mut built_in = vec![
             ("enterBackground", Route::Background(Background::Entered)),
@@ -150,16 +153,27 @@ impl Routes {
         services.sort();
         services.dedup();
         let mut routes: HashMap<Box<str>, Route> = built_in.into_iter().map(|(name, r)| (name.into(), r)).collect();
-        routes.extend(
-            rules
-                .into_iter()
-                .map(|rule| (rule.event.as_str().into(), Route::Rule(Arc::new(rule)))),
-        );
+        let mut replaced = Vec::new();
+        for rule in rules {
+            let event: Box<str> = rule.event.as_str().into();
+            if routes
+                .insert(event.clone(), Route::Rule(Arc::new(Forwarding::new(rule))))
+                .is_some()
+            {
+                replaced.push(event);
+            }
+        }
         Self {
             routes,
             services,
             client_rooms,
+            replaced,
         }
+    }
+
+    /// Built-in events that a rule forwards in their place: seldom what somebody wants who does not know that they exist.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = &str> {
+        self.replaced.iter().map(|event| &**event)
     }
 
     /// With what tokens bring along: they are renewed, and may allow rooms that the settings do not.
@@ -168,7 +182,10 @@ impl Routes {
             self.routes.insert(name.into(), Route::RefreshToken);
         }
         for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
-            self.routes.entry(name.into()).or_insert(route);
+            let taken = self.routes.entry(name.into()).or_insert(route);
+            if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
+                self.replaced.push(name.into());
+            }
         }
         self
     }
@@ -202,5 +219,71 @@ impl Routes {
                 tracing::debug!(%error, %service, "a service could not be told that a client is gone");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::settings::EdgeSettings;
+
+    fn rule(event: &str) -> Rule {
+        serde_json::from_str(&format!(r#"{{"event":"{event}","service":"s"}}"#)).expect("a rule")
+    }
+
+    #[test]
+    fn a_rule_that_takes_the_place_of_a_built_in_event_is_known_as_such() {
+        let rules = || ["enterBackground", "joinRoom", "echo", "mine"].map(rule).to_vec();
+        let chat = Namespace::new("chat").expect("valid");
+        let replaced = |routes: &Routes| routes.replaced().map(str::to_owned).collect::<Vec<_>>();
+        let production = Routes::new(rules(), Vec::new(), false);
+        assert_eq!(replaced(&production), ["enterBackground"]);
+        assert_eq!(replaced(&production.with_tokens()), ["enterBackground", "joinRoom"]);
+        let demo = Routes::new(rules(), vec![chat], true).with_tokens();
+        assert_eq!(replaced(&demo), ["enterBackground", "joinRoom", "echo"]);
+    }
+
+    /// Events of the README's table, with what it says about where they exist.
+    fn documented() -> Vec<(String, String)> {
+        let readme = include_str!("../../../../README.md");
+        let rows = readme
+            .lines()
+            .skip_while(|line| !line.starts_with("| event | profile | payload |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let mut events = Vec::new();
+        for row in rows {
+            let mut cells = row.split('|').skip(1);
+            let (names, profile) = (cells.next().expect("names"), cells.next().expect("a profile"));
+            for name in names.split(',') {
+                events.push((name.trim().trim_matches('`').to_owned(), profile.trim().to_owned()));
+            }
+        }
+        events
+    }
+
+    fn events(settings: EdgeSettings) -> BTreeSet<String> {
+        let routes = Routes::new(settings.rules, settings.client_rooms, settings.demo);
+        routes.routes.keys().map(|event| event.to_string()).collect()
+    }
+
+    #[test]
+    fn the_readme_says_which_events_each_profile_has() {
+        let (demo, production) = (events(EdgeSettings::demo()), events(EdgeSettings::closed()));
+        let documented = documented();
+        for (event, profile) in &documented {
+            let in_all = profile == "all";
+            assert_eq!(
+                in_all || profile.contains("demo"),
+                demo.contains(event),
+                "{event}: {profile}"
+            );
+            assert_eq!(in_all, production.contains(event), "{event}: {profile}");
+        }
+        let documented: BTreeSet<_> = documented.into_iter().map(|(event, _)| event).collect();
+        let missing: Vec<_> = demo.difference(&documented).collect();
+        assert!(missing.is_empty(), "the table lacks {missing:?}");
     }
 }

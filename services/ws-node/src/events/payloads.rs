@@ -100,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(room(bad).expect_err("wrong").code, ErrorCode::BadPayload, "{bad}");
         }
-        let long = room(&format!(r#"{{"roomId":"{}"}}"#, "x".repeat(65))).expect_err("65 characters");
-        assert_eq!(long.text, "room id has 65 characters: at most 64 are allowed");
+        let long = room(&format!(r#"{{"roomId":"{}"}}"#, "x".repeat(256))).expect_err("256 bytes");
+        assert_eq!(long.text, "room id has 256 bytes: at most 255 are allowed");
     }
 }

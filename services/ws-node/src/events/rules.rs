@@ -1,13 +1,13 @@
 //! Rules: events that are forwarded to a service, whose reply goes back to the client.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{
     Adapter, ClientId, Missing, Payload, PayloadError, Pick, PublishError, RequestError, RequestOptions, ServiceName,
-    Target,
+    Target, TargetError,
 };
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
@@ -89,8 +89,87 @@ pub(crate) fn demo_rules() -> Vec<Rule> {
         .collect()
 }
 
+/// How often is logged that nobody does what a rule says.
+const UNSERVED_EVERY: Duration = Duration::from_secs(30);
+
+/// A rule at work.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    rule: Rule,
+    unserved: Mutex<Unserved>,
+}
+
+/// Events that nobody took.
+#[derive(Debug, Default)]
+struct Unserved {
+    /// How many since it was logged.
+    events: u64,
+    logged: Option<Instant>,
+}
+
+impl Unserved {
+    /// One more; how many there are to log, if it is time to.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.events += 1;
+        let quiet = self
+            .logged
+            .is_some_and(|logged| now.saturating_duration_since(logged) < UNSERVED_EVERY);
+        (!quiet).then(|| {
+            self.logged = Some(now);
+            std::mem::take(&mut self.events)
+        })
+    }
+}
+
+impl Forwarding {
+    pub(super) fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            unserved: Mutex::default(),
+        }
+    }
+
+    /// What the client is told; what is wrong with the cluster or with this rule is logged, too, but not for each event.
+    fn refusal(&self, error: RequestError) -> Refusal {
+        let Rule { event, service, .. } = &self.rule;
+        let (why, refusal) = match &error {
+            RequestError::Publish(PublishError::Target(TargetError::NoServer(_))) => (
+                "no server of this service is there: start one, or correct the rule",
+                Refusal::new(
+                    ErrorCode::Unavailable,
+                    format!(
+                        "no server of the service {:?} is there now: try again later",
+                        service.as_str()
+                    ),
+                ),
+            ),
+            RequestError::Missing {
+                why: Missing::Unhandled,
+                ..
+            } => (
+                "this service does not handle this event: correct the rule or the service",
+                Refusal::new(
+                    ErrorCode::UnknownEvent,
+                    format!("the service {:?} does not handle this event", service.as_str()),
+                ),
+            ),
+            _ => return error.into(),
+        };
+        let counted = self
+            .unserved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(Instant::now());
+        if let Some(events) = counted {
+            tracing::warn!(event, %service, events, "a rule forwards events in vain: {why}");
+        }
+        refusal
+    }
+}
+
 /// Forwards an event. A request waits for the reply; anything else is sent and forgotten.
-pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
+pub(super) fn forward(forwarding: &Arc<Forwarding>, call: Call<'_>) -> Work {
+    let rule = &forwarding.rule;
     let edge = call.session.edge();
     let client = &call.session.link.client;
     let forwarded = Forwarded {
@@ -111,35 +190,43 @@ pub(super) fn forward(rule: &Arc<Rule>, call: Call<'_>) -> Work {
     let timeout = rule
         .timeout_ms
         .map_or(edge.settings.request_timeout, Duration::from_millis);
-    let (adapter, rule) = (edge.adapter.clone(), Arc::clone(rule));
+    let (adapter, forwarding) = (edge.adapter.clone(), Arc::clone(forwarding));
     if forwarded.callback_id.is_some() {
         let session = call.session.clone();
         Work::Handed(Box::pin(async move {
-            adapter.emit(target, &rule.event, payload).await?;
+            forwarding.emit(&adapter, target, payload).await?;
             session.link.expect_reply(timeout);
             Ok(())
         }))
     } else if call.callback_id.is_some() {
         // Has its own time limit.
         Work::Later(Box::pin(async move {
-            ask(&adapter, target, &rule.event, payload, timeout).await
+            forwarding.ask(&adapter, target, payload, timeout).await
         }))
     } else {
         Work::later(call, async move {
-            adapter.emit(target, &rule.event, payload).await?;
+            forwarding.emit(&adapter, target, payload).await?;
             Ok(OK)
         })
     }
 }
 
-async fn ask(adapter: &Adapter, target: Target, event: &str, payload: Payload, timeout: Duration) -> Outcome {
-    let options = RequestOptions {
-        timeout: Some(timeout),
-        ..RequestOptions::default()
-    };
-    let reply = adapter.call(target, event, payload, options).await?;
-    let json: Bytes = reply.payload.to_json()?;
-    Ok(json)
+impl Forwarding {
+    async fn emit(&self, adapter: &Adapter, target: Target, payload: Payload) -> Result<(), Refusal> {
+        let sent = adapter.emit(target, &self.rule.event, payload).await;
+        sent.map_err(|error| self.refusal(error.into()))
+    }
+
+    async fn ask(&self, adapter: &Adapter, target: Target, payload: Payload, timeout: Duration) -> Outcome {
+        let options = RequestOptions {
+            timeout: Some(timeout),
+            ..RequestOptions::default()
+        };
+        let asked = adapter.call(target, &self.rule.event, payload, options).await;
+        let reply = asked.map_err(|error| self.refusal(error))?;
+        let json: Bytes = reply.payload.to_json()?;
+        Ok(json)
+    }
 }
 
 impl From<PayloadError> for Refusal {
@@ -200,6 +287,41 @@ mod tests {
         assert!(serde_json::from_str::<Rule>(r#"{"event":"a"}"#).is_err());
         assert!(serde_json::from_str::<Rule>(r#"{"event":"a","service":"s","pic":"client"}"#).is_err());
         assert!(serde_json::from_str::<Rule>(r#"{"event":"a","service":"s","pick":"random"}"#).is_err());
+    }
+
+    #[test]
+    fn events_that_nobody_takes_are_logged_by_the_first_and_then_by_their_number_every_half_minute() {
+        let (mut unserved, start) = (Unserved::default(), Instant::now());
+        assert_eq!(unserved.count(start), Some(1));
+        assert_eq!(unserved.count(start + UNSERVED_EVERY / 2), None);
+        assert_eq!(unserved.count(start + UNSERVED_EVERY / 2), None);
+        assert_eq!(unserved.count(start + UNSERVED_EVERY), Some(3));
+        assert_eq!(unserved.count(start + UNSERVED_EVERY), None);
+    }
+
+    #[test]
+    fn a_client_is_told_which_service_is_missing_and_which_does_not_handle_its_event() {
+        let rule = serde_json::from_str(r#"{"event":"placeBid","service":"auction"}"#).expect("good");
+        let forwarding = Forwarding::new(rule);
+        let service = ServiceName::new("auction").expect("valid");
+        let missing = forwarding.refusal(PublishError::Target(TargetError::NoServer(service)).into());
+        assert_eq!(
+            (missing.code, &*missing.text),
+            (
+                ErrorCode::Unavailable,
+                r#"no server of the service "auction" is there now: try again later"#
+            )
+        );
+        let unhandled = forwarding.refusal(RequestError::Missing {
+            server: wsmesh_adapter::ServerName::new("auction-7").expect("valid"),
+            why: Missing::Unhandled,
+        });
+        assert_eq!(unhandled.code, ErrorCode::UnknownEvent);
+        assert!(
+            unhandled.text.contains(r#""auction""#) && !unhandled.text.contains("auction-7"),
+            "{}",
+            unhandled.text
+        );
     }
 
     #[test]

@@ -174,7 +174,7 @@ async fn the_backend_is_told_what_to_write_and_strangers_get_nothing() {
         let (status, answer) = edge.ask(key, r#"{"client":"ann"}"#).await;
         assert_eq!(status, 401, "{answer}");
     }
-    let long = format!(r#"{{"client":"{}"}}"#, "x".repeat(65));
+    let long = format!(r#"{{"client":"{}"}}"#, "x".repeat(256));
     for bad in [
         "",
         "[]",

@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use ws_node::{AuthSettings, EdgeSettings, Limits};
 
+use crate::common::until;
 use crate::door::{closed, counted, door, door_with, is_here, knock, knock_and_look, show};
 use crate::signer::{Signer, now};
 
@@ -124,6 +125,42 @@ async fn a_token_that_needs_what_nobody_here_understands_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subject_may_be_as_long_as_openid_connect_allows() {
+    let signer = Signer::secret(SECRET);
+    let server = door(keyed(&signer)).await;
+    let provider = "f:2f0d5a1c-6a1e-4b59-9d5c-8f8f6f0d4a11:somebody.with.a.long.name@mail.example.org";
+    for subject in [provider.to_owned(), "x".repeat(255)] {
+        let knocked = show(&server, &signer.token(&subject, json!({}))).await;
+        assert!(knocked.is_ok(), "{subject}: {:?}", knocked.err());
+        until(&subject, || is_here(&server, &subject)).await;
+    }
+    let refused = show(&server, &signer.token(&"x".repeat(256), json!({}))).await.err();
+    let (status, text) = refused.expect("too long");
+    assert_eq!(
+        (status, text.trim_end()),
+        (400, "client id has 256 bytes: at most 255 are allowed")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_null_is_as_good_as_none() {
+    let signer = Signer::secret(SECRET);
+    let server = door(keyed(&signer)).await;
+    for claim in ["nbf", "iat", "jti", "aud", "iss", "rooms", "events"] {
+        let knocked = show(&server, &signer.token("888", json!({claim: null}))).await;
+        assert!(knocked.is_ok(), "{claim}: {:?}", knocked.err());
+    }
+    for claim in ["exp", "sub"] {
+        let (status, text) = show(&server, &signer.token("888", json!({claim: null})))
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("let in without {claim}"));
+        assert_eq!(status, 401);
+        assert!(text.contains(&format!("the claim `{claim}`")), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn times_audience_and_issuer_must_be_right() {
     let signer = Signer::secret(SECRET);
     let settings = AuthSettings {
@@ -184,7 +221,7 @@ async fn times_audience_and_issuer_must_be_right() {
         let after = counted(&server.registry, "wsmesh_auth_failures_total", reason);
         assert_eq!(after, before + 1, "{key} {value}: {text}");
     }
-    for id in ["", &"x".repeat(65), "a\nb"] {
+    for id in ["", &"x".repeat(256), "a\nb"] {
         let (status, text) = show(&server, &with("sub", json!(id)))
             .await
             .err()

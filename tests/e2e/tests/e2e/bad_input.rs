@@ -11,7 +11,7 @@ async fn frames_that_make_no_sense_are_answered_or_counted_and_the_connection_st
     let cluster = Cluster::start(1, 1, 1).await;
     let mut client = cluster.client(0, "bad").await;
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
-    let long = "x".repeat(65);
+    let (long, long_id) = ("x".repeat(65), "x".repeat(256));
     for text in [
         "hello",
         "[]",
@@ -32,7 +32,7 @@ async fn frames_that_make_no_sense_are_answered_or_counted_and_the_connection_st
     for (event, payload, code) in [
         ("nobody handles this", json!({}), "UNKNOWN_EVENT"),
         ("joinRoom", json!({}), "BAD_PAYLOAD"),
-        ("joinRoom", json!({"roomId": long}), "BAD_PAYLOAD"),
+        ("joinRoom", json!({"roomId": long_id}), "BAD_PAYLOAD"),
         (
             "joinRoom",
             json!({"roomId": "1", "namespace": "not-open"}),
@@ -42,7 +42,7 @@ async fn frames_that_make_no_sense_are_answered_or_counted_and_the_connection_st
         ("command", json!({"action": "explode"}), "BAD_PAYLOAD"),
         (
             "command",
-            json!({"action": "toPlayer", "toPlayerId": long, "msg": 1}),
+            json!({"action": "toPlayer", "toPlayerId": long_id, "msg": 1}),
             "BAD_PAYLOAD",
         ),
         ("matchRequest", json!({"rating": "high"}), "BAD_PAYLOAD"),
@@ -120,8 +120,8 @@ async fn upgraded(port: u16, id: &str) -> TcpStream {
 async fn who_may_not_come_in_is_told_before_the_upgrade() {
     let cluster = Cluster::start(1, 1, 1).await;
     let url = cluster.nodes[0].ws();
-    let long = "x".repeat(65);
-    for (query, expected) in [("", "id"), ("?id=", "id"), (&*format!("?id={long}"), "64")] {
+    let long = "x".repeat(256);
+    for (query, expected) in [("", "id"), ("?id=", "id"), (&*format!("?id={long}"), "255")] {
         let refused = Client::try_connect(&format!("{url}{query}"))
             .await
             .expect_err("refused");

@@ -1,8 +1,8 @@
 //! The subscribing half of a node's life: it asks for what is wanted, reads, and hands over.
 //!
 //! What is wanted is asked for in batches, and not too much before it is answered. A batch that is refused is halved until the
-//! channels are found that Redis's ACL refuses: they are asked for again later, each by itself, and nobody waits for them. A connection on which nothing comes back
-//! for three probe intervals is given up, and with it the publisher's.
+//! channels are found that Redis's ACL refuses: they are asked for again later, each by itself, and nobody waits for them. A
+//! connection on which nothing comes back for three probe intervals is given up, and with it the publisher's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -119,14 +119,14 @@ async fn unknown_paths_and_wrong_methods_are_problems() {
 async fn ids_that_cannot_be_are_refused_with_the_reason() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
-    let long = "x".repeat(65);
+    let long = "x".repeat(256);
     for (path, reason) in [
         (
             format!("/api/v1/clients/{long}"),
-            "client id has 65 characters: at most 64 are allowed",
+            "client id has 256 bytes: at most 255 are allowed",
         ),
-        (format!("/api/v1/rooms/{long}/a"), "room namespace has 65 characters"),
-        (format!("/api/v1/rooms/chat/{long}"), "room id has 65 characters"),
+        (format!("/api/v1/rooms/{long}/a"), "room namespace has 256 bytes"),
+        (format!("/api/v1/rooms/chat/{long}"), "room id has 256 bytes"),
         ("/api/v1/clients/a%0Ab".to_owned(), "control character"),
         ("/api/v1/clients/%FF".to_owned(), "UTF-8"),
         (
@@ -142,7 +142,7 @@ async fn ids_that_cannot_be_are_refused_with_the_reason() {
         ("/api/v1/rooms?limit=0".to_owned(), "limit must be 1 to 10000"),
         (
             format!("/api/v1/rooms?namespace={long}"),
-            "room namespace has 65 characters",
+            "room namespace has 256 bytes",
         ),
         ("/api/v1/rooms?afterId=lobby".to_owned(), "afterNamespace and afterId"),
     ] {
@@ -155,7 +155,7 @@ async fn ids_that_cannot_be_are_refused_with_the_reason() {
 async fn bodies_that_are_no_broadcast_are_refused_with_the_reason() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
-    let long = "x".repeat(65);
+    let long = "x".repeat(256);
     for (body, reason) in [
         (String::new(), "EOF"),
         ("not JSON".to_owned(), "line 1"),
@@ -166,7 +166,7 @@ async fn bodies_that_are_no_broadcast_are_refused_with_the_reason() {
         (r#"{"event":"say","playload":1}"#.to_owned(), "playload"),
         (r#"{"event":"say","payload":{]}"#.to_owned(), "line 1"),
         (r#"{"event":"say","room":{"namespace":"chat"}}"#.to_owned(), "id"),
-        (format!(r#"{{"event":"say","clients":["{long}"]}}"#), "65 characters"),
+        (format!(r#"{{"event":"say","clients":["{long}"]}}"#), "256 bytes"),
         (
             r#"{"event":"say","room":{"namespace":"chat","id":"a"},"clients":["ann"]}"#.to_owned(),
             "both",

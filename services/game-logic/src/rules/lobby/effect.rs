@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wsmesh_adapter::{ClientId, ServerName};
+use wsmesh_adapter::{ClientId, MAX_NAME_BYTES, ServerName};
 
 use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{HandedTicket, Party};
@@ -252,7 +252,7 @@ pub enum Refusal {
         known: String,
     },
     /// A party that can never play.
-    #[error("a party of {mode:?} has an id of 1 to 64 characters and a size of 1 to {most}")]
+    #[error("a party of {mode:?} has an id of 1 to {MAX_NAME_BYTES} bytes and a size of 1 to {most}")]
     BadParty {
         /// The mode.
         mode: String,

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use wsmesh_adapter::{ClientId, ServerName};
+use wsmesh_adapter::{ClientId, MAX_NAME_BYTES, ServerName};
 
 use super::{Answer, CancelReason, Effect, Lobby, Place, Refusal, Wish};
 use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{Connection, Party, Ticket};
 use crate::rules::players::Player;
-
-/// The longest id of a party, in characters.
-const PARTY_ID_CHARS: usize = 64;
 
 impl Lobby {
     /// A player wants to play. The owner of the queue answers; who is not the owner names it.
@@ -48,7 +45,7 @@ impl Lobby {
         };
         let most = self.queues[mode].mode().players;
         if let Some(Party { id, size }) = &wish.party
-            && (id.is_empty() || id.chars().count() > PARTY_ID_CHARS || !(1..=most).contains(size))
+            && (id.is_empty() || id.len() > MAX_NAME_BYTES || !(1..=most).contains(size))
         {
             return Err(Refusal::BadParty {
                 mode: self.queues[mode].mode().name.clone(),
