@@ -33,21 +33,34 @@ export async function run(blocks, leftoversMs = LEFTOVERS_MS) {
   const folder = scratch(blocks.some(({ dry }) => dry));
   const output = join(folder, ".run/output");
   const said = () => readFileSync(output, "utf8");
+  let shell;
   try {
     if (!ownNetwork) await portsAreFree(blocks);
-    const code = await execute(folder, blocks, output);
-    const failed = existsSync(join(folder, ".run/failed"));
-    if (code !== 0 || failed) throw new Error(code === undefined ? `it has not ended after ${LIMIT_MS / 1000} s` : "a command failed");
+    shell = start(folder, blocks, output);
+    const code = await shell.code;
+    if (code === undefined) throw new Error(`it has not ended after ${LIMIT_MS / 1000} s`);
+    if (code !== 0 || existsSync(join(folder, ".run/failed"))) throw new Error("a command failed");
     if (/"level":"ERROR"|panicked/.test(said())) throw new Error("a server reports an error");
     nothingIsUntracked(folder);
-    await nothingRuns(folder, leftoversMs);
+    await nothingRuns(() => running(folder, shell.pid), leftoversMs);
     for (const { dry, text } of blocks) if (!dry) isSaid(text, said());
   } catch (error) {
     const parts = blocks.map(({ path, line }) => `${path}:${line}`).join(", then ");
     throw new Error(`${parts}: ${error.message}\n${existsSync(output) ? said() : ""}`);
   } finally {
-    for (const { pid } of running(folder)) process.kill(pid, "SIGKILL");
+    if (shell) {
+      for (const { pid } of running(folder, shell.pid)) end(pid);
+      await shell.leave();
+    }
     rmSync(folder, { recursive: true });
+  }
+}
+
+function end(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
   }
 }
 
@@ -76,8 +89,11 @@ function scratch(dry) {
   return folder;
 }
 
-/** Runs the blocks with bash; its exit code, or undefined when it took too long. */
-async function execute(folder, blocks, output) {
+/**
+ * Starts bash with the blocks: `code` resolves to its exit code, or to undefined when it takes too long. Around it a process
+ * stays until `leave()`, or until these tests end: it holds the network, whose number would be given to another one.
+ */
+function start(folder, blocks, output) {
   const files = blocks.map(({ path, line, text }, index) => {
     mkdirSync(join(folder, `.run/${index}`));
     // So that bash names the line in the document.
@@ -88,7 +104,6 @@ async function execute(folder, blocks, output) {
     // As where people type: jobs have groups of their own, and %1 is the first.
     "set -mEe -o pipefail",
     `trap 'echo "$BASH_SOURCE: line $LINENO: exit code $?: $BASH_COMMAND" | tee -a .run/failed >&2' ERR`,
-    ...(ownNetwork ? ["ip link set lo up", "readlink /proc/self/ns/net >.run/network"] : []),
     ...files,
   ];
   writeFileSync(join(folder, ".run/script"), script.join("\n") + "\n");
@@ -96,23 +111,29 @@ async function execute(folder, blocks, output) {
   const env = environment({ DOCUMENTS_ROOT: root, DOCUMENTS_PROGRAMS: programs, CURL_HOME: here("curl") });
   env.DOCUMENTS_PATH = env.PATH;
   env.PATH = [...dry, here("bin"), env.PATH].join(":");
-  const [command, ...args] = [...(ownNetwork ?? []), "bash", ".run/script"];
+  const around = [ownNetwork ? "ip link set lo up" : ":", "bash .run/script </dev/null 3>&-", "echo $? >&3", "read -r _"].join("; ");
+  // Not bash: with a socket as input that reads the settings of whoever runs this, and may lose PATH.
+  const [command, ...args] = [...(ownNetwork ?? []), "sh", "-c", around];
   const into = openSync(output, "a");
-  const child = spawn(command, args, { cwd: folder, env, detached: true, stdio: ["ignore", into, into] });
+  const child = spawn(command, args, { cwd: folder, env, detached: true, stdio: ["pipe", into, into, "pipe"] });
   closeSync(into);
-  const ended = new Promise((told, failed) => child.on("exit", (code) => told(code ?? 1)).on("error", failed));
+  const left = new Promise((told, failed) => child.on("exit", told).on("error", failed));
   const waiting = new AbortController();
-  const late = sleep(LIMIT_MS, undefined, { signal: waiting.signal }).catch(() => {});
-  const code = await Promise.race([ended, late]);
-  waiting.abort();
-  if (code === undefined) process.kill(-child.pid, "SIGKILL");
-  return code;
+  const code = Promise.race([
+    new Promise((told) => child.stdio[3].setEncoding("utf8").on("data", (text) => told(Number(text)))),
+    left.then(() => 1),
+    sleep(LIMIT_MS, undefined, { signal: waiting.signal }),
+  ]).finally(() => waiting.abort());
+  const leave = () => {
+    child.stdin.end();
+    return left;
+  };
+  return { pid: child.pid, code, leave };
 }
 
-/** The processes that the blocks started and that still run. */
-function running(folder) {
+/** The processes that the blocks started and that still run; `shell` is the process around them. */
+function running(folder, shell) {
   if (!existsSync("/proc/self/ns")) return [];
-  const network = existsSync(join(folder, ".run/network")) && readFileSync(join(folder, ".run/network"), "utf8").trim();
   const read = (path) => {
     try {
       return readlinkSync(path);
@@ -120,18 +141,22 @@ function running(folder) {
       return ""; // it has ended, or is not ours to look at
     }
   };
-  const ids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  const ours = ids.filter((id) => (network ? read(`/proc/${id}/ns/net`) === network : read(`/proc/${id}/cwd`).startsWith(folder)));
-  return ours.map((id) => ({ pid: Number(id), name: basename(read(`/proc/${id}/exe`)) })).filter(({ name }) => name);
+  const network = read(`/proc/${shell}/ns/net`);
+  const isOurs = ownNetwork && network && network !== read("/proc/self/ns/net")
+    ? (id) => read(`/proc/${id}/ns/net`) === network
+    : (id) => read(`/proc/${id}/cwd`).startsWith(folder);
+  const ids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  const others = ids.filter((id) => id !== process.pid && id !== shell && isOurs(id));
+  return others.map((pid) => ({ pid, name: basename(read(`/proc/${pid}/exe`)) })).filter(({ name }) => name);
 }
 
 /** What a block starts, it ends: a reader who pastes the next one must not find its ports taken. */
-async function nothingRuns(folder, limitMs) {
-  const end = Date.now() + limitMs;
+async function nothingRuns(look, limitMs) {
+  const until = Date.now() + limitMs;
   for (;;) {
-    const left = running(folder);
+    const left = look();
     if (!left.length) return;
-    if (Date.now() > end) throw new Error(`still running after the last command: ${left.map(({ name }) => name).join(", ")}`);
+    if (Date.now() > until) throw new Error(`still running after the last command: ${left.map(({ name }) => name).join(", ")}`);
     await sleep(50);
   }
 }
