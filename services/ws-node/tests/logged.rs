@@ -4,15 +4,20 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use common::Client;
 use serde_json::{Value, json};
 
 struct Process {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: mpsc::Receiver<String>,
 }
+
+/// No line takes longer, unless it does not come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Process {
     fn start() -> (Self, SocketAddr) {
@@ -22,7 +27,15 @@ impl Process {
             .args(["--profile=demo", "--log-level=info,ws_node=debug", "--log-format=json"])
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("starts");
-        let log = BufReader::new(child.stderr.take().expect("piped"));
+        let reader = BufReader::new(child.stderr.take().expect("piped"));
+        let (lines, log) = mpsc::channel();
+        // Ends with the process.
+        std::thread::spawn(move || {
+            reader
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| lines.send(line))
+        });
         let mut process = Self { child, log };
         let started = process.line(|line| line["listen"].is_string());
         let address = started["listen"].as_str().expect("text").parse().expect("an address");
@@ -31,11 +44,9 @@ impl Process {
 
     /// The next line that is wanted.
     fn line(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut log = String::new();
         loop {
-            let from = log.len();
-            assert_ne!(self.log.read_line(&mut log).expect("a line"), 0, "not there: {log}");
-            match serde_json::from_str::<Value>(&log[from..]) {
+            let line = self.log.recv_timeout(PATIENCE).expect("a line that is wanted");
+            match serde_json::from_str::<Value>(&line) {
                 Ok(line) if is_wanted(&line) => return line,
                 _ => {}
             }

@@ -30,6 +30,9 @@ use crate::trace;
 /// When to try again where all places are taken.
 const FULL: Duration = Duration::from_secs(10);
 
+/// Longest wait for a shard to attach a client: one that is so busy can serve nobody.
+const ATTACHING: Duration = Duration::from_secs(5);
+
 /// Whether the request wants a WebSocket, however badly it asks.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
@@ -123,8 +126,11 @@ fn refuse(gate: &Gate, refusal: Refusal, span: &Span) -> Response {
 /// Attaches the client before it is answered, so that whoever hears that it is connected can reach it. What it is sent
 /// waits for its connection.
 async fn attach(gate: &Gate, newcomer: Newcomer) -> Result<Berth, Refusal> {
-    let mut berth = gate.expect(newcomer).await;
-    if berth.reachable().await {
+    let attaching = async {
+        let mut berth = gate.expect(newcomer).await;
+        berth.reachable().await.then_some(berth)
+    };
+    if let Ok(Some(berth)) = tokio::time::timeout(ATTACHING, attaching).await {
         return Ok(berth);
     }
     let text = "this server takes no clients now: try another one, or later".to_owned();
