@@ -19,6 +19,8 @@ pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 pub(crate) enum Kind {
     /// A node dies, and starts again.
     Kill,
+    /// Every node dies, and starts again.
+    Dark,
     /// A node hangs.
     Pause,
     /// A node takes everything and delivers nothing.
@@ -43,9 +45,10 @@ pub(crate) enum Kind {
     Two,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Kill,
     Kind::Kill,
+    Kind::Dark,
     Kind::Pause,
     Kind::Pause,
     Kind::Deaf,
@@ -147,6 +150,11 @@ impl Plan {
         let server = self.servers.choose(rng).expect("not empty").clone();
         let changes = self.draw_changes(rng, kind);
         let touched = match kind {
+            Kind::Dark => self
+                .nodes
+                .iter()
+                .map(|node| (Touched::Node(node.clone()), lasts))
+                .collect(),
             Kind::Kill | Kind::Pause | Kind::Deaf => vec![(Touched::Node(node.clone()), lasts)],
             Kind::Delay => vec![(Touched::Node(node.clone()), lasts + 5.0)],
             Kind::Slow => vec![(Touched::Node(node.clone()), 3.0)],
@@ -220,8 +228,8 @@ pub(crate) async fn play(plan: &Plan, bus: &MemoryBus, cluster: &Cluster, end: D
     for (at, act) in acts {
         sleep_until(cluster.begun + Duration::from_secs_f64(at)).await;
         match act {
-            Act::Begin(index) => begin(&plan.faults[index], bus, cluster),
-            Act::End(index) => finish(&plan.faults[index], bus, cluster).await,
+            Act::Begin(index) => begin(plan, &plan.faults[index], bus, cluster),
+            Act::End(index) => finish(plan, &plan.faults[index], bus, cluster).await,
             Act::Change(what, node, by) => change(what, &node, &by, cluster),
         }
     }
@@ -239,10 +247,16 @@ pub(crate) async fn play(plan: &Plan, bus: &MemoryBus, cluster: &Cluster, end: D
     }
 }
 
-fn begin(fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
+/// Nodes that were added live on.
+fn all(plan: &Plan, bus: &MemoryBus, fault: Fault) {
+    plan.nodes.iter().for_each(|node| _ = bus.set_fault(node, fault));
+}
+
+fn begin(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
     let (node, server) = (fault.node.as_str(), fault.server.as_str());
     match fault.kind {
         Kind::Kill => _ = bus.set_fault(node, Fault::Fail),
+        Kind::Dark => all(plan, bus, Fault::Fail),
         Kind::Pause => _ = bus.set_fault(node, Fault::Pause),
         Kind::Deaf => _ = bus.set_fault(node, Fault::Lose),
         Kind::Delay => _ = bus.set_delay(node, Duration::from_secs_f64((fault.lasts * 0.7).clamp(0.2, 4.0))),
@@ -255,10 +269,11 @@ fn begin(fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
     }
 }
 
-async fn finish(fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
+async fn finish(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
     let (node, server) = (fault.node.as_str(), fault.server.as_str());
     match fault.kind {
         Kind::Kill | Kind::Pause | Kind::Deaf => _ = bus.set_fault(node, Fault::None),
+        Kind::Dark => all(plan, bus, Fault::None),
         Kind::Delay => _ = bus.set_delay(node, LATENCY),
         Kind::Cut | Kind::Hang => bus.set_link(server, node, LinkFault::None),
         Kind::Restart => cluster.revive(server).await,
