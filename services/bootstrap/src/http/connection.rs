@@ -20,7 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Front;
@@ -33,7 +33,7 @@ use super::patience::{NoMore, Patience};
 /// and what thousands take at once is hardly ever given back.
 const TURNS: usize = 256;
 
-/// After this time a request that is still being answered gives its turn to another.
+/// After this time a request that is still being answered, or has not come although it looked so, gives its turn to another.
 const TURN: Duration = Duration::from_millis(100);
 
 /// What all connections of a port share.
@@ -82,7 +82,7 @@ impl Served {
         {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let (mut turn, waits) = (None, Arc::clone(&patience));
+        let waits = Arc::clone(&patience);
         let no_more = poll_fn(move |context| waits.poll(context));
         let Some(acceptor) = self.front.tls.clone() else {
             let head = tokio::select! {
@@ -90,7 +90,7 @@ impl Served {
                 why = no_more => return tell(why),
                 () = stop.cancelled() => return,
             };
-            patience.end();
+            patience.pause();
             match head {
                 Ok(None) => {}
                 Ok(Some(garbled)) => {
@@ -100,7 +100,9 @@ impl Served {
                 }
                 Err(error) => return tracing::debug!(%error, "a connection ended before its request"),
             }
-            turn = Arc::clone(&self.turns).acquire_owned().await.ok().or(turn);
+            let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+            // What looks like a head need not be one: line ends alone, say. It is waited for until a request is read.
+            patience.begin(self.front.limits.head_timeout);
             return Box::pin(self.speak(stream, peer, patience, turn, stop)).await;
         };
         let encrypted = tokio::select! {
@@ -109,12 +111,13 @@ impl Served {
             () = stop.cancelled() => return,
         };
         match encrypted {
-            Ok(stream) => Box::pin(self.speak(stream, peer, patience, turn, stop)).await,
+            Ok(stream) => Box::pin(self.speak(stream, peer, patience, None, stop)).await,
             Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         }
     }
 
-    /// HTTP until the connection ends, upgrades, or is to be waited for no more. The turn is given back with the first answer.
+    /// HTTP until the connection ends, upgrades, or is to be waited for no more. The turn is given back with the first answer,
+    /// or when it is over: who waits for somebody else, keys of an identity provider say, must not hold up the others.
     async fn speak<S>(
         self: Arc<Self>,
         stream: S,
@@ -125,14 +128,15 @@ impl Served {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let turn = Turn(Arc::new(Mutex::new(turn)));
         let answered = {
-            let (served, patience, turn) = (self, Arc::clone(&patience), Mutex::new(turn));
+            let (served, patience, turn) = (self, Arc::clone(&patience), turn.clone());
             service_fn(move |request| {
-                patience.end();
-                let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let (served, patience) = (Arc::clone(&served), Arc::clone(&patience));
+                patience.is_asked();
+                let (served, patience, turn) = (Arc::clone(&served), Arc::clone(&patience), turn.clone());
                 async move {
-                    let answer = served.answer(request, peer, turn).await;
+                    let answer = served.answer(request, peer).await;
+                    turn.give_back();
                     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                         patience.begin(served.until_next());
                     }
@@ -150,14 +154,24 @@ impl Served {
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let mut stopped = std::pin::pin!(stop.cancelled());
-        let mut is_stopping = false;
+        let mut turn_is_over = std::pin::pin!(sleep(TURN));
+        let (mut is_stopping, mut had_turn) = (false, false);
         let ended = poll_fn(|context| {
-            if !is_stopping && stopped.as_mut().poll(context).is_ready() {
+            if !had_turn && turn_is_over.as_mut().poll(context).is_ready() {
+                had_turn = true;
+                turn.give_back();
+            }
+            let mut outcome = connection.as_mut().poll(context);
+            if outcome.is_pending() && !is_stopping && stopped.as_mut().poll(context).is_ready() {
+                if !patience.was_asked() {
+                    return Poll::Ready(Ok(Ok(())));
+                }
                 is_stopping = true;
                 connection.as_mut().graceful_shutdown();
+                outcome = connection.as_mut().poll(context);
             }
             // Patience comes last: it begins and ends while the connection is polled.
-            match connection.as_mut().poll(context) {
+            match outcome {
                 Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
                 Poll::Pending => patience.poll(context).map(Err),
             }
@@ -170,23 +184,10 @@ impl Served {
     }
 
     /// The router's answer, or that it takes too long.
-    async fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        peer: SocketAddr,
-        turn: Option<OwnedSemaphorePermit>,
-    ) -> Response {
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answering = TowerToHyperService::new(self.front.router.clone()).call(request);
-        let mut answering = Box::pin(answering);
-        // Who waits for somebody else, keys of an identity provider say, must not hold up the others.
-        let at_once = timeout(TURN, &mut answering).await;
-        drop(turn);
-        let answer = match at_once {
-            Ok(answer) => Ok(answer),
-            Err(_) => timeout(self.front.limits.answer_timeout, answering).await,
-        };
-        let mut answer = match answer {
+        let mut answer = match timeout(self.front.limits.answer_timeout, answering).await {
             Ok(Ok(answer)) => answer,
             Err(_) => overdue(self.front.limits.answer_timeout),
         };
@@ -201,6 +202,16 @@ impl Served {
     fn until_next(&self) -> Duration {
         let limits = &self.front.limits;
         limits.idle_timeout.unwrap_or(limits.head_timeout)
+    }
+}
+
+/// The place of a first request among those that are answered at once, until it is given back.
+#[derive(Clone)]
+struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Turn {
+    fn give_back(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -16,7 +16,14 @@ pub(super) struct Patience {
     lobby: Arc<Lobby>,
     origin: Option<IpAddr>,
     gave_way: Arc<dyn Fn() + Send + Sync>,
-    wait: Mutex<Option<Wait>>,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    wait: Option<Wait>,
+    /// A request has come: the connection waits for a further one, or for its answer to be read.
+    was_asked: bool,
 }
 
 /// While a connection waits.
@@ -42,39 +49,52 @@ impl Patience {
             lobby,
             origin,
             gave_way,
-            wait: Mutex::default(),
+            inside: Mutex::default(),
         }
     }
 
-    fn wait(&self) -> MutexGuard<'_, Option<Wait>> {
-        self.wait.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It waits from now on, for so long at most. If it waits already, it does so anew.
     pub(super) fn begin(&self, at_most: Duration) {
-        let mut wait = self.wait();
+        let mut inside = self.inside();
         // Its own seat is free before it takes another.
-        wait.take();
+        inside.wait = None;
         let (seat, given_up, for_another) = self.lobby.enter(self.origin);
         if for_another {
             (self.gave_way)();
         }
-        *wait = Some(Wait {
+        inside.wait = Some(Wait {
             _seat: seat,
             given_up,
             until: Box::pin(tokio::time::sleep(at_most)),
         });
     }
 
-    /// What it waited for is here.
-    pub(super) fn end(&self) {
-        self.wait().take();
+    /// It does not wait for now.
+    pub(super) fn pause(&self) {
+        self.inside().wait = None;
+    }
+
+    /// A request is here: it waits no more until it begins to wait again.
+    pub(super) fn is_asked(&self) {
+        *self.inside() = Inside {
+            wait: None,
+            was_asked: true,
+        };
+    }
+
+    /// Whether a request has come, ever.
+    pub(super) fn was_asked(&self) -> bool {
+        self.inside().was_asked
     }
 
     /// Ready when it is to be waited for no more; never while it does not wait.
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<NoMore> {
-        let mut wait = self.wait();
-        let Some(Wait { given_up, until, .. }) = wait.as_mut() else {
+        let mut inside = self.inside();
+        let Some(Wait { given_up, until, .. }) = inside.wait.as_mut() else {
             return Poll::Pending;
         };
         if given_up.poll(context).is_ready() {

@@ -181,6 +181,34 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn line_ends_alone_are_no_head() {
+    let limits = Limits {
+        head_timeout: Duration::from_millis(100),
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    assert_eq!(rest(&mut port.send("\r\n\r\n").await).await, "");
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn many_that_only_seem_to_ask_hold_up_nobody() {
+    let port = Port::open(Limits {
+        connections: 1_000,
+        waiting: 500,
+        ..long()
+    })
+    .await;
+    let mut seeming = Vec::new();
+    // More than are read at once.
+    for _ in 0..270 {
+        seeming.push(port.send("\r\n\r\n").await);
+    }
+    ask(&mut port.connect().await).await;
+    port.ends().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_does_not_read_its_answer_is_closed() {
     let limits = Limits {
         idle_timeout: Some(Duration::from_millis(200)),
