@@ -224,7 +224,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
         f.debug_struct("Options")
-            .field("url", &self.url.split(['?', '#']).next().unwrap_or_default())
+            .field("url", &shown(&self.url))
             .field("params", &keys(&self.params))
             .field("headers", &keys(&self.headers))
             .field("ping_interval", &self.ping_interval)
@@ -233,9 +233,30 @@ impl fmt::Debug for Options {
     }
 }
 
+/// A URL without user, password and query, which may be secret.
+fn shown(url: &str) -> String {
+    let public = url.split(['?', '#']).next().unwrap_or_default();
+    match (public.split_once("://"), public.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => public.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_secret_in_the_url_is_not_shown() {
+        for (url, public) in [
+            ("ws://host/chat?token=x", "\"ws://host/chat\""),
+            ("ws://me:se/cret@host/chat#x", "\"ws://host/chat\""),
+            ("wss://me@host", "\"wss://host\""),
+        ] {
+            let debug = format!("{:?}", Options::new(url));
+            assert!(debug.contains(public) && !debug.contains("cret"), "{debug}");
+        }
+    }
 
     #[test]
     fn parameters_are_added_as_the_original_adds_them() {
