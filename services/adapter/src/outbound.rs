@@ -327,7 +327,9 @@ impl Inner {
             prospect: match error.kind {
                 LinkErrorKind::Connect | LinkErrorKind::TimedOut | LinkErrorKind::Closed => Prospect::Later,
                 LinkErrorKind::Full => Prospect::Busy,
-                LinkErrorKind::Auth | LinkErrorKind::Refused | LinkErrorKind::Protocol => Prospect::Never,
+                LinkErrorKind::Auth | LinkErrorKind::Forbidden | LinkErrorKind::Refused | LinkErrorKind::Protocol => {
+                    Prospect::Never
+                }
             },
             error: PublishError::Refused {
                 node: id.to_owned(),

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p wsmesh-connector --example ask -- 'ws://127.0.0.1:9000/?id=888' echo '{"n": 1}'`
 
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -241,10 +241,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
         f.debug_struct("Options")
-            .field(
-                "urls",
-                &self.urls.iter().map(|url| without_query(url)).collect::<Vec<_>>(),
-            )
+            .field("urls", &self.urls.iter().map(|url| shown(url)).collect::<Vec<_>>())
             .field("params", &keys(&self.params))
             .field("headers", &keys(&self.headers))
             .field("ping_interval", &self.ping_interval)
@@ -253,13 +250,30 @@ impl fmt::Debug for Options {
     }
 }
 
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
+/// A URL without user, password and query, which may be secret.
+fn shown(url: &str) -> String {
+    let public = url.split(['?', '#']).next().unwrap_or_default();
+    match (public.split_once("://"), public.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => public.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_secret_in_the_url_is_not_shown() {
+        for (url, public) in [
+            ("ws://host/chat?token=x", "\"ws://host/chat\""),
+            ("ws://me:se/cret@host/chat#x", "\"ws://host/chat\""),
+            ("wss://me@host", "\"wss://host\""),
+        ] {
+            let debug = format!("{:?}", Options::new(url));
+            assert!(debug.contains(public) && !debug.contains("cret"), "{debug}");
+        }
+    }
 
     #[test]
     fn parameters_are_added_as_the_original_adds_them() {

@@ -244,3 +244,7 @@ fn read(key: &str, file: &str, problems: &mut Vec<String>) -> Option<Vec<u8>> {
     let problem = |error: std::io::Error| problems.push(format!("{key}: cannot read {file}: {error}"));
     bytes.map_err(problem).ok()
 }
+
+#[cfg(test)]
+#[path = "collector_tests.rs"]
+mod tests;
