@@ -1,5 +1,6 @@
 //! The Redis nodes: state, and thin I/O behind one seam. Knows `wire` only.
 
+mod copies;
 mod fastest;
 mod health;
 mod interest;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::NodeId;
 
+pub(crate) use copies::Copies;
 pub(crate) use fastest::Fastest;
 pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
@@ -28,7 +30,7 @@ pub(crate) use largest::Largest;
 pub(crate) use link::{Channel, Endpoint, LinkErrorKind};
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub(crate) use redis::endpoint as redis_endpoint;
-pub(crate) use replay::{Copies, Kept, Window};
+pub(crate) use replay::{Kept, Window};
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, nth, rendezvous, score};
 pub(crate) use set::NodeSet;

@@ -22,11 +22,12 @@ use self::listening::subscribe;
 use self::probing::publish;
 use self::refused::{Refusals, forbidden};
 use super::NodeStatus;
+use super::copies::Copies;
 use super::health::Health;
 use super::interest::Interest;
 use super::largest::Largest;
 use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
-use super::replay::{Copies, Window};
+use super::replay::Window;
 use crate::wire::NodeId;
 
 /// What a subscriber read at once: channel and payload.

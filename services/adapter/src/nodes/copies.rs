@@ -1,0 +1,129 @@
+//! The copies that are to be published again. State without I/O.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::replay::Kept;
+use crate::wire::ServerName;
+
+/// Copies that wait to be published again, in order; each envelope once per receiver.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    queue: Mutex<Queue>,
+    pub(crate) waiting: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    copies: VecDeque<Kept>,
+    bytes: usize,
+    /// How far back a window was incomplete when a node was lost.
+    truncated: Option<Duration>,
+    /// Which sequences wait for whom.
+    known: HashSet<(u64, Option<ServerName>)>,
+}
+
+impl Copies {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds copies; those that wait already are left out. How many were added.
+    pub(crate) fn extend(&self, copies: impl IntoIterator<Item = Kept>) -> usize {
+        let mut queue = self.lock();
+        let before = queue.copies.len();
+        for copy in copies {
+            if queue.known.insert((copy.sequence, copy.server.clone())) {
+                queue.bytes += copy.bytes.len();
+                queue.copies.push_back(Kept { is_copy: true, ..copy });
+            }
+        }
+        let added = queue.copies.len() - before;
+        drop(queue);
+        if added > 0 {
+            self.waiting.notify_one();
+        }
+        added
+    }
+
+    /// A node was lost, and the window did not hold all that went through it.
+    pub(crate) fn note_truncated(&self, missing: Duration) {
+        self.lock().truncated = Some(missing);
+        self.waiting.notify_one();
+    }
+
+    /// How far back a window was incomplete, if it was since the last call.
+    pub(crate) fn take_truncated(&self) -> Option<Duration> {
+        self.lock().truncated.take()
+    }
+
+    /// Takes at most so many, of at most so many bytes but at least one, oldest first.
+    pub(crate) fn take(&self, most: usize, bytes: usize) -> Vec<Kept> {
+        let mut queue = self.lock();
+        let (mut taken, mut sum) = (Vec::new(), 0);
+        while taken.len() < most
+            && let Some(copy) = queue
+                .copies
+                .pop_front_if(|copy| sum == 0 || sum + copy.bytes.len() <= bytes)
+        {
+            sum += copy.bytes.len();
+            queue.bytes -= copy.bytes.len();
+            queue.known.remove(&(copy.sequence, copy.server.clone()));
+            taken.push(copy);
+        }
+        taken
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().copies.len()
+    }
+
+    /// Bytes of the messages that wait; copies of one share them, and count each.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::nodes::Channel;
+
+    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
+        Kept {
+            at,
+            sequence,
+            channel: Channel::from(channel),
+            server: None,
+            bytes: Bytes::from_static(&[0; 100]),
+            is_copy: false,
+            was_copied: false,
+            waited: false,
+            order_key: None,
+        }
+    }
+
+    #[test]
+    fn a_copy_waits_once_per_receiver() {
+        let (copies, now) = (Copies::default(), Instant::now());
+        let to = |server: Option<&str>, sequence| Kept {
+            server: server.map(|name| ServerName::new(name).expect("valid")),
+            ..kept(sequence, "c", now)
+        };
+        assert_eq!(
+            copies.extend([to(None, 1), to(None, 1), to(Some("a"), 1), to(Some("b"), 1)]),
+            3
+        );
+        assert_eq!(copies.take(2, 1000).len(), 2);
+        assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken");
+        assert_eq!((copies.len(), copies.bytes()), (2, 200));
+        assert_eq!(copies.take(9, 150).len(), 1, "each is of 100 bytes");
+        assert_eq!(copies.take(9, 1).len(), 1, "one at least");
+    }
+}
