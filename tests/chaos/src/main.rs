@@ -102,7 +102,10 @@ async fn start() -> anyhow::Result<ExitCode> {
         std::process::exit(match (error.use_stderr(), printed) {
             (true, _) => USAGE.into(),
             (false, Ok(())) => 0,
-            (false, Err(_)) => 1,
+            (false, Err(error)) => {
+                let _ = writeln!(io::stderr(), "cannot write to stdout: {error}");
+                1
+            }
         });
     });
     tracing_subscriber::fmt()

@@ -21,7 +21,10 @@ pub fn main() -> ExitCode {
         std::process::exit(match (error.use_stderr(), printed) {
             (true, _) => USAGE.into(),
             (false, Ok(())) => 0,
-            (false, Err(_)) => 1,
+            (false, Err(error)) => {
+                let _ = writeln!(io::stderr(), "cannot write to stdout: {error}");
+                1
+            }
         });
     });
     match run(&options.mode) {

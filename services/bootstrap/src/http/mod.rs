@@ -1,7 +1,7 @@
 //! The one way in which every port speaks HTTP/1.1: with bounds on what a peer can take without asking for anything.
 //!
 //! A connection waits (for its first request, or for a further one) or is being answered. Both are bounded in number and in
-//! time. Those that wait sit in a [`lobby`], which takes every newcomer: when it is full, of the address with most of them the
+//! time. Those that wait sit in a lobby, which takes every newcomer: when it is full, of the address with most of them the
 //! longest-waiting gives way. So connections that say nothing keep nobody out but themselves. A peer that does not read its
 //! answer waits, too. Owns every connection's task and returns only when all of them have ended or upgraded.
 
