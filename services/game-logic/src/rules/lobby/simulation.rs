@@ -413,11 +413,20 @@ impl World {
             .into_iter()
             .partition::<Vec<_>, _>(|(from, _, _)| *from == name);
         self.bus = others;
-        said.truncate(said.len().saturating_sub(unsent));
+        let unsaid = said.split_off(said.len().saturating_sub(unsent));
         if self.lobbies.len() == self.stopped.len() {
             self.come();
         }
         said.into_iter().for_each(|message| self.arrive(message, false));
+        for (_, host, message) in unsaid {
+            // Nobody ends that match now, so it ends by itself some time.
+            if let Message::Withdraw(formation) = message
+                && let Some(id) = self.lobbies.get(&host).and_then(|lobby| lobby.hosted_for(&formation))
+            {
+                let id = id.clone();
+                self.end(&host, &id);
+            }
+        }
         self.running.retain(|id, _| id.host() != Some(dead));
     }
 
