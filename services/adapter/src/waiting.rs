@@ -47,7 +47,7 @@ pub(crate) struct Waiting {
     gate: AtomicUsize,
     queue: Mutex<Queue>,
     limit: usize,
-    /// Woken when a message comes, or when it may be time to open.
+    /// Woken when a message comes, when it was closed, and when it may be time to open.
     pub(crate) arrived: Notify,
     /// Woken when it opens.
     pub(crate) opened: Notify,
@@ -84,6 +84,7 @@ impl Waiting {
         if queue.closed.is_none() {
             queue.closed = Some(now);
             self.gate.fetch_add(1, Ordering::AcqRel);
+            self.arrived.notify_one();
         }
     }
 
