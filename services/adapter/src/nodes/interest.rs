@@ -28,6 +28,8 @@ pub(crate) type Generation = u64;
 #[derive(Debug)]
 struct Entry {
     generation: Generation,
+    /// Wanted as long as this server lives: a node that refuses it is of no use.
+    always: bool,
     holders: usize,
     /// Which note in `idle` is the latest of this channel.
     idle_note: u64,
@@ -258,6 +260,11 @@ impl Interest {
         self.lock().channels.contains_key(channel)
     }
 
+    /// Whether no node is of use without a channel.
+    pub(crate) fn is_needed(&self, channel: &Channel) -> bool {
+        self.lock().channels.get(channel).is_some_and(|entry| entry.always)
+    }
+
     /// The channels that are wanted now.
     pub(crate) fn channels(&self) -> Vec<Channel> {
         self.lock().channels.keys().cloned().collect()
@@ -279,6 +286,7 @@ impl State {
         let generation = self.generations;
         let mut entry = Entry {
             generation,
+            always,
             holders: 1,
             idle_note: 0,
             resolved: false,

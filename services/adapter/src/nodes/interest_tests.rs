@@ -199,6 +199,15 @@ fn a_node_that_refuses_a_channel_is_not_waited_for_and_heard_without_it() {
 }
 
 #[test]
+fn what_a_server_always_wants_is_needed() {
+    let (interest, _) = interest();
+    interest.hold_always(&channel("mine"));
+    interest.hold(&channel("room"));
+    let needed = ["mine", "room", "none"].map(|name| interest.is_needed(&channel(name)));
+    assert_eq!(needed, [true, false, false]);
+}
+
+#[test]
 fn a_channel_that_every_node_refuses_does_not_resolve() {
     let (interest, epochs) = interest();
     let room = channel("room");

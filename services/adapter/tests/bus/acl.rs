@@ -19,16 +19,41 @@ async fn allow(redis: &[Redis], rules: &str) {
     }
 }
 
+fn bus(redis: &[Redis]) -> Bus {
+    let url = |(index, redis): (usize, &Redis)| {
+        let url = redis.url(&format!("redis-{index}")).replace("://", "://app:pw@");
+        NodeUrl::parse(&url).expect("valid")
+    };
+    Bus::Redis(redis.iter().enumerate().map(url).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_refuses_what_a_server_needs_is_not_heard_and_the_rule_is_named() {
+    let redis = [Redis::start(&[])];
+    let rights = "on >pw resetchannels &wsmesh:probe:* -@all +publish +subscribe +unsubscribe +ping";
+    allow(&redis, rights).await;
+    let one = Server::start(options("one", "ws-node", bus(&redis)));
+    let nodes = one.adapter.nodes();
+    let told = |text: &str| text.contains("refuses the channel") && text.contains("the rule &wsmesh:*");
+    until("the rule is named", || {
+        nodes
+            .borrow()
+            .iter()
+            .any(|node| node.error.as_deref().is_some_and(told))
+    })
+    .await;
+    assert!(!one.adapter.is_ready());
+    allow(&redis, "&wsmesh:*").await;
+    until("it is heard", || one.adapter.is_ready()).await;
+    one.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_redis_refuses_takes_nothing_else_off_the_node() {
     let redis = [Redis::start(&[]), Redis::start(&[])];
     let rights = "on >pw resetchannels &wsmesh:* -@all +publish +subscribe +unsubscribe +ping";
     allow(&redis, rights).await;
-    let url = |(index, redis): (usize, &Redis)| {
-        let url = redis.url(&format!("redis-{index}")).replace("://", "://app:pw@");
-        NodeUrl::parse(&url).expect("valid")
-    };
-    let bus = Bus::Redis(redis.iter().enumerate().map(url).collect());
+    let bus = bus(&redis);
     let one = Server::ready(options("one", "ws-node", bus.clone())).await;
     let two = Server::ready(options("two", "ws-node", bus)).await;
     acquainted(&[&one, &two]).await;

@@ -231,7 +231,7 @@ fn catch_up(node: &Node, asked: &mut Asked) {
     }
 }
 
-/// The oldest command was refused, for one of its channels or more. Fails when that is the one without which nothing works.
+/// The oldest command was refused, for one of its channels or more. Fails when that is one that this server always needs.
 fn refused(node: &Node, around: &Surroundings, asked: &mut Asked) -> Result<(), LinkError> {
     let length = asked.commands.pop_front().unwrap_or(0).min(asked.queue.len());
     let mut batch: Vec<Wish> = asked.queue.drain(..length).collect();
@@ -243,7 +243,7 @@ fn refused(node: &Node, around: &Surroundings, asked: &mut Asked) -> Result<(), 
     let Some(wish) = batch.pop() else {
         return Ok(());
     };
-    if *wish.channel() == around.probe_channel {
+    if around.interest.is_needed(wish.channel()) {
         return Err(forbidden(wish.channel()));
     }
     node.refusals.tell(&node.id, wish.channel());
