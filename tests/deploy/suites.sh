@@ -5,18 +5,19 @@
 #   suites.sh TASK …
 set -uo pipefail
 totals=$(cd "$(dirname "$0")" && pwd)/totals.awk
-tally=$(mktemp)
-trap 'rm -f "$tally"' EXIT
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 passed=0 failed=0 skipped=0 summary='' names=''
 for suite in "$@"; do
   printf '\n=== %s\n' "$suite"
-  make "$suite" 2>&1 | "$totals" -v tally="$tally"
+  make "$suite" 2>&1 | tee "$output"
   code=${PIPESTATUS[0]}
-  read -r p f s <"$tally"
-  found=$(tail -n +2 "$tally")
+  counted=$("$totals" "$output")
+  read -r p f s <<<"$counted"
+  found=$(tail -n +2 <<<"$counted")
   if [ "$code" != 0 ] && [ "$f" = 0 ]; then
     # It did not build, or ended before it could say what failed.
     f=1 found="(exit code $code without a failed test: see its output above)"

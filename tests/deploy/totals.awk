@@ -1,7 +1,6 @@
 #!/usr/bin/awk -f
-# Passes the output of a suite on (`cargo test`, or the spec reporter of `node --test`) and writes what it counted into the
-# file `tally`: a line "PASSED FAILED SKIPPED", then the names of the tests that failed, one a line.
-{ print; fflush() }
+# Counts in the output of a suite (`cargo test`, or the spec reporter of `node --test`): a line "PASSED FAILED SKIPPED", then
+# the names of the tests that failed, one a line.
 /^test result: / { passed += $4; failed += $6; skipped += $8 }
 /^test .* \.\.\. FAILED$/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED$/, "", name); names = names name "\n" }
 /^ℹ pass [0-9]+$/ { passed += $3 }
@@ -9,4 +8,4 @@
 /^ℹ (skipped|todo) [0-9]+$/ { skipped += $3 }
 /^✖ failing tests:$/ { listing = 1; next }
 listing && /^✖ / { name = $0; sub(/^✖ /, "", name); sub(/ \([0-9.]+ms\)$/, "", name); names = names name "\n" }
-END { printf "%d %d %d\n%s", passed, failed, skipped, names > tally }
+END { printf "%d %d %d\n%s", passed, failed, skipped, names }
