@@ -290,7 +290,11 @@ async fn changes_that_cannot_be_made_are_refused_with_what_to_do() {
         ("", 400, "redis://"),
         ("redis://:hunter2@redis-2:6379", 400, "leave user and password out"),
         ("redis://ann@redis-2:6379", 400, "leave user and password out"),
-        ("rediss://redis-2:6379?ca=/etc/ca.pem#redis-2", 400, "leave ?ca= out"),
+        (
+            "rediss://redis-2:6379?ca=/etc/ca.pem#redis-2",
+            400,
+            "leave ?ca=, cert= and key= out",
+        ),
         ("redis://elsewhere:6379#redis-1", 409, "is a Redis node already"),
     ] {
         let detail = add(&open, url).await.problem(status);
