@@ -55,6 +55,7 @@ impl Shell {
     async fn match_request(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
+        let server = from.player.server.clone();
         let place = match self.tell(|lobby, now| lobby.request(now, from.player.clone(), wish.clone()))? {
             Answer::Now(place) => place,
             Answer::Ask(owner) => match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
@@ -63,6 +64,7 @@ impl Shell {
                 _ => self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?,
             },
         };
+        self.wills_are_left([server]).await;
         Ok(shown(&place))
     }
 

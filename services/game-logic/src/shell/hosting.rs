@@ -126,6 +126,8 @@ impl Shell {
         }
         self.metrics.adopted.with_label_values(&["started"]).inc();
         self.leave_match(&order, &id);
+        let servers = order.players.iter().map(|player| player.server.clone());
+        self.wills_are_left(servers).await;
         self.found(&id, &order).await;
         let players = order.players;
         let began = Began {

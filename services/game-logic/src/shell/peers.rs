@@ -19,7 +19,7 @@ use crate::rules::matches::EndReason;
 impl Shell {
     pub(super) fn listen_to_peers(self: &Arc<Self>) {
         self.on(peer::REQUEST, async |shell: Arc<Self>, event| {
-            let answer = shell.forwarded_request(&event);
+            let answer = shell.forwarded_request(&event).await;
             super::answer(event, answer).await;
         });
         self.on_peer(peer::CANCEL, |shell, order: CancelOrder| {
@@ -39,8 +39,10 @@ impl Shell {
                 shell.hosted.send(shell, &id, Command::Stop(EndReason::Withdrawn));
             }
         });
-        self.on_peer(peer::ADOPT, |shell, tickets: HandOver| {
-            shell.tell(|lobby, now| lobby.adopt(now, tickets))
+        let shell = self.clone();
+        self.adapter.on_tagged(peer::ADOPT, super::TAG, move |event| {
+            shell.adopt(event);
+            std::future::ready(())
         });
         self.on_peer(peer::BEGAN, |shell, began: Began| {
             shell.tell(|lobby, now| lobby.began(now, &began))
@@ -65,11 +67,35 @@ impl Shell {
         });
     }
 
-    fn forwarded_request(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
+    async fn forwarded_request(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
+        let server = from.player.server.clone();
         let place = self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?;
+        self.wills_are_left([server]).await;
         Ok(shown(&place))
+    }
+
+    /// The former owner forgets its tickets with the answer, so their wills are this server's before that.
+    fn adopt(self: &Arc<Self>, event: ServerEvent) {
+        let tickets: HandOver = match wire::read(&event.payload) {
+            Ok(tickets) => tickets,
+            Err(failure) => {
+                tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
+                return self.answer::<()>(event, Err(failure));
+            }
+        };
+        let servers: Vec<_> = tickets
+            .tickets
+            .iter()
+            .flat_map(|ticket| ticket.servers().cloned())
+            .collect();
+        let taken = self.tell(|lobby, now| lobby.adopt(now, tickets));
+        let shell = self.clone();
+        self.spawn(async move {
+            shell.wills_are_left(servers).await;
+            super::answer(event, Ok(taken)).await;
+        });
     }
 
     /// Handles an event that needs nothing but the lobby: at once, so that the events of one sender keep their order.

@@ -1,12 +1,13 @@
 //! What players are told should this process be lost: wills, left with their ws-nodes and revoked, in order.
 //!
-//! One task sends them. What cannot be sent is tried again, for as long as it may still matter; all of it is bounded.
+//! One task sends them. What cannot be sent is tried again, for as long as it may still matter; all of it is bounded. A player
+//! learns that something is held here only after its will was sent: see [`Shell::wills_are_left`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{ClientId, ServerName, Target};
@@ -27,13 +28,33 @@ const MOST: usize = 100_000;
 const WORTH: Duration = Duration::from_secs(30);
 /// How long to wait before what could not be sent is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// Longest wait for wills to be sent before their players are told: a ws-node that cannot be reached must not hold up a match.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A change on its way to a ws-node.
 #[derive(Debug, Clone)]
 struct Pending {
     server: ServerName,
     since: Instant,
-    change: WillChange,
+    entry: Entry,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Change(WillChange),
+    /// Whoever holds the other end learns that everything before this was sent, or given up.
+    Mark {
+        _sent: mpsc::Sender<()>,
+    },
+}
+
+impl Pending {
+    fn change(&self) -> Option<&WillChange> {
+        match &self.entry {
+            Entry::Change(change) => Some(change),
+            Entry::Mark { .. } => None,
+        }
+    }
 }
 
 /// The changes that are to be sent.
@@ -48,10 +69,10 @@ impl Outgoing {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, server: ServerName, change: WillChange) {
+    fn add(&self, server: ServerName, entry: Entry) {
         let since = Instant::now();
         let mut pending = self.pending();
-        pending.push_back(Pending { server, since, change });
+        pending.push_back(Pending { server, since, entry });
         if pending.len() > MOST {
             pending.pop_front();
             tracing::warn!(
@@ -102,7 +123,19 @@ impl Shell {
             frame: frame::push(push::CANCELLED, notice),
             room: None,
         };
-        self.wills.add(player.server.clone(), WillChange::Left(will));
+        self.wills
+            .add(player.server.clone(), Entry::Change(WillChange::Left(will)));
+    }
+
+    /// Resolves when the wills that were left with these ws-nodes until now are on their way, or cannot be for now. Before a player
+    /// is told of something that is held here: this process may be lost at any moment, and then only a will tells the player.
+    pub(super) async fn wills_are_left(&self, servers: impl IntoIterator<Item = ServerName>) {
+        let (sent, mut all_sent) = mpsc::channel(1);
+        for server in BTreeSet::from_iter(servers) {
+            self.wills.add(server, Entry::Mark { _sent: sent.clone() });
+        }
+        drop(sent);
+        let _late = timeout(LEAVING, all_sent.recv()).await;
     }
 
     /// Its players are in a match here, and their tickets void.
@@ -123,7 +156,8 @@ impl Shell {
                     room: id.to_string(),
                 }),
             };
-            self.wills.add(player.server.clone(), WillChange::Left(will));
+            self.wills
+                .add(player.server.clone(), Entry::Change(WillChange::Left(will)));
         }
         for (player, ticket) in order.players.iter().zip(&order.tickets) {
             self.revoke(&player.server, &player.client, ticket);
@@ -143,7 +177,7 @@ impl Shell {
             client: client.to_string(),
             id: id.to_owned(),
         };
-        self.wills.add(server.clone(), change);
+        self.wills.add(server.clone(), Entry::Change(change));
     }
 }
 
@@ -172,9 +206,13 @@ async fn send_all(shell: &Shell) -> bool {
     loop {
         let batch = shell.wills.take(&unsent);
         let Some(first) = batch.first() else { break };
+        let changes: Vec<_> = batch.iter().filter_map(Pending::change).cloned().collect();
+        if changes.is_empty() {
+            continue;
+        }
         let wills = Wills {
             instance: shell.adapter.instance().0,
-            changes: batch.iter().map(|one| one.change.clone()).collect(),
+            changes,
         };
         let target = Target::Server(first.server.clone());
         if let Err(error) = shell.adapter.emit(target, CLIENT_WILLS, write(&wills)).await {
@@ -196,13 +234,13 @@ mod tests {
             client: "ann".to_owned(),
             id: id.to_owned(),
         };
-        outgoing.add(ServerName::new(server).expect("valid"), change);
+        outgoing.add(ServerName::new(server).expect("valid"), Entry::Change(change));
     }
 
     fn ids(batch: &[Pending]) -> Vec<String> {
-        let id = |one: &Pending| match &one.change {
-            WillChange::Revoked { id, .. } => format!("{}:{id}", one.server),
-            WillChange::Left(_) => panic!("none was left"),
+        let id = |one: &Pending| match one.change() {
+            Some(WillChange::Revoked { id, .. }) => format!("{}:{id}", one.server),
+            other => panic!("nothing else was added: {other:?}"),
         };
         batch.iter().map(id).collect()
     }
@@ -222,6 +260,30 @@ mod tests {
         outgoing.put_back(unsent);
         assert_eq!(ids(&outgoing.take(&[])), ["ws-1:1", "ws-1:3", "ws-1:4"]);
         assert!(outgoing.take(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_mark_is_reached_when_everything_before_it_for_its_ws_node_has_left() {
+        let outgoing = Outgoing::default();
+        let (sent, mut all_sent) = mpsc::channel(1);
+        revoked(&outgoing, "ws-1", "1");
+        revoked(&outgoing, "ws-2", "2");
+        outgoing.add(ServerName::new("ws-1").expect("valid"), Entry::Mark { _sent: sent });
+        let first = outgoing.take(&[]);
+        assert_eq!(first.len(), 2);
+        assert_eq!(
+            all_sent.try_recv(),
+            Err(mpsc::error::TryRecvError::Empty),
+            "it is on its way"
+        );
+        outgoing.put_back(vec![first]);
+        assert_eq!(
+            all_sent.try_recv(),
+            Err(mpsc::error::TryRecvError::Empty),
+            "it could not be sent"
+        );
+        drop(outgoing.take(&[]));
+        assert_eq!(all_sent.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
     }
 
     #[test]

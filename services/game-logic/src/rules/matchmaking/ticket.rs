@@ -159,9 +159,14 @@ pub struct HandedConnection {
 }
 
 impl HandedTicket {
+    /// The ws-nodes of the ticket's connections.
+    pub fn servers(&self) -> impl Iterator<Item = &ServerName> {
+        std::iter::once(&self.server).chain(self.elsewhere.iter().map(|other| &other.server))
+    }
+
     /// Whether this ws-node is one of the ticket's connections.
     pub fn knows(&self, server: &ServerName) -> bool {
-        self.server == *server || self.elsewhere.iter().any(|other| other.server == *server)
+        self.servers().any(|known| known == server)
     }
 
     /// The ticket on this server's clock.
