@@ -161,7 +161,7 @@ impl<T: DeserializeOwned> Attempt<T> {
     }
 }
 
-/// The entries with one more, whose value is of the type that is read there; None if no simple value is.
+/// The entries and one more with this key, whose value has the type that is expected there; None if no simple value fits.
 fn with_stand_in<T: DeserializeOwned>(
     entries: &[(String, toml::Value)],
     key: &str,
