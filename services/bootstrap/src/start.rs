@@ -164,7 +164,7 @@ fn outcome(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow:
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None if whoever started this process had it ignored, as nohup does: it is to outlive its terminal.
+    /// None if this process was started with the signal ignored, as by nohup: then it must outlive its terminal.
     hangup: Option<Signal>,
 }
 

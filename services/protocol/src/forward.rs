@@ -14,7 +14,7 @@ pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
 /// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
-/// Event to the ws-nodes that have clients: what these are to be told should the sender be lost, see [`Wills`].
+/// Event to the ws-nodes that have clients: what to tell these clients if the sender is lost, see [`Wills`].
 pub const CLIENT_WILLS: &str = "wsmesh.clientWills";
 /// Request to a ws-node: take no new clients and send away those that are there, see [`Drain`]. Reply: [`Draining`].
 pub const DRAIN: &str = "wsmesh.drain";
@@ -154,7 +154,8 @@ pub struct Will {
     pub id: String,
     /// The frame that the client gets, as [`frame::push`](crate::frame::push) writes it.
     pub frame: String,
-    /// The room that goes with it: the client leaves it then. Who is in it no more has been told already, and gets no frame.
+    /// The room that goes with it: the client leaves it then. A client that is not in it any more gets no frame: it was told
+    /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<WillRoom>,
 }

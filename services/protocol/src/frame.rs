@@ -370,7 +370,7 @@ pub fn error_push(code: ErrorCode, text: &str) -> String {
     format!("{{\"event\":\"{ERROR}\",\"payload\":{{\"error\":{text},\"errorCode\":\"{code}\"}}}}")
 }
 
-/// What a client is told whose event was handled but has a `callbackId` that no reply can name.
+/// The push to a client whose event was handled, but whose `callbackId` cannot be repeated in a reply.
 pub fn unanswerable() -> String {
     let text = format!(
         "no reply can name this callbackId: write a string or a number of at most {MAX_CALLBACK_ID_BYTES} bytes; the event was \

@@ -41,9 +41,9 @@ impl Service for Standalone {
             bundle = Bundle::start(&config) => bundle?,
             () = shutdown.cancelled() => return Ok(()),
         };
-        // Whoever cannot be told where to go still finds everything there.
+        // The services run all the same.
         if let Err(error) = print(format_args!("{}\n", bundle.welcome())) {
-            tracing::warn!(%error, "nobody is told where the services are");
+            tracing::warn!(%error, "the addresses of the services cannot be printed");
         }
         tokio::select! {
             error = bundle.failed() => {

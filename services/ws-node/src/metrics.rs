@@ -204,7 +204,7 @@ impl Metrics {
             wills_carried_out: counter(
                 registry,
                 "wills_carried_out_total",
-                "What clients were told because a server was lost that alone held something for them.",
+                "Messages that clients got because a server that held state for them was lost.",
             )?,
             draining: gauge(registry, "draining", "1 while this server sends its clients away.")?,
             handshake: histogram(

@@ -43,7 +43,7 @@ pub struct WsNode {
     tls: Option<TlsAcceptor>,
     /// Ends with this.
     balancing: AbortOnDropHandle<()>,
-    /// Likewise.
+    /// Carries out wills, for as long as there are clients. Ends with this.
     carrying_out: AbortOnDropHandle<()>,
 }
 
@@ -155,10 +155,10 @@ impl WsNode {
             waiting: self.edge.room.handshakes / 2,
             waiting_of_one: settings.limits.connections_per_address,
             head_timeout: settings.handshake_timeout,
-            // What is not upgraded must not stay.
+            // A connection without upgrade must not stay.
             idle_timeout: None,
             answer_timeout: settings.handshake_timeout + settings.request_timeout,
-            // Whoever stops this says how long it waits.
+            // The caller of `serve` decides how long to wait.
             grace: Duration::MAX,
         };
         let front = Front::new(self.router(), limits)
@@ -237,7 +237,7 @@ impl WsNode {
             carrying_out,
             ..
         } = self;
-        drop((balancing, carrying_out));
+        drop(balancing);
         edge.start_draining();
         edge.sessions.close();
         let for_clients = grace.saturating_sub(GOODBYE + END);
@@ -249,6 +249,7 @@ impl WsNode {
         if tokio::time::timeout(for_clients, leaving).await.is_err() {
             tracing::warn!("some clients were still connected at the end of the grace period");
         }
+        drop(carrying_out);
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
         if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {

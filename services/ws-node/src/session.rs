@@ -27,7 +27,7 @@ use crate::trace;
 /// Requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
 
-/// What a client hears that sends binary messages which are no text.
+/// Close reason for a client that sends binary messages that are not text.
 pub(crate) const NOT_TEXT: &str = "binary messages must be UTF-8 text";
 
 /// Handles one message: as the client protocol has it, or echoes it (see [`crate::EdgeSettings::echo`]).

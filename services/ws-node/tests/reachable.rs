@@ -53,9 +53,9 @@ async fn a_client_is_answered_once_the_other_servers_can_reach_it() {
         let early = connecting.is_finished();
         hang(LinkFault::None);
         let mut client = connecting.await.expect("no panic").expect("upgrades");
-        // A server does not wait for long: on a machine that is too busy the moment was.
+        // A server waits for half a second only: on a machine that is too busy the moment was longer.
         tried += 1;
-        if begun.elapsed() > Duration::from_millis(900) && tried < 10 {
+        if begun.elapsed() > Duration::from_millis(450) && tried < 50 {
             continue;
         }
         assert!(!early, "it was answered before");
@@ -114,19 +114,4 @@ async fn a_client_that_does_not_take_its_answer_is_detached_again() {
     }
     let mut client = edge.client("ann").await;
     assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_no_node_is_heard_clients_are_let_in_and_answered_without_a_wait() {
-    let bus = bus();
-    let edge = Server::start("edge", &bus, demo()).await;
-    all(&bus, Fault::Fail);
-    until("no node is heard", || !edge.node.adapter().is_ready()).await;
-    let begun = Instant::now();
-    for number in 0..10 {
-        let mut client = edge.client(&format!("client-{number}")).await;
-        assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
-    }
-    // Each used to wait for a second.
-    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
 }

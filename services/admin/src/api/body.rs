@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
-/// A body in JSON, or none at all, which says the same as an empty object: whoever has nothing to say need not say it, and
-/// need not name its type either.
+/// A body in JSON, or none, which means the same as an empty object and needs no content type.
 pub(super) struct OrEmpty<T>(pub(super) T);
 
 impl<S, T> FromRequest<S> for OrEmpty<T>

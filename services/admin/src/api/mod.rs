@@ -71,7 +71,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let router = open.nest("/api/v1", guarded).with_state(api);
-    // A token is what keeps pages out that have none.
+    // With a token, pages that do not know it are refused anyway.
     let router = if is_open { origins::guard(router) } else { router };
     router
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

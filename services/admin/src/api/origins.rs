@@ -1,6 +1,5 @@
-//! Whose pages may use an API that is open to everyone who reaches it (demo profile without a token): those that come from
-//! the same host, such as a ws-node's playground. A page from anywhere else that somebody looks at on this machine may not:
-//! it reaches what its reader reaches.
+//! Which web pages may use the API while it needs no token (demo profile): those that come from the same host, such as a
+//! ws-node's playground. A page from another host may not: in the browser of somebody on this machine it could reach this port.
 
 use axum::Router;
 use axum::extract::Request;
@@ -23,7 +22,7 @@ pub(super) fn guard(router: Router) -> Router {
     router.layer(middleware::from_fn(refuse_others)).layer(cors)
 }
 
-/// Middleware: browsers say where the page comes from that makes a request; who says nothing is no page of another host.
+/// Middleware: browsers name the page's origin in requests to another origin; a request without it comes from no such page.
 async fn refuse_others(request: Request, next: Next) -> Response {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     if origins.all(|origin| is_same_host(origin, request.headers(), request.uri())) {

@@ -1,5 +1,5 @@
 //! Keeps the EndpointSlices of a Service up to date: lists them, watches for changes from there, and begins anew when the API
-//! server has forgotten where that was. What is known says when it may be out of date, and for no longer than that.
+//! server has forgotten where that was. As long as the slices may be out of date, the problem is known beside them.
 //!
 //! By hand, as the watcher of kube-runtime does not say when a watch that failed is there again, and tries again at once
 //! when one is closed.
@@ -37,12 +37,12 @@ pub(super) struct Known {
     pub(super) problem: Option<String>,
 }
 
-/// Where the watch begins again, or not.
+/// How a watch ended.
 enum Outcome {
     /// The API server closed it.
     Closed,
     Failed(String),
-    /// What happened meanwhile cannot be learnt: list again.
+    /// The API server does not remember the changes since then: list again.
     Gone,
 }
 
@@ -64,7 +64,7 @@ impl Watch {
         }
     }
 
-    /// Goes on for ever.
+    /// Never returns.
     pub(super) async fn keep(mut self) {
         loop {
             let version = self.list().await;
@@ -72,7 +72,7 @@ impl Watch {
         }
     }
 
-    /// Lists until that works; the version of the list.
+    /// Lists, again and again until that works. The version of the list.
     async fn list(&mut self) -> String {
         loop {
             let params = ListParams::default().labels(&self.labels);
@@ -104,7 +104,7 @@ impl Watch {
             }
             match &outcome {
                 Outcome::Failed(problem) => self.fails(problem.clone()),
-                // As often as that is in order, it tells nothing.
+                // A watch that lasts is closed by the API server's time limit, which is no problem.
                 Outcome::Closed if lasted < IN_ORDER => {
                     self.fails(format!("the watch was closed after {} ms", lasted.as_millis()));
                 }
@@ -127,7 +127,7 @@ impl Watch {
             Ok(Err(error)) => return Outcome::Failed(error.to_string()),
             Err(_) => return Outcome::Failed(unanswered()),
         };
-        // It is there (again): what happened since the version comes, if anything did.
+        // The watch works (again): it sends all changes since the version.
         self.known().problem = None;
         let mut events = std::pin::pin!(events);
         let reading = async {

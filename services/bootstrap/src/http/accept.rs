@@ -1,4 +1,4 @@
-//! Accepts connections, as many as have a place. What goes wrong is told now and then, not each time.
+//! Accepts connections while there are free places. Failures are logged at most every ten seconds, with their number.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// After an accept that failed for want of something (descriptors, memory), which only time can give back.
+/// Pause after an accept that failed because something was short (descriptors, memory).
 const BREATH: Duration = Duration::from_millis(100);
 
-/// How often it is told that nothing can be accepted.
+/// How often failures are logged.
 const TELL: Duration = Duration::from_secs(10);
 
 /// The listener and the places.
@@ -63,7 +63,7 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
-/// Failures since it was told.
+/// Failures since the last log line.
 #[derive(Debug, Default)]
 struct Trouble {
     told: Option<Instant>,
@@ -71,7 +71,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    /// Counts a failure; how many there were, if it is time to tell.
+    /// Counts a failure. The number of failures, if it is time to log them.
     fn is_to_be_told(&mut self, now: Instant) -> Option<u64> {
         self.failures += 1;
         if self.told.is_some_and(|told| now.duration_since(told) < TELL) {

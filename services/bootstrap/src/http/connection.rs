@@ -29,11 +29,11 @@ use super::lobby::Lobby;
 use super::origin::direct_address;
 use super::patience::{NoMore, Patience};
 
-/// First requests that are read and answered at once, of those whose head is complete: each takes some ten KiB for a moment,
-/// and what thousands take at once is hardly ever given back.
+/// Most first requests that are read and answered at the same time. Each takes some ten KiB for a moment; memory that
+/// thousands take at the same time is hardly ever given back to the system.
 const TURNS: usize = 256;
 
-/// After this time a request that is still being answered, or has not come although it looked so, gives its turn to another.
+/// After this time a request gives its turn to another, though it is not answered or even complete.
 const TURN: Duration = Duration::from_millis(100);
 
 /// What all connections of a port share.
@@ -101,7 +101,8 @@ impl Served {
                 Err(error) => return tracing::debug!(%error, "a connection ended before its request"),
             }
             let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-            // What looks like a head need not be one: line ends alone, say. It is waited for until a request is read.
+            // What looks like a head need not be one (line ends alone, for example), so the time limit holds until a request is
+            // read.
             patience.begin(self.front.limits.head_timeout);
             return Box::pin(self.speak(stream, peer, patience, turn, stop)).await;
         };
@@ -116,8 +117,8 @@ impl Served {
         }
     }
 
-    /// HTTP until the connection ends, upgrades, or is to be waited for no more. The turn is given back with the first answer,
-    /// or when it is over: who waits for somebody else, keys of an identity provider say, must not hold up the others.
+    /// HTTP until the connection ends, upgrades, or has waited too long. The turn is given back with the first answer, or
+    /// after its time: a request that waits for another server (an identity provider, for example) must not hold up the others.
     async fn speak<S>(
         self: Arc<Self>,
         stream: S,
@@ -145,7 +146,7 @@ impl Served {
             })
         };
         let connection = http1::Builder::new()
-            // Whoever waits is waited for by `patience`.
+            // `patience` limits how long a connection may wait.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES)
             // A peer that ends its side after its request gets the answer all the same.
@@ -192,7 +193,7 @@ impl Served {
             Err(_) => overdue(self.front.limits.answer_timeout),
         };
         if self.front.limits.idle_timeout.is_none() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            // What is not upgraded must not stay and take the place of others.
+            // A connection without upgrade must not stay and take the place of others.
             close(&mut answer);
         }
         answer

@@ -1,5 +1,5 @@
-//! What cannot become a request, seen in its first bytes: whoever speaks something else is told at once, and not left in
-//! silence until the time for a request head is over.
+//! Finds in the first bytes of a connection that they cannot become a request. Such a peer is answered at once, and not only
+//! when the time limit for a request head is over.
 
 use std::io;
 use std::time::Duration;
@@ -8,11 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long one may take for the answer. It is closed then in any case.
+/// How long the peer may take to read the answer. Then the connection is closed in any case.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Most bytes that are read and thrown away, so that the answer is not lost: a stream that is closed with bytes unread is
-/// reset.
+/// Most bytes that are read and thrown away. Closing a stream with unread bytes resets it, and the answer would be lost.
 const MOST_READ: usize = 64 * 1024;
 
 /// What is wrong with the beginning of a request.
@@ -22,12 +21,12 @@ pub(super) enum Garbled {
     Tls,
     /// No request begins so.
     NoRequest,
-    /// A line ends without CR (RFC 9112, section 2.2: one may be strict; what stands behind a lenient proxy should be).
+    /// A line ends without CR. RFC 9112, section 2.2 allows both; a server behind a lenient proxy should be strict.
     BareLf,
 }
 
 impl Garbled {
-    /// What is wrong with a head, or with the beginning of one, of which the first `seen` bytes were looked at before.
+    /// What is wrong with this head, or beginning of a head. Its first `seen` bytes were checked before.
     pub(super) fn find(head: &[u8], seen: usize) -> Option<Self> {
         match head.first()? {
             0x16 => return Some(Self::Tls),
@@ -53,8 +52,8 @@ impl Garbled {
             Self::Tls => {
                 "this port speaks plain HTTP, not TLS: use ws:// or http://, or give this server a certificate\n"
             }
-            Self::NoRequest => "this is no HTTP request: HTTP/1.1 is spoken here\n",
-            Self::BareLf => "a line of the request ends with LF: end each with CR LF\n",
+            Self::NoRequest => "this is no HTTP request: send one in HTTP/1.1\n",
+            Self::BareLf => "a line of the request ends with LF alone: end each line with CR LF\n",
         };
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\

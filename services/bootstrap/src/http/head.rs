@@ -1,4 +1,5 @@
-//! Waiting for a request's head without taking it from the stream, so that who drips takes nothing but time, and that hardly.
+//! Waits for a request's head without taking it from the stream: a peer that sends it byte by byte costs no memory and hardly
+//! any CPU time.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,10 +16,11 @@ use super::garbled::Garbled;
 /// Largest request head.
 pub(super) const HEAD_BYTES: usize = 16 * 1024;
 
-/// How often a connection is looked at whose head comes in pieces: at first, and after a while.
+/// Pauses between looks at a connection whose head comes in pieces: the first, and the longest.
 const PIECES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
-/// Resolves when a whole request head has come, or more than one may have; also when it cannot become one, and then says why.
+/// Resolves when a whole request head is here, or as many bytes as a head may have; also, with the reason, when the bytes
+/// cannot become a request.
 pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garbled>> {
     let (mut seen, mut pause) = (0, PIECES.0);
     loop {
@@ -44,7 +46,7 @@ pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garble
     }
 }
 
-/// Where a head ends in what came after the first `seen` bytes, in which it does not.
+/// Where the head ends. It does not end within the first `seen` bytes.
 fn end_of(head: &[u8], seen: usize) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
     let from = seen.saturating_sub(END.len() - 1).min(head.len());

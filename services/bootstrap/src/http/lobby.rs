@@ -1,6 +1,6 @@
 //! The lobby: connections that wait for a request, the first or a further one. It is bounded and takes every newcomer: when
-//! it is full, the one gives way that waits for longest, of the address that has most of them; so who opens connections and
-//! says nothing keeps only itself out.
+//! it is full, the address with most connections in it loses the one that has waited longest. So a peer that opens
+//! connections and sends nothing shuts out only itself.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// Who is in it. Touched when a connection comes and when its request does, or its end.
+/// The waiting connections. Changes when a connection comes, and when its request or its end does.
 #[derive(Debug)]
 pub(super) struct Lobby {
     most: usize,
@@ -24,9 +24,9 @@ struct Inside {
     /// How many have come.
     comers: u64,
     count: usize,
-    /// Who came from where, by the order in which they came, and how each is sent away.
+    /// The connections of each origin in the order in which they came, each with the way to close it.
     seats: HashMap<Origin, BTreeMap<u64, oneshot::Sender<()>>>,
-    /// The last is who gives way next.
+    /// The last one loses a connection next.
     crowds: BTreeSet<Crowd>,
 }
 

@@ -1,9 +1,9 @@
-//! The one way in which every port speaks HTTP/1.1: with bounds on what a peer can take without asking for anything.
+//! Serves HTTP/1.1, the same way on every port, with limits on what a peer can take without sending a request.
 //!
 //! A connection waits (for its first request, or for a further one) or is being answered. Both are bounded in number and in
-//! time. Those that wait sit in a lobby, which takes every newcomer: when it is full, of the address with most of them the
-//! longest-waiting gives way. So connections that say nothing keep nobody out but themselves. A peer that does not read its
-//! answer waits, too. Owns every connection's task and returns only when all of them have ended or upgraded.
+//! time. Waiting connections sit in a lobby, which takes every newcomer: when it is full, the address with most connections
+//! in it loses the one that has waited longest. So silent connections shut nobody out but themselves. A peer that does not
+//! read its answer counts as waiting. Owns every connection's task and returns only when all of them have ended or upgraded.
 
 mod accept;
 mod connection;
@@ -35,15 +35,15 @@ pub use origin::subscriber;
 pub struct Limits {
     /// Connections at once that have not upgraded. Beyond that, new ones wait in the kernel's queue.
     pub connections: usize,
-    /// Of those, the ones that wait. Beyond that, for a new one another gives way: so there is always room for those who ask
-    /// for something. Less than all.
+    /// How many of those may wait for a request. Beyond that, one of them is closed for each newcomer, so there is always room
+    /// for connections with a request. Less than `connections`.
     pub waiting: usize,
-    /// Of those, the ones of one address (IPv6: one /64). 0: as many as may wait.
+    /// How many of the waiting ones may come from one address (IPv6: one /64). 0: as many as may wait.
     pub waiting_of_one: usize,
-    /// For a request's head, and before that for the handshake of TLS.
+    /// How long the TLS handshake and the head of the first request may take, together.
     pub head_timeout: Duration,
-    /// How long a connection may wait for a further request, from its last answer on; that is also how long a peer may take to
-    /// read it. `None`: a connection is for one request.
+    /// How long a connection may wait for a further request after its last answer; a peer must have read the answer within the
+    /// same time. `None`: one request for each connection, whose answer must be read within `head_timeout`.
     pub idle_timeout: Option<Duration>,
     /// How long a request may take from its head to the beginning of its answer. Beyond that it is answered with 503.
     pub answer_timeout: Duration,
@@ -52,15 +52,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For so many connections of probes, backends and operators, which ask again and again: half of them may wait.
+    /// For a port of probes, backends and operators, which send many requests on one connection. Half of the connections may
+    /// wait.
     pub fn keep_alive(connections: usize) -> Self {
         Self {
             connections,
             waiting: connections / 2,
             waiting_of_one: 0,
             head_timeout: Duration::from_secs(10),
-            // Longer than the 60 s after which load balancers and clients usually close a connection by themselves: who
-            // closes last does not lose a request that is on its way.
+            // Longer than the 60 s after which load balancers and clients usually close an idle connection: the server must
+            // not close one on which a request is on its way.
             idle_timeout: Some(Duration::from_secs(75)),
             answer_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(1),
@@ -74,7 +75,7 @@ pub struct Front {
     router: Router,
     limits: Limits,
     tls: Option<TlsAcceptor>,
-    /// Proxies, whose connections are those of many.
+    /// Proxies: each of their connections may be another client's.
     trusted: Vec<IpNet>,
     gave_way: Arc<dyn Fn() + Send + Sync>,
     was_garbled: Arc<dyn Fn() + Send + Sync>,
@@ -132,8 +133,8 @@ impl Front {
     }
 }
 
-/// Serves until `stop`; returns when every connection has ended or upgraded, or the grace of the limits is over. Dropping it
-/// ends those that have not.
+/// Serves until `stop`; returns when every connection has ended or upgraded, or after the grace period of the limits. Dropping
+/// the future ends the connections that are left.
 pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken) {
     let lobby = Lobby::new(front.limits.waiting, front.limits.waiting_of_one);
     let mut acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(front.limits.connections)));

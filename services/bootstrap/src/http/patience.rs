@@ -10,8 +10,8 @@ use tokio::time::Sleep;
 
 use super::lobby::{GivenUp, Lobby, Seat};
 
-/// Of one connection. Shared by whoever answers its requests and whoever ends it, both of the same task: it is polled after
-/// them.
+/// The waiting of one connection. The code that answers its requests and the code that ends it share this, in one task; it is
+/// polled after both.
 pub(super) struct Patience {
     lobby: Arc<Lobby>,
     origin: Option<IpAddr>,

@@ -55,15 +55,18 @@ impl FromStr for HttpUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("{what}: write http://HOST:PORT/PATH, or https");
         let text = text.trim();
-        // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
-        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        // The parser would also take it without the slashes, and find no password then.
+        let Some((_, rest)) = text.split_once("://") else {
+            return Err(wrong("not a URL"));
+        };
+        // A password with / \ ? or # in it ends the authority early: the rest of it would be taken for a path that is shown.
         if rest
             .rsplit_once('@')
-            .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
+            .is_some_and(|(login, _)| login.contains(['/', '\\', '?', '#']))
         {
             return Err(wrong(
-                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23), or the path has \
-                 an @, which is %40",
+                "user or password has a character that must be percent-encoded (/ is %2F, \\ is %5C, ? is %3F, # is %23), or \
+                 the path has an @, which is %40",
             ));
         }
         let mut url = match Url::parse(text) {
@@ -148,6 +151,10 @@ mod tests {
             "http://",
             "http://me:se/cret@host",
             "http://me:12?cret@host",
+            "http://me:12\\cret@host",
+            "http:me:12/cret@host",
+            "http:/me:12/cret@host",
+            "http:///me:12/cret@host",
             "http://host:cret",
         ] {
             let error = text.parse::<HttpUrl>().expect_err(text);

@@ -104,7 +104,8 @@ fn strict<T: DeserializeOwned>(table: &toml::Value, place: &str) -> Result<T, Ve
             Ok(_) => return Err(problems),
             Err(error) => error.to_string().trim_end().replace('\n', " "),
         };
-        if let Some(at) = attempt.stopped_at {
+        // None is left where a table is not what is read here.
+        if let Some(at) = attempt.stopped_at.filter(|at| *at < entries.len()) {
             let (key, _) = entries.remove(at);
             let named = if error.contains(&format!("`{key}`")) {
                 error
@@ -160,7 +161,7 @@ impl<T: DeserializeOwned> Attempt<T> {
     }
 }
 
-/// The entries with one more, whose value is of the type that is read there; None if no simple value is.
+/// The entries and one more with this key, whose value has the type that is expected there; None if no simple value fits.
 fn with_stand_in<T: DeserializeOwned>(
     entries: &[(String, toml::Value)],
     key: &str,
@@ -243,6 +244,14 @@ mod tests {
             assert!(about.count() >= 1, "{key} is missing: {problems:#?}");
         }
         assert!(problems.iter().all(|problem| problem.starts_with("number 1: ")));
+    }
+
+    #[test]
+    fn what_is_read_from_no_table_at_all_is_a_problem_and_no_panic() {
+        for text in ["", "a = 1"] {
+            let table = toml::Value::Table(text.parse().expect("TOML"));
+            assert!(strict::<String>(&table, "").is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ where
 {
     let format = Format::default().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::fmt::layer()
-        // Said on stderr, and a panic when that cannot be written: nobody reads the log any more then.
+        // They would be printed to stderr, with a panic when stderr is closed.
         .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
         .event_format(WithTrace(format))

@@ -119,9 +119,9 @@ where
         None => Ended::Close(come_back_within(edge.settings.reconnect_spread)),
     };
     match &ended {
-        Ended::Lost => tracing::debug!("a connection has ended before its client said who it is"),
+        Ended::Lost => tracing::debug!("a connection has ended before its client authenticated"),
         Ended::Close(Farewell { code, reason }) => {
-            tracing::debug!(code, %reason, "a connection is closed whose client did not say who it is");
+            tracing::debug!(code, %reason, "a connection is closed because its client did not authenticate");
         }
     }
     waiting.end(ended).await;

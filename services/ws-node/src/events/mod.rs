@@ -171,7 +171,7 @@ impl Routes {
         }
     }
 
-    /// Built-in events that a rule forwards in their place: seldom what somebody wants who does not know that they exist.
+    /// Built-in events that a rule replaces, often by mistake: the author of the rule may not know that they exist.
     pub(crate) fn replaced(&self) -> impl Iterator<Item = &str> {
         self.replaced.iter().map(|event| &**event)
     }

@@ -89,7 +89,7 @@ pub(crate) fn demo_rules() -> Vec<Rule> {
         .collect()
 }
 
-/// How often is logged that nobody does what a rule says.
+/// How often a rule is logged whose events no server handles.
 const UNSERVED_EVERY: Duration = Duration::from_secs(30);
 
 /// A rule at work.
@@ -99,7 +99,7 @@ pub(crate) struct Forwarding {
     unserved: Mutex<Unserved>,
 }
 
-/// Events that nobody took.
+/// Events that no server handled.
 #[derive(Debug, Default)]
 struct Unserved {
     /// How many since it was logged.
@@ -108,7 +108,7 @@ struct Unserved {
 }
 
 impl Unserved {
-    /// One more; how many there are to log, if it is time to.
+    /// Counts one more. The number of events to log, if it is time to.
     fn count(&mut self, now: Instant) -> Option<u64> {
         self.events += 1;
         let quiet = self

@@ -1,4 +1,4 @@
-//! From hyper to a shard: takes the stream out of the upgraded connection, and waits for who is to say who it is.
+//! From hyper to a shard: takes the stream out of the upgraded connection, and waits for a client that has to authenticate.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(super) enum Upgrading {
     Unnamed(Unnamed),
 }
 
-/// Somebody who has not said yet who it is.
+/// A client that still has to authenticate, with its first message.
 pub(super) struct Unnamed {
     pub(super) place: Place,
     /// Where it comes from, as far as is known.
@@ -68,7 +68,7 @@ pub(super) async fn hand_over(gate: Gate, on_upgrade: OnUpgrade, upgrading: Upgr
     }
 }
 
-/// Brings the stream to the shard that expects it, or waits first for who is at its end.
+/// Brings the stream to the shard that expects it; where the client is not known yet, after it has authenticated.
 async fn arrive<S>(gate: &Gate, mut stream: S, read_ahead: Bytes, upgrading: Upgrading) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + IntoParts,
@@ -85,7 +85,7 @@ where
         Upgrading::Unnamed(unnamed) => unnamed,
     };
     let edge = &gate.edge;
-    tracing::debug!("a connection is upgraded whose client is to say who it is");
+    tracing::debug!("a connection is upgraded; its client is to authenticate with its first message");
     let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.place, unnamed.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {

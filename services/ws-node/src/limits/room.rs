@@ -1,5 +1,5 @@
-//! How the files that this server may have open are shared out, so that they never run out: refusing a connection and
-//! answering a probe take one, too.
+//! Divides the files that this server may have open, so that they never run out: refusing a connection and answering a probe
+//! take one, too.
 
 use wsmesh_bootstrap::ops;
 

@@ -1,13 +1,13 @@
-//! Who is to be told what when which process is lost. Pure state.
+//! The wills of each client, and the process that left each of them. Pure state.
 
 use std::collections::{HashMap, HashSet};
 
 use wsmesh_adapter::{ClientId, Instance, Room};
 
-/// Most wills for one client: more than a service can sensibly hold for it. The oldest give way.
+/// Most wills for one client: more than services can sensibly hold for it. Beyond that the oldest is dropped.
 const MOST_PER_CLIENT: usize = 64;
 
-/// What a client is told when a process is lost.
+/// A message to a client for the case that `holder` is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Will {
     pub(super) holder: Instance,

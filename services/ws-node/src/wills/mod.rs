@@ -1,8 +1,8 @@
-//! Wills: what clients are to be told when a server is lost that alone held something for them.
+//! Wills: messages that services leave here for clients, to be sent if the service's process is lost.
 //!
-//! Services leave them and revoke them (`wsmesh.clientWills`); this server knows nothing of what they are about. `book` is the
-//! state. A process that is missing from the roster at two looks in a row is lost: then its wills are carried out, once. The
-//! second look gives whoever has taken its things over the time to say so.
+//! Services leave and revoke wills with `wsmesh.clientWills`; this server does not know what they mean. `book` is the state. A
+//! process that is missing from the roster at two looks in a row is lost: then each of its wills is carried out once. The
+//! time until the second look is for another process that has taken over: it replaces the will.
 
 mod book;
 
@@ -19,7 +19,7 @@ use book::{Book, Will};
 
 use crate::metrics::Metrics;
 
-/// How often is looked which processes are missing.
+/// How often the roster is compared with the processes that left wills.
 const LOOK: Duration = Duration::from_secs(1);
 
 const STRIPES: usize = 64;
@@ -58,7 +58,7 @@ impl WillBooks {
         let holder = Instance(news.instance);
         for change in news.changes {
             if let Err(error) = self.change(holder, change) {
-                tracing::warn!(%error, "a will names what cannot be");
+                tracing::warn!(%error, "a will has a name that is not valid and is ignored");
             }
         }
     }
@@ -69,7 +69,7 @@ impl WillBooks {
                 let client = ClientId::new(will.client)?;
                 let room = will.room.map(|at| Room::new(at.namespace, at.room)).transpose()?;
                 let mut book = self.book(&client);
-                // Whoever is gone is told nothing, and `forget` has been called already.
+                // For a client that is gone `forget` was called already: its will would stay forever.
                 if self.adapter.is_here(&client) {
                     book.leave(
                         &client,
@@ -90,7 +90,7 @@ impl WillBooks {
         Ok(())
     }
 
-    /// A client is gone, and so is what was held for it.
+    /// A client is gone: its wills are dropped.
     pub(crate) fn forget(&self, client: &ClientId) {
         self.book(client).forget(client);
     }
@@ -136,7 +136,7 @@ impl WillBooks {
         tracing::warn!(
             processes = lost.len(),
             messages = told,
-            "a server is lost that held something for clients of this one: they were told"
+            "a server that held state for clients of this one is lost: the clients were told"
         );
     }
 
