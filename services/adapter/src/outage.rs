@@ -103,7 +103,8 @@ impl Inner {
     /// Lets a message wait for a node. If somebody waits for it, until a node takes it.
     pub(crate) async fn wait_for_node(&self, message: Kept, is_awaited: bool) -> Result<Published, PublishError> {
         let now = Instant::now();
-        if self.outage_is_long(now) {
+        // After the end nobody sends what waits.
+        if self.outage_is_long(now) || self.stop.is_cancelled() {
             self.metrics.unsent.with_label_values(&["isolated"]).inc();
             return Err(PublishError::Isolated);
         }
@@ -141,11 +142,7 @@ impl Inner {
                 return Err(error);
             }
             if !is_awaited {
-                if self.copies.bytes() + message.cost() > self.options.replay_bytes {
-                    return Err(self.no_room(now));
-                }
-                self.copies.extend([message]);
-                return Ok(Published::Later);
+                return self.send_as_copy(message, now).map(|()| Published::Later);
             }
             let _ = timeout(RETRY, news.changed()).await;
             match self.route(&message).await {
@@ -154,6 +151,15 @@ impl Inner {
                 Err(unsent) => return Err(unsent.error),
             }
         }
+    }
+
+    /// A message goes out later, as a copy, if there is room for it.
+    fn send_as_copy(&self, message: Kept, now: Instant) -> Result<(), PublishError> {
+        if self.copies.bytes() + message.cost() > self.options.replay_bytes {
+            return Err(self.no_room(now));
+        }
+        self.copies.extend([message]);
+        Ok(())
     }
 
     fn no_room(&self, now: Instant) -> PublishError {
@@ -189,6 +195,7 @@ impl Inner {
     /// get them.
     fn may_go_out(&self, heard_since: &mut Option<Instant>, now: Instant) -> bool {
         let Some(since) = self.waiting.closed_since() else {
+            *heard_since = None;
             return true;
         };
         let choices = self.choices.load();
@@ -240,7 +247,8 @@ impl Inner {
             // Whoever waited for it may be gone.
             (Some(told), result) => _ = told.send(result),
             (None, Ok(_)) => {}
-            (None, Err(_)) => _ = self.copies.extend([held.message]),
+            // No room is counted, and told as a lapse.
+            (None, Err(_)) => _ = self.send_as_copy(held.message, Instant::now()),
         }
     }
 
