@@ -1,8 +1,9 @@
 //! When no node takes a message: it waits in its place, and goes out when a node is heard.
 //!
 //! So an outage of all nodes that is shorter than the replay window loses nothing and changes no order: what is published
-//! meanwhile goes behind what waits, and that goes out when others hear a node, too. Refused is only what comes when no node was heard for longer than the window, or finds
-//! no room. A message that somebody waits for, a request say, is not sent any more when its time limit is over.
+//! meanwhile waits behind the others, and all of it goes out when the other servers hear a node, too. A message is refused only
+//! if no node was heard for longer than the window, or if there is no room. A message that somebody waits for, such as a
+//! request, is not sent any more when its time limit is over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,8 +28,8 @@ const PACE: f64 = 50e6;
 /// How long messages that no node took wait before they are tried again, unless a node is heard earlier.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long others may need to hear a node, too, after this server did; then messages go out all the same, and who misses
-/// them is served later.
+/// How long others may need to hear a node, too, after this server did; then messages go out all the same, and a server that
+/// misses them is served later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a message may take a node when it could not take one now.

@@ -445,3 +445,14 @@ async fn servers_talk_again_within_a_second_after_any_outage() {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_accepted_after_the_shutdown_as_nobody_would_send_it() {
+    let (_memory, bus) = memory();
+    let (one, _two) = pair(&bus, |_| {}).await;
+    let adapter = one.adapter.clone();
+    one.driver.shutdown().await;
+    let error = adapter.to_client(&client("bob"), frame("x")).await;
+    let error = error.expect_err("nobody would send it");
+    assert!(matches!(error, PublishError::Isolated), "{error}");
+}
