@@ -53,7 +53,8 @@ impl Attachment {
     /// Resolves when other servers can reach the client: confirmed on every node that this server hears.
     ///
     /// # Errors
-    /// When no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout); it is reachable on this server, and from others later.
+    /// When no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout); it is reachable on
+    /// this server, and from others later.
     pub async fn confirmed(&self) -> Result<(), ClientError> {
         self.inner.confirmed(&self.channel).await
     }

@@ -56,7 +56,8 @@ impl Adapter {
     /// hold the attachment.
     ///
     /// # Errors
-    /// When the client is not connected here, or no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout).
+    /// When the client is not connected here, or no node has confirmed it within
+    /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn reachable(&self, client: &ClientId) -> Result<(), ClientError> {
         let inner = &self.inner;
         if !inner.hub.is_here(client) {
@@ -71,8 +72,8 @@ impl Adapter {
     /// sent after that is missed. Joining twice is joining once.
     ///
     /// # Errors
-    /// When the client is not connected here; or when no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout), see
-    /// [`ClientError::Unconfirmed`].
+    /// When the client is not connected here; or when no node has confirmed it within
+    /// [`Options::request_timeout`](crate::Options::request_timeout), see [`ClientError::Unconfirmed`].
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let inner = &self.inner;
         let channel = inner.channels.channel(&Topic::Room(room.clone()));

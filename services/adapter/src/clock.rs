@@ -115,6 +115,10 @@ impl Clock {
         }
         let deaf_for = self.inner.deaf_for(now);
         let deaf = self.inner.note_hearing(now);
+        if deaf && deaf_for <= window {
+            // What is sent to others meanwhile waits for a node, so they are not to be taken for gone.
+            self.inner.roster().be_patient(now);
+        }
         if self.inner.alone || !*self.inner.counted.borrow() {
             return;
         }

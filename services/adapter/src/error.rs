@@ -100,7 +100,8 @@ pub enum PublishError {
     Isolated,
     /// No node is heard, and too much waits for one already.
     #[error(
-        "no Redis node is heard, and as much waits for one as may (replay_bytes): look at the nodes' status; raise --replay-bytes to outlast longer outages"
+        "no Redis node is heard, and no more may wait for one: look at the nodes' status; raise --replay-bytes to outlast longer \
+         outages"
     )]
     NoRoom,
     /// Every node that could be used refused the message or did not answer in time.
@@ -116,7 +117,8 @@ pub enum PublishError {
     NoCommonNode(ServerName),
     /// It is larger than any message may be: Redis would end every subscriber's connection for it.
     #[error(
-        "the message has {bytes} bytes, and at most {most} can be published: send less at once, or raise --max-publish-bytes and, in each Redis, client-output-buffer-limit pubsub to twice that"
+        "the message has {bytes} bytes, and at most {most} can be published: send less at once, or raise --max-publish-bytes and, \
+         in each Redis, client-output-buffer-limit pubsub to twice that"
     )]
     TooLarge {
         /// What it has, with its channel's name.

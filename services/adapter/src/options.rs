@@ -57,10 +57,11 @@ pub struct Options {
     /// routing that is their namespace. Default none.
     pub preset_rooms: Vec<Room>,
     /// How long after its publishing a message still reaches a server that could not get it at once: through a node that
-    /// died, or while that server's hearing was interrupted. For so long, too, messages are accepted while no node is heard. Default 6 s: longer than noticing a dead node takes.
+    /// died, or while that server's hearing was interrupted. For so long, too, messages are accepted while no node is heard.
+    /// Default 6 s: longer than noticing a dead node takes.
     pub replay_window: Duration,
-    /// Most memory for what is kept for that, in bytes, and as much again for what waits while no node is heard. Default 64 MiB. When it is too small for the window, that is logged
-    /// and counted.
+    /// Most memory for what is kept for that, in bytes, and as much again for what waits while no node is heard. Default
+    /// 64 MiB. When it is too small for the window, that is logged and counted.
     pub replay_bytes: usize,
     /// Largest message that is published, in bytes; more is refused with an error. Default 8 MiB: a quarter of what Redis holds
     /// for a subscriber by default, and far more than any message should have. A node that holds less than twice that lowers

@@ -1,8 +1,9 @@
 //! When no node takes a message: it waits in its place, and goes out when a node is heard.
 //!
 //! So an outage of all nodes that is shorter than the replay window loses nothing and changes no order: what is published
-//! meanwhile goes behind what waits, and that goes out when others hear a node, too. Refused is only what comes when no node was heard for longer than the window, or finds
-//! no room. A message that somebody waits for, a request say, is not sent any more when its time limit is over.
+//! meanwhile waits behind the others, and all of it goes out when the other servers hear a node, too. A message is refused only
+//! if no node was heard for longer than the window, or if there is no room. A message that somebody waits for, such as a
+//! request, is not sent any more when its time limit is over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,8 +28,8 @@ const PACE: f64 = 50e6;
 /// How long messages that no node took wait before they are tried again, unless a node is heard earlier.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long others may need to hear a node, too, after this server did; then messages go out all the same, and who misses
-/// them is served later.
+/// How long others may need to hear a node, too, after this server did; then messages go out all the same, and a server that
+/// misses them is served later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a message may take a node when it could not take one now.
@@ -103,7 +104,8 @@ impl Inner {
     /// Lets a message wait for a node. If somebody waits for it, until a node takes it.
     pub(crate) async fn wait_for_node(&self, message: Kept, is_awaited: bool) -> Result<Published, PublishError> {
         let now = Instant::now();
-        if self.outage_is_long(now) {
+        // After the end nobody sends what waits.
+        if self.outage_is_long(now) || self.stop.is_cancelled() {
             self.metrics.unsent.with_label_values(&["isolated"]).inc();
             return Err(PublishError::Isolated);
         }
@@ -141,11 +143,7 @@ impl Inner {
                 return Err(error);
             }
             if !is_awaited {
-                if self.copies.bytes() + message.cost() > self.options.replay_bytes {
-                    return Err(self.no_room(now));
-                }
-                self.copies.extend([message]);
-                return Ok(Published::Later);
+                return self.send_as_copy(message, now).map(|()| Published::Later);
             }
             let _ = timeout(RETRY, news.changed()).await;
             match self.route(&message).await {
@@ -154,6 +152,15 @@ impl Inner {
                 Err(unsent) => return Err(unsent.error),
             }
         }
+    }
+
+    /// A message goes out later, as a copy, if there is room for it.
+    fn send_as_copy(&self, message: Kept, now: Instant) -> Result<(), PublishError> {
+        if self.copies.bytes() + message.cost() > self.options.replay_bytes {
+            return Err(self.no_room(now));
+        }
+        self.copies.extend([message]);
+        Ok(())
     }
 
     fn no_room(&self, now: Instant) -> PublishError {
@@ -189,6 +196,7 @@ impl Inner {
     /// get them.
     fn may_go_out(&self, heard_since: &mut Option<Instant>, now: Instant) -> bool {
         let Some(since) = self.waiting.closed_since() else {
+            *heard_since = None;
             return true;
         };
         let choices = self.choices.load();
@@ -240,7 +248,8 @@ impl Inner {
             // Whoever waited for it may be gone.
             (Some(told), result) => _ = told.send(result),
             (None, Ok(_)) => {}
-            (None, Err(_)) => _ = self.copies.extend([held.message]),
+            // No room is counted, and told as a lapse.
+            (None, Err(_)) => _ = self.send_as_copy(held.message, Instant::now()),
         }
     }
 

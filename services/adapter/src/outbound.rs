@@ -362,13 +362,14 @@ impl Inner {
             callback_id: callback_id.to_owned(),
             payload,
         };
+        let is_answer = error.is_none();
         let extras = Extras {
             error,
             ..Extras::default()
         };
         let topic = Topic::Server(server.clone());
         let sent = self.publish(&topic, Concerned::Server(server), body, extras).await;
-        if matches!(sent, Err(PublishError::TooLarge { .. })) {
+        if is_answer && matches!(sent, Err(PublishError::TooLarge { .. })) {
             // So that nobody waits for it in vain; this one is small.
             let why = Box::pin(self.send_reply(server, callback_id, Err(Missing::TooLarge)));
             return why.await.and(sent.map(drop));

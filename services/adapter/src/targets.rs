@@ -10,6 +10,7 @@ use crate::wire::{Instance, ServerName, ServiceName};
 
 /// Stands for the process of a server that sends no beacons.
 pub(crate) const STRANGER: Instance = Instance(0);
+
 /// Where a message between servers goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {

@@ -26,8 +26,8 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to a host, by name or address (IPv6 with or without brackets).
 ///
-/// `limit` is the caller's own time limit, for which this does not care: attempts only begin early enough for each address to have
-/// its turn within it. Ends all attempts when it is dropped.
+/// `limit` is the time limit that the caller keeps itself: attempts only begin early enough for each address to have its turn
+/// within it. Dropping the future ends all attempts.
 ///
 /// # Errors
 /// Why the name has no address, or why the first of its addresses refused.

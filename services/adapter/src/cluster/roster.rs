@@ -52,6 +52,8 @@ pub(crate) struct Roster {
     instance: Instance,
     servers: BTreeMap<ServerName, Entry>,
     departed: BTreeMap<ServerName, Vec<Departed>>,
+    /// Whoever was silent until then could not be heard.
+    excused: Option<Instant>,
 }
 
 /// How long to wait between beacons: slower as the roster grows, so that their sum stays bounded.
@@ -66,6 +68,7 @@ impl Roster {
             instance,
             servers: BTreeMap::new(),
             departed: BTreeMap::new(),
+            excused: None,
         }
     }
 
@@ -142,9 +145,9 @@ impl Roster {
         }
     }
 
-    /// This process was stopped for a while: what others said meanwhile is still to be read.
+    /// This process was stopped for a while, or heard no node: until now the silence of others proves nothing.
     pub(crate) fn be_patient(&mut self, now: Instant) {
-        self.servers.values_mut().for_each(|entry| entry.last = now);
+        self.excused = Some(now);
     }
 
     /// Forgets who was silent for too long.
@@ -155,7 +158,8 @@ impl Roster {
             processes.retain(recent);
             !processes.is_empty()
         });
-        let silent = |entry: &Entry| now.saturating_duration_since(entry.last) > limit;
+        let last = |entry: &Entry| self.excused.map_or(entry.last, |until| until.max(entry.last));
+        let silent = |entry: &Entry| now.saturating_duration_since(last(entry)) > limit;
         let silent = self.servers.values().filter(|entry| silent(entry));
         let silent: Vec<_> = silent
             .map(|entry| (entry.beacon.name.clone(), entry.beacon.instance, entry.beacon.number))
@@ -319,6 +323,10 @@ mod tests {
         let woken = now + Duration::from_secs(60);
         roster.be_patient(woken);
         assert_eq!(roster.expire(woken), []);
+        let last: Vec<_> = roster.iter().map(|(_, last)| last).collect();
+        assert_eq!(last, [now], "nothing was heard of it since");
+        let later = woken + Duration::from_secs(7);
+        assert_eq!(roster.expire(later), [Change::Left(name("a"), Instance(1))]);
     }
 
     #[test]

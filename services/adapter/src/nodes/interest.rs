@@ -260,6 +260,19 @@ impl Interest {
         self.lock().channels.contains_key(channel)
     }
 
+    /// Whether a subscription that was asked for is wanted still. If the channel was given up and wanted anew since, another one
+    /// is asked for.
+    pub(crate) fn is_current(&self, wish: &Wish) -> bool {
+        let Wish::Subscribe(channel, generation) = wish else {
+            return false;
+        };
+        let state = self.lock();
+        state
+            .channels
+            .get(channel)
+            .is_some_and(|entry| entry.generation == *generation)
+    }
+
     /// Whether no node is of use without a channel.
     pub(crate) fn is_needed(&self, channel: &Channel) -> bool {
         self.lock().channels.get(channel).is_some_and(|entry| entry.always)

@@ -208,6 +208,23 @@ fn what_a_server_always_wants_is_needed() {
 }
 
 #[test]
+fn a_subscription_is_current_until_its_channel_is_given_up_and_not_when_it_is_wanted_anew() {
+    let (interest, _) = interest();
+    let room = channel("room");
+    interest.hold(&room);
+    let former = Wish::Subscribe(room.clone(), generation(&interest, 0));
+    assert!(interest.is_current(&former));
+    interest.release(&room, Instant::now());
+    interest.sweep(Instant::now() + Duration::from_secs(60));
+    assert!(!interest.is_current(&former));
+    assert_eq!(interest.take_wishes(0), [Wish::Unsubscribe(room.clone())]);
+    interest.hold(&room);
+    let latter = Wish::Subscribe(room.clone(), generation(&interest, 0));
+    assert!(interest.is_current(&latter) && !interest.is_current(&former));
+    assert!(!interest.is_current(&Wish::Unsubscribe(room)));
+}
+
+#[test]
 fn a_channel_that_every_node_refuses_does_not_resolve() {
     let (interest, epochs) = interest();
     let room = channel("room");

@@ -4,6 +4,7 @@
 //! beyond that reaches nobody, and costs every subscriber its connection, on every node that it is tried on. State without I/O.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::select::MAX_NODES;
 
@@ -12,7 +13,7 @@ use super::select::MAX_NODES;
 pub(crate) struct Largest {
     setting: usize,
     /// What each node holds for a subscriber; `usize::MAX` if that is unknown or without limit.
-    holds: [AtomicUsize; MAX_NODES],
+    holds: Mutex<[usize; MAX_NODES]>,
     now: AtomicUsize,
 }
 
@@ -21,7 +22,7 @@ impl Largest {
     pub(crate) fn new(setting: usize) -> Self {
         Self {
             setting,
-            holds: std::array::from_fn(|_| AtomicUsize::new(usize::MAX)),
+            holds: Mutex::new([usize::MAX; MAX_NODES]),
             now: AtomicUsize::new(setting),
         }
     }
@@ -34,10 +35,12 @@ impl Largest {
     /// A node says how many bytes it holds for a subscriber, or does not say it. A message may have half of that, as it is not
     /// the only one that waits. Whether this node allows less than all others did before.
     pub(crate) fn note(&self, node: usize, holds: Option<usize>) -> bool {
+        // Nodes are connected to at the same time: the last one to write must have seen all.
+        let mut nodes = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
-        self.holds[node].store(holds.unwrap_or(usize::MAX), Ordering::Relaxed);
-        let nodes = self.holds.iter().map(|holds| holds.load(Ordering::Relaxed) / 2);
-        let now = nodes.min().unwrap_or(usize::MAX).min(self.setting);
+        nodes[node] = holds.unwrap_or(usize::MAX);
+        let least = nodes.iter().min().map_or(usize::MAX, |holds| holds / 2);
+        let now = least.min(self.setting);
         self.now.store(now, Ordering::Relaxed);
         now < before
     }

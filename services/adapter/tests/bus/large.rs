@@ -1,6 +1,8 @@
 //! Messages that are larger than a Redis holds for a subscriber: refused where that is known, and given up where it is not.
 
-use wsmesh_adapter::{Bus, Missing, NodeUrl, Payload, PublishError, RequestError, RequestOptions, Scope, Target};
+use wsmesh_adapter::{
+    Bus, MemoryBus, Missing, NodeUrl, Payload, PublishError, RequestError, RequestOptions, Scope, Target,
+};
 
 use crate::support::redis::Redis;
 use crate::support::*;
@@ -118,4 +120,30 @@ async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up
     }
     bob.nothing().await;
     assert_eq!(gaps(&two), lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_can_publish_nothing_at_all_does_not_try_to_say_so_for_ever() {
+    let bus = Bus::Memory(MemoryBus::new(["a"]).expect("valid ids"));
+    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
+    let mut mute = options("two", "ws-node", bus);
+    mute.max_publish_bytes = 10;
+    let two = Server::ready(mute).await;
+    acquainted(&[&one, &two]).await;
+    two.adapter.on("tell", |event| async move {
+        event.reply(Payload::null()).await.expect_err("it is too large");
+    });
+    let target = Target::Server(server("two"));
+    let asking = one
+        .adapter
+        .call(target, "tell", Payload::null(), RequestOptions::default());
+    let error = asking.await.expect_err("no answer can be sent");
+    let timed_out = matches!(
+        error,
+        RequestError::Missing {
+            why: Missing::TimedOut,
+            ..
+        }
+    );
+    assert!(timed_out, "{error}");
 }

@@ -325,6 +325,51 @@ async fn a_request_ends_within_its_time_limit_and_a_message_soon_though_every_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_taken_for_gone_because_this_server_hears_no_node_for_less_than_the_window() {
+    let (memory, bus) = memory();
+    let window = Duration::from_secs(30);
+    let (one, two) = pair(&bus, |options| options.replay_window = window).await;
+    let mut listener = two.adapter.listen("say");
+    two.adapter.on("work", |event| async move {
+        event.reply(Payload::null()).await.expect("answered")
+    });
+    let target = || Target::Server(server("two"));
+    let options = RequestOptions {
+        timeout: Some(window),
+        ..RequestOptions::default()
+    };
+    all(&memory, Fault::Fail);
+    isolated(&[&one, &two]).await;
+    let early = one.adapter.call(target(), "work", Payload::null(), options.clone());
+    let outage = async {
+        // Longer than a silent server stays in the roster while its beacons could be heard.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!((one.adapter.servers().len(), two.adapter.servers().len()), (2, 2));
+        one.adapter
+            .emit(target(), "say", Payload::null())
+            .await
+            .expect("it waits for a node");
+        let late = one.adapter.call(target(), "work", Payload::null(), options);
+        let heal = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            all(&memory, Fault::None);
+        };
+        tokio::join!(late, heal).0
+    };
+    let (early, late) = tokio::join!(early, outage);
+    early.expect("it waited for a node all the time");
+    late.expect("the server is known still");
+    soon("the event", listener.next()).await.expect("listening");
+    // Who died meanwhile is forgotten soon.
+    all(&memory, Fault::Fail);
+    isolated(&[&one, &two]).await;
+    drop(two);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    all(&memory, Fault::None);
+    until("the dead server is forgotten", || one.adapter.servers().len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_outlasts_the_window_is_refused() {
     let (memory, bus) = memory();
     let (one, two) = pair(&bus, |_| {}).await;
@@ -399,4 +444,15 @@ async fn servers_talk_again_within_a_second_after_any_outage() {
         // The next outage shall not begin in the middle of the first one's end.
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_accepted_after_the_shutdown_as_nobody_would_send_it() {
+    let (_memory, bus) = memory();
+    let (one, _two) = pair(&bus, |_| {}).await;
+    let adapter = one.adapter.clone();
+    one.driver.shutdown().await;
+    let error = adapter.to_client(&client("bob"), frame("x")).await;
+    let error = error.expect_err("nobody would send it");
+    assert!(matches!(error, PublishError::Isolated), "{error}");
 }

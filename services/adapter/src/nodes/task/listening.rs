@@ -234,10 +234,15 @@ fn catch_up(node: &Node, asked: &mut Asked) {
 /// The oldest command was refused, for one of its channels or more. Fails when that is one that this server always needs.
 fn refused(node: &Node, around: &Surroundings, asked: &mut Asked) -> Result<(), LinkError> {
     let length = asked.commands.pop_front().unwrap_or(0).min(asked.queue.len());
-    let mut batch: Vec<Wish> = asked.queue.drain(..length).collect();
-    if batch.len() > 1 {
+    let (mut batch, given_up): (Vec<Wish>, Vec<Wish>) = asked
+        .queue
+        .drain(..length)
+        .partition(|wish| around.interest.is_current(wish));
+    given_up.iter().for_each(|_| catch_up(node, asked));
+    if length > 1 {
         let half = batch.split_off(batch.len() / 2);
-        asked.doubtful.extend([batch, half]);
+        let halves = [batch, half].into_iter().filter(|half| !half.is_empty());
+        asked.doubtful.extend(halves);
         return Ok(());
     }
     let Some(wish) = batch.pop() else {
@@ -276,10 +281,7 @@ impl Asked {
     /// What was refused a while ago and is still wanted: its user may have been given a rule.
     fn ask_again(&mut self, around: &Surroundings, now: Instant) {
         if now >= self.ask_again {
-            let wanted = self
-                .refused
-                .drain(..)
-                .filter(|wish| around.interest.wants(wish.channel()));
+            let wanted = self.refused.drain(..).filter(|wish| around.interest.is_current(wish));
             self.doubtful.extend(wanted.map(|wish| vec![wish]));
         }
     }

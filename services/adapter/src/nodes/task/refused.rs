@@ -10,7 +10,7 @@ use crate::wire::NodeId;
 
 /// After so long what was refused is asked for again.
 pub(super) const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// So many rules of a node are logged; who lacks more sees the pattern.
+/// So many rules of a node are logged: enough to see the pattern.
 const MOST_TOLD: usize = 20;
 
 /// The rules of one node that were told to be missing.
