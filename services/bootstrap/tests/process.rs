@@ -119,6 +119,24 @@ fn a_wrong_configuration_ends_with_64_and_one_line_per_problem() {
 }
 
 #[test]
+fn what_is_wrong_with_the_command_line_is_said_in_whole_sentences() {
+    for (arguments, line) in [
+        (
+            ["--max-greting", "2"],
+            "\n  unexpected argument '--max-greting' found; tip: a similar argument exists: '--max-greetings'\n",
+        ),
+        (
+            ["--loud", "true"],
+            "\n  unrecognized subcommand 'true'; if it is the value of a switch, write it behind =, as in --FLAG=true\n",
+        ),
+    ] {
+        let (code, _, stderr) = output(greeter().args(arguments));
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains(line), "{line} in {stderr}");
+    }
+}
+
+#[test]
 fn help_and_version_are_answers() {
     let (code, stdout, _) = output(greeter().arg("--help"));
     assert_eq!(code, Some(0));

@@ -2,18 +2,31 @@
 //!
 //! `cargo run -p wsmesh-connector --example ask -- 'ws://127.0.0.1:9000/?id=888' echo '{"n": 1}'`
 
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what it prints is what it is for"
+)]
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
-use wsmesh_connector::{Client, Connector, Options};
+use wsmesh_connector::{Client, Connector, Lifecycle, Options};
 
 /// Longest time until the connection stands: a server that was started a moment ago may need some seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    let Err(error) = ask().await else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("ask: {error}");
+    ExitCode::FAILURE
+}
+
+async fn ask() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments
         .next()
@@ -33,9 +46,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn talk(client: &Client, event: Option<&str>, payload: &Value) -> Result<(), Box<dyn std::error::Error>> {
-    tokio::time::timeout(PATIENCE, client.opened())
-        .await
-        .map_err(|_| format!("no connection within {PATIENCE:?}: does the server run, and listen there?"))??;
+    let (mut happened, mut why) = (client.lifecycle(), String::new());
+    let opened = async {
+        loop {
+            tokio::select! {
+                opened = client.opened() => return opened,
+                Some(now) = happened.recv() => if let Lifecycle::Ended(error) = now { why = format!(" ({error})") },
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, opened).await;
+    in_time
+        .map_err(|_| format!("no connection within {PATIENCE:?}: does the server run, and listen there?{why}"))??;
     // Not the URL: it may have a token in it.
     println!("connected");
     if let Some(event) = event {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use wsmesh_adapter::ServerName;
 
 use super::command::{self, Arguments};
@@ -146,8 +147,15 @@ fn config_path(arguments: &Arguments, environment: &Environment) -> Option<PathB
 fn usage_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let words: Vec<_> = said.split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+    let mut parts: Vec<String> = said
+        .trim_start_matches("error: ")
+        .split("\n\n")
+        .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        parts.push("if it is the value of a switch, write it behind =, as in --FLAG=true".to_owned());
+    }
+    parts.join("; ")
 }
 
 /// In Kubernetes and in containers the host's name is unique and known to people; elsewhere several servers share a host.

@@ -61,7 +61,10 @@ impl<T: DeserializeOwned> Field for Tables<T> {
 
     fn read(raw: &Raw) -> Result<Self, Vec<String>> {
         let Raw::Toml(toml::Value::Array(tables)) = raw else {
-            return Err(vec!["write it as [[tables]] of the file".to_owned()]);
+            return Err(vec![
+                "write it as tables of the file, each below a line with its name in double brackets, as in [[NAME]]"
+                    .to_owned(),
+            ]);
         };
         let (mut values, mut problems) = (Vec::new(), Vec::new());
         for (index, table) in tables.iter().enumerate() {

@@ -38,7 +38,7 @@ settings! {
         pub outbox_bytes: usize = 1 << 20,
         /// Most frames that wait for one client.
         pub outbox_frames: usize = 4096,
-        /// What happens to frames that a slow client cannot take, in the file only: [[delivery]] with event, policy ("must-arrive",
+        /// What happens to frames that a slow client cannot take: [[delivery]] with event, policy ("must-arrive",
         /// "latest": a newer one replaces the one that waits; "may-drop"), and for "latest" a key (JSON pointer into the payload).
         pub delivery: Tables<DeliveryRule>,
         /// Connections at once, if there are files for so many (ulimit -Hn); more are refused with 503. 0: as many as there are
@@ -132,8 +132,8 @@ settings! {
         /// Demo profile only: admin's port on the host that the playground is reached by. The playground then has buttons that
         /// stop and resume ws-nodes, if admin's API is open. Default: no buttons.
         pub playground_admin_port: Option<u16>,
-        /// Events that are forwarded to a service, in the file only: [[rules]] with event, service, and if wanted pick
-        /// ("least-busy" or "client") and timeout_ms. The demo profile has the game's events without it.
+        /// Events that are forwarded to a service: [[rules]] with event, service, and if wanted pick ("least-busy" or
+        /// "client"), reply ("relay" or "direct") and timeout_ms. The demo profile has the game's events without it.
         pub rules: Tables<Rule>,
     }
 }
