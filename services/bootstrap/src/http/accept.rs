@@ -63,16 +63,16 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
-/// Failures since the last log line.
+/// Counts what happens until it is time to log it: at once, then every [`TELL`].
 #[derive(Debug, Default)]
-struct Trouble {
+pub(super) struct Trouble {
     told: Option<Instant>,
     failures: u64,
 }
 
 impl Trouble {
     /// Counts a failure. The number of failures, if it is time to log them.
-    fn is_to_be_told(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn is_to_be_told(&mut self, now: Instant) -> Option<u64> {
         self.failures += 1;
         if self.told.is_some_and(|told| now.duration_since(told) < TELL) {
             return None;

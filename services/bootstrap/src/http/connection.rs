@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -24,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Front;
+use super::accept::Trouble;
 use super::head::{HEAD_BYTES, head_is_here};
 use super::lobby::Lobby;
 use super::origin::direct_address;
@@ -36,12 +38,18 @@ const TURNS: usize = 256;
 /// After this time a request gives its turn to another, though it is not answered or even complete.
 const TURN: Duration = Duration::from_millis(100);
 
+/// How long a connection that has to give way has still for its request. For that time it is one of all connections, which are
+/// more than may wait.
+const LAST_MOMENT: Duration = Duration::from_millis(250);
+
 /// What all connections of a port share.
 pub(super) struct Served {
     front: Front,
     lobby: Arc<Lobby>,
     /// Places for first requests that are being answered.
     turns: Arc<Semaphore>,
+    /// Connections that gave way since the last log line.
+    crowding: Mutex<Trouble>,
 }
 
 impl Served {
@@ -50,6 +58,7 @@ impl Served {
             front,
             lobby,
             turns: Arc::new(Semaphore::new(TURNS)),
+            crowding: Mutex::default(),
         }
     }
 
@@ -65,7 +74,7 @@ impl Served {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let origin = direct_address(peer.ip(), &self.front.trusted);
-        let patience = Patience::new(Arc::clone(&self.lobby), origin, Arc::clone(&self.front.gave_way));
+        let patience = Patience::new(Arc::clone(&self.lobby), origin);
         patience.begin(self.front.limits.head_timeout);
         self.introduce(stream, peer, Arc::new(patience), stop)
     }
@@ -82,14 +91,12 @@ impl Served {
         {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let waits = Arc::clone(&patience);
-        let no_more = poll_fn(move |context| waits.poll(context));
         let Some(acceptor) = self.front.tls.clone() else {
             let head = tokio::select! {
-                head = head_is_here(&stream) => head,
-                why = no_more => return tell(why),
+                head = self.awaited(head_is_here(&stream), &patience) => head,
                 () = stop.cancelled() => return,
             };
+            let Some(head) = head else { return };
             patience.pause();
             match head {
                 Ok(None) => {}
@@ -107,14 +114,34 @@ impl Served {
             return Box::pin(self.speak(stream, peer, patience, turn, stop)).await;
         };
         let encrypted = tokio::select! {
-            encrypted = acceptor.accept(stream) => encrypted,
-            why = no_more => return tell(why),
+            encrypted = self.awaited(acceptor.accept(stream), &patience) => encrypted,
             () = stop.cancelled() => return,
         };
+        let Some(encrypted) = encrypted else { return };
         match encrypted {
             Ok(stream) => Box::pin(self.speak(stream, peer, patience, None, stop)).await,
             Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         }
+    }
+
+    /// What a connection is waited for, unless it has to give way or waits for too long. A connection that has to give way has
+    /// still a moment: in a burst of connections the requests of most are here and only not looked at yet.
+    async fn awaited<T>(&self, expected: impl Future<Output = T>, patience: &Patience) -> Option<T> {
+        let mut expected = pin!(expected);
+        let why = tokio::select! {
+            biased;
+            here = &mut expected => return Some(here),
+            why = poll_fn(|context| patience.poll(context)) => why,
+        };
+        if why == NoMore::GivesWay {
+            patience.pause();
+            if let Ok(here) = timeout(LAST_MOMENT, expected).await {
+                patience.begin(self.front.limits.head_timeout);
+                return Some(here);
+            }
+        }
+        self.tell(why);
+        None
     }
 
     /// HTTP until the connection ends, upgrades, or has waited too long. The turn is given back with the first answer, or
@@ -131,7 +158,7 @@ impl Served {
     {
         let turn = Turn(Arc::new(Mutex::new(turn)));
         let answered = {
-            let (served, patience, turn) = (self, Arc::clone(&patience), turn.clone());
+            let (served, patience, turn) = (Arc::clone(&self), Arc::clone(&patience), turn.clone());
             service_fn(move |request| {
                 patience.is_asked();
                 let (served, patience, turn) = (Arc::clone(&served), Arc::clone(&patience), turn.clone());
@@ -180,7 +207,7 @@ impl Served {
         match ended.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
-            Err(why) => tell(why),
+            Err(why) => self.tell(why),
         }
     }
 
@@ -197,6 +224,22 @@ impl Served {
             close(&mut answer);
         }
         answer
+    }
+
+    fn tell(&self, why: NoMore) {
+        if why == NoMore::TooLong {
+            return tracing::debug!("a connection waited too long and is closed");
+        }
+        (self.front.gave_way)();
+        let mut crowding = self.crowding.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connections) = crowding.is_to_be_told(Instant::now()) {
+            tracing::warn!(
+                connections,
+                most = self.front.limits.waiting,
+                "connections that sent no request were closed to make room for others; their number rises with the limit of open \
+                 files"
+            );
+        }
     }
 
     /// How long the next request is waited for; if there is to be none, how long the answer may take to be read.
@@ -230,11 +273,4 @@ fn close(answer: &mut Response) {
     answer
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
-fn tell(why: NoMore) {
-    match why {
-        NoMore::GivesWay => tracing::debug!("a connection that waited gave way to another"),
-        NoMore::TooLong => tracing::debug!("a connection waited too long and is closed"),
-    }
 }

@@ -66,8 +66,8 @@ impl Lobby {
         })
     }
 
-    /// Takes a seat; whether somebody else had to give way for it. Without an address it counts only in all.
-    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp, bool) {
+    /// Takes a seat; another may have to give way for it. Without an address it counts only in all.
+    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp) {
         let mut inside = self.inside();
         inside.comers += 1;
         let comer = inside.comers;
@@ -90,7 +90,7 @@ impl Lobby {
             origin,
             comer,
         };
-        (seat, GivenUp(given_up), crowded.is_some())
+        (seat, GivenUp(given_up))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -164,21 +164,16 @@ mod tests {
         given_up.0.try_recv() == Ok(())
     }
 
-    fn enter(lobby: &Arc<Lobby>, address: Option<IpAddr>) -> (Seat, GivenUp) {
-        let (seat, given_up, _) = lobby.enter(address);
-        (seat, given_up)
-    }
-
     #[test]
     fn when_it_is_full_the_first_of_the_largest_crowd_gives_way() {
         let lobby = Lobby::new(4, 0);
         let first = [address(1), address(2), address(2), None];
-        let mut seats: Vec<_> = first.map(|address| enter(&lobby, address)).into();
-        seats.push(enter(&lobby, address(3)));
+        let mut seats: Vec<_> = first.map(|address| lobby.enter(address)).into();
+        seats.push(lobby.enter(address(3)));
         let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
         assert_eq!(given_up, [false, true, false, false, false]);
         // Now every crowd is of one: the first of all goes.
-        seats.push(enter(&lobby, None));
+        seats.push(lobby.enter(None));
         let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
         assert_eq!(given_up, [true, false, false, false, false, false]);
     }
@@ -186,18 +181,18 @@ mod tests {
     #[test]
     fn an_address_has_its_share_and_makes_room_by_itself() {
         let lobby = Lobby::new(100, 2);
-        let mut seats = [address(9), address(1), address(1), address(1)].map(|address| enter(&lobby, address));
+        let mut seats = [address(9), address(1), address(1), address(1)].map(|address| lobby.enter(address));
         assert_eq!(seats.each_mut().map(is_given_up), [false, true, false, false]);
     }
 
     #[test]
     fn a_seat_is_free_again_when_a_request_or_the_end_has_come() {
         let lobby = Lobby::new(2, 0);
-        let seats = [enter(&lobby, address(1)), enter(&lobby, address(1))];
-        assert!(lobby.enter(None).2, "full");
+        let mut seats = [lobby.enter(address(1)), lobby.enter(address(1))];
+        drop(lobby.enter(None));
+        assert_eq!(seats.each_mut().map(is_given_up), [true, false], "it was full");
         drop(seats);
-        let (_seat, mut given_up, for_another) = lobby.enter(address(2));
-        assert!(!for_another);
+        let (_seat, mut given_up) = lobby.enter(address(2));
         assert!(given_up.0.try_recv().is_err());
         let inside = lobby.inside();
         assert_eq!((inside.count, inside.seats.len(), inside.crowds.len()), (1, 1, 1));

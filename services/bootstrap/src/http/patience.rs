@@ -15,7 +15,6 @@ use super::lobby::{GivenUp, Lobby, Seat};
 pub(super) struct Patience {
     lobby: Arc<Lobby>,
     origin: Option<IpAddr>,
-    gave_way: Arc<dyn Fn() + Send + Sync>,
     inside: Mutex<Inside>,
 }
 
@@ -44,11 +43,10 @@ pub(super) enum NoMore {
 
 impl Patience {
     /// For a connection that does not wait yet.
-    pub(super) fn new(lobby: Arc<Lobby>, origin: Option<IpAddr>, gave_way: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub(super) fn new(lobby: Arc<Lobby>, origin: Option<IpAddr>) -> Self {
         Self {
             lobby,
             origin,
-            gave_way,
             inside: Mutex::default(),
         }
     }
@@ -62,10 +60,7 @@ impl Patience {
         let mut inside = self.inside();
         // Its own seat is free before it takes another.
         inside.wait = None;
-        let (seat, given_up, for_another) = self.lobby.enter(self.origin);
-        if for_another {
-            (self.gave_way)();
-        }
+        let (seat, given_up) = self.lobby.enter(self.origin);
         inside.wait = Some(Wait {
             _seat: seat,
             given_up,

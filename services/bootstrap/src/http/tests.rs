@@ -112,6 +112,27 @@ async fn ask(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
+async fn a_burst_of_connections_that_ask_is_answered_however_few_may_wait() {
+    let limits = Limits {
+        connections: 4,
+        waiting: 2,
+        idle_timeout: None,
+        ..long()
+    };
+    let port = Port::open(limits).await;
+    let mut burst = Vec::new();
+    for _ in 0..100 {
+        burst.push(port.send(REQUEST).await);
+    }
+    for stream in &mut burst {
+        let answer = rest(stream).await;
+        assert!(answer.ends_with("hello"), "{answer:?}");
+    }
+    assert_eq!(port.gave_way.load(Ordering::Relaxed), 0);
+    port.ends().await;
+}
+
+#[tokio::test]
 async fn silent_connections_keep_nobody_out() {
     let port = Port::open(Limits {
         waiting: 3,
