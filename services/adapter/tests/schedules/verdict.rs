@@ -8,6 +8,9 @@ use crate::faults::{Plan, Touched};
 use crate::load::{Load, Message, To};
 use crate::server::{Cluster, Life, Notes};
 
+/// What is accepted outlasts a fault that ends so many seconds later: the window, less what noticing the fault's end takes.
+const OUTLASTED: f64 = 5.0;
+
 /// What came of a schedule.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
@@ -114,7 +117,9 @@ fn covered(plan: &Plan, message: &Message, to: &Life) -> bool {
             let spans = touched
                 .iter()
                 .flat_map(|what| plan.spans.get(what).into_iter().flatten());
-            let ends = spans.map(|(_, end)| *end).filter(|end| at < *end && *end <= at + 2.0);
+            let ends = spans
+                .map(|(_, end)| *end)
+                .filter(|end| at < *end && *end <= at + OUTLASTED);
             let mut starts = ends.chain([at]);
             let began = starts.any(|start| touched.iter().all(|what| plan.clear(what, start + 1e-6, start + 12.0)));
             worked || began
