@@ -45,11 +45,12 @@ test("a ws-node is stopped by a button: its clients go on at the other one, in t
   await zoe.status("Connected to");
   await zoe.close();
 
+  // From now on: bob's page may try again before the ws-node takes clients again.
+  bob.serverMayBeAway = true;
   await ann.button("Stop ws-node-2").click();
   await ann.status(`Connected to ${host(first)} as ann`);
   await ann.button("Resume ws-node-2").click();
   await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 takes clients again" }).waitFor();
-  bob.serverMayBeAway = true;
   await bob.status("Connected to");
   await bob.say("me too", "broadcast");
   await ann.heard("me too");
