@@ -18,7 +18,7 @@ async fn answer(port: u16, command: &str) -> String {
     text
 }
 
-fn port(ground: &Ground) -> u16 {
+pub(super) fn port(ground: &Ground) -> u16 {
     ground.redis.as_ref().expect("a real Redis").port
 }
 

@@ -1,7 +1,7 @@
 //! What a publisher does with answers that are late, wrong, in pieces or missing.
 
 use super::link::Publishing;
-use super::redis_links::played;
+use super::redis_links::{played, port};
 use super::*;
 
 async fn publishing_to(sent: &'static [u8], piece: usize) -> Arc<dyn Publisher> {
@@ -85,7 +85,11 @@ async fn whoever_waits_is_told_when_a_connection_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_publisher_still_probes_and_goes_on_when_redis_does() {
     let ground = redis();
-    let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
+    let url = NodeUrl::parse(&format!("redis://127.0.0.1:{}", port(&ground))).expect("a valid URL");
+    // So long that even a busy machine fills it before the first of its commands is late.
+    let endpoint = redis_endpoint(&url, "a test", LIMIT * 30).expect("an endpoint");
+    let publisher = soon("connects", endpoint.publisher()).await.expect("connects");
+    let channel = Channel::from("c");
     ground.pause();
     let mut publishing = Vec::new();
     let full = loop {
