@@ -48,10 +48,16 @@ impl Cluster {
             process.ready().await;
         }
         let servers = cluster.nodes.len() + cluster.logic.len() + 1;
-        until("all servers know each other", || async {
+        until("admin knows all servers", || async {
             cluster.servers().await.len() == servers
         })
         .await;
+        for process in cluster.nodes.iter().chain(&cluster.logic) {
+            until("all servers know each other", || async {
+                known(process).await == servers
+            })
+            .await;
+        }
         cluster
     }
 
@@ -89,6 +95,15 @@ fn start(redis: &[Redis], service: &str, name: &str, more: &[&str]) -> Process {
     }
     let arguments = arguments.iter().map(String::as_str).chain(more.iter().copied());
     Process::start(service, &arguments.collect::<Vec<_>>())
+}
+
+/// How many live servers a process sees, itself included.
+async fn known(process: &Process) -> usize {
+    let metrics = process.ops("/metrics").await;
+    let counts = metrics.lines().filter(|line| line.starts_with("wsmesh_servers{"));
+    counts
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum()
 }
 
 /// Every `name` of an object that also has an `instance`: the servers, however they are grouped.
