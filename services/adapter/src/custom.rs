@@ -83,8 +83,8 @@ impl Adapter {
         Ok(listener)
     }
 
-    /// Publishes a map to a custom channel, `senderServer` added and a field `wm`, if it has one, replaced. How many servers received it, this one included if it
-    /// listens; 0 in single-server mode, and while no node is heard: then it goes out later.
+    /// Publishes a map to a custom channel, with `senderServer` added; a field `wm` is replaced. Returns how many servers received
+    /// it, this one included if it listens; 0 in single-server mode, and while no node is heard: then it goes out later.
     ///
     /// # Errors
     /// When the name is not allowed, or no node took the message.
