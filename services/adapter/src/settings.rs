@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
 use crate::options::{Bus, Options};
 use crate::wire::ServerName;
 

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
+use crate::api::gather::ServerInfo;
 use crate::cluster::{Beacon, Change, Parting};
 use crate::nodes::TopologyEntries;
-use crate::views::ServerInfo;
 use crate::wire::Instance;
 
 impl Inner {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Instrument, Span};
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
 use crate::cluster::ListenerId;
 use crate::error::{Missing, PublishError};
 use crate::wire::{Payload, ServerName};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::adapter::{Adapter, Inner};
-use crate::attachment::Attachment;
+use crate::api::adapter::{Adapter, Inner};
+use crate::api::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
+use crate::flow::outbound::{Concerned, Published};
 use crate::local::{Command, ConnectionId, Dismissal};
-use crate::outbound::{Concerned, Published};
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
 /// How far a message to clients goes.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::adapter::{Adapter, Inner};
-use crate::outbound::now_ms;
+use crate::api::adapter::{Adapter, Inner};
+use crate::flow::outbound::now_ms;
 use crate::wire::NodeId;
 
 /// How many are remembered.

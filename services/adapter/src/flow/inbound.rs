@@ -12,16 +12,16 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::adapter::Inner;
-use crate::catchup;
+use crate::api::adapter::Inner;
+use crate::api::channels::ChannelMessage;
+use crate::api::event::{ServerEvent, WayBack};
+use crate::api::gather;
 use crate::cluster::{Beacon, Dedup, Dispatched, Seen};
-use crate::custom::ChannelMessage;
 use crate::error::Missing;
-use crate::event::{ServerEvent, WayBack};
+use crate::flow::catchup;
+use crate::flow::outbound::now_ms;
 use crate::nodes::{Batch, Node};
-use crate::outbound::now_ms;
 use crate::trace;
-use crate::views;
 use crate::wire::{Body, DecodeError, Envelope, FromChannel, Payload, ServerName, Wm};
 
 /// How often senders that fell silent long ago are forgotten.
@@ -277,7 +277,7 @@ impl Inner {
         sent: Option<Instant>,
     ) {
         let way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id));
-        if event == views::QUERY {
+        if event == gather::QUERY {
             if let Some(way_back) = way_back {
                 self.answer_later(way_back, self.answer_query(&payload));
             }

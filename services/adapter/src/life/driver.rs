@@ -9,14 +9,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::adapter::Inner;
-use crate::catchup;
-use crate::clock::Clock;
+use crate::api::adapter::Inner;
 use crate::cluster::Parting;
 use crate::error::DriverError;
-use crate::inbound;
+use crate::flow::catchup;
+use crate::flow::inbound;
+use crate::flow::outage;
+use crate::life::clock::Clock;
 use crate::nodes::{Batch, Node, Surroundings, run_node};
-use crate::outage;
 
 /// What was just published is heard, and acted on, within this time.
 const HEARSAY: Duration = Duration::from_millis(100);

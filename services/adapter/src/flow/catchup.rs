@@ -10,14 +10,14 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
+use crate::api::requests::RequestOptions;
 use crate::cluster::{Owed, Topics};
 use crate::error::{Missing, PublishError};
-use crate::lapse::LapseReason;
+use crate::flow::outage::Unsent;
+use crate::flow::targets::Target;
+use crate::life::lapses::LapseReason;
 use crate::nodes::{Kept, Mask, RETIRED};
-use crate::outage::Unsent;
-use crate::servers::RequestOptions;
-use crate::targets::Target;
 use crate::wire::{Instance, Payload, ServerName};
 
 /// The event by which a server is asked what it wants; answered by the adapter itself.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::adapter::{Adapter, Inner};
-use crate::choices::Choices;
+use crate::api::adapter::{Adapter, Inner};
 use crate::error::TopologyError;
+use crate::flow::choices::Choices;
 use crate::nodes::{Health, MAX_NODES, Mask, Node, NodeSet, Phase, Refused, Topology, TopologyEntries};
 use crate::wire::{NodeId, ServerName};
 

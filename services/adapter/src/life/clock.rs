@@ -9,10 +9,10 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
 use crate::cluster::{Beacon, FORMAT, beacon_interval};
 use crate::error::DriverError;
-use crate::lapse::LapseReason;
+use crate::life::lapses::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
 
 /// How often time is looked at: silent nodes and servers, channels to give up.

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
 use crate::cluster::ListenerId;
 use crate::error::{ChannelError, PublishError};
+use crate::flow::outbound::{Concerned, Published};
 use crate::nodes::Channel;
-use crate::outbound::{Concerned, Published};
 use crate::wire::{Body, Payload, ServerName, Topic};
 
 /// Longest name of a custom channel, in bytes.

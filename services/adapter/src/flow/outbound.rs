@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
-use crate::adapter::Inner;
-use crate::choices::Choices;
+use crate::api::adapter::Inner;
 use crate::error::{Missing, PublishError};
+use crate::flow::choices::Choices;
+use crate::flow::outage::{Prospect, Unsent};
 use crate::nodes::{Kept, LinkErrorKind, Mask, Node, Strategy, indexes, nth, rendezvous};
-use crate::outage::{Prospect, Unsent};
 use crate::trace;
 use crate::wire::{Body, Envelope, Identity, Instance, NodeId, Payload, PayloadError, ServerName, Topic, Wm, compress};
 

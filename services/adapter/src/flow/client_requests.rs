@@ -13,12 +13,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
+use crate::api::event::WayBack;
 use crate::cluster::Replies;
 use crate::error::{ClientRequestError, Missing};
-use crate::event::WayBack;
+use crate::flow::outbound::{Concerned, Extras, Published};
 use crate::local::Asked;
-use crate::outbound::{Concerned, Extras, Published};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
 /// No client is waited for longer, whatever the asker says.

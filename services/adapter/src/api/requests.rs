@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
+use crate::api::event::{Listener, ServerEvent};
 use crate::cluster::{ListenerId, Outcome, Replies, Reply};
 use crate::error::{Missing, PublishError, RequestError};
-use crate::event::{Listener, ServerEvent};
-use crate::outbound::{Concerned, Extras, Published};
-use crate::targets::{STRANGER, Target};
+use crate::flow::outbound::{Concerned, Extras, Published};
+use crate::flow::targets::{STRANGER, Target};
 use crate::wire::{Body, ClientId, Instance, Payload, ServerName, Topic};
 
 /// Why a request failed whose time was over before it was on its way.

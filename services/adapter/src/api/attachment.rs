@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
 use crate::error::ClientError;
 use crate::local::ConnectionId;
 use crate::nodes::Channel;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
 use crate::cluster::Parting;
 use crate::error::TargetError;
 use crate::nodes::score;

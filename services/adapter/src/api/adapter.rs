@@ -16,22 +16,22 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::choices::Choices;
+use crate::api::channels::ChannelMessage;
+use crate::api::event::ServerEvent;
+use crate::api::gather::ServerInfo;
 use crate::cluster::{Apart, Debts, Listeners, Parting, Requests, Roster};
-use crate::custom::ChannelMessage;
-use crate::driver::Driver;
-use crate::endpoints::Endpoints;
 use crate::error::{ClientError, StartError};
-use crate::event::ServerEvent;
-use crate::lapse::{Lapse, LapseReason};
+use crate::flow::choices::Choices;
+use crate::flow::outbound::Extras;
+use crate::flow::waiting::Waiting;
+use crate::life::driver::Driver;
+use crate::life::endpoints::Endpoints;
+use crate::life::lapses::{Lapse, LapseReason};
+use crate::life::topology::Plan;
 use crate::local::{Classes, Hub, ShardInbox};
 use crate::metrics::Metrics;
 use crate::nodes::{Channel, Copies, Fastest, Interest, Largest, NodeStatus, Window};
 use crate::options::Options;
-use crate::outbound::Extras;
-use crate::topology::Plan;
-use crate::views::ServerInfo;
-use crate::waiting::Waiting;
 use crate::wire::{Channels, Instance, ServerName, ServiceName, Topic};
 
 /// Commands that wait for one shard. When full, whoever delivers waits.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Adapter, Inner};
+use crate::api::adapter::{Adapter, Inner};
+use crate::api::requests::RequestOptions;
 use crate::cluster::Outcome;
 use crate::error::Missing;
-use crate::lapse::Lapse;
+use crate::flow::targets::Target;
+use crate::life::lapses::Lapse;
 use crate::nodes::NodeStatus;
-use crate::servers::RequestOptions;
-use crate::targets::Target;
 use crate::wire::{ClientId, Instance, Namespace, NodeId, Payload, Room, ServerName, ServiceName};
 
 /// The event by which servers ask each other; answered by the adapter itself.

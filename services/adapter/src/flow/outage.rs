@@ -13,12 +13,12 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::adapter::Inner;
+use crate::api::adapter::Inner;
 use crate::error::PublishError;
-use crate::lapse::LapseReason;
+use crate::flow::outbound::Published;
+use crate::flow::waiting::Held;
+use crate::life::lapses::LapseReason;
 use crate::nodes::Kept;
-use crate::outbound::Published;
-use crate::waiting::Held;
 
 /// Messages, and bytes of them, that are handed over at once.
 const BATCH: (usize, usize) = (256, 256 * 1024);
