@@ -70,20 +70,23 @@ mod wire;
 
 pub use api::adapter::{Adapter, Started};
 pub use api::attachment::Attachment;
-pub use api::channels::{ChannelListener, ChannelMessage};
+pub use api::channels::ChannelListener;
 pub use api::clients::{Presence, RoomOptions, Scope};
-pub use api::event::{Listener, ServerEvent};
-pub use api::gather::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
-pub use api::requests::RequestOptions;
+pub use api::events::Listener;
+pub use api::gather::Gathered;
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use error::{
     ChannelError, ClientError, ClientRequestError, DriverError, Missing, PublishError, RequestError, StartError,
     TargetError, TopologyError,
 };
+pub use flow::event::{ChannelMessage, ServerEvent};
+pub use flow::lapses::{Lapse, LapseReason};
+pub use flow::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
+pub use flow::requests::RequestOptions;
+pub use flow::server_info::ServerInfo;
 pub use flow::targets::{Pick, Target};
 pub use life::driver::Driver;
-pub use life::lapses::{Lapse, LapseReason};
-pub use life::topology::{NodeAtServer, NodeState, NodeView};
+pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
     Asked, Class, Closing, Command, ConnectionId, DeliveryRule, Dismissal, Full, Outbox, OutboxLimits, Policy, Pushed,
     Recipients, Shard, ShardInbox, Shared, Spared,

@@ -1,33 +1,27 @@
 //! A connection's registration on this server. Dropping a client's last one takes it out of all rooms and off the bus.
 
 use std::sync::Arc;
-use tokio::time::Instant;
 
-use crate::api::adapter::Inner;
 use crate::error::ClientError;
+use crate::flow::local_clients::LocalClients;
 use crate::local::ConnectionId;
 use crate::nodes::Channel;
-use crate::wire::{ClientId, Room, Topic};
+use crate::wire::{ClientId, Room};
 
-/// A connection's registration on this server; dropping a client's last one takes it out of all rooms and off the bus.
+/// A connection's registration on this server. Dropping a client's last one takes it out of all rooms and off the bus.
 #[derive(Debug)]
 pub struct Attachment {
-    inner: Arc<Inner>,
+    clients: Arc<LocalClients>,
     client: ClientId,
     connection: ConnectionId,
     channel: Channel,
 }
 
 impl Attachment {
-    pub(crate) fn new(inner: &Arc<Inner>, client: ClientId, shard: usize) -> Result<Self, ClientError> {
-        if shard >= inner.options.shards {
-            return Err(ClientError::NoShard(shard));
-        }
-        let channel = inner.channels.channel(&Topic::Client(client.clone()));
-        inner.interest.hold(&channel);
-        let connection = inner.hub.attach(&client, shard);
+    pub(super) fn new(clients: &Arc<LocalClients>, client: ClientId, shard: usize) -> Result<Self, ClientError> {
+        let (connection, channel) = clients.attach(&client, shard)?;
         Ok(Self {
-            inner: inner.clone(),
+            clients: clients.clone(),
             client,
             connection,
             channel,
@@ -47,7 +41,7 @@ impl Attachment {
     /// The rooms that its client is in by now, through another connection. The shard's owner lets the new connection join
     /// them, after inserting it and before it takes the next command: [`Command::Join`](crate::Command::Join).
     pub fn rooms(&self) -> Vec<Room> {
-        self.inner.hub.joined_rooms(&self.client)
+        self.clients.hub().joined_rooms(&self.client)
     }
 
     /// Resolves when other servers can reach the client: confirmed on every node that this server hears.
@@ -56,15 +50,12 @@ impl Attachment {
     /// When no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout); it is reachable on
     /// this server, and from others later.
     pub async fn confirmed(&self) -> Result<(), ClientError> {
-        self.inner.confirmed(&self.channel).await
+        self.clients.confirmed(&self.channel).await
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        for room in self.inner.hub.detach(&self.client, self.connection) {
-            self.inner.release(&Topic::Room(room));
-        }
-        self.inner.interest.release(&self.channel, Instant::now());
+        self.clients.detach(&self.client, self.connection, &self.channel);
     }
 }

@@ -1,38 +1,35 @@
 //! Custom channels: any map, on a channel that the application names, to every server that listens to it.
 //!
-//! The name is the Redis channel's as it is given, as in the original, so programs that are no servers of this cluster
-//! can take part. What arrives is not deduplicated when its sender says nothing of itself: ours add a field `wm` to the map,
-//! which other programs ignore and our listeners do not see.
+//! The name is the Redis channel's as it is given, as in the JavaScript package, so programs that are not servers of this cluster
+//! can take part. Servers add a field `wm` to the map, which other programs ignore and listeners do not see. A message without
+//! it is not deduplicated.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::time::Instant;
+use std::task::{Context, Poll};
 
+use futures_util::Stream;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use crate::api::adapter::{Adapter, Inner};
-use crate::cluster::ListenerId;
+use super::adapter::Adapter;
+use crate::cluster::{ListenerId, Listeners};
 use crate::error::{ChannelError, PublishError};
-use crate::flow::outbound::{Concerned, Published};
+use crate::flow::event::ChannelMessage;
+use crate::flow::outage::Published;
+use crate::flow::seal::Concerned;
+use crate::flow::subscriptions::Subscriptions;
 use crate::nodes::Channel;
-use crate::wire::{Body, Payload, ServerName, Topic};
+use crate::wire::{Body, Payload, Topic};
 
 /// Longest name of a custom channel, in bytes.
 const MAX_NAME: usize = 256;
 
-/// What arrived on a custom channel.
-#[derive(Debug, Clone)]
-pub struct ChannelMessage {
-    /// Who sent it, if it says so.
-    pub sender: Option<ServerName>,
-    /// The whole map, but for `wm`.
-    pub payload: Payload,
-}
-
 /// A custom channel as a stream; dropping it ends listening.
 #[derive(Debug)]
 pub struct ChannelListener {
-    inner: Arc<Inner>,
+    listeners: Arc<Listeners<ChannelMessage>>,
+    subscriptions: Arc<Subscriptions>,
     id: ListenerId,
     channel: Channel,
     messages: mpsc::Receiver<ChannelMessage>,
@@ -45,21 +42,18 @@ impl ChannelListener {
     }
 }
 
-impl futures_util::Stream for ChannelListener {
+impl Stream for ChannelListener {
     type Item = ChannelMessage;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<ChannelMessage>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ChannelMessage>> {
         self.messages.poll_recv(cx)
     }
 }
 
 impl Drop for ChannelListener {
     fn drop(&mut self) {
-        self.inner.custom.remove(self.id);
-        self.inner.interest.release(&self.channel, Instant::now());
+        self.listeners.remove(self.id);
+        self.subscriptions.release(&self.channel);
     }
 }
 
@@ -71,15 +65,18 @@ impl Adapter {
     /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn listen_channel(&self, name: &str) -> Result<ChannelListener, ChannelError> {
         let channel = self.custom_channel(name)?;
-        let (id, messages) = self.inner.custom.add(name, None, false);
-        self.inner.interest.hold(&channel);
+        let listeners = self.parts.flow.delivery.channels().clone();
+        let subscriptions = self.parts.flow.subscriptions.clone();
+        let (id, messages) = listeners.add(name, None, false);
+        subscriptions.hold(&channel);
         let listener = ChannelListener {
-            inner: self.inner.clone(),
+            listeners,
+            subscriptions,
             id,
             channel,
             messages,
         };
-        self.inner.confirmed(&listener.channel).await?;
+        listener.subscriptions.confirmed(&listener.channel).await?;
         Ok(listener)
     }
 
@@ -90,19 +87,30 @@ impl Adapter {
     /// When the name is not allowed, or no node took the message.
     pub async fn publish_channel(&self, name: &str, mut map: Map<String, Value>) -> Result<u64, ChannelError> {
         let channel = self.custom_channel(name)?;
-        // Ours: who sends it says so, not its application.
+        // These two say who sent it; the application cannot set them.
         map.remove("wm");
         map.insert("senderServer".to_owned(), Value::from(self.name().as_str()));
         let payload = Payload::new(&map).map_err(PublishError::from)?;
         let sender = Some(self.name().clone());
-        self.inner.custom.dispatch(name, None, || ChannelMessage {
-            sender: sender.clone(),
-            payload: payload.clone(),
-        });
+        self.parts
+            .flow
+            .delivery
+            .channels()
+            .dispatch(name, None, || ChannelMessage {
+                sender: sender.clone(),
+                payload: payload.clone(),
+            });
         let body = Body::Custom { payload };
         let published = self
-            .inner
-            .publish(&Topic::Custom(channel), Concerned::Everyone, body, self.extras())
+            .parts
+            .flow
+            .outbound
+            .publish(
+                &Topic::Custom(channel),
+                Concerned::Everyone,
+                body,
+                self.publish_options(),
+            )
             .await?;
         Ok(match published {
             Published::Now(receivers) => receivers,
@@ -114,7 +122,7 @@ impl Adapter {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(ChannelError::Length(name.len()));
         }
-        if let Some(prefix) = self.inner.channels.taken_prefix(name.as_bytes()) {
+        if let Some(prefix) = self.parts.foundation.channels.taken_prefix(name.as_bytes()) {
             return Err(ChannelError::Reserved {
                 name: name.to_owned(),
                 prefix: prefix.to_owned(),

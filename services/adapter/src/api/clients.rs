@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::api::adapter::{Adapter, Inner};
-use crate::api::attachment::Attachment;
+use super::adapter::Adapter;
+use super::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
-use crate::flow::outbound::{Concerned, Published};
-use crate::local::{Command, ConnectionId, Dismissal};
+use crate::flow::outage::Published;
+use crate::flow::seal::Concerned;
+use crate::local::{ConnectionId, Dismissal};
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 
 /// How far a message to clients goes.
@@ -49,7 +50,7 @@ impl Adapter {
     /// # Errors
     /// When there is no such shard.
     pub fn attach(&self, client: ClientId, shard: usize) -> Result<Attachment, ClientError> {
-        Attachment::new(&self.inner, client, shard)
+        Attachment::new(&self.parts.flow.clients, client, shard)
     }
 
     /// Resolves when other servers can reach a client of this server: as [`Attachment::confirmed`], for whoever does not
@@ -59,13 +60,12 @@ impl Adapter {
     /// When the client is not connected here, or no node has confirmed it within
     /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn reachable(&self, client: &ClientId) -> Result<(), ClientError> {
-        let inner = &self.inner;
-        if !inner.hub.is_here(client) {
+        if !self.is_here(client) {
             return Err(ClientError::NotHere(client.clone()));
         }
-        inner
-            .confirmed(&inner.channels.channel(&Topic::Client(client.clone())))
-            .await
+        let subscriptions = &self.parts.flow.subscriptions;
+        let channel = subscriptions.channel(&Topic::Client(client.clone()));
+        subscriptions.confirmed(&channel).await
     }
 
     /// A client of this server joins a room. Resolves when confirmed on every node that this server hears: no message
@@ -75,20 +75,7 @@ impl Adapter {
     /// When the client is not connected here; or when no node has confirmed it within
     /// [`Options::request_timeout`](crate::Options::request_timeout), see [`ClientError::Unconfirmed`].
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
-        let inner = &self.inner;
-        let channel = inner.channels.channel(&Topic::Room(room.clone()));
-        let (places, new) = inner
-            .hub
-            .join(client, &room)
-            .ok_or_else(|| ClientError::NotHere(client.clone()))?;
-        if new {
-            inner.interest.hold(&channel);
-            for place in places.iter() {
-                let command = Command::Join(place.connection, room.clone());
-                inner.hub.command(place.shard, command).await;
-            }
-        }
-        inner.confirmed(&channel).await
+        self.parts.flow.clients.join(client, room).await
     }
 
     /// A client of this server leaves a room; `false` if it was not in it.
@@ -96,10 +83,8 @@ impl Adapter {
     /// # Errors
     /// When the client is not connected here.
     pub async fn leave(&self, client: &ClientId, room: &Room) -> Result<bool, ClientError> {
-        self.inner
-            .leave(client, room)
-            .await
-            .ok_or_else(|| ClientError::NotHere(client.clone()))
+        let left = self.parts.flow.clients.leave(client, room).await;
+        left.ok_or_else(|| ClientError::NotHere(client.clone()))
     }
 
     /// Everyone leaves the room, on every server.
@@ -107,38 +92,29 @@ impl Adapter {
     /// # Errors
     /// When no node took the message; local clients have left all the same.
     pub async fn remove_room(&self, room: &Room) -> Result<(), PublishError> {
-        self.inner.remove_room_here(room, None).await;
+        self.parts.flow.clients.remove_room(room, None).await;
         let body = Body::RoomRemove { room: room.clone() };
         self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
     }
 
     /// Closes every connection of a client of this server; `false` if it is not here.
     pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
-        let mut dismissed = false;
-        for place in self.inner.hub.places(client).iter() {
-            let command = Command::Dismiss(place.connection, dismissal.clone());
-            dismissed |= self.inner.hub.command(place.shard, command).await;
-        }
-        dismissed
+        self.parts.flow.clients.dismiss(client, dismissal).await
     }
 
     /// Closes one connection of a client of this server; `false` if it is not here (any more). It counts as gone from now on,
     /// however long its peer takes: what is sent to the client goes to its other connections, here or elsewhere.
     pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
-        let hub = &self.inner.hub;
-        let places = hub.places(client);
-        let Some(place) = places.iter().find(|place| place.connection == connection) else {
-            return false;
-        };
-        for room in hub.detach(client, connection) {
-            self.inner.release(&Topic::Room(room));
-        }
-        hub.command(place.shard, Command::Dismiss(connection, dismissal)).await
+        self.parts
+            .flow
+            .clients
+            .dismiss_connection(client, connection, dismissal)
+            .await
     }
 
     /// The connections of a client on this server and when each came, the oldest first.
     pub fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, std::time::Instant)> {
-        let connections = self.inner.hub.connections(client).into_iter();
+        let connections = self.parts.flow.clients.hub().connections(client).into_iter();
         connections
             .map(|(connection, since)| (connection, since.into_std()))
             .collect()
@@ -150,8 +126,14 @@ impl Adapter {
     /// # Errors
     /// When no node took the message, unless the client is here and needs none.
     pub async fn to_client(&self, client: &ClientId, frame: Frame) -> Result<Presence, PublishError> {
-        let here = self.inner.hub.to_client(client, frame.clone(), None).await;
-        if here && !self.inner.options.several_homes {
+        let here = self
+            .parts
+            .flow
+            .clients
+            .hub()
+            .to_client(client, frame.clone(), None)
+            .await;
+        if here && !self.parts.foundation.options.several_homes {
             return Ok(Presence::Here);
         }
         let body = Body::Client {
@@ -189,7 +171,7 @@ impl Adapter {
     /// # Errors
     /// When no node took the message; local clients got it.
     pub async fn to_everyone(&self, frame: Frame, scope: Scope) -> Result<(), PublishError> {
-        self.inner.hub.to_everyone(frame.clone(), None).await;
+        self.parts.flow.clients.hub().to_everyone(frame.clone(), None).await;
         match scope {
             Scope::Local => Ok(()),
             Scope::Cluster => self.to_topic(Topic::Clients, Body::Everyone { frame }).await.map(drop),
@@ -208,7 +190,12 @@ impl Adapter {
         } else {
             except.as_slice().into()
         };
-        self.inner.hub.to_room(room, frame.clone(), excepted).await;
+        self.parts
+            .flow
+            .clients
+            .hub()
+            .to_room(room, frame.clone(), excepted)
+            .await;
         match scope {
             Scope::Local => Ok(()),
             Scope::Cluster => {
@@ -223,52 +210,40 @@ impl Adapter {
     }
 
     async fn to_topic(&self, topic: Topic, body: Body) -> Result<Published, PublishError> {
-        self.inner
-            .publish(&topic, Concerned::Everyone, body, self.extras())
+        self.parts
+            .flow
+            .outbound
+            .publish(&topic, Concerned::Everyone, body, self.publish_options())
             .await
     }
 
     /// How many clients are connected to this server: ids, however many connections each has.
     pub fn client_count(&self) -> usize {
-        self.inner.hub.client_count()
+        self.parts.flow.clients.hub().client_count()
     }
 
     /// How many rooms have a member on this server.
     pub fn room_count(&self) -> usize {
-        self.inner.hub.room_count()
+        self.parts.flow.clients.hub().room_count()
     }
 
     /// Whether a client is connected to this server.
     pub fn is_here(&self, client: &ClientId) -> bool {
-        self.inner.hub.is_here(client)
+        self.parts.flow.clients.hub().is_here(client)
     }
 
     /// This server's members of a room.
     pub fn room_members(&self, room: &Room) -> Vec<ClientId> {
-        self.inner.hub.members(room)
+        self.parts.flow.clients.hub().members(room)
     }
 
     /// This server's rooms of a namespace (all, if none is given) whose id starts with `id_prefix`, with member counts.
     pub fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
-        self.inner.hub.rooms(namespace, id_prefix)
+        self.parts.flow.clients.hub().rooms(namespace, id_prefix)
     }
 
     /// The rooms that a client of this server joined.
     pub fn joined_rooms(&self, client: &ClientId) -> Vec<Room> {
-        self.inner.hub.joined_rooms(client)
-    }
-}
-
-impl Inner {
-    pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (places, was) = self.hub.leave(client, room)?;
-        if was {
-            for place in places.iter() {
-                let command = Command::Leave(place.connection, room.clone());
-                self.hub.command(place.shard, command).await;
-            }
-            self.release(&Topic::Room(room.clone()));
-        }
-        Some(was)
+        self.parts.flow.clients.hub().joined_rooms(client)
     }
 }

@@ -1,27 +1,31 @@
-//! Catching up: what others may have missed is published again, paced, so that a replay can never start a storm.
+//! Catching up: messages that others may have missed are published again, paced, so that a replay can never start a storm.
 //!
-//! Copies wait in `nodes/replay` and are taken from there by one task. Who is owed something (see `cluster/debts`) is asked
-//! what it wants first: only that is sent, and to it alone, on its own topic.
+//! Copies wait in `nodes/replay` and are taken from there by one task. A server that is owed something (see `cluster/debts`) is
+//! asked first what it wants: only that is sent, and to it alone, on its own topic.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::api::adapter::{Adapter, Inner};
-use crate::api::requests::RequestOptions;
-use crate::cluster::{Owed, Topics};
-use crate::error::{Missing, PublishError};
-use crate::flow::outage::Unsent;
-use crate::flow::targets::Target;
-use crate::life::lapses::LapseReason;
+use super::choices::CurrentChoices;
+use super::foundation::Foundation;
+use super::hearing::Hearing;
+use super::lapses::{LapseReason, Lapses};
+use super::members::Members;
+use super::outbound::Outbound;
+use super::requests::{RequestOptions, ServerRequests};
+use super::route::Unsent;
+use super::targets::Target;
+use super::tasks::Tasks;
+use super::wanted::{WANTED, Wanted};
+use crate::cluster::Owed;
+use crate::error::PublishError;
+use crate::metrics::Metrics;
 use crate::nodes::{Kept, Mask, RETIRED};
-use crate::wire::{Instance, Payload, ServerName};
-
-/// The event by which a server is asked what it wants; answered by the adapter itself.
-pub(crate) const WANTED: &str = "wsmesh.wanted";
+use crate::options::Options;
+use crate::wire::{Channels, Instance, Payload, ServerName};
 
 /// Copies, and bytes of copies, that are under way at once: Redis cuts off a subscriber for whom too much waits.
 const BATCH: (usize, usize) = (64, 64 * 1024);
@@ -36,68 +40,94 @@ const TRIES: usize = 4;
 /// Longest wait for a server's answer to [`WANTED`].
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// What a server wants.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wanted {
-    topics: Topics,
-    /// How long it has lived, in milliseconds: it takes nothing that is older.
-    age_ms: u64,
+/// Serves those that may have missed something.
+#[derive(Debug)]
+pub(crate) struct CatchUp {
+    options: Arc<Options>,
+    channels: Arc<Channels>,
+    choices: Arc<CurrentChoices>,
+    hearing: Arc<Hearing>,
+    members: Arc<Members>,
+    lapses: Arc<Lapses>,
+    metrics: Arc<Metrics>,
+    tasks: Tasks,
+    outbound: Arc<Outbound>,
+    requests: Arc<ServerRequests>,
 }
 
-/// Publishes waiting copies again, until it is told to stop.
-pub(crate) async fn run(inner: Arc<Inner>) {
-    loop {
-        if let Some(missing) = inner.copies.take_truncated() {
-            inner.lapse_once(LapseReason::WindowTooSmall, missing);
-        }
-        if inner.waiting.closed_since().is_some() {
-            // Nobody would get them.
-            let _ = timeout(RETRY, inner.waiting.opened.notified()).await;
-            continue;
-        }
-        let copies = inner.copies.take(BATCH.0, BATCH.1);
-        if copies.is_empty() {
-            inner.copies.waiting.notified().await;
-            continue;
-        }
-        let (count, bytes) = (copies.len(), copies.iter().map(|copy| copy.bytes.len()).sum::<usize>());
-        let results = join_all(copies.into_iter().map(|copy| inner.publish_copy(copy))).await;
-        let unsent: Vec<Kept> = results.into_iter().flatten().collect();
-        let stuck = unsent.len() == count;
-        inner.copies.extend(unsent);
-        if stuck {
-            let _ = timeout(RETRY, inner.heard.notified()).await;
-        } else {
-            sleep(Duration::from_secs_f64(
-                (count as f64 / PACE.0).max(bytes as f64 / PACE.1),
-            ))
-            .await;
+impl CatchUp {
+    pub(crate) fn new(foundation: &Foundation, outbound: Arc<Outbound>, requests: Arc<ServerRequests>) -> Self {
+        let on = foundation.clone();
+        Self {
+            options: on.options,
+            channels: on.channels,
+            choices: on.choices,
+            hearing: on.hearing,
+            members: on.members,
+            lapses: on.lapses,
+            metrics: on.metrics,
+            tasks: on.tasks,
+            outbound,
+            requests,
         }
     }
-}
 
-impl Inner {
+    /// Publishes waiting copies again, until it is told to stop.
+    pub(crate) async fn run(&self) {
+        let (copies, waiting) = (self.outbound.copies(), self.outbound.outage().waiting());
+        loop {
+            if let Some(missing) = copies.take_truncated() {
+                self.lapses.report_once(LapseReason::WindowTooSmall, missing);
+            }
+            if waiting.closed_since().is_some() {
+                // Nobody would get them.
+                let _ = timeout(RETRY, waiting.opened.notified()).await;
+                continue;
+            }
+            let batch = copies.take(BATCH.0, BATCH.1);
+            if batch.is_empty() {
+                copies.waiting.notified().await;
+                continue;
+            }
+            let (count, bytes) = (batch.len(), batch.iter().map(|copy| copy.bytes.len()).sum::<usize>());
+            let results = join_all(batch.into_iter().map(|copy| self.publish_copy(copy))).await;
+            let unsent: Vec<Kept> = results.into_iter().flatten().collect();
+            let stuck = unsent.len() == count;
+            copies.extend(unsent);
+            if stuck {
+                let _ = timeout(RETRY, self.hearing.heard().notified()).await;
+            } else {
+                let pause = (count as f64 / PACE.0).max(bytes as f64 / PACE.1);
+                sleep(Duration::from_secs_f64(pause)).await;
+            }
+        }
+    }
+
     /// Publishes one copy; gives it back if no node can take it now.
     async fn publish_copy(&self, copy: Kept) -> Option<Kept> {
         let now = Instant::now();
         let age = now.saturating_duration_since(copy.at);
         if age > self.options.copies_for() {
-            self.metrics.replayed.with_label_values(&["expired"]).inc();
-            // Who left for good needs nothing; and what went out as a copy before was only to go out once more.
+            self.metrics.sending.replayed.with_label_values(&["expired"]).inc();
+            // A server that left for good needs nothing; and a copy of a copy was only to go out once more.
             let gone = copy
                 .server
                 .as_ref()
-                .is_some_and(|server| self.roster().instance_of(server).is_none());
+                .is_some_and(|server| self.members.roster().instance_of(server).is_none());
             if !gone && !copy.was_copied {
-                self.lapse_once(LapseReason::Expired, age);
+                self.lapses.report_once(LapseReason::Expired, age);
             }
             return None;
         }
         if self.channels.is_shared() && copy.server.is_none() {
-            // Servers of the original would not drop a copy: each of ours gets its own.
-            let servers: Vec<_> = self.roster().iter().map(|(beacon, _)| beacon.name.clone()).collect();
-            self.copies.extend(servers.into_iter().map(|server| Kept {
+            // Servers of the JavaScript package would not drop a copy: each of ours gets its own.
+            let servers: Vec<_> = self
+                .members
+                .roster()
+                .iter()
+                .map(|(beacon, _)| beacon.name.clone())
+                .collect();
+            self.outbound.copies().extend(servers.into_iter().map(|server| Kept {
                 server: Some(server),
                 ..copy.clone()
             }));
@@ -110,9 +140,9 @@ impl Inner {
             },
             None => copy,
         };
-        match self.route(&copy).await {
+        match self.outbound.router().route(&copy).await {
             Ok(_) => {
-                self.metrics.replayed.with_label_values(&["ok"]).inc();
+                self.metrics.sending.replayed.with_label_values(&["ok"]).inc();
                 None
             }
             Err(Unsent {
@@ -126,90 +156,94 @@ impl Inner {
     /// Serves a server what it is owed, if it is owed something and a node is heard by both.
     pub(crate) fn serve(self: &Arc<Self>, name: &ServerName, instance: Instance) {
         let choices = self.choices.load();
-        if choices.with_server(name, choices.usable(Instant::now())) == 0 || !*self.counted.borrow() {
+        if choices.with_server(name, choices.usable(Instant::now())) == 0 || !self.members.is_counted() {
             return;
         }
-        let Some((owed, since)) = self.debts().begin(name, instance) else {
+        let Some((owed, since)) = self.outbound.debts().begin(name, instance) else {
             return;
         };
-        let published_since = self.counted_at.get().copied().unwrap_or(since);
+        let published_since = self.members.counted_since().unwrap_or(since);
         let owing = since.max(published_since).elapsed();
         if owing > self.options.kept_for() {
             // What was published at the beginning of that time is not in the window any more.
-            self.lapse_once(LapseReason::Expired, owing);
+            self.lapses.report_once(LapseReason::Expired, owing);
         }
-        let (inner, name) = (self.clone(), name.clone());
-        let stop = self.stop.clone();
+        let (catch_up, name) = (self.clone(), name.clone());
         let task = async move {
-            let serving = inner.clone().serve_patiently(name.clone(), owed.clone());
+            let serving = catch_up.serve_patiently(&name, owed.clone());
+            let stop = catch_up.tasks.stop();
             let unserved = stop.run_until_cancelled(serving).await.unwrap_or(Some(owed));
             let failed = unserved.is_some();
-            inner.debts().end(&name, instance, unserved.map(|owed| (owed, since)));
-            inner.keep_what_is_owed();
+            let unserved = unserved.map(|owed| (owed, since));
+            catch_up.outbound.debts().end(&name, instance, unserved);
             if !failed {
                 // What it was owed meanwhile.
-                inner.serve(&name, instance);
+                catch_up.serve(&name, instance);
             }
         };
-        self.tasks.spawn_on(task, &self.runtime);
+        self.tasks.spawn(task);
     }
 
     /// Tries some times at once; what could not be served then, waits for the server's next beacon.
-    async fn serve_patiently(self: Arc<Self>, name: ServerName, mut owed: Owed) -> Option<Owed> {
+    async fn serve_patiently(&self, name: &ServerName, mut owed: Owed) -> Option<Owed> {
         for _ in 0..TRIES {
-            owed = self.clone().serve_now(name.clone(), owed).await?;
+            owed = self.serve_now(name, owed).await?;
             sleep(RETRY).await;
         }
         Some(owed)
     }
 
-    /// What could not be served.
-    async fn serve_now(self: Arc<Self>, name: ServerName, owed: Owed) -> Option<Owed> {
+    /// Gives back what could not be served.
+    async fn serve_now(&self, name: &ServerName, owed: Owed) -> Option<Owed> {
         let nodes = self.owed_nodes(&owed);
-        if !self.window.any(nodes, Instant::now()) {
+        if !self.outbound.window().any(nodes, Instant::now()) {
             tracing::debug!(server = %name, "a server is owed nothing that is in the window");
             return None;
         }
-        let asking = RequestOptions {
+        let asked = Instant::now();
+        match self.ask(name).await {
+            Ok(wanted) => {
+                self.send_wanted(name, nodes, &wanted, asked);
+                None
+            }
+            Err(why) => {
+                tracing::debug!(server = %name, "cannot learn what a server wants: {why}");
+                Some(owed)
+            }
+        }
+    }
+
+    /// Asks a server what it wants.
+    async fn ask(&self, name: &ServerName) -> Result<Wanted, String> {
+        let options = RequestOptions {
             timeout: Some(ANSWER),
             ..RequestOptions::default()
         };
-        let adapter = Adapter {
-            inner: self.clone(),
-            order_key: None,
-        };
-        let asked = Instant::now();
-        let reply = adapter
-            .call(Target::Server(name.clone()), WANTED, Payload::null(), asking)
-            .await;
-        let wanted: Wanted = match reply.map(|reply| reply.payload.parse()) {
-            Ok(Ok(wanted)) => wanted,
-            Ok(Err(error)) => {
-                tracing::debug!(server = %name, "cannot read what a server wants: {error}");
-                return Some(owed);
-            }
-            Err(error) => {
-                tracing::debug!(server = %name, "cannot learn what a server wants: {error}");
-                return Some(owed);
-            }
-        };
+        let target = Target::Server(name.clone());
+        let asking = self.requests.call(target, WANTED, Payload::null(), options, None);
+        let reply = asking.await.map_err(|error| error.to_string())?;
+        reply.payload.parse().map_err(|error| error.to_string())
+    }
+
+    /// Queues copies of what a server wants.
+    fn send_wanted(&self, name: &ServerName, nodes: Mask, wanted: &Wanted, asked: Instant) {
         let now = Instant::now();
         // At most: its answer may have taken a while.
-        let age = Duration::from_millis(wanted.age_ms) + asked.elapsed();
-        if let Some(missing) = self.window.truncated(now).filter(|missing| *missing < age) {
-            self.lapse_once(LapseReason::WindowTooSmall, missing);
+        let age = wanted.age() + asked.elapsed();
+        if let Some(missing) = self.outbound.window().truncated(now).filter(|missing| *missing < age) {
+            self.lapses.report_once(LapseReason::WindowTooSmall, missing);
         }
-        let suspects = self.window.copied_to(&name, nodes, SUSPECT);
+        let suspects = self.outbound.window().copied_to(name, nodes, SUSPECT);
         if !suspects.is_empty() {
-            self.give_up_on(&name, suspects.len());
+            self.give_up_on(name, suspects.len());
         }
-        let matching = self.window.matching(nodes, age, now, |kept| {
-            kept.server.as_ref().is_none_or(|server| *server == name)
-                && wanted.topics.contains(&kept.channel)
+        let matching = self.outbound.window().matching(nodes, age, now, |kept| {
+            kept.server.as_ref().is_none_or(|server| server == name)
+                && wanted.contains(&kept.channel)
                 && !suspects.contains(&kept.sequence)
         });
-        let channel = self.channels.own(&name);
-        let copies = self.copies.extend(matching.into_iter().map(|kept| Kept {
+        let channel = self.channels.own(name);
+        let copies = self.outbound.copies().extend(matching.into_iter().map(|kept| Kept {
             channel: channel.clone(),
             server: Some(name.clone()),
             ..kept
@@ -219,12 +253,12 @@ impl Inner {
         } else {
             tracing::debug!(server = %name, "a server wants nothing of what it may have missed");
         }
-        None
     }
 
     /// These large copies were on their way when their receiver's connection ended: a third try would end the next one.
     fn give_up_on(&self, name: &ServerName, copies: usize) {
         self.metrics
+            .sending
             .replayed
             .with_label_values(&["given-up"])
             .inc_by(copies as u64);
@@ -245,14 +279,5 @@ impl Inner {
                 ids.iter().fold(0, |mask, id| mask | bit(id))
             }
         }
-    }
-
-    /// This server's answer to [`WANTED`].
-    pub(crate) fn answer_wanted(&self) -> Result<Payload, Missing> {
-        let wanted = Wanted {
-            topics: Topics::new(&self.interest.channels()),
-            age_ms: self.started.elapsed().as_millis() as u64,
-        };
-        Payload::new(&wanted).map_err(|_| Missing::NoReply)
     }
 }

@@ -3,13 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use crate::cluster::Roster;
-use crate::nodes::{Kept, Mask, NodeSet, cover};
+use crate::nodes::{Fastest, Kept, Mask, Node, NodeSet, Strategy, cover, nth, rendezvous};
 use crate::wire::{NodeId, ServerName};
+
+/// The choices of now: replaced as a whole.
+pub(crate) type CurrentChoices = ArcSwap<Choices>;
 
 /// The nodes, and what the other servers hear of them.
 #[derive(Debug, Default)]
@@ -64,21 +69,18 @@ impl Choices {
         if steady & self.nodes.active == 0 { heard } else { steady }
     }
 
-    pub(crate) fn smooth_rtt(&self, index: usize) -> Option<Duration> {
-        self.nodes.at(index)?.health.smooth_rtt()
-    }
-
     /// The nodes that this server may publish through now.
     pub(crate) fn usable(&self, now: Instant) -> Mask {
         self.heard(now) & self.nodes.active
     }
 
-    /// Those of `mine` that everyone hears whom a message is for.
-    pub(crate) fn for_message(&self, message: &Kept, mine: Mask) -> Mask {
-        match &message.server {
+    /// One of the nodes in `mine` that everyone hears whom a message is for.
+    pub(crate) fn pick(&self, picker: &Picker, message: &Kept, mine: Mask) -> Option<&Arc<Node>> {
+        let usable = match &message.server {
             Some(server) => self.with_server(server, mine),
             None => self.with_everyone(mine),
-        }
+        };
+        self.nodes.at(picker.pick(&self.nodes, message, usable)?)
     }
 
     /// For a message to one server: the nodes that both hear. One that asked before its first beacon came (or that fell
@@ -111,4 +113,42 @@ impl Choices {
             .filter(move |(_, heard)| !nobody && *heard & used == 0);
         out.map(|(name, _)| name)
     }
+}
+
+/// Picks one of several nodes, as the strategy says.
+#[derive(Debug)]
+pub(crate) struct Picker {
+    strategy: Strategy,
+    turn: AtomicU64,
+    fastest: Fastest,
+}
+
+impl Picker {
+    pub(crate) fn new(strategy: Strategy) -> Self {
+        Self {
+            strategy,
+            turn: AtomicU64::new(0),
+            fastest: Fastest::default(),
+        }
+    }
+
+    fn pick(&self, nodes: &NodeSet, message: &Kept, usable: Mask) -> Option<usize> {
+        let id = |index: usize| nodes.at(index).map_or("", |node| node.id.as_str());
+        match self.strategy {
+            Strategy::Ordered => rendezvous(message.order_key.as_ref().unwrap_or(&message.channel), usable, id),
+            Strategy::Random => nth(usable, rand::random()),
+            Strategy::RoundRobin => nth(usable, self.turn.fetch_add(1, Ordering::Relaxed)),
+            Strategy::Fastest => self.fastest.pick(usable, |index| smooth_rtt(nodes, index)),
+        }
+    }
+
+    /// Looks at the nodes' round trips.
+    pub(crate) fn judge(&self, choices: &Choices, now: Instant) {
+        self.fastest
+            .judge(choices.usable(now), |index| smooth_rtt(&choices.nodes, index));
+    }
+}
+
+fn smooth_rtt(nodes: &NodeSet, index: usize) -> Option<Duration> {
+    nodes.at(index)?.health.smooth_rtt()
 }

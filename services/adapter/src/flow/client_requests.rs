@@ -1,6 +1,6 @@
 //! Requests to clients: any server asks one client, wherever it is connected, and gets its answer or the reason why not.
 //!
-//! The request is a finished frame on the client's topic, so it needs no search: the server that has the client notes who
+//! The request is a finished frame on the client's topic, so no search is needed: the server that has the client notes who
 //! waits, per connection, and sends the answer back as a reply. Only that connection can answer. A server that no longer has
 //! the client says so, so that a client that has just left is known to be offline without waiting.
 
@@ -13,50 +13,72 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use crate::api::adapter::{Adapter, Inner};
-use crate::api::event::WayBack;
-use crate::cluster::Replies;
+use super::answers::WayBack;
+use super::foundation::Foundation;
+use super::members::Members;
+use super::outage::Published;
+use super::outbound::Outbound;
+use super::seal::{Concerned, PublishOptions};
+use super::subscriptions::Subscriptions;
+use super::tasks::Tasks;
+use crate::cluster::{Replies, Requests};
 use crate::error::{ClientRequestError, Missing};
-use crate::flow::outbound::{Concerned, Extras, Published};
-use crate::local::Asked;
+use crate::local::{Asked, Hub};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
-/// No client is waited for longer, whatever the asker says.
+/// No client is waited for longer, whatever the request says.
 const LONGEST: Duration = Duration::from_secs(300);
 
-impl Adapter {
-    /// Asks one client, wherever it is connected, and waits for its answer, at most for `limit` (default:
-    /// [`Options::request_timeout`](crate::Options::request_timeout)). `frame` makes the request's frame from its id.
-    ///
-    /// ```no_run
-    /// # async fn example(adapter: wsmesh_adapter::Adapter, client: wsmesh_adapter::ClientId) {
-    /// use wsmesh_adapter::Frame;
-    ///
-    /// let question = |id: &str| Frame::new(format!(r#"{{"event":"ready?","payload":null,"requestId":"{id}"}}"#));
-    /// match adapter.ask_client(&client, question, None).await {
-    ///     Ok(answer) => println!("{answer:?}"),
-    ///     Err(why) => println!("{why}"),
-    /// }
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// When the client is offline, goes away, does not answer in time, or the request cannot be sent.
-    pub async fn ask_client(
+/// Asks clients, and hands over what others ask this server's clients.
+#[derive(Debug)]
+pub(crate) struct ClientRequests {
+    hub: Arc<Hub>,
+    members: Arc<Members>,
+    outbound: Arc<Outbound>,
+    requests: Arc<Requests>,
+    subscriptions: Arc<Subscriptions>,
+    tasks: Tasks,
+    is_shared: bool,
+    /// Longest wait, unless the request says otherwise.
+    limit: Duration,
+}
+
+impl ClientRequests {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        hub: Arc<Hub>,
+        outbound: Arc<Outbound>,
+        requests: Arc<Requests>,
+        subscriptions: Arc<Subscriptions>,
+    ) -> Self {
+        Self {
+            hub,
+            members: foundation.members.clone(),
+            outbound,
+            requests,
+            subscriptions,
+            tasks: foundation.tasks.clone(),
+            is_shared: foundation.channels.is_shared(),
+            limit: foundation.options.request_timeout,
+        }
+    }
+
+    /// Asks one client and waits for its answer. `frame` makes the request's frame from its id.
+    pub(crate) async fn ask(
         &self,
         client: &ClientId,
         frame: impl FnOnce(&str) -> Frame,
         limit: Option<Duration>,
+        order_key: Option<Arc<str>>,
     ) -> Result<Payload, ClientRequestError> {
-        let inner = &self.inner;
-        let limit = limit.unwrap_or(inner.options.request_timeout).min(LONGEST);
-        let mut replies = inner.requests.begin(Vec::new(), limit);
+        let limit = limit.unwrap_or(self.limit).min(LONGEST);
+        let mut replies = self.requests.begin(Vec::new(), limit);
         replies.expect(1);
         replies.accept_strangers();
-        let id = inner.requests.callback_id(replies.id());
+        let id = self.requests.callback_id(replies.id());
         let frame = frame(&id);
         let (asked, answer) = asked(&id);
-        if inner.hub.ask(client, asked, frame.clone()).await {
+        if self.hub.ask(client, asked, frame.clone()).await {
             return match timeout(limit, answer).await {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(_)) => Err(ClientRequestError::Gone(client.clone())),
@@ -67,27 +89,55 @@ impl Adapter {
             client: client.clone(),
             frame,
         };
-        let extras = Extras {
+        let options = PublishOptions {
             request: Some((id, limit)),
             is_awaited: true,
-            ..self.extras()
+            order_key,
+            ..PublishOptions::default()
         };
         let topic = Topic::Client(client.clone());
-        let own = u64::from(inner.interest.wants(&inner.channels.channel(&topic)));
-        let publishing = inner.publish(&topic, Concerned::Everyone, body, extras);
+        let own = u64::from(self.subscriptions.wants(&topic));
+        let publishing = self.outbound.publish(&topic, Concerned::Everyone, body, options);
         let receivers = match replies.within(publishing).await {
             Some(Ok(Published::Now(receivers))) => receivers,
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(Published::Later)) | None => return Err(ClientRequestError::TimedOut(client.clone())),
         };
-        // With shared routing everyone gets it, and servers of the original do not say that they have no such client.
-        let others = if inner.channels.is_shared() {
+        // With shared routing everyone gets it, and servers of the JavaScript package do not say that they have no such client.
+        let others = if self.is_shared {
             u64::MAX
         } else {
-            // Through several nodes a server counts several times, and says it once.
-            receivers.saturating_sub(own).min(inner.roster().len() as u64)
+            // Through several nodes a server counts several times, and answers once.
+            receivers.saturating_sub(own).min(self.members.roster().len() as u64)
         };
         wait(client, replies, others).await
+    }
+
+    /// Another server asks a client. A copy that is older than the client's connection is not for it.
+    pub(crate) async fn take(
+        &self,
+        client: &ClientId,
+        frame: Frame,
+        way_back: Arc<WayBack>,
+        limit: Duration,
+        sent: Option<Instant>,
+    ) {
+        let (asked, answer) = asked(way_back.callback_id());
+        if self.hub.is_younger(client, sent) || !self.hub.ask(client, asked, frame).await {
+            if self.is_shared {
+                // Everyone got it: one of them has the client, or nobody.
+                return way_back.forget();
+            }
+            return way_back.answer_later(Err(Missing::NotHere));
+        }
+        let waiting = async move {
+            let answer = timeout(limit.min(LONGEST), answer).await;
+            let answer = answer.map_or(Err(Missing::TimedOut), |answer| answer.map_err(|_| Missing::Gone));
+            if let Err(error) = way_back.answer(answer).await {
+                tracing::debug!(server = %way_back.server(), "a client's answer was not sent: {error}");
+            }
+        };
+        self.tasks.spawn(waiting.in_current_span());
     }
 }
 
@@ -109,33 +159,4 @@ fn asked(request_id: &str) -> (Asked, oneshot::Receiver<Payload>) {
     let (answer, receiver) = oneshot::channel();
     let request_id = request_id.into();
     (Asked { request_id, answer }, receiver)
-}
-
-impl Inner {
-    /// Another server asks a client. A copy that is older than the client's connection is not for it.
-    pub(crate) async fn take_client_request(
-        self: &Arc<Self>,
-        client: &ClientId,
-        frame: Frame,
-        way_back: Arc<WayBack>,
-        limit: Duration,
-        sent: Option<Instant>,
-    ) {
-        let (asked, answer) = asked(&way_back.callback_id);
-        if self.hub.is_younger(client, sent) || !self.hub.ask(client, asked, frame).await {
-            if self.channels.is_shared() {
-                // Everyone got it: one of them has the client, or nobody.
-                return way_back.forget();
-            }
-            return self.answer_later(way_back, Err(Missing::NotHere));
-        }
-        let waiting = async move {
-            let answer = timeout(limit.min(LONGEST), answer).await;
-            let answer = answer.map_or(Err(Missing::TimedOut), |answer| answer.map_err(|_| Missing::Gone));
-            if let Err(error) = way_back.answer(answer).await {
-                tracing::debug!(server = %way_back.server, "a client's answer was not sent: {error}");
-            }
-        };
-        self.tasks.spawn_on(waiting.in_current_span(), &self.runtime);
-    }
 }

@@ -6,19 +6,26 @@
 //! request, is not sent any more when its time limit is over.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::api::adapter::Inner;
+use super::choices::CurrentChoices;
+use super::foundation::Foundation;
+use super::hearing::Hearing;
+use super::lapses::{LapseReason, Lapses};
+use super::members::Members;
+use super::route::{Prospect, Router};
+use super::waiting::{Held, Waiting};
+use crate::cluster::Apart;
 use crate::error::PublishError;
-use crate::flow::outbound::Published;
-use crate::flow::waiting::Held;
-use crate::life::lapses::LapseReason;
-use crate::nodes::Kept;
+use crate::metrics::Metrics;
+use crate::nodes::{Copies, Kept};
+use crate::options::Options;
 
 /// Messages, and bytes of them, that are handed over at once.
 const BATCH: (usize, usize) = (256, 256 * 1024);
@@ -28,89 +35,69 @@ const PACE: f64 = 50e6;
 /// How long messages that no node took wait before they are tried again, unless a node is heard earlier.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// How long others may need to hear a node, too, after this server did; then messages go out all the same, and a server that
+/// How long others may need to hear a node, too, after this server did. Then messages go out all the same; a server that
 /// misses them is served later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether a message may take a node when it could not take one now.
+/// What came of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prospect {
-    /// No node is heard, or the connection failed.
+pub(crate) enum Published {
+    /// So many servers received it, this one included if it subscribes.
+    Now(u64),
+    /// It goes out as soon as a node is heard.
     Later,
-    /// Nodes are heard and have too much to do.
-    Busy,
-    /// It was refused for what it is.
-    Never,
 }
 
-/// Why no node took a message.
+/// What happens to messages that no node takes.
 #[derive(Debug)]
-pub(crate) struct Unsent {
-    pub(crate) error: PublishError,
-    pub(crate) prospect: Prospect,
+pub(crate) struct Outage {
+    options: Arc<Options>,
+    choices: Arc<CurrentChoices>,
+    hearing: Arc<Hearing>,
+    members: Arc<Members>,
+    router: Arc<Router>,
+    waiting: Waiting,
+    copies: Arc<Copies>,
+    /// Servers that share no node with this one.
+    apart: Mutex<Apart>,
+    lapses: Arc<Lapses>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
 }
 
-impl Unsent {
-    /// No node is heard.
-    pub(crate) fn isolated() -> Self {
+impl Outage {
+    pub(crate) fn new(foundation: &Foundation, router: Arc<Router>, copies: Arc<Copies>) -> Self {
+        let on = foundation.clone();
         Self {
-            error: PublishError::Isolated,
-            prospect: Prospect::Later,
+            waiting: Waiting::new(on.options.replay_bytes),
+            options: on.options,
+            choices: on.choices,
+            hearing: on.hearing,
+            members: on.members,
+            router,
+            copies,
+            apart: Mutex::default(),
+            lapses: on.lapses,
+            metrics: on.metrics,
+            stop: on.tasks.stop().clone(),
         }
     }
-}
 
-impl From<PublishError> for Unsent {
-    fn from(error: PublishError) -> Self {
-        Self {
-            error,
-            prospect: Prospect::Never,
-        }
+    /// The messages that wait for a node.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
-}
 
-/// Hands over what waits whenever a node is heard, until it is told to stop.
-pub(crate) async fn run(inner: Arc<Inner>) {
-    let mut heard_since = None;
-    loop {
-        let heard = inner.heard.notified();
-        tokio::pin!(heard);
-        heard.as_mut().enable();
-        inner.give_up_old(Instant::now());
-        if !inner.may_go_out(&mut heard_since, Instant::now()) {
-            tokio::select! {
-                () = heard => {}
-                () = inner.waiting.arrived.notified() => {}
-                () = sleep(RETRY) => inner.probe_all(),
-            }
-            continue;
-        }
-        let batch = inner.waiting.take(BATCH.0, BATCH.1);
-        if batch.is_empty() {
-            inner.waiting.arrived.notified().await;
-            continue;
-        }
-        let bytes = batch.iter().map(|held| held.message.bytes.len()).sum::<usize>();
-        if inner.hand_over_again(batch).await {
-            sleep(Duration::from_secs_f64(bytes as f64 / PACE)).await;
-        } else {
-            inner.probe_all();
-            let _ = timeout(RETRY, heard).await;
-        }
-    }
-}
-
-impl Inner {
-    /// Lets a message wait for a node. If somebody waits for it, until a node takes it.
+    /// Lets a message wait for a node. An awaited one resolves when a node has taken it.
     pub(crate) async fn wait_for_node(&self, message: Kept, is_awaited: bool) -> Result<Published, PublishError> {
         let now = Instant::now();
-        // After the end nobody sends what waits.
-        if self.outage_is_long(now) || self.stop.is_cancelled() {
-            self.metrics.unsent.with_label_values(&["isolated"]).inc();
+        // After the end, waiting messages are not sent any more.
+        if self.hearing.outage_is_long(now) || self.stop.is_cancelled() {
+            self.metrics.sending.unsent.with_label_values(&["isolated"]).inc();
             return Err(PublishError::Isolated);
         }
-        let (told, answer) = oneshot::channel();
-        if !self.waiting.push(message.clone(), is_awaited.then_some(told)) {
+        let (result, answer) = oneshot::channel();
+        if !self.waiting.push(message.clone(), is_awaited.then_some(result)) {
             return Err(self.no_room(now));
         }
         if !is_awaited {
@@ -135,10 +122,10 @@ impl Inner {
         let PublishError::NoCommonNode(server) = &error else {
             return Err(error);
         };
-        let mut news = self.roster_view.subscribe();
+        let mut news = self.members.view();
         loop {
             let now = Instant::now();
-            let apart = now.saturating_duration_since(self.apart().note(server, now));
+            let apart = now.saturating_duration_since(self.apart.lock().note(server, now));
             if apart > self.options.replay_window {
                 return Err(error);
             }
@@ -146,7 +133,7 @@ impl Inner {
                 return self.send_as_copy(message, now).map(|()| Published::Later);
             }
             let _ = timeout(RETRY, news.changed()).await;
-            match self.route(&message).await {
+            match self.router.route(&message).await {
                 Ok(receivers) => return Ok(Published::Now(receivers)),
                 Err(unsent) if matches!(unsent.error, PublishError::NoCommonNode(_)) => {}
                 Err(unsent) => return Err(unsent.error),
@@ -164,32 +151,26 @@ impl Inner {
     }
 
     fn no_room(&self, now: Instant) -> PublishError {
-        self.metrics.unsent.with_label_values(&["no-room"]).inc();
-        self.lapse_once(LapseReason::WindowTooSmall, self.deaf_for(now));
+        self.metrics.sending.unsent.with_label_values(&["no-room"]).inc();
+        self.lapses
+            .report_once(LapseReason::WindowTooSmall, self.hearing.deaf_for(now));
         PublishError::NoRoom
     }
 
-    /// Forgets who was out of reach and is no longer.
+    /// After a time without any node, news may be that all others hear one again.
+    pub(crate) fn look_again(&self) {
+        if self.waiting.closed_since().is_some() {
+            self.waiting.arrived.notify_one();
+        }
+    }
+
+    /// Forgets servers that are no longer out of reach.
     pub(crate) fn judge_apart(&self, now: Instant) {
         let choices = self.choices.load();
         let mine = choices.usable(now);
-        self.apart()
+        self.apart
+            .lock()
             .retain(|server| mine != 0 && choices.knows(server) && choices.with_server(server, mine) == 0);
-    }
-
-    /// For how long this server has heard no node.
-    pub(crate) fn deaf_for(&self, now: Instant) -> Duration {
-        let heard = self.started + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(heard)
-    }
-
-    /// Whether no node was heard for longer than the window. While a connection stands that is not certain: this process may
-    /// have been stopped.
-    pub(crate) fn outage_is_long(&self, now: Instant) -> bool {
-        let choices = self.choices.load();
-        self.deaf_for(now) > self.options.replay_window
-            && choices.heard(now) == 0
-            && !choices.nodes.iter().any(|node| node.health.can_probe())
     }
 
     /// After a time without any node, messages go out when the others are known to hear one as well: before that nobody would
@@ -207,7 +188,7 @@ impl Inner {
         }
         let heard_since = *heard_since.get_or_insert(now);
         let others_hear = || {
-            let roster = self.roster();
+            let roster = self.members.roster();
             let mut others = roster.iter();
             others.all(|(beacon, last)| last > since && choices.with_server(&beacon.name, mine) != 0)
         };
@@ -218,7 +199,7 @@ impl Inner {
         ready
     }
 
-    /// Finds out at once whether nodes are there whose connections stand.
+    /// Finds out at once whether nodes answer whose connections stand.
     fn probe_all(&self) {
         let choices = self.choices.load();
         choices.nodes.iter().for_each(|node| _ = node.probe_now());
@@ -226,7 +207,7 @@ impl Inner {
 
     /// Tries messages again, in order; whether all are settled.
     async fn hand_over_again(&self, batch: Vec<Held>) -> bool {
-        let results = join_all(batch.iter().map(|held| self.route(&held.message))).await;
+        let results = join_all(batch.iter().map(|held| self.router.route(&held.message))).await;
         let mut all = true;
         for (held, result) in batch.into_iter().zip(results) {
             match result {
@@ -240,24 +221,56 @@ impl Inner {
         all
     }
 
-    /// What was accepted already and is refused now is tried again as a copy, as long as the window lasts: a server that
-    /// shares no node with this one, say, may do so in a moment.
+    /// A message that was accepted before and is refused now is tried again as a copy, as long as the window lasts: its server
+    /// may share a node with this one in a moment.
     fn settle(&self, held: Held, result: Result<u64, PublishError>) {
         self.waiting.done(&held.message);
-        match (held.told, result) {
-            // Whoever waited for it may be gone.
-            (Some(told), result) => _ = told.send(result),
+        match (held.result, result) {
+            // The publisher may have stopped waiting.
+            (Some(waits), result) => _ = waits.send(result),
             (None, Ok(_)) => {}
-            // No room is counted, and told as a lapse.
+            // If there is no room, that is counted, and reported as a lapse.
             (None, Err(_)) => _ = self.send_as_copy(held.message, Instant::now()),
         }
     }
 
     fn give_up_old(&self, now: Instant) {
         for held in self.waiting.take_older(self.options.copies_for(), now) {
-            self.metrics.unsent.with_label_values(&["expired"]).inc();
-            if held.told.is_none() {
-                self.lapse_once(LapseReason::Expired, now.saturating_duration_since(held.message.at));
+            self.metrics.sending.unsent.with_label_values(&["expired"]).inc();
+            if held.result.is_none() {
+                self.lapses
+                    .report_once(LapseReason::Expired, now.saturating_duration_since(held.message.at));
+            }
+        }
+    }
+
+    /// Hands over what waits whenever a node is heard, until it is told to stop.
+    pub(crate) async fn run(&self) {
+        let mut heard_since = None;
+        loop {
+            let heard = self.hearing.heard().notified();
+            tokio::pin!(heard);
+            heard.as_mut().enable();
+            self.give_up_old(Instant::now());
+            if !self.may_go_out(&mut heard_since, Instant::now()) {
+                tokio::select! {
+                    () = heard => {}
+                    () = self.waiting.arrived.notified() => {}
+                    () = sleep(RETRY) => self.probe_all(),
+                }
+                continue;
+            }
+            let batch = self.waiting.take(BATCH.0, BATCH.1);
+            if batch.is_empty() {
+                self.waiting.arrived.notified().await;
+                continue;
+            }
+            let bytes = batch.iter().map(|held| held.message.bytes.len()).sum::<usize>();
+            if self.hand_over_again(batch).await {
+                sleep(Duration::from_secs_f64(bytes as f64 / PACE)).await;
+            } else {
+                self.probe_all();
+                let _ = timeout(RETRY, heard).await;
             }
         }
     }

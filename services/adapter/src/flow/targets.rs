@@ -1,10 +1,13 @@
-//! Where a message between servers goes: whom a target names is read from the roster.
+//! Where a message between servers goes: the servers that a target names are read from the roster.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::api::adapter::Inner;
-use crate::cluster::Parting;
+use super::foundation::Foundation;
+use super::members::Members;
+use crate::cluster::{Parting, Roster};
 use crate::error::TargetError;
+use crate::local::Hub;
 use crate::nodes::score;
 use crate::wire::{Instance, ServerName, ServiceName};
 
@@ -14,8 +17,8 @@ pub(crate) const STRANGER: Instance = Instance(0);
 /// Where a message between servers goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// One server. The sender itself is served locally. With shared routing it may be one of the original, which nobody knows
-    /// before it answers.
+    /// One server. The sender itself is served locally. With shared routing it may be a server of the JavaScript package, which
+    /// is unknown until it answers.
     Server(ServerName),
     /// Several servers.
     Servers(Vec<ServerName>),
@@ -38,11 +41,36 @@ pub enum Pick {
     Key(String),
 }
 
-impl Inner {
+/// A server of a service: its load, its name, its process.
+type Candidate = (u64, ServerName, Instance);
+
+/// Finds the servers that a target names.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    members: Arc<Members>,
+    hub: Arc<Hub>,
+    /// This server's service.
+    service: ServiceName,
+    /// Servers of the JavaScript package may take part.
+    is_shared: bool,
+    turn: AtomicU64,
+}
+
+impl Targets {
+    pub(crate) fn new(foundation: &Foundation, hub: Arc<Hub>) -> Self {
+        Self {
+            members: foundation.members.clone(),
+            hub,
+            service: foundation.options.service.clone(),
+            is_shared: foundation.channels.is_shared(),
+            turn: AtomicU64::new(0),
+        }
+    }
+
     /// The live servers that a target names, with the process that each is now.
     pub(crate) fn resolve(&self, target: &Target) -> Result<Vec<(ServerName, Instance)>, TargetError> {
-        let me = (self.options.name.clone(), self.instance);
-        let roster = self.roster();
+        let me = (self.members.name().clone(), self.members.instance());
+        let roster = self.members.roster();
         let others = || roster.iter().map(|(beacon, _)| (beacon.name.clone(), beacon.instance));
         let live = |name: &ServerName| {
             if *name == me.0 {
@@ -50,8 +78,8 @@ impl Inner {
             }
             match roster.instance_of(name) {
                 Some(instance) => Ok((name.clone(), instance)),
-                // A server of the original sends no beacons: whether it lives shows when it answers.
-                None if self.channels.is_shared() => Ok((name.clone(), STRANGER)),
+                // A server of the JavaScript package sends no beacons: whether it lives shows when it answers.
+                None if self.is_shared => Ok((name.clone(), STRANGER)),
                 None => Err(TargetError::UnknownServer(name.clone())),
             }
         };
@@ -77,9 +105,8 @@ impl Inner {
         }
     }
 
-    /// The live servers of a service that count: load, name, process. Those that are about to leave only if there are no
-    /// others.
-    fn of_service(&self, roster: &crate::cluster::Roster, service: &ServiceName) -> Vec<(u64, ServerName, Instance)> {
+    /// The live servers of a service that count. Those that are about to leave only if there are no others.
+    fn of_service(&self, roster: &Roster, service: &ServiceName) -> Vec<Candidate> {
         let (mut staying, mut parting) = (Vec::new(), Vec::new());
         let mut note = |how: Parting, server| {
             if how == Parting::Staying {
@@ -94,14 +121,17 @@ impl Inner {
                 note(beacon.parting, (beacon.clients, beacon.name.clone(), beacon.instance));
             }
         }
-        if *service == self.options.service {
+        if *service == self.service {
             let load = self.hub.client_count() as u64;
-            note(self.parting(), (load, self.options.name.clone(), self.instance));
+            note(
+                self.members.parting(),
+                (load, self.members.name().clone(), self.members.instance()),
+            );
         }
         if staying.is_empty() { parting } else { staying }
     }
 
-    fn pick_server(&self, found: Vec<(u64, ServerName, Instance)>, pick: &Pick) -> Option<(u64, ServerName, Instance)> {
+    fn pick_server(&self, found: Vec<Candidate>, pick: &Pick) -> Option<Candidate> {
         match pick {
             Pick::Key(key) => found.into_iter().max_by_key(|(_, name, _)| score(key, name.as_str())),
             Pick::LeastBusy => {

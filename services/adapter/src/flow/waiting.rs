@@ -1,31 +1,31 @@
-//! Messages that no node takes for now, in the order in which they were published. Bounded in bytes: what finds no room is
-//! refused. While it is closed everything waits, also what a node would take. State without I/O; time is handed in.
+//! Messages that no node takes for now, in the order of publishing. Bounded in bytes: a message for which there is no room is
+//! refused. While the queue is closed every message waits, even if a node would take it. State without I/O; time is handed in.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::error::PublishError;
 use crate::nodes::Kept;
 
-/// Tells whoever waits for it what came of a message. It is no longer wanted when nobody does.
-pub(crate) type Told = oneshot::Sender<Result<u64, PublishError>>;
+/// Where the result of a message goes. The message is no longer wanted when the other end is dropped.
+pub(crate) type ResultSender = oneshot::Sender<Result<u64, PublishError>>;
 
 /// A message that waits.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) message: Kept,
     /// None: it was accepted already.
-    pub(crate) told: Option<Told>,
+    pub(crate) result: Option<ResultSender>,
 }
 
 impl Held {
     fn is_wanted(&self) -> bool {
-        self.told.as_ref().is_none_or(|told| !told.is_closed())
+        self.result.as_ref().is_none_or(|result| !result.is_closed())
     }
 }
 
@@ -43,7 +43,7 @@ struct Queue {
 pub(crate) struct Waiting {
     /// How many wait, with those that are being handed over.
     count: AtomicUsize,
-    /// The same, and one more while it is closed: what is published goes here unless this is 0.
+    /// The same, and one more while the queue is closed: new messages come here unless this is 0.
     gate: AtomicUsize,
     queue: Mutex<Queue>,
     limit: usize,
@@ -69,18 +69,14 @@ impl Waiting {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether what is published is to wait here: behind others, or because it is closed.
+    /// Whether new messages must wait here: behind others, or because the queue is closed.
     pub(crate) fn is_next(&self) -> bool {
         self.gate.load(Ordering::Acquire) > 0
     }
 
     /// Lets nothing go out from now on.
     pub(crate) fn close(&self, now: Instant) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.closed.is_none() {
             queue.closed = Some(now);
             self.gate.fetch_add(1, Ordering::AcqRel);
@@ -90,15 +86,15 @@ impl Waiting {
 
     /// Lets messages go out again.
     pub(crate) fn open(&self) {
-        if self.lock().closed.take().is_some() {
+        if self.queue.lock().closed.take().is_some() {
             self.gate.fetch_sub(1, Ordering::AcqRel);
             self.opened.notify_waiters();
         }
     }
 
-    /// Since when it is closed, if it is.
+    /// Since when it is closed; none while it is open.
     pub(crate) fn closed_since(&self) -> Option<Instant> {
-        self.lock().closed
+        self.queue.lock().closed
     }
 
     /// How many messages wait.
@@ -107,8 +103,8 @@ impl Waiting {
     }
 
     /// Adds a message in its place; `false` if there is no room.
-    pub(crate) fn push(&self, message: Kept, told: Option<Told>) -> bool {
-        let mut queue = self.lock();
+    pub(crate) fn push(&self, message: Kept, result: Option<ResultSender>) -> bool {
+        let mut queue = self.queue.lock();
         let bytes = queue.bytes + message.cost();
         if bytes > self.limit {
             return false;
@@ -119,7 +115,7 @@ impl Waiting {
                 waited: true,
                 ..message
             },
-            told,
+            result,
         });
         self.count.fetch_add(1, Ordering::AcqRel);
         self.gate.fetch_add(1, Ordering::AcqRel);
@@ -128,10 +124,10 @@ impl Waiting {
         true
     }
 
-    /// Takes the oldest, at most so many, of at most so many bytes but at least one. They count until they are
-    /// [`done`](Self::done). What nobody wants any more is left out.
+    /// Takes the oldest: at most `most`, and at most so many bytes but at least one message. They count until they are
+    /// [`done`](Self::done). Messages that nobody waits for any more are left out.
     pub(crate) fn take(&self, most: usize, bytes: usize) -> Vec<Held> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let (mut taken, mut sum) = (Vec::new(), 0);
         while taken.len() < most
             && let Some(held) = queue
@@ -148,9 +144,9 @@ impl Waiting {
         taken
     }
 
-    /// Takes what is older than so long, and no longer counts it.
+    /// Takes the messages that are older than `age`, and no longer counts them.
     pub(crate) fn take_older(&self, age: Duration, now: Instant) -> Vec<Held> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let mut taken = Vec::new();
         while let Some(held) = queue
             .held
@@ -164,12 +160,12 @@ impl Waiting {
 
     /// A message that was taken waits no longer.
     pub(crate) fn done(&self, message: &Kept) {
-        self.settle(&mut self.lock(), message);
+        self.settle(&mut self.queue.lock(), message);
     }
 
     /// A message that was taken waits again, in its place.
     pub(crate) fn put_back(&self, held: Held) {
-        self.lock().insert(held);
+        self.queue.lock().insert(held);
     }
 
     fn settle(&self, queue: &mut Queue, message: &Kept) {
@@ -182,7 +178,7 @@ impl Waiting {
 }
 
 impl Queue {
-    /// Messages come nearly in order: what was under way when the last node was lost comes a little late.
+    /// Messages come nearly in order: those that were under way when the last node was lost come a little late.
     fn insert(&mut self, held: Held) {
         let sequence = held.message.sequence;
         let place = self.held.partition_point(|other| other.message.sequence < sequence);
@@ -215,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_wait_in_the_order_of_publishing_whatever_the_order_of_coming() {
+    fn messages_wait_in_the_order_of_publishing_even_if_they_come_in_another() {
         let (waiting, now) = (Waiting::new(1 << 20), Instant::now());
         for sequence in [2, 4, 1, 3] {
             assert!(waiting.push(message(sequence, now), None));
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_waits_while_it_is_closed_and_as_long_as_something_waits() {
+    fn new_messages_wait_while_the_queue_is_closed_or_not_empty() {
         let (waiting, now) = (Waiting::new(1 << 20), Instant::now());
         assert!(!waiting.is_next());
         waiting.close(now);
@@ -259,15 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_any_more_and_what_is_too_old_leaves() {
+    fn unwanted_and_old_messages_leave() {
         let (waiting, now) = (Waiting::new(1 << 20), Instant::now());
-        let (told, answer) = oneshot::channel();
-        assert!(waiting.push(message(1, now), None) && waiting.push(message(2, now), Some(told)));
+        let (result, answer) = oneshot::channel();
+        assert!(waiting.push(message(1, now), None) && waiting.push(message(2, now), Some(result)));
         let later = now + Duration::from_secs(7);
         assert!(waiting.push(message(3, later), None));
         assert_eq!(sequences(&waiting.take_older(Duration::from_secs(6), later)), [1, 2]);
-        let (told, unwanted) = oneshot::channel();
-        assert!(waiting.push(message(4, later), Some(told)));
+        let (result, unwanted) = oneshot::channel();
+        assert!(waiting.push(message(4, later), Some(result)));
         drop((answer, unwanted));
         assert_eq!((sequences(&waiting.take(9, 1 << 20)), waiting.len()), (vec![3], 1));
     }

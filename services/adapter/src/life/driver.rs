@@ -1,25 +1,22 @@
 //! The driver owns every task: one per node, the way in, catching up, and the clock that sends beacons and judges who lives.
 //!
-//! Its own end is one awaited future, bounded in time. A task that ends by itself is a defect, and is told.
+//! Shutdown is one awaited future, bounded in time. A task that ends by itself is a defect, and is reported.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use crate::api::adapter::Inner;
-use crate::cluster::Parting;
+use super::clock::Clock;
+use super::parts::Parts;
+use super::topology::Starts;
 use crate::error::DriverError;
-use crate::flow::catchup;
-use crate::flow::inbound;
-use crate::flow::outage;
-use crate::life::clock::Clock;
-use crate::nodes::{Batch, Node, Surroundings, run_node};
+use crate::flow::inbound::{Arrivals, Inbound};
+use crate::nodes::{Surroundings, run_node};
 
-/// What was just published is heard, and acted on, within this time.
-const HEARSAY: Duration = Duration::from_millis(100);
 /// Batches that wait to be decoded. When full, subscribers stop reading and Redis holds the rest.
 const INBOUND: usize = 256;
 /// Longest wait for listeners that have not answered a request.
@@ -27,45 +24,56 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for tasks that were told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
-/// Owns every task of the adapter; dropping it ends them at once, without a goodbye to others.
+/// Owns every task of the adapter. Dropping it ends them at once, without a goodbye to others.
 #[derive(Debug)]
 pub struct Driver {
-    inner: Arc<Inner>,
+    parts: Arc<Parts>,
     tasks: JoinSet<()>,
     fatal: watch::Receiver<Option<DriverError>>,
 }
 
 impl Driver {
-    pub(crate) fn start(inner: Arc<Inner>, starts: mpsc::UnboundedReceiver<Arc<Node>>) -> Self {
+    pub(crate) fn start(parts: Arc<Parts>, starts: Starts) -> Self {
         let fatal = watch::Sender::default();
         let receiver = fatal.subscribe();
-        let mut tasks = JoinSet::new();
-        let (sender, batches) = mpsc::channel::<(Arc<Node>, Batch)>(INBOUND);
-        tasks.spawn(run_nodes(inner.clone(), starts, sender, fatal.clone()));
-        let (way_in, stop) = (inner.clone(), inner.stop.clone());
-        tasks.spawn(async move {
-            stop.run_until_cancelled_owned(inbound::run(way_in, batches)).await;
-        });
-        let (catching_up, stop) = (inner.clone(), inner.stop.clone());
-        tasks.spawn(async move {
-            stop.run_until_cancelled_owned(catchup::run(catching_up)).await;
-        });
-        let (sending_later, stop) = (inner.clone(), inner.stop.clone());
-        tasks.spawn(async move {
-            stop.run_until_cancelled_owned(outage::run(sending_later)).await;
-        });
-        tasks.spawn(Clock::new(inner.clone(), fatal).run());
-        Self {
-            inner,
-            tasks,
+        let (sender, batches) = mpsc::channel(INBOUND);
+        let mut driver = Self {
+            tasks: JoinSet::new(),
             fatal: receiver,
-        }
+            parts: parts.clone(),
+        };
+        driver
+            .tasks
+            .spawn(run_nodes(parts.clone(), starts, sender, fatal.clone()));
+        let membership = parts.membership.clone();
+        let inbound = Inbound::new(
+            &parts.foundation,
+            parts.flow.clients.clone(),
+            parts.flow.client_requests.clone(),
+            parts.flow.delivery.clone(),
+            parts.flow.requests.clone(),
+            move |beacon| membership.on_beacon(beacon),
+        );
+        driver.run_until_stopped(inbound.run(batches));
+        let catch_up = parts.flow.catch_up.clone();
+        driver.run_until_stopped(async move { catch_up.run().await });
+        let outage = parts.flow.outbound.outage().clone();
+        driver.run_until_stopped(async move { outage.run().await });
+        driver.tasks.spawn(Clock::new(parts, fatal).run());
+        driver
+    }
+
+    fn run_until_stopped(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.parts.foundation.tasks.stop().clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled_owned(task).await;
+        });
     }
 
     /// Resolves when the server cannot go on, for example because another server has its name.
     pub async fn failed(&mut self) -> DriverError {
         tokio::select! {
-            told = self.fatal.wait_for(Option::is_some) => match told.as_deref() {
+            failed = self.fatal.wait_for(Option::is_some) => match failed.as_deref() {
                 Ok(Some(error)) => error.clone(),
                 _ => DriverError::TaskEnded("the clock ended".to_owned()),
             },
@@ -79,22 +87,20 @@ impl Driver {
     /// Tells others to give this server nothing new, waits until its listeners have answered what was asked of it, says
     /// goodbye on the bus, ends every task and waits for them; at most a few seconds.
     pub async fn shutdown(mut self) {
-        self.inner.retire().await;
-        self.inner.answering.close();
-        let answering = timeout(ANSWER_LIMIT, self.inner.answering.wait());
-        let (answered, ()) = tokio::join!(answering, self.inner.send_the_rest());
+        let parts = self.parts.clone();
+        let tasks = &parts.foundation.tasks;
+        parts.beacons.retire().await;
+        let answering = timeout(ANSWER_LIMIT, tasks.answered());
+        let (answered, ()) = tokio::join!(answering, send_the_rest(&parts));
         if answered.is_err() {
             tracing::warn!("some requests of other servers were not answered in time");
         }
-        self.inner.part(Parting::Leaving);
-        let goodbye = self.inner.beacon();
-        if timeout(STOP_LIMIT, self.inner.publish_beacon(&goodbye)).await.is_err() {
+        if timeout(STOP_LIMIT, parts.beacons.leave()).await.is_err() {
             tracing::warn!("the goodbye was not sent in time: others notice in some seconds");
         }
-        self.inner.stop.cancel();
-        self.inner.tasks.close();
+        tasks.stop().cancel();
         let all = async {
-            self.inner.tasks.wait().await;
+            tasks.ended().await;
             while self.tasks.join_next().await.is_some() {}
         };
         if timeout(STOP_LIMIT, all).await.is_err() {
@@ -103,33 +109,33 @@ impl Driver {
     }
 }
 
-/// Whoever drops the driver ends the server, without a goodbye.
+/// Dropping the driver ends the server, without a goodbye.
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.inner.stop.cancel();
+        self.parts.foundation.tasks.stop().cancel();
     }
 }
 
 /// Runs a task for every node that the topology brings, and waits for them all in the end.
 async fn run_nodes(
-    inner: Arc<Inner>,
-    mut starts: mpsc::UnboundedReceiver<Arc<Node>>,
-    inbound: mpsc::Sender<(Arc<Node>, Batch)>,
+    parts: Arc<Parts>,
+    mut starts: Starts,
+    inbound: mpsc::Sender<Arrivals>,
     fatal: watch::Sender<Option<DriverError>>,
 ) {
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
-            () = inner.stop.cancelled() => break,
+            () = parts.foundation.tasks.stop().cancelled() => break,
             Some(node) = starts.recv() => {
-                let around = inner.surroundings(inbound.clone());
+                let surroundings = surroundings(&parts, inbound.clone());
                 running.spawn(async move {
-                    run_node(node.clone(), around).await;
+                    run_node(node.clone(), surroundings).await;
                     node
                 });
             }
             Some(ended) = running.join_next() => match ended {
-                Ok(node) if node.stop.is_cancelled() => inner.free_slot(node.index),
+                Ok(node) if node.stop.is_cancelled() => parts.topology.free_slot(node.index),
                 Ok(node) => {
                     let why = format!("the task of node {} ended without being told to", node.id);
                     fatal.send_replace(Some(DriverError::TaskEnded(why)));
@@ -138,71 +144,40 @@ async fn run_nodes(
             }
         }
     }
-    for node in inner.choices.load().nodes.iter() {
+    for node in parts.topology.nodes().iter() {
         node.stop.cancel();
     }
     while running.join_next().await.is_some() {}
 }
 
-impl Inner {
-    /// Tells others to give this server nothing new, and waits until they may have heard it.
-    pub(crate) async fn retire(&self) {
-        let news = self.part(Parting::Retiring);
-        if !news || self.alone || self.roster().len() == 0 {
-            return;
-        }
-        self.publish_beacon(&self.beacon()).await;
-        sleep(HEARSAY).await;
+fn surroundings(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Surroundings {
+    let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
+    Surroundings {
+        interest: parts.flow.subscriptions.interest().clone(),
+        window: outbound.window().clone(),
+        copies: outbound.copies().clone(),
+        largest: outbound.largest().clone(),
+        inbound,
+        changed: on.hearing.changed().clone(),
+        heard: on.hearing.heard().clone(),
+        deaf: on.hearing.deaf(),
+        probe_channel: parts.probe_channel.clone(),
+        command_timeout: on.options.command_timeout,
+        probe_interval: on.options.probe_interval,
     }
+}
 
-    /// What waits for a node may still find one, for a moment.
-    async fn send_the_rest(&self) {
-        let emptied = self.waiting.emptied.notified();
-        tokio::pin!(emptied);
-        emptied.as_mut().enable();
-        if self.waiting.len() > 0 && timeout(ANSWER_LIMIT, emptied).await.is_err() {
-            let messages = self.waiting.len();
-            tracing::error!(
-                messages,
-                "no Redis node took what this server still had to send: it is lost"
-            );
-        }
-    }
-
-    /// Whether this is further than before.
-    pub(crate) fn part(&self, how: Parting) -> bool {
-        self.parting.send_if_modified(|parting| {
-            let further = how > *parting;
-            *parting = how.max(*parting);
-            further
-        })
-    }
-
-    pub(crate) fn parting(&self) -> Parting {
-        *self.parting.borrow()
-    }
-
-    fn surroundings(&self, inbound: mpsc::Sender<(Arc<Node>, Batch)>) -> Surroundings {
-        Surroundings {
-            interest: self.interest.clone(),
-            window: self.window.clone(),
-            copies: self.copies.clone(),
-            largest: self.largest.clone(),
-            inbound,
-            changed: self.changed.clone(),
-            heard: self.heard.clone(),
-            deaf: self.deaf.subscribe(),
-            probe_channel: self.probe_channel.clone(),
-            command_timeout: self.options.command_timeout,
-            probe_interval: self.options.probe_interval,
-        }
-    }
-
-    /// The nodes that this server hears now, by id.
-    pub(crate) fn heard_nodes(&self) -> Vec<crate::wire::NodeId> {
-        let choices = self.choices.load();
-        let heard = choices.heard(Instant::now());
-        let heard = choices.nodes.iter().filter(|node| heard & 1 << node.index != 0);
-        heard.map(|node| node.id.clone()).collect()
+/// Messages that wait for a node may still find one, for a moment.
+async fn send_the_rest(parts: &Parts) {
+    let waiting = parts.flow.outbound.outage().waiting();
+    let emptied = waiting.emptied.notified();
+    tokio::pin!(emptied);
+    emptied.as_mut().enable();
+    if waiting.len() > 0 && timeout(ANSWER_LIMIT, emptied).await.is_err() {
+        let messages = waiting.len();
+        tracing::error!(
+            messages,
+            "no Redis node took what this server still had to send: it is lost"
+        );
     }
 }

@@ -89,6 +89,11 @@ impl Endpoints {
         })
     }
 
+    /// Single-server mode.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     /// Whether this server has a URL of its own for a node: then the topology's does not matter here.
     pub(crate) fn has_own(&self, id: &NodeId) -> bool {
         match self {

@@ -1,74 +1,35 @@
-//! Nodes at run time: what the topology says is put into use here, and changed by the public verbs. Changes travel in
-//! beacons; every server follows the same map.
+//! The topology in use: what the map of nodes says is followed here. Changes travel in beacons; every server follows the same
+//! map.
+//!
+//! Nodes that are new get a task, nodes that are gone lose theirs. A node's slot is given to another only after its task has
+//! ended.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::api::adapter::{Adapter, Inner};
+use super::endpoints::Endpoints;
+use super::node_view::{NodeAtServer, NodeState, NodeView};
 use crate::error::TopologyError;
-use crate::flow::choices::Choices;
-use crate::nodes::{Health, MAX_NODES, Mask, Node, NodeSet, Phase, Refused, Topology, TopologyEntries};
+use crate::flow::choices::{Choices, CurrentChoices};
+use crate::flow::foundation::Foundation;
+use crate::flow::hearing::Hearing;
+use crate::flow::members::Members;
+use crate::metrics::Metrics;
+use crate::nodes::{
+    Copies, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Refused, Topology, TopologyEntries,
+    TopologyEntry, Window,
+};
+use crate::options::Options;
 use crate::wire::{NodeId, ServerName};
-
-/// Where a node is in its life, as people are shown it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NodeState {
-    /// To be used, but not every counted server has heard it yet: nobody chooses it for everyone until then.
-    Joining,
-    /// Used.
-    Active,
-    /// Senders have stopped; subscribers stay for the replay window.
-    Draining,
-    /// Nobody uses it. The id may be added again.
-    Gone,
-}
-
-impl From<Phase> for NodeState {
-    fn from(phase: Phase) -> Self {
-        match phase {
-            Phase::Active => Self::Active,
-            Phase::Draining => Self::Draining,
-            Phase::Gone => Self::Gone,
-        }
-    }
-}
-
-/// One node of the topology.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeView {
-    /// Its id.
-    pub id: NodeId,
-    /// How servers without a URL of their own for it reach it; without credentials.
-    pub url: String,
-    /// How often it was made active.
-    pub epoch: u64,
-    /// Where it is in its life.
-    pub state: NodeState,
-    /// What each live server, this one included, says of it; sorted by name.
-    pub servers: Vec<NodeAtServer>,
-}
-
-/// What one server says of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeAtServer {
-    /// The server.
-    pub server: ServerName,
-    /// Where the node is in that server's map; none if it does not know it yet.
-    pub state: Option<NodeState>,
-    /// Whether that server hears it.
-    pub hears: bool,
-}
 
 /// The topology, and what of it is in use.
 #[derive(Debug)]
-pub(crate) struct Plan {
+struct Plan {
     topology: Topology,
     /// Slots whose task has not ended.
     busy: Mask,
@@ -80,47 +41,98 @@ pub(crate) struct Plan {
     starts: mpsc::UnboundedSender<Arc<Node>>,
 }
 
-impl Plan {
-    pub(crate) fn new(seeds: Vec<(NodeId, String)>) -> (Self, mpsc::UnboundedReceiver<Arc<Node>>) {
+/// The nodes that this server uses.
+#[derive(Debug)]
+pub(crate) struct TopologyInUse {
+    plan: Mutex<Plan>,
+    endpoints: Endpoints,
+    options: Arc<Options>,
+    choices: Arc<CurrentChoices>,
+    hearing: Arc<Hearing>,
+    members: Arc<Members>,
+    interest: Arc<Interest>,
+    window: Arc<Window>,
+    copies: Arc<Copies>,
+    statuses: watch::Sender<Arc<Vec<NodeStatus>>>,
+    metrics: Arc<Metrics>,
+}
+
+/// Nodes whose task is to be started.
+pub(crate) type Starts = mpsc::UnboundedReceiver<Arc<Node>>;
+
+/// What is kept of published messages, and what is to be published again.
+pub(crate) type Replay = (Arc<Window>, Arc<Copies>);
+
+impl TopologyInUse {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        (endpoints, seeds): (Endpoints, Vec<(NodeId, String)>),
+        interest: Arc<Interest>,
+        (window, copies): Replay,
+        statuses: watch::Sender<Arc<Vec<NodeStatus>>>,
+    ) -> (Self, Starts) {
         let (starts, receiver) = mpsc::unbounded_channel();
-        let plan = Self {
+        let plan = Plan {
             topology: Topology::new(seeds),
             busy: 0,
             urls: HashMap::new(),
             heard_by_all: HashSet::new(),
             starts,
         };
-        (plan, receiver)
+        let on = foundation.clone();
+        let in_use = Self {
+            plan: Mutex::new(plan),
+            endpoints,
+            options: on.options,
+            choices: on.choices,
+            hearing: on.hearing,
+            members: on.members,
+            interest,
+            window,
+            copies,
+            statuses,
+            metrics: on.metrics,
+        };
+        in_use.follow();
+        (in_use, receiver)
     }
 
-    pub(crate) fn entries(&self) -> &TopologyEntries {
-        self.topology.entries()
-    }
-}
-
-impl Adapter {
-    /// The nodes as this server's map has them, gone ones included, sorted by id, with what each live server says of them.
-    pub fn topology(&self) -> Vec<NodeView> {
-        self.inner.topology_view()
+    /// The map of nodes.
+    pub(crate) fn entries(&self) -> TopologyEntries {
+        self.plan.lock().topology.entries().clone()
     }
 
-    /// Adds a node for the whole cluster: `redis://host:port#id`, or `memory:id` on the embedded bus. Servers use their own
-    /// URL for its id if they have one, else this one with their own credentials. Adding twice is adding once; adding a
-    /// draining node calls the draining off. Resolves nothing: [`Adapter::topology`] shows the progress on every server.
-    ///
-    /// # Errors
-    /// When the URL cannot be used, carries credentials (they do not travel), or its id belongs to another node.
-    pub fn add_node(&self, url: &str) -> Result<NodeId, TopologyError> {
-        let inner = &self.inner;
-        let (id, url) = inner.endpoints.parse(url)?;
+    /// The nodes in use.
+    pub(crate) fn nodes(&self) -> Arc<NodeSet> {
+        self.choices.load().nodes.clone()
+    }
+
+    /// The nodes' statuses, sorted by id; the receiver is told when one changes, but not for a round trip alone.
+    pub(crate) fn statuses(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
+        self.statuses.subscribe()
+    }
+
+    /// Brings the statuses up to date.
+    pub(crate) fn refresh(&self, now: Instant) -> Arc<Vec<NodeStatus>> {
+        let mut statuses: Vec<_> = self.nodes().iter().map(|node| node.status(now)).collect();
+        statuses.sort_by(|a, b| a.id.cmp(&b.id));
+        let statuses = Arc::new(statuses);
+        self.statuses.send_if_modified(|view| {
+            let news = view.len() != statuses.len() || view.iter().zip(&*statuses).any(|(old, new)| old.differs(new));
+            view.clone_from(&statuses);
+            news
+        });
+        statuses
+    }
+
+    /// Adds a node for the whole cluster.
+    pub(crate) fn add(&self, url: &str) -> Result<NodeId, TopologyError> {
+        let (id, url) = self.endpoints.parse(url)?;
         let change = {
-            let mut plan = inner.plan();
-            let in_use = plan
-                .entries()
-                .values()
-                .filter(|entry| entry.state != Phase::Gone)
-                .count();
-            if in_use >= MAX_NODES && plan.entries().get(&id).is_none_or(|entry| entry.state == Phase::Gone) {
+            let mut plan = self.plan.lock();
+            let entries = plan.topology.entries();
+            let in_use = entries.values().filter(|entry| entry.state != Phase::Gone).count();
+            if in_use >= MAX_NODES && entries.get(&id).is_none_or(|entry| entry.state == Phase::Gone) {
                 return Err(TopologyError::TooMany(in_use));
             }
             plan.topology.add(&id, &url, Instant::now())
@@ -128,8 +140,8 @@ impl Adapter {
         match change {
             Ok(true) => {
                 tracing::info!(node = %id, %url, "node added");
-                inner.count_change("add");
-                inner.follow_topology();
+                self.count_change("add");
+                self.follow();
                 Ok(id)
             }
             Ok(false) => Ok(id),
@@ -138,35 +150,30 @@ impl Adapter {
         }
     }
 
-    /// Drains a node, for the whole cluster: nobody publishes through it any more, subscribers stay for the replay window,
-    /// then it is gone. Draining twice is draining once. [`Adapter::topology`] shows the progress.
-    ///
-    /// # Errors
-    /// When there is no such node, or no other active one that every counted server hears.
-    pub fn drain_node(&self, id: &NodeId) -> Result<(), TopologyError> {
-        let inner = &self.inner;
-        if inner.alone {
+    /// Drains a node, for the whole cluster.
+    pub(crate) fn drain(&self, id: &NodeId) -> Result<(), TopologyError> {
+        if self.endpoints.is_none() {
             return Err(TopologyError::Alone);
         }
         let change = {
-            let mut plan = inner.plan();
-            let choices = inner.choices.load_full();
+            let mut plan = self.plan.lock();
+            let choices = self.choices.load_full();
             let heard_by_all = choices.with_everyone(choices.usable(Instant::now()));
             let others = choices
                 .nodes
                 .index_of(id)
                 .map_or(heard_by_all, |index| heard_by_all & !(1 << index));
-            let active = plan.entries().get(id).is_some_and(|entry| entry.state == Phase::Active);
-            if active && others == 0 {
+            let entry = plan.topology.entries().get(id);
+            if entry.is_some_and(|entry| entry.state == Phase::Active) && others == 0 {
                 return Err(TopologyError::LastNode(id.clone()));
             }
             plan.topology.drain(id, Instant::now())
         };
         match change {
             Ok(true) => {
-                tracing::info!(node = %id, "node is drained");
-                inner.count_change("drain");
-                inner.follow_topology();
+                tracing::info!(node = %id, "draining node");
+                self.count_change("drain");
+                self.follow();
                 Ok(())
             }
             Ok(false) => Ok(()),
@@ -174,73 +181,49 @@ impl Adapter {
             Err(_) => Err(TopologyError::Unknown(id.clone())),
         }
     }
-}
-
-impl Inner {
-    fn count_change(&self, trigger: &str) {
-        self.metrics.topology_changes.with_label_values(&[trigger, "ok"]).inc();
-    }
 
     /// Another server's map came with its beacon.
-    pub(crate) fn merge_topology(&self, theirs: &TopologyEntries) {
-        let news = self.plan().topology.merge(theirs, Instant::now());
+    pub(crate) fn merge(&self, theirs: &TopologyEntries) {
+        let news = self.plan.lock().topology.merge(theirs, Instant::now());
         if news {
             self.count_change("beacon");
-            self.follow_topology();
+            self.follow();
         }
     }
 
-    /// Time passes: drained nodes are gone some day.
-    pub(crate) fn tick_topology(&self, now: Instant) {
-        let changed = self.plan().topology.tick(now, self.options.replay_window);
+    /// Time passes: drained nodes are gone after a while.
+    pub(crate) fn tick(&self, now: Instant) {
+        let changed = self.plan.lock().topology.tick(now, self.options.replay_window);
         if changed {
             self.count_change("time");
-            self.follow_topology();
+            self.follow();
         }
         self.note_heard_by_all();
     }
 
     /// A node's task has ended: its slot may be used again.
     pub(crate) fn free_slot(&self, index: usize) {
-        self.plan().busy &= !(1 << index);
-        self.follow_topology();
+        self.plan.lock().busy &= !(1 << index);
+        self.follow();
+    }
+
+    fn count_change(&self, trigger: &str) {
+        self.metrics.nodes.changes.with_label_values(&[trigger, "ok"]).inc();
     }
 
     /// Puts the topology into use: starts nodes that are new, stops those that are gone.
-    pub(crate) fn follow_topology(&self) {
-        let mut plan = self.plan();
+    fn follow(&self) {
+        let mut plan = self.plan.lock();
         let plan = &mut *plan;
         let mut nodes = NodeSet::clone(&self.choices.load().nodes);
-        for (id, entry) in plan.topology.entries() {
-            if let Some(index) = nodes.index_of(id) {
-                let moved =
-                    !self.endpoints.has_own(id) && entry.state != Phase::Gone && plan.urls.get(id) != Some(&entry.url);
-                if moved {
-                    self.copies.extend(self.window.take(index, Instant::now()));
-                }
-                if moved || entry.state == Phase::Gone {
-                    tracing::info!(node = %id, "node is no longer used");
-                    self.window.retire(index);
-                    self.metrics.forget_node(id.as_str());
-                    if let Some(node) = nodes.remove(index) {
-                        node.stop.cancel();
-                    }
-                }
-            }
+        let entries = plan.topology.entries().clone();
+        for (id, entry) in &entries {
+            self.stop_if_unused(plan, &mut nodes, id, entry);
             if entry.state == Phase::Gone {
                 continue;
             }
-            if nodes.index_of(id).is_none() {
-                let Some(index) = nodes.free_slot(plan.busy) else {
-                    tracing::error!(node = %id, "node cannot be used: there are {MAX_NODES} already");
-                    continue;
-                };
-                let node = self.new_node(id, index, &entry.url);
-                plan.urls.insert(id.clone(), entry.url.clone());
-                plan.busy |= 1 << index;
-                nodes.insert(node.clone());
-                // Fails only when the driver has ended.
-                let _ = plan.starts.send(node);
+            if nodes.index_of(id).is_none() && !self.start(plan, &mut nodes, id, &entry.url) {
+                continue;
             }
             if let Some(index) = nodes.index_of(id) {
                 let bit = 1 << index;
@@ -251,33 +234,66 @@ impl Inner {
                 };
             }
         }
-        self.choices
-            .store(Arc::new(Choices::new(Arc::new(nodes), &self.roster())));
-        self.changed.notify_one();
+        self.choose_among(Arc::new(nodes));
+        self.hearing.changed().notify_one();
     }
 
-    fn new_node(&self, id: &NodeId, index: usize, url: &str) -> Arc<Node> {
+    /// Stops a node that is gone, or that has moved to another URL.
+    fn stop_if_unused(&self, plan: &Plan, nodes: &mut NodeSet, id: &NodeId, entry: &TopologyEntry) {
+        let Some(index) = nodes.index_of(id) else {
+            return;
+        };
+        let gone = entry.state == Phase::Gone;
+        let moved = !self.endpoints.has_own(id) && !gone && plan.urls.get(id) != Some(&entry.url);
+        if moved {
+            self.copies.extend(self.window.take(index, Instant::now()));
+        }
+        if moved || gone {
+            tracing::info!(node = %id, "node is no longer used");
+            self.window.retire(index);
+            self.metrics.nodes.forget(id.as_str());
+            if let Some(node) = nodes.remove(index) {
+                node.stop.cancel();
+            }
+        }
+    }
+
+    /// Starts a node; `false` if there is no slot for it.
+    fn start(&self, plan: &mut Plan, nodes: &mut NodeSet, id: &NodeId, url: &str) -> bool {
+        let Some(index) = nodes.free_slot(plan.busy) else {
+            tracing::error!(node = %id, "node cannot be used: there are {MAX_NODES} already");
+            return false;
+        };
         let health = Health::new(self.options.probe_interval, self.interest.owing(index), Instant::now());
-        Arc::new(Node::new(id.clone(), index, self.endpoints.endpoint(id, url), health))
+        let endpoint = self.endpoints.endpoint(id, url);
+        let node = Arc::new(Node::new(id.clone(), index, endpoint, health));
+        plan.urls.insert(id.clone(), url.to_owned());
+        plan.busy |= 1 << index;
+        nodes.insert(node.clone());
+        // Fails only when the driver has ended.
+        let _ = plan.starts.send(node);
+        true
     }
 
-    /// The roster changed: the choices are made anew.
+    /// The roster changed: so do the choices.
     pub(crate) fn rebuild_choices(&self) {
-        let _one_at_a_time = self.plan();
-        let nodes = self.choices.load().nodes.clone();
-        self.choices.store(Arc::new(Choices::new(nodes, &self.roster())));
+        let _one_at_a_time = self.plan.lock();
+        self.choose_among(self.nodes());
+    }
+
+    fn choose_among(&self, nodes: Arc<NodeSet>) {
+        let choices = Choices::new(nodes, &self.members.roster());
+        self.choices.store(Arc::new(choices));
     }
 
     fn note_heard_by_all(&self) {
-        let mut plan = self.plan();
+        let mut plan = self.plan.lock();
         let plan = &mut *plan;
         let choices = self.choices.load_full();
         let heard = choices.with_everyone(choices.usable(Instant::now()));
         plan.heard_by_all.retain(|(id, epoch)| {
-            plan.topology
-                .entries()
-                .get(id)
-                .is_some_and(|entry| entry.epoch == *epoch)
+            let entry = plan.topology.entries().get(id);
+            entry.is_some_and(|entry| entry.epoch == *epoch)
         });
         for (id, entry) in plan.topology.entries() {
             if choices.nodes.index_of(id).is_some_and(|index| heard & 1 << index != 0) {
@@ -286,73 +302,51 @@ impl Inner {
         }
     }
 
-    fn topology_view(&self) -> Vec<NodeView> {
-        let heard = self.choices.load().clone();
-        let mine = heard.heard(Instant::now());
+    /// The nodes as this server's map has them, with what each live server says of them.
+    pub(crate) fn view(&self) -> Vec<NodeView> {
+        let mine = self.hearing.node_ids(Instant::now());
         let (entries, heard_by_all) = {
-            let plan = self.plan();
-            (plan.entries().clone(), plan.heard_by_all.clone())
+            let plan = self.plan.lock();
+            (plan.topology.entries().clone(), plan.heard_by_all.clone())
         };
-        let others: Vec<_> = {
-            let roster = self.roster();
-            let others = roster.iter().map(|(beacon, _)| {
-                let map = TopologyEntries::deserialize(&beacon.topology).unwrap_or_default();
-                (beacon.name.clone(), map, beacon.heard.clone())
-            });
-            others.collect()
-        };
-        let view = |(id, entry): (&NodeId, &crate::nodes::TopologyEntry)| {
+        let others = self.other_maps();
+        let view = |(id, entry): (&NodeId, &TopologyEntry)| {
             let me = NodeAtServer {
                 server: self.options.name.clone(),
                 state: Some(entry.state.into()),
-                hears: heard.nodes.index_of(id).is_some_and(|index| mine & 1 << index != 0),
+                hears: mine.contains(id),
             };
-            let mut servers: Vec<_> = others
-                .iter()
-                .map(|(server, map, heard)| NodeAtServer {
-                    server: server.clone(),
-                    state: map.get(id).map(|entry| entry.state.into()),
-                    hears: heard.contains(id),
-                })
-                .chain([me])
-                .collect();
+            let theirs = others.iter().map(|(server, map, heard)| NodeAtServer {
+                server: server.clone(),
+                state: map.get(id).map(|entry| entry.state.into()),
+                hears: heard.contains(id),
+            });
+            let mut servers: Vec<_> = theirs.chain([me]).collect();
             servers.sort_by(|a, b| a.server.cmp(&b.server));
             let joining = entry.state == Phase::Active && !heard_by_all.contains(&(id.clone(), entry.epoch));
+            let state = if joining {
+                NodeState::Joining
+            } else {
+                entry.state.into()
+            };
             NodeView {
                 id: id.clone(),
                 url: entry.url.clone(),
                 epoch: entry.epoch,
-                state: if joining {
-                    NodeState::Joining
-                } else {
-                    entry.state.into()
-                },
+                state,
                 servers,
             }
         };
         entries.iter().map(view).collect()
     }
 
-    /// Sets the gauges of the topology.
-    pub(crate) fn measure_topology(&self) {
-        let view = self.topology_view();
-        let states = [
-            NodeState::Joining,
-            NodeState::Active,
-            NodeState::Draining,
-            NodeState::Gone,
-        ];
-        for (state, label) in states.into_iter().zip(["joining", "active", "draining", "gone"]) {
-            let count = view.iter().filter(|node| node.state == state).count();
-            self.metrics
-                .topology_nodes
-                .with_label_values(&[label])
-                .set(count as i64);
-        }
-        let agreed = |node: &NodeView| {
-            let states: HashSet<_> = node.servers.iter().map(|server| server.state).collect();
-            states.len() <= 1
-        };
-        self.metrics.topology_agreed.set(i64::from(view.iter().all(agreed)));
+    /// The other servers' maps, and the nodes that each hears.
+    fn other_maps(&self) -> Vec<(ServerName, TopologyEntries, Vec<NodeId>)> {
+        let roster = self.members.roster();
+        let others = roster.iter().map(|(beacon, _)| {
+            let map = TopologyEntries::deserialize(&beacon.topology).unwrap_or_default();
+            (beacon.name.clone(), map, beacon.heard.clone())
+        });
+        others.collect()
     }
 }
