@@ -50,65 +50,50 @@
 //! ```
 //!
 //! This crate never speaks WebSocket, HTTP or to Kubernetes. Map: `wire` (what travels), `local` (this server's clients),
-//! `cluster` (the other servers), `nodes` (the Redis nodes); the files beside them join these four.
+//! `cluster` (the other servers), `nodes` (the Redis nodes); `flow` and `life` join these four; `api` is on top.
 
-mod adapter;
-mod asking;
-mod attachment;
-mod catchup;
-mod choices;
-mod clients;
-mod clock;
+mod api;
 mod cluster;
-mod custom;
-mod driver;
-mod endpoints;
 mod error;
-mod event;
+mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod inbound;
-mod lapse;
+mod life;
 mod local;
-mod membership;
 mod metrics;
 mod nodes;
 mod options;
-mod outage;
-mod outbound;
-mod servers;
 mod settings;
-mod targets;
-mod topology;
 mod trace;
-mod views;
-mod waiting;
 mod wire;
 
-pub use adapter::{Adapter, Started};
-pub use attachment::Attachment;
-pub use clients::{Presence, RoomOptions, Scope};
+pub use api::adapter::{Adapter, Started};
+pub use api::attachment::Attachment;
+pub use api::channels::ChannelListener;
+pub use api::clients::{Presence, RoomOptions, Scope};
+pub use api::events::Listener;
+pub use api::gather::Gathered;
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
-pub use custom::{ChannelListener, ChannelMessage};
-pub use driver::Driver;
 pub use error::{
     ChannelError, ClientError, ClientRequestError, DriverError, Missing, PublishError, RequestError, StartError,
     TargetError, TopologyError,
 };
-pub use event::{Listener, ServerEvent};
-pub use lapse::{Lapse, LapseReason};
+pub use flow::event::{ChannelMessage, ServerEvent};
+pub use flow::lapses::{Lapse, LapseReason};
+pub use flow::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
+pub use flow::requests::RequestOptions;
+pub use flow::server_info::ServerInfo;
+pub use flow::targets::{Pick, Target};
+pub use life::driver::Driver;
+pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
     Asked, Class, Closing, Command, ConnectionId, DeliveryRule, Dismissal, Full, Outbox, OutboxLimits, Policy, Pushed,
     Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
-pub use servers::RequestOptions;
 pub use settings::Difference;
-pub use targets::{Pick, Target};
-pub use topology::{NodeAtServer, NodeState, NodeView};
-pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
     RoomId, Routing, ServerName, ServiceName, Topic,
