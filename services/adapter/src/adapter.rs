@@ -24,7 +24,7 @@ use crate::endpoints::Endpoints;
 use crate::error::{ClientError, StartError};
 use crate::event::ServerEvent;
 use crate::lapse::{Lapse, LapseReason};
-use crate::local::{Classes, Hub, ShardInbox};
+use crate::local::{Hub, ShardInbox};
 use crate::metrics::Metrics;
 use crate::nodes::{Channel, Copies, Fastest, Interest, Largest, NodeStatus, Window};
 use crate::options::Options;
@@ -247,14 +247,14 @@ impl Adapter {
         inner.hold_base();
         inner.follow_topology();
         inner.refresh(Instant::now());
-        let (limits, classes) = (inner.options.outbox, Classes::new(&inner.options.delivery));
+        let (limits, delivery) = (inner.options.outbox, inner.options.delivery.clone());
         let shards = receivers.into_iter().enumerate();
         let shards = shards
             .map(|(index, commands)| ShardInbox {
                 index,
                 commands,
                 limits,
-                classes: classes.clone(),
+                delivery: delivery.clone(),
             })
             .collect();
         let driver = Driver::start(inner.clone(), starts);

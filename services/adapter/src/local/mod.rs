@@ -6,8 +6,7 @@ mod outbox;
 mod seats;
 mod shard;
 
-pub(crate) use delivery::Classes;
-pub use delivery::{Class, DeliveryRule, Policy};
+pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
 pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Shared, Spared};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shard;
-use crate::local::delivery::Classes;
+use crate::local::delivery::Delivery;
 use crate::local::outbox::OutboxLimits;
 use crate::wire::{ClientId, Frame, Payload, Room};
 
@@ -74,7 +74,7 @@ pub struct ShardInbox {
     pub(crate) index: usize,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) limits: OutboxLimits,
-    pub(crate) classes: Classes,
+    pub(crate) delivery: Delivery,
 }
 
 impl ShardInbox {
@@ -85,7 +85,7 @@ impl ShardInbox {
 
     /// The empty state that belongs to this inbox; `S` is what the owner keeps per connection.
     pub fn shard<S>(&self) -> Shard<S> {
-        Shard::with(self.limits, self.classes.clone())
+        Shard::with(self.limits, self.delivery.clone())
     }
 
     /// Waits for commands and moves up to 1024 of them to `batch`. Returns 0 when the adapter has ended.

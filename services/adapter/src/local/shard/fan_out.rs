@@ -212,7 +212,7 @@ impl<S> Shard<S> {
     }
 
     fn fan_out(&mut self, room: usize, frame: &Frame, with_exceptions: bool, is_except: impl Fn(&Slot<S>) -> bool) {
-        let class = self.classes.of(frame);
+        let class = self.delivery.class_of(frame);
         if class != Class::Must || frame.len() > SHARED_FRAME {
             return self.push_each(room, frame, class, is_except);
         }

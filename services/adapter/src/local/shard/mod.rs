@@ -14,7 +14,7 @@ use slab::Slab;
 pub use self::command::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, ShardInbox};
 pub use self::fan_out::Shared;
 use self::fan_out::{Following, Rooms};
-use super::delivery::{Class, Classes};
+use super::delivery::{Class, Delivery};
 use super::outbox::{Outbox, OutboxLimits, Pushed};
 use crate::wire::{ClientId, Frame, Payload, Room};
 
@@ -44,7 +44,7 @@ pub struct Shard<S> {
     rooms: Rooms,
     pending: Pending,
     limits: OutboxLimits,
-    classes: Classes,
+    delivery: Delivery,
 }
 
 /// What the owner has to do at the end of the turn.
@@ -67,17 +67,17 @@ pub struct Spared {
 impl<S> Shard<S> {
     /// An empty shard.
     pub fn new(limits: OutboxLimits) -> Self {
-        Self::with(limits, Classes::default())
+        Self::with(limits, Delivery::default())
     }
 
-    fn with(limits: OutboxLimits, classes: Classes) -> Self {
+    fn with(limits: OutboxLimits, delivery: Delivery) -> Self {
         Self {
             slots: Slab::new(),
             by_connection: HashMap::new(),
             rooms: Rooms::default(),
             pending: Pending::default(),
             limits,
-            classes,
+            delivery,
         }
     }
 
@@ -151,7 +151,7 @@ impl<S> Shard<S> {
     /// Puts a frame in one connection's outbox: what a session answers to its own client.
     pub fn push(&mut self, connection: ConnectionId, frame: Frame) {
         if let Some(&key) = self.by_connection.get(&connection) {
-            let class = self.classes.of(&frame);
+            let class = self.delivery.class_of(&frame);
             self.settle(key);
             self.enqueue(key, frame, class);
         }
