@@ -2,13 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::wire::{NameError, Namespace, RoomId};
+use crate::wire::{DecodeError, Encoding, Instance, NameError, Namespace, RoomId};
 
-const RECORDED: &str = include_str!("../../../../tests/vectors/recorded.json");
+const RECORDED: &str = include_str!("../../../../../tests/vectors/recorded.json");
 
 fn recorded() -> Vec<(String, Encoding, Bytes)> {
     let all: Value = serde_json::from_str(RECORDED).expect("the vectors are JSON");
