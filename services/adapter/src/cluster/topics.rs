@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::stable_hash;
+
 /// Bits per channel: with seven hashes about one false claim in a hundred.
 const BITS_PER_CHANNEL: usize = 10;
 const HASHES: u64 = 7;
@@ -38,20 +40,10 @@ impl Topics {
     /// Double hashing (Kirsch and Mitzenmacher): two hashes give as many as are wanted.
     fn bits(&self, channel: &str) -> impl Iterator<Item = usize> + use<> {
         let count = self.words.len() as u64 * 64;
-        let (first, second) = (hash(channel, 0), hash(channel, 1) | 1);
+        let hash = |seed| stable_hash(seed, [channel.as_bytes()]);
+        let (first, second) = (hash(0), hash(1) | 1);
         (0..HASHES).map(move |n| (first.wrapping_add(n.wrapping_mul(second)) % count) as usize)
     }
-}
-
-/// FNV-1a with a seed, then the finaliser of MurmurHash3.
-fn hash(channel: &str, seed: u64) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for byte in channel.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

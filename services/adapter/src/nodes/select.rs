@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::stable_hash;
+
 /// Most nodes that one server uses.
 pub(crate) const MAX_NODES: usize = 63;
 
@@ -55,16 +57,9 @@ pub(crate) fn rendezvous<'a>(key: &str, usable: Mask, id: impl Fn(usize) -> &'a 
     indexes(usable).max_by_key(|&index| score(key, id(index)))
 }
 
-/// FNV-1a over both, then a finaliser: stable across processes and versions, which `DefaultHasher` does not promise.
-pub(crate) fn score(key: &str, candidate: &str) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in key.bytes().chain([0]).chain(candidate.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    // The finaliser of MurmurHash3: without it the last bytes hardly reach the high bits.
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+/// How high a node scores for a key. The zero byte keeps a key's end apart from the id: no name has one.
+pub(crate) fn score(key: &str, id: &str) -> u64 {
+    stable_hash(0, [key.as_bytes(), &[0], id.as_bytes()])
 }
 
 /// Any of them, by a number that the caller draws.
