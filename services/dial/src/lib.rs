@@ -135,7 +135,10 @@ mod tests {
         let start = Instant::now();
         let stream = to("passed-by.test", &[silent[0].address(), silent[1].address(), live]).await;
         assert_eq!(stream.expect("connects").peer_addr().ok(), Some(live));
-        assert!(start.elapsed() >= ATTEMPT_DELAY * 2, "each attempt runs alone for its time");
+        assert!(
+            start.elapsed() >= ATTEMPT_DELAY * 2,
+            "each attempt runs alone for its time"
+        );
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@
 //! listener never holds up the others, and nothing is dropped in secret.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -63,7 +64,7 @@ impl<E> Listeners<E> {
             since: Instant::now(),
             queue,
         };
-        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write();
         by_event.entry(Arc::from(event)).or_default().push(entry);
         (id, receiver)
     }
@@ -79,7 +80,7 @@ impl<E> Listeners<E> {
     }
 
     fn remove_where(&self, event: Option<&str>, unwanted: impl Fn(&Entry<E>) -> bool) -> usize {
-        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write();
         let mut removed = 0;
         by_event.retain(|name, entries| {
             if event.is_none_or(|event| event == &**name) {
@@ -98,7 +99,7 @@ impl<E> Listeners<E> {
         let mut result = Dispatched::Nobody;
         let mut ended = Vec::new();
         {
-            let by_event = self.by_event.read().unwrap_or_else(PoisonError::into_inner);
+            let by_event = self.by_event.read();
             let entries = by_event.get(event).into_iter().flatten();
             for entry in entries.filter(|entry| sent.is_none_or(|sent| entry.since <= sent)) {
                 match entry.queue.try_send(make()) {
@@ -151,7 +152,7 @@ mod tests {
         assert!(!listeners.remove(id));
         assert_eq!(listeners.remove_tagged("say", "t"), 1);
         assert_eq!(listeners.dispatch("say", None, || 1), Dispatched::Nobody);
-        assert!(listeners.by_event.read().expect("not poisoned").is_empty());
+        assert!(listeners.by_event.read().is_empty());
     }
 
     #[test]

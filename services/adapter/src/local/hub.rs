@@ -6,9 +6,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
@@ -40,13 +40,11 @@ impl<K: Hash + Eq, V> Striped<K, V> {
 
     fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
         let stripe = self.hasher.hash_one(key) as usize % STRIPES;
-        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+        self.stripes[stripe].lock()
     }
 
     fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
-        self.stripes
-            .iter()
-            .map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner))
+        self.stripes.iter().map(|stripe| stripe.lock())
     }
 }
 
@@ -273,7 +271,7 @@ impl Hub {
     }
 
     fn note_newcomer(&self, connection: ConnectionId, now: Instant) {
-        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newcomers = self.newcomers.lock();
         newcomers.push_back((now, connection));
         while let Some((since, _)) = newcomers.front()
             && now.saturating_duration_since(*since) > NEW
@@ -283,7 +281,7 @@ impl Hub {
     }
 
     fn came_after(&self, sent: Instant) -> Vec<ConnectionId> {
-        let newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let newcomers = self.newcomers.lock();
         let younger = newcomers.iter().rev().take_while(|(since, _)| *since > sent);
         younger.map(|(_, connection)| *connection).collect()
     }

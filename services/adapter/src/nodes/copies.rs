@@ -1,9 +1,9 @@
 //! The copies that are to be published again. State without I/O.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::replay::Kept;
@@ -28,7 +28,7 @@ struct Queue {
 
 impl Copies {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Adds copies; those that wait already are left out. How many were added.

@@ -2,8 +2,9 @@
 //! while, so that two equal nodes do not take turns and the order of messages is kept as long as it can be.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::select::{Mask, indexes};
 
@@ -32,7 +33,7 @@ impl Fastest {
 
     /// Looks at the round trips again. Call it about once a probe interval.
     pub(crate) fn judge(&self, usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) {
-        let mut challenger = self.challenger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut challenger = self.challenger.lock();
         let Some(best) = shortest(usable, &rtt) else { return };
         let present = self.present.load(Ordering::Relaxed);
         let kept = present > 0 && usable & 1 << (present - 1) != 0;

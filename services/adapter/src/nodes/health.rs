@@ -5,9 +5,10 @@
 //! A node whose hearing was interrupted is on probation for a while, longer each time: what flaps must not carry copies of
 //! what it has just lost. State without I/O; time is handed in.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -75,7 +76,7 @@ impl Health {
     }
 
     fn detail(&self) -> MutexGuard<'_, Detail> {
-        self.detail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.detail.lock()
     }
 
     /// How long a node may be silent.

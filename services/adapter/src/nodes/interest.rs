@@ -4,9 +4,10 @@
 //! subscription that it answers: each carries the generation of the wish and the epoch of the connection, so a late one
 //! from before an unsubscribe proves nothing. Unsubscribing is delayed: a quick rejoin costs nothing.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -87,7 +88,7 @@ impl Interest {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// One more holder of a channel.

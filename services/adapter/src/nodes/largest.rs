@@ -4,7 +4,8 @@
 //! beyond that reaches nobody, and costs every subscriber its connection, on every node that it is tried on. State without I/O.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::select::MAX_NODES;
 
@@ -36,7 +37,7 @@ impl Largest {
     /// the only one that waits. Whether this node allows less than all others did before.
     pub(crate) fn note(&self, node: usize, holds: Option<usize>) -> bool {
         // Nodes are connected to at the same time: the last one to write must have seen all.
-        let mut nodes = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.holds.lock();
         let before = self.now();
         nodes[node] = holds.unwrap_or(usize::MAX);
         let least = nodes.iter().min().map_or(usize::MAX, |holds| holds / 2);

@@ -1,8 +1,9 @@
 //! The ways between servers and nodes of the embedded bus: what a network can do to one of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::LinkFault;
@@ -13,7 +14,7 @@ pub(super) struct Links(Mutex<HashMap<(String, String), Arc<Link>>>);
 
 impl Links {
     pub(super) fn between(&self, server: &str, node: &str) -> Arc<Link> {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.0.lock();
         links.entry((server.to_owned(), node.to_owned())).or_default().clone()
     }
 }

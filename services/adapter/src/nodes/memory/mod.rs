@@ -8,8 +8,10 @@ mod link;
 mod node;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use self::connection::Reach;
 use self::link::Links;
@@ -79,7 +81,7 @@ impl MemoryBus {
     /// When the id is no valid name.
     pub fn add_node(&self, id: &str) -> Result<bool, NameError> {
         let id = NodeId::new(id)?;
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.write();
         if nodes.iter().any(|node| node.id == id) {
             return Ok(false);
         }
@@ -127,7 +129,7 @@ impl MemoryBus {
 
     /// The node of an id; it is made if there is none.
     pub(crate) fn endpoint(&self, id: &NodeId) -> Arc<dyn Endpoint> {
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.write();
         let node = nodes.iter().find(|node| node.id == *id).cloned();
         let node = node.unwrap_or_else(|| {
             let node = Arc::new(MemoryNode::new(id.clone()));
@@ -141,7 +143,7 @@ impl MemoryBus {
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {
-        self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.nodes.read().clone()
     }
 
     fn node(&self, id: &str) -> Option<Arc<MemoryNode>> {

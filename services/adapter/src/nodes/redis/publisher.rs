@@ -5,10 +5,11 @@
 //! the message goes through another node.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 use redis_protocol::resp2::encode::extend_encode_borrowed;
 use redis_protocol::resp2::types::{BorrowedFrame, BytesFrame};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -95,7 +96,7 @@ impl Drop for RedisPublisher {
 
 impl Orders {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Unless so many messages wait, or so many bytes.

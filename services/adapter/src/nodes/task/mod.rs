@@ -9,10 +9,11 @@ mod listening;
 mod probing;
 mod refused;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -124,7 +125,7 @@ impl Node {
     }
 
     fn hand_over(&self, publish: impl FnOnce(&dyn Publisher) -> Publishing) -> Publishing {
-        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
+        let publisher = self.publisher.read();
         match &*publisher {
             Some(publisher) => publish(&**publisher),
             None => Publishing::failed(LinkError::new(LinkErrorKind::Closed, "not connected")),
@@ -176,7 +177,7 @@ impl Node {
 
     fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
         let up = publisher.is_some();
-        *self.publisher.write().unwrap_or_else(PoisonError::into_inner) = publisher;
+        *self.publisher.write() = publisher;
         self.health.publishing(up, Instant::now());
     }
 

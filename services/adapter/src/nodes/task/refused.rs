@@ -2,8 +2,9 @@
 //! goes on, and what was refused is asked for again now and then, as a rule may be given later.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::nodes::link::{LinkError, LinkErrorKind};
 use crate::wire::NodeId;
@@ -35,7 +36,7 @@ impl Refusals {
     }
 
     fn is_news(&self, rule: &str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         told.len() < MOST_TOLD && told.insert(rule.to_owned())
     }
 }
