@@ -2,24 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::ground::redis_bus;
 use crate::support::redis::Redis;
 use crate::support::*;
 use wsmesh_adapter::{
     Adapter, Bus, ClientError, Fault, MemoryBus, NodeUrl, Options, Payload, Presence, RequestOptions, RoomOptions,
     StartError, Target,
 };
-
-fn bus(redis: &[Redis]) -> Bus {
-    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
-    Bus::Redis(redis.iter().enumerate().map(url).collect())
-}
-
-async fn pair(bus: &Bus) -> (Server, Server) {
-    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
-    let two = Server::ready(options("two", "ws-node", bus.clone())).await;
-    acquainted(&[&one, &two]).await;
-    (one, two)
-}
 
 /// Sends to `bob` until he gets one, and then a hundred more of which none may be missing.
 async fn bob_is_reached(one: &Server, bob: &mut Client) {
@@ -42,7 +31,7 @@ fn heard(server: &Server, id: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_is_left_within_three_intervals_and_heard_again_after_its_restart() {
     let mut redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     let port = redis[1].port;
     redis[1].kill();
@@ -68,7 +57,7 @@ async fn a_killed_node_is_left_within_three_intervals_and_heard_again_after_its_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_node_is_left_and_heard_again_when_it_goes_on() {
     let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     redis[2].signal("-STOP");
     until("the hung node is not heard", || {
@@ -86,7 +75,7 @@ async fn a_hung_node_is_left_and_heard_again_when_it_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_but_one_node_down_is_enough() {
     let mut redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     redis[0].kill();
     redis[2].kill();
@@ -98,7 +87,7 @@ async fn all_but_one_node_down_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hears_no_node_says_so_and_serves_its_own_clients() {
     let mut redis = Redis::start(&[]);
-    let (one, _two) = pair(&bus(std::slice::from_ref(&redis))).await;
+    let (one, _two) = pair(&redis_bus(std::slice::from_ref(&redis))).await;
     let mut ann = one.client("ann").await;
     redis.kill();
     until("isolated", || !one.adapter.is_ready()).await;

@@ -1,9 +1,8 @@
 //! Messages that are larger than a Redis holds for a subscriber: refused where that is known, and given up where it is not.
 
-use wsmesh_adapter::{
-    Bus, MemoryBus, Missing, NodeUrl, Payload, PublishError, RequestError, RequestOptions, Scope, Target,
-};
+use wsmesh_adapter::{Bus, MemoryBus, Missing, Payload, PublishError, RequestError, RequestOptions, Scope, Target};
 
+use crate::support::ground::redis_bus;
 use crate::support::redis::Redis;
 use crate::support::*;
 
@@ -12,18 +11,6 @@ const LIMIT: [&str; 5] = ["--client-output-buffer-limit", "pubsub", "200kb", "0"
 fn redis(more: &[&str]) -> Vec<Redis> {
     let arguments: Vec<&str> = LIMIT.iter().chain(more).copied().collect();
     (0..3).map(|_| Redis::start(&arguments)).collect()
-}
-
-fn bus(redis: &[Redis]) -> Bus {
-    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
-    Bus::Redis(redis.iter().enumerate().map(url).collect())
-}
-
-async fn pair(bus: &Bus) -> (Server, Server) {
-    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
-    let two = Server::ready(options("two", "ws-node", bus.clone())).await;
-    acquainted(&[&one, &two]).await;
-    (one, two)
 }
 
 fn gaps(server: &Server) -> u64 {
@@ -41,7 +28,7 @@ fn counted(server: &Server, name: &str, label: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
     let redis = redis(&[]);
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     let large = frame(&"x".repeat(900_000));
     let error = one.adapter.to_everyone(large, Scope::Cluster).await;
@@ -93,7 +80,7 @@ async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
     let redis = redis(&["--rename-command", "CONFIG", ""]);
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     two.adapter.join(&client("bob"), room("1")).await.expect("joined");
     let large = frame(&"x".repeat(900_000));

@@ -4,7 +4,7 @@ use serde_json::Value;
 use wsmesh_adapter::{Bus, MemoryBus, NodeUrl, Options, Payload};
 
 use super::redis::Redis;
-use super::{Server, acquainted, options};
+use super::{Server, options};
 
 /// Where the suite runs; keeps what it needs alive.
 pub(crate) struct Ground {
@@ -22,10 +22,8 @@ impl Ground {
 
     pub(crate) fn redis() -> Self {
         let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-        let url =
-            |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
         Self {
-            bus: Bus::Redis(redis.iter().enumerate().map(url).collect()),
+            bus: redis_bus(&redis),
             redis,
         }
     }
@@ -48,11 +46,14 @@ impl Ground {
     }
 
     pub(crate) async fn pair(&self) -> (Server, Server) {
-        let one = Server::ready(self.options("one", "ws-node")).await;
-        let two = Server::ready(self.options("two", "ws-node")).await;
-        acquainted(&[&one, &two]).await;
-        (one, two)
+        super::pair(&self.bus).await
     }
+}
+
+/// The bus of these Redis processes, with the ids `redis-0`, `redis-1` and so on.
+pub(crate) fn redis_bus(redis: &[Redis]) -> Bus {
+    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
+    Bus::Redis(redis.iter().enumerate().map(url).collect())
 }
 
 pub(crate) fn text(text: &str) -> Payload {

@@ -182,6 +182,23 @@ async fn run_shard(mut inbox: ShardInbox, mut attached: mpsc::UnboundedReceiver<
     }
 }
 
+/// Two servers that know each other.
+pub(crate) async fn pair(bus: &Bus) -> (Server, Server) {
+    pair_with(bus, |_| {}).await
+}
+
+/// Two servers that know each other, with changed options.
+pub(crate) async fn pair_with(bus: &Bus, change: impl Fn(&mut Options)) -> (Server, Server) {
+    let start = async |name| {
+        let mut options = options(name, "ws-node", bus.clone());
+        change(&mut options);
+        Server::ready(options).await
+    };
+    let (one, two) = (start("one").await, start("two").await);
+    acquainted(&[&one, &two]).await;
+    (one, two)
+}
+
 /// Waits until all of these servers know each other.
 pub(crate) async fn acquainted(servers: &[&Server]) {
     for server in servers {
