@@ -1,7 +1,7 @@
-//! The hub: which shard holds which client and room. Counts and queries; any thread may ask.
+//! The hub: which shard holds which client and room. Any thread may query it.
 //!
 //! Locks are striped by key, held for a few lines and never across an await. A client's lock is taken before a room's.
-//! The hub does not touch outboxes: it says where a command must go, and sends it there.
+//! The hub never touches outboxes: it sends each command to the shard that must apply it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -17,12 +17,12 @@ use super::shard::{Asked, Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
-/// A shard that takes nothing for so long hangs.
+/// A shard that accepts no command for this long is considered stuck.
 const STUCK: Duration = Duration::from_secs(10);
-/// Who came longer ago than this is older than any copy.
+/// A connection older than this is older than any copy that may still arrive.
 const NEW: Duration = Duration::from_secs(120);
 
-/// A map behind many small locks.
+/// A map divided among many small locks.
 #[derive(Debug)]
 struct Striped<K, V> {
     stripes: Vec<Mutex<HashMap<K, V>>>,
@@ -57,7 +57,7 @@ pub(crate) struct Hub {
     next_connection: AtomicU64,
     client_count: AtomicUsize,
     room_count: AtomicUsize,
-    /// Who came lately, in order: copies of older messages are not for them.
+    /// Recent connections, in order: they do not get copies of older messages.
     newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
 }
 
@@ -74,8 +74,8 @@ impl Hub {
         }
     }
 
-    /// Registers a connection of a client, beside those that it has. It shares the client's rooms: its shard's owner lets it
-    /// join them.
+    /// Registers one more connection of a client. It shares the client's rooms: the owner of its shard makes it join
+    /// them.
     pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> ConnectionId {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
@@ -102,7 +102,7 @@ impl Hub {
         connection
     }
 
-    /// Takes a connection off. With the client's last one the client leaves its rooms: these are returned.
+    /// Removes a connection. When it was the client's last one, the client leaves its rooms, which are returned.
     pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Vec<Room> {
         let mut clients = self.clients.lock(client);
         let Some(entry) = clients.get_mut(client) else {
@@ -129,8 +129,8 @@ impl Hub {
         entry.rooms.into_iter().collect()
     }
 
-    /// Notes a member, with all its connections. `None` if the client is not here; `Some((places, false))` if it was in the
-    /// room already.
+    /// Adds a member, with all its connections. `None` if the client is not on this server; `Some((places, false))` if
+    /// it was already in the room.
     pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
@@ -146,7 +146,7 @@ impl Hub {
         Some((entry.places(), new))
     }
 
-    /// Forgets a member. `None` if the client is not here; `Some((places, false))` if it was not in the room.
+    /// Removes a member. `None` if the client is not on this server; `Some((places, false))` if it was not in the room.
     pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
@@ -169,25 +169,25 @@ impl Hub {
         }
     }
 
-    /// Whether a client has a connection here.
+    /// Whether a client has a connection to this server.
     pub(crate) fn is_here(&self, client: &ClientId) -> bool {
         self.clients.lock(client).contains_key(client)
     }
 
-    /// Where a client's connections are.
+    /// The places of a client's connections.
     pub(crate) fn places(&self, client: &ClientId) -> Places {
         let clients = self.clients.lock(client);
         clients.get(client).map(ClientEntry::places).unwrap_or_default()
     }
 
-    /// A client's connections and when each came, the oldest first.
+    /// A client's connections and when each was attached, oldest first.
     pub(crate) fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, Instant)> {
         let clients = self.clients.lock(client);
         let seats = clients.get(client).into_iter().flat_map(ClientEntry::seats);
         seats.map(|seat| (seat.place.connection, seat.since)).collect()
     }
 
-    /// Where those connections of a client are that were there when a copy was sent first.
+    /// The places of those connections of a client that existed when a copy was first sent.
     fn places_before(&self, client: &ClientId, sent: Option<Instant>) -> Places {
         let clients = self.clients.lock(client);
         let Some(entry) = clients.get(client) else {
@@ -196,8 +196,8 @@ impl Hub {
         entry.places_before(sent)
     }
 
-    /// Sends a command to one shard; waits while its inbox is full, not for ever: an owner that hangs must not make this
-    /// server deaf. `false` when the command was not taken.
+    /// Sends a command to one shard. Waits while its inbox is full, but not forever: a stuck owner must not stop this
+    /// server from receiving. `false` if the command was not accepted.
     pub(crate) async fn command(&self, shard: usize, command: Command) -> bool {
         let Some(inbox) = self.shards.get(shard) else {
             return false;
@@ -207,21 +207,21 @@ impl Hub {
             Err(TrySendError::Closed(_)) => return false,
             Err(TrySendError::Full(command)) => command,
         };
-        // Boxed: this hardly ever happens, and is part of every future that sends something.
+        // Boxed, because this rarely happens but would enlarge every future that sends something.
         match Box::pin(timeout(STUCK, inbox.send(command))).await {
             Ok(sent) => sent.is_ok(),
             Err(_) => {
                 tracing::error!(
                     shard,
-                    "a shard's owner takes nothing: what was for its clients is lost; restart this server"
+                    "a shard accepts no commands: messages for its clients are lost; restart this server"
                 );
                 false
             }
         }
     }
 
-    /// Delivers a frame to every connection of a client, a copy not to those that came after it was sent first; `false` if
-    /// there is none.
+    /// Delivers a frame to every connection of a client. A copy skips connections attached after it was first sent.
+    /// `false` if no connection gets it.
     pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame, sent: Option<Instant>) -> bool {
         let mut delivered = false;
         for place in self.places_before(client, sent).iter() {
@@ -233,7 +233,7 @@ impl Hub {
         delivered
     }
 
-    /// Delivers a request to a client's newest connection; `false` if it is not here.
+    /// Delivers a request to a client's newest connection; `false` if the client is not on this server.
     pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
         let newest = self.clients.lock(client).get(client).map(|entry| entry.newest().place);
         match newest {
@@ -245,7 +245,7 @@ impl Hub {
         }
     }
 
-    /// Delivers a frame to the members of a room; says how many shards have any.
+    /// Delivers a frame to the members of a room. Returns the number of shards that have members.
     pub(crate) async fn to_room(&self, room: &Room, frame: Frame, except: std::sync::Arc<[ClientId]>) -> usize {
         let shards = self.shards_of(room);
         for &shard in &shards {
@@ -255,7 +255,7 @@ impl Hub {
         shards.len()
     }
 
-    /// Delivers a frame to every client; a copy not to those who came after it was sent first.
+    /// Delivers a frame to every client. A copy skips connections attached after it was first sent.
     pub(crate) async fn to_everyone(&self, frame: Frame, sent: Option<Instant>) {
         if self.client_count() == 0 {
             return;
@@ -286,7 +286,7 @@ impl Hub {
         younger.map(|(_, connection)| *connection).collect()
     }
 
-    /// Whether a client came, with its oldest connection, after a copy was sent first.
+    /// Whether even a client's oldest connection was attached after a copy was first sent.
     pub(crate) fn is_younger(&self, client: &ClientId, sent: Option<Instant>) -> bool {
         sent.is_some_and(|sent| {
             self.clients
@@ -296,7 +296,7 @@ impl Hub {
         })
     }
 
-    /// The members who joined after a copy was sent first.
+    /// The members that joined after a copy was first sent.
     pub(crate) fn younger_members(&self, room: &Room, sent: Option<Instant>) -> Vec<ClientId> {
         let Some(sent) = sent else { return Vec::new() };
         let rooms = self.rooms.lock(room);
@@ -313,7 +313,7 @@ impl Hub {
         shards.map(|(shard, _)| *shard).collect()
     }
 
-    /// How many clients have a connection here, however many each has.
+    /// The number of clients, each counted once however many connections it has.
     pub(crate) fn client_count(&self) -> usize {
         self.client_count.load(Ordering::Relaxed)
     }

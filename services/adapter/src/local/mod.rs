@@ -1,4 +1,4 @@
-//! This server's own clients: state without I/O. Knows `wire` only.
+//! The clients of this server, with their rooms and outboxes. State without I/O; knows `wire` only.
 
 mod delivery;
 mod hub;

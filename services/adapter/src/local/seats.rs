@@ -1,4 +1,5 @@
-//! What the hub notes of one client and of one room. A client may have several connections; they share its rooms.
+//! The hub's entries: one for each client and one for each room. A client may have several connections; they share its
+//! rooms.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,14 +8,14 @@ use tokio::time::Instant;
 use super::shard::ConnectionId;
 use crate::wire::{ClientId, Room};
 
-/// Where a connection lives.
+/// The shard that owns a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) shard: usize,
     pub(crate) connection: ConnectionId,
 }
 
-/// A connection of a client, and when it came.
+/// A connection of a client, and when it was attached.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seat {
     pub(super) place: Place,
@@ -25,7 +26,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct ClientEntry {
     pub(super) first: Seat,
-    /// Those that came after the first, in order. Almost nobody has any, so an idle client pays for one word.
+    /// The later connections, in order. Few clients have any, so the others should pay for one word only.
     #[expect(clippy::box_collection, reason = "a word instead of three, for each of many clients")]
     more: Option<Box<Vec<Seat>>>,
     pub(super) rooms: HashSet<Room>,
@@ -61,7 +62,7 @@ impl ClientEntry {
         self.places_before(None)
     }
 
-    /// The places of those connections that were there when a copy was sent first.
+    /// The places of the connections that existed when a copy was first sent.
     pub(super) fn places_before(&self, sent: Option<Instant>) -> Places {
         let old = self.seats().filter(|seat| sent.is_none_or(|sent| seat.since <= sent));
         let mut places = old.map(|seat| seat.place);
@@ -71,7 +72,7 @@ impl ClientEntry {
         }
     }
 
-    /// Takes one of several connections away; `None` if it is not among them, or the only one.
+    /// Removes one of several connections; `None` if it is unknown, or the only one.
     pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Seat> {
         let more = self.more.as_mut()?;
         let removed = if self.first.place.connection == connection {
@@ -87,7 +88,7 @@ impl ClientEntry {
     }
 }
 
-/// The places of a client's connections, the oldest first. No heap for the usual single one.
+/// The places of a client's connections, oldest first. Allocates nothing for the usual single one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
     first: Option<Place>,
@@ -100,12 +101,12 @@ impl Places {
     }
 }
 
-/// A room, as far as this server has members of it.
+/// The members that a room has on this server.
 #[derive(Debug, Default)]
 pub(super) struct RoomEntry {
-    /// Each with the time when it joined.
+    /// Each member, with the time when it joined.
     pub(super) members: HashMap<ClientId, Instant>,
-    /// How many connections of members each shard has.
+    /// The shards with connections of members, and how many each has.
     pub(super) shards: Vec<(usize, usize)>,
 }
 
