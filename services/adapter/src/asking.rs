@@ -52,7 +52,7 @@ impl Adapter {
         let limit = limit.unwrap_or(inner.options.request_timeout).min(LONGEST);
         let mut replies = inner.requests.begin(Vec::new(), limit);
         replies.expect(1);
-        replies.accept_strangers();
+        replies.accept_unknown();
         let id = inner.requests.callback_id(replies.id());
         let frame = frame(&id);
         let (asked, answer) = asked(&id);

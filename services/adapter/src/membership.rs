@@ -92,7 +92,7 @@ impl Inner {
                     membership = true;
                 }
                 Change::Hearing => membership = true,
-                Change::Namesake(instance) => self.on_namesake(instance),
+                Change::NameConflict(instance) => self.on_namesake(instance),
                 Change::Refused => {
                     self.namesakes().refused = true;
                     self.changed.notify_one();

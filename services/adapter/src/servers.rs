@@ -222,7 +222,7 @@ impl Adapter {
         if let Some(expected) = options.expected {
             replies.expect(expected);
             if inner.channels.is_shared() && matches!(target, Target::Everyone | Target::Others) {
-                replies.accept_strangers();
+                replies.accept_unknown();
             }
         }
         let id = replies.id();

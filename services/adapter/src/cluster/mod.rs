@@ -1,4 +1,5 @@
-//! The other servers: who lives, who listens, who waits, what was seen. State without I/O. Knows `wire` only.
+//! The other servers: which ones are alive, what they missed, and the listeners and requests of this one. State without
+//! I/O; knows `wire` only.
 
 mod apart;
 mod beacon;

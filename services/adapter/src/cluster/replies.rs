@@ -1,4 +1,5 @@
-//! The replies to one request, as a stream that ends: with the last answer, at the time-out, or when it is dropped.
+//! The replies to one request, as a stream. It ends with the last answer or at the time-out; dropping it cancels the
+//! request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,29 +13,29 @@ use super::requests::{Answer, Reply, Requests};
 use crate::error::Missing;
 use crate::wire::{Instance, ServerName};
 
-/// Everything that came of a request to several servers.
+/// The complete result of a request to several servers.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Who answered what, in order of arrival.
+    /// The replies, in order of arrival.
     pub replies: Vec<Reply>,
-    /// Who did not answer, and why.
+    /// The servers that did not answer, and why.
     pub missing: Vec<(ServerName, Missing)>,
-    /// How many more replies were expected than servers are known to be missing: with shared routing, servers that nobody
-    /// can name.
+    /// How many more replies are missing than `missing` names: with shared routing, from servers whose names are
+    /// unknown.
     pub unnamed: usize,
 }
 
 impl Outcome {
-    /// Whether everyone answered.
+    /// Whether every server answered.
     pub fn complete(&self) -> bool {
         self.missing.is_empty() && self.unnamed == 0
     }
 }
 
-/// Replies as they come: `Ok(reply)`, or `Err((server, why))` for each server that will not answer.
+/// Replies as they arrive: `Ok(reply)`, or `Err((server, why))` for each server that will not answer.
 ///
-/// Ends when everyone asked has answered or is known not to, or at the time-out. Dropping it cancels the request: later
-/// replies are ignored.
+/// Ends when every server has answered or is known not to answer, or at the time-out. Dropping it cancels the request:
+/// later replies are ignored.
 #[derive(Debug)]
 pub struct Replies {
     id: u64,
@@ -42,16 +43,16 @@ pub struct Replies {
     deadline: Pin<Box<Sleep>>,
     expected: usize,
     silent: Vec<ServerName>,
-    /// Servers that nobody can name may answer.
-    strangers: bool,
-    /// How many are known not to answer.
+    /// Whether servers that were not asked by name may answer.
+    open: bool,
+    /// How many servers are known not to answer.
     failed: usize,
-    /// At the time-out: how many more were expected than are known to be missing.
+    /// At the time-out: how many more replies are missing than servers are known to be missing.
     unnamed: usize,
 }
 
 impl Requests {
-    /// Begins to wait for these servers.
+    /// Begins to wait for the replies of these servers.
     pub(crate) fn begin(self: &Arc<Self>, asked: Vec<(ServerName, Instance)>, timeout: Duration) -> Replies {
         let expected = asked.len();
         Replies {
@@ -60,7 +61,7 @@ impl Requests {
             deadline: Box::pin(tokio::time::sleep(timeout)),
             expected,
             silent: Vec::new(),
-            strangers: false,
+            open: false,
             failed: 0,
             unnamed: 0,
         }
@@ -73,18 +74,18 @@ impl Replies {
         self.id
     }
 
-    /// End as soon as so many servers replied.
+    /// Ends the stream as soon as this many servers have replied.
     pub(crate) fn expect(&mut self, replies: usize) {
         self.expected = replies;
     }
 
-    /// Servers that were not asked by name may answer, too.
-    pub(crate) fn accept_strangers(&mut self) {
-        self.strangers = true;
+    /// Lets servers answer that were not asked by name.
+    pub(crate) fn accept_unknown(&mut self) {
+        self.open = true;
         self.requests.open(self.id);
     }
 
-    /// Waits for something else, at most until the time-out; `None` if that came first.
+    /// Waits for `work`, at most until the time-out; `None` if the time-out came first.
     pub(crate) async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -93,7 +94,7 @@ impl Replies {
         }
     }
 
-    /// Waits for everything and sorts it.
+    /// Waits for the end, and returns everything sorted into an [`Outcome`].
     pub async fn collect(mut self) -> Outcome {
         let mut outcome = Outcome::default();
         while let Some(answer) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
@@ -136,7 +137,7 @@ impl Stream for Replies {
         }
         let id = self.id;
         self.silent = self.requests.cancel(id);
-        if self.strangers {
+        if self.open {
             self.unnamed = self.expected.saturating_sub(self.silent.len() + self.failed);
         }
         self.expected = 0;
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everyone_who_answered_and_everyone_who_did_not_is_named() {
+    async fn every_server_is_named_whether_it_answered_or_not() {
         let (requests, replies) = ask(&["a", "b", "c", "d"]);
         let id = requests.callback_id(replies.id());
         assert!(requests.on_reply(&id, &server("a"), one()));
@@ -190,11 +191,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn late_doubled_and_foreign_replies_do_nothing() {
+    async fn late_repeated_and_foreign_replies_do_nothing() {
         let (requests, replies) = ask(&["a", "b"]);
         let id = requests.callback_id(replies.id());
         assert!(requests.on_reply(&id, &server("a"), one()));
-        assert!(!requests.on_reply(&id, &server("a"), one()), "doubled");
+        assert!(!requests.on_reply(&id, &server("a"), one()), "repeated");
         assert!(!requests.on_reply(&id, &server("x"), one()), "was not asked");
         assert!(
             !requests.on_reply("8-1", &server("b"), one()),
@@ -218,17 +219,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn strangers_may_answer_where_they_are_accepted() {
+    async fn unknown_servers_may_answer_if_they_are_accepted() {
         for known in [&["a"][..], &[]] {
             let (requests, mut replies) = ask(known);
             replies.expect(2);
-            replies.accept_strangers();
+            replies.accept_unknown();
             let id = requests.callback_id(replies.id());
             known
                 .iter()
                 .for_each(|name| assert!(requests.on_reply(&id, &server(name), one())));
             assert!(requests.on_reply(&id, &server("stranger"), one()));
-            assert!(!requests.on_reply(&id, &server("stranger"), one()), "doubled");
+            assert!(!requests.on_reply(&id, &server("stranger"), one()), "repeated");
             assert!(requests.on_reply(&id, &server("another"), one()));
             assert_eq!(replies.collect().await.replies.len(), 2);
             assert_eq!(requests.len(), 0);
@@ -236,10 +237,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn strangers_that_do_not_answer_are_counted() {
+    async fn unknown_servers_that_do_not_answer_are_counted() {
         let (requests, mut replies) = ask(&["a"]);
         replies.expect(3);
-        replies.accept_strangers();
+        replies.accept_unknown();
         let id = requests.callback_id(replies.id());
         requests.on_reply(&id, &server("a"), one());
         let outcome = replies.collect().await;
@@ -251,10 +252,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_restarted_server_is_not_taken_for_the_one_that_was_asked() {
+    async fn a_restarted_server_is_not_confused_with_the_one_that_was_asked() {
         let (requests, replies) = ask(&["a"]);
         requests.on_gone(&server("a"), Instance(2));
-        assert_eq!(requests.len(), 1, "another process of that name");
+        assert_eq!(requests.len(), 1, "another process with that name");
         requests.on_gone(&server("a"), Instance(1));
         assert_eq!(replies.collect().await.missing, [(server("a"), Missing::Gone)]);
     }

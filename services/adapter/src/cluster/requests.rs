@@ -1,6 +1,7 @@
-//! Who waits for a reply, from whom. State without I/O: replies, departures and time-outs come in, answers go out.
+//! The requests of this process that wait for replies. State without I/O: replies, departures and time-outs come in,
+//! answers go out.
 //!
-//! Nobody counts servers by hand: a request knows whom it asked, and names everyone who did not answer, and why.
+//! A request knows which servers it was sent to. It names every server that did not answer, and why.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,32 +12,32 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::error::Missing;
 use crate::wire::{Instance, Payload, ServerName};
 
-/// Answers that may wait to be taken, where strangers answer, too; more of those are dropped.
-const STRANGERS: usize = 64;
+/// The most answers of unknown servers that may wait to be read; more are dropped.
+const UNKNOWN_ANSWERS: usize = 64;
 
 /// One server's reply.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// Who replied.
+    /// The server that replied.
     pub server: ServerName,
-    /// What it said.
+    /// Its reply.
     pub payload: Payload,
 }
 
-/// What comes of asking one server.
+/// The result from one server: its reply, or why there is none.
 pub(crate) type Answer = Result<Reply, (ServerName, Missing)>;
 
-/// One request. Kept until its [`Replies`] are dropped, or it is given up.
+/// One request. Kept until its `Replies` are dropped or it is given up.
 #[derive(Debug, Default)]
 struct Waiting {
     asked: Vec<(ServerName, Instance)>,
-    /// Servers that nobody knows may answer, too.
+    /// Whether servers that were not asked by name may answer, too.
     open: bool,
-    /// Who has answered, where anybody may.
+    /// The servers that have answered, if `open`.
     answered: Vec<ServerName>,
-    /// Answers that were not taken yet.
+    /// Answers that were not read yet.
     arrived: VecDeque<Answer>,
-    /// Whom the next answer wakes.
+    /// Woken by the next answer.
     waker: Option<Waker>,
 }
 
@@ -57,7 +58,7 @@ impl Waiting {
     }
 }
 
-/// The requests of this process that wait.
+/// The requests that wait for replies.
 #[derive(Debug)]
 pub(crate) struct Requests {
     prefix: String,
@@ -78,7 +79,7 @@ impl Requests {
         self.waiting.lock()
     }
 
-    /// Registers a request to these servers; its number.
+    /// Registers a request to these servers, and returns its number.
     pub(super) fn register(&self, asked: Vec<(ServerName, Instance)>) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         if !asked.is_empty() {
@@ -91,12 +92,12 @@ impl Requests {
         id
     }
 
-    /// What names a request on the wire.
+    /// The id of a request on the wire.
     pub(crate) fn callback_id(&self, id: u64) -> String {
         format!("{}{id:x}", self.prefix)
     }
 
-    /// A server replied. Late, doubled and foreign replies do nothing; `false` for those.
+    /// Takes a server's reply; `false` if it is late, repeated or not for this process.
     pub(crate) fn on_reply(&self, callback_id: &str, server: &ServerName, reply: Result<Payload, Missing>) -> bool {
         let number = callback_id
             .strip_prefix(&self.prefix)
@@ -104,7 +105,8 @@ impl Requests {
         number.is_some_and(|id| self.settle(id, server, reply))
     }
 
-    /// One of the servers asked has answered, or never will.
+    /// Takes the answer of one server, or the reason why it will not answer; `false` if the request does not wait for
+    /// it.
     pub(crate) fn settle(&self, id: u64, server: &ServerName, reply: Result<Payload, Missing>) -> bool {
         let mut waiting = self.lock();
         let Some(request) = waiting.get_mut(&id) else {
@@ -114,7 +116,7 @@ impl Requests {
             Some(position) => _ = request.asked.swap_remove(position),
             None if request.open
                 && !request.answered.contains(server)
-                && request.arrived.len() < STRANGERS + request.asked.len() => {}
+                && request.arrived.len() < UNKNOWN_ANSWERS + request.asked.len() => {}
             None => return false,
         }
         if request.open {
@@ -128,7 +130,7 @@ impl Requests {
         true
     }
 
-    /// A process left: it will answer nothing any more.
+    /// Takes note that a process left: it will not answer any more.
     pub(crate) fn on_gone(&self, server: &ServerName, instance: Instance) {
         for request in self.lock().values_mut() {
             let gone = request
@@ -147,13 +149,13 @@ impl Requests {
         self.lock().entry(id).or_default().open = true;
     }
 
-    /// Ends a request by its number; `false` if it does not wait.
+    /// Ends a request by its number; `false` if it is not waiting.
     pub(crate) fn give_up(&self, id: u64) -> bool {
         let given_up = self.lock().remove(&id);
         given_up.map(|mut request| request.wake()).is_some()
     }
 
-    /// Forgets a request; the servers that have not answered it.
+    /// Forgets a request, and returns the servers that have not answered it.
     pub(super) fn cancel(&self, id: u64) -> Vec<ServerName> {
         let cancelled = self.lock().remove(&id);
         cancelled
@@ -161,7 +163,7 @@ impl Requests {
             .unwrap_or_default()
     }
 
-    /// The next answer that arrived; `None` when there will be no more.
+    /// Waits for the next answer; `None` when there will be no more.
     pub(super) fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
         let mut waiting = self.lock();
         let Some(request) = waiting.get_mut(&id) else {

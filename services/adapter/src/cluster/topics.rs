@@ -1,13 +1,14 @@
-//! A set of channels in few bytes: what a server says of its subscriptions when it asks others for what it missed.
+//! A compact set of channels: a server sends the set of its subscriptions when it asks others for messages that it
+//! missed.
 //!
-//! A Bloom filter, so it may claim a channel that is not in it (about one in a hundred: a copy too many), but never misses
-//! one that is. How a channel is hashed is part of the wire format.
+//! A Bloom filter: it may claim to contain a channel that it does not (about one in a hundred, which costs a needless
+//! copy), but never the reverse. The hash is part of the wire format.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::stable_hash;
 
-/// Bits per channel: with seven hashes about one false claim in a hundred.
+/// Bits per channel. With seven hashes, about one in a hundred claims is false.
 const BITS_PER_CHANNEL: usize = 10;
 const HASHES: u64 = 7;
 
@@ -29,7 +30,7 @@ impl Topics {
         topics
     }
 
-    /// Whether a channel is, or may be, in the set.
+    /// Whether the set may contain a channel. `false` is certain.
     pub(crate) fn contains(&self, channel: &str) -> bool {
         !self.words.is_empty()
             && self
@@ -37,7 +38,7 @@ impl Topics {
                 .all(|bit| self.words[bit / 64] & 1 << (bit % 64) != 0)
     }
 
-    /// Double hashing (Kirsch and Mitzenmacher): two hashes give as many as are wanted.
+    /// Double hashing (Kirsch and Mitzenmacher): two hashes are combined into any number of them.
     fn bits(&self, channel: &str) -> impl Iterator<Item = usize> + use<> {
         let count = self.words.len() as u64 * 64;
         let hash = |seed| stable_hash(seed, [channel.as_bytes()]);
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_channel_is_ever_missed_and_few_are_claimed_wrongly() {
+    fn no_channel_is_missed_and_few_are_claimed_wrongly() {
         let channels: Vec<String> = (0..10_000).map(|n| format!("wsmesh:client:{n}")).collect();
         let topics = Topics::new(&channels);
         assert!(channels.iter().all(|channel| topics.contains(channel)));
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_and_a_hostile_one_claim_nothing() {
+    fn an_empty_set_and_a_hostile_one_contain_nothing() {
         assert!(!Topics::new::<&str>(&[]).contains("x"));
         assert!(!Topics { words: vec![] }.contains("x"));
     }

@@ -1,4 +1,5 @@
-//! What travels: names, topics, payloads, frames, envelopes. Pure values; knows nothing of the other folders.
+//! What travels between servers: names, topics, payloads, frames, envelopes. Pure values; knows nothing of the other
+//! folders.
 
 mod names;
 

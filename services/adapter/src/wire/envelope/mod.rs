@@ -18,12 +18,12 @@ use super::payload::Payload;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Envelope {
     pub(crate) sender: ServerName,
-    /// None in envelopes of the original.
+    /// None in envelopes of the JavaScript package.
     pub(crate) wm: Option<Wm>,
     pub(crate) body: Body,
 }
 
-/// What came on a custom channel.
+/// A message from a custom channel.
 #[derive(Debug)]
 pub(crate) struct FromChannel {
     pub(crate) sender: Option<ServerName>,
@@ -31,10 +31,10 @@ pub(crate) struct FromChannel {
     pub(crate) payload: Payload,
 }
 
-/// What an envelope says, and to whom.
+/// The content of an envelope and its receivers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Body {
-    /// To servers; no targets means every server. With a callback id the sender waits for replies.
+    /// To servers; no targets means all servers. With a callback id, the sender waits for replies.
     Event {
         event: String,
         targets: Vec<ServerName>,
@@ -49,21 +49,21 @@ pub(crate) enum Body {
     Clients { clients: Vec<ClientId>, frame: Frame },
     /// To every client.
     Everyone { frame: Frame },
-    /// To the members of a room, but those.
+    /// To the members of a room, with exceptions.
     Room {
         room: Room,
         except: Vec<ClientId>,
         frame: Frame,
     },
-    /// Everyone leaves a room. Ours: the original removes a room on one server only, and throws at an envelope without a
-    /// frame, so this one never travels on a channel that the original reads.
+    /// All members leave a room. An extension of wsmesh: the JavaScript package removes a room on one server only and
+    /// throws an error at an envelope without a frame, so this kind never travels on a channel that it reads.
     RoomRemove { room: Room },
-    /// Any map, on a channel that the application named.
+    /// Any map, on a custom channel.
     Custom { payload: Payload },
 }
 
 impl Body {
-    /// The kind, from a fixed set: safe in a span's name.
+    /// The kind, one of a fixed set, so it is safe in a span's name.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Event { .. } => "event",

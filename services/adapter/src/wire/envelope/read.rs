@@ -9,7 +9,7 @@ use crate::wire::names::{Instance, Room};
 use crate::wire::payload::Payload;
 
 impl Envelope {
-    /// Reads an envelope, unless this very process sent it.
+    /// Reads an envelope; `None` if this process sent it.
     pub(crate) fn decode_unless_own(bytes: Bytes, own: Instance) -> Result<Option<Self>, DecodeError> {
         if first_instance(&bytes) == Some(own) {
             return Ok(None);
@@ -22,7 +22,7 @@ impl Envelope {
         Self::read(entries, wm).map(Some)
     }
 
-    /// Reads an envelope, whoever sent it.
+    /// Reads an envelope from any sender.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let entries = Entries::open(compress::open(bytes)?)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose()?;
@@ -79,7 +79,7 @@ impl Envelope {
         let sender = data.required("senderServer")?;
         let payload = data.payload("payload").unwrap_or_else(Payload::null);
         let event: String = data.required("event")?;
-        // The original tells a reply by this field alone, whatever the event is called.
+        // The JavaScript package recognises a reply by this field alone, whatever the event's name.
         let body = if data.optional("isCallback")?.unwrap_or(false) {
             let callback_id = data.required("callbackId")?;
             Body::Reply { callback_id, payload }
@@ -94,11 +94,11 @@ impl Envelope {
         Ok(Self { sender, wm, body })
     }
 
-    /// Reads what came on a custom channel: who sent it and what it says of itself, if it does, and the whole map.
+    /// Reads a message from a custom channel: the map without `wm`, and the sender and `wm` if they are there.
     pub(crate) fn decode_custom(bytes: Bytes) -> Result<FromChannel, DecodeError> {
         let entries = Entries::open(bytes)?;
         let wm = entries.map("wm")?.map(|wm| Wm::read(&wm)).transpose();
-        // A stranger's map may have a field of this name that is something else.
+        // In a map from another program, a field of this name may mean something else.
         let (sender, wm) = (entries.optional("senderServer")?, wm.ok().flatten());
         let payload = match wm {
             Some(_) => entries.into_payload_without_wm()?,
@@ -108,8 +108,9 @@ impl Envelope {
     }
 }
 
-/// The sender's instance, if the envelope begins as ours do: `wm` first, `i` first in it. Looks at no more than the first
-/// bytes, so a server drops its own envelopes without reading them; others take the long way.
+/// The sender's instance, if the envelope begins as this build writes it: first `wm`, and in it first `i`. Looks only
+/// at the first bytes, so that a server drops its own envelopes without reading them. All other envelopes are read
+/// normally.
 fn first_instance(bytes: &[u8]) -> Option<Instance> {
     if let Some(sender) = compress::sender(bytes) {
         return Some(sender);

@@ -5,35 +5,35 @@ use crate::wire::entries::{DecodeError, Entries};
 use crate::wire::names::Instance;
 use crate::wire::writer::Writer;
 
-/// Who sent an envelope, and the how-manieth of its envelopes it is: unique, so that copies can be told.
+/// The sender of an envelope and its sequence number: unique, so that copies can be recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) instance: Instance,
     pub(crate) sequence: u64,
 }
 
-/// Ours in an envelope of the original's format: the field `wm`, with keys of one or two letters.
+/// The field `wm` of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wm {
     /// `i` and `s`.
     pub(crate) identity: Identity,
     /// `t`: when it was published, in milliseconds since the Unix epoch, on the sender's clock. A copy keeps it.
     pub(crate) time_ms: u64,
-    /// `a`: on a copy that is published again, how long ago the original was, in milliseconds of the sender's clock.
+    /// `a`: only on a copy: how long ago the message was first published, in milliseconds of the sender's clock.
     pub(crate) age_ms: Option<u64>,
     /// `r`: the process that a request is for.
     pub(crate) target_instance: Option<Instance>,
-    /// `e`: why a reply is none.
+    /// `e`: instead of a reply's payload, why there is none.
     pub(crate) error: Option<String>,
     /// `tp`: W3C trace context, when sampled.
     pub(crate) traceparent: Option<String>,
     /// `ts`: its vendor part.
     pub(crate) tracestate: Option<String>,
-    /// `q`: on a message to a client that is a request: to which callback id of the sender the client's answer goes.
+    /// `q`: on a request to a client: the sender's callback id, to which the client's answer goes.
     pub(crate) request: Option<String>,
     /// `l`: how long the sender waits for the client's answer, in milliseconds.
     pub(crate) limit_ms: Option<u64>,
-    /// `c`: the custom channel that a message was published on; a copy of it takes another one.
+    /// `c`: the custom channel that a message was published on. A copy travels on another channel.
     pub(crate) channel: Option<String>,
 }
 

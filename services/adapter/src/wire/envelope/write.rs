@@ -16,7 +16,7 @@ impl Envelope {
     /// Writes the envelope.
     ///
     /// # Errors
-    /// When the payload is in the other encoding and cannot be converted. A custom payload is written as it is.
+    /// When the payload is in the other encoding and cannot be converted.
     pub(crate) fn encode(&self, encoding: Encoding) -> Result<Bytes, PayloadError> {
         let wm = u32::from(self.wm.is_some());
         match &self.body {
@@ -60,7 +60,7 @@ impl Envelope {
         }
     }
 
-    /// The map as it is, with our field in it.
+    /// The map unchanged, with the field `wm` added.
     fn encode_custom(&self, encoding: Encoding, payload: &Payload) -> Result<Bytes, PayloadError> {
         let payload = payload.encoded(encoding)?;
         let Some(wm) = &self.wm else { return Ok(payload) };
@@ -132,7 +132,7 @@ impl Envelope {
     }
 }
 
-/// How many entries a map has, and their bytes without what begins and ends it.
+/// The number of entries in a map, and their bytes without the map's own delimiters. JSON needs no number.
 fn map_fields(encoding: Encoding, map: &Bytes) -> Option<(u32, &[u8])> {
     match encoding {
         Encoding::Json => Some((0, map.strip_prefix(b"{")?.strip_suffix(b"}")?)),
