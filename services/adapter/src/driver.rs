@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::cluster::Parting;
 use crate::error::DriverError;
 use crate::inbound;
-use crate::nodes::{Batch, Node, Surroundings, run_node};
+use crate::nodes::{Batch, Environment, Node, run_node};
 use crate::outage;
 
 /// What was just published is heard, and acted on, within this time.
@@ -122,9 +122,9 @@ async fn run_nodes(
         tokio::select! {
             () = inner.stop.cancelled() => break,
             Some(node) = starts.recv() => {
-                let around = inner.surroundings(inbound.clone());
+                let env = inner.environment(inbound.clone());
                 running.spawn(async move {
-                    run_node(node.clone(), around).await;
+                    run_node(node.clone(), env).await;
                     node
                 });
             }
@@ -182,8 +182,8 @@ impl Inner {
         *self.parting.borrow()
     }
 
-    fn surroundings(&self, inbound: mpsc::Sender<(Arc<Node>, Batch)>) -> Surroundings {
-        Surroundings {
+    fn environment(&self, inbound: mpsc::Sender<(Arc<Node>, Batch)>) -> Environment {
+        Environment {
             interest: self.interest.clone(),
             window: self.window.clone(),
             copies: self.copies.clone(),

@@ -93,7 +93,7 @@ impl Inner {
                 }
                 Change::Hearing => membership = true,
                 Change::NameConflict(instance) => self.on_namesake(instance),
-                Change::Refused => {
+                Change::StepBack => {
                     self.namesakes().refused = true;
                     self.changed.notify_one();
                 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::adapter::{Adapter, Inner};
 use crate::choices::Choices;
 use crate::error::TopologyError;
-use crate::nodes::{Health, MAX_NODES, Mask, Node, NodeSet, Phase, Refused, Topology, TopologyEntries};
+use crate::nodes::{Health, MAX_NODES, Mask, Node, NodeSet, Phase, Rejected, Topology, TopologyEntries};
 use crate::wire::{NodeId, ServerName};
 
 /// Where a node is in its life, as people are shown it.
@@ -133,8 +133,8 @@ impl Adapter {
                 Ok(id)
             }
             Ok(false) => Ok(id),
-            Err(Refused::Elsewhere(url)) => Err(TopologyError::Elsewhere { id, url }),
-            Err(Refused::Unknown | Refused::Last) => Err(TopologyError::Unknown(id)),
+            Err(Rejected::Elsewhere(url)) => Err(TopologyError::Elsewhere { id, url }),
+            Err(Rejected::Unknown | Rejected::Last) => Err(TopologyError::Unknown(id)),
         }
     }
 
@@ -170,7 +170,7 @@ impl Adapter {
                 Ok(())
             }
             Ok(false) => Ok(()),
-            Err(Refused::Last) => Err(TopologyError::LastNode(id.clone())),
+            Err(Rejected::Last) => Err(TopologyError::LastNode(id.clone())),
             Err(_) => Err(TopologyError::Unknown(id.clone())),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) enum Change {
     /// A younger process uses this server's own name.
     NameConflict(Instance),
     /// The older process with this server's name told this one to step back.
-    Refused,
+    StepBack,
 }
 
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Roster {
         } else if beacon.instance < self.instance {
             // Only a live older process can name this one; an old beacon that was delayed proves nothing.
             if beacon.rival == Some(self.instance) {
-                vec![Change::Refused]
+                vec![Change::StepBack]
             } else {
                 Vec::new()
             }
@@ -362,7 +362,7 @@ mod tests {
             rival: Some(Instance(10)),
             ..beacon("me", 3, 1)
         };
-        assert_eq!(roster.on_name_conflict(&told), [Change::Refused]);
+        assert_eq!(roster.on_name_conflict(&told), [Change::StepBack]);
     }
 
     #[test]

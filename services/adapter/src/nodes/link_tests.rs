@@ -130,7 +130,7 @@ impl Listener {
     async fn message(&mut self) -> (Bytes, Bytes) {
         match self.next().await {
             Arrival::Message { channel, payload } => (channel, payload),
-            Arrival::Confirmed | Arrival::Refused => panic!("nothing was asked for"),
+            Arrival::Confirmed | Arrival::Rejected => panic!("nothing was asked for"),
         }
     }
 

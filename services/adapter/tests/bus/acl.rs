@@ -51,7 +51,7 @@ async fn a_node_that_refuses_what_a_server_needs_is_not_heard_and_the_rule_is_na
     allow(&redis, rights).await;
     let one = Server::start(options("one", "ws-node", bus(&redis)));
     let nodes = one.adapter.nodes();
-    let told = |text: &str| text.contains("refuses the channel") && text.contains("the rule &wsmesh:*");
+    let told = |text: &str| text.contains("forbids the channel") && text.contains("the rule &wsmesh:*");
     until("the rule is named", || {
         nodes
             .borrow()

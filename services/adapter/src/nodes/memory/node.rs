@@ -66,7 +66,7 @@ fn cost(arrival: &Arrival) -> usize {
     match arrival {
         Arrival::Message { channel, payload } => channel.len() + payload.len() + OVERHEAD,
         // As many as the subscriber asked for itself.
-        Arrival::Confirmed | Arrival::Refused => 0,
+        Arrival::Confirmed | Arrival::Rejected => 0,
     }
 }
 

@@ -108,7 +108,7 @@ impl Connection {
         };
         Ok(match answer {
             BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
-            BytesFrame::Error(text) => Err(trouble::refused(&self.address, &text)),
+            BytesFrame::Error(text) => Err(trouble::rejected(&self.address, &text)),
             other => return Err(self.unexpected(&other)),
         })
     }
@@ -118,7 +118,7 @@ impl Connection {
         let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
         let mut out = BytesMut::new();
         extend_encode(&mut out, &command, false)
-            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
+            .map_err(|error| trouble::not_redis(&self.address, &[], &error.to_string()))?;
         let write = async {
             self.stream.write_all(&out).await?;
             // TLS keeps what it could not send until it is told to.
@@ -157,7 +157,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 Err(trouble::ended(&self.address, &text))
             }
             Ok(None) => Ok(None),
-            Err(error) => Err(trouble::no_redis(&self.address, &self.read, &error.to_string())),
+            Err(error) => Err(trouble::not_redis(&self.address, &self.read, &error.to_string())),
         }
     }
 
@@ -178,7 +178,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
 
     /// Redis answered what nothing of ours asks for.
     pub(super) fn unexpected(&self, frame: &BytesFrame) -> LinkError {
-        trouble::no_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
+        trouble::not_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
     }
 
     pub(super) fn address(&self) -> &str {

@@ -146,7 +146,11 @@ async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told
     for channels in [vec![allowed.clone(), elsewhere], vec![allowed.clone()]] {
         listener.subscriber.subscribe(&channels).await.expect("asked");
     }
-    assert_eq!(listener.next().await, Arrival::Refused, "one answer for the whole call");
+    assert_eq!(
+        listener.next().await,
+        Arrival::Rejected,
+        "one answer for the whole call"
+    );
     assert_eq!(listener.next().await, Arrival::Confirmed);
     assert_eq!(publisher.publish(&allowed, number(1)).await.ok(), Some(1), "both go on");
     assert_eq!(listener.number().await, 1);
@@ -193,7 +197,7 @@ async fn a_full_redis_says_what_to_raise() {
     let held = (ground.publisher().await, ground.listener().await);
     for error in refusals(&ground.endpoint).await {
         assert!(error.to_string().contains("maxclients"), "{error}");
-        assert_eq!(error.kind, LinkErrorKind::Refused, "{error}");
+        assert_eq!(error.kind, LinkErrorKind::Rejected, "{error}");
     }
     drop(held);
 }

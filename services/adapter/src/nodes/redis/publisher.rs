@@ -110,7 +110,7 @@ impl Orders {
             return Publishing::failed(self.full(&state));
         }
         if let Err(error) = extend_encode_borrowed(&mut state.out, &BorrowedFrame::Array(&words), false) {
-            return Publishing::failed(trouble::no_redis(&self.address, &[], &error.to_string()));
+            return Publishing::failed(trouble::not_redis(&self.address, &[], &error.to_string()));
         }
         let (result, answer) = oneshot::channel();
         let since = Instant::now();
@@ -219,12 +219,12 @@ async fn read_answers(orders: &Orders, mut connection: Connection<ReadHalf<Whole
             let result = match connection.decode() {
                 Ok(None) => break,
                 Ok(Some(BytesFrame::Integer(count))) => Ok(u64::try_from(count).unwrap_or(0)),
-                Ok(Some(BytesFrame::Error(text))) => Err(trouble::refused(&orders.address, &text)),
+                Ok(Some(BytesFrame::Error(text))) => Err(trouble::rejected(&orders.address, &text)),
                 Ok(Some(other)) => return connection.unexpected(&other),
                 Err(error) => return error,
             };
             let Some(one) = orders.next() else {
-                return trouble::no_redis(&orders.address, &[], "an answer to nothing");
+                return trouble::not_redis(&orders.address, &[], "an answer to nothing");
             };
             let _gone = one.result.send(result);
         }

@@ -31,9 +31,9 @@ impl RedisSubscriber {
         let mut parts = match frame {
             BytesFrame::Array(parts) => parts.into_iter(),
             BytesFrame::Error(text) => {
-                let error = trouble::refused(self.connection.address(), &text);
+                let error = trouble::rejected(self.connection.address(), &text);
                 return match error.kind {
-                    LinkErrorKind::Forbidden => Ok(Arrival::Refused),
+                    LinkErrorKind::Forbidden => Ok(Arrival::Rejected),
                     _ => Err(error),
                 };
             }

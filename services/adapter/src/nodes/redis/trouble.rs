@@ -56,7 +56,7 @@ pub(super) fn password_missing(address: &str) -> LinkError {
 }
 
 /// Redis answered an error.
-pub(super) fn refused(address: &str, said: &str) -> LinkError {
+pub(super) fn rejected(address: &str, said: &str) -> LinkError {
     let (kind, hint) = match said.split_whitespace().next() {
         Some("NOAUTH") => (
             LinkErrorKind::Auth,
@@ -76,15 +76,15 @@ pub(super) fn refused(address: &str, said: &str) -> LinkError {
             "it is in protected mode: set a password for Redis, or bind it to this network",
         ),
         Some("LOADING") => (
-            LinkErrorKind::Refused,
+            LinkErrorKind::Rejected,
             "it is still loading its data; it will be tried again",
         ),
-        Some("BUSY") => (LinkErrorKind::Refused, "a script keeps it from answering"),
-        _ if said.contains("max number of clients") => (LinkErrorKind::Refused, "raise its maxclients"),
+        Some("BUSY") => (LinkErrorKind::Rejected, "a script keeps it from answering"),
+        _ if said.contains("max number of clients") => (LinkErrorKind::Rejected, "raise its maxclients"),
         _ if said.contains("without any password configured") => {
             (LinkErrorKind::Auth, "this Redis has no password; give none")
         }
-        _ if said.starts_with("ERR") => (LinkErrorKind::Refused, "see its log"),
+        _ if said.starts_with("ERR") => (LinkErrorKind::Rejected, "see its log"),
         _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
     };
     LinkError::new(kind, format!("{address} answered {:?}: {hint}", shortened(said)))
@@ -135,7 +135,7 @@ pub(super) fn ended_at_once(address: &str, tls: bool, error: &LinkError) -> Link
 }
 
 /// What came is not Redis's protocol; `began` is its beginning.
-pub(super) fn no_redis(address: &str, began: &[u8], why: &str) -> LinkError {
+pub(super) fn not_redis(address: &str, began: &[u8], why: &str) -> LinkError {
     let hint = if began.first().is_some_and(|byte| TLS_RECORDS.contains(byte)) {
         "it speaks TLS: write rediss://"
     } else {
