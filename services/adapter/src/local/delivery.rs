@@ -1,8 +1,8 @@
 //! What happens to a frame when its client reads too slowly, by the frame's event: the frame must arrive, only the latest
 //! one counts, or it may be dropped. Pure.
 //!
-//! How an event is found in a frame is not known here: the owner of the clients, who knows their protocol, passes it in as a
-//! [`FrameReader`].
+//! This module does not know how to find an event in a frame: the owner of the clients, which knows their protocol,
+//! passes in a [`FrameReader`].
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -52,7 +52,7 @@ fn a_join_waits_for_at_least_one_node_but_not_for_nodes_that_are_not_heard() {
     interest.returning(1, false);
     assert!(resolved(&mut waiting));
     interest.returning(0, false);
-    assert!(interest.confirmed(&room).is_some(), "nobody hears it");
+    assert!(interest.confirmed(&room).is_some(), "no node is heard");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn joins_do_not_wait_for_a_node_that_rejects_the_channel_and_it_is_heard_without
     // Given later.
     interest.confirm(1, epochs[1], &room, second);
     assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
-    // A new connection has to answer anew.
+    // A new connection must answer again.
     let (epoch, _) = interest.connected(1);
     assert_eq!(interest.owing(1).load(Ordering::Acquire), 1);
     assert!(interest.reject(1, epoch, &room, second), "the last one");

@@ -2,8 +2,7 @@
 //! subscriber.
 //!
 //! Redis ends the connection of a subscriber whose buffer exceeds `client-output-buffer-limit pubsub`. A larger message
-//! would reach nobody and would cost every subscriber its connection, on every node that it is tried on. State without
-//! I/O.
+//! would reach no subscriber and would cost each its connection, on every node that it is tried on. State without I/O.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

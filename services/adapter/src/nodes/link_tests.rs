@@ -193,7 +193,7 @@ on_both! {
 async fn the_number_of_receivers_is_exact(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let publish = || async { publisher.publish(&channel, number(1)).await.expect("published") };
-    assert_eq!(publish().await, 0, "nobody");
+    assert_eq!(publish().await, 0, "no receivers");
     let mut one = ground.listening(&channel).await;
     assert_eq!(publish().await, 1);
     let two = ground.listening(&channel).await;

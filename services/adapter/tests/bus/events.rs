@@ -88,7 +88,7 @@ async fn an_event_for_the_holders_of_a_client_reaches_them_and_returns_their_num
             .await
             .expect("sent");
     }
-    // Nobody but `two` got one, and that only once.
+    // Only `two` got one, and only once.
     for listener in &mut at[..2] {
         let event = soon("the last one", listener.next()).await.expect("listening");
         assert_eq!(value(&event.payload), json!(1));

@@ -1,4 +1,5 @@
-//! Messages that are larger than a Redis holds for a subscriber: refused where that is known, and given up where it is not.
+//! Messages larger than a Redis buffers for a subscriber: rejected if the limit is known, and given up after two losses
+//! if it is not.
 
 use wsmesh_adapter::{Bus, MemoryBus, Missing, Payload, PublishError, RequestError, RequestOptions, Scope, Target};
 
@@ -26,13 +27,13 @@ fn counted(server: &Server, name: &str, label: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
+async fn a_message_that_no_subscriber_could_receive_is_rejected_and_no_connection_is_lost() {
     let redis = redis(&[]);
     let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     let large = frame(&"x".repeat(900_000));
     let error = one.adapter.to_everyone(large, Scope::Cluster).await;
-    let error = error.expect_err("nobody could get it");
+    let error = error.expect_err("no subscriber could receive it");
     assert!(
         matches!(
             error,
@@ -56,7 +57,7 @@ async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
         Payload::null(),
         RequestOptions::default(),
     );
-    let error = soon("an answer", asking).await.expect_err("none that can be sent");
+    let error = soon("an answer", asking).await.expect_err("no answer can be sent");
     assert!(
         matches!(
             error,
@@ -78,7 +79,7 @@ async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
+async fn if_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
     let redis = redis(&["--rename-command", "CONFIG", ""]);
     let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
@@ -87,17 +88,17 @@ async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up
     one.adapter
         .to_room(&room("1"), large, Default::default())
         .await
-        .expect("nobody knows that it cannot arrive");
+        .expect("the limit is unknown");
     let given_up = || counted(&one, "wsmesh_replayed_total", "given-up") == 1;
     until("its copies are given up", given_up).await;
     let lost = gaps(&two);
-    assert!((2..=3).contains(&lost), "by the message and by one copy: {lost}");
+    assert!((2..=3).contains(&lost), "one by the message and one by a copy: {lost}");
     let all_hear = || {
         let servers = one.adapter.servers().into_iter().chain(two.adapter.servers());
         servers.into_iter().all(|server| server.heard.len() == 3)
     };
     until("every node is heard again by both", all_hear).await;
-    // Messages that fit arrive again, and no more connections are lost.
+    // Small messages arrive again, and no more connections are lost.
     for n in 0..50 {
         one.adapter
             .to_client(&client("bob"), frame(&n.to_string()))
@@ -110,7 +111,7 @@ async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_can_publish_nothing_at_all_does_not_try_to_say_so_for_ever() {
+async fn a_server_that_can_publish_nothing_does_not_retry_its_error_reply_forever() {
     let bus = Bus::Memory(MemoryBus::new(["a"]).expect("valid ids"));
     let one = Server::ready(options("one", "ws-node", bus.clone())).await;
     let mut mute = options("two", "ws-node", bus);

@@ -183,7 +183,7 @@ async fn a_request_is_cancelled_by_its_number(ground: Ground) {
     let mut replies = asked.await.expect("two lives");
     let event = soon("the request", held.next()).await.expect("listening");
     assert!(one.adapter.cancel(replies.id()));
-    assert!(!one.adapter.cancel(replies.id()), "it waits no more");
+    assert!(!one.adapter.cancel(replies.id()), "it is no longer waiting");
     event.reply(text("late")).await.expect("sent");
     assert!(
         soon("the end", futures_util::StreamExt::next(&mut replies))

@@ -71,7 +71,7 @@ async fn of_two_servers_with_one_name_the_younger_steps_back(ground: Ground) {
 }
 
 async fn the_roster_of_a_server_shows_when_the_server_itself_starts_to_count(ground: Ground) {
-    // Alone, so that nobody else's news brings it along.
+    // Alone, so that no news from other servers updates it.
     let one = Server::start(ground.options("one", "game-logic"));
     let mut roster = one.adapter.roster();
     let counts = roster.wait_for(|servers| {

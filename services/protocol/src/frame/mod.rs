@@ -1,7 +1,8 @@
 //! Client frames: what a text frame says, read and written. The heartbeat is compared before a frame is read.
 //!
-//! Payloads stay raw JSON both ways: whoever handles an event parses them. Reading borrows from the text, never panics,
-//! and is not recursive, so nesting costs nothing. The order of keys is that of the JavaScript package, byte for byte.
+//! Payloads stay raw JSON in both directions; the handler of an event parses them. Reading borrows from the text, never
+//! panics, and is not recursive, so nesting costs nothing. The order of keys is that of the JavaScript package, byte
+//! for byte.
 
 mod json;
 mod message;

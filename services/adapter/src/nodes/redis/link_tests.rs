@@ -96,7 +96,7 @@ async fn a_hung_redis_costs_no_more_than_the_time_limit() {
     fails_with(
         &ground.endpoint,
         LinkErrorKind::TimedOut,
-        "did not answer in time (hung",
+        "did not answer in time (is it hung",
     )
     .await;
     ground.resume();

@@ -1,5 +1,5 @@
-//! The field `wm`, which wsmesh adds to the JavaScript package's format: who sent an envelope, when, and what else its receiver
-//! must know. The keys have one or two letters, because every message carries them.
+//! The field `wm`, which wsmesh adds to the JavaScript package's format: the sender and time of an envelope, and
+//! everything else that its receiver needs. The keys have one or two letters, because every message carries them.
 
 use crate::wire::entries::{DecodeError, Entries};
 use crate::wire::names::Instance;

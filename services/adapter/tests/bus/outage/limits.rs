@@ -71,6 +71,6 @@ async fn no_message_is_accepted_after_shutdown() {
     let adapter = one.adapter.clone();
     one.driver.shutdown().await;
     let error = adapter.to_client(&client("bob"), frame("x")).await;
-    let error = error.expect_err("nobody would send it");
+    let error = error.expect_err("no task would send it");
     assert!(matches!(error, PublishError::Isolated), "{error}");
 }

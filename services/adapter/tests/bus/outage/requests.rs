@@ -1,4 +1,5 @@
-//! Requests during an outage: they wait for a node within their own time limit, and nobody is taken for gone too early.
+//! Requests during an outage: they wait for a node within their own time limit, and no server is considered gone too
+//! early.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Where the contract suite runs: the embedded bus, or real Redis processes of the test's own.
+//! Where the contract suite runs: on the embedded bus, or on real Redis processes that the test starts.
 
 use serde_json::Value;
 use wsmesh_adapter::{Bus, MemoryBus, NodeUrl, Options, Payload};
@@ -6,7 +6,7 @@ use wsmesh_adapter::{Bus, MemoryBus, NodeUrl, Options, Payload};
 use super::redis::Redis;
 use super::{Server, options};
 
-/// Where the suite runs; keeps what it needs alive.
+/// A bus for the suite, and what keeps it alive.
 pub(crate) struct Ground {
     pub(crate) bus: Bus,
     redis: Vec<Redis>,
@@ -28,7 +28,7 @@ impl Ground {
         }
     }
 
-    /// One node more than the servers are configured with: its URL, to be added at run time.
+    /// Starts one more node than the servers are configured with; its URL, to be added at run time.
     pub(crate) fn one_more(&mut self, id: &str) -> String {
         match &self.bus {
             Bus::Redis(_) => {
@@ -64,7 +64,7 @@ pub(crate) fn value(payload: &Payload) -> Value {
     payload.parse().expect("JSON")
 }
 
-/// The same tests on both buses.
+/// Runs each test on both buses.
 macro_rules! suite {
     ($($test:ident),* $(,)?) => {
         mod on_the_embedded_bus {
