@@ -89,32 +89,16 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use tokio::time::Instant;
 
     use super::*;
-    use crate::nodes::Channel;
-
-    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
-        Kept {
-            at,
-            sequence,
-            channel: Channel::from(channel),
-            server: None,
-            bytes: Bytes::from_static(&[0; 100]),
-            is_copy: false,
-            was_copied: false,
-            waited: false,
-            order_key: None,
-        }
-    }
 
     #[test]
     fn a_copy_waits_once_per_receiver() {
         let (copies, now) = (Copies::default(), Instant::now());
         let to = |server: Option<&str>, sequence| Kept {
             server: server.map(|name| ServerName::new(name).expect("valid")),
-            ..kept(sequence, "c", now)
+            ..Kept::sample(sequence, "c", now)
         };
         assert_eq!(
             copies.extend([to(None, 1), to(None, 1), to(Some("a"), 1), to(Some("b"), 1)]),

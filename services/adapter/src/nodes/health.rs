@@ -5,11 +5,12 @@
 //! few atomic loads. After a gap, a node is on probation for a while, longer each time: an unstable node must not carry
 //! copies of messages that it has just lost. State without I/O; the time is passed in.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::link::LinkErrorKind;

@@ -4,14 +4,14 @@
 //! subscription that it answers, identified by the generation of the wish and the epoch of the connection: a late one
 //! from before an unsubscribe proves nothing. Unsubscribing is delayed, so that a quick rejoin costs nothing.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::link::Channel;
 use super::select::MAX_NODES;

@@ -52,6 +52,24 @@ impl Kept {
     }
 }
 
+#[cfg(test)]
+impl Kept {
+    /// A message of a hundred bytes to everyone, for tests.
+    pub(crate) fn sample(sequence: u64, channel: &str, at: Instant) -> Self {
+        Self {
+            at,
+            sequence,
+            channel: Channel::from(channel),
+            server: None,
+            bytes: Bytes::from_static(&[0; 100]),
+            is_copy: false,
+            was_copied: false,
+            waited: false,
+            order_key: None,
+        }
+    }
+}
+
 /// A kept envelope, the nodes that it went through, and until when it is kept.
 #[derive(Debug)]
 struct Held {
@@ -227,20 +245,6 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(9);
 
-    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
-        Kept {
-            at,
-            sequence,
-            channel: Channel::from(channel),
-            server: None,
-            bytes: Bytes::from_static(&[0; 100]),
-            is_copy: false,
-            was_copied: false,
-            waited: false,
-            order_key: None,
-        }
-    }
-
     fn sequences(kept: &[Kept]) -> Vec<u64> {
         kept.iter().map(|kept| kept.sequence).collect()
     }
@@ -250,7 +254,7 @@ mod tests {
         let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
         for (sequence, node, secs) in [(1, 0, 0), (2, 0, 5), (3, 1, 5), (4, 0, 6)] {
-            window.push(node, kept(sequence, "c", at(secs)), at(secs));
+            window.push(node, Kept::sample(sequence, "c", at(secs)), at(secs));
         }
         assert_eq!(sequences(&window.take(0, at(10))), [2, 4]);
         assert!(window.take(0, at(10)).is_empty());
@@ -262,10 +266,10 @@ mod tests {
     #[test]
     fn a_server_that_missed_messages_gets_the_wanted_ones_once_each() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
-        window.push(0, kept(1, "mine", now), now);
-        window.push(1, kept(1, "mine", now), now);
-        window.push(0, kept(2, "other", now), now);
-        window.push(1, kept(3, "mine", now), now);
+        window.push(0, Kept::sample(1, "mine", now), now);
+        window.push(1, Kept::sample(1, "mine", now), now);
+        window.push(0, Kept::sample(2, "other", now), now);
+        window.push(1, Kept::sample(3, "mine", now), now);
         let mine = |kept: &Kept| &*kept.channel == "mine";
         assert_eq!(sequences(&window.matching(0b11, LENGTH, now, mine)), [1, 3]);
         assert_eq!(sequences(&window.matching(0b01, LENGTH, now, mine)), [1]);
@@ -277,10 +281,10 @@ mod tests {
     fn messages_that_were_young_when_a_debt_arose_stay_for_another_window() {
         let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
-        window.push(0, kept(1, "c", at(0)), at(0));
-        window.push(0, kept(2, "c", at(2)), at(2));
+        window.push(0, Kept::sample(1, "c", at(0)), at(0));
+        window.push(0, Kept::sample(2, "c", at(2)), at(2));
         window.owe_since(Some(at(10)));
-        window.push(0, kept(3, "c", at(12)), at(12));
+        window.push(0, Kept::sample(3, "c", at(12)), at(12));
         let all = |secs| sequences(&window.matching(1, LENGTH * 4, at(secs), |_| true));
         assert_eq!(all(12), [2, 3], "the first one was already too old");
         assert_eq!(all(20), [2, 3]);
@@ -294,11 +298,11 @@ mod tests {
     fn a_full_window_evicts_the_oldest_messages_and_reports_how_far_back_it_is_incomplete() {
         let (window, now) = (Window::new(LENGTH, 3 * (100 + OVERHEAD + 1)), Instant::now());
         for sequence in 1..=3 {
-            assert_eq!(window.push(0, kept(sequence, "c", now), now), 0);
+            assert_eq!(window.push(0, Kept::sample(sequence, "c", now), now), 0);
         }
         assert_eq!(window.truncated(now), None);
         let later = now + Duration::from_secs(4);
-        assert!(window.push(0, kept(4, "c", later), later) > 0);
+        assert!(window.push(0, Kept::sample(4, "c", later), later) > 0);
         assert_eq!(window.truncated(later), Some(Duration::from_secs(4)));
         assert_eq!(
             window.truncated(now + LENGTH * 2),
@@ -311,8 +315,8 @@ mod tests {
     #[test]
     fn messages_of_a_removed_node_are_kept_for_servers_that_missed_them() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
-        window.push(0, kept(1, "c", now), now);
-        window.push(1, kept(2, "c", now), now);
+        window.push(0, Kept::sample(1, "c", now), now);
+        window.push(1, Kept::sample(2, "c", now), now);
         window.retire(0);
         assert!(window.take(0, now).is_empty(), "the slot belongs to another node now");
         assert_eq!(sequences(&window.matching(!0, LENGTH, now, |_| true)), [1, 2]);
@@ -326,7 +330,7 @@ mod tests {
         let copy = Kept {
             server: Some(ServerName::new("a").expect("valid")),
             is_copy: true,
-            ..kept(1, "server:a", now)
+            ..Kept::sample(1, "server:a", now)
         };
         for (pushed, last) in [(5, 14), (12, 18)] {
             window.push(0, copy.clone(), at(pushed));
