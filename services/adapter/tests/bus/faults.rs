@@ -11,22 +11,24 @@ use wsmesh_adapter::{
     StartError, Target,
 };
 
-/// Sends a hundred frames to `bob`, each of which must arrive.
-async fn bob_is_reached(one: &Server, bob: &mut Client) {
-    for n in 0..100 {
-        one.adapter
-            .to_client(&client("bob"), frame(&n.to_string()))
-            .await
-            .expect("a node accepts it");
-        assert_eq!(bob.frame().await, n.to_string());
-    }
-}
-
 fn heard(server: &Server, id: &str) -> bool {
     let me = server.adapter.name();
     let servers = server.adapter.servers();
     let info = servers.iter().find(|info| info.name == *me).expect("itself");
     info.heard.iter().any(|node| node.as_str() == id)
+}
+
+/// Waits until `one` knows that both servers hear a node, and sends to the room of `bob`.
+async fn bob_is_reached_in_his_room(one: &Server, bob: &mut Client) {
+    until("each knows that the other hears", || {
+        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
+    })
+    .await;
+    one.adapter
+        .to_room(&room("1"), frame("x"), RoomOptions::default())
+        .await
+        .expect("sent");
+    assert_eq!(bob.frame().await, "x");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,15 +189,7 @@ async fn disconnected_subscribers_subscribe_again_to_everything() {
         again(&one) && again(&two)
     })
     .await;
-    until("each knows that the other hears", || {
-        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
-    })
-    .await;
-    one.adapter
-        .to_room(&room("1"), frame("x"), RoomOptions::default())
-        .await
-        .expect("sent");
-    assert_eq!(bob.frame().await, "x");
+    bob_is_reached_in_his_room(&one, &mut bob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,15 +253,7 @@ async fn joining_without_any_node_is_an_error_and_catches_up_later() {
         .join(&client("bob"), room("1"))
         .await
         .expect("confirmed now");
-    until("each knows that the other hears", || {
-        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
-    })
-    .await;
-    one.adapter
-        .to_room(&room("1"), frame("x"), RoomOptions::default())
-        .await
-        .expect("sent");
-    assert_eq!(bob.frame().await, "x");
+    bob_is_reached_in_his_room(&one, &mut bob).await;
 }
 
 #[tokio::test]

@@ -168,6 +168,13 @@ mod tests {
         (publisher, endpoint.subscriber().await.expect("connects"))
     }
 
+    async fn subscribe(subscriber: &mut dyn Subscriber) -> Channel {
+        let channel = Channel::from("c");
+        let channels = std::slice::from_ref(&channel);
+        subscriber.subscribe(channels).await.expect("asked");
+        channel
+    }
+
     #[tokio::test]
     async fn clones_share_nodes_and_each_node_exists_once() {
         let bus = MemoryBus::new(["a", "a"]).expect("valid ids");
@@ -182,11 +189,7 @@ mod tests {
     async fn a_slow_node_delays_messages_and_answers_and_keeps_their_order() {
         let bus = MemoryBus::new(["a"]).expect("valid ids");
         let (publisher, mut subscriber) = both(&bus).await;
-        let channel = Channel::from("c");
-        subscriber
-            .subscribe(std::slice::from_ref(&channel))
-            .await
-            .expect("asked");
+        let channel = subscribe(&mut *subscriber).await;
         assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
         assert!(bus.set_delay("a", Duration::from_millis(200)));
         let start = Instant::now();
@@ -217,11 +220,7 @@ mod tests {
     async fn a_publisher_does_not_notice_that_a_node_loses_messages() {
         let bus = MemoryBus::new(["a"]).expect("valid ids");
         let (publisher, mut subscriber) = both(&bus).await;
-        let channel = Channel::from("c");
-        subscriber
-            .subscribe(std::slice::from_ref(&channel))
-            .await
-            .expect("asked");
+        let channel = subscribe(&mut *subscriber).await;
         bus.set_fault("a", Fault::Lose);
         assert_eq!(publisher.publish(&channel, Bytes::new()).await.ok(), Some(1));
         bus.set_fault("a", Fault::None);

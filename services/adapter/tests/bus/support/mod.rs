@@ -217,6 +217,17 @@ pub(crate) async fn acquainted(servers: &[&Server]) {
     }
 }
 
+/// Sends a hundred frames to `bob`, each of which must arrive.
+pub(crate) async fn bob_is_reached(from: &Server, bob: &mut Client) {
+    for n in 0..100 {
+        from.adapter
+            .to_client(&client("bob"), frame(&n.to_string()))
+            .await
+            .expect("a node accepts it");
+        assert_eq!(bob.frame().await, n.to_string());
+    }
+}
+
 pub(crate) fn frame(text: &str) -> Frame {
     Frame::new(text)
 }
