@@ -77,15 +77,15 @@ impl Adapter {
     pub async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let inner = &self.inner;
         let channel = inner.channels.channel(&Topic::Room(room.clone()));
-        let (places, new) = inner
+        let (locations, new) = inner
             .hub
             .join(client, &room)
             .ok_or_else(|| ClientError::NotHere(client.clone()))?;
         if new {
             inner.interest.hold(&channel);
-            for place in places.iter() {
-                let command = Command::Join(place.connection, room.clone());
-                inner.hub.command(place.shard, command).await;
+            for location in locations.iter() {
+                let command = Command::Join(location.connection, room.clone());
+                inner.hub.command(location.shard, command).await;
             }
         }
         inner.confirmed(&channel).await
@@ -115,9 +115,9 @@ impl Adapter {
     /// Closes every connection of a client of this server; `false` if it is not here.
     pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
         let mut dismissed = false;
-        for place in self.inner.hub.places(client).iter() {
-            let command = Command::Dismiss(place.connection, dismissal.clone());
-            dismissed |= self.inner.hub.command(place.shard, command).await;
+        for location in self.inner.hub.locations(client).iter() {
+            let command = Command::Dismiss(location.connection, dismissal.clone());
+            dismissed |= self.inner.hub.command(location.shard, command).await;
         }
         dismissed
     }
@@ -126,14 +126,15 @@ impl Adapter {
     /// however long its peer takes: what is sent to the client goes to its other connections, here or elsewhere.
     pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
         let hub = &self.inner.hub;
-        let places = hub.places(client);
-        let Some(place) = places.iter().find(|place| place.connection == connection) else {
+        let locations = hub.locations(client);
+        let Some(location) = locations.iter().find(|location| location.connection == connection) else {
             return false;
         };
         for room in hub.detach(client, connection) {
             self.inner.release(&Topic::Room(room));
         }
-        hub.command(place.shard, Command::Dismiss(connection, dismissal)).await
+        hub.command(location.shard, Command::Dismiss(connection, dismissal))
+            .await
     }
 
     /// The connections of a client on this server and when each came, the oldest first.
@@ -261,11 +262,11 @@ impl Adapter {
 
 impl Inner {
     pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (places, was) = self.hub.leave(client, room)?;
+        let (locations, was) = self.hub.leave(client, room)?;
         if was {
-            for place in places.iter() {
-                let command = Command::Leave(place.connection, room.clone());
-                self.hub.command(place.shard, command).await;
+            for location in locations.iter() {
+                let command = Command::Leave(location.connection, room.clone());
+                self.hub.command(location.shard, command).await;
             }
             self.release(&Topic::Room(room.clone()));
         }

@@ -60,7 +60,8 @@ pub enum Group {
 const DELAY: &str = "retry-after-ms=";
 
 impl CloseCode {
-    /// Whether an endpoint may send this number in a close frame: RFC 6455, section 7.4, with 1012 to 1014 of IANA's registry.
+    /// Whether an endpoint may send this number in a close frame: RFC 6455, section 7.4, and 1012 to 1014 from IANA's
+    /// registry.
     pub const fn may_be_sent(number: u16) -> bool {
         matches!(number, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

@@ -1,8 +1,8 @@
 //! Debts: the published messages that other servers may have missed, and that this server therefore sends them again.
 //!
 //! A server with a gap (its beacons count them) is owed what went through the node concerned. A server is owed
-//! everything in the window if the server is new to this server, came back after silence, or heard none of the nodes
-//! that a message took. State without I/O.
+//! everything in the window if it is new to this server, came back after silence, or heard none of the nodes that a
+//! message took. State without I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -160,7 +160,11 @@ mod tests {
     fn known() -> Debts {
         let mut debts = Debts::default();
         debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 1)]), Instant::now());
-        assert_eq!(owed(&mut debts, &name(), LIFE), Some(Owed::Everything), "it is new");
+        assert_eq!(
+            owed(&mut debts, &name(), LIFE),
+            Some(Owed::Everything),
+            "the server is new"
+        );
         debts.end(&name(), LIFE, None);
         debts
     }

@@ -1,5 +1,5 @@
-//! What happens to a frame when its client reads too slowly, by the frame's event: the frame must arrive, only the latest
-//! one counts, or it may be dropped. Pure.
+//! What happens to a frame whose client reads too slowly, by the frame's event: it must arrive, only the latest one
+//! counts, or it may be dropped. Pure.
 //!
 //! This module does not know how to find an event in a frame: the owner of the clients, which knows their protocol,
 //! passes in a [`FrameReader`].

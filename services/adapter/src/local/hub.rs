@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
-use super::seats::{ClientEntry, Place, Places, RoomEntry, Seat};
+use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
 use super::shard::{Asked, Command, ConnectionId, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
@@ -79,11 +79,11 @@ impl Hub {
     pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> ConnectionId {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
-        let seat = Seat {
-            place: Place { shard, connection },
+        let attached = Connection {
+            location: Location { shard, connection },
             since: Instant::now(),
         };
-        self.note_newcomer(connection, seat.since);
+        self.note_newcomer(connection, attached.since);
         match clients.get_mut(client) {
             Some(entry) => {
                 for room in &entry.rooms {
@@ -91,10 +91,10 @@ impl Hub {
                         entry.count_in(shard);
                     }
                 }
-                entry.add(seat);
+                entry.add(attached);
             }
             None => {
-                let entry = ClientEntry::new(seat);
+                let entry = ClientEntry::new(attached);
                 clients.insert(client.clone(), entry);
                 self.client_count.fetch_add(1, Ordering::Relaxed);
             }
@@ -108,10 +108,10 @@ impl Hub {
         let Some(entry) = clients.get_mut(client) else {
             return Vec::new();
         };
-        if let Some(seat) = entry.remove(connection) {
+        if let Some(removed) = entry.remove(connection) {
             for room in &entry.rooms {
                 if let Some(entry) = self.rooms.lock(room).get_mut(room) {
-                    entry.count_out(seat.place.shard);
+                    entry.count_out(removed.location.shard);
                 }
             }
             return Vec::new();
@@ -129,9 +129,9 @@ impl Hub {
         entry.rooms.into_iter().collect()
     }
 
-    /// Adds a member, with all its connections. `None` if the client is not on this server; `Some((places, false))` if
-    /// it was already in the room.
-    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
+    /// Adds a member, with all its connections. `None` if the client is not on this server; `Some((locations, false))`
+    /// if it was already in the room.
+    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Locations, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let new = entry.rooms.insert(room.clone());
@@ -141,27 +141,31 @@ impl Hub {
             if members.members.insert(client.clone(), Instant::now()).is_none() && members.members.len() == 1 {
                 self.room_count.fetch_add(1, Ordering::Relaxed);
             }
-            entry.seats().for_each(|seat| members.count_in(seat.place.shard));
+            entry
+                .connections()
+                .for_each(|connection| members.count_in(connection.location.shard));
         }
-        Some((entry.places(), new))
+        Some((entry.locations(), new))
     }
 
-    /// Removes a member. `None` if the client is not on this server; `Some((places, false))` if it was not in the room.
-    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
+    /// Removes a member. `None` if the client is not on this server; `Some((locations, false))` if it was not in the
+    /// room.
+    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Locations, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let was = entry.rooms.remove(room);
         if was {
             self.forget_member(room, client, entry);
         }
-        Some((entry.places(), was))
+        Some((entry.locations(), was))
     }
 
     fn forget_member(&self, room: &Room, client: &ClientId, gone: &ClientEntry) {
         let mut rooms = self.rooms.lock(room);
         if let Some(entry) = rooms.get_mut(room) {
             entry.members.remove(client);
-            gone.seats().for_each(|seat| entry.count_out(seat.place.shard));
+            gone.connections()
+                .for_each(|connection| entry.count_out(connection.location.shard));
             if entry.members.is_empty() {
                 rooms.remove(room);
                 self.room_count.fetch_sub(1, Ordering::Relaxed);
@@ -174,26 +178,28 @@ impl Hub {
         self.clients.lock(client).contains_key(client)
     }
 
-    /// The places of a client's connections.
-    pub(crate) fn places(&self, client: &ClientId) -> Places {
+    /// The locations of a client's connections.
+    pub(crate) fn locations(&self, client: &ClientId) -> Locations {
         let clients = self.clients.lock(client);
-        clients.get(client).map(ClientEntry::places).unwrap_or_default()
+        clients.get(client).map(ClientEntry::locations).unwrap_or_default()
     }
 
     /// A client's connections and when each was attached, oldest first.
     pub(crate) fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, Instant)> {
         let clients = self.clients.lock(client);
-        let seats = clients.get(client).into_iter().flat_map(ClientEntry::seats);
-        seats.map(|seat| (seat.place.connection, seat.since)).collect()
+        let connections = clients.get(client).into_iter().flat_map(ClientEntry::connections);
+        connections
+            .map(|connection| (connection.location.connection, connection.since))
+            .collect()
     }
 
-    /// The places of those connections of a client that existed when a copy was first sent.
-    fn places_before(&self, client: &ClientId, sent: Option<Instant>) -> Places {
+    /// The locations of those connections of a client that existed when a copy was first sent.
+    fn locations_before(&self, client: &ClientId, sent: Option<Instant>) -> Locations {
         let clients = self.clients.lock(client);
         let Some(entry) = clients.get(client) else {
-            return Places::default();
+            return Locations::default();
         };
-        entry.places_before(sent)
+        entry.locations_before(sent)
     }
 
     /// Sends a command to one shard. Waits while its inbox is full, but not forever: a stuck owner must not stop this
@@ -224,10 +230,10 @@ impl Hub {
     /// `false` if no connection gets it.
     pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame, sent: Option<Instant>) -> bool {
         let mut delivered = false;
-        for place in self.places_before(client, sent).iter() {
-            let recipients = Recipients::One(place.connection);
+        for location in self.locations_before(client, sent).iter() {
+            let recipients = Recipients::One(location.connection);
             delivered |= self
-                .command(place.shard, Command::Deliver(recipients, frame.clone()))
+                .command(location.shard, Command::Deliver(recipients, frame.clone()))
                 .await;
         }
         delivered
@@ -235,10 +241,14 @@ impl Hub {
 
     /// Delivers a request to a client's newest connection; `false` if the client is not on this server.
     pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
-        let newest = self.clients.lock(client).get(client).map(|entry| entry.newest().place);
+        let newest = self
+            .clients
+            .lock(client)
+            .get(client)
+            .map(|entry| entry.newest().location);
         match newest {
-            Some(place) => {
-                self.command(place.shard, Command::Ask(place.connection, asked, frame))
+            Some(location) => {
+                self.command(location.shard, Command::Ask(location.connection, asked, frame))
                     .await
             }
             None => false,

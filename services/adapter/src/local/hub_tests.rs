@@ -72,9 +72,9 @@ fn connections_of_a_client_share_its_rooms_until_the_last_one_detaches() {
     hub.join(&client("ann"), &room("2"));
     assert_eq!((hub.client_count(), hub.members(&room("1"))), (1, vec![client("ann")]));
     let order = |hub: &Hub| -> Vec<_> {
-        hub.places(&client("ann"))
+        hub.locations(&client("ann"))
             .iter()
-            .map(|place| place.connection)
+            .map(|location| location.connection)
             .collect()
     };
     assert_eq!(order(&hub), [first, second, third]);

@@ -2,8 +2,8 @@
 
 mod delivery;
 mod hub;
+mod hub_entries;
 mod outbox;
-mod seats;
 mod shard;
 
 pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};

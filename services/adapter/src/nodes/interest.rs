@@ -26,6 +26,7 @@ pub(crate) enum Wish {
 /// Identifies the wish that a confirmation answers.
 pub(crate) type Generation = u64;
 
+/// One channel.
 #[derive(Debug)]
 struct Entry {
     generation: Generation,
@@ -43,6 +44,7 @@ struct Entry {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
+/// One node's subscriber.
 #[derive(Debug, Default)]
 struct Side {
     epoch: u64,

@@ -58,33 +58,7 @@ impl NodeUrl {
     /// # Errors
     /// When the text is not valid. The error says what to write instead and never repeats credentials.
     pub fn parse(text: &str) -> Result<Self, NodeUrlError> {
-        let wrong = |what: &str| NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"));
-        let text = text.trim();
-        // Without a scheme, "cache:7000" would be parsed as the scheme "cache". A login needs the scheme: the text
-        // before the @ may be the rest of a password that was split at a comma.
-        let whole = match text.split_once("://") {
-            Some(_) => text.to_owned(),
-            None if text.contains('@') => {
-                return Err(wrong(
-                    "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
-                ));
-            }
-            // The port is required, because any word is a valid host name.
-            None if text.rsplit_once(':').is_none() => return Err(wrong("not a URL")),
-            None => format!("redis://{text}"),
-        };
-        // An unescaped / ? or # in a password would end the authority, and the rest would be treated as public.
-        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
-        if rest
-            .rsplit_once('@')
-            .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
-        {
-            return Err(wrong(
-                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40, a comma is \
-                 %2C)",
-            ));
-        }
-        let url = Url::parse(&whole).map_err(|error| wrong(&format!("not a URL ({error})")))?;
+        let url = Url::parse(&with_scheme(text.trim())?).map_err(|error| wrong(&format!("not a URL ({error})")))?;
         let tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,
@@ -99,33 +73,8 @@ impl NodeUrl {
         if !matches!(url.path(), "" | "/" | "/0") {
             return Err(wrong("pub/sub ignores database numbers; leave the path out"));
         }
-        let [mut ca_file, mut certificate, mut key_file] = [None, None, None];
-        for (key, value) in url.query_pairs() {
-            let file = match &*key {
-                "ca" => &mut ca_file,
-                "cert" => &mut certificate,
-                "key" => &mut key_file,
-                other => {
-                    return Err(wrong(&format!(
-                        "unknown parameter {other:?} (only ca, cert and key exist)"
-                    )));
-                }
-            };
-            if !tls {
-                return Err(wrong(&format!("{key} needs TLS (rediss://)")));
-            }
-            *file = Some(PathBuf::from(&*value));
-        }
-        let identity = match (certificate, key_file) {
-            (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
-            (None, None) => None,
-            _ => return Err(wrong("a client's certificate needs both cert=FILE and key=FILE")),
-        };
+        let (ca_file, identity) = files(&url, tls)?;
         let port = url.port().unwrap_or(DEFAULT_PORT);
-        let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
-            Ok(text) => Ok(text.into_owned()),
-            Err(_) => Err(wrong("percent-encoded text must be UTF-8")),
-        };
         let id = url.fragment().map_or_else(|| Ok(address(&host, port)), decoded)?;
         let username = Some(url.username()).filter(|name| !name.is_empty());
         Ok(Self {
@@ -209,6 +158,71 @@ impl NodeUrl {
 
     pub(crate) fn password(&self) -> Option<&str> {
         self.password.as_deref()
+    }
+}
+
+fn wrong(what: &str) -> NodeUrlError {
+    NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"))
+}
+
+/// The URL with a scheme. Rejects texts whose credentials might be parsed as something public.
+fn with_scheme(text: &str) -> Result<String, NodeUrlError> {
+    // Without a scheme, "cache:7000" would be parsed as the scheme "cache". A login needs the scheme: the text before the @
+    // may be the rest of a password that was split at a comma.
+    let whole = match text.split_once("://") {
+        Some(_) => text.to_owned(),
+        None if text.contains('@') => {
+            return Err(wrong(
+                "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
+            ));
+        }
+        // The port is required, because any word is a valid host name.
+        None if text.rsplit_once(':').is_none() => return Err(wrong("not a URL")),
+        None => format!("redis://{text}"),
+    };
+    // An unescaped / ? or # in a password would end the authority, and the rest would be treated as public.
+    let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+    if login.contains(['/', '?', '#']) {
+        return Err(wrong(
+            "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40, a comma is \
+             %2C)",
+        ));
+    }
+    Ok(whole)
+}
+
+/// The file of the certificate authority, and those of the client certificate.
+fn files(url: &Url, tls: bool) -> Result<(Option<PathBuf>, Option<IdentityFiles>), NodeUrlError> {
+    let [mut ca_file, mut certificate, mut key_file] = [None, None, None];
+    for (key, value) in url.query_pairs() {
+        let file = match &*key {
+            "ca" => &mut ca_file,
+            "cert" => &mut certificate,
+            "key" => &mut key_file,
+            other => {
+                return Err(wrong(&format!(
+                    "unknown parameter {other:?} (only ca, cert and key exist)"
+                )));
+            }
+        };
+        if !tls {
+            return Err(wrong(&format!("{key} needs TLS (rediss://)")));
+        }
+        *file = Some(PathBuf::from(&*value));
+    }
+    let identity = match (certificate, key_file) {
+        (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
+        (None, None) => None,
+        _ => return Err(wrong("a client certificate needs both cert=FILE and key=FILE")),
+    };
+    Ok((ca_file, identity))
+}
+
+fn decoded(text: &str) -> Result<String, NodeUrlError> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(wrong("percent-encoded text must be UTF-8")),
     }
 }
 

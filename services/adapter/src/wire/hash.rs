@@ -1,4 +1,4 @@
-//! The hash for everything that several servers must compute alike: the node of a message, and sets of channels that travel.
+//! The hash for values that all servers must compute alike: the node of a message, and sets of channels that travel.
 //!
 //! FNV-1a, then the finaliser of MurmurHash3: without that, the last bytes hardly reach the high bits. The same in every
 //! process and version, which the standard library's hashers do not promise. Not for keys that an attacker may choose.

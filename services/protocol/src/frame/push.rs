@@ -8,7 +8,7 @@ const START: &[u8] = br#"{"event":""#;
 
 /// The event of a push, as it is written between its quotes; `None` for any other frame.
 ///
-/// Only the start of the frame is looked at, so the cost does not depend on its size. A frame that does not begin with its
+/// Looks only at the start of the frame, so the cost does not depend on its size. A frame that does not begin with its
 /// event, exactly as this crate writes it, counts as another frame.
 ///
 /// ```

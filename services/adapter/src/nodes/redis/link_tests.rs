@@ -230,7 +230,7 @@ async fn a_silent_address_of_a_host_costs_less_than_the_time_limit() {
     works(&endpoint_of("redis://redis.test")).await;
 }
 
-// ------------------------------------------------------------------------------------------- servers that are not a Redis, or a broken one
+// ------------------------------------------------------------------- servers that are not a Redis, or a broken one
 
 /// A server that does the same with every connection.
 async fn impostor<F>(each: impl Fn(TcpStream) -> F + Send + 'static) -> String

@@ -198,7 +198,7 @@ async fn write_outgoing(outgoing: &Outgoing, mut stream: WriteHalf<Whole>) -> Li
         out = outgoing.take(out);
         let write = async {
             stream.write_all(&out).await?;
-            // TLS keeps what it could not send until it is told to.
+            // TLS may buffer data until it is flushed.
             stream.flush().await
         };
         if let Err(error) = write.await {

@@ -10,30 +10,30 @@ use crate::wire::{ClientId, Room};
 
 /// The shard that owns a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pub(crate) shard: usize,
     pub(crate) connection: ConnectionId,
 }
 
 /// A connection of a client, and when it was attached.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seat {
-    pub(super) place: Place,
+pub(super) struct Connection {
+    pub(super) location: Location,
     pub(super) since: Instant,
 }
 
 /// A client with its connections, which share its rooms.
 #[derive(Debug)]
 pub(super) struct ClientEntry {
-    pub(super) first: Seat,
+    pub(super) first: Connection,
     /// The later connections, in order. Few clients have any, so the others should pay for one word only.
     #[expect(clippy::box_collection, reason = "a word instead of three, for each of many clients")]
-    more: Option<Box<Vec<Seat>>>,
+    more: Option<Box<Vec<Connection>>>,
     pub(super) rooms: HashSet<Room>,
 }
 
 impl ClientEntry {
-    pub(super) fn new(first: Seat) -> Self {
+    pub(super) fn new(first: Connection) -> Self {
         Self {
             first,
             more: None,
@@ -41,44 +41,46 @@ impl ClientEntry {
         }
     }
 
-    pub(super) fn add(&mut self, seat: Seat) {
-        self.more.get_or_insert_default().push(seat);
+    pub(super) fn add(&mut self, connection: Connection) {
+        self.more.get_or_insert_default().push(connection);
     }
 
     /// Whether this is the client's only connection.
     pub(super) fn is_only(&self, connection: ConnectionId) -> bool {
-        self.more.is_none() && self.first.place.connection == connection
+        self.more.is_none() && self.first.location.connection == connection
     }
 
-    pub(super) fn seats(&self) -> impl Iterator<Item = &Seat> {
+    pub(super) fn connections(&self) -> impl Iterator<Item = &Connection> {
         std::iter::once(&self.first).chain(self.more.iter().flat_map(|more| more.iter()))
     }
 
-    pub(super) fn newest(&self) -> &Seat {
+    pub(super) fn newest(&self) -> &Connection {
         self.more.as_ref().and_then(|more| more.last()).unwrap_or(&self.first)
     }
 
-    pub(super) fn places(&self) -> Places {
-        self.places_before(None)
+    pub(super) fn locations(&self) -> Locations {
+        self.locations_before(None)
     }
 
-    /// The places of the connections that existed when a copy was first sent.
-    pub(super) fn places_before(&self, sent: Option<Instant>) -> Places {
-        let old = self.seats().filter(|seat| sent.is_none_or(|sent| seat.since <= sent));
-        let mut places = old.map(|seat| seat.place);
-        Places {
-            first: places.next(),
-            more: places.collect(),
+    /// The locations of the connections that existed when a copy was first sent.
+    pub(super) fn locations_before(&self, sent: Option<Instant>) -> Locations {
+        let old = self
+            .connections()
+            .filter(|connection| sent.is_none_or(|sent| connection.since <= sent));
+        let mut locations = old.map(|connection| connection.location);
+        Locations {
+            first: locations.next(),
+            more: locations.collect(),
         }
     }
 
     /// Removes one of several connections; `None` if it is unknown, or the only one.
-    pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Seat> {
+    pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Connection> {
         let more = self.more.as_mut()?;
-        let removed = if self.first.place.connection == connection {
+        let removed = if self.first.location.connection == connection {
             std::mem::replace(&mut self.first, more.remove(0))
         } else {
-            let at = more.iter().position(|seat| seat.place.connection == connection)?;
+            let at = more.iter().position(|other| other.location.connection == connection)?;
             more.remove(at)
         };
         if more.is_empty() {
@@ -88,15 +90,15 @@ impl ClientEntry {
     }
 }
 
-/// The places of a client's connections, oldest first. Allocates nothing for the usual single one.
+/// The locations of a client's connections, oldest first. Allocates nothing for the usual single one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Places {
-    first: Option<Place>,
-    more: Vec<Place>,
+pub(crate) struct Locations {
+    first: Option<Location>,
+    more: Vec<Location>,
 }
 
-impl Places {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Place> {
+impl Locations {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Location> {
         self.first.iter().chain(&self.more).copied()
     }
 }
