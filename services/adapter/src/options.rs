@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::error::StartError;
-use crate::local::{DeliveryRule, OutboxLimits};
+use crate::local::{Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
@@ -75,7 +75,7 @@ pub struct Options {
     /// Bounds of one client's queue.
     pub outbox: OutboxLimits,
     /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
-    pub delivery: Vec<DeliveryRule>,
+    pub delivery: Delivery,
     /// Settings of the service itself that should be the same on every server that has them: those that differ are told, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
@@ -107,7 +107,7 @@ impl Options {
             shards: 0,
             several_homes: false,
             outbox: OutboxLimits::default(),
-            delivery: Vec::new(),
+            delivery: Delivery::default(),
             common_settings: BTreeMap::new(),
             registry: Registry::new(),
         }

@@ -1,7 +1,7 @@
-//! What a client and a ws-node say to each other: frames, error codes, close codes, connect parameters; and what a ws-node
-//! and a service say about clients. Pure data: no sockets, no clocks, no policy.
+//! The client protocol (frames, error codes, close codes, connect parameters), and the payloads that ws-nodes and
+//! services exchange about clients. Pure data: no sockets, no clocks, no policy.
 //!
-//! The client protocol is that of *websocket-cross-server-adapter* 1.x, with additions that its clients do not notice.
+//! The client protocol is that of *websocket-cross-server-adapter* 1.x, with additions that its clients ignore.
 
 mod callback_id;
 mod close;

@@ -11,8 +11,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{Adapter, Driver, Options, StartError, Started};
+use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, StartError, Started};
 use wsmesh_bootstrap::http::{Front, Limits};
+use wsmesh_protocol::frame;
 
 use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
@@ -47,6 +48,12 @@ pub struct WsNode {
     carrying_out: AbortOnDropHandle<()>,
 }
 
+/// How delivery rules find the parts of a frame.
+const FRAME_READER: FrameReader = FrameReader {
+    event: frame::push_event,
+    payload: frame::push_payload,
+};
+
 impl WsNode {
     /// Starts the adapter and the shards. Must be called inside a tokio runtime.
     ///
@@ -63,7 +70,7 @@ impl WsNode {
         let auth = Auth::start(&settings.auth, settings.demo, &metrics).map_err(anyhow::Error::msg)?;
         options.shards = settings.shards;
         options.outbox = settings.outbox;
-        options.delivery.clone_from(&settings.delivery);
+        options.delivery = Delivery::new(&settings.delivery, FRAME_READER);
         options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
         // With two policies, servers would close each other's clients.
         let logins = [

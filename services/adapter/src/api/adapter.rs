@@ -17,7 +17,7 @@ use crate::flow::seal::PublishOptions;
 use crate::flow::server_info::ServerInfo;
 use crate::life::driver::Driver;
 use crate::life::parts::Parts;
-use crate::local::{Classes, ShardInbox};
+use crate::local::ShardInbox;
 use crate::nodes::NodeStatus;
 use crate::options::Options;
 use crate::settings::{Difference, differences};
@@ -63,7 +63,7 @@ impl Adapter {
     /// # Errors
     /// When the options contradict themselves, or a file that they name cannot be used.
     pub fn start(options: Options) -> Result<Started, StartError> {
-        let (limits, classes) = (options.outbox, Classes::new(&options.delivery));
+        let (limits, delivery) = (options.outbox, options.delivery.clone());
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
         let (parts, starts) = Parts::new(options, senders)?;
         let shards = receivers.into_iter().enumerate();
@@ -72,7 +72,7 @@ impl Adapter {
                 index,
                 commands,
                 limits,
-                classes: classes.clone(),
+                delivery: delivery.clone(),
             })
             .collect();
         let driver = Driver::start(parts.clone(), starts);

@@ -74,7 +74,7 @@ impl ClientRequests {
         let limit = limit.unwrap_or(self.limit).min(LONGEST);
         let mut replies = self.requests.begin(Vec::new(), limit);
         replies.expect(1);
-        replies.accept_strangers();
+        replies.accept_unknown();
         let id = self.requests.callback_id(replies.id());
         let frame = frame(&id);
         let (asked, answer) = asked(&id);

@@ -57,12 +57,12 @@ impl LocalClients {
     pub(crate) async fn join(&self, client: &ClientId, room: Room) -> Result<(), ClientError> {
         let channel = self.subscriptions.channel(&Topic::Room(room.clone()));
         let joined = self.hub.join(client, &room);
-        let (places, new) = joined.ok_or_else(|| ClientError::NotHere(client.clone()))?;
+        let (locations, new) = joined.ok_or_else(|| ClientError::NotHere(client.clone()))?;
         if new {
             self.subscriptions.hold(&channel);
-            for place in places.iter() {
-                let command = Command::Join(place.connection, room.clone());
-                self.hub.command(place.shard, command).await;
+            for location in locations.iter() {
+                let command = Command::Join(location.connection, room.clone());
+                self.hub.command(location.shard, command).await;
             }
         }
         self.subscriptions.confirmed(&channel).await
@@ -70,11 +70,11 @@ impl LocalClients {
 
     /// A client leaves a room; whether it was in it, and nothing if it is not here.
     pub(crate) async fn leave(&self, client: &ClientId, room: &Room) -> Option<bool> {
-        let (places, was) = self.hub.leave(client, room)?;
+        let (locations, was) = self.hub.leave(client, room)?;
         if was {
-            for place in places.iter() {
-                let command = Command::Leave(place.connection, room.clone());
-                self.hub.command(place.shard, command).await;
+            for location in locations.iter() {
+                let command = Command::Leave(location.connection, room.clone());
+                self.hub.command(location.shard, command).await;
             }
             self.release_room(room.clone());
         }
@@ -94,9 +94,9 @@ impl LocalClients {
     /// Closes every connection of a client; `false` if it is not here.
     pub(crate) async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
         let mut dismissed = false;
-        for place in self.hub.places(client).iter() {
-            let command = Command::Dismiss(place.connection, dismissal.clone());
-            dismissed |= self.hub.command(place.shard, command).await;
+        for location in self.hub.locations(client).iter() {
+            let command = Command::Dismiss(location.connection, dismissal.clone());
+            dismissed |= self.hub.command(location.shard, command).await;
         }
         dismissed
     }
@@ -108,13 +108,13 @@ impl LocalClients {
         connection: ConnectionId,
         dismissal: Dismissal,
     ) -> bool {
-        let places = self.hub.places(client);
-        let Some(place) = places.iter().find(|place| place.connection == connection) else {
+        let locations = self.hub.locations(client);
+        let Some(location) = locations.iter().find(|location| location.connection == connection) else {
             return false;
         };
         self.take_out(client, connection);
         let command = Command::Dismiss(connection, dismissal);
-        self.hub.command(place.shard, command).await
+        self.hub.command(location.shard, command).await
     }
 
     fn take_out(&self, client: &ClientId, connection: ConnectionId) {

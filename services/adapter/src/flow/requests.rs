@@ -188,7 +188,7 @@ impl ServerRequests {
         if let Some(expected) = options.expected {
             replies.expect(expected);
             if self.is_shared && is_broadcast {
-                replies.accept_strangers();
+                replies.accept_unknown();
             }
         }
         let said = Said {

@@ -49,7 +49,7 @@ impl Unsent {
             prospect: match kind {
                 LinkErrorKind::Connect | LinkErrorKind::TimedOut | LinkErrorKind::Closed => Prospect::Later,
                 LinkErrorKind::Full => Prospect::Busy,
-                LinkErrorKind::Auth | LinkErrorKind::Forbidden | LinkErrorKind::Refused | LinkErrorKind::Protocol => {
+                LinkErrorKind::Auth | LinkErrorKind::Forbidden | LinkErrorKind::Rejected | LinkErrorKind::Protocol => {
                     Prospect::Never
                 }
             },

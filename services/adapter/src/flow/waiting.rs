@@ -188,22 +188,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn message(sequence: u64, at: Instant) -> Kept {
-        Kept {
-            at,
-            sequence,
-            channel: "c".into(),
-            server: None,
-            bytes: Bytes::from_static(&[0; 100]),
-            is_copy: false,
-            was_copied: false,
-            waited: false,
-            order_key: None,
-        }
+        Kept::sample(sequence, "c", at)
     }
 
     fn sequences(held: &[Held]) -> Vec<u64> {

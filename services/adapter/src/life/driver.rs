@@ -15,7 +15,7 @@ use super::parts::Parts;
 use super::topology::Starts;
 use crate::error::DriverError;
 use crate::flow::inbound::{Arrivals, Inbound};
-use crate::nodes::{Surroundings, run_node};
+use crate::nodes::{Environment, run_node};
 
 /// Batches that wait to be decoded. When full, subscribers stop reading and Redis holds the rest.
 const INBOUND: usize = 256;
@@ -128,9 +128,9 @@ async fn run_nodes(
         tokio::select! {
             () = parts.foundation.tasks.stop().cancelled() => break,
             Some(node) = starts.recv() => {
-                let surroundings = surroundings(&parts, inbound.clone());
+                let environment = environment(&parts, inbound.clone());
                 running.spawn(async move {
-                    run_node(node.clone(), surroundings).await;
+                    run_node(node.clone(), environment).await;
                     node
                 });
             }
@@ -150,9 +150,9 @@ async fn run_nodes(
     while running.join_next().await.is_some() {}
 }
 
-fn surroundings(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Surroundings {
+fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
     let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
-    Surroundings {
+    Environment {
         interest: parts.flow.subscriptions.interest().clone(),
         window: outbound.window().clone(),
         copies: outbound.copies().clone(),

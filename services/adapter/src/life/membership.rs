@@ -122,8 +122,8 @@ impl Membership {
                     membership = true;
                 }
                 Change::Hearing => membership = true,
-                Change::Namesake(instance) => self.on_rival(instance),
-                Change::Refused => {
+                Change::NameConflict(instance) => self.on_rival(instance),
+                Change::StepBack => {
                     self.members.refuse();
                     self.hearing.changed().notify_one();
                 }

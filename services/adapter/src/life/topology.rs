@@ -21,7 +21,7 @@ use crate::flow::hearing::Hearing;
 use crate::flow::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
-    Copies, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Refused, Topology, TopologyEntries,
+    Copies, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Rejected, Topology, TopologyEntries,
     TopologyEntry, Window,
 };
 use crate::options::Options;
@@ -145,8 +145,8 @@ impl TopologyInUse {
                 Ok(id)
             }
             Ok(false) => Ok(id),
-            Err(Refused::Elsewhere(url)) => Err(TopologyError::Elsewhere { id, url }),
-            Err(Refused::Unknown | Refused::Last) => Err(TopologyError::Unknown(id)),
+            Err(Rejected::Elsewhere(url)) => Err(TopologyError::Elsewhere { id, url }),
+            Err(Rejected::Unknown | Rejected::Last) => Err(TopologyError::Unknown(id)),
         }
     }
 
@@ -177,7 +177,7 @@ impl TopologyInUse {
                 Ok(())
             }
             Ok(false) => Ok(()),
-            Err(Refused::Last) => Err(TopologyError::LastNode(id.clone())),
+            Err(Rejected::Last) => Err(TopologyError::LastNode(id.clone())),
             Err(_) => Err(TopologyError::Unknown(id.clone())),
         }
     }

@@ -24,7 +24,7 @@ async fn everything_wrong_is_listed_at_once_with_exit_code_64() {
     for service in ["ws-node", "game-logic", "admin"] {
         let Ended { code, log } = ends(service, &wrong).await;
         assert_eq!(code, Some(64), "{log}");
-        for expected in ["shardz", "maybe", "http:// is no Redis URL", "server name is empty"] {
+        for expected in ["shardz", "maybe", "http:// is not a Redis URL", "server name is empty"] {
             assert!(log.contains(expected), "{service} does not say {expected:?}:\n{log}");
         }
         assert!(!log.contains("panicked"), "{log}");

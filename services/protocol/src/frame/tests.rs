@@ -1,11 +1,15 @@
-//! Tests of client frames: the recorded bytes of the original, and frames that are none.
+//! Tests of client frames: bytes recorded from the JavaScript package, and frames that are not valid.
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::write::to_json;
 use super::*;
+use crate::callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
+use crate::error_code::ErrorCode;
 
-const RECORDED: &str = include_str!("../../../tests/vectors/recorded.json");
+const RECORDED: &str = include_str!("../../../../tests/vectors/recorded.json");
 
 fn recorded() -> Vec<(String, String)> {
     let all: Value = serde_json::from_str(RECORDED).expect("the vectors are JSON");
@@ -63,7 +67,7 @@ fn the_recorded_connect_url_is_read() {
 }
 
 #[test]
-fn frames_that_cannot_be_used_say_why_and_name_the_request_if_there_is_one() {
+fn a_frame_that_cannot_be_used_gives_an_error_that_names_the_request_if_there_is_one() {
     for (text, problem, callback_id) in [
         ("", "must be a JSON object", None),
         ("hello", "must be a JSON object", None),
@@ -101,7 +105,7 @@ fn any_string_or_number_is_a_callback_id_and_is_repeated_byte_for_byte() {
 }
 
 #[test]
-fn an_event_is_one_whatever_its_ids_are() {
+fn an_event_is_handled_whatever_its_ids_are() {
     let long = format!("\"{}\"", "x".repeat(MAX_CALLBACK_ID_BYTES));
     for (id, unanswerable) in [
         ("null", false),
@@ -126,7 +130,7 @@ fn an_event_is_one_whatever_its_ids_are() {
 }
 
 #[test]
-fn a_callback_id_reaches_a_service_as_the_client_wrote_it_also_through_another_writer() {
+fn a_callback_id_reaches_a_service_as_the_client_wrote_it_even_when_rewritten_on_the_way() {
     for id in [r#""c1""#, "7", r#""\u00e9\/""#, "1e2", "-0"] {
         let forwarded = crate::forward::Forwarded {
             client: "ann".into(),
@@ -143,7 +147,7 @@ fn a_callback_id_reaches_a_service_as_the_client_wrote_it_also_through_another_w
 }
 
 #[test]
-fn what_is_missing_or_unknown_or_doubled_does_not_matter() {
+fn missing_unknown_and_repeated_fields_are_accepted() {
     let Ok(ClientMessage::Event {
         payload, traceparent, ..
     }) = parse(r#"{"event":"a","new":[1]}"#)
@@ -163,7 +167,7 @@ fn what_is_missing_or_unknown_or_doubled_does_not_matter() {
 }
 
 #[test]
-fn nesting_costs_nothing_to_read() {
+fn deep_nesting_costs_nothing_to_read() {
     let payload = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let text = format!(r#"{{"event":"deep","payload":{payload}}}"#);
     let Ok(ClientMessage::Event { payload: read, .. }) = parse(&text) else {
@@ -172,12 +176,12 @@ fn nesting_costs_nothing_to_read() {
     assert_eq!(read.get(), payload);
     assert!(
         serde_json::from_str::<Value>(read.get()).is_err(),
-        "whoever parses it gets an error"
+        "parsing the payload fails"
     );
 }
 
 #[test]
-fn an_error_reply_is_what_the_protocol_says() {
+fn an_error_reply_has_the_fields_of_the_protocol() {
     let reply = error_reply("c\"1", ErrorCode::UnknownEvent, "nobody handles \"x\"");
     let value: Value = serde_json::from_str(&reply).expect("JSON");
     let expected =
@@ -201,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(name in ".{1,40}", text in ".{0,60}", id in ".{1,64}") {
+    fn a_frame_that_was_written_is_read_back(name in ".{1,40}", text in ".{0,60}", id in ".{1,64}") {
         let written = client_request(&name, &json!({"t": text}), &id);
         let Ok(ClientMessage::Request { event, payload, callback_id, .. }) = parse(&written) else { panic!("{written}") };
         prop_assert_eq!((&*event, callback_id), (&*name, CallbackId::from(&*id)));

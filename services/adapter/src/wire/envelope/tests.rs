@@ -1,14 +1,15 @@
-//! Tests of the envelope: the recorded bytes of the original, both encodings, hostile bytes.
+//! Tests of the envelope: bytes recorded from the JavaScript package, both encodings, hostile bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::wire::{NameError, Namespace, RoomId};
+use crate::wire::{DecodeError, Encoding, Instance, NameError, Namespace, RoomId};
 
-const RECORDED: &str = include_str!("../../../../tests/vectors/recorded.json");
+const RECORDED: &str = include_str!("../../../../../tests/vectors/recorded.json");
 
 fn recorded() -> Vec<(String, Encoding, Bytes)> {
     let all: Value = serde_json::from_str(RECORDED).expect("the vectors are JSON");
@@ -69,7 +70,7 @@ fn every_recorded_envelope_decodes_and_is_written_as_an_equal_map_in_both_encodi
 }
 
 #[test]
-fn recorded_envelopes_mean_what_their_case_says() {
+fn recorded_envelopes_are_read_as_the_kind_they_were_recorded_as() {
     for (case, _, bytes) in recorded() {
         if case == "custom channel" {
             continue;
@@ -88,7 +89,7 @@ fn recorded_envelopes_mean_what_their_case_says() {
 }
 
 #[test]
-fn a_server_leaves_its_own_envelopes_unread() {
+fn a_server_does_not_read_its_own_envelopes() {
     let bytes = plain().encode(Encoding::Msgpack).expect("can be written");
     assert_eq!(
         Envelope::decode_unless_own(bytes.clone(), Instance(77)).expect("decodes"),
@@ -98,7 +99,7 @@ fn a_server_leaves_its_own_envelopes_unread() {
 }
 
 #[test]
-fn what_we_add_to_an_envelope_is_small() {
+fn the_field_wm_is_small() {
     let mut envelope = plain();
     if let Some(wm) = &mut envelope.wm {
         wm.identity.instance = Instance::now();
@@ -112,7 +113,7 @@ fn what_we_add_to_an_envelope_is_small() {
 }
 
 #[test]
-fn an_own_envelope_is_told_by_its_first_bytes() {
+fn an_own_envelope_is_recognised_by_its_first_bytes() {
     for encoding in [Encoding::Json, Encoding::Msgpack] {
         let bytes = plain().encode(encoding).expect("can be written");
         let broken = bytes.slice(..bytes.len() - 1);
@@ -120,19 +121,22 @@ fn an_own_envelope_is_told_by_its_first_bytes() {
             Envelope::decode_unless_own(broken.clone(), Instance(77)).expect("not read to its end"),
             None
         );
-        assert!(decode(broken).is_err(), "somebody else's is read whole");
+        assert!(
+            decode(broken).is_err(),
+            "an envelope of another server is read completely"
+        );
     }
 }
 
 #[test]
-fn an_own_envelope_is_told_wherever_its_identity_stands() {
+fn an_own_envelope_is_recognised_wherever_its_identity_is() {
     let json = br#"{"data":"x","senderServer":"a","wm":{"t":1,"s":2,"i":77}}"#;
     let read = Envelope::decode_unless_own(Bytes::from_static(json), Instance(77)).expect("decodes");
     assert_eq!(read, None);
 }
 
 #[test]
-fn unknown_fields_are_ignored_and_the_later_of_two_counts() {
+fn unknown_fields_are_ignored_and_the_last_of_repeated_fields_counts() {
     let json = br#"{"x":[{}],"data":"old","wm":{"i":3,"s":2,"t":1,"new":{}},"data":"x","senderServer":"a"}"#;
     let read = decode(Bytes::from_static(json)).expect("decodes");
     let wm = Wm::new(
@@ -147,7 +151,7 @@ fn unknown_fields_are_ignored_and_the_later_of_two_counts() {
 }
 
 #[test]
-fn the_original_tells_a_reply_by_is_callback_and_so_do_we() {
+fn a_reply_is_recognised_by_is_callback_as_in_the_javascript_package() {
     let event = br#"{"data":{"event":"_Cs_Cb_","senderServer":"a","callbackId":"1","payload":1}}"#;
     let body = decode(Bytes::from_static(event)).expect("decodes").body;
     assert!(matches!(body, Body::Event { .. }), "{body:?}");
@@ -163,7 +167,7 @@ fn the_original_tells_a_reply_by_is_callback_and_so_do_we() {
 }
 
 #[test]
-fn a_payload_is_a_slice_of_what_was_read_and_a_small_frame_is_not() {
+fn payloads_and_large_frames_share_the_bytes_that_were_read_and_small_frames_do_not() {
     let inside = |whole: &Bytes, part: &Bytes| whole.as_ptr_range().contains(&part.as_ptr());
     for encoding in [Encoding::Json, Encoding::Msgpack] {
         let body = Body::Event {
@@ -194,7 +198,7 @@ fn a_payload_is_a_slice_of_what_was_read_and_a_small_frame_is_not() {
 }
 
 #[test]
-fn a_million_unknown_keys_are_walked_over_and_not_kept() {
+fn a_million_unknown_keys_are_skipped_and_not_stored() {
     let mut bytes = vec![0xdf, 0, 0x0f, 0x42, 0x42];
     bytes.extend([0xa1, b'x', 0xc0].repeat(1_000_000));
     rmp::encode::write_str(&mut bytes, "data").expect("memory");
@@ -205,7 +209,7 @@ fn a_million_unknown_keys_are_walked_over_and_not_kept() {
 }
 
 #[test]
-fn nesting_a_hundred_thousand_deep_is_passed_over_and_refused_by_whoever_parses_it() {
+fn nesting_of_a_hundred_thousand_levels_is_skipped_and_only_parsing_it_fails() {
     let json = format!(
         r#"{{"data":{{"event":"e","senderServer":"a","payload":{}0{}}}}}"#,
         "[".repeat(100_000),
@@ -248,12 +252,12 @@ fn plain() -> Envelope {
 }
 
 #[test]
-fn what_is_no_envelope_is_refused_with_a_reason() {
+fn bytes_that_are_not_an_envelope_are_rejected_with_a_reason() {
     for (bytes, reason) in [
         (&b""[..], "broken MessagePack"),
         (b"{", "not JSON"),
         (b"{}", "senderServer is missing"),
-        (br#"{"senderServer":"a"}"#, "neither addressed"),
+        (br#"{"senderServer":"a"}"#, "neither an event"),
         (br#"{"senderServer":"a","data":7}"#, "field data"),
         (br#"{"data":{"senderServer":"a"}}"#, "field event"),
         (br#"{"data":{"event":"e","senderServer":""}}"#, "field senderServer"),
@@ -310,7 +314,7 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    // Up to four bytes each, and the longest that there may be.
+    // Up to four bytes per character, and the longest valid name.
     let id = "[^\\p{Cc}]{1,63}|x{255}";
     let clients = prop::collection::vec(id.prop_map(|id| name::<ClientId>(&id)), 0..5);
     let frame = ".{0,200}".prop_map(Frame::new);
@@ -359,7 +363,7 @@ fn same(a: &Envelope, b: &Envelope) -> bool {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(wm in wm(), body in body(), json in any::<bool>()) {
+    fn an_envelope_that_was_written_is_read_back(wm in wm(), body in body(), json in any::<bool>()) {
         let envelope = Envelope { sender: name("ws-1"), wm, body };
         let encoding = if json { Encoding::Json } else { Encoding::Msgpack };
         let read = decode(envelope.encode(encoding).expect("can be written")).expect("decodes");
