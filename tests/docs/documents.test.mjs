@@ -31,7 +31,7 @@ const checks = {
 
 test("the documents are found, with their code", () => {
   const found = (language) => blocks.filter((block) => block.language === language).length;
-  assert.ok(documents().includes("README.md") && documents().length >= 18, documents().join());
+  assert.ok(documents().includes("README.md") && documents().length >= 19, documents().join());
   assert.ok(found("sh") > 8 && found("js") > 8 && found("rust") > 8 && found("toml") > 2, "too few");
 });
 

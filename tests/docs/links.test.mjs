@@ -1,6 +1,6 @@
 // Every link in every document points at something that is there, and every document can be reached from the README.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import { documents, root } from "./blocks.mjs";
@@ -21,6 +21,11 @@ test("every document can be reached from the README", () => {
     waiting.push(...targets.filter((target) => target.endsWith(".md")));
   }
   assert.deepEqual(documents().filter((path) => !reached.has(path)), []);
+});
+
+test("every library and service has a README", () => {
+  const folders = readdirSync(join(root, "services"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  assert.deepEqual(folders.map(({ name }) => name).filter((name) => !existsSync(join(root, "services", name, "README.md"))), []);
 });
 
 test("links are found in all their forms, not in code and not to other hosts", () => {
