@@ -185,7 +185,7 @@ function nothingIsUntracked(folder) {
 
 /** Lines like `# {"ok":true, …}` show what is printed: it was, but for `…`, numbers and ids. */
 export function isSaid(text, output) {
-  for (const [, shown] of text.matchAll(/^# ([{[].*|HTTP\/.*|[a-z]+)$/gm)) {
+  for (const [, shown] of text.matchAll(/^# ([{[].*|HTTP\/.*|ask: .*|[a-z]+)$/gm)) {
     const pattern = shown
       .split("…")
       .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/[0-9a-f]{12,}|\d+/g, "[0-9a-f]+"))
