@@ -98,3 +98,8 @@ pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
     RoomId, Routing, ServerName, ServiceName, Topic,
 };
+
+/// The README's examples, compiled by its tests only: builds of images do not have the file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,3 +14,8 @@ pub use callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
 pub use close::{CloseCode, Group};
 pub use error_code::ErrorCode;
 pub use params::{Param, ParamOptions, Params};
+
+/// The README's examples, compiled by its tests only: builds of images do not have the file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -245,9 +245,9 @@ mod tests {
         assert_eq!(replaced(&demo), ["enterBackground", "joinRoom", "echo"]);
     }
 
-    /// Events of the README's table, with what it says about where they exist.
+    /// The events in the table of the protocol's README, with the profiles in which it says that they exist.
     fn documented() -> Vec<(String, String)> {
-        let readme = include_str!("../../../../README.md");
+        let readme = include_str!("../../../protocol/README.md");
         let rows = readme
             .lines()
             .skip_while(|line| !line.starts_with("| event | profile | payload |"))
