@@ -44,7 +44,7 @@
 //!     });
 //!     adapter.ready().await;
 //!     tokio::signal::ctrl_c().await?;
-//!     driver.shutdown().await;
+//!     driver.shutdown(std::time::Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
 //! ```

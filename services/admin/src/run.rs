@@ -56,10 +56,11 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         kubernetes,
         time_limit: config.common.request_timeout + BODY_TIME,
     };
+    let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
 
-    driver.shutdown().await;
+    driver.shutdown(goodbye).await;
     ended.cancel();
     for task in [ops, watch, Some(following)].into_iter().flatten() {
         task.await?;
@@ -103,15 +104,10 @@ fn serve_ops(
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (ready, stats) = (adapter.clone(), adapter.clone());
-    let shutdown = shutdown.clone();
+    let stats = adapter.clone();
     let ops = Ops {
         registry,
-        ready: Box::new(move || match (shutdown.is_cancelled(), ready.is_ready()) {
-            (true, _) => Err("this server is ending".to_owned()),
-            (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => Ok(()),
-        }),
+        ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(move || {
             serde_json::json!({
                 "name": stats.name(),

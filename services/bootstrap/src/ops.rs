@@ -15,6 +15,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::Adapter;
 
 use crate::http::{self, Front, Limits};
 
@@ -34,6 +35,28 @@ pub struct Ops {
 impl fmt::Debug for Ops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ops").finish_non_exhaustive()
+    }
+}
+
+/// The usual [`Ops::ready`]: the server hears a Redis node and does not stop.
+pub fn readiness(adapter: Adapter, stopping: CancellationToken) -> impl Fn() -> Result<(), String> + Send + Sync {
+    move || {
+        if stopping.is_cancelled() {
+            return Err("this server is stopping".to_owned());
+        }
+        hears_redis(&adapter)
+    }
+}
+
+/// Whether this server hears a Redis node; if not, a sentence for the probe's answer.
+///
+/// # Errors
+/// That sentence.
+pub fn hears_redis(adapter: &Adapter) -> Result<(), String> {
+    if adapter.is_ready() {
+        Ok(())
+    } else {
+        Err("no Redis node is heard yet".to_owned())
     }
 }
 

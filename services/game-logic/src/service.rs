@@ -76,8 +76,8 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     }
 
     let stop = CancellationToken::new();
-    let grace = common.shutdown_grace;
-    let running = game.run(stop.clone(), grace.saturating_sub(MARGIN).max(grace / 2));
+    let goodbye = MARGIN.min(common.shutdown_grace / 2);
+    let running = game.run(stop.clone(), common.shutdown_grace - goodbye);
     // Other servers stop giving it players before it stops taking them.
     let retiring = async {
         shutdown.cancelled().await;
@@ -97,7 +97,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
             Some(failed)
         }
     };
-    driver.shutdown().await;
+    driver.shutdown(goodbye).await;
     ended.cancel();
     while let Some(served) = probes.join_next().await {
         served.context("the ops routes ended unexpectedly")?;
@@ -113,15 +113,9 @@ fn serve_ops(
     shutdown: &CancellationToken,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (adapter, shutdown) = (adapter.clone(), shutdown.clone());
-    let ready = move || match (shutdown.is_cancelled(), adapter.is_ready()) {
-        (true, _) => Err("this server is being stopped".to_owned()),
-        (false, false) => Err("no Redis node is heard yet".to_owned()),
-        (false, true) => Ok(()),
-    };
     let ops = Ops {
         registry: registry.clone(),
-        ready: Box::new(ready),
+        ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(game.stats()),
     };
     ops::serve(listener, ops, ended)

@@ -252,9 +252,7 @@ impl WsNode {
         drop(carrying_out);
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
-        if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
-            tracing::warn!("the adapter did not end in time");
-        }
+        driver.shutdown(GOODBYE).await;
         let ending = async {
             gate.end().await;
             for shard in &shards {

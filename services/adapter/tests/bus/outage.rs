@@ -451,7 +451,7 @@ async fn nothing_is_accepted_after_the_shutdown_as_nobody_would_send_it() {
     let (_memory, bus) = memory();
     let (one, _two) = pair(&bus, |_| {}).await;
     let adapter = one.adapter.clone();
-    one.driver.shutdown().await;
+    one.driver.shutdown(SOON).await;
     let error = adapter.to_client(&client("bob"), frame("x")).await;
     let error = error.expect_err("nobody would send it");
     assert!(matches!(error, PublishError::Isolated), "{error}");

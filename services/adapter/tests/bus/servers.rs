@@ -308,7 +308,7 @@ async fn a_server_that_goes_is_missed_at_once(ground: Ground) {
             .await
     });
     let waiting = soon("the request", requests.next()).await.expect("listening");
-    two.driver.shutdown().await;
+    two.driver.shutdown(SOON).await;
     let error = soon("an answer", asking)
         .await
         .expect("no panic")
@@ -342,7 +342,7 @@ async fn a_server_that_leaves_answers_what_it_was_asked_and_is_asked_nothing_new
     };
     let asking = ask(Target::Server(server("two")));
     let waiting = soon("the request", begun.next()).await.expect("listening");
-    let leaving = tokio::spawn(two.driver.shutdown());
+    let leaving = tokio::spawn(two.driver.shutdown(SOON));
     until("it is known to leave", || {
         let servers = one.adapter.servers();
         servers.iter().any(|info| info.name == server("two") && info.retiring)

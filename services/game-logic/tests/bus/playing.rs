@@ -4,7 +4,7 @@ use game_logic::rules::game::{Game, Progress, Seat, Setup};
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Options, ServerName, ServiceName, Started, Target};
 
-use crate::support::{Client, Cluster, Server, until};
+use crate::support::{Client, Cluster, PATIENCE, Server, until};
 use crate::{found, quick};
 
 /// Runs to the first target until the match ends; its end.
@@ -263,5 +263,5 @@ async fn a_server_that_runs_alone_owns_its_queues() {
     adapter.ready().await;
     let roster = adapter.roster().borrow().clone();
     assert!(matches!(&roster[..], [alone] if alone.counted), "{roster:?}");
-    driver.shutdown().await;
+    driver.shutdown(PATIENCE).await;
 }

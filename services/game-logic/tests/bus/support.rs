@@ -144,13 +144,13 @@ impl Server {
             .await
             .expect("it ends within its grace period")
             .expect("it does not panic");
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
     }
 
     /// Gone at once, with everything that it knew.
     pub(crate) async fn vanish(self) {
         self.running.abort();
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
     }
 }
 
@@ -242,7 +242,7 @@ impl WsNode {
 
     /// Gone with all its clients, without a word about them.
     pub(crate) async fn vanish(self) {
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
         self.shard.abort();
     }
 }
