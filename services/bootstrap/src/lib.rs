@@ -81,6 +81,7 @@ mod listen;
 mod open_files;
 pub mod ops;
 mod print;
+pub mod probe;
 mod service;
 mod settings;
 mod start;

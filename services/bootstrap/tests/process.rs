@@ -6,6 +6,8 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use wsmesh_bootstrap::probe::{self, Answer};
+
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The example, with nothing of this environment that could change what it does.
@@ -91,14 +93,13 @@ impl Drop for Running {
     }
 }
 
-fn get(address: SocketAddr, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(LIMIT)).expect("set");
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("asked");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-    (head.lines().next().expect("a status").to_owned(), body.to_owned())
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = runtime
+        .expect("starts")
+        .block_on(probe::get(address, path, LIMIT, 1 << 20));
+    let Answer { status, text } = answer.expect("an answer");
+    (status, text)
 }
 
 #[test]
@@ -261,10 +262,7 @@ fn the_printed_configuration_names_sources_hides_secrets_and_can_be_given_back()
 #[test]
 fn the_ops_routes_answer_and_sigterm_ends_it_in_order() {
     let greeter = Running::start(greeter().args(["--name", "g-1"]));
-    assert_eq!(
-        get(greeter.ops, "/livez"),
-        ("HTTP/1.0 200 OK".to_owned(), "alive\n".to_owned())
-    );
+    assert_eq!(get(greeter.ops, "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(get(greeter.ops, "/readyz").1, "ready\n");
     assert_eq!(get(greeter.public, "/stats").1, r#"{"greetings":0}"#);
     let metrics = get(greeter.ops, "/metrics").1;
@@ -276,7 +274,7 @@ fn the_ops_routes_answer_and_sigterm_ends_it_in_order() {
     ] {
         assert!(metrics.contains(part), "{part} in {metrics}");
     }
-    assert_eq!(get(greeter.ops, "/else").0, "HTTP/1.0 404 Not Found");
+    assert_eq!(get(greeter.ops, "/else").0, 404);
     greeter.signal("-TERM");
     let (code, said) = greeter.end();
     assert_eq!(code, Some(0), "{said}");
