@@ -108,6 +108,7 @@ pub use servers::RequestOptions;
 pub use settings::Difference;
 pub use targets::{Pick, Target};
 pub use topology::{NodeAtServer, NodeState, NodeView};
+pub use trace::remote_context;
 pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
 pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
