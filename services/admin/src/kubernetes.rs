@@ -5,10 +5,11 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +78,7 @@ impl Kubernetes {
 
     /// What is known now.
     pub(crate) fn view(&self) -> View {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         View {
             service: Arc::clone(&self.service),
             pods: pods(known.slices.values()),

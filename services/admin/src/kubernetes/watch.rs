@@ -5,7 +5,7 @@
 //! when one is closed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -13,6 +13,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Status;
 use kube::{Api, ResourceExt};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 /// Longest wait for a list, or for a watch to begin.
@@ -167,7 +168,7 @@ impl Watch {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     fn fails(&self, problem: String) {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -231,7 +232,7 @@ impl Served {
             return tracing::debug!("a connection waited too long and is closed");
         }
         (self.front.gave_way)();
-        let mut crowding = self.crowding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crowding = self.crowding.lock();
         if let Some(connections) = crowding.is_to_be_told(Instant::now()) {
             tracing::warn!(
                 connections,
@@ -255,7 +256,7 @@ struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Turn {
     fn give_back(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.lock().take();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Taking on a match: its players' ws-nodes open the room, the players are told, and the match runs in its own task.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use wsmesh_adapter::{ClientId, Frame, Presence, Room, ServerEvent};
@@ -43,24 +44,17 @@ pub(super) struct Hosted {
 
 impl Hosted {
     fn mailbox(&self, id: &MatchId) -> Option<mpsc::Sender<Command>> {
-        self.mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+        self.mailboxes.lock().get(id).cloned()
     }
 
     fn open(&self, id: &MatchId) -> mpsc::Receiver<Command> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
-        self.mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), sender);
+        self.mailboxes.lock().insert(id.clone(), sender);
         mailbox
     }
 
     pub(super) fn close(&self, id: &MatchId) {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.mailboxes.lock().remove(id);
     }
 
     /// Hands an input to its match, or answers why not.
@@ -91,18 +85,12 @@ impl Hosted {
 
     /// Tells every match that it has to end.
     pub(super) fn stop_all(&self, shell: &Shell, reason: EndReason) {
-        let ids: Vec<_> = self
-            .mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .cloned()
-            .collect();
+        let ids: Vec<_> = self.mailboxes.lock().keys().cloned().collect();
         ids.iter().for_each(|id| self.send(shell, id, Command::Stop(reason)));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.mailboxes.lock().len()
     }
 }
 

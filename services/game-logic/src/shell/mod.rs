@@ -11,9 +11,10 @@ mod wills;
 mod wire;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +128,7 @@ impl Shell {
     }
 
     fn lobby(&self) -> MutexGuard<'_, Lobby> {
-        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lobby.lock()
     }
 
     /// Tells the lobby something, and sets off what it asks for.

@@ -4,9 +4,10 @@
 //! learns that something is held here only after its will was sent: see [`Shell::wills_are_left`].
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     fn pending(&self) -> MutexGuard<'_, VecDeque<Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     fn add(&self, server: ServerName, entry: Entry) {

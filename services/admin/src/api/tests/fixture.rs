@@ -1,10 +1,11 @@
 //! A small cluster on the embedded bus: one admin and edges with clients, each client a queue of frames.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -117,7 +118,7 @@ impl Cluster {
         tokio::spawn(async move {
             let mut batch = Vec::new();
             while inbox.recv(&mut batch).await > 0 {
-                let mut shard: std::sync::MutexGuard<'_, Sockets> = owned.lock().expect("not poisoned");
+                let mut shard: parking_lot::MutexGuard<'_, Sockets> = owned.lock();
                 batch.drain(..).for_each(|command| shard.apply(command));
                 shard.drain_dirty(|_, socket, outbox| {
                     while let Some(frame) = outbox.pop() {
@@ -173,10 +174,7 @@ impl Edge {
         let id = ClientId::new(id).expect("an id");
         let attachment = self.adapter.attach(id.clone(), 0).expect("attaches");
         let (sender, frames) = mpsc::unbounded_channel();
-        self.sockets
-            .lock()
-            .expect("not poisoned")
-            .insert(attachment.connection(), id, sender);
+        self.sockets.lock().insert(attachment.connection(), id, sender);
         timeout(attachment.confirmed()).await.expect("confirmed");
         Client {
             frames,
