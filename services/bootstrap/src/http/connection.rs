@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use super::Front;
 use super::accept::Trouble;
 use super::head::{HEAD_BYTES, head_is_here};
-use super::lobby::Lobby;
 use super::origin::direct_address;
 use super::patience::{NoMore, Patience};
+use super::waiting::Lobby;
 
 /// Most first requests that are read and answered at the same time. Each takes some ten KiB for a moment; memory that
 /// thousands take at the same time is hardly ever given back to the system.

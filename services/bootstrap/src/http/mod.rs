@@ -9,9 +9,9 @@ mod accept;
 mod connection;
 mod garbled;
 mod head;
-mod lobby;
 mod origin;
 mod patience;
+mod waiting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use accept::Acceptor;
 use connection::Served;
-use lobby::Lobby;
 pub use origin::subscriber;
+use waiting::Lobby;
 
 /// What the connections of one port may take.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Sleep;
 
-use super::lobby::{GivenUp, Lobby, Seat};
+use super::waiting::{GivenUp, Lobby, Seat};
 
 /// The waiting of one connection. The code that answers its requests and the code that ends it share this, in one task; it is
 /// polled after both.

@@ -11,7 +11,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_LEAVE, ClientClosed, Client
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
+use super::messages::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
 use crate::rules::lobby::{Answer, Place};
 use crate::rules::matches::MatchId;
 use crate::rules::players::Player;
@@ -131,7 +131,7 @@ impl Shell {
     async fn leave_room(&self, server: &ServerName, client: &wsmesh_adapter::ClientId, id: &MatchId) {
         let room = ClientRoom {
             client: client.to_string(),
-            namespace: wire::NAMESPACE.to_owned(),
+            namespace: messages::NAMESPACE.to_owned(),
             room: id.to_string(),
         };
         if let Err(error) = self.ask(server.clone(), CLIENT_LEAVE, write(&room)).await {
@@ -172,7 +172,7 @@ impl Shell {
     }
 
     fn client_closed(self: &Arc<Self>, event: &ServerEvent) {
-        let Ok(ClientClosed { client, server }) = wire::read(&event.payload) else {
+        let Ok(ClientClosed { client, server }) = messages::read(&event.payload) else {
             return;
         };
         let (Ok(client), Ok(server)) = (client.parse(), server.parse()) else {
@@ -201,7 +201,7 @@ impl Shell {
             .adapter
             .call(Target::Server(server), event, payload, options)
             .await?;
-        Ok(wire::read(&reply.payload).unwrap_or_default())
+        Ok(messages::read(&reply.payload).unwrap_or_default())
     }
 }
 

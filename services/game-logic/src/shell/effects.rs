@@ -8,7 +8,7 @@ use wsmesh_protocol::frame;
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{self, BusyList, FormationNews, peer, push, write};
+use super::messages::{self, BusyList, FormationNews, peer, push, write};
 use crate::rules::lobby::{Cancelled, Effect, HandOver, Order, Reservation, Started, Taken};
 use crate::rules::matches::{EndFrame, EndReason, MatchId};
 use crate::rules::players::Busy;
@@ -74,7 +74,7 @@ impl Shell {
                 let lists = outcome
                     .replies
                     .iter()
-                    .filter_map(|reply| wire::read::<BusyList>(&reply.payload).ok());
+                    .filter_map(|reply| messages::read::<BusyList>(&reply.payload).ok());
                 let mut busy: Vec<Busy> = lists.flat_map(|list| list.busy).collect();
                 // The players wait for the next round, which asks those who are there then.
                 if outcome.missing.iter().any(|(_, why)| is_unsure(why)) {
@@ -101,7 +101,7 @@ impl Shell {
             .call(Target::Server(host.clone()), peer::START, write(&order), options)
             .await;
         let outcome = match asked {
-            Ok(reply) => wire::read(&reply.payload).unwrap_or(Started::Refused),
+            Ok(reply) => messages::read(&reply.payload).unwrap_or(Started::Refused),
             Err(error) => {
                 tracing::warn!(%host, "could not start a match: {error}");
                 came_of(&error)
@@ -120,7 +120,7 @@ impl Shell {
             .call(Target::Server(to.clone()), peer::ADOPT, write(&tickets), options)
             .await;
         let taken = match asked {
-            Ok(reply) => wire::read(&reply.payload).unwrap_or_default(),
+            Ok(reply) => messages::read(&reply.payload).unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%to, mode = tickets.mode, "tickets could not be handed over, trying again: {error}");
                 Taken::default()
@@ -157,7 +157,7 @@ impl Shell {
 
     /// The last frame of a match's room.
     pub(super) async fn close_room(&self, id: &MatchId, end: Frame) {
-        let Ok(room) = Room::new(wire::NAMESPACE, id.as_str()) else {
+        let Ok(room) = Room::new(messages::NAMESPACE, id.as_str()) else {
             return;
         };
         if let Err(error) = self.adapter.to_room(&room, end, RoomOptions::default()).await {

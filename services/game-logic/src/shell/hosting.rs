@@ -12,7 +12,7 @@ use wsmesh_protocol::forward::{CLIENT_JOIN, ClientRoom};
 use wsmesh_protocol::{ErrorCode, frame};
 
 use super::Shell;
-use super::wire::{self, Failure, Found, FoundRoom, MatchNews, peer, push, write};
+use super::messages::{self, Failure, Found, FoundRoom, MatchNews, peer, push, write};
 use crate::rules::game::Setup;
 use crate::rules::lobby::{Began, Order, Started};
 use crate::rules::matches::{EndReason, MatchId};
@@ -144,7 +144,7 @@ impl Shell {
     async fn join(&self, player: &Player, id: &MatchId) -> Option<ClientId> {
         let room = ClientRoom {
             client: player.client.to_string(),
-            namespace: wire::NAMESPACE.to_owned(),
+            namespace: messages::NAMESPACE.to_owned(),
             room: id.to_string(),
         };
         match self.ask(player.server.clone(), CLIENT_JOIN, write(&room)).await {
@@ -164,7 +164,7 @@ impl Shell {
         let found = Found {
             id,
             room: FoundRoom {
-                namespace: wire::NAMESPACE,
+                namespace: messages::NAMESPACE,
                 id: id.as_str(),
             },
             players: order.players.iter().map(|player| &player.client).collect(),
@@ -188,7 +188,7 @@ impl Shell {
     async fn abandon(self: &Arc<Self>, id: &MatchId) {
         self.hosted.close(id);
         self.tell(|lobby, _| lobby.ended(id));
-        if let Ok(room) = Room::new(wire::NAMESPACE, id.as_str())
+        if let Ok(room) = Room::new(messages::NAMESPACE, id.as_str())
             && let Err(error) = self.adapter.remove_room(&room).await
         {
             tracing::warn!(%room, "the room of a match that did not start could not be removed: {error}");

@@ -4,11 +4,11 @@
 mod clients;
 mod effects;
 mod hosting;
+mod messages;
 mod peers;
 mod running;
 mod stop;
 mod wills;
-mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ use crate::rules::game::Game;
 use crate::rules::lobby::{Lobby, Server};
 use crate::settings::Settings;
 use hosting::Hosted;
+use messages::{Failure, write};
 use running::Launch;
-use wire::{Failure, write};
 
 /// How often matches are formed and tickets handed over.
 const ROUND: Duration = Duration::from_millis(200);

@@ -9,8 +9,8 @@ use wsmesh_adapter::ServerEvent;
 use super::Shell;
 use super::clients::shown;
 use super::hosting::Command;
-use super::wire::peer;
-use super::wire::{
+use super::messages::peer;
+use super::messages::{
     self, BusyList, CancelOrder, CancelledCount, Failure, FormationNews, FromClient, Leaving, MatchNews,
 };
 use crate::rules::lobby::{Began, HandOver, Order, Reservation};
@@ -59,7 +59,7 @@ impl Shell {
             shell.tell(|lobby, _| lobby.leaving(&news.server, news.instance));
         });
         self.on(peer::START, async |shell: Arc<Self>, event| {
-            let answer = match wire::read::<Order>(&event.payload) {
+            let answer = match messages::read::<Order>(&event.payload) {
                 Ok(order) => Ok(shell.host(order).await),
                 Err(failure) => Err(failure),
             };
@@ -78,7 +78,7 @@ impl Shell {
 
     /// The former owner forgets its tickets with the answer, so their wills are this server's before that.
     fn adopt(self: &Arc<Self>, event: ServerEvent) {
-        let tickets: HandOver = match wire::read(&event.payload) {
+        let tickets: HandOver = match messages::read(&event.payload) {
             Ok(tickets) => tickets,
             Err(failure) => {
                 tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
@@ -107,7 +107,7 @@ impl Shell {
     {
         let shell = self.clone();
         self.adapter.on_tagged(event, super::TAG, move |event| {
-            let answer = wire::read(&event.payload).map(|payload| handle(&shell, payload));
+            let answer = messages::read(&event.payload).map(|payload| handle(&shell, payload));
             if let Err(failure) = &answer {
                 tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
             }

@@ -15,7 +15,7 @@ use wsmesh_protocol::{ErrorCode, frame};
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{Failure, NAMESPACE, push};
+use super::messages::{Failure, NAMESPACE, push};
 use crate::rules::game::{Game, Setup};
 use crate::rules::matches::{EndFrame, EndReason, InputError, Match, MatchId};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wsmesh_protocol::forward::CLIENT_CLOSED;
 
-use super::wire::{Leaving, client, peer};
+use super::messages::{Leaving, client, peer};
 use super::{Shell, TAG};
 use crate::rules::matches::EndReason;
 

@@ -16,7 +16,7 @@ use wsmesh_protocol::forward::{CLIENT_WILLS, Will, WillChange, WillRoom, Wills};
 use wsmesh_protocol::frame;
 
 use super::Shell;
-use super::wire::{NAMESPACE, push, write};
+use super::messages::{NAMESPACE, push, write};
 use crate::rules::lobby::{CancelReason, Cancelled, Order};
 use crate::rules::matches::{EndFrame, EndReason, MatchId};
 use crate::rules::players::Player;
