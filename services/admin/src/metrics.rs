@@ -6,7 +6,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{
+    HistogramVec, IntCounterVec, Registry, register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
+};
 
 /// Requests answered, by route pattern, method and status.
 pub const REQUESTS: &str = "wsmesh_http_requests_total";
@@ -29,17 +31,20 @@ impl HttpMetrics {
     /// # Errors
     /// When the registry has metrics of these names already.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = IntCounterVec::new(
-            Opts::new(REQUESTS, "Requests to the admin API that were answered."),
-            &["route", "method", "status"],
-        )?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new(REQUEST_DURATION, "Time to answer a request to the admin API."),
-            &["route", "method"],
-        )?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(duration.clone()))?;
-        Ok(Self { requests, duration })
+        Ok(Self {
+            requests: register_int_counter_vec_with_registry!(
+                REQUESTS,
+                "Requests to the admin API that were answered.",
+                &["route", "method", "status"],
+                registry
+            )?,
+            duration: register_histogram_vec_with_registry!(
+                REQUEST_DURATION,
+                "Time to answer a request to the admin API.",
+                &["route", "method"],
+                registry
+            )?,
+        })
     }
 }
 

@@ -12,12 +12,19 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::{BoxError, Router};
+use axum_extra::TypedHeader;
+use axum_extra::headers::Authorization;
+use axum_extra::headers::authorization::Bearer;
+use axum_extra::typed_header::TypedHeaderRejection;
+use tower::ServiceBuilder;
+use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use wsmesh_adapter::Adapter;
@@ -73,9 +80,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let router = open.nest("/api/v1", guarded).with_state(api);
     // With a token, pages that do not know it are refused anyway.
     let router = if is_open { origins::guard(router) } else { router };
-    router
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(time_limit, limit_time))
+    limit_time(router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)), time_limit)
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(middleware::from_fn_with_state(metrics, metrics::record))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
@@ -93,17 +98,22 @@ fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLaye
 }
 
 /// Middleware: without the right token nothing of the API answers, not even whether a path exists.
-async fn require_token(State(api): State<Api>, request: Request, next: Next) -> Response {
+async fn require_token(
+    State(api): State<Api>,
+    given: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(token) = &api.token else {
         return next.run(request).await;
     };
-    let (challenge, detail) = match bearer(&request) {
-        Some(given) if token.matches(given) => return next.run(request).await,
-        Some(_) => (
+    let (challenge, detail) = match given {
+        Ok(given) if token.matches(given.token()) => return next.run(request).await,
+        Ok(_) => (
             "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
             "this token is not the one of this API",
         ),
-        None => (
+        Err(_) => (
             "Bearer realm=\"wsmesh\"",
             "send the API's token in the header authorization: Bearer TOKEN",
         ),
@@ -115,21 +125,14 @@ async fn require_token(State(api): State<Api>, request: Request, next: Next) -> 
     response
 }
 
-/// The token of `Authorization: Bearer TOKEN`; the scheme in any case (RFC 9110).
-fn bearer(request: &Request) -> Option<&str> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Middleware: a request ends in time, also when its body never does.
-async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limit, next.run(request))
-        .await
-        .unwrap_or_else(|_| {
-            let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
-            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
-        })
+/// A request ends in time, even if its body never does.
+fn limit_time(router: Router, limit: Duration) -> Router {
+    let overdue = async move |_: BoxError| {
+        let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    };
+    let limited = ServiceBuilder::new().layer(HandleErrorLayer::new(overdue));
+    router.layer(limited.layer(TimeoutLayer::new(limit)))
 }
 
 /// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.

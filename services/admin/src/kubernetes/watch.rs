@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::TryStreamExt;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -24,9 +25,9 @@ const WATCH: Duration = Duration::from_secs(290);
 const LATE: Duration = Duration::from_secs(5);
 /// A watch that lasted so long was in order.
 const IN_ORDER: Duration = Duration::from_secs(10);
-/// Pauses before trying again: the first, and the longest. Each is twice the one before, and up to half of it shorter, so that
-/// several admins do not come together.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Pauses before trying again, at least: the first, and the longest. Each is twice the one before. Up to as much again is added by
+/// chance, so that several admins do not retry together.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// HTTP's "Gone": the API server does not remember the version that was asked for.
 const GONE: u16 = 410;
 
@@ -52,7 +53,15 @@ pub(super) struct Watch {
     slices: Api<EndpointSlice>,
     labels: String,
     known: Arc<Mutex<Known>>,
-    pause: Duration,
+    pauses: ExponentialBackoff,
+}
+
+fn pauses() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(PAUSES.0)
+        .with_max_delay(PAUSES.1)
+        .with_factor(2.0);
+    pauses.with_jitter().without_max_times().build()
 }
 
 impl Watch {
@@ -61,7 +70,7 @@ impl Watch {
             slices,
             labels,
             known,
-            pause: PAUSES.0,
+            pauses: pauses(),
         }
     }
 
@@ -90,7 +99,7 @@ impl Watch {
                 Err(_) => unanswered(),
             };
             self.fails(problem);
-            self.breathe().await;
+            self.pause().await;
         }
     }
 
@@ -101,7 +110,7 @@ impl Watch {
             let outcome = self.watch(&mut version).await;
             let lasted = begun.elapsed();
             if lasted >= IN_ORDER {
-                self.pause = PAUSES.0;
+                self.pauses = pauses();
             }
             match &outcome {
                 Outcome::Failed(problem) => self.fails(problem.clone()),
@@ -111,7 +120,7 @@ impl Watch {
                 }
                 Outcome::Closed | Outcome::Gone => {}
             }
-            self.breathe().await;
+            self.pause().await;
             if matches!(outcome, Outcome::Gone) {
                 return;
             }
@@ -180,9 +189,8 @@ impl Watch {
         self.known().problem = Some(problem);
     }
 
-    async fn breathe(&mut self) {
-        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.pause = (self.pause * 2).min(PAUSES.1);
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.pauses.next().unwrap_or(PAUSES.1)).await;
     }
 }
 

@@ -195,9 +195,8 @@ async fn a_body_of_another_kind_or_too_big_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_body_never_ends_is_ended() {
-    let router = Router::new()
-        .route("/slow", axum::routing::post(async |_: Bytes| "never"))
-        .layer(middleware::from_fn_with_state(Duration::from_secs(10), limit_time));
+    let router = Router::new().route("/slow", axum::routing::post(async |_: Bytes| "never"));
+    let router = limit_time(router, Duration::from_secs(10));
     let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let detail = post(&router, "/slow", body).await.problem(408);
     assert!(detail.contains("10 seconds"), "{detail}");
