@@ -1,4 +1,4 @@
-//! What the API counts about itself. Labels are bounded: routes by their pattern, methods by a list, never ids.
+//! Metrics of the API. Labels are bounded: routes by their pattern, methods by a list, never ids.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ pub const REQUESTS: &str = "wsmesh_http_requests_total";
 /// Time from the request's head to the answer's head, by route pattern and method.
 pub const REQUEST_DURATION: &str = "wsmesh_http_request_duration_seconds";
 
-/// The label of a path that is no route.
+/// The label of a path without a route.
 const NO_ROUTE: &str = "none";
 
 /// Metrics of the HTTP API.
@@ -70,12 +70,12 @@ pub(crate) async fn record(
     response
 }
 
-/// A pattern with a wildcard is a fallback of the router, not a route.
+/// A pattern with a wildcard is the router's fallback and not a route.
 fn route_label(pattern: &str) -> &str {
     if pattern.contains('*') { NO_ROUTE } else { pattern }
 }
 
-/// HTTP allows any word as a method; a label may not.
+/// HTTP allows any word as a method; the values of a label are bounded.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -112,7 +112,7 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
 }
 
 #[tokio::test]
-async fn silent_connections_shut_nobody_out_of_the_api() {
+async fn silent_connections_do_not_block_the_api() {
     let bus = MemoryBus::new(["redis-1"]).expect("good ids");
     let admin = Running::start("admin-1", &bus, Some(TOKEN)).await;
     let mut silent = Vec::new();
@@ -145,7 +145,7 @@ async fn two_admins_see_each_other_and_the_end_of_one() {
 }
 
 #[tokio::test]
-async fn an_admin_with_the_name_of_another_gives_up_with_the_reason() {
+async fn an_admin_with_the_name_of_another_ends_with_the_reason() {
     let bus = MemoryBus::new(["redis-1"]).expect("good ids");
     let first = Running::start("admin-1", &bus, None).await;
     ready(first.ops).await;

@@ -1,5 +1,5 @@
-//! The HTTP layer: routes, who may use them, and the bounds of a request. Handlers ask the adapter and hand what it
-//! says to `gather`, or changes of the nodes to `jobs`; nothing is decided here.
+//! The HTTP layer: routes, who may use them, and the limits of a request. Handlers ask the adapter and pass its answers to
+//! `gather`, or pass changes of the nodes to `jobs`. Nothing is decided here.
 
 mod body;
 mod jobs;
@@ -35,7 +35,7 @@ use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::token::Token;
 
-/// Longest body of a request: room for a large payload and thousands of client ids.
+/// Largest body of a request: enough for a large payload and thousands of client ids.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// What the handlers use. Cheap to clone.
@@ -43,10 +43,10 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub(crate) struct Api {
     pub(crate) adapter: Adapter,
     pub(crate) jobs: Jobs,
-    /// `None`: open to everyone who reaches the port (demo profile only).
+    /// `None`: everyone who reaches the port may use the API (demo profile only).
     pub(crate) token: Option<Arc<Token>>,
     pub(crate) kubernetes: Option<Kubernetes>,
-    /// Longest time for a request, its body included; longer than servers are waited for.
+    /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let router = open.nest("/api/v1", guarded).with_state(api);
-    // With a token, pages that do not know it are refused anyway.
+    // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
     limit_time(router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)), time_limit)
         .layer(CatchPanicLayer::custom(after_panic))
@@ -92,12 +92,12 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         ))
 }
 
-/// Sets a header on every answer.
+/// Sets a header of every answer.
 fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }
 
-/// Middleware: without the right token nothing of the API answers, not even whether a path exists.
+/// Middleware: without the right token the API tells nothing, not even whether a path exists.
 async fn require_token(
     State(api): State<Api>,
     given: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
@@ -111,7 +111,7 @@ async fn require_token(
         Ok(given) if token.matches(given.token()) => return next.run(request).await,
         Ok(_) => (
             "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
-            "this token is not the one of this API",
+            "the token is not the one of this API",
         ),
         Err(_) => (
             "Bearer realm=\"wsmesh\"",
@@ -143,7 +143,11 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text");
     tracing::error!(panic = text, "a request ended in a panic: this is a bug");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug in admin; its log says more").into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal error in admin; see its log",
+    )
+    .into_response()
 }
 
 #[cfg(test)]
