@@ -18,7 +18,7 @@ pub struct Metrics {
     pub tick: Histogram,
     /// `wsmesh_matches_adopted_total{result}`: what came of requests to run a match.
     pub adopted: IntCounterVec,
-    /// `wsmesh_matches_ended_total{reason}`: matches that ran here, by the reason that their players were told.
+    /// `wsmesh_matches_ended_total{reason}`: matches that ran here, by the reason that was sent to their players.
     pub ended: IntCounterVec,
     /// `wsmesh_tickets_handed_over_total{result}`: tickets offered to the new owner of their queue.
     pub handed_over: IntCounterVec,

@@ -1,4 +1,4 @@
-//! This service as a process: settings, probes, the adapter's life around [`GameLogic`].
+//! This service as a process: settings, probes, and the adapter around [`GameLogic`].
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::rules::collect::Collect;
 use crate::rules::game::Game;
 use crate::shell::GameLogic;
 
-/// How much of the grace period is left to the adapter and the probes.
+/// The part of the grace period that is left for the adapter and the probes.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The service `game-logic`, as `main` starts it.
@@ -61,7 +61,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     } = Adapter::start(common.adapter_options(name, registry.clone()))?;
     let game = GameLogic::start::<G>(adapter.clone(), settings, metrics);
 
-    // The probes are answered until the very end.
+    // Probes are answered until the very end.
     let ended = CancellationToken::new();
     let mut probes = JoinSet::new();
     for listener in [sockets.ops, sockets.public].into_iter().flatten() {
@@ -78,7 +78,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     let stop = CancellationToken::new();
     let goodbye = MARGIN.min(common.shutdown_grace / 2);
     let running = game.run(stop.clone(), common.shutdown_grace - goodbye);
-    // Other servers stop giving it players before it stops taking them.
+    // Other servers stop sending players here before this server stops accepting them.
     let retiring = async {
         shutdown.cancelled().await;
         adapter.retire().await;

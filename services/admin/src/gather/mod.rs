@@ -27,7 +27,7 @@ fn default_limit() -> usize {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answer<T> {
-    /// When the last server had answered.
+    /// When the last answer of a server had arrived.
     #[serde(serialize_with = "rfc3339")]
     pub(crate) as_of: Timestamp,
     /// Whether every live server answered.

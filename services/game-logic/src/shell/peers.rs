@@ -1,4 +1,4 @@
-//! What game-logic servers ask of each other. See `rules::lobby` for what it is good for.
+//! Requests and news between game-logic servers; `rules::lobby` explains them.
 
 use std::sync::Arc;
 
@@ -76,12 +76,12 @@ impl Shell {
         Ok(shown(&place))
     }
 
-    /// The former owner forgets its tickets with the answer, so their wills are this server's before that.
+    /// With the answer the former owner drops its tickets, so this server leaves their wills before that.
     fn adopt(self: &Arc<Self>, event: ServerEvent) {
         let tickets: HandOver = match messages::read(&event.payload) {
             Ok(tickets) => tickets,
             Err(failure) => {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
                 return self.answer::<()>(event, Err(failure));
             }
         };
@@ -98,7 +98,7 @@ impl Shell {
         });
     }
 
-    /// Handles an event that needs nothing but the lobby: at once, so that the events of one sender keep their order.
+    /// Handles an event that needs only the lobby, at once, so that the events of one sender keep their order.
     fn on_peer<T, A, F>(self: &Arc<Self>, event: &'static str, handle: F)
     where
         T: DeserializeOwned,
@@ -109,7 +109,7 @@ impl Shell {
         self.adapter.on_tagged(event, super::TAG, move |event| {
             let answer = messages::read(&event.payload).map(|payload| handle(&shell, payload));
             if let Err(failure) = &answer {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
             }
             shell.answer(event, answer);
             std::future::ready(())

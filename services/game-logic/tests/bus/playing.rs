@@ -65,7 +65,7 @@ async fn a_ping_is_answered_at_once_with_the_servers_name() {
 }
 
 #[tokio::test]
-async fn asking_again_gives_the_same_ticket_whichever_server_is_asked_and_cancelling_works_everywhere() {
+async fn every_server_gives_the_same_ticket_again_and_can_cancel_it() {
     let cluster = Cluster::new();
     let servers = [
         cluster.game_logic("game-1", quick()).await,
@@ -125,7 +125,7 @@ async fn wrong_payloads_get_an_error_that_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn inputs_of_strangers_and_nonsense_are_refused_by_the_match() {
+async fn the_match_rejects_inputs_of_strangers_and_invalid_inputs() {
     let cluster = Cluster::new();
     let servers = [
         cluster.game_logic("game-1", quick()).await,
@@ -187,7 +187,7 @@ impl Game for Broken {
     fn tick(&mut self) -> Progress {
         self.0 += 1;
         if self.0 == 3 {
-            // As a panic does, but without its backtrace: to print one stops this process for seconds, and nobody hears it meanwhile.
+            // As a panic, but without a backtrace: printing one stops this process for seconds, and it misses its probes meanwhile.
             std::panic::resume_unwind(Box::new("this game is broken"));
         }
         Progress::Running
