@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_hangs_is_given_up_in_time() {
+    fn a_server_that_hangs_is_not_waited_for_too_long() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let started = Instant::now();
         assert!(ask(listener.local_addr().expect("bound")).is_err());

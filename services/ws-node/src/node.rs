@@ -164,7 +164,7 @@ impl WsNode {
         let front = Front::new(self.router(), limits)
             .tls(self.tls.clone())
             .trusted(settings.limits.trusted_proxies.clone())
-            .on_giving_way(move || gave_way.rejected(Rejected::GaveWay))
+            .on_eviction(move || gave_way.rejected(Rejected::GaveWay))
             .on_garbled(move || garbled.rejected(Rejected::BadRequest));
         wsmesh_bootstrap::http::serve(listener, front, stop)
     }

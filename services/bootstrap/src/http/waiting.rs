@@ -1,6 +1,6 @@
-//! The lobby: connections that wait for a request, the first or a further one. It is bounded and takes every newcomer: when
-//! it is full, the address with most connections in it loses the one that has waited longest. So a peer that opens
-//! connections and sends nothing shuts out only itself.
+//! Connections that wait for a request, the first or a further one. Their number is bounded, and every new connection is taken: if
+//! there are too many, the address with the most waiting connections loses the one that has waited longest. So a peer that opens
+//! connections and sends nothing blocks only itself.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-/// The waiting connections. Changes when a connection comes, and when its request or its end does.
+/// The waiting connections of a port.
 #[derive(Debug)]
-pub(super) struct Lobby {
+pub(super) struct Waiting {
     most: usize,
     most_of_one: usize,
     inside: Mutex<Inside>,
@@ -22,16 +22,16 @@ pub(super) struct Lobby {
 
 #[derive(Debug, Default)]
 struct Inside {
-    /// How many have come.
-    comers: u64,
+    /// How many connections have arrived so far.
+    arrivals: u64,
     count: usize,
-    /// The connections of each origin in the order in which they came, each with the way to close it.
-    seats: HashMap<Origin, BTreeMap<u64, oneshot::Sender<()>>>,
-    /// The last one loses a connection next.
-    crowds: BTreeSet<Crowd>,
+    /// The connections of each origin by order of arrival, each with the sender that evicts it.
+    slots: HashMap<Origin, BTreeMap<u64, oneshot::Sender<()>>>,
+    /// The last group loses a connection next.
+    groups: BTreeSet<Group>,
 }
 
-/// Where a connection comes from: an address, or somewhere of its own.
+/// Where a connection comes from: an address, or unknown and counted alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Origin {
     Address(IpAddr),
@@ -39,26 +39,26 @@ enum Origin {
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Crowd {
+struct Group {
     size: usize,
-    first_comer: Reverse<u64>,
+    first_arrival: Reverse<u64>,
     origin: Origin,
 }
 
-/// The seat of one connection, until its request has come.
+/// The slot of one connection, until its request has arrived.
 #[derive(Debug)]
-pub(super) struct Seat {
-    lobby: Arc<Lobby>,
+pub(super) struct Slot {
+    waiting: Arc<Waiting>,
     origin: Origin,
-    comer: u64,
+    arrival: u64,
 }
 
-/// That a seat is needed for another.
+/// Resolves when the slot is needed for another connection.
 #[derive(Debug)]
-pub(super) struct GivenUp(oneshot::Receiver<()>);
+pub(super) struct Eviction(oneshot::Receiver<()>);
 
-impl Lobby {
-    /// For at most so many connections in all and of one address (0: as many as in all).
+impl Waiting {
+    /// Holds at most `most` connections in all and `most_of_one` of one address (0: no limit of its own).
     pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -67,31 +67,31 @@ impl Lobby {
         })
     }
 
-    /// Takes a seat; another may have to give way for it. Without an address it counts only in all.
-    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Seat, GivenUp) {
+    /// Takes a slot; another connection may be evicted for it. Without an address only the limit for all applies.
+    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> (Slot, Eviction) {
         let mut inside = self.inside();
-        inside.comers += 1;
-        let comer = inside.comers;
-        let origin = address.map_or(Origin::Apart(comer), Origin::Address);
-        let before_it = inside.seats.get(&origin).map_or(0, BTreeMap::len);
-        let crowded = if before_it >= self.most_of_one {
+        inside.arrivals += 1;
+        let arrival = inside.arrivals;
+        let origin = address.map_or(Origin::Apart(arrival), Origin::Address);
+        let of_one = inside.slots.get(&origin).map_or(0, BTreeMap::len);
+        let crowded = if of_one >= self.most_of_one {
             Some(origin)
         } else if inside.count >= self.most {
-            inside.crowds.last().map(|crowd| crowd.origin)
+            inside.groups.last().map(|group| group.origin)
         } else {
             None
         };
         if let Some(crowded) = crowded {
-            inside.send_first_away(crowded);
+            inside.evict_first(crowded);
         }
-        let (send_away, given_up) = oneshot::channel();
-        inside.change(origin, |seats| _ = seats.insert(comer, send_away));
-        let seat = Seat {
-            lobby: Arc::clone(self),
+        let (evict, evicted) = oneshot::channel();
+        inside.change(origin, |slots| _ = slots.insert(arrival, evict));
+        let slot = Slot {
+            waiting: Arc::clone(self),
             origin,
-            comer,
+            arrival,
         };
-        (seat, GivenUp(given_up))
+        (slot, Eviction(evicted))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -100,56 +100,56 @@ impl Lobby {
 }
 
 impl Inside {
-    fn send_first_away(&mut self, origin: Origin) {
-        self.change(origin, |seats| {
-            if let Some((_, send_away)) = seats.pop_first() {
-                let _ended_already = send_away.send(());
+    fn evict_first(&mut self, origin: Origin) {
+        self.change(origin, |slots| {
+            if let Some((_, evict)) = slots.pop_first() {
+                let _ended_already = evict.send(());
             }
         });
     }
 
-    /// Changes who is here from one origin, and keeps count.
+    /// Changes the slots of one origin and updates the counts.
     fn change(&mut self, origin: Origin, change: impl FnOnce(&mut BTreeMap<u64, oneshot::Sender<()>>)) {
-        let seats = self.seats.entry(origin).or_default();
-        let before = Crowd::of(origin, seats);
-        change(seats);
-        let after = Crowd::of(origin, seats);
+        let slots = self.slots.entry(origin).or_default();
+        let before = Group::of(origin, slots);
+        change(slots);
+        let after = Group::of(origin, slots);
         if after.is_none() {
-            self.seats.remove(&origin);
+            self.slots.remove(&origin);
         }
-        if let Some(crowd) = before {
-            self.count -= crowd.size;
-            self.crowds.remove(&crowd);
+        if let Some(group) = before {
+            self.count -= group.size;
+            self.groups.remove(&group);
         }
-        if let Some(crowd) = after {
-            self.count += crowd.size;
-            self.crowds.insert(crowd);
+        if let Some(group) = after {
+            self.count += group.size;
+            self.groups.insert(group);
         }
     }
 }
 
-impl Crowd {
-    fn of(origin: Origin, seats: &BTreeMap<u64, oneshot::Sender<()>>) -> Option<Self> {
-        let (first_comer, _) = seats.first_key_value()?;
+impl Group {
+    fn of(origin: Origin, slots: &BTreeMap<u64, oneshot::Sender<()>>) -> Option<Self> {
+        let (first_arrival, _) = slots.first_key_value()?;
         Some(Self {
-            size: seats.len(),
-            first_comer: Reverse(*first_comer),
+            size: slots.len(),
+            first_arrival: Reverse(*first_arrival),
             origin,
         })
     }
 }
 
-impl GivenUp {
-    /// Ready when the connection is to give way to another; not to be polled again then, nor once its seat is free.
+impl Eviction {
+    /// Ready when the connection is evicted. Must not be polled again after that, nor once the slot is dropped.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.0).poll(context).map(drop)
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut inside = self.lobby.inside();
-        inside.change(self.origin, |seats| _ = seats.remove(&self.comer));
+        let mut inside = self.waiting.inside();
+        inside.change(self.origin, |slots| _ = slots.remove(&self.arrival));
     }
 }
 
@@ -161,41 +161,41 @@ mod tests {
         Some(IpAddr::from([192, 0, 2, last]))
     }
 
-    fn is_given_up((_, given_up): &mut (Seat, GivenUp)) -> bool {
-        given_up.0.try_recv() == Ok(())
+    fn is_evicted((_, eviction): &mut (Slot, Eviction)) -> bool {
+        eviction.0.try_recv() == Ok(())
     }
 
     #[test]
-    fn when_it_is_full_the_first_of_the_largest_crowd_gives_way() {
-        let lobby = Lobby::new(4, 0);
+    fn if_all_slots_are_taken_the_largest_group_loses_its_oldest_connection() {
+        let waiting = Waiting::new(4, 0);
         let first = [address(1), address(2), address(2), None];
-        let mut seats: Vec<_> = first.map(|address| lobby.enter(address)).into();
-        seats.push(lobby.enter(address(3)));
-        let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
-        assert_eq!(given_up, [false, true, false, false, false]);
-        // Now every crowd is of one: the first of all goes.
-        seats.push(lobby.enter(None));
-        let given_up: Vec<bool> = seats.iter_mut().map(is_given_up).collect();
-        assert_eq!(given_up, [true, false, false, false, false, false]);
+        let mut slots: Vec<_> = first.map(|address| waiting.enter(address)).into();
+        slots.push(waiting.enter(address(3)));
+        let evicted: Vec<bool> = slots.iter_mut().map(is_evicted).collect();
+        assert_eq!(evicted, [false, true, false, false, false]);
+        // Now every group has one connection: the oldest of all is evicted.
+        slots.push(waiting.enter(None));
+        let evicted: Vec<bool> = slots.iter_mut().map(is_evicted).collect();
+        assert_eq!(evicted, [true, false, false, false, false, false]);
     }
 
     #[test]
-    fn an_address_has_its_share_and_makes_room_by_itself() {
-        let lobby = Lobby::new(100, 2);
-        let mut seats = [address(9), address(1), address(1), address(1)].map(|address| lobby.enter(address));
-        assert_eq!(seats.each_mut().map(is_given_up), [false, true, false, false]);
+    fn an_address_at_its_limit_evicts_its_own_oldest_connection() {
+        let waiting = Waiting::new(100, 2);
+        let mut slots = [address(9), address(1), address(1), address(1)].map(|address| waiting.enter(address));
+        assert_eq!(slots.each_mut().map(is_evicted), [false, true, false, false]);
     }
 
     #[test]
-    fn a_seat_is_free_again_when_a_request_or_the_end_has_come() {
-        let lobby = Lobby::new(2, 0);
-        let mut seats = [lobby.enter(address(1)), lobby.enter(address(1))];
-        drop(lobby.enter(None));
-        assert_eq!(seats.each_mut().map(is_given_up), [true, false], "it was full");
-        drop(seats);
-        let (_seat, mut given_up) = lobby.enter(address(2));
-        assert!(given_up.0.try_recv().is_err());
-        let inside = lobby.inside();
-        assert_eq!((inside.count, inside.seats.len(), inside.crowds.len()), (1, 1, 1));
+    fn a_dropped_slot_is_free_again() {
+        let waiting = Waiting::new(2, 0);
+        let mut slots = [waiting.enter(address(1)), waiting.enter(address(1))];
+        drop(waiting.enter(None));
+        assert_eq!(slots.each_mut().map(is_evicted), [true, false], "all slots were taken");
+        drop(slots);
+        let (_slot, mut eviction) = waiting.enter(address(2));
+        assert!(eviction.0.try_recv().is_err());
+        let inside = waiting.inside();
+        assert_eq!((inside.count, inside.slots.len(), inside.groups.len()), (1, 1, 1));
     }
 }

@@ -55,7 +55,7 @@ fn the_endpoint_for_traces_is_taken_as_it_is_and_the_general_one_gets_the_path()
 }
 
 #[test]
-fn what_the_sdk_would_misread_in_silence_is_refused() {
+fn values_that_the_sdk_would_silently_misread_are_rejected() {
     for (name, value, advice) in [
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",

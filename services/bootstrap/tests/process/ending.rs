@@ -7,17 +7,17 @@ use std::process::Command;
 use crate::support::{Running, get, greeter};
 
 #[test]
-fn a_log_that_nobody_reads_any_more_ends_nothing() {
+fn a_log_that_is_not_read_any_more_does_not_end_the_service() {
     let mut running = Running::start(greeter().args(["--greeting-timeout", "10ms"]));
     running.lines = None;
-    // Logged before it is answered.
+    // This is logged before it is answered.
     assert_eq!(get(running.ops, "/greet").1, "hello\n");
     running.signal("-TERM");
     assert_eq!(running.child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]
-fn sighup_ends_it_in_order() {
+fn sighup_ends_it_cleanly() {
     let running = Running::start(&mut greeter());
     running.signal("-HUP");
     let (code, said) = running.end();
@@ -26,7 +26,7 @@ fn sighup_ends_it_in_order() {
 }
 
 #[test]
-fn under_nohup_it_outlives_sighup() {
+fn under_nohup_it_survives_sighup() {
     let mut command = Command::new("sh");
     command
         .args(["-c", r#"trap "" HUP; exec "$0" "$@""#])
@@ -41,7 +41,7 @@ fn under_nohup_it_outlives_sighup() {
     assert!(said.contains(r#""signal":"SIGTERM""#), "{said}");
 }
 
-/// Asks it to stop while a client keeps it busy for a moment.
+/// Tells it to stop while a request keeps it busy.
 fn stopping(command: &mut Command) -> (Running, TcpStream) {
     let mut running = Running::start(command.args(["--greeting-timeout", "60s"]));
     let mut waiting = TcpStream::connect(running.ops).expect("it listens");
@@ -62,7 +62,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn it_ends_within_its_grace_period_whoever_hangs() {
+fn it_ends_within_its_grace_period_even_if_a_request_hangs() {
     let (running, _waiting) = stopping(greeter().args(["--shutdown-grace", "20ms"]));
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use crate::support::{LIMIT, Running, get, greeter, output};
 
 #[test]
-fn the_ops_routes_answer_and_sigterm_ends_it_in_order() {
+fn the_ops_routes_answer_and_sigterm_ends_it_cleanly() {
     let greeter = Running::start(greeter().args(["--name", "g-1"]));
     assert_eq!(get(greeter.ops, "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(get(greeter.ops, "/readyz").1, "ready\n");
@@ -31,7 +31,7 @@ fn the_ops_routes_answer_and_sigterm_ends_it_in_order() {
 }
 
 #[test]
-fn silent_connections_do_not_stay_on_the_ops_port_and_shut_nobody_out() {
+fn silent_connections_do_not_stay_on_the_ops_port_and_do_not_block_it() {
     let running = Running::start(&mut greeter());
     let mut silent: Vec<_> = (0..300)
         .map(|_| TcpStream::connect(running.ops).expect("it listens"))
@@ -39,7 +39,7 @@ fn silent_connections_do_not_stay_on_the_ops_port_and_shut_nobody_out() {
     assert_eq!(get(running.ops, "/livez").1, "alive\n");
     let first = &mut silent[0];
     first.set_read_timeout(Some(LIMIT)).expect("set");
-    assert_eq!(first.read(&mut [0]).expect("closed in time"), 0, "it gave way");
+    assert_eq!(first.read(&mut [0]).expect("closed in time"), 0, "it was evicted");
     let ops = running.ops.to_string();
     let asked = output(greeter().args(["healthcheck", "--ops-listen", &ops]));
     assert_eq!(asked.0, Some(0), "{}", asked.2);

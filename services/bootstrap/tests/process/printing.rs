@@ -22,7 +22,7 @@ fn a_wrong_configuration_ends_with_64_and_one_line_per_problem() {
 }
 
 #[test]
-fn what_is_wrong_with_the_command_line_is_said_in_whole_sentences() {
+fn errors_of_the_command_line_are_whole_sentences() {
     for (arguments, line) in [
         (
             ["--max-greting", "2"],
@@ -61,7 +61,7 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
-fn what_cannot_be_printed_ends_with_1_and_what_nobody_reads_is_no_failure() {
+fn output_that_cannot_be_written_ends_with_1_and_output_that_is_not_read_with_0() {
     let said = |argument: &str, stdout: Stdio| {
         let mut command = greeter();
         command.args(["--profile", "demo", argument]).stdout(stdout);
@@ -84,7 +84,7 @@ fn what_cannot_be_printed_ends_with_1_and_what_nobody_reads_is_no_failure() {
 }
 
 #[test]
-fn the_printed_configuration_names_sources_hides_secrets_and_can_be_given_back() {
+fn the_printed_configuration_names_sources_hides_secrets_and_is_a_valid_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("token"), "t0ken").expect("written");

@@ -1,4 +1,4 @@
-//! The example service as a process, and what is asked of it.
+//! The example service as a process, and requests to it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use wsmesh_bootstrap::probe::{self, Answer};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// The example, with nothing of this environment that could change what it does.
+/// The example, without environment variables that could change its behaviour.
 pub(crate) fn greeter() -> Command {
     let mut path = std::env::current_exe().expect("this test's path");
     path.pop();
@@ -36,7 +36,7 @@ pub(crate) fn output(command: &mut Command) -> (Option<i32>, String, String) {
 /// A running greeter; killed when dropped.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    /// What it says, as long as anybody reads that.
+    /// The lines of its log, as long as the test reads them.
     pub(crate) lines: Option<std::io::Lines<BufReader<ChildStderr>>>,
     pub(crate) public: SocketAddr,
     pub(crate) ops: SocketAddr,
@@ -78,7 +78,7 @@ impl Running {
         lines.map(|line| line.expect("text"))
     }
 
-    /// What it still says, and its exit code.
+    /// Waits for the end. Returns its exit code and the rest of its log.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let rest: Vec<String> = self.said().collect();
         (self.child.wait().expect("it ends").code(), rest.join("\n"))

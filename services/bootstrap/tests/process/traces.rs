@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::support::{LIMIT, Running, greeter};
 
-/// A collector that hands over what it is sent.
+/// A collector that passes the requests it gets to the test.
 fn collector() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -31,7 +31,7 @@ fn collector() -> (String, Receiver<String>) {
 }
 
 #[test]
-fn traces_are_flushed_with_the_headers_asked_for_before_it_ends() {
+fn traces_are_flushed_with_the_configured_headers_before_it_ends() {
     let (url, requests) = collector();
     let mut command = greeter();
     command
@@ -47,7 +47,7 @@ fn traces_are_flushed_with_the_headers_asked_for_before_it_ends() {
 }
 
 #[test]
-fn a_collector_that_is_away_is_told_once_and_delays_the_end_little() {
+fn a_missing_collector_is_logged_once_and_hardly_delays_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
