@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    driver.shutdown().await;
+    driver.shutdown(std::time::Duration::from_secs(10)).await;
     Ok(())
 }
 

@@ -15,6 +15,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
     tokio::signal::ctrl_c().await?;
-    driver.shutdown().await;
+    driver.shutdown(std::time::Duration::from_secs(10)).await;
     Ok(())
 }

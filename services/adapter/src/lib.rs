@@ -44,7 +44,7 @@
 //!     });
 //!     adapter.ready().await;
 //!     tokio::signal::ctrl_c().await?;
-//!     driver.shutdown().await;
+//!     driver.shutdown(std::time::Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
 //! ```
@@ -94,6 +94,7 @@ pub use local::{
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use settings::Difference;
+pub use trace::remote_context;
 pub use wire::{
     ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
     RoomId, Routing, ServerName, ServiceName, Topic,

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use wsmesh_adapter::{Adapter, Frame};
+use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
 use crate::engine::{Berth, Expected, Newcomer, Order};
@@ -92,11 +93,11 @@ impl Edge {
 
     /// Whether clients should be sent here; if not, why.
     pub(crate) fn readiness(&self) -> Result<(), String> {
-        match (self.is_draining(), self.adapter.is_ready()) {
-            (true, _) => Err("draining: this server sends its clients away".to_owned()),
-            (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => self.auth.readiness(),
+        if self.is_draining() {
+            return Err("draining: this server sends its clients away".to_owned());
         }
+        hears_redis(&self.adapter)?;
+        self.auth.readiness()
     }
 
     /// Resolves when new clients are refused.

@@ -171,7 +171,7 @@ impl WsNode {
         let front = Front::new(self.router(), limits)
             .tls(self.tls.clone())
             .trusted(settings.limits.trusted_proxies.clone())
-            .on_giving_way(move || gave_way.rejected(Rejected::GaveWay))
+            .on_eviction(move || gave_way.rejected(Rejected::GaveWay))
             .on_garbled(move || garbled.rejected(Rejected::BadRequest));
         wsmesh_bootstrap::http::serve(listener, front, stop)
     }
@@ -259,9 +259,7 @@ impl WsNode {
         drop(carrying_out);
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
-        if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
-            tracing::warn!("the adapter did not end in time");
-        }
+        driver.shutdown(GOODBYE).await;
         let ending = async {
             gate.end().await;
             for shard in &shards {

@@ -55,11 +55,10 @@ impl Running {
 
     /// Asks the ops port; the body of the answer.
     fn ask(&self, path: &str) -> String {
-        let mut stream = self.connect("ops_listen");
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered in time");
-        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let asking = wsmesh_bootstrap::probe::get(self.address("ops_listen"), path, LIMIT, 1 << 20);
+        let answer = runtime.expect("starts").block_on(asking);
+        answer.expect("answered in time").text
     }
 
     /// Ends it; what it said meanwhile.

@@ -56,7 +56,7 @@ impl Adapter {
     /// let options = Options::new(ServerName::new("logic-1").unwrap(), ServiceName::new("game-logic").unwrap());
     /// let Started { adapter, driver, .. } = Adapter::start(options).unwrap();
     /// adapter.ready().await;
-    /// driver.shutdown().await;
+    /// driver.shutdown(std::time::Duration::from_secs(5)).await;
     /// # });
     /// ```
     ///

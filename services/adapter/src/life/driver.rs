@@ -85,8 +85,15 @@ impl Driver {
     }
 
     /// Tells others to give this server nothing new, waits until its listeners have answered what was asked of it, says
-    /// goodbye on the bus, ends every task and waits for them; at most a few seconds.
-    pub async fn shutdown(mut self) {
+    /// goodbye on the bus, ends every task and waits for them. Takes some seconds at most, and never longer than `within`: then
+    /// the remaining tasks are dropped.
+    pub async fn shutdown(self, within: Duration) {
+        if timeout(within, self.end()).await.is_err() {
+            tracing::warn!("the adapter did not end in time: its tasks were dropped");
+        }
+    }
+
+    async fn end(mut self) {
         let parts = self.parts.clone();
         let tasks = &parts.foundation.tasks;
         parts.beacons.retire().await;

@@ -206,7 +206,7 @@ async fn a_request_to_a_server_that_leaves_ends_at_once(ground: Ground) {
             .await
     });
     let waiting = soon("the request", requests.next()).await.expect("listening");
-    two.driver.shutdown().await;
+    two.driver.shutdown(SOON).await;
     let error = soon("an answer", asking)
         .await
         .expect("no panic")
@@ -240,7 +240,7 @@ async fn a_server_that_leaves_answers_open_requests_and_gets_no_new_ones(ground:
     };
     let asking = ask(Target::Server(server("two")));
     let waiting = soon("the request", begun.next()).await.expect("listening");
-    let leaving = tokio::spawn(two.driver.shutdown());
+    let leaving = tokio::spawn(two.driver.shutdown(SOON));
     until("it is known to leave", || {
         let servers = one.adapter.servers();
         servers.iter().any(|info| info.name == server("two") && info.retiring)

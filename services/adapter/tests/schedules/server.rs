@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use wsmesh_adapter::{
     Adapter, Attachment, Bus, ClientId, Driver, MemoryBus, Options, Payload, Room, ServerName, ServiceName, Shard,
     ShardInbox, Started,
@@ -175,7 +175,7 @@ impl Cluster {
     pub(crate) async fn stop(self) {
         for (_, running) in self.running.into_inner() {
             running.tasks.iter().for_each(JoinHandle::abort);
-            let _ = timeout(Duration::from_secs(10), running.driver.shutdown()).await;
+            running.driver.shutdown(Duration::from_secs(10)).await;
         }
     }
 }

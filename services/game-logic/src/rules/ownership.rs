@@ -1,11 +1,11 @@
-//! Who owns a queue, and who runs a match: rendezvous hashing over the live game-logic servers.
+//! Which server owns a queue or runs a match: rendezvous hashing over the live game-logic servers.
 //!
-//! Every server that sees the same roster names the same owner, without asking anybody. When a server comes or goes,
-//! only the keys that it owns move. The hash is written out here because it must be the same in every build.
+//! Every server that sees the same roster finds the same owner, without asking others. When a server comes or goes, only its
+//! keys move. The hash is written out here because it must be the same in every build.
 
 use wsmesh_adapter::ServerName;
 
-/// The server that owns `key`; `None` when there are no servers.
+/// The server that owns `key`; `None` if there are no servers.
 ///
 /// Each server's score is a hash of the key and its name; the highest owns the key (Thaler and Ravishankar, 1998).
 pub fn owner<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -> Option<&'a ServerName> {
@@ -14,7 +14,7 @@ pub fn owner<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -
         .max_by_key(|server| (score(key, server.as_str()), *server))
 }
 
-/// All servers in the order in which they would own `key` if those before them went away.
+/// All servers, each in its turn to own `key` if those before it went away.
 pub fn ranked<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -> Vec<&'a ServerName> {
     let mut ranked: Vec<_> = servers.into_iter().collect();
     ranked.sort_by_key(|server| std::cmp::Reverse((score(key, server.as_str()), *server)));

@@ -31,6 +31,8 @@ const NEWS: &str = "news";
 const WORK: &str = "work";
 /// How long a request is worked on: some are always in flight.
 const WORK_TIME: Duration = Duration::from_millis(20);
+/// Longest wait for the adapter to end.
+const END: Duration = Duration::from_secs(10);
 /// What a killed process may forget.
 const FLUSH: Duration = Duration::from_millis(200);
 
@@ -63,7 +65,7 @@ pub async fn run() -> anyhow::Result<()> {
         result = obey(&mut lines, &adapter, &mut load) => result,
     };
     load.stop();
-    driver.shutdown().await;
+    driver.shutdown(END).await;
     log.flush();
     result
 }

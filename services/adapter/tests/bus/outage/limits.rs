@@ -69,7 +69,7 @@ async fn no_message_is_accepted_after_shutdown() {
     let (_memory, bus) = memory();
     let (one, _two) = pair(&bus).await;
     let adapter = one.adapter.clone();
-    one.driver.shutdown().await;
+    one.driver.shutdown(SOON).await;
     let error = adapter.to_client(&client("bob"), frame("x")).await;
     let error = error.expect_err("no task would send it");
     assert!(matches!(error, PublishError::Isolated), "{error}");

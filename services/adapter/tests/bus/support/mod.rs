@@ -141,7 +141,7 @@ impl Server {
     }
 
     pub(crate) async fn stop(self) {
-        self.driver.shutdown().await;
+        self.driver.shutdown(SOON).await;
         drop(self.adapter);
         if let Some(shard) = self.shard {
             shard.abort();

@@ -1,14 +1,15 @@
-//! What Kubernetes says about the Redis nodes: the pods behind their headless Service, kept up to date by a watch on its
-//! EndpointSlices. Reads only; off unless asked for. The only part of the product that talks to the Kubernetes API.
+//! The Redis nodes as Kubernetes sees them: the pods behind their headless Service, kept up to date by a watch on its
+//! EndpointSlices. Off by default, and reads only. No other part of the product talks to the Kubernetes API.
 
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::gather::NodeView;
 use watch::{Known, Watch};
 
-/// Label by which EndpointSlices name their Service.
+/// Label of an EndpointSlice with the name of its Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-/// Present in every pod that may talk to the API.
+/// Exists in every pod that may use the Kubernetes API.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A watched Service. Cheap to clone.
@@ -36,7 +37,7 @@ pub(crate) struct Pod {
     pub(crate) ready: bool,
 }
 
-/// What is known at a moment.
+/// The pods as they are known at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) service: Arc<str>,
@@ -77,7 +78,7 @@ impl Kubernetes {
 
     /// What is known now.
     pub(crate) fn view(&self) -> View {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         View {
             service: Arc::clone(&self.service),
             pods: pods(known.slices.values()),
@@ -86,7 +87,7 @@ impl Kubernetes {
     }
 }
 
-/// The pods that EndpointSlices name, by name. An endpoint without a word on readiness is ready, as the API says.
+/// The pods in the EndpointSlices, by name. An endpoint that does not say whether it is ready is ready, as the API specifies.
 fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Pod> {
     let mut pods = BTreeMap::new();
     for endpoint in slices.flat_map(|slice| slice.endpoints.iter().flatten()) {
@@ -108,12 +109,12 @@ fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Pod> {
 }
 
 impl View {
-    /// Pods that no server uses as a node, nodes without a pod, and why the view may be wrong.
+    /// Pods that no server uses as a node, nodes without a pod, or why the view may be wrong.
     pub(crate) fn warnings(&self, nodes: &[NodeView]) -> Vec<String> {
         if let Some(problem) = &self.problem {
-            // Comparing with a list that may be out of date would only mislead.
+            // Comparing with a list that may be out of date would be misleading.
             return vec![format!(
-                "the pods of Service {} are not known for sure: {problem}",
+                "the list of pods of Service {} may be out of date: {problem}",
                 self.service
             )];
         }
@@ -129,15 +130,11 @@ impl View {
                 warnings.push(format!("node {} has no pod in Service {}", node.id, self.service));
             }
         }
-        warnings.extend(
-            unused
-                .iter()
-                .map(|pod| format!("pod {pod} is used as a node by no server")),
-        );
+        warnings.extend(unused.iter().map(|pod| format!("no server uses pod {pod} as a node")));
         warnings
     }
 
-    /// A pod is a node when an address of the node is the pod's IP, or its name in the headless Service.
+    /// Whether the pod is this node: an address of the node is the pod's IP, or its name in the headless Service.
     fn is_node(&self, pod: &Pod, node: &NodeView) -> bool {
         node.addresses.iter().any(|address| {
             let host = host(address);

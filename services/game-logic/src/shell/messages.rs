@@ -1,4 +1,4 @@
-//! Events and payloads: what clients send and get (through their ws-nodes), and what lobbies say to each other.
+//! Events and payloads: what clients send and get through their ws-nodes, and what lobbies send to each other.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub(crate) mod peer {
     pub(crate) const LEAVING: &str = "wsmesh.gameLeaving";
 }
 
-/// A refusal, as the client sees it.
+/// An error, as the client sees it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Failure {
@@ -76,7 +76,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// Reads a payload, whatever it is encoded in.
+/// Reads a payload of any encoding.
 pub(crate) fn read<T: DeserializeOwned>(payload: &Payload) -> Result<T, Failure> {
     let json = payload
         .to_json()
@@ -84,10 +84,10 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &Payload) -> Result<T, Failure>
     serde_json::from_slice(&json).map_err(|error| Failure::new(ErrorCode::BadPayload, error.to_string()))
 }
 
-/// Writes a payload. What this service writes is always JSON, so a failure is only logged.
+/// Writes a payload. Everything that this service writes can be JSON, so a failure is only logged.
 pub(crate) fn write<T: Serialize>(value: &T) -> Payload {
     Payload::new(value).unwrap_or_else(|error| {
-        tracing::error!("a payload cannot be written: {error}");
+        tracing::error!("cannot write a payload: {error}");
         Payload::null()
     })
 }
@@ -111,7 +111,7 @@ impl FromClient {
         })
     }
 
-    /// What the client sent; `null` is as good as nothing.
+    /// The client's payload; `null` means the default.
     fn parse<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
         let parsed: Result<Option<T>, _> = serde_json::from_str(&self.payload);
         match parsed {
@@ -122,7 +122,7 @@ impl FromClient {
 
     pub(crate) fn wish(&self) -> Result<Wish, Failure> {
         let request: MatchRequest = self.parse()?;
-        let rating = request.rating.unwrap_or(USUAL_RATING);
+        let rating = request.rating.unwrap_or(DEFAULT_RATING);
         if !rating.is_finite() || rating.abs() > LARGEST_RATING {
             let text = format!("rating must be a number from -{LARGEST_RATING} to {LARGEST_RATING}");
             return Err(Failure::new(ErrorCode::BadPayload, text));
@@ -138,7 +138,7 @@ impl FromClient {
         self.parse::<MatchCancel>().map(|cancel| cancel.mode)
     }
 
-    /// The match that is meant, if the client named one, and the rest of what it sent.
+    /// The match that the client named, if any, and the rest of its payload.
     pub(crate) fn match_and_rest(&self) -> Result<(Option<MatchId>, Map<String, Value>), Failure> {
         let mut rest: Map<String, Value> = self.parse()?;
         let id = rest
@@ -156,8 +156,8 @@ impl FromClient {
     }
 }
 
-/// What a player without a rating is taken for.
-const USUAL_RATING: f64 = 1_000.0;
+/// The rating of a player that sends none.
+const DEFAULT_RATING: f64 = 1_000.0;
 const LARGEST_RATING: f64 = 1_000_000.0;
 
 #[derive(Debug, Default, Deserialize)]
@@ -190,13 +190,13 @@ pub(crate) struct FoundRoom<'a> {
     pub(crate) id: &'a str,
 }
 
-/// Answer to `matchCancel`, and between lobbies.
+/// Answer to `matchCancel` and to its forwarded form.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CancelledCount {
     pub(crate) cancelled: usize,
 }
 
-/// A player's wish to wait no longer, passed on to the owner of a queue.
+/// A player's `matchCancel`, forwarded to the owner of a queue.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CancelOrder {
     pub(crate) player: Player,
@@ -209,13 +209,13 @@ pub(crate) struct BusyList {
     pub(crate) busy: Vec<Busy>,
 }
 
-/// News of a formation: released, or to be withdrawn.
+/// News of a formation: it is released or withdrawn.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FormationNews {
     pub(crate) formation: FormationId,
 }
 
-/// News of a match: it ended, or somebody left it.
+/// News of a match: it ended, or a player left it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MatchNews {
     #[serde(rename = "match")]
@@ -224,7 +224,7 @@ pub(crate) struct MatchNews {
     pub(crate) client: Option<ClientId>,
 }
 
-/// News of a server: it is being stopped.
+/// News of a server: it is stopping.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leaving {
     pub(crate) server: ServerName,
