@@ -9,3 +9,4 @@ mod servers;
 mod shared;
 mod support;
 mod topology;
+mod typed;
