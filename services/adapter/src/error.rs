@@ -1,7 +1,7 @@
 //! One small error per operation, each with its source kept and a message that says what to do.
 
 use crate::nodes::NodeUrlError;
-use crate::wire::{ClientId, NameError, NodeId, PayloadError, ServerName, ServiceName};
+use crate::wire::{ClientId, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -240,6 +240,47 @@ pub enum RequestError {
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,
+}
+
+/// Why a typed request to one server has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody to ask, or no reply.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The server refused.
+    #[error("{server} refused: {refusal}")]
+    Refused {
+        /// The server that was asked.
+        server: ServerName,
+        /// Its reason.
+        refusal: Refusal,
+    },
+    /// The reply is not what was expected.
+    #[error("the reply of {server} cannot be read: {problem}")]
+    Unreadable {
+        /// The server that replied.
+        server: ServerName,
+        /// What is wrong with the reply.
+        problem: PayloadError,
+    },
+}
+
+/// Why an order about a client (close it, let it join or leave a room) was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientOrderError {
+    /// A server that may have the client did not say in time whether it does.
+    #[error("client {0} was not found in time: a server that may have it did not answer")]
+    Unknown(ClientId),
+    /// The client's server could not be asked, did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It could not be asked where the client is.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The client is connected here, and joining was not confirmed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 /// Why a client's answer did not come.

@@ -3,16 +3,17 @@
 //! Every server subscribes to what it needs on every node and publishes each message on one node that everyone concerned
 //! hears. No node is master, any may die. Start with [`Adapter::start`]; [`Options`] says what can be set.
 //!
-//! A service of your own: here one that answers what clients send as `placeBid`, with a rule of the ws-nodes for that event.
+//! A service of your own: this one answers what clients send as `placeBid`. The ws-nodes need a rule that forwards this event
+//! to the service `auction`.
 //!
 //! ```no_run
 //! use serde::{Deserialize, Serialize};
-//! use wsmesh_adapter::{Adapter, Bus, Options, Payload, ServerName, ServiceName, Started};
+//! use wsmesh_adapter::{Adapter, Bus, ClientId, Options, Refusal, Room, ServerName, ServiceName, Started};
 //!
 //! /// What a ws-node forwards; with all its fields: `Forwarded` in wsmesh-protocol.
 //! #[derive(Deserialize)]
 //! struct Forwarded {
-//!     client: String,
+//!     client: ClientId,
 //!     payload: Bid,
 //! }
 //!
@@ -23,7 +24,7 @@
 //!
 //! #[derive(Serialize)]
 //! struct Accepted {
-//!     bidder: String,
+//!     bidder: ClientId,
 //!     amount: u32,
 //! }
 //!
@@ -32,14 +33,19 @@
 //!     let mut options = Options::new(ServerName::new("auction-0")?, ServiceName::new("auction")?);
 //!     options.bus = Bus::Redis(vec!["redis://127.0.0.1:7000#redis-0".parse()?]);
 //!     let Started { adapter, driver, .. } = Adapter::start(options)?;
-//!     adapter.on("placeBid", |event| async move {
-//!         // Without a reply the client is told that there was none in time.
-//!         let Ok(Forwarded { client, payload }) = event.payload.parse() else { return };
-//!         let accepted = Accepted { bidder: client, amount: payload.amount };
-//!         if let Ok(accepted) = Payload::new(&accepted)
-//!             && let Err(error) = event.reply(accepted).await
-//!         {
-//!             eprintln!("not answered: {error}");
+//!     let (bidders, room) = (adapter.clone(), Room::new("auction", "7")?);
+//!     adapter.on_request("placeBid", move |event| {
+//!         let (bidders, room) = (bidders.clone(), room.clone());
+//!         async move {
+//!             let bid: Forwarded = event.payload.parse().map_err(|_| Refusal::new("BAD_PAYLOAD", "send an amount"))?;
+//!             if bid.payload.amount == 0 {
+//!                 return Err(Refusal::new("NOT_ALLOWED", "bid more than nothing"));
+//!             }
+//!             if let Err(error) = bidders.push_to_room(&room, "price", &bid.payload.amount).await {
+//!                 eprintln!("the other bidders were not told: {error}");
+//!             }
+//!             // This is the client's reply; a refusal reaches it as {"error": TEXT, "errorCode": CODE}.
+//!             Ok(Accepted { bidder: bid.client, amount: bid.payload.amount })
 //!         }
 //!     });
 //!     adapter.ready().await;
@@ -50,7 +56,8 @@
 //! ```
 //!
 //! This crate never speaks WebSocket, HTTP or to Kubernetes. Map: `wire` (what travels), `local` (this server's clients),
-//! `cluster` (the other servers), `nodes` (the Redis nodes); `flow` and `life` join these four; `api` is on top.
+//! `cluster` (the other servers) and `nodes` (the Redis nodes) do not know each other, except that all know `wire`. `flow` (the
+//! way of a message) joins them, `life` (driver, clock, membership, topology) keeps a server running, `api` is what is public.
 
 mod api;
 mod cluster;
@@ -76,8 +83,8 @@ pub use api::events::Listener;
 pub use api::gather::Gathered;
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use error::{
-    ChannelError, ClientError, ClientRequestError, DriverError, Missing, PublishError, RequestError, StartError,
-    TargetError, TopologyError,
+    CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, Missing, PublishError,
+    RequestError, StartError, TargetError, TopologyError,
 };
 pub use flow::event::{ChannelMessage, ServerEvent};
 pub use flow::lapses::{Lapse, LapseReason};
@@ -96,8 +103,8 @@ pub use options::{Bus, Options};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
-    RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Refusal,
+    Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
 
 /// The README's examples, compiled by its tests only: builds of images do not have the file.

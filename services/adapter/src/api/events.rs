@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
 use crate::flow::event::ServerEvent;
+use crate::wire::Refusal;
 
 /// A listener as a stream. Dropping it ends it; what waits in it is answered as unhandled.
 #[derive(Debug)]
@@ -66,6 +68,32 @@ impl Adapter {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.handle(event, None, false, handler)
+    }
+
+    /// Listens for requests with a handler whose result is the reply: a value, or a [`Refusal`]. As with [`Adapter::on`], requests
+    /// are handled one after the other. The event that the handler gets cannot be answered in another way.
+    ///
+    /// ```no_run
+    /// # async fn example(adapter: wsmesh_adapter::Adapter) {
+    /// use wsmesh_adapter::Refusal;
+    ///
+    /// adapter.on_request("double", |event| async move {
+    ///     let number: u32 = event.payload.parse().map_err(|_| Refusal::new("BAD_PAYLOAD", "send a number"))?;
+    ///     Ok::<_, Refusal>(number * 2)
+    /// });
+    /// # }
+    /// ```
+    pub fn on_request<F, Fut, T>(&self, event: &str, handler: F) -> ListenerId
+    where
+        F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, Refusal>> + Send + 'static,
+        T: Serialize + Send + 'static,
+    {
+        self.on(event, move |mut event| {
+            let (name, replying) = (event.event.clone(), event.take_replying());
+            let handling = handler(event);
+            async move { replying.reply(&name, handling.await).await }
+        })
     }
 
     /// As [`Adapter::on`], under a tag for [`Adapter::off_tag`].

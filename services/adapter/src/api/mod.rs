@@ -8,6 +8,7 @@ pub(crate) mod clients;
 pub(crate) mod client_requests;
 pub(crate) mod events;
 pub(crate) mod requests;
+pub(crate) mod ws_nodes;
 
 pub(crate) mod channels;
 pub(crate) mod gather;

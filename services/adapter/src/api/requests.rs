@@ -1,11 +1,14 @@
 //! Events and requests to other servers: the public methods.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::adapter::Adapter;
 use crate::cluster::{Outcome, Replies, Reply};
-use crate::error::{PublishError, RequestError};
+use crate::error::{CallError, PublishError, RequestError};
 use crate::flow::requests::RequestOptions;
 use crate::flow::targets::Target;
-use crate::wire::{ClientId, Payload};
+use crate::wire::{ClientId, Payload, Refusal};
 
 impl Adapter {
     /// Sends an event; nobody answers.
@@ -32,11 +35,8 @@ impl Adapter {
         event: &str,
         payload: Payload,
     ) -> Result<usize, PublishError> {
-        self.parts
-            .flow
-            .server_requests
-            .emit_to_holders(client, event, payload, self.order_key())
-            .await
+        let holders = &self.parts.flow.holders;
+        holders.emit(client, event, payload, self.order_key()).await
     }
 
     /// Sends an event and gives the replies as they come. Dropping them cancels the request.
@@ -97,5 +97,44 @@ impl Adapter {
             .server_requests
             .call(target, event, payload, options, self.order_key())
             .await
+    }
+
+    /// Asks one server (the first that the target names) with a value and reads its reply. A refusal is an error with its code
+    /// and text.
+    ///
+    /// ```no_run
+    /// # async fn example(adapter: wsmesh_adapter::Adapter) -> Result<(), Box<dyn std::error::Error>> {
+    /// use wsmesh_adapter::{CallError, Pick, RequestOptions, ServiceName, Target};
+    ///
+    /// let auction = Target::AnyOf(ServiceName::new("auction")?, Pick::LeastBusy);
+    /// let options = RequestOptions::default();
+    /// match adapter.call_typed::<_, u32>(auction, "highestBid", "auction-7", options).await {
+    ///     Ok(bid) => println!("{bid}"),
+    ///     Err(CallError::Refused { refusal, .. }) if refusal.code == "NOT_FOUND" => println!("no such auction"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is nobody to ask, it does not answer, it refuses, or its reply is something else than an `A`.
+    pub async fn call_typed<Q: Serialize + ?Sized, A: DeserializeOwned>(
+        &self,
+        target: Target,
+        event: &str,
+        question: &Q,
+        options: RequestOptions,
+    ) -> Result<A, CallError> {
+        let payload = Payload::new(question)
+            .map_err(PublishError::from)
+            .map_err(RequestError::from)?;
+        let Reply { server, payload } = self.call(target, event, payload, options).await?;
+        if let Some(refusal) = Refusal::of(&payload) {
+            return Err(CallError::Refused { server, refusal });
+        }
+        payload
+            .parse()
+            .map_err(|problem| CallError::Unreadable { server, problem })
     }
 }

@@ -25,6 +25,7 @@ pub(crate) mod answers;
 pub(crate) mod client_requests;
 pub(crate) mod delivery;
 pub(crate) mod event;
+pub(crate) mod holders;
 pub(crate) mod inbound;
 pub(crate) mod queries;
 pub(crate) mod requests;

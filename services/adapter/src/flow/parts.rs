@@ -9,6 +9,7 @@ use super::catchup::CatchUp;
 use super::client_requests::ClientRequests;
 use super::delivery::Delivery;
 use super::foundation::Foundation;
+use super::holders::Holders;
 use super::local_clients::LocalClients;
 use super::outbound::Outbound;
 use super::queries::Queries;
@@ -28,6 +29,7 @@ pub(crate) struct FlowParts {
     /// This server's requests that wait for replies.
     pub(crate) requests: Arc<Requests>,
     pub(crate) server_requests: Arc<ServerRequests>,
+    pub(crate) holders: Holders,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) delivery: Arc<Delivery>,
     pub(crate) catch_up: Arc<CatchUp>,
@@ -54,8 +56,8 @@ impl FlowParts {
             outbound.clone(),
             delivery.clone(),
             requests.clone(),
-            subscriptions.clone(),
         ));
+        let holders = Holders::new(on, outbound.clone(), requests.clone(), subscriptions.clone());
         let client_requests = ClientRequests::new(
             on,
             hub.clone(),
@@ -70,6 +72,7 @@ impl FlowParts {
             client_requests: Arc::new(client_requests),
             requests,
             server_requests,
+            holders,
             outbound,
             delivery,
             catch_up: Arc::new(catch_up),

@@ -7,22 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::delivery::{Arrival, Delivery};
 use super::foundation::Foundation;
 use super::members::Members;
-use super::outage::Published;
 use super::outbound::Outbound;
 use super::seal::{Concerned, PublishOptions};
-use super::subscriptions::Subscriptions;
 use super::targets::{STRANGER, Target, Targets};
 use crate::cluster::{Outcome, Replies, Reply, Requests};
 use crate::error::{Missing, PublishError, RequestError};
 use crate::local::Hub;
 use crate::metrics::Metrics;
-use crate::wire::{Body, ClientId, Instance, Payload, ServerName, Topic};
+use crate::wire::{Body, Instance, Payload, ServerName, Topic};
 
 /// Why a request failed whose time was over before it was on its way.
 const NOT_TAKEN: &str = "no Redis node took the request in time";
@@ -57,7 +55,6 @@ pub(crate) struct ServerRequests {
     outbound: Arc<Outbound>,
     delivery: Arc<Delivery>,
     requests: Arc<Requests>,
-    subscriptions: Arc<Subscriptions>,
     metrics: Arc<Metrics>,
     is_shared: bool,
     /// Longest wait, unless the request says otherwise.
@@ -71,7 +68,6 @@ impl ServerRequests {
         outbound: Arc<Outbound>,
         delivery: Arc<Delivery>,
         requests: Arc<Requests>,
-        subscriptions: Arc<Subscriptions>,
     ) -> Self {
         Self {
             members: foundation.members.clone(),
@@ -79,7 +75,6 @@ impl ServerRequests {
             outbound,
             delivery,
             requests,
-            subscriptions,
             metrics: foundation.metrics.clone(),
             is_shared: foundation.channels.is_shared(),
             limit: foundation.options.request_timeout,
@@ -127,49 +122,6 @@ impl ServerRequests {
             }
         });
         join_all(sending).await.into_iter().collect()
-    }
-
-    /// Sends an event to every other server that holds a client, in one message; how many may have got it.
-    pub(crate) async fn emit_to_holders(
-        &self,
-        client: &ClientId,
-        event: &str,
-        payload: Payload,
-        order_key: OrderKey,
-    ) -> Result<usize, PublishError> {
-        let said = Said {
-            event,
-            payload: &payload,
-            request: None,
-        };
-        // A server that has a client subscribes to its topic; with shared routing, channels carry many topics.
-        let topic = if self.is_shared {
-            Topic::Servers
-        } else {
-            Topic::Client(client.clone())
-        };
-        let own = u64::from(self.subscriptions.wants(&topic));
-        let options = PublishOptions {
-            is_awaited: true,
-            order_key,
-            ..PublishOptions::default()
-        };
-        let body = self.body(said, Vec::new());
-        let publishing = self.outbound.publish(&topic, Concerned::Everyone, body, options);
-        let receivers = match timeout(self.limit, publishing).await {
-            Ok(Ok(Published::Now(receivers))) => receivers,
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(Published::Later)) | Err(_) => return Err(PublishError::Isolated),
-        };
-        // Through several nodes a server counts several times.
-        let others = self.members.roster().len() as u64;
-        let receivers = receivers.saturating_sub(own);
-        let known = if self.is_shared {
-            receivers
-        } else {
-            receivers.min(others)
-        };
-        Ok(usize::try_from(known).unwrap_or(usize::MAX))
     }
 
     /// Sends an event and gives the replies as they come.

@@ -7,6 +7,8 @@ mod topic;
 
 mod payload;
 
+mod refusal;
+
 mod frame;
 
 mod compress;
@@ -30,4 +32,5 @@ pub use names::{
     ClientId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
 };
 pub use payload::{Encoding, Payload, PayloadError};
+pub use refusal::Refusal;
 pub use topic::Topic;

@@ -11,3 +11,4 @@ mod servers;
 mod shared;
 mod support;
 mod topology;
+mod typed;
