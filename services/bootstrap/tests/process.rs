@@ -127,7 +127,7 @@ fn what_is_wrong_with_the_command_line_is_said_in_whole_sentences() {
         ),
         (
             ["--loud", "true"],
-            "\n  unrecognized subcommand 'true'; if it is the value of a switch, write it behind =, as in --FLAG=true\n",
+            "\n  unrecognized subcommand 'true'; if it is the value of a switch, write it after =, as in --FLAG=true\n",
         ),
     ] {
         let (code, _, stderr) = output(greeter().args(arguments));
@@ -149,7 +149,7 @@ fn help_and_version_are_answers() {
         "[default: 0.0.0.0:9200] [env: WSMESH_LISTEN]",
         "healthcheck",
         "In the file only: rules",
-        "64 wrong configuration",
+        "64 if the configuration is wrong",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
@@ -303,7 +303,7 @@ fn a_second_signal_ends_it_at_once() {
     running.signal("-INT");
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("ended at once by a second signal (SIGINT)"), "{said}");
+    assert!(said.contains("stopped at once by a second signal (SIGINT)"), "{said}");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn it_ends_within_its_grace_period_whoever_hangs() {
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("--shutdown-grace (WSMESH_SHUTDOWN_GRACE) gives it longer"),
+        said.contains("allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)"),
         "{said}"
     );
 }
