@@ -1,5 +1,5 @@
 //! The bearer token of the API: checked, compared in constant time, never shown.
-//! What it guards is decided in `api`; whether one is needed is decided in `settings`.
+//! What it guards is decided in `api`; whether one is needed is decided in `config`.
 
 use std::fmt;
 
