@@ -39,7 +39,7 @@ down: ## Stop what `make up` started
 
 ##@ Check
 .PHONY: test test-rust test-js test-browser test-docs test-chart chaos bench bench-micro
-.PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs up-test cluster-test manifests-check chart-lint
+.PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
 	@tests/deploy/suites.sh test-rust test-js test-browser test-docs test-chart
 
@@ -122,6 +122,9 @@ fmt: ## Format the code
 
 docs: tool-cc ## API documentation, warnings as errors: target/doc/
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+settings-docs: tool-cc ## Write the tables of settings in services/*/README.md from the declarations in the code
+	@UPDATE_SETTINGS_DOCS=1 cargo test --locked --quiet -p wsmesh-bootstrap -p ws-node -p game-logic -p admin -p wsmesh-standalone --lib the_readme_has
 
 up-test: ## Clients talk through the containers of docker-compose.yml; needs docker and docker-compose
 	@$(MAKE) images

@@ -14,10 +14,10 @@ use wsmesh_bootstrap::{Ops, Sockets, ops};
 
 use crate::Admin;
 use crate::api::{self, Api};
+use crate::config::Config;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
-use crate::settings::Config;
 
 /// Most connections at once; more wait in the listener's backlog. Few are enough for an API for operators.
 const MAX_CONNECTIONS: usize = 256;
@@ -33,6 +33,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let public = sockets
         .public
         .context("admin needs a public listener for its API: give --listen")?;
+    let token = config.settings.token().map_err(anyhow::Error::msg)?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
     let options = config
@@ -52,7 +53,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let api = Api {
         adapter,
         jobs,
-        token: config.token.clone().map(Arc::new),
+        token: token.map(Arc::new),
         kubernetes,
         time_limit: config.common.request_timeout + BODY_TIME,
     };
@@ -126,7 +127,7 @@ fn watch_kubernetes(
     config: &Config,
     ended: &CancellationToken,
 ) -> anyhow::Result<Option<(Kubernetes, JoinHandle<()>)>> {
-    let Some(service) = &config.kubernetes_redis_service else {
+    let Some(service) = &config.settings.kubernetes_redis_service else {
         return Ok(None);
     };
     if !kubernetes::is_here() {
@@ -148,7 +149,7 @@ fn tell_start(config: &Config, public: &TcpListener) {
     if matches!(config.common.bus, Bus::Alone) {
         tracing::warn!("no Redis node is configured (--redis): this admin runs alone and sees no other server");
     }
-    if config.token.is_none() {
+    if config.settings.token_file.is_none() {
         tracing::warn!(
             "DEMO: the API needs no token; everyone who reaches its port can read everything, send to every client and change the \
              Redis nodes"

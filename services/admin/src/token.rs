@@ -1,5 +1,5 @@
 //! The bearer token of the API: checked, compared in constant time, never shown.
-//! `api` decides what it guards, `settings` whether one is needed.
+//! `api` decides what it guards, `config` whether one is needed.
 
 use std::fmt;
 

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use admin::{Config, Token};
+use admin::{AdminSettings, Config};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, MemoryBus};
-use wsmesh_bootstrap::{CommonConfig, Profile, Sockets};
+use wsmesh_bootstrap::{CommonConfig, Profile, Secret, SecretFile, Sockets};
 
 const TOKEN: &str = "a-token-of-the-tests";
 const LIMIT: Duration = Duration::from_secs(15);
@@ -31,8 +31,10 @@ impl Running {
         };
         let config = Config {
             common,
-            token: token.map(|text| Token::new(text).expect("a token")),
-            kubernetes_redis_service: Some("wsmesh-redis".to_owned()),
+            settings: AdminSettings {
+                token_file: token.map(|text| SecretFile::from_secret(Secret::new(text))),
+                kubernetes_redis_service: Some("wsmesh-redis".to_owned()),
+            },
         };
         let (public, ops) = (listener().await, listener().await);
         let (api_address, ops_address) = (address(&public), address(&ops));

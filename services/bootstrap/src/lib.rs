@@ -75,6 +75,7 @@
 //! ```
 
 mod config;
+pub mod document;
 mod healthcheck;
 pub mod http;
 mod listen;
@@ -87,14 +88,22 @@ mod settings;
 mod start;
 mod telemetry;
 
-pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile, load};
+pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile, configure, load};
 pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
-    Field, HttpUrl, NoSettings, Raw, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Value, Values,
+    Bounded, Bounds, Check, Each, Field, HttpUrl, MaxBytes, NoSettings, Raw, Secret, SecretFile, Setting, Settings,
+    Shape, Shown, Table, Tables, Value, Values, Verdict, at_least, at_most, each, max_bytes, within,
 };
 pub use start::main;
+
+/// For the macros.
+#[doc(hidden)]
+pub use settings::not_a_choice;
+/// For the macros.
+#[doc(hidden)]
+pub use toml;
 
 /// Version of the workspace, and of every binary in it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

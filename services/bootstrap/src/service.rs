@@ -1,4 +1,4 @@
-//! What a service is, seen from its `main`.
+//! A service, as its `main` sees it.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{CommonConfig, Problems};
 use crate::settings::Settings;
 
-/// The listeners of a service, bound before it runs, so that a taken port ends the start and tests can use port 0.
+/// The listeners of a service. They are bound before it runs, so that a port in use ends the start and tests can use port 0.
 #[derive(Debug, Default)]
 pub struct Sockets {
     /// For the public: `--listen`.
@@ -24,34 +24,34 @@ pub trait Service: 'static {
     const NAME: &'static str;
     /// One sentence for `--help`.
     const ABOUT: &'static str;
-    /// Where a common setting has another default for this service: `&[("listen", "0.0.0.0:9000")]`.
+    /// Common settings with another default in this service: `&[("listen", "0.0.0.0:9000")]`.
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[];
-    /// Its own settings, beside the common ones. [`NoSettings`](crate::NoSettings) if there are none.
+    /// Its own settings, in addition to the common ones. [`NoSettings`](crate::NoSettings) if there are none.
     type Settings: Settings;
-    /// What it runs on, checked.
+    /// Its configuration, checked.
     type Config: Send + 'static;
 
-    /// Makes one checked value of all settings, or says what is wrong with them. Where a single setting could not be read,
-    /// its default stands in, so that everything else that is wrong is found in the same run; a complaint about such a
-    /// setting is dropped. `None` only together with a problem.
+    /// Makes one value of all settings, and checks what no single setting can know: the declared checks of both structs have
+    /// run already. A setting that could not be read has its default here, so that all other problems are found in the same
+    /// run; problems about such a setting are dropped. `None` only together with a problem.
     fn config(common: CommonConfig, settings: Self::Settings, problems: &mut Problems) -> Option<Self::Config>;
 
-    /// Runs until `shutdown` is cancelled, then ends in order within the grace period. Touches nothing global.
+    /// Runs until `shutdown` is cancelled, then shuts down gracefully within the grace period. Touches nothing global.
     fn run(
         config: Self::Config,
         sockets: Sockets,
         shutdown: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Subcommands of its own, beside `healthcheck`.
+    /// Its own subcommands, in addition to `healthcheck`.
     fn subcommands() -> Vec<Command> {
         Vec::new()
     }
 
-    /// Runs one of [`Service::subcommands`] in place of the service. No runtime, no logs.
+    /// Runs one of [`Service::subcommands`] instead of the service, without a runtime and without logs.
     ///
     /// # Errors
-    /// Shown on stderr; the process ends with 1.
+    /// Printed to stderr; the process exits with 1.
     fn subcommand(name: &str, arguments: &ArgMatches, config: Self::Config) -> anyhow::Result<()> {
         let _ = (arguments, config);
         anyhow::bail!("{name} is declared but not implemented")

@@ -1,4 +1,4 @@
-//! `main` of every service: the only place that touches what is global to the process.
+//! `main` of every service: the only code that touches the globals of the process.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,25 +11,25 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, Environment, HEALTHCHECK, Loaded};
-use crate::print::{print, unless_unwanted};
+use crate::print::{print, unless_closed};
 use crate::service::Service;
 use crate::{healthcheck, listen, open_files, telemetry};
 
-/// Exit code for a configuration that is refused: `EX_USAGE` of sysexits.h.
+/// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.
 const EXIT_CONFIG: u8 = 64;
 
-/// Longest wait for tasks that the service left behind.
+/// Longest wait for tasks that are still running when the service has ended.
 const LEFTOVERS: Duration = Duration::from_millis(500);
 
-/// Starts a service: the whole `main` of its binary. Ends with 0 when it ended in order, 64 when its configuration is wrong,
-/// 1 when it failed; what to do is on stderr.
+/// Starts a service: the whole `main` of its binary. Exits with 0 after a graceful shutdown, with 64 if the configuration is
+/// wrong, with 1 after a failure. stderr says what to do.
 pub fn main<S: Service>() -> ExitCode {
-    // First of all: whoever makes a TLS connection before finds no provider and panics. An error means there is one.
+    // Must come first: a TLS connection without a provider panics. An error means that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     start::<S>(std::env::args_os(), environment())
 }
 
-/// Names and values that are not UTF-8 cannot be ours; a damaged value is reported by whoever reads it.
+/// Names and values that are not UTF-8 cannot be settings. The code that reads a damaged value reports it.
 fn environment() -> Environment {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
@@ -42,39 +42,39 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
         Ok(arguments) => (arguments, None),
         Err(answer) if config::is_answer(&answer) => {
             let printed = answer.print().and_then(|()| io::stdout().flush());
-            return finish::<S>(unless_unwanted(printed));
+            return exit_code::<S>(unless_closed(printed));
         }
         Err(error) => (Arguments::default(), Some(error)),
     };
     if let Some((HEALTHCHECK, _)) = arguments.subcommand() {
         return check_health::<S>(&arguments, environment);
     }
-    // Before the configuration, which says how many connections there may be.
+    // Before the configuration is read, which limits the number of connections.
     let raised = open_files::raise();
     let loaded = match config::read::<S>(&arguments, environment, wrong) {
         Ok(loaded) => loaded,
-        Err(lines) => return refuse::<S>(&lines),
+        Err(lines) => return reject::<S>(&lines),
     };
     if arguments.print_config {
-        return finish::<S>(print(&loaded.shown));
+        return exit_code::<S>(print(&loaded.shown));
     }
     if let Some((name, matches)) = arguments.subcommand() {
-        return finish::<S>(S::subcommand(name, matches, loaded.config));
+        return exit_code::<S>(S::subcommand(name, matches, loaded.config));
     }
     let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, loaded.traces.as_ref()) {
         Ok(telemetry) => telemetry,
-        Err(problem) => return refuse::<S>(&[problem]),
+        Err(problem) => return reject::<S>(&[problem]),
     };
     if let Err(problem) = raised {
         warn!("{problem}");
     }
-    let code = finish::<S>(serve::<S>(loaded));
-    // Last, and on this thread: the exporter blocks while it sends.
+    let code = exit_code::<S>(serve::<S>(loaded));
+    // Last, and on this thread, as the exporter blocks while it sends.
     telemetry.stop();
     code
 }
 
-fn refuse<S: Service>(lines: &[String]) -> ExitCode {
+fn reject<S: Service>(lines: &[String]) -> ExitCode {
     let count = match lines.len() {
         1 => "1 problem".to_owned(),
         count => format!("{count} problems"),
@@ -88,7 +88,7 @@ fn refuse<S: Service>(lines: &[String]) -> ExitCode {
     ExitCode::from(EXIT_CONFIG)
 }
 
-fn finish<S: Service>(result: anyhow::Result<()>) -> ExitCode {
+fn exit_code<S: Service>(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
@@ -98,12 +98,12 @@ fn finish<S: Service>(result: anyhow::Result<()>) -> ExitCode {
 
 fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> ExitCode {
     match config::ops_address::<S>(arguments, environment) {
-        Ok(address) => finish::<S>(healthcheck::ask(address).map_err(anyhow::Error::msg)),
-        Err(lines) => refuse::<S>(&lines),
+        Ok(address) => exit_code::<S>(healthcheck::ask(address).map_err(anyhow::Error::msg)),
+        Err(lines) => reject::<S>(&lines),
     }
 }
 
-/// Runs the service on a runtime of its own.
+/// Runs the service on its own runtime.
 fn serve<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if loaded.common.worker_threads > 0 {
@@ -127,7 +127,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
         listen = sockets.public.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
         ops_listen = sockets.ops.as_ref().and_then(|socket| socket.local_addr().ok()).map(tracing::field::display),
         open_files = common.open_files,
-        "{} starts",
+        "starting {}",
         S::NAME
     );
     let shutdown = CancellationToken::new();
@@ -140,7 +140,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
     end(&mut service, &mut signals, common.shutdown_grace).await
 }
 
-/// Waits for the service to end in order, but not for longer than it was given, and not if asked to stop again.
+/// Waits for the service to shut down: for the grace period at most, and not after a second signal.
 async fn end(
     service: &mut JoinHandle<anyhow::Result<()>>,
     signals: &mut Signals,
@@ -149,22 +149,22 @@ async fn end(
     tokio::select! {
         ended = service => outcome(ended).inspect(|()| info!("stopped")),
         () = tokio::time::sleep(grace) => {
-            error!("not stopped in time");
-            anyhow::bail!("did not stop within {grace:?}; --shutdown-grace (WSMESH_SHUTDOWN_GRACE) gives it longer")
+            error!("did not stop in time");
+            anyhow::bail!("did not stop within {grace:?}; allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)")
         }
-        name = signals.next() => anyhow::bail!("ended at once by a second signal ({name})"),
+        name = signals.next() => anyhow::bail!("stopped at once by a second signal ({name})"),
     }
 }
 
 fn outcome(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
-    ended.unwrap_or_else(|error| Err(anyhow::Error::new(error).context("the service ended by a mistake of its own")))
+    ended.unwrap_or_else(|error| Err(anyhow::Error::new(error).context("the service panicked")))
 }
 
-/// What asks a process to stop: Kubernetes with SIGTERM, a person with Ctrl-C, a terminal that is closed with SIGHUP.
+/// The signals to stop: SIGTERM from Kubernetes, SIGINT from Ctrl-C, SIGHUP from a terminal that is closed.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None if this process was started with the signal ignored, as by nohup: then it must outlive its terminal.
+    /// None if this process was started with the signal ignored, as by nohup: it must outlive its terminal then.
     hangup: Option<Signal>,
 }
 
@@ -196,7 +196,7 @@ async fn received(signal: Option<&mut Signal>) {
     }
 }
 
-/// Whether this process was started with the signal ignored: where Linux says so.
+/// Whether this process was started with the signal ignored, as far as Linux tells.
 fn is_ignored(signal: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

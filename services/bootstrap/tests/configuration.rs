@@ -1,4 +1,4 @@
-//! Settings from flags, environment, file and defaults: who wins, and what is said when something is wrong.
+//! Settings from flags, environment, file and defaults: which takes precedence, and which problems are reported.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn flags_win_over_environment_over_file_over_default() {
+fn flags_precede_environment_precedes_file_precedes_default() {
     let (_folder, path) = file(
         "c.toml",
         "max_clients = 5\npatience = '7s'\nguests = ['ann', 'bob']\nprefix = 'f:'",
@@ -177,7 +177,7 @@ fn a_switch_needs_no_value() {
 }
 
 #[test]
-fn everything_wrong_is_listed_at_once_with_its_place() {
+fn all_problems_are_listed_at_once_with_their_place() {
     let (_folder, path) = file(
         "c.toml",
         "max_clints = 5\npatience = 'soon'\n[[rules]]\nevent = 'a'\nlimit = 'x'\n[[rules]]\nevent = 'b'\nlimt = 3\n",
@@ -214,7 +214,7 @@ fn everything_wrong_is_listed_at_once_with_its_place() {
 }
 
 #[test]
-fn a_wrong_flag_does_not_hide_what_else_is_wrong() {
+fn a_wrong_flag_does_not_hide_other_problems() {
     let found = problems(
         &["--max-client", "3"],
         &[("WSMESH_PROFILE", "x"), ("WSMESH_NONSENSE", "1")],
@@ -227,7 +227,7 @@ fn a_wrong_flag_does_not_hide_what_else_is_wrong() {
 }
 
 #[test]
-fn a_setting_that_could_not_be_read_is_not_blamed_for_its_stand_in() {
+fn a_setting_that_cannot_be_read_is_one_problem_only() {
     let found = problems(&["--max-clients", "many"], &[]);
     assert_eq!(found.len(), 1, "{found:#?}");
 }
@@ -256,7 +256,7 @@ fn files_that_cannot_be_used_are_named() {
 fn settings_that_contradict_each_other_are_refused() {
     let found = problems(&["--ops-listen", "127.0.0.1:9000"], &[]);
     assert!(
-        found[0].starts_with("--ops-listen: port 9000 is --listen's too"),
+        found[0].starts_with("--ops-listen: port 9000 is used by --listen, too"),
         "{found:#?}"
     );
     let found = problems(&["--redis", "redis://a#1,redis://b#1"], &[]);
@@ -310,7 +310,7 @@ fn a_name_is_made_up_where_the_host_has_several_servers() {
 }
 
 #[test]
-fn a_lone_word_is_no_log_level() {
+fn a_misspelt_log_level_is_refused() {
     let found = problems(&["--log-level", "inof"], &[]);
     assert!(found[0].contains("write error, warn, info"), "{found:#?}");
     valid(&["--log-level", "warn,wsmesh_adapter=debug"], &[]);

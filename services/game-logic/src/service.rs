@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Started};
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, ops};
 
-use crate::config::{self, Config, RawSettings};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::rules::collect::Collect;
 use crate::rules::game::Game;
+use crate::settings::Settings;
 use crate::shell::GameLogic;
 
 /// The part of the grace period that is left for the adapter and the probes.
@@ -27,11 +28,11 @@ impl wsmesh_bootstrap::Service for Service {
     const NAME: &'static str = "game-logic";
     const ABOUT: &'static str = "Matches players and runs their games.";
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("worker_threads", "1")];
-    type Settings = RawSettings;
+    type Settings = Settings;
     type Config = Config;
 
-    fn config(common: CommonConfig, settings: RawSettings, problems: &mut Problems) -> Option<Config> {
-        config::check(common, settings, problems)
+    fn config(common: CommonConfig, settings: Settings, problems: &mut Problems) -> Option<Config> {
+        Config::check(common, settings, problems)
     }
 
     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -1,63 +1,63 @@
-//! What this service goes by, checked. Plain data with defaults; `config` makes it from flags, environment and file.
+//! The settings of this service: what it runs on, declared once each.
+
+mod modes;
 
 use std::time::Duration;
 
+use wsmesh_bootstrap::{at_least, settings, within};
+
+pub use modes::Modes;
+
 use crate::rules::lobby;
-use crate::rules::matchmaking::{Mode, Widening};
+use crate::rules::matchmaking::Widening;
 
-/// How matches are made and run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// What can be played; at least one. Default: `duel` for 2, then `arena` for 4. The first is for players who name none.
-    pub modes: Vec<Mode>,
-    /// How far apart ratings may be. Default 100 and 25 for each second of waiting: after half a minute nearly anybody.
-    pub widening: Widening,
-    /// Most tickets in one queue; more are refused. Default 10 000, which a round still matches in milliseconds.
-    pub queue_limit: usize,
-    /// Most matches that run here at a time; more go to other servers. Default 1 000.
-    pub match_limit: usize,
-    /// Ticks per second. Default 20.
-    pub tick_rate: u32,
-    /// How often per second the players are shown the state, at most the tick rate. Default 20: with each tick.
-    pub state_rate: u32,
-    /// Longest match. Default 60 s.
-    pub match_time: Duration,
-    /// Longest time in a queue. Default 10 min: whoever still waits then is told so.
-    pub queue_time: Duration,
-    /// How long running matches may go on when this server is stopped. Default 10 s, and never longer than the grace period
-    /// allows.
-    pub drain_time: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let mode = |name: &str, players| Mode {
-            name: name.to_owned(),
-            players,
-        };
-        Self {
-            modes: vec![mode("duel", 2), mode("arena", 4)],
-            widening: Widening {
-                start: 100,
-                per_second: 25,
-            },
-            queue_limit: 10_000,
-            match_limit: 1_000,
-            tick_rate: 20,
-            state_rate: 20,
-            match_time: Duration::from_secs(60),
-            queue_time: Duration::from_secs(600),
-            drain_time: Duration::from_secs(10),
-        }
+settings! {
+    /// How matches are made and run.
+    #[derive(PartialEq, Eq)]
+    pub struct Settings {
+        /// Modes that can be played, as NAME:PLAYERS. For several modes, repeat the flag or separate them by commas. The first is for
+        /// players who name none.
+        pub modes: Modes,
+        /// Largest difference of ratings in a match at first.
+        pub rating_range: u32 = 100,
+        /// Widening of the rating range for each second that a player waits.
+        // After half a minute nearly everybody may be matched with everybody.
+        pub rating_widening: u32 = 25,
+        /// Longest time in a queue; then the player is told that there was no match.
+        #[check(at_least(Duration::from_secs(1)))]
+        pub queue_time: Duration = Duration::from_secs(600),
+        /// Largest number of players in one queue. More are refused.
+        // A round still matches so many in milliseconds.
+        #[key = "max_queue"]
+        #[check(at_least(1))]
+        pub queue_limit: usize = 10_000,
+        /// Largest number of matches on this server. More go to other servers.
+        #[key = "max_matches"]
+        #[check(at_least(1))]
+        pub match_limit: usize = 1_000,
+        /// Ticks of a match per second.
+        #[check(within(1..=120))]
+        pub tick_rate: u32 = 20,
+        /// How often per second players receive the state of their match; at most the tick rate. Default: with each tick.
+        pub state_rate: Option<u32>,
+        /// Longest match.
+        #[check(at_least(Duration::from_secs(1)))]
+        pub match_time: Duration = Duration::from_secs(60),
+        /// Longest time that running matches may continue when this server is stopped; at most half of the grace period.
+        #[key = "match_drain"]
+        pub drain_time: Duration = Duration::from_secs(10),
     }
 }
 
 impl Settings {
-    /// What a lobby has to know.
+    /// The part that a lobby needs.
     pub(crate) fn lobby(&self) -> lobby::Settings {
         lobby::Settings {
-            modes: self.modes.clone(),
-            widening: self.widening,
+            modes: self.modes.0.clone(),
+            widening: Widening {
+                start: self.rating_range,
+                per_second: self.rating_widening,
+            },
             queue_limit: self.queue_limit,
             match_limit: self.match_limit,
             longest_wait: self.queue_time,
@@ -65,17 +65,22 @@ impl Settings {
         }
     }
 
-    /// How much time one tick stands for.
+    /// The duration of one tick.
     pub(crate) fn tick(&self) -> Duration {
         Duration::from_secs(1) / self.tick_rate.max(1)
     }
 
-    /// After how many ticks the players are shown the state.
-    pub(crate) fn ticks_per_state(&self) -> u64 {
-        u64::from((self.tick_rate / self.state_rate.max(1)).max(1))
+    /// How often per second players receive the state of their match.
+    pub(crate) fn state_rate(&self) -> u32 {
+        self.state_rate.unwrap_or(self.tick_rate)
     }
 
-    /// How many ticks the longest match has.
+    /// Number of ticks after which players receive the state.
+    pub(crate) fn ticks_per_state(&self) -> u64 {
+        u64::from((self.tick_rate / self.state_rate().max(1)).max(1))
+    }
+
+    /// Number of ticks of the longest match.
     pub(crate) fn longest_match(&self) -> u64 {
         let ticks = self.match_time.as_secs_f64() * f64::from(self.tick_rate);
         (ticks.ceil() as u64).max(1)

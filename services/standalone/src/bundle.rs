@@ -8,13 +8,13 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use ws_node::NodeSettings;
+use ws_node::EdgeSettings;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
 use wsmesh_bootstrap::probe::{self, Answer};
-use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets};
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
 
+use crate::config::Config;
 use crate::ports::{Kind, Place, SERVICES, places, reachable};
-use crate::settings::Config;
 
 /// The nodes of the embedded bus: as many as a small cluster has, so that what is tried here is the same.
 const NODES: [&str; 3] = ["redis-1", "redis-2", "redis-3"];
@@ -54,7 +54,7 @@ impl Bundle {
     /// When ports are taken (all of them are named); when a service refuses its settings, ends, or is not ready within
     /// 20 s, with the reason. Nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        let mut bound = bind(places(config.host, config.port_base)).await?;
+        let mut bound = bind(places(config.settings.host, config.settings.port_base)).await?;
         let admin = bound.iter().find(|(place, _)| place.kind == Kind::Admin);
         let admin_port = admin.and_then(|(place, _)| place.public).map(|address| address.port());
         let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
@@ -91,9 +91,9 @@ impl Bundle {
             };
             match place.kind {
                 Kind::WsNode => {
-                    let settings = NodeSettings {
+                    let settings = EdgeSettings {
                         playground_admin_port: admin_port,
-                        ..NodeSettings::default()
+                        ..EdgeSettings::default()
                     };
                     self.spawn::<ws_node::WsNodeService>(place, common, settings, sockets)?;
                 }
@@ -112,7 +112,7 @@ impl Bundle {
         sockets: Sockets,
     ) -> anyhow::Result<()> {
         let mut problems = Problems::default();
-        let config = S::config(common, settings, &mut problems);
+        let config = configure::<S>(common, settings, &mut problems);
         let refused = || anyhow!("{} refuses its settings: {}", place.name, problems.lines().join("; "));
         let config = config.filter(|_| problems.lines().is_empty()).ok_or_else(refused)?;
         let stop = CancellationToken::new();

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use wsmesh_bootstrap::{CommonConfig, Profile};
-use wsmesh_standalone::{Bundle, Config, Kind};
+use wsmesh_standalone::{Bundle, Config, Kind, StandaloneSettings};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -23,8 +23,7 @@ fn config(port_base: u16) -> Config {
     };
     Config {
         common,
-        host: HERE,
-        port_base,
+        settings: StandaloneSettings { host: HERE, port_base },
     }
 }
 

@@ -26,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
     let address = arguments.get_one::<String>("address").context("it has a default")?;
     let options = Options::new(ServerName::new("echo-0")?, ServiceName::new("ws-node")?);
     let mut settings = EdgeSettings::echo();
-    settings.deflate_above = arguments.get_flag("deflate").then_some(1);
+    settings.deflate = arguments.get_flag("deflate");
+    settings.deflate_above = 1;
     let node = WsNode::start(options, settings)?;
     let listener = TcpListener::bind(address)
         .await

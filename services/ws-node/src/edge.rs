@@ -67,7 +67,7 @@ impl Edge {
                 Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
             ),
             failures: Failures::new(settings.limits.accept_rate),
-            pace: Rate::new(settings.limits.events_per_second, settings.limits.events_burst),
+            pace: Rate::new(settings.limits.events_per_second(), settings.limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),
             settings,

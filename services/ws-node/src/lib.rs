@@ -20,6 +20,7 @@ mod orders;
 mod run;
 mod session;
 mod settings;
+mod tls;
 mod trace;
 mod wills;
 
@@ -31,10 +32,11 @@ pub mod fuzzing {
     pub use crate::engine::fuzzing::client_frames;
 }
 pub use auth::{AuthSettings, mint_token};
-pub use config::{Config, NodeSettings};
+pub use config::Config;
 pub use events::{PickBy, ReplyBy, Rule};
-pub use http::TlsFiles;
+pub use limits::Limits;
 pub use logins::LoginPolicy;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};
-pub use settings::{EdgeSettings, Limits};
+pub use settings::EdgeSettings;
+pub use tls::TlsFiles;

@@ -19,10 +19,11 @@ use crate::auth::{Auth, tickets};
 use crate::edge::{Edge, Gate};
 use crate::engine::{ShardRuntime, ShardThread};
 use crate::events::{self, Routes};
-use crate::http::{self, TlsFiles};
+use crate::http;
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::settings::EdgeSettings;
+use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
 use crate::{balance, orders};
 
@@ -61,15 +62,15 @@ impl WsNode {
     /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered
     /// already, or a thread cannot be started. The message says what to do.
     pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
-        let problems = settings.problems().into_iter();
-        let problems: Vec<_> = problems.map(|(key, text)| format!("{key}: {text}")).collect();
-        anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
-        let tls = settings.tls.as_ref().map(TlsFiles::acceptor).transpose();
+        let settings = settings
+            .checked()
+            .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+        let tls = settings.tls().as_ref().map(TlsFiles::acceptor).transpose();
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics).map_err(anyhow::Error::msg)?;
         options.shards = settings.shards;
-        options.outbox = settings.outbox;
+        options.outbox = settings.outbox();
         options.delivery = Delivery::new(&settings.delivery, FRAME_READER);
         options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
         // With two policies, servers would close each other's clients.
@@ -91,7 +92,7 @@ impl WsNode {
         let wills = WillBooks::start(adapter.clone(), metrics.clone());
         events::listen(&adapter);
         auth.listen(&adapter);
-        let routes = Routes::new(settings.rules.clone(), settings.client_rooms.clone(), settings.demo);
+        let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
         let routes = if auth.has_tokens() {
             routes.with_tokens()
         } else {

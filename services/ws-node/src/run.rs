@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops, print};
 
 use crate::auth::mint_token;
-use crate::config::{Config, NodeSettings};
+use crate::config::Config;
 use crate::node::WsNode;
+use crate::settings::EdgeSettings;
 
 /// The `ws-node` binary, for [`wsmesh_bootstrap::main`].
 #[derive(Debug)]
@@ -20,10 +21,10 @@ impl Service for WsNodeService {
     const NAME: &'static str = "ws-node";
     const ABOUT: &'static str = "The WebSocket edge of wsmesh: clients connect here, on any path.";
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9000")];
-    type Settings = NodeSettings;
+    type Settings = EdgeSettings;
     type Config = Config;
 
-    fn config(common: CommonConfig, settings: NodeSettings, problems: &mut Problems) -> Option<Config> {
+    fn config(common: CommonConfig, settings: EdgeSettings, problems: &mut Problems) -> Option<Config> {
         Config::check(common, settings, problems)
     }
 
@@ -53,7 +54,7 @@ impl Service for WsNodeService {
 
     fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<()> {
         let key = config
-            .edge
+            .settings
             .auth
             .jwt_key
             .context("name the key that signs tokens with --jwt-key-file")?;
@@ -73,17 +74,17 @@ impl Service for WsNodeService {
 /// # Errors
 /// When there is no public socket, the node cannot be started, or it cannot go on; the message says what to do.
 pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Config { common, edge } = config;
+    let Config { common, settings } = config;
     let listener = sockets
         .public
         .context("a ws-node needs a public socket: give --listen, for example 0.0.0.0:9000")?;
-    if edge.demo {
+    if settings.demo {
         tracing::warn!(
             "DEMO PROFILE: every client is believed who it says it is and may write to everyone; not for production"
         );
     }
     let registry = Registry::new();
-    let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), edge)?;
+    let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), settings)?;
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {

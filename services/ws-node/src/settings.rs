@@ -1,236 +1,167 @@
-//! What can be set about the edge: plain data with defaults and their reasons. Where values come from is `config`'s matter; what is wrong with
-//! them, `check` says.
+//! The settings of a ws-node: what it runs on, declared once each. The groups are declared in the folder of their area.
+//! `check` says what is wrong with several settings together, `profile` which defaults the profiles have.
 
 mod check;
+mod delivery;
+mod profile;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{CommonConfig, SecretFile};
+use wsmesh_bootstrap::{Tables, at_least, max_bytes, settings, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
-use crate::events::Rule;
-use crate::http::TlsFiles;
-use crate::logins::LoginPolicy;
+use crate::events::settings::{self as rules, Rule};
+use crate::limits::Limits;
+use crate::logins::settings::LoginPolicy;
+use crate::tls::TlsFiles;
 
-/// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
-#[derive(Debug, Clone)]
-pub struct EdgeSettings {
-    /// How many threads own connections. Default: one per core. With one, messages between servers are sent and read on its
-    /// thread, too.
-    pub shards: usize,
-    /// What a client sends to see whether it is still connected; sent back as it is. Default: the empty text, as the
-    /// original.
-    pub heartbeat: String,
-    /// How often the server pings each client; one that has not answered by the next ping is dropped. Default 20 s, as the
-    /// original.
-    pub ping_interval: Duration,
-    /// How long a client may stay in the background. Default 10 s, as the original.
-    pub enter_background_close: Duration,
-    /// Largest message of a client, in bytes. Default 64 KiB: far more than a game or a chat needs.
-    pub max_message_bytes: usize,
-    /// Whether binary messages are refused. Default no: those that are UTF-8 are read as text, as by the original.
-    pub text_frames_only: bool,
-    /// Messages to clients from so many bytes on are compressed (permessage-deflate), where the client offers it; messages of
-    /// these clients may be, too. Default: never. It costs CPU time for each message, once for all who get it.
-    pub deflate_above: Option<usize>,
-    /// Bounds of what waits for one client. Default 1 MiB or 4096 frames.
-    pub outbox: OutboxLimits,
-    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
-    pub delivery: Vec<DeliveryRule>,
-    /// What one client, one address and all together may take.
-    pub limits: Limits,
-    /// How long a client's stream may take nothing at all while something waits. Default 15 s.
-    pub write_timeout: Duration,
-    /// How long a close handshake may take. Default 5 s.
-    pub close_timeout: Duration,
-    /// How long a client's message may take from its first byte to its last. Default 30 s.
-    pub message_timeout: Duration,
-    /// How long a client may take for its request head. Default 10 s.
-    pub handshake_timeout: Duration,
-    /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a request asks for. Default 4 s:
-    /// clients wait 5 s, and are to be answered before.
-    pub request_timeout: Duration,
-    /// Clients that are sent away come back within this time, each at a moment of its own. Default 5 s.
-    pub reconnect_spread: Duration,
-    /// Longest time that a drain takes: this server's clients are sent away in waves. Default 15 s. A shutdown ends within
-    /// its grace period in any case.
-    pub drain_time: Duration,
-    /// Clients that are sent away per second by a drain, if that is fast enough for [`EdgeSettings::drain_time`]. Default
-    /// 500: what the other servers take without being noticed.
-    pub drain_rate: u32,
-    /// Connections that are older are sent away to come back, one by one: spreads clients over servers that were added,
-    /// and lets certificates and load balancers change. A tenth more or less. Zero (the default): no limit.
-    pub max_connection_age: Duration,
-    /// A server with more clients than so many times the mean of its service sheds idle ones. 0 (the default): never by
-    /// itself.
-    pub rebalance_above: f64,
-    /// Clients that are shed per second. Default 20: slowly.
-    pub rebalance_rate: u32,
-    /// Which of a client's logins stay when there are more than may. Default: the newest. The same on every ws-node.
-    pub login_policy: LoginPolicy,
-    /// How many logins of one client may stay, on all ws-nodes together. Default 1.
-    pub logins_per_client: usize,
-    /// How a client's URL is read. Default: as the original.
-    pub params: ParamOptions,
-    /// Namespaces of rooms that clients may join and leave by themselves. Default: none; `chat` in the demo profile.
-    pub client_rooms: Vec<Namespace>,
-    /// Events that are forwarded to services. Default: none; the game's in the demo profile.
-    pub rules: Vec<Rule>,
-    /// The certificate of the public port. Default: none, plain HTTP; a load balancer in front of it usually ends TLS.
-    pub tls: Option<TlsFiles>,
-    /// How clients prove who they are. Needed in production.
-    pub auth: AuthSettings,
-    /// Whether a client's `traceparent` becomes the parent of its frames' spans. Default no: a stranger could have every
-    /// frame traced.
-    pub trust_client_traces: bool,
-    /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
-    pub demo: bool,
-    /// Admin's port on the host that the playground is reached by: the playground orders ws-nodes there to stop and resume.
-    /// Default: none, it orders nothing. In the demo profile only.
-    pub playground_admin_port: Option<u16>,
-    /// Whether messages, also binary ones, are sent back as they are and clients need no id: see [`EdgeSettings::echo`].
-    #[doc(hidden)]
-    pub echo: bool,
-}
+/// Below this, nothing arrives in time.
+const SHORTEST: Duration = Duration::from_millis(10);
 
-/// What one client, one address and all together may take of a ws-node. 0 is no limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at once. More are refused with 503. Default 50,000: some 150 MB when idle. Never more than there are files
-    /// for.
-    pub connections: usize,
-    /// Files that this ws-node may have open. Default: the soft limit of the process, as it is now. Most of them are for
-    /// connections; a part is kept for handshakes, the ops port, Redis and the rest.
-    pub open_files: usize,
-    /// Connections of one address at once (of one /64, for IPv6). More are refused with 429; of those whose request has
-    /// not come yet, which count by themselves, the first gives way. Default 0: many clients may come from one address, a school's or
-    /// a mobile network's.
-    pub connections_per_address: usize,
-    /// Connections that may come per second, as many at once. More are refused with 503. Default 10,000: a handshake costs
-    /// far more than a message, and those who are served already come first. One address takes at most a tenth of it (at
-    /// least 10) by tokens that are refused; then it gets 429 for a while.
-    pub accept_rate: u32,
-    /// Proxies whose `X-Forwarded-For` says where a client comes from. Default: none.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Frames that one client may send per second. More are answered with `RATE_LIMITED` (events: dropped and counted);
-    /// who goes on is closed with 4015. Default 100; 0 in the demo profile.
-    pub events_per_second: u32,
-    /// Frames that one client may send at once. Default 200.
-    pub events_burst: u32,
-    /// Rooms that one client may be in when it joins one more by itself. Default 100.
-    pub rooms_per_client: usize,
-}
+/// Largest bound of a client's message.
+const MOST_MESSAGE_BYTES: usize = 64 << 20;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 50_000,
-            open_files: CommonConfig::new("any").open_files,
-            connections_per_address: 0,
-            accept_rate: 10_000,
-            trusted_proxies: Vec::new(),
-            events_per_second: 100,
-            events_burst: 200,
-            rooms_per_client: 100,
-        }
+settings! {
+    /// Settings of one ws-node. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults of the profiles;
+    /// `Default` lets no client in.
+    pub struct EdgeSettings {
+        /// Threads that own connections. 0: one per core.
+        // With one, messages between servers are sent and read on its thread, too.
+        #[check(within(0..=1024))]
+        pub shards: usize = 0,
+        /// Message with which a client tests its connection; it is sent back unchanged. Default: the empty text.
+        #[check(max_bytes(125))]
+        pub heartbeat: String,
+        /// Time between two pings to a client. A client that has not answered by the next ping is disconnected.
+        #[check(at_least(SHORTEST))]
+        pub ping_interval: Duration = Duration::from_secs(20),
+        /// Longest time that a client may stay in the background (event enterBackground).
+        #[check(at_least(SHORTEST))]
+        pub enter_background_close: Duration = Duration::from_secs(10),
+        /// Largest message of a client, in bytes.
+        #[check(within(125..=MOST_MESSAGE_BYTES))]
+        pub max_message_bytes: usize = 64 * 1024,
+        /// Refuse binary messages (1003). Without this, binary messages that are UTF-8 are read as text.
+        pub text_frames_only: bool = false,
+        /// Compress messages (permessage-deflate) for clients that offer it: less traffic for more CPU time.
+        pub deflate: bool = false,
+        /// With --deflate: messages to clients of this size or larger, in bytes, are compressed.
+        // The packet of a smaller message hardly shrinks.
+        pub deflate_above: usize = 256,
+        /// Largest amount of data that may wait for one client, in bytes. A client that reads more slowly is closed with 4013.
+        #[check(within(1024..=1 << 30))]
+        pub outbox_bytes: usize = 1 << 20,
+        /// Largest number of frames that may wait for one client.
+        #[check(within(1..=1 << 24))]
+        pub outbox_frames: usize = 4096,
+        /// What happens to frames that a slow client cannot take: [[delivery]] with event, policy ("must-arrive";
+        /// "latest": a newer frame replaces the waiting one; "may-drop"), and for "latest" a key (JSON pointer into the payload).
+        #[check(|rules: &Tables<DeliveryRule>| delivery::problems(rules))]
+        pub delivery: Tables<DeliveryRule>,
+        /// What one client, one address and all together may use.
+        #[group = "limits"]
+        pub limits: Limits,
+        /// Longest time that a client may take no data at all while some waits; then it is closed with 4013.
+        #[check(at_least(SHORTEST))]
+        pub write_timeout: Duration = Duration::from_secs(15),
+        /// Longest time for a close handshake.
+        #[check(at_least(SHORTEST))]
+        pub close_timeout: Duration = Duration::from_secs(5),
+        /// Longest time from the first to the last byte of a client's message; then the client is closed with 1008.
+        #[check(at_least(SHORTEST))]
+        pub message_timeout: Duration = Duration::from_secs(30),
+        /// Longest time that a client may take to send its request head.
+        #[check(at_least(SHORTEST))]
+        pub handshake_timeout: Duration = Duration::from_secs(10),
+        /// Clients that are sent away by a shutdown are told to reconnect at a random time within this duration.
+        #[check(at_least(Duration::ZERO))]
+        pub reconnect_spread: Duration = Duration::from_secs(5),
+        /// Longest time over which a shutdown or a drain sends clients away, in waves. A shutdown always ends within its grace period.
+        #[check(at_least(Duration::ZERO))]
+        pub drain_time: Duration = Duration::from_secs(15),
+        /// Clients that a shutdown or a drain sends away per second; more if --drain-time would not be enough.
+        // The other servers take so many without being noticed.
+        #[check(within(1..=1_000_000))]
+        pub drain_rate: u32 = 500,
+        /// Age at which a connection is closed so that the client reconnects, a tenth more or less. 0s: no limit.
+        // Spreads clients over servers that were added, and lets certificates and load balancers change.
+        #[check(at_least(Duration::from_secs(1)).or_zero("no limit"))]
+        pub max_connection_age: Duration = Duration::ZERO,
+        /// A server whose number of clients exceeds the mean of its service by this factor sends idle ones away. 0: never by itself.
+        #[check(within(1.05..=100.0).or_zero("off"))]
+        pub rebalance_above: f64 = 0.0,
+        /// Clients that are sent away per second for rebalancing.
+        #[check(within(1..=1_000_000))]
+        pub rebalance_rate: u32 = 20,
+        /// Which logins of one client id stay, counted over all ws-nodes: newest (older ones are closed with 4012), oldest (a new
+        /// one is closed with 1013) or many (all). Must be the same on every ws-node.
+        pub login_policy: LoginPolicy,
+        /// Logins of one client id that stay. Not used with the policy many.
+        #[check(within(1..=1000))]
+        pub logins_per_client: usize = 1,
+        /// Convert the names of URL parameters to lower case.
+        pub lower_case_params: bool = false,
+        /// Namespaces of rooms that clients may join themselves (joinRoom, leaveRoom); several. Default: none; "chat" with the
+        /// demo profile.
+        pub client_rooms: Vec<Namespace>,
+        /// Use a client's traceparent as the parent of the spans of its frames: the client then decides what is traced.
+        pub trust_client_traces: bool = false,
+        /// File with the certificate of the public port, followed by those that signed it (PEM). Without it the port speaks plain HTTP.
+        pub tls_certificate_file: Option<PathBuf>,
+        /// File with the private key of the certificate (PEM).
+        pub tls_key_file: Option<PathBuf>,
+        /// How clients prove who they are.
+        #[group = "authentication"]
+        pub auth: AuthSettings,
+        /// Demo profile only: port of admin on the host of the playground. The playground then has buttons that stop and resume
+        /// ws-nodes, if admin's API is open. Default: no buttons.
+        pub playground_admin_port: Option<u16>,
+        /// Events that are forwarded to a service: [[rules]] with event, service, and optionally pick ("least-busy" or
+        /// "client"), reply ("relay" or "direct") and timeout_ms. The demo profile forwards the game's events without rules.
+        #[check(|rules: &Tables<Rule>| rules::problems(rules))]
+        pub rules: Tables<Rule>,
+        /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a client's request needs.
+        #[filled_in = "the common setting request_timeout"]
+        #[check(at_least(SHORTEST))]
+        pub request_timeout: Duration = Duration::from_secs(4),
+        /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
+        #[filled_in = "the common setting profile"]
+        pub demo: bool = false,
+        /// Whether messages, also binary ones, are sent back unchanged and clients need no id: see [`EdgeSettings::echo`].
+        #[doc(hidden)]
+        #[filled_in = "code that tests conformance"]
+        pub echo: bool = false,
     }
 }
 
 impl EdgeSettings {
-    pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
-    pub(crate) const BACKGROUND: Duration = Duration::from_secs(10);
-    /// A packet of a small message is hardly smaller when compressed.
-    pub(crate) const DEFLATE_ABOVE: usize = 256;
-    pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024;
-    pub(crate) const WRITE: Duration = Duration::from_secs(15);
-    pub(crate) const CLOSE: Duration = Duration::from_secs(5);
-    pub(crate) const MESSAGE: Duration = Duration::from_secs(30);
-    pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
-    pub(crate) const RECONNECT: Duration = Duration::from_secs(5);
-    pub(crate) const DRAIN: Duration = Duration::from_secs(15);
-    pub(crate) const DRAIN_RATE: u32 = 500;
-    pub(crate) const REBALANCE_RATE: u32 = 20;
-
-    /// The defaults for production: clients prove who they are with tokens that this key verifies.
-    pub fn production(jwt_key: SecretFile) -> Self {
-        Self {
-            auth: AuthSettings {
-                jwt_key: Some(jwt_key),
-                ..AuthSettings::default()
-            },
-            ..Self::closed()
+    /// How much may wait for one client.
+    pub(crate) fn outbox(&self) -> OutboxLimits {
+        OutboxLimits {
+            bytes: self.outbox_bytes,
+            frames: self.outbox_frames,
         }
     }
 
-    /// The defaults for trying things out.
-    pub fn demo() -> Self {
-        let client_rooms = Namespace::new("chat").into_iter().collect();
-        Self {
-            client_rooms,
-            rules: crate::events::demo_rules(),
-            limits: Limits {
-                // Who tries things out wants to see how fast they go.
-                events_per_second: 0,
-                ..Limits::default()
-            },
-            demo: true,
-            ..Self::closed()
+    /// The size from which messages are compressed, if any are.
+    pub(crate) fn deflate_above(&self) -> Option<usize> {
+        self.deflate.then_some(self.deflate_above)
+    }
+
+    /// How the URL of a client is read.
+    pub(crate) fn params(&self) -> ParamOptions {
+        ParamOptions {
+            lower_case_keys: self.lower_case_params,
+            ..ParamOptions::default()
         }
     }
 
-    /// For suites that test conformance to RFC 6455: the same engine, but every message of up to 16 MiB, text or binary, is
-    /// sent back as it is, and anybody is let in without an id. See the example `echo`.
-    pub fn echo() -> Self {
-        Self {
-            max_message_bytes: 16 << 20,
-            outbox: OutboxLimits {
-                bytes: 64 << 20,
-                frames: 1 << 16,
-            },
-            echo: true,
-            demo: true,
-            ..Self::closed()
-        }
-    }
-
-    /// Nobody gets in and nothing is handled: what the others begin with.
-    pub(crate) fn closed() -> Self {
-        Self {
-            shards: std::thread::available_parallelism().map_or(1, usize::from),
-            heartbeat: String::new(),
-            ping_interval: Self::PING_INTERVAL,
-            enter_background_close: Self::BACKGROUND,
-            max_message_bytes: Self::MAX_MESSAGE_BYTES,
-            text_frames_only: false,
-            deflate_above: None,
-            outbox: OutboxLimits::default(),
-            delivery: Vec::new(),
-            limits: Limits::default(),
-            write_timeout: Self::WRITE,
-            close_timeout: Self::CLOSE,
-            message_timeout: Self::MESSAGE,
-            handshake_timeout: Self::HANDSHAKE,
-            request_timeout: Duration::from_secs(4),
-            reconnect_spread: Self::RECONNECT,
-            drain_time: Self::DRAIN,
-            drain_rate: Self::DRAIN_RATE,
-            max_connection_age: Duration::ZERO,
-            rebalance_above: 0.0,
-            rebalance_rate: Self::REBALANCE_RATE,
-            login_policy: LoginPolicy::default(),
-            logins_per_client: 1,
-            params: ParamOptions::default(),
-            client_rooms: Vec::new(),
-            rules: Vec::new(),
-            tls: None,
-            auth: AuthSettings::default(),
-            trust_client_traces: false,
-            demo: false,
-            playground_admin_port: None,
-            echo: false,
-        }
+    /// The files for TLS on the public port, if it is used.
+    pub(crate) fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_certificate_file.clone().zip(self.tls_key_file.clone())?;
+        Some(TlsFiles { certificate, key })
     }
 }

@@ -119,7 +119,7 @@ async fn a_head_with_too_much_in_it_is_refused() {
 async fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
     let settings = EdgeSettings {
         limits: Limits {
-            events_per_second: 50,
+            events_per_second: Some(50),
             events_burst: 50,
             ..demo().limits
         },

@@ -68,7 +68,7 @@ async fn a_reply_that_takes_its_time_is_waited_for() {
     for reply in ["relay", "direct"] {
         let bus = bus();
         let settings = EdgeSettings {
-            rules: vec![rule(reply)],
+            rules: vec![rule(reply)].into(),
             // How long a busy machine may take; with "direct" it is waited for to its end.
             request_timeout: Duration::from_secs(5),
             ..demo()
@@ -116,7 +116,7 @@ async fn a_reply_that_takes_its_time_is_waited_for() {
 async fn a_client_that_is_gone_altogether_is_not_kept_for_its_reply() {
     let bus = bus();
     let settings = EdgeSettings {
-        rules: vec![rule("relay")],
+        rules: vec![rule("relay")].into(),
         request_timeout: Duration::from_secs(3600),
         ..demo()
     };

@@ -11,16 +11,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use ws_node::EdgeSettings;
-use wsmesh_adapter::{Frame, OutboxLimits, Scope};
+use wsmesh_adapter::{Frame, Scope};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_too_slowly_is_closed_while_the_others_are_served() {
-    let outbox = OutboxLimits {
-        bytes: 256 * 1024,
-        frames: 100_000,
-    };
     let settings = EdgeSettings {
-        outbox,
+        outbox_bytes: 256 * 1024,
+        outbox_frames: 100_000,
         close_timeout: Duration::from_secs(5),
         ..demo()
     };
@@ -47,13 +44,10 @@ async fn a_client_that_reads_too_slowly_is_closed_while_the_others_are_served() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_client_is_given_up_although_its_outbox_is_not_full() {
-    let outbox = OutboxLimits {
-        bytes: 64 << 20,
-        frames: 100_000,
-    };
     let times = Duration::from_millis(200);
     let settings = EdgeSettings {
-        outbox,
+        outbox_bytes: 64 << 20,
+        outbox_frames: 100_000,
         write_timeout: times,
         close_timeout: times,
         ..demo()
@@ -76,11 +70,12 @@ async fn a_stalled_client_is_given_up_although_its_outbox_is_not_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_and_small_frames_keep_their_order_through_a_slow_stream() {
-    let outbox = OutboxLimits {
-        bytes: 64 << 20,
-        frames: 100_000,
+    let settings = EdgeSettings {
+        outbox_bytes: 64 << 20,
+        outbox_frames: 100_000,
+        ..demo()
     };
-    let server = Server::alone(EdgeSettings { outbox, ..demo() }).await;
+    let server = Server::alone(settings).await;
     let mut client = server.client("ann").await.settled().await;
     for n in 0..2000 {
         let filler = "x".repeat(if n % 3 == 0 { 20_000 } else { 10 });

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use ws_node::{EdgeSettings, Limits};
-use wsmesh_adapter::{ClientId, DeliveryRule, Frame, OutboxLimits, Policy, Scope};
+use wsmesh_adapter::{ClientId, DeliveryRule, Frame, Policy, Scope};
+use wsmesh_bootstrap::Tables;
 use wsmesh_protocol::CloseCode;
 
 fn limited(limits: Limits) -> EdgeSettings {
@@ -120,7 +121,7 @@ async fn connections_that_come_too_fast_are_told_to_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_too_fast_is_refused_and_who_goes_on_is_closed() {
     let limits = Limits {
-        events_per_second: 10,
+        events_per_second: Some(10),
         events_burst: 20,
         ..no_limits()
     };
@@ -186,14 +187,12 @@ async fn a_slow_client_gets_the_latest_state_loses_what_may_be_dropped_and_is_no
         key: key.map(str::to_owned),
     };
     let settings = EdgeSettings {
-        outbox: OutboxLimits {
-            bytes: 256 * 1024,
-            frames: 100_000,
-        },
-        delivery: vec![
+        outbox_bytes: 256 * 1024,
+        outbox_frames: 100_000,
+        delivery: Tables(vec![
             rule("move", Policy::Latest, Some("/player")),
             rule("typing", Policy::MayDrop, None),
-        ],
+        ]),
         write_timeout: Duration::from_secs(60),
         ..demo()
     };

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use ws_node::{EdgeSettings, TlsFiles};
-use wsmesh_adapter::{ClientId, Frame, OutboxLimits, Scope};
+use wsmesh_adapter::{ClientId, Frame, Scope};
 
 /// A certificate for `localhost`, in files of a folder that is removed with this.
 struct Certificate {
@@ -90,8 +90,13 @@ async fn next(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> Value {
 }
 
 fn with_tls(certificate: &Certificate) -> EdgeSettings {
+    with_files(certificate.files())
+}
+
+fn with_files(files: TlsFiles) -> EdgeSettings {
     EdgeSettings {
-        tls: Some(certificate.files()),
+        tls_certificate_file: Some(files.certificate),
+        tls_key_file: Some(files.key),
         ..demo()
     }
 }
@@ -126,10 +131,8 @@ async fn clients_talk_and_are_told_why_their_connection_ends() {
 async fn everything_arrives_in_order_through_a_stream_that_was_full() {
     let certificate = Certificate::new();
     let settings = EdgeSettings {
-        outbox: OutboxLimits {
-            bytes: 64 << 20,
-            frames: 100_000,
-        },
+        outbox_bytes: 64 << 20,
+        outbox_frames: 100_000,
         write_timeout: Duration::from_secs(60),
         ..with_tls(&certificate)
     };
@@ -188,10 +191,7 @@ fn files_that_cannot_be_used_are_named() {
         ..one.files()
     };
     for (files, said) in [(mixed, "does it belong"), (missing, "/nowhere/tls.crt")] {
-        let settings = EdgeSettings {
-            tls: Some(files),
-            ..demo()
-        };
+        let settings = with_files(files);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let _inside = runtime.enter();
         let options = wsmesh_adapter::Options::new(

@@ -88,7 +88,7 @@ impl Holders {
     pub(crate) async fn find(&self, client: &ClientId, order_key: OrderKey) -> Result<Found, PublishError> {
         let mut replies = self.requests.begin(Vec::new(), self.limit);
         replies.expect(usize::MAX);
-        replies.accept_strangers();
+        replies.accept_unknown();
         let body = Body::Event {
             event: QUERY.to_owned(),
             targets: Vec::new(),

@@ -1,4 +1,4 @@
-//! The command line. clap finds flags and writes help; values stay text here, so that all problems are listed together.
+//! The command line. clap finds the flags and writes the help. Values stay text here, so that all problems are listed together.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::common::CommonSettings;
+use super::common::CommonConfig;
 use super::unknown::CONFIG_VARIABLE;
 use crate::service::Service;
 use crate::settings::{Setting, Settings, Shape, Shown};
@@ -19,10 +19,10 @@ pub(crate) const HEALTHCHECK: &str = "healthcheck";
 const CONFIG: &str = "config-file";
 const PRINT_CONFIG: &str = "print-config-now";
 
-/// A command line, taken apart.
+/// A parsed command line.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
-    /// What was given, by key.
+    /// The texts of the flags, by the key of their setting.
     pub(crate) flags: BTreeMap<&'static str, Vec<String>>,
     /// `--config`.
     pub(crate) config: Option<PathBuf>,
@@ -33,19 +33,19 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The subcommand and what was given to it, if there is one.
+    /// The subcommand and its own arguments, if there is one.
     pub(crate) fn subcommand(&self) -> Option<(&str, &ArgMatches)> {
         self.subcommand.as_ref().map(|(name, matches)| (name.as_str(), matches))
     }
 }
 
-/// Takes a command line apart.
+/// Parses a command line.
 ///
 /// # Errors
-/// What clap says: help and version that were asked for, or what is wrong.
+/// What clap says: the help or version that was asked for, or what is wrong.
 pub(crate) fn parse<S: Service>(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let matches = command::<S>().try_get_matches_from(arguments)?;
-    // Flags are global: those before a subcommand are handed down to it.
+    // Flags are global: clap hands those before a subcommand down to it.
     let subcommand = matches
         .subcommand()
         .map(|(name, matches)| (name.to_owned(), matches.clone()));
@@ -70,8 +70,8 @@ pub(crate) fn is_answer(error: &clap::Error) -> bool {
 }
 
 /// All settings of a service: the common ones first.
-pub(super) fn declared<S: Service>() -> Vec<Setting> {
-    let mut declared = CommonSettings::declared();
+pub(crate) fn declared<S: Service>() -> Vec<Setting> {
+    let mut declared = common();
     for setting in &mut declared {
         if let Some((_, text)) = S::DEFAULTS.iter().find(|(key, _)| *key == setting.key) {
             setting.default = Shown::Plain((*text).into());
@@ -81,9 +81,18 @@ pub(super) fn declared<S: Service>() -> Vec<Setting> {
     declared
 }
 
+/// The common settings.
+pub(crate) fn common() -> Vec<Setting> {
+    let mut declared = CommonConfig::declared();
+    // Made up at the start.
+    for name in declared.iter_mut().filter(|setting| setting.key == "name") {
+        name.default = Shown::Unset;
+    }
+    declared
+}
+
 fn command<S: Service>() -> Command {
-    let common = CommonSettings::declared().len();
-    let own_heading = format!("Settings of {}", S::NAME);
+    let common = common().len();
     let declared = declared::<S>();
     let mut command = Command::new(S::NAME)
         .about(S::ABOUT)
@@ -98,14 +107,19 @@ fn command<S: Service>() -> Command {
         .after_help(after_help(&declared))
         .arg(config_argument())
         .arg(print_argument())
-        .subcommand(Command::new(HEALTHCHECK).about("Ask the running server whether it is ready: exit code 0, else 1"))
+        .subcommand(
+            Command::new(HEALTHCHECK).about("Ask the running server whether it is ready: exit code 0 if it is, else 1"),
+        )
         .subcommands(S::subcommands());
     for (index, setting) in declared.iter().enumerate() {
         if setting.shape != Shape::Table {
-            let heading = if index < common {
-                "Common settings".to_owned()
-            } else {
-                own_heading.clone()
+            let heading = match index < common {
+                true => "Common settings".to_owned(),
+                false => format!("Settings of {}", S::NAME),
+            };
+            let heading = match setting.group {
+                "" => heading,
+                group => format!("{heading}: {group}"),
             };
             command = command.arg(argument(setting, heading));
         }
@@ -121,7 +135,7 @@ fn config_argument() -> Arg {
         .global(true)
         .help_heading("Configuration")
         .help(format!(
-            "TOML file with settings; flags and environment win over it\n[env: {CONFIG_VARIABLE}]"
+            "TOML file with settings. Flags and variables take precedence\n[env: {CONFIG_VARIABLE}]"
         ))
 }
 
@@ -131,7 +145,7 @@ fn print_argument() -> Arg {
         .action(ArgAction::SetTrue)
         .global(true)
         .help_heading("Configuration")
-        .help("Print the settings in effect, with the source of each and without secrets, and end")
+        .help("Print the effective settings, with the source of each and without secrets, and exit")
 }
 
 fn argument(setting: &Setting, heading: String) -> Arg {
@@ -154,38 +168,29 @@ fn argument(setting: &Setting, heading: String) -> Arg {
 }
 
 fn help(setting: &Setting) -> String {
-    let sentences: Vec<_> = setting
-        .doc
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let default = match &setting.default {
-        Shown::Plain(toml::Value::String(text)) if text.is_empty() => String::new(),
-        Shown::Plain(toml::Value::Array(values)) if values.is_empty() => String::new(),
-        Shown::Plain(toml::Value::String(text)) => format!("[default: {text}] "),
-        Shown::Plain(value) => format!("[default: {value}] "),
-        Shown::Unset | Shown::Hidden | Shown::AsGiven => String::new(),
+    let default = match setting.default_text() {
+        Some(text) => format!("[default: {text}] "),
+        None => String::new(),
     };
-    format!("{}\n{default}[env: {}]", sentences.join(" "), setting.variable())
+    let allowed = match setting.allowed.as_str() {
+        "" => String::new(),
+        allowed => format!("[allowed: {allowed}] "),
+    };
+    format!("{}\n{default}{allowed}[env: {}]", setting.text(), setting.variable())
 }
 
 fn after_help(declared: &[Setting]) -> String {
     let mut text = String::new();
     for setting in declared.iter().filter(|setting| setting.shape == Shape::Table) {
-        let sentences: Vec<_> = setting.doc.lines().map(str::trim).collect();
-        text.push_str(&format!(
-            "In the file only: {}: {}\n\n",
-            setting.key,
-            sentences.join(" ").trim()
-        ));
+        text.push_str(&format!("In the file only: {}: {}\n\n", setting.key, setting.text()));
     }
     text.push_str(
-        "A setting is taken from its flag, else its variable, else the file (its key is the flag's name with _ for -), \
-         else the default. Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says (OTLP over HTTP); the other OTEL_* variables \
-         work too.\n\nSignals: SIGTERM, SIGINT and SIGHUP end it in order, a second one at once; SIGHUP is ignored under nohup. \
-         Renewed certificates and keys need none.\n\nThe soft limit of open files is raised to the hard one.\n\nExit codes: 0 \
-         ended in order, 1 failed, 64 wrong configuration.",
+        "A setting is read from its flag, else from its variable, else from the file (its key is the name of the flag with _ \
+         for -). Otherwise its default is used. Traces are sent to OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP); the other \
+         OTEL_* variables work, too.\n\nSignals: SIGTERM, SIGINT and SIGHUP shut the server down gracefully, a second one ends it \
+         at once. Under nohup, SIGHUP is ignored. Renewed certificates and keys are read without a signal.\n\nThe soft limit of \
+         open files is raised to the hard limit.\n\nExit codes: 0 after a graceful shutdown, 1 after a failure, 64 if the \
+         configuration is wrong.",
     );
     text
 }

@@ -1,11 +1,11 @@
-//! The configuration file: TOML, every key known.
+//! The configuration file: TOML. Unknown keys are problems.
 
 use std::path::{Path, PathBuf};
 
 use super::unknown::suggestion;
 use crate::settings::Setting;
 
-/// Reads the file; problems name it and, where there is one, the line.
+/// Reads the file. Problems name the file, and the line if there is one.
 pub(super) fn read(path: &Path, declared: &[Setting], problems: &mut Vec<String>) -> Option<(PathBuf, toml::Table)> {
     let shown = path.display();
     let text = match std::fs::read_to_string(path) {

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use wsmesh_adapter::ServerName;
 
 use super::command::{self, Arguments};
-use super::common::{CommonConfig, CommonSettings};
+use super::common::CommonConfig;
+use super::problems::Problems;
 use super::unknown::CONFIG_VARIABLE;
 use super::values::{Environment, Values};
 use super::{file, unknown};
@@ -16,12 +16,12 @@ use crate::service::Service;
 use crate::settings::{Settings, Value};
 use crate::telemetry::TraceConfig;
 
-/// A configuration that may be used.
+/// A configuration without problems.
 #[derive(Debug)]
 pub(crate) struct Loaded<C> {
     /// For the service.
     pub(crate) config: C,
-    /// For whoever starts it.
+    /// For the process that runs the service.
     pub(crate) common: CommonConfig,
     /// For `--print-config`.
     pub(crate) shown: String,
@@ -29,8 +29,8 @@ pub(crate) struct Loaded<C> {
     pub(crate) traces: Option<TraceConfig>,
 }
 
-/// Reads a service's configuration as [`main`](crate::main()) does, from the arguments and the environment given. For tests
-/// of a service's settings.
+/// Reads a service's configuration as [`main`](crate::main()) does, from these arguments and this environment. For tests of a
+/// service's settings.
 ///
 /// # Errors
 /// Everything that is wrong, one line each.
@@ -69,7 +69,7 @@ pub fn load<S: Service>(
     read::<S>(&arguments, environment, wrong).map(|loaded| loaded.config)
 }
 
-/// Reads everything. If the command line is `wrong`, what else is wrong is found all the same.
+/// Reads everything. If the command line is `wrong`, the other problems are found all the same.
 pub(crate) fn read<S: Service>(
     arguments: &Arguments,
     environment: Environment,
@@ -77,24 +77,20 @@ pub(crate) fn read<S: Service>(
 ) -> Result<Loaded<S::Config>, Vec<String>> {
     let flags_failed = wrong.is_some();
     let mut values = layers::<S>(arguments, environment, wrong);
-    let settings = CommonSettings::take(&mut values);
+    let common = CommonConfig::take(&mut values);
     let own = S::Settings::take(&mut values);
-    let shown = values.show(&format!("The settings of {} {} in effect.", S::NAME, crate::VERSION));
+    let shown = values.show(&format!("The effective settings of {} {}.", S::NAME, crate::VERSION));
     let (mut problems, environment) = (values.problems, values.environment);
-    // Without the flags, settings would seem to contradict each other that do not.
+    // Without the flags, settings could seem to contradict each other although they do not.
     if flags_failed {
         return Err(problems.into_lines());
     }
-    let name = settings.name.clone().or_else(|| ServerName::new(S::NAME).ok());
-    let Some(name) = name else {
-        problems.about("name", "cannot be made up: give one");
-        return Err(problems.into_lines());
-    };
-    let common = CommonConfig::check(name, settings, &mut problems);
+    common.check(&mut problems);
+    let common = common.checked(&mut problems);
     let mut lines = Vec::new();
     let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
     lines.into_iter().for_each(|line| problems.other(line));
-    let config = S::config(common.clone(), own, &mut problems);
+    let config = configure::<S>(common.clone(), own, &mut problems);
     match config {
         Some(config) if problems.lines().is_empty() => Ok(Loaded {
             config,
@@ -106,6 +102,17 @@ pub(crate) fn read<S: Service>(
     }
 }
 
+/// Checks each of a service's own settings, then all together, and makes its configuration of them. The common settings must
+/// be checked already, or come from [`CommonConfig::new`]. For whoever starts a service by code.
+pub fn configure<S: Service>(
+    common: CommonConfig,
+    settings: S::Settings,
+    problems: &mut Problems,
+) -> Option<S::Config> {
+    settings.check(problems);
+    S::config(common, settings, problems)
+}
+
 fn layers<S: Service>(arguments: &Arguments, environment: Environment, wrong: Option<clap::Error>) -> Values {
     let mut lines: Vec<String> = wrong.iter().map(usage_line).collect();
     let declared = command::declared::<S>();
@@ -114,7 +121,7 @@ fn layers<S: Service>(arguments: &Arguments, environment: Environment, wrong: Op
     for (key, _) in S::DEFAULTS {
         if !declared.iter().any(|setting| setting.key == *key) {
             lines.push(format!(
-                "{key} has a default but is no setting: a mistake of the program"
+                "{key} has a default but is not a setting: a bug in the program"
             ));
         }
     }
@@ -143,7 +150,7 @@ fn config_path(arguments: &Arguments, environment: &Environment) -> Option<PathB
     arguments.config.clone().or_else(|| variable.map(PathBuf::from))
 }
 
-/// What clap says, on one line.
+/// The error of clap, on one line.
 fn usage_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text.split("\n\nUsage:").next().unwrap_or(&text);
@@ -153,12 +160,12 @@ fn usage_line(error: &clap::Error) -> String {
         .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     if error.kind() == ErrorKind::InvalidSubcommand {
-        parts.push("if it is the value of a switch, write it behind =, as in --FLAG=true".to_owned());
+        parts.push("if it is the value of a switch, write it after =, as in --FLAG=true".to_owned());
     }
     parts.join("; ")
 }
 
-/// In Kubernetes and in containers the host's name is unique and known to people; elsewhere several servers share a host.
+/// In Kubernetes and in containers the host name is unique, and people know it. Elsewhere several servers may share a host.
 fn default_name(service: &str, environment: &Environment) -> String {
     let alone = environment.contains_key("KUBERNETES_SERVICE_HOST") || std::process::id() == 1;
     match environment.get("HOSTNAME").filter(|name| alone && !name.is_empty()) {
@@ -167,13 +174,13 @@ fn default_name(service: &str, environment: &Environment) -> String {
     }
 }
 
-/// The standard library seeds each hasher at random.
+/// The standard library seeds each hasher randomly.
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Where `healthcheck` asks: the ops address, on this machine. Looks at nothing else, so that it is cheap.
+/// The address that `healthcheck` asks: the ops address, on this machine. Reads no other setting, so that it is cheap.
 ///
 /// # Errors
 /// What is wrong, one line each.
@@ -182,17 +189,17 @@ pub(crate) fn ops_address<S: Service>(
     environment: Environment,
 ) -> Result<SocketAddr, Vec<String>> {
     let mut values = layers::<S>(arguments, environment, None);
-    let address = values.take("ops_listen", CommonSettings::default().ops_listen);
+    let address = values.take("ops_listen", CommonConfig::default().ops_listen);
     if !values.problems.lines().is_empty() {
         return Err(values.problems.into_lines());
     }
     let Some(mut address) = address else {
-        return Err(vec!["there is nothing to ask: --ops-listen is none".to_owned()]);
+        return Err(vec!["cannot ask the server: --ops-listen is none".to_owned()]);
     };
     if address.port() == 0 {
         let hint = SocketAddr::HINT;
         return Err(vec![format!(
-            "there is nothing to ask: --ops-listen has port 0; give it as {hint}"
+            "cannot ask the server: --ops-listen has port 0; write {hint} with its port"
         )]);
     }
     match address.ip() {

@@ -1,23 +1,25 @@
-//! Configuration: flags, then environment, then file, then defaults, into one checked value per service.
+//! Configuration: makes one checked value per service of flags, environment, file and defaults, in this order.
 //!
-//! Read once, in [`main`](crate::main()). Everything that is wrong is listed in one go. Nothing here reads globals: the
-//! arguments and the environment are handed in.
+//! It is read once, in [`main`](crate::main()). All problems are listed together. Nothing here reads globals: the caller
+//! passes the arguments and the environment.
 
 mod command;
 mod common;
 mod file;
 mod load;
+mod log;
 mod problems;
 mod profile;
 mod show;
 mod unknown;
 mod values;
 
-pub(crate) use command::{Arguments, HEALTHCHECK, is_answer, parse};
+pub(crate) use command::{Arguments, HEALTHCHECK, common, declared, is_answer, parse};
 pub use common::CommonConfig;
-pub use load::load;
 pub(crate) use load::{Loaded, ops_address, read};
+pub use load::{configure, load};
+pub use log::{LogConfig, LogFormat, LogLevel};
 pub use problems::Problems;
-pub use profile::{LogConfig, LogFormat, LogLevel, Profile};
+pub use profile::Profile;
 pub(crate) use values::Environment;
 pub use values::Values;

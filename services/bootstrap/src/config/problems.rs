@@ -1,11 +1,11 @@
-//! Everything that is wrong with a configuration, in one list.
+//! All problems of a configuration, in one list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::settings::Setting;
 
-/// Where a setting's value came from.
+/// The layer that a setting's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The command line.
@@ -14,12 +14,12 @@ pub(crate) enum Source {
     Environment,
     /// The file.
     File(PathBuf),
-    /// Nowhere: the default holds.
+    /// None of them: the default applies.
     Default,
 }
 
 impl Source {
-    /// How it is named to people: the flag, the variable, or the key and the file.
+    /// Its name for people: the flag, the variable, or the key and the file.
     pub(crate) fn place(&self, setting: &Setting) -> String {
         match self {
             Self::Flag => format!("--{}", setting.flag()),
@@ -30,7 +30,7 @@ impl Source {
     }
 }
 
-/// Collects what is wrong. A service adds what only it can know, in [`Service::config`](crate::Service::config).
+/// Collects problems. A service adds its own in [`Service::config`](crate::Service::config).
 #[derive(Debug, Default)]
 pub struct Problems {
     lines: Vec<String>,
@@ -39,8 +39,8 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Something is wrong with a setting, named by its key (`token_file`). The text says what to write; where the value came
-    /// from is put before it. Dropped if the setting could not be read: then the caller saw only its default.
+    /// A problem of one setting, named by its key (`token_file`). The text says what to write; the place that the value comes
+    /// from is put before it. Dropped if the setting could not be read, as the caller saw only its default then.
     pub fn about(&mut self, key: &str, text: impl AsRef<str>) {
         if self.unreadable.contains(key) {
             return;
@@ -49,12 +49,12 @@ impl Problems {
         self.lines.push(format!("{place}: {}", text.as_ref()));
     }
 
-    /// Something is wrong that no single setting is to blame for.
+    /// A problem that belongs to no single setting.
     pub fn other(&mut self, text: impl Into<String>) {
         self.lines.push(text.into());
     }
 
-    /// What was found so far, one line each.
+    /// The problems found so far, one line each.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
@@ -63,12 +63,12 @@ impl Problems {
         self.lines
     }
 
-    /// Notes where a setting's value came from.
+    /// Notes the place that a setting's value comes from.
     pub(crate) fn found(&mut self, setting: &Setting, source: &Source) {
         self.places.insert(setting.key, source.place(setting));
     }
 
-    /// A setting's value could not be understood.
+    /// A setting's value could not be read.
     pub(crate) fn unreadable(&mut self, key: &'static str, texts: Vec<String>) {
         for text in texts {
             self.about(key, text);

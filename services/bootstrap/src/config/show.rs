@@ -1,4 +1,4 @@
-//! `--print-config`: the configuration in effect, as a file that could be given back. No secrets.
+//! `--print-config`: the effective configuration, in the format of the configuration file. Without secrets.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::values::{Taken, Values};
 use crate::settings::{Raw, Shown};
 
 impl Values {
-    /// TOML with the source of each value as a comment; what is not set or secret is a comment altogether.
+    /// TOML with the source of each value as a comment. A setting that is not set, or secret, is only a comment.
     pub(super) fn show(&self, title: &str) -> String {
         let mut text = format!("# {title}\n");
         let (mut lines, mut tables) = (String::new(), String::new());

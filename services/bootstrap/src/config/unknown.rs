@@ -1,12 +1,12 @@
-//! Variables and keys that nobody knows: misspelt ones must not be ignored.
+//! Unknown variables and keys: a misspelt one must not be ignored.
 
 use super::values::Environment;
 use crate::settings::{Setting, Shape};
 
-/// Variables for the two settings that are not in the file themselves.
+/// The variable that names the configuration file.
 pub(super) const CONFIG_VARIABLE: &str = "WSMESH_CONFIG";
 
-/// A line for each `WSMESH_` variable that is no setting.
+/// A line for each `WSMESH_` variable that is not a setting.
 pub(super) fn variables(environment: &Environment, declared: &[Setting]) -> Vec<String> {
     let settings = declared.iter().filter(|setting| setting.shape != Shape::Table);
     let known: Vec<String> = settings
@@ -44,7 +44,7 @@ pub(super) fn suggestion(unknown: &str, known: impl Iterator<Item = String>) -> 
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
     match best {
         Some((_, known)) => format!(": did you mean {known}?"),
-        None => ": remove it, or see --help for those there are".to_owned(),
+        None => ": remove it, or find the right name with --help".to_owned(),
     }
 }
 

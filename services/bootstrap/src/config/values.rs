@@ -1,4 +1,4 @@
-//! The layers of a configuration: whoever takes a setting gets it from the highest layer that has it.
+//! The layers of a configuration. A setting is taken from the highest layer that has it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::settings::{Field, Raw, Setting, Shown};
 /// Environment variables, by name.
 pub(crate) type Environment = BTreeMap<String, String>;
 
-/// What was given, layer by layer. [`Settings::take`](crate::Settings::take) takes from it.
+/// The given values, layer by layer. [`Settings::take`](crate::Settings::take) reads them.
 #[derive(Debug, Default)]
 pub struct Values {
     pub(super) declared: Vec<Setting>,
@@ -21,7 +21,7 @@ pub struct Values {
     pub(super) taken: Vec<Taken>,
 }
 
-/// A setting as it is in effect, for `--print-config`.
+/// An effective setting, for `--print-config`.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) setting: Setting,
@@ -31,12 +31,12 @@ pub(super) struct Taken {
 }
 
 impl Values {
-    /// Takes one setting: flag > environment > file > default. What cannot be understood becomes a problem, and `default`
-    /// stands in.
+    /// Takes one setting: flag > environment > file > default. A value that cannot be read becomes a problem, and `default` is
+    /// returned instead.
     pub fn take<T: Field>(&mut self, key: &'static str, default: T) -> T {
         let Some(setting) = self.declared.iter().find(|setting| setting.key == key).cloned() else {
             self.problems
-                .other(format!("{key} is taken but not declared: a mistake of the program"));
+                .other(format!("{key} is taken but not declared: a bug in the program"));
             return default;
         };
         let (source, raw) = self.given(&setting);
@@ -63,7 +63,7 @@ impl Values {
         if let Some(texts) = self.flags.get(setting.key) {
             return (Source::Flag, Some(Raw::Text(texts.clone())));
         }
-        // Compose files and charts set variables to nothing to say "not set".
+        // Compose files and charts set a variable to the empty text to say "not set".
         if let Some(text) = self
             .environment
             .get(&setting.variable())

@@ -1,11 +1,11 @@
-//! How a setting is filled: with one value, none, several, or a table of the file.
+//! How a setting is read: as one value, none, several, or a table of the file.
 
 use super::Value;
 
-/// Where a setting's value came from, before it is understood.
+/// A setting's value before it is read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Raw {
-    /// From flags, the environment or a default: one text per flag.
+    /// From flags, the environment or a default of the service: one text per flag.
     Text(Vec<String>),
     /// From the file.
     Toml(toml::Value),
@@ -22,16 +22,16 @@ pub enum Shape {
     Table,
 }
 
-/// A setting's value as it may be shown.
+/// A setting's value for people.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
     /// Nothing is set.
     Unset,
-    /// A value that may be seen.
+    /// A value that may be shown.
     Plain(toml::Value),
     /// A secret.
     Hidden,
-    /// A table, shown as it stands in the file.
+    /// A table, shown exactly as in the file.
     AsGiven,
 }
 
@@ -44,13 +44,13 @@ pub trait Field: Sized {
     /// Whether `--flag` alone means `true`.
     const SWITCH: bool = false;
 
-    /// Understands what was given.
+    /// Reads the given value.
     ///
     /// # Errors
     /// Every problem, each a sentence that says what to write.
     fn read(raw: &Raw) -> Result<Self, Vec<String>>;
 
-    /// What may be shown of it.
+    /// The value for people.
     fn show(&self) -> Shown;
 }
 

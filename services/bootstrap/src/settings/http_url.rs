@@ -1,4 +1,4 @@
-//! The address of a web server that this one asks, shown without what may be secret in it.
+//! The URL of a web server that this server calls, shown without the parts that may be secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use url::Url;
 
 use super::Value;
 
-/// An `http` or `https` URL. `Display` and `Debug` show neither user nor password nor what its query says, as keys are put into
-/// any of them; nor does an error. Whoever asks uses [`HttpUrl::as_url`] and [`HttpUrl::authorization`], and logs neither.
+/// An `http` or `https` URL. `Display`, `Debug` and errors show neither user, password nor query, as any of them may hold a key.
+/// A request uses [`HttpUrl::as_url`] and [`HttpUrl::authorization`]; log neither.
 ///
 /// ```
 /// use wsmesh_bootstrap::HttpUrl;
@@ -24,12 +24,12 @@ use super::Value;
 pub struct HttpUrl {
     /// Without user and password.
     url: Url,
-    /// As `Authorization` says it.
+    /// The value of the `Authorization` header.
     authorization: Option<String>,
 }
 
 impl HttpUrl {
-    /// What is asked for, with its query: not for logs. User and password are not in it.
+    /// The URL with its query, without user and password. Not for logs.
     pub fn as_url(&self) -> &Url {
         &self.url
     }
@@ -39,7 +39,7 @@ impl HttpUrl {
         self.authorization.as_deref()
     }
 
-    /// With more behind its path; what its query says stays.
+    /// With this added to its path. The query stays the same.
     #[must_use]
     pub fn with_path(mut self, more: &str) -> Self {
         let path = format!("{}{more}", self.url.path().trim_end_matches('/'));
@@ -51,15 +51,15 @@ impl HttpUrl {
 impl FromStr for HttpUrl {
     type Err = String;
 
-    /// Says what to write instead; never repeats the text, which may have a password in it.
+    /// The error says what to write. It never repeats the text, which may contain a password.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("{what}: write http://HOST:PORT/PATH, or https");
         let text = text.trim();
-        // The parser would also take it without the slashes, and find no password then.
+        // The parser also accepts a URL without the slashes, and would not find the password in it.
         let Some((_, rest)) = text.split_once("://") else {
             return Err(wrong("not a URL"));
         };
-        // A password with / \ ? or # in it ends the authority early: the rest of it would be taken for a path that is shown.
+        // A / \ ? or # in the password ends the authority early: the parser would take the rest for a path, which is shown.
         if rest
             .rsplit_once('@')
             .is_some_and(|(login, _)| login.contains(['/', '\\', '?', '#']))
@@ -107,7 +107,7 @@ impl fmt::Debug for HttpUrl {
     }
 }
 
-/// Shown without what may be secret in it.
+/// Shown without the parts that may be secret.
 impl Value for HttpUrl {
     const HINT: &'static str = "URL";
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_secret_is_used_and_never_shown() {
+    fn user_password_and_query_are_used_and_never_shown() {
         let url: HttpUrl = "https://me:p%40ss@example.org:4318/in?key=secret#part"
             .parse()
             .expect("valid");
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_to_write_and_repeats_nothing() {
+    fn an_error_says_what_to_write_and_does_not_repeat_the_text() {
         for text in [
             "localhost:4318",
             "cret",

@@ -1,22 +1,30 @@
-//! Declaring settings: one line per setting gives its flag, environment variable, file key, default and documentation.
+//! Declaring settings: one declaration per setting gives its flag, environment variable, file key, default, check and
+//! documentation.
 //!
 //! `max_clients: usize = 10` is `--max-clients`, `WSMESH_MAX_CLIENTS` and `max_clients` in the file. How a value is
-//! written is up to its type: see [`Value`] (one value) and [`Field`] (also optional, several, or a table of the file).
+//! written is decided by its type: see [`Value`] (one value) and [`Field`] (also optional, several, or a table of the file);
+//! which values are allowed, by its [`Check`].
 
+mod check;
+mod choice;
+mod declare;
 mod field;
 mod http_url;
+mod mesh;
 mod scalars;
 mod secret;
 mod table;
 mod value;
 
+pub use check::{Bounded, Bounds, Check, Each, MaxBytes, Verdict, at_least, at_most, each, max_bytes, within};
+pub use choice::not_a_choice;
 pub use field::{Field, Raw, Shape, Shown};
 pub use http_url::HttpUrl;
-pub(crate) use scalars::RoutingKind;
 pub use secret::{Secret, SecretFile};
 pub use table::{Table, Tables};
 pub use value::Value;
 
+use crate::config::Problems;
 pub use crate::config::Values;
 
 /// One declared setting.
@@ -24,16 +32,20 @@ pub use crate::config::Values;
 pub struct Setting {
     /// Its key in the file: `max_clients`.
     pub key: &'static str,
-    /// What it is for, in sentences.
+    /// Its documentation, in sentences.
     pub doc: &'static str,
-    /// What a value looks like in help: `ADDR`.
+    /// The form of a value in help: `ADDR`.
     pub hint: &'static str,
     /// One value, several, or a table of the file.
     pub shape: Shape,
     /// Whether it can be given without a value, as `--key`.
     pub switch: bool,
-    /// The default, as it is shown.
+    /// The default, for people.
     pub default: Shown,
+    /// Which values are allowed, where the type allows more: `1 to 1024`. Else empty.
+    pub allowed: String,
+    /// The heading of the group that it was declared in. Empty for settings of the service's own struct.
+    pub group: &'static str,
 }
 
 impl Setting {
@@ -46,7 +58,27 @@ impl Setting {
             shape: T::SHAPE,
             switch: T::SWITCH,
             default: default.show(),
+            allowed: String::new(),
+            group: "",
         }
+    }
+
+    /// With the values that its check allows.
+    #[must_use]
+    pub fn checked<T: Field>(self, check: &impl Check<T>) -> Self {
+        Self {
+            allowed: check.allowed(),
+            ..self
+        }
+    }
+
+    /// In the group with this heading, unless it is in an inner one.
+    #[must_use]
+    pub fn grouped(mut self, heading: &'static str) -> Self {
+        if self.group.is_empty() {
+            self.group = heading;
+        }
+        self
     }
 
     /// The flag, without dashes: `max-clients`.
@@ -58,71 +90,36 @@ impl Setting {
     pub fn variable(&self) -> String {
         format!("WSMESH_{}", self.key.to_uppercase())
     }
+
+    /// The default for people. None if there is none, it is empty, or its text says it.
+    pub(crate) fn default_text(&self) -> Option<String> {
+        match &self.default {
+            Shown::Plain(toml::Value::String(text)) if text.is_empty() => None,
+            Shown::Plain(toml::Value::Array(values)) if values.is_empty() => None,
+            Shown::Plain(toml::Value::String(text)) => Some(text.clone()),
+            Shown::Plain(value) => Some(value.to_string()),
+            Shown::Unset | Shown::Hidden | Shown::AsGiven => None,
+        }
+    }
+
+    /// Its documentation on one line.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.doc.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A struct of settings, written with [`settings!`](crate::settings!).
 pub trait Settings: Default {
     /// All of them, in the order of declaration.
     fn declared() -> Vec<Setting>;
-    /// Takes each from where it was given; problems are noted there, and defaults stand in.
+    /// Takes each from the given values. A value with problems is replaced by the default, and the problems are noted.
     fn take(values: &mut Values) -> Self;
+    /// Checks each by itself. Problems are noted by the setting's key.
+    fn check(&self, problems: &mut Problems);
 }
 
 crate::settings! {
     /// For a service without settings of its own.
     pub struct NoSettings {}
-}
-
-/// Declares a struct of settings: `/// documentation`, `name: type`, and `= default` unless the type's own default will
-/// do (`None`, empty). Implements [`Settings`] and `Default`, derives `Debug` and `Clone`.
-///
-/// ```
-/// wsmesh_bootstrap::settings! {
-///     /// Settings of the example.
-///     pub struct Example {
-///         /// Most clients at a time.
-///         pub max_clients: usize = 10,
-///         /// Who may come.
-///         pub guests: Vec<String>,
-///     }
-/// }
-/// assert_eq!(Example::default().max_clients, 10);
-/// ```
-#[macro_export]
-macro_rules! settings {
-    (
-        $(#[$outer:meta])*
-        $vis:vis struct $name:ident {
-            $( $(#[doc = $doc:literal])+ $field_vis:vis $field:ident : $type:ty $(= $default:expr)? ),* $(,)?
-        }
-    ) => {
-        $(#[$outer])*
-        #[derive(Debug, Clone)]
-        $vis struct $name {
-            $( $(#[doc = $doc])+ $field_vis $field: $type, )*
-        }
-
-        impl ::core::default::Default for $name {
-            fn default() -> Self {
-                Self { $( $field: $crate::settings!(@default $type $(, $default)?), )* }
-            }
-        }
-
-        impl $crate::Settings for $name {
-            fn declared() -> ::std::vec::Vec<$crate::Setting> {
-                let Self { $( $field, )* } = Self::default();
-                ::std::vec![ $(
-                    $crate::Setting::new::<$type>(stringify!($field), concat!($($doc, "\n"),+), &$field),
-                )* ]
-            }
-
-            fn take(values: &mut $crate::Values) -> Self {
-                let _ = &values;
-                let Self { $( $field, )* } = Self::default();
-                Self { $( $field: values.take(stringify!($field), $field), )* }
-            }
-        }
-    };
-    (@default $type:ty, $default:expr) => { $default };
-    (@default $type:ty) => { <$type as ::core::default::Default>::default() };
 }

@@ -1,10 +1,10 @@
-//! How the values of this house are written: numbers, addresses, durations, and what the adapter is told.
+//! How plain values are written: numbers, switches, texts, paths, addresses, durations.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wsmesh_adapter::{Encoding, NodeUrl, ServerName, Strategy};
+use ipnet::IpNet;
 
 use super::Value;
 
@@ -16,7 +16,7 @@ macro_rules! whole_number {
             fn parse(text: &str) -> Result<Self, String> {
                 let written = text.replace('_', "");
                 written.parse().map_err(|_| {
-                    format!("{text:?} is not what is wanted: write a whole number from {} to {}", Self::MIN, Self::MAX)
+                    format!("{text:?} is not a whole number from {} to {}", Self::MIN, Self::MAX)
                 })
             }
 
@@ -36,7 +36,7 @@ impl Value for f64 {
         let number: Option<f64> = text.parse().ok();
         number
             .filter(|number| number.is_finite())
-            .ok_or_else(|| format!("{text:?} is no number: write for example 0.25"))
+            .ok_or_else(|| format!("{text:?} is not a number: write for example 0.25"))
     }
 
     fn show(&self) -> Option<toml::Value> {
@@ -52,7 +52,7 @@ impl Value for bool {
         match text {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(format!("{text:?} is neither: write true or false")),
+            _ => Err(format!("{text:?} is not a switch: write true or false")),
         }
     }
 
@@ -92,8 +92,36 @@ impl Value for SocketAddr {
     const HINT: &'static str = "IP:PORT";
 
     fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| {
+            format!("{text:?} is not an address with a port: write IP:PORT, for example 0.0.0.0:9000 or [::]:9000")
+        })
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(self.to_string().into())
+    }
+}
+
+impl Value for IpAddr {
+    const HINT: &'static str = "IP";
+
+    fn parse(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| format!("{text:?} is no address: write IP:PORT, for example 0.0.0.0:9000 or [::]:9000"))
+            .map_err(|_| format!("{text:?} is not an IP address: write 127.0.0.1, ::1, or 0.0.0.0 for all interfaces"))
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(self.to_string().into())
+    }
+}
+
+/// A single address is a network of one.
+impl Value for IpNet {
+    const HINT: &'static str = "NETWORK";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(Self::from));
+        network.map_err(|_| format!("{text:?} is not a network: write ADDRESS/BITS, for example 10.0.0.0/8"))
     }
 
     fn show(&self) -> Option<toml::Value> {
@@ -111,13 +139,13 @@ impl Value for Duration {
     const HINT: &'static str = "DURATION";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no duration: write for example 250ms, 25s, 2m or 1h");
+        let wrong = || format!("{text:?} is not a valid duration: write for example 250ms, 25s, 2m or 1h");
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let (number, unit) = text.split_at(digits);
         let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
         let ms = number.parse::<f64>().map_err(|_| wrong())? * unit_ms;
         if ms > MAX_DURATION_MS {
-            return Err(format!("{text:?} is too long: at most 8760h"));
+            return Err(format!("{text:?} is too long: write at most 8760h"));
         }
         Ok(Duration::from_micros((ms * 1_000.0).round() as u64))
     }
@@ -128,99 +156,6 @@ impl Value for Duration {
             format!("{}s", ms / 1_000.0)
         } else {
             format!("{ms}ms")
-        };
-        Some(text.into())
-    }
-}
-
-impl Value for ServerName {
-    const HINT: &'static str = "NAME";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        Self::new(text).map_err(|error| error.to_string())
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(self.as_str().into())
-    }
-}
-
-/// Shown without credentials.
-impl Value for NodeUrl {
-    const HINT: &'static str = "URL";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        Self::parse(text).map_err(|error| error.to_string())
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        Some(self.to_string().into())
-    }
-}
-
-impl Value for Strategy {
-    const HINT: &'static str = "ordered|random|round-robin|fastest";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        let text = match self {
-            Self::Ordered => "ordered",
-            Self::Random => "random",
-            Self::RoundRobin => "round-robin",
-            Self::Fastest => "fastest",
-        };
-        Some(text.into())
-    }
-}
-
-/// The kinds of routing; their prefixes are settings of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum RoutingKind {
-    /// A channel for each topic.
-    #[default]
-    Direct,
-    /// The original's channels.
-    Shared,
-}
-
-impl Value for RoutingKind {
-    const HINT: &'static str = "direct|shared";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "direct" => Ok(Self::Direct),
-            "shared" => Ok(Self::Shared),
-            _ => Err(format!("{text:?} is no routing: write direct or shared")),
-        }
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        let text = match self {
-            Self::Direct => "direct",
-            Self::Shared => "shared",
-        };
-        Some(text.into())
-    }
-}
-
-impl Value for Encoding {
-    const HINT: &'static str = "msgpack|json";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "msgpack" => Ok(Self::Msgpack),
-            "json" => Ok(Self::Json),
-            _ => Err(format!("{text:?} is no encoding: write msgpack or json")),
-        }
-    }
-
-    fn show(&self) -> Option<toml::Value> {
-        let text = match self {
-            Self::Msgpack => "msgpack",
-            Self::Json => "json",
         };
         Some(text.into())
     }

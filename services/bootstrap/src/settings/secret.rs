@@ -1,4 +1,4 @@
-//! Secrets: read from files, shown to nobody.
+//! Secrets: read from files, never shown.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ impl Secret {
         Self(bytes.into())
     }
 
-    /// The bytes, for whoever must have them.
+    /// The bytes, for the code that uses the secret.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -35,8 +35,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A secret that is set by naming the file that holds it, as mounted Secrets do. The file is read with the configuration,
-/// so that one that is missing or empty is listed with the other problems. Line ends at the end are not part of it.
+/// A secret that is set by the name of the file that holds it, for example a mounted Secret of Kubernetes. The file is read
+/// with the configuration, so that a missing or empty file is listed with the other problems. Line ends at the end of the file
+/// are not part of the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretFile {
     path: PathBuf,
@@ -66,18 +67,18 @@ impl SecretFile {
         Ok(Self { path, secret })
     }
 
-    /// A secret that came some other way, for tests and for services started by code.
+    /// A secret from elsewhere, for tests and for services started by code.
     pub fn from_secret(secret: Secret) -> Self {
         let path = PathBuf::new();
         Self { path, secret }
     }
 
-    /// Where it was read from.
+    /// The file that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was in it.
+    /// The secret in the file.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }

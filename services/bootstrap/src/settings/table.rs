@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
@@ -10,12 +10,12 @@ use serde::de::value::MapDeserializer;
 use super::{Field, Raw, Shape, Shown};
 
 /// One `[key]` table of the file, read by serde; unknown keys inside are problems. Its default is that of `T`.
-/// It is shown by `--print-config` as it stands, so it is no place for secrets.
+/// `--print-config` shows it unchanged, so it must not hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table<T>(pub T);
 
 /// Any number of `[[key]]` tables of the file, each read by serde; unknown keys inside are problems.
-/// They are shown by `--print-config` as they stand, so they are no place for secrets.
+/// `--print-config` shows them unchanged, so they must not hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables<T>(pub Vec<T>);
 
@@ -36,6 +36,18 @@ impl<T> Deref for Tables<T> {
     type Target = Vec<T>;
     fn deref(&self) -> &Vec<T> {
         &self.0
+    }
+}
+
+impl<T> DerefMut for Tables<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.0
+    }
+}
+
+impl<T> From<Vec<T>> for Tables<T> {
+    fn from(tables: Vec<T>) -> Self {
+        Self(tables)
     }
 }
 
@@ -85,8 +97,8 @@ impl<T: DeserializeOwned> Field for Tables<T> {
     }
 }
 
-/// Reads a table, or says everything that is wrong with it. Serde stops at the first mistake: so what was found wrong is taken
-/// out, or replaced by something of its type where it must not be missing, and the rest is read again.
+/// Reads a table, or lists all its problems. Serde stops at the first error. So the wrong entry is removed, or replaced by a
+/// value of its type if it is required, and the rest is read again.
 fn strict<T: DeserializeOwned>(table: &toml::Value, place: &str) -> Result<T, Vec<String>> {
     let mut entries: Vec<(String, toml::Value)> = match table {
         toml::Value::Table(table) => table.clone().into_iter().collect(),
@@ -107,7 +119,7 @@ fn strict<T: DeserializeOwned>(table: &toml::Value, place: &str) -> Result<T, Ve
             Ok(_) => return Err(problems),
             Err(error) => error.to_string().trim_end().replace('\n', " "),
         };
-        // None is left where a table is not what is read here.
+        // There may be no entry left, if `T` is not read from a table.
         if let Some(at) = attempt.stopped_at.filter(|at| *at < entries.len()) {
             let (key, _) = entries.remove(at);
             let named = if error.contains(&format!("`{key}`")) {
@@ -119,7 +131,7 @@ fn strict<T: DeserializeOwned>(table: &toml::Value, place: &str) -> Result<T, Ve
             taken_out.insert(key);
             continue;
         }
-        // All values are fine, so one is missing, or they do not go together.
+        // All entries are valid, so one is missing, or they do not fit together.
         let missing = error
             .strip_prefix("missing field `")
             .and_then(|rest| rest.split('`').next())
@@ -138,9 +150,9 @@ fn strict<T: DeserializeOwned>(table: &toml::Value, place: &str) -> Result<T, Ve
 /// One attempt to read a table.
 struct Attempt<T> {
     read: Result<T, toml::de::Error>,
-    /// The entry at which it ended, if it was not read to its end.
+    /// The entry at which reading stopped, if it did not reach the end.
     stopped_at: Option<usize>,
-    /// Keys that nobody knows, inside tables that do not refuse them by themselves.
+    /// Unknown keys, in tables whose type does not refuse them itself.
     unknown: Vec<String>,
 }
 
@@ -164,7 +176,7 @@ impl<T: DeserializeOwned> Attempt<T> {
     }
 }
 
-/// The entries and one more with this key, whose value has the type that is expected there; None if no simple value fits.
+/// The entries plus one with this key, with a value of the expected type. None if no simple value fits.
 fn with_stand_in<T: DeserializeOwned>(
     entries: &[(String, toml::Value)],
     key: &str,
@@ -232,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_mistakes_is_read() {
+    fn a_table_without_problems_is_read() {
         let read = rule("event = \"a\"\nservice = \"s\"\npick = \"client\"\nweight = 3").expect("good");
         assert_eq!((read.event.as_str(), read.pick, read.weight), ("a", Pick::Client, 3));
     }
 
     #[test]
-    fn every_mistake_of_a_table_is_reported_by_its_key() {
+    fn every_problem_of_a_table_is_reported_with_its_key() {
         let wrong = "event = 7\nservice = \"\"\npick = \"random\"\ntimeout_ms = \"3s\"\nretries = 3\ncolour = 1";
         let problems = rule(wrong).expect_err("much is wrong");
         assert_eq!(problems.len(), 7, "{problems:#?}");
@@ -250,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_from_no_table_at_all_is_a_problem_and_no_panic() {
+    fn a_type_that_is_not_read_from_a_table_is_a_problem_and_not_a_panic() {
         for text in ["", "a = 1"] {
             let table = toml::Value::Table(text.parse().expect("TOML"));
             assert!(strict::<String>(&table, "").is_err(), "{text}");
@@ -258,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_is_reported() {
+    fn every_missing_key_is_reported() {
         let problems = rule("").expect_err("much is missing");
         assert_eq!(
             problems,

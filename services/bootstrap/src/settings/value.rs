@@ -1,30 +1,26 @@
-//! How one value is written and read.
+//! How a single value is written and read.
 
-/// A single value that a setting can have. Implemented here for numbers, `bool`, `String`, `PathBuf`, `SocketAddr`,
-/// `Duration` (`250ms`, `25s`, `2m`, `1h`) and the adapter's types; a service implements it for its own enums.
+/// A single value of a setting. Implemented here for numbers, `bool`, `String`, `PathBuf`, addresses, networks, `Duration`
+/// (`250ms`, `25s`, `2m`, `1h`) and the adapter's types. For an enum, use [`choices!`](crate::choices!).
 ///
 /// ```
 /// use wsmesh_bootstrap::Value;
 ///
-/// #[derive(Clone, Copy)]
-/// enum Mode { Fast, Safe }
+/// struct Percent(u8);
 ///
-/// impl Value for Mode {
-///     const HINT: &'static str = "fast|safe";
+/// impl Value for Percent {
+///     const HINT: &'static str = "PERCENT";
 ///     fn parse(text: &str) -> Result<Self, String> {
-///         match text {
-///             "fast" => Ok(Self::Fast),
-///             "safe" => Ok(Self::Safe),
-///             _ => Err(format!("{text:?} is no mode: write fast or safe")),
-///         }
+///         let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
+///         number.map(Self).ok_or_else(|| format!("{text:?} is not a percentage: write for example 50%"))
 ///     }
 ///     fn show(&self) -> Option<toml::Value> {
-///         Some(match self { Self::Fast => "fast", Self::Safe => "safe" }.into())
+///         Some(format!("{}%", self.0).into())
 ///     }
 /// }
 /// ```
 pub trait Value: Sized {
-    /// What a value looks like in help: `N`, `FILE`, `json|msgpack`.
+    /// The form of a value in help: `N`, `FILE`, `json|msgpack`.
     const HINT: &'static str;
     /// Whether `--flag` alone means `true`.
     const SWITCH: bool = false;

@@ -58,7 +58,7 @@ fn a_second_signal_ends_it_at_once() {
     running.signal("-INT");
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("ended at once by a second signal (SIGINT)"), "{said}");
+    assert!(said.contains("stopped at once by a second signal (SIGINT)"), "{said}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn it_ends_within_its_grace_period_even_if_a_request_hangs() {
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("--shutdown-grace (WSMESH_SHUTDOWN_GRACE) gives it longer"),
+        said.contains("allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)"),
         "{said}"
     );
 }

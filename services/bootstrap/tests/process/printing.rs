@@ -30,7 +30,7 @@ fn errors_of_the_command_line_are_whole_sentences() {
         ),
         (
             ["--loud", "true"],
-            "\n  unrecognized subcommand 'true'; if it is the value of a switch, write it behind =, as in --FLAG=true\n",
+            "\n  unrecognized subcommand 'true'; if it is the value of a switch, write it after =, as in --FLAG=true\n",
         ),
     ] {
         let (code, _, stderr) = output(greeter().args(arguments));
@@ -52,7 +52,7 @@ fn help_and_version_are_answers() {
         "[default: 0.0.0.0:9200] [env: WSMESH_LISTEN]",
         "healthcheck",
         "In the file only: rules",
-        "64 wrong configuration",
+        "64 if the configuration is wrong",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }

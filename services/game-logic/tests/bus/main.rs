@@ -13,7 +13,7 @@ use support::Client;
 fn quick() -> Settings {
     Settings {
         tick_rate: 100,
-        state_rate: 100,
+        state_rate: Some(100),
         drain_time: Duration::ZERO,
         ..Settings::default()
     }

@@ -1,163 +1,146 @@
-//! What can be set about who gets in: plain data with defaults and their reasons, and what is wrong with it.
+//! The settings of authentication.
 
 use std::time::Duration;
 
-use wsmesh_bootstrap::{HttpUrl, SecretFile};
+use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, within};
 
-use super::keys::KeySet;
+use super::keys::{KeySet, check_ticket_key};
 use super::origins::Origins;
 use super::source::is_subprotocol;
-use super::tickets;
 
-/// How clients prove who they are. [`AuthSettings::default`] lets nobody in: it names no key.
-#[derive(Debug, Clone)]
-pub struct AuthSettings {
-    /// The key that tokens are verified with: a secret (HS256), or public keys in PEM (RS256, ES256, EdDSA).
-    pub jwt_key: Option<SecretFile>,
-    /// Where the keys are fetched that tokens are verified with (JWKS, RFC 7517). Default: nowhere.
-    pub jwks_url: Option<HttpUrl>,
-    /// How often they are fetched again. Default 10 min.
-    pub jwks_refresh: Duration,
-    /// Tokens must be for one of these (`aud`). Default: not looked at.
-    pub audiences: Vec<String>,
-    /// Tokens must be from one of these (`iss`). Default: not looked at.
-    pub issuers: Vec<String>,
-    /// By how much the clocks of whoever signs and of this server may differ. Default 10 s.
-    pub leeway: Duration,
-    /// The claim that is the client's id. Default `sub`.
-    pub id_claim: String,
-    /// The claim that lists the rooms that the client may join by itself. Default `rooms`.
-    pub rooms_claim: String,
-    /// The claim that lists the events that the client may send. Default `events`.
-    pub events_claim: String,
-    /// The cookie that may hold the token. Default: none.
-    pub cookie: Option<String>,
-    /// Whether a client may connect without a token and show it in its first message. Default no.
-    pub by_message: bool,
-    /// How long it may take for that. Default 5 s.
-    pub timeout: Duration,
-    /// The key with which an application gets one-time tickets for its clients. Default: none, there are no tickets.
-    pub ticket_key: Option<SecretFile>,
-    /// Pages whose scripts may connect, as origins. Default: not looked at.
-    pub allowed_origins: Vec<String>,
-    /// Subprotocols that are answered when a client offers them, beside `wsmesh`. Default: the first that it offers.
-    pub subprotocols: Vec<String>,
+settings! {
+    /// How clients prove who they are. [`AuthSettings::default`] lets no client in: it names no key.
+    pub struct AuthSettings {
+        /// File with the key that verifies tokens of clients (JWT): a secret of at least 32 bytes (HS256), or public keys in
+        /// PEM (RS256, ES256, EdDSA). The production profile needs it, --jwks-url or --ticket-key-file.
+        #[key = "jwt_key_file"]
+        #[check(each(|file: &SecretFile| KeySet::from_file(file).map(drop)))]
+        pub jwt_key: Option<SecretFile>,
+        /// URL of the keys that verify tokens (JWKS), for example https://id.example.org/.well-known/jwks.json.
+        /// Needs --jwt-audience or --jwt-issuer.
+        #[check(each(without_password))]
+        pub jwks_url: Option<HttpUrl>,
+        /// Time after which the keys are fetched again. They are also fetched when a token names an unknown key, at most every 30 s.
+        #[check(within(Duration::from_secs(1)..=Duration::from_secs(86_400)))]
+        pub jwks_refresh: Duration = Duration::from_secs(600),
+        /// Tokens must be for one of these (claim "aud"); several. Default: not checked.
+        #[key = "jwt_audience"]
+        pub audiences: Vec<String>,
+        /// Tokens must be from one of these (claim "iss"); several. Default: not checked.
+        #[key = "jwt_issuer"]
+        pub issuers: Vec<String>,
+        /// Largest difference between the clock of the issuer of tokens and the clock of this server.
+        #[key = "jwt_leeway"]
+        #[check(within(Duration::ZERO..=Duration::from_secs(300)))]
+        pub leeway: Duration = Duration::from_secs(10),
+        /// The claim with the client's id.
+        #[key = "jwt_id_claim"]
+        #[check(claim)]
+        pub id_claim: String = "sub".to_owned(),
+        /// The claim with the rooms that a client may join itself, instead of --client-rooms.
+        #[key = "jwt_rooms_claim"]
+        #[check(claim)]
+        pub rooms_claim: String = "rooms".to_owned(),
+        /// The claim with the events that a client may send.
+        #[key = "jwt_events_claim"]
+        #[check(claim)]
+        pub events_claim: String = "events".to_owned(),
+        /// Name of the cookie that may hold the token. Needs --allowed-origins. Default: cookies are not read.
+        #[key = "auth_cookie"]
+        #[check(each(cookie_name))]
+        pub cookie: Option<String>,
+        /// Let a client connect without a token and show it in its first message (event authenticate).
+        #[key = "auth_by_message"]
+        pub by_message: bool = false,
+        /// Longest time until that message; then the client is closed with 4014.
+        #[key = "auth_timeout"]
+        #[check(within(Duration::from_millis(10)..=Duration::from_secs(60)))]
+        pub timeout: Duration = Duration::from_secs(5),
+        /// File with the key that your backend shows to get one-time tickets for clients (POST /api/v1/tickets on the ops
+        /// port), at least 32 bytes. Must be the same on every ws-node. Default: there are no tickets.
+        #[key = "ticket_key_file"]
+        #[check(each(check_ticket_key))]
+        pub ticket_key: Option<SecretFile>,
+        /// Origins of pages whose scripts may connect: https://app.example.org, https://*.example.org, or "*"; several. Others
+        /// are refused with 403. Requests without Origin do not come from browsers and are allowed. Default: not checked.
+        #[check(each(|origin: &String| Origins::new(std::slice::from_ref(origin)).map(drop)))]
+        pub allowed_origins: Vec<String>,
+        /// Subprotocols that the server accepts when a client offers them, beside wsmesh; several. Default: the first that the
+        /// client offers, unless it holds a token.
+        #[check(each(subprotocol))]
+        pub subprotocols: Vec<String>,
+    }
 }
 
-/// What production says when nobody could prove who they are.
+/// What production says when no client could prove who it is.
 const NO_AUTH: &str = "the production profile needs authentication: make a key with `openssl rand -base64 48 > jwt.key` and \
-     name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or name where keys are fetched with --jwks-url, or use --profile demo \
-     to try things out without";
+     name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or name the URL of keys with --jwks-url, or use --profile demo to try \
+     things out without authentication";
+
+/// Keys that verify tokens for others, too.
+const ANY_TOKEN: &str = "such keys also sign tokens for other services, and every client with such a token would get in: name \
+     the audience of your tokens with --jwt-audience, or their issuer with --jwt-issuer";
+
+/// Cookies without origins.
+const ANY_PAGE: &str = "browsers send cookies with requests of any page, so without --allowed-origins every page could connect \
+     in the name of its visitor: list the origins of your pages (\"*\": all of them)";
 
 impl AuthSettings {
-    pub(crate) const REFRESH: Duration = Duration::from_secs(600);
-    pub(crate) const LEEWAY: Duration = Duration::from_secs(10);
-    pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
-    pub(crate) const ID_CLAIM: &'static str = "sub";
-    pub(crate) const ROOMS_CLAIM: &'static str = "rooms";
-    pub(crate) const EVENTS_CLAIM: &'static str = "events";
-
-    /// What is wrong with it: setting and sentence. `demo` is whether clients are believed who they say they are.
-    pub(crate) fn problems(&self, demo: bool) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        let mut about = |key, problem: String| problems.push((key, problem));
+    /// Checks what no single setting can know. `demo` is whether clients are believed who they say they are.
+    pub(crate) fn check_together(&self, demo: bool, problems: &mut Problems) {
         let has_tokens = self.jwt_key.is_some() || self.jwks_url.is_some();
         if !demo && !has_tokens && self.ticket_key.is_none() {
-            about("jwt_key_file", NO_AUTH.to_owned());
+            problems.about("jwt_key_file", NO_AUTH);
         }
-        if let Some(Err(problem)) = self.jwt_key.as_ref().map(KeySet::from_file) {
-            about("jwt_key_file", problem);
-        }
-        if let Some(Err(problem)) = self.ticket_key.as_ref().map(tickets::check_key) {
-            about("ticket_key_file", problem);
-        }
-        if let Some(url) = &self.jwks_url {
-            if url.authorization().is_some() {
-                about("jwks_url", "must not hold a password: keys are public".to_owned());
-            }
-            if self.audiences.is_empty() && self.issuers.is_empty() {
-                let why = "keys that others use, too, need more: whoever has any token signed with them would get in; name \
-                           whom tokens are for with --jwt-audience, or who issues them with --jwt-issuer";
-                about("jwks_url", why.to_owned());
-            }
+        if self.jwks_url.is_some() && self.audiences.is_empty() && self.issuers.is_empty() {
+            problems.about("jwks_url", ANY_TOKEN);
         }
         if self.by_message && !has_tokens {
-            let why = "there is no key to verify that message's token with: give --jwt-key-file or --jwks-url";
-            about("auth_by_message", why.to_owned());
+            let text = "there is no key to verify the token of that message: add --jwt-key-file or --jwks-url";
+            problems.about("auth_by_message", text);
         }
-        if let Err(problem) = Origins::new(&self.allowed_origins) {
-            about("allowed_origins", problem);
-        }
-        for name in self.subprotocols.iter().filter(|name| !is_subprotocol(name)) {
-            let why = "cannot be answered: write letters, digits, - or ., and nothing that begins with bearer., which holds tokens";
-            about("subprotocols", format!("{name:?} {why}"));
-        }
-        if let Some(cookie) = &self.cookie {
-            if !is_cookie_name(cookie) {
-                about(
-                    "auth_cookie",
-                    format!("{cookie:?} is no name of a cookie: write letters, digits, - or _"),
-                );
-            }
-            if self.allowed_origins.is_empty() {
-                let why = "browsers send cookies for any page: without --allowed-origins every page could connect in the name \
-                           of whoever looks at it; list the origins of your pages (\"*\": all of them)";
-                about("auth_cookie", why.to_owned());
-            }
-        }
-        let second = Duration::from_secs(1);
-        for (key, duration, least, most) in [
-            ("jwks_refresh", self.jwks_refresh, second, 86_400 * second),
-            ("jwt_leeway", self.leeway, Duration::ZERO, 300 * second),
-            ("auth_timeout", self.timeout, second / 100, 60 * second),
-        ] {
-            if !(least..=most).contains(&duration) {
-                about(key, format!("is out of bounds: write {least:?} to {most:?}"));
-            }
-        }
-        for (key, claim) in [
-            ("jwt_id_claim", &self.id_claim),
-            ("jwt_rooms_claim", &self.rooms_claim),
-            ("jwt_events_claim", &self.events_claim),
-        ] {
-            if claim.is_empty() {
-                about(key, "is empty: name a claim".to_owned());
-            }
-        }
-        problems
-    }
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self {
-            jwt_key: None,
-            jwks_url: None,
-            jwks_refresh: Self::REFRESH,
-            audiences: Vec::new(),
-            issuers: Vec::new(),
-            leeway: Self::LEEWAY,
-            id_claim: Self::ID_CLAIM.to_owned(),
-            rooms_claim: Self::ROOMS_CLAIM.to_owned(),
-            events_claim: Self::EVENTS_CLAIM.to_owned(),
-            cookie: None,
-            by_message: false,
-            timeout: Self::TIMEOUT,
-            ticket_key: None,
-            allowed_origins: Vec::new(),
-            subprotocols: Vec::new(),
+        if self.cookie.is_some() && self.allowed_origins.is_empty() {
+            problems.about("auth_cookie", ANY_PAGE);
         }
     }
 }
 
-fn is_cookie_name(name: &str) -> bool {
+fn without_password(url: &HttpUrl) -> Result<(), String> {
+    match url.authorization() {
+        Some(_) => Err("must not contain a password, as the keys are public: remove it".to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn claim(name: &String) -> Result<(), String> {
+    match name.is_empty() {
+        true => Err("is empty: name a claim".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn cookie_name(name: &String) -> Result<(), String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty() && name.bytes().all(is_plain)
+    match !name.is_empty() && name.bytes().all(is_plain) {
+        true => Ok(()),
+        false => Err(format!(
+            "{name:?} is not a valid name of a cookie: write letters, digits, -, _ or ."
+        )),
+    }
+}
+
+fn subprotocol(name: &String) -> Result<(), String> {
+    match is_subprotocol(name) {
+        true => Ok(()),
+        false => Err(format!(
+            "{name:?} cannot be accepted: write letters, digits, - or ., and no name that starts with bearer., which holds tokens"
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_bootstrap::Secret;
+    use wsmesh_bootstrap::{Secret, Settings};
 
     use super::*;
 
@@ -165,23 +148,30 @@ mod tests {
         Some(SecretFile::from_secret(Secret::new("0123456789abcdef0123456789abcdef")))
     }
 
-    fn about(settings: AuthSettings) -> Vec<&'static str> {
-        settings.problems(false).into_iter().map(|(key, _)| key).collect()
+    fn problems(settings: &AuthSettings, demo: bool) -> Vec<String> {
+        let mut problems = Problems::default();
+        settings.check(&mut problems);
+        settings.check_together(demo, &mut problems);
+        problems.lines().to_vec()
+    }
+
+    fn about(settings: AuthSettings) -> Vec<String> {
+        let lines = problems(&settings, false);
+        let keys = lines.iter().filter_map(|line| line.split_once(": "));
+        keys.map(|(key, _)| key.to_owned()).collect()
     }
 
     #[test]
-    fn production_needs_a_way_to_prove_oneself_and_says_how_to_get_one() {
-        let problems = AuthSettings::default().problems(false);
-        assert!(
-            problems.len() == 1 && problems[0].1.contains("openssl rand"),
-            "{problems:?}"
-        );
-        assert!(AuthSettings::default().problems(true).is_empty());
+    fn production_needs_a_key_and_says_how_to_make_one() {
+        let without = AuthSettings::default();
+        let found = problems(&without, false);
+        assert!(found.len() == 1 && found[0].contains("openssl rand"), "{found:?}");
+        assert!(problems(&without, true).is_empty());
         let only_tickets = AuthSettings {
             ticket_key: key(),
             ..AuthSettings::default()
         };
-        assert!(only_tickets.problems(false).is_empty());
+        assert!(about(only_tickets).is_empty());
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Core {
             upgrade,
             grant,
             ping_at,
-            self.edge.settings.deflate_above.filter(|_| deflate),
+            self.edge.settings.deflate_above().filter(|_| deflate),
         ));
         {
             let (connection, mut shard) = (attachment.connection(), self.shard.borrow_mut());

@@ -6,6 +6,7 @@ pub(crate) mod refresh;
 mod rooms;
 mod rules;
 mod server;
+pub(crate) mod settings;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,9 +22,9 @@ use wsmesh_protocol::{CallbackId, ErrorCode};
 
 use crate::engine::{Background, Session};
 use rules::Forwarding;
-pub(crate) use rules::demo_rules;
-pub use rules::{PickBy, ReplyBy, Rule};
 pub(crate) use server::listen;
+pub(crate) use settings::AUTHENTICATE;
+pub use settings::{PickBy, ReplyBy, Rule};
 
 /// What came of a client's event: the reply's payload as JSON, or why there is none.
 pub(crate) type Outcome = Result<Bytes, Refusal>;
@@ -118,12 +119,6 @@ impl Route {
     }
 }
 
-/// Events that carry tokens; no rule may forward them.
-pub(crate) const CREDENTIAL_EVENTS: [&str; 2] = [AUTHENTICATE, "refreshToken"];
-
-/// The event with which a client shows its token when it may do so after the upgrade.
-pub(crate) const AUTHENTICATE: &str = "authenticate";
-
 /// The table of events.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
@@ -178,7 +173,7 @@ impl Routes {
 
     /// With what tokens bring along: they are renewed, and may allow rooms that the settings do not.
     pub(crate) fn with_tokens(mut self) -> Self {
-        for name in CREDENTIAL_EVENTS {
+        for name in settings::CREDENTIAL_EVENTS {
             self.routes.insert(name.into(), Route::RefreshToken);
         }
         for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
@@ -265,13 +260,13 @@ mod tests {
     }
 
     fn events(settings: EdgeSettings) -> BTreeSet<String> {
-        let routes = Routes::new(settings.rules, settings.client_rooms, settings.demo);
+        let routes = Routes::new(settings.rules.0, settings.client_rooms, settings.demo);
         routes.routes.keys().map(|event| event.to_string()).collect()
     }
 
     #[test]
     fn the_readme_says_which_events_each_profile_has() {
-        let (demo, production) = (events(EdgeSettings::demo()), events(EdgeSettings::closed()));
+        let (demo, production) = (events(EdgeSettings::demo()), events(EdgeSettings::default()));
         let documented = documented();
         for (event, profile) in &documented {
             let in_all = profile == "all";

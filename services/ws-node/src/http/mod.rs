@@ -6,14 +6,11 @@ mod hand_over;
 mod pages;
 mod playground;
 mod refusal;
-mod tls;
 mod upgrade;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-
-pub use tls::TlsFiles;
 
 use crate::edge::Gate;
 

@@ -59,7 +59,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let extension = gate
         .edge
         .settings
-        .deflate_above
+        .deflate_above()
         .and_then(|_| extensions::deflate(request.headers()));
     let (context, presence, deflate) = (
         trace::link_target(&span),
@@ -216,7 +216,7 @@ async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<I
         let proof = id.map(Proof::of_anyone).map(Entry::Known);
         return proof.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
     }
-    let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params);
+    let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params());
     let limit = edge.settings.request_timeout;
     let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
     entered.map_err(|error| {

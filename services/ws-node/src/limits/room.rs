@@ -3,7 +3,7 @@
 
 use wsmesh_bootstrap::ops;
 
-use crate::settings::Limits;
+use super::settings::Limits;
 
 /// Connections that have not upgraded yet, where there are files enough. Beyond that, new ones wait in the kernel's queue.
 const HANDSHAKES: usize = 4096;

@@ -1,194 +1,94 @@
-//! What is wrong with settings, in sentences that say what to write instead: for the binary and for those who start a
-//! ws-node in a process of their own alike.
+//! What is wrong with several settings together, in sentences that say what to write: for the binary and for code that starts
+//! a ws-node in its own process.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use wsmesh_bootstrap::{Check, Problems, Settings, within};
 
-use wsmesh_adapter::{DeliveryRule, Policy};
-
-use super::EdgeSettings;
-use crate::events::{CREDENTIAL_EVENTS, Rule};
-
-/// No time is longer: beyond that, clocks overflow before anybody sees the end.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// Below that, nothing is in time.
-const SHORTEST: Duration = Duration::from_millis(10);
-
-/// Settings, by the name that they have in files, and what is wrong with them.
-#[derive(Default)]
-struct Problems(Vec<(&'static str, String)>);
-
-impl Problems {
-    fn about(&mut self, setting: &'static str, text: impl Into<String>) {
-        self.0.push((setting, text.into()));
-    }
-}
+use super::{EdgeSettings, MOST_MESSAGE_BYTES};
 
 impl EdgeSettings {
-    /// What is wrong with them, all at once: setting and sentence. With any of it, no ws-node starts.
-    pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Problems(self.auth.problems(self.demo));
-        durations(self, &mut problems);
-        numbers(self, &mut problems);
-        delivery(&self.delivery, &mut problems);
-        rules(&self.rules, &mut problems);
-        if self.playground_admin_port.is_some() && !self.demo {
-            problems.about(
-                "playground_admin_port",
-                "is for the playground, which only --profile demo has: leave it out",
-            );
+    /// Checks what no single setting can know.
+    pub(crate) fn check_together(&self, problems: &mut Problems) {
+        self.auth.check_together(self.demo, problems);
+        if let Some(above) = self.deflate_above() {
+            for problem in within(1..=MOST_MESSAGE_BYTES).problems(&above) {
+                problems.about("deflate_above", problem);
+            }
         }
-        problems.0
-    }
-}
-
-fn durations(settings: &EdgeSettings, problems: &mut Problems) {
-    let second = Duration::from_secs(1);
-    let age = settings.max_connection_age;
-    for (key, duration, least) in [
-        ("ping_interval", settings.ping_interval, SHORTEST),
-        ("enter_background_close", settings.enter_background_close, SHORTEST),
-        ("write_timeout", settings.write_timeout, SHORTEST),
-        ("close_timeout", settings.close_timeout, SHORTEST),
-        ("message_timeout", settings.message_timeout, SHORTEST),
-        ("handshake_timeout", settings.handshake_timeout, SHORTEST),
-        ("request_timeout", settings.request_timeout, SHORTEST),
-        ("reconnect_spread", settings.reconnect_spread, Duration::ZERO),
-        ("drain_time", settings.drain_time, Duration::ZERO),
-        ("max_connection_age", age, if age.is_zero() { age } else { second }),
-    ] {
-        if duration < least {
-            let or_none = if key == "max_connection_age" {
-                "0s (no limit), or "
-            } else {
-                ""
-            };
-            problems.about(key, format!("is too short: write {or_none}at least {least:?}"));
-        }
-        if duration > LONGEST {
-            problems.about(key, "is too long: write at most 366 days");
-        }
-    }
-}
-
-fn numbers(settings: &EdgeSettings, problems: &mut Problems) {
-    let above = settings.rebalance_above;
-    if above != 0.0 && !(1.05..=100.0).contains(&above) {
-        problems.about(
-            "rebalance_above",
-            "is out of bounds: write 0 (off), or 1.05 to 100 times the mean",
-        );
-    }
-    let most = 64 << 20;
-    for (key, number, least, most) in [
-        ("shards", settings.shards, 1, 1024),
-        ("drain_rate", settings.drain_rate as usize, 1, 1_000_000),
-        ("rebalance_rate", settings.rebalance_rate as usize, 1, 1_000_000),
-        ("max_message_bytes", settings.max_message_bytes, 125, most),
-        ("deflate_above", settings.deflate_above.unwrap_or(1), 1, most),
-        ("outbox_bytes", settings.outbox.bytes, 1024, 1 << 30),
-        ("outbox_frames", settings.outbox.frames, 1, 1 << 24),
-        ("heartbeat", settings.heartbeat.len(), 0, 125),
-        ("logins_per_client", settings.logins_per_client, 1, 1000),
-    ] {
-        if !(least..=most).contains(&number) {
-            let unit = if key == "heartbeat" { "a text of " } else { "" };
-            problems.about(key, format!("{number} is out of bounds: write {unit}{least} to {most}"));
-        }
-    }
-}
-
-fn delivery(rules: &[DeliveryRule], problems: &mut Problems) {
-    let mut events = BTreeSet::new();
-    for rule in rules {
-        if !events.insert(&rule.event) {
-            problems.about("delivery", format!("two rules are about {:?}: remove one", rule.event));
-        }
-        match &rule.key {
-            Some(_) if rule.policy != Policy::Latest => problems.about(
-                "delivery",
-                format!(
-                    "the rule for {:?} has a key, which only \"latest\" uses: remove it",
-                    rule.event
-                ),
-            ),
-            Some(key) if !key.is_empty() && !key.starts_with('/') => problems.about(
-                "delivery",
-                format!(
-                    "the key of the rule for {:?} is no JSON pointer: write it as /player",
-                    rule.event
-                ),
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => problems.about("tls_key_file", "is missing: a certificate needs its private key"),
+            (None, Some(_)) => problems.about(
+                "tls_certificate_file",
+                "is missing: a private key needs its certificate",
             ),
             _ => {}
         }
+        if self.playground_admin_port.is_some() && !self.demo {
+            problems.about(
+                "playground_admin_port",
+                "is for the playground, which only --profile demo has: remove it",
+            );
+        }
     }
-}
 
-fn rules(rules: &[Rule], problems: &mut Problems) {
-    let mut events = BTreeSet::new();
-    for rule in rules {
-        if rule.event.is_empty() {
-            problems.about("rules", "a rule has an empty event: name the event that it forwards");
+    /// Checks everything. The settings as a ws-node runs on them, or all problems, one line each.
+    pub(crate) fn checked(mut self) -> Result<Self, Vec<String>> {
+        let mut problems = Problems::default();
+        self.check(&mut problems);
+        self.check_together(&mut problems);
+        if !problems.lines().is_empty() {
+            return Err(problems.lines().to_vec());
         }
-        if rule.event.starts_with("wsmesh.") {
-            problems.about(
-                "rules",
-                format!(
-                    "{:?} is an event of the servers among themselves: choose another",
-                    rule.event
-                ),
-            );
+        if self.shards == 0 {
+            self.shards = std::thread::available_parallelism().map_or(1, usize::from);
         }
-        if CREDENTIAL_EVENTS.contains(&rule.event.as_str()) {
-            problems.about(
-                "rules",
-                format!(
-                    "{:?} carries clients' tokens, which stay here: choose another event",
-                    rule.event
-                ),
-            );
-        }
-        if !events.insert(&rule.event) {
-            problems.about("rules", format!("two rules forward {:?}: remove one", rule.event));
-        }
-        let timeout = rule.timeout_ms.map(Duration::from_millis);
-        if timeout.is_some_and(|timeout| timeout.is_zero() || timeout > LONGEST) {
-            problems.about(
-                "rules",
-                format!(
-                    "timeout_ms of the rule for {:?} is 0 or longer than 366 days: leave it out or write another",
-                    rule.event
-                ),
-            );
-        }
+        Ok(self)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::OutboxLimits;
+    use std::time::Duration;
 
     use super::*;
+    use crate::events::Rule;
+
+    fn keys(settings: EdgeSettings) -> Vec<String> {
+        let problems = settings.checked().err().unwrap_or_default();
+        let keys = problems.iter().filter_map(|line| line.split_once(": "));
+        keys.map(|(key, _)| key.to_owned()).collect()
+    }
 
     #[test]
-    fn what_the_profiles_begin_with_is_in_order() {
+    fn the_defaults_of_the_profiles_are_valid() {
         for settings in [EdgeSettings::demo(), EdgeSettings::echo()] {
-            assert_eq!(settings.problems(), []);
+            assert_eq!(keys(settings), [""; 0]);
         }
+    }
+
+    #[test]
+    fn without_a_number_of_shards_there_is_one_per_core() {
+        let settings = EdgeSettings::demo().checked().expect("valid");
+        assert!(settings.shards > 0);
+        let two = EdgeSettings {
+            shards: 2,
+            ..EdgeSettings::demo()
+        };
+        assert_eq!(two.checked().expect("valid").shards, 2);
     }
 
     #[test]
     fn everything_that_is_wrong_is_found_at_once() {
         let rule = |json| serde_json::from_str::<Rule>(json).expect("a rule");
         let settings = EdgeSettings {
-            shards: 0,
+            shards: 1025,
             drain_rate: 0,
             rebalance_rate: 0,
             rebalance_above: f64::NAN,
             heartbeat: "x".repeat(126),
-            deflate_above: Some(0),
-            outbox: OutboxLimits { bytes: 0, frames: 0 },
+            deflate: true,
+            deflate_above: 0,
+            outbox_bytes: 0,
+            outbox_frames: 0,
             logins_per_client: 0,
             max_message_bytes: usize::MAX,
             request_timeout: Duration::ZERO,
@@ -199,10 +99,11 @@ mod tests {
                 rule(r#"{"event":"a","service":"s","timeout_ms":0}"#),
                 rule(r#"{"event":"a","service":"s"}"#),
                 rule(r#"{"event":"refreshToken","service":"s"}"#),
-            ],
+            ]
+            .into(),
             ..EdgeSettings::demo()
         };
-        let mut found: Vec<_> = settings.problems().into_iter().map(|(key, _)| key).collect();
+        let mut found = keys(settings);
         found.sort_unstable();
         assert_eq!(
             found,

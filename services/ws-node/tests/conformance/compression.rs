@@ -16,7 +16,8 @@ const COMPRESSED_BEGINS: u8 = 0x41;
 
 async fn server(settings: EdgeSettings) -> Server {
     Server::with(EdgeSettings {
-        deflate_above: Some(20),
+        deflate: true,
+        deflate_above: 20,
         ..settings
     })
     .await

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use ws_node::{EdgeSettings, WsNode};
-use wsmesh_adapter::{Bus, MemoryBus, Options, OutboxLimits, ServerName, ServiceName};
+use wsmesh_adapter::{Bus, MemoryBus, Options, ServerName, ServiceName};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,10 +53,7 @@ async fn start(number: usize, bus: &MemoryBus, stop: &CancellationToken) -> (WsN
     let settings = EdgeSettings {
         shards: 1,
         // Small, so that slow clients are closed soon.
-        outbox: OutboxLimits {
-            bytes: 256 * 1024,
-            ..OutboxLimits::default()
-        },
+        outbox_bytes: 256 * 1024,
         close_timeout: Duration::from_secs(1),
         ..EdgeSettings::demo()
     };

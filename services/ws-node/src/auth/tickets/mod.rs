@@ -21,7 +21,7 @@ pub(crate) use api::router;
 use book::{Book, Nonce};
 
 use super::error::AuthError;
-use super::keys::MIN_SECRET_BYTES;
+use super::keys::check_ticket_key;
 use super::permissions::{Grant, Permissions};
 use super::settings::AuthSettings;
 use super::verify::Proof;
@@ -72,29 +72,10 @@ pub(crate) struct Tickets {
     metrics: Metrics,
 }
 
-/// Whether a key file can be used for tickets; if not, what to do.
-pub(super) fn check_key(file: &SecretFile) -> Result<(), String> {
-    let key = file.secret().expose();
-    if key.len() < MIN_SECRET_BYTES {
-        return Err(format!(
-            "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
-            key.len()
-        ));
-    }
-    if !key.iter().all(u8::is_ascii_graphic) {
-        return Err(
-            "the key goes into a header, so it must be one line of plain characters without spaces: make one with \
-                    `openssl rand -base64 48`"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
 impl Tickets {
     /// The error says what to do.
     pub(super) fn new(key: &SecretFile, settings: &AuthSettings, metrics: &Metrics) -> Result<Self, String> {
-        check_key(key)?;
+        check_ticket_key(key)?;
         let api_key = key.secret().clone();
         let derived =
             jsonwebtoken::crypto::sign(PURPOSE, &EncodingKey::from_secret(api_key.expose()), Algorithm::HS256)

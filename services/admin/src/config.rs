@@ -1,0 +1,111 @@
+//! What an admin runs on, checked: the common settings and its own.
+
+use wsmesh_bootstrap::{CommonConfig, Problems};
+
+use crate::settings::AdminSettings;
+
+/// What an admin runs on, without problems.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The settings of every service.
+    pub common: CommonConfig,
+    /// The settings of an admin.
+    pub settings: AdminSettings,
+}
+
+impl Config {
+    /// Checks what no single setting can know.
+    pub(crate) fn check(common: CommonConfig, settings: AdminSettings, problems: &mut Problems) -> Option<Self> {
+        if common.listen.is_none() {
+            problems.about(
+                "listen",
+                "is needed for the API: write an address, for example 0.0.0.0:9100",
+            );
+        }
+        if settings.token_file.is_none() && !common.profile.is_demo() {
+            problems.about(
+                "token_file",
+                "in production the API needs a token: write one into a file (openssl rand -hex 32 > FILE) and name the file, \
+                 or try things out with --profile demo",
+            );
+        }
+        problems.lines().is_empty().then_some(Self { common, settings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use wsmesh_bootstrap::document::Reference;
+
+    use crate::Admin;
+
+    const NOTHING: [(String, String); 0] = [];
+
+    fn token_file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        file
+    }
+
+    #[test]
+    fn production_without_a_token_file_is_refused_and_told_what_to_do() {
+        let problems = wsmesh_bootstrap::load::<Admin>([""; 0], NOTHING).expect_err("refused");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("--token-file (not set)"), "{problems:?}");
+        assert!(problems[0].contains("openssl rand -hex 32") && problems[0].contains("--profile demo"));
+    }
+
+    #[test]
+    fn demo_needs_no_token_and_guards_the_api_if_one_is_given() {
+        let open = wsmesh_bootstrap::load::<Admin>(["--profile", "demo"], NOTHING).expect("taken");
+        assert!(open.settings.token().expect("valid").is_none());
+        assert_eq!(open.common.listen.map(|address| address.port()), Some(9100));
+        let file = token_file("0123456789abcdef\n");
+        let environment = [
+            ("WSMESH_TOKEN_FILE", file.path().to_str().expect("a path")),
+            ("WSMESH_PROFILE", "demo"),
+        ];
+        let guarded = wsmesh_bootstrap::load::<Admin>([""; 0], environment).expect("taken");
+        let token = guarded.settings.token().expect("valid");
+        assert!(token.expect("a token").matches("0123456789abcdef"));
+    }
+
+    #[test]
+    fn everything_wrong_is_listed_at_once_and_the_token_is_not_shown() {
+        let file = token_file("hunter2");
+        let path = file.path().to_str().expect("a path");
+        let arguments = [
+            "--token-file",
+            path,
+            "--listen",
+            "none",
+            "--kubernetes-redis-service",
+            "Not_A_Name",
+        ];
+        let problems = wsmesh_bootstrap::load::<Admin>(arguments, NOTHING).expect_err("refused");
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(!problems.concat().contains("hunter2"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_token_file_that_is_missing_is_one_problem() {
+        let problems =
+            wsmesh_bootstrap::load::<Admin>(["--token-file", "/no/such/file"], NOTHING).expect_err("refused");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("/no/such/file"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_readme_has_the_settings_as_declared() {
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        assert_eq!(Reference::of::<Admin>().check(readme), Ok(()));
+    }
+
+    #[test]
+    fn settings_keep_their_names_and_defaults() {
+        let pinned: Vec<_> = include_str!("../tests/settings.txt").lines().collect();
+        assert_eq!(Reference::of::<Admin>().defaults(), pinned);
+    }
+}
