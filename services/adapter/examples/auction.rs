@@ -6,19 +6,16 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use wsmesh_adapter::{
-    Adapter, Bus, ClientId, Frame, Options, Payload, RequestOptions, Room, RoomOptions, ServerEvent, ServerName,
-    ServiceName, Started, Target,
-};
+use wsmesh_adapter::{Adapter, Bus, ClientId, Options, Room, ServerEvent, ServerName, ServiceName, Started};
 
-/// What a ws-node forwards: who sent the event, where that client is connected, and what it sent.
+/// What a ws-node forwards: who sent the event, and what it sent.
 #[derive(Deserialize)]
 struct Forwarded {
     client: ClientId,
-    server: ServerName,
     payload: Bid,
 }
 
@@ -48,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ = tokio::signal::ctrl_c() => break,
         }
     }
-    driver.shutdown(std::time::Duration::from_secs(10)).await;
+    driver.shutdown(Duration::from_secs(10)).await;
     Ok(())
 }
 
@@ -57,36 +54,27 @@ async fn handle(
     highest: &mut HashMap<String, u32>,
     event: ServerEvent,
 ) -> Result<(), Box<dyn Error>> {
-    let Ok(Forwarded {
-        client,
-        server,
-        payload,
-    }) = event.payload.parse()
-    else {
-        let refusal = json!({"error": "a bid is {\"item\": TEXT, \"amount\": NUMBER}", "errorCode": "BAD_PAYLOAD"});
-        return Ok(event.reply(Payload::new(&refusal)?).await?);
+    let Ok(Forwarded { client, payload }) = event.payload.parse() else {
+        return Ok(event
+            .refuse("BAD_PAYLOAD", "a bid is {\"item\": TEXT, \"amount\": NUMBER}")
+            .await?);
     };
     let Bid { item, amount } = payload;
     let best = highest.entry(item.clone()).or_insert(0);
     if amount <= *best {
-        let refusal = json!({"error": format!("the highest bid is {best}"), "errorCode": "NOT_ALLOWED"});
-        return Ok(event.reply(Payload::new(&refusal)?).await?);
+        return Ok(event
+            .refuse("NOT_ALLOWED", format!("the highest bid is {best}"))
+            .await?);
     }
     *best = amount;
-    event.reply(Payload::new(&json!({"highest": amount}))?).await?;
+    event.reply_with(&json!({"highest": amount})).await?;
 
     // The bidder joins the room of the item, on the ws-node that it is connected to …
-    let join = Payload::new(&json!({"client": client, "namespace": "auction", "room": item}))?;
-    let its_node = Target::Server(server);
-    adapter
-        .call(its_node, "wsmesh.clientJoin", join, RequestOptions::default())
-        .await?;
+    let room = Room::new("auction", &item)?;
+    adapter.join_client(&client, &room).await?;
 
     // … and everyone in that room is told, whichever ws-node they are connected to.
-    let push = json!({"event": "newBid", "payload": {"item": item, "amount": amount, "bidder": client}});
-    let room = Room::new("auction", &item)?;
-    adapter
-        .to_room(&room, Frame::new(push.to_string()), RoomOptions::default())
-        .await?;
+    let bid = json!({"item": item, "amount": amount, "bidder": client});
+    adapter.push_to_room(&room, "newBid", &bid).await?;
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::print_stderr, reason = "a program for a terminal")]
 
-use wsmesh_adapter::{Adapter, Bus, Options, Payload, ServerName, ServiceName, Started};
+use std::time::Duration;
+
+use serde_json::json;
+use wsmesh_adapter::{Adapter, Bus, Options, ServerName, ServiceName, Started};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,11 +13,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     options.bus = Bus::Redis(vec!["redis://127.0.0.1:7000".parse()?]);
     let Started { adapter, driver, .. } = Adapter::start(options)?;
     adapter.on("placeBid", |bid| async move {
-        if let Err(error) = bid.reply(Payload::from_json(r#"{"accepted":true}"#)).await {
+        if let Err(error) = bid.reply_with(&json!({"accepted": true})).await {
             eprintln!("not answered: {error}");
         }
     });
     tokio::signal::ctrl_c().await?;
-    driver.shutdown(std::time::Duration::from_secs(10)).await;
+    driver.shutdown(Duration::from_secs(10)).await;
     Ok(())
 }
