@@ -43,7 +43,7 @@ pub enum TopologyError {
     #[error(transparent)]
     Url(#[from] NodeUrlError),
     /// On the embedded bus nodes have other URLs.
-    #[error("{0:?} is no node of the embedded bus: write memory:ID")]
+    #[error("{0:?} is not a node of the embedded bus: write memory:ID")]
     Embedded(String),
     /// The URL has a user or password.
     #[error(
@@ -53,7 +53,7 @@ pub enum TopologyError {
     /// The URL names a file.
     #[error("files are each server's own: leave ?ca=, cert= and key= out; servers use those of their configured nodes")]
     Files,
-    /// There is no such node.
+    /// No node has this id.
     #[error("there is no Redis node {0}")]
     Unknown(NodeId),
     /// No other node can take over.
@@ -95,7 +95,7 @@ pub enum DriverError {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// This server has heard no node for longer than the replay window, or than a request may take: it is cut off from the
-    /// others. What was local was delivered.
+    /// others. Local clients got the message.
     #[error("no Redis node is heard: this server is isolated; look at the nodes' status")]
     Isolated,
     /// No node is heard, and too much waits for one already.
@@ -121,9 +121,9 @@ pub enum PublishError {
          in each Redis, client-output-buffer-limit pubsub to twice that"
     )]
     TooLarge {
-        /// What it has, with its channel's name.
+        /// Its size, with its channel's name.
         bytes: usize,
-        /// What it may have.
+        /// The largest size.
         most: usize,
     },
     /// The payload cannot be written in the bus's encoding.
@@ -232,7 +232,7 @@ pub enum RequestError {
     /// The server was asked and did not answer.
     #[error("{server} {why}")]
     Missing {
-        /// Who was asked.
+        /// The server that was asked.
         server: ServerName,
         /// Why there is no answer.
         why: Missing,

@@ -253,7 +253,7 @@ impl NodeMetrics {
 
     /// A node is not used any more: its metrics end.
     pub(crate) fn forget(&self, id: &str) {
-        // Each fails when there is none, which is what is wanted.
+        // Each fails if there is none, which is fine.
         let _ = self.up.remove_label_values(&[id]);
         let _ = self.ping.remove_label_values(&[id]);
         let _ = self.gaps.remove_label_values(&[id]);

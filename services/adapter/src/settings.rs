@@ -15,9 +15,9 @@ pub struct Difference {
     pub server: ServerName,
     /// Which setting.
     pub setting: String,
-    /// What it is there.
+    /// Its value there.
     pub theirs: String,
-    /// What it is here.
+    /// Its value here.
     pub ours: String,
 }
 

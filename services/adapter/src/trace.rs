@@ -1,7 +1,7 @@
 //! Traces across hops: the context of a span goes into the envelope, and comes out of it on the other server.
 //!
-//! An unsampled message pays nothing: no span, no header, no allocation. Names and attributes follow OpenTelemetry's
-//! messaging conventions. Only the API is used; which exporter there is, is the service's affair.
+//! An unsampled message costs nothing: no span, no header, no allocation. Names and attributes follow OpenTelemetry's
+//! messaging conventions. Only the API is used; the service chooses the exporter.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};

@@ -1,9 +1,9 @@
 //! The handle: what a service holds to reach clients and servers. Cheap to clone, usable from any thread.
 //!
-//! Each verb goes the same way: local clients first, then an envelope through one healthy node. What is promised: a
+//! Every method that sends goes the same way: local clients first, then an envelope through one healthy node. The promise: a
 //! message accepted from a live sender reaches, once, every live server that was subscribed and shares a working node
-//! with the sender within the replay window. Order: per topic and sender, while the topic's node stays the same. See
-//! `services/ARCHITECTURE.md` for what is not promised; it is told by [`Adapter::lapses`] when it happens.
+//! with the sender within the replay window. Order: per topic and sender, while the topic's node stays the same.
+//! `services/ARCHITECTURE.md` lists what is not promised; [`Adapter::lapses`] reports when it happens.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::options::Options;
 use crate::settings::{Difference, differences};
 use crate::wire::{Instance, ServerName, ServiceName};
 
-/// Commands that wait for one shard. When full, whoever delivers waits.
+/// Commands that wait for one shard. When the queue is full, deliveries wait.
 const SHARD_INBOX: usize = 16_384;
 
-/// What [`Adapter::start`] gives.
+/// The result of [`Adapter::start`].
 #[derive(Debug)]
 pub struct Started {
     /// The cheap, clone-able handle.
@@ -41,7 +41,7 @@ pub struct Started {
 #[derive(Clone, Debug)]
 pub struct Adapter {
     pub(super) parts: Arc<Parts>,
-    /// What orders the messages of this handle, in place of their topics.
+    /// Orders the messages of this handle, in place of their topics.
     order_key: OrderKey,
 }
 
@@ -61,7 +61,7 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// When the options contradict themselves, or a file that they name cannot be used.
+    /// When the options contradict each other, or a file that they name cannot be used.
     pub fn start(options: Options) -> Result<Started, StartError> {
         let (limits, delivery) = (options.outbox, options.delivery.clone());
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
@@ -94,7 +94,7 @@ impl Adapter {
         }
     }
 
-    /// What orders the messages of this handle, in place of their topics.
+    /// The key that orders the messages of this handle, in place of their topics.
     pub(super) fn order_key(&self) -> OrderKey {
         self.order_key.clone()
     }
@@ -122,22 +122,22 @@ impl Adapter {
         self.parts.foundation.members.instance()
     }
 
-    /// Whether it has started far enough and hears a node now. Always, when alone.
+    /// Whether this server counts (see [`Adapter::ready`]) and hears a node now. Always true in single-server mode.
     pub fn is_ready(&self) -> bool {
         let on = &self.parts.foundation;
         on.members.is_counted() && (on.is_alone() || on.hearing.mask(Instant::now()) != 0)
     }
 
-    /// Whether it is connected to a node, whether that is heard or not: if not, nothing that is joined or attached can be
-    /// confirmed for now. Always, when alone.
+    /// Whether this server is connected to a node, heard or not. If it is not, joins and attachments cannot be confirmed for
+    /// now. Always true in single-server mode.
     pub fn is_connected(&self) -> bool {
         let on = &self.parts.foundation;
         on.is_alone() || on.hearing.is_connected()
     }
 
     /// Tells other servers to give this one nothing new: requests to "one of a service" go elsewhere if there is another.
-    /// Resolves when they may have heard it, at once if there are no others. There is no way back; what follows is
-    /// [`Driver::shutdown`](crate::Driver::shutdown), which does this, too, if it was not done before.
+    /// Resolves when they have had time to receive that, at once if there are no others. It cannot be undone. The next step is
+    /// [`Driver::shutdown`](crate::Driver::shutdown), which also does this if it was not done before.
     pub async fn retire(&self) {
         self.parts.beacons.retire().await;
     }
@@ -154,8 +154,8 @@ impl Adapter {
             .await;
     }
 
-    /// The live servers, this one included, sorted by name. Tells when one comes, goes or hears other nodes; ages and
-    /// loads in it are refreshed silently with every beacon.
+    /// The live servers, this one included, sorted by name. The receiver is notified when one comes, goes or hears other
+    /// nodes; ages and loads are updated with every beacon, without a notification.
     pub fn roster(&self) -> watch::Receiver<Arc<Vec<ServerInfo>>> {
         self.parts.foundation.members.view()
     }
@@ -165,7 +165,7 @@ impl Adapter {
         self.parts.beacons.servers(Instant::now())
     }
 
-    /// The nodes' statuses, sorted by id. Tells when one changes, but not for a round trip alone.
+    /// The nodes' statuses, sorted by id. The receiver is notified when one changes, but not for a round trip alone.
     pub fn nodes(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
         self.parts.topology.statuses()
     }

@@ -87,7 +87,7 @@ impl Adapter {
     /// When the name is not allowed, or no node took the message.
     pub async fn publish_channel(&self, name: &str, mut map: Map<String, Value>) -> Result<u64, ChannelError> {
         let channel = self.custom_channel(name)?;
-        // These two say who sent it; the application cannot set them.
+        // These two name the sender; the application cannot set them.
         map.remove("wm");
         map.insert("senderServer".to_owned(), Value::from(self.name().as_str()));
         let payload = Payload::new(&map).map_err(PublishError::from)?;

@@ -1,4 +1,4 @@
-//! Clients and rooms: the public verbs. Local clients first, then an envelope through one healthy node.
+//! Clients and rooms: the public methods. Local clients first, then an envelope through one healthy node.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ pub enum Scope {
     Local,
 }
 
-/// What is known of a client after a message was sent to it.
+/// Where a client is, as known after a message was sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Presence {
-    /// It is connected here, the frame is on its way to its outbox.
+    /// It is connected here; the frame is on its way to its outbox.
     Here,
-    /// Some server subscribes to it: a hint, not a proof. Also while no node is heard, when nobody can know.
+    /// Some server subscribes to it: a hint, not a proof. Also returned while no node is heard, when nobody can know.
     Elsewhere,
     /// No server has it.
     Offline,
 }
 
-/// What is special about one message to a room.
+/// Options of one message to a room.
 #[derive(Debug, Clone, Default)]
 pub struct RoomOptions {
     /// Clients that do not get it.
@@ -44,8 +44,8 @@ pub struct RoomOptions {
 impl Adapter {
     /// Registers a client's connection on a shard; the shard's owner then inserts it with [`Attachment::connection`] and
     /// lets it join [`Attachment::rooms`]. Cheap and local; [`Attachment::confirmed`] resolves when other servers can reach
-    /// it. A client may have several connections: all get what is sent to it, share its rooms, and the newest is asked.
-    /// Whether it may is not decided here: see [`Adapter::connections`] and [`Adapter::dismiss_connection`].
+    /// it. A client may have several connections: all get its messages and share its rooms; requests go to the newest.
+    /// Whether several connections are allowed is not decided here: see [`Adapter::connections`] and [`Adapter::dismiss_connection`].
     ///
     /// # Errors
     /// When there is no such shard.
@@ -53,7 +53,7 @@ impl Adapter {
         Attachment::new(&self.parts.flow.clients, client, shard)
     }
 
-    /// Resolves when other servers can reach a client of this server: as [`Attachment::confirmed`], for whoever does not
+    /// Resolves when other servers can reach a client of this server. As [`Attachment::confirmed`], for callers that do not
     /// hold the attachment.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Adapter {
         left.ok_or_else(|| ClientError::NotHere(client.clone()))
     }
 
-    /// Everyone leaves the room, on every server.
+    /// Every client leaves the room, on every server.
     ///
     /// # Errors
     /// When no node took the message; local clients have left all the same.
@@ -103,7 +103,7 @@ impl Adapter {
     }
 
     /// Closes one connection of a client of this server; `false` if it is not here (any more). It counts as gone from now on,
-    /// however long its peer takes: what is sent to the client goes to its other connections, here or elsewhere.
+    /// however long its peer takes: messages to the client go to its other connections, here or elsewhere.
     pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
         self.parts
             .flow
@@ -120,8 +120,8 @@ impl Adapter {
             .collect()
     }
 
-    /// To one client, wherever it is: if it is here, to all its connections on this server, and on every other one only with
-    /// [`Options::several_homes`](crate::Options::several_homes).
+    /// Sends a frame to one client, wherever it is connected. If it is connected here, all its connections on this server get it,
+    /// and those on other servers only with [`Options::several_homes`](crate::Options::several_homes).
     ///
     /// # Errors
     /// When no node took the message, unless the client is here and needs none.
@@ -148,10 +148,10 @@ impl Adapter {
         })
     }
 
-    /// To several clients, wherever they are. Names those that were proved offline.
+    /// Sends a frame to several clients, wherever they are connected. Gives those that are known to be offline.
     ///
     /// # Errors
-    /// When for at least one of them no node took the message; the others got it.
+    /// When no node took the message for at least one of them; the others got it.
     pub async fn to_clients(&self, clients: &[ClientId], frame: Frame) -> Result<Vec<ClientId>, PublishError> {
         let sending = clients.iter().map(|client| self.to_client(client, frame.clone()));
         let mut offline = Vec::new();
@@ -166,7 +166,7 @@ impl Adapter {
         refused.map_or(Ok(offline), Err)
     }
 
-    /// To every client.
+    /// Sends a frame to every client.
     ///
     /// # Errors
     /// When no node took the message; local clients got it.
@@ -178,7 +178,7 @@ impl Adapter {
         }
     }
 
-    /// To the clients of a room.
+    /// Sends a frame to the clients in a room.
     ///
     /// # Errors
     /// When no node took the message; local members got it.

@@ -15,7 +15,7 @@ use crate::cluster::{ListenerId, Listeners};
 use crate::flow::event::ServerEvent;
 use crate::wire::Refusal;
 
-/// A listener as a stream. Dropping it ends it; what waits in it is answered as unhandled.
+/// A listener as a stream. Dropping it ends it; requests that still wait in it are answered as unhandled.
 #[derive(Debug)]
 pub struct Listener {
     id: ListenerId,
@@ -135,12 +135,12 @@ impl Adapter {
         id
     }
 
-    /// Ends a listener; `false` if there is none.
+    /// Ends a listener; `false` if it has ended before.
     pub fn off(&self, listener: ListenerId) -> bool {
         self.parts.flow.delivery.events().remove(listener)
     }
 
-    /// Ends every listener of an event that has this tag; says how many.
+    /// Ends every listener of an event that has this tag; gives how many.
     pub fn off_tag(&self, event: &str, tag: &str) -> usize {
         self.parts.flow.delivery.events().remove_tagged(event, tag)
     }

@@ -16,16 +16,16 @@ use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gathered<T> {
-    /// What each server said.
+    /// Each server's answer.
     pub servers: Vec<(ServerName, T)>,
-    /// Who did not answer, and why (in words).
+    /// The servers that did not answer, and why (in words).
     pub missing: Vec<(ServerName, String)>,
     /// Whether everyone answered.
     pub complete: bool,
 }
 
 impl Adapter {
-    /// Who is in a room, on every server.
+    /// The members of a room, on every server.
     pub async fn cluster_room(&self, room: &Room) -> Gathered<RoomPart> {
         self.gather(Query::Room { room: room.clone() }).await
     }
@@ -39,7 +39,7 @@ impl Adapter {
         .await
     }
 
-    /// Where a client is.
+    /// The servers that a client is connected to, and its rooms there.
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
         self.gather(Query::Client { client: client.clone() }).await
     }

@@ -13,7 +13,7 @@ impl Adapter {
 
     /// Adds a node for the whole cluster: `redis://host:port#id`, or `memory:id` on the embedded bus. Servers use their own
     /// URL for its id if they have one, else this one with their own credentials. Adding twice is adding once; adding a
-    /// draining node calls the draining off. Resolves nothing: [`Adapter::topology`] shows the progress on every server.
+    /// draining node ends the drain. Returns at once: [`Adapter::topology`] shows the progress on every server.
     ///
     /// # Errors
     /// When the URL cannot be used, carries credentials (they do not travel), or its id belongs to another node.

@@ -113,7 +113,7 @@ impl WayBack {
         &self.server
     }
 
-    /// What names the request on the server that asked.
+    /// The name of the request on the server that asked.
     pub(crate) fn callback_id(&self) -> &str {
         &self.callback_id
     }

@@ -33,7 +33,7 @@ const BATCH: (usize, usize) = (64, 64 * 1024);
 const PACE: (f64, f64) = (20_000.0, 16e6);
 /// How long copies that found no node wait before they are tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// A copy with more bytes than this can be what ended its receiver's connection.
+/// A copy with more bytes than this may have ended its receiver's connection.
 const SUSPECT: usize = 64 * 1024;
 /// How often a server is asked what it wants before its next beacon is waited for.
 const TRIES: usize = 4;
@@ -72,7 +72,7 @@ impl CatchUp {
         }
     }
 
-    /// Publishes waiting copies again, until it is told to stop.
+    /// Publishes waiting copies again, until it is stopped.
     pub(crate) async fn run(&self) {
         let (copies, waiting) = (self.outbound.copies(), self.outbound.outage().waiting());
         loop {
@@ -165,7 +165,7 @@ impl CatchUp {
         let published_since = self.members.counted_since().unwrap_or(since);
         let owing = since.max(published_since).elapsed();
         if owing > self.options.kept_for() {
-            // What was published at the beginning of that time is not in the window any more.
+            // Messages from the beginning of that time are not in the window any more.
             self.lapses.report_once(LapseReason::Expired, owing);
         }
         let (catch_up, name) = (self.clone(), name.clone());
@@ -177,14 +177,14 @@ impl CatchUp {
             let unserved = unserved.map(|owed| (owed, since));
             catch_up.outbound.debts().end(&name, instance, unserved);
             if !failed {
-                // What it was owed meanwhile.
+                // It may be owed more by now.
                 catch_up.serve(&name, instance);
             }
         };
         self.tasks.spawn(task);
     }
 
-    /// Tries some times at once; what could not be served then, waits for the server's next beacon.
+    /// Tries some times. A debt that could not be served then waits for the server's next beacon.
     async fn serve_patiently(&self, name: &ServerName, mut owed: Owed) -> Option<Owed> {
         for _ in 0..TRIES {
             owed = self.serve_now(name, owed).await?;
@@ -193,7 +193,7 @@ impl CatchUp {
         Some(owed)
     }
 
-    /// Gives back what could not be served.
+    /// Gives the debt back if it could not be served.
     async fn serve_now(&self, name: &ServerName, owed: Owed) -> Option<Owed> {
         let nodes = self.owed_nodes(&owed);
         if !self.outbound.window().any(nodes, Instant::now()) {

@@ -58,8 +58,8 @@ impl Choices {
         indexes.fold(0, |mask, index| mask | 1 << index)
     }
 
-    /// The nodes that this server hears now, draining ones included. Those that were interrupted lately only if there are no
-    /// others.
+    /// The nodes that this server hears now, draining ones included. Nodes that were interrupted lately are left out, unless
+    /// there are no others.
     pub(crate) fn heard(&self, now: Instant) -> Mask {
         let (mut heard, mut steady) = (0, 0);
         for node in self.nodes.iter() {
@@ -74,7 +74,7 @@ impl Choices {
         self.heard(now) & self.nodes.active
     }
 
-    /// One of the nodes in `mine` that everyone hears whom a message is for.
+    /// One of the nodes in `mine` that every receiver of a message hears.
     pub(crate) fn pick(&self, picker: &Picker, message: &Kept, mine: Mask) -> Option<&Arc<Node>> {
         let usable = match &message.server {
             Some(server) => self.with_server(server, mine),
@@ -83,8 +83,8 @@ impl Choices {
         self.nodes.at(picker.pick(&self.nodes, message, usable)?)
     }
 
-    /// For a message to one server: the nodes that both hear. One that asked before its first beacon came (or that fell
-    /// silent) hears who knows what: any node will do, and when its beacon comes it is served what it missed.
+    /// For a message to one server: the nodes that both hear. If no beacon of it is known (it asked before its first one came, or
+    /// fell silent), any node will do: when a beacon comes, it is served the messages that it missed.
     pub(crate) fn with_server(&self, server: &ServerName, mine: Mask) -> Mask {
         mine & self.servers.get(server).copied().unwrap_or(Mask::MAX)
     }
@@ -94,7 +94,7 @@ impl Choices {
         self.servers.contains_key(server)
     }
 
-    /// For a message to whoever subscribed: the nodes that all hear, any one of which will do.
+    /// For a message to all that subscribed: the nodes that every counted server hears. Any one of them will do.
     pub(crate) fn with_everyone(&self, mine: Mask) -> Mask {
         mine & self.everyone
     }

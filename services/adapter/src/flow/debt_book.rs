@@ -1,4 +1,4 @@
-//! What this server owes others, and the window from which they are served: what is owed stays in the window until then.
+//! What this server owes others. The messages that are owed stay in the window until they are served.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl DebtBook {
         }
     }
 
-    /// What was published since somebody began to be owed something is kept until it is served.
+    /// Keeps messages from the time when the oldest debt began until it is served.
     pub(crate) fn keep_what_is_owed(&self) {
         let since = self.debts.lock().oldest();
         self.window.owe_since(since);
@@ -66,7 +66,7 @@ impl DebtBook {
         self.debts.lock().begin(name, instance)
     }
 
-    /// Serving has ended; what could not be served is owed again.
+    /// Serving has ended; the rest, if there is one, is owed again.
     pub(crate) fn end(&self, name: &ServerName, instance: Instance, unserved: Option<(Owed, Instant)>) {
         self.debts.lock().end(name, instance, unserved);
         self.keep_what_is_owed();

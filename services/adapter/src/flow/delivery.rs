@@ -22,10 +22,10 @@ pub(crate) struct Arrival<'a> {
     pub(crate) event: &'a str,
     pub(crate) sender: &'a ServerName,
     pub(crate) payload: Payload,
-    /// What names the request, if it is one.
+    /// The name of the request, if it is one.
     pub(crate) callback_id: Option<String>,
     pub(crate) span: Span,
-    /// When a copy was published first; none for what was published just now.
+    /// When a copy was published first; none for an event that was published just now.
     pub(crate) sent: Option<Instant>,
 }
 

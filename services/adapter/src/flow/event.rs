@@ -99,7 +99,7 @@ pub(crate) struct Replying {
 }
 
 impl Replying {
-    /// Sends what a handler returned: the reply, or a refusal.
+    /// Sends the result of a handler: the reply, or a refusal.
     pub(crate) async fn reply<T: Serialize>(self, event: &str, result: Result<T, Refusal>) {
         let Some(way_back) = self.way_back else {
             return;

@@ -1,5 +1,5 @@
-//! What the other parts stand on: settings, names of channels, and what this server knows of nodes and servers. Each part keeps
-//! what it needs of it.
+//! What all other parts need: settings, names of channels, and what this server knows of nodes and servers. Each part keeps its
+//! share.
 
 use std::sync::Arc;
 

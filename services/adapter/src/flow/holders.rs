@@ -1,4 +1,4 @@
-//! The servers that hold a client: sent an event, or asked whether they have it. One message, to the client's topic.
+//! The servers that hold a client. One message to the client's topic sends them an event, or asks whether they have it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::cluster::Requests;
 use crate::error::{Missing, PublishError};
 use crate::wire::{Body, ClientId, Payload, ServerName, Topic};
 
-/// What came of asking which servers hold a client.
+/// The answers to the question which servers hold a client.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The servers that said that they have it.
+    /// The servers that have it.
     pub(crate) servers: Vec<ServerName>,
     /// Whether every server that may have it has answered.
     pub(crate) is_complete: bool,

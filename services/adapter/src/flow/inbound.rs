@@ -1,4 +1,4 @@
-//! The way in: decode, own? seen? then to the clients, the listeners, or whoever waits for a reply.
+//! The way in: decode, own? seen? then to clients, listeners, or the request that waits for a reply.
 //!
 //! One task takes what all nodes' subscribers read, in order of arrival. It never runs application code: listeners have
 //! queues. It waits only for a shard's inbox, and then the subscribers wait, and Redis holds the rest.
@@ -170,7 +170,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
     fn read(&self, channel: &[u8], bytes: Bytes) -> Result<Option<Message>, DecodeError> {
         if self.channels.is_custom(channel) {
             let message = Envelope::decode_custom(bytes)?;
-            // What this server published reached its own listeners at once.
+            // This server's own messages reached its listeners at once.
             let own = message.sender.as_ref() == Some(&self.me);
             let name = String::from_utf8_lossy(channel).into_owned();
             return Ok((!own).then_some(Message::Custom(name, message)));
@@ -197,7 +197,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
         }))
     }
 
-    /// `sent` is when a copy was published first; none for what was published just now.
+    /// `sent` is when a copy was published first; none for a message that was published just now.
     async fn take(&self, envelope: Envelope, sent: Option<Instant>) {
         match &envelope.body {
             Body::Event { .. } => return self.take_event(envelope, sent),

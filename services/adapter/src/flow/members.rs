@@ -1,4 +1,4 @@
-//! Who takes part: the roster of the other servers, whether this one counts or leaves, and who else has its name.
+//! The servers that take part: the roster of the others, whether this one counts or leaves, and name conflicts.
 
 use std::sync::{Arc, OnceLock};
 
@@ -146,12 +146,12 @@ impl Members {
         self.view.subscribe()
     }
 
-    /// Shows these servers, and tells everyone who waits for news of them.
+    /// Updates the view, and notifies its receivers.
     pub(crate) fn tell(&self, servers: Vec<ServerInfo>) {
         self.view.send_replace(Arc::new(servers));
     }
 
-    /// Shows these servers; tells nobody unless more than loads and ages changed.
+    /// Updates the view; notifies its receivers only if more than loads and ages changed.
     pub(crate) fn refresh(&self, servers: Vec<ServerInfo>) {
         self.view.send_if_modified(|view| {
             let news = view.len() != servers.len() || view.iter().zip(&servers).any(|(old, new)| old.differs(new));

@@ -1,9 +1,9 @@
 //! When no node takes a message: it waits in its place, and goes out when a node is heard.
 //!
-//! So an outage of all nodes that is shorter than the replay window loses nothing and changes no order: what is published
-//! meanwhile waits behind the others, and all of it goes out when the other servers hear a node, too. A message is refused only
-//! if no node was heard for longer than the window, or if there is no room. A message that somebody waits for, such as a
-//! request, is not sent any more when its time limit is over.
+//! So an outage of all nodes that is shorter than the replay window loses nothing and changes no order: messages published
+//! meanwhile wait in line, and all of them go out when the other servers hear a node, too. A message is refused only if no node
+//! was heard for longer than the window, or if there is no room. A message that somebody waits for, such as a request, is not
+//! sent any more when its time limit is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// misses them is served later.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What came of publishing.
+/// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Published {
     /// So many servers received it, this one included if it subscribes.
@@ -106,7 +106,7 @@ impl Outage {
         match answer.await {
             Ok(Ok(receivers)) => Ok(Published::Now(receivers)),
             Ok(Err(error)) => self.wait_for_common_node(message, is_awaited, error).await,
-            // It has waited for too long.
+            // The message has waited for too long.
             Err(_) => Err(PublishError::Isolated),
         }
     }
@@ -244,7 +244,7 @@ impl Outage {
         }
     }
 
-    /// Hands over what waits whenever a node is heard, until it is told to stop.
+    /// Sends waiting messages whenever a node is heard, until it is stopped.
     pub(crate) async fn run(&self) {
         let mut heard_since = None;
         loop {

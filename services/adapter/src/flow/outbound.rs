@@ -1,7 +1,7 @@
 //! The way out: an envelope is made, takes a node, or waits for one.
 //!
-//! A message visits `seal` (its envelope), then `route` (a node), and `outage` only if no node takes it. What was accepted is
-//! published once, or reported.
+//! A message visits `seal` (its envelope), then `route` (a node), and `outage` only if no node takes it. An accepted
+//! message is published, or its loss is reported.
 
 use std::sync::Arc;
 
@@ -32,9 +32,9 @@ pub(crate) struct Outbound {
     largest: Arc<Largest>,
     router: Arc<Router>,
     outage: Arc<Outage>,
-    /// What was published lately.
+    /// The messages that were published lately.
     window: Arc<Window>,
-    /// What is to be published again.
+    /// The messages that are to be published again.
     copies: Arc<Copies>,
     debts: Arc<DebtBook>,
     metrics: Arc<Metrics>,

@@ -70,7 +70,7 @@ pub(crate) enum Query {
     Stats,
 }
 
-/// What this server answers from.
+/// The state that queries are answered from.
 #[derive(Debug)]
 pub(crate) struct Queries {
     hub: Arc<Hub>,

@@ -22,10 +22,10 @@ use crate::local::Hub;
 use crate::metrics::Metrics;
 use crate::wire::{Body, Instance, Payload, ServerName, Topic};
 
-/// Why a request failed whose time was over before it was on its way.
+/// Why a request failed if its time was over before a node took it.
 const NOT_TAKEN: &str = "no Redis node took the request in time";
 
-/// What is special about one request.
+/// Options of one request.
 #[derive(Debug, Clone, Default)]
 pub struct RequestOptions {
     /// Longest wait. Default: [`Options::request_timeout`](crate::Options::request_timeout).
@@ -35,10 +35,10 @@ pub struct RequestOptions {
     pub expected: Option<usize>,
 }
 
-/// What orders a message, in place of its topic.
+/// A key that orders a message, in place of its topic.
 pub(crate) type OrderKey = Option<Arc<str>>;
 
-/// What is asked or said.
+/// One event or request.
 #[derive(Clone, Copy)]
 struct Said<'a> {
     event: &'a str,

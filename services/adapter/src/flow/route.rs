@@ -1,4 +1,4 @@
-//! The choice of a node, and the bytes through it. A refused publish goes to another node; who was left out is noted.
+//! The choice of a node, and the bytes through it. A refused publish goes to another node. Servers that were left out are noted.
 //!
 //! Every envelope passes [`Router::send`] with its channel and its node, and is kept there for the window. Between choosing
 //! and the first poll of the publish nothing is awaited: messages leave in the order of the calls.
@@ -24,7 +24,7 @@ pub(crate) enum Prospect {
     Later,
     /// Nodes are heard and have too much to do.
     Busy,
-    /// It was refused for what it is.
+    /// The node refuses this message, and would refuse it again.
     Never,
 }
 
@@ -235,7 +235,7 @@ impl Router {
         result.map_err(|error| Unsent::refused(&node.id, error.kind, error.to_string()))
     }
 
-    /// Notes whom a message did not reach, by what is known now: they are served when a node is shared.
+    /// Notes the servers that a message did not reach, as far as is known now: they are served when a node is shared.
     fn leave_out(&self, message: &Kept, taken: &[NodeId]) {
         let choices = self.choices.load();
         let (used, now) = (choices.mask_of(taken), Instant::now());

@@ -19,7 +19,7 @@ use crate::options::Options;
 use crate::trace;
 use crate::wire::{Body, Channels, Envelope, Identity, Instance, PayloadError, ServerName, Topic, Wm, compress};
 
-/// Who must hear the node that a message takes.
+/// The servers that must hear the node that a message takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Concerned<'a> {
     /// Every counted server: anyone may have subscribed.
@@ -28,18 +28,18 @@ pub(crate) enum Concerned<'a> {
     Server(&'a ServerName),
 }
 
-/// What is special about publishing one message.
+/// Options of publishing one message.
 #[derive(Debug, Default)]
 pub(crate) struct PublishOptions {
     /// The process that a request is for.
     pub(crate) target_instance: Option<Instance>,
     /// The reply says that there is none, and why.
     pub(crate) error: Option<Missing>,
-    /// What orders the message, in place of its topic.
+    /// Orders the message, in place of its topic.
     pub(crate) order_key: Option<Arc<str>>,
     /// The callback id to which a client's answer goes, and how long it is waited for.
     pub(crate) request: Option<(String, Duration)>,
-    /// The publisher waits, while no node is heard, until it knows what came of the message; when it stops waiting, the message
+    /// The publisher waits, while no node is heard, until the message was sent; when it stops waiting, the message
     /// is not sent any more. Else the message is accepted and goes out later.
     pub(crate) is_awaited: bool,
 }

@@ -1,4 +1,4 @@
-//! What is known of one live server: a plain value, for applications and the admin API.
+//! One live server, as a plain value for applications and the admin API.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Whether it is another process, or hears, counts or leaves otherwise; load and age change all the time.
+    /// Whether anything but load and age is different; these change all the time.
     pub(crate) fn differs(&self, other: &Self) -> bool {
         let key = |info: &Self| (info.instance, info.counted, info.retiring);
         (&self.name, key(self), &self.heard) != (&other.name, key(other), &other.heard)

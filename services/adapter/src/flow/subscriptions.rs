@@ -10,7 +10,7 @@ use crate::error::ClientError;
 use crate::nodes::{Channel, Interest};
 use crate::wire::{Channels, Topic};
 
-/// What this server subscribes to.
+/// The channels that this server wants.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     channels: Arc<Channels>,
@@ -51,7 +51,7 @@ impl Subscriptions {
             .for_each(|channel| self.interest.hold_always(&channel));
     }
 
-    /// What the nodes' tasks subscribe to.
+    /// The channels as the nodes' tasks see them.
     pub(crate) fn interest(&self) -> &Arc<Interest> {
         &self.interest
     }

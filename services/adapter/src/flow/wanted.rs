@@ -1,4 +1,4 @@
-//! What a server wants of the copies that it may have missed: a filter of its channels, taken at the moment of asking.
+//! The copies that a server wants: a filter of its channels, made at the moment of asking.
 
 use std::sync::Arc;
 use std::time::Duration;

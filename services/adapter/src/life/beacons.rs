@@ -1,4 +1,4 @@
-//! What this server says of itself, and the beacons that carry it through every node.
+//! This server's description of itself, and the beacons that carry it through every node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,7 +58,7 @@ impl Beacons {
         self.to_be_repeated.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another beacon is to follow; asking makes it so no more.
+    /// Whether another beacon is to follow; resets that.
     pub(crate) fn take_repeat(&self) -> bool {
         self.to_be_repeated.swap(false, Ordering::Relaxed)
     }

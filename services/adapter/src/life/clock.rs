@@ -1,4 +1,4 @@
-//! The clock: beacons, and judging by time which nodes are heard, which servers live, what is old.
+//! The clock: sends beacons, and judges by time which nodes are heard, which servers live and which data is old.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::DriverError;
 use crate::flow::lapses::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
 
-/// How often time is looked at: silent nodes and servers, channels to give up.
+/// How often silent nodes and servers, and channels to give up, are looked for.
 const TICK: Duration = Duration::from_millis(250);
 /// News within this time share one beacon.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -21,10 +21,10 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_millis(150);
 /// A starting server counts without hearing all nodes after this time, if it hears one.
 const IMPATIENT: Duration = Duration::from_secs(10);
-/// Time between two ticks that means that this process was stopped.
+/// If more time than this passes between two ticks, this process was stopped.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Looks at the time.
+/// Judges by time, and sends beacons.
 pub(crate) struct Clock {
     parts: Arc<Parts>,
     fatal: watch::Sender<Option<DriverError>>,
@@ -32,9 +32,9 @@ pub(crate) struct Clock {
     last_tick: Instant,
     heard_before: Mask,
     judged: Instant,
-    /// This server counts and hears no node; that is in the log.
+    /// It was logged that this server counts and hears no node.
     is_deaf: bool,
-    /// Messages are refused for that; that is in the log.
+    /// It was logged that messages are refused for that.
     is_refusing: bool,
     /// Which sequence was next when: to know the oldest that is still young.
     samples: VecDeque<(Instant, u64)>,
@@ -102,7 +102,7 @@ impl Clock {
         self.parts.gauges.refresh(now);
     }
 
-    /// Looks at the time: which nodes are heard, which servers live, which channels are to be given up, what is old.
+    /// Judges by time: which nodes are heard, which servers live, which channels are given up, which data is old.
     fn judge(&self, now: Instant) {
         let parts = &self.parts;
         let (interest, outbound) = (parts.flow.subscriptions.interest(), &parts.flow.outbound);
@@ -132,7 +132,7 @@ impl Clock {
         let deaf_for = on.hearing.deaf_for(now);
         let is_deaf = on.hearing.judge(now);
         if is_deaf && deaf_for <= window {
-            // What is sent to others meanwhile waits for a node, so they are not to be taken for gone.
+            // Messages to others wait meanwhile, so the others must not be taken for gone.
             on.members.roster().be_patient(now);
         }
         if on.is_alone() || !on.members.is_counted() {
@@ -168,7 +168,7 @@ impl Clock {
             return;
         }
         let on = &self.parts.foundation;
-        // What was not heard may have been missing for as long as noticing it takes.
+        // Silence is noticed late: messages may have been missing that much longer.
         let deaf = deaf_for + on.options.probe_interval * SILENT_INTERVALS;
         tracing::warn!(
             deaf_ms = deaf.as_millis() as u64,
@@ -187,7 +187,7 @@ impl Clock {
         }
     }
 
-    /// Sequences that are older than any copy can be lie below the mark.
+    /// Moves the mark: sequences below it are older than any copy can be.
     fn move_mark(&mut self, now: Instant) {
         let sealer = self.parts.flow.outbound.sealer();
         self.samples.push_back((now, sealer.next_sequence()));

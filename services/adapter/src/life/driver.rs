@@ -1,4 +1,4 @@
-//! The driver owns every task: one per node, the way in, catching up, and the clock that sends beacons and judges who lives.
+//! The driver owns every task: one per node, the way in, catching up, what waits for a node, and the clock.
 //!
 //! Shutdown is one awaited future, bounded in time. A task that ends by itself is a defect, and is reported.
 
@@ -84,7 +84,7 @@ impl Driver {
         }
     }
 
-    /// Tells others to give this server nothing new, waits until its listeners have answered what was asked of it, says
+    /// Asks others to give this server nothing new, waits until its listeners have answered their requests, says
     /// goodbye on the bus, ends every task and waits for them. Takes some seconds at most, and never longer than `within`: then
     /// the remaining tasks are dropped.
     pub async fn shutdown(self, within: Duration) {
@@ -184,7 +184,7 @@ async fn send_the_rest(parts: &Parts) {
         let messages = waiting.len();
         tracing::error!(
             messages,
-            "no Redis node took what this server still had to send: it is lost"
+            "no Redis node took the last messages of this server: they are lost"
         );
     }
 }

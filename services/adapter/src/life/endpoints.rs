@@ -9,7 +9,7 @@ use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, redis_endp
 use crate::options::{Bus, Options};
 use crate::wire::NodeId;
 
-/// What the URL of an embedded node begins with.
+/// The URL of an embedded node begins with this.
 const MEMORY: &str = "memory:";
 
 /// Reaches nodes.
@@ -25,7 +25,7 @@ pub(crate) enum Endpoints {
 #[derive(Debug)]
 pub(crate) struct RedisEndpoints {
     own: HashMap<NodeId, NodeUrl>,
-    /// Whose user, password and files are used where the topology's URL is.
+    /// Its user, password and files are used with URLs of the topology.
     login: NodeUrl,
     name: String,
     limit: Duration,
@@ -35,7 +35,7 @@ pub(crate) struct RedisEndpoints {
 type Seeds = Vec<(NodeId, String)>;
 
 impl Endpoints {
-    /// For the nodes that a server is configured with, and those.
+    /// For the nodes that a server is configured with; gives these nodes, too.
     pub(crate) fn new(options: &Options) -> Result<(Self, Seeds), StartError> {
         let (endpoints, seeds) = match &options.bus {
             Bus::Alone => return Ok((Self::None, Vec::new())),
@@ -76,7 +76,7 @@ impl Endpoints {
         }
     }
 
-    /// A node of the topology. One that cannot be reached from here by any means is never heard, and says why.
+    /// A node of the topology. A node that cannot be reached from here at all is never heard; its status says why.
     pub(crate) fn endpoint(&self, id: &NodeId, url: &str) -> Arc<dyn Endpoint> {
         let found = match self {
             Self::None => Err("this server runs alone".to_owned()),

@@ -1,4 +1,4 @@
-//! The gauges: what is counted now, written to the metrics with every beacon.
+//! The gauges: current counts, written to the metrics with every beacon.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::flow::subscriptions::Subscriptions;
 use crate::local::Hub;
 use crate::metrics::Metrics;
 
-/// Shows what there is now.
+/// Sets the gauges.
 #[derive(Debug)]
 pub(crate) struct Gauges {
     beacons: Arc<Beacons>,
@@ -46,7 +46,7 @@ impl Gauges {
         }
     }
 
-    /// Brings the views and gauges up to date. Tells whoever waits for a change only if there is one.
+    /// Brings the views and gauges up to date. Receivers of a view are notified only if it changed.
     pub(crate) fn refresh(&self, now: Instant) {
         for status in self.topology.refresh(now).iter() {
             self.metrics.nodes.set(status);
@@ -64,7 +64,8 @@ impl Gauges {
             .messages_waiting
             .set(self.outbound.outage().waiting().len() as i64);
         self.measure_topology();
-        // News of others came with `Membership`; what is left is this server's own: that it counts, and what it hears.
+        // `Membership` reports changes of others. Changes of this server are reported here: whether it counts, and which nodes it
+        // hears.
         self.members.refresh(servers);
     }
 

@@ -1,5 +1,5 @@
-//! News of other servers: a beacon arrived, or none for too long. What follows from it: who lives, what can be chosen, which
-//! requests wait in vain, who is owed copies.
+//! News of other servers: a beacon arrived, or none for too long. Decides from it who lives, which nodes can be chosen, which
+//! requests wait in vain, and who is owed copies.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl Membership {
         }
         match TopologyEntries::deserialize(&beacon.topology) {
             Ok(theirs) => self.topology.merge(&theirs),
-            Err(error) => tracing::trace!(server = %beacon.name, "a beacon without a map of nodes: {error}"),
+            Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
         }
         let (name, instance, gaps, goodbye) = (
             beacon.name.clone(),
@@ -75,7 +75,7 @@ impl Membership {
         if goodbye {
             debts.forget(&name, instance);
         } else if current && debts.on_beacon(&name, instance, &gaps, Instant::now()) {
-            // It may have missed what this server said of itself, too.
+            // It may have missed this server's beacons, too.
             self.beacons.repeat_soon();
         }
         debts.keep_what_is_owed();
@@ -86,7 +86,7 @@ impl Membership {
         }
     }
 
-    /// Forgets servers that were silent for too long; what is sent meanwhile they are owed when they come back.
+    /// Forgets servers that were silent for too long. They are owed the messages of that time when they come back.
     pub(crate) fn expire(&self, now: Instant) {
         let changes = self.members.roster().expire(now);
         let debts = self.outbound.debts();

@@ -1,15 +1,15 @@
-//! The topology as people are shown it: each node, and what every live server says of it. Plain values.
+//! The topology as people see it: each node, and what every live server says of it. Plain values.
 
 use serde::{Deserialize, Serialize};
 
 use crate::nodes::Phase;
 use crate::wire::{NodeId, ServerName};
 
-/// Where a node is in its life, as people are shown it.
+/// The state of a node, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeState {
-    /// To be used, but not every counted server has heard it yet: nobody chooses it for everyone until then.
+    /// Not every counted server has heard it yet: until then it carries no messages for everyone.
     Joining,
     /// Used.
     Active,
@@ -39,7 +39,7 @@ pub struct NodeView {
     pub url: String,
     /// How often it was made active.
     pub epoch: u64,
-    /// Where it is in its life.
+    /// Its state.
     pub state: NodeState,
     /// What each live server, this one included, says of it; sorted by name.
     pub servers: Vec<NodeAtServer>,
@@ -51,7 +51,7 @@ pub struct NodeView {
 pub struct NodeAtServer {
     /// The server.
     pub server: ServerName,
-    /// Where the node is in that server's map; none if it does not know it yet.
+    /// The node's state in that server's map; none if that server does not know it yet.
     pub state: Option<NodeState>,
     /// Whether that server hears it.
     pub hears: bool,

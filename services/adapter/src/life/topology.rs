@@ -1,5 +1,4 @@
-//! The topology in use: what the map of nodes says is followed here. Changes travel in beacons; every server follows the same
-//! map.
+//! The topology in use: this server follows the map of nodes. Changes travel in beacons; every server follows the same map.
 //!
 //! Nodes that are new get a task, nodes that are gone lose theirs. A node's slot is given to another only after its task has
 //! ended.
@@ -27,7 +26,7 @@ use crate::nodes::{
 use crate::options::Options;
 use crate::wire::{NodeId, ServerName};
 
-/// The topology, and what of it is in use.
+/// The map of nodes, and which of them are in use.
 #[derive(Debug)]
 struct Plan {
     topology: Topology,
@@ -60,7 +59,7 @@ pub(crate) struct TopologyInUse {
 /// Nodes whose task is to be started.
 pub(crate) type Starts = mpsc::UnboundedReceiver<Arc<Node>>;
 
-/// What is kept of published messages, and what is to be published again.
+/// The messages that were published lately, and those to be published again.
 pub(crate) type Replay = (Arc<Window>, Arc<Copies>);
 
 impl TopologyInUse {
@@ -107,7 +106,7 @@ impl TopologyInUse {
         self.choices.load().nodes.clone()
     }
 
-    /// The nodes' statuses, sorted by id; the receiver is told when one changes, but not for a round trip alone.
+    /// The nodes' statuses, sorted by id. The receiver is notified when one changes, but not for a round trip alone.
     pub(crate) fn statuses(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
         self.statuses.subscribe()
     }
