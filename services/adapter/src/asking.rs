@@ -17,7 +17,7 @@ use crate::adapter::{Adapter, Inner};
 use crate::cluster::Replies;
 use crate::error::{ClientRequestError, Missing};
 use crate::event::WayBack;
-use crate::local::Asked;
+use crate::local::PendingRequest;
 use crate::outbound::{Concerned, Extras, Published};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
@@ -105,10 +105,10 @@ async fn wait(client: &ClientId, mut replies: Replies, receivers: u64) -> Result
     Err(ClientRequestError::Offline(client.clone()))
 }
 
-fn asked(request_id: &str) -> (Asked, oneshot::Receiver<Payload>) {
+fn asked(request_id: &str) -> (PendingRequest, oneshot::Receiver<Payload>) {
     let (answer, receiver) = oneshot::channel();
     let request_id = request_id.into();
-    (Asked { request_id, answer }, receiver)
+    (PendingRequest { request_id, answer }, receiver)
 }
 
 impl Inner {

@@ -99,8 +99,8 @@ pub use error::{
 pub use event::{Listener, ServerEvent};
 pub use lapse::{Lapse, LapseReason};
 pub use local::{
-    Asked, Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox,
-    OutboxLimits, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
+    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox, OutboxLimits,
+    PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
