@@ -95,8 +95,8 @@ pub use flow::targets::{Pick, Target};
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
-    Asked, Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox,
-    OutboxLimits, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
+    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox, OutboxLimits,
+    PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};

@@ -23,7 +23,7 @@ use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use crate::cluster::{Replies, Requests};
 use crate::error::{ClientRequestError, Missing};
-use crate::local::{Asked, Hub};
+use crate::local::{PendingRequest, Hub};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
 /// No client is waited for longer, whatever the request says.
@@ -155,8 +155,8 @@ async fn wait(client: &ClientId, mut replies: Replies, receivers: u64) -> Result
     Err(ClientRequestError::Offline(client.clone()))
 }
 
-fn asked(request_id: &str) -> (Asked, oneshot::Receiver<Payload>) {
+fn asked(request_id: &str) -> (PendingRequest, oneshot::Receiver<Payload>) {
     let (answer, receiver) = oneshot::channel();
     let request_id = request_id.into();
-    (Asked { request_id, answer }, receiver)
+    (PendingRequest { request_id, answer }, receiver)
 }

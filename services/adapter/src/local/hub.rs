@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
 use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
-use super::shard::{Asked, Command, ConnectionId, Recipients};
+use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
@@ -240,7 +240,7 @@ impl Hub {
     }
 
     /// Delivers a request to a client's newest connection; `false` if the client is not on this server.
-    pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
+    pub(crate) async fn ask(&self, client: &ClientId, request: PendingRequest, frame: Frame) -> bool {
         let newest = self
             .clients
             .lock(client)
@@ -248,7 +248,7 @@ impl Hub {
             .map(|entry| entry.newest().location);
         match newest {
             Some(location) => {
-                self.command(location.shard, Command::Ask(location.connection, asked, frame))
+                self.command(location.shard, Command::Ask(location.connection, request, frame))
                     .await
             }
             None => false,

@@ -102,7 +102,7 @@ async fn a_request_goes_to_the_newest_connection_and_a_copy_only_to_older_ones()
     let (answer, _waits) = tokio::sync::oneshot::channel();
     let request_id = "1".into();
     assert!(
-        hub.ask(&client("ann"), Asked { request_id, answer }, Frame::new("?"))
+        hub.ask(&client("ann"), PendingRequest { request_id, answer }, Frame::new("?"))
             .await
     );
     assert!(matches!(inboxes[1].try_recv(), Ok(Command::Ask(asked, ..)) if asked == newest));

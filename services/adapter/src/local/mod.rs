@@ -9,4 +9,6 @@ mod shard;
 pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
-pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Shared, Spared};
+pub use shard::{
+    Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, Shard, ShardInbox, Shared, Spared,
+};

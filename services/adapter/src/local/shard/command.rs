@@ -38,7 +38,7 @@ pub enum Recipients {
 /// A request to a client that waits for its answer. If it is dropped without an answer, the sender learns that the
 /// client is gone.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingRequest {
     pub(crate) request_id: Arc<str>,
     pub(crate) answer: oneshot::Sender<Payload>,
 }
@@ -47,7 +47,7 @@ pub struct Asked {
 #[derive(Debug)]
 pub enum Command {
     /// Queue a frame that is a request for a connection, and remember where its answer goes.
-    Ask(ConnectionId, Asked, Frame),
+    Ask(ConnectionId, PendingRequest, Frame),
     /// Queue a frame for these clients.
     Deliver(Recipients, Frame),
     /// Add a connection to a room.

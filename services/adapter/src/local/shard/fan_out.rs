@@ -76,12 +76,12 @@ const EVERYONE: usize = u32::MAX as usize;
 
 impl Rooms {
     /// A connection was added.
-    pub(super) fn came(&mut self, key: usize) {
+    pub(super) fn added(&mut self, key: usize) {
         self.everyone.add_unmatched(key);
     }
 
     /// A connection is gone and leaves these rooms.
-    pub(super) fn went(&mut self, key: usize, rooms: &HashSet<Room>) {
+    pub(super) fn removed(&mut self, key: usize, rooms: &HashSet<Room>) {
         self.everyone.forget(key);
         for room in rooms {
             self.forget(room, key);

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 use slab::Slab;
 
-pub use self::command::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, ShardInbox};
+pub use self::command::{Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, ShardInbox};
 pub use self::fan_out::Shared;
 use self::fan_out::{Following, Rooms};
 use super::delivery::{Class, Delivery};
@@ -19,7 +19,7 @@ use super::outbox::{Outbox, OutboxLimits, Pushed};
 use crate::wire::{ClientId, Frame, Payload, Room};
 
 /// The most requests that may wait for one client's answers at once; more are rejected.
-const ASKED: usize = 64;
+const MOST_PENDING: usize = 64;
 
 #[derive(Debug)]
 struct Slot<S> {
@@ -30,7 +30,7 @@ struct Slot<S> {
     /// The shared frames that it gets after those in its outbox.
     following: Option<Following>,
     rooms: HashSet<Room>,
-    asked: Vec<Asked>,
+    pending_requests: Vec<PendingRequest>,
     dirty: bool,
     closing: bool,
 }
@@ -90,20 +90,20 @@ impl<S> Shard<S> {
             outbox: Outbox::default(),
             following: None,
             rooms: HashSet::new(),
-            asked: Vec::new(),
+            pending_requests: Vec::new(),
             dirty: false,
             closing: false,
         };
         let key = self.slots.insert(Box::new(slot));
         self.by_connection.insert(connection, key);
-        self.rooms.came(key);
+        self.rooms.added(key);
     }
 
     /// Removes a connection from the shard and from all its rooms, and returns the owner's value.
     pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
         let key = self.by_connection.remove(&connection)?;
         let slot = *self.slots.remove(key);
-        self.rooms.went(key, &slot.rooms);
+        self.rooms.removed(key, &slot.rooms);
         // Its key may stay in the dirty list: the next connection in the slot has nothing to write then. Searching the
         // list would take quadratic time when many connections end.
         Some(slot.socket)
@@ -116,21 +116,21 @@ impl<S> Shard<S> {
             Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
             Command::Deliver(Recipients::All, frame) => self.push_all(&[], &frame),
             Command::Deliver(Recipients::AllBut(except), frame) => self.push_all(&except, &frame),
-            Command::Ask(connection, asked, frame) => self.ask(connection, asked, frame),
+            Command::Ask(connection, request, frame) => self.ask(connection, request, frame),
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
             Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
         }
     }
 
-    fn ask(&mut self, connection: ConnectionId, asked: Asked, frame: Frame) {
+    fn ask(&mut self, connection: ConnectionId, request: PendingRequest, frame: Frame) {
         let Some(&key) = self.by_connection.get(&connection) else {
             return;
         };
-        let waiting = &mut self.slots[key].asked;
+        let waiting = &mut self.slots[key].pending_requests;
         waiting.retain(|one| !one.answer.is_closed());
-        if waiting.len() < ASKED {
-            waiting.push(asked);
+        if waiting.len() < MOST_PENDING {
+            waiting.push(request);
             self.push(connection, frame);
         }
     }
@@ -141,7 +141,7 @@ impl<S> Shard<S> {
         let Some(&key) = self.by_connection.get(&connection) else {
             return false;
         };
-        let waiting = &mut self.slots[key].asked;
+        let waiting = &mut self.slots[key].pending_requests;
         let Some(position) = waiting.iter().position(|one| *one.request_id == *request_id) else {
             return false;
         };

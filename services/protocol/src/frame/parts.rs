@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What [`push`](super::push) and [`push_raw`](super::push_raw) begin a frame with.
+/// What [`push`](super::push()) and [`push_raw`](super::push_raw()) begin a frame with.
 const START: &[u8] = br#"{"event":""#;
 
 /// The event of a push, as it is written between its quotes; `None` for any other frame.
