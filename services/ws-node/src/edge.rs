@@ -12,7 +12,7 @@ use wsmesh_adapter::{Adapter, Frame};
 use crate::auth::Auth;
 use crate::engine::{Berth, Expected, Newcomer, Order};
 use crate::events::Routes;
-use crate::limits::{Door, Failures, Place, Rate, Room};
+use crate::limits::{Door, Failures, Place, Rate, Room, WaitingPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::settings::EdgeSettings;
@@ -39,6 +39,7 @@ pub(crate) struct Edge {
     pub(crate) room: Room,
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
+    pub(crate) waiting: WaitingPermits,
     /// How many frames a client may send.
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
@@ -66,6 +67,7 @@ impl Edge {
                 Rate::new(settings.limits.accept_rate, settings.limits.accept_rate),
             ),
             failures: Failures::new(settings.limits.accept_rate),
+            waiting: WaitingPermits::new(metrics.unauthenticated.clone()),
             pace: Rate::new(settings.limits.events_per_second, settings.limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),

@@ -20,6 +20,7 @@ mod orders;
 mod run;
 mod session;
 mod settings;
+mod tls;
 mod trace;
 mod wills;
 
@@ -27,14 +28,14 @@ mod wills;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::auth::fuzzing::credentials;
     pub use crate::engine::fuzzing::client_frames;
+    pub use crate::http::fuzzing::credentials;
 }
 pub use auth::{AuthSettings, mint_token};
 pub use config::{Config, NodeSettings};
 pub use events::{PickBy, ReplyBy, Rule};
-pub use http::TlsFiles;
 pub use logins::LoginPolicy;
 pub use node::WsNode;
 pub use run::{WsNodeService, run};
 pub use settings::{EdgeSettings, Limits};
+pub use tls::TlsFiles;

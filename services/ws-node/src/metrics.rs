@@ -177,7 +177,7 @@ impl Metrics {
             tickets: gauge(
                 registry,
                 "tickets",
-                "One-time tickets that were given out here and not used yet.",
+                "One-time tickets that were issued here and not used yet.",
             )?,
             unauthenticated: gauge(
                 registry,

@@ -14,14 +14,15 @@ use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Driver, Options, StartError, Started};
 use wsmesh_bootstrap::http::{Front, Limits};
 
-use crate::auth::{Auth, tickets};
+use crate::auth::Auth;
 use crate::edge::{Edge, Gate};
 use crate::engine::{ShardRuntime, ShardThread};
 use crate::events::{self, Routes};
-use crate::http::{self, TlsFiles};
+use crate::http::{self, tickets};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::settings::EdgeSettings;
+use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
 use crate::{balance, orders};
 

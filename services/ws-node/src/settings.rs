@@ -12,8 +12,8 @@ use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
 use crate::events::Rule;
-use crate::http::TlsFiles;
 use crate::logins::LoginPolicy;
+use crate::tls::TlsFiles;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
 #[derive(Debug, Clone)]

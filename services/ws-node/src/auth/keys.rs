@@ -189,6 +189,25 @@ impl Key {
     }
 }
 
+/// Whether a key file can be used for tickets; the error says what to do.
+pub(super) fn check_ticket_key(file: &SecretFile) -> Result<(), String> {
+    let key = file.secret().expose();
+    if key.len() < MIN_SECRET_BYTES {
+        return Err(format!(
+            "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
+            key.len()
+        ));
+    }
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(
+            "the key goes into a header, so it must be one line of plain characters without spaces: make one with \
+                    `openssl rand -base64 48`"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use wsmesh_bootstrap::Secret;

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use wsmesh_bootstrap::{HttpUrl, SecretFile};
 
-use super::keys::KeySet;
+use super::keys::{KeySet, check_ticket_key};
 use super::origins::Origins;
-use super::source::is_subprotocol;
-use super::tickets;
+use super::subprotocol::is_answerable;
 
 /// How clients prove who they are. [`AuthSettings::default`] lets nobody in: it names no key.
 #[derive(Debug, Clone)]
@@ -68,7 +67,7 @@ impl AuthSettings {
         if let Some(Err(problem)) = self.jwt_key.as_ref().map(KeySet::from_file) {
             about("jwt_key_file", problem);
         }
-        if let Some(Err(problem)) = self.ticket_key.as_ref().map(tickets::check_key) {
+        if let Some(Err(problem)) = self.ticket_key.as_ref().map(check_ticket_key) {
             about("ticket_key_file", problem);
         }
         if let Some(url) = &self.jwks_url {
@@ -88,7 +87,7 @@ impl AuthSettings {
         if let Err(problem) = Origins::new(&self.allowed_origins) {
             about("allowed_origins", problem);
         }
-        for name in self.subprotocols.iter().filter(|name| !is_subprotocol(name)) {
+        for name in self.subprotocols.iter().filter(|name| !is_answerable(name)) {
             let why = "cannot be answered: write letters, digits, - or ., and nothing that begins with bearer., which holds tokens";
             about("subprotocols", format!("{name:?} {why}"));
         }

@@ -8,7 +8,7 @@ use wsmesh_adapter::Namespace;
 use wsmesh_bootstrap::Problems;
 
 use super::NodeSettings;
-use crate::http::TlsFiles;
+use crate::tls::TlsFiles;
 
 pub(super) fn tls(settings: &NodeSettings, problems: &mut Problems) -> Option<TlsFiles> {
     let files = match (&settings.tls_certificate_file, &settings.tls_key_file) {

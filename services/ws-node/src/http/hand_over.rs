@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::auth::first_message::{self, Place};
+use super::first_message;
 use crate::edge::{Gate, Presence};
 use crate::engine::{Arrived, Berth, Newcomer, Parts};
+use crate::limits::WaitingPermit;
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ pub(super) enum Upgrading {
 
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unnamed {
-    pub(super) place: Place,
+    pub(super) permit: WaitingPermit,
     /// Where it comes from, as far as is known.
     pub(super) address: Option<IpAddr>,
     /// Context of the upgrade's span, when it was sampled.
@@ -86,7 +87,7 @@ where
     };
     let edge = &gate.edge;
     tracing::debug!("a connection is upgraded; its client is to authenticate with its first message");
-    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.place, unnamed.deflate).await;
+    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.permit, unnamed.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
             edge.failures.count(unnamed.address);

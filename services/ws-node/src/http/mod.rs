@@ -1,19 +1,21 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; `/` says that this is a ws-node, in the demo profile it is the
 //! playground page.
 
+mod credentials;
 mod extensions;
+mod first_message;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hand_over;
 mod pages;
 mod playground;
 mod refusal;
-mod tls;
+pub(crate) mod tickets;
 mod upgrade;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-
-pub use tls::TlsFiles;
 
 use crate::edge::Gate;
 

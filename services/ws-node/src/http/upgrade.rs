@@ -17,13 +17,14 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
+use super::credentials;
 use super::extensions;
 use super::hand_over::{Unnamed, Upgrading, hand_over};
 use super::refusal::Refusal;
-use crate::auth::{Answer, Entry, Proof, subprotocol};
+use crate::auth::{AuthError, Entry, Fault, Proof};
 use crate::edge::{Gate, Presence};
 use crate::engine::{Berth, Newcomer};
-use crate::limits::{Place, Turned, client_address};
+use crate::limits::{Place, Turned, WaitingPermit, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
 
@@ -48,14 +49,14 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             .instrument(span.clone())
             .await
             // Finding out may have taken a while.
-            .and_then(|entry| refuse_when_draining(gate).map(|()| (accept, place, entry))),
+            .and_then(|identity| refuse_when_draining(gate).map(|()| (accept, place, identity))),
         Err(refusal) => Err(refusal),
     };
-    let (accept, place, entry) = match admitted {
+    let (accept, place, identity) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refuse(gate, refusal, &span),
     };
-    let subprotocol = subprotocol(request.headers(), &gate.edge.settings.auth.subprotocols);
+    let subprotocol = credentials::subprotocol(request.headers(), &gate.edge.settings.auth.subprotocols);
     let extension = gate
         .edge
         .settings
@@ -66,8 +67,8 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Presence::new(&gate.edge, place),
         extension.is_some(),
     );
-    let upgrading = match entry {
-        Entry::Known(proof) => {
+    let upgrading = match identity {
+        Identity::Known(proof) => {
             let newcomer = Newcomer {
                 client: proof.client,
                 grant: proof.grant,
@@ -81,8 +82,8 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
                 Err(refusal) => return refuse(gate, refusal, &span),
             }
         }
-        Entry::Waiting(place) => Upgrading::Unnamed(Unnamed {
-            place,
+        Identity::ByMessage(permit) => Upgrading::Unnamed(Unnamed {
+            permit,
             address,
             context,
             since,
@@ -209,30 +210,53 @@ fn refuse_when_draining(gate: &Gate) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Entry, Refusal> {
+/// Who asks for a connection.
+enum Identity {
+    Known(Proof),
+    /// The client says in its first message who it is.
+    ByMessage(WaitingPermit),
+}
+
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Refusal> {
     let edge = &gate.edge;
     if edge.settings.echo {
         let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
-        let proof = id.map(Proof::of_anyone).map(Entry::Known);
+        let proof = id.map(Proof::of_anyone).map(Identity::Known);
         return proof.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
     }
     let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params);
-    let limit = edge.settings.request_timeout;
-    let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
-    entered.map_err(|error| {
+    prove(gate, &params, headers).await.map_err(|error| {
         edge.metrics.auth_failed(error.reason());
-        let answer = error.answer();
-        if answer != Answer::TryAgain {
+        let fault = error.fault();
+        if fault != Fault::Server {
             edge.failures.count(address);
         }
-        let (status, why) = match answer {
-            Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
-            Answer::Unauthorized => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
-            Answer::Forbidden => (StatusCode::FORBIDDEN, Rejected::Origin),
-            Answer::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
+        let (status, why) = match fault {
+            Fault::Request => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
+            Fault::Credential => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
+            Fault::Origin => (StatusCode::FORBIDDEN, Rejected::Origin),
+            Fault::Server => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
         };
         Refusal::new(status, why, error.to_string())
     })
+}
+
+async fn prove(gate: &Gate, params: &Params, headers: &HeaderMap) -> Result<Identity, AuthError> {
+    let edge = &gate.edge;
+    edge.auth.check_origin(credentials::origins(headers))?;
+    let credential = credentials::find(params, headers, edge.auth.cookie());
+    let limit = edge.settings.request_timeout;
+    match edge
+        .auth
+        .enter(&edge.adapter, credential, params.one("id"), limit)
+        .await?
+    {
+        Entry::Known(proof) => Ok(Identity::Known(proof)),
+        Entry::ByMessage => {
+            let permit = edge.waiting.take().ok_or(AuthError::TooManyWaiting)?;
+            Ok(Identity::ByMessage(permit))
+        }
+    }
 }
 
 /// 16 bytes in base64 are 22 characters and two `=`.

@@ -6,9 +6,11 @@ mod door;
 mod failures;
 mod meter;
 mod room;
+mod waiting;
 
 pub(crate) use address::client_address;
 pub(crate) use door::{Door, Place, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
 pub(crate) use room::Room;
+pub(crate) use waiting::{WaitingPermit, WaitingPermits};

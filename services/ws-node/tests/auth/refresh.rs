@@ -71,7 +71,7 @@ async fn a_token_that_is_wrong_or_for_another_client_changes_nothing() {
     let for_another = signer.token("999", json!({}));
     let foreign = Signer::secret("another key, also of 32 or more bytes").token("888", json!({}));
     for (token, text) in [
-        (for_another, "this token is for another client id: connect anew with it"),
+        (for_another, "this token is for another client id: reconnect with it"),
         (
             foreign,
             "the token is not valid here: it must be a JWT signed with a key of this cluster, with `exp`",

@@ -1,50 +1,29 @@
 //! A connection whose client has not said yet who it is: it is upgraded, but no client is attached, and nothing is handled
 //! but `authenticate {token}`. It must come in time and be small; how many connections wait is bounded.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prometheus::IntGauge;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
 
-use super::error::{Answer, AuthError};
-use super::verify::Proof;
+use crate::auth::{Fault, Proof};
 use crate::edge::Edge;
 use crate::engine::wire::{self, Opcode};
 use crate::engine::{Accepts, Decoder, Farewell, Incoming, Message, come_back_within};
 use crate::events::{AUTHENTICATE, refresh};
+use crate::limits::WaitingPermit;
 use crate::session::NOT_TEXT;
-
-/// Most connections that wait at once.
-const MOST_WAITING: usize = 4096;
 
 /// Largest message before authentication: a token, as large as it could be in a request head.
 const MOST_MESSAGE: usize = 16 * 1024;
 
 /// Most bytes before authentication, in whatever frames.
 const MOST_BYTES: usize = 2 * MOST_MESSAGE;
-
-/// Places for connections that wait.
-#[derive(Debug)]
-pub(super) struct WaitingRoom {
-    places: Arc<Semaphore>,
-    taken: IntGauge,
-}
-
-/// One place, until it is dropped.
-pub(crate) struct Place {
-    taken: IntGauge,
-    #[expect(dead_code, reason = "held: dropping it gives the place to another")]
-    permit: OwnedSemaphorePermit,
-}
 
 /// A client that has said who it is.
 pub(crate) struct Arrival {
@@ -55,40 +34,13 @@ pub(crate) struct Arrival {
     pub(crate) welcome: Option<Frame>,
 }
 
-impl WaitingRoom {
-    pub(super) fn new(taken: IntGauge) -> Self {
-        let places = Arc::new(Semaphore::new(MOST_WAITING));
-        Self { places, taken }
-    }
-
-    pub(super) fn place(&self) -> Result<Place, AuthError> {
-        let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_| AuthError::TooManyWaiting)?;
-        self.taken.inc();
-        let taken = self.taken.clone();
-        Ok(Place { taken, permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.taken.dec();
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
-    }
-}
-
 /// Waits until the client has said who it is; None if the connection was closed instead. With `deflate` its messages may be
 /// compressed.
 pub(crate) async fn wait<S>(
     edge: &Edge,
     stream: &mut S,
     read_ahead: Bytes,
-    place: Place,
+    permit: WaitingPermit,
     deflate: bool,
 ) -> Option<Arrival>
 where
@@ -125,7 +77,7 @@ where
         }
     }
     waiting.end(ended).await;
-    drop(place);
+    drop(permit);
     None
 }
 
@@ -252,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         };
         self.edge.auth.verify(&token).await.map_err(|error| {
             self.edge.metrics.auth_failed(error.reason());
-            if error.answer() == Answer::TryAgain {
+            if error.fault() == Fault::Server {
                 self.refuse(callback_id, ErrorCode::Unavailable, &error.to_string());
                 return Ended::close(CloseCode::TryAgainLater, "tokens cannot be verified now");
             }
@@ -300,23 +252,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             Ok::<_, Ended>(())
         };
         let _broken_or_late = timeout(limit, ending).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_waiting_room_takes_nobody_until_somebody_leaves() {
-        let taken = IntGauge::new("taken", "Places.").expect("a gauge");
-        let room = WaitingRoom::new(taken.clone());
-        let mut places: Vec<_> = (0..MOST_WAITING).map(|_| room.place().expect("free")).collect();
-        assert_eq!(room.place().err(), Some(AuthError::TooManyWaiting));
-        assert_eq!(taken.get(), MOST_WAITING as i64);
-        drop(places.pop());
-        assert!(room.place().is_ok());
-        drop(places);
-        assert_eq!(taken.get(), 0);
     }
 }
