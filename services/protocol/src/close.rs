@@ -59,6 +59,11 @@ pub enum Group {
 const DELAY: &str = "retry-after-ms=";
 
 impl CloseCode {
+    /// Whether an endpoint may send this number in a close frame: RFC 6455, section 7.4, with 1012 to 1014 of IANA's registry.
+    pub const fn may_be_sent(number: u16) -> bool {
+        matches!(number, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
     /// What a client does after this code.
     pub fn group(self) -> Group {
         match self {
@@ -91,6 +96,11 @@ impl CloseCode {
     /// The delay in milliseconds that a close reason gives, if it does.
     pub fn parse_delay(reason: &str) -> Option<u64> {
         reason.strip_prefix(DELAY)?.parse().ok()
+    }
+
+    /// Whether this number has a meaning, by RFC 6455, IANA's registry or wsmesh; others are an application's own.
+    pub const fn is_assigned(number: u16) -> bool {
+        matches!(number, 1000..=1014 | 4001 | 4002 | 4010..=4015)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wsmesh_adapter::{ServerInfo, ServerName};
 
-use crate::edge::Gate;
+use crate::gate::Gate;
 
 /// How often the load is looked at. Longer than beacons and reconnects take.
 const EVERY: Duration = Duration::from_secs(10);

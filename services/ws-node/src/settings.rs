@@ -11,8 +11,8 @@ use wsmesh_bootstrap::{CommonConfig, SecretFile};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
-use crate::events::Rule;
 use crate::logins::LoginPolicy;
+use crate::routes::Rule;
 use crate::tls::TlsFiles;
 
 /// Settings of one ws-node's edge. [`EdgeSettings::production`] and [`EdgeSettings::demo`] give the defaults.
@@ -170,7 +170,7 @@ impl EdgeSettings {
         let client_rooms = Namespace::new("chat").into_iter().collect();
         Self {
             client_rooms,
-            rules: crate::events::demo_rules(),
+            rules: crate::routes::demo_rules(),
             limits: Limits {
                 // Who tries things out wants to see how fast they go.
                 events_per_second: 0,

@@ -108,14 +108,14 @@ async fn a_clients_coming_login_and_end_are_in_the_log_with_reason_and_duration(
         (field(&lost, "by"), field(&lost, "code")),
         (&json!("client"), &Value::Null)
     );
-    let refused = Client::connect(&format!("ws://{address}/")).await;
-    assert!(refused.is_err());
-    let refused = process.says("an upgrade was refused");
+    let rejected = Client::connect(&format!("ws://{address}/")).await;
+    assert!(rejected.is_err());
+    let rejected = process.says("an upgrade was rejected");
     assert_eq!(
-        (field(&refused, "status"), field(&refused, "reason")),
+        (field(&rejected, "status"), field(&rejected, "reason")),
         (&json!(400), &json!("bad_request"))
     );
-    for line in [replaced, lost, refused] {
+    for line in [replaced, lost, rejected] {
         let line = line.to_string();
         assert!(
             !line.contains("hidden") && !line.contains("secret-path") && !line.contains("127.0.0.1"),

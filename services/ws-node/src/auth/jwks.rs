@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use wsmesh_bootstrap::HttpUrl;
 
 use super::keys::KeySet;
-use crate::metrics::Metrics;
+use crate::metrics::EntryMetrics;
 
 /// Longest time for one fetch.
 const FETCH: Duration = Duration::from_millis(3500);
@@ -45,7 +45,7 @@ struct Shared {
     keys: ArcSwapOption<KeySet>,
     asked: Notify,
     state: watch::Sender<State>,
-    metrics: Metrics,
+    metrics: EntryMetrics,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +59,7 @@ struct State {
 
 impl Jwks {
     /// Begins to fetch. The error says what to do. Must be called inside a tokio runtime.
-    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: Metrics) -> Result<Self, String> {
+    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: EntryMetrics) -> Result<Self, String> {
         if url.as_url().scheme() == "http" {
             tracing::warn!(%url, "keys are fetched over http: whoever is on the way could put in keys of their own");
         }

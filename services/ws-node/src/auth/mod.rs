@@ -29,7 +29,7 @@ pub(crate) use verify::Proof;
 pub use mint::mint_token;
 pub use settings::AuthSettings;
 
-use crate::metrics::Metrics;
+use crate::metrics::EntryMetrics;
 use jwks::Jwks;
 use origins::Origins;
 use tickets::Tickets;
@@ -69,7 +69,7 @@ pub(crate) struct Auth {
 impl Auth {
     /// For settings that were checked; starts to fetch keys if the settings name a URL. `open`: clients are believed who they
     /// say they are. The error says what to do.
-    pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &Metrics) -> Result<Self, String> {
+    pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &EntryMetrics) -> Result<Self, String> {
         let jwks = settings.jwks_url.clone();
         let jwks = jwks
             .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))

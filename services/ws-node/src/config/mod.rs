@@ -11,8 +11,8 @@ use wsmesh_bootstrap::{CommonConfig, HttpUrl, Problems, SecretFile, Tables, sett
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
-use crate::events::Rule;
 use crate::logins::LoginPolicy;
+use crate::routes::Rule;
 use crate::settings::{EdgeSettings, Limits};
 
 settings! {
@@ -278,7 +278,7 @@ mod tests {
     use wsmesh_bootstrap::{Profile, Secret};
 
     use super::*;
-    use crate::events::PickBy;
+    use crate::routes::PickBy;
 
     fn common(profile: Profile) -> CommonConfig {
         let listen = Some("127.0.0.1:0".parse().expect("an address"));
@@ -299,7 +299,7 @@ mod tests {
             event: event.to_owned(),
             service,
             pick: PickBy::Client,
-            reply: crate::events::ReplyBy::Relay,
+            reply: crate::routes::ReplyBy::Relay,
             timeout_ms: None,
         }
     }

@@ -1,5 +1,5 @@
-//! What one client, one address and all together may take of this server: pure rules and counts. Where they are applied:
-//! before the upgrade in `http`, per frame in `session`.
+//! How much one client, one address and all together may use of this server: pure rules and counts. They are applied before
+//! the upgrade in `http`, and per frame in `session`.
 
 mod address;
 mod door;
@@ -9,7 +9,7 @@ mod room;
 mod waiting;
 
 pub(crate) use address::client_address;
-pub(crate) use door::{Door, Place, Turned};
+pub(crate) use door::{Door, Permit, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
 pub(crate) use room::Room;

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use wsmesh_adapter::{
     Adapter, ClientError, ClientId, ConnectionId, Payload, PayloadError, PublishError, Routing, ServerEvent,
@@ -20,8 +20,7 @@ use super::LoginPolicy;
 use super::contest::{Act, Contest, ROUND};
 use super::login::{Login, Micros, News, Purpose, Rules};
 use crate::engine::Farewell;
-use crate::metrics::{LoginOutcome, Metrics};
-use crate::settings::EdgeSettings;
+use crate::metrics::{LoginMetrics, LoginOutcome};
 
 /// The event of servers among themselves.
 const EVENT: &str = "wsmesh.login";
@@ -47,7 +46,7 @@ pub(crate) struct Logins {
     clients: Vec<Mutex<HashMap<ClientId, Entry>>>,
     hasher: RandomState,
     adapter: Adapter,
-    metrics: Metrics,
+    metrics: LoginMetrics,
 }
 
 #[derive(Default)]
@@ -76,17 +75,19 @@ impl Entry {
     }
 }
 
-/// Resolves with whether the newcomer may stay.
-pub(crate) type Waiting = Pin<Box<dyn Future<Output = bool>>>;
-
 impl Logins {
     /// Listens until the adapter ends.
-    pub(crate) fn start(adapter: Adapter, settings: &EdgeSettings, routing: &Routing, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn start(
+        adapter: Adapter,
+        (policy, most): (LoginPolicy, usize),
+        routing: &Routing,
+        metrics: LoginMetrics,
+    ) -> Arc<Self> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let logins = Arc::new(Self {
             rules: Rules {
-                policy: settings.login_policy,
-                most: settings.logins_per_client,
+                policy,
+                most,
                 instance: adapter.instance().0,
                 epoch_us: since_epoch.as_micros() as u64,
             },
@@ -105,9 +106,13 @@ impl Logins {
         logins
     }
 
-    /// A connection can be reached by other servers, or soon can: it is claimed. What is given must be waited for before its
-    /// frames are read; nothing if they may be read at once.
-    pub(crate) fn enter(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) -> Option<Waiting> {
+    /// A connection can be reached by other servers, or soon can: it is claimed. Its frames must not be read before the
+    /// future says that it may stay; None if they may be read at once.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        client: &ClientId,
+        connection: ConnectionId,
+    ) -> Option<impl Future<Output = Result<(), Farewell>> + use<>> {
         if self.rules.policy == LoginPolicy::Many {
             return None;
         }
@@ -126,18 +131,23 @@ impl Logins {
         });
         self.perform(client, acts);
         self.start_claim(client);
-        verdict.map(|verdict| -> Waiting { Box::pin(Arc::clone(self).wait(client.clone(), verdict)) })
+        let (logins, client) = (Arc::clone(self), client.clone());
+        verdict.map(|verdict| async move {
+            let admitted = logins.wait(&client, verdict).await;
+            if admitted { Ok(()) } else { Err(logins.farewell()) }
+        })
     }
 
-    /// A newcomer waits for other servers' word, not for long: who is silent has nothing against it, or says so later.
-    async fn wait(self: Arc<Self>, client: ClientId, mut verdict: oneshot::Receiver<bool>) -> bool {
+    /// A newcomer waits for the answers of other servers, not for long: a server that does not answer has no objection, or
+    /// says so later.
+    async fn wait(self: &Arc<Self>, client: &ClientId, mut verdict: oneshot::Receiver<bool>) -> bool {
         // The claim may be published a little later than now.
         for _ in 0..2 {
             if let Ok(admitted) = tokio::time::timeout(Duration::from_micros(ROUND), &mut verdict).await {
                 return admitted.unwrap_or(true);
             }
-            let acts = self.with(&client, |entry, rules, now| entry.contest.tick(rules, now));
-            self.perform(&client, acts);
+            let acts = self.with(client, |entry, rules, now| entry.contest.tick(rules, now));
+            self.perform(client, acts);
         }
         verdict.try_recv().unwrap_or(true)
     }
@@ -150,7 +160,7 @@ impl Logins {
     }
 
     /// What a client hears whose connection has lost.
-    pub(crate) fn farewell(&self) -> Farewell {
+    fn farewell(&self) -> Farewell {
         match self.rules.policy {
             LoginPolicy::Oldest => Farewell::new(CloseCode::TryAgainLater, "this id is logged in already"),
             LoginPolicy::Newest | LoginPolicy::Many => Farewell::new(CloseCode::Replaced, "newer login of the same id"),
@@ -184,7 +194,7 @@ impl Logins {
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::debug!(%client, %error, "a login could not be claimed yet");
-                    self.metrics.login(LoginOutcome::Retried);
+                    self.metrics.count(LoginOutcome::Retried);
                 }
             }
             let _woken = tokio::time::timeout(pause.mul_f64(rand::random_range(0.5..=1.0)), wake.notified()).await;
@@ -241,7 +251,7 @@ impl Logins {
             .adapter
             .emit_to_holders(client, EVENT, Payload::new(&news)?)
             .await?;
-        self.metrics.login(if receivers == 0 {
+        self.metrics.count(if receivers == 0 {
             LoginOutcome::Alone
         } else {
             LoginOutcome::Met
@@ -289,7 +299,7 @@ impl Logins {
     }
 
     fn lose(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) {
-        self.metrics.login(match self.rules.policy {
+        self.metrics.count(match self.rules.policy {
             LoginPolicy::Oldest => LoginOutcome::Refused,
             LoginPolicy::Newest | LoginPolicy::Many => LoginOutcome::Replaced,
         });
@@ -361,7 +371,7 @@ impl Logins {
 
     fn stripe(&self, client: &ClientId) -> MutexGuard<'_, HashMap<ClientId, Entry>> {
         let stripe = self.hasher.hash_one(client) as usize % STRIPES;
-        self.clients[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients[stripe].lock()
     }
 }
 

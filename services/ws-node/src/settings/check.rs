@@ -7,7 +7,7 @@ use std::time::Duration;
 use wsmesh_adapter::{DeliveryRule, Policy};
 
 use super::EdgeSettings;
-use crate::events::{CREDENTIAL_EVENTS, Rule};
+use crate::routes::{CREDENTIAL_EVENTS, Rule};
 
 /// No time is longer: beyond that, clocks overflow before anybody sees the end.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -8,16 +8,16 @@ mod book;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
+use prometheus::IntCounter;
 use tokio::time::MissedTickBehavior;
 use wsmesh_adapter::{Adapter, ClientId, Frame, Instance, NameError, Room};
 use wsmesh_protocol::forward::{CLIENT_WILLS, WillChange, Wills};
 
 use book::{Book, Will};
-
-use crate::metrics::Metrics;
 
 /// How often the roster is compared with the processes that left wills.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,17 +29,18 @@ pub(crate) struct WillBooks {
     books: Vec<Mutex<Book>>,
     hasher: RandomState,
     adapter: Adapter,
-    metrics: Metrics,
+    /// Messages that clients got.
+    carried_out: IntCounter,
 }
 
 impl WillBooks {
     /// Listens until the adapter ends.
-    pub(crate) fn start(adapter: Adapter, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn start(adapter: Adapter, carried_out: IntCounter) -> Arc<Self> {
         let wills = Arc::new(Self {
             books: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             adapter,
-            metrics,
+            carried_out,
         });
         let listening = Arc::clone(&wills);
         wills.adapter.on(CLIENT_WILLS, move |event| {
@@ -114,7 +115,7 @@ impl WillBooks {
     fn missing(&self) -> HashSet<Instance> {
         let mut holders = HashSet::new();
         for book in &self.books {
-            holders.extend(lock(book).holders());
+            holders.extend(book.lock().holders());
         }
         if !holders.is_empty() {
             for server in self.adapter.servers() {
@@ -127,12 +128,12 @@ impl WillBooks {
     async fn carry_out(&self, lost: &HashSet<Instance>) {
         let mut told = 0_u64;
         for book in &self.books {
-            let wills = lock(book).take(lost);
+            let wills = book.lock().take(lost);
             for (client, will) in wills {
                 told += u64::from(self.tell(&client, will).await);
             }
         }
-        self.metrics.wills_carried_out.inc_by(told);
+        self.carried_out.inc_by(told);
         tracing::warn!(
             processes = lost.len(),
             messages = told,
@@ -161,10 +162,6 @@ impl WillBooks {
     }
 
     fn book(&self, client: &ClientId) -> MutexGuard<'_, Book> {
-        lock(&self.books[self.hasher.hash_one(client) as usize % STRIPES])
+        self.books[self.hasher.hash_one(client) as usize % STRIPES].lock()
     }
-}
-
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
-    book.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -24,7 +24,7 @@ use super::error::AuthError;
 use super::keys::check_ticket_key;
 use super::permissions::{Grant, Permissions};
 use super::verify::Proof;
-use crate::metrics::Metrics;
+use crate::metrics::EntryMetrics;
 
 /// Request to the ws-node that issued a ticket. It answers once with what the ticket stands for, else with null.
 const REDEEM: &str = "wsmesh.ticketRedeem";
@@ -71,12 +71,12 @@ pub(crate) struct Tickets {
     decoding: DecodingKey,
     validation: Validation,
     book: Arc<Mutex<Book<Voucher>>>,
-    metrics: Metrics,
+    metrics: EntryMetrics,
 }
 
 impl Tickets {
     /// The error says what to do.
-    pub(super) fn new(key: &SecretFile, leeway: Duration, metrics: &Metrics) -> Result<Self, String> {
+    pub(super) fn new(key: &SecretFile, leeway: Duration, metrics: &EntryMetrics) -> Result<Self, String> {
         check_ticket_key(key)?;
         let api_key = key.secret().clone();
         let derived =
@@ -185,7 +185,7 @@ fn nonce_of(event: &ServerEvent) -> Option<Nonce> {
     Nonce::from_str_radix(&nonce, 16).ok()
 }
 
-fn take(book: &Mutex<Book<Voucher>>, nonce: Nonce, metrics: &Metrics) -> Option<Voucher> {
+fn take(book: &Mutex<Book<Voucher>>, nonce: Nonce, metrics: &EntryMetrics) -> Option<Voucher> {
     let mut book = book.lock();
     let voucher = book.take(nonce, Instant::now());
     metrics.tickets.set(book.len() as i64);

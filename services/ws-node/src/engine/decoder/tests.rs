@@ -141,7 +141,7 @@ fn a_promised_length_takes_no_memory() {
     );
     let mut input = &b"\x82\xff\x00\x00\x00\x00\x10\x00\x00\x00\x01\x01\x01\x01x"[..];
     assert_eq!(decoder.next(&mut input, &mut replies), Ok(None));
-    assert!(decoder.is_amid());
+    assert!(decoder.is_unfinished());
     assert!(decoder.message.expect("begun").bytes.capacity() < 64);
 }
 
@@ -152,7 +152,7 @@ fn an_idle_connection_keeps_no_buffer() {
     let bytes = [masked(0x81, b"hi"), masked(0x89, b"hi")].concat();
     let mut input = &bytes[..];
     while decoder.next(&mut input, &mut replies).expect("valid").is_some() {}
-    assert!(!decoder.is_amid() && decoder.message.is_none() && decoder.control.capacity() == 0);
+    assert!(!decoder.is_unfinished() && decoder.message.is_none() && decoder.control.capacity() == 0);
 }
 
 #[test]
