@@ -9,7 +9,7 @@ use wsmesh_adapter::{Adapter, Frame};
 
 use crate::auth::Auth;
 use crate::engine;
-use crate::limits::{Door, Failures, Rate, Room, WaitingPermits};
+use crate::limits::{Capacity, Door, Failures, Rate, WaitingPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
@@ -30,7 +30,7 @@ pub(crate) struct Edge {
     pub(crate) wills: Arc<WillBooks>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
-    pub(crate) room: Room,
+    pub(crate) capacity: Capacity,
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
     pub(crate) waiting: WaitingPermits,
@@ -64,12 +64,12 @@ impl Edge {
             wills,
         } = parts;
         let limits = &settings.limits;
-        let room = Room::of(limits, settings.shards);
+        let capacity = Capacity::of(limits, settings.shards);
         Self {
             adapter,
-            room,
+            capacity,
             door: Door::new(
-                room.connections,
+                capacity.connections,
                 limits.connections_per_address,
                 Rate::new(limits.accept_rate, limits.accept_rate),
             ),

@@ -24,6 +24,7 @@ mod routes;
 mod run;
 mod session;
 mod settings;
+mod striped;
 mod tls;
 mod trace;
 mod wills;

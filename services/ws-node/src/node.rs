@@ -126,8 +126,8 @@ impl WsNode {
             self.edge.metrics.entry.clone(),
         );
         let limits = Limits {
-            connections: self.edge.room.handshakes,
-            waiting: self.edge.room.handshakes / 2,
+            connections: self.edge.capacity.handshakes,
+            waiting: self.edge.capacity.handshakes / 2,
             waiting_of_one: settings.limits.connections_per_address,
             head_timeout: settings.handshake_timeout,
             // A connection without upgrade must not stay.
@@ -152,7 +152,7 @@ impl WsNode {
 
     /// Most connections at once: as the settings say, or fewer if there are too few files.
     pub fn max_connections(&self) -> usize {
-        self.edge.room.connections
+        self.edge.capacity.connections
     }
 
     /// Whether clients should be sent here; if not, why.
@@ -172,7 +172,7 @@ impl WsNode {
                 "name": edge.adapter.name(),
                 "service": edge.adapter.service(),
                 "connections": edge.metrics.engine.connections.get(),
-                "maxConnections": edge.room.connections,
+                "maxConnections": edge.capacity.connections,
                 "clients": edge.adapter.client_count(),
                 "rooms": edge.adapter.room_count(),
                 "shards": edge.settings.shards,
@@ -272,11 +272,11 @@ fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
 }
 
 fn warn_if_short_of_files(edge: &Edge) {
-    if edge.room.is_short {
+    if edge.capacity.is_short {
         let limits = &edge.settings.limits;
         tracing::warn!(
             open_files = limits.open_files,
-            max_connections = edge.room.connections,
+            max_connections = edge.capacity.connections,
             "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
              LimitNOFILE= of systemd), or write the lower number",
             limits.connections

@@ -12,9 +12,9 @@ use super::meter::{Meter, Rate};
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// This server has as many as it may have.
+    /// This server has the most connections that it may have.
     Full,
-    /// This address has as many as one address may have.
+    /// This address has the most connections that one address may have.
     Crowded,
     /// Too many came at once: try again after this time.
     Rushed(Duration),

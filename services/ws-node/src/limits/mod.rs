@@ -2,15 +2,15 @@
 //! the upgrade in `http`, and per frame in `session`.
 
 mod address;
+mod capacity;
 mod door;
 mod failures;
 mod meter;
-mod room;
 mod waiting;
 
 pub(crate) use address::client_address;
+pub(crate) use capacity::Capacity;
 pub(crate) use door::{Door, Permit, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
-pub(crate) use room::Room;
 pub(crate) use waiting::{WaitingPermit, WaitingPermits};

@@ -1,8 +1,8 @@
 //! One login or many: how many connections of one client id may live at once, on all ws-nodes together, and which.
 //!
-//! `login` is what servers tell each other. `contest` decides, for one client on one server: pure state. `claims` is the shell: it publishes, listens and closes.
-//! Every connection is claimed once it can be reached; whoever holds the same client answers, and each server closes its own
-//! connections that have lost. Nobody is asked whose id nobody else holds: one message a login.
+//! `login` is what servers tell each other. `contest` decides for one client on one server: pure state. `claims` publishes,
+//! listens and closes. Every connection is claimed once it can be reached; servers that hold the same client answer, and each
+//! closes its own connections that have lost. If no other server holds the client, a login costs one message.
 
 mod claims;
 mod contest;
@@ -12,16 +12,16 @@ use wsmesh_bootstrap::Value;
 
 pub(crate) use claims::Logins;
 
-/// Which of a client's logins stay when there are more than may.
+/// Which of a client's logins stay when there are more than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LoginPolicy {
-    /// The newest stay; older ones are closed with 4012. The default: who comes back while an old connection is half-dead is
-    /// let in at once.
+    /// The newest stay; older ones are closed with 4012. The default: a client that returns while its old connection is
+    /// half-dead is accepted at once.
     #[default]
     Newest,
-    /// The oldest stay; a newcomer is sent away with 1013.
+    /// The oldest stay; a newcomer is closed with 1013.
     Oldest,
-    /// All stay, whatever the number; nothing is asked or claimed.
+    /// All stay; nothing is claimed.
     Many,
 }
 
@@ -33,7 +33,7 @@ impl Value for LoginPolicy {
             "newest" => Ok(Self::Newest),
             "oldest" => Ok(Self::Oldest),
             "many" => Ok(Self::Many),
-            other => Err(format!("{other:?} is no login policy: write newest, oldest or many")),
+            other => Err(format!("{other:?} is not a login policy: write newest, oldest or many")),
         }
     }
 
