@@ -1,7 +1,9 @@
-//! The spans of the edge. Names come from bounded sets; nothing that a client chose is in them.
+//! The spans of the edge. Names come from bounded sets; a client cannot choose any part of them.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -17,7 +19,7 @@ pub(crate) fn upgrade_span() -> Span {
     )
 }
 
-/// What frames of the connection link to: the upgrade's context, if it is sampled.
+/// The upgrade's context, if it is sampled: the spans of the connection's frames link to it.
 pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     if upgrade.is_disabled() {
         return None;
@@ -26,7 +28,7 @@ pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     context.is_sampled().then(|| Box::new(context))
 }
 
-/// The span of one received frame, for an event of the configured ones. `traceparent` is one that is trusted.
+/// The span of one received frame, for an event of the table. `traceparent` is trusted.
 pub(crate) fn receive_span(event: &str, traceparent: Option<&str>, upgrade: Option<&SpanContext>) -> Span {
     let span =
         tracing::info_span!("ws.receive", otel.name = %format_args!("ws.receive {event}"), otel.kind = "internal");
@@ -43,17 +45,30 @@ pub(crate) fn receive_span(event: &str, traceparent: Option<&str>, upgrade: Opti
     span
 }
 
-/// Reads a W3C `traceparent`, version 00; <https://www.w3.org/TR/trace-context/>.
+/// Length of a W3C `traceparent`; <https://www.w3.org/TR/trace-context/>.
+const TRACEPARENT_LENGTH: usize = 55;
+
 fn remote_context(traceparent: &str) -> Option<SpanContext> {
-    let mut parts = traceparent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "00" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 || parts.next().is_some() {
+    // The propagator would also accept shortened flags.
+    if traceparent.len() != TRACEPARENT_LENGTH {
         return None;
     }
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
-    context.is_valid().then_some(context)
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Header(traceparent));
+    let remote = context.span().span_context().clone();
+    remote.is_valid().then_some(remote)
+}
+
+/// The one header of a frame.
+struct Header<'a>(&'a str);
+
+impl Extractor for Header<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == "traceparent").then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent"]
+    }
 }
 
 #[cfg(test)]
