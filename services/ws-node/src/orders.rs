@@ -1,4 +1,4 @@
-//! What an operator orders of this ws-node through another server, admin for example: drain, resume, rebalance.
+//! Requests of an operator that come through another server, admin for example: drain, resume, rebalance.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebala
 use crate::balance;
 use crate::gate::Gate;
 
-/// Longest time that a drain or a rebalance may be ordered to take.
+/// Longest time that a request may give to a drain or a rebalance.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Listens until the adapter ends.

@@ -78,7 +78,7 @@ impl FrameHandler for ClientState {
     }
 }
 
-/// The text of a message, also of a binary one: some libraries send text only so. If it is not UTF-8, what the client is told.
+/// The text of a message, also of a binary one: some libraries send all text so. The error is the close frame.
 pub(crate) fn text_of(message: Message) -> Result<String, Farewell> {
     let not_text = |_| Farewell::new(CloseCode::UnsupportedData, "binary messages must be UTF-8 text");
     match message {

@@ -159,8 +159,8 @@ impl<H> Core<H> {
         self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
     }
 
-    /// What a client is told that is to come back, to this server or another one: each a delay of its own, so that they do
-    /// not all come at once. Clients that a drain sends away come back during the rest of it.
+    /// The close frame for a client that is to come back, to this server or another one. Each has a random delay, so that
+    /// clients do not all come at once; clients that a drain sends away come back during the rest of it.
     pub(super) fn come_back(&self, now: Instant) -> Farewell {
         let rest = self
             .leaving

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_get_smaller_is_not_compressed() {
+    fn a_frame_that_does_not_get_smaller_is_not_compressed() {
         assert_eq!(compress(&Frame::new("x")), None);
         let noise: Vec<u8> = (0..5000).map(|_| rand::random()).collect();
         assert_eq!(compress(&Frame::binary(noise)), None);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_ends_at_the_limit() {
+    fn a_decompression_bomb_is_stopped_at_the_limit() {
         let mut compress = Compress::new(Compression::best(), false);
         let zeroes = vec![0; 64 << 20];
         let bomb = deflate(&mut compress, &zeroes).expect("far smaller");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_compressed_data_is_refused() {
+    fn invalid_compressed_data_is_rejected() {
         for broken in [&[0xff; 9][..], &[0x07], &[0x00, 0x05, 0x00, 0x00, 0x00, 0x48]] {
             assert_eq!(decompress(broken, MOST), Err(Damage::Broken), "{broken:x?}");
         }
@@ -187,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(text in "[a-e \u{e9}]{0,3000}") {
+        fn compressed_data_is_decompressed_to_the_same(text in "[a-e \u{e9}]{0,3000}") {
             let frame = Frame::new(text.clone());
             if let Some(compressed) = compress(&frame) {
                 prop_assert!(compressed.len() < text.len());
@@ -196,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_read_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(out) = decompress(&bytes, 500) {
                 prop_assert!(out.len() <= 500);
             }

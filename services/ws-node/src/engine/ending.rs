@@ -6,7 +6,7 @@ use std::time::Duration;
 use wsmesh_adapter::Dismissal;
 use wsmesh_protocol::CloseCode;
 
-/// The last words to a client: what its close frame says.
+/// What the close frame to a client says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Farewell {
     pub(crate) code: u16,

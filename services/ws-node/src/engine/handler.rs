@@ -22,7 +22,7 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
     /// Until when the client may stay. None: without limit.
     fn expires_at(&self) -> Option<Instant>;
 
-    /// What a client is told whose time is over.
+    /// The close frame for a client that has stayed until then.
     fn expired(&self) -> Farewell;
 
     /// Other servers can reach the client from now on. Its frames are not read before the verdict, if there is one.
@@ -32,7 +32,7 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
     fn closed(session: Session<Self>) -> impl Future<Output = ()>;
 }
 
-/// Whether a client may stay; if not, what it is told.
+/// Whether a client may stay; if not, its close frame.
 pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Farewell>>>>;
 
 /// A frame without a message.

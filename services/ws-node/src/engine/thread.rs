@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_millis(50);
 /// Most newcomers that wait for a busy shard; beyond that, upgrades wait.
 const WAITING_NEWCOMERS: usize = 1024;
 
-/// What a shard's thread is told.
+/// An order to a shard's thread.
 pub(crate) enum Order<H> {
     /// Attach this client; its connection follows.
     Expect(Box<Expected<H>>),
@@ -52,7 +52,7 @@ pub(crate) struct Resources {
     pub(crate) metrics: Metrics,
 }
 
-/// A shard's thread. It ends when it is told to, or when every sender of its orders is gone.
+/// A shard's thread. It ends on [`Order::End`], or when every sender of its orders is gone.
 pub(crate) struct ShardThread<H> {
     pub(crate) orders: mpsc::Sender<Order<H>>,
     /// Cancelled when the thread has ended, also by a panic.

@@ -78,7 +78,7 @@ async fn ask(
     Ok(json)
 }
 
-/// What the client is told. If the cluster or this rule is wrong, that is logged, too, but not for each event.
+/// The error for the client. If the cluster or this rule is wrong, that is logged, too, but not for each event.
 fn refusal(forwarding: &Forwarding, error: RequestError) -> Refusal {
     let Rule { event, service, .. } = &forwarding.rule;
     let (why, refusal) = match &error {

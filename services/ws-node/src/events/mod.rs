@@ -22,8 +22,8 @@ use wsmesh_protocol::{CallbackId, ErrorCode};
 pub(crate) use closed::tell_closed;
 pub(crate) use refusal::Refusal;
 pub(crate) use server::listen;
-pub(crate) use work::refuse;
 use work::Work;
+pub(crate) use work::refuse;
 
 use crate::client::Session;
 use crate::edge::Edge;

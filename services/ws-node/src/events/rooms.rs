@@ -33,7 +33,7 @@ pub(super) fn join(call: Call<'_>) -> Work {
     })
 }
 
-/// Leaves; leaving a room that the client is not in is no error.
+/// Leaves; leaving a room that the client is not in is not an error.
 pub(super) fn leave(call: Call<'_>) -> Work {
     let (room, adapter, client) = match allowed_room(call) {
         Ok(allowed) => allowed,

@@ -50,7 +50,7 @@ impl Work {
 }
 
 /// Polls the work once, so that frames take effect in the order they came. Work that is not done then goes on.
-/// `outcome_of` says what the client is told of its result.
+/// `outcome_of` gives the outcome for the client, if it is answered here.
 fn drive<T: 'static>(
     session: &Session,
     callback_id: Option<&CallbackId<'_>>,

@@ -40,7 +40,7 @@ struct Wanted {
 /// The `Authorization` header, or why there is none that can be read.
 type Shown = Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>;
 
-/// The route; empty where there are no tickets.
+/// The route; empty if there is no ticket key.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     if edge.auth.tickets().is_none() {
         return Router::new();

@@ -217,7 +217,7 @@ fn reject_when_draining(gate: &Gate) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Who asks for a connection.
+/// The client that asks for a connection.
 enum Identity {
     Known(Proof),
     /// The client says in its first message who it is.

@@ -14,7 +14,7 @@ pub struct Rule {
     /// Which server of the service. Default `least-busy`.
     #[serde(default)]
     pub pick: PickBy,
-    /// Who sends a request's reply to the client. Default `relay`.
+    /// Which server sends a request's reply to the client. Default `relay`.
     #[serde(default)]
     pub reply: ReplyBy,
     /// Longest wait for a reply, in milliseconds; if the service replies by itself, how long a drain waits for the reply at
@@ -34,7 +34,7 @@ pub enum PickBy {
     Client,
 }
 
-/// Who sends a request's reply to the client.
+/// Which server sends a request's reply to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplyBy {

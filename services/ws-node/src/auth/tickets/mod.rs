@@ -1,7 +1,7 @@
 //! One-time tickets: an application's backend gets one for a client, and the client connects with it, to any ws-node.
 //!
-//! The ws-nodes share no store, so a ticket names the server that issued it. A server that is shown a ticket asks that one,
-//! which says yes once. If it is gone, so are its tickets. Tickets are signed with a key that all ws-nodes have, so a forged
+//! The ws-nodes share no store, so a ticket names the server that issued it. A server that gets a ticket asks that one,
+//! which accepts it once. If it is gone, so are its tickets. Tickets are signed with a key that all ws-nodes have, so a forged
 //! one causes no request; what a ticket stands for never leaves the servers.
 
 mod book;
