@@ -41,16 +41,16 @@ test("a ws-node is stopped by a button: its clients go on at the other one, in t
   await zoe.button("Connect").click();
   await zoe.page.locator("#events", { hasText: "closed: 1006" }).first().waitFor();
   await ann.button("Resume ws-node-1").click();
-  await ann.page.locator("#nodes-notice", { hasText: "ws-node-1 takes clients again" }).waitFor();
+  await ann.page.locator("#nodes-notice", { hasText: "ws-node-1 accepts clients again" }).waitFor();
   await zoe.status("Connected to");
   await zoe.close();
 
-  // From now on: bob's page may try again before the ws-node takes clients again.
+  // From now on: bob's page may try again before the ws-node accepts clients again.
   bob.serverMayBeAway = true;
   await ann.button("Stop ws-node-2").click();
   await ann.status(`Connected to ${host(first)} as ann`);
   await ann.button("Resume ws-node-2").click();
-  await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 takes clients again" }).waitFor();
+  await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 accepts clients again" }).waitFor();
   await bob.status("Connected to");
   await bob.say("me too", "broadcast");
   await ann.heard("me too");
@@ -69,7 +69,7 @@ for (const colorScheme of ["light", "dark"]) {
     await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 sends its clients away" }).waitFor();
     assert.equal(await ann.page.evaluate(() => document.activeElement.textContent), "Resume ws-node-2");
     await ann.page.keyboard.press("Enter");
-    await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 takes clients again" }).waitFor();
+    await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 accepts clients again" }).waitFor();
     if (process.env.WSMESH_PICTURES) await ann.page.locator(".connection").screenshot({ path: `${process.env.WSMESH_PICTURES}/nodes-${colorScheme}.png` });
     await ann.close();
   });

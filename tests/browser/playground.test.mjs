@@ -146,7 +146,7 @@ test("requests show their time, reply and error code", async () => {
 
   await ann.field("Payload (JSON)").fill("{oops");
   await ann.button("Ask").click();
-  await ann.page.locator("#outcome", { hasText: "The payload is no JSON" }).waitFor();
+  await ann.page.locator("#outcome", { hasText: "The payload is not JSON" }).waitFor();
   await ann.close();
 });
 
@@ -185,9 +185,9 @@ test("every frame is on the wire panel: heartbeats, filter, pretty-print, pause,
   await ann.drawn();
   const before = await lines.count();
   await ann.ask("say", "{}");
-  await ann.page.locator("#totals", { hasText: "came since the pause" }).waitFor();
+  await ann.page.locator("#totals", { hasText: "came during the pause" }).waitFor();
   assert.equal(await lines.count(), before);
-  await ann.button("Go on").click();
+  await ann.button("Continue").click();
   await sent.filter({ hasText: '"say"' }).waitFor();
   await ann.button("Clear").click();
   await until("the list is empty", async () => (await sent.filter({ hasText: '"say"' }).count()) === 0);

@@ -99,6 +99,11 @@ impl CloseCode {
     pub fn parse_delay(reason: &str) -> Option<u64> {
         reason.strip_prefix(DELAY)?.parse().ok()
     }
+
+    /// Whether this number has a meaning, by RFC 6455, IANA's registry or wsmesh; others are an application's own.
+    pub const fn is_assigned(number: u16) -> bool {
+        matches!(number, 1000..=1014 | 4001 | 4002 | 4010..=4015)
+    }
 }
 
 impl From<CloseCode> for u16 {

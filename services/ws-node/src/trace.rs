@@ -1,4 +1,4 @@
-//! The spans of the edge. Names come from bounded sets; nothing that a client chose is in them.
+//! The spans of the edge. Names come from bounded sets; a client cannot choose any part of them.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -18,7 +18,7 @@ pub(crate) fn upgrade_span() -> Span {
     )
 }
 
-/// What frames of the connection link to: the upgrade's context, if it is sampled.
+/// The upgrade's context, if it is sampled: the spans of the connection's frames link to it.
 pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     if upgrade.is_disabled() {
         return None;
@@ -27,7 +27,7 @@ pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     context.is_sampled().then(|| Box::new(context))
 }
 
-/// The span of one received frame, for an event of the configured ones. `traceparent` is one that is trusted.
+/// The span of one received frame, for an event of the table. `traceparent` is trusted.
 pub(crate) fn receive_span(event: &str, traceparent: Option<&str>, upgrade: Option<&SpanContext>) -> Span {
     let span =
         tracing::info_span!("ws.receive", otel.name = %format_args!("ws.receive {event}"), otel.kind = "internal");

@@ -1,4 +1,4 @@
-//! Why an upgrade is not made: a status, a sentence, and when to try again.
+//! Why an upgrade is rejected: a status, a sentence, and when to try again.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use axum::response::Response;
 
 use crate::metrics::Rejected;
 
-/// An upgrade that is not made.
-pub(super) struct Refusal {
+/// The answer to an upgrade that is rejected.
+pub(super) struct Rejection {
     pub(super) status: StatusCode,
     pub(super) why: Rejected,
     text: String,
-    /// When to try again at the earliest, where that helps; told in whole seconds.
+    /// When to try again at the earliest, where that helps; sent in whole seconds.
     retry_after: Duration,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(status: StatusCode, why: Rejected, text: String) -> Self {
         Self {
             status,
@@ -58,7 +58,7 @@ impl Refusal {
     }
 }
 
-/// Seconds, at least as many and up to three times as many, so that those who were refused together do not come back
+/// A random number of seconds, up to three times as many, so that clients that were rejected together do not come back
 /// together.
 fn spread(at_least: Duration) -> u64 {
     let seconds = at_least.as_secs().max(1);
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_are_refused_together_are_told_different_times() {
+    fn clients_that_are_rejected_together_are_told_different_times() {
         let of = |wait: Duration| -> BTreeSet<u64> { (0..500).map(|_| spread(wait)).collect() };
         assert_eq!(of(Duration::ZERO), BTreeSet::from([1, 2, 3]));
         let times = of(Duration::from_secs(10));

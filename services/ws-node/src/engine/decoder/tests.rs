@@ -74,7 +74,7 @@ fn a_close_is_answered_with_its_own_code() {
 }
 
 #[test]
-fn what_rfc_6455_forbids_is_refused_as_a_protocol_error() {
+fn frames_that_rfc_6455_forbids_are_protocol_errors() {
     let cases: [&[u8]; 9] = [
         b"\x81\x02hi",                                      // not masked
         &masked(0xc1, b"hi"),                               // reserved bit
@@ -112,7 +112,7 @@ fn binary_and_broken_text_and_big_messages_have_their_own_codes() {
 }
 
 #[test]
-fn a_length_that_is_not_in_its_shortest_form_is_refused() {
+fn a_length_that_is_not_in_its_shortest_form_is_rejected() {
     for header in [
         &b"\x81\xfe\x00\x7d\x01\x01\x01\x01"[..],
         b"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff\x01\x01\x01\x01",
@@ -123,14 +123,14 @@ fn a_length_that_is_not_in_its_shortest_form_is_refused() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_refused_before_its_frame_is_complete() {
+fn text_that_is_not_utf8_is_rejected_before_its_frame_is_complete() {
     let frame = masked(0x81, b"ab\xf4\x90\x80\x80 and much more");
     assert_eq!(refused(&frame[..6 + 3]), None);
     assert_eq!(refused(&frame[..6 + 4]), Some(1007));
 }
 
 #[test]
-fn a_promised_length_takes_no_memory() {
+fn an_announced_length_takes_no_memory() {
     let (mut decoder, mut replies) = (
         Decoder::new(Accepts {
             max_message: 1 << 30,
@@ -141,7 +141,7 @@ fn a_promised_length_takes_no_memory() {
     );
     let mut input = &b"\x82\xff\x00\x00\x00\x00\x10\x00\x00\x00\x01\x01\x01\x01x"[..];
     assert_eq!(decoder.next(&mut input, &mut replies), Ok(None));
-    assert!(decoder.is_amid());
+    assert!(decoder.is_unfinished());
     assert!(decoder.message.expect("begun").bytes.capacity() < 64);
 }
 
@@ -152,11 +152,11 @@ fn an_idle_connection_keeps_no_buffer() {
     let bytes = [masked(0x81, b"hi"), masked(0x89, b"hi")].concat();
     let mut input = &bytes[..];
     while decoder.next(&mut input, &mut replies).expect("valid").is_some() {}
-    assert!(!decoder.is_amid() && decoder.message.is_none() && decoder.control.capacity() == 0);
+    assert!(!decoder.is_unfinished() && decoder.message.is_none() && decoder.control.capacity() == 0);
 }
 
 #[test]
-fn compressed_messages_are_taken_only_where_that_was_agreed_on() {
+fn compressed_messages_are_accepted_only_where_that_was_agreed_on() {
     let hello = masked(0xc1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
     assert_eq!(refused(&hello[..2]), Some(1002));
     let accepts = Accepts {
@@ -179,7 +179,7 @@ fn compressed_messages_are_taken_only_where_that_was_agreed_on() {
 }
 
 #[test]
-fn once_messages_are_ignored_they_are_neither_kept_nor_unpacked() {
+fn once_messages_are_ignored_they_are_neither_kept_nor_decompressed() {
     let accepts = Accepts {
         deflate: true,
         ..ACCEPTS

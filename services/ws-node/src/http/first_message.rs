@@ -1,94 +1,52 @@
-//! A connection whose client has not said yet who it is: it is upgraded, but no client is attached, and nothing is handled
-//! but `authenticate {token}`. It must come in time and be small; how many connections wait is bounded.
+//! A connection whose client has not authenticated yet: it is upgraded, but no client is attached, and nothing is handled but
+//! `authenticate {token}`. That must come in time and be small; how many connections wait is bounded.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use prometheus::IntGauge;
+use bytes::{Buf, Bytes};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
 
-use super::error::{Answer, AuthError};
-use super::verify::Proof;
+use crate::auth::{Fault, Proof};
 use crate::edge::Edge;
-use crate::engine::wire::{self, Opcode};
-use crate::engine::{Accepts, Decoder, Farewell, Incoming, Message, come_back_within};
-use crate::events::{AUTHENTICATE, refresh};
-use crate::session::NOT_TEXT;
-
-/// Most connections that wait at once.
-const MOST_WAITING: usize = 4096;
+use crate::engine::framing::{self, Opcode};
+use crate::engine::{Accepts, Decoder, Farewell, Incoming, come_back_within};
+use crate::events::refresh;
+use crate::limits::WaitingPermit;
+use crate::routes::AUTHENTICATE;
+use crate::session::text_of;
 
 /// Largest message before authentication: a token, as large as it could be in a request head.
 const MOST_MESSAGE: usize = 16 * 1024;
 
-/// Most bytes before authentication, in whatever frames.
+/// Most bytes before authentication, in frames of any kind.
 const MOST_BYTES: usize = 2 * MOST_MESSAGE;
 
-/// Places for connections that wait.
-#[derive(Debug)]
-pub(super) struct WaitingRoom {
-    places: Arc<Semaphore>,
-    taken: IntGauge,
-}
-
-/// One place, until it is dropped.
-pub(crate) struct Place {
-    taken: IntGauge,
-    #[expect(dead_code, reason = "held: dropping it gives the place to another")]
-    permit: OwnedSemaphorePermit,
-}
-
-/// A client that has said who it is.
-pub(crate) struct Arrival {
-    pub(crate) proof: Proof,
-    /// What it sent after that.
-    pub(crate) read_ahead: Bytes,
+/// A client that has authenticated.
+pub(super) struct Arrival {
+    pub(super) proof: Proof,
+    /// Has decoded its messages so far.
+    pub(super) decoder: Decoder,
+    /// The bytes that followed.
+    pub(super) read_ahead: Bytes,
     /// The reply that it gets once it can be reached, if it asked for one.
-    pub(crate) welcome: Option<Frame>,
+    pub(super) welcome: Option<Frame>,
 }
 
-impl WaitingRoom {
-    pub(super) fn new(taken: IntGauge) -> Self {
-        let places = Arc::new(Semaphore::new(MOST_WAITING));
-        Self { places, taken }
-    }
+/// The proof of a client, and the reply that it gets for it.
+type Authenticated = (Proof, Option<Frame>);
 
-    pub(super) fn place(&self) -> Result<Place, AuthError> {
-        let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_| AuthError::TooManyWaiting)?;
-        self.taken.inc();
-        let taken = self.taken.clone();
-        Ok(Place { taken, permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.taken.dec();
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place")
-    }
-}
-
-/// Waits until the client has said who it is; None if the connection was closed instead. With `deflate` its messages may be
+/// Waits until the client has authenticated; None if the connection was closed instead. With `deflate` its messages may be
 /// compressed.
-pub(crate) async fn wait<S>(
+pub(super) async fn wait<S>(
     edge: &Edge,
     stream: &mut S,
     read_ahead: Bytes,
-    place: Place,
+    permit: WaitingPermit,
     deflate: bool,
 ) -> Option<Arrival>
 where
@@ -99,21 +57,29 @@ where
         stream,
         decoder: Decoder::new(Accepts {
             max_message: MOST_MESSAGE,
-            binary: !edge.settings.text_frames_only,
-            deflate,
+            ..edge.engine.accepts(deflate)
         }),
         answers: Vec::new(),
     };
-    let said = timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead));
-    let said = tokio::select! {
-        said = said => Some(said),
+    let authenticated = timeout(edge.settings.auth.timeout, waiting.authenticated(read_ahead));
+    let authenticated = tokio::select! {
+        authenticated = authenticated => Some(authenticated),
         () = edge.drained() => None,
     };
-    let ended = match said {
-        Some(Ok(Ok(arrival))) => return Some(arrival),
+    let ended = match authenticated {
+        Some(Ok(Ok(((proof, welcome), read_ahead)))) => {
+            let mut decoder = waiting.decoder;
+            decoder.accept(edge.engine.accepts(deflate));
+            return Some(Arrival {
+                proof,
+                decoder,
+                read_ahead,
+                welcome,
+            });
+        }
         Some(Ok(Err(ended))) => ended,
         Some(Err(_)) => {
-            edge.metrics.auth_failed("too_late");
+            edge.metrics.entry.auth_failed("too_late");
             Ended::close(CloseCode::AuthenticationTimeout, "authentication did not come in time")
         }
         None => Ended::Close(come_back_within(edge.settings.reconnect_spread)),
@@ -125,13 +91,13 @@ where
         }
     }
     waiting.end(ended).await;
-    drop(place);
+    drop(permit);
     None
 }
 
-/// Why a connection does not become a client's.
+/// Why a client did not authenticate.
 enum Ended {
-    /// It broke, or its client closed it; what waits is still sent.
+    /// The connection broke, or its client closed it; frames that wait are still sent.
     Lost,
     Close(Farewell),
 }
@@ -151,12 +117,13 @@ struct Waiting<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
-    async fn authenticated(&mut self, read_ahead: Bytes) -> Result<Arrival, Ended> {
+    /// Resolves with the bytes that follow, too.
+    async fn authenticated(&mut self, read_ahead: Bytes) -> Result<(Authenticated, Bytes), Ended> {
         let (mut input, mut read) = (read_ahead, 0);
         loop {
             read += input.len();
-            if let Some(arrival) = self.take(&mut input).await? {
-                return Ok(arrival);
+            if let Some(authenticated) = self.take(&mut input).await? {
+                return Ok((authenticated, input));
             }
             if read > MOST_BYTES {
                 return Err(Ended::close(CloseCode::TooBig, "too much before authentication"));
@@ -170,34 +137,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         }
     }
 
-    /// Takes messages up to the one that says who the client is. Byte by byte: what follows is the session's, whose decoder
-    /// is another one, and this one must not have read it.
-    async fn take(&mut self, input: &mut Bytes) -> Result<Option<Arrival>, Ended> {
-        while !input.is_empty() {
-            let byte = input.split_to(1);
-            let incoming = self.decoder.next(&mut &byte[..], &mut self.answers);
+    /// Takes messages up to the one that says who the client is. What follows stays in `input`: the session reads it, with
+    /// the same decoder.
+    async fn take(&mut self, input: &mut Bytes) -> Result<Option<Authenticated>, Ended> {
+        loop {
+            let mut rest = &input[..];
+            let incoming = self.decoder.next(&mut rest, &mut self.answers);
+            let consumed = input.len() - rest.len();
+            input.advance(consumed);
             let text = match incoming {
-                Ok(None | Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => continue,
-                Ok(Some(Incoming::Message(Message::Text(text)))) => text,
-                Ok(Some(Incoming::Message(Message::Binary(bytes)))) => {
-                    let not_text = |_| Ended::close(CloseCode::UnsupportedData, NOT_TEXT);
-                    String::from_utf8(bytes).map_err(not_text)?
-                }
+                Ok(None) => return Ok(None),
+                Ok(Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => continue,
+                Ok(Some(Incoming::Message(message))) => text_of(message).map_err(Ended::Close)?,
                 Ok(Some(Incoming::Close(_))) => return Err(Ended::Lost),
                 Err(violation) => return Err(Ended::close(violation.code, violation.reason)),
             };
-            if let Some((proof, welcome)) = self.text(&text).await? {
-                return Ok(Some(Arrival {
-                    proof,
-                    read_ahead: std::mem::take(input),
-                    welcome,
-                }));
+            if let Some(authenticated) = self.text(&text).await? {
+                return Ok(Some(authenticated));
             }
         }
-        Ok(None)
     }
 
-    async fn text(&mut self, text: &str) -> Result<Option<(Proof, Option<Frame>)>, Ended> {
+    async fn text(&mut self, text: &str) -> Result<Option<Authenticated>, Ended> {
         if text == self.edge.heartbeat.as_str() {
             self.put(text);
             return Ok(None);
@@ -245,14 +206,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         let token = match refresh::token(payload) {
             Ok(token) => token,
             Err(refusal) => {
-                self.edge.metrics.auth_failed("bad_token");
+                self.edge.metrics.entry.auth_failed("bad_token");
                 self.refuse(callback_id, refusal.code, &refusal.text);
                 return Err(failed);
             }
         };
         self.edge.auth.verify(&token).await.map_err(|error| {
-            self.edge.metrics.auth_failed(error.reason());
-            if error.answer() == Answer::TryAgain {
+            self.edge.metrics.entry.auth_failed(error.reason());
+            if error.fault() == Fault::Server {
                 self.refuse(callback_id, ErrorCode::Unavailable, &error.to_string());
                 return Ended::close(CloseCode::TryAgainLater, "tokens cannot be verified now");
             }
@@ -263,13 +224,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
 
     fn refuse(&mut self, callback_id: Option<&CallbackId<'_>>, code: ErrorCode, text: &str) {
         if let Some(callback_id) = callback_id {
-            self.edge.metrics.refused_requests.inc();
+            self.edge.metrics.frames.refused_requests.inc();
             self.put(&frame::error_reply(callback_id, code, text));
         }
     }
 
     fn put(&mut self, text: &str) {
-        wire::put_header(&mut self.answers, Opcode::Text, text.len());
+        framing::put_header(&mut self.answers, Opcode::Text, text.len());
         self.answers.extend_from_slice(text.as_bytes());
     }
 
@@ -279,11 +240,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         written.map_err(|_| Ended::Lost)
     }
 
-    /// Says why, and waits a moment for the peer to end its side: a stream that is closed with bytes unread is reset, and the
-    /// last words are lost.
+    /// Sends the close frame, and waits a moment for the peer to end its side: a stream that is closed with bytes unread is
+    /// reset, and the close frame is lost.
     async fn end(&mut self, ended: Ended) {
         if let Ended::Close(Farewell { code, reason }) = ended {
-            self.answers.extend(wire::close_frame(code, &reason));
+            self.answers.extend(framing::close_frame(code, &reason));
         }
         let limit: Duration = self.edge.settings.close_timeout;
         let ending = async {
@@ -300,23 +261,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             Ok::<_, Ended>(())
         };
         let _broken_or_late = timeout(limit, ending).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_waiting_room_takes_nobody_until_somebody_leaves() {
-        let taken = IntGauge::new("taken", "Places.").expect("a gauge");
-        let room = WaitingRoom::new(taken.clone());
-        let mut places: Vec<_> = (0..MOST_WAITING).map(|_| room.place().expect("free")).collect();
-        assert_eq!(room.place().err(), Some(AuthError::TooManyWaiting));
-        assert_eq!(taken.get(), MOST_WAITING as i64);
-        drop(places.pop());
-        assert!(room.place().is_ok());
-        drop(places);
-        assert_eq!(taken.get(), 0);
     }
 }

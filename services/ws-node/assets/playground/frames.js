@@ -1,21 +1,21 @@
-// The frame inspector: everything that passed through the connection, the newest first.
+// The frame inspector: shows every frame of the connection, the newest first.
 import { byId, bytes, clock, make } from "./dom.js";
 
-/** Frames that are kept, their bytes at most, and lines that are shown. */
+/** Most frames that are kept, most bytes of them, and most lines that are shown. */
 const KEPT = 1000;
 const KEPT_BYTES = 8 * 1024 * 1024;
 const SHOWN = 250;
 
-export class Wire {
+export class FrameInspector {
   #frames = [];
   #count = { in: 0, out: 0 };
   #bytes = { in: 0, out: 0 };
-  #held = 0;
+  #keptBytes = 0;
   #encoder = new TextEncoder();
   #paused = false;
   /** How many of the newest frames are not drawn yet. */
   #fresh = 0;
-  #asked = false;
+  #drawRequested = false;
 
   constructor() {
     for (const id of ["filter", "show-in", "show-out", "show-heartbeats", "pretty"]) {
@@ -25,7 +25,7 @@ export class Wire {
     byId("pause").addEventListener("click", () => this.#pause());
   }
 
-  /** Takes a frame, or a note on the connection, as tap.js tells it. */
+  /** Adds a frame, or a note on the connection, as tap.js reports it. */
   add({ kind, text }) {
     const size = this.#encoder.encode(text).length;
     if (kind !== "note") {
@@ -33,19 +33,19 @@ export class Wire {
       this.#bytes[kind] += size;
     }
     this.#frames.push({ kind, text, size, time: clock() });
-    this.#held += size;
-    const full = () => this.#frames.length > KEPT || this.#held > KEPT_BYTES;
-    while (this.#frames.length > 1 && full()) this.#held -= this.#frames.shift().size;
+    this.#keptBytes += size;
+    const full = () => this.#frames.length > KEPT || this.#keptBytes > KEPT_BYTES;
+    while (this.#frames.length > 1 && full()) this.#keptBytes -= this.#frames.shift().size;
     this.#fresh = Math.min(this.#fresh + 1, this.#frames.length);
     this.#draw();
   }
 
-  /** Draws with the next picture: a match sends dozens of frames a second. */
+  /** Draws with the next animation frame: a match sends dozens of frames per second. */
   #draw() {
-    if (this.#asked) return;
-    this.#asked = true;
+    if (this.#drawRequested) return;
+    this.#drawRequested = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
+      this.#drawRequested = false;
       this.#totals();
       if (this.#paused || this.#fresh === 0) return;
       const fresh = this.#frames.slice(-this.#fresh).filter((frame) => this.#fits(frame));
@@ -56,7 +56,7 @@ export class Wire {
     });
   }
 
-  /** Draws what is kept anew. What came during a pause stays out, unless the pause is over. */
+  /** Draws all kept frames again, without those that came during a pause that is not over. */
   #drawAll() {
     const seen = this.#paused ? this.#frames.slice(0, this.#frames.length - this.#fresh) : this.#frames;
     if (!this.#paused) this.#fresh = 0;
@@ -94,20 +94,20 @@ export class Wire {
 
   #totals() {
     const part = (kind) => `${this.#count[kind].toLocaleString("en")} ${kind} (${bytes(this.#bytes[kind])})`;
-    const waiting = this.#paused && this.#fresh > 0 ? ` · ${this.#fresh} came since the pause` : "";
+    const waiting = this.#paused && this.#fresh > 0 ? ` · ${this.#fresh} came during the pause` : "";
     byId("totals").textContent = `${part("in")} · ${part("out")}${waiting}`;
   }
 
   #pause() {
     this.#paused = !this.#paused;
     byId("pause").ariaPressed = String(this.#paused);
-    byId("pause").textContent = this.#paused ? "Go on" : "Pause";
+    byId("pause").textContent = this.#paused ? "Continue" : "Pause";
     this.#totals();
     if (!this.#paused) this.#drawAll();
   }
 
   #clear() {
-    this.#frames.length = this.#fresh = this.#held = 0;
+    this.#frames.length = this.#fresh = this.#keptBytes = 0;
     this.#count = { in: 0, out: 0 };
     this.#bytes = { in: 0, out: 0 };
     this.#drawAll();

@@ -6,60 +6,64 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::response::Response;
 use axum::routing::post;
+use axum_extra::TypedHeader;
+use axum_extra::headers::Authorization;
+use axum_extra::headers::authorization::Bearer;
+use axum_extra::typed_header::TypedHeaderRejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
 use wsmesh_adapter::ClientId;
 
-use super::{TTL, Voucher};
-use crate::auth::source;
+use crate::auth::tickets::{DEFAULT_TTL, LONGEST_TTL, Voucher};
 use crate::edge::Edge;
 
 /// Largest request.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// What a backend asks for.
+/// The body of a request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wanted {
     client: String,
-    /// How long the ticket is good, in milliseconds.
+    /// How long the ticket is valid, in milliseconds.
     ttl_ms: Option<u64>,
     rooms: Option<Value>,
     events: Option<Value>,
     stay_ms: Option<u64>,
 }
 
-/// The route; empty where there are no tickets.
+/// The `Authorization` header, or why there is none that can be read.
+type Shown = Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>;
+
+/// The route; empty if there is no ticket key.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     if edge.auth.tickets().is_none() {
         return Router::new();
     }
-    Router::new().route("/api/v1/tickets", post(give_out)).with_state(edge)
+    Router::new().route("/api/v1/tickets", post(issue)).with_state(edge)
 }
 
-async fn give_out(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    match issued(&edge, &parts.headers, body).await {
+async fn issue(State(edge): State<Arc<Edge>>, shown: Shown, body: Body) -> Response {
+    match issued(&edge, shown, body).await {
         Ok(ticket) => answer(StatusCode::CREATED, &ticket),
         Err((status, problem)) => answer(status, &json!({ "error": problem })),
     }
 }
 
-type Refused = (StatusCode, String);
+type Rejection = (StatusCode, String);
 
-async fn issued(edge: &Edge, headers: &HeaderMap, body: Body) -> Result<Value, Refused> {
+async fn issued(edge: &Edge, shown: Shown, body: Body) -> Result<Value, Rejection> {
     let tickets = edge
         .auth
         .tickets()
         .ok_or((StatusCode::NOT_FOUND, "there are no tickets here".to_owned()))?;
-    let shown = headers.get(AUTHORIZATION).and_then(source::bearer).unwrap_or_default();
-    if !bool::from(shown.as_bytes().ct_eq(tickets.api_key.expose())) {
+    let may_ask = shown.is_ok_and(|TypedHeader(Authorization(bearer))| tickets.is_api_key(bearer.token().as_bytes()));
+    if !may_ask {
         let why = "send the key of --ticket-key-file: Authorization: Bearer KEY".to_owned();
         return Err((StatusCode::UNAUTHORIZED, why));
     }
@@ -91,9 +95,12 @@ async fn issued(edge: &Edge, headers: &HeaderMap, body: Body) -> Result<Value, R
 fn read(body: &[u8]) -> Result<(Voucher, Duration), String> {
     let example = r#"write for example {"client": "888", "ttlMs": 30000}"#;
     let wanted: Wanted = serde_json::from_slice(body).map_err(|error| format!("{error}: {example}"))?;
-    let ttl = wanted.ttl_ms.map_or(TTL.0, Duration::from_millis);
-    if ttl.is_zero() || ttl > TTL.1 {
-        return Err(format!("ttlMs is out of bounds: write 1 to {}", TTL.1.as_millis()));
+    let ttl = wanted.ttl_ms.map_or(DEFAULT_TTL, Duration::from_millis);
+    if ttl.is_zero() || ttl > LONGEST_TTL {
+        return Err(format!(
+            "ttlMs is out of bounds: write 1 to {}",
+            LONGEST_TTL.as_millis()
+        ));
     }
     let voucher = Voucher {
         client: ClientId::new(wanted.client).map_err(|error| error.to_string())?,
@@ -101,7 +108,7 @@ fn read(body: &[u8]) -> Result<(Voucher, Duration), String> {
         events: wanted.events,
         stay_ms: wanted.stay_ms,
     };
-    // What cannot be understood is found now, not when a client comes.
+    // A voucher that cannot be read is rejected now, not when its client connects.
     voucher.clone().into_proof().map_err(|error| error.to_string())?;
     Ok((voucher, ttl))
 }

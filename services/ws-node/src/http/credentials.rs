@@ -1,34 +1,30 @@
-//! Where a request carries what proves who its client is. The first place that has something counts; what is in the others
-//! is not looked at, so a wrong token is never made good by another.
+//! Where a request carries the credential of its client. The first place that has one counts; the others are not looked at,
+//! so a second token never replaces a wrong one.
 
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use wsmesh_protocol::Params;
 
-/// The subprotocol to offer beside one that holds the token: browsers want one of those that they offer answered.
+use crate::auth::Credential;
+use crate::auth::subprotocol::{is_answerable, token_in};
+
+/// The subprotocol to offer beside one that holds the token: browsers expect one of their offers in the answer.
 const SUBPROTOCOL: &str = "wsmesh";
 
-/// The subprotocol whose name holds the token: for browsers, which can set no other header. It is never answered.
-const BEARER: &str = "bearer.";
-
-/// What proves who a client is. Never shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Credential<'a> {
-    /// A JWT.
-    Token(&'a str),
-    /// A one-time ticket.
-    Ticket(&'a str),
-}
-
 /// Looks, in this order, at the parameters `ticket` and `token`, the header `Authorization`, the subprotocol, and the cookie
-/// of this name. The cookie is the last: browsers send it unasked.
-pub(crate) fn find<'a>(params: &'a Params, headers: &'a HeaderMap, cookie: Option<&str>) -> Option<Credential<'a>> {
+/// of this name. The cookie is the last: browsers send it without being asked.
+pub(super) fn find<'a>(params: &'a Params, headers: &'a HeaderMap, cookie: Option<&str>) -> Option<Credential<'a>> {
     let ticket = || params.one("ticket").filter(given).map(Credential::Ticket);
     let token = || params.one("token").filter(given);
     let token = || token().or_else(|| bearer(headers.get(AUTHORIZATION)?));
-    let token = || token().or_else(|| offered(headers, |name| name.strip_prefix(BEARER)));
+    let token = || token().or_else(|| offered(headers, token_in));
     let token = || token().or_else(|| from_cookie(headers, cookie?));
     ticket().or_else(|| token().map(Credential::Token))
+}
+
+/// The origins that a request names; None for one that is not text.
+pub(super) fn origins(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
+    headers.get_all(ORIGIN).into_iter().map(|origin| origin.to_str().ok())
 }
 
 fn given(text: &&str) -> bool {
@@ -36,7 +32,7 @@ fn given(text: &&str) -> bool {
 }
 
 /// The token of an `Authorization: Bearer` header.
-pub(super) fn bearer(header: &HeaderValue) -> Option<&str> {
+fn bearer(header: &HeaderValue) -> Option<&str> {
     let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     scheme
         .eq_ignore_ascii_case("bearer")
@@ -44,23 +40,12 @@ pub(super) fn bearer(header: &HeaderValue) -> Option<&str> {
         .filter(given)
 }
 
-/// The subprotocol to answer: the first that the client offers, or, if there are some, the first among these and ours. What
-/// it means is the application's matter.
-pub(crate) fn subprotocol(headers: &HeaderMap, among: &[String]) -> Option<HeaderValue> {
+/// The subprotocol to answer: the first that the client offers. If `among` is not empty, the first that is in it, or ours.
+/// What a subprotocol means is the application's matter.
+pub(super) fn subprotocol(headers: &HeaderMap, among: &[String]) -> Option<HeaderValue> {
     let is_wanted = |name: &str| among.is_empty() || name == SUBPROTOCOL || among.iter().any(|one| one == name);
-    let name = offered(headers, |name| {
-        (is_subprotocol(name) && is_wanted(name)).then_some(name)
-    });
+    let name = offered(headers, |name| (is_answerable(name) && is_wanted(name)).then_some(name));
     HeaderValue::from_str(name?).ok()
-}
-
-/// Whether this may be the name of a subprotocol (a token of RFC 9110, section 5.6.2), and holds no token of ours.
-pub(super) fn is_subprotocol(name: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let holds_token = name
-        .get(..BEARER.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(BEARER));
-    !name.is_empty() && name.bytes().all(is_token) && !holds_token
 }
 
 fn offered<'a>(headers: &'a HeaderMap, wanted: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
@@ -125,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_none() {
+    fn a_header_without_a_token_gives_none() {
         for nothing in [
             (AUTHORIZATION, "Basic dXNlcjpwYXNz"),
             (AUTHORIZATION, "Bearer"),
@@ -138,12 +123,12 @@ mod tests {
         let unwanted = headers(&[(COOKIE, "session=four")]);
         assert!(
             find(&params(""), &unwanted, None).is_none(),
-            "cookies count only where they are wanted"
+            "cookies count only if one is configured"
         );
     }
 
     #[test]
-    fn the_first_subprotocol_is_answered_that_holds_no_token_and_may_be() {
+    fn the_first_allowed_subprotocol_without_a_token_is_answered() {
         let answer = |value, among: &[&str]| {
             let among: Vec<_> = among.iter().map(ToString::to_string).collect();
             let answer = subprotocol(&headers(&[(SEC_WEBSOCKET_PROTOCOL, value)]), &among);

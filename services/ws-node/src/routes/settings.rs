@@ -1,11 +1,11 @@
 //! The rules that forward clients' events to services, as the configuration file has them, and what is wrong with them. Plain
-//! values; `rules` carries them out.
+//! values; `forwarding` carries them out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use wsmesh_adapter::ServiceName;
+use wsmesh_adapter::{ClientId, Pick, ServiceName};
 
 /// No time limit is longer: beyond this, clocks overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -45,6 +45,15 @@ pub enum PickBy {
     LeastBusy,
     /// The same server for all events of a client, as long as the set of servers stays the same.
     Client,
+}
+
+impl PickBy {
+    pub(crate) fn pick(self, client: &ClientId) -> Pick {
+        match self {
+            Self::LeastBusy => Pick::LeastBusy,
+            Self::Client => Pick::Key(client.to_string()),
+        }
+    }
 }
 
 /// Which server sends a request's reply to the client.

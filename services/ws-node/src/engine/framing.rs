@@ -1,4 +1,4 @@
-//! The bytes of server frames (RFC 6455, section 5.2): final, unmasked, never fragmented.
+//! Encodes the frames of the server (RFC 6455, section 5.2): final, unmasked, never fragmented.
 
 /// What a server frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

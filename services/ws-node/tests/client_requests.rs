@@ -1,4 +1,4 @@
-//! Servers that ask clients, and services that reply to clients themselves.
+//! Requests of servers to clients, and services that reply to clients themselves.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn answer_to(asked: &Value, payload: Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_server_asks_a_client_wherever_it_is_and_gets_its_answer() {
+async fn any_server_can_send_a_request_to_a_client_wherever_it_is_and_gets_its_answer() {
     let bus = bus();
     let (edge, far) = (
         Server::start("edge", &bus, demo()).await,
@@ -77,7 +77,7 @@ async fn only_the_client_that_was_asked_can_answer_and_only_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_offline_goes_away_or_says_nothing_is_told_apart() {
+async fn offline_leaving_and_silent_clients_are_told_apart() {
     let bus = bus();
     let edge = Server::start("edge", &bus, demo()).await;
     let logic = Other::start("logic", "game-logic", &bus).await;
@@ -100,7 +100,7 @@ async fn a_client_that_is_offline_goes_away_or_says_nothing_is_told_apart() {
     let gone = gone.expect_err("it left");
     assert!(matches!(gone, ClientRequestError::Gone(_)), "{gone}");
     common::until("it has left", || !edge.node.adapter().is_here(&id("leaving"))).await;
-    // Its channel is still subscribed for a while: its server says that it is not there.
+    // Its channel stays subscribed for a while: its server answers that it is not there.
     let offline = ask(&logic.adapter, "leaving", PATIENCE).await.expect_err("it left");
     assert!(matches!(offline, ClientRequestError::Offline(_)), "{offline}");
 }
@@ -140,7 +140,7 @@ async fn a_service_replies_to_the_client_itself_where_the_rule_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_just_left_the_asking_server_itself_is_offline_and_silent_ones_hold_up_nobody() {
+async fn a_client_that_just_left_the_requesting_server_is_offline_and_silent_clients_delay_nobody() {
     let bus = bus();
     let edge = Server::start("edge", &bus, demo()).await;
     let logic = Other::start("logic", "game-logic", &bus).await;
@@ -152,7 +152,7 @@ async fn a_client_that_just_left_the_asking_server_itself_is_offline_and_silent_
     assert!(matches!(offline, ClientRequestError::Offline(_)), "{offline}");
 
     let mut ann = edge.client("ann").await.settled().await;
-    // The ws-node knows how long each is waited for, so the places of those that were given up are free again.
+    // The ws-node knows how long each request waits, so those that were given up do not count any more.
     for _ in 0..15 {
         let unanswered = (0..10).map(|_| ask(&logic.adapter, "ann", Duration::from_millis(20)));
         for late in futures_util::future::join_all(unanswered).await {
