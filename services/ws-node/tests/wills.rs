@@ -92,10 +92,10 @@ async fn clients_are_told_once_what_only_the_lost_server_held_and_leave_its_room
         RequestOptions::default(),
     );
     asked.await.expect_err("nobody handles it");
-    one.driver.shutdown().await;
+    one.driver.shutdown(Duration::from_secs(10)).await;
     lost(&mut ann, &["ticket", "match"]).await;
     until("the room is left", || edge.joined_rooms(&id).is_empty()).await;
-    two.driver.shutdown().await;
+    two.driver.shutdown(Duration::from_secs(10)).await;
     // Nothing else comes, and nothing twice.
     lost(&mut ann, &["taken over"]).await;
     assert_eq!(ann.request("echo", json!(null)).await, json!({"ok": true}));
@@ -122,7 +122,7 @@ async fn clients_that_wait_for_their_turn_to_leave_are_told_too() {
     // The first client is sent away; the others follow in the next half minute.
     let heard = futures_util::future::select_all(clients.iter_mut().map(|client| Box::pin(client.next())));
     assert!(matches!(heard.await.0, Received::Closed(_)));
-    logic.driver.shutdown().await;
+    logic.driver.shutdown(Duration::from_secs(10)).await;
     let heard = clients.into_iter().map(async |mut client| client.next().await);
     let heard = futures_util::future::join_all(heard).await;
     let frame = Received::Frame(json!({"event": "lost", "payload": "ticket"}));
