@@ -136,3 +136,40 @@ fn log(reason: LapseReason, length_ms: u64) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+
+    fn lapses() -> Lapses {
+        let metrics = Metrics::new(&Registry::new()).expect("registered");
+        Lapses::new(Duration::from_secs(6), Arc::new(metrics))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_kind_is_reported_once_per_window_and_other_kinds_beside_it() {
+        let (lapses, length) = (lapses(), Duration::from_secs(7));
+        let seen = lapses.subscribe();
+        for reason in [LapseReason::Expired, LapseReason::Expired, LapseReason::WindowTooSmall] {
+            lapses.report_once(reason, length);
+        }
+        assert_eq!(seen.borrow().len(), 2);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        lapses.report_once(LapseReason::Expired, length);
+        assert_eq!(seen.borrow().len(), 3);
+        let counted = lapses.metrics.lapses.with_label_values(&["expired"]).get();
+        assert_eq!((counted, seen.borrow()[2].length_ms), (2, 7_000));
+    }
+
+    #[test]
+    fn only_the_last_hundred_are_remembered() {
+        let lapses = lapses();
+        for length in 0..=REMEMBERED as u64 {
+            lapses.report(LapseReason::Stalled, Duration::from_millis(length));
+        }
+        let seen = lapses.subscribe();
+        assert_eq!((seen.borrow().len(), seen.borrow()[0].length_ms), (REMEMBERED, 1));
+    }
+}

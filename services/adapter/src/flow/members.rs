@@ -160,3 +160,54 @@ impl Members {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ServiceName;
+
+    fn members() -> Members {
+        Members::new(ServerName::new("one").expect("valid"), Instance(1), false)
+    }
+
+    fn info(clients: u64, is_counted: bool) -> ServerInfo {
+        ServerInfo {
+            name: ServerName::new("one").expect("valid"),
+            service: ServiceName::new("test").expect("valid"),
+            instance: Instance(1),
+            version: String::new(),
+            clients,
+            rooms: 0,
+            heard: Vec::new(),
+            counted: is_counted,
+            retiring: false,
+            age_ms: 0,
+        }
+    }
+
+    #[test]
+    fn leaving_never_moves_back() {
+        let members = members();
+        assert!(members.part(Parting::Retiring) && !members.part(Parting::Retiring));
+        assert!(members.part(Parting::Leaving) && !members.part(Parting::Retiring));
+        assert_eq!(members.parting(), Parting::Leaving);
+    }
+
+    #[test]
+    fn each_younger_process_of_the_same_name_is_news_once() {
+        let members = members();
+        assert!(members.note_rival(Instance(7)) && !members.note_rival(Instance(7)) && members.note_rival(Instance(8)));
+        assert_eq!((members.rival(), members.is_refused()), (Some(Instance(8)), false));
+    }
+
+    #[test]
+    fn a_view_shows_new_loads_but_notifies_only_of_other_changes() {
+        let members = members();
+        members.refresh(vec![info(0, false)]);
+        let mut view = members.view();
+        members.refresh(vec![info(9, false)]);
+        assert!(!view.has_changed().expect("open") && view.borrow()[0].clients == 9);
+        members.refresh(vec![info(9, true)]);
+        assert!(view.has_changed().expect("open") && view.borrow_and_update()[0].counted);
+    }
+}

@@ -219,7 +219,11 @@ impl Router {
         if self.window.push(node.index, message.clone(), start) > 0 {
             self.metrics.sending.evicted.inc();
         }
-        let bytes = self.sealer.bytes(message, start)?;
+        let bytes = if message.is_copy || message.waited {
+            self.sealer.aged(message, start)?
+        } else {
+            message.bytes.clone()
+        };
         let result = node
             .publish(&message.channel, bytes, self.options.command_timeout)
             .await;

@@ -137,11 +137,8 @@ impl Sealer {
         }
     }
 
-    /// The bytes to send: of a copy, and of a message that had to wait, the envelope with its age.
-    pub(crate) fn bytes(&self, message: &Kept, now: Instant) -> Result<Bytes, PublishError> {
-        if !message.is_copy && !message.waited {
-            return Ok(message.bytes.clone());
-        }
+    /// The bytes of a copy, or of a message that had to wait: the envelope as it was, with its age.
+    pub(crate) fn aged(&self, message: &Kept, now: Instant) -> Result<Bytes, PublishError> {
         let unreadable = |why: &dyn Display| PublishError::Refused {
             node: String::new(),
             problem: format!("a copy cannot be made: {why}"),
