@@ -1,4 +1,4 @@
-//! From the command line to the exit code.
+//! The program from command line to exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,10 +10,10 @@ use crate::options::{Common, Mode, Options};
 use crate::report::Report;
 use crate::{bench, modes};
 
-/// Exit code for options that make no sense.
+/// Exit code for options that are not valid.
 const USAGE: u8 = 64;
 
-/// Does what the command line says.
+/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     let options = Options::try_parse().unwrap_or_else(|error| {
@@ -31,14 +31,14 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // The exit code remains, whoever reads.
+            // The exit code says the same if stderr cannot be written.
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whether all was well.
+/// Runs the mode; returns whether there were no problems.
 fn run(mode: &Mode) -> anyhow::Result<bool> {
     let (common, report) = match mode {
         Mode::Fanout(options) => (&options.common, modes::fanout(options)?),

@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
+use wsmesh_test_support::{redis as server, soon};
 
 use super::link::{Arrival, LinkError, LinkErrorKind, Publisher, Subscriber};
 use super::*;
-
-#[path = "../../tests/bus/support/redis.rs"]
-mod server;
 
 #[path = "redis/link_tests.rs"]
 mod redis_links;
@@ -20,18 +18,10 @@ mod redis_publisher;
 #[path = "redis/tls_tests.rs"]
 mod redis_tls;
 
-/// Longest wait for anything that should happen.
-const SOON: Duration = Duration::from_secs(20);
-/// The time limit of the links.
+/// The time limit that the links are given.
 const LIMIT: Duration = Duration::from_secs(2);
 
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(SOON, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
-}
-
-/// A node under test, and what keeps it alive.
+/// A node to be tested, and what keeps it alive.
 struct Ground {
     endpoint: Arc<dyn Endpoint>,
     memory: Option<MemoryBus>,
@@ -89,7 +79,7 @@ impl Ground {
     fn pause(&self) {
         match (&self.memory, &self.redis) {
             (Some(bus), _) => _ = bus.set_fault("a", Fault::Pause),
-            (_, Some(redis)) => redis.signal("-STOP"),
+            (_, Some(redis)) => redis.pause().expect("it runs"),
             _ => {}
         }
     }
@@ -97,7 +87,7 @@ impl Ground {
     fn resume(&self) {
         match (&self.memory, &self.redis) {
             (Some(bus), _) => _ = bus.set_fault("a", Fault::None),
-            (_, Some(redis)) => redis.signal("-CONT"),
+            (_, Some(redis)) => redis.resume().expect("it runs"),
             _ => {}
         }
     }

@@ -62,13 +62,13 @@ async fn a_hung_node_is_not_used_and_heard_again_when_it_resumes() {
     let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
     let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
-    redis[2].signal("-STOP");
+    redis[2].pause().expect("it runs");
     until("the hung node is not heard", || {
         !heard(&one, "redis-2") && !heard(&two, "redis-2")
     })
     .await;
     bob_is_reached(&one, &mut bob).await;
-    redis[2].signal("-CONT");
+    redis[2].resume().expect("it runs");
     until("the node is heard again", || {
         heard(&one, "redis-2") && heard(&two, "redis-2")
     })

@@ -22,18 +22,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_JOIN, CLIENT_LEAVE, ClientC
 /// Longest wait for anything in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until a condition holds.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waiting = async {
-        let mut looks = tokio::time::interval(Duration::from_millis(5));
-        while !is_so() {
-            looks.tick().await;
-        }
-    };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("never happened: {what}"));
-}
+pub(crate) use wsmesh_test_support::until;
 
 /// The bus that all servers of a test use.
 pub(crate) struct Cluster {

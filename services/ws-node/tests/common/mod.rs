@@ -114,17 +114,7 @@ fn options(name: &str, service: &str, bus: &MemoryBus) -> Options {
     options
 }
 
-/// Waits until a condition holds.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, polling)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"));
-}
+pub(crate) use wsmesh_test_support::until;
 
 /// Waits until this server counts this many servers.
 pub(crate) async fn sees(adapter: &Adapter, servers: usize) {

@@ -13,29 +13,12 @@ use wsmesh_adapter::{
 
 pub(crate) mod ground;
 pub(crate) mod raw;
-pub(crate) mod redis;
+pub(crate) use wsmesh_test_support::{redis, soon, until};
 
-/// The longest wait for anything that should happen.
+/// The longest wait for the end of a server.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// How long to watch for something that must not happen.
 pub(crate) const NEVER: Duration = Duration::from_millis(300);
-
-/// Waits for a future, but not forever.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(SOON, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
-}
-
-/// Waits until a condition holds.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    soon(what, polling).await;
-}
 
 pub(crate) fn client(id: &str) -> ClientId {
     ClientId::new(id).expect("a valid id")

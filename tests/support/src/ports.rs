@@ -1,14 +1,14 @@
-//! Ports below the range from which the system picks ports for outgoing connections: whoever gives one up and takes it
-//! again (a restarted Redis, a link that was cut) finds it free.
+//! Free ports, below the range from which the system picks ports for outgoing connections: a port that is given up and
+//! bound again (a restarted Redis, a link that was cut) is still free.
 
 use std::io;
 use std::net::TcpListener;
 
-/// A listener on a free port.
+/// A listener on a free port of 127.0.0.1.
 ///
 /// # Errors
 /// When no port is free.
-pub(crate) fn listener() -> io::Result<TcpListener> {
+pub fn listener() -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..200 {
         match TcpListener::bind(("127.0.0.1", rand::random_range(10_000..32_000))) {
@@ -19,10 +19,10 @@ pub(crate) fn listener() -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// A port that was free a moment ago.
+/// A port of 127.0.0.1 that was free a moment ago.
 ///
 /// # Errors
 /// When no port is free.
-pub(crate) fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(listener()?.local_addr()?.port())
 }

@@ -1,23 +1,23 @@
-//! Proves that a running cluster works: one client per ws-node given, who talk to each other and to game-logic.
+//! Checks that a running cluster works: one client per given ws-node; they talk to each other and to game-logic.
 //!
-//! `make up-test` and `make cluster-test` run it. It speaks the plain client protocol, so that it does not depend on what
-//! it is there to check. It needs the demo profile; it ends with exit code 0, or 1 and the sentence that was not true.
+//! `make up-test` and `make cluster-test` run it. It uses the plain client protocol and no SDK, so that it does not depend on
+//! what it checks. It needs the demo profile. It ends with exit code 0, or with 1 and the sentence that was not true.
+
+mod player;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::player::Player;
 
 const USAGE: &str = "wsmesh-check --node ws://HOST:PORT/ --node … [--admin http://HOST:PORT] [--ws-nodes N] \
     [--game-logics N] [--jaeger http://HOST:PORT] [--attempt-for-seconds N]";
-/// Longest wait for one answer or push.
+/// Time limit for one answer or push.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the command line says.
@@ -63,14 +63,14 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            // The exit code remains, whoever reads.
+            // The exit code says the same if stderr cannot be written.
             let _ = writeln!(io::stderr(), "wsmesh-check: {problem:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Checks once, or again until it holds or the time given for that is over.
+/// Checks once, or again and again until it succeeds or `attempt_for` is over.
 async fn check_until(options: &Options) -> Result<()> {
     let started = Instant::now();
     for attempt in 0_u32.. {
@@ -85,7 +85,7 @@ async fn check_until(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// One attempt; `tag` is the beginning of all ids that it uses.
+/// One attempt. All ids that it uses begin with `tag`.
 async fn check(options: &Options, tag: &str) -> Result<()> {
     if let Some(admin) = &options.admin {
         roster(admin, options).await?;
@@ -112,7 +112,7 @@ async fn check(options: &Options, tag: &str) -> Result<()> {
     if let Some(jaeger) = &options.jaeger {
         trace(jaeger).await?;
     }
-    writeln!(io::stdout(), "all good")?;
+    writeln!(io::stdout(), "everything works")?;
     Ok(())
 }
 
@@ -142,7 +142,7 @@ async fn roster(admin: &str, options: &Options) -> Result<()> {
     .await
 }
 
-/// The clients are where they were meant to be: each on another server.
+/// Each client is on another server.
 async fn on_different_servers(admin: &str, players: &[Player]) -> Result<()> {
     eventually("admin finds each client on another ws-node", async || {
         let mut servers = Vec::new();
@@ -166,7 +166,7 @@ async fn on_different_servers(admin: &str, players: &[Player]) -> Result<()> {
     .await
 }
 
-/// ws-node answers by itself, and passes a request on to game-logic and its answer back.
+/// ws-node answers a request itself, and forwards another one to game-logic.
 async fn requests(players: &mut [Player]) -> Result<()> {
     for player in players.iter_mut() {
         let reply = player.request("echo", json!({"n": 1})).await?;
@@ -178,7 +178,7 @@ async fn requests(players: &mut [Player]) -> Result<()> {
     Ok(())
 }
 
-/// From each client to each other one, and from one to all: exactly once.
+/// Messages from each client to each other one, and from one to all, arrive exactly once.
 async fn messages(players: &mut [Player]) -> Result<()> {
     for from in 0..players.len() {
         for to in (0..players.len()).filter(|to| *to != from) {
@@ -208,7 +208,7 @@ async fn messages(players: &mut [Player]) -> Result<()> {
     Ok(())
 }
 
-/// A room that spans the ws-nodes: members get what is sent to it, others do not.
+/// A room that spans the ws-nodes: its members get what is sent to it, others do not.
 async fn room(players: &mut [Player], name: &str) -> Result<()> {
     for player in players.iter_mut().skip(1) {
         player.request("joinRoom", json!({"roomId": name})).await?;
@@ -220,7 +220,7 @@ async fn room(players: &mut [Player], name: &str) -> Result<()> {
         ensure!(said["msg"] == "to the room", "{} got {said}", player.id);
         player.request("leaveRoom", json!({"roomId": name})).await?;
     }
-    // Whatever the first one got by mistake would be in front of this answer.
+    // A message that the first client got by mistake would come before this answer.
     players[0].request("echo", json!({})).await?;
     ensure!(
         players[0].pushed.is_empty(),
@@ -229,12 +229,12 @@ async fn room(players: &mut [Player], name: &str) -> Result<()> {
     );
     writeln!(
         io::stdout(),
-        "a room over the ws-nodes reaches its members, and nobody else"
+        "a room over the ws-nodes reaches its members and nobody else"
     )?;
     Ok(())
 }
 
-/// game-logic matches the first two, and both see the same match run.
+/// game-logic matches the first two clients, and both see the same match.
 async fn play(players: &mut [Player]) -> Result<()> {
     for player in players.iter_mut().take(2) {
         let ticket = player.request("matchRequest", json!({"rating": 1000})).await?;
@@ -253,7 +253,7 @@ async fn play(players: &mut [Player]) -> Result<()> {
     }
     ensure!(
         found[0].is_string() && found[0] == found[1],
-        "two matches in place of one: {found:?}"
+        "two matches instead of one: {found:?}"
     );
     for player in players.iter_mut().take(2) {
         player.request("matchLeave", json!({"match": found[0]})).await?;
@@ -294,13 +294,15 @@ async fn trace(jaeger: &str) -> Result<()> {
     .await
 }
 
-/// Asks again until it holds; says what was wrong in the end.
+/// Repeats an attempt until it succeeds, and prints `what`; returns its last error when the time is over.
 async fn eventually(what: &str, attempt: impl AsyncFn() -> Result<()>) -> Result<()> {
     let started = Instant::now();
     loop {
         match attempt().await {
             Ok(()) => break,
-            Err(problem) if started.elapsed() > 2 * PATIENCE => return Err(problem.context(format!("not so: {what}"))),
+            Err(problem) if started.elapsed() > 2 * PATIENCE => {
+                return Err(problem.context(format!("not true: {what}")));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
@@ -319,96 +321,4 @@ async fn fetch(url: &str) -> Result<Value> {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// One client.
-struct Player {
-    id: String,
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    requests: u64,
-    /// Came while something else was waited for: (event, payload), oldest first. Only `matchState` repeats, so it is not kept.
-    pushed: Vec<(String, Value)>,
-}
-
-impl Player {
-    async fn connect(url: &str, id: &str) -> Result<Self> {
-        let connecting = tokio_tungstenite::connect_async(format!("{url}?id={id}"));
-        let (socket, _) = timeout(PATIENCE, connecting)
-            .await
-            .with_context(|| format!("{url}: no answer"))?
-            .with_context(|| format!("connecting to {url}"))?;
-        Ok(Self {
-            id: id.to_owned(),
-            socket,
-            requests: 0,
-            pushed: Vec::new(),
-        })
-    }
-
-    /// Sends a request and returns the payload of its reply; an error reply is an error.
-    async fn request(&mut self, event: &str, payload: Value) -> Result<Value> {
-        self.requests += 1;
-        let callback = self.requests.to_string();
-        let frame = json!({"event": event, "payload": payload, "callbackId": callback});
-        self.socket.send(Message::text(frame.to_string())).await?;
-        let what = format!("the reply to {event}");
-        loop {
-            let frame = self.frame(&what).await?;
-            if frame["callbackId"] == callback.as_str() {
-                let payload = frame["payload"].clone();
-                ensure!(
-                    payload.get("errorCode").is_none(),
-                    "{}: {event} was refused: {payload}",
-                    self.id
-                );
-                return Ok(payload);
-            }
-            self.keep(frame);
-        }
-    }
-
-    /// The payload of the next push of this event.
-    async fn push(&mut self, event: &str) -> Result<Value> {
-        if let Some(index) = self.pushed.iter().position(|(name, _)| name == event) {
-            return Ok(self.pushed.remove(index).1);
-        }
-        let what = format!("a push of {event}");
-        loop {
-            let mut frame = self.frame(&what).await?;
-            if frame["event"] == event {
-                return Ok(frame["payload"].take());
-            }
-            self.keep(frame);
-        }
-    }
-
-    fn keep(&mut self, mut frame: Value) {
-        if let Some(event) = frame["event"]
-            .as_str()
-            .filter(|event| *event != "matchState")
-            .map(str::to_owned)
-        {
-            self.pushed.push((event, frame["payload"].take()));
-        }
-    }
-
-    async fn frame(&mut self, what: &str) -> Result<Value> {
-        let next = async {
-            while let Some(message) = self.socket.next().await {
-                match message? {
-                    Message::Text(text) if !text.is_empty() => return Ok(serde_json::from_str(&text)?),
-                    Message::Close(close) => bail!("the server closed the connection: {close:?}"),
-                    _ => {}
-                }
-            }
-            bail!("the connection ended")
-        };
-        let waited = timeout(PATIENCE, next).await.context("nothing came").flatten();
-        waited.with_context(|| format!("{} waits for {what}", self.id))
-    }
-
-    async fn leave(mut self) {
-        // It is over; how the other side takes it does not matter.
-        let _ = timeout(Duration::from_secs(1), self.socket.close(None)).await;
-    }
 }
