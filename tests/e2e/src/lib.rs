@@ -24,7 +24,7 @@ pub const NEVER: Duration = Duration::from_millis(400);
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
     // Built with the whole workspace, reqwest comes without a TLS provider of its own. A second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    reqwest::Client::builder().timeout(SOON).build().expect("a client")
 });
 
 /// Asks for a URL by HTTP.
