@@ -1,8 +1,11 @@
 //! Which server owns a queue or runs a match: rendezvous hashing over the live game-logic servers.
 //!
 //! Every server that sees the same roster finds the same owner, without asking others. When a server comes or goes, only its
-//! keys move. The hash is written out here because it must be the same in every build.
+//! keys move. The hash must be the same in every build, which those of the standard library do not promise.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use wsmesh_adapter::ServerName;
 
 /// The server that owns `key`; `None` if there are no servers.
@@ -22,12 +25,13 @@ pub fn ranked<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) 
 }
 
 fn score(key: &str, server: &str) -> u64 {
-    // FNV-1a over both texts and a separator that no name can hold, then the finalizer of SplitMix64, because FNV
-    // alone leaves names that differ in their last character close together.
-    let bytes = key.bytes().chain([0]).chain(server.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    // FNV-1a over both texts and a separator that no name can contain, then the finalizer of SplitMix64: FNV alone leaves names
+    // that differ in their last character close together.
+    let mut hasher = FnvHasher::default();
+    hasher.write(key.as_bytes());
+    hasher.write(&[0]);
+    hasher.write(server.as_bytes());
+    let hash = hasher.finish();
     let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
