@@ -97,6 +97,7 @@ impl std::fmt::Display for UnknownScenario {
 }
 
 async fn start() -> anyhow::Result<ExitCode> {
+    #[expect(clippy::disallowed_methods, reason = "nothing runs yet that could be cut off")]
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         let printed = error.print().and_then(|()| io::stdout().flush());
         std::process::exit(match (error.use_stderr(), printed) {

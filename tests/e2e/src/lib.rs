@@ -22,7 +22,7 @@ pub const NEVER: Duration = Duration::from_millis(400);
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
     // In a build of the whole workspace reqwest has no TLS provider of its own. Installing one twice has no effect.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    reqwest::Client::builder().timeout(SOON).build().expect("a client")
 });
 
 /// Sends a GET request.

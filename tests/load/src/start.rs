@@ -16,6 +16,7 @@ const USAGE: u8 = 64;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "nothing runs yet that could be cut off")]
     let options = Options::try_parse().unwrap_or_else(|error| {
         let printed = error.print().and_then(|()| io::stdout().flush());
         std::process::exit(match (error.use_stderr(), printed) {

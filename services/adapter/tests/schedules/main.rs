@@ -22,6 +22,7 @@ const END: Duration = Duration::from_secs(30);
 /// The load continues for this long after that, and messages on their way get as long again to arrive.
 const AFTER: Duration = Duration::from_secs(12);
 
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

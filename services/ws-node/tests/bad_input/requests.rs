@@ -196,7 +196,7 @@ async fn bytes_that_are_not_a_request_are_answered_at_once() {
         (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], "not TLS"),
         (b"GET / HTTP/1.1\nHost: x\n\n", "CR LF"),
         (b"GET / HTTP/1.1\r\nHost: x\n\n", "CR LF"),
-        (b"\x00\x00\x00\x01", "no HTTP request"),
+        (b"\x00\x00\x00\x01", "not an HTTP request"),
     ] {
         let answer = answer_to(&server, bytes).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{bytes:02x?}: {answer}");
