@@ -23,7 +23,7 @@ use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use crate::cluster::{Replies, Requests};
 use crate::error::{ClientRequestError, Missing};
-use crate::local::{PendingRequest, Hub};
+use crate::local::{Hub, PendingRequest};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
 /// No client is waited for longer, whatever the request says.
