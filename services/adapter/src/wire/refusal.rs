@@ -1,6 +1,7 @@
-//! A refusal: the answer to a request that was understood and is not done, as a code for programs and a text for people.
+//! A refusal: the answer to a request that was understood but is not carried out. A code for programs and a text for
+//! people.
 //!
-//! On the wire it is the payload `{"error":TEXT,"errorCode":CODE}`: a ws-node passes it on to its client as it is.
+//! On the wire it is the payload `{"error":TEXT,"errorCode":CODE}`: a ws-node passes it on to its client unchanged.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload::{Payload, PayloadError};
 
-/// Why a request is not done.
+/// Why a request is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{text} ({code})")]
 pub struct Refusal {
@@ -21,7 +22,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With a code for programs and a text for people.
+    /// Creates a refusal with a code for programs and a text for people.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code: code.into(),
@@ -40,7 +41,7 @@ impl Refusal {
     /// ```
     pub fn of(reply: &Payload) -> Option<Self> {
         let mentions_code = || reply.bytes().windows(CODE.len()).any(|bytes| bytes == CODE);
-        // An escaped key is JSON, too, but nobody writes it.
+        // An escaped key would be valid JSON, too, but no server writes one.
         mentions_code().then(|| reply.parse().ok()).flatten()
     }
 
@@ -59,7 +60,7 @@ mod tests {
     use crate::wire::Encoding;
 
     #[test]
-    fn a_refusal_is_written_as_ws_nodes_pass_it_on_and_is_read_in_both_encodings() {
+    fn a_refusal_is_written_in_the_form_that_ws_nodes_pass_on_and_read_in_both_encodings() {
         let refusal = Refusal::new("NOT_ALLOWED", "the auction is over");
         let written = refusal.payload().expect("JSON");
         assert_eq!(

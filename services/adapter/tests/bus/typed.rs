@@ -1,4 +1,4 @@
-//! What the typed helpers for services promise, on both buses: pushes, orders about clients, and refusals.
+//! What the typed helpers for services promise, on both buses: pushes, commands about clients, and refusals.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use crate::support::*;
 suite![
     a_pushed_value_reaches_a_client_a_room_and_everyone,
     a_client_is_kicked_wherever_it_is_connected,
-    a_client_joins_and_leaves_a_room_by_order_of_another_server,
+    a_client_joins_and_leaves_a_room_on_command_of_another_server,
     a_client_with_several_homes_is_kicked_from_each,
     a_refusal_is_a_typed_error_and_travels_as_the_payload_that_ws_nodes_pass_on,
     a_handler_of_requests_replies_with_what_it_returns,
     a_reply_that_cannot_be_read_and_a_server_that_does_not_answer_are_typed_errors,
 ];
 
-/// Answers the orders about clients as a ws-node does.
+/// Answers commands about clients as a ws-node does.
 fn play_ws_node(adapter: &Adapter) {
     let node = adapter.clone();
     adapter.on_request("wsmesh.kick", move |event| {
@@ -108,7 +108,7 @@ async fn a_client_with_several_homes_is_kicked_from_each(ground: Ground) {
     }
 }
 
-async fn a_client_joins_and_leaves_a_room_by_order_of_another_server(ground: Ground) {
+async fn a_client_joins_and_leaves_a_room_on_command_of_another_server(ground: Ground) {
     let (one, two) = ground.pair().await;
     play_ws_node(&two.adapter);
     let (_ann, mut bob) = (one.client("ann").await, two.client("bob").await);
@@ -154,7 +154,7 @@ async fn a_refusal_is_a_typed_error_and_travels_as_the_payload_that_ws_nodes_pas
         reply.payload.to_json().expect("JSON"),
         r#"{"error":"the auction is over","errorCode":"NOT_ALLOWED"}"#
     );
-    // A ws-node that refuses an order.
+    // A ws-node that refuses a command.
     two.adapter.on("wsmesh.clientJoin", |event| async move {
         let _ = event.refuse("UNAVAILABLE", "not now").await;
     });
@@ -212,7 +212,7 @@ async fn a_reply_that_cannot_be_read_and_a_server_that_does_not_answer_are_typed
         .call_typed::<_, u32>(target(), "nothing", &(), RequestOptions::default())
         .await;
     assert!(matches!(unhandled, Err(CallError::Request(_))), "{unhandled:?}");
-    // The server that has the client does not answer orders: it is not a ws-node.
+    // The server that has the client does not answer commands: it is not a ws-node.
     let _bob = two.client("bob").await;
     let kicked = one.adapter.kick(&client("bob"), "banned").await;
     assert!(
