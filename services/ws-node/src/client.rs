@@ -27,7 +27,7 @@ pub(crate) struct ClientState {
     pub(crate) pace: Cell<Meter>,
     /// How many more frames may be refused before it is closed.
     pub(crate) patience: Cell<Meter>,
-    presence: Cell<Option<Presence>>,
+    guard: Cell<Option<ConnectionGuard>>,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -41,15 +41,20 @@ pub(crate) struct Refreshes {
     pub(crate) in_force: u32,
 }
 
-/// Held as long as a connection is here, from its upgrade to the end of its session.
+/// Held for one connection, from its upgrade to the end of its session: counts it, and keeps a shutdown waiting.
 #[derive(Debug)]
-pub(crate) struct Presence {
+pub(crate) struct ConnectionGuard {
     _tracked: TaskTrackerToken,
     _permit: Permit,
 }
 
 impl ClientState {
-    pub(crate) fn new(edge: Arc<Edge>, grant: Grant, upgrade: Option<Box<SpanContext>>, presence: Presence) -> Self {
+    pub(crate) fn new(
+        edge: Arc<Edge>,
+        grant: Grant,
+        upgrade: Option<Box<SpanContext>>,
+        guard: ConnectionGuard,
+    ) -> Self {
         Self {
             edge,
             upgrade,
@@ -57,17 +62,17 @@ impl ClientState {
             refreshes: Cell::default(),
             pace: Cell::default(),
             patience: Cell::default(),
-            presence: Cell::new(Some(presence)),
+            guard: Cell::new(Some(guard)),
         }
     }
 
-    /// Takes the presence out: the connection has ended.
-    pub(crate) fn take_presence(&self) -> Option<Presence> {
-        self.presence.take()
+    /// Takes the guard out, when the connection has ended.
+    pub(crate) fn take_guard(&self) -> Option<ConnectionGuard> {
+        self.guard.take()
     }
 }
 
-impl Presence {
+impl ConnectionGuard {
     pub(crate) fn new(edge: &Edge, permit: Permit) -> Self {
         Self {
             _tracked: edge.sessions.token(),

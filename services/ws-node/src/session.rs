@@ -65,7 +65,7 @@ impl FrameHandler for ClientState {
 
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());
-        let (edge, presence) = (Arc::clone(&state.edge), state.take_presence());
+        let (edge, guard) = (Arc::clone(&state.edge), state.take_guard());
         async move {
             edge.logins.left(&client);
             // Unless it has come back here meanwhile.
@@ -73,7 +73,7 @@ impl FrameHandler for ClientState {
                 edge.wills.forget(&client);
                 events::tell_closed(&edge, &client).await;
             }
-            drop(presence);
+            drop(guard);
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::first_message;
-use crate::client::{ClientState, Presence};
+use crate::client::{ClientState, ConnectionGuard};
 use crate::engine::{Admission, Decoder, Newcomer, Parts, Slot};
 use crate::gate::Gate;
 use crate::limits::WaitingPermit;
@@ -31,21 +31,14 @@ const UNSENT: u32 = 128 * 1024;
 
 /// A connection between its 101 answer and its shard.
 pub(super) enum Upgrading {
-    /// Its client is attached.
-    Expected(Expected),
-    /// Its client says in its first message who it is.
-    Unnamed(Unnamed),
-}
-
-/// A client that a shard expects.
-pub(super) struct Expected {
-    pub(super) slot: Slot,
-    /// Messages may be compressed.
-    pub(super) deflate: bool,
+    /// Its client is attached; messages may be compressed with `deflate`.
+    Attached { slot: Slot, deflate: bool },
+    /// Its client has to authenticate, with its first message.
+    Unauthenticated(Unauthenticated),
 }
 
 /// A client that still has to authenticate, with its first message.
-pub(super) struct Unnamed {
+pub(super) struct Unauthenticated {
     pub(super) permit: WaitingPermit,
     /// The address that it comes from, if it is known.
     pub(super) address: Option<IpAddr>,
@@ -53,7 +46,7 @@ pub(super) struct Unnamed {
     pub(super) context: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
     pub(super) since: Instant,
-    pub(super) presence: Presence,
+    pub(super) guard: ConnectionGuard,
     /// Messages may be compressed.
     pub(super) deflate: bool,
 }
@@ -83,8 +76,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + IntoParts,
 {
     let edge = &gate.edge;
-    let unnamed = match upgrading {
-        Upgrading::Expected(Expected { slot, deflate }) => {
+    let client = match upgrading {
+        Upgrading::Attached { slot, deflate } => {
             slot.admit(Admission {
                 stream: stream.into_parts()?,
                 decoder: Decoder::new(edge.engine.accepts(deflate)),
@@ -93,24 +86,24 @@ where
             });
             return Ok(());
         }
-        Upgrading::Unnamed(unnamed) => unnamed,
+        Upgrading::Unauthenticated(client) => client,
     };
     tracing::debug!("a connection is upgraded; its client has to authenticate with its first message");
-    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.permit, unnamed.deflate).await;
+    let arrival = first_message::wait(edge, &mut stream, read_ahead, client.permit, client.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
-            edge.failures.count(unnamed.address);
+            edge.failures.count(client.address);
         }
         return Ok(());
     };
     let stream = stream.into_parts()?;
     let proof = arrival.proof;
-    let handler = ClientState::new(edge.clone(), proof.grant, unnamed.context, unnamed.presence);
+    let handler = ClientState::new(edge.clone(), proof.grant, client.context, client.guard);
     let slot = gate.expect(Newcomer {
         client: proof.client,
         handler,
-        since: unnamed.since,
-        deflate: unnamed.deflate,
+        since: client.since,
+        deflate: client.deflate,
     });
     slot.await.admit(Admission {
         stream,

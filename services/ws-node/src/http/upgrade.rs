@@ -19,10 +19,10 @@ use wsmesh_protocol::Params;
 
 use super::credentials;
 use super::extensions;
-use super::hand_over::{Expected, Unnamed, Upgrading, hand_over};
+use super::hand_over::{Unauthenticated, Upgrading, hand_over};
 use super::rejection::Rejection;
 use crate::auth::{AuthError, Entry, Fault, Proof};
-use crate::client::{ClientState, Presence};
+use crate::client::{ClientState, ConnectionGuard};
 use crate::engine::{Newcomer, Slot};
 use crate::gate::Gate;
 use crate::limits::{Permit, Turned, WaitingPermit, client_address};
@@ -63,30 +63,30 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         .settings
         .deflate_above()
         .and_then(|_| extensions::deflate(request.headers()));
-    let (context, presence, deflate) = (
+    let (context, guard, deflate) = (
         trace::link_target(&span),
-        Presence::new(&gate.edge, permit),
+        ConnectionGuard::new(&gate.edge, permit),
         extension.is_some(),
     );
     let upgrading = match identity {
         Identity::Known(proof) => {
             let newcomer = Newcomer {
                 client: proof.client,
-                handler: ClientState::new(gate.edge.clone(), proof.grant, context, presence),
+                handler: ClientState::new(gate.edge.clone(), proof.grant, context, guard),
                 since,
                 deflate,
             };
             match attach(gate, newcomer).instrument(span.clone()).await {
-                Ok(slot) => Upgrading::Expected(Expected { slot, deflate }),
+                Ok(slot) => Upgrading::Attached { slot, deflate },
                 Err(rejection) => return reject(gate, rejection, &span),
             }
         }
-        Identity::ByMessage(permit) => Upgrading::Unnamed(Unnamed {
+        Identity::ByMessage(permit) => Upgrading::Unauthenticated(Unauthenticated {
             permit,
             address,
             context,
             since,
-            presence,
+            guard,
             deflate,
         }),
     };
