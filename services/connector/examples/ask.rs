@@ -1,12 +1,8 @@
-//! One client for a first look: connects, sends one request if there is one to send, prints the reply, and ends.
+//! One client for a first try: connects, sends one request if one is given, prints the reply, and ends.
 //!
 //! `cargo run -p wsmesh-connector --example ask -- 'ws://127.0.0.1:9000/?id=888' echo '{"n": 1}'`
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "what it prints is what it is for"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wsmesh_connector::{Client, Connector, Lifecycle, Options};
 
-/// Longest time until the connection stands: a server that was started a moment ago may need some seconds.
+/// Time limit for the connection: a server that was just started may need some seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,7 +29,8 @@ async fn ask() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: ask URL [EVENT [PAYLOAD]], where URL is ws://127.0.0.1:9000/?id=888 and PAYLOAD is JSON")?;
     let event = arguments.next();
     let payload = arguments.next().unwrap_or_else(|| "null".to_owned());
-    let payload: Value = serde_json::from_str(&payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
+    let payload: Value =
+        serde_json::from_str(&payload).map_err(|error| format!("the payload is not valid JSON: {error}"))?;
     let mut options = Options::new(url);
     options.fast_reconnect_interval = Duration::from_millis(500);
     let (client, task) = Connector::new(options)?;
@@ -56,9 +53,10 @@ async fn talk(client: &Client, event: Option<&str>, payload: &Value) -> Result<(
         }
     };
     let in_time = tokio::time::timeout(PATIENCE, opened).await;
-    in_time
-        .map_err(|_| format!("no connection within {PATIENCE:?}: does the server run, and listen there?{why}"))??;
-    // Not the URL: it may have a token in it.
+    in_time.map_err(|_| {
+        format!("no connection within {PATIENCE:?}: is the server running, and does it listen there?{why}")
+    })??;
+    // The URL is not printed: it may contain a token.
     println!("connected");
     if let Some(event) = event {
         println!("{}", client.request(event, payload).await?);

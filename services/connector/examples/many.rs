@@ -1,9 +1,9 @@
-//! Many clients in one process: connects them, asks each once, and says what one takes.
+//! Many clients in one process: connects them, sends a request on each, and prints the memory per client.
 //!
 //! `cargo run -p wsmesh-connector --example many -- ws://127.0.0.1:9000/ 1000`; the server must know the event `echo`
 //! (a ws-node with the demo profile does).
 
-#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![expect(clippy::print_stdout, reason = "a command line program prints")]
 
 use std::future::IntoFuture;
 use std::time::Instant;
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Memory of this process, where the system tells it.
+/// Memory of this process, where the system reports it.
 fn resident_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -1,10 +1,12 @@
 //! How long to wait before the next attempt: full jitter, first short, then doubling. A value without a clock.
+//!
+//! Not `backon`: its back-off knows neither the three fast attempts, nor full jitter from zero, nor a delay given by the server.
 
 use std::time::Duration;
 
 use crate::Options;
 
-/// Counts attempts and says how long to wait before each.
+/// Counts attempts and computes the wait before each.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     fast_threshold: u32,
@@ -14,7 +16,7 @@ pub(crate) struct Backoff {
     repeat: u32,
 }
 
-/// One attempt to come.
+/// The next attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) repeat: u32,
@@ -41,10 +43,10 @@ impl Backoff {
         self.repeat
     }
 
-    /// The next attempt, or none when the limit is reached. `random` is in 0..1.
+    /// The next attempt, or `None` when the limit is reached. `random` is in 0..1.
     ///
-    /// A delay that the server gave is the least; up to a quarter of it comes on top, because a server that sends
-    /// many clients away may give all of them the same.
+    /// A delay that the server gave is the least; up to a quarter of it is added, because a server may give many clients the
+    /// same.
     pub(crate) fn next(&mut self, retry_after: Option<Duration>, random: f64) -> Option<Attempt> {
         if self.limit.is_some_and(|limit| self.repeat >= limit) {
             return None;

@@ -1,4 +1,4 @@
-//! The handle that applications hold: events in and out, requests, the state, closing.
+//! The handle that applications use: events, requests, rooms, the state, closing.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,23 +18,20 @@ use crate::{
     Room, ServerRequest, State, Task,
 };
 
-/// Wishes that wait for the task; it takes them at once unless it is closing.
+/// The size of the queue of wishes. The task takes them at once unless it is closing.
 const WISHES: usize = 4;
 
-/// Where clients come from.
+/// Creates clients.
 #[derive(Debug)]
 pub struct Connector;
 
 impl Connector {
-    /// A client and the task that connects it and keeps it connected. Subscribe first, then spawn
-    /// [`Task::run`](crate::Task::run): so nothing that the server pushes at once is missed.
+    /// Creates a client and the task that connects it and keeps it connected. Subscribe first, then spawn
+    /// [`Task::run`](crate::Task::run), so that no early push is missed.
     ///
     /// # Errors
-    /// When an option cannot work; nothing is connected yet.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "two halves: who uses the connection, and who runs it"
-    )]
+    /// When an option is not valid. Nothing is connected yet.
+    #[expect(clippy::new_ret_no_self, reason = "it returns both halves: the handle and the task")]
     pub fn new(options: Options) -> Result<(Client, Task), OptionsError> {
         let servers = Servers::new(&options)?;
         let shared = Shared::new(options);
@@ -47,7 +44,7 @@ impl Connector {
     }
 }
 
-/// A handle on one connection. Cheap to clone; when the last clone is dropped, the task closes and ends.
+/// A handle to one connection. Cheap to clone. When the last clone is dropped, the task closes the connection and ends.
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -55,38 +52,38 @@ pub struct Client {
 }
 
 impl Client {
-    /// The events of this name that the server pushes from now on. Several listeners of one name each get every event.
-    /// One that does not keep up misses events, see [`Listener::missed`].
+    /// The events of this name that the server pushes from now on. Every listener of the name gets every event. A listener that
+    /// does not keep up misses events, see [`Listener::missed`].
     pub fn on(&self, event: &str) -> Listener<Event> {
         let queue = self.shared.options.listener_queue;
         self.shared.listeners().on(event, None, queue)
     }
 
-    /// As [`on`](Self::on), and [`off_tagged`](Self::off_tagged) ends it: for listeners that live elsewhere and go
-    /// together, say those of one screen.
+    /// Like [`on`](Self::on), but [`off_tagged`](Self::off_tagged) can end it: for listeners that end together, for example those
+    /// of one screen.
     pub fn on_tagged(&self, event: &str, tag: &str) -> Listener<Event> {
         let queue = self.shared.options.listener_queue;
         self.shared.listeners().on(event, Some(tag), queue)
     }
 
-    /// The next event of this name from now on (not from the first poll on); none if the listener ends before.
+    /// The next event of this name from now on (not from the first poll on); `None` if the listener ends before.
     pub fn once(&self, event: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
         let mut listener = self.shared.listeners().once(event, None);
         async move { listener.recv().await }
     }
 
-    /// As [`once`](Self::once), and [`off_tagged`](Self::off_tagged) ends it.
+    /// Like [`once`](Self::once), but [`off_tagged`](Self::off_tagged) can end it.
     pub fn once_tagged(&self, event: &str, tag: &str) -> impl Future<Output = Option<Event>> + Send + use<> {
         let mut listener = self.shared.listeners().once(event, Some(tag));
         async move { listener.recv().await }
     }
 
-    /// Ends all listeners of this event; what waits in them can still be read. To end one, drop it.
+    /// Ends all listeners of this event; the events that wait in them can still be read. To end one listener, drop it.
     pub fn off(&self, event: &str) {
         self.shared.listeners().off(event, None);
     }
 
-    /// Ends the listeners of this event that have this tag; what waits in them can still be read.
+    /// Ends the listeners of this event with this tag; the events that wait in them can still be read.
     pub fn off_tagged(&self, event: &str, tag: &str) {
         self.shared.listeners().off(event, Some(tag));
     }
@@ -96,40 +93,40 @@ impl Client {
         self.shared.listeners().on_any(self.shared.options.listener_queue)
     }
 
-    /// The requests of this name that the server makes from now on. One listener per name: a new one takes the place of
-    /// the one before. Requests that nobody listens to are refused with `UNKNOWN_EVENT`.
+    /// The requests of this name that the server sends from now on. There is one listener per name; a new one replaces it. A
+    /// request without a listener is refused with `UNKNOWN_EVENT`.
     pub fn on_request(&self, event: &str) -> Listener<ServerRequest> {
         let queue = self.shared.options.listener_queue;
         self.shared.listeners().on_request(event, queue)
     }
 
-    /// What happens to the connection from now on: opened, ended, heartbeats, attempts.
+    /// The events of the connection from now on: opened, ended, heartbeats, attempts.
     pub fn lifecycle(&self) -> Listener<Lifecycle> {
         self.shared.listeners().on_lifecycle(self.shared.options.listener_queue)
     }
 
-    /// Sends an event that nobody answers; waits while the queue is full. Accepted means written soon, unless the
-    /// connection breaks first: what must arrive is a [`request`](Self::request). Without a connection it is kept for the
-    /// next one if [`offline_queue`](crate::Options::offline_queue) has room.
+    /// Sends an event, which has no reply; waits while the queue is full. `Ok` means that it is written soon, unless the
+    /// connection breaks first: use a [`request`](Self::request) for what must arrive. Without a connection the event is kept for
+    /// the next one if [`offline_queue`](crate::Options::offline_queue) has room.
     ///
     /// # Errors
-    /// When there is no connection and it is not kept, or the payload cannot be JSON.
+    /// When there is no connection and the event is not kept, or the payload cannot be JSON.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
         let mut text = self.shared.traced(event_frame(event, payload)?);
         while let Some((frames, frame)) = self.shared.route(text)? {
             match frames.send(frame).await {
                 Ok(()) => break,
-                // The connection ended while this waited for its turn: what holds without one holds now.
+                // The connection ended meanwhile: proceed as without a connection.
                 Err(mpsc::error::SendError(frame)) => text = frame,
             }
         }
         Ok(())
     }
 
-    /// As [`emit`](Self::emit), but says [`EmitError::Full`] in place of waiting.
+    /// Like [`emit`](Self::emit), but fails with [`EmitError::Full`] instead of waiting.
     ///
     /// # Errors
-    /// When there is no connection and it is not kept, when too many frames wait, or the payload cannot be JSON.
+    /// When there is no connection and the event is not kept, when too many frames wait, or the payload cannot be JSON.
     pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
         let text = self.shared.traced(event_frame(event, payload)?);
         let Some((frames, text)) = self.shared.route(text)? else {
@@ -141,16 +138,16 @@ impl Client {
         })
     }
 
-    /// Asks the server: `client.request("echo", &payload).await?`. The future can set its own
-    /// [`timeout`](Request::timeout) and may [`retry`](Request::retry); it fails at once when the connection breaks.
+    /// Sends a request: `client.request("echo", &payload).await?`. It can have its own [`timeout`](Request::timeout) and may
+    /// [`retry`](Request::retry); without that it fails at once when the connection breaks.
     pub fn request<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Request {
         Request::new(Arc::clone(&self.shared), event, to_raw_value(payload))
     }
 
-    /// Joins a room, and joins it again after each reconnect until [`leave_room`](Self::leave_room) or
-    /// [`close`](Self::close), before anything else is sent; [`Lifecycle::RoomLost`] tells if the server does not agree then.
-    /// Waits for a connection if there is none. Gives what the server replied: `client.join_room("1000").await?`. Dropped
-    /// before the reply, the room is not joined again later, whatever the server did.
+    /// Joins a room, and again after each reconnect, before anything else is sent, until [`leave_room`](Self::leave_room) or
+    /// [`close`](Self::close). If the server refuses a rejoin, [`Lifecycle::RoomLost`] reports it. Waits for a connection if
+    /// there is none. Returns the server's reply: `client.join_room("1000").await?`. If the future is dropped before the reply,
+    /// the room is not joined again, whatever the server did.
     ///
     /// # Errors
     /// When the server refuses or does not reply in time; see [`RequestError`].
@@ -170,12 +167,12 @@ impl Client {
         self.request("leaveRoom", &room).retry().await
     }
 
-    /// Renews the token of the connection that stands, which goes on: asks the [provider](crate::Options::token) for a new
-    /// one and shows it in a request `refreshToken`. Gives what the server replied (a ws-node: `expiresInMs`, the new
-    /// token's life).
+    /// Renews the token of the open connection, which stays open: asks the [provider](crate::Options::token) for a new token and
+    /// sends it in a request `refreshToken`. Returns the server's reply (of a ws-node: `expiresInMs`, the lifetime of the new
+    /// token).
     ///
     /// # Errors
-    /// When there is no new token, or the server does not take it; the connection keeps the one that it has.
+    /// When there is no new token, or the server does not accept it. The connection keeps its old token.
     pub async fn refresh_token(&self) -> Result<Payload, RefreshError> {
         let limit = self.shared.options.request_timeout;
         let provider = self.shared.options.token.as_ref().ok_or(RefreshError::NoToken)?;
@@ -190,17 +187,17 @@ impl Client {
         self.shared.state.subscribe()
     }
 
-    /// Whether the connection stands now.
+    /// Whether the connection is open.
     pub fn is_open(&self) -> bool {
         self.shared.state.borrow().is_open()
     }
 
-    /// Whether a connection that was lost, or never came, is being brought back now.
+    /// Whether the client is reconnecting.
     pub fn is_reconnecting(&self) -> bool {
         self.shared.state.borrow().is_reconnecting()
     }
 
-    /// Waits until the connection stands; returns at once if it does. The task must be running.
+    /// Waits until the connection is open; returns at once if it is. The task must be running.
     ///
     /// # Errors
     /// When it is closed for good, with the reason.
@@ -214,34 +211,33 @@ impl Client {
         }
     }
 
-    /// Closes by hand (code 4001) and for good, unless [`connect`](Self::connect) is called: what was emitted before
-    /// is written, requests that wait fail, rooms and kept events are forgotten. Returns when it is closed. The task must be running.
+    /// Closes (code 4001) for good, unless [`connect`](Self::connect) is called. Events that were emitted before are written;
+    /// waiting requests fail; rooms and kept events are forgotten. Returns when it is closed. The task must be running.
     pub async fn close(&self) {
         if self.wishes.send(Wish::Close).await.is_ok() {
             let _ = self.state().wait_for(|state| matches!(state, State::Closed(_))).await;
         }
     }
 
-    /// Connects anew now, also after a close for good: ends the connection if there is one, or the wait for the next
-    /// attempt, and counts attempts from zero. Does nothing once the task has ended.
+    /// Reconnects now, also after a close for good: ends the connection if there is one, or the wait for the next attempt, and
+    /// resets the attempt count. Does nothing once the task has ended.
     pub async fn connect(&self) {
         self.begin(Wish::Connect).await;
     }
 
-    /// Ends the connection if there is one, and connects again after the wait that is due; also after a close for good.
-    /// A wait that runs already goes on. The attempt counts as one more in a row, see
-    /// [`reconnect_from_zero`](Self::reconnect_from_zero).
+    /// Ends the connection if there is one, and reconnects after the usual wait; also after a close for good. A wait that is
+    /// running continues. The attempt is counted as one more in a row, see [`reconnect_from_zero`](Self::reconnect_from_zero).
     pub async fn reconnect(&self) {
         self.begin(Wish::Reconnect { from_zero: false }).await;
     }
 
-    /// As [`reconnect`](Self::reconnect), counting attempts from zero: the waits are short again.
+    /// Like [`reconnect`](Self::reconnect), but resets the attempt count, so that the waits are short again.
     pub async fn reconnect_from_zero(&self) {
         self.begin(Wish::Reconnect { from_zero: true }).await;
     }
 
     async fn begin(&self, wish: Wish) {
-        // Not closed from this moment on, so that who waits for "open" after this call does not see the past.
+        // Not closed from this moment on, so that a caller that waits for "open" next does not see the old state.
         self.shared.state.send_if_modified(|state| {
             let rests = matches!(state, State::Closed(end) if !matches!(end, End::TaskEnded));
             if rests {
@@ -257,13 +253,13 @@ impl Client {
         self.shared.url()
     }
 
-    /// The time from one heartbeat to the next.
+    /// The time between heartbeats.
     pub fn ping_interval(&self) -> Duration {
         *self.shared.ping_interval.borrow()
     }
 
-    /// Changes the time from one heartbeat to the next, from the next heartbeat on. Zero stops heartbeats at once, and
-    /// those that were stopped begin at once.
+    /// Changes the time between heartbeats, from the next heartbeat on. Zero stops heartbeats at once, and stopped heartbeats
+    /// begin at once.
     pub fn set_ping_interval(&self, interval: Duration) {
         self.shared.ping_interval.send_if_modified(|now| {
             let at_once = now.is_zero() || interval.is_zero();
@@ -272,8 +268,7 @@ impl Client {
         });
     }
 
-    /// As [`set_ping_interval`](Self::set_ping_interval), counted from now, unless an answer is awaited: that one decides
-    /// first.
+    /// Like [`set_ping_interval`](Self::set_ping_interval), but counted from now. If an answer is awaited, that decides first.
     pub fn set_ping_interval_now(&self, interval: Duration) {
         self.shared.ping_interval.send_replace(interval);
     }

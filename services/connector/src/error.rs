@@ -1,4 +1,4 @@
-//! What can go wrong, one small enum per operation.
+//! Errors, one small enum per operation.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite;
 use wsmesh_protocol::{CloseCode, Group};
 
-/// Why a client cannot be made.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    /// There is nowhere to connect to.
-    #[error("there is no URL: begin with Options::new(\"wss://example.org/chat\")")]
+    /// There is no URL.
+    #[error("no URL is given: begin with Options::new(\"wss://example.org/chat\")")]
     NoUrl,
     /// The URL cannot be read.
-    #[error("the URL cannot be read: {0}; write ws://host:port/path or wss://…")]
+    #[error("the URL is not valid: {0}; use ws://host:port/path or wss://…")]
     Url(#[source] url::ParseError),
-    /// The URL is not one of a WebSocket.
+    /// The URL is not that of a WebSocket.
     #[error("the URL begins with {0}:// and must begin with ws:// or wss://")]
     Scheme(String),
-    /// A header's name or value is none.
+    /// A header's name or value is not valid.
     #[error("the header {0:?} cannot be sent: its name or value has characters that HTTP does not allow")]
     Header(String),
     /// The URL cannot be made a request.
-    #[error("the URL cannot be asked for: {0}")]
+    #[error("the URL cannot be requested: {0}")]
     Request(#[source] Box<tungstenite::Error>),
-    /// A setting is zero and may not be.
+    /// A setting is zero but must not be.
     #[error("{0} must be more than zero")]
     Zero(&'static str),
     /// A wait between attempts is so short that clients would flood a server in trouble.
@@ -69,10 +69,10 @@ pub enum RequestError {
     /// No reply came in time; the server may have done the work.
     #[error("no reply within {} ms", .0.as_millis())]
     Timeout(Duration),
-    /// As many requests wait as may; nothing was sent.
-    #[error("{0} requests wait for their replies already")]
+    /// The limit of waiting requests is reached; nothing was sent.
+    #[error("{0} requests wait for replies, the limit is reached")]
     TooMany(usize),
-    /// The server replied that it did not do it.
+    /// The server refused the request.
     #[error("{text} ({code})")]
     Refused {
         /// Stable, see [`ErrorCode`](wsmesh_protocol::ErrorCode); services may have their own.
@@ -89,7 +89,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The `errorCode`: the original's where it has one, the server's when it refused.
+    /// The `errorCode`: that of websocket-cross-server-adapter where it has one, the server's when it refused.
     pub fn code(&self) -> &str {
         match self {
             Self::NotOpen => "WS_NOT_OPEN",
@@ -102,21 +102,21 @@ impl RequestError {
     }
 }
 
-/// Why a token was not renewed. The connection goes on with the one that it has.
+/// Why a token was not renewed. The connection keeps its old token.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// There is no token provider, or it gives none now.
+    /// There is no token provider, or it returned no token.
     #[error("there is no token; set a provider with Options::token")]
     NoToken,
     /// The token provider failed.
     #[error("the token provider failed: {0}")]
     Provider(#[source] Arc<dyn Error + Send + Sync>),
-    /// The server did not take the token.
+    /// The server did not accept the token.
     #[error(transparent)]
     Request(#[from] RequestError),
 }
 
-/// Why a connection ended, or could not be made.
+/// Why a connection ended, or could not be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectionError {
     /// The server closed it.
@@ -124,7 +124,7 @@ pub enum ConnectionError {
     Closed {
         /// Why; 1005 when the server gave no code.
         code: CloseCode,
-        /// A short text, or the time to come back.
+        /// A short text, or the delay before a reconnect.
         reason: String,
     },
     /// The server refused the upgrade.
@@ -134,14 +134,14 @@ pub enum ConnectionError {
         status: u16,
         /// The beginning of the answer's body.
         text: String,
-        /// The time to come back, if the server gave one.
+        /// The delay before another attempt, if the server gave one.
         retry_after: Option<Duration>,
     },
     /// There is no token to connect with: its provider failed.
     #[error("there is no token to connect with: {0}")]
     Token(#[source] Arc<dyn Error + Send + Sync>),
-    /// The server does not take the token that the first message showed.
-    #[error("the server does not take the token: {text} ({code})")]
+    /// The server does not accept the token in the first message.
+    #[error("the server does not accept the token: {text} ({code})")]
     Unauthenticated {
         /// The server's `errorCode`.
         code: String,
@@ -164,7 +164,7 @@ impl ConnectionError {
         Self::Transport(Arc::new(error))
     }
 
-    /// What a client should do now. Of HTTP refusals those that will not change by waiting say not to come back.
+    /// What a client should do now. After HTTP errors that waiting does not change it should not reconnect.
     pub fn group(&self) -> Group {
         match self {
             Self::Closed { code, .. } => code.group(),
@@ -182,7 +182,7 @@ impl ConnectionError {
         }
     }
 
-    /// Whether it is about this client, whichever server it is on, so that going to another one makes nothing better.
+    /// Whether the client is the cause, so that another server would not help.
     pub(crate) fn is_about_client(&self) -> bool {
         match self {
             Self::Closed { code, .. } => matches!(
@@ -198,7 +198,7 @@ impl ConnectionError {
         }
     }
 
-    /// The time to come back that the server gave, for itself.
+    /// The delay before another attempt that the server gave, for itself.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Closed { reason, .. } => CloseCode::parse_delay(reason).map(Duration::from_millis),

@@ -1,4 +1,4 @@
-//! What a text frame of the server causes: a reply finds its request, a push its listeners, a request whoever answers.
+//! Dispatches the text frames of the server: a reply to its request, a push to its listeners, a request to its handler.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -8,14 +8,14 @@ use wsmesh_protocol::frame::{self, ServerMessage};
 use crate::shared::Shared;
 use crate::{Payload, ServerRequest};
 
-/// Reads a frame and hands it on. A frame that cannot be used is logged at debug and ends nothing. `frames` is where
-/// answers go: the connection that the frame came by.
+/// Reads a frame and dispatches it. An invalid frame is logged at debug and does not end the connection. Answers go to `frames`,
+/// the connection that the frame came by.
 pub(crate) fn receive(shared: &Shared, text: Utf8Bytes, frames: &mpsc::Sender<String>) {
     let whole = Bytes::from(text.clone());
     match frame::parse_server(&text) {
         Ok(ServerMessage::Reply { payload, callback_id }) => {
             if !shared.replied(&callback_id, Payload::within(&whole, payload)) {
-                tracing::debug!("a reply came that nobody waits for, maybe too late");
+                tracing::debug!("received a reply that no request waits for; it may be late");
             }
         }
         Ok(ServerMessage::Event { event, payload }) => {
@@ -31,6 +31,6 @@ pub(crate) fn receive(shared: &Shared, text: Utf8Bytes, frames: &mpsc::Sender<St
             request_id: request_id.into(),
             frames: frames.clone(),
         }),
-        Err(error) => tracing::debug!(%error, "the server sent a frame that cannot be used"),
+        Err(error) => tracing::debug!(%error, "the server sent an invalid frame"),
     }
 }

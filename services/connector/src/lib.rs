@@ -1,8 +1,8 @@
 //! Client SDK: events, requests, heartbeat and reconnecting over one WebSocket to a ws-node.
 //!
 //! [`Connector::new`] gives a [`Client`], a handle that is cheap to clone, and a [`Task`] that does the work and that the
-//! caller owns: nothing runs unless it is polled, nothing is spawned behind the caller's back. One process can hold
-//! thousands: a client takes about 16 KiB without TLS (measured with 3,000 by the example `many`).
+//! caller owns: nothing runs unless it is polled, and nothing is spawned. One process can hold thousands of clients: each takes
+//! about 16 KiB without TLS (measured with 3,000 by the example `many`).
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -57,7 +57,7 @@ pub use state::{End, Lifecycle, State};
 pub use task::Task;
 pub use token::TokenIn;
 
-/// The README's examples, compiled by its tests only: builds of images do not have the file.
+/// The README's examples, compiled only by tests: image builds do not have the file.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,5 +1,5 @@
-//! Who listens to what: streams of events, of the server's requests and of what happens to the connection. Each has a
-//! bounded queue; a listener that does not keep up misses items, knows how many, and holds up nobody.
+//! Listeners: streams of events, of the server's requests and of the connection's own events. Each has a bounded queue. A
+//! listener that does not keep up misses items, counts them, and does not delay others.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -19,17 +19,17 @@ use crate::{EmitError, Lifecycle, Payload};
 pub struct Event {
     /// Its name.
     pub name: Arc<str>,
-    /// What it carries.
+    /// Its payload.
     pub payload: Payload,
 }
 
-/// A request of the server, to be answered with [`answer`](Self::answer) or [`refuse`](Self::refuse). Dropped without
-/// either, the server waits in vain until its own time limit.
+/// A request of the server, to be answered with [`answer`](Self::answer) or [`refuse`](Self::refuse). If it is
+/// dropped without either, the server waits until its own time limit.
 #[derive(Debug)]
 pub struct ServerRequest {
     /// Its name.
     pub name: Arc<str>,
-    /// What it carries.
+    /// Its payload.
     pub payload: Payload,
     pub(crate) request_id: Box<str>,
     pub(crate) frames: mpsc::Sender<String>,
@@ -46,7 +46,7 @@ impl ServerRequest {
         self.frames.send(text).await.map_err(|_| EmitError::NotOpen)
     }
 
-    /// Answers that it is not done: `{"error": TEXT, "errorCode": CODE}`.
+    /// Refuses it: answers `{"error": TEXT, "errorCode": CODE}`.
     ///
     /// # Errors
     /// When the connection that the request came by has ended.
@@ -55,10 +55,10 @@ impl ServerRequest {
         self.frames.send(refusal).await.map_err(|_| EmitError::NotOpen)
     }
 
-    /// Refuses at once, if there is room: for requests that nobody takes.
+    /// Refuses at once if the queue has room: for requests without a listener.
     fn turn_away(self, code: ErrorCode, text: &str) {
         if self.frames.try_send(refusal(&self.request_id, code, text)).is_err() {
-            tracing::debug!(event = %self.name, "a request of the server was not answered: too many frames wait");
+            tracing::debug!(event = %self.name, "a request of the server was not answered: the send queue is full");
         }
     }
 }
@@ -67,8 +67,8 @@ fn refusal(request_id: &str, code: ErrorCode, text: &str) -> String {
     frame::answer(request_id, &serde_json::json!({"error": text, "errorCode": code}))
 }
 
-/// A stream of items; ends when the task ends or [`off`](crate::Client::off) is called, after what waits in it. Dropping it
-/// stops listening.
+/// A stream of items. After the task ends or [`off`](crate::Client::off) is called, it ends with the last item in its queue.
+/// Dropping it stops listening.
 #[derive(Debug)]
 pub struct Listener<T> {
     items: mpsc::Receiver<T>,
@@ -76,7 +76,7 @@ pub struct Listener<T> {
 }
 
 impl<T> Listener<T> {
-    /// The next item; none once it has ended.
+    /// The next item; `None` once it has ended.
     pub async fn recv(&mut self) -> Option<T> {
         self.items.recv().await
     }
@@ -113,7 +113,7 @@ impl<T> Feed<T> {
         (feed, Listener { items, missed })
     }
 
-    /// Hands an item over; gives it back when there is no room. The first one of a listener that is missed is logged.
+    /// Queues an item; returns it when the queue is full. The first missed item of a listener is logged.
     fn give(&self, item: T) -> Result<(), T> {
         match self.items.try_send(item) {
             Ok(()) => Ok(()),
@@ -155,7 +155,7 @@ impl Listeners {
         self.hear(event, tag, queue, false)
     }
 
-    /// Hears one event only.
+    /// Listens to one event only.
     pub(crate) fn once(&mut self, event: &str, tag: Option<&str>) -> Listener<Event> {
         self.hear(event, tag, 1, true)
     }
@@ -165,14 +165,14 @@ impl Listeners {
         if !self.closed {
             let tag = tag.map(Box::from);
             let hearer = Hearer { feed, once, tag };
-            // Names that nobody listens to any more go here, so that one-time names do not pile up.
+            // Names without listeners are removed here, so that one-time names do not accumulate.
             self.keep(|_, hearer| hearer.feed.stands());
             self.events.entry(Arc::from(event)).or_default().push(hearer);
         }
         listener
     }
 
-    /// Ends the listeners of an event: those with this tag, or without a tag all.
+    /// Ends the listeners of an event: those with this tag, or all if there is no tag.
     pub(crate) fn off(&mut self, event: &str, tag: Option<&str>) {
         self.keep(|name, hearer| name != event || tag.is_some_and(|tag| hearer.tag.as_deref() != Some(tag)));
     }
@@ -239,7 +239,7 @@ impl Listeners {
             None => request.turn_away(ErrorCode::UnknownEvent, "this client does not answer it"),
             Some(feed) => {
                 if let Err(request) = feed.give(request) {
-                    request.turn_away(ErrorCode::Overloaded, "this client has too many requests to answer");
+                    request.turn_away(ErrorCode::Overloaded, "this client has too many waiting requests");
                 }
             }
         }
@@ -252,7 +252,7 @@ impl Listeners {
         }
     }
 
-    /// Ends every listener, and those to come.
+    /// Ends every listener, and every later one at once.
     pub(crate) fn close(&mut self) {
         *self = Self {
             closed: true,

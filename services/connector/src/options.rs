@@ -1,5 +1,5 @@
-//! The settings of one client: where to connect, heartbeat, reconnecting, limits. The names and defaults are the
-//! original's where it has them; each says its unit and its reason.
+//! The settings of one client: where to connect, heartbeat, reconnecting, limits. Names and defaults follow
+//! websocket-cross-server-adapter; each has its unit and its reason.
 
 use std::error::Error;
 use std::fmt;
@@ -12,19 +12,19 @@ use url::Url;
 use crate::token::Provider;
 use crate::{OptionsError, TokenIn};
 
-/// Clients that wait for less between attempts would flood a server that is in trouble.
+/// The minimum of the waits between attempts: shorter waits would flood a server in trouble.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
 
-/// The most that the queues of the runtime can hold.
+/// The maximum capacity of the runtime's queues.
 const LONGEST_QUEUE: usize = tokio::sync::Semaphore::MAX_PERMITS;
 
-/// When the task connects again by itself.
+/// When the task reconnects automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AutoReconnect {
-    /// After everything, except closes and refusals that say not to come back (a kick, a failed authentication).
+    /// Always, except after closes and refusals that say not to (a kick, a failed authentication).
     #[default]
     Always,
-    /// As the original: after errors only. After a close by the server the application calls
+    /// After errors only, as in websocket-cross-server-adapter. After a close by the server the application calls
     /// [`reconnect`](crate::Client::reconnect).
     AfterError,
     /// Never: the application calls [`reconnect`](crate::Client::reconnect) or [`connect`](crate::Client::connect).
@@ -43,12 +43,12 @@ pub enum AutoReconnect {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where to connect: `ws://` or `wss://`, any path, with or without a query. Of several servers the first is tried
-    /// first, and after one that drains or fails the next; the time to come back that a server gives is for itself.
+    /// Where to connect: `ws://` or `wss://`, any path, with or without a query. Of several servers the first is tried first;
+    /// when one drains or fails, the next. A delay that a server gives applies only to itself.
     pub urls: Vec<String>,
-    /// Added to the query of every URL, in order, encoded (the original's `customParams`). Default: none.
+    /// Added to the query of every URL, in order, URL-encoded (`customParams` of the JavaScript package). Default: none.
     pub params: Vec<(String, String)>,
-    /// Added to the upgrade request, say `Authorization`. Default: none. Browsers cannot send them, this client can.
+    /// Added to the upgrade request, for example `Authorization`. Default: none. Browsers cannot send headers, this client can.
     pub headers: Vec<(String, String)>,
     pub(crate) token: Option<Provider>,
     /// How the token of the [provider](Self::token) travels. Default: [`TokenIn::Header`].
@@ -56,52 +56,53 @@ pub struct Options {
     pub(crate) traceparent: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
     /// TLS for `wss://`. Default: the roots of Mozilla, TLS 1.2 and later. Share one among clients: it caches sessions.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Time from one heartbeat to the next. Default: 10 s, which keeps most proxies from closing. Zero: no heartbeat.
-    /// The first one comes after a random part of it, so that clients that came together do not beat together.
+    /// Time between heartbeats. Default: 10 s, which stops most proxies from closing the connection. Zero: no heartbeat. The
+    /// first one comes after a random part of it, so that many clients do not send at the same time.
     pub ping_interval: Duration,
-    /// How long the answer to a heartbeat may take; then the connection is closed with code 4002. Default: 2 s.
+    /// Time limit for the answer to a heartbeat; after it the connection is closed with code 4002. Default: 2 s.
     pub pong_timeout: Duration,
-    /// The heartbeat's text; must be the server's. Default: empty, the smallest frame there is.
+    /// The heartbeat's text; must match the server's. Default: empty, the smallest frame.
     pub ping_message: String,
-    /// When to connect again without being asked. Default: [`AutoReconnect::Always`].
+    /// When to reconnect automatically. Default: [`AutoReconnect::Always`].
     pub auto_reconnect: AutoReconnect,
-    /// So many attempts wait at most [`fast_reconnect_interval`](Self::fast_reconnect_interval); after them each wait may
-    /// be twice as long as the one before. Default: 3, enough for a ws-node that is replaced.
+    /// The number of attempts that wait at most [`fast_reconnect_interval`](Self::fast_reconnect_interval); after them the
+    /// longest wait doubles each time. Default: 3, enough for a ws-node that is replaced.
     pub fast_reconnect_threshold: u32,
     /// The longest wait before the first attempts; the wait is a random part of it (full jitter), so that the clients
-    /// of a ws-node that died do not come at once. Default: 3 s, at least 50 ms.
+    /// of a dead ws-node do not reconnect all at once. Default: 3 s, at least 50 ms.
     pub fast_reconnect_interval: Duration,
-    /// The longest wait before any attempt, and the most that a server can ask for. Default: 120 s, at least 50 ms.
+    /// The longest wait before any attempt, and the longest that a server can ask for. Default: 120 s, at least 50 ms.
     pub reconnect_max_interval: Duration,
-    /// It gives up after so many attempts in a row that led to nothing. Default: none, it never gives up. The count
-    /// starts again once a connection stood for [`fast_reconnect_interval`](Self::fast_reconnect_interval).
+    /// Gives up after this many failed attempts in a row. Default: `None`, never. The count starts again once a connection was
+    /// open for [`fast_reconnect_interval`](Self::fast_reconnect_interval).
     pub repeat_limit: Option<u32>,
-    /// How long a request waits for its reply (the original's `callbackTimeout`), retries included. Default: 5 s.
+    /// Time limit for a request (`callbackTimeout` of the JavaScript package), retries included. Default: 5 s.
     pub request_timeout: Duration,
-    /// How long until a request tells [`on_pending`](crate::Request::on_pending) that it still waits. Default: 100 ms,
-    /// what people notice.
+    /// Time until [`on_pending`](crate::Request::on_pending) of a request without a reply is called. Default: 100 ms, a delay
+    /// that people notice.
     pub pending_timeout: Duration,
-    /// How long one attempt may take: token, name, TCP, TLS, upgrade and authentication together. Default: 10 s, several lost packets.
+    /// Time limit for one attempt: token, name lookup, TCP, TLS, upgrade and authentication together. Default: 10 s, enough for
+    /// several lost packets.
     pub connect_timeout: Duration,
-    /// Frames that wait to be written; [`Client::emit`](crate::Client::emit) waits when it is full. Default: 64, a short
-    /// burst: what waits here is lost when the connection breaks.
+    /// Frames that wait to be written; when it is full, [`Client::emit`](crate::Client::emit) waits. Default: 64, a short burst:
+    /// frames that wait here are lost when the connection breaks.
     pub send_queue: usize,
-    /// Events that are kept while there is no connection, and sent in order once the next one stands; with more of them
-    /// [`Client::emit`](crate::Client::emit) fails with [`Full`](crate::EmitError::Full). Default: 0, none: what was said
-    /// minutes ago is often wrong now. Forgotten when the connection is closed for good.
+    /// The number of events that are kept while there is no connection, and sent in order on the next one. When it is full,
+    /// [`Client::emit`](crate::Client::emit) fails with [`Full`](crate::EmitError::Full). Default: 0, because old events are
+    /// often wrong. They are forgotten when the connection is closed for good.
     pub offline_queue: usize,
-    /// What waits in one [`Listener`](crate::Listener); when it is full, new items are left out and counted. Default:
-    /// 256, some seconds of a lively room.
+    /// The queue of one [`Listener`](crate::Listener); when it is full, new items are dropped and counted. Default: 256, some
+    /// seconds of a lively room.
     pub listener_queue: usize,
-    /// Requests that wait for a reply at the same time. Default: 1,024, far more than a reply in time can need.
+    /// The number of requests that may wait for replies at the same time. Default: 1,024, far more than an application needs.
     pub max_pending: usize,
-    /// Largest message that the server may send, in bytes. Default: 1 MiB. A larger one ends the connection with code
-    /// 1009, for good: the server would send it again.
+    /// The largest message that the server may send, in bytes. Default: 1 MiB. A larger one ends the connection with code 1009,
+    /// for good: the server would send it again.
     pub max_message_size: usize,
 }
 
 impl Options {
-    /// The defaults, for this URL. More of them: [`or_url`](Self::or_url).
+    /// The defaults, for this URL. [`or_url`](Self::or_url) adds more URLs.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             urls: vec![url.into()],
@@ -130,7 +131,7 @@ impl Options {
         }
     }
 
-    /// Adds a server to go to when those before it drain or fail.
+    /// Adds a server to use when the previous ones drain or fail.
     ///
     /// ```
     /// use wsmesh_connector::Options;
@@ -157,16 +158,16 @@ impl Options {
         self
     }
 
-    /// Asks `provider` for a token before each attempt, so that none is stale; a token with a fixed life can be renewed in
-    /// place by [`Client::refresh_token`](crate::Client::refresh_token). When it fails, the attempt counts as failed; `None`
-    /// means: connect without. Where the token goes: [`token_in`](Self::token_in).
+    /// Calls `provider` for a token before each attempt, so that the token is fresh.
+    /// [`Client::refresh_token`](crate::Client::refresh_token) renews it on an open connection. If the provider fails, the
+    /// attempt has failed; `None` means: connect without a token. [`token_in`](Self::token_in) says how the token travels.
     ///
     /// ```
     /// use wsmesh_connector::Options;
     ///
     /// async fn log_in() -> Result<String, std::io::Error> {
     ///     # Ok(String::new())
-    ///     // Ask whoever gives tokens here.
+    ///     // Get a token here.
     /// }
     /// let options = Options::new("wss://example.org/chat").token(log_in);
     /// ```
@@ -182,15 +183,15 @@ impl Options {
         self
     }
 
-    /// Puts the W3C `traceparent` that `current` gives into each event and request, so that the server's trace continues
-    /// the application's; `None` leaves it out. Called where the event or request is sent; must be quick.
+    /// Adds the W3C `traceparent` that `current` returns to each event and request, so that the server's trace continues the
+    /// application's; `None` leaves it out. Called where the event or request is sent; must be quick.
     #[must_use]
     pub fn traceparent(mut self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.traceparent = Some(Arc::new(current));
         self
     }
 
-    /// The whole of one URL, with the parameters.
+    /// One URL with the parameters.
     pub(crate) fn full_url(&self, url: &str) -> Result<Url, OptionsError> {
         let mut url = Url::parse(url).map_err(OptionsError::Url)?;
         if !matches!(url.scheme(), "ws" | "wss") {
@@ -203,7 +204,7 @@ impl Options {
         Ok(url)
     }
 
-    /// Whether the numbers make sense together.
+    /// Checks the numbers.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         if self.urls.is_empty() {
             return Err(OptionsError::NoUrl);
@@ -236,7 +237,7 @@ impl Options {
     }
 }
 
-/// Without what may be secret: the query, the parameters' values, the headers' values.
+/// Without possible secrets: the query, the values of parameters and headers.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
@@ -250,7 +251,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// A URL without user, password and query, which may be secret.
+/// A URL without its possible secrets: user, password and query.
 fn shown(url: &str) -> String {
     let public = url.split(['?', '#']).next().unwrap_or_default();
     match (public.split_once("://"), public.rsplit_once('@')) {
@@ -264,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_secret_in_the_url_is_not_shown() {
+    fn possible_secrets_in_the_url_are_not_shown() {
         for (url, public) in [
             ("ws://host/chat?token=x", "\"ws://host/chat\""),
             ("ws://me:se/cret@host/chat#x", "\"ws://host/chat\""),
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_added_as_the_original_adds_them() {
+    fn parameters_are_added_as_the_javascript_package_adds_them() {
         let options = Options::new("ws://host/chat")
             .param("id", "888")
             .param("name", "sam & co");
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_and_what_is_secret_is_not_shown() {
+    fn invalid_options_are_errors_and_secrets_are_not_shown() {
         let read = |url: &str| Options::new(url).full_url(url);
         assert!(matches!(read("no url"), Err(OptionsError::Url(_))));
         assert!(matches!(read("http://host/"), Err(OptionsError::Scheme(_))));

@@ -1,4 +1,4 @@
-//! A payload as it came: one JSON value, parsed only by who needs it, without copying it out of its frame.
+//! A payload as it was received: one JSON value, parsed only on demand, not copied out of its frame.
 
 use std::fmt;
 
@@ -25,10 +25,10 @@ impl Payload {
         std::str::from_utf8(&self.0).unwrap_or("null")
     }
 
-    /// What it says, as a value.
+    /// Parses it.
     ///
     /// # Errors
-    /// When it does not have the shape of `T`, or is nested more than 128 deep.
+    /// When it does not have the shape of `T`, or is nested more than 128 levels deep.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.0)
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Payload {
     }
 }
 
-/// Its size only: payloads do not belong into logs.
+/// Its size only: payloads must not appear in logs.
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Payload({} bytes)", self.0.len())

@@ -1,4 +1,4 @@
-//! Asks for a room again on a new connection, until the server agrees or refuses for good.
+//! Joins a room again on a new connection, until the server agrees or refuses for good.
 
 use std::sync::Arc;
 

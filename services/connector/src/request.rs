@@ -1,4 +1,4 @@
-//! One request: a future with its own time limit, which asks again after a disconnect if it may.
+//! One request: a future with its own time limit, which is repeated after a disconnect if that is allowed.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -14,8 +14,8 @@ use crate::rooms::Membership;
 use crate::shared::Shared;
 use crate::{Payload, RequestError, State};
 
-/// A request to the server; `.await` sends it and gives the reply's payload. Dropping the future cancels it here (the
-/// server does not hear of that).
+/// A request to the server; `.await` sends it and returns the reply's payload. Dropping the future cancels it here; the server
+/// is not told.
 ///
 /// # Errors
 /// See [`RequestError`]. A reply `{"error": …, "errorCode": …}` is [`RequestError::Refused`].
@@ -55,7 +55,7 @@ impl Request {
         }
     }
 
-    /// Its success means that the client is in this room.
+    /// Marks it as a request for a room: after a good reply the client is in it.
     pub(crate) fn joins(mut self, membership: Membership) -> Self {
         self.joins = Some(membership);
         self
@@ -68,22 +68,22 @@ impl Request {
         self
     }
 
-    /// Calls `tell` once if there is no reply after [`pending_timeout`](crate::Options::pending_timeout): time to show that
-    /// something happens. It runs where the request is awaited and must not block.
+    /// Calls `tell` once if there is no reply after [`pending_timeout`](crate::Options::pending_timeout), for example to show a
+    /// spinner. It runs where the request is awaited and must not block.
     pub fn on_pending(mut self, tell: impl FnOnce() + Send + 'static) -> Self {
         self.on_pending = Some(Box::new(tell));
         self
     }
 
-    /// How long until [`on_pending`](Self::on_pending) is told; has no effect unless shorter than the time limit. Default:
+    /// The time until [`on_pending`](Self::on_pending) is called; has no effect unless shorter than the time limit. Default:
     /// the client's [`pending_timeout`](crate::Options::pending_timeout).
     pub fn pending_timeout(mut self, after: Duration) -> Self {
         self.pending_timeout = after;
         self
     }
 
-    /// Waits for a connection if there is none, and asks again on the next one if this one breaks, within the time
-    /// limit. Only for what may be done twice: the server may have done the work before the connection broke.
+    /// Waits for a connection if there is none, and repeats the request on the next one if this one breaks, within the time
+    /// limit. Only for what may safely happen twice: the server may have done the work before the connection broke.
     pub fn retry(mut self) -> Self {
         self.retry = true;
         self
@@ -94,7 +94,7 @@ impl Request {
             return Err(RequestError::EmptyEvent);
         }
         let payload = self.payload.map_err(RequestError::Payload)?;
-        let asking = async {
+        let reply = async {
             loop {
                 match ask(&self.shared, &self.event, &payload, self.joins).await {
                     Err(RequestError::NotOpen | RequestError::Disconnected) if self.retry => {
@@ -109,8 +109,8 @@ impl Request {
             }
         };
         let slow = self.on_pending.filter(|_| self.pending_timeout < self.timeout);
-        let asking = telling(slow, self.pending_timeout, asking);
-        match tokio::time::timeout(self.timeout, asking).await {
+        let reply = reporting_slow(slow, self.pending_timeout, reply);
+        match tokio::time::timeout(self.timeout, reply).await {
             Ok(Ok(payload)) => match Refusal::read(payload.as_str()) {
                 None => Ok(payload),
                 Some(Refusal { error, error_code }) => Err(RequestError::Refused {
@@ -133,17 +133,21 @@ impl IntoFuture for Request {
     }
 }
 
-/// `asking`, and calls `slow` if it takes longer than `after`.
-async fn telling<T>(slow: Option<Box<dyn FnOnce() + Send>>, after: Duration, asking: impl Future<Output = T>) -> T {
+/// Awaits `reply`, and calls `slow` if that takes longer than `after`.
+async fn reporting_slow<T>(
+    slow: Option<Box<dyn FnOnce() + Send>>,
+    after: Duration,
+    reply: impl Future<Output = T>,
+) -> T {
     let Some(slow) = slow else {
-        return asking.await;
+        return reply.await;
     };
-    tokio::pin!(asking);
-    match tokio::time::timeout(after, &mut asking).await {
+    tokio::pin!(reply);
+    match tokio::time::timeout(after, &mut reply).await {
         Ok(reply) => reply,
         Err(_) => {
             slow();
-            asking.await
+            reply.await
         }
     }
 }

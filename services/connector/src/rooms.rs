@@ -1,8 +1,8 @@
-//! The rooms that a client is in, so that it can ask for them again on the next connection. A value without I/O.
+//! The rooms that a client is in, so that it can join them again on the next connection. A value without I/O.
 
 use serde::Serialize;
 
-/// A room of the server, to be joined with [`Client::join_room`](crate::Client::join_room).
+/// A room of the server, joined with [`Client::join_room`](crate::Client::join_room).
 ///
 /// ```
 /// use wsmesh_connector::Room;
@@ -95,14 +95,14 @@ impl From<String> for Room {
     }
 }
 
-/// What is wanted and what was joined, in the order of wanting.
+/// Requested and joined rooms, in the order of the first request.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     entries: Vec<Entry>,
     last: u64,
 }
 
-/// Being in a room, or wanting to be, until the room is left; joined anew it is another.
+/// A membership, from the first request to join a room until it is left. A later join of the same room is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Membership(u64);
 
@@ -111,15 +111,15 @@ struct Entry {
     membership: Membership,
     room: Room,
     joined: bool,
-    /// So many ask for it now.
-    asking: usize,
+    /// The number of requests to join it that wait for a reply.
+    pending: usize,
 }
 
 impl Rooms {
-    /// It is being asked for, until [`answered`](Self::answered).
+    /// A request to join a room begins; [`answered`](Self::answered) ends it.
     pub(crate) fn wanted(&mut self, room: &Room) -> Membership {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.room.is(room)) {
-            entry.asking += 1;
+            entry.pending += 1;
             return entry.membership;
         }
         self.last += 1;
@@ -128,23 +128,23 @@ impl Rooms {
             membership,
             room: room.clone(),
             joined: false,
-            asking: 1,
+            pending: 1,
         });
         membership
     }
 
-    /// The server agreed; counts unless it was left meanwhile.
+    /// The server agreed. Has no effect if the room was left meanwhile.
     pub(crate) fn joined(&mut self, membership: Membership) {
         if let Some(entry) = self.entry(membership) {
             entry.joined = true;
         }
     }
 
-    /// One who asked is done; the room is forgotten when it was never joined and nobody asks any more.
+    /// A request ended. A room that was never joined is forgotten with its last request.
     pub(crate) fn answered(&mut self, membership: Membership) {
         if let Some(entry) = self.entry(membership) {
-            entry.asking -= 1;
-            if entry.asking == 0 && !entry.joined {
+            entry.pending -= 1;
+            if entry.pending == 0 && !entry.joined {
                 self.forget(membership);
             }
         }
@@ -162,12 +162,12 @@ impl Rooms {
         self.entries.clear();
     }
 
-    /// Whether it was not left since.
+    /// Whether the room was not left meanwhile.
     pub(crate) fn stands(&self, membership: Membership) -> bool {
         self.entries.iter().any(|entry| entry.membership == membership)
     }
 
-    /// Those to ask for again.
+    /// The rooms to join again.
     pub(crate) fn to_rejoin(&self) -> Vec<(Membership, Room)> {
         let joined = self.entries.iter().filter(|entry| entry.joined);
         joined.map(|entry| (entry.membership, entry.room.clone())).collect()
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_joined_and_not_left_is_asked_for_again_in_order() {
+    fn only_rooms_that_were_joined_and_not_left_are_requested_again_in_order() {
         let mut rooms = Rooms::default();
         let names = ["b", "a", "c"].map(Room::from);
         let memberships = names.each_ref().map(|room| rooms.wanted(room));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_who_ask_one_success_is_enough_and_a_new_wish_is_another() {
+    fn one_success_of_several_requests_is_enough_and_a_later_join_is_another_membership() {
         let mut rooms = Rooms::default();
         let room = Room::from("a");
         let (first, second) = (rooms.wanted(&room), rooms.wanted(&room));

@@ -1,4 +1,4 @@
-//! The servers that a client may connect to: which one is next, and how long that one is still to be left alone.
+//! The servers that a client may connect to: which one is next, and how long it must not be tried yet.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::socket::Dialer;
 use crate::{ConnectionError, Options, OptionsError};
 
-/// At least one server, and which of them it is now.
+/// At least one server, one of which is the current one.
 pub(crate) struct Servers {
     list: Vec<Server>,
     at: usize,
@@ -15,8 +15,8 @@ pub(crate) struct Servers {
 
 struct Server {
     dialer: Dialer,
-    /// When it may be tried again: after a failure the time of that, or what it asked for; none if it has not failed. So the
-    /// least of all is the next in turn that asked for no delay, or of those that did the first to be back.
+    /// When it may be tried again: the time of its last failure, plus the delay that it asked for; `None` if it never failed. So
+    /// the smallest is the next server in turn, or of those that asked for delays the first to be available.
     not_before: Option<Instant>,
 }
 
@@ -33,23 +33,23 @@ impl Servers {
         Ok(Self { list, at: 0 })
     }
 
-    /// The place of the server of now in the options' list.
+    /// The index of the current server in the options' list.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    /// How to reach the server of now.
+    /// How to reach the current server.
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.list[self.at].dialer
     }
 
-    /// What is left of the delay that the server of now gave.
+    /// The rest of the delay that the current server asked for.
     pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
         let left = self.list[self.at].not_before?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// Goes on to the next server, unless the end was about the client.
+    /// Moves on to the next server, unless the client was the cause of the end.
     pub(crate) fn ended(&mut self, error: &ConnectionError, now: Instant) {
         let delay = error.retry_after().unwrap_or_default();
         self.list[self.at].not_before = Some(now.checked_add(delay).unwrap_or(now));

@@ -1,5 +1,5 @@
-//! The life of one connection: the token if it travels as first message, then reading, writing and the heartbeat side by side until one of them says that it is over,
-//! then the close. Reading never waits for writing.
+//! One connection: the token if it travels in the first message, then reading, writing and the heartbeat side by side until one
+//! of them ends, then the close. Reading never waits for writing.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -22,12 +22,12 @@ use crate::shared::{First, Rejoin, Shared};
 use crate::socket::Socket;
 use crate::{ConnectionError, Lifecycle, inbound};
 
-/// How long a close may take; then the connection is dropped.
+/// Time limit for a close; after it the connection is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// RFC 6455: the close frame had no code.
 const NO_STATUS: u16 = 1005;
 
-/// One connection that stands.
+/// One open connection.
 pub(crate) struct Session<'a> {
     shared: &'a Arc<Shared>,
     sink: SplitSink<Socket, Message>,
@@ -39,7 +39,7 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Takes an open socket over. Nobody can use it yet.
+    /// Takes an open socket. Handles cannot use it yet.
     pub(crate) fn new(shared: &'a Arc<Shared>, socket: Socket) -> Self {
         let (sink, stream) = socket.split();
         let (frames, queue) = mpsc::channel(shared.options.send_queue);
@@ -54,7 +54,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Shows a token as first message, and waits for the server's yes.
+    /// Sends a token in the first message, and waits until the server agrees.
     pub(crate) async fn authenticate(&mut self, token: &str) -> Result<(), ConnectionError> {
         let id = self.shared.new_id().to_string();
         let request = frame::client_request("authenticate", &json!({"token": token}), &id);
@@ -75,12 +75,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Lets the handles send through it.
+    /// Lets handles send through it.
     pub(crate) fn stands(&mut self) {
         self.first = self.shared.opened(&self.frames);
     }
 
-    /// Works until the connection is over, and says why.
+    /// Works until the connection ends, and returns why.
     pub(crate) async fn until_over(&mut self) -> ConnectionError {
         let rejoins = std::mem::take(&mut self.first.rejoins);
         tokio::select! {
@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Closes by the client's wish: what was accepted before is written first.
+    /// Closes because the application wants it: accepted frames are written first.
     pub(crate) async fn close_by_hand(mut self) {
         let closing = async {
             for frame in self.first.frames.drain(..) {
@@ -108,7 +108,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Closes because it is over: tells the server why if it may still listen, answers its close if it sent one.
+    /// Closes after an end: tells the server why if it may still listen, or answers its close.
     pub(crate) async fn close_after(mut self, error: &ConnectionError) {
         let code = match error {
             ConnectionError::PongTimeout => (CloseCode::PongTimeout, "pong timeout"),
@@ -118,12 +118,12 @@ impl<'a> Session<'a> {
             ConnectionError::Closed { .. } => return drain(&mut self.stream).await,
             _ => return,
         };
-        // Best effort: nobody may be there to read it, so nobody waits for the answer.
+        // Best effort: the server may not read it, so there is no wait for an answer.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(close_frame(code.0, code.1))).await;
     }
 }
 
-/// What the server said to the request of this id; none if the text is something else.
+/// The server's reply to the request of this id; `None` if the text is something else.
 fn reply_to(id: &str, text: &Utf8Bytes) -> Option<Result<(), ConnectionError>> {
     let Ok(ServerMessage::Reply { payload, callback_id }) = frame::parse_server(text) else {
         return None;
@@ -148,7 +148,7 @@ fn close_frame(code: CloseCode, reason: &'static str) -> Message {
     }))
 }
 
-/// Finishes the close handshake: reading sends what is due and ends with the connection.
+/// Finishes the close handshake: reading answers the close and ends with the connection.
 async fn drain(stream: &mut SplitStream<Socket>) {
     let end = async { while let Some(Ok(_)) = stream.next().await {} };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, end).await;
@@ -186,14 +186,14 @@ async fn next(stream: &mut SplitStream<Socket>) -> Result<Message, ConnectionErr
     }
 }
 
-/// A message that is no text. Pings are answered by the WebSocket itself.
+/// A message that is not text. The WebSocket answers pings itself.
 fn unused(message: &Message) {
     if message.is_binary() {
         tracing::debug!("the server sent a binary frame; only text is understood");
     }
 }
 
-/// Writes what comes first, then what waits, as many frames as there are in one go.
+/// Writes the first frames, then the queue, all waiting frames in one go.
 async fn write(
     sink: &mut SplitSink<Socket, Message>,
     first: &mut VecDeque<String>,
@@ -207,7 +207,7 @@ async fn write(
             }
         }
         let written = async {
-            // A frame is taken only when it can be handed over: a close that comes while it waits writes what is left.
+            // A frame is taken only when the sink is ready, so that a close during the wait still writes it.
             loop {
                 poll_fn(|cx| sink.poll_ready_unpin(cx)).await?;
                 let Some(frame) = first.pop_front().or_else(|| queue.try_recv().ok()) else {
@@ -223,7 +223,7 @@ async fn write(
     }
 }
 
-/// Brings the client back into its rooms.
+/// Joins the client's rooms again.
 async fn rejoin(shared: &Arc<Shared>, rejoins: Vec<Rejoin>) -> ConnectionError {
     join_all(rejoins.into_iter().map(|rejoin| rejoin.until_settled(shared))).await;
     std::future::pending().await
@@ -248,7 +248,7 @@ async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> 
                 continue;
             }
         }
-        // An answer to nothing does not count.
+        // An answer without a heartbeat before it does not count.
         let _ = pong.notified().now_or_never();
         let sent = Instant::now();
         let answered = async {
@@ -264,7 +264,7 @@ async fn beat(shared: &Shared, frames: &mpsc::Sender<String>, pong: &Notify) -> 
         }
         let latency = sent.elapsed();
         shared.listeners().lifecycle(&Lifecycle::Pong { latency });
-        // The interval may have been changed meanwhile: the answer that was awaited decided first.
+        // The interval may have changed while the answer was awaited.
         wait = changes.borrow_and_update().saturating_sub(latency);
     }
 }

@@ -1,5 +1,5 @@
-//! What the handles and the task share: the way to the connection of the moment, the requests that wait, the rooms, the
-//! events that are kept, the listeners, the state. Locks are short and never held across an await.
+//! What the handles and the task share: the current connection, the waiting requests, the rooms, the kept events, the listeners,
+//! the state. Locks are short and never held across an await.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,11 +23,11 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     link: Mutex<Link>,
     listeners: Mutex<Listeners>,
-    /// The place of the server of now in the options' list.
+    /// The index of the current server in the options' list.
     server: AtomicUsize,
 }
 
-/// The connection of the moment, and who waits for a reply on it.
+/// The current connection, and the requests that wait for replies on it.
 #[derive(Debug, Default)]
 struct Link {
     frames: Option<mpsc::Sender<String>>,
@@ -38,15 +38,15 @@ struct Link {
     kept: VecDeque<String>,
 }
 
-/// Who waits for a reply.
+/// A request that waits for its reply.
 #[derive(Debug)]
 struct Waiting {
     reply: oneshot::Sender<Payload>,
-    /// The room that a good reply lets the client into.
+    /// The room that the client is in after a good reply.
     joins: Option<Membership>,
 }
 
-/// What is written on a new connection before anything else.
+/// The frames that are written on a new connection before anything else.
 #[derive(Debug, Default)]
 pub(crate) struct First {
     pub(crate) frames: VecDeque<String>,
@@ -69,7 +69,7 @@ impl Rejoin {
     }
 }
 
-/// One request that waits; dropping it cancels.
+/// One waiting request; dropping it cancels it.
 #[derive(Debug)]
 pub(crate) struct Pending {
     shared: Arc<Shared>,
@@ -78,7 +78,7 @@ pub(crate) struct Pending {
     pub(crate) frames: mpsc::Sender<String>,
 }
 
-/// A room that is being asked for; when dropped, it is forgotten unless it was joined.
+/// A request to join a room; when it is dropped, the room is forgotten unless it was joined.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     shared: Arc<Shared>,
@@ -110,7 +110,7 @@ impl Link {
         self.last_id
     }
 
-    /// Notes who waits for a reply.
+    /// Registers a request.
     fn wait(&mut self, joins: Option<Membership>) -> (u64, oneshot::Receiver<Payload>) {
         let id = self.new_id();
         let (reply, receiver) = oneshot::channel();
@@ -126,8 +126,8 @@ impl Shared {
             state: watch::Sender::new(State::Connecting { repeat: 0 }),
             options,
             link: Mutex::new(Link {
-                // Ids that no other client has: replies may be addressed to the client by whoever answers, also to one
-                // that has taken the place of another.
+                // Ids that no other client uses: any server may address a reply to this client, and this client may have
+                // replaced another one of the same name.
                 last_id: u64::from(rand::random::<u32>()) << 20,
                 ..Link::default()
             }),
@@ -136,7 +136,7 @@ impl Shared {
         })
     }
 
-    /// Notes the server of the next attempt.
+    /// Sets the server of the next attempt.
     pub(crate) fn turned_to(&self, server: usize) {
         self.server.store(server, Ordering::Relaxed);
     }
@@ -155,10 +155,10 @@ impl Shared {
         self.listeners.lock()
     }
 
-    /// A connection stands: from now on frames go here. The way comes before the state: who sees "open" can send.
-    /// Gives what is to be written first: rooms are asked for again, then what was kept follows.
+    /// The connection is open: from now on frames go here. The queue is set before the state, so that a handle that sees "open"
+    /// can send. Returns the frames to write first: requests for the rooms, then kept events.
     pub(crate) fn opened(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> First {
-        // Called before the lock is held: it is the application's.
+        // Called without the lock, because it is the application's code.
         let traceparent = self.traceparent();
         let first = {
             let mut link = self.link();
@@ -185,8 +185,8 @@ impl Shared {
         first
     }
 
-    /// The connection ended: every request that waits fails now. The state comes before the way: who fails and looks
-    /// does not see "open" any more, unless the next connection stands.
+    /// The connection ended: every waiting request fails. The state is set before the queue is removed, so that a handle whose
+    /// request failed does not see "open" any more, unless the next connection is open.
     pub(crate) fn hung_up(&self, state: State) {
         let for_good = matches!(state, State::Closed(_));
         self.state.send_replace(state);
@@ -223,13 +223,13 @@ impl Shared {
         self.options.traceparent.as_ref().and_then(|current| current())
     }
 
-    /// Where this frame goes now; none when it is kept for the next connection.
+    /// The queue for this frame; `None` when it is kept for the next connection.
     pub(crate) fn route(&self, text: String) -> Result<Option<(mpsc::Sender<String>, String)>, EmitError> {
         let mut link = self.link();
         if let Some(frames) = &link.frames {
             return Ok(Some((frames.clone(), text)));
         }
-        // Looked at under the lock: what is kept before the state is "closed" is cleared after it.
+        // Checked under the lock: events that are kept before the state is "closed" are cleared after it.
         if self.options.offline_queue == 0 || matches!(*self.state.borrow(), State::Closed(_)) {
             return Err(EmitError::NotOpen);
         }
@@ -240,7 +240,7 @@ impl Shared {
         Ok(None)
     }
 
-    /// Notes that a room is being asked for.
+    /// A request to join a room begins.
     pub(crate) fn wanted(self: &Arc<Self>, room: &Room) -> Wanted {
         Wanted {
             membership: self.link().rooms.wanted(room),
@@ -248,12 +248,12 @@ impl Shared {
         }
     }
 
-    /// A room is not asked for again.
+    /// A room is not joined again.
     pub(crate) fn left(&self, room: &Room) {
         self.link().rooms.left(room);
     }
 
-    /// No room is asked for again.
+    /// No room is joined again.
     pub(crate) fn forget_rooms(&self) {
         self.link().rooms.clear();
     }
@@ -263,13 +263,13 @@ impl Shared {
         self.link().rooms.stands(membership)
     }
 
-    /// The server does not let the client back into a room.
+    /// The server refuses to let the client join a room again.
     pub(crate) fn room_lost(&self, membership: Membership, room: Room, code: String, text: String) {
         self.link().rooms.forget(membership);
         self.listeners().lifecycle(&Lifecycle::RoomLost { room, code, text });
     }
 
-    /// Notes that a room is asked for once more. The limit of requests is the application's, not for this.
+    /// Registers another request for a room. The limit of requests applies to the application, not to this.
     pub(crate) fn pending_again(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> Pending {
         let (id, reply) = self.link().wait(None);
         self.pending_with(id, reply, frames)
@@ -289,7 +289,7 @@ impl Shared {
         }
     }
 
-    /// Notes a request on the connection of the moment.
+    /// Registers a request on the current connection.
     pub(crate) fn pending(self: &Arc<Self>, joins: Option<Membership>) -> Result<Pending, RequestError> {
         let mut link = self.link();
         let frames = link.frames.clone().ok_or(RequestError::NotOpen)?;
@@ -300,7 +300,7 @@ impl Shared {
         Ok(self.pending_with(id, reply, &frames))
     }
 
-    /// Hands a reply to the request that waits for it; false when none does (any more).
+    /// Hands a reply to the request that waits for it; `false` when none does.
     pub(crate) fn replied(&self, callback_id: &str, payload: Payload) -> bool {
         let Ok(id) = callback_id.parse() else {
             return false;

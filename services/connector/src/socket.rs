@@ -1,4 +1,4 @@
-//! From options to an open WebSocket: the upgrade request, TLS, small buffers, what a refusal says.
+//! From options to an open WebSocket: the upgrade request, TLS, small buffers, refused upgrades.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::{ConnectionError, Options, OptionsError, TokenIn};
 /// An open connection.
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Each way. Memory per connection matters more here than the speed of large messages; buffers grow when needed.
+/// The buffers of each direction. Memory per connection matters more than the speed of large messages; buffers grow when needed.
 const BUFFER_BYTES: usize = 4 * 1024;
-/// So much of a refusal's body is kept, in characters.
+/// How much of the body of a refused upgrade is kept, in characters.
 const REFUSAL_CHARS: usize = 200;
 
-/// All that an attempt to reach one server needs, checked once.
+/// Everything that an attempt to reach one server needs, checked once.
 pub(crate) struct Dialer {
     request: Request,
     tls: Connector,
@@ -65,7 +65,7 @@ impl Dialer {
         })
     }
 
-    /// One attempt. The token travels with it unless it goes into the first message.
+    /// One attempt. It carries the token, unless that goes into the first message.
     pub(crate) async fn dial(&self, token: Option<&str>) -> Result<Socket, ConnectionError> {
         let mut request = self.request.clone();
         match (token, self.token_in) {
@@ -73,7 +73,7 @@ impl Dialer {
             (Some(token), TokenIn::Header) => {
                 let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}")) else {
                     return Err(unfit(
-                        "it has characters that a header cannot have, maybe the end of a line",
+                        "it contains characters that a header cannot have, for example a line break",
                     ));
                 };
                 value.set_sensitive(true);
@@ -122,8 +122,8 @@ fn refused(response: &Response) -> ConnectionError {
     }
 }
 
-/// One for all clients of the process that give none, made at first need. It names its crypto provider itself, so that
-/// nobody has to install one for the process.
+/// The configuration for all clients of the process without their own, created when it is first needed. It uses a fixed crypto
+/// provider, so that none must be installed for the process.
 fn default_tls() -> Result<Arc<rustls::ClientConfig>, OptionsError> {
     static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {

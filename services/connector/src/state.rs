@@ -1,30 +1,30 @@
-//! What a client can know about its connection: the state now, and what happened on the way.
+//! What a client can know about its connection: its current state, and the events that led there.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::{ConnectionError, Room};
 
-/// The connection now. Watched through [`Client::state`](crate::Client::state).
+/// The current state of the connection. Watched through [`Client::state`](crate::Client::state).
 #[derive(Debug, Clone)]
 pub enum State {
     /// The task is not started yet, or an attempt is under way.
     Connecting {
-        /// Attempts since the last connection that stood, this one included; zero is the first one.
+        /// Attempts since the last connection that lasted, this one included; zero is the first one.
         repeat: u32,
     },
-    /// It stands.
+    /// The connection is open.
     Open,
-    /// It ended; what follows is not decided yet.
+    /// The connection ended; the next step is not decided yet.
     Closing,
-    /// The next attempt comes after a delay.
+    /// The next attempt starts after a delay.
     Waiting {
-        /// Attempts since the last connection that stood, this one included.
+        /// Attempts since the last connection that lasted, this one included.
         repeat: u32,
         /// From the moment of this state.
         delay: Duration,
     },
-    /// For good, unless [`Client::connect`](crate::Client::connect) is called.
+    /// Closed for good, unless [`Client::connect`](crate::Client::connect) is called.
     Closed(End),
 }
 
@@ -34,7 +34,7 @@ impl State {
         matches!(self, Self::Open)
     }
 
-    /// Whether a connection that was lost, or never came, is being brought back.
+    /// Whether the client is reconnecting.
     pub fn is_reconnecting(&self) -> bool {
         matches!(self, Self::Waiting { .. } | Self::Connecting { repeat: 1.. })
     }
@@ -44,24 +44,24 @@ impl State {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum End {
     /// [`Client::close`](crate::Client::close) was called.
-    #[error("closed by hand")]
+    #[error("closed by the application")]
     ByHand,
     /// Every [`Client`](crate::Client) was dropped.
-    #[error("nobody uses the client any more")]
+    #[error("every handle of the client was dropped")]
     ClientDropped,
-    /// The connection ended and [`AutoReconnect`](crate::AutoReconnect) or the server says not to come back.
+    /// The connection ended, and [`AutoReconnect`](crate::AutoReconnect) or the server says not to reconnect.
     #[error("{0}")]
     Failed(#[source] ConnectionError),
-    /// As many attempts failed as [`repeat_limit`](crate::Options::repeat_limit) allows.
-    #[error("given up after {repeat} attempts{}", because(.last.as_ref()))]
+    /// [`repeat_limit`](crate::Options::repeat_limit) attempts failed.
+    #[error("gave up after {repeat} attempts{}", because(.last.as_ref()))]
     RepeatLimit {
         /// Attempts in a row.
         repeat: u32,
-        /// How the last one ended; none if [`Client::reconnect`](crate::Client::reconnect) ended all of them.
+        /// How the last one ended; `None` if [`Client::reconnect`](crate::Client::reconnect) ended all of them.
         #[source]
         last: Option<ConnectionError>,
     },
-    /// The [`Task`](crate::Task) has ended or was dropped; there is no coming back.
+    /// The [`Task`](crate::Task) has ended or was dropped. The client cannot connect again.
     #[error("the connection's task has ended")]
     TaskEnded,
 }
@@ -70,11 +70,11 @@ fn because(last: Option<&ConnectionError>) -> String {
     last.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
-/// What happened to the connection. Streamed by [`Client::lifecycle`](crate::Client::lifecycle).
+/// An event of the connection. Streamed by [`Client::lifecycle`](crate::Client::lifecycle).
 #[derive(Debug, Clone)]
 pub enum Lifecycle {
-    /// A connection stands. Rooms that [`join_room`](crate::Client::join_room) joined are asked for again; what else the
-    /// server knew of the one before is gone: say again what must be.
+    /// The connection is open. Rooms joined by [`join_room`](crate::Client::join_room) are requested again. The server has
+    /// forgotten everything else about the previous connection.
     Opened,
     /// A heartbeat was sent.
     Ping,
@@ -85,15 +85,15 @@ pub enum Lifecycle {
     },
     /// The connection, or an attempt, ended.
     Ended(ConnectionError),
-    /// The next attempt comes after a delay.
+    /// The next attempt starts after a delay.
     Reconnecting {
-        /// Attempts since the last connection that stood, this one included.
+        /// Attempts since the last connection that lasted, this one included.
         repeat: u32,
         /// From now.
         delay: Duration,
     },
-    /// After a reconnect the server does not let this client back into a room. It is not asked for again. Refusals that pass
-    /// (`UNAVAILABLE`, `OVERLOADED`, `RATE_LIMITED`, `TIMEOUT`, no reply in time) are not told: the room is asked for again
+    /// After a reconnect the server refuses to let this client join a room again. It is not requested again. Temporary refusals
+    /// (`UNAVAILABLE`, `OVERLOADED`, `RATE_LIMITED`, `TIMEOUT`, no reply in time) are not reported: the room is requested again
     /// after a random part of [`fast_reconnect_interval`](crate::Options::fast_reconnect_interval).
     RoomLost {
         /// Which one.

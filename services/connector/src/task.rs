@@ -1,5 +1,5 @@
-//! The task that keeps one client connected: attempt, session, verdict, wait, again. It owns all I/O; when it is over,
-//! whoever waits is told at once.
+//! The task that keeps one client connected: an attempt, the connection, the decision to reconnect, a wait, again. It owns all
+//! I/O. When it ends, everything that waits for it ends at once.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::shared::Shared;
 use crate::socket::Dialer;
 use crate::{AutoReconnect, ConnectionError, End, Lifecycle, State, TokenIn};
 
-/// What the application asks of the connection.
+/// An order of the application to the task.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wish {
     /// Close for good.
     Close,
     /// Close if open, and connect now.
     Connect,
-    /// Close if open, and connect after the wait that is due.
+    /// Close if open, and connect after the usual wait.
     Reconnect { from_zero: bool },
 }
 
@@ -43,11 +43,11 @@ impl std::fmt::Debug for Task {
     }
 }
 
-/// What a client does next.
+/// The next step of the task.
 enum Next {
     /// An attempt and, if it succeeds, the connection until it ends.
     Dial,
-    /// Let the time pass that is due before the next attempt.
+    /// The wait before the next attempt.
     Wait,
     /// Closed for good, until a wish says otherwise.
     Rest(End),
@@ -64,8 +64,8 @@ impl Task {
         }
     }
 
-    /// Connects and keeps connected; after a close for good it rests until [`connect`](crate::Client::connect). Ends
-    /// when every [`Client`](crate::Client) is dropped. Dropping the future closes the connection without a word.
+    /// Connects and keeps connected. After a close for good it rests until [`connect`](crate::Client::connect). Ends when every
+    /// [`Client`](crate::Client) is dropped. Dropping the future closes the connection without a close frame.
     pub async fn run(mut self) {
         let mut next = Next::Dial;
         loop {
@@ -84,7 +84,7 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let repeat = self.backoff.repeat();
         shared.state.send_replace(State::Connecting { repeat });
-        // Boxed: an attempt needs kilobytes that a connection which stands for hours does not.
+        // Boxed: an attempt needs kilobytes that an open connection does not.
         let attempt = Box::pin(attempt(&shared, self.servers.dialer()));
         let attempt = tokio::time::timeout(shared.options.connect_timeout, attempt);
         let attempted = tokio::select! {
@@ -107,7 +107,7 @@ impl Task {
             Ok(error) => session.close_after(error).await,
             Err(_) => session.close_by_hand().await,
         }
-        // A connection that falls at once is no success: who resets here would run in circles without waiting.
+        // Only a connection that lasted resets the count: else a server that closes at once would be asked without any wait.
         if since.elapsed() >= shared.options.fast_reconnect_interval {
             self.backoff.reset();
         }
@@ -118,7 +118,7 @@ impl Task {
         }
     }
 
-    /// Whether what ended a connection that stood is only its token, for which there is a fresh one.
+    /// Whether an open connection ended only because its token expired, and the provider has a fresh one.
     fn has_run_out(&self, error: &ConnectionError) -> bool {
         let code = CloseCode::AuthenticationFailed;
         self.shared.options.token.is_some() && matches!(error, ConnectionError::Closed { code: by, .. } if *by == code)
@@ -129,7 +129,7 @@ impl Task {
         self.ended(error, group)
     }
 
-    /// Tells how the connection or the attempt ended, and decides whether to come back.
+    /// Reports how the connection or the attempt ended, and decides whether to reconnect.
     fn ended(&mut self, error: ConnectionError, group: Group) -> Next {
         self.shared.listeners().lifecycle(&Lifecycle::Ended(error.clone()));
         if group != Group::DoNotComeBack {
@@ -144,7 +144,7 @@ impl Task {
         }
     }
 
-    /// None: nobody is left to have wishes.
+    /// The next step after a wish; `None` when every handle is dropped.
     fn wished(&mut self, wish: Option<Wish>) -> Next {
         match wish {
             None => Next::Rest(End::ClientDropped),
@@ -182,7 +182,7 @@ impl Task {
             tokio::select! {
                 () = &mut sleep => return Next::Dial,
                 wish = self.wishes.recv() => match self.wished(wish) {
-                    // One wait at a time.
+                    // The wait that is running continues.
                     Next::Wait => {}
                     next => return next,
                 },
@@ -190,7 +190,7 @@ impl Task {
         }
     }
 
-    /// Rests until somebody wants a connection; none when nobody is left.
+    /// Rests until a wish for a connection comes; `None` when every handle is dropped.
     async fn rest(&mut self, end: End) -> Option<Next> {
         tracing::debug!(%end, "the connection is closed for good");
         self.shared.hung_up(State::Closed(end));
@@ -203,7 +203,7 @@ impl Task {
     }
 }
 
-/// From a new token to a connection that can stand.
+/// One attempt: a token, the WebSocket, authentication.
 async fn attempt<'a>(shared: &'a Arc<Shared>, dialer: &Dialer) -> Result<Session<'a>, ConnectionError> {
     let token = match &shared.options.token {
         Some(provider) => provider.token().await.map_err(ConnectionError::Token)?,
@@ -217,7 +217,7 @@ async fn attempt<'a>(shared: &'a Arc<Shared>, dialer: &Dialer) -> Result<Session
     Ok(session)
 }
 
-/// Whether it may, the error's group aside.
+/// Whether to reconnect automatically, if the error allows it.
 fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {
     match auto {
         AutoReconnect::Always => true,
@@ -228,7 +228,7 @@ fn comes_back(auto: AutoReconnect, error: &ConnectionError) -> bool {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // Nothing brings it back now, whatever it was closed by before.
+        // The client cannot be opened any more, whatever closed it before.
         self.shared.hung_up(State::Closed(End::TaskEnded));
         self.shared.listeners().close();
     }

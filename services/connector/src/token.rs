@@ -16,16 +16,16 @@ type Asking = Pin<Box<dyn Future<Output = Result<Option<String>, Cause>> + Send>
 /// How the token travels to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TokenIn {
-    /// As `Authorization: Bearer TOKEN` of the upgrade request: it does not show up in logs of URLs.
+    /// As `Authorization: Bearer TOKEN` of the upgrade request: it does not appear in logs of URLs.
     #[default]
     Header,
     /// As `token=TOKEN` in the URL's query, as browsers do.
     Query,
-    /// As request `authenticate {"token": TOKEN}` before anything else; the connection stands when the server agreed.
+    /// In a request `authenticate {"token": TOKEN}` before anything else; the connection is open when the server has agreed.
     Message,
 }
 
-/// Asked before each attempt.
+/// Called before each attempt.
 #[derive(Clone)]
 pub(crate) struct Provider(Arc<dyn Fn() -> Asking + Send + Sync>);
 
@@ -60,7 +60,7 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// A token that cannot travel as it should.
+/// The error for a token that cannot be sent.
 pub(crate) fn unfit(why: &'static str) -> ConnectionError {
     ConnectionError::Token(Cause::from(Box::<dyn Error + Send + Sync>::from(why)))
 }

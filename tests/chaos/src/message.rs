@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_comes_back_from_its_text() {
+    fn a_message_is_read_back_from_its_text() {
         let message = Message {
             sender: 65_535,
             kind: Kind::Request,

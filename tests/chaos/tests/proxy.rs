@@ -69,7 +69,7 @@ async fn is_reset(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn bytes_pass_both_ways_and_an_end_is_passed_on() {
+async fn bytes_and_the_end_of_a_connection_are_forwarded_in_both_directions() {
     let link = Link::new().await;
     let (mut server, mut node) = link.connect().await;
     say(&mut server, "to the node").await;
@@ -144,7 +144,7 @@ async fn a_delay_makes_bytes_late_and_keeps_their_order() {
 }
 
 #[tokio::test]
-async fn a_throttle_slows_what_goes_to_the_server_only() {
+async fn a_throttle_slows_only_the_direction_to_the_server() {
     let link = Link::new().await;
     let (mut server, mut node) = link.connect().await;
     link.proxy.set(Mode::Throttle(10_000));

@@ -187,7 +187,7 @@ impl Report {
             wrong(requests.errors.values().sum(), "requests were refused");
         }
         if let Some(reconnect) = &self.reconnect {
-            wrong(reconnect.missing, "connections did not come back");
+            wrong(reconnect.missing, "connections did not reconnect");
         }
         wrong(
             self.ended.values().sum(),

@@ -1,4 +1,4 @@
-//! How a connection ends for good, and what is left then.
+//! How a connection ends for good, and the client's state afterwards.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wsmesh_protocol::CloseCode;
 
 use crate::support::{Server, connected, soon};
 
-/// Waits until it is closed for good, and says why.
+/// Waits until it is closed for good, and returns why.
 pub(crate) async fn closed(client: &Client) -> End {
     let mut state = client.state();
     let closed = state.wait_for(|state| matches!(state, State::Closed(_)));
@@ -21,7 +21,7 @@ pub(crate) async fn closed(client: &Client) -> End {
 }
 
 #[tokio::test]
-async fn who_is_thrown_out_stays_out_until_the_application_says_otherwise() {
+async fn after_a_kick_the_client_stays_closed_until_the_application_connects_again() {
     let server = Server::start().await;
     for code in [4010, 4011, 4012] {
         let (client, peer, _task) = connected(&server, server.options()).await;
@@ -42,7 +42,7 @@ async fn who_is_thrown_out_stays_out_until_the_application_says_otherwise() {
 }
 
 #[tokio::test]
-async fn when_to_come_back_is_the_applications_choice() {
+async fn the_application_chooses_when_to_reconnect() {
     let server = Server::start().await;
     let mut options = server.options();
     options.auto_reconnect = AutoReconnect::AfterError;
@@ -101,7 +101,7 @@ async fn closing_by_hand_writes_what_was_emitted_and_says_4001() {
 }
 
 #[tokio::test]
-async fn closing_while_the_server_does_not_read_loses_nothing_that_was_taken() {
+async fn closing_while_the_server_does_not_read_loses_no_accepted_frame() {
     let server = Server::start().await;
     let (client, mut peer, _task) = connected(&server, server.options()).await;
     let filling = "x".repeat(256 * 1024);
@@ -142,7 +142,7 @@ async fn dropping_the_last_handle_closes_the_connection_and_ends_the_task() {
 }
 
 #[tokio::test]
-async fn without_its_task_a_client_says_so() {
+async fn a_client_without_its_task_reports_that() {
     let server = Server::start().await;
     let (client, _peer, task) = connected(&server, server.options()).await;
     let pending = client.request("a", &1).retry().into_future();

@@ -1,4 +1,4 @@
-//! What outlives a connection: rooms, and events that wait for the next one.
+//! What survives a connection: rooms, and events that wait for the next one.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -58,7 +58,7 @@ async fn more_rooms_and_events_than_the_queue_holds_come_first_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_room_that_the_server_does_not_answer_for_is_asked_for_again() {
+async fn a_room_whose_request_is_not_answered_is_requested_again() {
     let server = Server::start().await;
     let mut options = server.options();
     options.request_timeout = Duration::from_millis(300);
@@ -89,7 +89,7 @@ async fn a_room_that_the_server_does_not_answer_for_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn rooms_that_were_left_or_given_up_are_not_asked_for_again() {
+async fn rooms_that_were_left_or_given_up_are_not_requested_again() {
     let server = Server::start().await;
     let mut options = server.options();
     options.offline_queue = 1;
@@ -133,7 +133,7 @@ async fn closing_by_hand_forgets_rooms_and_kept_events_and_a_closed_client_keeps
 }
 
 #[tokio::test]
-async fn joining_waits_for_a_connection_and_is_refused_when_there_comes_none() {
+async fn joining_waits_for_a_connection_and_fails_when_there_is_none() {
     let server = Server::start().await;
     let (client, _task) = start(server.options());
     let joining = async {

@@ -1,4 +1,4 @@
-//! How a connection is kept: heartbeat, breaks, coming back.
+//! How a client stays connected: heartbeat, broken connections, reconnecting.
 
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ async fn a_changed_ping_interval_counts_from_the_next_heartbeat_on_or_from_now()
     let mut options = server.options();
     options.pong_timeout = Duration::from_secs(3600);
     let (client, mut peer, _task) = connected(&server, options).await;
-    // From none to some counts at once.
+    // Stopped heartbeats begin at once.
     client.set_ping_interval(Duration::from_secs(100));
     assert_eq!(client.ping_interval(), Duration::from_secs(100));
     let (reply, ()) = tokio::join!(client.request("echo", &1).into_future(), peer.reply(json!(1)));
@@ -113,7 +113,7 @@ async fn a_request_with_retry_waits_for_the_first_connection_too() {
 }
 
 #[tokio::test]
-async fn it_comes_back_not_before_the_time_that_the_server_gives() {
+async fn it_reconnects_only_after_the_delay_that_the_server_gives() {
     let server = Server::start().await;
     let (_client, peer, _task) = connected(&server, server.options()).await;
     let since = Instant::now();
@@ -123,7 +123,7 @@ async fn it_comes_back_not_before_the_time_that_the_server_gives() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_says_why_and_only_some_come_back() {
+async fn a_refused_upgrade_has_a_reason_and_the_client_reconnects_after_some_only() {
     let server = Server::start().await;
     let (client, _task) = start(server.options());
     let since = Instant::now();
@@ -159,7 +159,7 @@ async fn it_gives_up_at_the_limit_and_a_server_that_hangs_counts() {
 }
 
 #[tokio::test]
-async fn connections_that_fall_at_once_count_as_attempts() {
+async fn connections_that_end_at_once_count_as_attempts() {
     let server = Server::start().await;
     let mut options = server.options();
     options.repeat_limit = Some(2);
@@ -173,7 +173,7 @@ async fn connections_that_fall_at_once_count_as_attempts() {
 }
 
 #[tokio::test]
-async fn a_hundred_clients_that_lose_their_server_at_once_come_back_spread_over_the_whole_wait() {
+async fn a_hundred_clients_that_lose_their_server_at_once_reconnect_spread_over_the_whole_wait() {
     let server = Server::start().await;
     let mut options = server.options();
     options.fast_reconnect_interval = Duration::from_secs(3000);
@@ -193,12 +193,12 @@ async fn a_hundred_clients_that_lose_their_server_at_once_come_back_spread_over_
         };
         by_third[usize::try_from(delay.as_secs() / 1000).expect("small")] += 1;
     }
-    // A third each; fewer than ten of a hundred come once in ten million runs.
+    // A third each; fewer than ten of a hundred happen once in ten million runs.
     assert!(by_third.iter().all(|&clients| clients >= 10), "{by_third:?}");
 }
 
 #[tokio::test]
-async fn connecting_by_hand_does_not_wait() {
+async fn connect_does_not_wait() {
     let server = Server::start().await;
     let mut options = server.options();
     options.fast_reconnect_interval = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Frames, URL and close are those that were recorded from the original client, byte for byte.
+//! Frames, URL and close equal those recorded from the client of websocket-cross-server-adapter, byte for byte.
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn texts(case: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_client_says_what_the_original_says() {
+async fn the_client_sends_what_the_javascript_package_sends() {
     let server = Server::start().await;
     let options = server.options().param("id", "888").param("name", "sam & co");
     let (client, mut peer, _task) = connected(&server, options).await;

@@ -1,5 +1,5 @@
-//! The behaviour that every SDK has: `tests/vectors/client-behaviour.json` says what the steps mean, this file does them
-//! with a clock that moves only when a step says so.
+//! The behaviour that every SDK has: `tests/vectors/client-behaviour.json` defines the steps, this file runs them with a clock
+//! that moves only in the steps for that.
 
 mod client;
 mod expected;
@@ -18,10 +18,10 @@ use wsmesh_connector::{AutoReconnect, Client, Event, Lifecycle, Listener, Option
 
 use crate::support::{Peer, Server, start};
 
-/// Of real time: longer than any scenario takes.
+/// A limit in real time, longer than any scenario takes.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// The runtime's timers are late by at most this: rounded up to whole milliseconds.
+/// The runtime's timers are late by at most this, because they are rounded up to whole milliseconds.
 const TICK: Duration = Duration::from_nanos(999_999);
 
 #[derive(Deserialize)]
@@ -41,9 +41,9 @@ struct Scenario {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_behaves_as_the_table_of_all_sdks_says() {
-    // While a thread of the runtime's pool is busy, a paused clock does not run by itself. When it gives up, time limits of
-    // the test pass at once, and what is stuck is named.
+async fn the_client_behaves_like_the_table_of_all_sdks() {
+    // While a thread of the runtime's pool is busy, a paused clock does not advance by itself. When this thread ends, the time
+    // limits of the test expire at once and name what is stuck.
     let (_busy, idle) = mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || idle.recv_timeout(STUCK));
 
@@ -73,7 +73,7 @@ async fn the_client_behaves_as_the_table_of_all_sdks_says() {
     assert!(ran >= 65, "only {ran} ran");
 }
 
-/// Puts `by` in the place of `name`, wherever it is.
+/// Replaces `name` by `by` everywhere.
 fn fill(value: &Value, name: &str, by: &Value) -> Value {
     match value {
         Value::String(text) if text == name => by.clone(),
@@ -123,7 +123,7 @@ fn options(servers: &[Server], table: &Map<String, Value>) -> Options {
     options
 }
 
-/// One scenario under way.
+/// A running scenario.
 struct Stage {
     servers: Vec<Server>,
     client: Client,
@@ -131,15 +131,15 @@ struct Stage {
     peer: Option<Peer>,
     silent: Vec<TcpStream>,
     lifecycle: Listener<Lifecycle>,
-    /// What happened and was not expected yet.
+    /// Events that were not expected yet.
     seen: VecDeque<Lifecycle>,
     events: Listener<Event>,
     ids: HashMap<String, Value>,
     requests: HashMap<String, JoinHandle<Result<Value, String>>>,
-    /// The requests whose waiting was told.
+    /// The requests whose `on_pending` was called.
     pending: Arc<Mutex<Vec<String>>>,
     listening: HashMap<String, JoinHandle<()>>,
-    /// The names of listeners, each time that they hear something.
+    /// The name of a listener, each time that it gets an event.
     heard: (UnboundedSender<String>, UnboundedReceiver<String>),
     /// Whether events are kept without a connection.
     keeps: bool,
@@ -173,7 +173,7 @@ impl Stage {
         }
     }
 
-    /// The server of this step, which is the one that the client says.
+    /// The server of this step, which must be that of the client.
     fn server(&self, step: &Map<String, Value>) -> &Server {
         let server = &self.servers[step.get("at").map_or(0, |at| count(at) - 1)];
         assert_eq!(self.client.url(), server.url());
@@ -184,7 +184,7 @@ impl Stage {
         self.peer.as_mut().expect("a connection was accepted")
     }
 
-    /// A step's verb is looked for by name: maps do not keep the table's order.
+    /// Finds a step's verb by name, because maps do not keep the order of the table.
     async fn step(&mut self, step: &Map<String, Value>) {
         const SERVER: [&str; 10] = [
             "accept",
@@ -238,7 +238,7 @@ impl Stage {
         }
     }
 
-    /// Lets every task do what it can do now.
+    /// Lets every task run until it waits.
     async fn settle(&self) {
         for _ in 0..50 {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Events and requests, both ways.
+//! Events and requests, in both directions.
 
 use std::collections::{HashMap, HashSet};
 use std::future::IntoFuture;
@@ -28,7 +28,7 @@ async fn a_silent_address_of_the_servers_name_costs_no_attempt() {
     let (server, silent) = (Server::start().await, Silent::start().await);
     name("server.test", &[silent.address(), server.address()]);
     let mut options = Options::new("ws://server.test/chat");
-    // One attempt has all the time there is: it must not be used up by the silent address.
+    // The attempt has enough time: the silent address must not use it up.
     options.connect_timeout = Duration::from_secs(3600);
     let (_client, peer, _task) = connected(&server, options).await;
     assert_eq!(peer.path, "/chat");
@@ -73,7 +73,7 @@ async fn replies_find_their_requests_in_any_order() {
 }
 
 #[tokio::test]
-async fn no_two_clients_have_requests_of_the_same_id() {
+async fn ids_of_requests_differ_between_clients() {
     let server = Server::start().await;
     let mut ids = HashSet::new();
     for _ in 0..20 {
@@ -115,7 +115,7 @@ async fn a_refusal_and_a_time_out_have_their_codes_and_late_replies_do_nothing()
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_says_why() {
+async fn an_event_that_cannot_be_sent_is_an_error_with_its_reason() {
     let server = Server::start().await;
     let mut options = server.options();
     options.max_pending = 1;
@@ -163,7 +163,7 @@ async fn requests_of_the_server_are_answered_or_refused() {
 }
 
 #[tokio::test]
-async fn frames_that_make_no_sense_end_nothing() {
+async fn invalid_frames_do_not_end_the_connection() {
     let server = Server::start().await;
     let (client, mut peer, _task) = connected(&server, server.options()).await;
     let mut says = client.on("say");
@@ -187,7 +187,7 @@ async fn frames_that_make_no_sense_end_nothing() {
 }
 
 #[tokio::test]
-async fn a_listener_that_does_not_keep_up_misses_events_and_holds_up_nobody() {
+async fn a_listener_that_does_not_keep_up_misses_events_and_does_not_delay_others() {
     let server = Server::start().await;
     let mut options = server.options();
     options.listener_queue = 2;
@@ -206,7 +206,7 @@ async fn a_listener_that_does_not_keep_up_misses_events_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_sent_arrives_in_order_though_the_queue_is_short() {
+async fn events_arrive_in_order_even_if_the_queue_is_short() {
     let server = Server::start().await;
     let mut options = server.options();
     options.send_queue = 1;
@@ -225,12 +225,12 @@ async fn what_is_sent_arrives_in_order_though_the_queue_is_short() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_said_at_once_by_try_emit() {
+async fn try_emit_reports_a_full_queue_at_once() {
     let server = Server::start().await;
     let mut options = server.options();
     options.send_queue = 1;
     let (client, mut peer, _task) = connected(&server, options).await;
-    // Nothing is awaited in between, so the task of this one thread writes nothing in between.
+    // There is no await in between, so the task on this one thread writes nothing meanwhile.
     client.try_emit("a", &1).expect("room for one");
     assert!(matches!(client.try_emit("b", &1), Err(EmitError::Full)));
     assert_eq!(peer.json().await["event"], "a");
@@ -284,7 +284,7 @@ fn the_readme_says_what_every_option_is_for() {
 }
 
 #[test]
-fn options_that_cannot_work_are_refused_before_anything_happens() {
+fn invalid_options_are_errors_before_anything_is_connected() {
     let refused = |options: Options| Connector::new(options).expect_err("refused");
     let error = refused(Options::new("http://host/"));
     assert!(error.to_string().contains("ws://"), "{error}");

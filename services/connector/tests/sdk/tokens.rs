@@ -1,4 +1,4 @@
-//! Tokens: asked for before each attempt, shown in three ways, renewed; and the trace context of what is sent.
+//! Tokens: fetched before each attempt, sent in three ways, renewed; and the trace context of frames.
 
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,7 +28,7 @@ fn always(options: Options, token: Option<&'static str>) -> Options {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_before_every_attempt_and_travels_as_header_or_in_the_query() {
+async fn the_token_is_fetched_before_every_attempt_and_travels_in_a_header_or_in_the_query() {
     let server = Server::start().await;
     let options = counted(server.options()).header("Authorization", "Basic x");
     let (_client, peer, _task) = connected(&server, options).await;
@@ -39,7 +39,7 @@ async fn a_token_is_asked_for_before_every_attempt_and_travels_as_header_or_in_t
     drop(peer);
     assert_eq!(server.accept().await.authorization.as_deref(), Some("Bearer t/2"));
 
-    // The client above goes on trying to connect there.
+    // The client above still tries to connect there.
     let server = Server::start().await;
     let mut options = counted(server.options().param("id", "7"));
     options.token_in = TokenIn::Query;
@@ -53,7 +53,7 @@ async fn a_token_is_asked_for_before_every_attempt_and_travels_as_header_or_in_t
 }
 
 #[tokio::test]
-async fn as_first_message_the_token_comes_before_everything_and_open_after_the_servers_yes() {
+async fn a_token_in_the_first_message_comes_before_everything_and_open_follows_when_the_server_agreed() {
     let server = Server::start().await;
     let mut options = always(server.options(), Some("abc"));
     options.token_in = TokenIn::Message;
@@ -82,7 +82,7 @@ async fn as_first_message_the_token_comes_before_everything_and_open_after_the_s
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_refuses_is_the_end_until_the_application_connects_again() {
+async fn after_a_refused_token_the_client_stays_closed_until_the_application_connects_again() {
     let server = Server::start().await;
     let mut options = always(server.options(), Some("old"));
     options.token_in = TokenIn::Message;
@@ -108,7 +108,7 @@ async fn a_token_that_the_server_refuses_is_the_end_until_the_application_connec
 }
 
 #[tokio::test]
-async fn a_token_that_ran_out_is_followed_by_a_fresh_one() {
+async fn an_expired_token_is_replaced_by_a_fresh_one() {
     let server = Server::start().await;
     let (_client, peer, _task) = connected(&server, counted(server.options())).await;
     peer.close(4011, "token expired").await;
@@ -147,7 +147,7 @@ async fn a_provider_that_fails_or_never_answers_is_a_failed_attempt() {
         }
     }
     assert_eq!(ends[0], "there is no token to connect with: login is down");
-    assert!(ends[1].contains("the end of a line"), "{ends:?}");
+    assert!(ends[1].contains("a line break"), "{ends:?}");
     assert!(!ends[1].contains("two"), "tokens are secret");
     assert_eq!(
         (ends[2].as_str(), repeats),
@@ -168,7 +168,7 @@ async fn closing_does_not_wait_for_a_provider() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_in_place_and_who_cannot_says_why() {
+async fn a_token_is_renewed_on_the_open_connection_and_a_failure_has_its_reason() {
     let server = Server::start().await;
     let (client, mut peer, _task) = connected(&server, counted(server.options())).await;
     let (renewed, asked) = tokio::join!(client.refresh_token(), async {
@@ -195,7 +195,7 @@ async fn a_token_is_renewed_in_place_and_who_cannot_says_why() {
 }
 
 #[tokio::test]
-async fn frames_carry_the_trace_context_that_the_application_gives() {
+async fn frames_carry_the_trace_context_of_the_application() {
     let server = Server::start().await;
     let current = Arc::new(Mutex::new(None));
     let options = server.options().traceparent({

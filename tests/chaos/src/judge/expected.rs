@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_message_is_owed_to_who_joined_before_and_lives_on() {
+    fn a_room_message_is_owed_to_members_that_joined_before_and_live_on() {
         let members = || {
             vec![
                 member(0, 5, None, &[(1, 7, 10), (2, 7, 60), (3, 8, 10)]),

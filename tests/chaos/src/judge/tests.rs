@@ -114,7 +114,7 @@ fn to_room(sequence: u32) -> Message {
 }
 
 #[test]
-fn what_arrives_once_in_time_is_delivered_and_nothing_else() {
+fn a_message_that_arrives_once_and_in_time_is_delivered() {
     let tally = Run::new()
         .sender(Event::Accepted, to_room(1), 10)
         .receiver(Event::Received(8), to_room(1), 10)
@@ -126,7 +126,7 @@ fn what_arrives_once_in_time_is_delivered_and_nothing_else() {
 }
 
 #[test]
-fn what_does_not_arrive_is_lost_and_what_arrives_again_is_doubled() {
+fn a_message_that_does_not_arrive_is_lost_and_one_that_arrives_twice_is_doubled() {
     let tally = Run::new()
         .sender(Event::Accepted, to_room(1), 10)
         .sender(Event::Accepted, to_room(2), 11)
@@ -138,7 +138,7 @@ fn what_does_not_arrive_is_lost_and_what_arrives_again_is_doubled() {
 }
 
 #[test]
-fn what_takes_longer_than_a_second_is_late_and_silence_is_a_gap() {
+fn a_delivery_after_more_than_a_second_is_late_and_silence_is_a_gap() {
     let tally = Run::new()
         .sender(Event::Accepted, to_room(1), 10)
         .receiver(Event::Received(8), to_room(1), 12)
@@ -157,7 +157,7 @@ fn an_event_for_all_servers_is_owed_to_the_sender_too() {
 }
 
 #[test]
-fn what_the_promise_excludes_must_be_reported() {
+fn losses_that_the_promise_excludes_must_be_reported() {
     let lost = || Run::new().sender(Event::Accepted, to_room(1), 20);
     let counts = |run: Run| {
         let tally = run.tally();
@@ -174,7 +174,7 @@ fn what_the_promise_excludes_must_be_reported() {
 }
 
 #[test]
-fn a_refusal_is_no_loss_where_the_promise_excludes_it() {
+fn a_refused_message_is_not_lost_where_the_promise_excludes_it() {
     let refused = || Run::new().sender(Event::Refused(Refusal::NoNode), to_room(1), 20);
     let tally = refused().excuse(15, 40).tally();
     assert_eq!((tally.sent, tally.refused, tally.lost, tally.excluded), (0, 1, 0, 1));

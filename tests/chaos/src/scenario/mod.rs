@@ -54,7 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     usual(
         "all-but-one",
-        "all Redis but one are killed at once, and come back",
+        "all Redis but one are killed at once, and restarted",
         nodes::all_but_one,
     ),
     Scenario {
@@ -113,7 +113,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     usual(
         "rolling-logic",
-        "the servers that handle requests are restarted, in order and by kill -9",
+        "the servers that handle requests are restarted, gracefully and by kill -9",
         servers::rolling_logic,
     ),
     Scenario {

@@ -1,4 +1,4 @@
-//! Redis nodes that die, hang, come back.
+//! Redis nodes that die, hang, restart.
 
 use super::Played;
 use crate::pace::span;

@@ -117,7 +117,7 @@ async fn upgraded(port: u16, id: &str) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_come_in_is_told_before_the_upgrade() {
+async fn a_client_that_is_not_allowed_is_refused_before_the_upgrade() {
     let cluster = Cluster::start(1, 1, 1).await;
     let url = cluster.nodes[0].ws();
     let long = "x".repeat(256);

@@ -1,4 +1,4 @@
-//! What the chart runs in a shell, taken from the rendered manifests and run here: Redis, with whatever password.
+//! The shell commands of the chart, taken from the rendered manifests and run here: Redis, with any password.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 const MANIFESTS: &str = include_str!("../../../../k8s/production/wsmesh.yaml");
 
-/// The lines of a block of YAML text, from the one that begins with `first`, as long as they are indented like it.
+/// The lines of a block of YAML text, from the one that begins with `first` to the end of its indentation.
 fn block(first: &str) -> String {
     let mut lines = MANIFESTS
         .lines()
@@ -46,7 +46,7 @@ impl Redis {
         Self { child, port, folder }
     }
 
-    /// A text of the manifests with this Redis's port and folders.
+    /// A text of the manifests, with the port and folders of this Redis.
     fn here(text: &str, port: u16, folder: &Path) -> String {
         let folder = folder.display();
         text.replace("6379", &port.to_string())
@@ -78,7 +78,7 @@ impl Drop for Redis {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_charts_redis_takes_any_password_and_its_probe_needs_none() {
+async fn the_redis_of_the_chart_accepts_any_password_and_its_probe_needs_none() {
     for password in [
         "plain",
         r#"a"b\c\\d\x41$HOME`id`'e"#,
@@ -101,7 +101,7 @@ async fn the_charts_redis_takes_any_password_and_its_probe_needs_none() {
 }
 
 #[test]
-fn no_password_is_written_into_what_redis_reads() {
+fn the_configuration_of_redis_contains_no_password() {
     let redis = Redis::start("secret word");
     let file = redis.folder.path().join("run/redis.conf");
     let start = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! Five ws-nodes, three Redis, fifty clients: every message reaches exactly the right ones, also after something died.
+//! Five ws-nodes, three Redis, fifty clients: every message reaches exactly its receivers, also after a failure.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const CLIENTS: usize = 50;
 
-/// Fifty clients spread over the ws-nodes, without a pattern that the nodes could share.
+/// Fifty clients spread over the ws-nodes, without a pattern that follows the nodes.
 async fn fifty(cluster: &Cluster) -> Vec<Client> {
     let mut clients = Vec::new();
     for id in 0..CLIENTS {
@@ -20,8 +20,8 @@ async fn fifty(cluster: &Cluster) -> Vec<Client> {
     clients
 }
 
-/// Lets client 0 send a command, and waits until those got it who should. Then everyone gets a broadcast, and nobody anything
-/// else. The two take different Redis nodes, so either may come first.
+/// Lets client 0 send a command, and waits until its receivers have it. Then every client gets a broadcast, and nothing else.
+/// The two use different Redis nodes, so either may arrive first.
 async fn reaches(clients: &mut [Client], command: Value, marker: &str, expected: &BTreeSet<usize>) {
     let sent = clients[0].request("command", command.clone()).await;
     assert_eq!(sent["msg"], "sent", "{command}: {sent}");
@@ -46,7 +46,7 @@ async fn reaches(clients: &mut [Client], command: Value, marker: &str, expected:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_clients_on_five_ws_nodes_get_exactly_what_is_for_them() {
+async fn fifty_clients_on_five_ws_nodes_get_exactly_their_messages() {
     let cluster = Cluster::start(3, 5, 1).await;
     let mut clients = fifty(&cluster).await;
     let members: BTreeSet<usize> = (0..CLIENTS).filter(|id| id % 3 == 0).collect();
@@ -86,7 +86,7 @@ async fn fifty_clients_on_five_ws_nodes_get_exactly_what_is_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_one_redis_leaves_the_cluster_working_and_it_comes_back() {
+async fn a_cluster_works_without_a_killed_redis_and_uses_it_again_after_its_restart() {
     let mut cluster = Cluster::start(3, 2, 1).await;
     let (mut ann, mut bob) = (cluster.client(0, "ann").await, cluster.client(1, "bob").await);
     for client in [&mut ann, &mut bob] {
@@ -131,7 +131,7 @@ async fn killing_one_redis_leaves_the_cluster_working_and_it_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killing_a_ws_node_takes_its_clients_out_of_rooms_and_roster() {
+async fn clients_of_a_killed_ws_node_leave_rooms_and_roster() {
     let mut cluster = Cluster::start(3, 2, 1).await;
     let (mut ann, mut bob) = (cluster.client(0, "ann").await, cluster.client(1, "bob").await);
     for client in [&mut ann, &mut bob] {

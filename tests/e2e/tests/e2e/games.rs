@@ -6,7 +6,7 @@ use e2e::{Client, Cluster, Process, until};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-/// Plays until the match ends: always runs to the nearest target. The payload of `matchEnd`.
+/// Plays until the match ends, always running to the nearest target. Returns the payload of `matchEnd`.
 async fn play(mut client: Client, id: &str, found: Value) -> Value {
     let the_match = found["match"].clone();
     loop {
@@ -86,14 +86,14 @@ async fn a_player_whose_connection_ends_leaves_the_queue() {
     );
 }
 
-/// What the ops port of a game-logic server counts as waiting, in all modes.
+/// The number of waiting players in all modes, according to a game-logic server's ops port.
 async fn waiting(logic: &Process) -> u64 {
     let stats: Value = serde_json::from_str(&logic.ops("/stats").await).expect("JSON");
     let waiting = stats["waiting"].as_object().expect("modes");
     waiting.values().filter_map(Value::as_u64).sum()
 }
 
-/// Asks for a match; the ticket.
+/// Asks for a match and returns the ticket.
 async fn ask(client: &mut Client, mode: &str) -> Value {
     let place = client.request("matchRequest", json!({"mode": mode})).await;
     assert!(place["ticket"].is_string(), "{place}");
@@ -105,7 +105,7 @@ fn lost(ticket: &Value, mode: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn players_who_wait_are_told_when_the_only_game_logic_dies_and_are_matched_by_the_next_one() {
+async fn waiting_players_are_told_when_the_only_game_logic_dies_and_are_matched_by_the_next_one() {
     let mut cluster = Cluster::start(2, 2, 1).await;
     let mut players = Vec::new();
     for (index, mode) in ["arena", "arena", "duel"].into_iter().enumerate() {
@@ -135,7 +135,7 @@ async fn players_who_wait_are_told_when_the_only_game_logic_dies_and_are_matched
     assert_eq!(found["match"], same["match"]);
 }
 
-/// Asks for a duel until a server takes the wish.
+/// Asks for a duel until a server accepts the request.
 async fn until_answered(client: &mut Client) {
     let start = std::time::Instant::now();
     while !client.request("matchRequest", json!({"mode": "duel"})).await["ticket"].is_string() {
@@ -152,7 +152,7 @@ async fn when_one_of_several_game_logic_dies_only_those_who_waited_there_are_tol
     let tickets = [ask(&mut ann, "duel").await, ask(&mut bob, "arena").await];
     let counts = join_all(cluster.logic.iter().map(waiting)).await;
     assert_eq!(counts.iter().sum::<u64>(), 2, "{counts:?}");
-    // The servers that hold nothing die first: nobody is told anything.
+    // The servers without waiting players die first: no client is told anything.
     for (index, _) in counts.iter().enumerate().filter(|(_, count)| **count == 0) {
         cluster.logic[index].kill().await;
     }
@@ -163,7 +163,7 @@ async fn when_one_of_several_game_logic_dies_only_those_who_waited_there_are_tol
     .await;
     ann.nothing().await;
     bob.nothing().await;
-    // Then those that do.
+    // Then the server that holds them.
     for (index, _) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         cluster.logic[index].kill().await;
     }
@@ -172,7 +172,7 @@ async fn when_one_of_several_game_logic_dies_only_those_who_waited_there_are_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_players_of_a_match_are_told_when_the_only_game_logic_dies_and_are_in_its_room_no_more() {
+async fn the_players_of_a_match_are_told_when_the_only_game_logic_dies_and_leave_its_room() {
     let mut cluster = Cluster::start(2, 2, 1).await;
     let (mut ann, mut bob) = (cluster.client(0, "ann").await, cluster.client(1, "bob").await);
     ask(&mut ann, "duel").await;

@@ -1,4 +1,4 @@
-//! One login or many, over real Redis: who stays when one client id logs in on two ws-nodes.
+//! One login or several, over real Redis: which connection stays when one client id logs in on two ws-nodes.
 
 use e2e::{Client, Cluster, Process, until};
 use futures_util::future::join;

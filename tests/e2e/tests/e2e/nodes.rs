@@ -1,4 +1,4 @@
-//! Redis nodes that come and go at run time, through admin, while clients talk: no message is lost and none comes twice.
+//! Redis nodes are added and removed at run time, through admin, while clients talk: no message is lost or doubled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ async fn state(cluster: &Cluster, id: &str) -> Value {
     node.map_or(Value::Null, |node| node["state"].clone())
 }
 
-/// Talks to the room, numbered from 0, until told to stop; how many messages were taken.
+/// Sends numbered messages to the room until told to stop; returns how many were accepted.
 async fn talk(mut client: Client, stop: Arc<AtomicBool>) -> (Client, u64) {
     let mut every = tokio::time::interval(PAUSE);
     let mut sent = 0;
@@ -85,7 +85,7 @@ async fn a_redis_is_added_and_another_removed_under_load_and_nothing_is_lost() {
     let last = json!({"action": "toRoom", "roomId": "1", "msg": "the end"});
     assert_eq!(ann.request("command", last).await["msg"], "sent");
     let (mut bob, mut heard) = listening.await.expect("no panic");
-    // What took another way than the last message may come after it.
+    // A message that used another node than the last one may arrive after it.
     while (heard.len() as u64) < sent {
         heard.push(bob.push("say").await["msg"].as_u64().expect("a number"));
     }

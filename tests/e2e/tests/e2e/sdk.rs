@@ -7,7 +7,7 @@ use e2e::{Process, SOON, free_port, soon};
 use serde_json::{Value, json};
 use wsmesh_connector::{Client, ConnectionError, Connector, End, Lifecycle, Options, State, TokenIn};
 
-/// A ws-node without other servers that listens here.
+/// A ws-node without other servers, on this port.
 async fn start_node(port: u16, more: &[&str]) -> Process {
     let listen = format!("--listen=127.0.0.1:{port}");
     let arguments = [
@@ -40,7 +40,7 @@ fn to_room(msg: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_the_sdk_come_back_to_a_ws_node_that_restarts_and_are_in_their_room_again() {
+async fn clients_of_the_sdk_reconnect_to_a_restarted_ws_node_and_are_in_their_room_again() {
     let port = free_port();
     let node = start_node(port, &[]).await;
     let a = open(options(port).param("id", "a")).await;
@@ -79,7 +79,7 @@ async fn clients_of_the_sdk_come_back_to_a_ws_node_that_restarts_and_are_in_thei
     assert_eq!(say.payload.json::<Value>().expect("JSON")["msg"], "kept");
     let back = async {
         loop {
-            // Until the ws-node has let b into its room nobody hears this.
+            // This reaches nobody until the ws-node has let b into its room.
             a.request("command", &to_room("again")).retry().await.expect("sent");
             if let Ok(say) = tokio::time::timeout(Duration::from_millis(100), says.recv()).await {
                 return say.expect("listening");
@@ -91,7 +91,7 @@ async fn clients_of_the_sdk_come_back_to_a_ws_node_that_restarts_and_are_in_thei
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_the_sdk_that_knows_two_ws_nodes_goes_on_at_the_other_when_its_own_is_stopped() {
+async fn a_client_of_the_sdk_that_knows_two_ws_nodes_connects_to_the_other_when_its_own_is_stopped() {
     let ports = [free_port(), free_port()];
     let first = start_node(ports[0], &[]).await;
     let _second = start_node(ports[1], &[]).await;
@@ -107,7 +107,7 @@ async fn a_client_of_the_sdk_that_knows_two_ws_nodes_goes_on_at_the_other_when_i
     let mut says = client.on("say");
     let back = async {
         loop {
-            // Until the ws-node has let the client into its room nobody hears this.
+            // This reaches nobody until the ws-node has let the client into its room.
             client
                 .request("command", &to_room("again"))
                 .retry()
@@ -143,7 +143,7 @@ fn key_file(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_says_who_a_client_is_and_its_renewal_keeps_the_connection() {
+async fn a_token_authenticates_a_client_and_its_renewal_keeps_the_connection() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let key = key_file(folder.path());
     let port = free_port();
@@ -162,7 +162,7 @@ async fn a_token_says_who_a_client_is_and_its_renewal_keeps_the_connection() {
         of_b.token_in = token_in;
         let (a, b) = (open(of_a).await, open(of_b).await);
         let mut says = b.on("say");
-        // A connection stands a moment before its client is known to others.
+        // A connection is open a moment before other servers know its client.
         b.request("echo", &1).await.expect("served");
         let to_b = json!({"action": "toPlayer", "toPlayerId": "b", "msg": "hi"});
         let sent = a.request("command", &to_b).await.expect("sent");
@@ -186,7 +186,7 @@ async fn a_token_says_who_a_client_is_and_its_renewal_keeps_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_none_ends_the_client_for_good() {
+async fn an_invalid_token_closes_the_client_for_good() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let flag = format!("--jwt-key-file={}", key_file(folder.path()));
     let port = free_port();

@@ -1,4 +1,4 @@
-//! Starting: what is wrong is said with what to do, and the exit code tells what kind of wrong it is.
+//! Starting: errors say what to do, and the exit code tells the kind of error.
 
 use std::io::Write;
 
@@ -53,7 +53,7 @@ async fn a_taken_port_is_named_with_the_flag_that_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_said_and_the_server_is_not_ready() {
+async fn a_wrong_password_is_logged_and_the_server_is_not_ready() {
     let redis = Redis::start(&["--requirepass", "right"]);
     let url = format!("--redis=redis://:wr0ng@127.0.0.1:{}#a", redis.port);
     let node = Process::start("ws-node", &[&url, "--profile=demo"]);
@@ -73,7 +73,7 @@ async fn a_wrong_password_is_said_and_the_server_is_not_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_server_of_the_same_name_steps_back_and_says_why() {
+async fn a_second_server_of_the_same_name_ends_and_logs_why() {
     let redis = Redis::start(&[]);
     let url = format!("--redis={}", redis.url("a"));
     let arguments = ["--name=same", &*url, "--profile=demo"];
@@ -90,7 +90,7 @@ async fn a_second_server_of_the_same_name_steps_back_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_alone_says_so_and_serves() {
+async fn a_service_that_is_alone_logs_that_and_serves() {
     let mut node = Process::start("ws-node", &["--profile=demo"]);
     node.ready().await;
     let mut client = Client::connect(&format!("{}?id=1", node.ws())).await;
@@ -101,7 +101,7 @@ async fn a_service_alone_says_so_and_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_open_the_door_in_production_and_nothing_else_does() {
+async fn only_tokens_let_clients_in_in_production() {
     let mut key = tempfile::NamedTempFile::new().expect("a temporary file");
     writeln!(key, "a key for this test that is long enough to be one").expect("written");
     let key = format!("--jwt-key-file={}", key.path().display());

@@ -27,7 +27,7 @@ impl FromStr for Candidate {
         let (name, command) = text.trim().split_once('=').unwrap_or_default();
         if name.is_empty() || !command.contains("{port}") {
             return Err(format!(
-                "{text:?} is no server: write NAME=COMMAND with {{port}} where its port belongs, for example \
+                "{text:?} is not a server: use NAME=COMMAND with {{port}} in place of its port, for example \
                  'other=PORT={{port}} node server.js'"
             ));
         }

@@ -23,7 +23,7 @@ impl FromStr for Watched {
         let (name, pid) = text.split_once('=').unwrap_or((text, text));
         let pid = pid
             .parse()
-            .map_err(|_| format!("{pid:?} is no process id: write PID or NAME=PID"))?;
+            .map_err(|_| format!("{pid:?} is not a process id: use PID or NAME=PID"))?;
         Ok(Self {
             name: name.to_owned(),
             pid,

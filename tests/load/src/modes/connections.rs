@@ -41,7 +41,7 @@ pub fn idle(options: &Idle) -> anyhow::Result<Report> {
 /// When the first connections cannot be made, or a process cannot be watched.
 pub fn reconnect(options: &ReconnectOptions) -> anyhow::Result<Report> {
     let (setup, connections) = (options.common.setup()?, options.connections);
-    ensure!(connections > 0, "--connections 0: nothing would come back");
+    ensure!(connections > 0, "--connections 0: nothing would reconnect");
     let shared = setup.shared();
     let returning = Returning {
         jitter: Duration::from_millis(options.jitter),

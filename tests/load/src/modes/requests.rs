@@ -20,7 +20,7 @@ use crate::run::Stage;
 pub fn request(options: &Request) -> anyhow::Result<Report> {
     let (setup, messages) = (options.common.setup()?, &options.messages);
     let connections = messages.connections;
-    ensure!(connections > 0, "--connections 0: nobody would ask");
+    ensure!(connections > 0, "--connections 0: nothing would send requests");
     let shared = setup.shared();
     let payload = options.payload.clone();
     let payload = payload.unwrap_or_else(|| json!({ "msg": "x".repeat(messages.size) }));

@@ -19,7 +19,7 @@ Examples:
   wsmesh-load idle --connections 50000 --source 127.0.0.2,127.0.0.3 --pid ws-node=4711
   wsmesh-load churn --churn-rate 500 --rate 1000                  500 clients come and go each second while messages flow
   wsmesh-load slow --slow 50 --outlast 20                         50 clients never read: how are they closed, do others notice?
-  wsmesh-load reconnect --connections 5000 --jitter 2000          all are gone at once and come back
+  wsmesh-load reconnect --connections 5000 --jitter 2000          all end at once and reconnect
   wsmesh-load bench --peer 'other=PORT={port} node server.js'     the standard cases, measured in turn
 
 Exit code 0 if all is well; 1 if messages were lost or doubled (unless --allow-loss), connections failed or ended, or requests
@@ -49,7 +49,7 @@ pub enum Mode {
     Churn(ChurnOptions),
     /// Fan-out while some clients never read.
     Slow(Slow),
-    /// All connections end at once and come back.
+    /// All connections end at once and reconnect.
     Reconnect(ReconnectOptions),
     /// The standard cases: starts the server, and peers to compare with, measures them in turn and prints a table.
     Bench(Bench),

@@ -163,5 +163,5 @@ pub struct ReconnectOptions {
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is no JSON ({error})"))
+    serde_json::from_str(text).map_err(|error| format!("it is not valid JSON ({error})"))
 }

@@ -60,7 +60,7 @@ impl Stage {
         }
     }
 
-    /// Equal, where the `$NAME` of an id stands for any, and is known from then on.
+    /// Compares values; `$NAME` in place of an id matches any id, which is known by that name afterwards.
     fn same(&mut self, frame: &Value, expected: &Value) {
         let Some(name) = expected["callbackId"].as_str() else {
             assert_eq!(frame, expected);
