@@ -58,6 +58,8 @@ macro_rules! settings {
             ),* $(,)?
         }
     ) => {
+        // The documentation of settings is for people who run a service: brackets in it are not links.
+        #[cfg_attr(doc, allow(rustdoc::broken_intra_doc_links, reason = "the texts are help texts"))]
         $(#[$outer])*
         #[derive(Debug, Clone)]
         $vis struct $name {
