@@ -13,8 +13,9 @@ ARGS ?=
 # More options for `docker build`, for example --network host. Proxies of the environment are passed on.
 DOCKER_BUILD_FLAGS ?=
 PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy,$(if $($(v)),--build-arg $(v)))
-# Where tool-node puts a Node.js if the system's is too old (Debian 12 has 18).
-export PATH := $(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
+# Where tool-cargo-deny and tool-helm put what the system lacks, and tool-node a Node.js if the system's is too old (Debian 12 has 18).
+TOOLS := $(abspath $(TARGET_DIR))/tools
+export PATH := $(TOOLS)/bin:$(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
 IMAGES := ws-node game-logic admin standalone
 HELM ?= helm
 # Rendered for this version, whatever helm was built with.
@@ -37,15 +38,15 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-browser test-docs test-chart chaos bench bench-micro lint fmt docs settings-docs up-test cluster-test manifests-check chart-lint
+.PHONY: test test-rust test-js test-browser test-docs test-chart chaos bench bench-micro
+.PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
 	@tests/deploy/suites.sh test-rust test-js test-browser test-docs test-chart
 
 test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
 	@cargo test --workspace --locked --no-fail-fast $(ARGS)
 
-test-chart: ## Lint the chart, if helm is installed
-	@if command -v $(HELM) >/dev/null; then make chart-lint; else echo "chart not linted: helm is not installed"; fi
+test-chart: chart-lint ## Lint the chart
 
 CONNECTOR_JS := services/connector-js
 test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
@@ -100,11 +101,21 @@ fuzz: tool-cc ## Fuzz what arrives from Redis and what strangers say who they ar
 	@cd tests/fuzz && for target in $(FUZZ); do mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
 	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/$$target $(ARGS) || exit 1; done
 
-lint: tool-cc ## Formatting, clippy with warnings as errors, shell scripts, dependencies
+lint: lint-code lint-scripts lint-dependencies ## Formatting, clippy with warnings as errors, shell scripts, dependencies
+
+lint-code: tool-cc
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run tests/deploy/*.sh tests/docs/bin/cargo tests/docs/dry/{make,taskset,kubectl}; else echo "scripts not checked: shellcheck is not installed"; fi
-	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "dependencies not checked: cargo-deny is not installed"; fi
+
+lint-scripts: tool-shellcheck
+	@git grep -lE '^#!.*[/ ](ba)?sh$$' | xargs shellcheck
+
+lint-dependencies: tool-cargo-deny
+	@cargo deny --log-level error --locked check --hide-inclusion-graph bans licenses sources
+
+advisories: tool-cargo-deny ## Known vulnerabilities of the dependencies; their list is fetched from GitHub
+	@cargo deny fetch db || { echo "!!! NOT CHECKED: the list of known vulnerabilities could not be fetched from GitHub" >&2; exit 1; }
+	@cargo deny --locked check --disable-fetch advisories
 
 fmt: ## Format the code
 	@cargo fmt --all
@@ -122,7 +133,7 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 cluster-test: ## Clients talk through a Kubernetes: whatever kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
 	@tests/deploy/cluster-test.sh
 
-chart-lint: ## Lint the chart and render both profiles
+chart-lint: tool-helm ## Lint the chart and render both profiles
 	@$(HELM) lint --strict --quiet charts/wsmesh
 	@$(HELM_TEMPLATE) >/dev/null
 	@$(HELM_TEMPLATE) --set profile=demo,jaeger.enabled=true >/dev/null
@@ -143,14 +154,14 @@ images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone}
 	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
 	done
 
-manifests: ## Render the chart into k8s/
+manifests: tool-helm ## Render the chart into k8s/
 	@tests/deploy/manifests.sh k8s
 
-manifests-check: ## Fail if k8s/ is not what the chart renders
+manifests-check: tool-helm ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node
+.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node tool-shellcheck tool-cargo-deny tool-helm
 NODE_IS_NEW := node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'
 NODE_PACKAGE := node@22.23.3
 tool-cc:
@@ -163,6 +174,12 @@ tool-curl:
 	@tests/deploy/need.sh curl curl "what the commands of the documents ask the servers with"
 tool-faketime:
 	@tests/deploy/need.sh faketime faketime "what sets the wall clock of single processes (libfaketime), for one scenario of chaos"
+tool-shellcheck:
+	@tests/deploy/need.sh shellcheck shellcheck "what checks the shell scripts"
+tool-cargo-deny: tool-cc
+	@tests/deploy/tool.sh $(TOOLS) cargo-deny
+tool-helm: tool-node
+	@command -v $(HELM) >/dev/null || tests/deploy/tool.sh $(TOOLS) helm
 tool-node:
 	@tests/deploy/need.sh node nodejs "Node.js 20 or newer, for the JavaScript SDK"
 	@tests/deploy/need.sh npm npm "the package manager of Node.js"

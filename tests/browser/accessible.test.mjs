@@ -1,4 +1,4 @@
-// The playground for everybody: no serious problem for axe, no sideways scrolling on a phone, everything by keyboard.
+// Accessibility of the playground: axe finds no serious problem, no sideways scrolling on a phone, everything works by keyboard.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Playground, launch } from "./support/browser.mjs";
@@ -42,12 +42,12 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
-test("everything can be reached and done by keyboard, and the focus is seen", async () => {
+test("everything works by keyboard, and the focus is visible", async () => {
   const ann = await Playground.open(browser, cluster.nodes[0], { id: "ann" });
   const { page } = ann;
   await page.locator("#room").press("Enter");
   await page.locator("#events", { hasText: "that needs a connection" }).waitFor();
-  /** Presses Tab until the element has the focus. */
+  /** Presses Tab until the element has focus. */
   const tabTo = async (id) => {
     for (let i = 0; i < 60; i++) {
       await page.keyboard.press("Tab");
@@ -85,7 +85,7 @@ test("everything can be reached and done by keyboard, and the focus is seen", as
   await ann.close();
 });
 
-test("what a browser gets: types, no inline script, copies that are asked about", async () => {
+test("pages have content types, no inline script, and caches revalidate them", async () => {
   const page = await fetch(cluster.nodes[0].http);
   const policy = page.headers.get("content-security-policy");
   assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self';/);

@@ -1,4 +1,4 @@
-// Names on the playing field: each beside its runner, whole, and over no other, wherever players meet.
+// Names on the playing field: each is beside its runner, complete, and covers no other, wherever players meet.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ const SIZE = 400;
 const overlap = (a, b) => Math.abs(a.x - b.x) < (a.width + b.width) / 2 && Math.abs(a.y - b.y) < (a.height + b.height) / 2;
 const runner = (id, x, y, width = 60) => ({ id, x, y, radius: 14, width, height: 15 });
 
-/** No name leaves the picture or covers another. */
+/** Checks that no name leaves the picture or covers another. */
 function assertReadable(boxes, size, what) {
   for (const [i, box] of boxes.entries()) {
     assert.ok(box.x - box.width / 2 >= -0.5 && box.x + box.width / 2 <= size + 0.5, `${what}: ${i} is whole`);
@@ -33,7 +33,7 @@ test("names of four players never cover each other, wherever they meet", () => {
   }
 });
 
-test("a name that had to make way stays where it is while players pass, and goes back when there is room", () => {
+test("a name that had to move stays there while players pass, and moves back when there is room", () => {
   const sides = new Map();
   const seen = [];
   // Bob walks past Ann from left to right, trembling.
@@ -58,7 +58,7 @@ after(async () => {
   await cluster?.stop();
 });
 
-/** A tab in a match in which the players are where a test says: the server's side is played here. */
+/** A tab in a match whose players are where the test puts them: the test plays the server. */
 async function staged(colorScheme) {
   const playground = await Playground.open(browser, cluster.nodes[0], { id: "ann", colorScheme });
   const { page } = playground;
@@ -86,10 +86,10 @@ async function staged(colorScheme) {
   const say = (event, payload) => socket.send(JSON.stringify({ event, payload }));
   say("matchFound", { match: "m", players: ["ann", "bob", "player-5678", "player-1234"] });
   await page.locator("#game-notice", { hasText: "You play against" }).waitFor();
-  /** Draws the players at these places; gives the names as they were written. */
+  /** Draws the players at these places; returns the names as they were drawn. */
   let points = 0;
   playground.draw = async (places) => {
-    // Twice: what is drawn lies between two states.
+    // Twice: the page draws positions between two states.
     for (const _ of [1, 2]) {
       points += 1;
       const players = ["ann", "bob", "player-5678", "player-1234"].slice(0, places.length).map((id, i) => ({ id, x: places[i][0], y: places[i][1], points }));

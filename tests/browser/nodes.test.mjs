@@ -16,7 +16,7 @@ after(async () => {
 
 const host = ({ ws }) => new URL(ws).host;
 
-test("a ws-node is stopped by a button: its clients go on at the other one, in their room, and come back when that is stopped", { timeout: 120_000 }, async () => {
+test("a button stops a ws-node: its clients move to the other one, into their room, and move back when that is stopped", { timeout: 120_000 }, async () => {
   const [first, second] = bundle.nodes;
   const ann = await Playground.connected(browser, first, { id: "ann", url: `${first.ws} ${second.ws}` });
   const bob = await Playground.connected(browser, second, { id: "bob" });
@@ -35,22 +35,22 @@ test("a ws-node is stopped by a button: its clients go on at the other one, in t
   await bob.say("still there?", "toRoom", "tea");
   await ann.heard("still there?");
 
-  // Nobody is let in there while it is stopped.
+  // It accepts no client while it is stopped.
   const zoe = await Playground.open(browser, first, { id: "zoe" });
   zoe.serverMayBeAway = true;
   await zoe.button("Connect").click();
   await zoe.page.locator("#events", { hasText: "closed: 1006" }).first().waitFor();
   await ann.button("Resume ws-node-1").click();
-  await ann.page.locator("#nodes-notice", { hasText: "ws-node-1 takes clients again" }).waitFor();
+  await ann.page.locator("#nodes-notice", { hasText: "ws-node-1 accepts clients again" }).waitFor();
   await zoe.status("Connected to");
   await zoe.close();
 
-  // From now on: bob's page may try again before the ws-node takes clients again.
+  // From now on, because bob's page may try before the ws-node accepts clients again.
   bob.serverMayBeAway = true;
   await ann.button("Stop ws-node-2").click();
   await ann.status(`Connected to ${host(first)} as ann`);
   await ann.button("Resume ws-node-2").click();
-  await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 takes clients again" }).waitFor();
+  await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 accepts clients again" }).waitFor();
   await bob.status("Connected to");
   await bob.say("me too", "broadcast");
   await ann.heard("me too");
@@ -63,19 +63,19 @@ for (const colorScheme of ["light", "dark"]) {
     await ann.button("Stop ws-node-1").waitFor();
     assert.deepEqual(await ann.barriers(), []);
     assert.equal(await ann.overflow(), 0);
-    // The numbers of clients change beside it; the focus stays.
+    // The numbers of clients beside it change; the focus stays.
     await ann.button("Stop ws-node-2").focus();
     await ann.page.keyboard.press("Enter");
     await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 sends its clients away" }).waitFor();
     assert.equal(await ann.page.evaluate(() => document.activeElement.textContent), "Resume ws-node-2");
     await ann.page.keyboard.press("Enter");
-    await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 takes clients again" }).waitFor();
+    await ann.page.locator("#nodes-notice", { hasText: "ws-node-2 accepts clients again" }).waitFor();
     if (process.env.WSMESH_PICTURES) await ann.page.locator(".connection").screenshot({ path: `${process.env.WSMESH_PICTURES}/nodes-${colorScheme}.png` });
     await ann.close();
   });
 }
 
-test("a page of another host can neither see nor order anything, and does not get past what the browser asks first", async () => {
+test("a page of another host can neither read nor change anything, and its preflight request is refused", async () => {
   const { admin, nodes } = bundle;
   const drain = (origin, more = {}) =>
     fetch(`${admin}api/v1/servers/ws-node-1/drain`, { method: "POST", body: "{}", ...more, headers: { origin, "content-type": "application/json", ...more.headers } });
@@ -91,7 +91,7 @@ test("a page of another host can neither see nor order anything, and does not ge
   }
 });
 
-test("where a ws-node knows no admin there is no button", async () => {
+test("without an admin there is no button", async () => {
   const cluster = await startCluster();
   try {
     const ann = await Playground.connected(browser, cluster.nodes[0], { id: "ann" });

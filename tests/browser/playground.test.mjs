@@ -1,4 +1,4 @@
-// What people do on the playground, in two tabs on two ws-nodes.
+// Typical use of the playground, in two tabs on two ws-nodes.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Playground, WAIT_MS, launch } from "./support/browser.mjs";
@@ -14,7 +14,7 @@ after(async () => {
   await cluster?.stop();
 });
 
-/** Two tabs: one on each ws-node, the second by URL from a page of the first. */
+/** Two tabs, one on each ws-node; the second connects by URL from a page of the first. */
 async function two(first, second, options) {
   return [
     await Playground.connected(browser, cluster.nodes[0], { id: first, ...options }),
@@ -52,7 +52,7 @@ test("two tabs on two ws-nodes chat: everyone, a room, a client", async () => {
   await Promise.all([ann.close(), bob.close()]);
 });
 
-test("two tabs find each other and play to the end, by keyboard and by pointer", { timeout: 120_000 }, async () => {
+test("two tabs are matched and play to the end, by keyboard and by pointer", { timeout: 120_000 }, async () => {
   const [ann, bob] = await two("ann", "bob");
   for (const player of [ann, bob]) await player.button("Find a match").click();
   await ann.page.locator("#game-notice", { hasText: "You play against bob" }).waitFor();
@@ -79,7 +79,7 @@ test("two tabs find each other and play to the end, by keyboard and by pointer",
     if (!runner) return false;
     const far = ({ x, y }) => Math.hypot(x - runner.x, y - runner.y);
     const next = seen.last.targets.toSorted((a, b) => far(a) - far(b))[0];
-    // There is a margin around the field.
+    // The field has a margin.
     const at = (place) => 0.03 + (place / 1000) * 0.94;
     await ann.page.mouse.move(box.x + at(next.x) * box.width, box.y + at(next.y) * box.height);
     return false;
@@ -89,7 +89,7 @@ test("two tabs find each other and play to the end, by keyboard and by pointer",
   await Promise.all([ann.close(), bob.close()]);
 });
 
-/** Keeps the last state of the match that came through a tab's WebSocket since now, read from the inspector. */
+/** Keeps the last match state that a tab's WebSocket received from now on, read through the inspector. */
 function watchStates(playground) {
   const states = { last: undefined };
   const read = async () => {
@@ -106,7 +106,7 @@ function watchStates(playground) {
   return states;
 }
 
-test("a ws-node restarts: the page comes back by itself, into its room, and chat works again", { timeout: 90_000 }, async () => {
+test("after a restart of its ws-node the page reconnects by itself, into its room, and chat works again", { timeout: 90_000 }, async () => {
   const [ann, bob] = await two("ann", "bob");
   await Promise.all([ann.join("tea"), bob.join("tea")]);
   for (const [signal, close] of [["SIGTERM", "closed: 1012"], ["SIGKILL", "closed: 1006"]]) {
@@ -119,7 +119,7 @@ test("a ws-node restarts: the page comes back by itself, into its room, and chat
     await bob.status("Connected to");
     bob.serverMayBeAway = false;
     assert.ok(Number(await bob.page.locator("#reconnects").innerText()) >= 1);
-    // The room is joined again before anything else; that it is known on the other ws-node takes a moment.
+    // The room is joined again before anything else, but the other ws-node knows it only after a moment.
     await until("bob hears the room", async () => {
       await ann.say(`after ${signal}`, "toRoom", "tea");
       return bob.page.locator("#messages > div", { hasText: `after ${signal}` }).first().waitFor({ timeout: 1000 }).then(() => true, () => false);
@@ -146,7 +146,7 @@ test("requests show their time, reply and error code", async () => {
 
   await ann.field("Payload (JSON)").fill("{oops");
   await ann.button("Ask").click();
-  await ann.page.locator("#outcome", { hasText: "The payload is no JSON" }).waitFor();
+  await ann.page.locator("#outcome", { hasText: "The payload is not JSON" }).waitFor();
   await ann.close();
 });
 
@@ -185,16 +185,16 @@ test("every frame is on the wire panel: heartbeats, filter, pretty-print, pause,
   await ann.drawn();
   const before = await lines.count();
   await ann.ask("say", "{}");
-  await ann.page.locator("#totals", { hasText: "came since the pause" }).waitFor();
+  await ann.page.locator("#totals", { hasText: "came during the pause" }).waitFor();
   assert.equal(await lines.count(), before);
-  await ann.button("Go on").click();
+  await ann.button("Continue").click();
   await sent.filter({ hasText: '"say"' }).waitFor();
   await ann.button("Clear").click();
   await until("the list is empty", async () => (await sent.filter({ hasText: '"say"' }).count()) === 0);
   await ann.close();
 });
 
-test("another tab with the same id takes the place of the first, which says so and stays away", async () => {
+test("another tab with the same id replaces the first, which shows that and does not reconnect", async () => {
   const first = await Playground.connected(browser, cluster.nodes[0], { id: "twin" });
   const second = await Playground.connected(browser, cluster.nodes[1], { id: "twin" });
   await first.page.locator("#events", { hasText: "closed: 4012 (the same id logged in elsewhere" }).waitFor({ timeout: WAIT_MS });
@@ -203,7 +203,7 @@ test("another tab with the same id takes the place of the first, which says so a
   await Promise.all([first.close(), second.close()]);
 });
 
-test("a link connects by itself to the ws-node of its page, and to another server only by hand", async () => {
+test("a link connects by itself to the ws-node of its page, but to another server only on request", async () => {
   const [here, elsewhere] = cluster.nodes;
   const own = await Playground.open(browser, here, { query: { node: here.ws, id: "linked", connect: "" } });
   await own.status(/Connected to .* as linked/);

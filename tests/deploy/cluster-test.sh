@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the chart on whatever cluster kubectl points at, in a namespace of its own that enforces the restricted Pod
-# Security Standard, lets two clients on two ws-nodes talk to each other and to game-logic through its three Redis, and
-# removes it again: first the demo profile, then an upgrade to production, which must let nobody in without a token.
+# Installs the chart on the current cluster of kubectl, in a new namespace that enforces the restricted Pod Security Standard.
+# Two clients on two ws-nodes talk to each other and to game-logic through its three Redis: first with the demo profile, then
+# after an upgrade to production, which must refuse clients without a token. Then it removes everything.
 #
-#   CLUSTER_LOAD="kind load docker-image" make cluster-test      brings local images into the cluster first
+#   CLUSTER_LOAD="kind load docker-image" make cluster-test      loads local images into the cluster first
 #   CLUSTER_LOAD="minikube image load"    make cluster-test
 #   make cluster-test                                            the cluster pulls them (IMAGE_REGISTRY=registry.example.com/)
 set -euo pipefail
@@ -19,7 +19,7 @@ k() { kubectl -n "$namespace" "$@"; }
 for tool in kubectl helm cargo curl; do
   command -v "$tool" >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
-kubectl version >/dev/null || { echo "kubectl reaches no cluster: start one (kind create cluster) or set KUBECONFIG" >&2; exit 1; }
+kubectl version >/dev/null || { echo "kubectl cannot reach a cluster: start one (kind create cluster) or set KUBECONFIG" >&2; exit 1; }
 if kubectl get namespace "$namespace" >/dev/null 2>&1; then
   echo "the namespace $namespace exists already: remove it (kubectl delete namespace $namespace) or set NAMESPACE" >&2
   exit 1
@@ -31,7 +31,7 @@ cleanup() {
   local code=$?
   for pid in "${forwards[@]}"; do kill "$pid" 2>/dev/null || true; done
   if ((code != 0)); then
-    say "failed: what the cluster says"
+    say "failed: the state of the cluster"
     k get pods -o wide || true
     k get events --sort-by=.lastTimestamp 2>/dev/null | tail -20 || true
     for pod in $(k get pods -o name); do echo "--- $pod"; k logs "$pod" --tail=20 || true; done
@@ -68,9 +68,9 @@ cargo build --locked -p e2e --bin wsmesh-check
 check=${CARGO_TARGET_DIR:-target}/debug/wsmesh-check
 
 if [ -n "${CLUSTER_LOAD:-}" ]; then
-  say "bringing images into the cluster: $CLUSTER_LOAD"
+  say "loading images into the cluster: $CLUSTER_LOAD"
   images=("wsmesh/ws-node:$version" "wsmesh/game-logic:$version" "wsmesh/admin:$version")
-  # The cluster may be able to pull this one.
+  # The cluster can pull this one if it is not here.
   if docker image inspect "$redis_image" >/dev/null 2>&1; then images+=("$redis_image"); fi
   read -ra load <<<"$CLUSTER_LOAD"
   for image in "${images[@]}"; do "${load[@]}" "$image"; done
@@ -98,7 +98,7 @@ install --set profile=production
 [ "$password" = "$(k get secret "$release-redis" -o jsonpath='{.data.password}')" ] \
   || { echo "the upgrade changed the Redis password" >&2; exit 1; }
 k wait --for=delete "${nodes[@]}" --timeout=1m >/dev/null
-# A few attempts, as pods of the former profile may still be leaving.
+# Several attempts, because pods of the previous profile may still be stopping.
 expect() { # status, what, curl arguments…
   local want=$1 what=$2 got=
   shift 2

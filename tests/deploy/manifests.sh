@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renders the chart into plain manifests, or checks that the ones there are what it renders.
+# Renders the chart into plain manifests, or checks that the committed ones are up to date.
 #
 #   manifests.sh [--check] FOLDER
 set -euo pipefail
@@ -11,8 +11,8 @@ check=
 if [ "$1" = --check ]; then check=1; shift; fi
 folder=$1
 
-# Without the labels that only Helm means something by. Secrets are never in here: production names those that the reader
-# creates (k8s/production/kustomization.yaml says how), the demo needs none.
+# Without the labels that only Helm uses. The manifests contain no secrets: production refers to those that the user creates (see
+# k8s/production/kustomization.yaml), the demo needs none.
 render() {
   echo "# Rendered from charts/wsmesh by make manifests. Do not edit."
   "$helm" template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0 "$@" | sed '/managed-by: Helm$/d; /helm.sh\/chart: /d'
@@ -28,7 +28,7 @@ for name in demo production; do
   if [ -z "$check" ]; then
     cp "$out/$name.yaml" "$file"; chmod 644 "$file"; echo "$file"
   elif ! diff -u "$file" "$out/$name.yaml"; then
-    echo "$file is not what the chart renders: run make manifests and commit the result" >&2
+    echo "$file is not up to date with the chart: run make manifests and commit the result" >&2
     exit 1
   fi
 done

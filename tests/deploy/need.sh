@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that a program is there: on Debian and its kin it is installed, elsewhere the message says what is wanted.
+# Makes sure that a program is installed: on Debian and its derivatives it installs it, elsewhere it says what to install.
 #
 #   need.sh PROGRAM "DEBIAN PACKAGES" "WHAT IT IS"
 set -euo pipefail
 program=$1 packages=$2 what=$3
-# Debian puts servers into /usr/sbin on some systems
+# Debian installs servers into /usr/sbin
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 if command -v "$program" >/dev/null; then exit 0; fi
 

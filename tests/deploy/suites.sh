@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs suites of tests, tasks of the Makefile, all of them whatever fails before. At the end a line for each, the names of
-# what failed, and "N passed, N failed, N skipped" alone on the last line, which CI reads. Exit code 1 if anything failed.
+# Runs test suites, which are tasks of the Makefile, all of them even if one fails. At the end it prints a line for each, the
+# names of failed tests, and "N passed, N failed, N skipped" on the last line, which CI reads. Exit code 1 if anything failed.
 #
 #   suites.sh TASK …
 set -uo pipefail
@@ -19,7 +19,7 @@ for suite in "$@"; do
   read -r p f s <<<"$counted"
   found=$(tail -n +2 <<<"$counted")
   if [ "$code" != 0 ] && [ "$f" = 0 ]; then
-    # It did not build, or ended before it could say what failed.
+    # It did not build, or ended before it reported what failed.
     f=1 found="(exit code $code without a failed test: see its output above)"
   fi
   verdict=$([ "$f" = 0 ] && echo ok || echo FAILED)

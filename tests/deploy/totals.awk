@@ -1,6 +1,6 @@
 #!/usr/bin/awk -f
-# Counts in the output of a suite (`cargo test`, or the spec reporter of `node --test`): a line "PASSED FAILED SKIPPED", then
-# the names of the tests that failed, one a line.
+# Counts the tests in the output of a suite (`cargo test`, or the spec reporter of `node --test`). Prints a line "PASSED FAILED
+# SKIPPED", then the names of failed tests, one a line.
 /^test result: / { passed += $4; failed += $6; skipped += $8 }
 /^test .* \.\.\. FAILED$/ { name = $0; sub(/^test /, "", name); sub(/ \.\.\. FAILED$/, "", name); names = names name "\n" }
 /^ℹ pass [0-9]+$/ { passed += $3 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Starts docker-compose.yml under a project of its own and lets two clients on two ws-nodes talk to each other and to
-# game-logic through its three Redis; once more with one Redis stopped; then everything must stop in order and in time.
-# The images are those of `make images`. Ports 9000, 9001, 9100, 16686 and 4318 must be free.
+# Starts docker-compose.yml under its own project name. Two clients on two ws-nodes talk to each other and to game-logic through
+# its three Redis, then again with one Redis stopped; then every service must stop gracefully and in time. It uses the images of
+# `make images`. Ports 9000, 9001, 9100, 16686 and 4318 must be free.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export COMPOSE_PROJECT_NAME=wsmesh-up-test
@@ -11,7 +11,7 @@ say() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 cleanup() {
   local code=$?
   if ((code != 0)); then
-    say "failed: what the containers said last"
+    say "failed: the last logs of the containers"
     "$compose" ps || true
     "$compose" logs --tail=40 || true
   fi
@@ -37,7 +37,7 @@ say "the same with one Redis stopped"
 "$check" "${nodes[@]}" --ws-nodes 2 --game-logics 2 --attempt-for-seconds 20
 "$compose" start redis-1
 
-say "stopping in order"
+say "stopping gracefully"
 started=$SECONDS
 services=(ws-node-0 ws-node-1 game-logic-0 game-logic-1 admin)
 "$compose" stop "${services[@]}"

@@ -1,4 +1,4 @@
-// Checks blocks that are no shell commands, each in the way of its language.
+// Checks the blocks that are not shell commands, each in the way of its language.
 import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -40,14 +40,55 @@ function cargo(folder, { text }) {
   mkdirSync(join(folder, "src"));
   writeFileSync(join(folder, "src/lib.rs"), "");
   const head = `[package]\nname = "reader"\nedition = "2024"\n`;
-  writeFileSync(join(folder, "Cargo.toml"), head + text.replaceAll("/path/to/wsmesh", root.replace(/\/$/, "")));
+  writeFileSync(join(folder, "Cargo.toml"), head + text.replaceAll(/(?<=path = ")(\/path\/to|\.\.)\/wsmesh(?=\/)/g, root.replace(/\/$/, "")));
   copyFileSync(join(root, "Cargo.lock"), join(folder, "Cargo.lock"));
   const [, host] = /^host: (.*)$/m.exec(execFileSync("rustc", ["-vV"], { encoding: "utf8" }));
   return ["cargo", ["metadata", "--offline", "--format-version=1", `--filter-platform=${host}`, `--manifest-path=${folder}/Cargo.toml`]];
 }
 
-/** Rust: a test of the crate beside the document, which `cargo test` runs. */
+/** A part of a file: the file has these lines, one after the other, at whatever indentation. */
+export function excerpt({ text, file }) {
+  const trimmed = (lines) => lines.split("\n").map((line) => line.trim()).filter(Boolean).join("\n");
+  if (!`\n${trimmed(readFileSync(join(root, file), "utf8"))}\n`.includes(`\n${trimmed(text)}\n`)) throw new Error(`${file} does not contain this block`);
+}
+
+/** HTML: shown only as a part of a page that a test opens in a browser. */
+export function html(block) {
+  if (!block.file) throw new Error("write <!-- test: file=PATH --> before it: it must be a part of a page that is tested");
+}
+
+/** YAML: values of the chart. A key below a value that is empty by default may have any name. */
+export function yaml({ text }) {
+  const values = readFileSync(join(root, "charts/wsmesh/values.yaml"), "utf8");
+  const known = new Set(keysOf(values));
+  const open = [...values.matchAll(/^( *)([\w-]+): (\{\}|\[\])/gm)].map(([, , key]) => key);
+  for (const path of keysOf(text)) {
+    const parts = path.split(".");
+    if (!known.has(path) && !parts.slice(0, -1).some((part) => open.includes(part))) throw new Error(`the chart has no value ${path}`);
+  }
+}
+
+/** The paths of all keys in plain YAML, for example redis.replicas; what stands in a literal block (|) is not looked at. */
+export function keysOf(yaml) {
+  const [found, open] = [[], []];
+  let literal;
+  for (const line of yaml.split("\n")) {
+    const [, indent, key, rest] = /^( *)([\w-]+):(.*)$/.exec(line) ?? [];
+    const depth = /^ */.exec(line)[0].length;
+    if (literal !== undefined && (depth > literal || !line.trim())) continue;
+    literal = undefined;
+    if (key === undefined) continue;
+    while (open.length && open.at(-1).depth >= indent.length) open.pop();
+    open.push({ depth: indent.length, key });
+    found.push(open.map((entry) => entry.key).join("."));
+    if (rest.trim() === "|") literal = indent.length;
+  }
+  return found;
+}
+
+/** Rust: a part of a file that is built elsewhere, or a test of the crate beside the document, which `cargo test` runs. */
 export function rust(block, fence) {
+  if (block.file) return;
   const crate = readFileSync(join(root, dirname(block.path), "src/lib.rs"), "utf8");
   const included = `#[doc = include_str!("../${basename(block.path)}")]`;
   if (!crate.includes(included)) throw new Error(`src/lib.rs does not have ${included} for its tests`);

@@ -9,6 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "./blocks.mjs";
 
 const LIMIT_MS = 120_000;
+/** Where a project of the reader's own is built: everything that it needs may have to be compiled first. */
+const BUILD_LIMIT_MS = 900_000;
 const LEFTOVERS_MS = 15_000;
 const here = (name) => join(root, "tests/docs", name);
 /** Where the built programs are. */
@@ -30,29 +32,31 @@ function environment(more = {}) {
  * started has not ended so soon after them.
  */
 export async function run(blocks, leftoversMs = LEFTOVERS_MS) {
-  const folder = scratch(blocks.some(({ dry }) => dry));
+  const around = mkdtempSync(join(tmpdir(), "documents-"));
+  const folder = scratch(around, blocks.some(({ dry }) => dry));
   const output = join(folder, ".run/output");
   const said = () => readFileSync(output, "utf8");
+  const limitMs = blocks.some(({ text }) => /cargo \w+ .*--manifest-path/.test(text)) ? BUILD_LIMIT_MS : LIMIT_MS;
   let shell;
   try {
     if (!ownNetwork) await portsAreFree(blocks);
-    shell = start(folder, blocks, output);
+    shell = start(folder, blocks, output, limitMs);
     const code = await shell.code;
-    if (code === undefined) throw new Error(`it has not ended after ${LIMIT_MS / 1000} s`);
+    if (code === undefined) throw new Error(`it has not ended after ${limitMs / 1000} s`);
     if (code !== 0 || existsSync(join(folder, ".run/failed"))) throw new Error("a command failed");
     if (/"level":"ERROR"|panicked/.test(said())) throw new Error("a server reports an error");
     nothingIsUntracked(folder);
-    await nothingRuns(() => running(folder, shell.pid), leftoversMs);
+    await nothingRuns(() => running(around, shell.pid), leftoversMs);
     for (const { dry, text } of blocks) if (!dry) isSaid(text, said());
   } catch (error) {
     const parts = blocks.map(({ path, line }) => `${path}:${line}`).join(", then ");
     throw new Error(`${parts}: ${error.message}\n${existsSync(output) ? said() : ""}`);
   } finally {
     if (shell) {
-      for (const { pid } of running(folder, shell.pid)) end(pid);
+      for (const { pid } of running(around, shell.pid)) end(pid);
       await shell.leave();
     }
-    rmSync(folder, { recursive: true });
+    rmSync(around, { recursive: true });
   }
 }
 
@@ -64,12 +68,16 @@ function end(pid) {
   }
 }
 
-/** A folder that looks like the repository, with what was built; a dry one has programs that only read their arguments. */
-function scratch(dry) {
-  const folder = mkdtempSync(join(tmpdir(), "documents-"));
+/**
+ * A folder that looks like a clone of the repository, with what was built, inside a folder where blocks may make others beside it.
+ * A dry one has programs that only read their arguments.
+ */
+function scratch(around, dry) {
+  const folder = join(around, "wsmesh");
+  mkdirSync(folder);
   const entries = readdirSync(root).filter((name) => name !== "target" && name !== ".git");
   for (const name of entries) symlinkSync(join(root, name), join(folder, name));
-  // git reads no links here.
+  // git does not follow links to its own files.
   rmSync(join(folder, ".gitignore"));
   copyFileSync(join(root, ".gitignore"), join(folder, ".gitignore"));
   for (const kind of ["debug", "release"]) {
@@ -93,7 +101,7 @@ function scratch(dry) {
  * Starts bash with the blocks: `code` resolves to its exit code, or to undefined when it takes too long. Around it a process
  * stays until `leave()`, or until these tests end: it holds the network, whose number would be given to another one.
  */
-function start(folder, blocks, output) {
+function start(folder, blocks, output, limitMs) {
   const files = blocks.map(({ path, line, text }, index) => {
     mkdirSync(join(folder, `.run/${index}`));
     // So that bash names the line in the document.
@@ -122,7 +130,7 @@ function start(folder, blocks, output) {
   const code = Promise.race([
     new Promise((told) => child.stdio[3].setEncoding("utf8").on("data", (text) => told(Number(text)))),
     left.then(() => 1),
-    sleep(LIMIT_MS, undefined, { signal: waiting.signal }),
+    sleep(limitMs, undefined, { signal: waiting.signal }),
   ]).finally(() => waiting.abort());
   const leave = () => {
     child.stdin.end();
@@ -177,7 +185,7 @@ function nothingIsUntracked(folder) {
 
 /** Lines like `# {"ok":true, …}` show what is printed: it was, but for `…`, numbers and ids. */
 export function isSaid(text, output) {
-  for (const [, shown] of text.matchAll(/^# ([{[].*|HTTP\/.*|[a-z]+)$/gm)) {
+  for (const [, shown] of text.matchAll(/^# ([{[].*|HTTP\/.*|ask: .*|[a-z]+)$/gm)) {
     const pattern = shown
       .split("…")
       .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/[0-9a-f]{12,}|\d+/g, "[0-9a-f]+"))

@@ -1,5 +1,5 @@
-{{/* Name of a component's resources: RELEASE-COMPONENT, or RELEASE-wsmesh-COMPONENT if the release is called otherwise; short
-     enough that the pods' names stay within a label's 63 characters. Argument: list root component. */}}
+{{/* Name of a component's resources: RELEASE-COMPONENT, or RELEASE-wsmesh-COMPONENT if the release has another name. It is so short
+     that the names of pods fit a label's 63 characters. Argument: list root component. */}}
 {{- define "wsmesh.name" -}}
 {{- $root := index . 0 -}}
 {{- $release := $root.Release.Name -}}
@@ -7,14 +7,14 @@
 {{- printf "%s-%s" ($base | trunc 30 | trimSuffix "-") (index . 1) -}}
 {{- end }}
 
-{{/* Labels that never change: selectors. Argument: list root component. */}}
+{{/* Labels of selectors, which never change. Argument: list root component. */}}
 {{- define "wsmesh.selector" -}}
 app.kubernetes.io/name: wsmesh
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* Labels of pods: no version among them, so that an upgrade of the chart alone restarts nothing. */}}
+{{/* Labels of pods. There is no version among them, so an upgrade of only the chart does not restart pods. */}}
 {{- define "wsmesh.podLabels" -}}
 {{ include "wsmesh.selector" . }}
 app.kubernetes.io/part-of: wsmesh
@@ -36,14 +36,14 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- printf "%swsmesh/%s:%s" $root.Values.image.registry (index . 1) ($root.Values.image.tag | default $root.Chart.AppVersion) -}}
 {{- end }}
 
-{{/* Secret with the Redis password; empty if there is none. */}}
+{{/* Name of the Secret with the Redis password; empty if there is none. */}}
 {{- define "wsmesh.redisSecret" -}}
 {{- if .Values.redis.auth.enabled -}}
 {{- .Values.redis.auth.existingSecret | default (include "wsmesh.name" (list . "redis")) -}}
 {{- end -}}
 {{- end }}
 
-{{/* URLs of all Redis nodes, comma-separated; short DNS names, so that they hold in whatever namespace. */}}
+{{/* URLs of all Redis nodes, comma-separated, with short DNS names that are valid in any namespace. */}}
 {{- define "wsmesh.redisUrls" -}}
 {{- $name := include "wsmesh.name" (list . "redis") -}}
 {{- $urls := list -}}
@@ -57,14 +57,14 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- join "," $urls -}}
 {{- end }}
 
-{{/* Name of admin's service account; empty when it does not talk to Kubernetes. */}}
+{{/* Name of admin's service account; empty if admin does not use the Kubernetes API. */}}
 {{- define "wsmesh.adminAccount" -}}
 {{- if and .Values.admin.watchRedisPods .Values.redis.replicas -}}
 {{- include "wsmesh.name" (list . "admin") -}}
 {{- end -}}
 {{- end }}
 
-{{/* A generated secret value: what the cluster has already, else new. Argument: list root secretName key. */}}
+{{/* A generated secret value: the one that the cluster has already, else a new one. Argument: list root secretName key. */}}
 {{- define "wsmesh.generated" -}}
 {{- $found := lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1) -}}
 {{- $old := dig "data" (index . 2) "" ($found | default dict) -}}
@@ -98,7 +98,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* Where pods go: values first, spread over the machines otherwise. Argument: list root component values. */}}
+{{/* Placement of pods: as the values say, else spread over the machines. Argument: list root component values. */}}
 {{- define "wsmesh.placement" -}}
 {{- $values := index . 2 -}}
 topologySpreadConstraints:

@@ -1,5 +1,5 @@
 {{/*
-What the three services of ours have in common. Each of their deployment files calls "wsmesh.deployment" with a dict:
+The common part of our three services. Each of their deployment files calls "wsmesh.deployment" with a dict:
 root, component, values, port (0: no public port), secret (dict: name, key, env; none in the demo profile), and for admin
 serviceAccount and env (a dict of more variables).
 */}}
@@ -39,7 +39,7 @@ spec:
       imagePullSecrets:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      # preStop.sleep, then the service's own grace, then a margin.
+      # preStop.sleep, the service's own grace period, and a margin.
       terminationGracePeriodSeconds: {{ add $root.Values.drain.preStopSleepSeconds $root.Values.drain.shutdownGraceSeconds 5 }}
       containers:
         - name: {{ .component }}
@@ -55,7 +55,7 @@ spec:
             {{- end }}
             - name: ops
               containerPort: 9090
-          # Alive does not depend on Redis; ready does: it hears a node and is not leaving.
+          # Liveness does not depend on Redis. A service is ready while it hears a node and is not stopping.
           startupProbe:
             httpGet: {path: /livez, port: ops}
             periodSeconds: 1
@@ -79,7 +79,7 @@ spec:
       {{- include "wsmesh.placement" (list .root .component .values) | nindent 6 }}
 {{- end }}
 
-{{/* Configuration by environment. */}}
+{{/* Configuration by environment variables. */}}
 {{- define "wsmesh.environment" -}}
 {{- $root := .root -}}
 - name: WSMESH_NAME
@@ -137,7 +137,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* Secrets and the config file, as files. */}}
+{{/* Secrets and the config file, mounted as files. */}}
 {{- define "wsmesh.mounts" -}}
 {{- if or (include "wsmesh.redisSecret" .root) .secret .values.config -}}
 volumeMounts:
@@ -223,7 +223,7 @@ spec:
       {{- end }}
 {{- end }}
 
-{{/* One pod of a component may leave at a time. Argument: list root component. */}}
+{{/* At most one pod of a component may be evicted at a time. Argument: list root component. */}}
 {{- define "wsmesh.pdb" -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget

@@ -1,5 +1,5 @@
-//! Envelopes as the original sends them: read, written in both encodings, and read again. Needs the feature `fuzzing`,
-//! which is the only way to the decoder from outside.
+//! Envelopes as the JavaScript package sends them: read, written in both encodings, and read again. Needs the feature
+//! `fuzzing`, which makes the decoder accessible.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! One frame to a thousand clients of a shard, from the command until every outbox is drained: what a delivery costs
+//! One frame to a thousand clients of a shard, from the command until every outbox is drained: the cost of a delivery
 //! before the socket.
 
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use wsmesh_adapter::{ClientId, Command, ConnectionId, Frame, OutboxLimits, Recip
 
 const CLIENTS: u64 = 1000;
 
-/// A shard whose clients are spread over so many rooms; its "sockets" count bytes.
+/// A shard whose clients are spread over this number of rooms. Its "sockets" count bytes.
 fn shard(rooms: u64) -> Shard<usize> {
     let mut shard = Shard::new(OutboxLimits::default());
     for number in 0..CLIENTS {

@@ -1,7 +1,7 @@
 //! One small error per operation, each with its source kept and a message that says what to do.
 
 use crate::nodes::NodeUrlError;
-use crate::wire::{ClientId, NameError, NodeId, PayloadError, ServerName, ServiceName};
+use crate::wire::{ClientId, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum TopologyError {
     #[error(transparent)]
     Url(#[from] NodeUrlError),
     /// On the embedded bus nodes have other URLs.
-    #[error("{0:?} is no node of the embedded bus: write memory:ID")]
+    #[error("{0:?} is not a node of the embedded bus: write memory:ID")]
     Embedded(String),
     /// The URL has a user or password.
     #[error(
@@ -53,7 +53,7 @@ pub enum TopologyError {
     /// The URL names a file.
     #[error("files are each server's own: leave ?ca=, cert= and key= out; servers use those of their configured nodes")]
     Files,
-    /// There is no such node.
+    /// No node has this id.
     #[error("there is no Redis node {0}")]
     Unknown(NodeId),
     /// No other node can take over.
@@ -95,7 +95,7 @@ pub enum DriverError {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// This server has heard no node for longer than the replay window, or than a request may take: it is cut off from the
-    /// others. What was local was delivered.
+    /// others. Local clients got the message.
     #[error("no Redis node is heard: this server is isolated; look at the nodes' status")]
     Isolated,
     /// No node is heard, and too much waits for one already.
@@ -121,9 +121,9 @@ pub enum PublishError {
          in each Redis, client-output-buffer-limit pubsub to twice that"
     )]
     TooLarge {
-        /// What it has, with its channel's name.
+        /// Its size, with its channel's name.
         bytes: usize,
-        /// What it may have.
+        /// The largest size.
         most: usize,
     },
     /// The payload cannot be written in the bus's encoding.
@@ -232,7 +232,7 @@ pub enum RequestError {
     /// The server was asked and did not answer.
     #[error("{server} {why}")]
     Missing {
-        /// Who was asked.
+        /// The server that was asked.
         server: ServerName,
         /// Why there is no answer.
         why: Missing,
@@ -240,6 +240,47 @@ pub enum RequestError {
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,
+}
+
+/// Why a typed request to one server has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nobody to ask, or no reply.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The server refused.
+    #[error("{server} refused: {refusal}")]
+    Refused {
+        /// The server that was asked.
+        server: ServerName,
+        /// Its reason.
+        refusal: Refusal,
+    },
+    /// The reply is not what was expected.
+    #[error("the reply of {server} cannot be read: {problem}")]
+    Unreadable {
+        /// The server that replied.
+        server: ServerName,
+        /// What is wrong with the reply.
+        problem: PayloadError,
+    },
+}
+
+/// Why an order about a client (close it, let it join or leave a room) was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientOrderError {
+    /// A server that may have the client did not say in time whether it does.
+    #[error("client {0} was not found in time: a server that may have it did not answer")]
+    Unknown(ClientId),
+    /// The client's server could not be asked, did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It could not be asked where the client is.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The client is connected here, and joining was not confirmed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 /// Why a client's answer did not come.

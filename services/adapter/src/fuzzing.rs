@@ -1,11 +1,11 @@
-//! What fuzzers call: `tests/fuzz`, and a property test here that needs no fuzzer. Not part of the interface.
+//! Entry points for fuzzers (`tests/fuzz`), and a property test that needs no fuzzer. Not part of the interface.
 
 use bytes::Bytes;
 
 use crate::cluster::Beacon;
 use crate::wire::{Encoding, Envelope, Instance};
 
-/// Reads bytes as everything that may arrive; what is an envelope must be the same when written and read again.
+/// Reads bytes as anything that may arrive. An envelope must be the same when it is written and read again.
 ///
 /// # Panics
 /// When it is not, which is a bug.

@@ -3,16 +3,17 @@
 //! Every server subscribes to what it needs on every node and publishes each message on one node that everyone concerned
 //! hears. No node is master, any may die. Start with [`Adapter::start`]; [`Options`] says what can be set.
 //!
-//! A service of your own: here one that answers what clients send as `placeBid`, with a rule of the ws-nodes for that event.
+//! A service of your own: this one answers what clients send as `placeBid`. The ws-nodes need a rule that forwards this event
+//! to the service `auction`.
 //!
 //! ```no_run
 //! use serde::{Deserialize, Serialize};
-//! use wsmesh_adapter::{Adapter, Bus, Options, Payload, ServerName, ServiceName, Started};
+//! use wsmesh_adapter::{Adapter, Bus, ClientId, Options, Refusal, Room, ServerName, ServiceName, Started};
 //!
 //! /// What a ws-node forwards; with all its fields: `Forwarded` in wsmesh-protocol.
 //! #[derive(Deserialize)]
 //! struct Forwarded {
-//!     client: String,
+//!     client: ClientId,
 //!     payload: Bid,
 //! }
 //!
@@ -23,7 +24,7 @@
 //!
 //! #[derive(Serialize)]
 //! struct Accepted {
-//!     bidder: String,
+//!     bidder: ClientId,
 //!     amount: u32,
 //! }
 //!
@@ -32,84 +33,81 @@
 //!     let mut options = Options::new(ServerName::new("auction-0")?, ServiceName::new("auction")?);
 //!     options.bus = Bus::Redis(vec!["redis://127.0.0.1:7000#redis-0".parse()?]);
 //!     let Started { adapter, driver, .. } = Adapter::start(options)?;
-//!     adapter.on("placeBid", |event| async move {
-//!         // Without a reply the client is told that there was none in time.
-//!         let Ok(Forwarded { client, payload }) = event.payload.parse() else { return };
-//!         let accepted = Accepted { bidder: client, amount: payload.amount };
-//!         if let Ok(accepted) = Payload::new(&accepted)
-//!             && let Err(error) = event.reply(accepted).await
-//!         {
-//!             eprintln!("not answered: {error}");
+//!     let (bidders, room) = (adapter.clone(), Room::new("auction", "7")?);
+//!     adapter.on_request("placeBid", move |event| {
+//!         let (bidders, room) = (bidders.clone(), room.clone());
+//!         async move {
+//!             let bid: Forwarded = event.payload.parse().map_err(|_| Refusal::new("BAD_PAYLOAD", "send an amount"))?;
+//!             if bid.payload.amount == 0 {
+//!                 return Err(Refusal::new("NOT_ALLOWED", "bid more than nothing"));
+//!             }
+//!             if let Err(error) = bidders.push_to_room(&room, "price", &bid.payload.amount).await {
+//!                 eprintln!("the other bidders were not told: {error}");
+//!             }
+//!             // This is the client's reply; a refusal reaches it as {"error": TEXT, "errorCode": CODE}.
+//!             Ok(Accepted { bidder: bid.client, amount: bid.payload.amount })
 //!         }
 //!     });
 //!     adapter.ready().await;
 //!     tokio::signal::ctrl_c().await?;
-//!     driver.shutdown().await;
+//!     driver.shutdown(std::time::Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
 //! ```
 //!
 //! This crate never speaks WebSocket, HTTP or to Kubernetes. Map: `wire` (what travels), `local` (this server's clients),
-//! `cluster` (the other servers), `nodes` (the Redis nodes); the files beside them join these four.
+//! `cluster` (the other servers) and `nodes` (the Redis nodes) do not know each other, except that all know `wire`. `flow` (the
+//! way of a message) joins them, `life` (driver, clock, membership, topology) keeps a server running, `api` is what is public.
 
-mod adapter;
-mod asking;
-mod attachment;
-mod catchup;
-mod choices;
-mod clients;
-mod clock;
+mod api;
 mod cluster;
-mod custom;
-mod driver;
-mod endpoints;
 mod error;
-mod event;
+mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod inbound;
-mod lapse;
+mod life;
 mod local;
-mod membership;
 mod metrics;
 mod nodes;
 mod options;
-mod outage;
-mod outbound;
-mod servers;
 mod settings;
-mod targets;
-mod topology;
 mod trace;
-mod views;
-mod waiting;
 mod wire;
 
-pub use adapter::{Adapter, Started};
-pub use attachment::Attachment;
-pub use clients::{Presence, RoomOptions, Scope};
+pub use api::adapter::{Adapter, Started};
+pub use api::attachment::Attachment;
+pub use api::channels::ChannelListener;
+pub use api::clients::{Presence, RoomOptions, Scope};
+pub use api::events::Listener;
+pub use api::gather::Gathered;
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
-pub use custom::{ChannelListener, ChannelMessage};
-pub use driver::Driver;
 pub use error::{
-    ChannelError, ClientError, ClientRequestError, DriverError, Missing, PublishError, RequestError, StartError,
-    TargetError, TopologyError,
+    CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, Missing, PublishError,
+    RequestError, StartError, TargetError, TopologyError,
 };
-pub use event::{Listener, ServerEvent};
-pub use lapse::{Lapse, LapseReason};
+pub use flow::event::{ChannelMessage, ServerEvent};
+pub use flow::lapses::{Lapse, LapseReason};
+pub use flow::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
+pub use flow::requests::RequestOptions;
+pub use flow::server_info::ServerInfo;
+pub use flow::targets::{Pick, Target};
+pub use life::driver::Driver;
+pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
-    Asked, Class, Closing, Command, ConnectionId, DeliveryRule, Dismissal, Full, Outbox, OutboxLimits, Policy, Pushed,
-    Recipients, Shard, ShardInbox, Shared, Spared,
+    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox, OutboxLimits,
+    PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
-pub use servers::RequestOptions;
 pub use settings::Difference;
-pub use targets::{Pick, Target};
-pub use topology::{NodeAtServer, NodeState, NodeView};
-pub use views::{ClientPart, Gathered, RoomPart, RoomsPart, ServerInfo, StatsPart};
+pub use trace::remote_context;
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Room,
-    RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Refusal,
+    Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
+
+/// The README's examples, compiled by its tests only: builds of images do not have the file.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

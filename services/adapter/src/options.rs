@@ -1,4 +1,4 @@
-//! What a server says when it starts: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
+//! The options of a server: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::Registry;
 
 use crate::error::StartError;
-use crate::local::{DeliveryRule, OutboxLimits};
+use crate::local::{Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
@@ -35,48 +35,50 @@ pub struct Options {
     pub bus: Bus,
     /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
     pub prefix: String,
-    /// Which channels messages take. Default direct; shared joins a cluster of the original's servers.
+    /// Which channels messages take. Default direct; shared joins a cluster of servers of the JavaScript package
+    /// (websocket-cross-server-adapter).
     pub routing: Routing,
     /// Envelopes from this size on, in bytes, are compressed (LZ4); readers need no setting. Default none: small messages
     /// gain nothing, and servers of earlier versions could not read them.
     pub compress_above: Option<usize>,
-    /// How envelopes are written; readers accept both. Default MessagePack, as the original.
+    /// How envelopes are written; readers accept both. Default MessagePack, as in the JavaScript package.
     pub encoding: Encoding,
     /// How the node for a message is chosen among those that everyone concerned hears. Default ordered.
     pub strategy: Strategy,
     /// How often a server probes each node. Default 1 s: a dead node is noticed within three.
     pub probe_interval: Duration,
-    /// Longest wait for one Redis command. Default 2 s, the original's `redisPingTimeout`.
+    /// Longest wait for one Redis command. Default 2 s, as `redisPingTimeout` of the JavaScript package.
     pub command_timeout: Duration,
-    /// Longest wait for replies, and for nodes to confirm what is joined, unless the request says otherwise. Default 4 s: clients
-    /// wait 5 s by default, and learn what is wrong before that.
+    /// Longest wait for replies, unless the request says otherwise, and for nodes to confirm a join. Default 4 s: clients wait 5 s
+    /// by default, so they get the error before they give up.
     pub request_timeout: Duration,
     /// How long a channel stays subscribed after its last local member left. Default 5 s, so that a quick rejoin is free.
     pub unsubscribe_delay: Duration,
     /// Rooms that this server stays subscribed to, whether it has members or not: joining them costs nothing. With shared
     /// routing that is their namespace. Default none.
     pub preset_rooms: Vec<Room>,
-    /// How long after its publishing a message still reaches a server that could not get it at once: through a node that
-    /// died, or while that server's hearing was interrupted. For so long, too, messages are accepted while no node is heard.
-    /// Default 6 s: longer than noticing a dead node takes.
+    /// How long after its publishing a message still reaches a server that could not get it at once, because a node died or
+    /// that server's hearing was interrupted. While no node is heard, messages are accepted for the same time. Default 6 s: longer
+    /// than it takes to notice a dead node.
     pub replay_window: Duration,
-    /// Most memory for what is kept for that, in bytes, and as much again for what waits while no node is heard. Default
-    /// 64 MiB. When it is too small for the window, that is logged and counted.
+    /// Most memory for the messages of that window, in bytes, and as much again for messages that wait while no node is heard.
+    /// Default 64 MiB. If it is too small for the window, that is logged and counted.
     pub replay_bytes: usize,
-    /// Largest message that is published, in bytes; more is refused with an error. Default 8 MiB: a quarter of what Redis holds
-    /// for a subscriber by default, and far more than any message should have. A node that holds less than twice that lowers
-    /// it: Redis ends every subscriber's connection for a larger one, and nobody gets it.
+    /// Largest message that is published, in bytes; a larger one is refused with an error. Default 8 MiB: a quarter of what Redis
+    /// holds for a subscriber by default, and far more than any message should have. A node that holds less than twice that
+    /// lowers it: Redis closes every subscriber's connection for a larger message, and nobody gets it.
     pub max_publish_bytes: usize,
     /// How many shards hold local clients; 0 for a server without clients. Default 0.
     pub shards: usize,
-    /// Whether a client may be connected to several servers at once, and is to get what is sent to it on each: a message to a
-    /// client of this server is published then, too. Default no: that costs a publish and is of no use when one login wins.
+    /// Whether a client may be connected to several servers at once and gets its messages on each: then messages to clients of
+    /// this server are published, too. Default no: it costs a publish, and is useless if only one login per client stays.
     pub several_homes: bool,
     /// Bounds of one client's queue.
     pub outbox: OutboxLimits,
-    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and the client is closed.
-    pub delivery: Vec<DeliveryRule>,
-    /// Settings of the service itself that should be the same on every server that has them: those that differ are told, see
+    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and a client for which too much waits
+    /// is disconnected.
+    pub delivery: Delivery,
+    /// Settings of the service itself that should be the same on every server that has them: differences are reported, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
@@ -107,7 +109,7 @@ impl Options {
             shards: 0,
             several_homes: false,
             outbox: OutboxLimits::default(),
-            delivery: Vec::new(),
+            delivery: Delivery::default(),
             common_settings: BTreeMap::new(),
             registry: Registry::new(),
         }
@@ -115,13 +117,13 @@ impl Options {
 }
 
 impl Options {
-    /// Refuses what contradicts itself.
+    /// Checks that the options do not contradict each other.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         if let Some(problem) = self.routing.problem(&self.prefix) {
             return Err(StartError::Routing(problem));
         }
         if self.routing != Routing::Direct && self.compress_above.is_some() {
-            let problem = "servers of the original cannot read compressed messages: leave compress_above out, or use direct routing";
+            let problem = "servers of the JavaScript package cannot read compressed messages: leave compress_above out, or use direct routing";
             return Err(StartError::Routing(problem.to_owned()));
         }
         Ok(())
@@ -132,12 +134,12 @@ impl Options {
         self.replay_window + self.probe_interval * SILENT_INTERVALS
     }
 
-    /// For so long after its publishing a message that could not be sent is tried again.
+    /// How long after its publishing a message that could not be sent is tried again.
     pub(crate) fn copies_for(&self) -> Duration {
         self.mark_age() / 2
     }
 
-    /// What is older than this is never published again.
+    /// Older messages are never published again.
     pub(crate) fn mark_age(&self) -> Duration {
         self.kept_for() * 4
     }

@@ -1,7 +1,7 @@
 //! Traces across hops: the context of a span goes into the envelope, and comes out of it on the other server.
 //!
-//! An unsampled message pays nothing: no span, no header, no allocation. Names and attributes follow OpenTelemetry's
-//! messaging conventions. Only the API is used; which exporter there is, is the service's affair.
+//! An unsampled message costs nothing: no span, no header, no allocation. Names and attributes follow OpenTelemetry's
+//! messaging conventions. Only the API is used; the service chooses the exporter.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -49,7 +49,7 @@ pub(crate) fn inject(span: &Span, wm: &mut Wm) {
 
 /// The span of handling an envelope, child of the sender's; disabled when the envelope carries no context.
 pub(crate) fn process_span(name: &str, envelope: &Envelope) -> Span {
-    let Some(remote) = envelope.wm.as_ref().and_then(remote_context) else {
+    let Some(remote) = envelope.wm.as_ref().and_then(sender_context) else {
         return Span::none();
     };
     let span = tracing::info_span!(
@@ -69,29 +69,53 @@ pub(crate) fn process_span(name: &str, envelope: &Envelope) -> Span {
     span
 }
 
+/// The context that an envelope carries, if it is sampled.
+fn sender_context(wm: &Wm) -> Option<SpanContext> {
+    let context = remote_context(wm.traceparent.as_deref()?, wm.tracestate.as_deref());
+    context.filter(SpanContext::is_sampled)
+}
+
 fn is_sampled(span: &Span) -> bool {
     !span.is_disabled() && span.context().span().span_context().is_sampled()
 }
 
-/// Reads a W3C `traceparent`, version 00; <https://www.w3.org/TR/trace-context/>.
-fn remote_context(wm: &Wm) -> Option<SpanContext> {
-    let mut parts = wm.traceparent.as_deref()?.split('-');
+/// The context of a W3C `traceparent`, version 00, and `tracestate`; <https://www.w3.org/TR/trace-context/>. A state that cannot be
+/// read is left out.
+pub fn remote_context(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     if version != "00" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 || parts.next().is_some() {
         return None;
     }
-    let state = wm
-        .tracestate
-        .as_deref()
-        .and_then(|text| text.parse::<TraceState>().ok())
-        .unwrap_or_default();
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
+    let state = tracestate.and_then(|text| text.parse::<TraceState>().ok());
     let context = SpanContext::new(
         TraceId::from_hex(trace).ok()?,
         SpanId::from_hex(span).ok()?,
-        flags,
+        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?),
         true,
-        state,
+        state.unwrap_or_default(),
     );
-    (context.is_valid() && context.is_sampled()).then_some(context)
+    context.is_valid().then_some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_traceparent_is_a_parent() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(remote_context(good, None).is_some_and(|context| context.is_sampled() && context.is_remote()));
+        for bad in [
+            "",
+            "00",
+            &good[..54],
+            &good.replace("0af7", "zzzz"),
+            &good.replace("00-0", "ff-0"),
+            &format!("{good}-x"),
+        ] {
+            assert!(remote_context(bad, None).is_none(), "{bad}");
+        }
+        assert!(remote_context("00-00000000000000000000000000000000-b7ad6b7169203331-01", None).is_none());
+    }
 }

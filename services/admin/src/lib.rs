@@ -1,8 +1,8 @@
 //! HTTP API that looks at the whole cluster, changes its Redis nodes and sends to its clients.
 //!
-//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their bounds), `gather` (makes answers of what
-//! servers reported), `jobs` (changes of the nodes, followed until they are done), `kubernetes`. Stores nothing but the last
-//! jobs, in memory: every answer is gathered from the live servers at the moment of the request.
+//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `gather` (turns what servers
+//! report into answers), `jobs` (changes of the nodes, followed until they are done), `kubernetes`. Only the last jobs are
+//! stored, in memory: every answer is gathered from the live servers at the moment of the request.
 
 mod api;
 mod config;

@@ -1,4 +1,4 @@
-//! What the API counts about itself. Labels are bounded: routes by their pattern, methods by a list, never ids.
+//! Metrics of the API. Labels are bounded: routes by their pattern, methods by a list, never ids.
 
 use std::time::Instant;
 
@@ -6,14 +6,16 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{
+    HistogramVec, IntCounterVec, Registry, register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
+};
 
 /// Requests answered, by route pattern, method and status.
 pub const REQUESTS: &str = "wsmesh_http_requests_total";
 /// Time from the request's head to the answer's head, by route pattern and method.
 pub const REQUEST_DURATION: &str = "wsmesh_http_request_duration_seconds";
 
-/// The label of a path that is no route.
+/// The label of a path without a route.
 const NO_ROUTE: &str = "none";
 
 /// Metrics of the HTTP API.
@@ -29,17 +31,20 @@ impl HttpMetrics {
     /// # Errors
     /// When the registry has metrics of these names already.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = IntCounterVec::new(
-            Opts::new(REQUESTS, "Requests to the admin API that were answered."),
-            &["route", "method", "status"],
-        )?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new(REQUEST_DURATION, "Time to answer a request to the admin API."),
-            &["route", "method"],
-        )?;
-        registry.register(Box::new(requests.clone()))?;
-        registry.register(Box::new(duration.clone()))?;
-        Ok(Self { requests, duration })
+        Ok(Self {
+            requests: register_int_counter_vec_with_registry!(
+                REQUESTS,
+                "Requests to the admin API that were answered.",
+                &["route", "method", "status"],
+                registry
+            )?,
+            duration: register_histogram_vec_with_registry!(
+                REQUEST_DURATION,
+                "Time to answer a request to the admin API.",
+                &["route", "method"],
+                registry
+            )?,
+        })
     }
 }
 
@@ -65,12 +70,12 @@ pub(crate) async fn record(
     response
 }
 
-/// A pattern with a wildcard is a fallback of the router, not a route.
+/// A pattern with a wildcard is the router's fallback and not a route.
 fn route_label(pattern: &str) -> &str {
     if pattern.contains('*') { NO_ROUTE } else { pattern }
 }
 
-/// HTTP allows any word as a method; a label may not.
+/// HTTP allows any word as a method; the values of a label are bounded.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -32,7 +32,7 @@ impl Problem {
         }
     }
 
-    /// The request itself is wrong: it will fail again unless changed.
+    /// The request is wrong: it fails again unless it is changed.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -41,20 +41,20 @@ impl Problem {
     pub(crate) fn no_route() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
-            "nothing is served at this path; GET /openapi.json lists what is",
+            "there is nothing at this path; GET /openapi.json lists all paths",
         )
     }
 
-    /// The path exists, not with this method.
+    /// The path exists, but not with this method.
     pub(crate) fn wrong_method() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "this path does not take this method; the Allow header names those it takes",
+            "this path does not support the method; the Allow header names those that it supports",
         )
     }
 
-    /// The body is not said to be JSON.
-    pub(crate) fn no_json() -> Self {
+    /// The request does not say that its body is JSON.
+    pub(crate) fn not_json() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON, with the header content-type: application/json",
@@ -104,8 +104,8 @@ impl From<QueryRejection> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::no_json(),
-            // Syntax and shape alike: the body is wrong, and the text says where.
+            JsonRejection::MissingJsonContentType(_) => Self::not_json(),
+            // Wrong syntax or wrong shape: the text says where.
             JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => {
                 Self::bad_request(rejection.body_text())
             }
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_that_is_too_large_is_the_askers_matter() {
+    fn a_message_that_is_too_large_is_an_error_of_the_caller() {
         let problem = Problem::from(PublishError::TooLarge { bytes: 9, most: 8 });
         assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
     }

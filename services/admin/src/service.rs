@@ -19,9 +19,9 @@ use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 
-/// Most connections at once; more wait in the listener's backlog. An API for operators, so few are enough.
+/// Most connections at once; more wait in the listener's backlog. Few are enough for an API for operators.
 const MAX_CONNECTIONS: usize = 256;
-/// What a request may take beside waiting for other servers: its body above all.
+/// How long a request may take in addition to waiting for other servers, above all to send its body.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The admin as its binary starts it.
@@ -45,15 +45,15 @@ impl Service for Admin {
     }
 }
 
-/// Runs an admin until `shutdown`, then ends it in order: not ready, no new connections, running requests finished,
+/// Runs an admin until `shutdown`. Then it reports "not ready", accepts no new connections, finishes running requests and says
 /// goodbye on the bus.
 ///
 /// # Errors
-/// When it cannot start, or cannot go on: another server has its name.
+/// If it cannot start, or cannot go on because another server has its name.
 pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
     let public = sockets
         .public
-        .context("admin serves its API on a public listener, and none was given")?;
+        .context("admin needs a public listener for its API: give --listen")?;
     let token = config.settings.token().map_err(anyhow::Error::msg)?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
@@ -76,10 +76,11 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         kubernetes,
         time_limit: config.common.request_timeout + BODY_TIME,
     };
+    let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
 
-    driver.shutdown().await;
+    driver.shutdown(goodbye).await;
     ended.cancel();
     for task in [ops, watch, Some(following)].into_iter().flatten() {
         task.await?;
@@ -87,7 +88,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     result
 }
 
-/// Ends with `shutdown`, or with the reason why the server cannot go on.
+/// Ends at `shutdown`, or with the reason why the server cannot go on.
 async fn serve_until_the_end(
     api: Api,
     metrics: HttpMetrics,
@@ -97,7 +98,7 @@ async fn serve_until_the_end(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let limits = Limits {
-        // The API's own limit comes first: it answers as the API does.
+        // The API's own limit is reached first: its answer has the form of the API's errors.
         answer_timeout: 2 * api.time_limit,
         // Half of the grace period is left for the goodbye.
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
@@ -123,15 +124,10 @@ fn serve_ops(
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (ready, stats) = (adapter.clone(), adapter.clone());
-    let shutdown = shutdown.clone();
+    let stats = adapter.clone();
     let ops = Ops {
         registry,
-        ready: Box::new(move || match (shutdown.is_cancelled(), ready.is_ready()) {
-            (true, _) => Err("this server is ending".to_owned()),
-            (false, false) => Err("no Redis node is heard yet".to_owned()),
-            (false, true) => Ok(()),
-        }),
+        ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(move || {
             serde_json::json!({
                 "name": stats.name(),
@@ -145,7 +141,7 @@ fn serve_ops(
     tokio::spawn(ops::serve(listener, ops, ended.clone()))
 }
 
-/// Off unless a Service is named; named outside Kubernetes, it is off too, and that is said.
+/// Off unless a Service is named. Outside Kubernetes it is off as well, and a warning is logged.
 fn watch_kubernetes(
     config: &Config,
     ended: &CancellationToken,
@@ -170,11 +166,12 @@ fn tell_start(config: &Config, public: &TcpListener) {
         .map_or_else(|error| error.to_string(), |address| address.to_string());
     tracing::info!(name = %config.common.name, %address, "admin serves its API");
     if matches!(config.common.bus, Bus::Alone) {
-        tracing::warn!("no Redis node is given (--redis): this admin runs alone and sees no other server");
+        tracing::warn!("no Redis node is configured (--redis): this admin runs alone and sees no other server");
     }
     if config.settings.token_file.is_none() {
         tracing::warn!(
-            "DEMO: the API is open; whoever reaches its port can read everything, send to every client and change the Redis nodes"
+            "DEMO: the API needs no token; everyone who reaches its port can read everything, send to every client and change the \
+             Redis nodes"
         );
     }
 }

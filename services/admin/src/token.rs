@@ -1,20 +1,20 @@
 //! The bearer token of the API: checked, compared in constant time, never shown.
-//! What it guards is decided in `api`; whether one is needed is decided in `config`.
+//! `api` decides what it guards, `config` whether one is needed.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-/// Shortest token that is taken: 16 characters, as many as `openssl rand -hex 8` gives.
+/// Shortest token: 16 characters, as `openssl rand -hex 8` prints.
 pub const MIN_TOKEN_CHARS: usize = 16;
-/// Longest token that is taken: what fits a header with room to spare.
+/// Longest token: fits a header with room to spare.
 pub const MAX_TOKEN_CHARS: usize = 1024;
 
 /// A secret that callers of the API send as `Authorization: Bearer TOKEN`.
 #[derive(Clone)]
 pub struct Token(String);
 
-/// Why a token was refused.
+/// Why a token is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is too short to be a secret, or too long for a header.
@@ -22,16 +22,16 @@ pub enum TokenError {
         "the token has {0} characters: {MIN_TOKEN_CHARS} to {MAX_TOKEN_CHARS} are needed (openssl rand -hex 32 > FILE)"
     )]
     Length(usize),
-    /// It holds something that a header cannot carry.
-    #[error("the token may hold visible ASCII characters only, on one line, without spaces")]
+    /// It contains something that a header cannot carry.
+    #[error("the token may contain only visible ASCII characters, on one line, without spaces")]
     Characters,
 }
 
 impl Token {
-    /// Checks and takes a token.
+    /// Checks a token.
     ///
     /// # Errors
-    /// When it is too short, too long, or holds anything but visible ASCII characters.
+    /// If it is too short, too long, or contains anything but visible ASCII characters.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(TokenError::Characters);
@@ -42,7 +42,7 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether `given` is this token. The time taken tells nothing but whether the lengths are equal.
+    /// Whether `given` is this token. The time that this takes reveals only whether the lengths are equal.
     pub fn matches(&self, given: &str) -> bool {
         self.0.as_bytes().ct_eq(given.as_bytes()).into()
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn short_long_and_unprintable_tokens_are_refused() {
+    fn short_long_and_unprintable_tokens_are_rejected() {
         assert!(matches!(Token::new("short"), Err(TokenError::Length(5))));
         assert!(matches!(Token::new(&"x".repeat(1025)), Err(TokenError::Length(1025))));
         assert!(matches!(Token::new("0123456789 abcdef"), Err(TokenError::Characters)));

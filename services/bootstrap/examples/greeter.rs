@@ -1,4 +1,4 @@
-//! The smallest whole service: settings, ops routes, an end in order. The tests of this crate start it as a process.
+//! The smallest complete service: settings, ops routes, a clean end. The tests of this crate start it as a process.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,13 +15,13 @@ settings! {
         max_greetings: usize = 1_000,
         /// How long a greeting takes.
         greeting_timeout: Duration = Duration::from_secs(2),
-        /// Nicknames that are refused.
+        /// Nicknames that are not greeted.
         refused: Vec<String>,
         /// Whether to shout.
         loud: bool,
-        /// File with the token that callers must show.
+        /// File with the token that callers must send.
         token_file: Option<SecretFile>,
-        /// Who is greeted how.
+        /// Greetings for certain guests.
         rules: Tables<Rule>,
     }
 }

@@ -1,8 +1,8 @@
 //! What every service starts with: configuration, telemetry, probes, signals.
 //!
 //! A service declares its settings with [`settings!`], implements [`Service`], and calls [`main`] in its `main.rs`.
-//! Everything global (TLS provider, logs, traces, signals) is touched by [`main`] alone, once; [`Service::run`] touches
-//! none of it, so that tests and `standalone` run several services in one process.
+//! Only [`main`] touches what is global (TLS provider, logs, traces, signals), once. [`Service::run`] touches none of it, so
+//! tests and `standalone` can run several services in one process.
 //!
 //! ```
 //! use std::time::Duration;
@@ -18,9 +18,9 @@
 //!         pub max_greetings: usize = 1_000, // --max-greetings, WSMESH_MAX_GREETINGS, max_greetings = 1000
 //!         /// How long a greeting may take.
 //!         pub greeting_timeout: Duration = Duration::from_secs(2),
-//!         /// Nicknames that are refused; several.
+//!         /// Nicknames that are not greeted; several.
 //!         pub refused: Vec<String>,
-//!         /// File with the token that callers must show.
+//!         /// File with the token that callers must send.
 //!         pub token_file: Option<SecretFile>,
 //!         /// Rules, in the file only: `[[rules]]`.
 //!         pub rules: Tables<Rule>,
@@ -34,7 +34,7 @@
 //!     pub service: String,
 //! }
 //!
-//! /// What the greeter runs on: checked, nothing left to doubt.
+//! /// What the greeter runs on, checked.
 //! pub struct Config {
 //!     pub common: CommonConfig,
 //!     pub settings: GreeterSettings,
@@ -82,6 +82,7 @@ mod listen;
 mod open_files;
 pub mod ops;
 mod print;
+pub mod probe;
 mod service;
 mod settings;
 mod start;

@@ -1,4 +1,4 @@
-//! Binding the listeners before the service runs, with errors that say what to do.
+//! Binds the listeners before the service runs. Errors say what to do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(crate) fn bind(common: &CommonConfig) -> Result<Sockets, String> {
     })
 }
 
-/// With a queue that holds a crowd: what does not fit waits a second or more before it knocks again.
+/// Listens with a long queue: a connection that does not fit is tried again only after a second or more.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -44,11 +44,11 @@ fn bind_one(address: Option<SocketAddr>, flag: &str, variable: &str) -> Result<O
              {flag} IP:PORT or {variable}"
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "cannot listen on {address}: this user may not use port {port}; choose one above 1023 with {flag} IP:PORT or \
+            "cannot listen on {address}: this user may not use port {port}; choose a port above 1023 with {flag} IP:PORT or \
              {variable}"
         ),
         io::ErrorKind::AddrNotAvailable => format!(
-            "cannot listen on {address}: this machine does not have that address; choose one that it has, or 0.0.0.0, with \
+            "cannot listen on {address}: this machine does not have that address; choose one of its addresses, or 0.0.0.0, with \
              {flag} IP:PORT or {variable}"
         ),
         _ => format!("cannot listen on {address}: {error}; choose another address with {flag} IP:PORT or {variable}"),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_port_is_named_with_its_flag_and_variable() {
+    async fn the_error_about_a_taken_port_names_flag_and_variable() {
         let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = taken.local_addr().expect("bound");
         let common = CommonConfig {

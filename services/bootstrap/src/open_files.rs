@@ -1,8 +1,8 @@
-//! How many files a process may have open: each connection is one.
+//! The number of files that a process may have open. Each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one: many systems give 1024 and allow far more to those who ask.
+/// Raises the soft limit to the hard limit. On many systems the soft limit is 1024 and the hard limit far higher.
 ///
 /// # Errors
 /// A sentence for the log; the limit stays as it was.
@@ -17,7 +17,7 @@ pub(crate) fn raise() -> Result<(), String> {
     };
     setrlimit(Resource::Nofile, raised).map_err(|error| {
         format!(
-            "the soft limit of open files ({}) cannot be raised to the hard one: {error}; raise it with ulimit -n",
+            "cannot raise the soft limit of open files ({}) to the hard limit: {error}; raise it with ulimit -n",
             limit.current.unwrap_or_default()
         )
     })

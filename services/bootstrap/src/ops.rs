@@ -1,4 +1,4 @@
-//! The ops port: `/livez`, `/readyz`, `/metrics`, `/stats`. For probes and scrapers, not for the public.
+//! The ops port with `/livez`, `/readyz`, `/metrics` and `/stats`: for probes and scrapers, not for the public.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,19 +15,20 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::Adapter;
 
 use crate::http::{self, Front, Limits};
 
 /// Connections at once: probes, scrapers, and backends that keep some open.
 pub const CONNECTIONS: usize = 128;
 
-/// What a server shows of itself.
+/// What a server shows on its ops port.
 pub struct Ops {
     /// Its metrics. `wsmesh_build_info` and those of the process are added.
     pub registry: Registry,
     /// Whether it should get traffic; if not, why.
     pub ready: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
-    /// Numbers about its work, for people and autoscalers.
+    /// Numbers about its load, for people and autoscalers.
     pub stats: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
 
@@ -37,18 +38,39 @@ impl fmt::Debug for Ops {
     }
 }
 
-/// Serves until `shutdown` is cancelled. Cancel it last: probes should see "not ready" while the server still drains, not a
-/// closed port.
+/// The usual [`Ops::ready`]: the server hears a Redis node and does not stop.
+pub fn readiness(adapter: Adapter, stopping: CancellationToken) -> impl Fn() -> Result<(), String> + Send + Sync {
+    move || {
+        if stopping.is_cancelled() {
+            return Err("this server is stopping".to_owned());
+        }
+        hears_redis(&adapter)
+    }
+}
+
+/// Whether this server hears a Redis node; if not, a sentence for the probe's answer.
+///
+/// # Errors
+/// That sentence.
+pub fn hears_redis(adapter: &Adapter) -> Result<(), String> {
+    if adapter.is_ready() {
+        Ok(())
+    } else {
+        Err("no Redis node is heard yet".to_owned())
+    }
+}
+
+/// Serves until `shutdown` is cancelled. Cancel it last: while the server ends, probes should see "not ready" and not a closed port.
 pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) {
     serve_all([listener], ops, shutdown).await;
 }
 
-/// As [`serve`], on several listeners; `sockets.ops.into_iter().chain(sockets.public)` serves on whichever there are.
+/// As [`serve`], on several listeners: `sockets.ops.into_iter().chain(sockets.public)` serves on all that exist.
 pub async fn serve_all(listeners: impl IntoIterator<Item = TcpListener>, ops: Ops, shutdown: CancellationToken) {
     serve_router(listeners, router(ops), shutdown).await;
 }
 
-/// As [`serve_all`], for a service that has routes of its own beside those of [`router()`].
+/// As [`serve_all`], for a service with routes of its own in addition to those of [`router()`].
 pub async fn serve_router(
     listeners: impl IntoIterator<Item = TcpListener>,
     router: Router,
@@ -59,7 +81,7 @@ pub async fn serve_router(
     join_all(listeners.into_iter().map(served)).await;
 }
 
-/// The routes alone, for a service that serves them beside its own.
+/// Only the routes, for a service that serves them together with its own.
 pub fn router(ops: Ops) -> Router {
     let shown = Arc::new(Shown {
         own: own_metrics(),

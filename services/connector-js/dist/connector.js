@@ -11,7 +11,7 @@ function closeGroup(code) {
 }
 function retryAfter(reason) {
   const given = /^retry-after-ms=(\d+)$/.exec(reason);
-  return given ? Number(given[1]) : void 0;
+  return given ? +given[1] : void 0;
 }
 
 // src/events.ts
@@ -37,20 +37,15 @@ function answerFrame(payload, requestId) {
   return JSON.stringify({ payload: payload ?? null, requestId });
 }
 function readFrame(text) {
-  let frame;
   try {
-    frame = JSON.parse(text);
+    const frame = JSON.parse(text);
+    for (const name of ["event", "callbackId", "requestId"]) {
+      if (typeof frame[name] !== "string") delete frame[name];
+    }
+    return frame;
   } catch {
-    return void 0;
+    return {};
   }
-  if (!frame || typeof frame !== "object") return void 0;
-  const textOf = (value) => typeof value === "string" && value ? value : void 0;
-  return {
-    event: textOf(frame.event),
-    payload: frame.payload,
-    callbackId: textOf(frame.callbackId),
-    requestId: textOf(frame.requestId)
-  };
 }
 function refusal(payload) {
   const { error, errorCode } = payload ?? {};
@@ -91,16 +86,16 @@ var RULES = {
   tokenIn: "query|message"
 };
 var NAMES = Object.keys({ url: 0, protocols: 0, ...RULES, ...DEFAULTS });
-function settings(options, defaults, odd) {
+function settings(options, defaults, unknown) {
   const all = { ...DEFAULTS, ...defaults };
   for (const name in options) {
     all[name] = options[name] ?? all[name];
   }
   all.url = [].concat(all.url).map(String);
   if (!all.url[0] || !all.url.every((each) => ADDRESS.test(each))) {
-    wrong("url", 'as in new Connector({ url: "wss://example.org/chat" })');
+    wrong("url", "an address that begins with ws:// or wss://");
   }
-  known(options, NAMES, odd);
+  known(options, NAMES, unknown);
   for (const [name, rule] of Object.entries(RULES)) {
     const value = all[name];
     const words = rule.split(/\W/);
@@ -112,9 +107,9 @@ function settings(options, defaults, odd) {
   }
   return all;
 }
-function known(options, names, odd) {
+function known(options, names, unknown) {
   for (const name in options) {
-    if (!names.includes(name)) odd(`${name} is no option: there are ${names.join(", ")}`);
+    if (!names.includes(name)) unknown(`unknown option ${name}: use ${names.join(", ")}`);
   }
 }
 function wrong(name, text) {
@@ -127,29 +122,15 @@ function duration(name, value, least) {
 }
 
 // src/backoff.ts
-var Backoff = class {
-  /** Attempts since the last connection that stood. */
-  repeat = 0;
-  #settings;
-  constructor(settings2) {
-    this.#settings = settings2;
+function waitBefore(repeat, retryAfter2, settings2) {
+  const { fastReconnectInterval, fastReconnectThreshold, reconnectMaxInterval } = settings2;
+  const random = Math.random();
+  if (retryAfter2 > 0) {
+    return Math.min(Math.round(Math.min(retryAfter2, reconnectMaxInterval) * (1 + random / 4)), LONGEST);
   }
-  /**
-   * The wait before the next attempt in ms; undefined when the limit is reached. What is left of a delay that the server
-   * gave is the least; up to a quarter of it comes on top, because a server may give many clients the same.
-   */
-  next(retryAfter2) {
-    const { repeatLimit, fastReconnectInterval, fastReconnectThreshold, reconnectMaxInterval } = this.#settings;
-    if (repeatLimit !== null && this.repeat >= repeatLimit) return void 0;
-    this.repeat += 1;
-    const random = Math.random();
-    if (retryAfter2 > 0) {
-      return Math.min(Math.round(Math.min(retryAfter2, reconnectMaxInterval) * (1 + random / 4)), LONGEST);
-    }
-    const doublings = Math.max(0, this.repeat - fastReconnectThreshold);
-    return Math.floor(Math.min(fastReconnectInterval * 2 ** doublings, reconnectMaxInterval) * random);
-  }
-};
+  const doublings = Math.max(0, repeat - fastReconnectThreshold);
+  return Math.floor(Math.min(fastReconnectInterval * 2 ** doublings, reconnectMaxInterval) * random);
+}
 
 // src/heartbeat.ts
 var Heartbeat = class {
@@ -161,11 +142,11 @@ var Heartbeat = class {
     this.#settings = settings2;
     this.#events = events;
   }
-  /** Begins; the first ping comes after a random part of the interval, so that many clients do not beat together. */
+  /** Starts. The first ping comes after a random part of the interval, so that many clients do not send at the same time. */
   start() {
     this.#wait(this.#settings.pingInterval * Math.random());
   }
-  /** Begins anew with a whole interval, unless a pong is awaited: that one decides first. */
+  /** Starts again with a whole interval, unless a pong is awaited: that pong decides first. */
   restart() {
     if (this.#sentAt === void 0) this.#wait(this.#settings.pingInterval);
   }
@@ -173,7 +154,7 @@ var Heartbeat = class {
     clearTimeout(this.#timer);
     this.#sentAt = void 0;
   }
-  /** The server sent the heartbeat's text. An answer to nothing does not count. */
+  /** The server sent the heartbeat's text. Without a ping before it, it is ignored. */
   answered() {
     if (this.#sentAt === void 0) return;
     const latency = Date.now() - this.#sentAt;
@@ -196,7 +177,7 @@ var OPEN = 1;
 function constructorOf(given) {
   const found = given ?? globalThis.WebSocket;
   if (!found) {
-    throw new Error("no global WebSocket (Node.js before 22): pass the option WebSocket, say of the package ws");
+    throw new Error("no global WebSocket: pass the option WebSocket, for example from the package ws");
   }
   return found;
 }
@@ -206,42 +187,42 @@ function abandon(socket, code, reason) {
   if (socket.readyState <= OPEN) socket.close(code, reason);
 }
 function encode(text) {
-  const percent = (char) => "%" + char.charCodeAt(0).toString(16).toUpperCase();
-  return encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
+  return encodeURIComponent(text).replace(/[!'()~]/g, escape).replace(/%20/g, "+");
 }
 function withParams(url, params) {
-  const query = Object.entries(params).filter(([, value]) => value !== void 0).map(([key2, value]) => `${encode(key2)}=${encode(String(value))}`).join("&");
-  const base = url.split("#", 1)[0];
-  return query ? base + (base.includes("?") ? "&" : "?") + query : base;
+  let whole = url.split("#", 1)[0];
+  for (const [key2, value] of Object.entries(params)) {
+    if (value !== void 0) whole += `${whole.includes("?") ? "&" : "?"}${encode(key2)}=${encode(String(value))}`;
+  }
+  return whole;
 }
 
 // src/link.ts
-var BY_HAND = "client manual close";
 var Link = class {
   state = "connecting";
   socket;
   #settings;
   #owner;
   #Socket;
-  #backoff;
   #heartbeat;
-  /** One more for each attempt, and for each decision that makes a running one pointless. */
+  /** Attempts since the last connection that lasted. */
+  #repeat = 0;
+  /** Incremented with each attempt, and with each decision that ends a running one. */
   #attempt = 0;
   #timer;
   #openedAt = 0;
   #failed = false;
-  /** The place of the server of now, or of the next attempt. */
+  /** The index of the server of the connection, or of the next attempt. */
   #at = 0;
   /**
-   * For each server when it may be tried again: after a failure the time of that, or what it asked for. Zero: untried. So
-   * the least is the next in turn that asked for no delay, or of those that did the first to be back.
+   * For each server when it may be tried again: the time of its last failure, plus the delay that it asked for. Zero: never
+   * failed. So the smallest is the next server in turn, or of those that asked for delays the first to be available.
    */
   #notBefore = [];
   constructor(settings2, owner) {
     this.#settings = settings2;
     this.#owner = owner;
     this.#Socket = constructorOf(settings2.WebSocket);
-    this.#backoff = new Backoff(settings2);
     this.#heartbeat = new Heartbeat(settings2, {
       ping: () => {
         this.send(settings2.pingMsg);
@@ -254,40 +235,40 @@ var Link = class {
   get isOpen() {
     return this.state === "open" && this.socket?.readyState === OPEN;
   }
-  /** Of the connection, or of the next attempt. */
+  /** The server of the connection, or of the next attempt. */
   get url() {
     return this.#settings.url[this.#at];
   }
   get reconnecting() {
-    return this.state === "waiting" || this.state === "connecting" && this.#backoff.repeat > 0;
+    return this.state === "waiting" || this.state === "connecting" && this.#repeat > 0;
   }
-  /** Connects now and counts attempts from zero. */
+  /** Connects now and resets the attempt count. */
   connect() {
-    this.#backoff.repeat = 0;
+    this.#repeat = 0;
     this.#notBefore = this.#settings.url.map(() => 0);
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#dial();
   }
-  /** Connects again after the wait that is due, unless that runs already. */
+  /** Reconnects after the usual wait, unless that is running already. */
   reconnect(repeatReset) {
-    if (repeatReset) this.#backoff.repeat = 0;
+    if (repeatReset) this.#repeat = 0;
     if (this.state === "waiting") return;
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#schedule();
   }
   close() {
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#rest();
   }
-  /** The next heartbeat comes after a whole interval. */
+  /** Sends the next heartbeat after a whole interval. */
   restart() {
     if (this.state === "open") this.#heartbeat.restart();
   }
-  /** Whether too much waits in the WebSocket for more of the application's frames. */
+  /** Whether too many bytes wait in the WebSocket to accept more frames. */
   get full() {
     return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
   }
-  /** Writes; false without an open WebSocket. */
+  /** Sends a frame. Returns false if the WebSocket is not open. */
   send(text) {
     if (this.socket?.readyState !== OPEN) return false;
     this.socket.send(text);
@@ -343,23 +324,23 @@ var Link = class {
     if (this.socket === socket) this.#owner.fire("open", event);
     if (this.socket === socket) this.#owner.flush();
   }
-  /** The connection or the attempt failed without a close of the WebSocket: tell `event`, then that it is over. */
+  /** The connection or the attempt failed without a close of the WebSocket: fire `event`, then handle the end. */
   #broke(event, error, code = ABNORMAL, reason = String(error?.message ?? "")) {
     const attempt = this.#attempt;
     this.#failed = true;
     this.#owner.fire(event, error);
     if (attempt === this.#attempt) this.#ended(code, reason);
   }
-  /** The connection or the attempt is over: tell, and decide what follows. */
+  /** The connection or the attempt ended: fire `close`, and decide what follows. */
   #ended(code, reason) {
     const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    if (stood >= this.#settings.fastReconnectInterval) this.#repeat = 0;
     const failed = this.#failed;
     const ranOut = code === AUTHENTICATION_FAILED && this.state === "open" && this.#settings.token;
     const group = ranOut ? "now" : closeGroup(code);
     const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
     if (code === PONG_TIMEOUT) this.#release(code, reason);
-    else this.#release(MANUAL_CLOSE, BY_HAND);
+    else this.#release();
     if (group !== "stop") {
       this.#notBefore[this.#at] = Date.now() + (retryAfter(reason) ?? 0);
       if (!ABOUT_CLIENT.includes(code)) this.#at = this.#notBefore.indexOf(Math.min(...this.#notBefore));
@@ -371,8 +352,8 @@ var Link = class {
     if (willReconnect) this.#schedule();
     else this.#rest();
   }
-  /** Lets go of the socket and of everything that runs for it. */
-  #release(code, reason) {
+  /** Closes the socket and stops everything that runs for it. */
+  #release(code = MANUAL_CLOSE, reason = "client manual close") {
     this.#attempt++;
     clearTimeout(this.#timer);
     this.#heartbeat.stop();
@@ -383,15 +364,16 @@ var Link = class {
     this.#owner.disconnected();
   }
   #schedule() {
-    const timeout = this.#backoff.next(this.#notBefore[this.#at] - Date.now());
-    if (timeout === void 0) {
+    const { repeatLimit } = this.#settings;
+    if (repeatLimit !== null && this.#repeat >= repeatLimit) {
       this.#rest();
-      this.#owner.fire("repeat-limit", this.#settings.repeatLimit);
+      this.#owner.fire("repeat-limit", repeatLimit);
       return;
     }
+    const timeout = waitBefore(++this.#repeat, this.#notBefore[this.#at] - Date.now(), this.#settings);
     this.#timer = setTimeout(() => this.#dial(), timeout);
     this.#become("waiting");
-    if (this.state === "waiting") this.#owner.fire("reconnect", { repeat: this.#backoff.repeat, timeout });
+    if (this.state === "waiting") this.#owner.fire("reconnect", { repeat: this.#repeat, timeout });
   }
   /** Closed for good. */
   #rest() {
@@ -412,21 +394,22 @@ var Link = class {
 };
 
 // src/listeners.ts
+var NAME = "a non-empty string";
 var Listeners = class {
   #entries = /* @__PURE__ */ new Map();
-  /** Adds a listener; the function given back removes it. */
+  /** Adds a listener. Returns a function that removes it. */
   add(event, listener, once, tag) {
-    if (!event) throw new TypeError("event must be a non-empty string");
-    if (typeof listener !== "function") throw new TypeError("listener must be a function");
+    if (!event) wrong("event", NAME);
+    if (typeof listener !== "function") wrong("listener", "a function");
     const entry = { listener, once, tag };
     this.#entries.set(event, [...this.#entries.get(event) ?? [], entry]);
     return () => this.#keep(event, (other) => other !== entry);
   }
-  /** Removes by function, by tag, or all of this event. */
+  /** Removes the listeners of an event: this function, those with this tag, or all. */
   remove(event, listenerOrTag) {
     this.#keep(event, (entry) => listenerOrTag !== void 0 && (typeof listenerOrTag === "function" ? entry.listener : entry.tag) !== listenerOrTag);
   }
-  /** Calls everyone who listened when it began, in order. */
+  /** Calls the listeners in order; those that are added meanwhile are not called. */
   fire(event, ...args) {
     for (const entry of this.#entries.get(event) ?? []) {
       if (entry.once) this.#keep(event, (other) => other !== entry);
@@ -446,13 +429,9 @@ var Listeners = class {
 
 // src/requests.ts
 var RequestError = class extends Error {
-  error;
-  errorCode;
   constructor({ error, errorCode }) {
     super(`${error} (${errorCode})`);
-    this.name = "RequestError";
-    this.error = error;
-    this.errorCode = errorCode;
+    Object.assign(this, { name: "RequestError", error, errorCode });
   }
 };
 var NOT_OPEN = { error: "WebSocket is not open", errorCode: "WS_NOT_OPEN" };
@@ -464,17 +443,16 @@ var Requests = class {
   constructor(settings2) {
     this.#settings = settings2;
   }
-  /** Whether as many wait as may. */
+  /** Whether the limit of waiting requests is reached. */
   get full() {
     return this.#waiting.size >= this.#settings.maxPending;
   }
-  /** An id that no other client has: replies may be addressed to the client by whoever answers. */
+  /** An id that no other client uses: any server may address a reply to this client. */
   newId() {
-    this.#last += 1;
     const random = Math.random().toString(36).slice(2, 6);
-    return `${Date.now().toString(36)}-${random}-${this.#last.toString(36)}`;
+    return `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
   }
-  /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+  /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
   add(id, text, { onPending, retry, ...times }, done) {
     const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
     const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
@@ -494,28 +472,28 @@ var Requests = class {
     this.#waiting.set(id, waiting);
     return waiting;
   }
-  /** Hands what is not sent yet to `send`. */
+  /** Sends the requests that are not sent yet. */
   flush(send) {
     for (const waiting of [...this.#waiting.values()]) {
       if (!waiting.sent && send(waiting.text)) waiting.sent = true;
     }
   }
-  /** A reply came; nothing happens when nobody waits for it (any more). */
+  /** Ends the request that a reply answers. Ignores a reply that no request waits for. */
   replied(id, payload) {
     this.#waiting.get(id)?.end(null, payload);
   }
-  /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
+  /** The connection broke: requests that may be repeated wait for the next one, the others fail at once. */
   disconnected() {
     for (const [id, waiting] of this.#waiting) {
       if (waiting.retry) waiting.sent &&= false;
       else this.#fail(id, waiting, DISCONNECTED);
     }
   }
-  /** There will be no next connection. */
+  /** Closed for good: every waiting request fails. */
   closed() {
     for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
   }
-  /** Not waiting any more from now on; told in a moment, when it is decided what becomes of the connection. */
+  /** Removes a request now. Its callback runs in a microtask, when the new state of the connection is known. */
   #fail(id, { end }, error) {
     this.#waiting.delete(id);
     void Promise.resolve().then(() => end(error, null));
@@ -525,19 +503,19 @@ var Requests = class {
 // src/rooms.ts
 var Rooms = class {
   #entries = /* @__PURE__ */ new Map();
-  /** It is being asked for. */
+  /** A request to join a room begins. */
   wanted(room) {
-    const entry = this.#entries.get(key(room)) ?? { room, joined: false, asking: 0 };
-    entry.asking++;
+    const entry = this.#entries.get(key(room)) ?? { room, joined: false, pending: 0 };
+    entry.pending++;
     this.#entries.set(key(room), entry);
     return entry;
   }
-  /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+  /** A request to join it ended. A room that was never joined is forgotten with its last request. */
   answered(entry, joined) {
     entry.joined ||= joined;
-    if (!--entry.asking && !entry.joined && this.has(entry)) this.left(entry.room);
+    if (!--entry.pending && !entry.joined && this.has(entry)) this.left(entry.room);
   }
-  /** Whether it was not left since it was wanted. */
+  /** Whether it was not left meanwhile. */
   has(entry) {
     return this.#entries.get(key(entry.room)) === entry;
   }
@@ -547,7 +525,7 @@ var Rooms = class {
   clear() {
     this.#entries.clear();
   }
-  /** Those to ask for again. */
+  /** The rooms to join again. */
   joined() {
     return [...this.#entries.values()].filter(({ joined }) => joined);
   }
@@ -568,11 +546,10 @@ var Connector = class {
   #rooms = new Rooms();
   #queue = [];
   #link;
-  /** Connects at once. Throws when an option cannot work. */
+  /** Connects at once. Throws when an option is not valid. */
   constructor(options) {
-    this.settings = settings(options, this.defaults(), this.odd);
-    const requests = new Requests(this.settings);
-    this.#requests = requests;
+    this.settings = settings(options, this.defaults(), this.unknownOption);
+    this.#requests = new Requests(this.settings);
     this.#link = new Link(this.settings, {
       fire: (event, ...args) => {
         if (event === "state") this.#listeners.fire(STATE);
@@ -585,21 +562,21 @@ var Connector = class {
       flush: () => this.#flush(),
       received: (text, socket) => this.#received(text, socket),
       disconnected: () => {
-        if (this.failsAtOnce()) requests.disconnected();
+        if (this.failsAtOnce()) this.#requests.disconnected();
       },
       closed: () => {
         this.#queue.length = 0;
-        if (this.failsAtOnce()) requests.closed();
+        if (this.failsAtOnce()) this.#requests.closed();
       }
     });
     this.#link.connect();
   }
   // ------------------------------------------------------------------------------------------------------- listening
-  /** Calls `listener` with the payload of each such event; the function given back stops that. */
+  /** Calls `listener` with the payload of each event of this name. Returns a function that removes it. */
   on(event, listener, tag) {
     return this.#listeners.add(event, listener, false, tag);
   }
-  /** As `on`, for the next one only. */
+  /** Like `on`, for the next event only. */
   once(event, listener, tag) {
     return this.#listeners.add(event, listener, true, tag);
   }
@@ -607,13 +584,13 @@ var Connector = class {
   off(event, listenerOrTag) {
     this.#listeners.remove(event, listenerOrTag);
   }
-  /** Calls `listener` with name and payload of everything that the server pushes. */
+  /** Calls `listener` with the name and payload of every event that the server pushes. */
   onAny(listener) {
     return this.#listeners.add(ANY, listener, false);
   }
   /**
-   * Answers the server's requests of this name with what `handler` gives back, also later. What it throws is told to the
-   * server as `{error, errorCode}`. One handler per name; the function given back removes it.
+   * Answers the server's requests of this name with what `handler` returns; it may be async. What it throws is sent to the
+   * server as `{error, errorCode}`. There is one handler per name. Returns a function that removes it.
    */
   onRequest(event, handler) {
     this.#handlers.set(event, handler);
@@ -623,27 +600,28 @@ var Connector = class {
   }
   // --------------------------------------------------------------------------------------------------------- sending
   /**
-   * Sends an event; with a callback it is a request. False when it was neither sent nor kept: there is no connection and
-   * the offline queue is full, or the connection takes no more. What must arrive is a request.
+   * Sends an event; with a callback it is a request. Returns false if it was neither sent nor kept: there is no connection
+   * and the offline queue is full, or too much waits in the WebSocket. Use a request for what must arrive.
    */
   emit(event, ...[payload, callback, options]) {
-    if (!event) throw new TypeError("event must be a non-empty string");
-    if (callback && typeof callback !== "function") throw new TypeError("callback must be a function");
+    if (!event) wrong("event", NAME);
+    if (callback && typeof callback !== "function") wrong("callback", "a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
+    known(options, REQUEST_OPTIONS, this.unknownOption);
     const text = this.#frame(event, payload);
     if (this.isOpen) return !this.#link.full && this.#link.send(text);
     const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
     if (keeps) this.#queue.push(text);
     return keeps;
   }
-  /** Asks the server. Resolves always: `{success: true, data}` or `{success: false, error, errorCode}`. */
+  /** Sends a request. Always resolves: `{success: true, data}` or `{success: false, error, errorCode}`. */
   emitWithPromise(event, ...[payload, options]) {
     return new Promise((resolve) => {
       const done = (error, data) => resolve(error ? { success: false, ...error } : { success: true, data });
       this.#ask(event, payload, options, done, this.refused);
     });
   }
-  /** Asks the server. Resolves to the reply's payload, rejects with a `RequestError`. */
+  /** Sends a request. Resolves to the reply's payload, or rejects with a `RequestError`. */
   request(event, ...[payload, options]) {
     return new Promise((resolve, reject) => {
       this.#ask(event, payload, options, (error, data) => {
@@ -652,21 +630,21 @@ var Connector = class {
       });
     });
   }
-  /** Joins a room, and joins it again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
+  /** Joins a room, and again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
   joinRoom(roomId, namespace) {
     const entry = this.#rooms.wanted({ roomId, namespace });
     const reply = this.#plainly("joinRoom", entry.room);
     reply.then(() => this.#rooms.answered(entry, true), () => this.#rooms.answered(entry, false));
     return reply;
   }
-  /** Leaves a room; it is not joined again, whatever the server replies. */
+  /** Leaves a room. It is not joined again, whatever the server replies. */
   leaveRoom(roomId, namespace) {
     const room = { roomId, namespace };
     this.#rooms.left(room);
     return this.#plainly("leaveRoom", room);
   }
   // -------------------------------------------------------------------------------------------------- the connection
-  /** Where the connection is now; the event `state` tells each change. */
+  /** The state of the connection. The event `state` reports each change. */
   get state() {
     return this.#link.state;
   }
@@ -674,11 +652,11 @@ var Connector = class {
   get isOpen() {
     return this.#link.isOpen;
   }
-  /** The server of the connection or of the next attempt: one of the option `url`, as it was given. */
+  /** The server of the connection or of the next attempt: an entry of the option `url`, as it was given. */
   get url() {
     return this.#link.url;
   }
-  /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
+  /** Resolves when the connection is open, at once if it is; rejects when it is closed for good. */
   opened() {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -689,19 +667,19 @@ var Connector = class {
       look();
     });
   }
-  /** Whether a connection that was lost is being brought back. */
+  /** Whether the client is reconnecting. */
   reconnecting() {
     return this.#link.reconnecting;
   }
-  /** Ends the connection if there is one, and connects again after the wait that is due. With `true` counting from zero. */
+  /** Ends the connection if there is one and reconnects after the usual wait. `true` resets the attempt count. */
   reconnect(repeatReset = false) {
     this.#link.reconnect(repeatReset);
   }
-  /** Connects anew now, also after a close for good, and counts attempts from zero. */
+  /** Reconnects now, also after a close for good, and resets the attempt count. */
   connect() {
     this.#link.connect();
   }
-  /** Closes with code 4001, for good; requests that wait fail, rooms and kept events are forgotten. */
+  /** Closes with code 4001, for good. Waiting requests fail; rooms and queued events are forgotten. */
   manualClose() {
     this.#rooms.clear();
     this.#link.close();
@@ -710,39 +688,39 @@ var Connector = class {
   getPingInterval() {
     return this.settings.pingInterval;
   }
-  /** Changes it: from the next heartbeat on, or with `true` counted from now. Zero stops heartbeats. */
+  /** Changes the interval from the next heartbeat on, or with `true` from now. Zero stops heartbeats. */
   setPingInterval(ms, immediate = false) {
     duration("pingInterval", ms, 0);
     const counts = immediate || !ms || !this.settings.pingInterval;
     this.settings.pingInterval = ms;
     if (counts) this.#link.restart();
   }
-  // ---------------------------------------------------------------------------- what the original does in another way
+  // ---------------------------------------------------------------------------- what WebSocketConnector changes
   defaults() {
     return {};
   }
-  /** Hears of options that there are not. */
-  odd(text) {
+  /** Called for each option that does not exist. */
+  unknownOption(text) {
     throw new TypeError(text);
   }
   /** Whether a push of this name reaches the listeners of that name. */
   mayBePushed(event) {
     return !SYSTEM_EVENTS.has(event);
   }
-  /** What an error reply to `emit` and `emitWithPromise` says. */
+  /** The error in a reply to `emit` or `emitWithPromise`, if it is one. */
   refused(payload) {
     return refusal(payload);
   }
-  /** Whether requests that wait fail when their connection is gone, not at their time limit. */
+  /** Whether waiting requests fail when their connection is lost, not at their time limit. */
   failsAtOnce() {
     return true;
   }
-  /** Whether it connects again by itself, the close code aside. */
+  /** Whether to reconnect automatically, if the close code allows it. */
   comesBack(code, failed) {
     const { autoReconnect } = this.settings;
     return autoReconnect === "always" || autoReconnect === "error" && (failed || code === ABNORMAL);
   }
-  /** Whether the event `close` is told; `error` was before if `failed`. */
+  /** Whether to fire `close`. If `failed`, `error` was fired before. */
   tellsClose(_closed, _failed) {
     return true;
   }
@@ -750,12 +728,12 @@ var Connector = class {
   #frame(event, payload, id) {
     return eventFrame(event, payload, id, this.settings.traceparent?.());
   }
-  /** What waited for a connection. */
+  /** Sends what waited for a connection. */
   #flush() {
     this.#requests.flush((text) => this.#link.send(text));
     while (this.#queue.length && this.#link.send(this.#queue[0])) this.#queue.shift();
   }
-  /** Asks for a room again, on this connection until the server says yes or a lasting no. */
+  /** Joins a room again on this connection, until the server agrees or refuses for good. */
   #rejoin(entry, socket = this.#link.socket) {
     const due = () => this.#link.socket === socket && this.#rooms.has(entry);
     if (!due()) return;
@@ -772,17 +750,17 @@ var Connector = class {
   #plainly(event, payload) {
     return this.request(event, payload, { retry: true });
   }
-  /** Asks when there is a connection, or waits for one if the request may be repeated. */
+  /** Sends a request if there is a connection, or waits for one if the request may be repeated. */
   #ask(event, payload, options, done, refused) {
     const { isOpen } = this;
-    known(options, REQUEST_OPTIONS, this.odd);
+    known(options, REQUEST_OPTIONS, this.unknownOption);
     if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
-    if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
+    if (!event) return refuse(done, `event must be ${NAME}`, "BAD_PAYLOAD");
     if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
     if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
     return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
-  /** Notes a request, and sends it now or leaves that to the next connection. */
+  /** Registers a request, and sends it now or on the next connection. */
   #submit(event, payload, options, now, done, refused = refusal) {
     const id = this.#requests.newId();
     let text;
@@ -799,9 +777,7 @@ var Connector = class {
     return true;
   }
   #received(text, socket) {
-    const frame = readFrame(text);
-    if (!frame) return;
-    const { event, payload, callbackId, requestId } = frame;
+    const { event, payload, callbackId, requestId } = readFrame(text);
     if (callbackId) this.#requests.replied(callbackId, payload);
     else if (event && requestId) this.#answer(event, payload, requestId, socket);
     else if (event) {
@@ -852,8 +828,8 @@ var WebSocketConnector = class extends Connector {
   defaults() {
     return { autoReconnect: "error" };
   }
-  /** The original takes any option. */
-  odd(text) {
+  /** Unknown options were always accepted here. */
+  unknownOption(text) {
     console.warn(text);
   }
   mayBePushed() {

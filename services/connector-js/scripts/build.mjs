@@ -1,7 +1,8 @@
-// Builds the package into the folder given: ES module, CommonJS, one file for a <script> tag, types.
+// Builds the package into the given folder: ES module, CommonJS, one file for a <script> tag, types.
 import { build } from "esbuild";
+import { minify } from "terser";
 import { execFileSync } from "node:child_process";
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,28 +11,32 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const out = resolve(process.argv[2] ?? join(root, "dist"));
 const common = { absWorkingDir: root, bundle: true, target: "es2022", charset: "utf8", legalComments: "none" };
 
-// Names between the classes of this package; no application, no wire and no engine knows them. Short ones save 150 bytes.
+// Names that only the classes of this package use: never names of the API, of frames or of the engine (`clear` belongs to Map).
+// Short ones save 230 bytes.
 const INTERNAL = new RegExp(
-  "^(answered|asking|authenticate|closed|comesBack|disconnected|end|failsAtOnce|fire|flush|full|joined|left|limits|" +
-    "listener|lost|mayBePushed|newId|odd|received|refused|replied|restart|room|sent|settings|socket|tellsClose|text|wanted)$",
+  "^(add|answered|authenticate|closed|comesBack|defaults|disconnected|end|failsAtOnce|fire|flush|full|joined|left|" +
+    "listener|lost|mayBePushed|newId|pending|received|refused|remove|replied|restart|room|sent|settings|socket|start|stop|" +
+    "tag|tellsClose|text|unknownOption|wanted)$",
 );
 
 rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
 await Promise.all([
   build({ ...common, entryPoints: ["src/index.ts"], format: "esm", outfile: join(out, "connector.js") }),
   build({ ...common, entryPoints: ["src/index.ts"], format: "cjs", outfile: join(out, "connector.cjs") }),
-  build({
-    ...common,
-    entryPoints: ["src/script.ts"],
-    format: "iife",
-    minify: true,
-    mangleProps: INTERNAL,
-    outfile: join(out, "connector.min.js"),
-  }),
+  script(),
 ]);
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", join(out, "types")], { cwd: root, stdio: "inherit" });
-// An importer's module kind decides how declarations are read, so CommonJS has a copy that says what it is.
+// TypeScript reads declarations by the module kind of their package.json, so CommonJS gets a copy with one of its own.
 cpSync(join(out, "types"), join(out, "types-commonjs"), { recursive: true });
 writeFileSync(join(out, "types-commonjs/package.json"), '{ "type": "commonjs" }\n');
 for (const folder of ["types", "types-commonjs"]) rmSync(join(out, folder, "script.d.ts"));
+
+/** The file for a <script> tag. Terser after esbuild saves another 100 bytes: it chooses names that compress better. */
+async function script() {
+  const options = { ...common, entryPoints: ["src/script.ts"], format: "iife", minify: true, mangleProps: INTERNAL };
+  const { outputFiles } = await build({ ...options, write: false });
+  const { code } = await minify(outputFiles[0].text, { ecma: 2022, toplevel: true, compress: { passes: 3 } });
+  writeFileSync(join(out, "connector.min.js"), `${code}\n`);
+}

@@ -1,4 +1,4 @@
-// Fails when dist/ is not what the sources build, the script file is larger than promised, or the version is not the project's.
+// Fails when dist/ differs from a fresh build, when the script file exceeds its size limit, or when the versions differ.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,13 +14,13 @@ try {
   execFileSync(process.execPath, [join(root, "scripts/build.mjs"), fresh], { stdio: "inherit" });
   const [built, committed] = [files(fresh), files(join(root, "dist"))];
   for (const name of new Set([...built.keys(), ...committed.keys()])) {
-    if (built.get(name) !== committed.get(name)) problems.push(`dist/${name} is not what the sources build: run "make sdk" and commit dist/`);
+    if (built.get(name) !== committed.get(name)) problems.push(`dist/${name} differs from a fresh build: run "make sdk" and commit dist/`);
   }
   const bytes = gzipSync(readFileSync(join(fresh, "connector.min.js")), { level: 9 }).length;
-  if (bytes > LIMIT_BYTES) problems.push(`connector.min.js takes ${bytes} bytes gzipped, ${LIMIT_BYTES} are allowed`);
+  if (bytes > LIMIT_BYTES) problems.push(`connector.min.js is ${bytes} bytes gzipped; the limit is ${LIMIT_BYTES}`);
   const [ours] = /^version = "(.*)"$/m.exec(readFileSync(join(root, "../../Cargo.toml"), "utf8")).slice(1);
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  if (version !== ours) problems.push(`package.json says version ${version}, the workspace's Cargo.toml ${ours}: make them the same`);
+  if (version !== ours) problems.push(`package.json has version ${version} and the workspace's Cargo.toml ${ours}: make them the same`);
   console.log(`connector.min.js: ${bytes} of ${LIMIT_BYTES} bytes gzipped`);
 } finally {
   rmSync(fresh, { recursive: true });

@@ -1,4 +1,4 @@
-// Builds the sources and runs the tests on what came out: npm test, npm test -- test/table.test.mjs
+// Builds the sources and runs the tests on the result: npm test, npm test -- test/table.test.mjs
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
 /**
- * The client that applications hold: events in and out, requests both ways, rooms. When to connect is its link's matter.
+ * The client that applications use: events, requests in both directions, rooms. Its link decides when to connect.
  */
 
 import { ABNORMAL } from "./close-codes.js";
@@ -9,28 +9,28 @@ import {
 } from "./events.js";
 import { type ErrorObject, answerFrame, eventFrame, readFrame, refusal } from "./frames.js";
 import { Link } from "./link.js";
-import { Listeners } from "./listeners.js";
-import { type Options, type RequestOptions, type Settings, REQUEST_OPTIONS, duration, known, settings } from "./options.js";
+import { Listeners, NAME } from "./listeners.js";
+import { type Options, type RequestOptions, type Settings, REQUEST_OPTIONS, duration, known, settings, wrong } from "./options.js";
 import { type Done, NOT_OPEN, RequestError, Requests } from "./requests.js";
 import { type Entry, type RoomPayload, Rooms } from "./rooms.js";
 import type { WebSocketLike } from "./socket.js";
 
-/** What `emitWithPromise` gives: it never rejects. */
+/** What `emitWithPromise` resolves to. It never rejects. */
 export type Result<T> = { success: true; data: T } | ({ success: false } & ErrorObject);
 
-/** The arguments after the event's name; the payload may be left out where its type allows. */
+/** The arguments after the event's name. The payload is optional where its type allows that. */
 type Args<F, Rest extends unknown[]> = undefined extends Payload<F>
   ? [payload?: Payload<F>, ...rest: Rest]
   : [payload: Payload<F>, ...rest: Rest];
 
-/** Called once: with what went wrong, or with null and the reply's payload. */
+/** Called once: with an error, or with null and the reply's payload. */
 type Callback<F> = ((error: ErrorObject | null, payload: Reply<F>) => void) | null;
 
 const ANY = Symbol();
-/** As the event `state`, where `off` does not reach. */
+/** Like the event `state`, but `off` cannot remove its listeners. */
 const STATE = Symbol();
 
-/** What passes: a room that is refused with it is asked for again. */
+/** Errors that may pass. A room whose rejoin fails with one of them is requested again. */
 const PASSING = /^(WS_.*|.*TIMEOUT|UNAVAILABLE|OVERLOADED|RATE_LIMITED)$/;
 
 export class Connector<S extends object = AnyEvents, C extends object = AnyEvents> {
@@ -42,11 +42,10 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   readonly #queue: string[] = [];
   readonly #link: Link;
 
-  /** Connects at once. Throws when an option cannot work. */
+  /** Connects at once. Throws when an option is not valid. */
   constructor(options: Options) {
-    this.settings = settings(options, this.defaults(), this.odd);
-    const requests = new Requests(this.settings);
-    this.#requests = requests;
+    this.settings = settings(options, this.defaults(), this.unknownOption);
+    this.#requests = new Requests(this.settings);
     this.#link = new Link(this.settings, {
       fire: (event, ...args) => {
         if (event === "state") this.#listeners.fire(STATE);
@@ -59,11 +58,11 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
       flush: () => this.#flush(),
       received: (text, socket) => this.#received(text, socket),
       disconnected: () => {
-        if (this.failsAtOnce()) requests.disconnected();
+        if (this.failsAtOnce()) this.#requests.disconnected();
       },
       closed: () => {
         this.#queue.length = 0;
-        if (this.failsAtOnce()) requests.closed();
+        if (this.failsAtOnce()) this.#requests.closed();
       },
     });
     this.#link.connect();
@@ -71,12 +70,12 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   // ------------------------------------------------------------------------------------------------------- listening
 
-  /** Calls `listener` with the payload of each such event; the function given back stops that. */
+  /** Calls `listener` with the payload of each event of this name. Returns a function that removes it. */
   on<K extends keyof SystemEvents | Name<S>>(event: K, listener: ListenerOf<S, K>, tag?: unknown): () => void {
     return this.#listeners.add(event, listener as never, false, tag);
   }
 
-  /** As `on`, for the next one only. */
+  /** Like `on`, for the next event only. */
   once<K extends keyof SystemEvents | Name<S>>(event: K, listener: ListenerOf<S, K>, tag?: unknown): () => void {
     return this.#listeners.add(event, listener as never, true, tag);
   }
@@ -86,14 +85,14 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     this.#listeners.remove(event, listenerOrTag);
   }
 
-  /** Calls `listener` with name and payload of everything that the server pushes. */
+  /** Calls `listener` with the name and payload of every event that the server pushes. */
   onAny(listener: (event: string, payload: any) => void): () => void {
     return this.#listeners.add(ANY, listener, false);
   }
 
   /**
-   * Answers the server's requests of this name with what `handler` gives back, also later. What it throws is told to the
-   * server as `{error, errorCode}`. One handler per name; the function given back removes it.
+   * Answers the server's requests of this name with what `handler` returns; it may be async. What it throws is sent to the
+   * server as `{error, errorCode}`. There is one handler per name. Returns a function that removes it.
    */
   onRequest<K extends Name<S>>(
     event: K,
@@ -108,16 +107,17 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   // --------------------------------------------------------------------------------------------------------- sending
 
   /**
-   * Sends an event; with a callback it is a request. False when it was neither sent nor kept: there is no connection and
-   * the offline queue is full, or the connection takes no more. What must arrive is a request.
+   * Sends an event; with a callback it is a request. Returns false if it was neither sent nor kept: there is no connection
+   * and the offline queue is full, or too much waits in the WebSocket. Use a request for what must arrive.
    */
   emit<K extends Name<C>>(
     event: K,
     ...[payload, callback, options]: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>
   ): boolean {
-    if (!event) throw new TypeError("event must be a non-empty string");
-    if (callback && typeof callback !== "function") throw new TypeError("callback must be a function");
+    if (!event) wrong("event", NAME);
+    if (callback && typeof callback !== "function") wrong("callback", "a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
+    known(options, REQUEST_OPTIONS, this.unknownOption);
     const text = this.#frame(event, payload);
     if (this.isOpen) return !this.#link.full && this.#link.send(text);
     const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
@@ -125,7 +125,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return keeps;
   }
 
-  /** Asks the server. Resolves always: `{success: true, data}` or `{success: false, error, errorCode}`. */
+  /** Sends a request. Always resolves: `{success: true, data}` or `{success: false, error, errorCode}`. */
   emitWithPromise<K extends Name<C>>(
     event: K,
     ...[payload, options]: Args<C[K], [options?: RequestOptions]>
@@ -136,7 +136,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     });
   }
 
-  /** Asks the server. Resolves to the reply's payload, rejects with a `RequestError`. */
+  /** Sends a request. Resolves to the reply's payload, or rejects with a `RequestError`. */
   request<K extends Name<C>>(
     event: K,
     ...[payload, options]: Args<C[K], [options?: RequestOptions]>
@@ -149,7 +149,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     });
   }
 
-  /** Joins a room, and joins it again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
+  /** Joins a room, and again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
   joinRoom(roomId: string | number, namespace?: string): Promise<any> {
     const entry = this.#rooms.wanted({ roomId, namespace });
     const reply = this.#plainly("joinRoom", entry.room);
@@ -157,7 +157,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return reply;
   }
 
-  /** Leaves a room; it is not joined again, whatever the server replies. */
+  /** Leaves a room. It is not joined again, whatever the server replies. */
   leaveRoom(roomId: string | number, namespace?: string): Promise<any> {
     const room: RoomPayload = { roomId, namespace };
     this.#rooms.left(room);
@@ -166,7 +166,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   // -------------------------------------------------------------------------------------------------- the connection
 
-  /** Where the connection is now; the event `state` tells each change. */
+  /** The state of the connection. The event `state` reports each change. */
   get state(): State {
     return this.#link.state;
   }
@@ -176,12 +176,12 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return this.#link.isOpen;
   }
 
-  /** The server of the connection or of the next attempt: one of the option `url`, as it was given. */
+  /** The server of the connection or of the next attempt: an entry of the option `url`, as it was given. */
   get url(): string {
     return this.#link.url;
   }
 
-  /** Resolves when the connection stands, at once if it does; rejects when it is closed for good. */
+  /** Resolves when the connection is open, at once if it is; rejects when it is closed for good. */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -193,22 +193,22 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     });
   }
 
-  /** Whether a connection that was lost is being brought back. */
+  /** Whether the client is reconnecting. */
   reconnecting(): boolean {
     return this.#link.reconnecting;
   }
 
-  /** Ends the connection if there is one, and connects again after the wait that is due. With `true` counting from zero. */
+  /** Ends the connection if there is one and reconnects after the usual wait. `true` resets the attempt count. */
   reconnect(repeatReset = false): void {
     this.#link.reconnect(repeatReset);
   }
 
-  /** Connects anew now, also after a close for good, and counts attempts from zero. */
+  /** Reconnects now, also after a close for good, and resets the attempt count. */
   connect(): void {
     this.#link.connect();
   }
 
-  /** Closes with code 4001, for good; requests that wait fail, rooms and kept events are forgotten. */
+  /** Closes with code 4001, for good. Waiting requests fail; rooms and queued events are forgotten. */
   manualClose(): void {
     this.#rooms.clear();
     this.#link.close();
@@ -219,7 +219,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return this.settings.pingInterval;
   }
 
-  /** Changes it: from the next heartbeat on, or with `true` counted from now. Zero stops heartbeats. */
+  /** Changes the interval from the next heartbeat on, or with `true` from now. Zero stops heartbeats. */
   setPingInterval(ms: number, immediate = false): void {
     duration("pingInterval", ms, 0);
     const counts = immediate || !ms || !this.settings.pingInterval;
@@ -227,14 +227,14 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     if (counts) this.#link.restart();
   }
 
-  // ---------------------------------------------------------------------------- what the original does in another way
+  // ---------------------------------------------------------------------------- what WebSocketConnector changes
 
   protected defaults(): Partial<Options> {
     return {};
   }
 
-  /** Hears of options that there are not. */
-  protected odd(text: string): void {
+  /** Called for each option that does not exist. */
+  protected unknownOption(text: string): void {
     throw new TypeError(text);
   }
 
@@ -243,23 +243,23 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return !SYSTEM_EVENTS.has(event);
   }
 
-  /** What an error reply to `emit` and `emitWithPromise` says. */
+  /** The error in a reply to `emit` or `emitWithPromise`, if it is one. */
   protected refused(payload: unknown): ErrorObject | null {
     return refusal(payload);
   }
 
-  /** Whether requests that wait fail when their connection is gone, not at their time limit. */
+  /** Whether waiting requests fail when their connection is lost, not at their time limit. */
   protected failsAtOnce(): boolean {
     return true;
   }
 
-  /** Whether it connects again by itself, the close code aside. */
+  /** Whether to reconnect automatically, if the close code allows it. */
   protected comesBack(code: number, failed: boolean): boolean {
     const { autoReconnect } = this.settings;
     return autoReconnect === "always" || (autoReconnect === "error" && (failed || code === ABNORMAL));
   }
 
-  /** Whether the event `close` is told; `error` was before if `failed`. */
+  /** Whether to fire `close`. If `failed`, `error` was fired before. */
   protected tellsClose(_closed: Closed, _failed: boolean): boolean {
     return true;
   }
@@ -270,13 +270,13 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return eventFrame(event, payload, id, this.settings.traceparent?.());
   }
 
-  /** What waited for a connection. */
+  /** Sends what waited for a connection. */
   #flush(): void {
     this.#requests.flush((text) => this.#link.send(text));
     while (this.#queue.length && this.#link.send(this.#queue[0]!)) this.#queue.shift();
   }
 
-  /** Asks for a room again, on this connection until the server says yes or a lasting no. */
+  /** Joins a room again on this connection, until the server agrees or refuses for good. */
   #rejoin(entry: Entry, socket = this.#link.socket): void {
     const due = () => this.#link.socket === socket && this.#rooms.has(entry);
     if (!due()) return;
@@ -295,7 +295,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     return (this as unknown as Connector).request(event, payload, { retry: true });
   }
 
-  /** Asks when there is a connection, or waits for one if the request may be repeated. */
+  /** Sends a request if there is a connection, or waits for one if the request may be repeated. */
   #ask(
     event: string,
     payload: unknown,
@@ -304,15 +304,15 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     refused?: typeof refusal,
   ): boolean {
     const { isOpen } = this;
-    known(options, REQUEST_OPTIONS, this.odd);
+    known(options, REQUEST_OPTIONS, this.unknownOption);
     if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
-    if (!event) return refuse(done, "event must be a non-empty string", "BAD_PAYLOAD");
+    if (!event) return refuse(done, `event must be ${NAME}`, "BAD_PAYLOAD");
     if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
     if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
     return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
 
-  /** Notes a request, and sends it now or leaves that to the next connection. */
+  /** Registers a request, and sends it now or on the next connection. */
   #submit(
     event: string,
     payload: unknown,
@@ -337,9 +337,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   #received(text: string, socket: WebSocketLike): void {
-    const frame = readFrame(text);
-    if (!frame) return;
-    const { event, payload, callbackId, requestId } = frame;
+    const { event, payload, callbackId, requestId } = readFrame(text);
     if (callbackId) this.#requests.replied(callbackId, payload);
     else if (event && requestId) this.#answer(event, payload, requestId, socket);
     else if (event) {
@@ -360,13 +358,13 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
         return answerFrame({ error: text, errorCode: String(error?.errorCode ?? "INTERNAL") }, requestId);
       })
       .then((text) => {
-        // Only on the connection that it came by: another server knows nothing of it.
+        // Only on the connection that the request came by: another server does not know it.
         if (this.#link.socket === socket) this.#link.send(text);
       });
   }
 }
 
-/** Tells why nothing was sent. */
+/** Calls back with the reason why nothing was sent. */
 function refuse(done: Done, error = NOT_OPEN.error, errorCode = NOT_OPEN.errorCode): false {
   done({ error, errorCode }, null);
   return false;

@@ -1,10 +1,10 @@
-/** Frames: what goes over the wire, and what came. The keys' order is the original's, byte for byte. */
+/** Frames as text. The order of keys follows websocket-cross-server-adapter, byte for byte. */
 
-/** Something went wrong, in the original's terms. */
+/** An error with a code. */
 export interface ErrorObject {
   /** For people. */
   error: string;
-  /** For programs: `WS_NOT_OPEN`, `CALLBACK_TIMEOUT`, … or the server's. */
+  /** For programs: `WS_NOT_OPEN`, `CALLBACK_TIMEOUT`, … or a code of the server. */
   errorCode: string;
 }
 
@@ -18,7 +18,7 @@ export function answerFrame(payload: unknown, requestId: string): string {
   return JSON.stringify({ payload: payload ?? null, requestId });
 }
 
-/** What a server says. An id that is not a text, or empty, counts as none. */
+/** What a server sent. An id that is not a string, or empty, counts as none. */
 export interface ServerFrame {
   event?: string;
   payload: unknown;
@@ -26,25 +26,20 @@ export interface ServerFrame {
   requestId?: string;
 }
 
-/** Reads a frame of the server; undefined when it cannot be used. */
-export function readFrame(text: string): ServerFrame | undefined {
-  let frame: Record<string, unknown>;
+/** Reads a frame of the server. One that cannot be used has neither an event nor an id. */
+export function readFrame(text: string): ServerFrame {
   try {
-    frame = JSON.parse(text);
+    const frame = JSON.parse(text);
+    for (const name of ["event", "callbackId", "requestId"]) {
+      if (typeof frame[name] !== "string") delete frame[name];
+    }
+    return frame;
   } catch {
-    return undefined;
+    return {} as ServerFrame;
   }
-  if (!frame || typeof frame !== "object") return undefined;
-  const textOf = (value: unknown) => (typeof value === "string" && value ? value : undefined);
-  return {
-    event: textOf(frame.event),
-    payload: frame.payload,
-    callbackId: textOf(frame.callbackId),
-    requestId: textOf(frame.requestId),
-  };
 }
 
-/** What an error reply says; null when the payload is none. */
+/** The error in a reply; null if it is not an error reply. */
 export function refusal(payload: unknown): ErrorObject | null {
   const { error, errorCode } = (payload ?? {}) as Partial<ErrorObject>;
   return typeof error === "string" && typeof errorCode === "string" ? { error, errorCode } : null;

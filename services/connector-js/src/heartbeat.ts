@@ -7,9 +7,9 @@ type Timer = ReturnType<typeof setTimeout>;
 export interface HeartbeatEvents {
   /** Time to send the ping. */
   ping(): void;
-  /** Answered after so many ms. */
+  /** It was answered after this many ms. */
   pong(latency: number): void;
-  /** Not answered in time. */
+  /** It was not answered in time. */
   lost(): void;
 }
 
@@ -25,12 +25,12 @@ export class Heartbeat {
     this.#events = events;
   }
 
-  /** Begins; the first ping comes after a random part of the interval, so that many clients do not beat together. */
+  /** Starts. The first ping comes after a random part of the interval, so that many clients do not send at the same time. */
   start(): void {
     this.#wait(this.#settings.pingInterval * Math.random());
   }
 
-  /** Begins anew with a whole interval, unless a pong is awaited: that one decides first. */
+  /** Starts again with a whole interval, unless a pong is awaited: that pong decides first. */
   restart(): void {
     if (this.#sentAt === undefined) this.#wait(this.#settings.pingInterval);
   }
@@ -40,7 +40,7 @@ export class Heartbeat {
     this.#sentAt = undefined;
   }
 
-  /** The server sent the heartbeat's text. An answer to nothing does not count. */
+  /** The server sent the heartbeat's text. Without a ping before it, it is ignored. */
   answered(): void {
     if (this.#sentAt === undefined) return;
     const latency = Date.now() - this.#sentAt;

@@ -1,9 +1,9 @@
 /**
- * Keeps one WebSocket connected: attempts, the heartbeat, what follows an end. It knows nothing of events and requests;
- * timers run only while something is awaited.
+ * Keeps one WebSocket connected: attempts, the heartbeat, reconnecting. It knows nothing about events and requests; timers
+ * run only while something is awaited.
  */
 
-import { Backoff } from "./backoff.js";
+import { waitBefore } from "./backoff.js";
 import {
   ABNORMAL, ABOUT_CLIENT, AUTHENTICATION_FAILED, MANUAL_CLOSE, PONG_TIMEOUT, closeGroup, retryAfter,
 } from "./close-codes.js";
@@ -13,28 +13,26 @@ import { Heartbeat } from "./heartbeat.js";
 import type { Settings, Token } from "./options.js";
 import { type WebSocketConstructor, type WebSocketLike, OPEN, abandon, constructorOf, withParams } from "./socket.js";
 
-/** What the link asks of its owner, and tells it. */
+/** What the link asks its owner and reports to it. */
 export interface LinkOwner {
   fire(event: keyof SystemEvents, ...args: unknown[]): void;
-  /** Whether to connect again, the close code's group aside. */
+  /** Whether to reconnect, if the close code allows it. */
   comesBack(code: number, failed: boolean): boolean;
-  /** Whether listeners are told of this end. */
+  /** Whether to fire `close` for this end. */
   tellsClose(closed: Closed, failed: boolean): boolean;
-  /** A WebSocket opened: say who this is. */
+  /** A WebSocket opened: authenticate with this token. */
   authenticate(token: string, done: (error: ErrorObject | null) => void): void;
-  /** The connection stands; listeners are told next. */
+  /** The connection is open. Called before listeners are. */
   opened(): void;
-  /** They were told: now what waited for it can be sent. */
+  /** Listeners were called: send what waited for the connection. */
   flush(): void;
-  /** A text came that is no heartbeat. */
+  /** A frame was received that is not a heartbeat. */
   received(text: string, socket: WebSocketLike): void;
-  /** A connection is gone. */
+  /** The connection is lost. */
   disconnected(): void;
-  /** There will be no other. */
+  /** Closed for good. */
   closed(): void;
 }
-
-const BY_HAND = "client manual close";
 
 export class Link {
   state: State = "connecting";
@@ -42,18 +40,19 @@ export class Link {
   readonly #settings: Settings;
   readonly #owner: LinkOwner;
   readonly #Socket: WebSocketConstructor;
-  readonly #backoff: Backoff;
   readonly #heartbeat: Heartbeat;
-  /** One more for each attempt, and for each decision that makes a running one pointless. */
+  /** Attempts since the last connection that lasted. */
+  #repeat = 0;
+  /** Incremented with each attempt, and with each decision that ends a running one. */
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #openedAt = 0;
   #failed = false;
-  /** The place of the server of now, or of the next attempt. */
+  /** The index of the server of the connection, or of the next attempt. */
   #at = 0;
   /**
-   * For each server when it may be tried again: after a failure the time of that, or what it asked for. Zero: untried. So
-   * the least is the next in turn that asked for no delay, or of those that did the first to be back.
+   * For each server when it may be tried again: the time of its last failure, plus the delay that it asked for. Zero: never
+   * failed. So the smallest is the next server in turn, or of those that asked for delays the first to be available.
    */
   #notBefore: number[] = [];
 
@@ -61,7 +60,6 @@ export class Link {
     this.#settings = settings;
     this.#owner = owner;
     this.#Socket = constructorOf(settings.WebSocket);
-    this.#backoff = new Backoff(settings);
     this.#heartbeat = new Heartbeat(settings, {
       ping: () => {
         this.send(settings.pingMsg);
@@ -76,47 +74,47 @@ export class Link {
     return this.state === "open" && this.socket?.readyState === OPEN;
   }
 
-  /** Of the connection, or of the next attempt. */
+  /** The server of the connection, or of the next attempt. */
   get url(): string {
     return this.#settings.url[this.#at]!;
   }
 
   get reconnecting(): boolean {
-    return this.state === "waiting" || (this.state === "connecting" && this.#backoff.repeat > 0);
+    return this.state === "waiting" || (this.state === "connecting" && this.#repeat > 0);
   }
 
-  /** Connects now and counts attempts from zero. */
+  /** Connects now and resets the attempt count. */
   connect(): void {
-    this.#backoff.repeat = 0;
+    this.#repeat = 0;
     this.#notBefore = this.#settings.url.map(() => 0);
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#dial();
   }
 
-  /** Connects again after the wait that is due, unless that runs already. */
+  /** Reconnects after the usual wait, unless that is running already. */
   reconnect(repeatReset: boolean): void {
-    if (repeatReset) this.#backoff.repeat = 0;
+    if (repeatReset) this.#repeat = 0;
     if (this.state === "waiting") return;
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#schedule();
   }
 
   close(): void {
-    this.#release(MANUAL_CLOSE, BY_HAND);
+    this.#release();
     this.#rest();
   }
 
-  /** The next heartbeat comes after a whole interval. */
+  /** Sends the next heartbeat after a whole interval. */
   restart(): void {
     if (this.state === "open") this.#heartbeat.restart();
   }
 
-  /** Whether too much waits in the WebSocket for more of the application's frames. */
+  /** Whether too many bytes wait in the WebSocket to accept more frames. */
   get full(): boolean {
     return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
   }
 
-  /** Writes; false without an open WebSocket. */
+  /** Sends a frame. Returns false if the WebSocket is not open. */
   send(text: string): boolean {
     if (this.socket?.readyState !== OPEN) return false;
     this.socket.send(text);
@@ -137,7 +135,7 @@ export class Link {
       this.#attach(new this.#Socket(withParams(this.url, params), protocols), inQuery ? undefined : value);
     };
     this.#become("connecting");
-    // What fails at once is told later: nobody can listen to a client that is still being made.
+    // An error at this point is reported later: a client has no listeners while its constructor runs.
     new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
       if (attempt === this.#attempt) this.#broke("error", error);
     });
@@ -158,7 +156,7 @@ export class Link {
     };
     socket.onmessage = ({ data }) => this.#received(data, socket);
     socket.onerror = (event) => {
-      // Some engines tell no close after an attempt that failed.
+      // Some engines do not fire close after a failed attempt.
       if (!opened) return this.#broke("error", event);
       this.#failed = true;
       this.#owner.fire("error", event);
@@ -174,32 +172,32 @@ export class Link {
     this.state = "open";
     this.#owner.opened();
     this.#owner.fire("state", "open");
-    // Listeners may have closed it.
+    // A listener may have closed it.
     if (this.socket === socket) this.#owner.fire("open", event);
     if (this.socket === socket) this.#owner.flush();
   }
 
-  /** The connection or the attempt failed without a close of the WebSocket: tell `event`, then that it is over. */
+  /** The connection or the attempt failed without a close of the WebSocket: fire `event`, then handle the end. */
   #broke(event: "error" | "pong-timeout", error: any, code = ABNORMAL, reason = String(error?.message ?? "")): void {
     const attempt = this.#attempt;
     this.#failed = true;
     this.#owner.fire(event, error);
-    // A listener may have decided.
+    // A listener may have decided already.
     if (attempt === this.#attempt) this.#ended(code, reason);
   }
 
-  /** The connection or the attempt is over: tell, and decide what follows. */
+  /** The connection or the attempt ended: fire `close`, and decide what follows. */
   #ended(code: number, reason: string): void {
-    // A connection that falls at once is no success: who resets here would run in circles without waiting.
+    // Only a connection that lasted resets the count: else a server that closes at once would be asked without any wait.
     const stood = this.state === "open" ? Date.now() - this.#openedAt : 0;
-    if (stood >= this.#settings.fastReconnectInterval) this.#backoff.repeat = 0;
+    if (stood >= this.#settings.fastReconnectInterval) this.#repeat = 0;
     const failed = this.#failed;
-    // A token that ran out is no failure if there is a fresh one.
+    // An expired token is not a failure if the provider has a fresh one.
     const ranOut = code === AUTHENTICATION_FAILED && this.state === "open" && this.#settings.token;
     const group = ranOut ? "now" : closeGroup(code);
     const willReconnect = group !== "stop" && this.#owner.comesBack(code, failed);
     if (code === PONG_TIMEOUT) this.#release(code, reason);
-    else this.#release(MANUAL_CLOSE, BY_HAND);
+    else this.#release();
     if (group !== "stop") {
       this.#notBefore[this.#at] = Date.now() + (retryAfter(reason) ?? 0);
       if (!ABOUT_CLIENT.includes(code)) this.#at = this.#notBefore.indexOf(Math.min(...this.#notBefore));
@@ -207,14 +205,14 @@ export class Link {
     const attempt = this.#attempt;
     const closed = { code, reason, group, willReconnect };
     if (this.#owner.tellsClose(closed, failed)) this.#owner.fire("close", closed);
-    // A listener may have decided.
+    // A listener may have decided already.
     if (attempt !== this.#attempt) return;
     if (willReconnect) this.#schedule();
     else this.#rest();
   }
 
-  /** Lets go of the socket and of everything that runs for it. */
-  #release(code: number, reason: string): void {
+  /** Closes the socket and stops everything that runs for it. */
+  #release(code = MANUAL_CLOSE, reason = "client manual close"): void {
     this.#attempt++;
     clearTimeout(this.#timer);
     this.#heartbeat.stop();
@@ -226,15 +224,16 @@ export class Link {
   }
 
   #schedule(): void {
-    const timeout = this.#backoff.next(this.#notBefore[this.#at]! - Date.now());
-    if (timeout === undefined) {
+    const { repeatLimit } = this.#settings;
+    if (repeatLimit !== null && this.#repeat >= repeatLimit) {
       this.#rest();
-      this.#owner.fire("repeat-limit", this.#settings.repeatLimit);
+      this.#owner.fire("repeat-limit", repeatLimit);
       return;
     }
+    const timeout = waitBefore(++this.#repeat, this.#notBefore[this.#at]! - Date.now(), this.#settings);
     this.#timer = setTimeout(() => this.#dial(), timeout);
     this.#become("waiting");
-    if (this.state === "waiting") this.#owner.fire("reconnect", { repeat: this.#backoff.repeat, timeout });
+    if (this.state === "waiting") this.#owner.fire("reconnect", { repeat: this.#repeat, timeout });
   }
 
   /** Closed for good. */

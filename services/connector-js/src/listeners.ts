@@ -1,4 +1,9 @@
-/** Who listens to what. A listener that throws is reported and disturbs nobody. */
+/** Listeners by event. An error that a listener throws is logged and does not affect the others. */
+
+import { wrong } from "./options.js";
+
+/** What the name of an event must be. */
+export const NAME = "a non-empty string";
 
 type Listener = (...args: any[]) => void;
 
@@ -11,23 +16,23 @@ interface Entry {
 export class Listeners {
   readonly #entries = new Map<string | symbol, Entry[]>();
 
-  /** Adds a listener; the function given back removes it. */
+  /** Adds a listener. Returns a function that removes it. */
   add(event: string | symbol, listener: Listener, once: boolean, tag?: unknown): () => void {
-    if (!event) throw new TypeError("event must be a non-empty string");
-    if (typeof listener !== "function") throw new TypeError("listener must be a function");
+    if (!event) wrong("event", NAME);
+    if (typeof listener !== "function") wrong("listener", "a function");
     const entry = { listener, once, tag };
     this.#entries.set(event, [...(this.#entries.get(event) ?? []), entry]);
     return () => this.#keep(event, (other) => other !== entry);
   }
 
-  /** Removes by function, by tag, or all of this event. */
+  /** Removes the listeners of an event: this function, those with this tag, or all. */
   remove(event: string, listenerOrTag?: unknown): void {
     this.#keep(event, (entry) =>
       listenerOrTag !== undefined &&
       (typeof listenerOrTag === "function" ? entry.listener : entry.tag) !== listenerOrTag);
   }
 
-  /** Calls everyone who listened when it began, in order. */
+  /** Calls the listeners in order; those that are added meanwhile are not called. */
   fire(event: string | symbol, ...args: unknown[]): void {
     for (const entry of this.#entries.get(event) ?? []) {
       if (entry.once) this.#keep(event, (other) => other !== entry);

@@ -1,21 +1,19 @@
-/** Requests that wait for their replies: ids, time limits, what happens to them when the connection breaks. */
+/** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
 
 import type { ErrorObject } from "./frames.js";
 import { type RequestOptions, type Settings, duration } from "./options.js";
 
-/** Called once: with what went wrong, or with null and the reply's payload. */
+/** Called once: with an error, or with null and the reply's payload. */
 export type Done = (error: ErrorObject | null, payload: any) => void;
 
 /** A request ended without a reply, or the server refused it. */
 export class RequestError extends Error implements ErrorObject {
-  readonly error: string;
-  readonly errorCode: string;
+  declare readonly error: string;
+  declare readonly errorCode: string;
 
   constructor({ error, errorCode }: ErrorObject) {
     super(`${error} (${errorCode})`);
-    this.name = "RequestError";
-    this.error = error;
-    this.errorCode = errorCode;
+    Object.assign(this, { name: "RequestError", error, errorCode });
   }
 }
 
@@ -25,7 +23,7 @@ const DISCONNECTED: ErrorObject = { error: "the connection broke before the repl
 interface Waiting {
   text: string;
   retry: boolean;
-  /** On the connection of now; undefined when it never was on any. */
+  /** Whether it was sent on the current connection; undefined if it was never sent. */
   sent?: boolean;
   end: Done;
 }
@@ -40,19 +38,18 @@ export class Requests {
     this.#settings = settings;
   }
 
-  /** Whether as many wait as may. */
+  /** Whether the limit of waiting requests is reached. */
   get full(): boolean {
     return this.#waiting.size >= this.#settings.maxPending;
   }
 
-  /** An id that no other client has: replies may be addressed to the client by whoever answers. */
+  /** An id that no other client uses: any server may address a reply to this client. */
   newId(): string {
-    this.#last += 1;
     const random = Math.random().toString(36).slice(2, 6);
-    return `${Date.now().toString(36)}-${random}-${this.#last.toString(36)}`;
+    return `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
   }
 
-  /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+  /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
   add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting {
     const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
     const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
@@ -74,19 +71,19 @@ export class Requests {
     return waiting;
   }
 
-  /** Hands what is not sent yet to `send`. */
+  /** Sends the requests that are not sent yet. */
   flush(send: (text: string) => boolean): void {
     for (const waiting of [...this.#waiting.values()]) {
       if (!waiting.sent && send(waiting.text)) waiting.sent = true;
     }
   }
 
-  /** A reply came; nothing happens when nobody waits for it (any more). */
+  /** Ends the request that a reply answers. Ignores a reply that no request waits for. */
   replied(id: string, payload: unknown): void {
     this.#waiting.get(id)?.end(null, payload);
   }
 
-  /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
+  /** The connection broke: requests that may be repeated wait for the next one, the others fail at once. */
   disconnected(): void {
     for (const [id, waiting] of this.#waiting) {
       if (waiting.retry) waiting.sent &&= false;
@@ -94,12 +91,12 @@ export class Requests {
     }
   }
 
-  /** There will be no next connection. */
+  /** Closed for good: every waiting request fails. */
   closed(): void {
     for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
   }
 
-  /** Not waiting any more from now on; told in a moment, when it is decided what becomes of the connection. */
+  /** Removes a request now. Its callback runs in a microtask, when the new state of the connection is known. */
   #fail(id: string, { end }: Waiting, error: ErrorObject): void {
     this.#waiting.delete(id);
     void Promise.resolve().then(() => end(error, null));

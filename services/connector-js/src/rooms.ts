@@ -1,36 +1,36 @@
-/** The rooms that this client is in, so that it can ask for them again on the next connection. */
+/** The rooms that this client is in, so that it can join them again on the next connection. */
 
 export interface RoomPayload {
   roomId: string | number;
   namespace?: string;
 }
 
-/** A room that somebody asked for, until it is left. */
+/** A room that was requested, until it is left. */
 export interface Entry {
   room: RoomPayload;
   joined: boolean;
-  /** So many ask for it now. */
-  asking: number;
+  /** The number of requests to join it that wait for a reply. */
+  pending: number;
 }
 
 export class Rooms {
   readonly #entries = new Map<string, Entry>();
 
-  /** It is being asked for. */
+  /** A request to join a room begins. */
   wanted(room: RoomPayload): Entry {
-    const entry = this.#entries.get(key(room)) ?? { room, joined: false, asking: 0 };
-    entry.asking++;
+    const entry = this.#entries.get(key(room)) ?? { room, joined: false, pending: 0 };
+    entry.pending++;
     this.#entries.set(key(room), entry);
     return entry;
   }
 
-  /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+  /** A request to join it ended. A room that was never joined is forgotten with its last request. */
   answered(entry: Entry, joined: boolean): void {
     entry.joined ||= joined;
-    if (!--entry.asking && !entry.joined && this.has(entry)) this.left(entry.room);
+    if (!--entry.pending && !entry.joined && this.has(entry)) this.left(entry.room);
   }
 
-  /** Whether it was not left since it was wanted. */
+  /** Whether it was not left meanwhile. */
   has(entry: Entry): boolean {
     return this.#entries.get(key(entry.room)) === entry;
   }
@@ -43,7 +43,7 @@ export class Rooms {
     this.#entries.clear();
   }
 
-  /** Those to ask for again. */
+  /** The rooms to join again. */
   joined(): Entry[] {
     return [...this.#entries.values()].filter(({ joined }) => joined);
   }

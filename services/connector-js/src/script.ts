@@ -1,4 +1,4 @@
-/** For a `<script>` tag: everything as `wsmesh.…`, and the original's name as the original sets it. */
+/** For a `<script>` tag: everything as `wsmesh.…`, and `WebSocketConnector` as a global, as in websocket-cross-server-adapter. */
 
 import { Connector, RequestError, WebSocketConnector, closeGroup, retryAfter } from "./index.js";
 

@@ -1,4 +1,4 @@
-/** The part of a WebSocket that is used here: what browsers, `ws` and thin wrappers of mini-programs have in common. */
+/** The part of a WebSocket that is used here: what browsers, `ws` and small wrappers for mini-programs have in common. */
 
 export interface WebSocketLike {
   /** 0 connecting, 1 open, 2 closing, 3 closed. */
@@ -17,33 +17,31 @@ export type WebSocketConstructor = new (url: string, protocols?: string | string
 
 export const OPEN = 1;
 
-/** The constructor given, or the engine's own. */
+/** The given constructor, or the global one. */
 export function constructorOf(given: WebSocketConstructor | undefined): WebSocketConstructor {
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (!found) {
-    throw new Error("no global WebSocket (Node.js before 22): pass the option WebSocket, say of the package ws");
+    throw new Error("no global WebSocket: pass the option WebSocket, for example from the package ws");
   }
   return found;
 }
 
-/** Takes the handlers off and closes. They become empty functions, not null: `ws` throws errors that nobody hears. */
+/** Removes the handlers and closes. They become empty functions, not null: `ws` throws errors that have no listener. */
 export function abandon(socket: WebSocketLike, code: number, reason: string): void {
   socket.onopen = socket.onmessage = socket.onerror = socket.onclose = () => {};
   if (socket.readyState <= OPEN) socket.close(code, reason);
 }
 
-/** `text` as a form encodes it: what URLSearchParams does, which not every engine has. */
+/** Encodes `text` like URLSearchParams, which not every engine has. */
 function encode(text: string): string {
-  const percent = (char: string) => "%" + char.charCodeAt(0).toString(16).toUpperCase();
-  return encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
+  return encodeURIComponent(text).replace(/[!'()~]/g, escape).replace(/%20/g, "+");
 }
 
-/** The URL with these parameters added to its query. Those that are undefined are left out. */
+/** The URL with these parameters added to its query. Undefined ones are left out. */
 export function withParams(url: string, params: Record<string, unknown>): string {
-  const query = Object.entries(params)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${encode(key)}=${encode(String(value))}`)
-    .join("&");
-  const base = url.split("#", 1)[0]!;
-  return query ? base + (base.includes("?") ? "&" : "?") + query : base;
+  let whole = url.split("#", 1)[0]!;
+  for (const [key, value] of Object.entries(params)) {
+    if (value !== undefined) whole += `${whole.includes("?") ? "&" : "?"}${encode(key)}=${encode(String(value))}`;
+  }
+  return whole;
 }

@@ -1,4 +1,4 @@
-/** The original's client under its own name: what differs from `Connector` is here, and nothing else. */
+/** The client of websocket-cross-server-adapter under its own name: only what differs from `Connector`. */
 
 import { Connector, type Result } from "./connector.js";
 import { PONG_TIMEOUT } from "./close-codes.js";
@@ -9,9 +9,9 @@ import { type Options, type RequestOptions, duration } from "./options.js";
 const NO_DATA = "data cannot be null or undefined";
 
 /**
- * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
- * only, an error reply is a payload like others, requests on a broken connection wait for their time limit,
- * `manualClose()` is final. Better than there: every wait is random.
+ * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. The same: it reconnects by itself after errors only,
+ * an error reply is an ordinary payload, requests on a broken connection wait for their time limit, `manualClose()` is
+ * final. Different: every wait is random.
  */
 export class WebSocketConnector extends Connector {
   #final = false;
@@ -49,8 +49,8 @@ export class WebSocketConnector extends Connector {
     return { autoReconnect: "error" };
   }
 
-  /** The original takes any option. */
-  protected override odd(text: string): void {
+  /** Unknown options were always accepted here. */
+  protected override unknownOption(text: string): void {
     console.warn(text);
   }
 

@@ -1,4 +1,4 @@
-// permessage-deflate between a real ws-node and another implementation, that of the package ws.
+// permessage-deflate between a real ws-node and the implementation of the package ws.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, test } from "node:test";
@@ -14,7 +14,7 @@ async function connect(address, id, perMessageDeflate) {
   const socket = new ws(`ws://${address}/chat?id=${id}`, { perMessageDeflate });
   cleanup.push(() => socket.terminate());
   await once(socket, "open");
-  // What is compressed is counted before the socket undoes it.
+  // Compressed messages are counted before the socket inflates them.
   const bytes = () => socket._socket.bytesRead;
   const say = (event, payload, callbackId) => socket.send(JSON.stringify({ event, payload, callbackId }));
   const heard = [];
@@ -29,7 +29,7 @@ async function connect(address, id, perMessageDeflate) {
   return { socket, bytes, say, wait };
 }
 
-test("members of a room that compress and others all get the same", { skip, timeout: 60_000 }, async () => {
+test("members of a room get the same message with and without compression", { skip, timeout: 60_000 }, async () => {
   const node = await startNode(0, ["--deflate", "--deflate-above", "100"]);
   cleanup.push(node.stop);
   const [packed, plain, small] = await Promise.all([
@@ -57,7 +57,7 @@ test("members of a room that compress and others all get the same", { skip, time
   assert.ok(a < b / 10 && c < b / 10, `${a}, ${b} and ${c} bytes`);
 });
 
-test("what asks for a small window of the server is not compressed, and works", { skip, timeout: 60_000 }, async () => {
+test("a client that asks the server for a small window works, without compression", { skip, timeout: 60_000 }, async () => {
   const node = await startNode(0, ["--deflate"]);
   cleanup.push(node.stop);
   const client = await connect(node.address, "a", { serverMaxWindowBits: 9 });

@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 function asScript() {
-  // What browsers have and this script may use; anything else is a ReferenceError.
+  // The browser globals that this script may use; anything else is a ReferenceError.
   const page = { setTimeout, clearTimeout, console, WebSocket: ws };
   vm.runInNewContext(readFileSync(`${root}.build/connector.min.js`, "utf8"), page);
   return page;
@@ -43,7 +43,7 @@ for (const [how, load] of Object.entries({
   });
 }
 
-test("the script sets the original's name as the original does", () => {
+test("the script sets the global WebSocketConnector", () => {
   const page = asScript();
   assert.equal(page.WebSocketConnector, page.wsmesh.WebSocketConnector);
 });
@@ -69,7 +69,7 @@ test("the README's table has every option, with its default", () => {
   }
 });
 
-test("the types say what is allowed, for importers of both kinds", () => {
+test("the types compile for importers of both module kinds", () => {
   const tsc = require.resolve("typescript/bin/tsc");
   execFileSync(process.execPath, [tsc, "-p", "test/types"], { cwd: root, stdio: "inherit" });
 });

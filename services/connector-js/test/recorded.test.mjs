@@ -1,4 +1,4 @@
-// Frames and the URL are those that were recorded from the original client, byte for byte.
+// Frames and the URL equal those recorded from the client of websocket-cross-server-adapter, byte for byte.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -19,7 +19,7 @@ before(async () => (server = await Server.start()));
 after(() => server.stop());
 
 for (const Client of [Connector, WebSocketConnector]) {
-  test(`${Client.name} says what the original says`, { timeout: 20_000 }, async () => {
+  test(`${Client.name} sends what websocket-cross-server-adapter sends`, { timeout: 20_000 }, async () => {
     const client = new Client({
       url: server.url,
       customParams: { id: 888, name: "sam & co" },
@@ -39,7 +39,7 @@ for (const Client of [Connector, WebSocketConnector]) {
     const replied = new Promise((resolve) => client.emit("say", payload, (...args) => resolve(args)));
     const frame = await peer.read();
     const { callbackId } = JSON.parse(frame);
-    assert.match(callbackId, /^[0-9a-z]+-[0-9a-z]{4}-[0-9a-z]+$/, "the id has the original's form");
+    assert.match(callbackId, /^[0-9a-z]+-[0-9a-z]{4}-[0-9a-z]+$/, "the id has the form that websocket-cross-server-adapter uses");
     assert.equal(frame.replace(callbackId, recordedId), request);
     peer.say(reply.replace(recordedId, callbackId));
     assert.deepEqual(await replied, [null, { ok: true }]);

@@ -1,4 +1,4 @@
-// The behaviour that every SDK has, from the table that all of them share.
+// The behaviour that every SDK has, from the table that they share.
 import { readFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
 import ws from "ws";
@@ -12,7 +12,7 @@ const sockets = Object.entries({ ws, "the built-in WebSocket": globalThis.WebSoc
 
 for (const [name, WebSocket] of sockets) {
   describe(`with ${name}`, () => {
-    // The built-in one is loaded at its first use, and has to see the real clock then.
+    // The built-in WebSocket is loaded at its first use, when it must see the real clock.
     before(async () => {
       const server = await Server.start();
       const client = new Connector({ url: server.url, WebSocket });

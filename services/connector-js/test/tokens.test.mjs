@@ -1,4 +1,4 @@
-// Tokens, as a real ws-node takes them.
+// Tokens, against a real ws-node.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -32,7 +32,7 @@ function connect(url, token, tokenIn, more = { autoReconnect: "never" }) {
 }
 
 for (const tokenIn of ["query", "message"]) {
-  test(`a token in the ${tokenIn} says who the client is`, { skip, timeout: 60_000 }, async () => {
+  test(`a token in the ${tokenIn} authenticates the client`, { skip, timeout: 60_000 }, async () => {
     const { key, url } = await start();
     const [a, b] = ["a", "b"].map((id) => connect(url, async () => tokenFor(id, key), tokenIn));
     await Promise.all([a.opened(), b.opened()]);
@@ -45,7 +45,7 @@ for (const tokenIn of ["query", "message"]) {
   });
 }
 
-test("a token that is no token ends a connection that would show it in its first message", { skip, timeout: 60_000 }, async () => {
+test("an invalid token in the first message ends the connection", { skip, timeout: 60_000 }, async () => {
   const { url } = await start();
   const client = connect(url, () => "nonsense", "message");
   const closes = new Inbox();
@@ -55,7 +55,7 @@ test("a token that is no token ends a connection that would show it in its first
 });
 
 for (const tokenIn of ["query", "message"]) {
-  test(`a token in the ${tokenIn} that ran out is followed by a fresh one`, { skip, timeout: 60_000 }, async () => {
+  test(`a token in the ${tokenIn} that expired is replaced by a fresh one`, { skip, timeout: 60_000 }, async () => {
     const { key, url } = await start("--jwt-leeway", "0s");
     const client = connect(url, () => tokenFor("a", key, "2s"), tokenIn, { fastReconnectInterval: 100 });
     await client.opened();

@@ -1,4 +1,4 @@
-// The original's client under its own name: where it differs from Connector, it does what the original does.
+// The client of websocket-cross-server-adapter under its own name: where Connector differs, it behaves like that package.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import ws from "ws";
@@ -30,7 +30,7 @@ const connected = async () => {
   return peer;
 };
 
-test("after an error it connects again by itself, and no close is told", { timeout: 9000 }, async () => {
+test("after an error it reconnects by itself, and close is not fired", { timeout: 9000 }, async () => {
   await server.refuse();
   assert.equal(await next(), "error");
   assert.deepEqual(await seen.next(), ["reconnect", { repeat: 1, timeout: 1500 }]);
@@ -52,7 +52,7 @@ test("after a close it waits for the application to call reconnect", { timeout: 
   await connected();
 });
 
-test("an application that calls reconnect in its close listener gets one attempt, when the server said", { timeout: 9000 }, async () => {
+test("an application that calls reconnect in its close listener gets one attempt, after the delay of the server", { timeout: 9000 }, async () => {
   const peer = await connected();
   client.on("close", ({ code }) => {
     if (code !== 4010) client.reconnect();
@@ -65,7 +65,7 @@ test("an application that calls reconnect in its close listener gets one attempt
   assert.equal(seen.size + server.knocking, 0);
 });
 
-test("a heartbeat that is lost tells pong-timeout and close 4002, and the application decides", { timeout: 9000 }, async () => {
+test("a lost heartbeat fires pong-timeout and close 4002, and the application decides", { timeout: 9000 }, async () => {
   const peer = await connected();
   client.setPingInterval(10_000, true);
   clock.tick(10_000);
@@ -79,7 +79,7 @@ test("a heartbeat that is lost tells pong-timeout and close 4002, and the applic
   assert.equal(seen.size + server.knocking, 0);
 });
 
-test("the application hears of its limit of attempts", { timeout: 9000 }, async () => {
+test("the limit of attempts is reported to the application", { timeout: 9000 }, async () => {
   client.manualClose();
   await server.refuse();
   client = new WebSocketConnector({ url: server.url, WebSocket: ws, repeatLimit: 1 });
@@ -90,7 +90,7 @@ test("the application hears of its limit of attempts", { timeout: 9000 }, async 
   assert.deepEqual(await seen.next(), ["limit", 1]);
 });
 
-test("an error reply is a payload like others", { timeout: 9000 }, async () => {
+test("an error reply is an ordinary payload", { timeout: 9000 }, async () => {
   const peer = await connected();
   const payload = { error: "no", errorCode: "NOT_ALLOWED" };
   const replied = new Promise((resolve) => client.emit("say", 1, (...args) => resolve(args)));
@@ -101,7 +101,7 @@ test("an error reply is a payload like others", { timeout: 9000 }, async () => {
   assert.deepEqual(await promised, { success: true, data: payload });
 });
 
-test("a refused token or room is no success there, either", { timeout: 9000 }, async () => {
+test("a refused token or room is an error here, too", { timeout: 9000 }, async () => {
   const peer = await connected();
   const joining = client.joinRoom("a");
   const { callbackId } = await peer.json();
@@ -129,7 +129,7 @@ test("a request on a connection that broke waits for its time limit", { timeout:
   assert.deepEqual([success, errorCode], [false, "CALLBACK_TIMEOUT"]);
 });
 
-test("without a connection the callback is told at once, and nothing cannot be sent", { timeout: 9000 }, async () => {
+test("without a connection the callback gets an error at once, and null or undefined data is an error", { timeout: 9000 }, async () => {
   const errors = [];
   client.emit("say", 1, (error, data) => errors.push(error.errorCode, data));
   assert.deepEqual(errors, ["WS_NOT_OPEN", null]);
@@ -149,14 +149,14 @@ test("manualClose is final", { timeout: 9000 }, async () => {
   assert.equal(seen.size, 0);
 });
 
-test("a push with the name of a system event reaches its listeners, as there", { timeout: 9000 }, async () => {
+test("a pushed event with the name of a system event reaches its listeners", { timeout: 9000 }, async () => {
   const peer = await connected();
   const pushed = new Promise((resolve) => client.on("message", (data) => typeof data === "object" && resolve(data)));
   peer.say({ event: "message", payload: { text: "hi" } });
   assert.deepEqual(await pushed, { text: "hi" });
 });
 
-test("an option that there is not is told on the console and taken, as the original takes it", { timeout: 9000 }, async (t) => {
+test("an unknown option is accepted with a warning on the console", { timeout: 9000 }, async (t) => {
   const warned = t.mock.method(console, "warn", () => {});
   await connected();
   const lax = new WebSocketConnector({ url: server.url, WebSocket: ws, autoReconect: true });
@@ -167,7 +167,7 @@ test("an option that there is not is told on the console and taken, as the origi
     await peer.reply(2);
     assert.deepEqual(await reply, { success: true, data: 2 });
     const told = warned.mock.calls.map(({ arguments: [text] }) => text.split(":")[0]);
-    assert.deepEqual(told, ["autoReconect is no option", "timeout is no option"]);
+    assert.deepEqual(told, ["unknown option autoReconect", "unknown option timeout"]);
   } finally {
     lax.manualClose();
   }

@@ -23,7 +23,7 @@ const hear = (client, event) => {
   return heard;
 };
 
-test("two clients talk through a ws-node, which restarts, and are back in their room", { skip, timeout: 60_000 }, async () => {
+test("two clients talk through a ws-node and are in their room again after it restarts", { skip, timeout: 60_000 }, async () => {
   const first = await startNode();
   cleanup.push(first.stop);
   const [a, b] = [connect(first.address, "a", { pingInterval: 50 }), connect(first.address, "b")];
@@ -61,7 +61,7 @@ test("two clients talk through a ws-node, which restarts, and are back in their 
   assert.deepEqual(await says.next(), { action: "toRoom", msg: "again" });
 });
 
-test("the original's client, by name, talks with a ws-node", { skip, timeout: 60_000 }, async () => {
+test("WebSocketConnector talks with a ws-node", { skip, timeout: 60_000 }, async () => {
   const node = await startNode();
   cleanup.push(node.stop);
   const client = connect(node.address, 888, {}, WebSocketConnector);
@@ -73,7 +73,7 @@ test("the original's client, by name, talks with a ws-node", { skip, timeout: 60
   assert.deepEqual([code, willReconnect], [4012, false]);
 });
 
-test("a client that knows two ws-nodes goes on at the other one when its own is stopped", { skip, timeout: 60_000 }, async () => {
+test("a client that knows two ws-nodes connects to the other one when its own is stopped", { skip, timeout: 60_000 }, async () => {
   const nodes = [await startNode(), await startNode()];
   for (const { stop } of nodes) cleanup.push(stop);
   const urls = nodes.map(({ address }) => `ws://${address}/chat`);
@@ -107,7 +107,7 @@ test("a ws-node answers the first subprotocol that the application offers", { sk
       }
     }
     const client = connect(node.address, id, { protocols, WebSocket: Kept, autoReconnect: "never" });
-    // Without an answer to what it offers, a WebSocket fails.
+    // A WebSocket fails if the server accepts none of the subprotocols that it offers.
     await client.opened();
     assert.equal(socket.protocol, answered, id);
     assert.deepEqual(await client.request("echo", {}), { ok: true });

@@ -34,6 +34,7 @@ mod inbound;
 mod listeners;
 mod options;
 mod payload;
+mod refusal;
 mod rejoin;
 mod request;
 mod rooms;

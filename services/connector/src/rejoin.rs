@@ -2,35 +2,18 @@
 
 use std::sync::Arc;
 
-use wsmesh_protocol::frame;
-
-use crate::Room;
-use crate::request::{Refusal, refusal};
-use crate::rooms::Membership;
-use crate::shared::{Pending, Shared};
-
-/// A room that the first frames of a connection ask for.
-#[derive(Debug)]
-pub(crate) struct Rejoin {
-    pub(crate) membership: Membership,
-    pub(crate) room: Room,
-    pub(crate) pending: Pending,
-}
+use crate::refusal::Refusal;
+use crate::shared::{Rejoin, Shared};
 
 impl Rejoin {
-    /// The frame that asks for it.
-    pub(crate) fn frame(&self) -> String {
-        frame::client_request("joinRoom", &self.room, &self.pending.id.to_string())
-    }
-
-    /// Waits for the server's word, and asks again after a random wait as long as that is none, or one that passes.
+    /// Waits for the server's reply. After no reply, or a refusal that passes, it asks again after a random wait.
     pub(crate) async fn until_settled(mut self, shared: &Arc<Shared>) {
         loop {
             let reply = tokio::time::timeout(shared.options.request_timeout, &mut self.pending.reply).await;
             match reply {
-                Ok(Ok(payload)) => match refusal(payload.as_str()) {
+                Ok(Ok(payload)) => match Refusal::read(payload.as_str()) {
                     None => return,
-                    Some(Refusal { error_code, .. }) if passes(&error_code) => {}
+                    Some(refusal) if refusal.is_passing() => {}
                     Some(Refusal { error, error_code }) if shared.wants(self.membership) => {
                         return shared.room_lost(self.membership, self.room, error_code, error);
                     }
@@ -52,9 +35,4 @@ impl Rejoin {
             }
         }
     }
-}
-
-/// Whether a server that refuses with this may agree soon.
-fn passes(error_code: &str) -> bool {
-    matches!(error_code, "TIMEOUT" | "UNAVAILABLE" | "OVERLOADED" | "RATE_LIMITED")
 }

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use wsmesh_protocol::frame;
 
+use crate::refusal::Refusal;
 use crate::rooms::Membership;
 use crate::shared::Shared;
 use crate::{Payload, RequestError, State};
@@ -111,7 +111,7 @@ impl Request {
         let slow = self.on_pending.filter(|_| self.pending_timeout < self.timeout);
         let asking = telling(slow, self.pending_timeout, asking);
         match tokio::time::timeout(self.timeout, asking).await {
-            Ok(Ok(payload)) => match refusal(payload.as_str()) {
+            Ok(Ok(payload)) => match Refusal::read(payload.as_str()) {
                 None => Ok(payload),
                 Some(Refusal { error, error_code }) => Err(RequestError::Refused {
                     code: error_code,
@@ -159,21 +159,4 @@ async fn ask(
     let sent = pending.frames.send(text).await;
     sent.map_err(|_| RequestError::Disconnected)?;
     (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
-}
-
-/// What an error reply says.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Refusal {
-    pub(crate) error: String,
-    pub(crate) error_code: String,
-}
-
-/// What a reply says if it is an error reply. Replies are many and refusals few, so the text is searched before it is
-/// parsed.
-pub(crate) fn refusal(payload: &str) -> Option<Refusal> {
-    if !payload.contains("\"errorCode\"") {
-        return None;
-    }
-    serde_json::from_str(payload).ok()
 }

@@ -17,9 +17,8 @@ use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 use wsmesh_protocol::CloseCode;
 use wsmesh_protocol::frame::{self, ServerMessage};
 
-use crate::rejoin::Rejoin;
-use crate::request::{Refusal, refusal};
-use crate::shared::{First, Shared};
+use crate::refusal::Refusal;
+use crate::shared::{First, Rejoin, Shared};
 use crate::socket::Socket;
 use crate::{ConnectionError, Lifecycle, inbound};
 
@@ -129,7 +128,7 @@ fn reply_to(id: &str, text: &Utf8Bytes) -> Option<Result<(), ConnectionError>> {
     let Ok(ServerMessage::Reply { payload, callback_id }) = frame::parse_server(text) else {
         return None;
     };
-    (callback_id == id).then(|| match refusal(payload.get()) {
+    (callback_id == id).then(|| match Refusal::read(payload.get()) {
         None => Ok(()),
         Some(Refusal { error, error_code }) => Err(ConnectionError::Unauthenticated {
             code: error_code,

@@ -2,16 +2,16 @@
 //! events that are kept, the listeners, the state. Locks are short and never held across an await.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 use wsmesh_protocol::frame;
 
 use crate::listeners::Listeners;
-use crate::rejoin::Rejoin;
-use crate::request::refusal;
+use crate::refusal::Refusal;
 use crate::rooms::{Membership, Rooms};
 use crate::{EmitError, Lifecycle, Options, Payload, RequestError, Room, State};
 
@@ -52,6 +52,21 @@ pub(crate) struct First {
     pub(crate) frames: VecDeque<String>,
     /// The rooms that these frames ask for again.
     pub(crate) rejoins: Vec<Rejoin>,
+}
+
+/// A room that is asked for again on a new connection.
+#[derive(Debug)]
+pub(crate) struct Rejoin {
+    pub(crate) membership: Membership,
+    pub(crate) room: Room,
+    pub(crate) pending: Pending,
+}
+
+impl Rejoin {
+    /// The frame that asks for it.
+    pub(crate) fn frame(&self) -> String {
+        frame::client_request("joinRoom", &self.room, &self.pending.id.to_string())
+    }
 }
 
 /// One request that waits; dropping it cancels.
@@ -133,11 +148,11 @@ impl Shared {
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+        self.link.lock()
     }
 
     pub(crate) fn listeners(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock()
     }
 
     /// A connection stands: from now on frames go here. The way comes before the state: who sees "open" can send.
@@ -294,7 +309,7 @@ impl Shared {
             return false;
         };
         if let Some(membership) = joins
-            && refusal(payload.as_str()).is_none()
+            && Refusal::read(payload.as_str()).is_none()
         {
             self.link().rooms.joined(membership);
         }

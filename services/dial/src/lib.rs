@@ -1,12 +1,14 @@
-//! Opens TCP connections to names with several addresses, of which some may be silent: RFC 8305, "happy eyeballs".
+//! Opens TCP connections to host names with several addresses, some of which may not answer: RFC 8305, "happy
+//! eyeballs".
 //!
-//! A silent address costs a quarter of a second, not a whole time limit: then the next one is tried beside it. Families
-//! alternate, beginning with the one that the system prefers; the first connection is taken and the other attempts end. An
-//! address that refuses is followed by the next one at once. The system's own resolver is asked, which answers with both
-//! families together.
+//! An address that does not answer costs a quarter of a second, not a whole time limit: then the next one is tried in
+//! parallel. Address families alternate, starting with the one that the system prefers. The first connection wins and
+//! the other attempts are dropped. After an address that refuses, the next one is tried at once. Names are resolved by
+//! the system's resolver, which returns both families together.
 //!
-//! Not a crate of others: `happy-eyeballs` 0.2.1 waits for the silent address after all when a refusal and the end of its delay
-//! meet, and leaves a task behind; `tokio-happy-eyeballs` 0.1.0 and hyper-util try the addresses of one family one by one.
+//! Why no existing crate: `happy-eyeballs` 0.2.1 still waits for the silent address when a refusal and the end of its
+//! delay coincide, and leaves a task behind; `tokio-happy-eyeballs` 0.1.0 and hyper-util try the addresses of one
+//! family one after another.
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -21,16 +23,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep};
 
-/// How long an attempt is alone (RFC 8305, section 5: "Connection Attempt Delay").
+/// How long an attempt runs before the next one starts (RFC 8305, section 5: "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to a host, by name or address (IPv6 with or without brackets).
 ///
-/// `limit` is the time limit that the caller keeps itself: attempts only begin early enough for each address to have its turn
-/// within it. Dropping the future ends all attempts.
+/// `limit` is the time limit that the caller enforces: attempts start early enough for each address to be tried within
+/// it. Dropping the future ends all attempts.
 ///
 /// # Errors
-/// Why the name has no address, or why the first of its addresses refused.
+/// When the name cannot be resolved, or when all addresses refuse: then with the first refusal.
 pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let host = host
         .strip_prefix('[')
@@ -41,7 +43,7 @@ pub async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpSt
     connect_first(addresses, delay).await
 }
 
-/// So that the last address has its turn, too, and some time for it.
+/// Short enough for the last address to be tried within the limit, with some time left for it.
 fn delay(addresses: usize, limit: Duration) -> Duration {
     let turns = u32::try_from(addresses).unwrap_or(u32::MAX).saturating_add(1);
     ATTEMPT_DELAY.min(limit / turns)
@@ -55,7 +57,7 @@ async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((host, port)).await?.collect())
 }
 
-/// The first family's first, the second family's first, and so on.
+/// Takes addresses from both families in turn, starting with the family of the first address.
 fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses
@@ -73,7 +75,7 @@ fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 async fn connect_first(addresses: Vec<SocketAddr>, delay: Duration) -> io::Result<TcpStream> {
-    // Nothing to wait for, so no clock: a test whose clock is stopped and runs on when nothing else does is not moved by it.
+    // A single address needs no timer. In tests with a paused clock, a timer would move the clock forward.
     if let [only] = addresses[..] {
         return TcpStream::connect(only).await;
     }
@@ -127,13 +129,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silent_addresses_in_front_are_passed_by() {
+    async fn silent_addresses_do_not_hold_up_a_later_one() {
         let silent = [Silent::start().await, Silent::start().await];
         let (_listener, live) = live("127.0.0.1").await;
         let start = Instant::now();
         let stream = to("passed-by.test", &[silent[0].address(), silent[1].address(), live]).await;
         assert_eq!(stream.expect("connects").peer_addr().ok(), Some(live));
-        assert!(start.elapsed() >= ATTEMPT_DELAY * 2, "each has its time alone");
+        assert!(
+            start.elapsed() >= ATTEMPT_DELAY * 2,
+            "each attempt runs alone for its time"
+        );
     }
 
     #[tokio::test]
@@ -151,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_all_refuse_the_first_refusal_is_told() {
+    async fn when_all_refuse_the_first_refusal_is_returned() {
         let refused = to("all-dead.test", &[dead().await, dead().await]).await;
         assert_eq!(refused.expect_err("nobody").kind(), io::ErrorKind::ConnectionRefused);
         let nobody = to("nowhere.test", &[]).await;
@@ -161,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_limit_is_shared_by_the_addresses() {
+    fn a_short_limit_is_divided_among_the_addresses() {
         assert_eq!(delay(4, Duration::from_millis(50)), Duration::from_millis(10));
         assert_eq!(delay(4, Duration::from_secs(2)), ATTEMPT_DELAY);
         assert_eq!(delay(usize::MAX, Duration::from_millis(1)), Duration::ZERO);
     }
 
     #[tokio::test]
-    async fn addresses_are_taken_as_they_are_also_in_brackets() {
+    async fn ip_addresses_are_accepted_with_and_without_brackets() {
         let (listener, live) = live("127.0.0.1").await;
         connect("127.0.0.1", live.port(), LIMIT).await.expect("connects");
         drop(listener);
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_from_the_preferred_one_on() {
+    fn families_alternate_starting_with_the_preferred_one() {
         let order = |addresses: &[&str]| {
             let addresses: Vec<SocketAddr> = addresses.iter().map(|text| text.parse().expect(text)).collect();
             let order = alternating(&addresses);

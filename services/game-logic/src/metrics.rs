@@ -1,6 +1,9 @@
 //! Every metric of this service, in one list.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, register_histogram_vec_with_registry,
+    register_histogram_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
+};
 
 /// Handles of the metrics; cloning shares them.
 #[derive(Debug, Clone)]
@@ -15,7 +18,7 @@ pub struct Metrics {
     pub tick: Histogram,
     /// `wsmesh_matches_adopted_total{result}`: what came of requests to run a match.
     pub adopted: IntCounterVec,
-    /// `wsmesh_matches_ended_total{reason}`: matches that ran here, by the reason that their players were told.
+    /// `wsmesh_matches_ended_total{reason}`: matches that ran here, by the reason that was sent to their players.
     pub ended: IntCounterVec,
     /// `wsmesh_tickets_handed_over_total{result}`: tickets offered to the new owner of their queue.
     pub handed_over: IntCounterVec,
@@ -27,44 +30,52 @@ impl Metrics {
     /// # Errors
     /// When the registry has one of them already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauges = |name: &str, help: &str, label: &str| IntGaugeVec::new(Opts::new(name, help), &[label]);
-        let counters = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
-        let wait = HistogramOpts::new("wsmesh_match_wait_seconds", "From a player's request to its match.")
-            .buckets(vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0]);
-        let tick = HistogramOpts::new(
-            "wsmesh_tick_seconds",
-            "What one tick of one match takes, without sending.",
-        )
-        .buckets(vec![0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05]);
-        let adopted = "What came of requests to run a match.";
-        let metrics = Self {
-            matches: gauges("wsmesh_matches", "Matches being formed or running here.", "state")?,
-            queue_length: gauges(
+        let waits = vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
+        let ticks = vec![0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05];
+        Ok(Self {
+            matches: register_int_gauge_vec_with_registry!(
+                "wsmesh_matches",
+                "Matches being formed or running here.",
+                &["state"],
+                registry
+            )?,
+            queue_length: register_int_gauge_vec_with_registry!(
                 "wsmesh_queue_length",
                 "Tickets here, those being matched included.",
-                "mode",
+                &["mode"],
+                registry
             )?,
-            match_wait: HistogramVec::new(wait, &["mode"])?,
-            tick: Histogram::with_opts(tick)?,
-            adopted: counters("wsmesh_matches_adopted_total", adopted, "result")?,
-            ended: counters(
+            match_wait: register_histogram_vec_with_registry!(
+                "wsmesh_match_wait_seconds",
+                "From a player's request to its match.",
+                &["mode"],
+                waits,
+                registry
+            )?,
+            tick: register_histogram_with_registry!(
+                "wsmesh_tick_seconds",
+                "What one tick of one match takes, without sending.",
+                ticks,
+                registry
+            )?,
+            adopted: register_int_counter_vec_with_registry!(
+                "wsmesh_matches_adopted_total",
+                "What came of requests to run a match.",
+                &["result"],
+                registry
+            )?,
+            ended: register_int_counter_vec_with_registry!(
                 "wsmesh_matches_ended_total",
                 "Matches that ran here, by why they ended.",
-                "reason",
+                &["reason"],
+                registry
             )?,
-            handed_over: counters(
+            handed_over: register_int_counter_vec_with_registry!(
                 "wsmesh_tickets_handed_over_total",
                 "Tickets offered to the new owner of their queue.",
-                "result",
+                &["result"],
+                registry
             )?,
-        };
-        registry.register(Box::new(metrics.matches.clone()))?;
-        registry.register(Box::new(metrics.queue_length.clone()))?;
-        registry.register(Box::new(metrics.match_wait.clone()))?;
-        registry.register(Box::new(metrics.tick.clone()))?;
-        registry.register(Box::new(metrics.adopted.clone()))?;
-        registry.register(Box::new(metrics.ended.clone()))?;
-        registry.register(Box::new(metrics.handed_over.clone()))?;
-        Ok(metrics)
+        })
     }
 }

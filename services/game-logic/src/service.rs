@@ -1,4 +1,4 @@
-//! This service as a process: settings, probes, the adapter's life around [`GameLogic`].
+//! This service as a process: settings, probes, and the adapter around [`GameLogic`].
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::rules::game::Game;
 use crate::settings::Settings;
 use crate::shell::GameLogic;
 
-/// How much of the grace period is left to the adapter and the probes.
+/// The part of the grace period that is left for the adapter and the probes.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The service `game-logic`, as `main` starts it.
@@ -62,7 +62,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     } = Adapter::start(common.adapter_options(name, registry.clone()))?;
     let game = GameLogic::start::<G>(adapter.clone(), settings, metrics);
 
-    // The probes are answered until the very end.
+    // Probes are answered until the very end.
     let ended = CancellationToken::new();
     let mut probes = JoinSet::new();
     for listener in [sockets.ops, sockets.public].into_iter().flatten() {
@@ -77,9 +77,9 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     }
 
     let stop = CancellationToken::new();
-    let grace = common.shutdown_grace;
-    let running = game.run(stop.clone(), grace.saturating_sub(MARGIN).max(grace / 2));
-    // Other servers stop giving it players before it stops taking them.
+    let goodbye = MARGIN.min(common.shutdown_grace / 2);
+    let running = game.run(stop.clone(), common.shutdown_grace - goodbye);
+    // Other servers stop sending players here before this server stops accepting them.
     let retiring = async {
         shutdown.cancelled().await;
         adapter.retire().await;
@@ -98,7 +98,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
             Some(failed)
         }
     };
-    driver.shutdown().await;
+    driver.shutdown(goodbye).await;
     ended.cancel();
     while let Some(served) = probes.join_next().await {
         served.context("the ops routes ended unexpectedly")?;
@@ -114,15 +114,9 @@ fn serve_ops(
     shutdown: &CancellationToken,
     ended: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (adapter, shutdown) = (adapter.clone(), shutdown.clone());
-    let ready = move || match (shutdown.is_cancelled(), adapter.is_ready()) {
-        (true, _) => Err("this server is being stopped".to_owned()),
-        (false, false) => Err("no Redis node is heard yet".to_owned()),
-        (false, true) => Ok(()),
-    };
     let ops = Ops {
         registry: registry.clone(),
-        ready: Box::new(ready),
+        ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(game.stats()),
     };
     ops::serve(listener, ops, ended)

@@ -1,4 +1,4 @@
-//! What a ws-node does with every client frame: parse one, write one.
+//! The work of a ws-node for every client frame: parse one, write one.
 
 use std::hint::black_box;
 

@@ -1,14 +1,15 @@
-//! What the reply to a request names: the client's own id of it, kept as the client wrote it.
+//! The id that a client gives its request and that the reply repeats, kept exactly as the client wrote it.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-/// Longest callback id, in bytes as it is written, with the quotes of a string: room for 64 characters however they are
-/// escaped.
+/// Longest callback id, in bytes as written, including the quotes of a string: enough for 64 characters, however they
+/// are escaped.
 pub const MAX_CALLBACK_ID_BYTES: usize = 1024;
 
-/// A JSON string or number of at most [`MAX_CALLBACK_ID_BYTES`]. It is never read, only repeated, byte for byte.
+/// A JSON string or number of at most [`MAX_CALLBACK_ID_BYTES`]. Its value is never interpreted, only repeated, byte
+/// for byte.
 ///
 /// ```
 /// use wsmesh_protocol::{CallbackId, frame};
@@ -26,30 +27,30 @@ impl<'a> CallbackId<'a> {
         serde_json::from_str(json).ok().and_then(Self::read)
     }
 
-    /// As [`CallbackId::from_json`], of what is JSON for certain.
+    /// As [`CallbackId::from_json`], for text that is known to be valid JSON.
     pub(crate) fn read(raw: &'a RawValue) -> Option<Self> {
         let json = raw.get();
         let is_id = matches!(json.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'));
         (is_id && json.len() <= MAX_CALLBACK_ID_BYTES).then_some(Self(Cow::Borrowed(json)))
     }
 
-    /// It as JSON.
+    /// The id as JSON text.
     pub fn json(&self) -> &str {
         &self.0
     }
 
-    /// The same, for longer than the frame that it was read from.
+    /// A copy that outlives the frame it was read from.
     pub fn into_owned(self) -> CallbackId<'static> {
         CallbackId(Cow::Owned(self.0.into_owned()))
     }
 
-    /// Whether it is the same after it was parsed and written again, as on its way through MessagePack.
+    /// Whether parsing it and writing it again gives the same text, as happens on the way through MessagePack.
     pub(crate) fn is_canonical(&self) -> bool {
         serde_json::from_str::<serde_json::Value>(&self.0).is_ok_and(|value| value.to_string() == self.0)
     }
 }
 
-/// A text, as JSON.
+/// The text as a JSON string.
 impl From<&str> for CallbackId<'_> {
     fn from(text: &str) -> Self {
         Self(Cow::Owned(serde_json::Value::from(text).to_string()))
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_string_or_number_is_one_and_nothing_else_is() {
+    fn only_strings_and_numbers_are_callback_ids() {
         let longest = format!("\"{}\"", "x".repeat(MAX_CALLBACK_ID_BYTES - 2));
         for json in [
             r#""""#,
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_writer_would_write_otherwise_is_not_canonical() {
+    fn an_id_that_changes_when_rewritten_is_not_canonical() {
         for (json, is_canonical) in [
             (r#""a-1""#, true),
             ("7", true),

@@ -1,39 +1,40 @@
-//! Close codes: why a connection ended, and whether the client should come back.
+//! Close codes: why a connection ended, and whether the client should reconnect. The only place that knows what a code
+//! means.
 //!
-//! 4001 to 4012 are the original's, the rest of the 4000s ours, the others RFC 6455's.
+//! 4001 to 4012 come from the JavaScript package, the other 4000s are wsmesh's, and the rest are defined by RFC 6455.
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseCode {
-    /// 1000: it is done.
+    /// 1000: the connection has served its purpose.
     Normal,
     /// 1001: one side goes away, or the client was in the background for too long.
     GoingAway,
     /// 1002: a frame breaks RFC 6455.
     ProtocolError,
-    /// 1003: a binary message that is no text, or any where they are refused.
+    /// 1003: a binary message that is not text, or any binary message where they are not accepted.
     UnsupportedData,
     /// 1007: text that is not UTF-8.
     InvalidUtf8,
-    /// 1008: against the rules, where no code below fits.
+    /// 1008: a policy violation that no more specific code covers.
     PolicyViolation,
-    /// 1009: a message larger than allowed.
+    /// 1009: a message is larger than allowed.
     TooBig,
-    /// 1011: a fault of the server.
+    /// 1011: an internal error of the server.
     InternalError,
-    /// 1012: this server restarts; come back, elsewhere.
+    /// 1012: this server restarts; reconnect, to another server.
     ServiceRestart,
-    /// 1013: a limit is reached, or the id is logged in already where the oldest login wins; try again later.
+    /// 1013: a limit is reached, or the id is already logged in and the oldest login wins; try again later.
     TryAgainLater,
-    /// 4001: the client closed by hand.
+    /// 4001: the client's application closed the connection.
     ManualClose,
-    /// 4002: the client heard no pong.
+    /// 4002: the client received no pong in time.
     PongTimeout,
     /// 4010: logged out by force.
     ForcedLogout,
     /// 4011: authentication failed.
     AuthenticationFailed,
-    /// 4012: kicked by a newer login of the same id, on whichever server.
+    /// 4012: replaced by a newer login of the same id, on any server.
     Replaced,
     /// 4013: the client reads too slowly.
     SlowConsumer,
@@ -48,17 +49,23 @@ pub enum CloseCode {
 /// What a client does after a close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Connect again, with the usual jitter.
+    /// Reconnect, with the usual jitter.
     ComeBackNow,
-    /// Connect again after the delay given in the reason, or the usual one.
+    /// Reconnect after the delay given in the reason, or after the usual one.
     ComeBackAfterDelay,
-    /// Do not connect again by itself.
+    /// Do not reconnect automatically.
     DoNotComeBack,
 }
 
 const DELAY: &str = "retry-after-ms=";
 
 impl CloseCode {
+    /// Whether an endpoint may send this number in a close frame: RFC 6455, section 7.4, and 1012 to 1014 from IANA's
+    /// registry.
+    pub const fn may_be_sent(number: u16) -> bool {
+        matches!(number, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
     /// What a client does after this code.
     pub fn group(self) -> Group {
         match self {
@@ -83,14 +90,19 @@ impl CloseCode {
         }
     }
 
-    /// The reason that tells a client to come back after a delay in milliseconds.
+    /// The close reason that tells a client to reconnect after a delay in milliseconds.
     pub fn reason_with_delay(self, delay_ms: u64) -> String {
         format!("{DELAY}{delay_ms}")
     }
 
-    /// The delay in milliseconds that a close reason gives, if it does.
+    /// The delay in milliseconds in a close reason, if it has one.
     pub fn parse_delay(reason: &str) -> Option<u64> {
         reason.strip_prefix(DELAY)?.parse().ok()
+    }
+
+    /// Whether this number has a meaning, by RFC 6455, IANA's registry or wsmesh; others are an application's own.
+    pub const fn is_assigned(number: u16) -> bool {
+        matches!(number, 1000..=1014 | 4001 | 4002 | 4010..=4015)
     }
 }
 
@@ -151,14 +163,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_the_same_number_both_ways() {
+    fn every_code_keeps_its_number_both_ways() {
         for number in 1000..5000 {
             assert_eq!(u16::from(CloseCode::from(number)), number);
         }
     }
 
     #[test]
-    fn a_delay_is_written_and_read() {
+    fn only_registered_and_private_codes_may_be_sent() {
+        for number in [1000, 1003, 1007, 1014, 3000, 4001, 4999] {
+            assert!(CloseCode::may_be_sent(number), "{number}");
+        }
+        for number in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, u16::MAX] {
+            assert!(!CloseCode::may_be_sent(number), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_delay_that_was_written_is_read_back() {
         let reason = CloseCode::ServiceRestart.reason_with_delay(1500);
         assert_eq!(reason, "retry-after-ms=1500");
         assert_eq!(CloseCode::parse_delay(&reason), Some(1500));
@@ -167,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_thrown_out_does_not_come_back_and_who_was_sent_away_does() {
+    fn a_client_that_was_kicked_does_not_reconnect_but_one_whose_server_restarts_does() {
         for code in [
             CloseCode::ForcedLogout,
             CloseCode::AuthenticationFailed,

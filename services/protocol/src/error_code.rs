@@ -1,31 +1,31 @@
-//! Error codes in replies: stable strings that a client can act on.
+//! Error codes in replies and error pushes: stable strings that a client can act on.
 
 use std::fmt;
 
-/// Why a request was not done. Sent as `errorCode`, beside a text for people.
+/// Why a request failed. Sent as `errorCode`, next to a text for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// The frame is not one of the protocol.
+    /// The frame does not follow the protocol.
     BadFrame,
     /// Nobody handles this event.
     UnknownEvent,
-    /// The payload is not what the event needs.
+    /// The payload does not have the shape that the event requires.
     BadPayload,
-    /// This client may not do that.
+    /// This client is not allowed to do that.
     NotAllowed,
-    /// The service did not answer in time; it may have done the work.
+    /// The service did not answer in time; it may still have done the work.
     Timeout,
-    /// No server can do it now; try again later.
+    /// No server can handle the request now; try again later.
     Unavailable,
-    /// Too much is waiting; try again later.
+    /// Too many requests are waiting; try again later.
     Overloaded,
     /// This client sends too many messages; try again later.
     RateLimited,
     /// The message is larger than allowed.
     TooBig,
-    /// Something that is asked for does not exist (any more).
+    /// The requested thing does not exist, or no longer exists.
     NotFound,
-    /// A fault of the server.
+    /// An internal error of the server.
     Internal,
 }
 

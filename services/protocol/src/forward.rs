@@ -1,7 +1,7 @@
-//! What a ws-node and a service say to each other about clients: the payloads of server events.
+//! What ws-nodes and services tell each other about clients: the payloads of server events.
 //!
-//! A client's event that a rule forwards becomes a server event of the same name with [`Forwarded`] as payload. What the
-//! service replies is the client's reply; a refusal is `{"error": TEXT, "errorCode": CODE}`, passed on as it is.
+//! A client's event that a rule forwards becomes a server event of the same name with [`Forwarded`] as payload. The
+//! service's reply becomes the client's reply; a refusal is `{"error": TEXT, "errorCode": CODE}`, passed on unchanged.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,18 +14,19 @@ pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
 /// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
-/// Event to the ws-nodes that have clients: what to tell these clients if the sender is lost, see [`Wills`].
+/// Event to the ws-nodes that have the clients: what to tell these clients if the sender is lost, see [`Wills`].
 pub const CLIENT_WILLS: &str = "wsmesh.clientWills";
-/// Request to a ws-node: take no new clients and send away those that are there, see [`Drain`]. Reply: [`Draining`].
+/// Request to a ws-node: accept no new clients and disconnect the present ones, see [`Drain`]. Reply: [`Draining`].
 pub const DRAIN: &str = "wsmesh.drain";
-/// Request to a ws-node: end a drain and take clients again. Reply: [`Draining`].
+/// Request to a ws-node: end its drain and accept clients again. Reply: [`Draining`].
 pub const RESUME: &str = "wsmesh.resume";
-/// Request to a ws-node: send idle clients away, see [`Rebalance`]. Reply: `{"clients": N}`, how many at most.
+/// Request to a ws-node: disconnect idle clients so that they reconnect elsewhere, see [`Rebalance`]. Reply:
+/// `{"clients": N}`, the most that it will disconnect.
 pub const REBALANCE: &str = "wsmesh.rebalance";
 /// Request to ws-nodes: close a client's connection. Reply: `{"kicked": bool}`.
 pub const KICK: &str = "wsmesh.kick";
 
-/// A client's event, handed to a service.
+/// A client's event, forwarded to a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Forwarded {
@@ -35,14 +36,14 @@ pub struct Forwarded {
     pub server: String,
     /// The event's name.
     pub event: String,
-    /// What the client sent with it, as it is.
+    /// The payload that the client sent, unchanged.
     pub payload: Box<RawValue>,
-    /// Where the rule says that the service replies to the client itself: what the reply is to name. Write it with
-    /// [`frame::reply`](crate::frame::reply) and send it to the client.
+    /// Set if the rule says that the service replies to the client itself: the id that the reply must repeat. Write the
+    /// reply with [`frame::reply`](crate::frame::reply) and send it to the client.
     pub callback_id: Option<CallbackId<'static>>,
 }
 
-/// [`Forwarded`] as it is written.
+/// [`Forwarded`] in the form that travels.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written {
@@ -53,7 +54,7 @@ struct Written {
     /// A string or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback_id: Option<Box<RawValue>>,
-    /// It as the client wrote it, where MessagePack on the way would make it another text for the same value.
+    /// The id as the client wrote it, if MessagePack on the way would turn it into another text for the same value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback_id_json: Option<String>,
 }
@@ -80,7 +81,7 @@ impl TryFrom<Written> for Forwarded {
         let value = written.callback_id.as_ref().map(|raw| raw.get());
         let json = written.callback_id_json.as_deref().or(value);
         let callback_id = json
-            .map(|json| CallbackId::from_json(json).ok_or("callbackId is no string or number, or too long"))
+            .map(|json| CallbackId::from_json(json).ok_or("callbackId is not a string or number, or is too long"))
             .transpose()?
             .map(CallbackId::into_owned);
         Ok(Self {
@@ -117,25 +118,26 @@ pub struct ClientRoom {
 
 /// Payload of [`CLIENT_WILLS`].
 ///
-/// A server that alone holds something for a client (its place in a queue, its running match) leaves a will with the client's
-/// ws-node. When that process leaves the roster, the ws-node sends the will's frame to the client. A will ends when it is revoked, when
-/// the connection ends, or when another process leaves one of the same id, because it holds the thing now.
+/// A server that is the only one to hold something for a client (its position in a queue, its running match) leaves a
+/// will with the client's ws-node. When that process leaves the roster, the ws-node sends the will's frame to the
+/// client. A will ends when it is revoked, when the connection ends, or when another process, which has taken the thing
+/// over, leaves a will with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wills {
-    /// The process that leaves them: the number of its instance.
+    /// The process that leaves the wills: the number of its instance.
     pub instance: u64,
-    /// What is new, in order.
+    /// The changes since the last message, in order.
     pub changes: Vec<WillChange>,
 }
 
-/// What is new about one will.
+/// A change of one will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WillChange {
-    /// It is left. One of the same id for the same client is replaced.
+    /// The will is left. It replaces one with the same id for the same client.
     Left(Will),
-    /// It is revoked, whoever left it.
+    /// The will is revoked, whichever server left it.
     Revoked {
         /// The client's id.
         client: String,
@@ -144,18 +146,18 @@ pub enum WillChange {
     },
 }
 
-/// What a client is told when a process is lost.
+/// A message for a client, sent to it when the process that left it is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Will {
     /// The client's id.
     pub client: String,
-    /// What the will is about, for example a ticket: unique in the cluster.
+    /// Names the thing that the will is about, for example a ticket: unique in the cluster.
     pub id: String,
     /// The frame that the client gets, as [`frame::push`](crate::frame::push) writes it.
     pub frame: String,
-    /// The room that goes with it: the client leaves it then. A client that is not in it any more gets no frame: it was told
-    /// before.
+    /// A room that the client leaves when it gets the frame. A client that is no longer in the room gets no frame: it
+    /// has already been told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<WillRoom>,
 }
@@ -176,7 +178,7 @@ pub struct WillRoom {
 pub struct Kick {
     /// The client's id.
     pub client: String,
-    /// The close code that it gets, see [`CloseCode`](crate::CloseCode).
+    /// The close code that the client gets, see [`CloseCode`](crate::CloseCode).
     pub code: u16,
     /// A short text for the client.
     pub reason: String,
@@ -186,7 +188,7 @@ pub struct Kick {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// In how many milliseconds everyone is to be gone. None: as the server is set.
+    /// In how many milliseconds all clients must be disconnected. None: the server's own setting applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_ms: Option<u64>,
 }
@@ -195,11 +197,11 @@ pub struct Drain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Draining {
-    /// Whether new clients are refused.
+    /// Whether new clients are rejected.
     pub draining: bool,
     /// How many connections there are.
     pub connections: u64,
-    /// In how many milliseconds the last of them will be told to go, if they are sent away.
+    /// In how many milliseconds the last client will be disconnected, if clients are being disconnected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within_ms: Option<u64>,
 }
@@ -208,7 +210,7 @@ pub struct Draining {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebalance {
-    /// How many clients to send away at most. None: what is above the mean of the servers of its service.
+    /// The most clients to disconnect. None: the clients above the mean of all servers of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<usize>,
 }

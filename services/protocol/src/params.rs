@@ -1,15 +1,15 @@
-//! Connect parameters: what a client says with the path and query of the URL that it connects to.
+//! Connect parameters: the path and query of the URL that a client connects to.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// How the URL is read. The defaults are the original's.
+/// How the URL is read. The defaults are those of the JavaScript package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParamOptions {
-    /// Keys are lower-cased. Default: no.
+    /// Whether keys are lower-cased. Default: no.
     pub lower_case_keys: bool,
-    /// The slash that a path begins with is left out. Default: yes.
+    /// Whether the slash at the beginning of the path is removed. Default: yes.
     pub trim_leading_slash: bool,
 }
 
@@ -32,7 +32,7 @@ pub enum Param {
     Many(Vec<String>),
 }
 
-/// What a client said with its URL. Read by hand-over of path and query, so that nothing else of the request matters.
+/// The parameters in a client's URL. Only path and query are read; nothing else of the request matters.
 ///
 /// ```
 /// use wsmesh_protocol::{Param, ParamOptions, Params};
@@ -51,7 +51,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// Reads path and query (without the question mark). Anything can be read; broken escapes stay as they are.
+    /// Reads path and query (without the question mark). Any text can be read; broken escapes stay as they are.
     pub fn parse(path: &str, query: &str, options: ParamOptions) -> Self {
         let path = if options.trim_leading_slash {
             path.strip_prefix('/').unwrap_or(path)
@@ -82,7 +82,7 @@ impl Params {
         }
     }
 
-    /// The value of a key that was given once; of one given more than once, the first.
+    /// The value of a key; the first one if the key was given more than once.
     pub fn one(&self, key: &str) -> Option<&str> {
         match self.values.get(key)? {
             Param::One(value) => Some(value),
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_lower_cased_and_the_slash_is_kept_only_when_asked_for() {
+    fn keys_are_lower_cased_and_the_slash_is_kept_only_if_the_options_say_so() {
         let options = ParamOptions {
             lower_case_keys: true,
             trim_leading_slash: false,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_can_be_read() {
+    fn any_query_can_be_read() {
         let params = Params::parse("", "&&=&a&b=%zz&c=%ff", ParamOptions::default());
         assert_eq!(params.one("a"), Some(""));
         assert_eq!(params.one("b"), Some("%zz"));

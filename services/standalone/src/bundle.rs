@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use ws_node::EdgeSettings;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
+use wsmesh_bootstrap::probe::{self, Answer};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
 
 use crate::config::Config;
@@ -23,7 +23,7 @@ const READY_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for all services to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Most that is read of an answer of an ops port; metrics have some dozen kilobytes.
-const MAX_ANSWER: u64 = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 /// Who starts first. Whoever starts later and knows a server knows it as one that may be asked: game-logic is before the
 /// ws-nodes that forward to it, so the very first request is answered.
 const STARTING: [Kind; 3] = [Kind::GameLogic, Kind::WsNode, Kind::Admin];
@@ -290,12 +290,13 @@ async fn ready(name: &str, ops: SocketAddr, servers: usize) -> anyhow::Result<()
 
 /// `Ok` when ready, else why not.
 async fn state(ops: SocketAddr, servers: usize) -> Result<(), String> {
-    let (status, reason) = ask(ops, "/readyz").await.map_err(|error| error.to_string())?;
-    if status != "200" {
-        return Err(reason.trim().to_owned());
+    let ask = |path| probe::get(ops, path, READY_LIMIT, MAX_ANSWER);
+    let Answer { status, text } = ask("/readyz").await?;
+    if status != 200 {
+        return Err(text.trim().to_owned());
     }
-    let (_, metrics) = ask(ops, "/metrics").await.map_err(|error| error.to_string())?;
-    match known_servers(&metrics) {
+    let metrics = ask("/metrics").await?;
+    match known_servers(&metrics.text) {
         known if known == servers => Ok(()),
         known => Err(format!("it knows {known} of {servers} servers")),
     }
@@ -307,21 +308,6 @@ fn known_servers(metrics: &str) -> usize {
     series
         .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
         .sum()
-}
-
-/// Status and body. HTTP/1.0, so that the server closes the connection when it has said everything.
-async fn ask(ops: SocketAddr, path: &str) -> std::io::Result<(String, String)> {
-    let mut stream = TcpStream::connect(ops).await?;
-    stream
-        .write_all(format!("GET {path} HTTP/1.0\r\nhost: {ops}\r\n\r\n").as_bytes())
-        .await?;
-    let mut answer = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    Ok((
-        head.split_whitespace().nth(1).unwrap_or("none").to_owned(),
-        body.to_owned(),
-    ))
 }
 
 #[cfg(test)]

@@ -1,32 +1,33 @@
-//! Rebalancing: a server with far more clients than the mean of its service sends idle ones away, slowly, so that they come
-//! back to others. By itself if that is set, or when it is told to.
+//! Rebalancing: a server with far more clients than the mean of its service slowly sends idle ones away, so that they come
+//! back to other servers. By itself if that is configured, or on request.
 
 use std::time::Duration;
 
 use wsmesh_adapter::{ServerInfo, ServerName};
 
-use crate::edge::Gate;
+use crate::gate::Gate;
 
-/// How often the load is looked at. Longer than beacons and reconnects take.
+/// How often the load is checked. Longer than beacons and reconnects take.
 const EVERY: Duration = Duration::from_secs(10);
-/// Fewer clients than so many above the mean are not worth their reconnects.
+
+/// An excess of fewer clients is not worth their reconnects.
 const WORTH_IT: u64 = 10;
 
-/// Sheds what is far above the mean, as long as it is polled.
+/// Sends away the clients that are far above the mean, as long as it is polled.
 pub(crate) async fn keep(gate: Gate) {
     let (rate, above) = (gate.edge.settings.rebalance_rate, gate.edge.settings.rebalance_above);
     if above == 0.0 {
         return std::future::pending().await;
     }
     loop {
-        // Servers that all look at the same time would all shed at the same time.
+        // Servers that check at the same time would all send clients away at the same time.
         tokio::time::sleep(EVERY.mul_f64(rand::random_range(0.8..=1.2))).await;
         let servers = gate.edge.adapter.servers();
         let excess = excess(&servers, gate.edge.adapter.name(), above).min(rate as usize * EVERY.as_secs() as usize);
         if excess > 0 && !gate.edge.is_draining() {
             tracing::info!(
                 clients = excess,
-                "more clients than others have: some idle ones are sent away"
+                "this server has more clients than others: sending some idle ones away"
             );
             gate.shed(excess, EVERY).await;
         }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_far_above_the_mean_of_the_same_service_is_too_much() {
+    fn only_clients_far_above_the_mean_of_the_same_service_are_an_excess() {
         let me = ServerName::new("a").expect("valid");
         let with = |mine, other| {
             let servers = [
@@ -86,13 +87,13 @@ mod tests {
             excess(&servers, &me, 1.2)
         };
         assert_eq!(with(1000, 0), 500);
-        assert_eq!(with(1000, 900), 0, "not far");
+        assert_eq!(with(1000, 900), 0, "not far above");
         assert_eq!(with(15, 0), 0, "not worth it");
         assert_eq!(with(0, 1000), 0);
     }
 
     #[test]
-    fn who_is_alone_or_about_to_be_has_nobody_to_send_clients_to() {
+    fn a_server_without_staying_peers_has_no_excess() {
         let me = ServerName::new("a").expect("valid");
         let leaving = ServerInfo {
             retiring: true,

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::WsNodeService;
     use crate::auth::AuthSettings;
-    use crate::events::{PickBy, Rule};
+    use crate::routes::{PickBy, Rule};
 
     const NOTHING: [(String, String); 0] = [];
 
@@ -69,7 +69,7 @@ mod tests {
             event: event.to_owned(),
             service,
             pick: PickBy::Client,
-            reply: crate::events::ReplyBy::Relay,
+            reply: crate::routes::ReplyBy::Relay,
             timeout_ms: None,
         }
     }

@@ -1,25 +1,30 @@
 //! The WebSocket edge of wsmesh: clients connect here, on any path, and talk to each other and to services over the mesh.
 //!
-//! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) →
-//! `events` (who handles it) → the adapter. `http` is the way in, `auth` says who may and `logins` who may stay, `edge` is what
-//! everything shares, `node` puts it together; `orders` and `balance` send clients away, `limits` keeps them within bounds.
-//! Clients' frames are never stored, and nothing a client sends can end this process.
+//! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) → `events`
+//! (handles it, as `routes` says) → the adapter. A client comes in through `http`; `auth` decides who it is, `logins` whether it
+//! may stay, `limits` how much it may do, and `gate` gives it to a shard. `edge` is what everything shares, `client` what is
+//! kept for a connection, and `node` puts it all together; `orders` and `balance` send clients away.
+//! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
 mod balance;
+mod client;
 mod config;
 mod edge;
 mod engine;
 mod events;
+mod gate;
 mod http;
 mod limits;
 mod logins;
 mod metrics;
 mod node;
 mod orders;
+mod routes;
 mod service;
 mod session;
 mod settings;
+mod striped;
 mod tls;
 mod trace;
 mod wills;
@@ -28,15 +33,15 @@ mod wills;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::auth::fuzzing::credentials;
     pub use crate::engine::fuzzing::client_frames;
+    pub use crate::http::fuzzing::credentials;
 }
 pub use auth::{AuthSettings, mint_token};
 pub use config::Config;
-pub use events::{PickBy, ReplyBy, Rule};
 pub use limits::Limits;
 pub use logins::LoginPolicy;
 pub use node::WsNode;
+pub use routes::{PickBy, ReplyBy, Rule};
 pub use service::{WsNodeService, run};
 pub use settings::EdgeSettings;
 pub use tls::TlsFiles;

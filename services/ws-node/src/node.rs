@@ -8,19 +8,24 @@ use axum::Router;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{Adapter, Driver, Options, StartError, Started};
+use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started};
 use wsmesh_bootstrap::http::{Front, Limits};
+use wsmesh_protocol::frame;
 
-use crate::auth::{Auth, tickets};
-use crate::edge::{Edge, Gate};
-use crate::engine::{ShardRuntime, ShardThread};
-use crate::events::{self, Routes};
-use crate::http;
+use crate::auth::Auth;
+use crate::client::ClientState;
+use crate::edge::{Edge, EdgeParts};
+use crate::engine::{Order, Resources, ShardRuntime, ShardThread};
+use crate::events;
+use crate::gate::Gate;
+use crate::http::{self, tickets};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
+use crate::routes::Routes;
 use crate::settings::EdgeSettings;
 use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
@@ -31,6 +36,12 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long the shards' threads may take to end after that; taken from the grace period too.
 const END: Duration = Duration::from_secs(1);
+
+/// How delivery rules find the parts of a frame.
+const FRAME_READER: FrameReader = FrameReader {
+    event: frame::push_event,
+    payload: frame::push_payload,
+};
 
 const NO_THREAD: &str = "a shard's thread cannot be started";
 
@@ -54,67 +65,37 @@ impl WsNode {
     /// # Errors
     /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered
     /// already, or a thread cannot be started. The message says what to do.
-    pub fn start(mut options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+    pub fn start(options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
         let settings = settings
             .checked()
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         let tls = settings.tls().as_ref().map(TlsFiles::acceptor).transpose();
         let tls = tls.map_err(anyhow::Error::msg)?;
-        let metrics = Metrics::new(&options.registry).context("the metrics of the edge are registered already")?;
-        let auth = Auth::start(&settings.auth, settings.demo, &metrics).map_err(anyhow::Error::msg)?;
-        options.shards = settings.shards;
-        options.outbox = settings.outbox();
-        options.delivery.clone_from(&settings.delivery);
-        options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
-        // With two policies, servers would close each other's clients.
-        let logins = [
-            ("login_policy", format!("{:?}", settings.login_policy).to_lowercase()),
-            ("logins_per_client", settings.logins_per_client.to_string()),
-        ];
-        let logins = logins.map(|(name, value)| (name.to_owned(), value));
-        options.common_settings.extend(logins);
-        let routing = options.routing.clone();
+        let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
+        let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
+        let routing = options.routing.clone();
         let Started {
             adapter,
             driver,
             shards,
-        } = start_adapter(options, &runtimes)?;
-        let logins = Logins::start(adapter.clone(), &settings, &routing, metrics.clone());
-        let wills = WillBooks::start(adapter.clone(), metrics.clone());
+        } = start_adapter(adapter_options(options, &settings), &runtimes)?;
         events::listen(&adapter);
         auth.listen(&adapter);
-        let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
-        let routes = if auth.has_tokens() {
-            routes.with_tokens()
-        } else {
-            routes
-        };
-        for event in routes.replaced() {
-            tracing::warn!(
-                event,
-                "a rule takes the place of a built-in event, which is not handled here any more: rename yours if that is not meant"
-            );
-        }
-        let edge = Arc::new(Edge::new(adapter, settings, auth, routes, metrics, logins, wills));
-        if edge.room.is_short {
-            let limits = &edge.settings.limits;
-            tracing::warn!(
-                open_files = limits.open_files,
-                max_connections = edge.room.connections,
-                "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
-                 LimitNOFILE= of systemd), or write the lower number",
-                limits.connections
-            );
-        }
-        let threads = shards
-            .into_iter()
-            .zip(runtimes)
-            .map(|(inbox, runtime)| ShardThread::start(Arc::clone(&edge), inbox, runtime));
-        let threads = threads.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
-        let (shards, ended) = threads.into_iter().map(|thread| (thread.orders, thread.ended)).unzip();
-        let gate = Gate::new(Arc::clone(&edge), shards);
+        let policy = (settings.login_policy, settings.logins_per_client);
+        let edge = Arc::new(Edge::new(EdgeParts {
+            routes: routes(&settings, auth.has_tokens()),
+            logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
+            wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
+            adapter,
+            settings,
+            auth,
+            metrics,
+        }));
+        warn_if_short_of_files(&edge);
+        let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
+        let gate = Gate::new(Arc::clone(&edge), orders);
         orders::listen(&gate);
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
@@ -129,15 +110,15 @@ impl WsNode {
         })
     }
 
-    /// Upgrades to a WebSocket on any path. For those who do not upgrade, `/` says whether clients should be sent here; in
-    /// the demo profile it is the playground page.
+    /// Upgrades to a WebSocket on any path. To other requests, `/` says whether clients should be sent here; in the demo
+    /// profile it is the playground page.
     /// It can be merged into another application as its fallback, or nested under a path.
     pub fn router(&self) -> Router {
         http::router(self.gate.clone())
     }
 
-    /// What an application's backend asks of a ws-node: `POST /api/v1/tickets`, if there is a ticket key. For a port that
-    /// clients cannot reach; the ws-node binary serves it on the ops port.
+    /// The endpoint for an application's backend: `POST /api/v1/tickets`, if there is a ticket key. For a port that clients
+    /// cannot reach; the ws-node binary serves it on the ops port.
     pub fn backend_router(&self) -> Router {
         tickets::router(Arc::clone(&self.edge))
     }
@@ -148,12 +129,12 @@ impl WsNode {
     pub fn serve(&self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
         let (settings, gave_way, garbled) = (
             &self.edge.settings,
-            self.edge.metrics.clone(),
-            self.edge.metrics.clone(),
+            self.edge.metrics.entry.clone(),
+            self.edge.metrics.entry.clone(),
         );
         let limits = Limits {
-            connections: self.edge.room.handshakes,
-            waiting: self.edge.room.handshakes / 2,
+            connections: self.edge.capacity.handshakes,
+            waiting: self.edge.capacity.handshakes / 2,
             waiting_of_one: settings.limits.connections_per_address,
             head_timeout: settings.handshake_timeout,
             // A connection without upgrade must not stay.
@@ -165,7 +146,7 @@ impl WsNode {
         let front = Front::new(self.router(), limits)
             .tls(self.tls.clone())
             .trusted(settings.limits.trusted_proxies.clone())
-            .on_giving_way(move || gave_way.rejected(Rejected::GaveWay))
+            .on_eviction(move || gave_way.rejected(Rejected::GaveWay))
             .on_garbled(move || garbled.rejected(Rejected::BadRequest));
         wsmesh_bootstrap::http::serve(listener, front, stop)
     }
@@ -176,9 +157,9 @@ impl WsNode {
         &self.edge.adapter
     }
 
-    /// Connections that there may be at once: as the settings say, or fewer if there are not files enough.
+    /// Most connections at once: as the settings say, or fewer if there are too few files.
     pub fn max_connections(&self) -> usize {
-        self.edge.room.connections
+        self.edge.capacity.connections
     }
 
     /// Whether clients should be sent here; if not, why.
@@ -190,20 +171,20 @@ impl WsNode {
         move || edge.readiness()
     }
 
-    /// What this ws-node is doing, as one JSON object.
+    /// The state of this ws-node, as one JSON object.
     pub fn stats(&self) -> impl Fn() -> Value + Send + Sync + 'static {
         let edge = Arc::clone(&self.edge);
         move || {
             json!({
                 "name": edge.adapter.name(),
                 "service": edge.adapter.service(),
-                "connections": edge.metrics.connections.get(),
-                "maxConnections": edge.room.connections,
+                "connections": edge.metrics.engine.connections.get(),
+                "maxConnections": edge.capacity.connections,
                 "clients": edge.adapter.client_count(),
                 "rooms": edge.adapter.room_count(),
                 "shards": edge.settings.shards,
                 "draining": edge.is_draining(),
-                "slowClientsClosed": edge.metrics.slow_clients_closed.get(),
+                "slowClientsClosed": edge.metrics.engine.slow_clients_closed.get(),
                 "ready": edge.adapter.is_ready(),
                 "nodes": *edge.adapter.nodes().borrow().clone(),
             })
@@ -214,7 +195,7 @@ impl WsNode {
     pub async fn failed(&mut self) -> anyhow::Error {
         let ended = select_all(self.shards.iter().map(|ended| Box::pin(ended.cancelled())));
         tokio::select! {
-            // With one shard the adapter's tasks end with its thread, too: the shard is the reason.
+            // With one shard the adapter's tasks end with its thread, too: then the shard is the reason.
             biased;
             _ = ended => anyhow::anyhow!("a shard's thread ended by itself; see the log before this"),
             error = self.driver.failed() => error.into(),
@@ -226,8 +207,8 @@ impl WsNode {
         self.edge.start_draining();
     }
 
-    /// Tells other servers to ask nothing new of this one, closes every client with 1012 in waves, each with a delay of its
-    /// own, waits for the sessions to end, then leaves the bus. Takes at most `grace`; less if there are few clients.
+    /// Tells other servers to send no new requests here, closes every client with 1012 in waves, each with a delay of its own,
+    /// waits for the sessions to end, then leaves the bus. Takes at most `grace`; less if there are few clients.
     pub async fn shutdown(self, grace: Duration) {
         let Self {
             edge,
@@ -253,9 +234,7 @@ impl WsNode {
         drop(carrying_out);
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
-        if tokio::time::timeout(GOODBYE, driver.shutdown()).await.is_err() {
-            tracing::warn!("the adapter did not end in time");
-        }
+        driver.shutdown(GOODBYE).await;
         let ending = async {
             gate.end().await;
             for shard in &shards {
@@ -266,6 +245,69 @@ impl WsNode {
             tracing::warn!("a shard's thread did not end in time");
         }
     }
+}
+
+/// The options of the adapter that follow from the settings of the edge.
+fn adapter_options(mut options: Options, settings: &EdgeSettings) -> Options {
+    options.shards = settings.shards;
+    options.outbox = settings.outbox();
+    options.delivery = Delivery::new(&settings.delivery, FRAME_READER);
+    options.several_homes = settings.login_policy == LoginPolicy::Many || settings.logins_per_client > 1;
+    // With two policies, servers would close each other's clients.
+    let logins = [
+        ("login_policy", format!("{:?}", settings.login_policy).to_lowercase()),
+        ("logins_per_client", settings.logins_per_client.to_string()),
+    ];
+    let logins = logins.map(|(name, value)| (name.to_owned(), value));
+    options.common_settings.extend(logins);
+    options
+}
+
+/// The table of events. Logs built-in events that a rule replaces.
+fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
+    let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
+    let routes = if with_tokens { routes.with_tokens() } else { routes };
+    for event in routes.replaced() {
+        tracing::warn!(
+            event,
+            "a rule replaces a built-in event, which is not handled here any more: rename yours if you did not mean that"
+        );
+    }
+    routes
+}
+
+fn warn_if_short_of_files(edge: &Edge) {
+    if edge.capacity.is_short {
+        let limits = &edge.settings.limits;
+        tracing::warn!(
+            open_files = limits.open_files,
+            max_connections = edge.capacity.connections,
+            "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
+             LimitNOFILE= of systemd), or write the lower number",
+            limits.connections
+        );
+    }
+}
+
+type Orders = Vec<mpsc::Sender<Order<ClientState>>>;
+
+/// Starts a thread for each shard. Returns how to give them orders, and tokens that tell when they have ended.
+fn start_shards(
+    edge: &Edge,
+    inboxes: Vec<ShardInbox>,
+    runtimes: Vec<ShardRuntime>,
+) -> std::io::Result<(Orders, Vec<CancellationToken>)> {
+    let resources = Resources {
+        adapter: edge.adapter.clone(),
+        settings: Arc::clone(&edge.engine),
+        metrics: edge.metrics.engine.clone(),
+    };
+    let started = inboxes.into_iter().zip(runtimes).map(|(inbox, runtime)| {
+        let thread = ShardThread::start(resources.clone(), inbox, runtime)?;
+        Ok((thread.orders, thread.ended))
+    });
+    let started = started.collect::<std::io::Result<Vec<_>>>()?;
+    Ok(started.into_iter().unzip())
 }
 
 /// With one shard the adapter's tasks run on the shard's thread, as the whole node may have one core only: so no message

@@ -1,4 +1,4 @@
-//! What an operator orders of this ws-node through another server, admin for example: drain, resume, rebalance.
+//! Requests of an operator that come through another server, admin for example: drain, resume, rebalance.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebalance};
 
 use crate::balance;
-use crate::edge::Gate;
+use crate::gate::Gate;
 
-/// Longest time that a drain or a rebalance may be ordered to take.
+/// Longest time that a request may give to a drain or a rebalance.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Listens until the adapter ends.
@@ -27,13 +27,13 @@ async fn drain(gate: Gate, Drain { within_ms }: Drain) -> Draining {
     let at_most = within_ms.map_or(gate.edge.settings.drain_time, Duration::from_millis);
     let within = gate.drain(at_most.min(LONGEST)).await;
     let within_ms = within.as_millis() as u64;
-    tracing::warn!(within_ms, "draining, as ordered: new clients are refused");
+    tracing::warn!(within_ms, "draining on request: new clients are refused");
     draining(&gate, Some(within_ms))
 }
 
 async fn resume(gate: Gate, Drain { .. }: Drain) -> Draining {
     gate.resume().await;
-    tracing::info!("clients are welcome again, as ordered");
+    tracing::info!("accepting clients again on request");
     draining(&gate, None)
 }
 
@@ -48,7 +48,7 @@ async fn rebalance(gate: Gate, Rebalance { clients }: Rebalance) -> Value {
 fn draining(gate: &Gate, within_ms: Option<u64>) -> Draining {
     Draining {
         draining: gate.edge.is_draining(),
-        connections: gate.edge.metrics.connections.get().max(0) as u64,
+        connections: gate.edge.metrics.engine.connections.get().max(0) as u64,
         within_ms,
     }
 }

@@ -43,7 +43,7 @@ impl Service for WsNodeService {
             .value_name("DURATION")
             .default_value("1h")
             .help("How long it is valid");
-        let about = "Makes a token for trying: signed with the key of --jwt-key-file, printed to stdout";
+        let about = "Makes a token for trials, signed with the key of --jwt-key-file, and prints it to stdout";
         vec![
             Command::new("token")
                 .about(about)
@@ -107,7 +107,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     node.start_draining();
     stop_public.cancel();
     node.shutdown(common.shutdown_grace).await;
-    // Those who are still at their request head are cut off.
+    // Connections whose request has not come yet are cut off.
     public.abort();
     stop_ops.cancel();
     if let Some(watched) = watched {

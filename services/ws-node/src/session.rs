@@ -1,62 +1,102 @@
-//! What a client's text frames mean: heartbeat, event, request or answer. Hands events to their route and sends the reply.
-//!
-//! A request never blocks the frames behind it: what does not answer at once goes on beside them, and how many of
-//! those a client may have is bounded. Every request is answered, if only with an error.
+//! What a client's frames mean: heartbeat, event, request or answer. Hands events and requests to `events`, which sends the
+//! replies.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
-use tracing::{Instrument, Span};
-use wsmesh_adapter::{ClientId, Frame, Payload};
+use wsmesh_adapter::{Frame, Payload};
 use wsmesh_protocol::frame::{self, ClientMessage};
-use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
+use wsmesh_protocol::{CloseCode, ErrorCode};
 
-use crate::edge::Edge;
-use crate::engine::{Farewell, Message, Session};
-use crate::events::{Call, Outcome, Refusal, Work};
+use crate::client::{ClientState, Session};
+use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
+use crate::events::{self, Call, Refusal, refuse};
 use crate::limits::{Meter, Rate};
-use crate::metrics::{Denied, Limited, Received};
-use crate::trace;
+use crate::metrics::{Limited, Received};
 
-/// Requests of one client that may wait for their reply at once.
-const REQUESTS_IN_FLIGHT: u32 = 64;
+impl FrameHandler for ClientState {
+    /// As the client protocol has it, or as an echo (see [`crate::EdgeSettings::echo`]).
+    fn message(session: &Session, message: Message) {
+        let edge = &session.handler().edge;
+        match message {
+            Message::Text(echoed) if edge.settings.echo => session.send(Frame::new(echoed)),
+            Message::Binary(bytes) if edge.settings.echo => session.send(Frame::binary(bytes)),
+            message => match text_of(message) {
+                Ok(meant) => text(session, &meant),
+                Err(farewell) => {
+                    edge.metrics.frames.received(Received::Invalid);
+                    session.close(&farewell);
+                }
+            },
+        }
+    }
 
-/// Close reason for a client that sends binary messages that are not text.
-pub(crate) const NOT_TEXT: &str = "binary messages must be UTF-8 text";
+    fn control(session: &Session, control: Control) {
+        let frames = &session.handler().edge.metrics.frames;
+        match control {
+            Control::Ping => frames.received(Received::Ping),
+            Control::ExpectedPong => return frames.received(Received::Pong),
+            Control::UnexpectedPong => frames.received(Received::Pong),
+            Control::EmptyFragment => {}
+        }
+        paced(session, "");
+    }
 
-/// Handles one message: as the client protocol has it, or echoes it (see [`crate::EdgeSettings::echo`]).
-pub(crate) fn message(session: &Session, message: Message) {
-    match message {
-        Message::Text(echoed) if session.edge().settings.echo => session.send(Frame::new(echoed)),
-        Message::Text(meant) => text(session, &meant),
-        Message::Binary(bytes) if session.edge().settings.echo => session.send(Frame::binary(bytes)),
-        // Libraries that know no other kind send text so, too.
-        Message::Binary(bytes) => match String::from_utf8(bytes) {
-            Ok(meant) => text(session, &meant),
-            Err(_) => {
-                session.edge().metrics.received(Received::Invalid);
-                session.close(&Farewell::new(CloseCode::UnsupportedData, NOT_TEXT));
+    fn violation(session: &Session, _: &Violation) {
+        session.handler().edge.metrics.frames.received(Received::Invalid);
+    }
+
+    fn expires_at(&self) -> Option<Instant> {
+        self.grant.borrow().expires
+    }
+
+    fn expired(&self) -> Farewell {
+        self.edge.metrics.entry.auth_failed("expired");
+        Farewell::new(CloseCode::AuthenticationFailed, "token expired")
+    }
+
+    fn reachable(session: &Session) -> Option<Verdict> {
+        let logins = &session.handler().edge.logins;
+        let verdict = logins.enter(session.client(), session.connection())?;
+        Some(Box::pin(verdict))
+    }
+
+    fn closed(session: Session) -> impl Future<Output = ()> {
+        let (state, client) = (session.handler(), session.client().clone());
+        let (edge, presence) = (Arc::clone(&state.edge), state.take_presence());
+        async move {
+            edge.logins.left(&client);
+            // Unless it has come back here meanwhile.
+            if !edge.adapter.is_here(&client) {
+                edge.wills.forget(&client);
+                events::tell_closed(&edge, &client).await;
             }
-        },
+            drop(presence);
+        }
+    }
+}
+
+/// The text of a message, also of a binary one: some libraries send all text so. The error is the close frame.
+pub(crate) fn text_of(message: Message) -> Result<String, Farewell> {
+    let not_text = |_| Farewell::new(CloseCode::UnsupportedData, "binary messages must be UTF-8 text");
+    match message {
+        Message::Text(text) => Ok(text),
+        Message::Binary(bytes) => String::from_utf8(bytes).map_err(not_text),
     }
 }
 
 fn text(session: &Session, text: &str) {
-    let edge = session.edge();
+    let edge = &session.handler().edge;
     if !paced(session, text) {
         return;
     }
     if text == edge.heartbeat.as_str() {
-        edge.metrics.received(Received::Heartbeat);
+        edge.metrics.frames.received(Received::Heartbeat);
         return session.send(edge.heartbeat.clone());
     }
-    session.link.active_at.set(Instant::now());
+    session.mark_active();
     match frame::parse(text) {
         Ok(ClientMessage::Event {
             event,
@@ -64,8 +104,13 @@ fn text(session: &Session, text: &str) {
             traceparent,
             is_unanswerable,
         }) => {
-            edge.metrics.received(Received::Event);
-            handle(session, &event, payload, None, traceparent.as_deref());
+            edge.metrics.frames.received(Received::Event);
+            let call = Call {
+                session,
+                payload,
+                callback_id: None,
+            };
+            events::handle(call, &event, traceparent.as_deref());
             if is_unanswerable {
                 session.send(Frame::new(frame::unanswerable()));
             }
@@ -76,35 +121,37 @@ fn text(session: &Session, text: &str) {
             callback_id,
             traceparent,
         }) => {
-            edge.metrics.received(Received::Request);
-            handle(session, &event, payload, Some(&callback_id), traceparent.as_deref());
+            edge.metrics.frames.received(Received::Request);
+            let call = Call {
+                session,
+                payload,
+                callback_id: Some(&callback_id),
+            };
+            events::handle(call, &event, traceparent.as_deref());
         }
         Ok(ClientMessage::Answer { payload, request_id }) => {
-            edge.metrics.received(Received::Answer);
+            edge.metrics.frames.received(Received::Answer);
             let payload = Payload::from_json(Bytes::copy_from_slice(payload.get().as_bytes()));
             if !session.answered(&request_id, payload) {
-                tracing::debug!(client = %session.link.client, "an answer that nobody waits for");
+                tracing::debug!(client = %session.client(), "a client sent an answer that nobody waits for");
             }
         }
         Err(error) => {
-            edge.metrics.received(Received::Invalid);
-            tracing::debug!(client = %session.link.client, %error, "a frame that cannot be used");
+            edge.metrics.frames.received(Received::Invalid);
+            tracing::debug!(client = %session.client(), %error, "a client sent a frame that cannot be read");
             if let Some(callback_id) = error.callback_id() {
-                refuse(
-                    session,
-                    callback_id,
-                    &Refusal::new(ErrorCode::BadFrame, error.to_string()),
-                );
+                let refusal = Refusal::new(ErrorCode::BadFrame, error.to_string());
+                refuse(session, callback_id, &refusal);
             }
         }
     }
 }
 
 /// Counts one frame of a client; `false` if it is one too many, which is dealt with here.
-pub(crate) fn paced(session: &Session, text: &str) -> bool {
-    let edge = session.edge();
-    match edge.pace {
-        Some(rate) if !within(&session.link.pace, rate, edge.now()) => {
+fn paced(session: &Session, text: &str) -> bool {
+    let state = session.handler();
+    match state.edge.pace {
+        Some(rate) if !within(&state.pace, rate, state.edge.now()) => {
             too_fast(session, rate, text);
             false
         }
@@ -119,17 +166,17 @@ fn within(meter: &Cell<Meter>, rate: Rate, now: Duration) -> bool {
     allowed
 }
 
-/// A request is answered with an error, anything else is dropped; who goes on is closed.
+/// A request is answered with an error, anything else is dropped; a client that does not stop is closed.
 fn too_fast(session: &Session, rate: Rate, text: &str) {
-    let edge = session.edge();
-    if !within(&session.link.patience, rate, edge.now()) {
-        edge.metrics.limited(Limited::Flood);
-        tracing::debug!(client = %session.link.client, "closing a client that sends too fast");
+    let edge = &session.handler().edge;
+    if !within(&session.handler().patience, rate, edge.now()) {
+        edge.metrics.frames.limited(Limited::Flood);
+        tracing::debug!(client = %session.client(), "closing a client that sends too fast");
         let delay_ms = rand::random_range(1..=edge.settings.reconnect_spread.as_millis().max(1) as u64);
         let reason = CloseCode::RateLimit.reason_with_delay(delay_ms);
         return session.close(&Farewell::new(CloseCode::RateLimit, reason));
     }
-    edge.metrics.limited(Limited::Events);
+    edge.metrics.frames.limited(Limited::Events);
     if let Ok(ClientMessage::Request { callback_id, .. }) = frame::parse(text) {
         let refusal = Refusal::new(
             ErrorCode::RateLimited,
@@ -137,131 +184,4 @@ fn too_fast(session: &Session, rate: Rate, text: &str) {
         );
         refuse(session, &callback_id, &refusal);
     }
-}
-
-/// Tells the services that know of clients that this one is gone, unless it has come back here meanwhile.
-pub(crate) async fn closed(edge: &Arc<Edge>, client: ClientId) {
-    if !edge.adapter.is_here(&client) {
-        edge.wills.forget(&client);
-        edge.routes.tell_closed(&edge.adapter, &client).await;
-    }
-}
-
-fn handle(
-    session: &Session,
-    event: &str,
-    payload: &RawValue,
-    callback_id: Option<&CallbackId<'_>>,
-    traceparent: Option<&str>,
-) {
-    let edge = session.edge();
-    let found = edge.routes.find(event);
-    if !found.is_some_and(|(_, route)| route.is_own()) && !session.link.grant.borrow().allows_event(event) {
-        edge.metrics.denied(Denied::Event);
-        if let Some(callback_id) = callback_id {
-            let refusal = Refusal::new(ErrorCode::NotAllowed, "the token does not allow this event");
-            refuse(session, callback_id, &refusal);
-        }
-        return;
-    }
-    let Some((name, route)) = found else {
-        edge.metrics.received(Received::Unknown);
-        tracing::debug!(client = %session.link.client, "an event that nobody handles");
-        if let Some(callback_id) = callback_id {
-            refuse(
-                session,
-                callback_id,
-                &Refusal::new(ErrorCode::UnknownEvent, "nobody handles this event"),
-            );
-        }
-        return;
-    };
-    if let Some(callback_id) = callback_id
-        && session.count_requests(0) >= REQUESTS_IN_FLIGHT
-    {
-        return refuse(
-            session,
-            callback_id,
-            &Refusal::new(ErrorCode::Overloaded, "too many requests are waiting"),
-        );
-    }
-    let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
-    let span = trace::receive_span(name, trusted, session.link.upgrade.as_deref());
-    let call = Call {
-        session,
-        payload,
-        callback_id,
-    };
-    match span.in_scope(|| route.start(call)) {
-        Work::Done(outcome) => finish(session, callback_id, Some(outcome)),
-        Work::Later(work) => drive(session, callback_id, work, Some, span),
-        // Whoever took it answers the client; only what nobody took is answered here.
-        Work::Handed(work) => drive(session, callback_id, work, |handed| handed.err().map(Err), span),
-    }
-}
-
-/// Polls the work once, so that frames take effect in the order they came; what is not done then goes on.
-/// `outcome_of` says what the client is told of its result.
-fn drive<T: 'static>(
-    session: &Session,
-    callback_id: Option<&CallbackId<'_>>,
-    mut work: Pin<Box<dyn Future<Output = T>>>,
-    outcome_of: fn(T) -> Option<Outcome>,
-    span: Span,
-) {
-    if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return finish(session, callback_id, outcome_of(result));
-    }
-    let callback_id = callback_id.cloned().map(CallbackId::into_owned);
-    let in_flight = InFlight::new(session.clone(), callback_id.is_some());
-    session.go_on(async move {
-        let result = work.instrument(span).await;
-        finish(&in_flight.session, callback_id.as_ref(), outcome_of(result));
-    });
-}
-
-/// Counts one piece of work as long as it lives.
-struct InFlight {
-    session: Session,
-    is_request: bool,
-}
-
-impl InFlight {
-    fn new(session: Session, is_request: bool) -> Self {
-        let in_flight = Self { session, is_request };
-        in_flight.count(1);
-        in_flight
-    }
-
-    fn count(&self, change: i32) -> u32 {
-        if self.is_request {
-            self.session.count_requests(change)
-        } else {
-            self.session.count_events(change)
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.count(-1);
-    }
-}
-
-/// Sends the reply, if this is where it comes from.
-fn finish(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>) {
-    let Some(outcome) = outcome else { return };
-    match (callback_id, outcome) {
-        (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
-        (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
-        (None, Ok(_)) => {}
-        (None, Err(refusal)) => {
-            tracing::debug!(client = %session.link.client, code = %refusal.code, "an event was not handled");
-        }
-    }
-}
-
-fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
-    session.edge().metrics.refused_requests.inc();
-    session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
 }

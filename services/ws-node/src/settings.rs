@@ -13,9 +13,9 @@ use wsmesh_bootstrap::{Tables, at_least, max_bytes, settings, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
-use crate::events::settings::{self as rules, Rule};
 use crate::limits::Limits;
 use crate::logins::settings::LoginPolicy;
+use crate::routes::settings::{self as rules, Rule};
 use crate::tls::TlsFiles;
 
 /// Below this, nothing arrives in time.

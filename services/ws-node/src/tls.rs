@@ -2,9 +2,10 @@
 //! without a restart.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -13,20 +14,20 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-/// How often the files are looked at, when somebody connects.
-const LOOK: Duration = Duration::from_secs(30);
+/// How often the files are read again, when a client connects.
+const RELOAD: Duration = Duration::from_secs(30);
 
 /// Where a certificate and its key are, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, followed by those that signed it.
+    /// The certificate, followed by its chain.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// What accepts TLS connections with this certificate.
+    /// An acceptor of TLS connections with this certificate.
     ///
     /// # Errors
     /// When the files cannot be used. The sentence says which and why.
@@ -35,7 +36,7 @@ impl TlsFiles {
             files: self.clone(),
             current: Mutex::new(Current {
                 key: self.load()?,
-                looked: Instant::now(),
+                loaded: Instant::now(),
             }),
         };
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -55,7 +56,7 @@ impl TlsFiles {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| unusable("certificate", &self.certificate, &error))?;
         if chain.is_empty() {
-            return Err(unusable("certificate", &self.certificate, &"there is none in it"));
+            return Err(unusable("certificate", &self.certificate, &"it holds none"));
         }
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable("key", &self.key, &error))?;
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
@@ -78,14 +79,14 @@ struct Certificates {
 #[derive(Debug)]
 struct Current {
     key: Arc<CertifiedKey>,
-    looked: Instant,
+    loaded: Instant,
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.looked.elapsed() > LOOK {
-            current.looked = Instant::now();
+        let mut current = self.current.lock();
+        if current.loaded.elapsed() > RELOAD {
+            current.loaded = Instant::now();
             match self.files.load() {
                 Ok(key) if key.cert != current.key.cert => {
                     tracing::info!("the certificate was renewed");

@@ -1,9 +1,10 @@
-//! The spans of the edge. Names come from bounded sets; nothing that a client chose is in them.
+//! The spans of the edge. Names come from bounded sets; a client cannot choose any part of them.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use wsmesh_adapter::remote_context;
 
 /// The span of one upgrade, which ends at the answer.
 pub(crate) fn upgrade_span() -> Span {
@@ -17,7 +18,7 @@ pub(crate) fn upgrade_span() -> Span {
     )
 }
 
-/// What frames of the connection link to: the upgrade's context, if it is sampled.
+/// The upgrade's context, if it is sampled: the spans of the connection's frames link to it.
 pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     if upgrade.is_disabled() {
         return None;
@@ -26,14 +27,14 @@ pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
     context.is_sampled().then(|| Box::new(context))
 }
 
-/// The span of one received frame, for an event of the configured ones. `traceparent` is one that is trusted.
+/// The span of one received frame, for an event of the table. `traceparent` is trusted.
 pub(crate) fn receive_span(event: &str, traceparent: Option<&str>, upgrade: Option<&SpanContext>) -> Span {
     let span =
         tracing::info_span!("ws.receive", otel.name = %format_args!("ws.receive {event}"), otel.kind = "internal");
     if span.is_disabled() {
         return span;
     }
-    if let Some(parent) = traceparent.and_then(remote_context) {
+    if let Some(parent) = traceparent.and_then(|text| remote_context(text, None)) {
         // Fails only when no OpenTelemetry layer is installed: then there is nothing to parent.
         let _nothing_to_parent = span.set_parent(Context::new().with_remote_span_context(parent));
     }
@@ -41,39 +42,4 @@ pub(crate) fn receive_span(event: &str, traceparent: Option<&str>, upgrade: Opti
         span.add_link(upgrade.clone());
     }
     span
-}
-
-/// Reads a W3C `traceparent`, version 00; <https://www.w3.org/TR/trace-context/>.
-fn remote_context(traceparent: &str) -> Option<SpanContext> {
-    let mut parts = traceparent.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    if version != "00" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 || parts.next().is_some() {
-        return None;
-    }
-    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
-    let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
-    context.is_valid().then_some(context)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_whole_traceparent_is_a_parent() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(remote_context(good).is_some_and(|context| context.is_sampled() && context.is_remote()));
-        for bad in [
-            "",
-            "00",
-            &good[..54],
-            &good.replace("0af7", "zzzz"),
-            &good.replace("00-0", "ff-0"),
-            &format!("{good}-x"),
-        ] {
-            assert!(remote_context(bad).is_none(), "{bad}");
-        }
-        assert!(remote_context("00-00000000000000000000000000000000-b7ad6b7169203331-01").is_none());
-    }
 }

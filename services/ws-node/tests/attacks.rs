@@ -1,4 +1,4 @@
-//! Clients that mean harm: each meets a limit, and the others are served meanwhile.
+//! Malicious clients: each meets a limit, and the others are served meanwhile.
 
 mod common;
 
@@ -15,7 +15,7 @@ use ws_node::{EdgeSettings, Limits};
 const UPGRADE: &str = "GET /?id=evil HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// An upgraded connection that reads nothing more than the answer to its request.
+/// An upgraded connection that reads only the answer to its request.
 async fn upgraded(server: &Server) -> TcpStream {
     let mut stream = server.raw().await;
     stream
@@ -34,14 +34,14 @@ async fn upgraded(server: &Server) -> TcpStream {
     stream
 }
 
-/// Writes until the server has had enough, and says how many bytes it took.
+/// Writes until the server takes no more; returns how many bytes it took.
 async fn flood(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     let start = Instant::now();
     let mut written = 0;
     while start.elapsed() < PATIENCE {
         match timeout(Duration::from_secs(2), stream.write(bytes)).await {
             Ok(Ok(length @ 1..)) => written += length,
-            // Closed, or left standing.
+            // Closed, or not read any more.
             _ => break,
         }
     }
@@ -56,7 +56,7 @@ async fn still_served(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_drips_is_given_up() {
+async fn a_handshake_that_comes_byte_by_byte_is_given_up() {
     let settings = EdgeSettings {
         handshake_timeout: Duration::from_millis(500),
         ..demo()
@@ -80,7 +80,7 @@ async fn a_handshake_that_drips_is_given_up() {
     let given_up = Duration::from_millis(400)..Duration::from_millis(2_000);
     assert!(given_up.contains(&start.elapsed()), "{:?}", start.elapsed());
     assert_eq!(String::from_utf8_lossy(&answer), "");
-    // What was missing comes too late.
+    // The missing part comes too late.
     let _refused = writing.write_all(format!("{UPGRADE}\r\n").as_bytes()).await;
     let after = timeout(PATIENCE, reading.read_to_end(&mut answer))
         .await
@@ -94,13 +94,13 @@ async fn a_handshake_that_drips_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_with_too_much_in_it_is_refused() {
+async fn a_request_head_that_is_too_large_is_rejected() {
     let server = Server::alone(demo()).await;
     let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
     let long = format!("X-Long: {}\r\n", "y".repeat(20_000));
     for more in [many, long] {
         let mut stream = server.raw().await;
-        // It may be refused before all of it is written.
+        // It may be rejected before all of it is written.
         let _refused = stream.write_all(format!("{UPGRADE}{more}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
         let _reset = timeout(PATIENCE, stream.read_to_end(&mut answer))
@@ -116,7 +116,7 @@ async fn a_head_with_too_much_in_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
+async fn a_flood_of_empty_frames_ends_the_connection() {
     let settings = EdgeSettings {
         limits: Limits {
             events_per_second: Some(50),
@@ -142,7 +142,7 @@ async fn a_flood_of_frames_that_say_nothing_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_and_never_reads_takes_no_memory_and_is_closed() {
+async fn a_client_that_sends_and_never_reads_takes_no_memory_and_is_closed() {
     let settings = EdgeSettings {
         write_timeout: Duration::from_millis(500),
         close_timeout: Duration::from_millis(500),

@@ -1,8 +1,8 @@
-//! What clients of the original do, and others in the field: it must work here, too.
+//! Clients of websocket-cross-server-adapter, and others in use, work here unchanged.
 
 mod common;
 
-use common::{Client, Heard, Other, Server, bus, demo, sees};
+use common::{Client, Other, Received, Server, bus, demo, sees};
 use futures_util::SinkExt;
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -28,7 +28,7 @@ async fn raw(client: &mut Client) -> String {
     }
 }
 
-/// The subprotocol that is answered to these offers.
+/// The answer to these offered subprotocols.
 async fn answered(server: &Server, offers: &'static str) -> Option<String> {
     let mut request = format!("ws://{}/?id=ann", server.address)
         .into_client_request()
@@ -40,7 +40,7 @@ async fn answered(server: &Server, offers: &'static str) -> Option<String> {
             let name = response.headers().get("sec-websocket-protocol").expect("answered");
             Some(name.to_str().expect("text").to_owned())
         }
-        // What a browser does, too, when none is answered that it offers.
+        // Browsers do that, too, when the answer names none of their offers.
         Err(_) => None,
     }
 }
@@ -78,7 +78,7 @@ fn request(event: &str, id: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_id_comes_back_byte_for_byte_whoever_replies() {
+async fn a_callback_id_comes_back_byte_for_byte_whichever_server_replies() {
     let bus = bus();
     let mut settings = demo();
     for reply in ["relay", "direct"] {
@@ -128,7 +128,7 @@ async fn a_callback_id_comes_back_byte_for_byte_whoever_replies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_handled_whatever_its_ids_are_and_who_cannot_be_replied_to_is_told() {
+async fn an_event_is_handled_whatever_its_ids_are_and_a_client_that_cannot_be_answered_is_told() {
     let server = Server::alone(demo()).await;
     let mut client = server.client("ann").await.settled().await;
     let pushed = json!({"event": "say", "payload": 1});
@@ -154,14 +154,14 @@ async fn an_event_is_handled_whatever_its_ids_are_and_who_cannot_be_replied_to_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_in_binary_messages_is_read_unless_it_is_refused() {
+async fn text_in_binary_messages_is_read_unless_the_settings_forbid_it() {
     let server = Server::alone(demo()).await;
     let mut client = server.client("ann").await.settled().await;
     let binary = |text: &str| Message::binary(text.as_bytes().to_vec());
     client.socket.send(binary(&request("echo", "1"))).await.expect("sends");
     assert_eq!(client.frame().await, json!({"payload": {"ok": true}, "callbackId": 1}));
     client.socket.send(binary("")).await.expect("sends");
-    assert_eq!(client.next().await, Heard::Text(String::new()), "the heartbeat");
+    assert_eq!(client.next().await, Received::Text(String::new()), "the heartbeat");
     client
         .socket
         .send(Message::binary(vec![b'{', 0xff]))

@@ -1,4 +1,4 @@
-//! Ten thousand bad tokens: counted, bounded, and nobody else notices. In a process of its own, whose memory is looked at.
+//! Ten thousand bad tokens: counted, bounded, and other clients do not notice. In a process of its own, whose memory is checked.
 
 mod common;
 #[expect(dead_code, reason = "the tests of authentication use all of it")]
@@ -33,8 +33,7 @@ fn memory() -> usize {
     pages * 4096
 }
 
-/// Sends bad tokens one after the other, as fast as they are refused: each on a connection of its own, which the refusal
-/// ends.
+/// Sends bad tokens one after the other, as fast as they are rejected, each on a connection of its own.
 async fn refused(server: &Server, token: &str) {
     let request = format!(
         "GET /?token={token} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -55,8 +54,8 @@ async fn refused(server: &Server, token: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_bad_tokens_in_a_row_hold_nobody_up() {
-    // The cheapest algorithm: without optimization, the others would be all that is measured.
+async fn ten_thousand_bad_tokens_in_a_row_delay_nobody() {
+    // The cheapest algorithm: without optimization, only the others would be measured.
     let signer = Signer::secret("0123456789abcdef0123456789abcdef");
     let server = door(AuthSettings {
         jwt_key: Some(signer.key_file()),

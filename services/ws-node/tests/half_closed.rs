@@ -17,7 +17,7 @@ use wsmesh_protocol::forward::Forwarded;
 const UPGRADE: &str = "GET /?id=ann HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// What the server sends to a client that sends these bytes and ends its side.
+/// The answer of the server to a client that sends these bytes and ends its side.
 async fn all_of(server: &Server, bytes: &[u8]) -> String {
     let mut stream = server.raw().await;
     stream.write_all(bytes).await.expect("sends");
@@ -69,7 +69,7 @@ async fn a_reply_that_takes_its_time_is_waited_for() {
         let bus = bus();
         let settings = EdgeSettings {
             rules: vec![rule(reply)].into(),
-            // How long a busy machine may take; with "direct" it is waited for to its end.
+            // Long enough for a busy machine; with "direct" the server waits for all of it.
             request_timeout: Duration::from_secs(5),
             ..demo()
         };
@@ -82,7 +82,7 @@ async fn a_reply_that_takes_its_time_is_waited_for() {
         stream.write_all(&bytes).await.expect("sends");
         stream.shutdown().await.expect("half-closes");
         let event = timeout(PATIENCE, work.next()).await.expect("comes").expect("listens");
-        // The server sees the end of the stream, and asks whether anybody listens.
+        // The server sees the end of the stream, and checks whether anybody listens.
         let mut heard = Vec::new();
         let reading = async {
             while !heard.ends_with(b"\x89\x00") {
@@ -128,7 +128,7 @@ async fn a_client_that_is_gone_altogether_is_not_kept_for_its_reply() {
     let bytes = [UPGRADE.as_bytes(), &asked("work")].concat();
     stream.write_all(&bytes).await.expect("sends");
     let _held = timeout(PATIENCE, work.next()).await.expect("comes").expect("listens");
-    // All that came is read, so that its end is no reset.
+    // Everything is read, so that the end is not a reset.
     let mut heard = Vec::new();
     while !heard.ends_with(b"\r\n\r\n") {
         assert_ne!(stream.read_buf(&mut heard).await.expect("reads"), 0, "closed");

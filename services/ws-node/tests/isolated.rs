@@ -21,12 +21,13 @@ fn all(bus: &MemoryBus, fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_event_is_answered_at_once_though_there_is_no_redis_at_all() {
+async fn a_local_event_is_answered_at_once_without_any_redis() {
     let bus = bus();
     let server = Server::start("edge", &bus, demo()).await;
     all(&bus, Fault::Fail);
     until("isolated", || !server.node.adapter().is_connected()).await;
-    // One of many, because a busy machine may be slow; a client that is made to wait for a node waits longer, each time.
+    // At least one of many tries, because a busy machine may be slow; a client that has to wait for a node would wait longer in
+    // every one.
     let (mut fastest, mut tried) = (Duration::MAX, 0);
     while fastest > Duration::from_millis(450) {
         let since = Instant::now();
@@ -41,7 +42,7 @@ async fn a_local_event_is_answered_at_once_though_there_is_no_redis_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_redis_is_answered_before_clients_give_up() {
+async fn requests_that_need_redis_are_answered_before_clients_give_up() {
     for fault in [Fault::Pause, Fault::Fail] {
         let bus = bus();
         let server = Server::start("edge", &bus, demo()).await;
@@ -64,7 +65,7 @@ async fn what_needs_redis_is_answered_before_clients_give_up() {
                 let since = Instant::now();
                 let reply = timeout(PATIENCE, client.request(event, payload)).await;
                 let reply = reply.unwrap_or_else(|_| panic!("{fault:?}: {event} is not answered"));
-                // A second for a busy machine.
+                // One more second for a busy machine.
                 let limit = CLIENTS_WAIT + Duration::from_secs(1);
                 assert!(
                     since.elapsed() < limit,

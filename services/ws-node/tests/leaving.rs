@@ -1,10 +1,10 @@
-//! How clients are sent away: in waves when a server goes, a few when it has too many, each when it is old.
+//! Clients are sent away: in waves when a server stops, a few when it has too many, and old connections one by one.
 
 mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Client, Heard, Other, Server, bus, demo, sees};
+use common::{Client, Other, Received, Server, bus, demo, sees};
 use futures_util::SinkExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use wsmesh_protocol::CloseCode;
 
 const CLIENTS: usize = 60;
 
-/// Connects so many clients.
+/// Connects this many clients.
 async fn crowd(server: &Server) -> Vec<Client> {
     let mut clients = Vec::new();
     for number in 0..CLIENTS {
@@ -24,11 +24,13 @@ async fn crowd(server: &Server) -> Vec<Client> {
     clients
 }
 
-/// When each was told to go after `start`, and in how many milliseconds to come back.
+/// How long after `start` each was sent away, and after how many milliseconds it is to come back.
 async fn farewells(clients: Vec<Client>, start: Instant) -> Vec<(Duration, u64)> {
     let leaving = clients.into_iter().map(|mut client| async move {
         match client.next().await {
-            Heard::Closed(Some((1012, reason))) => (start.elapsed(), CloseCode::parse_delay(&reason).expect("a delay")),
+            Received::Closed(Some((1012, reason))) => {
+                (start.elapsed(), CloseCode::parse_delay(&reason).expect("a delay"))
+            }
             other => panic!("{other:?}"),
         }
     });
@@ -69,7 +71,7 @@ async fn a_shutdown_sends_clients_away_evenly_each_with_a_delay_of_its_own() {
         let during = |at: &Duration| (from..to).contains(&(at.as_millis() as u64));
         farewells.iter().filter(|(at, _)| during(at)).count()
     };
-    // Within 1.6 of the 2 s, the rest is for those whose requests are still answered.
+    // Within 1.6 of the 2 s; the rest is for clients whose requests are still being answered.
     assert!(
         waves(0, 900) > CLIENTS / 5 && waves(900, 3000) > CLIENTS / 5,
         "{farewells:?}"
@@ -127,7 +129,7 @@ async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
         let leaving = tokio::spawn(server.shut_down_within(Duration::from_secs(7)));
         assert_eq!(
             client.next().await,
-            Heard::Frame(json!({"payload": "done", "callbackId": "7"})),
+            Received::Frame(json!({"payload": "done", "callbackId": "7"})),
             "{reply}, {shards} shards"
         );
         assert_eq!(client.close_code().await, Some(1012));
@@ -135,7 +137,7 @@ async fn a_request_in_flight_is_answered_before_its_client_is_sent_away() {
     }
 }
 
-/// Takes its time, and answers whoever is to be answered.
+/// Takes its time before it answers.
 async fn work(adapter: Adapter, event: ServerEvent) {
     tokio::time::sleep(Duration::from_millis(700)).await;
     if event.is_request() {
@@ -151,7 +153,7 @@ async fn work(adapter: Adapter, event: ServerEvent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_that_was_ordered_refuses_and_empties_until_it_is_taken_back() {
+async fn a_drain_on_request_refuses_and_sends_away_clients_until_it_is_ended() {
     let bus = bus();
     let server = Server::start("edge", &bus, demo()).await;
     let admin = Other::start("admin", "admin", &bus).await;
@@ -176,7 +178,7 @@ async fn a_drain_that_was_ordered_refuses_and_empties_until_it_is_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_drain_that_was_taken_back_who_stayed_is_looked_after_as_before() {
+async fn clients_that_stayed_through_an_ended_drain_are_served_as_before() {
     let bus = bus();
     let settings = EdgeSettings {
         ping_interval: Duration::from_millis(400),
@@ -190,12 +192,12 @@ async fn after_a_drain_that_was_taken_back_who_stayed_is_looked_after_as_before(
     let mut clients = crowd(&server).await;
     order(&admin, "wsmesh.drain", json!({})).await;
     order(&admin, "wsmesh.resume", json!({})).await;
-    // Of those who stayed, one is polled, and so answers pings. The others do not.
+    // Of the clients that stayed, one is polled and so answers pings. The others do not.
     let stayed = async {
         loop {
             let mut client = clients.pop().expect("some stayed");
             let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"1"}"#);
-            if client.socket.send(asked).await.is_ok() && matches!(client.next().await, Heard::Frame(_)) {
+            if client.socket.send(asked).await.is_ok() && matches!(client.next().await, Received::Frame(_)) {
                 break client;
             }
         }
@@ -236,7 +238,7 @@ async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
     let admin = Other::start("admin", "admin", &bus).await;
     sees(&admin.adapter, 2).await;
     let mut clients = crowd(&server).await;
-    // Nobody has been idle for long enough yet.
+    // No client has been idle for long enough yet.
     assert_eq!(
         order(&admin, "wsmesh.rebalance", json!({"clients": 5})).await,
         json!({"clients": 5})
@@ -248,7 +250,7 @@ async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
         client.request("echo", json!(1)).await;
     }
     order(&admin, "wsmesh.rebalance", json!({"clients": 1000})).await;
-    // Those who are to go within the second, but begin to do something before that, may stay.
+    // Clients that are to leave within the second, but become active before that, may stay.
     let mut meanwhile = clients.split_off(CLIENTS - 20);
     tokio::time::sleep(Duration::from_millis(50)).await;
     for client in &mut meanwhile {
@@ -258,10 +260,10 @@ async fn a_rebalance_sends_idle_clients_away_and_no_busy_ones() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let mut stayed = 0;
     for client in &mut meanwhile {
-        // Who was closed cannot send.
+        // A closed client cannot send.
         let asked = Message::text(r#"{"event":"echo","payload":null,"callbackId":"still here"}"#);
         let _closed = client.socket.send(asked).await;
-        stayed += usize::from(matches!(client.next().await, Heard::Frame(_)));
+        stayed += usize::from(matches!(client.next().await, Received::Frame(_)));
     }
     assert!(stayed >= 7, "{stayed} of 10");
     for client in &mut busy {

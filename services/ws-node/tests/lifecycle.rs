@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Heard, PATIENCE, Server, demo};
+use common::{PATIENCE, Received, Server, demo};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -26,7 +26,7 @@ async fn a_client_that_reads_too_slowly_is_closed_while_the_others_are_served() 
     let mut other = server.client("other").await.settled().await;
     let frame = Frame::new(format!(r#"{{"event":"say","payload":"{}"}}"#, "x".repeat(16 * 1024)));
     let mut frames = 0;
-    // What the kernel takes for the slow one is bounded, too; left alone it is more than 2 MiB.
+    // The kernel's buffer for the slow client is limited, too; by default it is more than 2 MiB.
     while server.node.stats()()["slowClientsClosed"] == 0 {
         server
             .node
@@ -106,7 +106,7 @@ async fn a_client_in_the_background_is_closed_unless_it_comes_back() {
     back.emit("enterForeground", json!(null)).await;
     assert_eq!(
         away.next().await,
-        Heard::Closed(Some((1001, "in the background".into())))
+        Received::Closed(Some((1001, "in the background".into())))
     );
     assert_eq!(back.request("echo", json!(1)).await, json!({"ok": true}));
 }
@@ -120,7 +120,7 @@ async fn a_connection_that_answers_no_ping_is_dropped_and_one_that_does_is_kept(
         ..demo()
     };
     let server = Server::alone(settings).await;
-    // A client that is never polled answers no ping.
+    // A client that is never polled does not answer pings.
     let silent = server.client("silent").await.settled().await;
     let mut alive = server.client("alive").await.settled().await;
     let mut pings = 0;
@@ -173,7 +173,7 @@ async fn a_shutdown_sends_every_client_elsewhere_and_ends() {
     let address = server.address;
     let ending = tokio::spawn(server.shut_down());
     for client in &mut clients {
-        let Heard::Closed(Some((code, reason))) = client.next().await else {
+        let Received::Closed(Some((code, reason))) = client.next().await else {
             panic!("no close frame")
         };
         assert_eq!(code, 1012);

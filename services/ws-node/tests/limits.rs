@@ -1,10 +1,10 @@
-//! What one client, one address and all together may take.
+//! Limits for one client, for one address and for all together.
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Client, Heard, PATIENCE, Server, demo};
+use common::{Client, PATIENCE, Received, Server, demo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ fn no_limits() -> Limits {
     demo().limits
 }
 
-/// Asks for an upgrade; what the server answers.
+/// Asks for an upgrade; returns the answer.
 async fn upgrade(server: &Server, id: &str, more: &str) -> String {
     let mut stream = server.raw().await;
     let request = format!(
@@ -35,7 +35,7 @@ async fn upgrade(server: &Server, id: &str, more: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_server_says_when_to_try_again_and_takes_clients_when_others_have_gone() {
+async fn a_full_server_says_when_to_try_again_and_accepts_clients_when_others_have_left() {
     let limits = Limits {
         connections: 2,
         ..no_limits()
@@ -57,7 +57,7 @@ async fn a_full_server_says_when_to_try_again_and_takes_clients_when_others_have
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_has_its_share_and_is_believed_only_from_a_trusted_proxy() {
+async fn an_address_has_its_share_and_only_a_trusted_proxy_may_name_it() {
     let limits = |trusted: &[&str]| Limits {
         connections_per_address: 1,
         trusted_proxies: trusted.iter().map(|net| net.parse().expect("a network")).collect(),
@@ -119,7 +119,7 @@ async fn connections_that_come_too_fast_are_told_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_too_fast_is_refused_and_who_goes_on_is_closed() {
+async fn a_client_that_sends_too_fast_is_refused_and_then_closed() {
     let limits = Limits {
         events_per_second: Some(10),
         events_burst: 20,
@@ -146,7 +146,7 @@ async fn who_sends_too_fast_is_refused_and_who_goes_on_is_closed() {
     }
     loop {
         match client.next().await {
-            Heard::Closed(frame) => {
+            Received::Closed(frame) => {
                 let (code, reason) = frame.expect("a reason");
                 assert_eq!(
                     (code, CloseCode::parse_delay(&reason).is_some()),
@@ -155,13 +155,13 @@ async fn who_sends_too_fast_is_refused_and_who_goes_on_is_closed() {
                 );
                 break;
             }
-            Heard::Frame(_) | Heard::Text(_) => {}
+            Received::Frame(_) | Received::Text(_) => {}
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_be_in_so_many_rooms() {
+async fn the_number_of_rooms_of_a_client_is_limited() {
     let limits = Limits {
         rooms_per_client: 2,
         ..no_limits()
@@ -200,7 +200,7 @@ async fn a_slow_client_gets_the_latest_state_loses_what_may_be_dropped_and_is_no
     let mut client = server.client("slow").await.settled().await;
     let (adapter, id) = (server.node.adapter(), ClientId::new("slow").expect("valid"));
     let filler = "x".repeat(16 * 1024);
-    // Far more than the kernel and the outbox hold together; nobody reads.
+    // Far more than the kernel and the outbox hold together; the client does not read.
     for number in 0..2_000 {
         for player in ["ann", "bob"] {
             let payload = json!({"player": player, "number": number, "filler": filler});

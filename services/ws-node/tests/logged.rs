@@ -1,4 +1,4 @@
-//! A client's way can be followed in the log at debug: when it came, when it was logged in, how and why it ended.
+//! The log at level debug shows the life of a connection: when it came, when its client was logged in, how and why it ended.
 
 mod common;
 
@@ -16,7 +16,7 @@ struct Process {
     log: mpsc::Receiver<String>,
 }
 
-/// No line takes longer, unless it does not come.
+/// Longest wait for a line.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Process {
@@ -42,7 +42,7 @@ impl Process {
         (process, address)
     }
 
-    /// The next line that is wanted.
+    /// The next line that matches.
     fn line(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.log.recv_timeout(PATIENCE).expect("a line that is wanted");
@@ -66,7 +66,7 @@ impl Drop for Process {
     }
 }
 
-/// A field of a line, wherever the format has it.
+/// A field of a line, at the top or in `fields`.
 fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
     match &line[name] {
         Value::Null => &line["fields"][name],
@@ -75,7 +75,7 @@ fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clients_coming_login_and_end_are_in_the_log_with_reason_and_duration() {
+async fn a_clients_connection_login_and_end_are_logged_with_reason_and_duration() {
     let (mut process, address) = Process::start();
     let url = format!("ws://{address}/secret-path?id=ann&password=hidden");
     let mut first = Client::connect(&url).await.expect("upgrades").settled().await;
@@ -108,14 +108,14 @@ async fn a_clients_coming_login_and_end_are_in_the_log_with_reason_and_duration(
         (field(&lost, "by"), field(&lost, "code")),
         (&json!("client"), &Value::Null)
     );
-    let refused = Client::connect(&format!("ws://{address}/")).await;
-    assert!(refused.is_err());
-    let refused = process.says("an upgrade was refused");
+    let rejected = Client::connect(&format!("ws://{address}/")).await;
+    assert!(rejected.is_err());
+    let rejected = process.says("an upgrade was rejected");
     assert_eq!(
-        (field(&refused, "status"), field(&refused, "reason")),
+        (field(&rejected, "status"), field(&rejected, "reason")),
         (&json!(400), &json!("bad_request"))
     );
-    for line in [replaced, lost, refused] {
+    for line in [replaced, lost, rejected] {
         let line = line.to_string();
         assert!(
             !line.contains("hidden") && !line.contains("secret-path") && !line.contains("127.0.0.1"),

@@ -1,4 +1,5 @@
-//! One login or many: who stays when one client id logs in several times, on one server or on several, at any moment.
+//! One login or many: which connections stay when one client id logs in several times, on one server or on several, at any
+//! moment.
 
 mod common;
 
@@ -51,7 +52,7 @@ async fn at_once(servers: &[Server], each: usize, most: usize, code: u16, rounds
         let logins = servers.iter().flat_map(|server| std::iter::repeat_n(server, each));
         let clients = join_all(logins.map(|server| server.client(&name))).await;
         let total = clients.len();
-        // Who was closed is noticed by a read; who was not waits in it.
+        // A read returns on a closed connection, and waits on an open one.
         let (sender, mut closed) = tokio::sync::mpsc::unbounded_channel();
         let reading = clients.into_iter().map(|mut client| {
             let sender = sender.clone();
@@ -75,7 +76,7 @@ async fn at_once(servers: &[Server], each: usize, most: usize, code: u16, rounds
     }
 }
 
-/// As [`Client::close_code`], however long it takes.
+/// As [`Client::close_code`], without a time limit.
 async fn close_code(client: &mut Client) -> Option<u16> {
     use futures_util::StreamExt;
     use tokio_tungstenite::tungstenite::Message;
@@ -97,7 +98,7 @@ async fn of_logins_at_the_same_moment_on_different_servers_exactly_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_logins_at_the_same_moment_exactly_as_many_stay_as_may() {
+async fn of_logins_at_the_same_moment_exactly_the_allowed_number_stays() {
     let bus = bus();
     let servers = servers(3, &bus, settings(LoginPolicy::Newest, 2)).await;
     at_once(&servers, 2, 2, 4012, 60).await;
@@ -126,7 +127,7 @@ async fn the_newest_login_stays_wherever_it_is_and_is_served_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_while_its_old_connection_is_half_dead_gets_what_is_sent_from_there() {
+async fn a_client_that_returns_while_its_old_connection_is_half_dead_gets_what_is_sent_from_there() {
     let bus = bus();
     let mut slow = settings(LoginPolicy::Newest, 1);
     slow.close_timeout = Duration::from_secs(60);
@@ -158,7 +159,7 @@ async fn the_oldest_login_stays_until_it_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_policy_many_all_stay_and_get_what_is_sent_to_the_client_wherever_it_comes_from() {
+async fn with_the_policy_many_all_logins_stay_and_get_what_is_sent_to_the_client() {
     let bus = bus();
     let servers = servers(2, &bus, settings(LoginPolicy::Many, 1)).await;
     let mut clients = Vec::new();
@@ -175,7 +176,7 @@ async fn with_the_policy_many_all_stay_and_get_what_is_sent_to_the_client_wherev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logins_that_nobody_could_be_told_of_are_claimed_when_the_bus_is_back() {
+async fn logins_during_an_outage_of_the_bus_are_claimed_when_it_is_back() {
     let bus = bus();
     let servers = servers(2, &bus, settings(LoginPolicy::Newest, 1)).await;
     for node in ["a", "b", "c"] {
@@ -224,7 +225,7 @@ fn counted(server: &Server, name: &str, label: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_treat_logins_differently_say_so() {
+async fn servers_with_different_login_policies_log_it() {
     let bus = bus();
     let one = Server::start("ws-0", &bus, settings(LoginPolicy::Newest, 1)).await;
     let two = Server::start("ws-1", &bus, settings(LoginPolicy::Oldest, 1)).await;

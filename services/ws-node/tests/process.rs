@@ -1,4 +1,4 @@
-//! A ws-node as a process: what it may have open, and what it prints.
+//! A ws-node as a process: its limit of open files, and its output.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +20,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it in the demo profile, with so many open files at first and at most.
+    /// Starts it in the demo profile, with these soft and hard limits of open files.
     fn with_open_files(soft: u32, hard: u32) -> Self {
         let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
@@ -53,16 +53,15 @@ impl Running {
         stream
     }
 
-    /// Asks the ops port; the body of the answer.
+    /// Sends a request to the ops port; returns the body of the answer.
     fn ask(&self, path: &str) -> String {
-        let mut stream = self.connect("ops_listen");
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered in time");
-        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let asking = wsmesh_bootstrap::probe::get(self.address("ops_listen"), path, LIMIT, 1 << 20);
+        let answer = runtime.expect("starts").block_on(asking);
+        answer.expect("answered in time").text
     }
 
-    /// Ends it; what it said meanwhile.
+    /// Ends it; returns its output.
     fn end(mut self) -> String {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
@@ -98,7 +97,7 @@ fn upgrade(stream: &mut TcpStream, id: usize) -> String {
 }
 
 #[test]
-fn open_files_are_raised_and_never_run_out_however_many_connect() {
+fn the_limit_of_open_files_is_raised_and_files_never_run_out_however_many_connect() {
     let server = Running::with_open_files(100, 300);
     assert_eq!(server.started["open_files"], 300, "{}", server.started);
     let stats: Value = serde_json::from_str(&server.ask("/stats")).expect("JSON");
@@ -119,7 +118,7 @@ fn open_files_are_raised_and_never_run_out_however_many_connect() {
         }
     }
     assert_eq!(taken, most);
-    // Silent ones on top of that, on both ports.
+    // More connections that send nothing, on both ports.
     for _ in 0..100 {
         kept.push(server.connect("listen"));
         kept.push(server.connect("ops_listen"));
@@ -135,7 +134,7 @@ fn open_files_are_raised_and_never_run_out_however_many_connect() {
 }
 
 #[test]
-fn a_token_that_nobody_reads_is_no_panic_and_one_that_cannot_be_written_an_error() {
+fn the_token_command_survives_a_closed_stdout_and_fails_if_it_cannot_write() {
     let mut key = tempfile::NamedTempFile::new().expect("a file");
     key.write_all(b"0123456789abcdef0123456789abcdef").expect("written");
     let token = |stdout: Stdio| {

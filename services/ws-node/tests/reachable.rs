@@ -1,4 +1,4 @@
-//! Whoever is connected can be reached: from the moment of the 101 answer, and not only a little later.
+//! A connected client can be reached by other servers from the moment of the 101 answer on.
 
 mod common;
 
@@ -46,14 +46,14 @@ async fn a_client_is_answered_once_the_other_servers_can_reach_it() {
         let name = format!("client-{tried}");
         let url = format!("ws://{}/?id={name}", edge.address);
         let begun = Instant::now();
-        // Its nodes confirm nothing for a moment.
+        // The nodes confirm nothing for a moment.
         hang(LinkFault::Hang);
         let connecting = tokio::spawn(async move { Client::connect(&url).await });
         until("the client is attached", || edge.node.adapter().is_here(&id(&name))).await;
         let early = connecting.is_finished();
         hang(LinkFault::None);
         let mut client = connecting.await.expect("no panic").expect("upgrades");
-        // A server waits for half a second only: on a machine that is too busy the moment was longer.
+        // A server waits for half a second only: on a busy machine the moment may have been longer.
         tried += 1;
         if begun.elapsed() > Duration::from_millis(450) && tried < 50 {
             continue;
@@ -67,7 +67,7 @@ async fn a_client_is_answered_once_the_other_servers_can_reach_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_is_sent_before_its_answer_follows_the_answer_in_order() {
+async fn frames_for_a_client_that_is_not_answered_yet_follow_the_answer_in_order() {
     for shards in [1, 2] {
         let bus = bus();
         let settings = EdgeSettings { shards, ..demo() };
@@ -96,7 +96,7 @@ async fn what_a_client_is_sent_before_its_answer_follows_the_answer_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_take_its_answer_is_detached_again() {
+async fn a_client_that_never_reads_its_upgrade_answer_is_detached_again() {
     let bus = bus();
     let edge = Server::start("edge", &bus, demo()).await;
     for _ in 0..5 {
@@ -105,7 +105,7 @@ async fn a_client_that_does_not_take_its_answer_is_detached_again() {
         stream.write_all(upgrade("ann").as_bytes()).await.expect("sends");
         let adapter = edge.node.adapter();
         until("the client is attached", || adapter.is_here(&id("ann"))).await;
-        // Reset, not ended: nobody is there to read an answer.
+        // The connection is reset: nobody is there to read an answer.
         stream.set_zero_linger().expect("a socket");
         drop(stream);
         all(&bus, Fault::None);

@@ -1,5 +1,5 @@
-//! Tokens and tickets reach neither the log nor the traces: a ws-node as a process that logs everything there is and sends
-//! every trace, and clients that show what they have in every way, right and wrong.
+//! Tokens and tickets reach neither the log nor the traces: a ws-node process that logs everything and sends every trace, and
+//! clients that show their credentials in every way, right and wrong.
 
 mod common;
 #[expect(dead_code, reason = "the tests of authentication use all of it")]
@@ -81,7 +81,7 @@ impl Process {
         }
     }
 
-    /// Reads the log beside, so that a full pipe holds nothing up; all of it once the process has ended.
+    /// Reads the log in parallel, so that a full pipe blocks nothing; all of it once the process has ended.
     fn listen_to(&mut self) -> std::thread::JoinHandle<String> {
         let (mut log, mut reader) = self.log.take().expect("once");
         std::thread::spawn(move || {
@@ -122,7 +122,7 @@ impl Drop for Process {
     }
 }
 
-/// A collector of traces that keeps all it is sent.
+/// A collector that keeps all traces.
 async fn collector() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let (address, kept) = (listener.local_addr().expect("bound"), Arc::<Mutex<Vec<u8>>>::default());
@@ -170,7 +170,7 @@ async fn show_everywhere(server: &Process, token: &str, lets_in: bool) {
     }
 }
 
-/// Shows a token in messages: as it should be, and as people get it wrong.
+/// Shows a token in messages: correctly, and with common mistakes.
 async fn say_everywhere(server: &Process, token: &str) {
     let request = json!({"event": "authenticate", "payload": {"token": token}, "callbackId": "1"});
     for text in [
@@ -218,7 +218,7 @@ async fn no_token_and_no_ticket_reaches_the_log_or_the_traces() {
     for level in ["DEBUG", "TRACE"] {
         assert!(log.contains(level), "everything is logged that there is");
     }
-    // Each part alone would be enough to go on with.
+    // Each part alone would help an attacker.
     for secret in [&token, &bad, &ticket].map(|text| text.split('.').skip(1).collect::<Vec<_>>()) {
         for part in secret {
             if let Some(line) = log.lines().find(|line| line.contains(part)) {

@@ -1,14 +1,14 @@
-//! Clients on two ws-nodes talk to each other and to a service, as the demo profile lets them.
+//! Clients on two ws-nodes talk to each other and to a service, in the demo profile.
 
 mod common;
 
-use common::{Client, Heard, Other, Server, bus, demo, sees};
+use common::{Client, Other, Received, Server, bus, demo, sees};
 use serde_json::json;
 use ws_node::EdgeSettings;
 use wsmesh_adapter::{Payload, ServerEvent, Target};
 use wsmesh_protocol::forward::{self, ClientClosed, Forwarded};
 
-/// One with several shards, and one with a single shard, on whose thread its adapter runs, too.
+/// One with several shards, and one with a single shard, whose thread runs its adapter, too.
 async fn two_servers() -> (Server, Server) {
     let bus = bus();
     let single = EdgeSettings { shards: 1, ..demo() };
@@ -22,7 +22,7 @@ async fn two_servers() -> (Server, Server) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_recorded_frames_of_the_original_client_are_answered_byte_for_byte() {
+async fn the_recorded_frames_of_the_javascript_packages_client_are_answered_byte_for_byte() {
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../../../tests/vectors/recorded.json")).expect("JSON");
     let recorded = vectors["client"].as_array().expect("a list");
@@ -37,10 +37,10 @@ async fn the_recorded_frames_of_the_original_client_are_answered_byte_for_byte()
             client.send(sent["text"].as_str().expect("text")).await;
             let text = heard["text"].as_str().expect("text").to_owned();
             let answer = match client.next().await {
-                Heard::Frame(_) if text.is_empty() => panic!("a frame in place of the heartbeat"),
-                Heard::Frame(frame) => frame.to_string(),
-                Heard::Text(text) => text,
-                Heard::Closed(why) => panic!("closed: {why:?}"),
+                Received::Frame(_) if text.is_empty() => panic!("a frame in place of the heartbeat"),
+                Received::Frame(frame) => frame.to_string(),
+                Received::Text(text) => text,
+                Received::Closed(why) => panic!("closed: {why:?}"),
             };
             let expected = serde_json::from_str::<serde_json::Value>(&text).map_or(text, |value| value.to_string());
             assert_eq!(answer, expected);
@@ -132,14 +132,14 @@ async fn commands_reach_exactly_the_right_clients_on_both_servers() {
     cid.settled().await;
 }
 
-/// A raw JSON value inside can be read from JSON only, so the payload is brought to JSON first.
+/// A raw JSON value can only be read from JSON, so the payload is converted to JSON first.
 fn forwarded(event: &ServerEvent) -> Forwarded {
     let json = event.payload.to_json().expect("can be JSON");
     serde_json::from_slice(&json).expect("as agreed")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_forwards_an_event_and_its_reply_and_the_service_hears_of_the_end() {
+async fn a_rule_forwards_an_event_and_its_reply_and_the_service_is_told_that_the_client_left() {
     let bus = bus();
     let server = Server::start("edge", &bus, demo()).await;
     let logic = Other::start("logic", "game-logic", &bus).await;
@@ -221,7 +221,7 @@ async fn a_service_puts_clients_in_rooms_and_closes_them() {
         ask(forward::KICK, json!({"client": "ann", "code": 4010, "reason": "x"})).await,
         json!({"kicked": true})
     );
-    assert_eq!(client.next().await, Heard::Closed(Some((4010, "x".into()))));
+    assert_eq!(client.next().await, Received::Closed(Some((4010, "x".into()))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use ws_node::{EdgeSettings, TlsFiles};
 use wsmesh_adapter::{ClientId, Frame, Scope};
 
-/// A certificate for `localhost`, in files of a folder that is removed with this.
+/// A certificate for `localhost`, in files of a temporary folder.
 struct Certificate {
     folder: tempfile::TempDir,
     der: CertificateDer<'static>,
@@ -148,7 +148,7 @@ async fn everything_arrives_in_order_through_a_stream_that_was_full() {
     for number in 0..1000 {
         assert_eq!(next(&mut client).await["payload"]["number"], number);
     }
-    // Nothing stays behind in the TLS session when the stream was full for the last of it.
+    // Nothing stays in the TLS session when the stream was full for the last part.
     adapter
         .to_everyone(Frame::new(r#"{"event":"say","payload":"end"}"#), Scope::Local)
         .await
@@ -157,7 +157,7 @@ async fn everything_arrives_in_order_through_a_stream_that_was_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_no_tls_is_sent_away_and_the_others_are_served() {
+async fn a_client_that_does_not_speak_tls_is_closed_and_the_others_are_served() {
     let certificate = Certificate::new();
     let settings = EdgeSettings {
         handshake_timeout: Duration::from_millis(300),

@@ -1,16 +1,16 @@
-//! Clients are told what a lost server has asked their ws-node to say, once, and nothing else.
+//! Wills: clients get the messages that a lost server has left with their ws-node, once, and nothing else.
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Client, Heard, Other, Server, bus, demo, sees, until};
+use common::{Client, Other, Received, Server, bus, demo, sees, until};
 use serde_json::json;
 use ws_node::EdgeSettings;
 use wsmesh_adapter::{Adapter, ClientId, Instance, Payload, RequestOptions, Room, ServerName, Target};
 use wsmesh_protocol::forward::{CLIENT_WILLS, Will, WillChange, WillRoom, Wills};
 
-/// The instance of a server, which names the process.
+/// The instance of a server, which identifies the process.
 fn instance(adapter: &Adapter) -> Instance {
     let servers = adapter.servers();
     let own = servers.iter().find(|server| server.name == *adapter.name());
@@ -83,7 +83,7 @@ async fn clients_are_told_once_what_only_the_lost_server_held_and_leave_its_room
     let bob = ClientId::new("bob").expect("valid");
     until("bob is gone", || !edge.is_here(&bob)).await;
     tell(&two.adapter, vec![left("ann", "taken over", None)]).await;
-    // What was sent before is handled once this is answered.
+    // Everything sent before is handled once this is answered.
     let edge_name = ServerName::new("edge").expect("valid");
     let asked = two.adapter.call(
         Target::Server(edge_name),
@@ -92,11 +92,11 @@ async fn clients_are_told_once_what_only_the_lost_server_held_and_leave_its_room
         RequestOptions::default(),
     );
     asked.await.expect_err("nobody handles it");
-    one.driver.shutdown().await;
+    one.driver.shutdown(Duration::from_secs(10)).await;
     lost(&mut ann, &["ticket", "match"]).await;
     until("the room is left", || edge.joined_rooms(&id).is_empty()).await;
-    two.driver.shutdown().await;
-    // Nothing comes in between, and nothing twice.
+    two.driver.shutdown(Duration::from_secs(10)).await;
+    // Nothing else comes, and nothing twice.
     lost(&mut ann, &["taken over"]).await;
     assert_eq!(ann.request("echo", json!(null)).await, json!({"ok": true}));
 }
@@ -119,13 +119,13 @@ async fn clients_that_wait_for_their_turn_to_leave_are_told_too() {
     let wills = (0..40).map(|number| left(&format!("c{number}"), "ticket", None));
     tell(&logic.adapter, wills.collect()).await;
     let ending = tokio::spawn(server.node.shutdown(Duration::from_secs(90)));
-    // The first one is sent away; the others follow in the next half minute.
+    // The first client is sent away; the others follow in the next half minute.
     let heard = futures_util::future::select_all(clients.iter_mut().map(|client| Box::pin(client.next())));
-    assert!(matches!(heard.await.0, Heard::Closed(_)));
-    logic.driver.shutdown().await;
+    assert!(matches!(heard.await.0, Received::Closed(_)));
+    logic.driver.shutdown(Duration::from_secs(10)).await;
     let heard = clients.into_iter().map(async |mut client| client.next().await);
     let heard = futures_util::future::join_all(heard).await;
-    let frame = Heard::Frame(json!({"event": "lost", "payload": "ticket"}));
+    let frame = Received::Frame(json!({"event": "lost", "payload": "ticket"}));
     assert!(heard.contains(&frame), "{heard:?}");
     ending.abort();
 }

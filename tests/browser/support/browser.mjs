@@ -1,4 +1,4 @@
-// Debian's Chromium, and pages that notice what goes wrong in them.
+// Debian's Chromium, and pages that collect their errors.
 import assert from "node:assert/strict";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
@@ -10,11 +10,11 @@ export function launch() {
   return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-background-networking"] });
 }
 
-/** What a browser says when a server is away or stopped: it cannot be kept from it, and while one restarts it is right. */
+/** The browser's message when a server is down or draining. It cannot be suppressed, and is expected while a server restarts. */
 const SERVER_AWAY =
   /^WebSocket connection to 'ws:[^']*' failed: Error (in connection establishment: net::ERR_CONNECTION_(REFUSED|RESET)|during WebSocket handshake: Unexpected response code: 503)/;
 
-/** A playground in a tab of its own. */
+/** A playground in its own tab. */
 export class Playground {
   constructor(page) {
     this.page = page;
@@ -30,7 +30,7 @@ export class Playground {
     });
     page.on("pageerror", (error) => this.problems.push(`exception: ${error.stack}`));
     page.on("requestfailed", (request) => {
-      // What is under way when the tab is closed is cut off.
+      // Requests that are under way when the tab is closed fail.
       if (!this.closing) this.problems.push(`not loaded: ${request.url()}`);
     });
     page.on("response", (response) => {
@@ -46,7 +46,7 @@ export class Playground {
     return playground;
   }
 
-  /** Opens the page and connects, to the ws-node that it came from or to the one of `url`. */
+  /** Opens the page and connects, to its own ws-node or to that of `url`. */
   static async connected(browser, node, { url, ...options }) {
     const playground = await Playground.open(browser, node, options);
     if (url) {
@@ -92,14 +92,14 @@ export class Playground {
     await panel.getByRole("button", { name: "Send", exact: true }).click();
   }
 
-  /** Waits for a message in the log and gives the line as people see it. */
+  /** Waits for a message in the log and returns the line as people see it. */
   async heard(text) {
     const line = this.page.locator("#messages > div", { hasText: text });
     await line.waitFor();
     return (await line.innerText()).replace(/\s+/g, " ");
   }
 
-  /** Asks for an event on the requests panel and gives what is shown. */
+  /** Sends a request from the requests panel and returns what is shown. */
   async ask(event, payload) {
     const panel = this.panel("Requests");
     await panel.getByLabel("Event", { exact: true }).fill(event);
@@ -110,12 +110,12 @@ export class Playground {
     return { title: await title.innerText(), text: await panel.locator("#outcome pre").innerText() };
   }
 
-  /** Resolves when what the page has to draw now is drawn. */
+  /** Resolves when the page is drawn. */
   drawn() {
     return this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
   }
 
-  /** What axe finds that keeps people out. */
+  /** The serious and critical problems that axe finds. */
   async barriers() {
     await this.page.evaluate(axe.source);
     const { violations } = await this.page.evaluate(() => globalThis.axe.run());
@@ -124,12 +124,12 @@ export class Playground {
       .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
   }
 
-  /** How far the page is wider than its window, in CSS pixels. */
+  /** How much wider the page is than its window, in CSS pixels. */
   overflow() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   }
 
-  /** Closes the tab; fails when something went wrong in it. */
+  /** Closes the tab; fails if there were errors in it. */
   async close() {
     this.closing = true;
     await this.page.context().close();

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const SOON_MS = 30_000;
 const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../../target/debug", import.meta.url)));
 
-/** A port from below those that the system takes for outgoing connections, so that nobody else gets it meanwhile. */
+/** A free port below the range of outgoing connections, so that it is not taken meanwhile. */
 async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
@@ -24,20 +24,20 @@ async function freePort() {
   }
 }
 
-/** Asks again and again until `ask` gives something true. */
+/** Calls `ask` again and again until it returns something true. */
 export async function until(what, ask) {
   const end = Date.now() + SOON_MS;
   for (;;) {
     const answer = await ask();
     if (answer) return answer;
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`);
+    if (Date.now() > end) throw new Error(`timed out waiting until ${what}`);
     await sleep(25);
   }
 }
 
 class Program {
   constructor(command, args) {
-    // Every WSMESH_ variable is a setting to them, and unknown ones are errors.
+    // The services read every WSMESH_ variable as a setting, and unknown settings are errors.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
     this.log = "";
     this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -45,7 +45,7 @@ class Program {
       stream.setEncoding("utf8").on("data", (text) => (this.log += text));
     }
     this.ended = once(this.child, "exit");
-    // Told by whoever waits for it; a program that is not there must not end the tests without a word.
+    // Waiting callers report it; a missing program must not end the tests without a message.
     this.ended.catch((error) => (this.log += error.message));
   }
 
@@ -89,7 +89,7 @@ class Service {
   }
 }
 
-/** The whole bundle in one process, as `make run` starts it, on free ports; ends with `stop()`. */
+/** Starts the whole bundle in one process, like `make run`, on free ports; `stop()` ends it. */
 export async function startStandalone() {
   const program = new Program(join(programs, "wsmesh-standalone"), ["--port-base=0", "--log-level=warn"]);
   try {
@@ -106,7 +106,7 @@ export async function startStandalone() {
   }
 }
 
-/** Starts all; `nodes` are the two ws-nodes, `stop()` ends everything. */
+/** Starts everything; `nodes` are the two ws-nodes, `stop()` ends everything. */
 export async function startCluster() {
   const redisPort = await freePort();
   const redis = new Program("redis-server", ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);

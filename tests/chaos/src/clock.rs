@@ -1,4 +1,4 @@
-//! The one clock of all processes: CLOCK_MONOTONIC, asked from the kernel, so that jumps of the wall clock change nothing.
+//! The one clock of all processes: CLOCK_MONOTONIC, read from the kernel, so that jumps of the wall clock have no effect.
 
 use rustix::time::{ClockId, clock_gettime};
 

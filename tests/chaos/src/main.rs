@@ -1,4 +1,4 @@
-//! `make chaos`: plays scenarios, prints the table, fails on any loss that the promise does not exclude.
+//! `make chaos`: plays scenarios, prints the table and fails on any loss that the promise does not exclude.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,19 +40,19 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "wsmesh-chaos", version, after_long_help = HELP)]
 struct Arguments {
-    /// Play this scenario; several. Default: all.
+    /// Play this scenario; can be given several times. Default: all.
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Say which scenarios there are.
+    /// List the scenarios.
     #[arg(long)]
     list: bool,
-    /// Messages a second, of all servers together. Default 5000, with --short at most 1000.
+    /// Messages a second of all servers together. Default: 5000, with --short at most 1000.
     #[arg(long)]
     rate: Option<u32>,
     /// A few seconds per scenario: probes every 200 ms, a window of 2 s.
     #[arg(long)]
     short: bool,
-    /// So many scenarios at a time. More than one disturb each other unless the machine has cores for all of them.
+    /// The number of scenarios to play at the same time. They disturb each other unless the machine has cores for all.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
     /// Keep the logs in this folder.
@@ -64,12 +64,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// Be a server process: started by the harness itself.
+    /// Run as a server process; the harness starts these itself.
     #[command(hide = true)]
     Server,
 }
 
-/// Exit code for options that make no sense.
+/// Exit code for options that are not valid.
 const USAGE: u8 = 64;
 
 #[tokio::main]
@@ -77,14 +77,14 @@ async fn main() -> ExitCode {
     match start().await {
         Ok(code) => code,
         Err(error) => {
-            // The exit code remains, whoever reads.
+            // The exit code says the same if stderr cannot be written.
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::from(if error.is::<UnknownScenario>() { USAGE } else { 1 })
         }
     }
 }
 
-/// There is no such scenario.
+/// A name that no scenario has.
 #[derive(Debug)]
 struct UnknownScenario(String);
 
@@ -92,11 +92,12 @@ impl std::error::Error for UnknownScenario {}
 
 impl std::fmt::Display for UnknownScenario {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "there is no scenario {:?}: --list says which there are", self.0)
+        write!(f, "unknown scenario {:?}: --list shows the scenarios", self.0)
     }
 }
 
 async fn start() -> anyhow::Result<ExitCode> {
+    #[expect(clippy::disallowed_methods, reason = "nothing runs yet that could be cut off")]
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         let printed = error.print().and_then(|()| io::stdout().flush());
         std::process::exit(match (error.use_stderr(), printed) {
@@ -126,7 +127,7 @@ async fn start() -> anyhow::Result<ExitCode> {
         io::stdout().flush()?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Whoever ends the harness ends what it started: dropping a scenario kills its processes.
+    // A signal ends the harness and what it started: dropping a scenario kills its processes.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut ended = signal(SignalKind::terminate())?;
     let mut hung_up = signal(SignalKind::hangup())?;
@@ -134,11 +135,11 @@ async fn start() -> anyhow::Result<ExitCode> {
         played = play(&arguments) => played,
         _ = interrupted.recv() => bail!("interrupted"),
         _ = ended.recv() => bail!("ended by a signal"),
-        _ = hung_up.recv() => bail!("ended with its terminal"),
+        _ = hung_up.recv() => bail!("the terminal was closed"),
     }
 }
 
-/// Each link of a scenario is two sockets of its proxy, and many systems give 1024 to those who do not ask for more.
+/// Each link of a scenario takes two sockets of its proxy, and many systems allow only 1024 by default.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -158,7 +159,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let folder = folder.join(scenario.name);
         let report = run(scenario, arguments.short, arguments.rate, &folder).await;
         if arguments.keep.is_none() {
-            // Logs of a long run are large; those of the next scenario need the room.
+            // Logs of a long run are large, and the next scenario needs the space.
             let _ = std::fs::remove_dir_all(folder);
         }
         report

@@ -1,6 +1,6 @@
-//! The identity of a message: who sent it, of what kind, whereto, the how manieth. Carried as text, logged as a number.
+//! The identity of a message: sender, kind, destination, sequence number. It travels as text and is logged as a number.
 
-/// The way a message takes through the adapter.
+/// How a message is sent through the adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// To the clients of a room.
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// In words, for tables.
+    /// Its name, for tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Room => "room",
@@ -28,7 +28,7 @@ impl Kind {
     }
 }
 
-/// Destination of an event that is for every server; `n + 1` is the n-th server.
+/// The destination of an event for every server; `n + 1` is server number n.
 pub(crate) const ALL_SERVERS: u16 = 0;
 
 /// The identity of a message.
@@ -36,11 +36,11 @@ pub(crate) const ALL_SERVERS: u16 = 0;
 pub(crate) struct Message {
     /// The number of the process that sent it; restarted servers get a new one.
     pub sender: u16,
-    /// Which way it takes.
+    /// How it is sent.
     pub kind: Kind,
-    /// Whereto: the number of a room, of a client, of a server.
+    /// Its destination: the number of a room, a client or a server.
     pub to: u16,
-    /// The how manieth of this sender, kind and destination, from 1.
+    /// Its sequence number among messages of this sender, kind and destination, from 1.
     pub sequence: u32,
 }
 
@@ -53,7 +53,7 @@ impl Message {
             | u64::from(self.sequence)
     }
 
-    /// Back from the number.
+    /// Reads the number.
     pub(crate) fn from_key(key: u64) -> Option<Self> {
         let kind = match key >> 44 & 0xf {
             0 => Kind::Room,
@@ -76,7 +76,7 @@ impl Message {
         format!("{:016x}{:padding$}", self.key(), "")
     }
 
-    /// Back from the text.
+    /// Reads the text.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::from_key(u64::from_str_radix(text.get(..16)?, 16).ok()?)
     }

@@ -1,10 +1,10 @@
-//! How long things take: the long run with the adapter's default settings, the short one squeezed to a few seconds.
+//! How long things take: the long run with the adapter's default settings, the short one in a few seconds.
 
 use std::time::Duration;
 
 use crate::plan::Plan;
 
-/// A span of a fault script, in both runs.
+/// A time span of a fault script, in both runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     /// Seconds in the long run.
@@ -21,16 +21,16 @@ pub const fn span(long: f64, short: f64) -> Span {
 /// How fast a run goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Squeezed to a few seconds.
+    /// Whether it is the short run.
     pub short: bool,
     /// Messages a second, of all servers together.
     pub rate: u32,
-    /// The adapter's default settings, however short.
+    /// Whether to use the adapter's default settings even in the short run.
     pub default_settings: bool,
 }
 
 impl Pace {
-    /// How fast a scenario goes; the plan says how much load, unless somebody asked for another.
+    /// The pace of a scenario; the plan says how much load, unless `rate` does.
     pub fn new(plan: &Plan, short: bool, rate: Option<u32>) -> Self {
         let (long_rate, short_rate) = plan.rate;
         Self {
@@ -75,19 +75,19 @@ impl Pace {
         self.of(span(10.0, 2.5))
     }
 
-    /// Nothing arrived for so long: nothing will. Longer than it takes to notice that a node fell silent, and to ask again
-    /// when the first answer did not come.
+    /// When nothing arrived for this long, nothing will. Longer than it takes to notice that a node is silent and to ask again
+    /// after a missing answer.
     pub fn quiet(self) -> Duration {
         self.of(span(5.0, 1.5))
             .max(4 * self.probe() + Duration::from_millis(2500))
     }
 
-    /// Sender and receiver must live so long after a message for it to be owed.
+    /// A message is owed only if sender and receiver live this long after it.
     pub fn horizon(self) -> Duration {
         self.of(span(20.0, 7.0))
     }
 
-    /// How far around a cut-off what happened may belong to it: until it is noticed, and until all is well again.
+    /// The time around a cut-off in which it has effects: until it is noticed, and until everything works again.
     pub fn slack(self) -> Duration {
         4 * self.probe() + Duration::from_secs(3)
     }

@@ -1,4 +1,4 @@
-//! What a scenario plays with, before it starts: nodes, servers, clients, rooms. A pure value.
+//! The setup of a scenario: nodes, servers, clients, rooms. A pure value.
 
 use crate::pace::Pace;
 use crate::server::LOGIC;
@@ -83,7 +83,7 @@ impl Plan {
             .collect()
     }
 
-    /// Everyone whom load can go to.
+    /// All receivers of load.
     pub fn audience(&self, pace: Pace) -> Audience {
         Audience {
             rooms: ROOMS,

@@ -1,4 +1,4 @@
-//! A server process, seen by the harness: orders go in, what it says comes out, and its life is kept for the judge.
+//! A server process as the harness sees it: orders go in, reports come out, and its life is kept for the judge.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::clock::now_us;
 use crate::talk::{Lapse, NodeEntry, Order, Say, Setup};
 
-/// Longest wait for a server to start, and to end.
+/// Time limit for a server to start, and to end.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// What a server has said.
+/// The reports of a server so far.
 #[derive(Debug, Default)]
 struct Heard {
     life: Said,
@@ -27,16 +27,16 @@ struct Heard {
     ended: bool,
 }
 
-/// What a server said of itself that the judge must know.
+/// The reports of a server that the judge needs.
 #[derive(Debug, Default, Clone)]
 pub struct Said {
     /// Since when it counts.
     pub ready_us: Option<u64>,
-    /// Since when each client is reached by others.
+    /// Since when others reach each client.
     pub attached: Vec<(u16, u64)>,
     /// Since when a client (first) is in a room (second).
     pub joined: Vec<(u16, u16, u64)>,
-    /// For what time it took the promise back.
+    /// The times for which it reported that the promise did not hold.
     pub lapses: Vec<Lapse>,
     /// What should not have happened.
     pub troubles: Vec<String>,
@@ -47,15 +47,15 @@ pub struct Said {
 pub struct Life {
     /// Its number.
     pub process: u16,
-    /// The place of its server in the scenario.
+    /// The index of its server in the scenario.
     pub server: usize,
     /// Its server's name.
     pub name: String,
     /// When it was ended; none if it lived until the end of the run.
     pub ended_us: Option<u64>,
-    /// What it said.
+    /// Its reports.
     pub said: Said,
-    /// What it wrote down.
+    /// Its log.
     pub log: PathBuf,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one, with more environment if wanted.
+    /// Starts one, with these additional environment variables.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -108,7 +108,7 @@ impl Process {
     async fn line(&mut self, mut line: String) -> anyhow::Result<()> {
         line.push('\n');
         let written = self.orders.write_all(line.as_bytes()).await;
-        written.with_context(|| format!("{} does not take orders", self.setup.name))
+        written.with_context(|| format!("{} does not accept orders", self.setup.name))
     }
 
     /// Tells it to do something.
@@ -119,7 +119,7 @@ impl Process {
         self.line(serde_json::to_string(order)?).await
     }
 
-    /// Tells it to do something and waits for what it says.
+    /// Tells it to do something and waits for its answer.
     ///
     /// # Errors
     /// When it has ended, or says nothing.
@@ -220,7 +220,7 @@ impl Process {
         }
     }
 
-    /// What it wrote down goes here.
+    /// The file of its log.
     pub(crate) fn log(&self) -> &Path {
         &self.setup.log
     }

@@ -1,7 +1,6 @@
-//! One link between a server and a node: a TCP proxy that passes bytes on, or breaks in a way that can be chosen at any time.
+//! One link between a server and a node: a TCP proxy that forwards bytes, or fails in a way that can be chosen at any time.
 //!
-//! Bytes arrive in order and unchanged, or the connection ends or stays silent: nothing is dropped in the middle, as TCP
-//! does it.
+//! As with TCP, bytes arrive in order and unchanged, or the connection ends or stays silent: nothing is dropped in the middle.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -14,14 +13,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
+use wsmesh_test_support::ports;
 
-use crate::ports;
-
-/// Most bytes under way in one direction, beside the system's own buffers.
+/// The maximum of bytes under way in one direction, without the system's own buffers.
 const UNDER_WAY: usize = 512 << 10;
-/// Most bytes read at once.
+/// The maximum of bytes per read.
 const CHUNK: usize = 16 << 10;
-/// What the system may hold for the proxy of what a node sends: small, so that a slow reader is felt by the node.
+/// The receive buffer of the proxy towards a node: small, so that the node notices a slow reader.
 const RECEIVE_BUFFER: u32 = 32 << 10;
 /// As on a real network: with the loopback's own 64 KiB the system holds megabytes for a peer that reads slowly.
 const SEGMENT: u32 = 1448;
@@ -29,17 +27,17 @@ const SEGMENT: u32 = 1448;
 /// How a link behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As if it were not there.
+    /// It forwards everything.
     Pass,
     /// Connections are reset, new ones refused.
     Cut,
-    /// Bytes are held, both ways, until it goes on; nothing is lost.
+    /// Bytes are held in both directions until the mode changes; nothing is lost.
     Pause,
-    /// The other side has vanished: bytes are swallowed, nothing is ever closed. What lived through it is reset afterwards.
+    /// The other side has vanished: bytes are swallowed, nothing is closed. Connections that met this mode are reset afterwards.
     HalfOpen,
-    /// Bytes take this much longer, each way.
+    /// Bytes take this much longer in each direction.
     Delay(Duration),
-    /// The server gets at most so many bytes a second.
+    /// The server gets at most this many bytes a second.
     Throttle(u32),
 }
 
@@ -71,7 +69,7 @@ impl Proxy {
         self.port
     }
 
-    /// Behaves like this from now on.
+    /// Changes the mode.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
@@ -156,7 +154,7 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Resolves when connections of now must be reset.
+/// Resolves when the current connections must be reset.
 async fn breaks(mut mode: watch::Receiver<Mode>) {
     let Ok(how) = mode
         .wait_for(|mode| matches!(mode, Mode::Cut | Mode::HalfOpen))
@@ -168,7 +166,7 @@ async fn breaks(mut mode: watch::Receiver<Mode>) {
     broken(mode, how).await;
 }
 
-/// Resolves when a connection that met this mode must be reset: who is behind a half-open link notices only afterwards.
+/// Resolves when a connection that met this mode must be reset: after a half-open link its peer notices only then.
 async fn broken(mut mode: watch::Receiver<Mode>, how: Mode) {
     if how == Mode::HalfOpen {
         let _ = mode.wait_for(|mode| *mode != Mode::HalfOpen).await;
@@ -181,7 +179,7 @@ enum Towards {
     Node,
 }
 
-/// Bytes under way, when they are due, and the room that they take.
+/// Bytes under way, when they are due, and their permit.
 type Chunk = (Instant, Vec<u8>, OwnedSemaphorePermit);
 
 /// One direction of a connection, until its end.

@@ -1,24 +1,24 @@
-//! What each process writes down of every message, and how the counter reads it: 20 bytes a record, little-endian.
+//! The log of each process, a record per event of a message, and how the judge reads it: 20 bytes a record, little-endian.
 //!
-//! A process that is killed loses at most what it wrote down since the last flush; what must never be lost is flushed at
-//! once.
+//! A process that is killed loses at most the records since the last flush; records that must not be lost are flushed at once.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::now_us;
 
 const SIZE: usize = 20;
 
-/// Stands for the server itself where a client's number is expected.
+/// The server itself, in place of a client's number.
 pub(crate) const SERVER: u16 = u16::MAX;
 
 /// What happened to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The adapter took it: it owes the delivery. The time is when it was handed over.
+    /// The adapter accepted it and owes the delivery. The time is when it was handed over.
     Accepted,
     /// The adapter refused it, with this kind of error.
     Refused(Refusal),
@@ -100,52 +100,52 @@ impl Record {
     }
 }
 
-/// Where a process writes down what happens.
+/// The log of a process.
 #[derive(Debug)]
 pub(crate) struct Log {
     file: Mutex<BufWriter<File>>,
 }
 
 impl Log {
-    /// A new one.
+    /// Creates one.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = Mutex::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
         Ok(Self { file })
     }
 
     fn lock(&self) -> MutexGuard<'_, BufWriter<File>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.lock()
     }
 
-    /// Writes down that something happens now.
+    /// Records an event that happens now.
     pub(crate) fn note(&self, event: Event, key: u64) {
         self.note_at(event, key, now_us());
     }
 
-    /// Writes down that something happened then.
+    /// Records an event of that time.
     pub(crate) fn note_at(&self, event: Event, key: u64, at_us: u64) {
         let record = Record { event, key, at_us };
-        // A full disk ends the run: a counter that forgets is worse than none.
+        // A full disk ends the run: an incomplete count is worse than none.
         self.lock().write_all(&record.encode()).expect("the log can be written");
     }
 
-    /// Hands everything to the system, where it survives this process.
+    /// Writes everything to the system, where it survives this process.
     pub(crate) fn flush(&self) {
         self.lock().flush().expect("the log can be written");
     }
 }
 
-/// Reads a log. A last record that was cut off is left out.
+/// Reads a log. An incomplete last record is left out.
 ///
 /// # Errors
-/// When the file cannot be read, or holds something else.
+/// When the file cannot be read, or contains something else.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
     let bytes = std::fs::read(path)?;
     let (records, _cut_off) = bytes.as_chunks::<SIZE>();
-    let decode = |bytes| Record::decode(bytes).ok_or_else(|| anyhow::anyhow!("{}: no record", path.display()));
+    let decode = |bytes| Record::decode(bytes).ok_or_else(|| anyhow::anyhow!("{}: not a valid record", path.display()));
     records.iter().map(decode).collect()
 }
 
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_come_back_and_one_that_was_cut_off_is_left_out() {
+    fn records_are_read_back_and_an_incomplete_one_is_left_out() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("log");
         let events = [

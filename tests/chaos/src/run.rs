@@ -13,21 +13,21 @@ use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::story::Story;
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 #[derive(Debug)]
 pub struct Report {
     /// Its name.
     pub scenario: &'static str,
-    /// What was counted.
+    /// The counts.
     pub tally: Tally,
     /// Why it could not be played to the end.
     pub problem: Option<String>,
-    /// What servers said should not have happened, and what they took back of the promise.
+    /// What servers reported that should not have happened, and when they said that the promise did not hold.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// Whether everything that the promise covers was kept.
+    /// Whether the promise was kept.
     pub fn passed(&self) -> bool {
         let tally = &self.tally;
         let bad = tally.lost + tally.doubled + tally.requests.silent + tally.requests.twice;
@@ -61,7 +61,7 @@ pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, fo
         Ok((evidence, problem)) => {
             report.notes = evidence.lives.iter().flat_map(notes).collect();
             report.problem = problem;
-            // Counting takes a while; the links of a scenario that plays at the same time must not wait for it.
+            // Counting takes a while and must not delay the links of a scenario that plays at the same time.
             let judging = tokio::task::spawn_blocking(move || judge(&evidence)).await;
             match judging.map_err(anyhow::Error::from).flatten() {
                 Ok(tally) => report.tally = tally,
@@ -73,14 +73,14 @@ pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, fo
     report
 }
 
-/// What is to be judged, and what went wrong in the script, if anything did.
+/// What is to be judged, and the error of the script, if there was one.
 async fn play(
     scenario: &Scenario,
     pace: Pace,
     story: &Story,
     folder: &Path,
 ) -> anyhow::Result<(Evidence, Option<String>)> {
-    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
     let mut stage = Stage::set(scenario.plan, pace, story.clone(), folder.to_owned()).await?;
     stage.tell(&format!("load begins: {} messages/s", pace.rate));
     let from_us = now_us();

@@ -1,4 +1,4 @@
-//! What happens in a run, told line by line on stderr while it happens.
+//! The story of a run: a line on stderr for each thing that happens.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -11,7 +11,7 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// A new one.
+    /// Creates one.
     pub(crate) fn new(scenario: &'static str) -> Self {
         Self {
             scenario,
@@ -21,7 +21,7 @@ impl Story {
 
     /// The next line.
     pub(crate) fn tell(&self, what: &str) {
-        // A story that nobody reads goes on all the same.
+        // The run continues if stderr cannot be written.
         let _ = writeln!(
             io::stderr(),
             "{:<18} {:7.1} s  {what}",

@@ -1,4 +1,4 @@
-//! What came of every scenario, as a table of plain text.
+//! The outcome of every scenario, as a table of plain text.
 
 use crate::run::Report;
 

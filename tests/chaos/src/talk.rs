@@ -1,10 +1,10 @@
-//! What the harness and a server process say to each other: JSON, one value a line. The first line is the [`Setup`].
+//! The messages between the harness and a server process: JSON, one value a line. The first line is the [`Setup`].
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What a server process is told when it starts.
+/// The setup of a server process, which it gets when it starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Setup {
     /// Unique number of this process in the run.
@@ -15,43 +15,43 @@ pub(crate) struct Setup {
     pub service: String,
     /// The nodes, as this server reaches them.
     pub urls: Vec<String>,
-    /// Where it writes down what happens.
+    /// The file of its log.
     pub log: PathBuf,
     /// How often it probes its nodes.
     pub probe_ms: u64,
-    /// For how long what was published is kept.
+    /// How long published messages are kept.
     pub window_ms: u64,
-    /// Longest wait for an answer.
+    /// Time limit for an answer.
     pub request_ms: u64,
     /// Its clients and the rooms that each joins.
     pub clients: Vec<(u16, Vec<u16>)>,
-    /// Whom its load goes to.
+    /// The receivers of its load.
     pub audience: Audience,
 }
 
-/// Everyone whom load can go to.
+/// All receivers of load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audience {
     /// How many rooms there are.
     pub rooms: u16,
     /// How many clients there are.
     pub clients: u16,
-    /// The names of all servers; a message says their place in this list.
+    /// The names of all servers; a message contains the index in this list.
     pub servers: Vec<String>,
     /// Bytes added to each message.
     pub padding: usize,
 }
 
-/// What the harness asks of a server.
+/// An order of the harness to a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub(crate) enum Order {
-    /// Send so many messages a second, of all kinds.
+    /// Send this many messages a second, of all kinds.
     Load {
         /// Messages a second.
         rate: f64,
     },
-    /// Send no more, wait for what is under way, then say [`Say::Rested`].
+    /// Stop sending, wait for what is under way, then answer [`Say::Rested`].
     Rest,
     /// Add a node to the cluster; answered by [`Say::Done`].
     AddNode {
@@ -63,17 +63,17 @@ pub(crate) enum Order {
         /// Which.
         id: String,
     },
-    /// Say the map of nodes; answered by [`Say::Topology`].
+    /// Report the map of nodes; answered by [`Say::Topology`].
     Topology,
-    /// End in order.
+    /// End gracefully.
     Quit,
 }
 
-/// What a server says.
+/// A report of a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub(crate) enum Say {
-    /// It counts.
+    /// The server counts.
     Ready {
         /// Since when.
         at_us: u64,
@@ -96,11 +96,11 @@ pub(crate) enum Say {
     },
     /// All its clients are in place, and it knows every server.
     Settled,
-    /// The promise did not hold for a while, as the adapter noticed.
+    /// The promise did not hold for a while, according to the adapter.
     Lapse(Lapse),
     /// Nothing is under way any more.
     Rested {
-        /// Sends and requests that never came to an end.
+        /// Sends and requests that never ended.
         stuck: usize,
     },
     /// An order was carried out, or why it was not.
@@ -134,7 +134,7 @@ pub struct Lapse {
 }
 
 impl Lapse {
-    /// Whether it is about what others sent, or about what this server sent itself.
+    /// Whether it concerns the messages of others, or those of this server itself.
     pub(crate) fn concerns_receiving(&self) -> bool {
         matches!(self.reason.as_str(), "isolated" | "stalled")
     }

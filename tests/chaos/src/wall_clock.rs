@@ -1,11 +1,11 @@
-//! A server's wall clock that can be set: libfaketime, preloaded into its process. The monotonic clock stays true.
+//! A server's wall clock that can be set: libfaketime, preloaded into its process. The monotonic clock is not changed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Where distributions put the library.
+/// Where distributions install the library.
 const LIBRARIES: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -38,19 +38,19 @@ impl WallClock {
         Ok(clock)
     }
 
-    /// Sets it to be so far off the true time.
+    /// Sets its offset from the true time.
     ///
     /// # Errors
-    /// When the file that says so cannot be written.
+    /// When its file cannot be written.
     pub(crate) fn set(&self, offset_s: i64) -> anyhow::Result<()> {
-        // Written aside and renamed: who reads it never sees half of it.
+        // Written to another file and renamed: a reader never sees half of it.
         let aside = self.file.with_extension("new");
         std::fs::write(&aside, format!("{offset_s:+}\n"))?;
         std::fs::rename(aside, &self.file)?;
         Ok(())
     }
 
-    /// What the process must be started with.
+    /// The environment variables for the process.
     pub(crate) fn environment(&self) -> HashMap<String, String> {
         let pairs = [
             ("LD_PRELOAD", self.library.display().to_string()),

@@ -1,4 +1,4 @@
-//! The fault proxy does to connections what it says, and nothing else.
+//! Each mode of the fault proxy does what its documentation says, and nothing else.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use wsmesh_chaos::proxy::{Mode, Proxy};
 
-/// Longest wait for anything that should happen.
+/// Time limit for anything that must happen.
 const SOON: Duration = Duration::from_secs(5);
 /// How long to watch for something that must not happen.
 const NEVER: Duration = Duration::from_millis(200);
@@ -155,7 +155,10 @@ async fn a_throttle_slows_what_goes_to_the_server_only() {
     let start = Instant::now();
     say(&mut server, &text).await;
     hear(&mut node, &text).await;
-    assert!(start.elapsed() < Duration::from_millis(200), "slow towards the node");
+    assert!(
+        start.elapsed() < Duration::from_millis(200),
+        "it is slow towards the node"
+    );
     let start = Instant::now();
     say(&mut node, &text).await;
     hear(&mut server, &text).await;

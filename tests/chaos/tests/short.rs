@@ -1,7 +1,8 @@
-//! The short form of every scenario keeps the promise. At most two at a time: each is a cluster of its own.
+//! The promise holds in the short form of every scenario. At most two run at a time: each starts its own cluster.
 
 use std::process::Command;
-use std::sync::{Condvar, Mutex, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_wsmesh-chaos");
 /// Scenarios that are played at the same time.
@@ -10,31 +11,29 @@ const AT_ONCE: usize = 2;
 static PLAYING: Mutex<usize> = Mutex::new(0);
 static DONE: Condvar = Condvar::new();
 
-/// A place among those that play; given back when dropped, also when the test fails.
-struct Place;
+/// A permit to play a scenario; given back when dropped, also when the test fails.
+struct Permit;
 
-impl Place {
+impl Permit {
     fn wait() -> Self {
-        let playing = PLAYING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut playing = DONE
-            .wait_while(playing, |playing| *playing >= AT_ONCE)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut playing = PLAYING.lock();
+        DONE.wait_while(&mut playing, |playing| *playing >= AT_ONCE);
         *playing += 1;
         Self
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        *PLAYING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *PLAYING.lock() -= 1;
         DONE.notify_one();
     }
 }
 
-/// Plays a scenario and shows what came of it.
-#[expect(clippy::print_stdout, reason = "for whoever looks at a test that failed")]
+/// Plays a scenario and prints its outcome.
+#[expect(clippy::print_stdout, reason = "shown when the test fails")]
 fn keeps_the_promise(scenario: &str) {
-    let _place = Place::wait();
+    let _permit = Permit::wait();
     let output = Command::new(BINARY)
         .args(["--short", "--scenario", scenario])
         .output()
@@ -47,7 +46,7 @@ fn keeps_the_promise(scenario: &str) {
     assert!(output.status.success(), "{scenario} did not keep the promise:\n{table}");
 }
 
-/// One test per scenario, and one that none is missing.
+/// One test per scenario, and one that checks that none is missing.
 macro_rules! scenarios {
     ($($test:ident: $scenario:literal,)*) => {
         $(#[test]

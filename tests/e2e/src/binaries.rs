@@ -1,4 +1,4 @@
-//! The services' binaries, built once for all tests: `cargo test` alone does not build another package's.
+//! The services' binaries, built once for all tests: `cargo test` does not build the binaries of other packages.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -18,7 +18,7 @@ pub struct Client {
     pushed: VecDeque<Value>,
 }
 
-/// How a connection was closed by the server: code and reason; none if it just ended.
+/// How the server closed a connection: code and reason; `None` if it ended without a close frame.
 pub type Closed = Option<(u16, String)>;
 
 impl Client {
@@ -32,7 +32,7 @@ impl Client {
             .unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
-    /// Connects, or says why not: the HTTP status and text.
+    /// Connects, or returns why the server refused: the HTTP status and text.
     ///
     /// # Errors
     /// When the server refuses the upgrade.
@@ -73,12 +73,12 @@ impl Client {
             .expect("the connection stands");
     }
 
-    /// Sends an event that nobody answers.
+    /// Sends an event.
     pub async fn event(&mut self, event: &str, payload: Value) {
         self.send(json!({"event": event, "payload": payload}).to_string()).await;
     }
 
-    /// Sends a request; the payload of its reply. Pushes that come meanwhile are kept.
+    /// Sends a request and returns the payload of its reply. Pushes that arrive meanwhile are kept.
     pub async fn request(&mut self, event: &str, payload: Value) -> Value {
         self.requests += 1;
         let id = format!("r{}", self.requests);
@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    /// The payload of the next push of this event; others before it are dropped.
+    /// The payload of the next push of this event. Other pushes before it are dropped.
     pub async fn push(&mut self, event: &str) -> Value {
         loop {
             let frame = match self.pushed.pop_front() {
@@ -127,7 +127,7 @@ impl Client {
     /// Nothing is pushed for a while.
     ///
     /// # Panics
-    /// When something is.
+    /// When something is pushed.
     pub async fn nothing(&mut self) {
         assert!(self.pushed.is_empty(), "unexpected: {:?}", self.pushed);
         if let Ok(frame) = tokio::time::timeout(NEVER, self.frame("nothing")).await {
@@ -135,7 +135,7 @@ impl Client {
         }
     }
 
-    /// Reads until the server ends the connection; whatever else comes is dropped.
+    /// Reads until the server ends the connection, and drops other frames.
     pub async fn closed(&mut self) -> Closed {
         loop {
             match soon("the connection ends", self.socket.next()).await {
@@ -148,12 +148,12 @@ impl Client {
         }
     }
 
-    /// Whether it still gets answers.
+    /// Whether requests are still answered.
     pub async fn is_served(&mut self) -> bool {
         self.request("echo", json!({})).await == json!({"ok": true})
     }
 
-    /// Closes in order.
+    /// Closes with a close handshake.
     pub async fn close(mut self) {
         let _ = soon("the close handshake", self.socket.close(None)).await;
     }

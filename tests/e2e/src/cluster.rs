@@ -18,7 +18,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts so many of each and waits until all know each other.
+    /// Starts this many of each and waits until all servers know each other.
     ///
     /// # Panics
     /// When something does not start; shows its log.
@@ -28,7 +28,7 @@ impl Cluster {
         let mut cluster = Self {
             nodes: (0..nodes)
                 .map(|index| {
-                    // The first has a single shard, on whose thread its adapter runs, too.
+                    // The first has a single shard; its adapter runs on the same thread.
                     let shards = format!("--shards={}", index + 1);
                     start("ws-node", &format!("ws-{index}"), &[&shards])
                 })
@@ -61,12 +61,12 @@ impl Cluster {
         cluster
     }
 
-    /// Starts one more game-logic server, or another one in place of one that was killed.
+    /// Starts one more game-logic server, or a replacement for a killed one.
     pub fn game_logic(&self, name: &str) -> Process {
         start(&self.redis, "game-logic", name, &[])
     }
 
-    /// A client of one of the ws-nodes.
+    /// Connects a client to one of the ws-nodes.
     pub async fn client(&self, node: usize, id: &str) -> Client {
         Client::connect(&format!("{}?id={id}", self.nodes[node].ws())).await
     }
@@ -97,7 +97,7 @@ fn start(redis: &[Redis], service: &str, name: &str, more: &[&str]) -> Process {
     Process::start(service, &arguments.collect::<Vec<_>>())
 }
 
-/// How many live servers a process sees, itself included.
+/// The number of live servers that a process sees, itself included.
 async fn known(process: &Process) -> usize {
     let metrics = process.ops("/metrics").await;
     let counts = metrics.lines().filter(|line| line.starts_with("wsmesh_servers{"));
@@ -106,7 +106,7 @@ async fn known(process: &Process) -> usize {
         .sum()
 }
 
-/// Every `name` of an object that also has an `instance`: the servers, however they are grouped.
+/// Collects the `name` of each object that has an `instance`, too: the servers, however they are grouped.
 fn names_in(value: &Value, names: &mut Vec<String>) {
     match value {
         Value::Object(map) => {

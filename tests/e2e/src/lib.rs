@@ -1,33 +1,31 @@
 //! Fixtures for the end-to-end tests: the bundle as separate processes, real Redis processes, plain WebSocket clients.
 //!
-//! The client speaks the bare protocol, so that it does not depend on what it is there to check.
+//! The client uses the plain protocol, so that it does not depend on what it checks.
 
 mod binaries;
 mod client;
 mod cluster;
 mod process;
-mod redis;
 
 pub use client::{Client, Closed};
 pub use cluster::Cluster;
 pub use process::{Ended, Process, free_port};
-pub use redis::Redis;
+pub use wsmesh_test_support::redis::Redis;
+pub use wsmesh_test_support::{SOON, soon};
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Longest wait for anything that should happen.
-pub const SOON: Duration = Duration::from_secs(20);
-/// How long to watch for something that must not happen.
+/// How long to wait for something that must not happen.
 pub const NEVER: Duration = Duration::from_millis(400);
 
 static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    // Built with the whole workspace, reqwest comes without a TLS provider of its own. A second installation changes nothing.
+    // In a build of the whole workspace reqwest has no TLS provider of its own. Installing one twice has no effect.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    reqwest::Client::builder().timeout(SOON).build().expect("a client")
 });
 
-/// Asks for a URL by HTTP.
+/// Sends a GET request.
 ///
 /// # Errors
 /// When there is no answer.
@@ -53,20 +51,10 @@ pub async fn send(
     request.send().await
 }
 
-/// Waits for something, not for ever.
+/// Checks a condition again and again until it holds.
 ///
 /// # Panics
-/// When it does not come within [`SOON`].
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(SOON, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
-}
-
-/// Asks again and again until the answer is yes.
-///
-/// # Panics
-/// When it does not come within [`SOON`].
+/// When that takes longer than [`SOON`].
 pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let polling = async {
         while !holds().await {

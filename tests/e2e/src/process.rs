@@ -1,27 +1,25 @@
-//! One service as a process of its own, with its ports, its log and its end.
+//! One service as a process: its ports, its log, its end.
 
-use std::net::TcpListener;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
+use wsmesh_test_support::ports;
 
 use crate::binaries::binary;
 use crate::{get, send, soon, until};
 
-/// A port that was free a moment ago, from below the range that the system takes for outgoing connections: nobody else
-/// picks it before the process that it is for has bound it.
+/// A port that was free a moment ago.
 ///
 /// # Panics
-/// When the system has none.
+/// When no port is free.
 pub fn free_port() -> u16 {
-    let drawn = (0..200).map(|_| rand::random_range(10_000..32_000));
-    let mut free = drawn.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.next().expect("a free port")
+    ports::free_port().expect("a free port")
 }
 
 /// One running service; killed when dropped.
@@ -30,7 +28,7 @@ pub struct Process {
     child: Child,
     /// Its public port, on 127.0.0.1.
     pub port: u16,
-    /// Its port of probes and metrics.
+    /// Its port for probes and metrics.
     pub ops_port: u16,
     log: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -39,14 +37,14 @@ pub struct Process {
 /// How a process ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// Everything that it wrote.
+    /// Everything that it wrote to stdout and stderr.
     pub log: String,
 }
 
 impl Process {
-    /// Starts a service with free ports and these arguments, without the test's own environment of settings.
+    /// Starts a service with free ports and these arguments, without settings from the test's own environment.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -98,15 +96,15 @@ impl Process {
         }
     }
 
-    /// What it has written so far.
+    /// What it wrote so far to stdout and stderr.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.lock().clone()
     }
 
-    /// Waits until its probe says that it is ready.
+    /// Waits until it is ready.
     ///
     /// # Panics
-    /// When it does not get ready, or ends; shows its log.
+    /// When it does not become ready, or ends; the message contains its log.
     pub async fn ready(&mut self) -> &mut Self {
         let url = format!("http://127.0.0.1:{}/readyz", self.ops_port);
         let start = std::time::Instant::now();
@@ -125,7 +123,7 @@ impl Process {
         }
     }
 
-    /// An HTTP answer of its public port, as JSON.
+    /// Sends a GET request to its public port and returns the JSON answer.
     ///
     /// # Panics
     /// When there is no JSON answer.
@@ -133,7 +131,7 @@ impl Process {
         self.exchange(Method::GET, path, None).await
     }
 
-    /// An HTTP answer of its public port to a POST, both JSON.
+    /// Posts JSON to its public port and returns the JSON answer.
     ///
     /// # Panics
     /// When there is no JSON answer.
@@ -141,7 +139,7 @@ impl Process {
         self.exchange(Method::POST, path, Some(body)).await
     }
 
-    /// An HTTP answer of its public port to a DELETE, as JSON.
+    /// Sends a DELETE request to its public port and returns the JSON answer.
     ///
     /// # Panics
     /// When there is no JSON answer.
@@ -157,7 +155,7 @@ impl Process {
         response.json().await.unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
-    /// The text of one of its ops routes.
+    /// Returns the text of one of its ops routes.
     ///
     /// # Panics
     /// When there is no answer.
@@ -169,7 +167,7 @@ impl Process {
         response.text().await.expect("text")
     }
 
-    /// Where its clients connect.
+    /// The URL that its clients connect to.
     pub fn ws(&self) -> String {
         format!("ws://127.0.0.1:{}/", self.port)
     }
@@ -195,7 +193,7 @@ impl Process {
         self.child.kill().await.expect("it can be killed");
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends.
     ///
     /// # Panics
     /// When it does not end.
@@ -212,10 +210,10 @@ impl Process {
         }
     }
 
-    /// Waits until its log has a text.
+    /// Waits until its log contains a text.
     ///
     /// # Panics
-    /// When it does not come.
+    /// When that takes longer than [`SOON`](crate::SOON).
     pub async fn says(&self, text: &str) {
         until(&format!("the log says {text:?}"), || async {
             self.log().contains(text)
@@ -227,7 +225,7 @@ impl Process {
 async fn collect(stream: impl AsyncRead + Unpin, log: Arc<Mutex<String>>) {
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = log.lock();
         log.push_str(&line);
         log.push('\n');
     }

@@ -1,4 +1,4 @@
-//! Any text of a client: reading it as a message never panics.
+//! Any text from a client: reading it as a message never panics.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

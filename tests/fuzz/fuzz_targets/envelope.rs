@@ -1,4 +1,5 @@
-//! Any bytes on any Redis channel: the decoder refuses them or reads them, and what it reads can be written and read again.
+//! Any bytes on any Redis channel: the decoder rejects or reads them, and an envelope that was read can be written and
+//! read again.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wsmesh_adapter::fuzzing::envelope(bytes));

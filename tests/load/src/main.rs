@@ -1,4 +1,4 @@
-//! Puts load on servers and says what came of it.
+//! The program: puts load on servers and measures them.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a run found, as JSON and as text.
+//! The results of a run, as JSON and as text.
 
 use std::fmt::{self, Write};
 
@@ -10,14 +10,14 @@ use crate::measure::process::ProcessReport;
 use crate::run::Measured;
 use crate::run::shared::Counts;
 
-/// What one run found.
+/// The results of one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The mode.
     pub mode: String,
-    /// How the connections came about.
+    /// How connections were made.
     pub connecting: Connecting,
-    /// How long was measured, s.
+    /// The length of the measurement, s.
     pub seconds: f64,
     /// Modes with messages.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,18 +34,18 @@ pub struct Report {
     /// Mode `slow`: how the clients that never read ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_clients: Option<Counts>,
-    /// How connections ended, or could not be made again, that should have stayed.
+    /// How connections ended that should have stayed, or why they could not be made again.
     pub ended: Counts,
     /// The watched processes.
     pub processes: Vec<ProcessReport>,
-    /// What this tool used itself, as a share of one core. Near 1 per thread, it is the tool that was measured.
+    /// CPU use of this tool, as a share of one core. Near 1 per thread the tool itself is the bottleneck.
     pub own_cpu_share: f64,
-    /// What this tool used itself per delivery or reply, µs.
+    /// CPU time of this tool per delivery or reply, µs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_cpu_us_per_delivery: Option<f64>,
 }
 
-/// How the connections came about.
+/// How connections were made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Connecting {
@@ -54,24 +54,24 @@ pub struct Connecting {
     pub per_second: f64,
 }
 
-/// What came of messages. "Measured" is the time after the warm-up; everything else counts from the first message on.
+/// Results of messages. "Measured" is the time after the warm-up; everything else counts from the first message on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MessageReport {
     /// Messages sent.
     pub sent: u64,
-    /// Deliveries that makes: messages times measured members of the room.
+    /// Expected deliveries: messages times measured members of the room.
     pub expected: u64,
     /// Deliveries to measured members, each counted once.
     pub delivered: u64,
-    /// Deliveries that did not come.
+    /// Deliveries that did not arrive.
     pub lost: u64,
-    /// Deliveries that came again.
+    /// Deliveries that arrived twice.
     pub doubled: u64,
-    /// Deliveries that came after a later message of the same publisher.
+    /// Deliveries that arrived after a later message of the same publisher.
     pub out_of_order: u64,
-    /// Deliveries to somebody who should not have got them.
+    /// Deliveries to clients that should not get them.
     pub strays: u64,
-    /// Frames that are no push and no reply to anything.
+    /// Frames that are neither a push nor a reply.
     pub unknown: u64,
     /// How often a window did not move for two seconds and was given up.
     pub stalls: u64,
@@ -79,13 +79,13 @@ pub struct MessageReport {
     pub measured: u64,
     /// The same per second.
     pub deliveries_per_s: f64,
-    /// From when a message was sent, at a fixed rate: from when it was due, until a client had it.
+    /// From sending a message (at a fixed rate: from when it was due) until a client had it.
     pub latency: Option<LatencySummary>,
-    /// At a fixed rate: how much later than due messages were sent. Part of the latency; it is this tool's.
+    /// At a fixed rate: how late messages were sent. It is part of the latency, caused by this tool.
     pub lateness: Option<LatencySummary>,
 }
 
-/// What came of requests.
+/// Results of requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RequestReport {
     /// The event.
@@ -96,30 +96,30 @@ pub struct RequestReport {
     pub replies: u64,
     /// Requests without a reply.
     pub unanswered: u64,
-    /// Replies that came again.
+    /// Replies that arrived twice.
     pub doubled: u64,
     /// Replies with an error, by code.
     pub errors: Counts,
-    /// Frames that are no reply.
+    /// Frames that are not replies.
     pub others: u64,
     /// Replies while measured.
     pub measured: u64,
     /// The same per second.
     pub replies_per_s: f64,
-    /// From when a request was sent, at a fixed rate: from when it was due, until its reply was there.
+    /// From sending a request (at a fixed rate: from when it was due) until its reply.
     pub latency: Option<LatencySummary>,
 }
 
-/// What came of connections that came back.
+/// Results of reconnecting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReconnectReport {
     /// Connections that are back.
     pub back: u64,
-    /// Those that are not.
+    /// Connections that are not back.
     pub missing: u64,
-    /// Those whose close frame said when to come back.
+    /// Connections whose close frame had a delay.
     pub told_when: u64,
-    /// From the first end to the last return; none if somebody is missing.
+    /// From the first end until the last connection was back; `None` if one is missing.
     pub seconds_until_all_back: Option<f64>,
     /// Attempts that failed, by status or reason.
     pub failed_attempts: Counts,
@@ -127,12 +127,12 @@ pub struct ReconnectReport {
     pub ends: Counts,
     /// From the end of each connection until it was back.
     pub until_back: Option<LatencySummary>,
-    /// From the beginning of the attempt that succeeded until the upgrade.
+    /// From the start of the successful attempt until the upgrade.
     pub upgrade: Option<LatencySummary>,
 }
 
 impl Report {
-    /// A report without what only some modes have. `deliveries`: those, or replies, while measured.
+    /// A report without the parts of single modes. `deliveries`: deliveries or replies while measured.
     #[must_use]
     pub fn new(
         mode: &str,
@@ -158,7 +158,7 @@ impl Report {
         }
     }
 
-    /// What is wrong, a sentence each. `allow_loss`: lost and doubled messages are not.
+    /// The problems, a sentence each. With `allow_loss`, lost and doubled messages are not problems.
     #[must_use]
     pub fn problems(&self, allow_loss: bool) -> Vec<String> {
         let mut problems = Vec::new();
@@ -209,56 +209,71 @@ impl fmt::Display for Report {
             "{}: {connections} connections in {seconds:.2} s ({per_second:.0}/s)",
             self.mode
         )?;
-        if let Some(m) = &self.messages {
-            writeln!(
-                f,
-                "  measured    {} deliveries in {:.1} s: {:.0}/s",
-                m.measured, self.seconds, m.deliveries_per_s
-            )?;
-            writeln!(
-                f,
-                "  in all      sent {}, expected {}, delivered {}, lost {}, doubled {}, out of order {}, strays {}, unknown {}, stalls {}",
-                m.sent, m.expected, m.delivered, m.lost, m.doubled, m.out_of_order, m.strays, m.unknown, m.stalls
-            )?;
-            line(f, "latency", m.latency.as_ref())?;
-            line(f, "sent late", m.lateness.as_ref())?;
-        }
-        if let Some(r) = &self.requests {
-            writeln!(
-                f,
-                "  measured    {} replies to {} in {:.1} s: {:.0}/s",
-                r.measured, r.event, self.seconds, r.replies_per_s
-            )?;
-            writeln!(
-                f,
-                "  in all      sent {}, replies {}, unanswered {}, doubled {}, other frames {}",
-                r.sent, r.replies, r.unanswered, r.doubled, r.others
-            )?;
-            counted(f, "refused", &r.errors)?;
-            line(f, "latency", r.latency.as_ref())?;
-        }
+        self.fmt_messages(f)?;
+        self.fmt_requests(f)?;
         if let Some(churn) = &self.churn {
             writeln!(f, "  churn       {} joined, {} left", churn.joined, churn.left)?;
             line(f, "until joined", churn.until_joined.as_ref())?;
         }
-        if let Some(r) = &self.reconnect {
-            let all = r
-                .seconds_until_all_back
-                .map_or_else(|| "not all".to_owned(), |s| format!("all within {s:.2} s"));
-            writeln!(
-                f,
-                "  back        {}, missing {}, {all}; {} were told when",
-                r.back, r.missing, r.told_when
-            )?;
-            counted(f, "ended", &r.ends)?;
-            counted(f, "failed", &r.failed_attempts)?;
-            line(f, "until back", r.until_back.as_ref())?;
-            line(f, "upgrade", r.upgrade.as_ref())?;
-        }
+        self.fmt_reconnect(f)?;
         if let Some(slow) = &self.slow_clients {
             counted(f, "slow", slow)?;
         }
         counted(f, "ENDED", &self.ended)?;
+        self.fmt_processes(f)
+    }
+}
+
+impl Report {
+    fn fmt_messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(m) = &self.messages else { return Ok(()) };
+        writeln!(
+            f,
+            "  measured    {} deliveries in {:.1} s: {:.0}/s",
+            m.measured, self.seconds, m.deliveries_per_s
+        )?;
+        writeln!(
+            f,
+            "  in all      sent {}, expected {}, delivered {}, lost {}, doubled {}, out of order {}, strays {}, unknown {}, stalls {}",
+            m.sent, m.expected, m.delivered, m.lost, m.doubled, m.out_of_order, m.strays, m.unknown, m.stalls
+        )?;
+        line(f, "latency", m.latency.as_ref())?;
+        line(f, "sent late", m.lateness.as_ref())
+    }
+
+    fn fmt_requests(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(r) = &self.requests else { return Ok(()) };
+        writeln!(
+            f,
+            "  measured    {} replies to {} in {:.1} s: {:.0}/s",
+            r.measured, r.event, self.seconds, r.replies_per_s
+        )?;
+        writeln!(
+            f,
+            "  in all      sent {}, replies {}, unanswered {}, doubled {}, other frames {}",
+            r.sent, r.replies, r.unanswered, r.doubled, r.others
+        )?;
+        counted(f, "refused", &r.errors)?;
+        line(f, "latency", r.latency.as_ref())
+    }
+
+    fn fmt_reconnect(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(r) = &self.reconnect else { return Ok(()) };
+        let all = r
+            .seconds_until_all_back
+            .map_or_else(|| "not all".to_owned(), |s| format!("all within {s:.2} s"));
+        writeln!(
+            f,
+            "  back        {}, missing {}, {all}; {} were told when",
+            r.back, r.missing, r.told_when
+        )?;
+        counted(f, "ended", &r.ends)?;
+        counted(f, "failed", &r.failed_attempts)?;
+        line(f, "until back", r.until_back.as_ref())?;
+        line(f, "upgrade", r.upgrade.as_ref())
+    }
+
+    fn fmt_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for p in &self.processes {
             let mut more = String::new();
             if let Some(us) = p.cpu_us_per_delivery {

@@ -1,4 +1,4 @@
-//! From the command line to the exit code.
+//! The program from command line to exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,12 +10,13 @@ use crate::options::{Common, Mode, Options};
 use crate::report::Report;
 use crate::{bench, modes};
 
-/// Exit code for options that make no sense.
+/// Exit code for options that are not valid.
 const USAGE: u8 = 64;
 
-/// Does what the command line says.
+/// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    #[expect(clippy::disallowed_methods, reason = "nothing runs yet that could be cut off")]
     let options = Options::try_parse().unwrap_or_else(|error| {
         let printed = error.print().and_then(|()| io::stdout().flush());
         std::process::exit(match (error.use_stderr(), printed) {
@@ -31,14 +32,14 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // The exit code remains, whoever reads.
+            // The exit code says the same if stderr cannot be written.
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whether all was well.
+/// Runs the mode; returns whether there were no problems.
 fn run(mode: &Mode) -> anyhow::Result<bool> {
     let (common, report) = match mode {
         Mode::Fanout(options) => (&options.common, modes::fanout(options)?),

@@ -1,4 +1,4 @@
-//! Servers that share no node with this one for now, and since when. State without I/O.
+//! The servers that share no node with this one at the moment, and since when. State without I/O.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::wire::ServerName;
 
-/// Since when servers share no node with this one, as noticed when something was to be sent to them.
+/// Since when servers share no node with this one. Noticed when a message is to be sent to them.
 #[derive(Debug, Default)]
 pub(crate) struct Apart {
     since: HashMap<ServerName, Instant>,
 }
 
 impl Apart {
-    /// No node is shared with this server: since when.
+    /// Notes that no node is shared with this server, and returns since when.
     pub(crate) fn note(&mut self, server: &ServerName, now: Instant) -> Instant {
         match self.since.get(server) {
             Some(since) => *since,
@@ -21,7 +21,7 @@ impl Apart {
         }
     }
 
-    /// Keeps those that share no node still.
+    /// Keeps only the servers that still share no node.
     pub(crate) fn retain(&mut self, still: impl Fn(&ServerName) -> bool) {
         self.since.retain(|server, _| still(server));
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_counts_from_when_it_was_noticed_until_a_node_is_shared() {
+    fn the_time_counts_from_the_first_notice_until_a_node_is_shared() {
         let (mut apart, now) = (Apart::default(), Instant::now());
         let (a, b) = (
             ServerName::new("a").expect("valid"),

@@ -1,6 +1,6 @@
-//! What a server says about itself on the beacon channel, through every node. A pure value, written as JSON.
+//! A beacon: what a server tells the others about itself, through every node. A pure value, written as JSON.
 //!
-//! Readers ignore fields that they do not know, and understand format versions N and N − 1.
+//! Readers ignore unknown fields and understand format versions N and N − 1.
 
 use std::collections::BTreeMap;
 
@@ -23,44 +23,44 @@ pub(crate) struct Beacon {
     pub(crate) instance: Instance,
     /// The program's version.
     pub(crate) version: String,
-    /// Counts up with every beacon of this instance, so that a late copy is told from news.
+    /// Counts the beacons of this instance, so that a late copy is recognised.
     pub(crate) number: u64,
-    /// Whether it is started far enough to count for choices.
+    /// Whether the server counts for the choice of nodes: it has finished starting.
     pub(crate) counted: bool,
-    /// The nodes that it hears.
+    /// The nodes that the server hears.
     pub(crate) heard: Vec<NodeId>,
-    /// How often its hearing of each node was interrupted.
+    /// The number of gaps in its hearing, by node.
     #[serde(default)]
     pub(crate) gaps: BTreeMap<NodeId, u64>,
-    /// The oldest of its sequences that it may still publish again.
+    /// The oldest sequence that the server may still publish again.
     #[serde(default)]
     pub(crate) mark: u64,
-    /// Its map of nodes, as `nodes` writes it; opaque here.
+    /// The server's map of nodes, written by `nodes`; opaque here.
     #[serde(default)]
     pub(crate) topology: Value,
-    /// Its settings that should be the same everywhere.
+    /// The settings that should be the same on every server.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
-    /// Whether it is on its way out.
+    /// Whether the server is leaving.
     #[serde(default, skip_serializing_if = "Parting::is_staying")]
     pub(crate) parting: Parting,
-    /// A younger process that uses this server's name: told so that it refuses to serve.
+    /// A younger process with this server's name: named here so that it refuses to serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rival: Option<Instance>,
 }
 
-/// How far a server is with leaving. It only moves forward.
+/// How far a server is with leaving. Only moves forward.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Parting {
-    /// It serves.
+    /// It serves normally.
     #[default]
     Staying,
-    /// It finishes what it has begun, and is to be given nothing new.
+    /// It finishes open requests and must get no new ones.
     Retiring,
-    /// Goodbye.
+    /// It says goodbye: this is its last beacon.
     Leaving,
 }
 
@@ -71,7 +71,7 @@ impl Parting {
 }
 
 impl Beacon {
-    /// Whether this is its last word.
+    /// Whether this is the server's last beacon.
     pub(crate) fn is_goodbye(&self) -> bool {
         self.parting == Parting::Leaving
     }
@@ -80,7 +80,7 @@ impl Beacon {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads a beacon; `None` for anything else, and for formats that this build cannot understand.
+    /// Reads a beacon; `None` for other bytes and for formats that this build does not understand.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let beacon: Self = serde_json::from_slice(bytes).ok()?;
         (1..=FORMAT + 1).contains(&beacon.format).then_some(beacon)

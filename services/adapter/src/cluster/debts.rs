@@ -1,8 +1,8 @@
-//! Debts: what others may have missed of what this server published, and which it therefore sends them again.
+//! Debts: the published messages that other servers may have missed, and that this server therefore sends them again.
 //!
-//! A server is owed what went through the nodes at which its hearing was interrupted (its beacons count its gaps); and
-//! everything of the window if it is new to this server, came back after silence, or heard none of the nodes that a message
-//! took. State without I/O.
+//! A server with a gap (its beacons count them) is owed what went through the node concerned. A server is owed
+//! everything in the window if it is new to this server, came back after silence, or heard none of the nodes that a
+//! message took. State without I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::wire::{Instance, NodeId, ServerName};
 
-/// Which nodes' windows a server is owed.
+/// The nodes whose windows a server is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owed {
-    /// Those nodes'.
+    /// The windows of these nodes.
     Nodes(BTreeSet<NodeId>),
-    /// All.
+    /// The windows of all nodes.
     Everything,
 }
 
@@ -24,20 +24,20 @@ struct Debt {
     instance: Instance,
     gaps: BTreeMap<NodeId, u64>,
     owed: Option<Owed>,
-    /// Since when something may have been missed that was not served yet.
+    /// Since when messages may have been missed that were not sent again yet.
     since: Option<Instant>,
-    /// It is being served what it is owed since then.
+    /// While the server is being served: since when it is owed what it gets.
     serving: Option<Instant>,
 }
 
-/// What this server owes others.
+/// Everything that this server owes others.
 #[derive(Debug, Default)]
 pub(crate) struct Debts {
     servers: HashMap<ServerName, Debt>,
 }
 
 impl Debts {
-    /// A server's beacon came; whether it was interrupted since the last one.
+    /// Takes the gaps from a server's beacon; `true` if there are new ones.
     pub(crate) fn on_beacon(
         &mut self,
         name: &ServerName,
@@ -73,31 +73,32 @@ impl Debts {
         }
     }
 
-    /// A message was published that this server could not get; `false` if it is not known.
+    /// Notes that a server could not receive a published message; `false` if the server is unknown.
     pub(crate) fn missed(&mut self, name: &ServerName, now: Instant) -> bool {
         let debt = self.servers.get_mut(name);
         debt.map(|debt| debt.owe(Owed::Everything, now)).is_some()
     }
 
-    /// Forgets servers that nobody remembers.
+    /// Forgets all servers except the known ones.
     pub(crate) fn retain(&mut self, known: impl Fn(&ServerName) -> bool) {
         self.servers.retain(|name, _| known(name));
     }
 
-    /// A server said goodbye.
+    /// Forgets a process that said goodbye.
     pub(crate) fn forget(&mut self, name: &ServerName, instance: Instance) {
         if self.servers.get(name).is_some_and(|debt| debt.instance == instance) {
             self.servers.remove(name);
         }
     }
 
-    /// Since when somebody is owed something, if anybody is.
+    /// Since when the oldest debt exists, if there is any.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let debts = self.servers.values();
         debts.flat_map(|debt| [debt.since, debt.serving]).flatten().min()
     }
 
-    /// Begins to serve a server: what it is owed and since when, if anything, and if nobody serves it already.
+    /// Begins to serve a server: returns what it is owed and since when; `None` if it is owed nothing or is being
+    /// served already.
     pub(crate) fn begin(&mut self, name: &ServerName, instance: Instance) -> Option<(Owed, Instant)> {
         let debt = self.servers.get_mut(name).filter(|debt| debt.instance == instance)?;
         if debt.serving.is_some() {
@@ -108,7 +109,7 @@ impl Debts {
         Some((owed, since))
     }
 
-    /// Serving has ended; what could not be served is owed again.
+    /// Ends serving a server. It is owed again what could not be sent.
     pub(crate) fn end(&mut self, name: &ServerName, instance: Instance, unserved: Option<(Owed, Instant)>) {
         if let Some(debt) = self.servers.get_mut(name).filter(|debt| debt.instance == instance) {
             debt.serving = None;
@@ -159,18 +160,22 @@ mod tests {
     fn known() -> Debts {
         let mut debts = Debts::default();
         debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 1)]), Instant::now());
-        assert_eq!(owed(&mut debts, &name(), LIFE), Some(Owed::Everything), "it is new");
+        assert_eq!(
+            owed(&mut debts, &name(), LIFE),
+            Some(Owed::Everything),
+            "the server is new"
+        );
         debts.end(&name(), LIFE, None);
         debts
     }
 
     #[test]
-    fn an_interruption_is_owed_once() {
+    fn a_gap_is_owed_once() {
         let mut debts = known();
         assert_eq!(debts.begin(&name(), LIFE), None);
         let mut hear = |counts: &[(&str, u64)]| debts.on_beacon(&name(), LIFE, &gaps(counts), Instant::now());
         assert!(hear(&[("n0", 2), ("n1", 1)]));
-        assert!(!hear(&[("n0", 2), ("n1", 1)]), "that is known");
+        assert!(!hear(&[("n0", 2), ("n1", 1)]), "these gaps are known");
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
         debts.end(&name(), LIFE, None);
         assert_eq!(debts.begin(&name(), LIFE), None);
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_serving_or_could_not_be_served_is_owed_again() {
+    fn gaps_during_serving_and_unserved_debts_are_owed_again() {
         let mut debts = known();
         debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]), Instant::now());
         let unserved = debts.begin(&name(), LIFE);
@@ -190,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn who_heard_none_of_the_nodes_used_is_owed_everything_and_so_is_a_new_life() {
+    fn a_server_that_heard_none_of_the_used_nodes_is_owed_everything_and_so_is_a_new_instance() {
         let mut debts = known();
         debts.on_beacon(&name(), LIFE, &gaps(&[("n0", 2)]), Instant::now());
         assert!(debts.missed(&name(), Instant::now()));
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(Owed::Everything));
         debts.on_beacon(&name(), Instance(9), &gaps(&[]), Instant::now());
         debts.end(&name(), LIFE, None);
-        assert_eq!(debts.begin(&name(), LIFE), None, "that life is over");
+        assert_eq!(debts.begin(&name(), LIFE), None, "that instance is gone");
         assert_eq!(owed(&mut debts, &name(), Instance(9)), Some(Owed::Everything));
         debts.forget(&name(), Instance(9));
         assert!(!debts.missed(&name(), Instant::now()));

@@ -1,8 +1,9 @@
-//! Duplicates: an envelope that was published again through another node arrives twice; the second is dropped.
+//! Detection of duplicates: an envelope that is published again through another node may arrive twice, and the second
+//! copy is dropped.
 //!
-//! What was seen is remembered per sender instance, down to the sender's *mark*: the oldest sequence that it may still send
-//! again. Copies below it (a Redis that slept and woke) are dropped, too. An instance is forgotten some minutes after its
-//! last beacon. State without I/O; time is handed in.
+//! Sequences are remembered per sender instance, down to the sender's *mark*: the oldest sequence that it may still
+//! publish again. Copies below the mark (from a Redis that was suspended for a while) are dropped as well. An instance
+//! is forgotten some minutes after its last beacon. State without I/O; the time is passed in.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,31 +12,32 @@ use tokio::time::Instant;
 
 use crate::wire::Instance;
 
-/// An instance that was silent for so long is forgotten, with everything seen of it.
+/// An instance that was silent for this long is forgotten, with all its sequences.
 const REMEMBER: Duration = Duration::from_secs(600);
 
-/// What an envelope is.
+/// Whether an envelope was seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// Not seen before.
+    /// No.
     First,
-    /// A second copy.
+    /// Yes: this is another copy.
     Duplicate,
-    /// Below its sender's mark: nobody can tell whether it was seen, and it is too old anyway.
+    /// Unknown, because it is below its sender's mark; it is too old in any case.
     Old,
 }
 
 #[derive(Debug)]
 struct Sender {
     mark: u64,
-    /// Which of 64 sequences were seen, by sequence / 64: as small for a few scattered ones as for all of them.
+    /// A bit for each sequence that was seen, in blocks of 64 by sequence / 64. Small both for a few scattered
+    /// sequences and for all of them.
     seen: HashMap<u64, u64>,
-    /// Blocks after the last cleaning: the next one is due when there are twice as many.
+    /// The number of blocks after the last cleaning. The next one is due when there are twice as many.
     cleaned: usize,
     last: Instant,
 }
 
-/// What was seen of every sender.
+/// The sequences seen from every sender.
 #[derive(Debug, Default)]
 pub(crate) struct Dedup {
     senders: HashMap<Instance, Sender>,
@@ -51,7 +53,7 @@ impl Dedup {
         })
     }
 
-    /// An envelope arrived. Notes it.
+    /// Notes an envelope that arrived, and tells whether it was seen before.
     pub(crate) fn see(&mut self, instance: Instance, sequence: u64, now: Instant) -> Seen {
         let sender = self.sender(instance, now);
         if sequence < sender.mark {
@@ -66,7 +68,7 @@ impl Dedup {
         Seen::First
     }
 
-    /// A sender's beacon names its mark. Late beacons change nothing.
+    /// Takes the mark from a sender's beacon. Late beacons change nothing.
     pub(crate) fn on_mark(&mut self, instance: Instance, mark: u64, now: Instant) {
         let sender = self.sender(instance, now);
         sender.last = now;
@@ -79,7 +81,7 @@ impl Dedup {
         }
     }
 
-    /// Time passes.
+    /// Forgets senders that were silent for too long.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.senders
             .retain(|_, sender| now.saturating_duration_since(sender.last) <= REMEMBER);
@@ -97,16 +99,16 @@ mod tests {
     const ONE: Instance = Instance(1);
 
     #[test]
-    fn the_second_copy_is_told_from_the_first_and_from_other_senders() {
+    fn a_second_copy_is_a_duplicate_and_the_same_sequence_of_another_sender_is_not() {
         let (mut dedup, now) = (Dedup::default(), Instant::now());
         assert_eq!(dedup.see(ONE, 7, now), Seen::First);
         assert_eq!(dedup.see(ONE, 7, now), Seen::Duplicate);
         assert_eq!(dedup.see(Instance(2), 7, now), Seen::First);
-        assert_eq!(dedup.see(ONE, 6, now), Seen::First, "later, but not seen");
+        assert_eq!(dedup.see(ONE, 6, now), Seen::First, "arrives later, but was not seen");
     }
 
     #[test]
-    fn what_lies_below_the_mark_is_old_and_a_late_beacon_does_not_lower_it() {
+    fn sequences_below_the_mark_are_old_and_a_late_beacon_does_not_lower_the_mark() {
         let (mut dedup, now) = (Dedup::default(), Instant::now());
         dedup.see(ONE, 7, now);
         dedup.on_mark(ONE, 100, now);
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_by_what_the_mark_leaves() {
+    fn memory_is_bounded_by_the_sequences_above_the_mark() {
         let (mut dedup, now) = (Dedup::default(), Instant::now());
         for sequence in 0..200_000u64 {
             assert_eq!(dedup.see(ONE, sequence, now), Seen::First);
@@ -144,7 +146,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain set: at or above the mark each envelope is first exactly once.
+        /// Compared with a plain set: at or above the mark, each envelope is first exactly once.
         #[test]
         fn every_envelope_is_first_once(steps in proptest::collection::vec((0..3u64, 0..500u64, any::<bool>()), 1..400)) {
             let (mut dedup, now) = (Dedup::default(), Instant::now());

@@ -1,19 +1,20 @@
-//! Listeners: who in this process wants which event. State without I/O.
+//! The event listeners of this process. State without I/O.
 //!
-//! Each listener has a bounded queue. A full one refuses the event, and whoever dispatches tells the sender: a slow
-//! listener never holds up the others, and nothing is dropped in secret.
+//! Each listener has a bounded queue. When it is full, the event is not delivered to that listener; when all are full,
+//! the sender is told. A slow listener never delays the others.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How many events wait for one listener.
+/// The most events that wait for one listener.
 const QUEUE: usize = 16_384;
 
-/// Handle of a listener, for [`Adapter::off`](crate::Adapter::off).
+/// Identifies a listener, for [`Adapter::off`](crate::Adapter::off).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u64);
 
@@ -26,12 +27,12 @@ struct Entry<E> {
     queue: mpsc::Sender<E>,
 }
 
-/// What became of an event.
+/// The result of dispatching an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dispatched {
-    /// No listener wants it.
+    /// There is no listener for it.
     Nobody,
-    /// At least one took it.
+    /// At least one listener took it.
     Taken,
     /// Every listener's queue is full.
     Overloaded,
@@ -52,7 +53,7 @@ impl<E> Listeners<E> {
         }
     }
 
-    /// Adds a listener; its events come out of the receiver.
+    /// Adds a listener. Its events arrive at the receiver.
     pub(crate) fn add(&self, event: &str, tag: Option<&str>, once: bool) -> (ListenerId, mpsc::Receiver<E>) {
         let id = ListenerId(self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, receiver) = mpsc::channel(QUEUE);
@@ -63,23 +64,23 @@ impl<E> Listeners<E> {
             since: Instant::now(),
             queue,
         };
-        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write();
         by_event.entry(Arc::from(event)).or_default().push(entry);
         (id, receiver)
     }
 
-    /// Ends one listener.
+    /// Removes one listener; `false` if there is none with this id.
     pub(crate) fn remove(&self, id: ListenerId) -> bool {
         self.remove_where(None, |entry| entry.id == id) > 0
     }
 
-    /// Ends the listeners of an event that have a tag.
+    /// Removes the listeners of an event that have this tag; how many there were.
     pub(crate) fn remove_tagged(&self, event: &str, tag: &str) -> usize {
         self.remove_where(Some(event), |entry| entry.tag.as_deref() == Some(tag))
     }
 
     fn remove_where(&self, event: Option<&str>, unwanted: impl Fn(&Entry<E>) -> bool) -> usize {
-        let mut by_event = self.by_event.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_event = self.by_event.write();
         let mut removed = 0;
         by_event.retain(|name, entries| {
             if event.is_none_or(|event| event == &**name) {
@@ -92,13 +93,13 @@ impl<E> Listeners<E> {
         removed
     }
 
-    /// Hands an event, made anew for each, to every listener that wants it; a copy only to those that listened already
-    /// when it was sent first.
+    /// Delivers an event, created by `make` for each listener. A copy goes only to listeners that existed when it was
+    /// first sent.
     pub(crate) fn dispatch(&self, event: &str, sent: Option<Instant>, make: impl Fn() -> E) -> Dispatched {
         let mut result = Dispatched::Nobody;
         let mut ended = Vec::new();
         {
-            let by_event = self.by_event.read().unwrap_or_else(PoisonError::into_inner);
+            let by_event = self.by_event.read();
             let entries = by_event.get(event).into_iter().flatten();
             for entry in entries.filter(|entry| sent.is_none_or(|sent| entry.since <= sent)) {
                 match entry.queue.try_send(make()) {
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listener_of_an_event_gets_it_and_a_once_listener_only_the_first() {
+    fn every_listener_gets_every_event_and_a_once_listener_only_the_first() {
         let listeners = Listeners::new();
         let (_, mut all) = listeners.add("say", None, false);
         let (_, mut once) = listeners.add("say", None, true);
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn listeners_end_by_handle_by_tag_and_by_being_dropped() {
+    fn listeners_end_by_id_by_tag_and_by_being_dropped() {
         let listeners = Listeners::new();
         let (id, _kept) = listeners.add("say", None, false);
         let (_, _tagged) = listeners.add("say", Some("t"), false);
@@ -151,11 +152,11 @@ mod tests {
         assert!(!listeners.remove(id));
         assert_eq!(listeners.remove_tagged("say", "t"), 1);
         assert_eq!(listeners.dispatch("say", None, || 1), Dispatched::Nobody);
-        assert!(listeners.by_event.read().expect("not poisoned").is_empty());
+        assert!(listeners.by_event.read().is_empty());
     }
 
     #[test]
-    fn a_copy_reaches_only_who_listened_when_it_was_sent() {
+    fn a_copy_reaches_only_listeners_that_existed_when_it_was_sent() {
         let listeners = Listeners::new();
         let before = Instant::now();
         std::thread::sleep(std::time::Duration::from_millis(2));
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_and_the_dispatcher_is_told() {
+    fn dispatching_to_a_full_queue_reports_overload() {
         let listeners = Listeners::new();
         let (_, _slow) = listeners.add("say", None, false);
         for n in 0..QUEUE {

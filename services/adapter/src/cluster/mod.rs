@@ -1,10 +1,12 @@
-//! The other servers: who lives, who listens, who waits, what was seen. State without I/O. Knows `wire` only.
+//! The other servers: which ones are alive, what they missed, and the listeners and requests of this one. State without
+//! I/O; knows `wire` only.
 
 mod apart;
 mod beacon;
 mod debts;
 mod dedup;
 mod events;
+mod replies;
 mod requests;
 mod roster;
 mod topics;
@@ -15,7 +17,8 @@ pub(crate) use debts::{Debts, Owed};
 pub(crate) use dedup::{Dedup, Seen};
 pub use events::ListenerId;
 pub(crate) use events::{Dispatched, Listeners};
+pub use replies::{Outcome, Replies};
+pub use requests::Reply;
 pub(crate) use requests::Requests;
-pub use requests::{Outcome, Replies, Reply};
 pub(crate) use roster::{Change, Roster, beacon_interval};
 pub(crate) use topics::Topics;

@@ -1,6 +1,7 @@
-//! The roster: the live servers, as this server sees them, from their beacons and on this server's own clock.
+//! The roster: the live servers as this server sees them, from their beacons and by this server's own clock.
 //!
-//! No leader, no agreement: a server is alive while its beacons come. State without I/O; time is handed in.
+//! There is no leader and no agreement: a server is alive while its beacons arrive. State without I/O; the time is
+//! passed in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,22 +14,22 @@ use crate::wire::{Instance, ServerName};
 /// A server is forgotten after this many beacon intervals of silence.
 const SILENT_INTERVALS: u32 = 6;
 
-/// How long a process that left is remembered: longer than any node can hold back a beacon.
+/// How long a process that left is remembered: longer than any node can delay a beacon.
 const REMEMBER_DEPARTED: Duration = Duration::from_secs(600);
 
-/// What a beacon or the passing of time changed.
+/// A change of the roster, caused by a beacon or by silence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A server is new to this one, or back after silence.
+    /// A server is new, or is back after silence.
     Joined(ServerName),
-    /// This process of the server is gone: it said goodbye, fell silent, or was started again.
+    /// This process of a server is gone: it said goodbye, fell silent, or was restarted.
     Left(ServerName, Instance),
-    /// What it hears, or whether it counts, changed.
+    /// A server hears other nodes, or counts or not, or is leaving.
     Hearing,
-    /// Another process has this server's own name and is younger.
-    Namesake(Instance),
-    /// The older process of this server's name told this one to step back.
-    Refused,
+    /// A younger process uses this server's own name.
+    NameConflict(Instance),
+    /// The older process with this server's name told this one to step back.
+    StepBack,
 }
 
 #[derive(Debug)]
@@ -37,7 +38,7 @@ struct Entry {
     last: Instant,
 }
 
-/// A process that left, with its last beacon: copies of it still arrive through slower nodes.
+/// A process that left, with the number of its last beacon: copies of it may still arrive through slower nodes.
 #[derive(Debug)]
 struct Departed {
     instance: Instance,
@@ -45,18 +46,18 @@ struct Departed {
     since: Instant,
 }
 
-/// The live servers but this one.
+/// The live servers except this one.
 #[derive(Debug)]
 pub(crate) struct Roster {
     me: ServerName,
     instance: Instance,
     servers: BTreeMap<ServerName, Entry>,
     departed: BTreeMap<ServerName, Vec<Departed>>,
-    /// Whoever was silent until then could not be heard.
+    /// Until then this server could not hear others, so their silence does not count.
     excused: Option<Instant>,
 }
 
-/// How long to wait between beacons: slower as the roster grows, so that their sum stays bounded.
+/// The time between two beacons. It grows with the roster, so that the total number stays bounded.
 pub(crate) fn beacon_interval(servers: usize) -> Duration {
     Duration::from_secs_f64((servers as f64 / 50.0).max(1.0))
 }
@@ -72,10 +73,10 @@ impl Roster {
         }
     }
 
-    /// Takes a beacon. Late copies and this server's own change nothing.
+    /// Takes a beacon. Late copies and this server's own beacons change nothing.
     pub(crate) fn on_beacon(&mut self, beacon: Beacon, now: Instant) -> Vec<Change> {
         if beacon.name == self.me {
-            return self.on_namesake(&beacon);
+            return self.on_name_conflict(&beacon);
         }
         if self.is_late(&beacon) {
             return Vec::new();
@@ -92,8 +93,8 @@ impl Roster {
                 return changes;
             }
             if beacon.instance < known.instance {
-                // Two live processes of one name, or one that was started after the wall clock was set back: the other one
-                // will have left or fallen silent soon.
+                // Two live processes have one name, or the wall clock was set back before a restart. The other one will
+                // soon leave or fall silent.
                 return changes;
             }
             changes.push(Change::Left(name.clone(), known.instance));
@@ -110,7 +111,7 @@ impl Roster {
         changes
     }
 
-    /// Whether this process said something later already.
+    /// Whether a later beacon of this process has arrived already.
     fn is_late(&self, beacon: &Beacon) -> bool {
         let live = self.servers.get(&beacon.name).map(|entry| &entry.beacon);
         let departed = self.departed.get(&beacon.name).into_iter().flatten();
@@ -130,27 +131,27 @@ impl Roster {
         });
     }
 
-    fn on_namesake(&self, beacon: &Beacon) -> Vec<Change> {
+    fn on_name_conflict(&self, beacon: &Beacon) -> Vec<Change> {
         if beacon.instance == self.instance || beacon.is_goodbye() {
             Vec::new()
         } else if beacon.instance < self.instance {
-            // Only an older process that is alive can name this one: a beacon that lay about proves nothing.
+            // Only a live older process can name this one; an old beacon that was delayed proves nothing.
             if beacon.rival == Some(self.instance) {
-                vec![Change::Refused]
+                vec![Change::StepBack]
             } else {
                 Vec::new()
             }
         } else {
-            vec![Change::Namesake(beacon.instance)]
+            vec![Change::NameConflict(beacon.instance)]
         }
     }
 
-    /// This process was stopped for a while, or heard no node: until now the silence of others proves nothing.
+    /// This process was stopped for a while, or heard no node: silence of others before `now` proves nothing.
     pub(crate) fn be_patient(&mut self, now: Instant) {
         self.excused = Some(now);
     }
 
-    /// Forgets who was silent for too long.
+    /// Forgets servers that were silent for too long.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Change> {
         let limit = beacon_interval(self.servers.len() + 1) * SILENT_INTERVALS;
         let recent = |departed: &Departed| now.saturating_duration_since(departed.since) <= REMEMBER_DEPARTED;
@@ -173,7 +174,7 @@ impl Roster {
         changes
     }
 
-    /// The live servers but this one, by name, with the time of their last beacon.
+    /// The live servers except this one, by name, with the time of their last beacon.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Beacon, Instant)> {
         self.servers.values().map(|entry| (&entry.beacon, entry.last))
     }
@@ -187,7 +188,7 @@ impl Roster {
         self.servers.get(name).map(|entry| &entry.beacon)
     }
 
-    /// Whether a server of this name lives, or left lately.
+    /// Whether a server of this name is alive or left recently.
     pub(crate) fn remembers(&self, name: &ServerName) -> bool {
         self.servers.contains_key(name) || self.departed.contains_key(name)
     }
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_fell_silent_comes_back_with_its_next_beacon_not_with_a_late_one() {
+    fn a_silent_server_comes_back_with_its_next_beacon_but_not_with_a_late_one() {
         let (mut roster, now) = roster();
         roster.on_beacon(beacon("a", 1, 5), now);
         let later = now + Duration::from_secs(7);
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namesake_that_steps_back_leaves_the_older_process_in_the_roster() {
+    fn when_the_younger_of_two_processes_with_one_name_leaves_the_older_one_is_back() {
         let (mut roster, now) = roster();
         roster.on_beacon(beacon("a", 1, 5), now);
         let changes = roster.on_beacon(beacon("a", 2, 1), now);
@@ -306,10 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_after_the_wall_clock_was_set_back_is_taken_when_the_former_process_fell_silent() {
+    fn a_restart_after_the_wall_clock_was_set_back_is_accepted_once_the_former_process_is_silent() {
         let (mut roster, now) = roster();
         roster.on_beacon(beacon("a", 9, 50), now);
-        assert_eq!(roster.on_beacon(beacon("a", 2, 1), now), [], "the former one may live");
+        assert_eq!(
+            roster.on_beacon(beacon("a", 2, 1), now),
+            [],
+            "the former one may be alive"
+        );
         let later = now + Duration::from_secs(7);
         roster.expire(later);
         assert_eq!(roster.on_beacon(beacon("a", 2, 7), later), [Change::Joined(name("a"))]);
@@ -317,20 +322,20 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_was_stopped_does_not_take_others_for_gone() {
+    fn a_process_that_was_stopped_does_not_consider_others_gone() {
         let (mut roster, now) = roster();
         roster.on_beacon(beacon("a", 1, 1), now);
         let woken = now + Duration::from_secs(60);
         roster.be_patient(woken);
         assert_eq!(roster.expire(woken), []);
         let last: Vec<_> = roster.iter().map(|(_, last)| last).collect();
-        assert_eq!(last, [now], "nothing was heard of it since");
+        assert_eq!(last, [now], "no beacon arrived since");
         let later = woken + Duration::from_secs(7);
         assert_eq!(roster.expire(later), [Change::Left(name("a"), Instance(1))]);
     }
 
     #[test]
-    fn a_change_of_hearing_is_told() {
+    fn a_change_of_hearing_is_reported() {
         let (mut roster, now) = roster();
         roster.on_beacon(beacon("a", 1, 1), now);
         let deaf = Beacon {
@@ -342,22 +347,22 @@ mod tests {
     }
 
     #[test]
-    fn the_younger_of_two_namesakes_steps_back_when_the_older_names_it() {
+    fn the_younger_of_two_processes_with_one_name_steps_back_when_the_older_names_it() {
         let (roster, _) = roster();
         assert_eq!(
-            roster.on_namesake(&beacon("me", 20, 1)),
-            [Change::Namesake(Instance(20))]
+            roster.on_name_conflict(&beacon("me", 20, 1)),
+            [Change::NameConflict(Instance(20))]
         );
         assert_eq!(
-            roster.on_namesake(&beacon("me", 3, 1)),
+            roster.on_name_conflict(&beacon("me", 3, 1)),
             [],
-            "an old beacon that lay about"
+            "an old beacon that was delayed"
         );
         let told = Beacon {
             rival: Some(Instance(10)),
             ..beacon("me", 3, 1)
         };
-        assert_eq!(roster.on_namesake(&told), [Change::Refused]);
+        assert_eq!(roster.on_name_conflict(&told), [Change::StepBack]);
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! A set of channels in few bytes: what a server says of its subscriptions when it asks others for what it missed.
+//! A compact set of channels: a server sends the set of its subscriptions when it asks others for messages that it
+//! missed.
 //!
-//! A Bloom filter, so it may claim a channel that is not in it (about one in a hundred: a copy too many), but never misses
-//! one that is. How a channel is hashed is part of the wire format.
+//! A Bloom filter: it may claim to contain a channel that it does not (about one in a hundred, which costs a needless
+//! copy), but never the reverse. The hash is part of the wire format.
 
 use serde::{Deserialize, Serialize};
 
-/// Bits per channel: with seven hashes about one false claim in a hundred.
+use crate::wire::stable_hash;
+
+/// Bits per channel. With seven hashes, about one in a hundred claims is false.
 const BITS_PER_CHANNEL: usize = 10;
 const HASHES: u64 = 7;
 
@@ -27,7 +30,7 @@ impl Topics {
         topics
     }
 
-    /// Whether a channel is, or may be, in the set.
+    /// Whether the set may contain a channel. `false` is certain.
     pub(crate) fn contains(&self, channel: &str) -> bool {
         !self.words.is_empty()
             && self
@@ -35,23 +38,13 @@ impl Topics {
                 .all(|bit| self.words[bit / 64] & 1 << (bit % 64) != 0)
     }
 
-    /// Double hashing (Kirsch and Mitzenmacher): two hashes give as many as are wanted.
+    /// Double hashing (Kirsch and Mitzenmacher): two hashes are combined into any number of them.
     fn bits(&self, channel: &str) -> impl Iterator<Item = usize> + use<> {
         let count = self.words.len() as u64 * 64;
-        let (first, second) = (hash(channel, 0), hash(channel, 1) | 1);
+        let hash = |seed| stable_hash(seed, [channel.as_bytes()]);
+        let (first, second) = (hash(0), hash(1) | 1);
         (0..HASHES).map(move |n| (first.wrapping_add(n.wrapping_mul(second)) % count) as usize)
     }
-}
-
-/// FNV-1a with a seed, then the finaliser of MurmurHash3.
-fn hash(channel: &str, seed: u64) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    for byte in channel.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]
@@ -59,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_channel_is_ever_missed_and_few_are_claimed_wrongly() {
+    fn no_channel_is_missed_and_few_are_claimed_wrongly() {
         let channels: Vec<String> = (0..10_000).map(|n| format!("wsmesh:client:{n}")).collect();
         let topics = Topics::new(&channels);
         assert!(channels.iter().all(|channel| topics.contains(channel)));
@@ -69,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_and_a_hostile_one_claim_nothing() {
+    fn an_empty_set_and_a_hostile_one_contain_nothing() {
         assert!(!Topics::new::<&str>(&[]).contains("x"));
         assert!(!Topics { words: vec![] }.contains("x"));
     }

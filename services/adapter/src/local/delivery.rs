@@ -1,8 +1,12 @@
-//! What becomes of a frame when its client reads too slowly, by the frame's event: it must arrive, only the latest counts,
-//! or it may be dropped. Pure.
+//! What happens to a frame whose client reads too slowly, by the frame's event: it must arrive, only the latest one
+//! counts, or it may be dropped. Pure.
+//!
+//! This module does not know how to find an event in a frame: the owner of the clients, which knows their protocol,
+//! passes in a [`FrameReader`].
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,12 +17,12 @@ use crate::wire::Frame;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    /// They wait; a client for which too much waits is closed as slow.
+    /// They wait; a client with too many waiting frames is closed as slow.
     #[default]
     MustArrive,
-    /// A newer one takes the place of the one that waits, if it has the same key: positions, scores, states.
+    /// A newer frame replaces a waiting one with the same key: positions, scores, states.
     Latest,
-    /// They are dropped while a quarter of what may wait is waiting: effects, typing indicators.
+    /// They are dropped while the outbox is filled to a quarter or more: effects, typing indicators.
     MayDrop,
 }
 
@@ -30,10 +34,35 @@ pub struct DeliveryRule {
     pub event: String,
     /// What happens to its frames.
     pub policy: Policy,
-    /// With `latest`: where in the payload the key is, as a JSON pointer (RFC 6901), for example `/player`. Frames with
-    /// different values there do not replace each other. Default: all frames of the event do.
+    /// With `latest`: where the key is in the payload, as a JSON pointer (RFC 6901), for example `/player`. Frames with
+    /// different keys do not replace each other. Default: all frames of the event have the same key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// How the parts of a client's frame are found that delivery rules look at.
+///
+/// The functions are called once per frame and shard, and only if there are rules.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameReader {
+    /// The frame's event, if it has one. Called for every frame: must be cheap.
+    pub event: fn(&[u8]) -> Option<&[u8]>,
+    /// The frame's payload as JSON, if it has one. Called only for events whose rule has a key.
+    pub payload: fn(&[u8]) -> Option<&[u8]>,
+}
+
+/// The delivery rules of a server, with what is needed to apply them. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Delivery {
+    /// `None` without rules: no frame is looked at then.
+    rules: Option<Arc<Rules>>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    by_event: HashMap<Box<[u8]>, DeliveryRule>,
+    reader: FrameReader,
+    hasher: RandomState,
 }
 
 /// How a frame waits in an outbox.
@@ -41,45 +70,43 @@ pub struct DeliveryRule {
 pub enum Class {
     /// Until it is written.
     Must,
-    /// Until one with the same key comes.
+    /// Until a frame with the same key comes.
     Latest(u64),
-    /// Only if little waits.
+    /// Only while the outbox is nearly empty.
     MayDrop,
 }
 
-/// Tells frames apart by their events.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Classes {
-    /// By event.
-    rules: HashMap<Box<[u8]>, DeliveryRule>,
-    hasher: RandomState,
-}
-
-/// What every push to a client begins with.
-const START: &[u8] = br#"{"event":""#;
-
-impl Classes {
-    pub(crate) fn new(rules: &[DeliveryRule]) -> Self {
-        let rules = rules.iter().map(|rule| (rule.event.as_bytes().into(), rule.clone()));
-        Self {
-            rules: rules.collect(),
+impl Delivery {
+    /// These rules, for frames that `reader` understands. Of two rules for one event the later one counts.
+    pub fn new(rules: &[DeliveryRule], reader: FrameReader) -> Self {
+        if rules.is_empty() {
+            return Self::default();
+        }
+        let by_event = rules.iter().map(|rule| (rule.event.as_bytes().into(), rule.clone()));
+        let rules = Rules {
+            by_event: by_event.collect(),
+            reader,
             hasher: RandomState::new(),
+        };
+        Self {
+            rules: Some(Arc::new(rules)),
         }
     }
 
-    /// The class of a frame: once per frame and shard, at no cost without rules.
-    pub(crate) fn of(&self, frame: &Frame) -> Class {
-        if self.rules.is_empty() {
-            return Class::Must;
-        }
-        let bytes = frame.bytes();
-        let Some(event) = bytes
-            .strip_prefix(START)
-            .and_then(|rest| rest.split(|byte| *byte == b'"').next())
-        else {
+    /// The class of a frame. Called once per frame and shard; costs nothing without rules.
+    pub(crate) fn class_of(&self, frame: &Frame) -> Class {
+        self.rules
+            .as_ref()
+            .map_or(Class::Must, |rules| rules.class_of(frame.bytes()))
+    }
+}
+
+impl Rules {
+    fn class_of(&self, frame: &[u8]) -> Class {
+        let Some(event) = (self.reader.event)(frame) else {
             return Class::Must;
         };
-        let Some(DeliveryRule { policy, key, .. }) = self.rules.get(event) else {
+        let Some(DeliveryRule { policy, key, .. }) = self.by_event.get(event) else {
             return Class::Must;
         };
         match (policy, key) {
@@ -87,9 +114,10 @@ impl Classes {
             (Policy::MayDrop, _) => Class::MayDrop,
             (Policy::Latest, None) => Class::Latest(self.hasher.hash_one(event)),
             (Policy::Latest, Some(pointer)) => {
-                let value: Option<Value> = serde_json::from_slice(bytes).ok();
-                let key = value.as_ref().and_then(|value| value["payload"].pointer(pointer));
-                // Without its key nobody knows what it may replace.
+                let payload = (self.reader.payload)(frame);
+                let payload: Option<Value> = payload.and_then(|payload| serde_json::from_slice(payload).ok());
+                let key = payload.as_ref().and_then(|payload| payload.pointer(pointer));
+                // Without a key it is unknown which frames this one may replace.
                 key.map_or(Class::Must, |key| {
                     Class::Latest(self.hasher.hash_one((event, key.to_string())))
                 })
@@ -102,6 +130,12 @@ impl Classes {
 mod tests {
     use super::*;
 
+    /// A made-up protocol: `event payload`.
+    const READER: FrameReader = FrameReader {
+        event: |frame| frame.split(|byte| *byte == b' ').next(),
+        payload: |frame| frame.splitn(2, |byte| *byte == b' ').nth(1),
+    };
+
     fn rule(event: &str, policy: Policy, key: Option<&str>) -> DeliveryRule {
         DeliveryRule {
             event: event.to_owned(),
@@ -112,37 +146,41 @@ mod tests {
 
     #[test]
     fn a_frame_waits_as_the_rule_of_its_event_says() {
-        let classes = Classes::new(&[
+        let rules = [
             rule("score", Policy::Latest, None),
             rule("typing", Policy::MayDrop, None),
             rule("say", Policy::MustArrive, None),
-        ]);
-        let of = |text: &str| classes.of(&Frame::new(text));
-        assert!(matches!(of(r#"{"event":"score","payload":1}"#), Class::Latest(_)));
-        assert_eq!(
-            of(r#"{"event":"score","payload":1}"#),
-            of(r#"{"event":"score","payload":2}"#)
-        );
-        assert_eq!(of(r#"{"event":"typing","payload":1}"#), Class::MayDrop);
-        for other in [
-            r#"{"event":"say"}"#,
-            r#"{"event":"scores"}"#,
-            r#"{"payload":{"event":"score"},"callbackId":"1"}"#,
-            "",
-            r#"{"event":"#,
-        ] {
+        ];
+        let delivery = Delivery::new(&rules, READER);
+        let of = |text: &str| delivery.class_of(&Frame::new(text));
+        assert!(matches!(of("score 1"), Class::Latest(_)));
+        assert_eq!(of("score 1"), of("score 2"));
+        assert_eq!(of("typing 1"), Class::MayDrop);
+        for other in ["say", "scores", " score", ""] {
             assert_eq!(of(other), Class::Must, "{other}");
         }
-        assert_eq!(Classes::default().of(&Frame::new(r#"{"event":"typing"}"#)), Class::Must);
+        assert_eq!(Delivery::default().class_of(&Frame::new("typing")), Class::Must);
+    }
+
+    #[test]
+    fn without_rules_no_frame_is_looked_at() {
+        let reader = FrameReader {
+            event: |_| panic!("a frame was looked at"),
+            payload: |_| panic!("a payload was looked at"),
+        };
+        let delivery = Delivery::new(&[], reader);
+        assert_eq!(delivery.class_of(&Frame::new("typing")), Class::Must);
     }
 
     #[test]
     fn only_frames_with_the_same_key_replace_each_other() {
-        let classes = Classes::new(&[rule("move", Policy::Latest, Some("/player/id"))]);
-        let of = |payload: &str| classes.of(&Frame::new(format!(r#"{{"event":"move","payload":{payload}}}"#)));
+        let delivery = Delivery::new(&[rule("move", Policy::Latest, Some("/player/id"))], READER);
+        let of = |payload: &str| delivery.class_of(&Frame::new(format!("move {payload}")));
         let ann = of(r#"{"player":{"id":"ann"},"x":1}"#);
         assert_eq!(ann, of(r#"{"x":2,"player":{"id":"ann"}}"#));
         assert_ne!(ann, of(r#"{"player":{"id":"bob"}}"#));
-        assert_eq!(of(r#"{"player":7}"#), Class::Must);
+        for keyless in [r#"{"player":7}"#, "", "{"] {
+            assert_eq!(of(keyless), Class::Must, "{keyless}");
+        }
     }
 }

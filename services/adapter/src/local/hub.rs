@@ -1,28 +1,28 @@
-//! The hub: which shard holds which client and room. Counts and queries; any thread may ask.
+//! The hub: which shard holds which client and room. Any thread may query it.
 //!
 //! Locks are striped by key, held for a few lines and never across an await. A client's lock is taken before a room's.
-//! The hub does not touch outboxes: it says where a command must go, and sends it there.
+//! The hub never touches outboxes: it sends each command to the shard that must apply it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
-use super::seats::{ClientEntry, Place, Places, RoomEntry, Seat};
-use super::shard::{Asked, Command, ConnectionId, Recipients};
+use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
+use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
 const STRIPES: usize = 64;
-/// A shard that takes nothing for so long hangs.
+/// A shard that accepts no command for this long is considered stuck.
 const STUCK: Duration = Duration::from_secs(10);
-/// Who came longer ago than this is older than any copy.
+/// A connection older than this is older than any copy that may still arrive.
 const NEW: Duration = Duration::from_secs(120);
 
-/// A map behind many small locks.
+/// A map divided among many small locks.
 #[derive(Debug)]
 struct Striped<K, V> {
     stripes: Vec<Mutex<HashMap<K, V>>>,
@@ -40,13 +40,11 @@ impl<K: Hash + Eq, V> Striped<K, V> {
 
     fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
         let stripe = self.hasher.hash_one(key) as usize % STRIPES;
-        self.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+        self.stripes[stripe].lock()
     }
 
     fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
-        self.stripes
-            .iter()
-            .map(|stripe| stripe.lock().unwrap_or_else(PoisonError::into_inner))
+        self.stripes.iter().map(|stripe| stripe.lock())
     }
 }
 
@@ -59,7 +57,7 @@ pub(crate) struct Hub {
     next_connection: AtomicU64,
     client_count: AtomicUsize,
     room_count: AtomicUsize,
-    /// Who came lately, in order: copies of older messages are not for them.
+    /// Recent connections, in order: they do not get copies of older messages.
     newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
 }
 
@@ -76,16 +74,16 @@ impl Hub {
         }
     }
 
-    /// Registers a connection of a client, beside those that it has. It shares the client's rooms: its shard's owner lets it
-    /// join them.
+    /// Registers one more connection of a client. It shares the client's rooms: the owner of its shard makes it join
+    /// them.
     pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> ConnectionId {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
-        let seat = Seat {
-            place: Place { shard, connection },
+        let attached = Connection {
+            location: Location { shard, connection },
             since: Instant::now(),
         };
-        self.note_newcomer(connection, seat.since);
+        self.note_newcomer(connection, attached.since);
         match clients.get_mut(client) {
             Some(entry) => {
                 for room in &entry.rooms {
@@ -93,10 +91,10 @@ impl Hub {
                         entry.count_in(shard);
                     }
                 }
-                entry.add(seat);
+                entry.add(attached);
             }
             None => {
-                let entry = ClientEntry::new(seat);
+                let entry = ClientEntry::new(attached);
                 clients.insert(client.clone(), entry);
                 self.client_count.fetch_add(1, Ordering::Relaxed);
             }
@@ -104,16 +102,16 @@ impl Hub {
         connection
     }
 
-    /// Takes a connection off. With the client's last one the client leaves its rooms: these are returned.
+    /// Removes a connection. When it was the client's last one, the client leaves its rooms, which are returned.
     pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Vec<Room> {
         let mut clients = self.clients.lock(client);
         let Some(entry) = clients.get_mut(client) else {
             return Vec::new();
         };
-        if let Some(seat) = entry.remove(connection) {
+        if let Some(removed) = entry.remove(connection) {
             for room in &entry.rooms {
                 if let Some(entry) = self.rooms.lock(room).get_mut(room) {
-                    entry.count_out(seat.place.shard);
+                    entry.count_out(removed.location.shard);
                 }
             }
             return Vec::new();
@@ -131,9 +129,9 @@ impl Hub {
         entry.rooms.into_iter().collect()
     }
 
-    /// Notes a member, with all its connections. `None` if the client is not here; `Some((places, false))` if it was in the
-    /// room already.
-    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
+    /// Adds a member, with all its connections. `None` if the client is not on this server; `Some((locations, false))`
+    /// if it was already in the room.
+    pub(crate) fn join(&self, client: &ClientId, room: &Room) -> Option<(Locations, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let new = entry.rooms.insert(room.clone());
@@ -143,27 +141,31 @@ impl Hub {
             if members.members.insert(client.clone(), Instant::now()).is_none() && members.members.len() == 1 {
                 self.room_count.fetch_add(1, Ordering::Relaxed);
             }
-            entry.seats().for_each(|seat| members.count_in(seat.place.shard));
+            entry
+                .connections()
+                .for_each(|connection| members.count_in(connection.location.shard));
         }
-        Some((entry.places(), new))
+        Some((entry.locations(), new))
     }
 
-    /// Forgets a member. `None` if the client is not here; `Some((places, false))` if it was not in the room.
-    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Places, bool)> {
+    /// Removes a member. `None` if the client is not on this server; `Some((locations, false))` if it was not in the
+    /// room.
+    pub(crate) fn leave(&self, client: &ClientId, room: &Room) -> Option<(Locations, bool)> {
         let mut clients = self.clients.lock(client);
         let entry = clients.get_mut(client)?;
         let was = entry.rooms.remove(room);
         if was {
             self.forget_member(room, client, entry);
         }
-        Some((entry.places(), was))
+        Some((entry.locations(), was))
     }
 
     fn forget_member(&self, room: &Room, client: &ClientId, gone: &ClientEntry) {
         let mut rooms = self.rooms.lock(room);
         if let Some(entry) = rooms.get_mut(room) {
             entry.members.remove(client);
-            gone.seats().for_each(|seat| entry.count_out(seat.place.shard));
+            gone.connections()
+                .for_each(|connection| entry.count_out(connection.location.shard));
             if entry.members.is_empty() {
                 rooms.remove(room);
                 self.room_count.fetch_sub(1, Ordering::Relaxed);
@@ -171,35 +173,37 @@ impl Hub {
         }
     }
 
-    /// Whether a client has a connection here.
+    /// Whether a client has a connection to this server.
     pub(crate) fn is_here(&self, client: &ClientId) -> bool {
         self.clients.lock(client).contains_key(client)
     }
 
-    /// Where a client's connections are.
-    pub(crate) fn places(&self, client: &ClientId) -> Places {
+    /// The locations of a client's connections.
+    pub(crate) fn locations(&self, client: &ClientId) -> Locations {
         let clients = self.clients.lock(client);
-        clients.get(client).map(ClientEntry::places).unwrap_or_default()
+        clients.get(client).map(ClientEntry::locations).unwrap_or_default()
     }
 
-    /// A client's connections and when each came, the oldest first.
+    /// A client's connections and when each was attached, oldest first.
     pub(crate) fn connections(&self, client: &ClientId) -> Vec<(ConnectionId, Instant)> {
         let clients = self.clients.lock(client);
-        let seats = clients.get(client).into_iter().flat_map(ClientEntry::seats);
-        seats.map(|seat| (seat.place.connection, seat.since)).collect()
+        let connections = clients.get(client).into_iter().flat_map(ClientEntry::connections);
+        connections
+            .map(|connection| (connection.location.connection, connection.since))
+            .collect()
     }
 
-    /// Where those connections of a client are that were there when a copy was sent first.
-    fn places_before(&self, client: &ClientId, sent: Option<Instant>) -> Places {
+    /// The locations of those connections of a client that existed when a copy was first sent.
+    fn locations_before(&self, client: &ClientId, sent: Option<Instant>) -> Locations {
         let clients = self.clients.lock(client);
         let Some(entry) = clients.get(client) else {
-            return Places::default();
+            return Locations::default();
         };
-        entry.places_before(sent)
+        entry.locations_before(sent)
     }
 
-    /// Sends a command to one shard; waits while its inbox is full, not for ever: an owner that hangs must not make this
-    /// server deaf. `false` when the command was not taken.
+    /// Sends a command to one shard. Waits while its inbox is full, but not forever: a stuck owner must not stop this
+    /// server from receiving. `false` if the command was not accepted.
     pub(crate) async fn command(&self, shard: usize, command: Command) -> bool {
         let Some(inbox) = self.shards.get(shard) else {
             return false;
@@ -209,45 +213,49 @@ impl Hub {
             Err(TrySendError::Closed(_)) => return false,
             Err(TrySendError::Full(command)) => command,
         };
-        // Boxed: this hardly ever happens, and is part of every future that sends something.
+        // Boxed, because this rarely happens but would enlarge every future that sends something.
         match Box::pin(timeout(STUCK, inbox.send(command))).await {
             Ok(sent) => sent.is_ok(),
             Err(_) => {
                 tracing::error!(
                     shard,
-                    "a shard's owner takes nothing: what was for its clients is lost; restart this server"
+                    "a shard accepts no commands: messages for its clients are lost; restart this server"
                 );
                 false
             }
         }
     }
 
-    /// Delivers a frame to every connection of a client, a copy not to those that came after it was sent first; `false` if
-    /// there is none.
+    /// Delivers a frame to every connection of a client. A copy skips connections attached after it was first sent.
+    /// `false` if no connection gets it.
     pub(crate) async fn to_client(&self, client: &ClientId, frame: Frame, sent: Option<Instant>) -> bool {
         let mut delivered = false;
-        for place in self.places_before(client, sent).iter() {
-            let recipients = Recipients::One(place.connection);
+        for location in self.locations_before(client, sent).iter() {
+            let recipients = Recipients::One(location.connection);
             delivered |= self
-                .command(place.shard, Command::Deliver(recipients, frame.clone()))
+                .command(location.shard, Command::Deliver(recipients, frame.clone()))
                 .await;
         }
         delivered
     }
 
-    /// Delivers a request to a client's newest connection; `false` if it is not here.
-    pub(crate) async fn ask(&self, client: &ClientId, asked: Asked, frame: Frame) -> bool {
-        let newest = self.clients.lock(client).get(client).map(|entry| entry.newest().place);
+    /// Delivers a request to a client's newest connection; `false` if the client is not on this server.
+    pub(crate) async fn ask(&self, client: &ClientId, request: PendingRequest, frame: Frame) -> bool {
+        let newest = self
+            .clients
+            .lock(client)
+            .get(client)
+            .map(|entry| entry.newest().location);
         match newest {
-            Some(place) => {
-                self.command(place.shard, Command::Ask(place.connection, asked, frame))
+            Some(location) => {
+                self.command(location.shard, Command::Ask(location.connection, request, frame))
                     .await
             }
             None => false,
         }
     }
 
-    /// Delivers a frame to the members of a room; says how many shards have any.
+    /// Delivers a frame to the members of a room. Returns the number of shards that have members.
     pub(crate) async fn to_room(&self, room: &Room, frame: Frame, except: std::sync::Arc<[ClientId]>) -> usize {
         let shards = self.shards_of(room);
         for &shard in &shards {
@@ -257,7 +265,7 @@ impl Hub {
         shards.len()
     }
 
-    /// Delivers a frame to every client; a copy not to those who came after it was sent first.
+    /// Delivers a frame to every client. A copy skips connections attached after it was first sent.
     pub(crate) async fn to_everyone(&self, frame: Frame, sent: Option<Instant>) {
         if self.client_count() == 0 {
             return;
@@ -273,7 +281,7 @@ impl Hub {
     }
 
     fn note_newcomer(&self, connection: ConnectionId, now: Instant) {
-        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newcomers = self.newcomers.lock();
         newcomers.push_back((now, connection));
         while let Some((since, _)) = newcomers.front()
             && now.saturating_duration_since(*since) > NEW
@@ -283,12 +291,12 @@ impl Hub {
     }
 
     fn came_after(&self, sent: Instant) -> Vec<ConnectionId> {
-        let newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        let newcomers = self.newcomers.lock();
         let younger = newcomers.iter().rev().take_while(|(since, _)| *since > sent);
         younger.map(|(_, connection)| *connection).collect()
     }
 
-    /// Whether a client came, with its oldest connection, after a copy was sent first.
+    /// Whether even a client's oldest connection was attached after a copy was first sent.
     pub(crate) fn is_younger(&self, client: &ClientId, sent: Option<Instant>) -> bool {
         sent.is_some_and(|sent| {
             self.clients
@@ -298,7 +306,7 @@ impl Hub {
         })
     }
 
-    /// The members who joined after a copy was sent first.
+    /// The members that joined after a copy was first sent.
     pub(crate) fn younger_members(&self, room: &Room, sent: Option<Instant>) -> Vec<ClientId> {
         let Some(sent) = sent else { return Vec::new() };
         let rooms = self.rooms.lock(room);
@@ -315,7 +323,7 @@ impl Hub {
         shards.map(|(shard, _)| *shard).collect()
     }
 
-    /// How many clients have a connection here, however many each has.
+    /// The number of clients, each counted once however many connections it has.
     pub(crate) fn client_count(&self) -> usize {
         self.client_count.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! The hub: who is where, and who is too young for a copy.
+//! Tests of the hub: where clients are, and which connections are too young for a copy.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn room(id: &str) -> Room {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shard_whose_owner_hangs_holds_up_nobody_for_ever() {
+async fn a_shard_with_a_stuck_owner_does_not_block_senders_forever() {
     let (hub, _inboxes) = hub();
     hub.attach(&client("ann"), 0);
     let start = Instant::now();
@@ -28,7 +28,7 @@ async fn a_shard_whose_owner_hangs_holds_up_nobody_for_ever() {
 }
 
 #[tokio::test]
-async fn a_copy_is_not_for_who_came_after_it_was_sent() {
+async fn a_copy_skips_connections_attached_after_it_was_sent() {
     let (hub, mut inboxes) = hub();
     let before = Some(Instant::now());
     std::thread::sleep(Duration::from_millis(2));
@@ -51,7 +51,7 @@ async fn a_copy_is_not_for_who_came_after_it_was_sent() {
 }
 
 #[test]
-fn a_client_that_goes_leaves_all_its_rooms() {
+fn a_client_that_detaches_leaves_all_its_rooms() {
     let (hub, _inboxes) = hub();
     let connection = hub.attach(&client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
@@ -63,7 +63,7 @@ fn a_client_that_goes_leaves_all_its_rooms() {
 }
 
 #[test]
-fn connections_of_one_client_share_its_rooms_until_the_last_one_goes() {
+fn connections_of_a_client_share_its_rooms_until_the_last_one_detaches() {
     let (hub, _inboxes) = hub();
     let first = hub.attach(&client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
@@ -72,9 +72,9 @@ fn connections_of_one_client_share_its_rooms_until_the_last_one_goes() {
     hub.join(&client("ann"), &room("2"));
     assert_eq!((hub.client_count(), hub.members(&room("1"))), (1, vec![client("ann")]));
     let order = |hub: &Hub| -> Vec<_> {
-        hub.places(&client("ann"))
+        hub.locations(&client("ann"))
             .iter()
-            .map(|place| place.connection)
+            .map(|location| location.connection)
             .collect()
     };
     assert_eq!(order(&hub), [first, second, third]);
@@ -82,18 +82,18 @@ fn connections_of_one_client_share_its_rooms_until_the_last_one_goes() {
         assert_eq!(hub.shards_of(&room(id)), [0, 1]);
     }
     assert_eq!(hub.detach(&client("ann"), first), []);
-    assert_eq!(hub.detach(&client("ann"), first), [], "it was gone already");
+    assert_eq!(hub.detach(&client("ann"), first), [], "it was already detached");
     assert_eq!(order(&hub), [second, third]);
     assert_eq!(hub.shards_of(&room("1")), [1]);
     assert_eq!(hub.detach(&client("ann"), third), []);
     assert_eq!(hub.leave(&client("ann"), &room("2")).map(|(_, was)| was), Some(true));
-    assert!(hub.shards_of(&room("2")).is_empty(), "nobody is in it");
+    assert!(hub.shards_of(&room("2")).is_empty(), "it has no members");
     assert_eq!(hub.detach(&client("ann"), second), [room("1")]);
     assert_eq!((hub.client_count(), hub.room_count()), (0, 0));
 }
 
 #[tokio::test]
-async fn the_newest_connection_is_asked_and_a_copy_is_only_for_those_older_than_it() {
+async fn a_request_goes_to_the_newest_connection_and_a_copy_only_to_older_ones() {
     let (hub, mut inboxes) = hub();
     hub.attach(&client("ann"), 0);
     let between = Some(Instant::now());
@@ -102,7 +102,7 @@ async fn the_newest_connection_is_asked_and_a_copy_is_only_for_those_older_than_
     let (answer, _waits) = tokio::sync::oneshot::channel();
     let request_id = "1".into();
     assert!(
-        hub.ask(&client("ann"), Asked { request_id, answer }, Frame::new("?"))
+        hub.ask(&client("ann"), PendingRequest { request_id, answer }, Frame::new("?"))
             .await
     );
     assert!(matches!(inboxes[1].try_recv(), Ok(Command::Ask(asked, ..)) if asked == newest));
@@ -127,7 +127,7 @@ async fn a_frame_for_a_room_goes_once_to_each_shard_that_has_members() {
 }
 
 #[test]
-fn rooms_are_found_by_namespace_and_prefix_with_their_counts() {
+fn rooms_are_found_by_namespace_and_prefix_with_their_member_counts() {
     let (hub, _inboxes) = hub();
     for id in ["ann", "bob"] {
         hub.attach(&client(id), 0);

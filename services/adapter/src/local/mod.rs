@@ -1,13 +1,14 @@
-//! This server's own clients: state without I/O. Knows `wire` only.
+//! The clients of this server, with their rooms and outboxes. State without I/O; knows `wire` only.
 
 mod delivery;
 mod hub;
+mod hub_entries;
 mod outbox;
-mod seats;
 mod shard;
 
-pub(crate) use delivery::Classes;
-pub use delivery::{Class, DeliveryRule, Policy};
+pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
-pub use shard::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, Shard, ShardInbox, Shared, Spared};
+pub use shard::{
+    Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, Shard, ShardInbox, Shared, Spared,
+};

@@ -1,17 +1,17 @@
-//! A client's outbox: a bounded queue of shared frames, waiting to be written to its socket.
+//! A client's outbox: a bounded queue of frames that wait to be written to its socket.
 //!
-//! Full means full: nothing is dropped in secret. `push` refuses, and the shard closes the client as a slow consumer. Frames
-//! of a class that allows it are replaced by newer ones or dropped before it comes to that, and whoever pushes is told.
+//! Nothing is dropped silently. When the outbox is full, `push` fails and the shard closes the client as a slow
+//! consumer. Frames whose class allows it may be replaced or dropped before that, which `push` returns.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::delivery::Class;
 use crate::wire::Frame;
 
-/// An empty outbox keeps room for so many frames.
+/// The most frames for which an empty outbox keeps its memory.
 const KEPT: usize = 64;
 
-/// Bounds of one client's outbox. Whichever is reached first counts.
+/// Bounds of one client's outbox. The one that is reached first applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxLimits {
     /// Most bytes that wait for one client. Default 1 MiB: some seconds of a busy room.
@@ -33,14 +33,14 @@ impl Default for OutboxLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// What became of a frame.
+/// What happened to a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
-    /// It waits.
+    /// It was queued.
     Queued,
-    /// It waits in place of an older one.
+    /// It replaced an older frame in the queue.
     Replaced,
-    /// Too much waits already for one of its class.
+    /// It was dropped: too many frames wait already for one of its class.
     Dropped,
 }
 
@@ -49,19 +49,22 @@ pub enum Pushed {
 pub struct Outbox {
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// How many were taken in all: the number of the first that waits.
+    /// The number of frames ever taken out, which is also the number of the first frame that waits.
     taken: u64,
-    /// The numbers of those that a newer one may replace, by key.
-    #[expect(clippy::box_collection, reason = "there is one per connection, nearly always empty")]
+    /// The numbers of the frames that a newer one may replace, by key.
+    #[expect(
+        clippy::box_collection,
+        reason = "one exists per connection, and it is almost always empty"
+    )]
     latest: Option<Box<HashMap<u64, u64>>>,
 }
 
 impl Outbox {
-    /// Adds a frame at the end, or in the place of the one that it replaces.
+    /// Adds a frame at the end, or in place of the frame that it replaces.
     ///
     /// # Errors
-    /// When the limits are reached. An empty outbox takes one frame of any size, so that a large message to a fast
-    /// client passes.
+    /// When the limits are reached. An empty outbox accepts one frame of any size, so that a large message can reach a
+    /// fast client.
     pub fn push(&mut self, frame: Frame, class: Class, limits: OutboxLimits) -> Result<Pushed, Full> {
         if let Class::Latest(key) = class
             && let Some(waiting) = self.waiting(key)
@@ -89,14 +92,14 @@ impl Outbox {
         Ok(Pushed::Queued)
     }
 
-    /// The frame of this key that waits, if one does.
+    /// The waiting frame with this key, if there is one.
     fn waiting(&mut self, key: u64) -> Option<&mut Frame> {
         let number = *self.latest.as_ref()?.get(&key)?;
         self.frames
             .get_mut(usize::try_from(number.checked_sub(self.taken)?).ok()?)
     }
 
-    /// Takes the oldest frame.
+    /// Takes out the oldest frame.
     pub fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.len();
@@ -125,7 +128,7 @@ impl Outbox {
         self.bytes
     }
 
-    /// Forgets everything that waits; the client is gone.
+    /// Drops everything that waits, because the client is gone.
     pub fn clear(&mut self) {
         self.frames = VecDeque::new();
         self.latest = None;
@@ -140,7 +143,7 @@ mod tests {
     const LIMITS: OutboxLimits = OutboxLimits { bytes: 10, frames: 3 };
 
     #[test]
-    fn frames_come_out_in_order_and_free_their_bytes() {
+    fn frames_are_taken_out_in_order_and_free_their_bytes() {
         let mut outbox = Outbox::default();
         for text in ["one", "two"] {
             outbox.push(Frame::new(text), Class::Must, LIMITS).expect("fits");
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_outbox_takes_one_frame_of_any_size() {
+    fn an_empty_outbox_accepts_one_frame_of_any_size() {
         let mut outbox = Outbox::default();
         assert_eq!(
             outbox.push(Frame::new("far more than ten bytes"), Class::Must, LIMITS),
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_takes_the_place_of_the_one_that_waits_and_no_other() {
+    fn the_latest_frame_replaces_only_the_waiting_frame_with_its_key() {
         let mut outbox = Outbox::default();
         let mut push = |text: &str, class| outbox.push(Frame::new(text), class, LIMITS);
         assert_eq!(push("a1", Class::Latest(1)), Ok(Pushed::Queued));
@@ -182,7 +185,7 @@ mod tests {
         assert_eq!(
             push("a3", Class::Latest(1)),
             Ok(Pushed::Queued),
-            "what was written is not replaced"
+            "a written frame is not replaced"
         );
         assert_eq!(push("b2", Class::Latest(2)), Ok(Pushed::Replaced));
         let rest: Vec<_> = std::iter::from_fn(|| outbox.pop()).collect();
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_dropped_is_as_soon_as_a_quarter_of_the_limit_waits() {
+    fn droppable_frames_are_dropped_once_a_quarter_of_the_limit_is_used() {
         let limits = OutboxLimits {
             bytes: 100,
             frames: 100,

@@ -1,15 +1,15 @@
-//! The copies that are to be published again. State without I/O.
+//! The queue of copies: messages to be published again. State without I/O.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::replay::Kept;
 use crate::wire::ServerName;
 
-/// Copies that wait to be published again, in order; each envelope once per receiver.
+/// Messages that wait to be published again, in order, each once per receiver.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     queue: Mutex<Queue>,
@@ -20,18 +20,18 @@ pub(crate) struct Copies {
 struct Queue {
     copies: VecDeque<Kept>,
     bytes: usize,
-    /// How far back a window was incomplete when a node was lost.
+    /// How far back the window was incomplete when a node was lost.
     truncated: Option<Duration>,
-    /// Which sequences wait for whom.
+    /// The sequences that wait, each with its receiver.
     known: HashSet<(u64, Option<ServerName>)>,
 }
 
 impl Copies {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
-    /// Adds copies; those that wait already are left out. How many were added.
+    /// Adds copies, except those that wait already. Returns how many were added.
     pub(crate) fn extend(&self, copies: impl IntoIterator<Item = Kept>) -> usize {
         let mut queue = self.lock();
         let before = queue.copies.len();
@@ -49,7 +49,7 @@ impl Copies {
         added
     }
 
-    /// A node was lost, and the window did not hold all that went through it.
+    /// A node was lost, and the window no longer held everything that went through it.
     pub(crate) fn note_truncated(&self, missing: Duration) {
         self.lock().truncated = Some(missing);
         self.waiting.notify_one();
@@ -60,7 +60,7 @@ impl Copies {
         self.lock().truncated.take()
     }
 
-    /// Takes at most so many, of at most so many bytes but at least one, oldest first.
+    /// Takes at most `most` copies with at most `bytes` bytes in all, but at least one, oldest first.
     pub(crate) fn take(&self, most: usize, bytes: usize) -> Vec<Kept> {
         let mut queue = self.lock();
         let (mut taken, mut sum) = (Vec::new(), 0);
@@ -81,7 +81,7 @@ impl Copies {
         self.lock().copies.len()
     }
 
-    /// Bytes of the messages that wait; copies of one share them, and count each.
+    /// The bytes of the waiting messages. Copies of one message share their bytes, but each counts.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
@@ -89,41 +89,25 @@ impl Copies {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use tokio::time::Instant;
 
     use super::*;
-    use crate::nodes::Channel;
-
-    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
-        Kept {
-            at,
-            sequence,
-            channel: Channel::from(channel),
-            server: None,
-            bytes: Bytes::from_static(&[0; 100]),
-            is_copy: false,
-            was_copied: false,
-            waited: false,
-            order_key: None,
-        }
-    }
 
     #[test]
     fn a_copy_waits_once_per_receiver() {
         let (copies, now) = (Copies::default(), Instant::now());
         let to = |server: Option<&str>, sequence| Kept {
             server: server.map(|name| ServerName::new(name).expect("valid")),
-            ..kept(sequence, "c", now)
+            ..Kept::sample(sequence, "c", now)
         };
         assert_eq!(
             copies.extend([to(None, 1), to(None, 1), to(Some("a"), 1), to(Some("b"), 1)]),
             3
         );
         assert_eq!(copies.take(2, 1000).len(), 2);
-        assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken");
+        assert_eq!(copies.extend([to(None, 1)]), 1, "it was taken out");
         assert_eq!((copies.len(), copies.bytes()), (2, 200));
-        assert_eq!(copies.take(9, 150).len(), 1, "each is of 100 bytes");
-        assert_eq!(copies.take(9, 1).len(), 1, "one at least");
+        assert_eq!(copies.take(9, 150).len(), 1, "each has 100 bytes");
+        assert_eq!(copies.take(9, 1).len(), 1, "at least one");
     }
 }

@@ -1,42 +1,44 @@
-//! The node with the shortest round trip, with hysteresis: the present one is kept until another is clearly better for a
-//! while, so that two equal nodes do not take turns and the order of messages is kept as long as it can be.
+//! The node with the shortest round trip, with hysteresis: the current node is kept until another one is clearly better
+//! for a while. So two equal nodes do not alternate, and the order of messages is kept for as long as possible.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::select::{Mask, indexes};
 
-/// How much better another node must be: a share of the present one's round trip, and at least so much time.
+/// How much better another node must be: its round trip is at most this share of the current one's, and shorter by at
+/// least this time.
 const BETTER: (f64, Duration) = (0.8, Duration::from_micros(200));
-/// How often in a row.
+/// How often in a row it must be better.
 const TIMES: u32 = 3;
 
-/// The present node, and who may follow it.
+/// The current node, and the node that may replace it.
 #[derive(Debug, Default)]
 pub(crate) struct Fastest {
-    /// Index of the present node, plus 1; 0 for none.
-    present: AtomicUsize,
+    /// The current node's index plus 1; 0 for none.
+    current: AtomicUsize,
     challenger: Mutex<Option<(usize, u32)>>,
 }
 
 impl Fastest {
-    /// One of these nodes: the present one if it is among them, else the one with the shortest round trip.
+    /// Picks one of the usable nodes: the current one if possible, else the one with the shortest round trip.
     pub(crate) fn pick(&self, usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) -> Option<usize> {
-        let present = self.present.load(Ordering::Relaxed);
-        if present > 0 && usable & 1 << (present - 1) != 0 {
-            return Some(present - 1);
+        let current = self.current.load(Ordering::Relaxed);
+        if current > 0 && usable & 1 << (current - 1) != 0 {
+            return Some(current - 1);
         }
         shortest(usable, rtt)
     }
 
-    /// Looks at the round trips again. Call it about once a probe interval.
+    /// Compares the round trips again. Call it about once per probe interval.
     pub(crate) fn judge(&self, usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) {
-        let mut challenger = self.challenger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut challenger = self.challenger.lock();
         let Some(best) = shortest(usable, &rtt) else { return };
-        let present = self.present.load(Ordering::Relaxed);
-        let kept = present > 0 && usable & 1 << (present - 1) != 0;
-        if kept && !clearly_better(rtt(best), rtt(present - 1)) {
+        let current = self.current.load(Ordering::Relaxed);
+        let kept = current > 0 && usable & 1 << (current - 1) != 0;
+        if kept && !clearly_better(rtt(best), rtt(current - 1)) {
             *challenger = None;
             return;
         }
@@ -46,7 +48,7 @@ impl Fastest {
         };
         *challenger = Some((best, times));
         if !kept || times >= TIMES {
-            self.present.store(best + 1, Ordering::Relaxed);
+            self.current.store(best + 1, Ordering::Relaxed);
             *challenger = None;
         }
     }
@@ -56,11 +58,11 @@ fn shortest(usable: Mask, rtt: impl Fn(usize) -> Option<Duration>) -> Option<usi
     indexes(usable).min_by_key(|&index| rtt(index).unwrap_or(Duration::MAX))
 }
 
-fn clearly_better(best: Option<Duration>, present: Option<Duration>) -> bool {
-    let (Some(best), Some(present)) = (best, present) else {
+fn clearly_better(best: Option<Duration>, current: Option<Duration>) -> bool {
+    let (Some(best), Some(current)) = (best, current) else {
         return best.is_some();
     };
-    best <= present.mul_f64(BETTER.0) && best + BETTER.1 <= present
+    best <= current.mul_f64(BETTER.0) && best + BETTER.1 <= current
 }
 
 #[cfg(test)]
@@ -74,7 +76,11 @@ mod tests {
     #[test]
     fn the_shortest_round_trip_wins_and_stays_until_another_is_clearly_better_for_a_while() {
         let fastest = Fastest::default();
-        assert_eq!(fastest.pick(0b111, ms([30, 10, 20])), Some(1), "before the first look");
+        assert_eq!(
+            fastest.pick(0b111, ms([30, 10, 20])),
+            Some(1),
+            "before the first comparison"
+        );
         fastest.judge(0b111, ms([30, 10, 20]));
         fastest.judge(0b111, ms([9, 10, 20]));
         fastest.judge(0b111, ms([9, 10, 20]));
@@ -88,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_cannot_be_used_is_left_at_once() {
+    fn a_node_that_becomes_unusable_is_replaced_at_once() {
         let fastest = Fastest::default();
         fastest.judge(0b111, ms([30, 10, 20]));
         assert_eq!(fastest.pick(0b101, ms([30, 10, 20])), Some(2));

@@ -1,59 +1,61 @@
-//! Hearing one node: judged from this server's own probes, whatever a client library believes.
+//! Whether this server hears one node, judged only by this server's own probes.
 //!
-//! About once an interval a numbered probe is published through the node and must come back through its subscriber. A
-//! node silent for three intervals is not heard. Judged anew at every publish, so the check is a few atomic loads.
-//! A node whose hearing was interrupted is on probation for a while, longer each time: what flaps must not carry copies of
-//! what it has just lost. State without I/O; time is handed in.
+//! About once per interval, a numbered probe is published through the node and must come back through its subscriber. A
+//! node that is silent for three intervals is not heard. This is checked at every publish, so the check costs only a
+//! few atomic loads. After a gap, a node is on probation for a while, longer each time: an unstable node must not carry
+//! copies of messages that it has just lost. State without I/O; the time is passed in.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::link::LinkErrorKind;
 
-/// Silent for so many intervals: not heard.
+/// A node that is silent for this many intervals is not heard.
 pub(crate) const SILENT_INTERVALS: u32 = 3;
 
-/// Probation after an interruption, in probe intervals; doubled for each one before it that is not forgotten, at most to
-/// the second number.
+/// Probation after a gap, in probe intervals: the first value, doubled for each earlier gap that is not forgotten, up
+/// to the second value.
 const PROBATION: (u32, u32) = (2, 32);
-/// After so many probe intervals an interruption is forgotten.
+/// After this many probe intervals, a gap is forgotten.
 const FORGOTTEN: u32 = 60;
 
 #[derive(Debug, Default)]
 struct Detail {
-    /// When hearing was interrupted lately.
-    interruptions: VecDeque<Instant>,
-    /// Probes that are under way: number and time of sending.
+    /// The times of recent gaps.
+    gaps_at: VecDeque<Instant>,
+    /// Probes that have not returned yet: number and time of sending.
     sent: Vec<(u64, Instant)>,
     next: u64,
     last_returned: u64,
-    /// Since when a probe could have come back: both connections are up, and the process ran.
+    /// Since when a probe could have returned: both connections are up, and the process was running.
     waiting_since: Option<Instant>,
     rtt: Option<Duration>,
-    /// Round trips, smoothed: a fifth of each new one.
+    /// The smoothed round trip: each new one counts a fifth.
     smooth_rtt: Option<Duration>,
     error: Option<String>,
-    /// Kinds of trouble that were told since the node was heard last.
-    told: Vec<LinkErrorKind>,
+    /// Kinds of failures that were logged since the node was last heard.
+    logged: Vec<LinkErrorKind>,
 }
 
-/// What this server knows of one node's health.
+/// The health of one node.
 #[derive(Debug)]
 pub(crate) struct Health {
     start: Instant,
     interval: Duration,
-    /// Milliseconds after `start` of the last probe's return, plus 1; 0 for never on this connection.
+    /// When the last probe returned, in milliseconds after `start`, plus 1; 0 if none returned on these connections.
     returned_ms: AtomicU64,
     publishing: AtomicBool,
     subscribed: AtomicBool,
     reconnects: AtomicU64,
     gaps: AtomicU64,
-    /// Milliseconds after `start` until which the node is on probation.
+    /// The end of the probation, in milliseconds after `start`.
     probation_ms: AtomicU64,
-    /// How many resolved channels the node has not confirmed.
+    /// The number of resolved channels that the node has not confirmed.
     owing: Arc<AtomicUsize>,
     detail: Mutex<Detail>,
 }
@@ -75,20 +77,20 @@ impl Health {
     }
 
     fn detail(&self) -> MutexGuard<'_, Detail> {
-        self.detail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.detail.lock()
     }
 
-    /// How long a node may be silent.
+    /// How long a node may be silent and is still heard.
     pub(crate) fn patience(&self) -> Duration {
         self.interval * SILENT_INTERVALS
     }
 
-    /// Whether this server hears the node now: its probes return, and what was resolved is confirmed there.
+    /// Whether this server hears the node: its probes return, and all resolved channels are confirmed there.
     pub(crate) fn heard(&self, now: Instant) -> bool {
         self.owing.load(Ordering::Acquire) == 0 && self.returning(now)
     }
 
-    /// Whether it is heard and was not interrupted lately.
+    /// Whether the node is heard and not on probation.
     pub(crate) fn steady(&self, now: Instant) -> bool {
         self.heard(now) && self.ms(now) >= self.probation_ms.load(Ordering::Acquire)
     }
@@ -97,7 +99,7 @@ impl Health {
         now.saturating_duration_since(self.start).as_millis() as u64
     }
 
-    /// Whether probes return.
+    /// Whether the node's probes return.
     pub(crate) fn returning(&self, now: Instant) -> bool {
         let returned = self.returned_ms.load(Ordering::Acquire);
         returned > 0
@@ -106,12 +108,12 @@ impl Health {
             && now.saturating_duration_since(self.start + Duration::from_millis(returned - 1)) <= self.patience()
     }
 
-    /// The publishing connection is up, or not.
+    /// Notes whether the publishing connection is up.
     pub(crate) fn publishing(&self, up: bool, now: Instant) {
         self.set(&self.publishing, up, now);
     }
 
-    /// The subscriber is up and has confirmed everything that must be confirmed before the node counts as heard, or not.
+    /// Notes whether the subscriber is up and everything that the node needs to be heard is confirmed.
     pub(crate) fn subscribed(&self, up: bool, now: Instant) {
         self.set(&self.subscribed, up, now);
     }
@@ -126,19 +128,19 @@ impl Health {
         detail.waiting_since = self.can_probe().then_some(now);
     }
 
-    /// The process was stopped for a while: it reads first what its connections hold.
+    /// The process was stopped for a while: it must read what its connections hold before it judges.
     pub(crate) fn be_patient(&self, now: Instant) {
         let mut detail = self.detail();
         detail.waiting_since = detail.waiting_since.map(|_| now);
     }
 
-    /// Whether no probe came back for three intervals, though both connections are up.
+    /// Whether no probe returned for three intervals although both connections are up.
     pub(crate) fn silent(&self, now: Instant) -> bool {
         let waiting_since = self.detail().waiting_since;
         waiting_since.is_some_and(|since| now.saturating_duration_since(since) > self.patience())
     }
 
-    /// A subscriber connection ended: whatever came meanwhile was missed.
+    /// A subscriber connection ended: messages may have been missed.
     pub(crate) fn interrupted(&self, now: Instant) {
         let mut detail = self.detail();
         detail.last_returned = 0;
@@ -149,29 +151,29 @@ impl Health {
         self.gaps.fetch_add(1, Ordering::Relaxed);
         let forgotten = self.interval * FORGOTTEN;
         detail
-            .interruptions
+            .gaps_at
             .retain(|at| now.saturating_duration_since(*at) < forgotten);
         let (first, longest) = PROBATION;
-        let before = detail.interruptions.len().min(16) as u32;
+        let before = detail.gaps_at.len().min(16) as u32;
         let intervals = first.saturating_mul(1 << before).min(longest);
-        detail.interruptions.push_back(now);
+        detail.gaps_at.push_back(now);
         self.probation_ms
             .store(self.ms(now + self.interval * intervals), Ordering::Release);
     }
 
-    /// No node is heard: there is none to be trusted more than this one, whatever happened to it before.
+    /// No node is heard, so none is more trustworthy than this one: forgets its gaps.
     pub(crate) fn forgive(&self) {
         let mut detail = self.detail();
-        detail.interruptions.clear();
+        detail.gaps_at.clear();
         self.probation_ms.store(0, Ordering::Release);
     }
 
-    /// Whether both connections are up, so that a probe can come back.
+    /// Whether both connections are up, so that a probe can return.
     pub(crate) fn can_probe(&self) -> bool {
         self.publishing.load(Ordering::Acquire) && self.subscribed.load(Ordering::Acquire)
     }
 
-    /// A probe goes out: its number.
+    /// Notes that a probe is sent, and returns its number.
     pub(crate) fn probe(&self, now: Instant) -> u64 {
         let mut detail = self.detail();
         detail.next += 1;
@@ -183,8 +185,8 @@ impl Health {
         number
     }
 
-    /// A probe came back. One from before the last reconnect proves nothing; a number that was jumped over is a gap in
-    /// hearing. Whether it is one.
+    /// Notes that a probe returned. A probe from before the last reconnect proves nothing. A skipped number is a gap in
+    /// hearing; returns whether there is one.
     pub(crate) fn probe_returned(&self, number: u64, now: Instant) -> bool {
         let mut detail = self.detail();
         let Some(position) = detail.sent.iter().position(|(sent, _)| *sent == number) else {
@@ -206,23 +208,24 @@ impl Health {
                 .map_or(rtt, |smooth| smooth.mul_f64(0.8) + rtt.mul_f64(0.2)),
         );
         detail.error = None;
-        detail.told.clear();
+        detail.logged.clear();
         self.returned_ms.store(self.ms(now) + 1, Ordering::Release);
         gap
     }
 
-    /// A connection failed or ended: why, for the status. `true` if this kind of trouble is news since the node was heard.
+    /// Notes why a connection failed or ended, for the status. `true` if this kind of failure has not been logged since
+    /// the node was last heard.
     pub(crate) fn failed(&self, kind: LinkErrorKind, error: String) -> bool {
         let mut detail = self.detail();
         detail.error = Some(error);
-        let news = !detail.told.contains(&kind);
+        let news = !detail.logged.contains(&kind);
         if news {
-            detail.told.push(kind);
+            detail.logged.push(kind);
         }
         news
     }
 
-    /// A connection that was up is opened again.
+    /// Counts a connection that was opened again.
     pub(crate) fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
@@ -263,7 +266,7 @@ mod tests {
     #[test]
     fn a_node_is_heard_from_its_first_probe_until_three_silent_intervals() {
         let (health, now) = up();
-        assert!(!health.heard(now), "connected is not heard");
+        assert!(!health.heard(now), "connected, but not heard yet");
         let number = health.probe(now);
         health.probe_returned(number, now + Duration::from_millis(3));
         assert!(health.heard(now + Duration::from_secs(3)));
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn losing_either_connection_ends_hearing_at_once_and_an_old_probe_does_not_bring_it_back() {
+    fn losing_either_connection_ends_hearing_at_once_and_an_old_probe_does_not_restore_it() {
         for lose in [Health::publishing, Health::subscribed] {
             let (health, now) = up();
             let number = health.probe(now);
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_silent_when_both_connections_stand_and_no_probe_returns() {
+    fn a_node_is_silent_when_both_connections_are_up_and_no_probe_returns() {
         let (health, now) = up();
         let at = |ms| now + Duration::from_millis(ms);
         assert!(!health.silent(at(3000)) && health.silent(at(3001)));
@@ -297,11 +300,11 @@ mod tests {
         health.be_patient(at(9000));
         assert!(!health.silent(at(12_000)), "the process was stopped");
         health.publishing(false, at(12_000));
-        assert!(!health.silent(at(20_000)), "nothing can come back");
+        assert!(!health.silent(at(20_000)), "no probe can return");
     }
 
     #[test]
-    fn a_node_that_has_not_confirmed_what_was_resolved_is_not_heard() {
+    fn a_node_that_has_not_confirmed_all_resolved_channels_is_not_heard() {
         let (health, now) = up();
         let number = health.probe(now);
         health.probe_returned(number, now);
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_node_is_on_probation_longer_each_time() {
+    fn a_node_is_on_probation_after_a_gap_and_longer_each_time() {
         let (health, now) = up();
         let at = |ms| now + Duration::from_millis(ms);
         let hear = |ms| {
@@ -329,11 +332,11 @@ mod tests {
         assert!(!health.steady(at(6900)) && health.steady(at(7000)));
         health.interrupted(at(80_000));
         hear(82_000);
-        assert!(health.steady(at(82_000)), "the former ones are forgotten");
+        assert!(health.steady(at(82_000)), "the earlier gaps are forgotten");
     }
 
     #[test]
-    fn what_happened_before_no_node_was_heard_is_forgiven() {
+    fn gaps_from_before_an_outage_of_all_nodes_are_forgiven() {
         let (health, now) = up();
         for _ in 0..5 {
             health.interrupted(now);
@@ -347,7 +350,7 @@ mod tests {
         health.probe_returned(number, now);
         assert!(
             !health.steady(now) && health.steady(now + Duration::from_secs(2)),
-            "the first one again"
+            "as after a first gap"
         );
     }
 

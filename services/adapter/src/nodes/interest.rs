@@ -1,54 +1,57 @@
-//! Interest: the channels that this server wants, and on which nodes each is confirmed. State without I/O.
+//! Interest: the channels that this server needs, and the nodes that have confirmed each of them. State without I/O.
 //!
-//! Joining resolves when every node that this server hears has confirmed the channel. A confirmation counts only for the
-//! subscription that it answers: each carries the generation of the wish and the epoch of the connection, so a late one
-//! from before an unsubscribe proves nothing. Unsubscribing is delayed: a quick rejoin costs nothing.
+//! A join resolves when every node that this server hears has confirmed the channel. A confirmation counts only for the
+//! subscription that it answers, identified by the generation of the wish and the epoch of the connection: a late one
+//! from before an unsubscribe proves nothing. Unsubscribing is delayed, so that a quick rejoin costs nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::link::Channel;
 use super::select::MAX_NODES;
 
-/// What a node's connection is to do next.
+/// A change that a node's connection must make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
     Subscribe(Channel, Generation),
     Unsubscribe(Channel),
 }
 
-/// Which wish for a channel a confirmation answers.
+/// Identifies the wish that a confirmation answers.
 pub(crate) type Generation = u64;
 
+/// One channel.
 #[derive(Debug)]
 struct Entry {
     generation: Generation,
-    /// Wanted as long as this server lives: a node that refuses it is of no use.
+    /// Whether the channel is needed for the server's whole life: a node that rejects it cannot be used.
     always: bool,
     holders: usize,
-    /// Which note in `idle` is the latest of this channel.
+    /// The channel's latest note in `idle`.
     idle_note: u64,
-    /// Somebody was told that it is confirmed, or it is always wanted: a node without it is not heard.
+    /// Whether a join has resolved, or the channel is always needed: a node without it is not heard.
     resolved: bool,
-    /// Node index and the epoch of its connection, for each node that confirmed this generation.
+    /// The nodes that confirmed this generation, each with the epoch of its connection.
     confirmed: Vec<(usize, u64)>,
-    /// As `confirmed`, for those that refuse it to this server's user: nobody waits for them.
-    refused: Vec<(usize, u64)>,
+    /// The nodes that do not allow this server's user to use the channel: joins do not wait for them.
+    rejected: Vec<(usize, u64)>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
+/// One node's subscriber.
 #[derive(Debug, Default)]
 struct Side {
     epoch: u64,
     connected: bool,
-    /// Its probes come back: joins wait for it.
+    /// Whether its probes return: then joins wait for the node.
     returning: bool,
-    /// How many resolved channels it has not confirmed yet.
+    /// The number of resolved channels that it has not confirmed.
     owing: Arc<AtomicUsize>,
     wishes: Vec<Wish>,
     wake: Arc<Notify>,
@@ -57,16 +60,16 @@ struct Side {
 #[derive(Debug, Default)]
 struct State {
     channels: HashMap<Channel, Entry>,
-    /// Channels whose last holder left, by the time of leaving.
+    /// Channels whose last holder left, in order of that time.
     idle: VecDeque<(Instant, Channel, u64)>,
     idle_notes: u64,
     sides: Vec<Side>,
     generations: u64,
-    /// Whether this server counts: before that nothing resolves, because others do not ask it what it hears.
+    /// Whether this server counts. Before that nothing resolves, because other servers do not consider what it hears.
     counted: bool,
 }
 
-/// The channels that this server wants.
+/// The channels that this server needs.
 #[derive(Debug)]
 pub(crate) struct Interest {
     state: Mutex<State>,
@@ -74,7 +77,7 @@ pub(crate) struct Interest {
 }
 
 impl Interest {
-    /// Wants nothing yet; channels that nobody holds linger for a while.
+    /// No channels yet. Channels without holders stay subscribed for `linger`.
     pub(crate) fn new(linger: Duration) -> Self {
         let sides = (0..MAX_NODES).map(|_| Side::default()).collect();
         Self {
@@ -87,20 +90,20 @@ impl Interest {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    /// One more holder of a channel.
+    /// Adds a holder of a channel.
     pub(crate) fn hold(&self, channel: &Channel) {
         self.lock().hold(channel, false);
     }
 
-    /// A channel that is wanted as long as this server lives: no node is heard without it.
+    /// Adds a channel that is needed for the server's whole life: no node is heard without it.
     pub(crate) fn hold_always(&self, channel: &Channel) {
         self.lock().hold(channel, true);
     }
 
-    /// One holder less.
+    /// Removes a holder of a channel.
     pub(crate) fn release(&self, channel: &Channel, now: Instant) {
         let mut state = self.lock();
         let state = &mut *state;
@@ -115,7 +118,7 @@ impl Interest {
         }
     }
 
-    /// Gives up the channels that nobody held for the lingering time. Call it about once a second.
+    /// Gives up channels that had no holder for the lingering time. Call it about once per second.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut state = self.lock();
         while let Some((since, channel, note)) = state.idle.pop_front() {
@@ -123,7 +126,7 @@ impl Interest {
                 state.idle.push_front((since, channel, note));
                 break;
             }
-            // Rejoined, or left again later: then a later note decides.
+            // If the channel was held again since, a later note decides.
             let entry = state.channels.get(&channel);
             if entry.is_some_and(|entry| entry.holders == 0 && entry.idle_note == note) {
                 if let Some(entry) = state.channels.remove(&channel)
@@ -136,7 +139,7 @@ impl Interest {
         }
     }
 
-    /// This server counts from now on.
+    /// From now on, this server counts.
     pub(crate) fn count(&self) {
         let mut state = self.lock();
         let state = &mut *state;
@@ -144,7 +147,8 @@ impl Interest {
         state.resolve_all();
     }
 
-    /// Resolves when this server counts and every node that it hears has confirmed the channel; at least one must.
+    /// Resolves when this server counts and every node that it hears, at least one, has confirmed the channel. `None`
+    /// if that is so already.
     pub(crate) fn confirmed(&self, channel: &Channel) -> Option<oneshot::Receiver<()>> {
         let mut state = self.lock();
         let state = &mut *state;
@@ -159,7 +163,7 @@ impl Interest {
         Some(receiver)
     }
 
-    /// A node's subscriber connected: everything that it must subscribe to, and the epoch of the connection.
+    /// A node's subscriber connected. Returns the epoch of the connection and everything that it must subscribe to.
     pub(crate) fn connected(&self, node: usize) -> (u64, Vec<(Channel, Generation)>) {
         let mut state = self.lock();
         let wanted = state
@@ -188,22 +192,22 @@ impl Interest {
         state.resolve_all();
     }
 
-    /// How many resolved channels a node has not confirmed yet: it is not heard before that is 0.
+    /// The number of resolved channels that a node has not confirmed. It is not heard before that is 0.
     pub(crate) fn owing(&self, node: usize) -> Arc<AtomicUsize> {
         self.lock().sides[node].owing.clone()
     }
 
-    /// What a node's connection is to do next.
+    /// Takes the changes that a node's connection must make.
     pub(crate) fn take_wishes(&self, node: usize) -> Vec<Wish> {
         std::mem::take(&mut self.lock().sides[node].wishes)
     }
 
-    /// Woken when there are wishes for a node.
+    /// Notified when there are wishes for a node.
     pub(crate) fn wake(&self, node: usize) -> Arc<Notify> {
         self.lock().sides[node].wake.clone()
     }
 
-    /// A node confirmed a subscription. Whether that was the last one that it owed.
+    /// A node confirmed a subscription. Returns whether that was the last one that it owed.
     pub(crate) fn confirm(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
@@ -215,7 +219,7 @@ impl Interest {
             return false;
         }
         let owed = entry.resolved && !entry.is_answered(node, epoch);
-        entry.refused.retain(|(other, _)| *other != node);
+        entry.rejected.retain(|(other, _)| *other != node);
         entry.confirmed.retain(|(other, _)| *other != node);
         entry.confirmed.push((node, epoch));
         let last = owed && side.owing.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -225,8 +229,9 @@ impl Interest {
         last
     }
 
-    /// A node refused a subscription: it is not waited for, and is heard without it. Whether that was the last one that it owed.
-    pub(crate) fn refuse(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) -> bool {
+    /// A node rejected a subscription: joins do not wait for it, and it is heard without the channel. Returns whether
+    /// that was the last one that it owed.
+    pub(crate) fn reject(&self, node: usize, epoch: u64, channel: &Channel, generation: Generation) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(entry) = state.channels.get_mut(channel) else {
@@ -236,8 +241,8 @@ impl Interest {
         if side.epoch != epoch || entry.generation != generation || entry.is_answered(node, epoch) {
             return false;
         }
-        entry.refused.retain(|(other, _)| *other != node);
-        entry.refused.push((node, epoch));
+        entry.rejected.retain(|(other, _)| *other != node);
+        entry.rejected.push((node, epoch));
         let last = entry.resolved && side.owing.fetch_sub(1, Ordering::AcqRel) == 1;
         if state.counted {
             entry.try_resolve(&state.sides);
@@ -245,7 +250,7 @@ impl Interest {
         last
     }
 
-    /// A node's probes come back, or do so no longer.
+    /// A node's probes return, or no longer do.
     pub(crate) fn returning(&self, node: usize, returning: bool) {
         let mut state = self.lock();
         let side = &mut state.sides[node];
@@ -255,13 +260,13 @@ impl Interest {
         }
     }
 
-    /// Whether a channel is wanted now, or was until a moment ago.
+    /// Whether a channel is subscribed: needed now, or until a moment ago.
     pub(crate) fn wants(&self, channel: &Channel) -> bool {
         self.lock().channels.contains_key(channel)
     }
 
-    /// Whether a subscription that was asked for is wanted still. If the channel was given up and wanted anew since, another one
-    /// is asked for.
+    /// Whether a requested subscription is still needed. If the channel was given up and held again since, there is
+    /// another wish for it.
     pub(crate) fn is_current(&self, wish: &Wish) -> bool {
         let Wish::Subscribe(channel, generation) = wish else {
             return false;
@@ -273,17 +278,17 @@ impl Interest {
             .is_some_and(|entry| entry.generation == *generation)
     }
 
-    /// Whether no node is of use without a channel.
+    /// Whether a node cannot be used without this channel.
     pub(crate) fn is_needed(&self, channel: &Channel) -> bool {
         self.lock().channels.get(channel).is_some_and(|entry| entry.always)
     }
 
-    /// The channels that are wanted now.
+    /// The channels that are subscribed now.
     pub(crate) fn channels(&self) -> Vec<Channel> {
         self.lock().channels.keys().cloned().collect()
     }
 
-    /// How many channels are wanted.
+    /// The number of subscribed channels.
     pub(crate) fn len(&self) -> usize {
         self.lock().channels.len()
     }
@@ -304,7 +309,7 @@ impl State {
             idle_note: 0,
             resolved: false,
             confirmed: Vec::new(),
-            refused: Vec::new(),
+            rejected: Vec::new(),
             waiting: Vec::new(),
         };
         if always {
@@ -331,16 +336,17 @@ impl State {
 }
 
 impl Entry {
-    /// Whether a node has said yes or no.
+    /// Whether a node has confirmed or rejected the channel.
     fn is_answered(&self, node: usize, epoch: u64) -> bool {
-        self.confirmed.contains(&(node, epoch)) || self.refused.contains(&(node, epoch))
+        self.confirmed.contains(&(node, epoch)) || self.rejected.contains(&(node, epoch))
     }
 
-    /// Whether every node whose probes come back has confirmed it, unless it refuses it, and there is one.
+    /// Whether at least one node whose probes return has confirmed the channel, and all others have confirmed or
+    /// rejected it.
     fn is_confirmed(&self, sides: &[Side]) -> bool {
         let mut any = false;
         for (node, side) in sides.iter().enumerate().filter(|(_, side)| side.returning) {
-            if self.refused.contains(&(node, side.epoch)) {
+            if self.rejected.contains(&(node, side.epoch)) {
                 continue;
             }
             any = true;
@@ -368,7 +374,7 @@ impl Entry {
         }
     }
 
-    /// The connected nodes that have not answered yet.
+    /// Calls `act` for the connected nodes that have not answered yet.
     fn each_missing(&self, sides: &[Side], act: impl Fn(&Side)) {
         let connected = sides.iter().enumerate().filter(|(_, side)| side.connected);
         for (_, side) in connected.filter(|(node, side)| !self.is_answered(*node, side.epoch)) {

@@ -28,7 +28,7 @@ fn resolved(waiting: &mut oneshot::Receiver<()>) -> bool {
 }
 
 #[test]
-fn a_join_resolves_when_every_node_that_is_heard_confirmed_it() {
+fn a_join_resolves_when_every_heard_node_has_confirmed_it() {
     let (interest, epochs) = interest();
     let room = channel("room");
     interest.hold(&room);
@@ -42,7 +42,7 @@ fn a_join_resolves_when_every_node_that_is_heard_confirmed_it() {
 }
 
 #[test]
-fn a_join_does_not_wait_for_a_node_that_is_not_heard_but_for_at_least_one() {
+fn a_join_waits_for_at_least_one_node_but_not_for_nodes_that_are_not_heard() {
     let (interest, epochs) = interest();
     let room = channel("room");
     interest.hold(&room);
@@ -52,7 +52,7 @@ fn a_join_does_not_wait_for_a_node_that_is_not_heard_but_for_at_least_one() {
     interest.returning(1, false);
     assert!(resolved(&mut waiting));
     interest.returning(0, false);
-    assert!(interest.confirmed(&room).is_some(), "nobody hears it");
+    assert!(interest.confirmed(&room).is_some(), "no node is heard");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_resolves_before_the_server_counts() {
 }
 
 #[test]
-fn a_node_owes_what_was_resolved_without_it_and_joins_wait_for_it_once_its_probes_return() {
+fn a_node_owes_channels_that_resolved_without_it_and_joins_wait_for_it_once_its_probes_return() {
     let (interest, epochs) = interest();
     interest.hold_always(&channel("mine"));
     let always = generation(&interest, 0);
@@ -124,7 +124,7 @@ fn a_confirmation_from_before_an_unsubscribe_proves_nothing() {
 }
 
 #[test]
-fn a_confirmation_of_a_former_connection_proves_nothing() {
+fn a_confirmation_from_an_earlier_connection_proves_nothing() {
     let (interest, epochs) = interest();
     let room = channel("room");
     interest.hold(&room);
@@ -170,14 +170,14 @@ fn holders_are_counted() {
 }
 
 #[test]
-fn a_node_that_refuses_a_channel_is_not_waited_for_and_heard_without_it() {
+fn joins_do_not_wait_for_a_node_that_rejects_the_channel_and_it_is_heard_without_it() {
     let (interest, epochs) = interest();
     let room = channel("room");
     interest.hold(&room);
     let (first, second) = (generation(&interest, 0), generation(&interest, 1));
     let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
     assert!(
-        !interest.refuse(1, epochs[1], &room, second),
+        !interest.reject(1, epochs[1], &room, second),
         "not resolved, so not owed"
     );
     assert!(!resolved(&mut waiting));
@@ -187,11 +187,11 @@ fn a_node_that_refuses_a_channel_is_not_waited_for_and_heard_without_it() {
     // Given later.
     interest.confirm(1, epochs[1], &room, second);
     assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
-    // A new connection has to answer anew.
+    // A new connection must answer again.
     let (epoch, _) = interest.connected(1);
     assert_eq!(interest.owing(1).load(Ordering::Acquire), 1);
-    assert!(interest.refuse(1, epoch, &room, second), "the last one");
-    assert!(!interest.refuse(1, epoch, &room, second), "once only");
+    assert!(interest.reject(1, epoch, &room, second), "the last one");
+    assert!(!interest.reject(1, epoch, &room, second), "once only");
     assert_eq!(interest.owing(1).load(Ordering::Acquire), 0);
     interest.release(&room, Instant::now());
     interest.sweep(Instant::now() + Duration::from_secs(60));
@@ -199,7 +199,7 @@ fn a_node_that_refuses_a_channel_is_not_waited_for_and_heard_without_it() {
 }
 
 #[test]
-fn what_a_server_always_wants_is_needed() {
+fn a_channel_that_is_always_held_is_needed() {
     let (interest, _) = interest();
     interest.hold_always(&channel("mine"));
     interest.hold(&channel("room"));
@@ -208,7 +208,7 @@ fn what_a_server_always_wants_is_needed() {
 }
 
 #[test]
-fn a_subscription_is_current_until_its_channel_is_given_up_and_not_when_it_is_wanted_anew() {
+fn a_subscription_is_current_until_its_channel_is_given_up_even_if_it_is_held_again() {
     let (interest, _) = interest();
     let room = channel("room");
     interest.hold(&room);
@@ -225,14 +225,14 @@ fn a_subscription_is_current_until_its_channel_is_given_up_and_not_when_it_is_wa
 }
 
 #[test]
-fn a_channel_that_every_node_refuses_does_not_resolve() {
+fn a_channel_that_every_node_rejects_does_not_resolve() {
     let (interest, epochs) = interest();
     let room = channel("room");
     interest.hold(&room);
     let generations = [generation(&interest, 0), generation(&interest, 1)];
     let mut waiting = interest.confirmed(&room).expect("not confirmed yet");
     for node in 0..2 {
-        interest.refuse(node, epochs[node], &room, generations[node]);
+        interest.reject(node, epochs[node], &room, generations[node]);
     }
     assert!(!resolved(&mut waiting));
 }

@@ -1,7 +1,7 @@
-//! The seam between a node's task and whatever carries the messages: publish, subscribe, unsubscribe, next.
+//! The traits between a node's task and the transport that carries messages: publish, subscribe, unsubscribe, next.
 //!
-//! Probing is a publish that comes back through `next`, so the seam needs no ping of its own. Implementations are thin:
-//! they keep no state that a new connection would not have, and never connect again by themselves.
+//! A probe is a publish that comes back through `next`, so no ping is needed. Implementations are thin: they keep no
+//! state across connections and never reconnect by themselves.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -13,30 +13,30 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// A boxed future, so that the seam can be a trait object.
+/// A boxed future, so that these traits can be trait objects.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A Redis channel's name.
 pub(crate) type Channel = Arc<str>;
 
-/// What went wrong, for those who act on it.
+/// The kind of a failure, for callers that act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkErrorKind {
-    /// No connection could be made.
+    /// No connection could be established.
     Connect,
-    /// The node refused the user or password, or a command that the user may not give.
+    /// The node rejected the user or password, or a command that the user may not use.
     Auth,
-    /// The node does not let this user use a channel. The connection goes on.
+    /// The node does not allow this user to use a channel. The connection stays open.
     Forbidden,
-    /// The node refused for another reason: it is full, or still loading.
-    Refused,
+    /// The node rejected the call for another reason, for example because it is full or still loading.
+    Rejected,
     /// No answer in time.
     TimedOut,
-    /// Too much waits for the connection already; nothing is wrong with it otherwise.
+    /// Too much waits for the connection already. The connection itself is fine.
     Full,
     /// The connection ended.
     Closed,
-    /// The node answered something that is not what was asked for.
+    /// The node's answer does not fit the call.
     Protocol,
 }
 
@@ -57,23 +57,24 @@ impl LinkError {
     }
 }
 
-/// A message on its way to a node: the count of subscribers that got it, or why it failed.
+/// A message on its way to a node. Resolves to the number of subscribers that got it, or to an error.
 pub(crate) enum Publishing {
-    /// That is known already.
+    /// The result is known already.
     Done(Ready<Result<u64, LinkError>>),
-    /// It will be told, within the time limit that the connection was made with, or some of them while others are answered.
+    /// The result will arrive within the time limit of the connection, or a few times that while others are being
+    /// answered.
     Answer(oneshot::Receiver<Result<u64, LinkError>>),
-    /// It goes out when this is polled, and may take any time.
+    /// The message is sent when this is polled, and may take any time.
     Polled(Boxed<'static, Result<u64, LinkError>>),
 }
 
 impl Publishing {
-    /// It could not even be tried.
+    /// A message that could not be sent.
     pub(crate) fn failed(error: LinkError) -> Self {
         Self::Done(ready(Err(error)))
     }
 
-    /// Waits, not longer than `limit` where the connection has no limit of its own.
+    /// Waits for the result, at most for `limit` if the connection has no time limit of its own.
     pub(crate) async fn within(self, limit: Duration) -> Result<u64, LinkError> {
         match self {
             Self::Polled(sending) => Box::pin(limited(limit, sending)).await,
@@ -97,7 +98,7 @@ impl Future for Publishing {
     }
 }
 
-/// Gives up after a time.
+/// Fails with `TimedOut` when the call takes longer than the limit.
 pub(crate) async fn limited<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, LinkError>>,
@@ -109,50 +110,51 @@ pub(crate) async fn limited<T>(
 
 /// The publishing half of a connection to a node.
 pub(crate) trait Publisher: Send + Sync {
-    /// Publishes. Calls that are made, and first polled, in order go out in order. One that is dropped, or fails by its time
-    /// limit, may have gone out or may do so later.
+    /// Publishes a message. Messages that are published, and first polled, in order are sent in order. A message whose
+    /// future is dropped or times out may have been sent, or may be sent later.
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing;
 
-    /// As [`Publisher::publish`], and never refused because too much waits: to find out whether the node is there.
+    /// As [`Publisher::publish`], but never rejected because too much waits: to find out whether the node is reachable.
     fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
         self.publish(channel, payload)
     }
 }
 
-/// What a subscriber read.
+/// Something that a subscriber received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// A message.
     Message { channel: Bytes, payload: Bytes },
-    /// The oldest subscription or unsubscription that was not answered yet is in force.
+    /// The oldest pending subscription or unsubscription is in effect.
     Confirmed,
-    /// The oldest call of [`Subscriber::subscribe`] that was not answered yet was refused as a whole: the node does not let this
-    /// user use one of its channels, or more.
-    Refused,
+    /// The oldest pending call of [`Subscriber::subscribe`] was rejected as a whole: the node does not allow this user
+    /// to use at least one of its channels.
+    Rejected,
 }
 
 /// The subscribing half of a connection to a node.
 pub(crate) trait Subscriber: Send {
-    /// How many bytes may wait for it before the node ends the connection, if the node says that.
+    /// How many bytes the node buffers for the subscriber before it ends the connection, if the node says so.
     fn holds(&self) -> Option<usize> {
         None
     }
 
-    /// Asks for channels; none is nothing to ask. Answers come through `next`, one for each, in order; or one for all if the call is
-    /// refused.
+    /// Subscribes to channels. Answers arrive through `next`: one per channel, in order, or a single one if the call is
+    /// rejected. Without channels, does nothing.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
-    /// Gives channels up; none is nothing to ask. Answers come through `next`, one for each, in order.
+    /// Unsubscribes from channels. Answers arrive through `next`, one per channel, in order. Without channels, does
+    /// nothing.
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
-    /// Waits for at least one arrival; at most what one read brought. Loses nothing when it is dropped.
+    /// Waits for at least one arrival. Returns at most what one read brought. Dropping the future loses nothing.
     fn next(&mut self) -> Boxed<'_, Result<Vec<Arrival>, LinkError>>;
 }
 
-/// A node that can be connected to.
+/// A node to which connections can be opened.
 pub(crate) trait Endpoint: Send + Sync {
     /// `host:port`, without credentials.
     fn address(&self) -> String;
-    /// Connects for publishing. Dropping the result closes the connection.
+    /// Opens a connection for publishing. Dropping the result closes it.
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>>;
-    /// Connects for subscribing. Dropping the result closes the connection.
+    /// Opens a connection for subscribing. Dropping the result closes it.
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>>;
 }

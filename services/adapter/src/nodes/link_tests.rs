@@ -1,4 +1,4 @@
-//! What every link promises, over the embedded bus and over a real Redis that the test starts itself.
+//! Tests of what every link promises, on the embedded bus and on a real Redis that the test starts.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
+use wsmesh_test_support::{redis as server, soon};
 
 use super::link::{Arrival, LinkError, LinkErrorKind, Publisher, Subscriber};
 use super::*;
-
-#[path = "../../tests/bus/support/redis.rs"]
-mod server;
 
 #[path = "redis/link_tests.rs"]
 mod redis_links;
@@ -20,16 +18,8 @@ mod redis_publisher;
 #[path = "redis/tls_tests.rs"]
 mod redis_tls;
 
-/// Longest wait for anything that should happen.
-const SOON: Duration = Duration::from_secs(20);
 /// The time limit that the links are given.
 const LIMIT: Duration = Duration::from_secs(2);
-
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(SOON, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
-}
 
 /// A node to be tested, and what keeps it alive.
 struct Ground {
@@ -51,7 +41,7 @@ fn redis() -> Ground {
     redis_with(&[], "")
 }
 
-/// A Redis with more arguments, and what its URL has before the host.
+/// A Redis with more arguments. `login` is put before the host in its URL.
 fn redis_with(arguments: &[&str], login: &str) -> Ground {
     let redis = server::Redis::start(arguments);
     let url = redis.url("a").replace("redis://", &format!("redis://{login}"));
@@ -79,7 +69,7 @@ impl Ground {
         }
     }
 
-    /// A subscriber of one channel, confirmed.
+    /// A subscriber with one confirmed channel.
     async fn listening(&self, channel: &Channel) -> Listener {
         let mut listener = self.listener().await;
         listener.subscribe(std::slice::from_ref(channel)).await;
@@ -89,7 +79,7 @@ impl Ground {
     fn pause(&self) {
         match (&self.memory, &self.redis) {
             (Some(bus), _) => _ = bus.set_fault("a", Fault::Pause),
-            (_, Some(redis)) => redis.signal("-STOP"),
+            (_, Some(redis)) => redis.pause().expect("it runs"),
             _ => {}
         }
     }
@@ -97,7 +87,7 @@ impl Ground {
     fn resume(&self) {
         match (&self.memory, &self.redis) {
             (Some(bus), _) => _ = bus.set_fault("a", Fault::None),
-            (_, Some(redis)) => redis.signal("-CONT"),
+            (_, Some(redis)) => redis.resume().expect("it runs"),
             _ => {}
         }
     }
@@ -111,7 +101,7 @@ impl Ground {
     }
 }
 
-/// A subscriber, and what it brought that was not looked at yet.
+/// A subscriber, and its arrivals that were not checked yet.
 struct Listener {
     subscriber: Box<dyn Subscriber>,
     arrived: VecDeque<Arrival>,
@@ -121,7 +111,7 @@ impl Listener {
     async fn next(&mut self) -> Arrival {
         while self.arrived.is_empty() {
             let arrivals = soon("an arrival", self.subscriber.next()).await.expect("connected");
-            assert!(!arrivals.is_empty(), "next brings something or fails");
+            assert!(!arrivals.is_empty(), "next returns something or fails");
             self.arrived.extend(arrivals);
         }
         self.arrived.pop_front().expect("not empty")
@@ -130,7 +120,7 @@ impl Listener {
     async fn message(&mut self) -> (Bytes, Bytes) {
         match self.next().await {
             Arrival::Message { channel, payload } => (channel, payload),
-            Arrival::Confirmed | Arrival::Refused => panic!("nothing was asked for"),
+            Arrival::Confirmed | Arrival::Rejected => panic!("nothing was asked for"),
         }
     }
 
@@ -158,7 +148,7 @@ fn number(number: u64) -> Bytes {
     number.to_string().into()
 }
 
-/// Runs a check over both grounds, as two tests.
+/// Runs each check as two tests, on both kinds of node.
 macro_rules! on_both {
     ($($check:ident)*) => {
         mod on_the_embedded_bus {
@@ -177,23 +167,23 @@ macro_rules! on_both {
 }
 
 on_both! {
-    the_count_of_receivers_is_the_truth
+    the_number_of_receivers_is_exact
     messages_keep_the_order_in_which_they_were_published
     twenty_bursts_of_a_thousand_lose_none_for_a_slow_reader
     ten_thousand_channels_in_one_subscribe_are_confirmed_one_by_one
-    a_large_message_arrives_whole
-    any_text_is_a_channel_and_any_bytes_a_payload
-    asking_for_no_channels_changes_nothing
-    waiting_for_the_next_arrival_can_be_given_up_without_losing_any
-    a_hung_node_keeps_what_it_got_and_its_order
-    a_dead_node_ends_its_connections_at_once_and_refuses_new_ones
-    who_never_reads_is_cut_off_and_nobody_else_notices
+    a_large_message_arrives_complete
+    any_text_may_be_a_channel_and_any_bytes_a_payload
+    subscribing_to_no_channels_changes_nothing
+    dropping_the_wait_for_arrivals_loses_none
+    a_hung_node_keeps_its_messages_and_their_order
+    a_dead_node_ends_its_connections_at_once_and_rejects_new_ones
+    a_subscriber_that_never_reads_is_disconnected_without_effect_on_others
 }
 
-async fn the_count_of_receivers_is_the_truth(ground: Ground) {
+async fn the_number_of_receivers_is_exact(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let publish = || async { publisher.publish(&channel, number(1)).await.expect("published") };
-    assert_eq!(publish().await, 0, "nobody");
+    assert_eq!(publish().await, 0, "no receivers");
     let mut one = ground.listening(&channel).await;
     assert_eq!(publish().await, 1);
     let two = ground.listening(&channel).await;
@@ -217,7 +207,7 @@ async fn the_count_of_receivers_is_the_truth(ground: Ground) {
 async fn messages_keep_the_order_in_which_they_were_published(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
-    // All at once, without waiting for any: the order is that of the first polls.
+    // All at once, without waiting: the order is that of the first polls.
     let publishing = (0..5000).map(|n| publisher.publish(&channel, number(n)));
     let published = futures_util::future::join_all(publishing).await;
     assert!(published.into_iter().all(|count| matches!(count, Ok(1))));
@@ -229,7 +219,7 @@ async fn messages_keep_the_order_in_which_they_were_published(ground: Ground) {
 async fn twenty_bursts_of_a_thousand_lose_none_for_a_slow_reader(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
-    // The reader begins when everything is published: all of it waits somewhere meanwhile.
+    // The reader starts after everything is published, so everything waits somewhere.
     for burst in 0..20 {
         let publishing = (0..1000).map(|n| {
             let payload = format!("{:.<200}", burst * 1000 + n);
@@ -259,7 +249,7 @@ async fn ten_thousand_channels_in_one_subscribe_are_confirmed_one_by_one(ground:
     assert_eq!(publisher.publish(&channels[0], number(1)).await.ok(), Some(1));
 }
 
-async fn a_large_message_arrives_whole(ground: Ground) {
+async fn a_large_message_arrives_complete(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
     let large: Bytes = (0..1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
@@ -269,7 +259,7 @@ async fn a_large_message_arrives_whole(ground: Ground) {
     }
 }
 
-async fn any_text_is_a_channel_and_any_bytes_a_payload(ground: Ground) {
+async fn any_text_may_be_a_channel_and_any_bytes_a_payload(ground: Ground) {
     let publisher = ground.publisher().await;
     let names = ["", " ", "a\r\nb", "\0", "$5\r\n*3\r\n", "é世🚀", "%3A:*?[x]", "-ERR"];
     let channels = names.map(Channel::from);
@@ -283,7 +273,7 @@ async fn any_text_is_a_channel_and_any_bytes_a_payload(ground: Ground) {
     }
 }
 
-async fn asking_for_no_channels_changes_nothing(ground: Ground) {
+async fn subscribing_to_no_channels_changes_nothing(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
     listener.subscriber.subscribe(&[]).await.expect("nothing asked");
@@ -292,7 +282,7 @@ async fn asking_for_no_channels_changes_nothing(ground: Ground) {
     assert_eq!(listener.number().await, 7);
 }
 
-async fn waiting_for_the_next_arrival_can_be_given_up_without_losing_any(ground: Ground) {
+async fn dropping_the_wait_for_arrivals_loses_none(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
     let sender = channel.clone();
@@ -318,7 +308,7 @@ async fn waiting_for_the_next_arrival_can_be_given_up_without_losing_any(ground:
     publishing.await.expect("published all");
 }
 
-async fn a_hung_node_keeps_what_it_got_and_its_order(ground: Ground) {
+async fn a_hung_node_keeps_its_messages_and_their_order(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
     ground.pause();
@@ -333,11 +323,15 @@ async fn a_hung_node_keeps_what_it_got_and_its_order(ground: Ground) {
     let (published, ()) = soon("they are published", futures_util::future::join(waiting, resume)).await;
     assert!(published.into_iter().all(|count| matches!(count, Ok(1))));
     for n in 0..100 {
-        assert_eq!(listener.number().await, n, "also the one that was given up, and first");
+        assert_eq!(
+            listener.number().await,
+            n,
+            "including the abandoned one, which comes first"
+        );
     }
 }
 
-async fn a_dead_node_ends_its_connections_at_once_and_refuses_new_ones(mut ground: Ground) {
+async fn a_dead_node_ends_its_connections_at_once_and_rejects_new_ones(mut ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut listener = ground.listening(&channel).await;
     ground.kill();
@@ -356,15 +350,15 @@ async fn a_dead_node_ends_its_connections_at_once_and_refuses_new_ones(mut groun
         .err()
         .expect("refused");
     assert_eq!(error.kind, LinkErrorKind::Connect, "{error}");
-    assert!(start.elapsed() < LIMIT, "not by any time limit: {:?}", start.elapsed());
+    assert!(start.elapsed() < LIMIT, "not by a time limit: {:?}", start.elapsed());
 }
 
-async fn who_never_reads_is_cut_off_and_nobody_else_notices(ground: Ground) {
+async fn a_subscriber_that_never_reads_is_disconnected_without_effect_on_others(ground: Ground) {
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     let mut lazy = ground.listening(&channel).await;
     let mut eager = ground.listening(&channel).await;
     let large = Bytes::from(vec![b'x'; 1024 * 1024]);
-    soon("the lazy one is cut off", async {
+    soon("the lazy subscriber is disconnected", async {
         let mut count = 2;
         for n in 0..100 {
             count = publisher.publish(&channel, large.clone()).await.expect("published");

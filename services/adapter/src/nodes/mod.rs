@@ -1,4 +1,5 @@
-//! The Redis nodes: state, and thin I/O behind one seam. Knows `wire` only.
+//! The Redis nodes: which ones there are, how healthy they are, what was published through them, and the I/O with them
+//! behind one trait. Knows `wire` only.
 
 mod copies;
 mod fastest;
@@ -34,33 +35,33 @@ pub(crate) use replay::{Kept, Window};
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, nth, rendezvous, score};
 pub(crate) use set::NodeSet;
-pub(crate) use task::{Batch, Node, Surroundings, run as run_node};
-pub(crate) use topology::{Entries as TopologyEntries, Entry as TopologyEntry, Phase, Refused, Topology};
+pub(crate) use task::{Batch, Environment, Node, run as run_node};
+pub(crate) use topology::{Entries as TopologyEntries, Entry as TopologyEntry, Phase, Rejected, Topology};
 pub(crate) use unusable::Unusable;
 pub use url::{NodeUrl, NodeUrlError};
 
-/// What this server knows of one node.
+/// One node, as this server sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
-    /// Its id.
+    /// The node's id.
     pub id: NodeId,
     /// `host:port`, without credentials.
     pub address: String,
     /// Whether this server hears it.
     pub heard: bool,
-    /// Last round trip of a probe, in milliseconds; none while it is not heard.
+    /// Last round trip of a probe, in milliseconds; none while the node is not heard.
     pub rtt_ms: Option<f64>,
-    /// Why it is not heard, in words.
+    /// Why the node is not heard, as text.
     pub error: Option<String>,
     /// How often a connection was opened again.
     pub reconnects: u64,
-    /// How often hearing was interrupted while the connections stood.
+    /// How often hearing was interrupted: a subscriber connection ended, or a probe was lost.
     pub gaps: u64,
 }
 
 impl NodeStatus {
-    /// Whether anything but the round trip changed.
+    /// Whether anything except the round trip and the gaps differs.
     pub(crate) fn differs(&self, other: &Self) -> bool {
         (&self.id, self.heard, &self.error, self.reconnects) != (&other.id, other.heard, &other.error, other.reconnects)
     }

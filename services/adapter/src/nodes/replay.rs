@@ -1,47 +1,48 @@
-//! What this server published lately, with the nodes that it went through.
+//! The window: the messages that this server published recently, with the nodes that they went through.
 //!
-//! A window bounded in time and bytes: what is older is forgotten, what is too much is evicted from the oldest on, and that
-//! is told, because then a replay cannot be complete. A copy for one server, and what had to wait for a node, stays for a
-//! window of its own, because it may be lost like any message; twice the window after the original that ends. While somebody
-//! is owed something, what was young when that was noticed stays, at most for another window: asking what it wants takes its
-//! time. State without I/O; time is handed in.
+//! The window is bounded in time and bytes. Older messages are forgotten. When it is full, the oldest messages are
+//! evicted and this is reported, because a replay is incomplete then. A copy for one server, and a message that had to
+//! wait for a node, gets a new window, because it may be lost like any message; this ends at twice the window after the
+//! first publishing. While a server is owed something, messages that were young when the debt arose stay for up to one
+//! more window, because asking that server for its topics takes time. State without I/O; the time is passed in.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::link::Channel;
 use super::select::{Mask, RETIRED};
 use crate::wire::ServerName;
 
-/// What one entry costs beside its bytes.
+/// The memory of one entry in addition to its bytes.
 const OVERHEAD: usize = 160;
 
 /// One published envelope.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    /// When it was published first; copies keep it.
+    /// When it was first published; copies keep this time.
     pub(crate) at: Instant,
     pub(crate) sequence: u64,
     pub(crate) channel: Channel,
-    /// The one server that it is for, if it is for one.
+    /// The server that it is for, if it is for a single one.
     pub(crate) server: Option<ServerName>,
-    /// As it was published first; a copy shares them.
+    /// The encoded envelope as first published; a copy shares these bytes.
     pub(crate) bytes: Bytes,
     pub(crate) is_copy: bool,
-    /// It went through some node as a copy already.
+    /// Whether it has already been published as a copy.
     pub(crate) was_copied: bool,
-    /// It went out later than it was published, because no node was heard.
+    /// Whether it waited because no node was heard.
     pub(crate) waited: bool,
-    /// What orders it, in place of its channel.
+    /// The key that orders it instead of its channel.
     pub(crate) order_key: Option<Arc<str>>,
 }
 
 impl Kept {
-    /// The memory that it takes: a copy shares its bytes.
+    /// The memory that it uses: a copy shares its bytes.
     pub(crate) fn cost(&self) -> usize {
         if self.is_copy {
             OVERHEAD
@@ -51,7 +52,25 @@ impl Kept {
     }
 }
 
-/// What is kept, with the nodes that it went through, and until when.
+#[cfg(test)]
+impl Kept {
+    /// A message of a hundred bytes to everyone, for tests.
+    pub(crate) fn sample(sequence: u64, channel: &str, at: Instant) -> Self {
+        Self {
+            at,
+            sequence,
+            channel: Channel::from(channel),
+            server: None,
+            bytes: Bytes::from_static(&[0; 100]),
+            is_copy: false,
+            was_copied: false,
+            waited: false,
+            order_key: None,
+        }
+    }
+}
+
+/// A kept envelope, the nodes that it went through, and until when it is kept.
 #[derive(Debug)]
 struct Held {
     nodes: Mask,
@@ -63,13 +82,13 @@ struct Held {
 struct State {
     held: VecDeque<Held>,
     bytes: usize,
-    /// The publishing time of the youngest entry that was evicted for lack of room.
+    /// The publishing time of the youngest entry that was evicted because the window was full.
     evicted: Option<Instant>,
-    /// Since when somebody is owed something: what was young then stays.
+    /// Since when a server is owed something: entries that were young then stay.
     owed_since: Option<Instant>,
 }
 
-/// What this server published lately.
+/// The messages that this server published recently.
 #[derive(Debug)]
 pub(crate) struct Window {
     state: Mutex<State>,
@@ -78,7 +97,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Keeps entries for `length`, and at most so many bytes of them.
+    /// Keeps entries for `length`, with at most `limit` bytes.
     pub(crate) fn new(length: Duration, limit: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -88,10 +107,10 @@ impl Window {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    /// Notes an envelope that is about to go through a node; how many bytes of younger ones had to be evicted for it.
+    /// Keeps an envelope that is about to go through a node. Returns how many bytes were evicted to make room.
     pub(crate) fn push(&self, node: usize, kept: Kept, now: Instant) -> usize {
         let until = if kept.is_copy && kept.server.is_some() || kept.waited {
             (now + self.length).min(kept.at + self.length * 2)
@@ -119,7 +138,7 @@ impl Window {
         evicted
     }
 
-    /// A node is lost: takes what went through it, oldest first.
+    /// Removes and returns the messages that went through a lost node, oldest first.
     pub(crate) fn take(&self, node: usize, now: Instant) -> Vec<Kept> {
         let mut state = self.lock();
         let state = &mut *state;
@@ -133,8 +152,8 @@ impl Window {
         young.map(|held| held.kept).collect()
     }
 
-    /// What went through some of these nodes, was published first at most `age` ago and is wanted, oldest first, each
-    /// envelope once.
+    /// The wanted messages that went through any of these nodes and were first published at most `age` ago, oldest
+    /// first, each once.
     pub(crate) fn matching(
         &self,
         nodes: Mask,
@@ -154,7 +173,8 @@ impl Window {
         matching.map(|held| held.kept.clone()).collect()
     }
 
-    /// The sequences of what was sent to one server as a copy already, through some of these nodes, and is larger than this.
+    /// The sequences of messages larger than `larger_than` that were already sent to a server as copies through any of
+    /// these nodes.
     pub(crate) fn copied_to(&self, server: &ServerName, nodes: Mask, larger_than: usize) -> HashSet<u64> {
         let state = self.lock();
         let copied = state.held.iter().filter(|held| {
@@ -167,7 +187,7 @@ impl Window {
         copied.map(|held| held.kept.sequence).collect()
     }
 
-    /// Whether anything went through these nodes lately.
+    /// Whether the window holds anything that went through these nodes.
     pub(crate) fn any(&self, nodes: Mask, now: Instant) -> bool {
         let state = self.lock();
         let oldest = state.oldest(now, self.length);
@@ -175,7 +195,7 @@ impl Window {
         state.held.iter().rev().any(|held| young(&held))
     }
 
-    /// A node is no more: its bit is given to another one, what went through it is kept for who missed it.
+    /// A node was removed and its bit may be reused: its messages are kept for servers that missed them.
     pub(crate) fn retire(&self, node: usize) {
         for held in &mut self.lock().held {
             if held.nodes & 1 << node != 0 {
@@ -184,17 +204,17 @@ impl Window {
         }
     }
 
-    /// Time passes.
+    /// Forgets messages that are too old.
     pub(crate) fn sweep(&self, now: Instant) {
         self.lock().forget_older(now, self.length);
     }
 
-    /// Somebody is owed something since then, or nobody is.
+    /// Sets since when a server is owed something, if any is.
     pub(crate) fn owe_since(&self, since: Option<Instant>) {
         self.lock().owed_since = since;
     }
 
-    /// How far back the window is missing something that it should hold, if it is.
+    /// If the window lacks messages that it should hold: how old the youngest of them is.
     pub(crate) fn truncated(&self, now: Instant) -> Option<Duration> {
         let evicted = self.lock().evicted?;
         let age = now.saturating_duration_since(evicted);
@@ -203,7 +223,7 @@ impl Window {
 }
 
 impl State {
-    /// What was to be kept until then or longer is young.
+    /// The oldest `until` that still counts as young.
     fn oldest(&self, now: Instant, length: Duration) -> Instant {
         let owed = self
             .owed_since
@@ -225,30 +245,16 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(9);
 
-    fn kept(sequence: u64, channel: &str, at: Instant) -> Kept {
-        Kept {
-            at,
-            sequence,
-            channel: Channel::from(channel),
-            server: None,
-            bytes: Bytes::from_static(&[0; 100]),
-            is_copy: false,
-            was_copied: false,
-            waited: false,
-            order_key: None,
-        }
-    }
-
     fn sequences(kept: &[Kept]) -> Vec<u64> {
         kept.iter().map(|kept| kept.sequence).collect()
     }
 
     #[test]
-    fn a_lost_nodes_window_is_taken_once_and_only_what_is_young() {
+    fn the_young_messages_of_a_lost_node_are_taken_once() {
         let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
         for (sequence, node, secs) in [(1, 0, 0), (2, 0, 5), (3, 1, 5), (4, 0, 6)] {
-            window.push(node, kept(sequence, "c", at(secs)), at(secs));
+            window.push(node, Kept::sample(sequence, "c", at(secs)), at(secs));
         }
         assert_eq!(sequences(&window.take(0, at(10))), [2, 4]);
         assert!(window.take(0, at(10)).is_empty());
@@ -258,12 +264,12 @@ mod tests {
     }
 
     #[test]
-    fn who_missed_something_gets_what_it_wants_each_once() {
+    fn a_server_that_missed_messages_gets_the_wanted_ones_once_each() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
-        window.push(0, kept(1, "mine", now), now);
-        window.push(1, kept(1, "mine", now), now);
-        window.push(0, kept(2, "other", now), now);
-        window.push(1, kept(3, "mine", now), now);
+        window.push(0, Kept::sample(1, "mine", now), now);
+        window.push(1, Kept::sample(1, "mine", now), now);
+        window.push(0, Kept::sample(2, "other", now), now);
+        window.push(1, Kept::sample(3, "mine", now), now);
         let mine = |kept: &Kept| &*kept.channel == "mine";
         assert_eq!(sequences(&window.matching(0b11, LENGTH, now, mine)), [1, 3]);
         assert_eq!(sequences(&window.matching(0b01, LENGTH, now, mine)), [1]);
@@ -272,41 +278,45 @@ mod tests {
     }
 
     #[test]
-    fn what_was_young_when_somebody_began_to_be_owed_something_stays_for_another_window() {
+    fn messages_that_were_young_when_a_debt_arose_stay_for_another_window() {
         let (window, start) = (Window::new(LENGTH, 1 << 20), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
-        window.push(0, kept(1, "c", at(0)), at(0));
-        window.push(0, kept(2, "c", at(2)), at(2));
+        window.push(0, Kept::sample(1, "c", at(0)), at(0));
+        window.push(0, Kept::sample(2, "c", at(2)), at(2));
         window.owe_since(Some(at(10)));
-        window.push(0, kept(3, "c", at(12)), at(12));
+        window.push(0, Kept::sample(3, "c", at(12)), at(12));
         let all = |secs| sequences(&window.matching(1, LENGTH * 4, at(secs), |_| true));
-        assert_eq!(all(12), [2, 3], "the first was too old already");
+        assert_eq!(all(12), [2, 3], "the first one was already too old");
         assert_eq!(all(20), [2, 3]);
-        assert_eq!(all(21), [3], "not for ever");
+        assert_eq!(all(21), [3], "but not forever");
         window.owe_since(None);
         window.sweep(at(22));
         assert!(!window.any(1, at(22)));
     }
 
     #[test]
-    fn a_full_window_evicts_the_oldest_and_says_how_far_back_it_is_incomplete() {
+    fn a_full_window_evicts_the_oldest_messages_and_reports_how_far_back_it_is_incomplete() {
         let (window, now) = (Window::new(LENGTH, 3 * (100 + OVERHEAD + 1)), Instant::now());
         for sequence in 1..=3 {
-            assert_eq!(window.push(0, kept(sequence, "c", now), now), 0);
+            assert_eq!(window.push(0, Kept::sample(sequence, "c", now), now), 0);
         }
         assert_eq!(window.truncated(now), None);
         let later = now + Duration::from_secs(4);
-        assert!(window.push(0, kept(4, "c", later), later) > 0);
+        assert!(window.push(0, Kept::sample(4, "c", later), later) > 0);
         assert_eq!(window.truncated(later), Some(Duration::from_secs(4)));
-        assert_eq!(window.truncated(now + LENGTH * 2), None, "it would be forgotten by now");
+        assert_eq!(
+            window.truncated(now + LENGTH * 2),
+            None,
+            "the evicted message would be forgotten by now"
+        );
         assert_eq!(sequences(&window.take(0, later)), [2, 3, 4]);
     }
 
     #[test]
-    fn what_went_through_a_node_that_is_no_more_is_still_there_for_who_missed_it() {
+    fn messages_of_a_removed_node_are_kept_for_servers_that_missed_them() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
-        window.push(0, kept(1, "c", now), now);
-        window.push(1, kept(2, "c", now), now);
+        window.push(0, Kept::sample(1, "c", now), now);
+        window.push(1, Kept::sample(2, "c", now), now);
         window.retire(0);
         assert!(window.take(0, now).is_empty(), "the slot belongs to another node now");
         assert_eq!(sequences(&window.matching(!0, LENGTH, now, |_| true)), [1, 2]);
@@ -314,13 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_for_one_server_stays_for_a_window_of_its_own_but_not_for_ever() {
+    fn a_copy_for_one_server_gets_a_new_window_but_is_not_kept_forever() {
         let (window, now) = (Window::new(LENGTH, 1 << 20), Instant::now());
         let at = |secs| now + Duration::from_secs(secs);
         let copy = Kept {
             server: Some(ServerName::new("a").expect("valid")),
             is_copy: true,
-            ..kept(1, "server:a", now)
+            ..Kept::sample(1, "server:a", now)
         };
         for (pushed, last) in [(5, 14), (12, 18)] {
             window.push(0, copy.clone(), at(pushed));

@@ -1,13 +1,16 @@
-//! Choosing a node for a message among those that may be used. Pure.
+//! Chooses a node for a message among the usable ones. Pure.
 //!
-//! Sets of nodes are bit masks: bit `i` is the node with index `i`. At most [`MAX_NODES`] nodes; the last bit is for those that are no more.
+//! Sets of nodes are bit masks: bit `i` is the node with index `i`. There are at most [`MAX_NODES`] nodes; the last bit
+//! stands for removed nodes.
 
 use serde::{Deserialize, Serialize};
 
-/// Most nodes that one server uses.
+use crate::wire::stable_hash;
+
+/// The most nodes that one server uses.
 pub(crate) const MAX_NODES: usize = 63;
 
-/// Stands in sets for all nodes that are no more.
+/// Stands in sets for all removed nodes.
 pub(crate) const RETIRED: Mask = 1 << MAX_NODES;
 
 /// A set of nodes.
@@ -17,14 +20,14 @@ pub(crate) type Mask = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// Rendezvous hash of the topic: one topic keeps its node, so its order.
+    /// By rendezvous hash of the topic: a topic keeps its node, and so its order.
     #[default]
     Ordered,
-    /// Any.
+    /// A random node.
     Random,
-    /// One after the other.
+    /// The nodes in turn.
     RoundRobin,
-    /// The one with the shortest round trip.
+    /// The node with the shortest round trip.
     Fastest,
 }
 
@@ -38,7 +41,7 @@ impl std::str::FromStr for Strategy {
             "round-robin" => Ok(Self::RoundRobin),
             "fastest" => Ok(Self::Fastest),
             _ => Err(format!(
-                "{text:?} is no strategy: write ordered, random, round-robin or fastest"
+                "{text:?} is not a strategy: write ordered, random, round-robin or fastest"
             )),
         }
     }
@@ -49,25 +52,18 @@ pub(crate) fn indexes(mask: Mask) -> impl Iterator<Item = usize> {
     (0..MAX_NODES).filter(move |index| mask & (1 << index) != 0)
 }
 
-/// Rendezvous hashing: of the nodes in `usable`, the one on which `key` scores highest. Taking a node away moves only the
-/// keys that were on it. `ids` are the nodes' ids by index, so that every server agrees.
+/// Rendezvous hashing: the usable node with the highest score for `key`. Removing a node moves only the keys that were
+/// on it. `id` gives a node's id by index, so that every server agrees.
 pub(crate) fn rendezvous<'a>(key: &str, usable: Mask, id: impl Fn(usize) -> &'a str) -> Option<usize> {
     indexes(usable).max_by_key(|&index| score(key, id(index)))
 }
 
-/// FNV-1a over both, then a finaliser: stable across processes and versions, which `DefaultHasher` does not promise.
-pub(crate) fn score(key: &str, candidate: &str) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in key.bytes().chain([0]).chain(candidate.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    // The finaliser of MurmurHash3: without it the last bytes hardly reach the high bits.
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+/// A node's score for a key. The zero byte separates the two: no name contains one.
+pub(crate) fn score(key: &str, id: &str) -> u64 {
+    stable_hash(0, [key.as_bytes(), &[0], id.as_bytes()])
 }
 
-/// Any of them, by a number that the caller draws.
+/// One of the usable nodes, selected by any number.
 pub(crate) fn nth(usable: Mask, number: u64) -> Option<usize> {
     let count = u64::from(usable.count_ones());
     if count == 0 {
@@ -77,8 +73,8 @@ pub(crate) fn nth(usable: Mask, number: u64) -> Option<usize> {
     }
 }
 
-/// The smallest set of nodes of `usable` such that everyone in `concerned` hears at least one. Who hears none of them
-/// cannot be reached and is left out. `None` if nobody can be reached; ties go to the lowest indexes.
+/// The smallest set of usable nodes of which every server in `concerned` hears at least one. Servers that hear no
+/// usable node cannot be reached and are ignored. `None` if no node is usable. Ties go to the lowest indexes.
 pub(crate) fn cover(usable: Mask, concerned: &[Mask]) -> Option<Mask> {
     let reachable: Vec<Mask> = concerned
         .iter()
@@ -93,7 +89,7 @@ pub(crate) fn cover(usable: Mask, concerned: &[Mask]) -> Option<Mask> {
     exact.or_else(|| Some(greedy(&nodes, reachable)))
 }
 
-/// Largest set that is searched for exactly; more nodes than that are taken greedily, which may be one too many.
+/// The largest set that is searched for exactly. Larger sets are built greedily, which may give one node too many.
 const MAX_EXACT: usize = 3;
 
 fn greedy(nodes: &[usize], mut left: Vec<Mask>) -> Mask {
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_a_node_away_moves_only_its_own_keys() {
+    fn removing_a_node_moves_only_its_own_keys() {
         let keys: Vec<String> = (0..1000).map(|n| format!("room:{n}")).collect();
         for key in &keys {
             let before = chosen(key, 0b1111);
@@ -154,32 +150,32 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_chosen_from_nothing() {
+    fn no_node_is_chosen_from_an_empty_set() {
         assert_eq!(rendezvous("x", 0, |index| IDS[index]), None);
         assert_eq!(nth(0, 3), None);
         assert_eq!(cover(0, &[1]), None);
     }
 
     #[test]
-    fn one_after_the_other_visits_all() {
+    fn consecutive_numbers_select_the_nodes_in_turn() {
         let visited: Vec<_> = (0..4).map(|n| nth(0b1011, n)).collect();
         assert_eq!(visited, [Some(0), Some(1), Some(3), Some(0)]);
     }
 
     #[test]
-    fn the_cover_is_one_node_if_everyone_hears_it_else_as_few_as_reach_everyone() {
+    fn the_cover_is_one_node_if_all_servers_hear_it_and_else_the_fewest_that_reach_all() {
         assert_eq!(cover(0b111, &[0b110, 0b011]), Some(0b010));
         assert_eq!(cover(0b111, &[0b001, 0b010, 0b110]), Some(0b011));
         assert_eq!(
             cover(0b011, &[0b100, 0b010]),
             Some(0b010),
-            "who hears none of them is left out"
+            "a server that hears none of them is ignored"
         );
         assert_eq!(cover(0b111, &[]), Some(0b001));
         assert_eq!(
             cover(0b1_1111, &[1, 2, 4, 8]),
             Some(0b1111),
-            "more than are searched for exactly"
+            "larger than the exact search"
         );
     }
 }

@@ -1,5 +1,6 @@
-//! The nodes that this server uses now, each in a slot of its own: its bit in sets of nodes. A value that is replaced as a
-//! whole when the topology changes, so that whoever chooses a node sees slots, nodes and states that belong together.
+//! The nodes that this server uses, each in a slot of its own, which is also its bit in sets of nodes. The value is
+//! replaced as a whole when the topology changes, so that a choice always sees slots, nodes and states that belong
+//! together.
 
 use std::sync::Arc;
 
@@ -11,12 +12,12 @@ use crate::wire::NodeId;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NodeSet {
     slots: Vec<Option<Arc<Node>>>,
-    /// Nodes that senders may choose; the others are draining.
+    /// The nodes that senders may choose; the others are draining.
     pub(crate) active: Mask,
 }
 
 impl NodeSet {
-    /// In order of slots.
+    /// All nodes, in the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.slots.iter().flatten()
     }
@@ -38,13 +39,13 @@ impl NodeSet {
         self.slots[index] = Some(node);
     }
 
-    /// Takes a node out; its slot must not be used before its task has ended.
+    /// Removes a node. Its slot must not be used again before its task has ended.
     pub(crate) fn remove(&mut self, index: usize) -> Option<Arc<Node>> {
         self.active &= !(1 << index);
         self.slots.get_mut(index)?.take()
     }
 
-    /// A slot that is neither in `busy` nor used.
+    /// A slot that is free and not in `busy`.
     pub(crate) fn free_slot(&self, busy: Mask) -> Option<usize> {
         (0..MAX_NODES).find(|&index| busy & 1 << index == 0 && self.at(index).is_none())
     }

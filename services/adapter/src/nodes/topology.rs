@@ -1,7 +1,7 @@
-//! The topology: which nodes there are, for everyone. A map that converges whatever the order in which news arrives.
+//! The topology: the nodes of the cluster. A map that converges on all servers, in whatever order changes arrive.
 //!
-//! Merged entry by entry, by maximum of (epoch, state, URL): a node goes from active over draining to gone, and comes back
-//! with a higher epoch. State without I/O; time is handed in. Credentials are no part of it.
+//! Maps are merged entry by entry, by maximum of (epoch, state, URL): a node goes from active through draining to gone,
+//! and comes back with a higher epoch. Credentials are not part of it. State without I/O; the time is passed in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -11,48 +11,48 @@ use tokio::time::Instant;
 
 use crate::wire::NodeId;
 
-/// More entries than any cluster has, gone ones included; and epochs that no cluster reaches. What a broken or hostile
-/// program says beyond them is ignored.
+/// More entries than any cluster has, including gone ones, and a higher epoch than any cluster reaches. Entries of a
+/// broken or hostile program beyond these are ignored.
 const MOST: usize = 512;
 const LAST_EPOCH: u64 = 1 << 32;
 
-/// Where a node is in its life, as it travels.
+/// The state of a node, as it travels in beacons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
-    /// To be used by everyone.
+    /// In use.
     Active,
-    /// Senders have stopped; subscribers stay for the replay window.
+    /// Senders no longer use it; subscribers stay for the replay window.
     Draining,
-    /// Nobody uses it.
+    /// No longer in use.
     Gone,
 }
 
-/// What is known of one node.
+/// One node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Higher after each return.
+    /// Increased each time the node comes back.
     pub(crate) epoch: u64,
     pub(crate) state: Phase,
-    /// How to reach it, for servers that have no URL of their own for it.
+    /// The URL for servers that have no URL of their own for the node.
     pub(crate) url: String,
 }
 
-/// The entries by node id, as they travel in beacons.
+/// The nodes by id, as they travel in beacons.
 pub(crate) type Entries = BTreeMap<NodeId, Entry>;
 
-/// Why a change was refused.
+/// Why a change was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum Rejected {
     /// There is no such node.
     Unknown,
-    /// The id belongs to a node with this URL.
+    /// The id belongs to a node with this other URL.
     Elsewhere(String),
     /// No other node is active.
     Last,
 }
 
-/// The map of nodes.
+/// This server's map of nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
     entries: Entries,
@@ -60,7 +60,7 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// The nodes that this server was configured with.
+    /// Starts with the nodes from this server's configuration.
     pub(crate) fn new(seeds: impl IntoIterator<Item = (NodeId, String)>) -> Self {
         let active = |(id, url)| {
             let entry = Entry {
@@ -86,7 +86,7 @@ impl Topology {
         active.map(|(id, _)| id)
     }
 
-    /// Takes another server's news; whether any was.
+    /// Merges another server's map; `true` if anything changed.
     pub(crate) fn merge(&mut self, other: &Entries, now: Instant) -> bool {
         let mut news = false;
         for (id, theirs) in other {
@@ -102,12 +102,12 @@ impl Topology {
         news
     }
 
-    /// A node is to be used; whether that is news.
-    pub(crate) fn add(&mut self, id: &NodeId, url: &str, now: Instant) -> Result<bool, Refused> {
+    /// Adds a node; `false` if it is active already.
+    pub(crate) fn add(&mut self, id: &NodeId, url: &str, now: Instant) -> Result<bool, Rejected> {
         let epoch = match self.entries.get(id) {
             Some(entry) if entry.state == Phase::Active && entry.url == url => return Ok(false),
             Some(entry) if entry.state != Phase::Gone && entry.url != url => {
-                return Err(Refused::Elsewhere(entry.url.clone()));
+                return Err(Rejected::Elsewhere(entry.url.clone()));
             }
             Some(entry) => entry.epoch + 1,
             None => 1,
@@ -121,26 +121,26 @@ impl Topology {
         Ok(true)
     }
 
-    /// A node is no longer to be used; whether that is news.
-    pub(crate) fn drain(&mut self, id: &NodeId, now: Instant) -> Result<bool, Refused> {
-        let entry = self.entries.get(id).ok_or(Refused::Unknown)?.clone();
+    /// Starts to drain a node; `false` if it is not active.
+    pub(crate) fn drain(&mut self, id: &NodeId, now: Instant) -> Result<bool, Rejected> {
+        let entry = self.entries.get(id).ok_or(Rejected::Unknown)?.clone();
         if entry.state != Phase::Active {
             return Ok(false);
         }
         if self.active().all(|other| other == id) {
-            return Err(Refused::Last);
+            return Err(Rejected::Last);
         }
         let state = Phase::Draining;
         self.set(id, Entry { state, ..entry }, now);
         Ok(true)
     }
 
-    /// Time passes: what was draining for the window is gone, and somebody is always active. Whether anything changed.
+    /// Ends the draining of nodes after the window, and makes sure that a node is active; `true` if anything changed.
     pub(crate) fn tick(&mut self, now: Instant, window: Duration) -> bool {
         let mut changed = false;
         if self.active().next().is_none() {
-            // Two changes met (and a partition may have kept them apart until both were done). Everyone chooses the same
-            // node: the smallest id that is still draining, else the smallest.
+            // Two drains met, perhaps only after a network partition. Every server reactivates the same node: the
+            // smallest id that is still draining, else the smallest id.
             let chosen = self.draining().next().or_else(|| self.entries.iter().next());
             if let Some((id, entry)) = chosen.map(|(id, entry)| (id.clone(), entry.clone())) {
                 let (epoch, state) = (entry.epoch + 1, Phase::Active);
@@ -199,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_node_is_gone_after_the_window_and_comes_back_with_a_higher_epoch() {
+    fn a_drained_node_is_gone_after_the_window_and_returns_with_a_higher_epoch() {
         let (mut map, now) = topology(&["a", "b"]);
         assert_eq!(map.drain(&id("a"), now), Ok(true));
-        assert_eq!(map.drain(&id("a"), now), Ok(false), "said twice");
+        assert_eq!(map.drain(&id("a"), now), Ok(false), "a second time");
         assert!(!map.tick(now + WINDOW, WINDOW));
         assert!(map.tick(now + WINDOW + Duration::from_millis(1), WINDOW));
         assert_eq!(state(&map, "a"), Some((1, Phase::Gone)));
@@ -211,22 +211,22 @@ mod tests {
     }
 
     #[test]
-    fn the_last_node_an_unknown_one_and_one_of_another_url_are_refused() {
+    fn changes_of_the_last_node_an_unknown_node_and_a_node_with_another_url_are_rejected() {
         let (mut map, now) = topology(&["a", "b"]);
-        assert_eq!(map.drain(&id("c"), now), Err(Refused::Unknown));
+        assert_eq!(map.drain(&id("c"), now), Err(Rejected::Unknown));
         assert_eq!(
             map.add(&id("a"), "redis://x", now),
-            Err(Refused::Elsewhere("redis://a".into()))
+            Err(Rejected::Elsewhere("redis://a".into()))
         );
         assert_eq!(map.add(&id("a"), "redis://a", now), Ok(false));
         assert_eq!(map.drain(&id("a"), now), Ok(true));
-        assert_eq!(map.drain(&id("b"), now), Err(Refused::Last));
-        assert_eq!(map.add(&id("a"), "redis://a", now), Ok(true), "the drain is called off");
+        assert_eq!(map.drain(&id("b"), now), Err(Rejected::Last));
+        assert_eq!(map.add(&id("a"), "redis://a", now), Ok(true), "the drain is cancelled");
         assert_eq!(state(&map, "a"), Some((2, Phase::Active)));
     }
 
     #[test]
-    fn when_two_drains_meet_the_smallest_id_becomes_active_again() {
+    fn after_two_concurrent_drains_the_node_with_the_smallest_id_is_active_again() {
         let (mut one, now) = topology(&["a", "b"]);
         let (mut two, _) = topology(&["a", "b"]);
         one.drain(&id("a"), now).expect("b is active");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_cluster_says_is_ignored() {
+    fn impossible_epochs_and_too_many_entries_are_ignored() {
         let (mut map, now) = topology(&["a"]);
         let gone = |epoch| Entry {
             epoch,
@@ -269,10 +269,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is changed by whomever, told in any order, late or twice: in the end all maps are equal, and some node
-        /// is active.
+        /// Whatever changes are made, on whichever servers, and however they spread: in the end all maps are equal and
+        /// a node is active.
         #[test]
-        fn any_order_of_news_converges(steps in proptest::collection::vec(step(), 1..60)) {
+        fn changes_converge_in_whatever_order_they_spread(steps in proptest::collection::vec(step(), 1..60)) {
             let names = ["a", "b", "c", "d"];
             let start = Instant::now();
             let mut maps: Vec<Topology> = (0..4).map(|_| topology(&names[..2]).0).collect();

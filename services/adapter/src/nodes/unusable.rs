@@ -1,11 +1,11 @@
-//! A node that this server cannot even try to reach: its URL, or a file that the URL needs, is of no use here. It is never
+//! A node that this server cannot try to reach, because its URL, or a file named in it, is not usable here. It is never
 //! heard, and its status says why.
 
 use std::sync::Arc;
 
 use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
 
-/// Fails with a reason.
+/// An endpoint that always fails, with a reason.
 pub(crate) struct Unusable {
     pub(crate) address: String,
     pub(crate) problem: String,

@@ -1,4 +1,4 @@
-//! A node's address: `redis://` or `rediss://`, with an id, credentials and certificates if need be. A pure value.
+//! A node's address: a `redis://` or `rediss://` URL with an optional id, credentials and certificates. A pure value.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use url::{Host, Url};
 
 use crate::wire::NodeId;
 
-/// Redis's port unless the URL names one.
+/// Redis's port if the URL names none.
 const DEFAULT_PORT: u16 = 6379;
 
-/// Why a node's URL was refused; says what to write instead.
+/// Why a node's URL is not valid, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NodeUrlError(String);
@@ -20,10 +20,11 @@ pub struct NodeUrlError(String);
 /// One Redis node's address: `redis[s]://[user[:password]@]host[:port][?ca=FILE&cert=FILE&key=FILE][#id]`; `host:port` alone is
 /// `redis://host:port`.
 ///
-/// `rediss` is TLS; `ca` names a PEM file with the certificate authority to trust in place of the system's, `cert` and `key` PEM
-/// files with the certificate that this server shows to a Redis that asks for one (`tls-auth-clients yes`), and its key. The id
-/// is the fragment, else `host:port`: servers that reach one node under different URLs must give it the same id. What is
-/// special in URLs is percent-encoded in user and password. Neither `Debug` nor `Display` shows credentials, nor does an error.
+/// `rediss` is TLS. `ca` names a PEM file with the certificate authority to trust instead of the system's. `cert` and
+/// `key` name PEM files with the certificate that this server presents to a Redis that requires one (`tls-auth-clients
+/// yes`), and its key. The id is the fragment, or else `host:port`: servers that reach one node under different URLs
+/// must give it the same id. In user and password, special characters of URLs must be percent-encoded. `Debug`,
+/// `Display` and errors never show credentials.
 ///
 /// ```
 /// use wsmesh_adapter::NodeUrl;
@@ -44,7 +45,7 @@ pub struct NodeUrl {
     password: Option<String>,
 }
 
-/// The files with what this server proves itself with: its certificate, and its key.
+/// The files of this server's client certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityFiles {
     pub(crate) certificate: PathBuf,
@@ -52,42 +53,16 @@ pub(crate) struct IdentityFiles {
 }
 
 impl NodeUrl {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// Says what to write instead; never repeats credentials.
+    /// When the text is not valid. The error says what to write instead and never repeats credentials.
     pub fn parse(text: &str) -> Result<Self, NodeUrlError> {
-        let wrong = |what: &str| NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"));
-        let text = text.trim();
-        // Otherwise "cache:7000" would be read as the scheme "cache". A login needs the scheme: what stands before the @ may be
-        // the rest of a password that was cut at a comma.
-        let whole = match text.split_once("://") {
-            Some(_) => text.to_owned(),
-            None if text.contains('@') => {
-                return Err(wrong(
-                    "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
-                ));
-            }
-            // With its port, as any word is the name of a host.
-            None if text.rsplit_once(':').is_none() => return Err(wrong("not a URL")),
-            None => format!("redis://{text}"),
-        };
-        // A password with / ? or # in it ends the authority early: what follows would be taken for something public.
-        let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
-        if rest
-            .rsplit_once('@')
-            .is_some_and(|(login, _)| login.contains(['/', '?', '#']))
-        {
-            return Err(wrong(
-                "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40, a comma is \
-                 %2C)",
-            ));
-        }
-        let url = Url::parse(&whole).map_err(|error| wrong(&format!("not a URL ({error})")))?;
+        let url = Url::parse(&with_scheme(text.trim())?).map_err(|error| wrong(&format!("not a URL ({error})")))?;
         let tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,
-            other => return Err(wrong(&format!("{other}:// is no Redis URL"))),
+            other => return Err(wrong(&format!("{other}:// is not a Redis URL"))),
         };
         let host = match url.host() {
             Some(Host::Domain(host)) if !host.is_empty() => host.to_owned(),
@@ -96,37 +71,10 @@ impl NodeUrl {
             _ => return Err(wrong("the host is missing")),
         };
         if !matches!(url.path(), "" | "/" | "/0") {
-            return Err(wrong(
-                "a database number makes no difference to pub/sub; leave the path out",
-            ));
+            return Err(wrong("pub/sub ignores database numbers; leave the path out"));
         }
-        let [mut ca_file, mut certificate, mut key_file] = [None, None, None];
-        for (key, value) in url.query_pairs() {
-            let file = match &*key {
-                "ca" => &mut ca_file,
-                "cert" => &mut certificate,
-                "key" => &mut key_file,
-                other => {
-                    return Err(wrong(&format!(
-                        "unknown parameter {other:?} (there are only ca, cert and key)"
-                    )));
-                }
-            };
-            if !tls {
-                return Err(wrong(&format!("{key} is for TLS, which is rediss://")));
-            }
-            *file = Some(PathBuf::from(&*value));
-        }
-        let identity = match (certificate, key_file) {
-            (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
-            (None, None) => None,
-            _ => return Err(wrong("a client's certificate needs both cert=FILE and key=FILE")),
-        };
+        let (ca_file, identity) = files(&url, tls)?;
         let port = url.port().unwrap_or(DEFAULT_PORT);
-        let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
-            Ok(text) => Ok(text.into_owned()),
-            Err(_) => Err(wrong("what is percent-encoded must be UTF-8")),
-        };
         let id = url.fragment().map_or_else(|| Ok(address(&host, port)), decoded)?;
         let username = Some(url.username()).filter(|name| !name.is_empty());
         Ok(Self {
@@ -141,7 +89,7 @@ impl NodeUrl {
         })
     }
 
-    /// The node's id: the fragment, else `host:port`.
+    /// The node's id: the fragment of the URL, or else `host:port`.
     pub fn id(&self) -> &NodeId {
         &self.id
     }
@@ -151,24 +99,24 @@ impl NodeUrl {
         address(&self.host, self.port)
     }
 
-    /// Whether the URL names a password.
+    /// Whether the URL has a password.
     pub fn has_password(&self) -> bool {
         self.password.is_some()
     }
 
-    /// Sets the password (from a file, say), in place of the URL's own.
+    /// Sets the password, for example one from a file, instead of the URL's own.
     #[must_use]
     pub fn with_password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// Whether the URL names a user or a password.
+    /// Whether the URL has a user or a password.
     pub(crate) fn has_login(&self) -> bool {
         self.username.is_some() || self.password.is_some()
     }
 
-    /// With another URL's user and password, and with its files if both are TLS.
+    /// Takes another URL's user and password, and its files if both use TLS.
     pub(crate) fn with_login_of(mut self, other: &Self) -> Self {
         self.username.clone_from(&other.username);
         self.password.clone_from(&other.password);
@@ -199,7 +147,7 @@ impl NodeUrl {
         self.identity.as_ref()
     }
 
-    /// Whether the URL names a file of this machine.
+    /// Whether the URL names files on this machine.
     pub(crate) fn has_files(&self) -> bool {
         self.ca_file.is_some() || self.identity.is_some()
     }
@@ -210,6 +158,71 @@ impl NodeUrl {
 
     pub(crate) fn password(&self) -> Option<&str> {
         self.password.as_deref()
+    }
+}
+
+fn wrong(what: &str) -> NodeUrlError {
+    NodeUrlError(format!("{what}: write redis://HOST:PORT#ID (rediss:// for TLS)"))
+}
+
+/// The URL with a scheme. Rejects texts whose credentials might be parsed as something public.
+fn with_scheme(text: &str) -> Result<String, NodeUrlError> {
+    // Without a scheme, "cache:7000" would be parsed as the scheme "cache". A login needs the scheme: the text before the @
+    // may be the rest of a password that was split at a comma.
+    let whole = match text.split_once("://") {
+        Some(_) => text.to_owned(),
+        None if text.contains('@') => {
+            return Err(wrong(
+                "a user or password needs redis:// in front, and a comma in it must be percent-encoded (%2C)",
+            ));
+        }
+        // The port is required, because any word is a valid host name.
+        None if text.rsplit_once(':').is_none() => return Err(wrong("not a URL")),
+        None => format!("redis://{text}"),
+    };
+    // An unescaped / ? or # in a password would end the authority, and the rest would be treated as public.
+    let rest = whole.split_once("://").map_or("", |(_, rest)| rest);
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+    if login.contains(['/', '?', '#']) {
+        return Err(wrong(
+            "user or password has a character that must be percent-encoded (/ is %2F, ? is %3F, # is %23, @ is %40, a comma is \
+             %2C)",
+        ));
+    }
+    Ok(whole)
+}
+
+/// The file of the certificate authority, and those of the client certificate.
+fn files(url: &Url, tls: bool) -> Result<(Option<PathBuf>, Option<IdentityFiles>), NodeUrlError> {
+    let [mut ca_file, mut certificate, mut key_file] = [None, None, None];
+    for (key, value) in url.query_pairs() {
+        let file = match &*key {
+            "ca" => &mut ca_file,
+            "cert" => &mut certificate,
+            "key" => &mut key_file,
+            other => {
+                return Err(wrong(&format!(
+                    "unknown parameter {other:?} (only ca, cert and key exist)"
+                )));
+            }
+        };
+        if !tls {
+            return Err(wrong(&format!("{key} needs TLS (rediss://)")));
+        }
+        *file = Some(PathBuf::from(&*value));
+    }
+    let identity = match (certificate, key_file) {
+        (Some(certificate), Some(key)) => Some(IdentityFiles { certificate, key }),
+        (None, None) => None,
+        _ => return Err(wrong("a client certificate needs both cert=FILE and key=FILE")),
+    };
+    Ok((ca_file, identity))
+}
+
+fn decoded(text: &str) -> Result<String, NodeUrlError> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(wrong("percent-encoded text must be UTF-8")),
     }
 }
 
@@ -256,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_alone_is_a_redis_without_tls() {
+    fn host_and_port_alone_mean_redis_without_tls() {
         for (text, shown) in [
             ("localhost:6379", "redis://localhost:6379#localhost:6379"),
             ("redis:7000", "redis://redis:7000#redis:7000"),
@@ -268,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_its_key_are_named_together_and_never_shown() {
+    fn a_certificate_and_its_key_belong_together_and_are_never_shown() {
         let url = NodeUrl::parse("rediss://host?cert=/etc/me.pem&key=/etc/me.key&ca=/etc/ca.pem").expect("valid");
         let identity = url.identity().expect("both files");
         assert_eq!(identity.certificate, Path::new("/etc/me.pem"));
@@ -287,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_what_to_write() {
+    fn an_invalid_url_gives_an_error_that_says_what_to_write() {
         for (text, reason) in [
             ("", "not a URL"),
             ("cache", "not a URL"),
@@ -295,13 +308,13 @@ mod tests {
             ("host:port", "not a URL (invalid port number)"),
             ("cret@host:6379", "needs redis:// in front"),
             ("app:se,cret@host", "needs redis:// in front"),
-            ("http://host:6379", "http:// is no Redis URL"),
+            ("http://host:6379", "http:// is not a Redis URL"),
             ("redis://", "the host is missing"),
             ("redis://host:99999", "not a URL (invalid port number)"),
-            ("redis://host/3", "a database number makes no difference"),
+            ("redis://host/3", "pub/sub ignores database numbers"),
             ("redis://host?db=1", "unknown parameter \"db\""),
-            ("redis://host?ca=x", "ca is for TLS"),
-            ("redis://host?key=x&cert=x", "key is for TLS"),
+            ("redis://host?ca=x", "ca needs TLS"),
+            ("redis://host?key=x&cert=x", "key needs TLS"),
             ("rediss://host?cert=x", "both cert=FILE and key=FILE"),
             ("rediss://host?key=x", "both cert=FILE and key=FILE"),
             ("redis://host#", "node id is empty"),

@@ -1,31 +1,32 @@
-//! Topic to Redis channel. Pure, one way: nothing is ever parsed back out of a channel's name.
+//! From topics to Redis channels. Pure and one-way: nothing is ever parsed back out of a channel's name.
 //!
-//! `direct` routing: a message reaches only the servers that want it. `shared` routing: the channels of
-//! *websocket-cross-server-adapter*, so that servers of both kinds form one cluster; what only servers of ours understand
-//! (beacons, probes, copies, removed rooms) still takes channels of our own.
+//! With `direct` routing, a message reaches only the servers that need it. With `shared` routing, wsmesh uses the
+//! channels of *websocket-cross-server-adapter*, so that servers of both kinds form one cluster. Messages that only
+//! wsmesh servers understand (beacons, probes, copies, removed rooms) still use separate channels.
 
 use std::sync::Arc;
 
 use super::names::{Instance, Room, ServerName};
 use super::topic::Topic;
 
-/// Which Redis channels messages take.
+/// Which Redis channels messages travel on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Routing {
-    /// One channel per server, client and room: a message reaches only the servers that want it.
+    /// One channel per server, client and room: a message reaches only the servers that need it.
     #[default]
     Direct,
-    /// The channels of the original: every server reads every event, and every message to a client or to a room's namespace.
+    /// The channels of the JavaScript package: every server reads every event, and every message to a client or to a
+    /// room's namespace.
     Shared {
-        /// Put before the bridge's channel; the original's `bridgePrefix`. Its default: `csbp:`.
+        /// Prefix of the bridge's channel: the JavaScript package's `bridgePrefix`, by default `csbp:`.
         bridge_prefix: String,
-        /// Put before the channels of clients and namespaces; the original's `wsPrefix`. Its default: `ws:`.
+        /// Prefix of the channels of clients and namespaces: the JavaScript package's `wsPrefix`, by default `ws:`.
         ws_prefix: String,
     },
 }
 
 impl Routing {
-    /// What is wrong with the prefixes, beside the cluster's own one, if anything is.
+    /// What is wrong with the prefixes, together with the cluster's own `prefix`; `None` if they are valid.
     pub fn problem(&self, prefix: &str) -> Option<String> {
         let Self::Shared {
             bridge_prefix,
@@ -36,12 +37,14 @@ impl Routing {
         };
         let all = [prefix, bridge_prefix, ws_prefix];
         if all.iter().any(|one| one.is_empty()) {
-            return Some("shared routing needs three prefixes, and one is empty".to_owned());
+            return Some("shared routing needs three prefixes, but one is empty".to_owned());
         }
         for (index, one) in all.iter().enumerate() {
             for (_, other) in all.iter().enumerate().filter(|(at, _)| *at != index) {
                 if other.starts_with(one) {
-                    return Some(format!("the prefixes {one:?} and {other:?} overlap: give each its own"));
+                    return Some(format!(
+                        "the prefixes {one:?} and {other:?} overlap: none may begin with another"
+                    ));
                 }
             }
         }
@@ -78,7 +81,8 @@ impl Channels {
             }
             (Topic::Client(_), Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}private_socket"),
             (Topic::Clients, Routing::Shared { ws_prefix, .. }) => format!("{ws_prefix}broadcast"),
-            // Such a namespace would share its channel with the messages to clients: only our servers have its rooms.
+            // Such a namespace would share its channel with the messages to clients, so its rooms exist on wsmesh
+            // servers only.
             (Topic::Room(room), Routing::Shared { .. })
                 if matches!(room.namespace.as_str(), "broadcast" | "private_socket") =>
             {
@@ -94,22 +98,22 @@ impl Channels {
         .into()
     }
 
-    /// A server's own channel: where copies for it go, whatever the routing.
+    /// A server's own channel, whatever the routing: copies for it travel here.
     pub(crate) fn own(&self, server: &ServerName) -> Arc<str> {
         format!("{}server:{server}", self.prefix).into()
     }
 
-    /// The channel of all servers of ours, whatever the routing.
+    /// The channel of all wsmesh servers, whatever the routing.
     pub(crate) fn all_own(&self) -> Arc<str> {
         format!("{}servers", self.prefix).into()
     }
 
-    /// Whether a channel is one that an application named.
+    /// Whether a channel is a custom channel.
     pub(crate) fn is_custom(&self, channel: &[u8]) -> bool {
         self.taken_prefix(channel).is_none()
     }
 
-    /// The prefix of this cluster with which a channel begins.
+    /// The reserved prefix of this cluster that a channel begins with, if any.
     pub(crate) fn taken_prefix(&self, channel: &[u8]) -> Option<&str> {
         let shared = match &self.routing {
             Routing::Direct => [None, None],
@@ -124,17 +128,17 @@ impl Channels {
             .map(String::as_str)
     }
 
-    /// Where beacons travel.
+    /// The channel of beacons.
     pub(crate) fn beacon(&self) -> Arc<str> {
         format!("{}beacon", self.prefix).into()
     }
 
-    /// Where one process hears its own probes.
+    /// The channel on which a process receives its own probes.
     pub(crate) fn probe(&self, instance: Instance) -> Arc<str> {
         format!("{}probe:{instance}", self.prefix).into()
     }
 
-    /// The separator inside a namespace is escaped, so the first one ends it and the rest is the id.
+    /// The separator is escaped inside a namespace, so the first one ends the namespace and the rest is the id.
     fn room(&self, room: &Room) -> String {
         let mut channel = format!("{}room:", self.prefix);
         for c in room.namespace.as_str().chars() {
@@ -165,7 +169,7 @@ mod tests {
             (name, name).prop_map(|(namespace, id)| Topic::Room(Room::new(namespace, id).expect("valid"))),
             Just(Topic::Servers),
             Just(Topic::Clients),
-            // A custom channel that begins with the prefix is refused before it is a topic.
+            // A custom channel that begins with the prefix is rejected before it becomes a topic.
             name.prop_map(|name| Topic::Custom(name.into())),
         ]
     }
@@ -181,7 +185,7 @@ mod tests {
         }
 
         #[test]
-        fn rooms_of_any_names_have_channels_of_their_own(
+        fn different_rooms_have_different_channels_whatever_their_names(
             a in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
             b in ("[:%a3A\u{e9} ]{1,5}", "[:%a3A\u{e9} ]{1,5}"),
         ) {
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_those_of_the_protocol() {
+    fn direct_channels_have_the_names_of_the_protocol() {
         let channels = Channels::new("wsmesh:", Routing::Direct);
         let room = Topic::Room(Room::new("chat", "1:2").expect("valid"));
         assert_eq!(&*channels.channel(&room), "wsmesh:room:chat:1:2");
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_channels_are_those_of_the_original() {
+    fn shared_channels_have_the_names_of_the_javascript_package() {
         let channels = Channels::new("wsmesh:", shared());
         let name = ServerName::new("a").expect("valid");
         let of = |topic: Topic| channels.channel(&topic).to_string();
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_overlap_are_refused() {
+    fn prefixes_that_overlap_are_rejected() {
         assert_eq!(shared().problem("wsmesh:"), None);
         for (bridge_prefix, ws_prefix) in [("", "ws:"), ("x:", "x:"), ("w", "ws:"), ("wsmesh:b", "ws:")] {
             let routing = Routing::Shared {

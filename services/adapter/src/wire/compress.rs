@@ -1,7 +1,9 @@
-//! Large envelopes, compressed. They say so themselves: the first byte is one that neither JSON nor MessagePack begins with,
-//! then the algorithm, the length of what comes out, and the sender's instance, so that it can drop its own unread.
+//! Compression of large envelopes. A compressed envelope begins with a byte that neither JSON nor MessagePack begins
+//! with. Then come the algorithm, the uncompressed length, and the sender's instance, so that a server can drop its own
+//! envelopes without decompressing them.
 //!
-//! LZ4, because it costs less than the Redis and network time that it saves. What is not smaller is left as it is.
+//! LZ4 costs less than the Redis and network time that it saves. An envelope that would not get smaller is left
+//! unchanged.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -10,13 +12,13 @@ use super::names::Instance;
 
 /// A byte that MessagePack never uses.
 const MAGIC: u8 = 0xc1;
-/// The one algorithm: an LZ4 block.
+/// The only algorithm: an LZ4 block.
 const LZ4: u8 = 1;
 const HEADER: usize = 2 + 4 + 8;
-/// Nothing of ours is larger; a header that claims more is hostile or broken.
+/// No envelope is larger; a header that claims more is hostile or broken.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Compresses an envelope, if that makes it smaller.
+/// Compresses an envelope if that makes it smaller.
 pub(crate) fn compress(envelope: Bytes, sender: Instance) -> Bytes {
     let Ok(length) = u32::try_from(envelope.len()) else {
         return envelope;
@@ -34,14 +36,14 @@ pub(crate) fn compress(envelope: Bytes, sender: Instance) -> Bytes {
     out.freeze()
 }
 
-/// Who sent a compressed envelope.
+/// The sender of a compressed envelope; `None` for other bytes.
 pub(crate) fn sender(bytes: &[u8]) -> Option<Instance> {
     let header = bytes.get(..HEADER).filter(|header| header[0] == MAGIC)?;
     let instance: [u8; 8] = header[6..].try_into().ok()?;
     Some(Instance(u64::from_be_bytes(instance)))
 }
 
-/// What an envelope is when it is not compressed; others are given back.
+/// Decompresses an envelope. One that is not compressed is returned unchanged.
 pub(crate) fn open(bytes: Bytes) -> Result<Bytes, DecodeError> {
     if bytes.first() != Some(&MAGIC) {
         return Ok(bytes);
@@ -55,11 +57,11 @@ pub(crate) fn open(bytes: Bytes) -> Result<Bytes, DecodeError> {
     if length > LARGEST {
         return Err(wrong("it claims to be larger than 64 MiB"));
     }
-    // LZ4 makes at most 255 bytes out of one: what claims more is a bomb, and is not given its memory.
+    // LZ4 expands a byte to at most 255 bytes. A larger claim is an attack, for which no memory is allocated.
     if length > (bytes.len() - HEADER).saturating_mul(255) {
-        return Err(wrong("it claims more than can be in it"));
+        return Err(wrong("it claims to hold more than it can"));
     }
-    let out = lz4_flex::block::decompress(&bytes[HEADER..], length).map_err(|_| wrong("it is no LZ4 block"))?;
+    let out = lz4_flex::block::decompress(&bytes[HEADER..], length).map_err(|_| wrong("it is not an LZ4 block"))?;
     if out.len() == length {
         Ok(out.into())
     } else {
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_comes_out_as_it_was_and_names_its_sender() {
+    fn a_compressed_envelope_is_restored_and_names_its_sender() {
         let small = compress(text(10_000), Instance(7));
         assert!(small.len() < 1000, "{}", small.len());
         assert_eq!(sender(&small), Some(Instance(7)));
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_be_smaller_is_left_as_it_is() {
+    fn an_envelope_that_would_not_get_smaller_is_left_unchanged() {
         let random: Bytes = (0..4000).map(|_| rand::random::<u8>() | 0x80).collect();
         assert_eq!(compress(random.clone(), Instance(7)), random);
         assert_eq!(open(text(100)).expect("not compressed"), text(100));
@@ -98,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn bombs_and_broken_ones_are_refused() {
+    fn decompression_bombs_and_broken_blocks_are_rejected() {
         let good = compress(text(10_000), Instance(7));
         for (change, reason) in [
             (&[(2, 0xff)][..], "larger than 64 MiB"),
-            (&[(2, 3)], "more than can be in it"),
+            (&[(2, 3)], "hold more than it can"),
             (&[(1, 9)], "algorithm is unknown"),
             (&[(5, 0)], ""),
         ] {
@@ -118,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_come_out_as_they_were(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+        fn any_bytes_are_restored(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
             prop_assume!(bytes.first() != Some(&MAGIC));
             let bytes = Bytes::from(bytes);
             prop_assert_eq!(open(compress(bytes.clone(), Instance(1))).expect("opens"), bytes);

@@ -1,6 +1,6 @@
-//! An envelope's map, opened one level: the raw bytes of the values that are read here, in either encoding.
+//! One level of an envelope's map, in either encoding: the known keys, and the raw bytes of their values.
 //!
-//! Keys that nobody reads are walked over and not kept, so a map costs no more memory than its bytes, whatever is in it.
+//! Unknown keys are skipped and not stored, so a map costs no more memory than its bytes, whatever it contains.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,22 +16,22 @@ use super::payload::{Encoding, Payload, from_msgpack};
 use super::writer::Writer;
 use crate::wire::Frame;
 
-/// Why bytes are no envelope.
+/// Why bytes are not an envelope.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Msgpack(#[from] Broken),
-    #[error("field {field} is missing or not what it should be")]
+    #[error("field {field} is missing or has the wrong type")]
     Field { field: &'static str },
     #[error("compressed, but {why}")]
     Compressed { why: &'static str },
-    #[error("neither addressed to anyone nor an event")]
+    #[error("neither an event nor addressed to anyone")]
     Unaddressed,
 }
 
-/// Every key that is read on some level. Few and short, so looking one up is a walk.
+/// Every key that is read on any level. They are few and short, so a linear search is fast.
 const KEYS: [&str; 25] = [
     "wm",
     "data",
@@ -60,8 +60,8 @@ const KEYS: [&str; 25] = [
     "l",
 ];
 
-/// Frames up to this size are copied out of the buffer that a node was read into. A frame may wait long in the outbox of a
-/// slow client, and a slice would keep the whole buffer: sixty-four kilobytes for a hundred bytes.
+/// Frames up to this size are copied out of the read buffer. A frame may wait long in the outbox of a slow client, and
+/// a slice would keep the whole buffer alive: 64 KiB for a hundred bytes.
 const COPIED: usize = 4096;
 
 /// One level of a map.
@@ -73,7 +73,7 @@ pub(crate) struct Entries {
     values: Values,
 }
 
-/// Keys, and where their values are in the map.
+/// Keys, and the positions of their values in the map.
 #[derive(Debug)]
 struct Values(Vec<(&'static str, Range<usize>)>);
 
@@ -82,7 +82,7 @@ impl Values {
         Self(Vec::with_capacity(entries.min(KEYS.len())))
     }
 
-    /// Keeps a value if its key is read by anybody. Of two with one key the later counts, as in JavaScript.
+    /// Stores a value if its key is known. If a key occurs twice, the last one counts, as in JavaScript.
     fn keep(&mut self, key: &[u8], value: Range<usize>) {
         let Some(key) = KEYS.iter().find(|known| known.as_bytes() == key) else {
             return;
@@ -95,7 +95,7 @@ impl Values {
 }
 
 impl Entries {
-    /// Opens an envelope. The first byte tells the encoding: `{` is JSON.
+    /// Opens an envelope. The first byte decides the encoding: `{` is JSON.
     pub(crate) fn open(bytes: Bytes) -> Result<Self, DecodeError> {
         let encoding = if bytes.first() == Some(&b'{') {
             Encoding::Json
@@ -117,44 +117,44 @@ impl Entries {
         })
     }
 
-    fn place(&self, key: &str) -> Option<Range<usize>> {
+    fn range(&self, key: &str) -> Option<Range<usize>> {
         let found = self.values.0.iter().find(|(name, _)| *name == key);
-        found.map(|(_, place)| place.clone())
+        found.map(|(_, range)| range.clone())
     }
 
     fn raw(&self, key: &str) -> Option<&[u8]> {
-        self.place(key).map(|place| &self.whole[place])
+        self.range(key).map(|range| &self.whole[range])
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.place(key).is_some()
+        self.range(key).is_some()
     }
 
-    /// A value that is parsed here. `None` when the key is missing.
+    /// Parses a value; `None` when the key is missing.
     pub(crate) fn optional<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, DecodeError> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
         match self.encoding {
             Encoding::Json => serde_json::from_slice(raw).map_err(|_| DecodeError::Field { field: key }),
-            // That it is one whole value was seen when the map was opened.
+            // Opening the map has checked that this is exactly one value.
             Encoding::Msgpack => from_msgpack(raw).map_err(|_| DecodeError::Field { field: key }),
         }
     }
 
-    /// A value that must be there.
+    /// Parses a value that must be present.
     pub(crate) fn required<T: DeserializeOwned>(&self, key: &'static str) -> Result<T, DecodeError> {
         self.optional(key)?.ok_or(DecodeError::Field { field: key })
     }
 
-    /// A value that is only passed on.
+    /// A value that is only passed on, not parsed.
     pub(crate) fn payload(&self, key: &str) -> Option<Payload> {
-        let raw = self.whole.slice(self.place(key)?);
+        let raw = self.whole.slice(self.range(key)?);
         Some(match self.encoding {
             Encoding::Json => Payload::from_json(raw),
             Encoding::Msgpack => Payload::from_msgpack(raw),
         })
     }
 
-    /// The map itself.
+    /// The whole map.
     pub(crate) fn into_payload(self) -> Payload {
         match self.encoding {
             Encoding::Json => Payload::from_json(self.whole),
@@ -162,7 +162,7 @@ impl Entries {
         }
     }
 
-    /// The map without our own field.
+    /// The whole map without the field `wm`.
     pub(crate) fn into_payload_without_wm(self) -> Result<Payload, DecodeError> {
         if !self.has("wm") {
             return Ok(self.into_payload());
@@ -194,17 +194,18 @@ impl Entries {
         }
     }
 
-    /// A text that is a finished client frame. MessagePack shares the bytes of a large one; JSON must unescape it.
+    /// A string that is a finished client frame. In MessagePack, a large frame shares the bytes; in JSON, it must be
+    /// unescaped.
     pub(crate) fn frame(&self, key: &'static str) -> Result<Frame, DecodeError> {
         let wrong = || DecodeError::Field { field: key };
-        let place = self.place(key).ok_or_else(wrong)?;
-        let raw = &self.whole[place.clone()];
+        let range = self.range(key).ok_or_else(wrong)?;
+        let raw = &self.whole[range.clone()];
         match self.encoding {
             Encoding::Json => Ok(Frame::new(serde_json::from_slice::<String>(raw).map_err(|_| wrong())?)),
             Encoding::Msgpack => {
                 let (start, end) = msgpack::text(raw, 0)?.ok_or_else(wrong)?;
                 let text = if end - start > COPIED {
-                    self.whole.slice(place.start + start..place.start + end)
+                    self.whole.slice(range.start + start..range.start + end)
                 } else {
                     Bytes::copy_from_slice(&raw[start..end])
                 };
@@ -213,16 +214,16 @@ impl Entries {
         }
     }
 
-    /// A value that is a map, opened; `None` when it is missing or something else.
+    /// Opens a value that is a map; `None` when it is missing or is not a map.
     pub(crate) fn map(&self, key: &str) -> Result<Option<Self>, DecodeError> {
-        let Some(place) = self.place(key) else { return Ok(None) };
-        let first = self.whole.get(place.start);
+        let Some(range) = self.range(key) else { return Ok(None) };
+        let first = self.whole.get(range.start);
         let is_map = match self.encoding {
             Encoding::Json => first == Some(&b'{'),
             Encoding::Msgpack => matches!(first, Some(0x80..=0x8f | 0xde | 0xdf)),
         };
         if is_map {
-            Self::open_as(self.whole.slice(place), self.encoding).map(Some)
+            Self::open_as(self.whole.slice(range), self.encoding).map(Some)
         } else {
             Ok(None)
         }
@@ -267,7 +268,7 @@ impl<'de> Visitor<'de> for JsonEntries<'de> {
         let mut values = Values::with_capacity(8);
         while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
             let value = value.get();
-            // The reader lends what it reads: a value lies in the map.
+            // The value is borrowed from the input, so its address gives its position.
             let start = value.as_ptr().addr() - self.0.as_ptr().addr();
             values.keep(key.0.as_bytes(), start..start + value.len());
         }
@@ -275,6 +276,6 @@ impl<'de> Visitor<'de> for JsonEntries<'de> {
     }
 }
 
-/// A key, borrowed unless it has escapes; serde's own `Cow` always copies inside a tuple.
+/// A key, borrowed unless it has escapes. Serde's own `Cow` always copies inside a tuple.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);

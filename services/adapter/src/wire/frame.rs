@@ -1,8 +1,8 @@
-//! A frame: one encoded client message. Encoded once by whoever creates it, moved as bytes after that.
+//! A frame: one encoded client message. It is encoded once, by its creator, and moved as bytes after that.
 
 use bytes::Bytes;
 
-/// A finished client message: UTF-8 text that is written to a client as it stands. Cloning shares the bytes.
+/// A finished client message: UTF-8 text that is written to a client unchanged. Cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     bytes: Bytes,
@@ -15,7 +15,7 @@ impl Frame {
         Self::text(Bytes::from(text.into()))
     }
 
-    /// Takes a binary message: for the `echo` example of ws-node; nothing in the protocol of clients is binary.
+    /// Takes a binary message. Only for the `echo` example of ws-node: the client protocol has no binary messages.
     #[doc(hidden)]
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self {
@@ -31,16 +31,16 @@ impl Frame {
         }
     }
 
-    /// Whether it was made by `Frame::binary`.
+    /// Whether it was created by `Frame::binary`.
     #[doc(hidden)]
     pub fn is_binary(&self) -> bool {
         self.is_binary
     }
 
-    /// Takes bytes that were checked to be UTF-8.
+    /// Takes a finished message as bytes.
     ///
     /// # Errors
-    /// When they are not UTF-8, which a WebSocket text frame must be.
+    /// When the bytes are not UTF-8, which a WebSocket text frame must be.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
         std::str::from_utf8(&bytes)?;
         Ok(Self::text(bytes))
@@ -56,12 +56,12 @@ impl Frame {
         &self.bytes
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether it has no bytes, like the default heartbeat.
+    /// Whether it is empty, like the default heartbeat.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -1,10 +1,13 @@
-//! What travels: names, topics, payloads, frames, envelopes. Pure values; knows nothing of the other folders.
+//! What travels between servers: names, topics, payloads, frames, envelopes. Pure values; knows nothing of the other
+//! folders.
 
 mod names;
 
 mod topic;
 
 mod payload;
+
+mod refusal;
 
 mod frame;
 
@@ -16,14 +19,18 @@ mod writer;
 
 mod channels;
 
+mod hash;
+
 pub(crate) use channels::Channels;
 pub use channels::Routing;
 pub(crate) use compress::compress;
 pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;
+pub(crate) use hash::stable_hash;
 pub use names::{
     ClientId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
 };
 pub use payload::{Encoding, Payload, PayloadError};
+pub use refusal::Refusal;
 pub use topic::Topic;

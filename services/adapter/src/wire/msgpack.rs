@@ -1,9 +1,9 @@
-//! Walking MessagePack without building values: where one value ends. Bounded: lengths are checked against what is
-//! there before anything is skipped, and nothing is allocated.
+//! Skips over MessagePack values without building them. Lengths are checked against the available bytes before anything
+//! is skipped, and nothing is allocated.
 
 use rmp::Marker;
 
-/// The bytes end inside a value, or are no MessagePack.
+/// The bytes end inside a value, or are not MessagePack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("broken MessagePack at byte {0}")]
 pub(crate) struct Broken(pub(crate) usize);
@@ -14,13 +14,13 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Result<usize, Broken> {
     Ok(slice.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 
-/// What follows a marker: bytes of its own, then so many values.
+/// What follows a marker: a number of bytes, then a number of values.
 struct Extent {
     bytes: usize,
     values: usize,
 }
 
-/// The extent of the value whose marker is at `at`; the index behind the marker and its length.
+/// The extent of the value whose marker is at `at`, and the index after the marker and its length field.
 fn extent(bytes: &[u8], at: usize) -> Result<(Extent, usize), Broken> {
     let marker = Marker::from_u8(*bytes.get(at).ok_or(Broken(at))?);
     let at = at + 1;
@@ -83,7 +83,7 @@ fn extent(bytes: &[u8], at: usize) -> Result<(Extent, usize), Broken> {
     }
 }
 
-/// The index behind the value that starts at `at`. Iterative: nesting costs nothing.
+/// The index after the value that starts at `at`. Iterative, so nesting costs nothing.
 pub(crate) fn skip(bytes: &[u8], mut at: usize) -> Result<usize, Broken> {
     let mut left = 1_usize;
     while left > 0 {
@@ -93,7 +93,7 @@ pub(crate) fn skip(bytes: &[u8], mut at: usize) -> Result<usize, Broken> {
             return Err(Broken(next));
         }
         left = left - 1 + extent.values;
-        // Each value takes at least a byte: more than are left cannot be there.
+        // Each value takes at least one byte, so there cannot be more values than bytes.
         if left > bytes.len() - at {
             return Err(Broken(at));
         }
@@ -112,7 +112,7 @@ pub(crate) fn map_header(bytes: &[u8]) -> Result<(usize, usize), Broken> {
     }
 }
 
-/// The text that is the value at `at`, if it is one: where it begins and ends.
+/// The start and end of the string at `at`; `None` if the value there is not a string.
 pub(crate) fn text(bytes: &[u8], at: usize) -> Result<Option<(usize, usize)>, Broken> {
     let marker = Marker::from_u8(*bytes.get(at).ok_or(Broken(at))?);
     if !matches!(marker, Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32) {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_each_kind_is_skipped_whole() {
+    fn a_value_of_each_kind_is_skipped_completely() {
         let values = serde_json::json!([null, true, -7, 1, 70_000, 9_007_199_254_740_991_u64, 1.5, "text",
             "long text ".repeat(30), [1, [2, [3]]], {"k": {"deep": [{}]}}, vec![0; 20]]);
         for value in values.as_array().expect("an array") {
@@ -145,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn hostile_lengths_and_nesting_are_refused_or_passed_at_no_cost() {
+    fn hostile_lengths_are_rejected_and_deep_nesting_costs_nothing() {
         assert!(
             skip(&[0xdd, 0xff, 0xff, 0xff, 0xff], 0).is_err(),
-            "four thousand million elements"
+            "four billion elements"
         );
         assert!(
             skip(&[0xdb, 0xff, 0xff, 0xff, 0xff, b'x'], 0).is_err(),

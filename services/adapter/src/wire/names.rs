@@ -1,7 +1,7 @@
 //! Names and ids: of servers, services, clients, rooms and processes.
 //!
-//! Every name is checked once, when it is made; whoever holds one can use it in a channel, a log line or a frame.
-//! Nothing here is ever parsed back out of a Redis channel.
+//! A name is checked once, when it is created. After that it can be used in a channel, a log line or a frame. Names are
+//! never parsed back out of a Redis channel.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,30 +10,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest name or id, in bytes of UTF-8: what OpenID Connect allows for a subject, and more than a pod's name has.
+/// Longest name or id, in bytes of UTF-8: the limit of OpenID Connect for a subject, and more than a pod's name can
+/// have.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Why a name was refused.
+/// Why a name is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The name has no characters.
+    /// The name is empty.
     #[error("{what} is empty: it needs 1 to {MAX_NAME_BYTES} bytes")]
     Empty {
-        /// What was being named, for example `client id`.
+        /// The kind of name, for example `client id`.
         what: &'static str,
     },
     /// The name has more than [`MAX_NAME_BYTES`] bytes.
     #[error("{what} has {bytes} bytes: at most {MAX_NAME_BYTES} are allowed")]
     TooLong {
-        /// What was being named.
+        /// The kind of name.
         what: &'static str,
-        /// How many bytes it has.
+        /// The number of bytes.
         bytes: usize,
     },
-    /// The name holds a control character, which would break log lines and frames.
+    /// The name contains a control character, which would break log lines and frames.
     #[error("{what} has a control character at position {position}")]
     ControlCharacter {
-        /// What was being named.
+        /// The kind of name.
         what: &'static str,
         /// Index of the character, from 0.
         position: usize,
@@ -62,15 +63,15 @@ macro_rules! name {
         pub struct $type(Arc<str>);
 
         impl $type {
-            /// Checks and takes a name.
+            /// Checks a name and takes it.
             ///
             /// # Errors
-            /// When it is empty, longer than [`MAX_NAME_BYTES`] bytes, or holds a control character.
+            /// When it is empty, longer than [`MAX_NAME_BYTES`] bytes, or contains a control character.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 checked($what, name.as_ref()).map(Self)
             }
 
-            /// The name as text.
+            /// The name as a string.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -135,7 +136,7 @@ name!(
     "server name"
 );
 name!(
-    /// The kind of a server: `ws-node`, `game-logic`, `admin` or a user's own.
+    /// The kind of a server: `ws-node`, `game-logic`, `admin` or one of your own.
     ServiceName,
     "service name"
 );
@@ -170,7 +171,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Checks both parts and makes a room's address.
+    /// Checks both parts and creates a room's address.
     ///
     /// # Errors
     /// When either part is not a valid name.
@@ -188,9 +189,9 @@ impl fmt::Display for Room {
     }
 }
 
-/// One life of one process. Orders by start time, so that of two servers with one name the older can be told.
+/// One life of one process. Ordered by start time, so that the older of two servers with one name is known.
 ///
-/// 41 bits of milliseconds since the Unix epoch, then 22 random bits: unique enough for servers, and below 2^63.
+/// 41 bits of milliseconds since the Unix epoch, then 22 random bits: unique among servers, and below 2^63.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Instance(pub u64);
@@ -198,7 +199,7 @@ pub struct Instance(pub u64);
 impl Instance {
     const RANDOM_BITS: u32 = 22;
 
-    /// The identity of a server that starts now. Of two in one process the later is always the greater.
+    /// The identity of a server that starts now. Within one process, a later one is always greater.
     pub fn now() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let ms = SystemTime::now()
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_255_bytes_is_taken_and_one_of_256_is_refused() {
+    fn a_name_of_255_bytes_is_valid_and_one_of_256_is_not() {
         assert!(ClientId::new("x".repeat(255)).is_ok());
         assert!(ClientId::new("é".repeat(127)).is_ok());
         for long in ["x".repeat(256), "é".repeat(128)] {
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_names_and_control_characters_are_refused() {
+    fn empty_names_and_control_characters_are_rejected() {
         assert_eq!(RoomId::new(""), Err(NameError::Empty { what: "room id" }));
         assert_eq!(
             ServerName::new("a\nb"),

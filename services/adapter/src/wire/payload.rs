@@ -1,6 +1,6 @@
-//! A payload: any JSON value as raw bytes plus their encoding. Parsed only by whoever needs what is inside.
+//! A payload: any JSON value, as raw bytes with their encoding. Parsed only where its content is needed.
 //!
-//! Moving a payload never looks into it, except to change its encoding, which goes value by value without a tree.
+//! Passing a payload on never parses it. Changing its encoding goes value by value, without building a tree.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -8,21 +8,21 @@ use serde::de::DeserializeOwned;
 
 use super::msgpack;
 
-/// How an envelope or a payload is written.
+/// The encoding of an envelope or a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// MessagePack: smaller; the original's default, so ours too.
+    /// MessagePack: smaller. The default of the JavaScript package, and so of wsmesh.
     #[default]
     Msgpack,
-    /// JSON: readable on the wire.
+    /// JSON: readable for people.
     Json,
 }
 
 /// Why a payload could not be written, read or converted.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// The value cannot be written, or the bytes are not JSON of the expected shape.
+    /// The value cannot be written as JSON, or the bytes are not JSON of the expected shape.
     #[error("not the expected JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The bytes are not MessagePack of the expected shape.
@@ -46,7 +46,7 @@ impl Payload {
         Self::from_json(Bytes::from_static(b"null"))
     }
 
-    /// Writes `value`.
+    /// Writes a value as JSON.
     ///
     /// # Errors
     /// When `value` cannot be JSON, for example a map whose keys are not strings.
@@ -54,7 +54,7 @@ impl Payload {
         Ok(Self::from_json(serde_json::to_vec(value)?))
     }
 
-    /// Takes bytes that already are one JSON value. They are trusted here and checked when somebody parses them.
+    /// Takes bytes that already are one JSON value. They are not checked before they are parsed.
     pub fn from_json(json: impl Into<Bytes>) -> Self {
         Self {
             bytes: json.into(),
@@ -62,7 +62,7 @@ impl Payload {
         }
     }
 
-    /// Takes bytes that already are one MessagePack value.
+    /// Takes bytes that already are one MessagePack value. They are not checked before they are parsed.
     pub fn from_msgpack(msgpack: impl Into<Bytes>) -> Self {
         Self {
             bytes: msgpack.into(),
@@ -70,7 +70,7 @@ impl Payload {
         }
     }
 
-    /// Reads the value.
+    /// Parses the value.
     ///
     /// # Errors
     /// When the bytes do not have the shape of `T`, or nest deeper than 128 levels.
@@ -84,7 +84,7 @@ impl Payload {
         }
     }
 
-    /// The value in the asked encoding. Shares the bytes when they are in it already.
+    /// The value in the given encoding. Shares the bytes if they already have this encoding.
     ///
     /// # Errors
     /// When the bytes are broken or nest deeper than 128 levels.
@@ -119,33 +119,33 @@ impl Payload {
         self.encoded(Encoding::Json)
     }
 
-    /// How the bytes are written.
+    /// The encoding of the bytes.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The bytes as they are.
+    /// The bytes, in their encoding.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
 
-/// Deepest nesting that is parsed: serde_json's own limit, used for both encodings.
+/// The deepest nesting that is parsed: the limit of serde_json, used for both encodings.
 const MAX_DEPTH: usize = 128;
 
-/// Reads bytes that are one whole value.
+/// Parses bytes that are exactly one value.
 pub(super) fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
     let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
     reader.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut reader)
 }
 
-/// Refuses bytes that end inside a value or go on after it, which the reader would not notice.
+/// Rejects bytes that end inside a value or continue after it, which the parser would not notice.
 fn one_value(bytes: &[u8]) -> Result<(), rmp_serde::decode::Error> {
     if msgpack::skip(bytes, 0) == Ok(bytes.len()) {
         Ok(())
     } else {
-        Err(serde::de::Error::custom("not one whole value"))
+        Err(serde::de::Error::custom("not exactly one value"))
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_survives_both_changes_of_encoding() {
+    fn a_value_stays_the_same_through_both_changes_of_encoding() {
         let value = json!({"int": 1, "neg": -7, "big": 9_007_199_254_740_991_u64, "max": u64::MAX, "min": i64::MIN,
             "float": 1.5, "t": true, "nul": null, "str": "héllo 世界 🚀", "arr": [1, "two", [3]], "obj": {"k": {}}});
         let payload = Payload::new(&value).expect("JSON");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_lacks_becomes_something_that_it_has_or_is_refused() {
+    fn values_that_json_lacks_are_converted_or_rejected() {
         assert_eq!(as_json(&[0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0]).expect("NaN"), "null");
         assert_eq!(as_json(&[0xc4, 2, 1, 255]).expect("binary"), "[1,255]");
         assert_eq!(as_json(&[0x81, 1, 2]).expect("a number as key"), r#"{"1":2}"#);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_value_are_refused() {
+    fn bytes_after_the_value_are_rejected() {
         assert!(Payload::from_json("1 2").parse::<Value>().is_err());
         assert!(Payload::from_msgpack(vec![1, 2]).parse::<Value>().is_err());
         assert!(as_json(&[1, 2]).is_err());

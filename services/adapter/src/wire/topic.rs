@@ -1,4 +1,4 @@
-//! Topics: the addresses that servers subscribe to. A pure value; `channels` turns it into a Redis channel.
+//! Topics: the addresses that servers subscribe to. `channels` turns a topic into a Redis channel.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::names::{ClientId, Room, ServerName};
 /// An address that servers subscribe to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// One server: events, requests and replies for it.
+    /// One server: its events, requests and replies.
     Server(ServerName),
     /// Every server.
     Servers,
@@ -17,12 +17,12 @@ pub enum Topic {
     Clients,
     /// The clients of a room.
     Room(Room),
-    /// A channel that the application named.
+    /// A custom channel, named by the application.
     Custom(Arc<str>),
 }
 
 impl Topic {
-    /// The kind of topic, from a fixed set: safe as a metric label or a span name.
+    /// The kind of topic, one of a fixed set, so it is safe as a metric label or in a span's name.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Server(_) => "server",

@@ -1,4 +1,4 @@
-//! Writes an envelope's maps in either encoding; raw values go in as they are.
+//! Writes the maps of an envelope in either encoding. Raw values are copied unchanged.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::payload::Encoding;
 
-/// A map being written. Writing to memory cannot fail, so nothing here does.
+/// A map that is being written. Writing to memory cannot fail, so no method here does.
 #[derive(Debug)]
 pub(crate) struct Writer {
     out: Vec<u8>,
@@ -25,7 +25,7 @@ impl Writer {
         self.out.into()
     }
 
-    /// Begins a map of exactly so many entries.
+    /// Begins a map with exactly this number of entries.
     pub(crate) fn begin_map(&mut self, entries: u32) {
         match self.encoding {
             Encoding::Json => self.out.push(b'{'),
@@ -86,7 +86,7 @@ impl Writer {
         }
     }
 
-    /// Finished entries of a map in this writer's encoding, without what begins and ends it.
+    /// Entries that are already in this writer's encoding, without the delimiters of their map.
     pub(crate) fn raw_fields(&mut self, fields: &[u8]) {
         if self.encoding == Encoding::Json && !fields.trim_ascii().is_empty() {
             self.out.push(b',');
@@ -94,7 +94,7 @@ impl Writer {
         self.out.extend_from_slice(fields);
     }
 
-    /// A finished value in this writer's encoding.
+    /// A value that is already in this writer's encoding.
     pub(crate) fn raw(&mut self, value: &[u8]) {
         self.out.extend_from_slice(value);
     }

@@ -1,4 +1,4 @@
-//! Redis users that may not use every channel.
+//! Redis users whose ACL does not allow every channel.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::*;
 use wsmesh_adapter::{Bus, NodeUrl};
 
-/// Gives the user `app` rules at each Redis.
+/// Gives the user `app` these rules on each Redis.
 async fn allow(redis: &[Redis], rules: &str) {
     for redis in redis {
         let mut stream = TcpStream::connect(("127.0.0.1", redis.port)).await.expect("connects");
@@ -45,18 +45,18 @@ fn bus(redis: &[Redis]) -> Bus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_refuses_what_a_server_needs_is_not_heard_and_the_rule_is_named() {
+async fn a_node_that_forbids_a_needed_channel_is_not_heard_and_the_error_names_the_rule() {
     let redis = [Redis::start(&[])];
     let rights = "on >pw resetchannels &wsmesh:probe:* -@all +publish +subscribe +unsubscribe +ping";
     allow(&redis, rights).await;
     let one = Server::start(options("one", "ws-node", bus(&redis)));
     let nodes = one.adapter.nodes();
-    let told = |text: &str| text.contains("refuses the channel") && text.contains("the rule &wsmesh:*");
+    let names_rule = |text: &str| text.contains("forbids the channel") && text.contains("the rule &wsmesh:*");
     until("the rule is named", || {
         nodes
             .borrow()
             .iter()
-            .any(|node| node.error.as_deref().is_some_and(told))
+            .any(|node| node.error.as_deref().is_some_and(names_rule))
     })
     .await;
     assert!(!one.adapter.is_ready());
@@ -66,7 +66,7 @@ async fn a_node_that_refuses_what_a_server_needs_is_not_heard_and_the_rule_is_na
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_that_redis_refuses_takes_nothing_else_off_the_node() {
+async fn a_forbidden_channel_does_not_affect_other_channels_of_the_node() {
     let redis = [Redis::start(&[]), Redis::start(&[])];
     let rights = "on >pw resetchannels &wsmesh:* -@all +publish +subscribe +unsubscribe +ping";
     allow(&redis, rights).await;
@@ -81,7 +81,7 @@ async fn a_channel_that_redis_refuses_takes_nothing_else_off_the_node() {
             .iter()
             .all(|node| node.heard && node.reconnects == 0 && node.gaps == 0)
     };
-    // Wanted in one go, so that they are asked for together.
+    // At the same time, so that all channels are requested together.
     let listening = two.adapter.listen_channel("news");
     let clients = async {
         let mut clients = Vec::new();
@@ -102,8 +102,8 @@ async fn a_channel_that_redis_refuses_takes_nothing_else_off_the_node() {
         assert_eq!(client.frame().await, "hello");
     }
     assert!(undisturbed(&one) && undisturbed(&two));
-    // Given the rule, the channel is there without anything being connected anew. Each node asks again by itself, and who
-    // listens does not wait for one that still refuses.
+    // With the rule, the channel works without any reconnect. Each node's task retries by itself, and a listener does
+    // not wait for a node that still forbids the channel.
     allow(&redis, "&news").await;
     let start = Instant::now();
     let mut news = two.adapter.listen_channel("news").await;

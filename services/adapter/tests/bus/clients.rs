@@ -11,13 +11,13 @@ suite![
     large_messages_are_compressed_and_small_ones_are_not,
     messages_of_one_order_key_keep_their_order_across_rooms_and_clients,
     a_frame_for_a_client_reaches_it_on_any_server_once,
-    a_client_that_is_nowhere_is_said_to_be_offline,
+    a_client_without_connections_is_reported_offline,
     a_frame_for_everyone_reaches_everyone_once,
-    a_room_spans_servers_and_its_exclusions_hold,
-    who_left_hears_nothing_and_a_removed_room_is_empty_everywhere,
+    a_room_spans_servers_and_excluded_clients_get_nothing,
+    a_member_that_left_gets_nothing_and_a_removed_room_is_empty_everywhere,
     a_local_message_stays_local,
-    a_client_that_goes_is_out_of_its_rooms_and_offline,
-    several_connections_of_one_client_get_everything_and_share_its_rooms,
+    a_client_that_disconnects_leaves_its_rooms_and_is_offline,
+    all_connections_of_a_client_get_its_messages_and_share_its_rooms,
     every_strategy_delivers,
     messages_of_one_room_keep_their_order,
     twenty_bursts_of_a_thousand_lose_none,
@@ -51,7 +51,7 @@ async fn a_frame_for_a_client_reaches_it_on_any_server_once(ground: Ground) {
     bob.nothing().await;
 }
 
-async fn a_client_that_is_nowhere_is_said_to_be_offline(ground: Ground) {
+async fn a_client_without_connections_is_reported_offline(ground: Ground) {
     let (one, _two) = ground.pair().await;
     assert_eq!(
         one.adapter
@@ -74,7 +74,7 @@ async fn a_frame_for_everyone_reaches_everyone_once(ground: Ground) {
     bob.nothing().await;
 }
 
-async fn a_room_spans_servers_and_its_exclusions_hold(ground: Ground) {
+async fn a_room_spans_servers_and_excluded_clients_get_nothing(ground: Ground) {
     let (one, two) = ground.pair().await;
     let mut members = vec![
         one.client("a").await,
@@ -120,7 +120,7 @@ async fn a_room_spans_servers_and_its_exclusions_hold(ground: Ground) {
     outsider.nothing().await;
 }
 
-async fn who_left_hears_nothing_and_a_removed_room_is_empty_everywhere(ground: Ground) {
+async fn a_member_that_left_gets_nothing_and_a_removed_room_is_empty_everywhere(ground: Ground) {
     let (one, two) = ground.pair().await;
     let (mut ann, mut bob) = (one.client("ann").await, two.client("bob").await);
     one.adapter.join(&client("ann"), room("1")).await.expect("joined");
@@ -128,7 +128,7 @@ async fn who_left_hears_nothing_and_a_removed_room_is_empty_everywhere(ground: G
     assert!(one.adapter.leave(&client("ann"), &room("1")).await.expect("is here"));
     assert!(
         !one.adapter.leave(&client("ann"), &room("1")).await.expect("is here"),
-        "not in it any more"
+        "no longer a member"
     );
     two.adapter
         .to_room(&room("1"), frame("x"), RoomOptions::default())
@@ -164,7 +164,7 @@ async fn a_local_message_stays_local(ground: Ground) {
     bob.nothing().await;
 }
 
-async fn a_client_that_goes_is_out_of_its_rooms_and_offline(ground: Ground) {
+async fn a_client_that_disconnects_leaves_its_rooms_and_is_offline(ground: Ground) {
     let mut options = ground.options("two", "ws-node");
     options.unsubscribe_delay = Duration::from_millis(50);
     let (one, two) = (
@@ -184,7 +184,7 @@ async fn a_client_that_goes_is_out_of_its_rooms_and_offline(ground: Ground) {
     }
 }
 
-async fn several_connections_of_one_client_get_everything_and_share_its_rooms(ground: Ground) {
+async fn all_connections_of_a_client_get_its_messages_and_share_its_rooms(ground: Ground) {
     let (one, two) = ground.pair().await;
     let mut old = one.client("ann").await;
     one.adapter.join(&client("ann"), room("1")).await.expect("joined");
@@ -296,10 +296,10 @@ async fn twenty_bursts_of_a_thousand_lose_none(ground: Ground) {
             assert_eq!(sent.expect("sent"), Presence::Elsewhere);
         }
     }
-    // Calls that run side by side promise no order among each other.
+    // Concurrent calls have no order among each other.
     let mut got = std::collections::HashSet::new();
     for _ in 0..20_000 {
-        assert!(got.insert(bob.frame().await), "no frame comes twice");
+        assert!(got.insert(bob.frame().await), "no frame arrives twice");
     }
     assert!((0..20).all(|burst| (0..1000).all(|n| got.contains(&format!("{burst}:{n}")))));
     bob.nothing().await;
@@ -311,7 +311,7 @@ async fn large_messages_are_compressed_and_small_ones_are_not(ground: Ground) {
         ..ground.options("one", "ws-node")
     })
     .await;
-    // The reader needs no setting.
+    // Readers need no setting.
     let two = Server::ready(ground.options("two", "ws-node")).await;
     acquainted(&[&one, &two]).await;
     let mut bob = two.client("bob").await;

@@ -1,36 +1,15 @@
-//! What happens when nodes die, hang, lie or refuse: over real Redis processes and the embedded bus.
+//! What happens when nodes die, hang, lose messages or reject connections, on real Redis processes and the embedded
+//! bus.
 
 use std::time::{Duration, Instant};
 
+use crate::support::ground::redis_bus;
 use crate::support::redis::Redis;
 use crate::support::*;
 use wsmesh_adapter::{
     Adapter, Bus, ClientError, Fault, MemoryBus, NodeUrl, Options, Payload, Presence, RequestOptions, RoomOptions,
     StartError, Target,
 };
-
-fn bus(redis: &[Redis]) -> Bus {
-    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
-    Bus::Redis(redis.iter().enumerate().map(url).collect())
-}
-
-async fn pair(bus: &Bus) -> (Server, Server) {
-    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
-    let two = Server::ready(options("two", "ws-node", bus.clone())).await;
-    acquainted(&[&one, &two]).await;
-    (one, two)
-}
-
-/// Sends to `bob` until he gets one, and then a hundred more of which none may be missing.
-async fn bob_is_reached(one: &Server, bob: &mut Client) {
-    for n in 0..100 {
-        one.adapter
-            .to_client(&client("bob"), frame(&n.to_string()))
-            .await
-            .expect("some node takes it");
-        assert_eq!(bob.frame().await, n.to_string());
-    }
-}
 
 fn heard(server: &Server, id: &str) -> bool {
     let me = server.adapter.name();
@@ -39,10 +18,23 @@ fn heard(server: &Server, id: &str) -> bool {
     info.heard.iter().any(|node| node.as_str() == id)
 }
 
+/// Waits until `one` knows that both servers hear a node, and sends to the room of `bob`.
+async fn bob_is_reached_in_his_room(one: &Server, bob: &mut Client) {
+    until("each knows that the other hears", || {
+        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
+    })
+    .await;
+    one.adapter
+        .to_room(&room("1"), frame("x"), RoomOptions::default())
+        .await
+        .expect("sent");
+    assert_eq!(bob.frame().await, "x");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_node_is_left_within_three_intervals_and_heard_again_after_its_restart() {
+async fn a_killed_node_is_not_used_within_three_intervals_and_heard_again_after_its_restart() {
     let mut redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     let port = redis[1].port;
     redis[1].kill();
@@ -66,17 +58,17 @@ async fn a_killed_node_is_left_within_three_intervals_and_heard_again_after_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hung_node_is_left_and_heard_again_when_it_goes_on() {
+async fn a_hung_node_is_not_used_and_heard_again_when_it_resumes() {
     let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
-    redis[2].signal("-STOP");
+    redis[2].pause().expect("it runs");
     until("the hung node is not heard", || {
         !heard(&one, "redis-2") && !heard(&two, "redis-2")
     })
     .await;
     bob_is_reached(&one, &mut bob).await;
-    redis[2].signal("-CONT");
+    redis[2].resume().expect("it runs");
     until("the node is heard again", || {
         heard(&one, "redis-2") && heard(&two, "redis-2")
     })
@@ -84,9 +76,9 @@ async fn a_hung_node_is_left_and_heard_again_when_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_but_one_node_down_is_enough() {
+async fn one_remaining_node_is_enough() {
     let mut redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     redis[0].kill();
     redis[2].kill();
@@ -96,9 +88,9 @@ async fn all_but_one_node_down_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hears_no_node_says_so_and_serves_its_own_clients() {
+async fn a_server_that_hears_no_node_reports_it_and_serves_its_own_clients() {
     let mut redis = Redis::start(&[]);
-    let (one, _two) = pair(&bus(std::slice::from_ref(&redis))).await;
+    let (one, _two) = pair(&redis_bus(std::slice::from_ref(&redis))).await;
     let mut ann = one.client("ann").await;
     redis.kill();
     until("isolated", || !one.adapter.is_ready()).await;
@@ -119,7 +111,7 @@ async fn a_server_that_hears_no_node_says_so_and_serves_its_own_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_and_a_missing_one_are_said() {
+async fn the_status_names_a_wrong_or_missing_password() {
     let redis = Redis::start(&["--requirepass", "secret"]);
     for (url, expected) in [
         (format!("redis://:wrong@127.0.0.1:{}#a", redis.port), "WRONGPASS"),
@@ -146,7 +138,7 @@ async fn a_wrong_password_and_a_missing_one_are_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn something_that_is_no_redis_is_told_from_one() {
+async fn the_status_says_that_a_server_is_not_a_redis() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let web_server = tokio::spawn(async move {
@@ -166,24 +158,27 @@ async fn something_that_is_no_redis_is_told_from_one() {
             .as_ref()
             .is_some_and(|error| error.contains("is this a Redis server?"))
     };
-    until("it is said", said).await;
+    until("the status says so", said).await;
     web_server.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_accepts_and_delivers_nothing_is_left() {
+async fn a_node_that_accepts_messages_but_delivers_none_is_not_used() {
     let memory = MemoryBus::new(["a", "b"]).expect("valid ids");
     let (one, two) = pair(&Bus::Memory(memory.clone())).await;
     let mut bob = two.client("bob").await;
     assert!(memory.set_fault("a", Fault::Lose));
-    until("the lying node is not heard", || !heard(&one, "a") && !heard(&two, "a")).await;
+    until("the node that loses messages is not heard", || {
+        !heard(&one, "a") && !heard(&two, "a")
+    })
+    .await;
     bob_is_reached(&one, &mut bob).await;
     memory.set_fault("a", Fault::None);
     until("heard again", || heard(&one, "a") && heard(&two, "a")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn subscribers_that_were_cut_off_subscribe_again_to_everything() {
+async fn disconnected_subscribers_subscribe_again_to_everything() {
     let memory = MemoryBus::new(["a"]).expect("valid ids");
     let (one, two) = pair(&Bus::Memory(memory.clone())).await;
     let mut bob = two.client("bob").await;
@@ -194,19 +189,11 @@ async fn subscribers_that_were_cut_off_subscribe_again_to_everything() {
         again(&one) && again(&two)
     })
     .await;
-    until("each knows that the other hears", || {
-        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
-    })
-    .await;
-    one.adapter
-        .to_room(&room("1"), frame("x"), RoomOptions::default())
-        .await
-        .expect("sent");
-    assert_eq!(bob.frame().await, "x");
+    bob_is_reached_in_his_room(&one, &mut bob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_node_heard_by_all_is_covered_by_several_and_nobody_gets_two() {
+async fn without_a_node_that_all_hear_several_are_used_and_no_server_gets_a_message_twice() {
     let redis: Vec<Redis> = (0..2).map(|_| Redis::start(&[])).collect();
     let node = |index: usize| NodeUrl::parse(&redis[index].url(&format!("redis-{index}"))).expect("valid");
     let both = || Bus::Redis(vec![node(0), node(1)]);
@@ -237,7 +224,7 @@ async fn no_node_heard_by_all_is_covered_by_several_and_nobody_gets_two() {
     one.adapter
         .emit(target, "say", Payload::null())
         .await
-        .expect("by the node that both hear");
+        .expect("through the node that both hear");
     soon("the event", listener.next()).await.expect("listening");
     let unreachable = first.adapter.call(
         Target::Server(server("second")),
@@ -252,7 +239,7 @@ async fn no_node_heard_by_all_is_covered_by_several_and_nobody_gets_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn joining_without_any_node_is_said_and_catches_up() {
+async fn joining_without_any_node_is_an_error_and_catches_up_later() {
     let memory = MemoryBus::new(["a"]).expect("valid ids");
     let (one, two) = pair(&Bus::Memory(memory.clone())).await;
     let mut bob = two.client("bob").await;
@@ -266,19 +253,11 @@ async fn joining_without_any_node_is_said_and_catches_up() {
         .join(&client("bob"), room("1"))
         .await
         .expect("confirmed now");
-    until("each knows that the other hears", || {
-        one.adapter.servers().iter().all(|info| !info.heard.is_empty())
-    })
-    .await;
-    one.adapter
-        .to_room(&room("1"), frame("x"), RoomOptions::default())
-        .await
-        .expect("sent");
-    assert_eq!(bob.frame().await, "x");
+    bob_is_reached_in_his_room(&one, &mut bob).await;
 }
 
 #[tokio::test]
-async fn contradictions_are_refused_at_the_start() {
+async fn contradictory_options_are_rejected_at_the_start() {
     let url = |text: &str| NodeUrl::parse(text).expect("valid");
     let twice = Bus::Redis(vec![url("redis://a#x"), url("redis://b#x")]);
     let start = |bus: Bus| {
@@ -296,21 +275,21 @@ async fn contradictions_are_refused_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_process_that_was_stopped_for_a_while_sends_its_next_message_all_the_same() {
+async fn a_process_that_was_stopped_for_a_while_can_send_its_next_message() {
     let memory = MemoryBus::new(["a", "b"]).expect("valid ids");
     let (one, two) = pair(&Bus::Memory(memory)).await;
     let mut bob = two.client("bob").await;
-    // On a single-threaded runtime this stops the whole process: longer than three probe intervals.
+    // On a single-threaded runtime this stops everything, for longer than three probe intervals.
     std::thread::sleep(Duration::from_millis(1000));
     one.adapter
         .to_client(&client("bob"), frame("after the stop"))
         .await
-        .expect("one probe shows that the nodes are there");
+        .expect("one probe shows that the nodes are reachable");
     assert_eq!(bob.frame().await, "after the stop");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_missed_on_a_custom_channel_is_sent_again_too() {
+async fn missed_messages_on_a_custom_channel_are_sent_again() {
     let memory = MemoryBus::new(["a", "b"]).expect("valid ids");
     let (one, two) = pair(&Bus::Memory(memory.clone())).await;
     let mut news = two.adapter.listen_channel("news").await.expect("confirmed");
@@ -340,6 +319,6 @@ async fn what_was_missed_on_a_custom_channel_is_sent_again_too() {
     assert_eq!(got, (0..10).collect::<Vec<_>>());
     assert!(
         tokio::time::timeout(NEVER, news.next()).await.is_err(),
-        "none comes twice"
+        "none arrives twice"
     );
 }

@@ -1,9 +1,9 @@
-//! Messages that are larger than a Redis holds for a subscriber: refused where that is known, and given up where it is not.
+//! Messages larger than a Redis buffers for a subscriber: rejected if the limit is known, and given up after two losses
+//! if it is not.
 
-use wsmesh_adapter::{
-    Bus, MemoryBus, Missing, NodeUrl, Payload, PublishError, RequestError, RequestOptions, Scope, Target,
-};
+use wsmesh_adapter::{Bus, MemoryBus, Missing, Payload, PublishError, RequestError, RequestOptions, Scope, Target};
 
+use crate::support::ground::redis_bus;
 use crate::support::redis::Redis;
 use crate::support::*;
 
@@ -12,18 +12,6 @@ const LIMIT: [&str; 5] = ["--client-output-buffer-limit", "pubsub", "200kb", "0"
 fn redis(more: &[&str]) -> Vec<Redis> {
     let arguments: Vec<&str> = LIMIT.iter().chain(more).copied().collect();
     (0..3).map(|_| Redis::start(&arguments)).collect()
-}
-
-fn bus(redis: &[Redis]) -> Bus {
-    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
-    Bus::Redis(redis.iter().enumerate().map(url).collect())
-}
-
-async fn pair(bus: &Bus) -> (Server, Server) {
-    let one = Server::ready(options("one", "ws-node", bus.clone())).await;
-    let two = Server::ready(options("two", "ws-node", bus.clone())).await;
-    acquainted(&[&one, &two]).await;
-    (one, two)
 }
 
 fn gaps(server: &Server) -> u64 {
@@ -39,13 +27,13 @@ fn counted(server: &Server, name: &str, label: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
+async fn a_message_that_no_subscriber_could_receive_is_rejected_and_no_connection_is_lost() {
     let redis = redis(&[]);
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     let large = frame(&"x".repeat(900_000));
     let error = one.adapter.to_everyone(large, Scope::Cluster).await;
-    let error = error.expect_err("nobody could get it");
+    let error = error.expect_err("no subscriber could receive it");
     assert!(
         matches!(
             error,
@@ -69,7 +57,7 @@ async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
         Payload::null(),
         RequestOptions::default(),
     );
-    let error = soon("an answer", asking).await.expect_err("none that can be sent");
+    let error = soon("an answer", asking).await.expect_err("no answer can be sent");
     assert!(
         matches!(
             error,
@@ -91,39 +79,33 @@ async fn what_no_subscriber_could_get_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
+async fn if_the_limit_cannot_be_read_copies_that_end_connections_are_given_up() {
     let redis = redis(&["--rename-command", "CONFIG", ""]);
-    let (one, two) = pair(&bus(&redis)).await;
+    let (one, two) = pair(&redis_bus(&redis)).await;
     let mut bob = two.client("bob").await;
     two.adapter.join(&client("bob"), room("1")).await.expect("joined");
     let large = frame(&"x".repeat(900_000));
     one.adapter
         .to_room(&room("1"), large, Default::default())
         .await
-        .expect("nobody knows that it cannot arrive");
+        .expect("the limit is unknown");
     let given_up = || counted(&one, "wsmesh_replayed_total", "given-up") == 1;
     until("its copies are given up", given_up).await;
     let lost = gaps(&two);
-    assert!((2..=3).contains(&lost), "by the message and by one copy: {lost}");
+    assert!((2..=3).contains(&lost), "one by the message and one by a copy: {lost}");
     let all_hear = || {
         let servers = one.adapter.servers().into_iter().chain(two.adapter.servers());
         servers.into_iter().all(|server| server.heard.len() == 3)
     };
     until("every node is heard again by both", all_hear).await;
-    // Messages that fit arrive again, and no more connections are lost.
-    for n in 0..50 {
-        one.adapter
-            .to_client(&client("bob"), frame(&n.to_string()))
-            .await
-            .expect("a node takes it");
-        assert_eq!(bob.frame().await, n.to_string());
-    }
+    // Small messages arrive again, and no more connections are lost.
+    bob_is_reached(&one, &mut bob).await;
     bob.nothing().await;
     assert_eq!(gaps(&two), lost);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_can_publish_nothing_at_all_does_not_try_to_say_so_for_ever() {
+async fn a_server_that_can_publish_nothing_does_not_retry_its_error_reply_forever() {
     let bus = Bus::Memory(MemoryBus::new(["a"]).expect("valid ids"));
     let one = Server::ready(options("one", "ws-node", bus.clone())).await;
     let mut mute = options("two", "ws-node", bus);

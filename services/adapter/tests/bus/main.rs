@@ -1,11 +1,14 @@
-//! What the adapter promises, on the embedded bus and on real Redis processes that the tests start themselves.
+//! Tests of what the adapter promises, on the embedded bus and on real Redis processes that the tests start.
 
 mod acl;
 mod clients;
+mod events;
 mod faults;
 mod large;
 mod outage;
+mod requests;
 mod servers;
 mod shared;
 mod support;
 mod topology;
+mod typed;

@@ -1,5 +1,5 @@
-//! Shared routing: servers of ours among themselves, and in one cluster with a server of the original, which is played by
-//! bare Redis commands and the forms that were recorded from it.
+//! Shared routing: wsmesh servers among themselves, and in one cluster with a server of the JavaScript package, which
+//! is imitated with plain Redis commands and recorded messages.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::raw::Stranger;
 use crate::support::redis::Redis;
 use crate::support::*;
 
-suite!(servers_of_ours_understand_each_other_on_shared_channels);
+suite!(wsmesh_servers_understand_each_other_on_shared_channels);
 
 fn shared() -> Routing {
     Routing::Shared {
@@ -30,7 +30,7 @@ fn of(bus: Bus, name: &str) -> Options {
     }
 }
 
-async fn servers_of_ours_understand_each_other_on_shared_channels(ground: Ground) {
+async fn wsmesh_servers_understand_each_other_on_shared_channels(ground: Ground) {
     let one = Server::ready(of(ground.bus.clone(), "one")).await;
     let two = Server::ready(of(ground.bus.clone(), "two")).await;
     let three = Server::ready(of(ground.bus.clone(), "three")).await;
@@ -49,7 +49,7 @@ async fn servers_of_ours_understand_each_other_on_shared_channels(ground: Ground
     assert_eq!(
         holders.await.expect("sent"),
         2,
-        "everyone is asked, whoever has the client"
+        "every server is asked, whichever has the client"
     );
     assert!(soon("the event", asked.next()).await.is_some());
     three.adapter.join(&client("eve"), room("2")).await.expect("joined");
@@ -90,7 +90,7 @@ async fn servers_of_ours_understand_each_other_on_shared_channels(ground: Ground
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_missed_is_sent_again_on_our_own_channels_only() {
+async fn missed_messages_are_sent_again_on_wsmesh_channels_only() {
     let memory = MemoryBus::new(["a", "b"]).expect("valid");
     let bus = Bus::Memory(memory.clone());
     let (one, two) = (
@@ -108,7 +108,7 @@ async fn what_was_missed_is_sent_again_on_our_own_channels_only() {
             .await
             .expect("the nodes took it");
     }
-    // Long enough that a probe is lost, too: what loses a few messages and no probe cannot be noticed.
+    // Long enough to lose a probe, too: a loss of messages without a probe cannot be noticed.
     until("nothing is heard", || {
         !two.adapter.is_ready() && !one.adapter.is_ready()
     })
@@ -131,7 +131,7 @@ struct Mixed {
     _redis: Redis,
 }
 
-/// One Redis, a server of ours, and one of the original called serverA.
+/// One Redis, a wsmesh server, and a server of the JavaScript package called serverA.
 async fn mixed() -> Mixed {
     let redis = Redis::start(&[]);
     let url = NodeUrl::parse(&redis.url("redis-0")).expect("valid");
@@ -145,7 +145,7 @@ async fn mixed() -> Mixed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_and_requests_go_both_ways_with_a_server_of_the_original() {
+async fn events_and_requests_work_both_ways_with_a_server_of_the_javascript_package() {
     let Mixed {
         ours,
         mut original,
@@ -169,7 +169,7 @@ async fn events_and_requests_go_both_ways_with_a_server_of_the_original() {
     );
     assert_eq!(data["payload"], json!({"msg": "hi from ours"}));
 
-    // Ours asks a server that it does not know: one that lives, and one that does not.
+    // The wsmesh server asks servers that it does not know: a live one, and one that does not exist.
     for (target, expected) in [(Target::Server(server("serverA")), None), (Target::Everyone, Some(2))] {
         ours.adapter.on("count", |event| async move {
             let _ = event.reply(text("ours")).await;
@@ -213,7 +213,7 @@ async fn events_and_requests_go_both_ways_with_a_server_of_the_original() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn client_messages_go_both_ways_with_a_server_of_the_original() {
+async fn client_messages_work_both_ways_with_a_server_of_the_javascript_package() {
     let Mixed {
         ours,
         mut original,
@@ -267,7 +267,7 @@ async fn client_messages_go_both_ways_with_a_server_of_the_original() {
             .as_object_mut()
             .expect("a map")
             .remove("wm")
-            .expect("ours says who it is");
+            .expect("wsmesh adds its identity");
         got.push((channel, envelope));
     }
     got.sort_by_key(|(channel, _)| channel.clone());
@@ -287,7 +287,7 @@ async fn client_messages_go_both_ways_with_a_server_of_the_original() {
 }
 
 #[tokio::test]
-async fn prefixes_that_overlap_and_compression_are_refused_at_the_start() {
+async fn overlapping_prefixes_and_compression_are_rejected_at_the_start() {
     let start = |routing: Routing, compress_above| {
         let options = Options {
             routing,

@@ -1,4 +1,4 @@
-//! What goes wrong when: drawn from a seed, then played.
+//! The faults of a schedule: drawn from a seed, then played.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,31 +11,31 @@ use wsmesh_adapter::{Fault, LinkFault, MemoryBus, NodeId};
 
 use crate::server::Cluster;
 
-/// What a message and an answer take: what a dying node holds is lost.
+/// The delay of a message and of an answer, so that a dying node loses what it holds.
 pub(crate) const LATENCY: Duration = Duration::from_millis(2);
 
-/// What happens.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A node dies, and starts again.
+    /// A node dies, and restarts.
     Kill,
-    /// Every node dies, and starts again.
+    /// Every node dies, and restarts.
     Dark,
     /// A node hangs.
     Pause,
-    /// A node takes everything and delivers nothing.
+    /// A node accepts everything and delivers nothing.
     Deaf,
     /// A node is slow.
     Delay,
-    /// Subscribers of a node are cut off.
+    /// Subscribers of a node are disconnected.
     Slow,
-    /// A server's way to a node is cut.
+    /// A server's link to a node is cut.
     Cut,
-    /// A server's way to a node hangs.
+    /// A server's link to a node hangs.
     Hang,
     /// Connections between a server and a node end.
     Reset,
-    /// A server is killed and started again.
+    /// A server is killed and restarted.
     Restart,
     /// A node is added.
     Add,
@@ -73,11 +73,11 @@ pub(crate) struct Happening {
     pub(crate) node: String,
     pub(crate) server: String,
     pub(crate) lasts: f64,
-    /// For changes of the topology: what, by whom, when after `at`.
+    /// For changes of the topology: which change, by which server, and when after `at`.
     changes: Vec<(Kind, String, String, f64)>,
 }
 
-/// What a fault touches.
+/// The thing that a fault affects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Touched {
     Node(String),
@@ -93,9 +93,9 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<String>,
     pub(crate) servers: Vec<String>,
     pub(crate) faults: Vec<Happening>,
-    /// Seconds in which something is not as it should be.
+    /// The spans, in seconds, in which something is affected.
     pub(crate) spans: HashMap<Touched, Vec<(f64, f64)>>,
-    /// Nodes that a change of the topology named.
+    /// Nodes that a change of the topology concerns.
     pub(crate) moved: HashSet<String>,
 }
 
@@ -110,7 +110,7 @@ impl Plan {
             nodes,
             servers,
             faults: Vec::new(),
-            // Servers that are still getting to know each other.
+            // At the start, servers do not know each other yet.
             spans: HashMap::from([(Touched::Topology, vec![(0.0, 3.0)])]),
             moved: HashSet::new(),
         };
@@ -133,7 +133,7 @@ impl Plan {
         plan
     }
 
-    /// Many faults within seconds, and three times the load.
+    /// Whether there are many faults within seconds, and three times the load.
     pub(crate) fn is_dense(&self) -> bool {
         self.seed.is_multiple_of(3)
     }
@@ -198,7 +198,7 @@ impl Plan {
         changes
     }
 
-    /// Whether nothing touched this between two seconds.
+    /// Whether nothing affected this between two times.
     pub(crate) fn clear(&self, what: &Touched, from: f64, to: f64) -> bool {
         let spans = self.spans.get(what).into_iter().flatten();
         !spans.into_iter().any(|&(begin, end)| begin < to && from < end)
@@ -247,7 +247,7 @@ pub(crate) async fn play(plan: &Plan, bus: &MemoryBus, cluster: &Cluster, end: D
     }
 }
 
-/// Nodes that were added live on.
+/// Sets the fault of the initial nodes; added nodes keep working.
 fn all(plan: &Plan, bus: &MemoryBus, fault: Fault) {
     plan.nodes.iter().for_each(|node| _ = bus.set_fault(node, fault));
 }
@@ -281,7 +281,7 @@ async fn finish(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Clust
     }
 }
 
-/// Changes may be refused (the last node, a server that is down): that is as it should be.
+/// Changes may be rejected (for the last node, or when a server is down), which is correct.
 fn change(what: Kind, node: &str, by: &str, cluster: &Cluster) {
     let Some(adapter) = cluster.adapter(by) else { return };
     let _refused = match what {

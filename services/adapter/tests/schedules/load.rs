@@ -1,4 +1,5 @@
-//! The load of a schedule: rooms, requests, broadcasts, joins and leaves, at random; and a note of what was accepted.
+//! The load of a schedule: random messages to rooms, requests, broadcasts, joins and leaves; and a record of what was
+//! accepted.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use crate::server::{Cluster, Joined, Life, room};
 const RATE: f64 = 9.0;
 const ROOMS: usize = 3;
 
-/// Where a message goes.
+/// The receiver of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum To {
     Room(usize),
     Everyone,
-    /// A request to a server; the life that ran then.
+    /// A request to a server, with the life that was running then.
     Server(Option<Life>),
 }
 
@@ -33,11 +34,11 @@ pub(crate) struct Message {
     pub(crate) to: To,
     pub(crate) from: Life,
     pub(crate) at: f64,
-    /// Whether the adapter took it; not known while it is still trying.
+    /// Whether the adapter accepted it; `None` while it is still trying.
     pub(crate) accepted: Option<bool>,
 }
 
-/// What was sent.
+/// The load, with everything that was sent.
 pub(crate) struct Load {
     rate: f64,
     rng: RefCell<StdRng>,
@@ -107,11 +108,11 @@ impl Load {
                     let name = life.map(|(name, _)| name).unwrap_or_default();
                     let target = Target::Server(ServerName::new(name).expect("valid"));
                     let payload = Payload::new(&number).expect("a number");
-                    // A request that is not answered in time must have been handled all the same.
+                    // A request that timed out must have been handled nevertheless.
                     let asked = adapter.call(target, "ask", payload, RequestOptions::default()).await;
                     let late = |error: &RequestError| {
                         let why = Missing::TimedOut;
-                        matches!(error, RequestError::Missing { why: told, .. } if *told == why)
+                        matches!(error, RequestError::Missing { why: reported, .. } if *reported == why)
                     };
                     asked.map_or_else(|error| late(&error), |_| true)
                 }
@@ -143,7 +144,7 @@ fn join(cluster: &Cluster, life: &Life, adapter: &Adapter, number: usize) {
     };
     let (adapter, notes, client, begun) = (adapter.clone(), cluster.notes.clone(), client(life), cluster.begun);
     tokio::task::spawn_local(async move {
-        // A time-out leaves it joined and not resolved: asked again, it resolves when it is true.
+        // After a time-out the join is pending; calling it again resolves it when it is confirmed.
         while adapter.join(&client, room(number)).await.is_err() {
             if notes.borrow().joins[index].until.is_finite() {
                 return;

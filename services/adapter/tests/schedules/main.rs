@@ -1,5 +1,5 @@
-//! Random schedules of faults over the embedded bus, in paused time: whatever happens to nodes, links, servers and the
-//! topology, what the promise covers arrives, once.
+//! Random schedules of faults on the embedded bus, in paused time: whatever happens to nodes, links, servers and the
+//! topology, every message that the promise covers arrives, once.
 //!
 //! `WSMESH_SCHEDULES=5000 cargo test --release -p wsmesh-adapter --test schedules` runs more; `WSMESH_SEED=7` runs one.
 
@@ -15,18 +15,19 @@ use wsmesh_adapter::MemoryBus;
 use crate::faults::Plan;
 use crate::verdict::Verdict;
 
-/// How many are run, unless the environment says otherwise: some ten seconds.
+/// How many schedules run by default: about ten seconds' worth.
 const SCHEDULES: u64 = 60;
-/// Faults begin before this; then everything is healed.
+/// Faults begin before this time; then everything is healed.
 const END: Duration = Duration::from_secs(30);
-/// The load goes on for so long after that, and what is on its way has as long again to arrive.
+/// The load continues for this long after that, and messages on their way get as long again to arrive.
 const AFTER: Duration = Duration::from_secs(12);
 
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Runs one schedule in a runtime of its own; what went wrong.
+/// Runs one schedule in its own runtime, and returns the verdict and the faults.
 fn run(seed: u64) -> (Verdict, String) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -51,7 +52,7 @@ fn run(seed: u64) -> (Verdict, String) {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "for whoever runs many schedules")]
+#[expect(clippy::print_stdout, reason = "progress for long runs")]
 fn run_all(seeds: impl Iterator<Item = u64>) {
     let seeds: Vec<u64> = seeds.collect();
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
@@ -79,18 +80,18 @@ fn run_all(seeds: impl Iterator<Item = u64>) {
     );
     assert!(
         total.delivered > seeds.len() as u64 * 100,
-        "the load reached hardly anyone"
+        "the load reached too few receivers"
     );
     assert!(
         wrong.is_empty(),
-        "{} schedules went wrong:\n{}",
+        "{} schedules failed:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
 }
 
 #[test]
-fn whatever_happens_what_the_promise_covers_arrives_once() {
+fn every_message_that_the_promise_covers_arrives_once_whatever_happens() {
     match number("WSMESH_SEED") {
         Some(seed) => {
             // RUST_LOG=wsmesh_adapter=debug shows what the servers did.

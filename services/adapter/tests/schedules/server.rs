@@ -1,4 +1,4 @@
-//! The servers of a schedule: real adapters on the embedded bus, and an independent note of what each received.
+//! The servers of a schedule: real adapters on the embedded bus, and an independent record of what each received.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use wsmesh_adapter::{
     Adapter, Attachment, Bus, ClientId, Driver, MemoryBus, Options, Payload, Room, ServerName, ServiceName, Shard,
     ShardInbox, Started,
@@ -14,10 +14,10 @@ use wsmesh_adapter::{
 
 use crate::faults::Plan;
 
-/// One process: a server's name and its how-manieth life.
+/// One process: a server's name and the number of its life.
 pub(crate) type Life = (String, u32);
 
-/// What arrived where: message, life, seconds since the beginning.
+/// A received message: its number, the receiver's life, and the time in seconds since the start.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) message: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Received {
     pub(crate) at: f64,
 }
 
-/// A room that a life joined: since when resolved, until when.
+/// A room that a life joined: when the join was called and resolved, and when it ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Joined {
     pub(crate) life: Life,
@@ -35,12 +35,12 @@ pub(crate) struct Joined {
     pub(crate) until: f64,
 }
 
-/// Everything that was noted.
+/// The record of everything that happened.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) received: Vec<Received>,
     pub(crate) joins: Vec<Joined>,
-    /// When each life was ready.
+    /// When each life became ready.
     pub(crate) ready: HashMap<Life, f64>,
 }
 
@@ -86,7 +86,7 @@ impl Cluster {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Starts a server, if it does not run.
+    /// Starts a server if it is not running.
     pub(crate) async fn revive(&self, name: &str) {
         if self.running.borrow().contains_key(name) {
             return;
@@ -127,7 +127,7 @@ impl Cluster {
         self.running.borrow_mut().insert(name.to_owned(), running);
     }
 
-    /// Answers requests, and notes them.
+    /// Answers requests, and records them.
     fn listen(&self, adapter: &Adapter, life: &Life) -> JoinHandle<()> {
         let mut requests = adapter.listen("ask");
         let (notes, begun, life) = (self.notes.clone(), self.begun, life.clone());
@@ -175,7 +175,7 @@ impl Cluster {
     pub(crate) async fn stop(self) {
         for (_, running) in self.running.into_inner() {
             running.tasks.iter().for_each(JoinHandle::abort);
-            let _ = timeout(Duration::from_secs(10), running.driver.shutdown()).await;
+            running.driver.shutdown(Duration::from_secs(10)).await;
         }
     }
 }
@@ -186,7 +186,7 @@ fn note(notes: &Rc<RefCell<Notes>>, message: usize, life: &Life, begun: Instant)
     notes.borrow_mut().received.push(Received { message, life, at });
 }
 
-/// Owns the one client of a server, and notes what it gets.
+/// Owns the only client of a server, and records what it gets.
 async fn run_shard(
     mut inbox: ShardInbox,
     (connection, client): (wsmesh_adapter::ConnectionId, ClientId),

@@ -1,4 +1,5 @@
-//! The verdict on a schedule: what was promised and did not arrive, what arrived twice, what did not converge.
+//! The verdict on a schedule: messages that should have arrived and did not, that arrived twice, and state that did not
+//! converge.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +9,11 @@ use crate::faults::{Plan, Touched};
 use crate::load::{Load, Message, To};
 use crate::server::{Cluster, Life, Notes};
 
-/// What is accepted outlasts a fault that ends so many seconds later: the window, less what noticing the fault's end takes.
+/// An accepted message survives a fault that ends within this many seconds: the window, minus the time to notice the
+/// end.
 const OUTLASTED: f64 = 5.0;
 
-/// What came of a schedule.
+/// The result of a schedule.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) problems: Vec<String>,
@@ -44,7 +46,7 @@ pub(crate) fn judge(plan: &Plan, cluster: &Cluster, load: &Load) -> Verdict {
         if *times > 1 {
             verdict
                 .problems
-                .push(format!("m{message} came {times} times to {life:?}"));
+                .push(format!("m{message} arrived {times} times at {life:?}"));
         }
         let asked = matches!(messages[*message].to, To::Server(_));
         if asked && got.keys().filter(|(other, _)| other == message).count() > 1 {
@@ -76,7 +78,7 @@ pub(crate) fn judge(plan: &Plan, cluster: &Cluster, load: &Load) -> Verdict {
     verdict
 }
 
-/// Who must get a message: lives that are still there, and were subscribed when it was sent.
+/// The lives that must get a message: they are still running and were subscribed when it was sent.
 fn expected(message: &Message, notes: &Notes, living: &HashSet<Life>) -> HashSet<Life> {
     let lives: HashSet<Life> = match &message.to {
         To::Room(room) => {
@@ -126,7 +128,7 @@ fn covered(plan: &Plan, message: &Message, to: &Life) -> bool {
         })
 }
 
-/// Messages of one sender to one topic keep their order where nothing happened.
+/// Messages of one sender to one topic must keep their order while there are no faults.
 fn order(plan: &Plan, notes: &Notes, messages: &[Message], verdict: &mut Verdict) {
     let quiet = |from: f64, to: f64| plan.spans.keys().all(|what| plan.clear(what, from, to));
     let mut last: HashMap<(&Life, &Life, String), usize> = HashMap::new();
@@ -139,7 +141,7 @@ fn order(plan: &Plan, notes: &Notes, messages: &[Message], verdict: &mut Verdict
                 if quiet(message.at - 8.0, received.at) {
                     verdict
                         .problems
-                        .push(format!("m{} came after m{before}", received.message));
+                        .push(format!("m{} arrived after m{before}", received.message));
                 }
             }
             _ => _ = last.insert(key, received.message),
@@ -147,7 +149,7 @@ fn order(plan: &Plan, notes: &Notes, messages: &[Message], verdict: &mut Verdict
     }
 }
 
-/// After the healing everyone hears every node, all maps are equal, some node is active, and no join hangs.
+/// After healing, every server hears every node, all maps are equal, a node is active, and no join hangs.
 fn convergence(cluster: &Cluster, notes: &Notes, living: &HashSet<Life>, verdict: &mut Verdict) {
     let mut maps = Vec::new();
     for (life, adapter) in cluster.lives() {

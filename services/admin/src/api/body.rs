@@ -1,4 +1,4 @@
-//! Bodies that may be left out.
+//! Request bodies that may be left out.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
-/// A body in JSON, or none, which means the same as an empty object and needs no content type.
+/// A JSON body, or no body at all, which means an empty object and needs no content type.
 pub(super) struct OrEmpty<T>(pub(super) T);
 
 impl<S, T> FromRequest<S> for OrEmpty<T>
@@ -25,13 +25,13 @@ where
             return Ok(Self(T::default()));
         }
         if !is_json(&head.headers) {
-            return Err(Problem::no_json());
+            return Err(Problem::not_json());
         }
         Ok(Self(Json::from_bytes(&bytes)?.0))
     }
 }
 
-/// `application/json`, whatever parameters follow, or any type that ends in `+json`: as axum's `Json`.
+/// `application/json` with any parameters, or a type that ends in `+json`: what axum's `Json` accepts.
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();

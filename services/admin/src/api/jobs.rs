@@ -1,4 +1,4 @@
-//! The routes that change the nodes, and those that show how far a change has come.
+//! Routes that change the nodes, and routes that show the progress of a change.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -12,7 +12,7 @@ use super::Api;
 use crate::jobs::Job;
 use crate::problem::Problem;
 
-/// What `POST /api/v1/nodes` takes.
+/// Body of `POST /api/v1/nodes`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Addition {
@@ -38,22 +38,22 @@ pub(super) async fn remove_node(
     Ok(accepted(&api.jobs.remove(&NodeId::new(id)?)?, "../jobs"))
 }
 
-/// 202, with the job and where it is found: from the request's path on, as nothing here knows what a proxy puts before it.
+/// 202 with the job and its location. The location is relative: a proxy may put a prefix before the path.
 fn accepted(job: &Job, jobs: &str) -> Response {
     let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
     // An id is hexadecimal digits and a dash, so this never fails.
-    if let Ok(place) = HeaderValue::from_str(&format!("{jobs}/{}", job.id)) {
-        response.headers_mut().insert(header::LOCATION, place);
+    if let Ok(location) = HeaderValue::from_str(&format!("{jobs}/{}", job.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
 
-/// What `GET /api/v1/jobs` answers.
+/// Answer of `GET /api/v1/jobs`.
 #[derive(Debug, Serialize)]
 pub(super) struct JobList {
-    /// Whose jobs these are.
+    /// The admin that has these jobs.
     admin: ServerName,
-    /// Youngest first.
+    /// Newest first.
     jobs: Vec<Job>,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn job(State(api): State<Api>, id: Result<Path<String>, PathRej
     api.jobs.job(&id).map(Json).ok_or_else(|| unknown(&api, &id))
 }
 
-/// A job is known to one admin only: which one this is, and which one that is, if it lives.
+/// A job is known to one admin only. The answer names this admin, and the one that has the job if it is alive.
 fn unknown(api: &Api, id: &str) -> Problem {
     let me = api.adapter.name();
     let of_instance = id.rsplit_once('-').map_or("", |(instance, _)| instance);
@@ -82,12 +82,12 @@ fn unknown(api: &Api, id: &str) -> Problem {
         .map(|server| &server.name);
     let detail = match taker {
         Some(taker) if taker != me => format!(
-            "this is {me}, and the job was taken by {taker}, which alone knows it: ask that one (several admins behind one \
-             address answer in turn), or look at GET /api/v1/nodes, which shows everywhere how far a node is"
+            "this is {me}, and the job was taken by {taker}, the only admin that knows it: ask {taker} (several admins behind \
+             one address answer in turn), or look at GET /api/v1/nodes, which shows the state of each node on every admin"
         ),
         _ => format!(
-            "{me} has no such job: a job is known to the admin that took it, until that ends or a hundred younger ones came; \
-             GET /api/v1/nodes shows everywhere how far a node is"
+            "{me} has no such job: only the admin that took a job knows it, until that admin ends or has taken a hundred newer \
+             ones; GET /api/v1/nodes shows the state of each node on every admin"
         ),
     };
     Problem::new(StatusCode::NOT_FOUND, detail)

@@ -1,5 +1,5 @@
-//! The HTTP layer: routes, who may use them, and the bounds of a request. Handlers ask the adapter and hand what it
-//! says to `gather`, or changes of the nodes to `jobs`; nothing is decided here.
+//! The HTTP layer: routes, who may use them, and the limits of a request. Handlers ask the adapter and pass its answers to
+//! `gather`, or pass changes of the nodes to `jobs`. Nothing is decided here.
 
 mod body;
 mod jobs;
@@ -12,12 +12,19 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::error_handling::HandleErrorLayer;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::{BoxError, Router};
+use axum_extra::TypedHeader;
+use axum_extra::headers::Authorization;
+use axum_extra::headers::authorization::Bearer;
+use axum_extra::typed_header::TypedHeaderRejection;
+use tower::ServiceBuilder;
+use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use wsmesh_adapter::Adapter;
@@ -28,7 +35,7 @@ use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::token::Token;
 
-/// Longest body of a request: room for a large payload and thousands of client ids.
+/// Largest body of a request: enough for a large payload and thousands of client ids.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// What the handlers use. Cheap to clone.
@@ -36,10 +43,10 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub(crate) struct Api {
     pub(crate) adapter: Adapter,
     pub(crate) jobs: Jobs,
-    /// `None`: open to everyone who reaches the port (demo profile only).
+    /// `None`: everyone who reaches the port may use the API (demo profile only).
     pub(crate) token: Option<Arc<Token>>,
     pub(crate) kubernetes: Option<Kubernetes>,
-    /// Longest time for a request, its body included; longer than servers are waited for.
+    /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
 }
 
@@ -71,11 +78,9 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let router = open.nest("/api/v1", guarded).with_state(api);
-    // With a token, pages that do not know it are refused anyway.
+    // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
-    router
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(time_limit, limit_time))
+    limit_time(router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)), time_limit)
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(middleware::from_fn_with_state(metrics, metrics::record))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
@@ -87,23 +92,28 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         ))
 }
 
-/// Sets a header on every answer.
+/// Sets a header of every answer.
 fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
 }
 
-/// Middleware: without the right token nothing of the API answers, not even whether a path exists.
-async fn require_token(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// Middleware: without the right token the API tells nothing, not even whether a path exists.
+async fn require_token(
+    State(api): State<Api>,
+    given: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(token) = &api.token else {
         return next.run(request).await;
     };
-    let (challenge, detail) = match bearer(&request) {
-        Some(given) if token.matches(given) => return next.run(request).await,
-        Some(_) => (
+    let (challenge, detail) = match given {
+        Ok(given) if token.matches(given.token()) => return next.run(request).await,
+        Ok(_) => (
             "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
-            "this token is not the one of this API",
+            "the token is not the one of this API",
         ),
-        None => (
+        Err(_) => (
             "Bearer realm=\"wsmesh\"",
             "send the API's token in the header authorization: Bearer TOKEN",
         ),
@@ -115,21 +125,14 @@ async fn require_token(State(api): State<Api>, request: Request, next: Next) -> 
     response
 }
 
-/// The token of `Authorization: Bearer TOKEN`; the scheme in any case (RFC 9110).
-fn bearer(request: &Request) -> Option<&str> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Middleware: a request ends in time, also when its body never does.
-async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limit, next.run(request))
-        .await
-        .unwrap_or_else(|_| {
-            let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
-            Problem::new(StatusCode::REQUEST_TIMEOUT, detail).into_response()
-        })
+/// A request ends in time, even if its body never does.
+fn limit_time(router: Router, limit: Duration) -> Router {
+    let overdue = async move |_: BoxError| {
+        let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+    };
+    let limited = ServiceBuilder::new().layer(HandleErrorLayer::new(overdue));
+    router.layer(limited.layer(TimeoutLayer::new(limit)))
 }
 
 /// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.
@@ -140,7 +143,11 @@ fn after_panic(panic: Box<dyn Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text");
     tracing::error!(panic = text, "a request ended in a panic: this is a bug");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug in admin; its log says more").into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal error in admin; see its log",
+    )
+    .into_response()
 }
 
 #[cfg(test)]

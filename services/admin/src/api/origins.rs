@@ -1,5 +1,5 @@
-//! Which web pages may use the API while it needs no token (demo profile): those that come from the same host, such as a
-//! ws-node's playground. A page from another host may not: in the browser of somebody on this machine it could reach this port.
+//! Which web pages may use the API while it needs no token (demo profile): pages of the same host, such as a ws-node's
+//! playground. Pages of other hosts may not: in a browser on this machine they could reach this port.
 
 use axum::Router;
 use axum::extract::Request;
@@ -12,7 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::problem::Problem;
 
-/// Refuses pages of other hosts, and lets browsers hand the answers to those of the same.
+/// Rejects pages of other hosts, and lets browsers give the answers to pages of the same host.
 pub(super) fn guard(router: Router) -> Router {
     let same_host = AllowOrigin::predicate(|origin, request| is_same_host(origin, &request.headers, &request.uri));
     let cors = CorsLayer::new()
@@ -22,7 +22,7 @@ pub(super) fn guard(router: Router) -> Router {
     router.layer(middleware::from_fn(refuse_others)).layer(cors)
 }
 
-/// Middleware: browsers name the page's origin in requests to another origin; a request without it comes from no such page.
+/// Middleware: browsers name the page's origin in requests to another origin. A request without it does not come from such a page.
 async fn refuse_others(request: Request, next: Next) -> Response {
     let mut origins = request.headers().get_all(ORIGIN).iter();
     if origins.all(|origin| is_same_host(origin, request.headers(), request.uri())) {
@@ -33,7 +33,7 @@ async fn refuse_others(request: Request, next: Next) -> Response {
     Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
-/// Whether a page comes from the host, at whatever port, that the request was sent to.
+/// Whether a page comes from the host that the request was sent to. Its port does not matter.
 fn is_same_host(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     let host = headers
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_the_same_host_is_one_whatever_its_port_is() {
+    fn the_host_of_a_page_decides_and_its_port_does_not_matter() {
         let same = |origin: &'static str, host: &'static str| {
             let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
             is_same_host(&HeaderValue::from_static(origin), &headers, &Uri::from_static("/"))

@@ -1,9 +1,9 @@
-//! What is open to everyone and never changes: the index page and the description of the API.
+//! Pages that are open to everyone and never change: the index page and the description of the API.
 
 use axum::http::header;
 use axum::response::IntoResponse;
 
-/// The description of the API: OpenAPI 3.1. Written by hand; a test compares it with what is served.
+/// The description of the API: OpenAPI 3.1. Written by hand; a test compares it with the real answers.
 pub(crate) const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// `GET /`

@@ -1,4 +1,4 @@
-//! One handler per route of the API: check what was asked, ask the adapter, answer.
+//! One handler per route of the API: check the request, ask the adapter, answer.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -15,7 +15,7 @@ use crate::gather::{
 };
 use crate::problem::Problem;
 
-/// A path or query that was read, or why not.
+/// A path, query or body, or why it could not be read.
 type Part<T, R> = Result<T, R>;
 
 /// `GET /api/v1/cluster`
@@ -112,29 +112,29 @@ pub(super) async fn client(
     )))
 }
 
-/// What `POST /api/v1/broadcast` takes: an event for everyone, for a room, or for some clients.
+/// Body of `POST /api/v1/broadcast`: an event for everyone, for a room, or for some clients.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Broadcast {
     event: String,
-    /// Any JSON value; it is sent as it was written.
+    /// Any JSON value; it is sent exactly as written.
     payload: Option<Box<RawValue>>,
     room: Option<Room>,
     clients: Option<Vec<ClientId>>,
 }
 
-/// What it answers.
+/// Answer of `POST /api/v1/broadcast`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Sent {
     #[serde(serialize_with = "gather::rfc3339")]
     as_of: Timestamp,
     target: SentTo,
-    /// Clients that were asked for and are proved to be connected nowhere.
+    /// Requested clients that are certainly not connected to any server.
     offline: Vec<ClientId>,
 }
 
-/// Who a broadcast went to.
+/// The receivers of a broadcast.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum SentTo {
@@ -173,7 +173,7 @@ pub(super) async fn broadcast(
         (None, Some(clients)) => (SentTo::Clients, api.adapter.to_clients(&clients, frame).await?),
         (Some(_), Some(_)) => {
             return Err(Problem::bad_request(
-                "room and clients are both given: one message goes to one of them",
+                "both room and clients are given: a message goes to one of them",
             ));
         }
     };

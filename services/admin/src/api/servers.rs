@@ -1,4 +1,4 @@
-//! The routes that order a ws-node to send clients away, or to stop doing so.
+//! Routes that tell a ws-node to drain, to resume, or to send some of its clients away.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -13,29 +13,29 @@ use super::Api;
 use super::body::OrEmpty;
 use crate::problem::Problem;
 
-/// What `POST /api/v1/servers/{name}/drain` takes.
+/// Body of `POST /api/v1/servers/{name}/drain`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct DrainOrder {
     within_ms: Option<u64>,
 }
 
-/// What `POST /api/v1/servers/{name}/resume` takes: nothing.
+/// Body of `POST /api/v1/servers/{name}/resume`: empty.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeOrder {}
 
-/// What `POST /api/v1/servers/{name}/rebalance` takes.
+/// Body of `POST /api/v1/servers/{name}/rebalance`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RebalanceOrder {
     clients: Option<usize>,
 }
 
-/// What `POST /api/v1/servers/{name}/rebalance` answers.
+/// Answer of `POST /api/v1/servers/{name}/rebalance`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Shedding {
-    /// How many clients are sent away at most: those that are idle.
+    /// Most clients that are sent away; only idle ones are.
     clients: usize,
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn rebalance(
     order(&api, name?.0, REBALANCE, &Rebalance { clients }).await
 }
 
-/// Orders and waits for the answer.
+/// Sends the order and waits for the answer.
 async fn order<R: serde::de::DeserializeOwned>(
     api: &Api,
     server: ServerName,
@@ -89,7 +89,7 @@ async fn order<R: serde::de::DeserializeOwned>(
             ..
         } => Problem::new(
             StatusCode::CONFLICT,
-            format!("{server} has no clients to send away: only ws-nodes do"),
+            format!("{server} has no clients to send away: only ws-nodes have clients"),
         ),
         _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     })?;
@@ -97,7 +97,7 @@ async fn order<R: serde::de::DeserializeOwned>(
     serde_json::from_value(value).map(Json).map_err(|_| {
         Problem::new(
             StatusCode::BAD_GATEWAY,
-            format!("{server} gave an answer that this admin does not understand: are their versions the same?"),
+            format!("this admin does not understand the answer of {server}: do both have the same version?"),
         )
     })
 }

@@ -1,16 +1,16 @@
-//! One room and one client: where they are.
+//! One room with its members, and one client with its connections.
 
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{ClientId, ClientPart, Gathered, Room, RoomPart, ServerName};
 
-/// Which part of a long list is wanted.
+/// Which part of a long list to return.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
-    /// How many at most; 1 to [`MAX_PAGE`](super::MAX_PAGE).
+    /// Most entries; 1 to [`MAX_PAGE`](super::MAX_PAGE).
     #[serde(default = "super::default_limit")]
     pub(crate) limit: usize,
-    /// Those after this id.
+    /// Only entries after this id.
     pub(crate) after: Option<ClientId>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct RoomView {
     pub(crate) room: Room,
     /// Members on all servers that answered.
     pub(crate) count: usize,
-    /// One page of them, by id.
+    /// One page of members, sorted by id.
     pub(crate) members: Vec<Member>,
     /// The `after` of the next page, if there is one.
     pub(crate) next: Option<ClientId>,
@@ -73,7 +73,7 @@ pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> Ro
 pub(crate) struct ClientView {
     pub(crate) client: ClientId,
     pub(crate) state: ClientState,
-    /// By server; more than one only while a client moves.
+    /// Sorted by server; more than one only while the client moves.
     pub(crate) connections: Vec<Connection>,
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct ClientView {
 pub(crate) enum ClientState {
     /// Some server has it.
     Connected,
-    /// Every server said that it has not.
+    /// Every server answered that it does not have it.
     Offline,
-    /// No server that answered has it, and not all answered.
+    /// No server that answered has it, but some servers did not answer.
     Unknown,
 }
 
@@ -93,7 +93,7 @@ pub(crate) enum ClientState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Connection {
     pub(crate) server: ServerName,
-    /// The rooms that it joined there.
+    /// The rooms that the client joined there.
     pub(crate) rooms: Vec<Room>,
 }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_offline_only_when_every_server_said_so() {
+    fn a_client_is_offline_only_if_every_server_answered_so() {
         let nobody = (name("edge-1"), ClientPart::default());
         let mut gathered = Gathered {
             servers: vec![nobody],

@@ -1,5 +1,5 @@
-//! From what each server said to what the API answers. Pure functions over plain values: no HTTP, no bus, no clock but
-//! the one handed in. Every answer says whether it is complete and who is missing.
+//! Turns what each server reported into answers of the API. Pure functions over plain values: no HTTP, no bus, no clock.
+//! Every answer says whether it is complete and which servers are missing.
 
 mod clients;
 mod nodes;
@@ -18,21 +18,21 @@ use wsmesh_adapter::{Gathered, ServerName};
 /// Longest page of a list: about a megabyte of JSON.
 pub(crate) const MAX_PAGE: usize = 10_000;
 
-/// Length of a page when none is asked for.
+/// Length of a page if the request does not say.
 fn default_limit() -> usize {
     1_000
 }
 
-/// What is around every answer that was gathered from the servers.
+/// The part that all answers gathered from the servers have in common.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answer<T> {
-    /// When the last server had answered.
+    /// When the last answer of a server had arrived.
     #[serde(serialize_with = "rfc3339")]
     pub(crate) as_of: Timestamp,
     /// Whether every live server answered.
     pub(crate) complete: bool,
-    /// Who did not, and why.
+    /// Servers that did not answer, and why.
     pub(crate) missing: Vec<MissingServer>,
     /// The answer itself.
     #[serde(flatten)]
@@ -47,7 +47,7 @@ pub(crate) struct MissingServer {
 }
 
 impl<T> Answer<T> {
-    /// An answer with the completeness of what it was made from.
+    /// An answer that is as complete as `gathered`.
     pub(crate) fn new<P>(as_of: Timestamp, gathered: &Gathered<P>, body: T) -> Self {
         let mut missing: Vec<_> = gathered
             .missing
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_names_who_is_missing_and_when_it_was_made() {
+    fn an_answer_names_the_missing_servers_and_its_time() {
         let gathered = Gathered::<()> {
             servers: Vec::new(),
             missing: vec![(

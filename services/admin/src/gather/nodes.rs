@@ -1,4 +1,4 @@
-//! The Redis nodes: where each is in its life, and who hears it.
+//! The Redis nodes: the state of each, and the servers that hear it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct NodesView {
     /// Pods of the watched Service; absent when none is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kubernetes: Option<Vec<Pod>>,
-    /// What somebody should look at, in words.
+    /// Problems that somebody should look at, in words.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -26,26 +26,26 @@ pub(crate) struct NodesView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeView {
     pub(crate) id: NodeId,
-    /// How servers without a URL of their own for it reach it; without credentials. None while this admin's map has it not.
+    /// The URL, without credentials, for servers that have none of their own. None while the node is not in this admin's topology.
     pub(crate) url: Option<String>,
-    /// How often it was made active; none as before.
+    /// How often it was made active; none as above.
     pub(crate) epoch: Option<u64>,
-    /// Where it is in its life; none as before.
+    /// Its state; none as above.
     pub(crate) state: Option<NodeState>,
-    /// `host:port` as the servers know it; several when they reach it under different URLs.
+    /// `host:port` as the servers know it; several if they use different URLs.
     pub(crate) addresses: BTreeSet<String>,
     /// Servers that hear it, by name.
     pub(crate) heard_by: Vec<Hearing>,
-    /// Servers that do not hear it, by name: all of them, once it is gone.
+    /// Servers that do not hear it, by name; all servers once the node is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
 }
 
-/// What a server knows of a node. Without numbers when the server did not answer and only its beacon is known.
+/// What a server reports about a node. There are no numbers if the server did not answer and only its beacon is known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Hearing {
     pub(crate) server: ServerName,
-    /// Where the node is in that server's map; none while it does not know it.
+    /// The node's state in that server's topology; none if it is not in it.
     pub(crate) state: Option<NodeState>,
     pub(crate) rtt_ms: Option<f64>,
     pub(crate) reconnects: Option<u64>,
@@ -53,13 +53,13 @@ pub(crate) struct Hearing {
     pub(crate) error: Option<String>,
 }
 
-/// Whether a node is meant to be heard: not while it drains, and not when it is gone.
+/// Whether servers should hear the node: not while it is draining, and not when it is gone.
 fn is_meant_to_be_heard(state: Option<NodeState>) -> bool {
     !matches!(state, Some(NodeState::Draining | NodeState::Gone))
 }
 
 impl NodeView {
-    /// A node that some server uses and that this admin's map has not yet.
+    /// A node that some server uses and that is not in this admin's topology yet.
     fn unknown(id: NodeId) -> Self {
         Self {
             id,
@@ -72,12 +72,12 @@ impl NodeView {
         }
     }
 
-    /// Whether somebody may still use it.
+    /// Whether servers may still use the node.
     pub(crate) fn is_in_use(&self) -> bool {
         self.state != Some(NodeState::Gone)
     }
 
-    /// What a server said of it just now, or else what its last beacon said.
+    /// Adds what a server reported just now, or else what its last beacon said.
     fn add(&mut self, server: &ServerName, at: Option<&NodeAtServer>, said: Option<&NodeStatus>) {
         self.addresses.extend(said.map(|status| status.address.clone()));
         let hearing = Hearing {
@@ -103,14 +103,16 @@ impl NodeView {
         let id = &self.id;
         match (self.heard_by.len(), self.not_heard_by.len()) {
             (_, 0) => None,
-            (0, _) => Some(format!("node {id} is heard by no server: look at its error")),
-            (heard, deaf) => Some(format!("node {id} is not heard by {deaf} of {} servers", heard + deaf)),
+            (0, _) => Some(format!(
+                "no server hears node {id}: see the errors that the servers report"
+            )),
+            (heard, deaf) => Some(format!("{deaf} of {} servers do not hear node {id}", heard + deaf)),
         }
     }
 }
 
-/// Every node of the topology, and every other that any server uses, with who hears it; what Kubernetes says beside it, when
-/// it is watched.
+/// Every node of the topology and every other node that a server uses, with the servers that hear it. If Kubernetes is watched,
+/// its pods are added.
 pub(crate) fn nodes(
     topology: Vec<TopologyNode>,
     gathered: &Gathered<StatsPart>,
@@ -167,7 +169,7 @@ pub(crate) fn nodes(
     }
 }
 
-/// Servers of which the topology says nothing: they answered, and have left the roster since.
+/// Adds servers that the topology does not mention: they answered, and have left the roster since.
 fn add_said(node: &mut NodeView, said: BTreeMap<ServerName, &NodeStatus>) {
     for (server, status) in said {
         node.add(&server, None, Some(status));
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn each_node_names_who_hears_it_and_who_does_not() {
+    fn each_node_names_the_servers_that_hear_it_and_those_that_do_not() {
         let topology = vec![
             node("redis-1", NodeState::Active, &[("a", true), ("b", true)]),
             node("redis-2", NodeState::Active, &[("a", true), ("b", true)]),
@@ -248,11 +250,11 @@ mod tests {
         assert_eq!(names(&view.nodes[1].heard_by), ["a"]);
         assert_eq!(names(&view.nodes[1].not_heard_by), ["b"]);
         assert_eq!(view.nodes[1].not_heard_by[0].state, Some(NodeState::Active));
-        assert_eq!(view.warnings, ["node redis-2 is not heard by 1 of 2 servers"]);
+        assert_eq!(view.warnings, ["1 of 2 servers do not hear node redis-2"]);
     }
 
     #[test]
-    fn of_a_server_that_did_not_answer_its_beacon_is_known() {
+    fn a_server_that_did_not_answer_is_shown_by_its_beacon() {
         let topology = vec![node("redis-1", NodeState::Active, &[("silent", true)])];
         let view = nodes(topology, &nobody_answered(), None);
         assert_eq!(names(&view.nodes[0].heard_by), ["silent"]);
@@ -261,10 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_nobody_hears_is_a_warning_unless_it_is_to_go() {
+    fn a_node_that_no_server_hears_is_a_warning_unless_it_is_being_removed() {
         let deaf = |state| nodes(vec![node("redis-1", state, &[("a", false)])], &nobody_answered(), None).warnings;
         for state in [NodeState::Joining, NodeState::Active] {
-            assert_eq!(deaf(state), ["node redis-1 is heard by no server: look at its error"]);
+            assert_eq!(
+                deaf(state),
+                ["no server hears node redis-1: see the errors that the servers report"]
+            );
         }
         for state in [NodeState::Draining, NodeState::Gone] {
             assert_eq!(deaf(state), [""; 0]);
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_only_others_know_yet_is_listed_too() {
+    fn a_node_that_only_other_servers_know_is_listed_too() {
         let gathered = Gathered {
             servers: vec![said("b", vec![status("redis-9", true)])],
             missing: Vec::new(),

@@ -1,11 +1,11 @@
-//! The list of rooms: each once, with its members on all servers counted.
+//! The list of rooms: each room once, with the number of its members on all servers.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{Gathered, Namespace, Room, RoomId, RoomsPart};
 
-/// Which rooms are wanted.
+/// Which rooms to return.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RoomsPage {
@@ -14,10 +14,10 @@ pub(crate) struct RoomsPage {
     /// Only rooms whose id starts with this.
     #[serde(default)]
     pub(crate) prefix: String,
-    /// How many at most; 1 to [`MAX_PAGE`](super::MAX_PAGE).
+    /// Most entries; 1 to [`MAX_PAGE`](super::MAX_PAGE).
     #[serde(default = "super::default_limit")]
     pub(crate) limit: usize,
-    /// Those after this room; both parts or none.
+    /// Only rooms after this one; both parts or none.
     pub(crate) after_namespace: Option<Namespace>,
     pub(crate) after_id: Option<RoomId>,
 }
@@ -25,9 +25,9 @@ pub(crate) struct RoomsPage {
 /// `GET /api/v1/rooms`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RoomsView {
-    /// Rooms that match, on all servers that answered.
+    /// Matching rooms on all servers that answered.
     pub(crate) count: usize,
-    /// One page of them, by namespace and id.
+    /// One page of rooms, sorted by namespace and id.
     pub(crate) rooms: Vec<RoomCount>,
     /// `afterNamespace` and `afterId` of the next page, if there is one.
     pub(crate) next: Option<Room>,

@@ -1,4 +1,4 @@
-//! The servers: who is there, and what they carry.
+//! The servers: which are alive, and their load.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const LAPSES_SHOWN: usize = 10;
 pub(crate) struct ClusterView {
     /// By name.
     pub(crate) services: Vec<ServiceView>,
-    /// Settings in which servers differ from this admin, though they should be the same everywhere.
+    /// Settings that should be the same everywhere and differ from those of this admin.
     pub(crate) differences: Vec<Difference>,
 }
 
@@ -37,20 +37,20 @@ pub(crate) struct ServiceView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerView {
     pub(crate) name: ServerName,
-    /// Which process has the name.
+    /// The process that has the name.
     pub(crate) instance: String,
     pub(crate) version: String,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) started_at: Timestamp,
-    /// Milliseconds since admin last heard of it.
+    /// Milliseconds since admin received its last beacon.
     pub(crate) last_beacon_ms: u64,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
-    /// Nodes that it hears.
+    /// Nodes that the server hears.
     pub(crate) heard: Vec<NodeId>,
-    /// Whether it is started far enough that others reckon with it.
+    /// Whether it counts for the choice of nodes: it has started far enough.
     pub(crate) counted: bool,
-    /// Its last lapses, youngest first; none known of a server that did not answer.
+    /// Its last lapses, newest first; empty for a server that did not answer.
     pub(crate) lapses: Vec<LapseView>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct LapseView {
     /// When the server noticed it, on its own clock.
     #[serde(serialize_with = "rfc3339")]
     pub(crate) noticed_at: Timestamp,
-    /// How long before that it began.
+    /// How long before `noticed_at` it began.
     pub(crate) started_ms_ago: u64,
     pub(crate) length_ms: u64,
 }
@@ -80,7 +80,7 @@ impl From<&Lapse> for LapseView {
     }
 }
 
-/// The roster by service; loads as the servers just said, else as in their last beacons.
+/// The roster by service. The load is what a server reported just now, else what its last beacon said.
 pub(crate) fn cluster(
     roster: &[ServerInfo],
     gathered: &Gathered<StatsPart>,
@@ -140,11 +140,11 @@ pub(crate) struct ServerStats {
     pub(crate) server: ServerName,
     pub(crate) service: ServiceName,
     pub(crate) clients: u64,
-    /// Rooms with a member there. Not summed up: a room is on several servers.
+    /// Rooms with a member there. They are not added up, as a room may be on several servers.
     pub(crate) rooms: u64,
 }
 
-/// Totals; loads as in [`cluster`].
+/// Totals. The load is taken as in [`cluster`].
 pub(crate) fn stats(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> StatsView {
     let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let mut servers: Vec<_> = roster
@@ -187,7 +187,7 @@ fn started_at(instance: Instance) -> Timestamp {
     time(instance.0 >> INSTANCE_RANDOM_BITS)
 }
 
-/// Of milliseconds since the Unix epoch; that itself for what no clock says.
+/// The time so many milliseconds after the Unix epoch; the epoch itself if the number is out of range.
 fn time(ms: u64) -> Timestamp {
     i64::try_from(ms)
         .ok()
@@ -270,7 +270,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_last_lapses_of_a_server_are_shown_youngest_first() {
+    fn the_last_lapses_of_a_server_are_shown_newest_first() {
         let (roster, mut gathered) = two_edges_of_which_one_answered();
         let lapse = |n: u64| Lapse {
             reason: LapseReason::Isolated,

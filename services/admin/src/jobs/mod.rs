@@ -1,15 +1,16 @@
-//! Changes of the nodes as jobs: asked for once, done by every server, followed here until they are done or have failed.
+//! Changes of the nodes as jobs: requested once, made by every server, followed here until they are done or have failed.
 //!
-//! A job is only a view: the change itself is in the topology, which every server carries, so an admin that ends takes
-//! nothing but its jobs with it. Kept in memory, the last [`KEPT`]. Asking twice for a change gives the same job.
+//! A job is only a view: the change itself is in the topology, which every server carries. So if an admin ends, only its jobs
+//! are lost. The last [`KEPT`] jobs are kept in memory. Asking twice for a change gives the same job.
 
 mod progress;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -20,11 +21,11 @@ use crate::gather;
 pub(crate) use progress::What;
 use progress::{ServerProgress, Verdict};
 
-/// How many jobs are remembered.
+/// Most jobs that are kept.
 const KEPT: usize = 100;
-/// How often running jobs are looked at.
+/// How often running jobs are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long a change may take: many times what it takes when nothing is wrong (seconds). A drain has the replay window more.
+/// Time limit of a change. Without trouble a change takes seconds. Draining a node may take the replay window in addition.
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
 
 /// One change of the nodes.
@@ -34,7 +35,7 @@ pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) what: What,
     pub(crate) node: NodeId,
-    /// The admin that took it, and the only one that knows it.
+    /// The admin that took the job, and the only one that knows it.
     pub(crate) admin: ServerName,
     pub(crate) state: JobState,
     /// Why it failed, and what to do.
@@ -43,7 +44,7 @@ pub(crate) struct Job {
     pub(crate) started_at: Timestamp,
     #[serde(serialize_with = "gather::rfc3339_or_null")]
     pub(crate) finished_at: Option<Timestamp>,
-    /// By name; as of the end, when it has finished.
+    /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,
     #[serde(skip)]
     epoch: u64,
@@ -51,7 +52,7 @@ pub(crate) struct Job {
     began: Instant,
 }
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum JobState {
@@ -78,7 +79,7 @@ struct Ledger {
 }
 
 impl Jobs {
-    /// No jobs yet. An addition may take `limit`, a removal that and the replay window.
+    /// No jobs yet. Adding a node may take `limit`; removing one may take the replay window in addition.
     pub(crate) fn new(adapter: Adapter, limit: Duration, replay_window: Duration) -> Self {
         Self {
             adapter,
@@ -88,7 +89,7 @@ impl Jobs {
         }
     }
 
-    /// Adds a node; the job that follows it.
+    /// Adds a node and returns the job that follows the change.
     ///
     /// # Errors
     /// As [`Adapter::add_node`].
@@ -97,7 +98,7 @@ impl Jobs {
         self.begin(What::Add, node)
     }
 
-    /// Drains a node and lets it go; the job that follows it.
+    /// Drains and removes a node and returns the job that follows the change.
     ///
     /// # Errors
     /// As [`Adapter::drain_node`].
@@ -106,19 +107,19 @@ impl Jobs {
         self.begin(What::Remove, node.clone())
     }
 
-    /// All that are remembered, youngest first.
+    /// All jobs that are kept, newest first.
     pub(crate) fn list(&self) -> Vec<Job> {
         self.look();
         self.ledger().jobs.iter().rev().cloned().collect()
     }
 
-    /// The job of this id.
+    /// The job with this id.
     pub(crate) fn job(&self, id: &str) -> Option<Job> {
         self.look();
         self.ledger().jobs.iter().find(|job| job.id == id).cloned()
     }
 
-    /// Follows running jobs until `shutdown`, so that they end in time also when nobody asks.
+    /// Follows running jobs until `shutdown`, so that they end in time even if nobody asks for them.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let following = async {
             let mut every = tokio::time::interval(LOOK_EVERY);
@@ -159,14 +160,14 @@ impl Jobs {
             epoch: view.epoch,
             began: Instant::now(),
         };
-        tracing::info!(job = job.id, ?what, node = %job.node, "job begun");
+        tracing::info!(job = job.id, ?what, node = %job.node, "job started");
         job.judge(view, &counted, self.limit(what));
         ledger.push(job.clone());
         self.begun.notify_one();
         Ok(job)
     }
 
-    /// Judges the running jobs; whether any still runs.
+    /// Updates the running jobs. Returns whether any is still running.
     fn look(&self) -> bool {
         if !self.ledger().jobs.iter().any(Job::is_running) {
             return false;
@@ -184,7 +185,7 @@ impl Jobs {
         ledger.jobs.iter().any(Job::is_running)
     }
 
-    /// The topology, and who counts.
+    /// The topology, and the servers that count.
     fn view(&self) -> (Vec<NodeView>, BTreeSet<ServerName>) {
         let servers = self.adapter.servers().into_iter();
         let counted = servers.filter(|server| server.counted).map(|server| server.name);
@@ -199,12 +200,12 @@ impl Jobs {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock()
     }
 }
 
 impl Ledger {
-    /// Remembers a job; forgets the oldest one that has finished, if there are too many.
+    /// Keeps a job. If there are too many, the oldest finished one is dropped.
     fn push(&mut self, job: Job) {
         if self.jobs.len() == KEPT {
             let oldest = self.jobs.iter().position(|job| !job.is_running()).unwrap_or(0);
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_hundred_are_kept_and_a_running_one_outlives_those_that_have_ended() {
+    fn the_last_hundred_jobs_are_kept_and_a_running_job_is_not_dropped() {
         let mut ledger = Ledger::default();
         ledger.push(job(0, JobState::Running));
         for number in 1..=KEPT + 5 {

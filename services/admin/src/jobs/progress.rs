@@ -1,4 +1,4 @@
-//! How far a change of the nodes has come: from what the topology shows to a verdict. Pure functions over plain values.
+//! The progress of a change of the nodes, judged from the topology. Pure functions over plain values.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,37 +10,37 @@ use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
-    /// A node is to be heard by every counted server.
+    /// Every counted server shall hear the node.
     Add,
-    /// A node is to be drained, and then to be gone, for every counted server.
+    /// The node shall be drained, and then gone, for every counted server.
     Remove,
 }
 
-/// How far one server is.
+/// The progress of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerProgress {
     pub(crate) server: ServerName,
-    /// Where the node is in that server's map; none if it does not know it.
+    /// The node's state in that server's topology; none if it is not in it.
     pub(crate) state: Option<NodeState>,
     /// Whether that server hears the node.
     pub(crate) hears: bool,
-    /// Whether the job waits for it: a server that is only starting holds nobody up.
+    /// Whether the job waits for this server: it does not wait for a server that is still starting.
     pub(crate) counted: bool,
-    /// Whether it is done there.
+    /// Whether the change is done on this server.
     pub(crate) done: bool,
 }
 
-/// What is to be said of a job.
+/// The state that a job has reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Running,
     Done,
-    /// It cannot be done any more, and why.
+    /// The change cannot be made any more, with the reason.
     Failed(String),
 }
 
-/// How far every server is.
+/// The progress of every server.
 pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerName>) -> Vec<ServerProgress> {
     let of = |at: &wsmesh_adapter::NodeAtServer| {
         let used = matches!(at.state, Some(NodeState::Active | NodeState::Joining));
@@ -58,12 +58,12 @@ pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerNam
     node.servers.iter().map(of).collect()
 }
 
-/// Whether a change that began in this epoch of the node is done, goes on, or was undone by another change.
+/// Whether a change that began in this epoch of the node is done, still running, or undone by another change.
 pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[ServerProgress]) -> Verdict {
     let everywhere = servers.iter().all(|server| server.done || !server.counted);
     match (what, node.state) {
         (What::Add, NodeState::Draining | NodeState::Gone) => {
-            Verdict::Failed("the node was drained meanwhile; add it again if it is to stay".to_owned())
+            Verdict::Failed("the node was drained meanwhile; add it again if it should stay".to_owned())
         }
         (What::Add, NodeState::Active) if everywhere => Verdict::Done,
         (What::Remove, NodeState::Active | NodeState::Joining) if node.epoch > epoch => Verdict::Failed(
@@ -76,7 +76,7 @@ pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[Server
     }
 }
 
-/// Why a job failed that took too long: who holds it up, and what to do.
+/// Why a job took too long: the servers that it waits for, and what to do.
 pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], limit: Duration) -> String {
     let waiting = servers.iter().filter(|server| server.counted && !server.done);
     let names: Vec<&str> = waiting.map(|server| server.server.as_str()).collect();
@@ -88,13 +88,13 @@ pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], lim
     let seconds = limit.as_secs_f64();
     match what {
         What::Add => format!(
-            "not heard within {seconds} s by: {names}. The node stays and is used as soon as all hear it; until then nobody \
-             chooses it. See the error of these servers in GET /api/v1/nodes (is it reachable from there, is the password \
-             right?), or take it back with DELETE /api/v1/nodes/{node}"
+            "not heard within {seconds} s by: {names}. The node stays in the topology and is used as soon as all servers hear \
+             it. See the errors of these servers in GET /api/v1/nodes (can they reach the node, is the password right?), or \
+             remove it with DELETE /api/v1/nodes/{node}"
         ),
         What::Remove => format!(
-            "not gone within {seconds} s for: {names}. Nobody publishes through the node any more, and it goes as soon as \
-             these servers hear of it: look at whether they hear any other node"
+            "not gone within {seconds} s for: {names}. No server publishes through the node any more, and it is gone as soon as \
+             these servers learn of it: check whether they hear another node"
         ),
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_another_one_undoes_has_failed() {
+    fn a_change_that_another_change_undoes_has_failed() {
         let drained = node(1, NodeState::Draining, &[("a", Some(NodeState::Draining), true)]);
         assert!(matches!(judged(What::Add, &drained, &["a"]), Verdict::Failed(why) if why.contains("drained")));
         let back = node(2, NodeState::Active, &[("a", ACTIVE, true)]);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_job_up_is_named_with_what_to_do() {
+    fn an_overdue_job_names_the_servers_that_it_waits_for() {
         let half = node(1, NodeState::Joining, &[("a", ACTIVE, true), ("b", ACTIVE, false)]);
         let counted = [name("a"), name("b")].into();
         let why = overdue(

@@ -1,4 +1,4 @@
-//! The pods and warnings, from plain values and from an API server that a tower service stands in for.
+//! Pods and warnings, from plain values and from a tower service in place of the API server.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -53,7 +53,7 @@ fn view(pods: Vec<Pod>) -> View {
 }
 
 #[test]
-fn endpoints_become_pods_by_name_and_silence_means_ready() {
+fn endpoints_become_pods_by_name_and_are_ready_unless_they_say_otherwise() {
     let slice: EndpointSlice = serde_json::from_value(slice(json!([
         endpoint("redis-1", "10.0.0.2", json!({"ready": false})),
         endpoint("redis-0", "10.0.0.1", json!({})),
@@ -90,22 +90,22 @@ fn pods_without_a_node_and_nodes_without_a_pod_are_warnings() {
         view.warnings(&nodes),
         [
             "node b has no pod in Service wsmesh-redis",
-            "pod redis-1 is used as a node by no server"
+            "no server uses pod redis-1 as a node"
         ]
     );
 }
 
 #[test]
-fn while_the_list_is_not_known_nothing_else_is_claimed() {
+fn a_list_that_may_be_out_of_date_gives_no_other_warning() {
     let mut view = view(Vec::new());
     view.problem = Some("forbidden".to_owned());
     assert_eq!(
         view.warnings(&[node("a", "10.0.0.1:6379")]),
-        ["the pods of Service wsmesh-redis are not known for sure: forbidden"]
+        ["the list of pods of Service wsmesh-redis may be out of date: forbidden"]
     );
 }
 
-/// A client whose API server lists one slice and then watches for ever, or refuses everything.
+/// A client of an API server that lists one slice and then sends no changes, or that rejects everything.
 fn api_server(allowed: bool) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| async move {
         let query = request.uri().query().unwrap_or_default().to_owned();
@@ -168,7 +168,7 @@ async fn the_watch_fills_the_view_and_ends_with_the_service() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_api_server_is_shown() {
+async fn an_error_of_the_api_server_is_shown() {
     let shutdown = CancellationToken::new();
     let (kubernetes, task) = Kubernetes::watch(api_server(false), "wsmesh-redis", shutdown.clone());
     let refused = |view: &View| {

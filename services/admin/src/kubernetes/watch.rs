@@ -1,35 +1,37 @@
-//! Keeps the EndpointSlices of a Service up to date: lists them, watches for changes from there, and begins anew when the API
-//! server has forgotten where that was. As long as the slices may be out of date, the problem is known beside them.
+//! Keeps the EndpointSlices of a Service up to date: lists them, watches for changes since then, and lists them again when the
+//! API server does not have the changes any more. While the slices may be out of date, the reason is kept with them.
 //!
-//! By hand, as the watcher of kube-runtime does not say when a watch that failed is there again, and tries again at once
-//! when one is closed.
+//! The watcher of kube-runtime is not used: it does not say when a watch works again after a failure, and it retries at once when
+//! a watch is closed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::TryStreamExt;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Status;
 use kube::{Api, ResourceExt};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-/// Longest wait for a list, or for a watch to begin.
+/// Longest wait for a list, or for a watch to start.
 const ANSWER: Duration = Duration::from_secs(30);
-/// The API server ends a watch after this time: it is begun again, so that one that is dead is noticed.
+/// The API server ends a watch after this time, and a new one is started. So a dead watch is noticed.
 const WATCH: Duration = Duration::from_secs(290);
-/// How much later than that the end may come.
+/// How much later the end of a watch may come.
 const LATE: Duration = Duration::from_secs(5);
-/// A watch that lasted so long was in order.
-const IN_ORDER: Duration = Duration::from_secs(10);
-/// Pauses before trying again: the first, and the longest. Each is twice the one before, and up to half of it shorter, so that
-/// several admins do not come together.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// HTTP's "Gone": the API server does not remember the version that was asked for.
+/// A watch that lasted this long worked.
+const WORKED_AFTER: Duration = Duration::from_secs(10);
+/// Pauses before trying again, at least: the first, and the longest. Each is twice the one before. Up to as much again is added by
+/// chance, so that several admins do not retry together.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// HTTP's "Gone": the API server does not have the changes since the requested version any more.
 const GONE: u16 = 410;
 
-/// What is known of the slices.
+/// The slices as they are known now.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) slices: BTreeMap<String, EndpointSlice>,
@@ -42,7 +44,7 @@ enum Outcome {
     /// The API server closed it.
     Closed,
     Failed(String),
-    /// The API server does not remember the changes since then: list again.
+    /// The API server does not have the changes since then any more: list again.
     Gone,
 }
 
@@ -51,7 +53,15 @@ pub(super) struct Watch {
     slices: Api<EndpointSlice>,
     labels: String,
     known: Arc<Mutex<Known>>,
-    pause: Duration,
+    pauses: ExponentialBackoff,
+}
+
+fn pauses() -> ExponentialBackoff {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(PAUSES.0)
+        .with_max_delay(PAUSES.1)
+        .with_factor(2.0);
+    pauses.with_jitter().without_max_times().build()
 }
 
 impl Watch {
@@ -60,7 +70,7 @@ impl Watch {
             slices,
             labels,
             known,
-            pause: PAUSES.0,
+            pauses: pauses(),
         }
     }
 
@@ -72,7 +82,7 @@ impl Watch {
         }
     }
 
-    /// Lists, again and again until that works. The version of the list.
+    /// Lists the slices, retrying until that works. Returns the version of the list.
     async fn list(&mut self) -> String {
         loop {
             let params = ListParams::default().labels(&self.labels);
@@ -89,28 +99,28 @@ impl Watch {
                 Err(_) => unanswered(),
             };
             self.fails(problem);
-            self.breathe().await;
+            self.pause().await;
         }
     }
 
-    /// Watches for changes since this version, again and again, until the API server does not know it any more.
+    /// Watches for changes since this version, again and again, until the API server does not have them any more.
     async fn follow(&mut self, mut version: String) {
         loop {
             let begun = Instant::now();
             let outcome = self.watch(&mut version).await;
             let lasted = begun.elapsed();
-            if lasted >= IN_ORDER {
-                self.pause = PAUSES.0;
+            if lasted >= WORKED_AFTER {
+                self.pauses = pauses();
             }
             match &outcome {
                 Outcome::Failed(problem) => self.fails(problem.clone()),
-                // A watch that lasts is closed by the API server's time limit, which is no problem.
-                Outcome::Closed if lasted < IN_ORDER => {
+                // If a watch lasted, the API server's time limit closed it, which is no problem.
+                Outcome::Closed if lasted < WORKED_AFTER => {
                     self.fails(format!("the watch was closed after {} ms", lasted.as_millis()));
                 }
                 Outcome::Closed | Outcome::Gone => {}
             }
-            self.breathe().await;
+            self.pause().await;
             if matches!(outcome, Outcome::Gone) {
                 return;
             }
@@ -142,7 +152,7 @@ impl Watch {
                 }
             }
         };
-        let late = || Outcome::Failed("the watch said nothing and did not end when it should have".to_owned());
+        let late = || Outcome::Failed("the watch sent nothing and did not end at its time limit".to_owned());
         timeout(WATCH + LATE, reading).await.unwrap_or_else(|_| late())
     }
 
@@ -167,7 +177,7 @@ impl Watch {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     fn fails(&self, problem: String) {
@@ -179,9 +189,8 @@ impl Watch {
         self.known().problem = Some(problem);
     }
 
-    async fn breathe(&mut self) {
-        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.pause = (self.pause * 2).min(PAUSES.1);
+    async fn pause(&mut self) {
+        tokio::time::sleep(self.pauses.next().unwrap_or(PAUSES.1)).await;
     }
 }
 

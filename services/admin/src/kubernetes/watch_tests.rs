@@ -1,4 +1,4 @@
-//! The watch against an API server on loopback that speaks the watch protocol, and does with each watch what a test says.
+//! The watch, tested with an API server on loopback that speaks the watch protocol and follows a script.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 use super::tests::{endpoint, pod, slice, view_with};
 use super::*;
 
-/// What becomes of a watch.
+/// What the API server does with a watch.
 enum Fate {
     Fails,
     IsClosed,
-    /// These events come, and then it stays open.
+    /// It sends these events and then keeps the watch open.
     Tells(Vec<Value>),
 }
 
@@ -34,17 +34,17 @@ struct ApiServer {
 
 #[derive(Default)]
 struct Script {
-    /// What the lists say, in turn; the last one stays.
+    /// The lists, in turn; the last one is repeated.
     lists: VecDeque<Value>,
-    /// What becomes of the watches, in turn; those after them stay open.
+    /// What happens to the watches, in turn; later watches stay open.
     fates: VecDeque<Fate>,
-    /// When a watch was asked for, and from which version on.
+    /// When each watch was requested, and from which version on.
     watches: Vec<(Instant, String)>,
 }
 
 async fn answer(State(state): State<Arc<Mutex<Script>>>, uri: Uri) -> Response {
     let query = uri.query().unwrap_or_default();
-    let mut script = state.lock().expect("not poisoned");
+    let mut script = state.lock();
     if !query.contains("watch=true") {
         let list = if script.lists.len() > 1 {
             script.lists.pop_front()
@@ -99,7 +99,7 @@ impl ApiServer {
     }
 
     fn watches(&self) -> Vec<(Instant, String)> {
-        self.state.lock().expect("not poisoned").watches.clone()
+        self.state.lock().watches.clone()
     }
 
     async fn watched_times(&self, times: usize) -> Vec<(Instant, String)> {
@@ -117,7 +117,7 @@ impl ApiServer {
 }
 
 #[tokio::test]
-async fn a_watch_that_could_not_begin_once_is_no_problem_any_more_when_it_is_there() {
+async fn the_problem_of_a_watch_that_could_not_start_is_over_once_a_watch_works() {
     let server = ApiServer::start([list("7", "redis-0", "10.0.0.1")], [Fate::Fails]).await;
     let (kubernetes, _task) = server.watched();
     view_with(&kubernetes, |view| {
@@ -137,7 +137,7 @@ async fn a_watch_that_could_not_begin_once_is_no_problem_any_more_when_it_is_the
 }
 
 #[tokio::test]
-async fn a_watch_that_is_closed_at_once_is_begun_again_after_a_while_only() {
+async fn a_watch_that_is_closed_at_once_is_restarted_after_a_pause() {
     let fates = [Fate::IsClosed, Fate::IsClosed];
     let server = ApiServer::start([list("7", "redis-0", "10.0.0.1")], fates).await;
     let (kubernetes, _task) = server.watched();
@@ -149,7 +149,7 @@ async fn a_watch_that_is_closed_at_once_is_begun_again_after_a_while_only() {
 }
 
 #[tokio::test]
-async fn changes_are_followed_and_a_version_that_is_gone_is_listed_anew() {
+async fn changes_are_followed_and_a_version_that_is_gone_is_listed_again() {
     let mut change = slice(json!([endpoint("redis-0", "10.0.0.1", json!({"ready": false}))]));
     change["metadata"]["resourceVersion"] = json!("8");
     let gone = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -1,9 +1,9 @@
-//! One connection, from its acceptance to its end or upgrade: TLS if wanted, then HTTP/1.1.
+//! One connection, from its start to its end or upgrade: TLS if configured, then HTTP/1.1.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,40 +26,40 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Front;
-use super::accept::Trouble;
+use super::accept::FailureLog;
 use super::head::{HEAD_BYTES, head_is_here};
-use super::lobby::Lobby;
 use super::origin::direct_address;
-use super::patience::{NoMore, Patience};
+use super::patience::{Patience, WaitEnd};
+use super::waiting::Waiting;
 
-/// Most first requests that are read and answered at the same time. Each takes some ten KiB for a moment; memory that
-/// thousands take at the same time is hardly ever given back to the system.
+/// Most first requests that are read and answered at the same time. Each takes some ten KiB for a moment. Memory that thousands
+/// take at the same time is hardly ever given back to the system.
 const TURNS: usize = 256;
 
-/// After this time a request gives its turn to another, though it is not answered or even complete.
+/// After this time a request gives its turn to another one, even if it is not answered or not complete.
 const TURN: Duration = Duration::from_millis(100);
 
-/// How long a connection that has to give way has still for its request. For that time it is one of all connections, which are
-/// more than may wait.
-const LAST_MOMENT: Duration = Duration::from_millis(250);
+/// How long an evicted connection still has for its request. During that time it counts only among all connections, of which there
+/// are more than may wait.
+const LAST_CHANCE: Duration = Duration::from_millis(250);
 
-/// What all connections of a port share.
+/// The state that all connections of a port share.
 pub(super) struct Served {
     front: Front,
-    lobby: Arc<Lobby>,
-    /// Places for first requests that are being answered.
+    waiting: Arc<Waiting>,
+    /// Permits for first requests that are being answered.
     turns: Arc<Semaphore>,
-    /// Connections that gave way since the last log line.
-    crowding: Mutex<Trouble>,
+    /// Connections that were evicted since the last log line.
+    evictions: Mutex<FailureLog>,
 }
 
 impl Served {
-    pub(super) fn new(front: Front, lobby: Arc<Lobby>) -> Self {
+    pub(super) fn new(front: Front, waiting: Arc<Waiting>) -> Self {
         Self {
             front,
-            lobby,
+            waiting,
             turns: Arc::new(Semaphore::new(TURNS)),
-            crowding: Mutex::default(),
+            evictions: Mutex::default(),
         }
     }
 
@@ -66,20 +67,20 @@ impl Served {
         self.front.limits.grace
     }
 
-    /// Serves a connection to its end. It waits from now on, also before this is polled.
-    pub(super) fn welcome(
+    /// Serves a connection to its end. Its waiting time starts now, even if the future is polled later.
+    pub(super) fn serve(
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let origin = direct_address(peer.ip(), &self.front.trusted);
-        let patience = Patience::new(Arc::clone(&self.lobby), origin);
+        let patience = Patience::new(Arc::clone(&self.waiting), origin);
         patience.begin(self.front.limits.head_timeout);
-        self.introduce(stream, peer, Arc::new(patience), stop)
+        self.run(stream, peer, Arc::new(patience), stop)
     }
 
-    async fn introduce(
+    async fn run(
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
@@ -89,11 +90,11 @@ impl Served {
         if self.front.limits.idle_timeout.is_some()
             && let Err(error) = stream.set_nodelay(true)
         {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+            tracing::debug!(%error, "could not set TCP_NODELAY");
         }
         let Some(acceptor) = self.front.tls.clone() else {
             let head = tokio::select! {
-                head = self.awaited(head_is_here(&stream), &patience) => head,
+                head = self.wait_for(head_is_here(&stream), &patience) => head,
                 () = stop.cancelled() => return,
             };
             let Some(head) = head else { return };
@@ -102,51 +103,51 @@ impl Served {
                 Ok(None) => {}
                 Ok(Some(garbled)) => {
                     (self.front.was_garbled)();
-                    tracing::debug!(?garbled, "a connection began with something that is not a request");
+                    tracing::debug!(?garbled, "a connection started with something that is not a request");
                     return garbled.answer(stream).await;
                 }
                 Err(error) => return tracing::debug!(%error, "a connection ended before its request"),
             }
             let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-            // What looks like a head need not be one (line ends alone, for example), so the time limit holds until a request is
-            // read.
+            // Bytes that look like a head may not be one (only line ends, for example), so the time limit holds until a request has
+            // been read.
             patience.begin(self.front.limits.head_timeout);
-            return Box::pin(self.speak(stream, peer, patience, turn, stop)).await;
+            return Box::pin(self.speak_http(stream, peer, patience, turn, stop)).await;
         };
         let encrypted = tokio::select! {
-            encrypted = self.awaited(acceptor.accept(stream), &patience) => encrypted,
+            encrypted = self.wait_for(acceptor.accept(stream), &patience) => encrypted,
             () = stop.cancelled() => return,
         };
         let Some(encrypted) = encrypted else { return };
         match encrypted {
-            Ok(stream) => Box::pin(self.speak(stream, peer, patience, None, stop)).await,
+            Ok(stream) => Box::pin(self.speak_http(stream, peer, patience, None, stop)).await,
             Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         }
     }
 
-    /// What a connection is waited for, unless it has to give way or waits for too long. A connection that has to give way has
-    /// still a moment: in a burst of connections the requests of most are here and only not looked at yet.
-    async fn awaited<T>(&self, expected: impl Future<Output = T>, patience: &Patience) -> Option<T> {
+    /// Waits for something from the peer; `None` if the connection is evicted or waits for too long. An evicted connection gets a last
+    /// chance: in a burst of connections, most requests have arrived and were only not looked at yet.
+    async fn wait_for<T>(&self, expected: impl Future<Output = T>, patience: &Patience) -> Option<T> {
         let mut expected = pin!(expected);
         let why = tokio::select! {
             biased;
             here = &mut expected => return Some(here),
             why = poll_fn(|context| patience.poll(context)) => why,
         };
-        if why == NoMore::GivesWay {
+        if why == WaitEnd::Evicted {
             patience.pause();
-            if let Ok(here) = timeout(LAST_MOMENT, expected).await {
+            if let Ok(here) = timeout(LAST_CHANCE, expected).await {
                 patience.begin(self.front.limits.head_timeout);
                 return Some(here);
             }
         }
-        self.tell(why);
+        self.log(why);
         None
     }
 
-    /// HTTP until the connection ends, upgrades, or has waited too long. The turn is given back with the first answer, or
-    /// after its time: a request that waits for another server (an identity provider, for example) must not hold up the others.
-    async fn speak<S>(
+    /// HTTP until the connection ends, is upgraded, or has waited for too long. The turn is given back with the first answer or after
+    /// its time: a request that waits for another server (an identity provider, for example) must not delay the others.
+    async fn speak_http<S>(
         self: Arc<Self>,
         stream: S,
         peer: SocketAddr,
@@ -160,7 +161,7 @@ impl Served {
         let answered = {
             let (served, patience, turn) = (Arc::clone(&self), Arc::clone(&patience), turn.clone());
             service_fn(move |request| {
-                patience.is_asked();
+                patience.end();
                 let (served, patience, turn) = (Arc::clone(&served), Arc::clone(&patience), turn.clone());
                 async move {
                     let answer = served.answer(request, peer).await;
@@ -173,10 +174,10 @@ impl Served {
             })
         };
         let connection = http1::Builder::new()
-            // `patience` limits how long a connection may wait.
+            // `patience` limits the waiting time.
             .header_read_timeout(None)
             .max_buf_size(HEAD_BYTES)
-            // A peer that ends its side after its request gets the answer all the same.
+            // A peer that closes its side after its request still gets the answer.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), answered)
             .with_upgrades();
@@ -191,14 +192,14 @@ impl Served {
             }
             let mut outcome = connection.as_mut().poll(context);
             if outcome.is_pending() && !is_stopping && stopped.as_mut().poll(context).is_ready() {
-                if !patience.was_asked() {
+                if !patience.had_request() {
                     return Poll::Ready(Ok(Ok(())));
                 }
                 is_stopping = true;
                 connection.as_mut().graceful_shutdown();
                 outcome = connection.as_mut().poll(context);
             }
-            // Patience comes last: it begins and ends while the connection is polled.
+            // Patience comes last: it begins and ends while the connection is being polled.
             match outcome {
                 Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
                 Poll::Pending => patience.poll(context).map(Err),
@@ -207,11 +208,11 @@ impl Served {
         match ended.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
-            Err(why) => self.tell(why),
+            Err(why) => self.log(why),
         }
     }
 
-    /// The router's answer, or that it takes too long.
+    /// The router's answer, or 503 if that takes too long.
     async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answering = TowerToHyperService::new(self.front.router.clone()).call(request);
@@ -220,50 +221,46 @@ impl Served {
             Err(_) => overdue(self.front.limits.answer_timeout),
         };
         if self.front.limits.idle_timeout.is_none() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            // A connection without upgrade must not stay and take the place of others.
+            // A connection that is not upgraded must not stay and use up a permit.
             close(&mut answer);
         }
         answer
     }
 
-    fn tell(&self, why: NoMore) {
-        if why == NoMore::TooLong {
+    fn log(&self, why: WaitEnd) {
+        if why == WaitEnd::TimedOut {
             return tracing::debug!("a connection waited too long and is closed");
         }
-        (self.front.gave_way)();
-        let mut crowding = self.crowding.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connections) = crowding.is_to_be_told(Instant::now()) {
+        (self.front.evicted)();
+        let mut evictions = self.evictions.lock();
+        if let Some(connections) = evictions.count(Instant::now()) {
             tracing::warn!(
                 connections,
                 most = self.front.limits.waiting,
-                "connections that sent no request were closed to make room for others; their number rises with the limit of open \
-                 files"
+                "closed connections without a request to make room for others; a higher limit of open files allows more of them"
             );
         }
     }
 
-    /// How long the next request is waited for; if there is to be none, how long the answer may take to be read.
+    /// How long to wait for the next request. If no further request is allowed, how long the peer may take to read the answer.
     fn until_next(&self) -> Duration {
         let limits = &self.front.limits;
         limits.idle_timeout.unwrap_or(limits.head_timeout)
     }
 }
 
-/// The place of a first request among those that are answered at once, until it is given back.
+/// The turn of a first request, until it is given back.
 #[derive(Clone)]
 struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Turn {
     fn give_back(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.lock().take();
     }
 }
 
 fn overdue(limit: Duration) -> Response {
-    let text = format!(
-        "there was no answer within {} seconds: try again\n",
-        limit.as_secs_f64()
-    );
+    let text = format!("no answer within {} seconds: try again\n", limit.as_secs_f64());
     let mut answer = (StatusCode::SERVICE_UNAVAILABLE, Body::from(text)).into_response();
     close(&mut answer);
     answer

@@ -1,5 +1,5 @@
-//! Finds in the first bytes of a connection that they cannot become a request. Such a peer is answered at once, and not only
-//! when the time limit for a request head is over.
+//! Recognizes connections whose first bytes cannot become a request. Such a peer is answered at once, and not only after the time
+//! limit for a request head.
 
 use std::io;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long the peer may take to read the answer. Then the connection is closed in any case.
+/// How long the peer may take to read the answer before the connection is closed in any case.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Most bytes that are read and thrown away. Closing a stream with unread bytes resets it, and the answer would be lost.
+/// Most bytes that are read and dropped. Closing a stream with unread bytes would reset it, and the answer would be lost.
 const MOST_READ: usize = 64 * 1024;
 
-/// What is wrong with the beginning of a request.
+/// What is wrong with the first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Garbled {
-    /// It begins a TLS handshake, on a port without TLS.
+    /// A TLS handshake, on a port without TLS.
     Tls,
-    /// No request begins so.
-    NoRequest,
-    /// A line ends without CR. RFC 9112, section 2.2 allows both; a server behind a lenient proxy should be strict.
+    /// Something that cannot start a request.
+    NotHttp,
+    /// A line that ends without CR. RFC 9112, section 2.2 allows this; a server behind a lenient proxy should be strict.
     BareLf,
 }
 
 impl Garbled {
-    /// What is wrong with this head, or beginning of a head. Its first `seen` bytes were checked before.
+    /// What is wrong with a head or the beginning of a head. Its first `seen` bytes were checked before.
     pub(super) fn find(head: &[u8], seen: usize) -> Option<Self> {
         match head.first()? {
             0x16 => return Some(Self::Tls),
             // Empty lines before a request are ignored.
             b'\r' | b'\n' => {}
-            byte if !byte.is_ascii_graphic() => return Some(Self::NoRequest),
+            byte if !byte.is_ascii_graphic() => return Some(Self::NotHttp),
             _ => {}
         }
         let from = seen.saturating_sub(1).min(head.len());
@@ -52,8 +52,8 @@ impl Garbled {
             Self::Tls => {
                 "this port speaks plain HTTP, not TLS: use ws:// or http://, or give this server a certificate\n"
             }
-            Self::NoRequest => "this is no HTTP request: send one in HTTP/1.1\n",
-            Self::BareLf => "a line of the request ends with LF alone: end each line with CR LF\n",
+            Self::NotHttp => "not an HTTP request: send one in HTTP/1.1\n",
+            Self::BareLf => "a line of the request ends with LF only: end each line with CR LF\n",
         };
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
@@ -73,7 +73,7 @@ impl Garbled {
             }
             io::Result::Ok(())
         };
-        let _gone_already_or_late = timeout(LINGER, answering).await;
+        let _gone_or_late = timeout(LINGER, answering).await;
     }
 }
 
@@ -82,13 +82,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_request_is_found_with_the_byte_that_shows_it() {
+    fn bytes_that_cannot_become_a_request_are_found_with_the_first_wrong_byte() {
         for (head, wrong) in [
             (&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], None),
             (b"\r\nGET / HTTP/1.1\r\n", None),
             (b"\x16\x03\x01\x02\x00", Some(Garbled::Tls)),
-            (b"\x00\x01", Some(Garbled::NoRequest)),
-            (b"\xff", Some(Garbled::NoRequest)),
+            (b"\x00\x01", Some(Garbled::NotHttp)),
+            (b"\xff", Some(Garbled::NotHttp)),
             (b"GET / HTTP/1.1\n", Some(Garbled::BareLf)),
             (b"GET / HTTP/1.1\r\nHost: x\n\r\n", Some(Garbled::BareLf)),
             (b"\n", Some(Garbled::BareLf)),

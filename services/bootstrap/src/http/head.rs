@@ -1,4 +1,4 @@
-//! Waits for a request's head without taking it from the stream: a peer that sends it byte by byte costs no memory and hardly
+//! Waits for the head of a request without reading it from the stream: a peer that sends it byte by byte costs no memory and hardly
 //! any CPU time.
 
 use std::future::poll_fn;
@@ -16,11 +16,11 @@ use super::garbled::Garbled;
 /// Largest request head.
 pub(super) const HEAD_BYTES: usize = 16 * 1024;
 
-/// Pauses between looks at a connection whose head comes in pieces: the first, and the longest.
+/// Pauses between checks of a connection whose head comes in pieces: the first, and the longest.
 const PIECES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
-/// Resolves when a whole request head is here, or as many bytes as a head may have; also, with the reason, when the bytes
-/// cannot become a request.
+/// Resolves when a whole request head has arrived, or as many bytes as a head may have. Resolves with the reason if the bytes cannot
+/// become a request.
 pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garbled>> {
     let (mut seen, mut pause) = (0, PIECES.0);
     loop {
@@ -46,7 +46,7 @@ pub(super) async fn head_is_here(stream: &TcpStream) -> io::Result<Option<Garble
     }
 }
 
-/// Where the head ends. It does not end within the first `seen` bytes.
+/// The end of the head. It is not within the first `seen` bytes.
 fn end_of(head: &[u8], seen: usize) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
     let from = seen.saturating_sub(END.len() - 1).min(head.len());
@@ -66,7 +66,7 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
-    fn the_end_of_a_head_is_found_wherever_it_was_cut() {
+    fn the_end_of_a_head_is_found_in_whatever_pieces_it_comes() {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nmore";
         let end = head.len() - 4;
         for seen in 0..end {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_is_here_with_its_last_byte_and_is_not_taken() {
+    async fn a_head_has_arrived_with_its_last_byte_and_stays_in_the_stream() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound"))
             .await

@@ -1,17 +1,17 @@
-//! Serves HTTP/1.1, the same way on every port, with limits on what a peer can take without sending a request.
+//! Serves HTTP/1.1, the same way on every port, with limits on what a peer can use without sending a request.
 //!
-//! A connection waits (for its first request, or for a further one) or is being answered. Both are bounded in number and in
-//! time. Waiting connections sit in a lobby, which takes every newcomer: when it is full, the address with most connections
-//! in it loses the one that has waited longest. So silent connections shut nobody out but themselves. A peer that does not
-//! read its answer counts as waiting. Owns every connection's task and returns only when all of them have ended or upgraded.
+//! A connection waits for its first or a further request, or it is being answered. Both are bounded in number and in time.
+//! Every new connection may wait: if too many do, the address with the most waiting connections loses the oldest. So silent
+//! connections block only themselves. A peer that does not read its answer counts as waiting. `serve` owns every connection's
+//! task and returns only when all connections have ended or were upgraded.
 
 mod accept;
 mod connection;
 mod garbled;
 mod head;
-mod lobby;
 mod origin;
 mod patience;
+mod waiting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,41 +27,40 @@ use tokio_util::sync::CancellationToken;
 
 use accept::Acceptor;
 use connection::Served;
-use lobby::Lobby;
 pub use origin::subscriber;
+use waiting::Waiting;
 
-/// What the connections of one port may take.
+/// What the connections of one port may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once that have not upgraded. Beyond that, new ones wait in the kernel's queue.
+    /// Most connections at once that are not upgraded. Further ones wait in the kernel's queue.
     pub connections: usize,
-    /// How many of those may wait for a request. Beyond that, one of them is closed for each newcomer, so there is always room
+    /// How many of those may wait for a request. Beyond that, one of them is closed for each new connection, so there is always room
     /// for connections with a request. Less than `connections`.
     pub waiting: usize,
-    /// How many of the waiting ones may come from one address (IPv6: one /64). 0: as many as may wait.
+    /// How many of the waiting ones may come from one address (IPv6: one /64). 0: no limit of its own.
     pub waiting_of_one: usize,
     /// How long the TLS handshake and the head of the first request may take, together.
     pub head_timeout: Duration,
-    /// How long a connection may wait for a further request after its last answer; a peer must have read the answer within the
-    /// same time. `None`: one request for each connection, whose answer must be read within `head_timeout`.
+    /// How long a connection may wait for a further request after its last answer. The peer must read the answer within the same
+    /// time. `None`: one request per connection, whose answer must be read within `head_timeout`.
     pub idle_timeout: Option<Duration>,
-    /// How long a request may take from its head to the beginning of its answer. Beyond that it is answered with 503.
+    /// How long a request may take from its head to the start of its answer. Beyond that it is answered with 503.
     pub answer_timeout: Duration,
-    /// How long requests that are under way may still take when serving stops.
+    /// How long running requests may still take when serving stops.
     pub grace: Duration,
 }
 
 impl Limits {
-    /// For a port of probes, backends and operators, which send many requests on one connection. Half of the connections may
-    /// wait.
+    /// For a port of probes, backends and operators, which send many requests on one connection. Half of the connections may wait.
     pub fn keep_alive(connections: usize) -> Self {
         Self {
             connections,
             waiting: connections / 2,
             waiting_of_one: 0,
             head_timeout: Duration::from_secs(10),
-            // Longer than the 60 s after which load balancers and clients usually close an idle connection: the server must
-            // not close one on which a request is on its way.
+            // Load balancers and clients usually close an idle connection after 60 s. The server waits longer, so that it does not
+            // close a connection while a request is on its way.
             idle_timeout: Some(Duration::from_secs(75)),
             answer_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(1),
@@ -69,15 +68,15 @@ impl Limits {
     }
 }
 
-/// What stands in front of a router.
+/// A router, and how its port is served.
 #[derive(Clone)]
 pub struct Front {
     router: Router,
     limits: Limits,
     tls: Option<TlsAcceptor>,
-    /// Proxies: each of their connections may be another client's.
+    /// Trusted proxies: each of their connections may belong to another client.
     trusted: Vec<IpNet>,
-    gave_way: Arc<dyn Fn() + Send + Sync>,
+    evicted: Arc<dyn Fn() + Send + Sync>,
     was_garbled: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -90,40 +89,40 @@ impl fmt::Debug for Front {
 }
 
 impl Front {
-    /// Plain HTTP within these limits. Requests carry the peer's address as axum's `ConnectInfo<SocketAddr>`.
+    /// Plain HTTP with these limits. Requests carry the peer's address as axum's `ConnectInfo<SocketAddr>`.
     pub fn new(router: Router, limits: Limits) -> Self {
         Self {
             router,
             limits,
             tls: None,
             trusted: Vec::new(),
-            gave_way: Arc::new(|| ()),
+            evicted: Arc::new(|| ()),
             was_garbled: Arc::new(|| ()),
         }
     }
 
-    /// Over TLS, if there is an acceptor.
+    /// Uses TLS if there is an acceptor.
     #[must_use]
     pub fn tls(self, tls: Option<TlsAcceptor>) -> Self {
         Self { tls, ..self }
     }
 
-    /// Connections of these proxies count only in all, not for one address.
+    /// For connections of these proxies only the limit for all applies, not the one for an address.
     #[must_use]
     pub fn trusted(self, trusted: Vec<IpNet>) -> Self {
         Self { trusted, ..self }
     }
 
-    /// Called when a connection gives way to another.
+    /// `evicted` is called when a waiting connection is closed to make room for another.
     #[must_use]
-    pub fn on_giving_way(self, gave_way: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn on_eviction(self, evicted: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
-            gave_way: Arc::new(gave_way),
+            evicted: Arc::new(evicted),
             ..self
         }
     }
 
-    /// Called when a connection begins with something that is not a request.
+    /// `was_garbled` is called when a connection starts with something that is not a request.
     #[must_use]
     pub fn on_garbled(self, was_garbled: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
@@ -133,12 +132,12 @@ impl Front {
     }
 }
 
-/// Serves until `stop`; returns when every connection has ended or upgraded, or after the grace period of the limits. Dropping
-/// the future ends the connections that are left.
+/// Serves until `stop`. Returns when every connection has ended or was upgraded, or after the grace period of the limits. Dropping
+/// the future ends the remaining connections.
 pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken) {
-    let lobby = Lobby::new(front.limits.waiting, front.limits.waiting_of_one);
+    let waiting = Waiting::new(front.limits.waiting, front.limits.waiting_of_one);
     let mut acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(front.limits.connections)));
-    let served = Arc::new(Served::new(front, lobby));
+    let served = Arc::new(Served::new(front, waiting));
     let mut tasks = JoinSet::new();
     loop {
         let (stream, peer, permit) = tokio::select! {
@@ -147,7 +146,7 @@ pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken)
             accepted = acceptor.next() => accepted,
         };
         while tasks.try_join_next().is_some() {}
-        let connection = Arc::clone(&served).welcome(stream, peer, stop.clone());
+        let connection = Arc::clone(&served).serve(stream, peer, stop.clone());
         tasks.spawn(async move {
             connection.await;
             drop(permit);
@@ -156,7 +155,7 @@ pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken)
     drop(acceptor);
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(served.grace(), ended).await.is_err() {
-        tracing::warn!(open = tasks.len(), "requests did not end in time and are cut off");
+        tracing::warn!(open = tasks.len(), "some requests did not end in time and are cut off");
         tasks.shutdown().await;
     }
 }

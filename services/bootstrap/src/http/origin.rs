@@ -1,10 +1,10 @@
-//! Which address a connection counts for before its request is read.
+//! The address that a connection counts for before its request is read.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// One subscriber usually has a whole /64 of IPv6: its first address stands for all of them.
+/// One subscriber usually has a whole /64 of IPv6; its first address stands for all of them.
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -12,8 +12,8 @@ pub fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address that a connection counts for before its request is read; none if it is a trusted proxy's, which has those of
-/// many clients.
+/// The address that a connection counts for before its request is read. None for a trusted proxy, which carries connections of many
+/// clients.
 pub(super) fn direct_address(peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     let is_trusted = trusted.iter().any(|net| net.contains(&peer));
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn before_its_request_a_connection_counts_for_its_address_unless_it_is_a_trusted_proxys() {
+    fn a_connection_counts_for_its_address_unless_it_comes_from_a_trusted_proxy() {
         let trusted = ["10.0.0.0/8".parse().expect("a network")];
         for (peer, counts_for) in [
             ("203.0.113.5", Some("203.0.113.5")),

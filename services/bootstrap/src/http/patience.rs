@@ -1,19 +1,20 @@
-//! How long a connection is waited for: whether it waits now, until when at most, and with which seat in the lobby.
+//! The waiting of one connection: whether it waits now, until when at most, and in which slot.
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Sleep;
 
-use super::lobby::{GivenUp, Lobby, Seat};
+use super::waiting::{Eviction, Slot, Waiting};
 
-/// The waiting of one connection. The code that answers its requests and the code that ends it share this, in one task; it is
+/// The waiting of one connection. The code that answers its requests and the code that ends it share this value, in one task. It is
 /// polled after both.
 pub(super) struct Patience {
-    lobby: Arc<Lobby>,
+    waiting: Arc<Waiting>,
     origin: Option<IpAddr>,
     inside: Mutex<Inside>,
 }
@@ -21,80 +22,80 @@ pub(super) struct Patience {
 #[derive(Default)]
 struct Inside {
     wait: Option<Wait>,
-    /// A request has come: the connection waits for a further one, or for its answer to be read.
-    was_asked: bool,
+    /// A request has arrived: the connection waits for a further one, or for its answer to be read.
+    had_request: bool,
 }
 
 /// While a connection waits.
 struct Wait {
-    _seat: Seat,
-    given_up: GivenUp,
+    _slot: Slot,
+    eviction: Eviction,
     until: Pin<Box<Sleep>>,
 }
 
-/// Why a connection that waits is ended.
+/// Why a waiting connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoMore {
-    /// Its seat is needed for another.
-    GivesWay,
+pub(super) enum WaitEnd {
+    /// Its slot is needed for another connection.
+    Evicted,
     /// It waited for too long.
-    TooLong,
+    TimedOut,
 }
 
 impl Patience {
     /// For a connection that does not wait yet.
-    pub(super) fn new(lobby: Arc<Lobby>, origin: Option<IpAddr>) -> Self {
+    pub(super) fn new(waiting: Arc<Waiting>, origin: Option<IpAddr>) -> Self {
         Self {
-            lobby,
+            waiting,
             origin,
             inside: Mutex::default(),
         }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock()
     }
 
-    /// It waits from now on, for so long at most. If it waits already, it does so anew.
+    /// The connection waits from now on, for `at_most`. If it waits already, its time starts again.
     pub(super) fn begin(&self, at_most: Duration) {
         let mut inside = self.inside();
-        // Its own seat is free before it takes another.
+        // Its own slot is free before it takes another.
         inside.wait = None;
-        let (seat, given_up) = self.lobby.enter(self.origin);
+        let (slot, eviction) = self.waiting.enter(self.origin);
         inside.wait = Some(Wait {
-            _seat: seat,
-            given_up,
+            _slot: slot,
+            eviction,
             until: Box::pin(tokio::time::sleep(at_most)),
         });
     }
 
-    /// It does not wait for now.
+    /// The connection does not wait for now.
     pub(super) fn pause(&self) {
         self.inside().wait = None;
     }
 
-    /// A request is here: it waits no more until it begins to wait again.
-    pub(super) fn is_asked(&self) {
+    /// A request has arrived: the connection does not wait until it begins again.
+    pub(super) fn end(&self) {
         *self.inside() = Inside {
             wait: None,
-            was_asked: true,
+            had_request: true,
         };
     }
 
-    /// Whether a request has come, ever.
-    pub(super) fn was_asked(&self) -> bool {
-        self.inside().was_asked
+    /// Whether a request has ever arrived.
+    pub(super) fn had_request(&self) -> bool {
+        self.inside().had_request
     }
 
-    /// Ready when it is to be waited for no more; never while it does not wait.
-    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<NoMore> {
+    /// Ready when the connection must be closed; never while it does not wait.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<WaitEnd> {
         let mut inside = self.inside();
-        let Some(Wait { given_up, until, .. }) = inside.wait.as_mut() else {
+        let Some(Wait { eviction, until, .. }) = inside.wait.as_mut() else {
             return Poll::Pending;
         };
-        if given_up.poll(context).is_ready() {
-            return Poll::Ready(NoMore::GivesWay);
+        if eviction.poll(context).is_ready() {
+            return Poll::Ready(WaitEnd::Evicted);
         }
-        until.as_mut().poll(context).map(|()| NoMore::TooLong)
+        until.as_mut().poll(context).map(|()| WaitEnd::TimedOut)
     }
 }

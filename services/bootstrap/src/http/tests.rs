@@ -1,4 +1,4 @@
-//! A port that is served, and peers that ask, wait, drip and do not read.
+//! A port, and peers that send requests, wait, send byte by byte, or do not read.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,18 +17,18 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-/// More than all buffers on the way to a peer hold.
+/// More than fits into all buffers on the way to a peer.
 const LARGE: usize = 64 << 20;
 
 struct Port {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    /// Told when a request for `/wait` has arrived.
+    /// Notified when a request for `/wait` has arrived.
     arrived: Arc<Notify>,
-    /// Lets it answer.
+    /// Lets that request be answered.
     release: Arc<Notify>,
-    gave_way: Arc<AtomicUsize>,
+    evicted: Arc<AtomicUsize>,
 }
 
 fn long() -> Limits {
@@ -59,16 +59,16 @@ impl Port {
             .route("/wait", get(wait))
             .route("/large", get(async || Body::from(vec![b'x'; LARGE])))
             .route("/take", post(async |body: String| body));
-        let (gave_way, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
-        let count = Arc::clone(&gave_way);
-        let front = Front::new(router, limits).on_giving_way(move || _ = count.fetch_add(1, Ordering::Relaxed));
+        let (evicted, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let count = Arc::clone(&evicted);
+        let front = Front::new(router, limits).on_eviction(move || _ = count.fetch_add(1, Ordering::Relaxed));
         Self {
             address,
             task: tokio::spawn(serve(listener, front, stop.clone())),
             stop,
             arrived,
             release,
-            gave_way,
+            evicted,
         }
     }
 
@@ -112,7 +112,7 @@ async fn ask(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn a_burst_of_connections_that_ask_is_answered_however_few_may_wait() {
+async fn a_burst_of_requests_is_answered_even_if_few_connections_may_wait() {
     let limits = Limits {
         connections: 4,
         waiting: 2,
@@ -128,12 +128,12 @@ async fn a_burst_of_connections_that_ask_is_answered_however_few_may_wait() {
         let answer = rest(stream).await;
         assert!(answer.ends_with("hello"), "{answer:?}");
     }
-    assert_eq!(port.gave_way.load(Ordering::Relaxed), 0);
+    assert_eq!(port.evicted.load(Ordering::Relaxed), 0);
     port.ends().await;
 }
 
 #[tokio::test]
-async fn silent_connections_keep_nobody_out() {
+async fn silent_connections_do_not_block_others() {
     let port = Port::open(Limits {
         waiting: 3,
         idle_timeout: None,
@@ -146,16 +146,16 @@ async fn silent_connections_keep_nobody_out() {
     }
     let mut newcomer = port.send(REQUEST).await;
     assert!(rest(&mut newcomer).await.ends_with("hello"));
-    assert_eq!(rest(&mut silent[0]).await, "", "it gave way");
+    assert_eq!(rest(&mut silent[0]).await, "", "it was evicted");
     let mut last = silent.pop().expect("eight");
     last.write_all(REQUEST.as_bytes()).await.expect("written");
     assert!(rest(&mut last).await.ends_with("hello"), "it was not among the first");
-    assert!(port.gave_way.load(Ordering::Relaxed) >= 5);
+    assert!(port.evicted.load(Ordering::Relaxed) >= 5);
     port.ends().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_has_asked_before_gives_way_only_after_those_that_wait_for_longer() {
+async fn a_connection_that_had_requests_is_evicted_only_after_those_that_wait_for_longer() {
     let port = Port::open(Limits { waiting: 2, ..long() }).await;
     let mut asks_again = port.connect().await;
     ask(&mut asks_again).await;
@@ -168,7 +168,7 @@ async fn a_connection_that_has_asked_before_gives_way_only_after_those_that_wait
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_and_one_that_asks_in_time_is_kept() {
+async fn an_idle_connection_is_closed_and_one_with_a_request_in_time_is_kept() {
     let limits = Limits {
         idle_timeout: Some(Duration::from_secs(2)),
         ..long()
@@ -204,7 +204,7 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn line_ends_alone_are_no_head() {
+async fn line_ends_alone_are_not_a_head() {
     let limits = Limits {
         head_timeout: Duration::from_millis(100),
         ..long()
@@ -215,7 +215,7 @@ async fn line_ends_alone_are_no_head() {
 }
 
 #[tokio::test]
-async fn many_that_only_seem_to_ask_hold_up_nobody() {
+async fn many_connections_that_only_seem_to_send_a_request_do_not_delay_others() {
     let port = Port::open(Limits {
         connections: 1_000,
         waiting: 500,
@@ -242,7 +242,7 @@ async fn a_peer_that_does_not_read_its_answer_is_closed() {
     let mut stream = port.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let begun = timeout(PATIENCE, stream.peek(&mut [0])).await;
     assert_eq!(begun.expect("an answer").expect("open"), 1);
-    // Nothing of it is read until the port has no connection any more.
+    // The answer is not read until the port has no connections.
     port.stop.cancel();
     timeout(PATIENCE, port.task).await.expect("ends").expect("no panic");
     assert!(rest(&mut stream).await.len() < LARGE);
@@ -276,7 +276,7 @@ async fn a_request_knows_its_peer() {
 }
 
 #[tokio::test]
-async fn idle_and_half_open_connections_do_not_hold_up_the_end() {
+async fn idle_and_half_open_connections_do_not_delay_the_end() {
     let port = Port::open(long()).await;
     let mut idle = port.connect().await;
     ask(&mut idle).await;
@@ -316,7 +316,7 @@ async fn a_request_that_outlives_the_grace_is_cut_off() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_http_end_only_their_own_connection() {
+async fn bytes_that_are_not_http_end_only_their_own_connection() {
     let port = Port::open(long()).await;
     rest(&mut port.send("\x16\x03\x01 no HTTP at all\r\n\r\n").await).await;
     ask(&mut port.connect().await).await;

@@ -1,8 +1,7 @@
-//! Where traces are sent, and how: what the variables say about the endpoint, its time limit and its certificates, and the
-//! HTTP client for it.
+//! The collector that traces are sent to: its endpoint, time limit and certificates from the variables, and the HTTP client.
 //!
-//! The exporter knows the address without anything secret in it, so it cannot log that; the client adds the rest. What the
-//! SDK reads itself and would ignore in silence when it is wrong is checked here.
+//! The exporter gets the address without secrets, so it cannot log them; the client adds the rest. Variables that the SDK reads
+//! itself, and silently ignores if they are wrong, are checked here.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,17 +14,17 @@ use reqwest::{Certificate, Identity};
 
 use crate::settings::HttpUrl;
 
-/// Longest wait for one request, as OpenTelemetry says.
+/// Default time limit of one request, as OpenTelemetry specifies.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Milliseconds, which the SDK takes as they are or ignores.
+/// Variables in milliseconds, which the SDK ignores if they are wrong.
 const MILLISECONDS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_BSP_EXPORT_TIMEOUT",
 ];
-/// Counts of which the SDK needs at least one.
+/// Counts that must be at least 1.
 const COUNTS: [&str; 2] = ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"];
 /// Counts that may be 0.
 const LIMITS: [&str; 3] = [
@@ -39,9 +38,9 @@ const LIMITS: [&str; 3] = [
 pub(super) struct Collector {
     pub(super) endpoint: HttpUrl,
     pub(super) timeout: Duration,
-    /// In place of the system's authorities.
+    /// Used in place of the system's authorities.
     authorities: Option<Vec<Certificate>>,
-    /// For a server that asks who this is.
+    /// The certificate of this client, for a server that asks for one.
     identity: Option<Identity>,
 }
 
@@ -89,14 +88,14 @@ impl Collector {
         })
     }
 
-    /// The address without what may be secret in it, for the exporter.
+    /// The address for the exporter, without the parts that may be secret.
     pub(super) fn shown(&self) -> String {
         let mut url = self.endpoint.as_url().clone();
         url.set_query(None);
         url.into()
     }
 
-    /// The client that the exporter sends with. Not for a thread of the async runtime.
+    /// The HTTP client of the exporter. Must not be made on a thread of the async runtime.
     pub(super) fn client(&self) -> Result<impl HttpClient + 'static, String> {
         let wrong = |error: &dyn std::error::Error| format!("OTEL_EXPORTER_OTLP_*: {}", chain(error));
         let mut builder = Client::builder()
@@ -121,7 +120,7 @@ impl Collector {
     }
 }
 
-/// Sends to the real address, and says it to nobody.
+/// Sends to the real address and does not reveal it.
 struct Sender {
     client: Client,
     uri: Uri,
@@ -145,7 +144,7 @@ impl HttpClient for Sender {
     {
         *request.uri_mut() = self.uri.clone();
         if let Some(value) = &self.authorization {
-            // OTEL_EXPORTER_OTLP_HEADERS wins.
+            // OTEL_EXPORTER_OTLP_HEADERS has priority.
             request
                 .headers_mut()
                 .entry(AUTHORIZATION)
@@ -163,7 +162,7 @@ impl HttpClient for Sender {
     }
 }
 
-/// An error with its causes: reqwest's own texts leave out what happened.
+/// An error with its causes, which reqwest's own text leaves out.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -177,15 +176,15 @@ fn own_or_general<'a>(variable: impl Fn(&str) -> Option<&'a str>, what: &str) ->
 
 fn endpoint<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Option<HttpUrl> {
     let (key, text) = own_or_general(variable, "ENDPOINT")?;
-    // An endpoint without a scheme would be taken for https, and "localhost:4318" for the scheme "localhost".
+    // An endpoint without a scheme would be read as https, and "localhost:4318" as a URL with the scheme "localhost".
     match text.parse::<HttpUrl>() {
         Ok(url) if key.contains("TRACES") => Some(url),
         Ok(url) => Some(url.with_path("/v1/traces")),
         Err(_) => {
             let path = if key.contains("TRACES") { "/v1/traces" } else { "" };
             problems.push(format!(
-                "{key}: not a URL with a scheme: write http://HOST:4318{path}, or https; what is special in user and password \
-                 is percent-encoded"
+                "{key}: not a URL with a scheme: write http://HOST:4318{path}, or https; special characters in user and password \
+                 must be percent-encoded"
             ));
             None
         }
@@ -218,7 +217,7 @@ fn identity<'a>(variable: impl Fn(&str) -> Option<&'a str> + Copy, problems: &mu
         (None, None) => return None,
         (Some((name, _)), None) | (None, Some((name, _))) => {
             problems.push(format!(
-                "{name}: a client's certificate and its key are needed both: name the other one, too"
+                "{name}: both the client's certificate and its key are needed: name the other one, too"
             ));
             return None;
         }

@@ -1,4 +1,4 @@
-//! Sending over TLS, to a collector that asks who this is.
+//! Sending over TLS to a collector that asks for a client certificate.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 
-/// A certificate that signs itself, and its key, also as files.
+/// A self-signed certificate and its key, also as files.
 struct Made {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
@@ -46,7 +46,7 @@ fn trusting(certificate: &CertificateDer<'static>) -> Arc<RootCertStore> {
     Arc::new(roots)
 }
 
-/// Answers one request, if the client shows the certificate that is asked for. Where, and whether it did.
+/// Answers one request if the client sends the certificate that is asked for. Returns the URL, and whether it answered.
 fn collector(server: &Made, client: &Made) -> (String, JoinHandle<bool>) {
     let verifier = WebPkiClientVerifier::builder(trusting(&client.certificate))
         .build()
@@ -85,7 +85,7 @@ fn send(variables: &[(&str, &str)]) -> Result<u16, String> {
 }
 
 #[test]
-fn the_certificates_of_the_variables_are_trusted_and_shown() {
+fn the_certificates_of_the_variables_are_trusted_and_sent() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (server, client) = (make(), make());
     let file = |path: &PathBuf| path.to_str().expect("a path").to_owned();

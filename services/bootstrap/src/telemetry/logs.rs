@@ -1,4 +1,4 @@
-//! Logs on stderr: text for people, JSON for machines, with the trace they belong to.
+//! Logs on stderr: text for people, JSON for machines. Lines in JSON carry the ids of their trace.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,8 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// The layer that writes logs as configured; lines of text begin with the server's name. It filters for itself alone: what is
-/// not logged may still be traced. It wants no spans: where no traces are exported, a span costs nothing.
+/// The layer that writes logs as configured. Lines of text start with the server's name. Its filter is its own: events that are not
+/// logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
 pub(super) fn layer<S>(config: &LogConfig, server: &str) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -33,20 +33,20 @@ where
     }
 }
 
-/// The configured filter, for events. It says how far down it looks: without that, every library would write its lines,
-/// down to TRACE, only to have them thrown away.
+/// The configured filter for events. It declares its lowest level: otherwise every library would format its lines down to TRACE
+/// only for them to be dropped.
 fn filter<S>(config: &LogConfig) -> impl Filter<S> + use<S> {
     let chosen = config.level.filter();
     let lowest = chosen.max_level_hint().unwrap_or(LevelFilter::TRACE);
     chosen.and(filter_fn(is_wanted).with_max_level_hint(lowest))
 }
 
-/// Libraries that write what clients send into their TRACE lines. Tokens are among it, so nobody may turn that on.
-const TELLS_PAYLOADS: [&str; 1] = ["tungstenite"];
+/// Libraries whose TRACE lines contain what clients send. That includes tokens, so these lines can never be turned on.
+const LOGS_PAYLOADS: [&str; 1] = ["tungstenite"];
 
 fn is_wanted(about: &Metadata<'_>) -> bool {
-    let tells = || TELLS_PAYLOADS.iter().any(|library| about.target().starts_with(library));
-    about.is_event() && !(*about.level() == Level::TRACE && tells())
+    let has_payload = || LOGS_PAYLOADS.iter().any(|library| about.target().starts_with(library));
+    about.is_event() && !(*about.level() == Level::TRACE && has_payload())
 }
 
 fn text<S, W>(server: &str, writer: W) -> tracing_subscriber::fmt::Layer<S, DefaultFields, WithServer, W>
@@ -61,7 +61,7 @@ where
         .with_writer(writer)
 }
 
-/// The text of tracing-subscriber after the server's name: several servers may share a terminal.
+/// The text format of tracing-subscriber after the server's name, as several servers may share a terminal.
 struct WithServer {
     server: String,
     format: Format<Full>,
@@ -85,14 +85,14 @@ where
 {
     let format = Format::default().json().flatten_event(true).with_span_list(false);
     tracing_subscriber::fmt::layer()
-        // They would be printed to stderr, with a panic when stderr is closed.
+        // They would be printed to stderr, and that panics if stderr is closed.
         .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
         .event_format(WithTrace(format))
         .with_writer(writer)
 }
 
-/// The JSON of tracing-subscriber, with `trace_id` and `span_id` where a trace is being recorded.
+/// The JSON format of tracing-subscriber, with `trace_id` and `span_id` while a trace is recorded.
 struct WithTrace(Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for WithTrace
@@ -120,10 +120,11 @@ where
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use opentelemetry::trace::TracerProvider;
     use opentelemetry_sdk::trace::SdkTracerProvider;
+    use parking_lot::Mutex;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -133,7 +134,7 @@ mod tests {
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -143,7 +144,7 @@ mod tests {
 
     impl Lines {
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+            String::from_utf8(self.0.lock().clone()).expect("text")
         }
 
         fn parsed(&self) -> Vec<serde_json::Value> {
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_text_begin_with_the_name_of_their_server() {
+    fn lines_of_text_start_with_the_name_of_their_server() {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = text("ws-0", move || writer.clone()).with_ansi(false);

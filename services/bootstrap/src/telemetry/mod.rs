@@ -1,4 +1,4 @@
-//! Logs and traces of a process: set up once by `main`, before anything else runs, and ended last.
+//! Logs and traces of a process. `main` sets them up once, before anything else runs, and ends them last.
 
 mod collector;
 mod exporter;
@@ -20,7 +20,7 @@ pub(crate) struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
-/// Sets up the logs of this server, and traces if there is somewhere to send them.
+/// Sets up the logs of this server, and traces if there is a collector.
 ///
 /// # Errors
 /// A line that says what is wrong with the variables for traces.
@@ -36,7 +36,7 @@ pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>
     Ok(Telemetry { provider })
 }
 
-/// Only layers that there are: one that is optional and missing would make every span a real one.
+/// Only the layers that exist: an optional layer that is `None` would make every span cost something.
 fn layers(
     server: &str,
     logs: &LogConfig,
@@ -48,7 +48,7 @@ fn layers(
 }
 
 impl Telemetry {
-    /// Sends what is left of the traces. Blocks for some seconds at most; not for a thread of the async runtime.
+    /// Sends the remaining traces. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
     pub(crate) fn stop(self) {
         if let Some(provider) = self.provider {
             traces::stop(&provider);
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_no_traces_are_exported_a_span_costs_nothing() {
+    fn without_an_exporter_of_traces_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
             let subscriber =
                 tracing_subscriber::registry().with(layers("ws-0", &LogConfig::default(), provider.as_ref()));
             assert_eq!(
                 subscriber.max_level_hint(),
                 Some(LevelFilter::INFO),
-                "no library writes more"
+                "libraries format nothing below this level"
             );
             let span = match provider {
                 None => tracing::info_span!("without"),

@@ -1,7 +1,7 @@
-//! Traces: OTLP over HTTP, as the standard `OTEL_*` variables say. No endpoint, no exporter.
+//! Traces: OTLP over HTTP, configured by the standard `OTEL_*` variables. Without an endpoint there is no exporter.
 //!
-//! The SDK reads some variables itself (headers, compression, batch sizes, limits of spans, resource attributes). Here and in
-//! `collector` is what it leaves to us, and what it would misread in silence. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+//! The SDK reads some variables itself (headers, compression, batch sizes, limits of spans, resource attributes). This file and
+//! `collector` read the others, and check those that the SDK would silently misread. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::collector::Collector;
-use super::exporter::Told;
+use super::exporter::LoggedOnce;
 use crate::config::Environment;
 
-/// Longest wait for the last traces when the process ends.
+/// Longest wait for the last traces at the end of the process.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// Crates whose own spans say nothing about messages; the exporter's would even trace themselves.
+/// Crates whose spans say nothing about messages. Those of the exporter would even trace themselves.
 const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
 
-/// Where traces go, and which.
+/// Where traces are sent, and which ones are.
 #[derive(Debug, Clone)]
 pub(crate) struct TraceConfig {
     collector: Collector,
@@ -44,8 +44,8 @@ enum Propagator {
 }
 
 impl TraceConfig {
-    /// Reads the variables; `None` if nothing is to be sent. `service` and `name` are what the traces are labelled with
-    /// where the variables do not say otherwise.
+    /// Reads the variables; `None` if no traces are to be sent. Traces are labelled with `service` and `name` unless the variables
+    /// say otherwise.
     pub(crate) fn read(env: &Environment, service: &str, name: &str, problems: &mut Vec<String>) -> Option<Self> {
         let variable = |key: &str| env.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
         if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
@@ -72,7 +72,7 @@ impl TraceConfig {
         })
     }
 
-    /// What carries a trace's context in headers, for the process.
+    /// The propagator of the process: it reads and writes the context of a trace in headers.
     pub(super) fn propagator(&self) -> TextMapCompositePropagator {
         let boxed = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
             match propagator {
@@ -83,7 +83,7 @@ impl TraceConfig {
         TextMapCompositePropagator::new(self.propagators.iter().map(boxed).collect())
     }
 
-    /// A provider that sends in batches, from a thread of its own. Not for a thread of the async runtime.
+    /// A provider that sends in batches from a thread of its own. Must not be made on a thread of the async runtime.
     pub(super) fn provider(&self) -> Result<SdkTracerProvider, String> {
         let resource = Resource::builder()
             .with_attributes(self.attributes.iter().cloned())
@@ -95,7 +95,7 @@ impl TraceConfig {
             .build())
     }
 
-    fn exporter(&self) -> Result<Told<SpanExporter>, String> {
+    fn exporter(&self) -> Result<LoggedOnce<SpanExporter>, String> {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -104,11 +104,11 @@ impl TraceConfig {
             .with_http_client(self.collector.client()?)
             .build()
             .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
-        Ok(Told::new(exporter, self.collector.endpoint.to_string()))
+        Ok(LoggedOnce::new(exporter, self.collector.endpoint.to_string()))
     }
 }
 
-/// The layer that turns spans into traces. Not ruled by the log level: turning logs down keeps traces whole.
+/// The layer that turns spans into traces. It does not depend on the log level: traces stay complete if logs are turned down.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
@@ -176,7 +176,7 @@ fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Ve
     propagators
 }
 
-/// What the resource says beyond what the SDK finds in the variables, which win.
+/// Attributes of the resource that the variables do not set. The SDK reads the variables, and they have priority.
 fn attributes<'a>(variable: impl Fn(&str) -> Option<&'a str>, service: &str, name: &str) -> Vec<KeyValue> {
     let given = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     let is_given = |key: &str| {

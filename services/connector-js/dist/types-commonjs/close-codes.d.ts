@@ -1,4 +1,4 @@
-/** Close codes: whether a client comes back. The groups are those of the server and of every SDK. */
+/** Close codes and whether a client reconnects after them. The server and every SDK use the same groups. */
 /** What a client does after a close. */
 export type CloseGroup = "now" | "delay" | "stop";
 /** The codes that this client uses itself. */
@@ -7,9 +7,9 @@ export declare const PONG_TIMEOUT = 4002;
 export declare const AUTHENTICATION_FAILED = 4011;
 /** RFC 6455: the connection ended without a close frame. */
 export declare const ABNORMAL = 1006;
-/** About the client and not its server: authentication failed or late, slow consumer, rate limit. */
+/** The client is the cause, not its server: authentication failed or late, slow consumer, rate limit. */
 export declare const ABOUT_CLIENT: number[];
-/** The group of a close code; any code that is not known comes back now, with the usual jitter. */
+/** The group of a close code. After an unknown code clients reconnect now, with the usual jitter. */
 export declare function closeGroup(code: number): CloseGroup;
-/** The delay in ms that a close reason gives, if it does. */
+/** The delay in ms that a close reason asks for, if any. */
 export declare function retryAfter(reason: string): number | undefined;

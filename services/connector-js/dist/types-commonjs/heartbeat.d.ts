@@ -3,19 +3,19 @@ import type { Settings } from "./options.js";
 export interface HeartbeatEvents {
     /** Time to send the ping. */
     ping(): void;
-    /** Answered after so many ms. */
+    /** It was answered after this many ms. */
     pong(latency: number): void;
-    /** Not answered in time. */
+    /** It was not answered in time. */
     lost(): void;
 }
 export declare class Heartbeat {
     #private;
     constructor(settings: Settings, events: HeartbeatEvents);
-    /** Begins; the first ping comes after a random part of the interval, so that many clients do not beat together. */
+    /** Starts. The first ping comes after a random part of the interval, so that many clients do not send at the same time. */
     start(): void;
-    /** Begins anew with a whole interval, unless a pong is awaited: that one decides first. */
+    /** Starts again with a whole interval, unless a pong is awaited: that pong decides first. */
     restart(): void;
     stop(): void;
-    /** The server sent the heartbeat's text. An answer to nothing does not count. */
+    /** The server sent the heartbeat's text. Without a ping before it, it is ignored. */
     answered(): void;
 }

@@ -1,25 +1,25 @@
-/** The rooms that this client is in, so that it can ask for them again on the next connection. */
+/** The rooms that this client is in, so that it can join them again on the next connection. */
 export interface RoomPayload {
     roomId: string | number;
     namespace?: string;
 }
-/** A room that somebody asked for, until it is left. */
+/** A room that was requested, until it is left. */
 export interface Entry {
     room: RoomPayload;
     joined: boolean;
-    /** So many ask for it now. */
-    asking: number;
+    /** The number of requests to join it that wait for a reply. */
+    pending: number;
 }
 export declare class Rooms {
     #private;
-    /** It is being asked for. */
+    /** A request to join a room begins. */
     wanted(room: RoomPayload): Entry;
-    /** What the server said to one who asked: a room is forgotten when it was never joined and nobody asks any more. */
+    /** A request to join it ended. A room that was never joined is forgotten with its last request. */
     answered(entry: Entry, joined: boolean): void;
-    /** Whether it was not left since it was wanted. */
+    /** Whether it was not left meanwhile. */
     has(entry: Entry): boolean;
     left(room: RoomPayload): void;
     clear(): void;
-    /** Those to ask for again. */
+    /** The rooms to join again. */
     joined(): Entry[];
 }

@@ -1,4 +1,4 @@
-/** The part of a WebSocket that is used here: what browsers, `ws` and thin wrappers of mini-programs have in common. */
+/** The part of a WebSocket that is used here: what browsers, `ws` and small wrappers for mini-programs have in common. */
 export interface WebSocketLike {
     /** 0 connecting, 1 open, 2 closing, 3 closed. */
     readonly readyState: number;
@@ -13,9 +13,9 @@ export interface WebSocketLike {
 }
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike;
 export declare const OPEN = 1;
-/** The constructor given, or the engine's own. */
+/** The given constructor, or the global one. */
 export declare function constructorOf(given: WebSocketConstructor | undefined): WebSocketConstructor;
-/** Takes the handlers off and closes. They become empty functions, not null: `ws` throws errors that nobody hears. */
+/** Removes the handlers and closes. They become empty functions, not null: `ws` throws errors that have no listener. */
 export declare function abandon(socket: WebSocketLike, code: number, reason: string): void;
-/** The URL with these parameters added to its query. Those that are undefined are left out. */
+/** The URL with these parameters added to its query. Undefined ones are left out. */
 export declare function withParams(url: string, params: Record<string, unknown>): string;

@@ -1,25 +1,25 @@
-/** Types of events. An application describes both directions as functions; one that gives something back is a request. */
+/** Types of events. An application describes both directions as functions; one that returns something is a request. */
 import type { CloseGroup } from "./close-codes.js";
 import type { ErrorObject } from "./frames.js";
-/** Any event with any payload: what a client without type parameters has. */
+/** Any event with any payload: the default of a client without type parameters. */
 export type AnyEvents = Record<string, (payload: any) => any>;
 /** The names of a map of events. */
 export type Name<E> = keyof E & string;
-/** What an event carries. */
+/** The payload of an event. */
 export type Payload<F> = F extends (payload: infer P, ...rest: any[]) => any ? P : never;
-/** What the reply to a request carries. */
+/** The payload of the reply to a request. */
 export type Reply<F> = F extends (...args: any[]) => infer R ? Awaited<R> : never;
-/** Where the connection is now. */
+/** The state of the connection. */
 export type State = "connecting" | "open" | "waiting" | "closed";
 /** How a connection, or an attempt to connect, ended. */
 export interface Closed {
-    /** See the close codes; 1006 when there was no close frame. */
+    /** The close code; 1006 when there was no close frame. */
     code: number;
     /** A short text, or `retry-after-ms=N`. */
     reason: string;
-    /** What the code asks for: come back now, after a delay, or not at all. */
+    /** What the code asks for: reconnect now, after a delay, or not at all. */
     group: CloseGroup;
-    /** Whether the client connects again by itself. */
+    /** Whether the client reconnects automatically. */
     willReconnect: boolean;
 }
 /** A room that could not be joined again after a reconnect. */
@@ -29,33 +29,33 @@ export interface RoomLost extends ErrorObject {
 }
 /** What happens to the connection. */
 export interface SystemEvents {
-    /** It stands, and the rooms of the one before are asked for again. */
+    /** It is open, and the joined rooms are requested again. */
     open(event: unknown): void;
     /** It ended, or an attempt did; not after `manualClose()` and `reconnect()`. */
     close(closed: Closed): void;
     /** The WebSocket or the token provider failed. */
     error(event: any): void;
-    /** A frame came: its text, whatever it is. */
+    /** A frame was received: its text, whatever it is. */
     message(text: any): void;
     /** A heartbeat was sent. */
     ping(): void;
-    /** It was answered, after so many ms. */
+    /** It was answered, after this many ms. */
     pong(latency: number): void;
     /** It was not answered in time. */
     "pong-timeout"(): void;
-    /** The next attempt, the `repeat`th in a row, comes in `timeout` ms. */
+    /** The next attempt, number `repeat` in a row, starts in `timeout` ms. */
     reconnect(attempt: {
         repeat: number;
         timeout: number;
     }): void;
-    /** As many attempts failed as `repeatLimit` allows. */
+    /** `repeatLimit` attempts failed; the client gives up. */
     "repeat-limit"(limit: number): void;
     /** The connection's state changed. */
     state(state: State): void;
     /** The server does not let this client back into a room. */
     "room-lost"(lost: RoomLost): void;
 }
-/** A push with one of these names reaches `onAny` only: no server can pretend that the connection closed. */
+/** Pushed events with these names reach `onAny` only: a server cannot pretend that the connection closed. */
 export declare const SYSTEM_EVENTS: ReadonlySet<string>;
-/** What a listener of an event is. */
+/** The type of an event's listener. */
 export type ListenerOf<S, K> = K extends keyof SystemEvents ? SystemEvents[K] : K extends keyof S ? (payload: Payload<S[K]>) => void : never;

@@ -1,23 +1,23 @@
-/** Frames: what goes over the wire, and what came. The keys' order is the original's, byte for byte. */
-/** Something went wrong, in the original's terms. */
+/** Frames as text. The order of keys follows websocket-cross-server-adapter, byte for byte. */
+/** An error with a code. */
 export interface ErrorObject {
     /** For people. */
     error: string;
-    /** For programs: `WS_NOT_OPEN`, `CALLBACK_TIMEOUT`, … or the server's. */
+    /** For programs: `WS_NOT_OPEN`, `CALLBACK_TIMEOUT`, … or a code of the server. */
     errorCode: string;
 }
 /** An event, or with an id a request. A payload that is undefined is null. */
 export declare function eventFrame(event: string, payload: unknown, callbackId?: string, traceparent?: string): string;
 /** The answer to a request of the server. */
 export declare function answerFrame(payload: unknown, requestId: string): string;
-/** What a server says. An id that is not a text, or empty, counts as none. */
+/** What a server sent. An id that is not a string, or empty, counts as none. */
 export interface ServerFrame {
     event?: string;
     payload: unknown;
     callbackId?: string;
     requestId?: string;
 }
-/** Reads a frame of the server; undefined when it cannot be used. */
-export declare function readFrame(text: string): ServerFrame | undefined;
-/** What an error reply says; null when the payload is none. */
+/** Reads a frame of the server. One that cannot be used has neither an event nor an id. */
+export declare function readFrame(text: string): ServerFrame;
+/** The error in a reply; null if it is not an error reply. */
 export declare function refusal(payload: unknown): ErrorObject | null;

@@ -1,29 +1,29 @@
 /**
- * Keeps one WebSocket connected: attempts, the heartbeat, what follows an end. It knows nothing of events and requests;
- * timers run only while something is awaited.
+ * Keeps one WebSocket connected: attempts, the heartbeat, reconnecting. It knows nothing about events and requests; timers
+ * run only while something is awaited.
  */
 import type { Closed, State, SystemEvents } from "./events.js";
 import type { ErrorObject } from "./frames.js";
 import type { Settings } from "./options.js";
 import { type WebSocketLike } from "./socket.js";
-/** What the link asks of its owner, and tells it. */
+/** What the link asks its owner and reports to it. */
 export interface LinkOwner {
     fire(event: keyof SystemEvents, ...args: unknown[]): void;
-    /** Whether to connect again, the close code's group aside. */
+    /** Whether to reconnect, if the close code allows it. */
     comesBack(code: number, failed: boolean): boolean;
-    /** Whether listeners are told of this end. */
+    /** Whether to fire `close` for this end. */
     tellsClose(closed: Closed, failed: boolean): boolean;
-    /** A WebSocket opened: say who this is. */
+    /** A WebSocket opened: authenticate with this token. */
     authenticate(token: string, done: (error: ErrorObject | null) => void): void;
-    /** The connection stands; listeners are told next. */
+    /** The connection is open. Called before listeners are. */
     opened(): void;
-    /** They were told: now what waited for it can be sent. */
+    /** Listeners were called: send what waited for the connection. */
     flush(): void;
-    /** A text came that is no heartbeat. */
+    /** A frame was received that is not a heartbeat. */
     received(text: string, socket: WebSocketLike): void;
-    /** A connection is gone. */
+    /** The connection is lost. */
     disconnected(): void;
-    /** There will be no other. */
+    /** Closed for good. */
     closed(): void;
 }
 export declare class Link {
@@ -32,18 +32,18 @@ export declare class Link {
     socket: WebSocketLike | undefined;
     constructor(settings: Settings, owner: LinkOwner);
     get isOpen(): boolean;
-    /** Of the connection, or of the next attempt. */
+    /** The server of the connection, or of the next attempt. */
     get url(): string;
     get reconnecting(): boolean;
-    /** Connects now and counts attempts from zero. */
+    /** Connects now and resets the attempt count. */
     connect(): void;
-    /** Connects again after the wait that is due, unless that runs already. */
+    /** Reconnects after the usual wait, unless that is running already. */
     reconnect(repeatReset: boolean): void;
     close(): void;
-    /** The next heartbeat comes after a whole interval. */
+    /** Sends the next heartbeat after a whole interval. */
     restart(): void;
-    /** Whether too much waits in the WebSocket for more of the application's frames. */
+    /** Whether too many bytes wait in the WebSocket to accept more frames. */
     get full(): boolean;
-    /** Writes; false without an open WebSocket. */
+    /** Sends a frame. Returns false if the WebSocket is not open. */
     send(text: string): boolean;
 }

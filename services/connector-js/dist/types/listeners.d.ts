@@ -1,12 +1,14 @@
-/** Who listens to what. A listener that throws is reported and disturbs nobody. */
+/** Listeners by event. An error that a listener throws is logged and does not affect the others. */
+/** What the name of an event must be. */
+export declare const NAME = "a non-empty string";
 type Listener = (...args: any[]) => void;
 export declare class Listeners {
     #private;
-    /** Adds a listener; the function given back removes it. */
+    /** Adds a listener. Returns a function that removes it. */
     add(event: string | symbol, listener: Listener, once: boolean, tag?: unknown): () => void;
-    /** Removes by function, by tag, or all of this event. */
+    /** Removes the listeners of an event: this function, those with this tag, or all. */
     remove(event: string, listenerOrTag?: unknown): void;
-    /** Calls everyone who listened when it began, in order. */
+    /** Calls the listeners in order; those that are added meanwhile are not called. */
     fire(event: string | symbol, ...args: unknown[]): void;
 }
 export {};

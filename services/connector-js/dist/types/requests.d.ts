@@ -1,7 +1,7 @@
-/** Requests that wait for their replies: ids, time limits, what happens to them when the connection breaks. */
+/** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
 import type { ErrorObject } from "./frames.js";
 import { type RequestOptions, type Settings } from "./options.js";
-/** Called once: with what went wrong, or with null and the reply's payload. */
+/** Called once: with an error, or with null and the reply's payload. */
 export type Done = (error: ErrorObject | null, payload: any) => void;
 /** A request ended without a reply, or the server refused it. */
 export declare class RequestError extends Error implements ErrorObject {
@@ -13,26 +13,26 @@ export declare const NOT_OPEN: ErrorObject;
 interface Waiting {
     text: string;
     retry: boolean;
-    /** On the connection of now; undefined when it never was on any. */
+    /** Whether it was sent on the current connection; undefined if it was never sent. */
     sent?: boolean;
     end: Done;
 }
 export declare class Requests {
     #private;
     constructor(settings: Settings);
-    /** Whether as many wait as may. */
+    /** Whether the limit of waiting requests is reached. */
     get full(): boolean;
-    /** An id that no other client has: replies may be addressed to the client by whoever answers. */
+    /** An id that no other client uses: any server may address a reply to this client. */
     newId(): string;
-    /** Notes a request whose frame is `text`, not sent yet. Throws when a time is none. */
+    /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
     add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting;
-    /** Hands what is not sent yet to `send`. */
+    /** Sends the requests that are not sent yet. */
     flush(send: (text: string) => boolean): void;
-    /** A reply came; nothing happens when nobody waits for it (any more). */
+    /** Ends the request that a reply answers. Ignores a reply that no request waits for. */
     replied(id: string, payload: unknown): void;
-    /** The connection broke: those that may be repeated wait for the next one, the others fail at once. */
+    /** The connection broke: requests that may be repeated wait for the next one, the others fail at once. */
     disconnected(): void;
-    /** There will be no next connection. */
+    /** Closed for good: every waiting request fails. */
     closed(): void;
 }
 export {};

@@ -1,12 +1,12 @@
-/** The original's client under its own name: what differs from `Connector` is here, and nothing else. */
+/** The client of websocket-cross-server-adapter under its own name: only what differs from `Connector`. */
 import { Connector, type Result } from "./connector.js";
 import type { Closed } from "./events.js";
 import type { ErrorObject } from "./frames.js";
 import { type Options, type RequestOptions } from "./options.js";
 /**
- * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. As there: it connects again by itself after errors
- * only, an error reply is a payload like others, requests on a broken connection wait for their time limit,
- * `manualClose()` is final. Better than there: every wait is random.
+ * A drop-in for `WebSocketConnector` of websocket-cross-server-adapter. The same: it reconnects by itself after errors only,
+ * an error reply is an ordinary payload, requests on a broken connection wait for their time limit, `manualClose()` is
+ * final. Different: every wait is random.
  */
 export declare class WebSocketConnector extends Connector {
     #private;
@@ -16,8 +16,8 @@ export declare class WebSocketConnector extends Connector {
     manualClose(): void;
     setPingInterval(ms: number, immediate?: boolean): void;
     protected defaults(): Partial<Options>;
-    /** The original takes any option. */
-    protected odd(text: string): void;
+    /** Unknown options were always accepted here. */
+    protected unknownOption(text: string): void;
     protected mayBePushed(): boolean;
     protected refused(): null;
     protected failsAtOnce(): boolean;

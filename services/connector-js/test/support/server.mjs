@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { WebSocketServer } from "ws";
 
-/** Things that came and are not taken yet. `next` waits without a timer, so the test's clock can stand still. */
+/** A queue of received things. `next` waits without a timer, so that the test's clock can stand still. */
 export class Inbox {
   #items = [];
   #waiting = [];

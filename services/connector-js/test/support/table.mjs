@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Clock, within } from "./clock.mjs";
 import { Inbox, Server } from "./server.mjs";
 
-/** Runs one scenario with every random number being `random`. */
+/** Runs one scenario. Every random number is `random`. */
 export async function run(Client, WebSocket, scenario, each, random) {
   const clock = Clock.install(random);
   const servers = [];
@@ -202,7 +202,7 @@ class Stage {
     this.clock.tick(1);
   }
 
-  // what is expected
+  // expectations
 
   async expect(what, step) {
     const check = this[`expect_${what}`];

@@ -6,17 +6,17 @@ import { createInterface } from "node:readline";
 
 const binary = process.env.WSMESH_WS_NODE && resolve(process.env.INIT_CWD ?? ".", process.env.WSMESH_WS_NODE);
 
-/** Why there is none, as a test's `skip`. */
+/** Why there is no ws-node, as a test's `skip`. */
 export const skip = binary ? false : "WSMESH_WS_NODE does not name a ws-node";
 
 /** A token for the client `id`, signed with the key in a file. */
 export const tokenFor = (id, keyFile, ttl = "1h") =>
   execFileSync(binary, ["token", "--id", id, "--ttl", ttl, "--jwt-key-file", keyFile], { env: {}, encoding: "utf8" }).trim();
 
-/** Starts one in the demo profile; `more` are further flags. Gives its address, and how to stop it. */
+/** Starts a ws-node in the demo profile with the flags `more`. Returns its address and how to stop it. */
 export async function startNode(port = 0, more = []) {
   const args = ["--profile", "demo", "--listen", `127.0.0.1:${port}`, "--ops-listen", "none", "--reconnect-spread", "300ms", ...more];
-  // Every WSMESH_ variable is a setting to it, and unknown ones are errors.
+  // ws-node reads every WSMESH_ variable as a setting, and unknown settings are errors.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
   const node = spawn(binary, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(node, "exit");

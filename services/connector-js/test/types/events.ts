@@ -1,4 +1,4 @@
-/** Compiled, never run: what typed events allow, and with `@ts-expect-error` what they do not. */
+/** Compiled, never run: what typed events allow and, with `@ts-expect-error`, what they reject. */
 
 import ws from "ws";
 import { Connector, WebSocketConnector } from "../../.build/types/index.js";

@@ -1,6 +1,5 @@
 //! A WebSocket server that does what a test says, over real sockets.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,15 +14,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use wsmesh_connector::{Client, Connector, Options};
 
-/// Longer than anything takes; reaching it is a failure.
-const NEVER: Duration = Duration::from_secs(20);
-
-/// Waits for what must happen.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(NEVER, future)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"))
-}
+use wsmesh_test_support::SOON;
+pub(crate) use wsmesh_test_support::soon;
 
 pub(crate) struct Server {
     listener: TcpListener,
@@ -50,13 +42,13 @@ impl Server {
         self.listener.local_addr().expect("it is bound")
     }
 
-    /// Options to get here: no heartbeat, and attempts that follow each other quickly.
+    /// Options for this server: no heartbeat, and short waits between attempts.
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new(self.url());
         options.ping_interval = Duration::ZERO;
         options.fast_reconnect_interval = Duration::from_millis(50);
         options.fast_reconnect_threshold = u32::MAX;
-        options.request_timeout = NEVER;
+        options.request_timeout = SOON;
         options
     }
 
@@ -107,7 +99,7 @@ impl Peer {
         }
     }
 
-    /// The next text frame, however late: for a clock that runs by itself when nothing else does.
+    /// The next text frame, without a time limit: for a paused clock that advances when nothing else runs.
     pub(crate) async fn read_patiently(&mut self) -> String {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
@@ -135,7 +127,7 @@ impl Peer {
         self.say(reply).await;
     }
 
-    /// Closes, and waits for the client's part of it.
+    /// Closes, and waits for the client's close frame.
     pub(crate) async fn close(mut self, code: u16, reason: &str) {
         let frame = CloseFrame {
             code: code.into(),
@@ -150,7 +142,7 @@ impl Peer {
         while let Some(Ok(_)) = soon("the end", self.socket.next()).await {}
     }
 
-    /// Code and reason that the client closes with.
+    /// The code and reason with which the client closes.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         match soon("a close", self.socket.next()).await {
             Some(Ok(Message::Close(Some(frame)))) => (frame.code.into(), frame.reason.as_str().to_owned()),

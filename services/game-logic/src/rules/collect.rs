@@ -1,7 +1,7 @@
-//! The demo game: players run over a square field and collect targets; the first with enough points wins.
+//! The demo game: players run over a square field and collect targets; the first player with enough points wins.
 //!
-//! Players send the direction in which they want to run. Positions are whole numbers, so that nothing depends on how
-//! fractions add up. A target that is reached gives a point and appears elsewhere.
+//! Players send the direction in which they want to run. Positions are whole numbers, so rounding errors do not add up.
+//! A player that reaches a target gets a point, and the target appears elsewhere.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -37,9 +37,9 @@ pub struct Direction {
     pub y: f64,
 }
 
-/// A place on the field.
+/// A position on the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct Position {
     /// From the left, 0 to [`FIELD`].
     pub x: i32,
     /// From the top, 0 to [`FIELD`].
@@ -53,10 +53,10 @@ pub struct State {
     pub field: i32,
     /// Points that win.
     pub goal: u32,
-    /// Where the players are, in the order of their seats, without those who left.
+    /// The players that have not left, in the order of their seats.
     pub players: Vec<Shown>,
     /// Where the targets are.
-    pub targets: Vec<Place>,
+    pub targets: Vec<Position>,
 }
 
 /// One player as everyone sees it.
@@ -75,7 +75,7 @@ pub struct Shown {
 /// How the match stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Standing {
-    /// The one player, still there, with the most points; `None` when several have as many.
+    /// The present player with the most points; `None` if several have the same number.
     pub winner: Option<ClientId>,
     /// Everyone's points, in the order of their seats.
     pub scores: Vec<Score>,
@@ -95,7 +95,7 @@ pub struct Score {
 #[derive(Debug)]
 struct Runner {
     id: ClientId,
-    at: Place,
+    at: Position,
     step: (i32, i32),
     points: u32,
     left: bool,
@@ -105,7 +105,7 @@ struct Runner {
 #[derive(Debug)]
 pub struct Collect {
     runners: Vec<Runner>,
-    targets: Vec<Place>,
+    targets: Vec<Position>,
     step_length: f64,
     chance: SmallRng,
 }
@@ -123,8 +123,8 @@ impl Collect {
     }
 }
 
-fn somewhere(chance: &mut SmallRng) -> Place {
-    Place {
+fn somewhere(chance: &mut SmallRng) -> Position {
+    Position {
         x: chance.random_range(0..=FIELD),
         y: chance.random_range(0..=FIELD),
     }
@@ -264,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_runs_faster_by_sending_longer_directions() {
+    fn a_longer_direction_does_not_make_a_player_faster() {
         let mut game = start(1);
-        game.runners[0].at = Place { x: 500, y: 500 };
+        game.runners[0].at = Position { x: 500, y: 500 };
         game.input(
             0,
             Input {
@@ -275,7 +275,7 @@ mod tests {
         )
         .expect("finite");
         game.tick();
-        assert_eq!(game.runners[0].at, Place { x: 520, y: 500 });
+        assert_eq!(game.runners[0].at, Position { x: 520, y: 500 });
         assert!(
             game.input(
                 0,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_left_cannot_win_and_equal_points_have_no_winner() {
+    fn a_player_who_left_cannot_win_and_equal_points_have_no_winner() {
         let mut game = start(1);
         assert_eq!(game.result().winner, None);
         game.runners[0].points = 3;

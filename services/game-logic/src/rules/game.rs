@@ -1,8 +1,8 @@
-//! What a game is: implement [`Game`] to play another one. Nothing else of this service has to change.
+//! The interface of a game: implement [`Game`] to play another one. Nothing else in this service has to change.
 //!
-//! A game is a plain value. It is told what players want and that time passes, in fixed steps; it says what the players
-//! see and when it is over. It does no I/O and reads no clock, so that the same seed and the same inputs at the same
-//! ticks give the same match.
+//! A game is a plain value. It gets the inputs of the players and the passing of time, in fixed steps. It says what the players
+//! see and when it is over. It does no I/O and reads no clock, so the same seed and the same inputs at the same ticks give the
+//! same match.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wsmesh_adapter::ClientId;
 
-/// A player's place in one match: index into [`Setup::players`].
+/// A player's index in [`Setup::players`].
 pub type Seat = usize;
 
 /// What a match begins with.
@@ -18,9 +18,9 @@ pub type Seat = usize;
 pub struct Setup {
     /// The players, in the order of their seats; never empty.
     pub players: Vec<ClientId>,
-    /// Where all chance in the match comes from.
+    /// The seed of all random numbers of the match.
     pub seed: u64,
-    /// How much time one [`Game::tick`] stands for.
+    /// The time that passes with one [`Game::tick`].
     pub tick: Duration,
     /// The mode that is played.
     pub mode: String,
@@ -39,7 +39,7 @@ pub enum Progress {
 pub trait Game: Send + Sized + 'static {
     /// What a player sends with `matchInput`, beside `match`.
     type Input: DeserializeOwned + Send;
-    /// What everyone in the match is shown.
+    /// What is shown to everyone in the match.
     type State: Serialize + Send;
     /// How the match stands, and in the end how it ended.
     type Result: Serialize + Send;
@@ -47,19 +47,19 @@ pub trait Game: Send + Sized + 'static {
     /// A new match.
     fn start(setup: &Setup) -> Self;
 
-    /// What a player wants from now on. Called between ticks, in order of arrival.
+    /// An input of a player, valid from now on. Called between ticks, in order of arrival.
     ///
     /// # Errors
-    /// When the input makes no sense; the text is told to the player, and the game is as before.
+    /// If the input makes no sense. The text is sent to the player, and the game does not change.
     fn input(&mut self, seat: Seat, input: Self::Input) -> Result<(), String>;
 
-    /// A player left and does not come back.
+    /// A player has left and does not come back.
     fn leave(&mut self, seat: Seat);
 
     /// One step of time passes.
     fn tick(&mut self) -> Progress;
 
-    /// What everyone sees now.
+    /// What everyone sees at this moment.
     fn state(&self) -> Self::State;
 
     /// How the match stands now.

@@ -1,6 +1,6 @@
-//! One running match: its players, what they send, its ticks and its end. The game's rules are the [`Game`]'s.
+//! One running match: its players, their inputs, its ticks and its end. The rules are those of the [`Game`].
 //!
-//! No I/O and no clock: whoever runs a match calls [`Match::tick`] at the right times and sends what comes out.
+//! No I/O and no clock: the shell calls [`Match::tick`] at the right times and sends the results.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use wsmesh_adapter::{ClientId, Instance};
 
 use super::game::{Game, Progress, Seat, Setup};
 
-/// A match's id. It names the process that runs the match, so that any server can find it in the roster.
+/// A match's id. It contains the process that runs the match, so any server can find that process in the roster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MatchId(String);
@@ -21,7 +21,7 @@ impl MatchId {
         Self(format!("{:x}-{number:x}", host.0))
     }
 
-    /// The process that runs the match; `None` when the text (from a client) is no match id.
+    /// The process that runs the match; `None` if the text, which comes from a client, is not a match id.
     pub fn host(&self) -> Option<Instance> {
         let (host, _) = self.0.split_once('-')?;
         u64::from_str_radix(host, 16).ok().map(Instance)
@@ -45,24 +45,24 @@ impl fmt::Display for MatchId {
 pub enum EndReason {
     /// The rules of the game said so.
     Finished,
-    /// It took as long as a match may.
+    /// It took as long as a match may take.
     TimeLimit,
     /// Too few players were left.
     PlayersLeft,
-    /// The server that ran it was stopped.
+    /// The server that ran it stopped.
     ServerRestart,
-    /// The server that ran it vanished.
+    /// The server that ran it was lost.
     ServerLost,
-    /// It should not have been started: the server that asked for it took its players back.
+    /// It should not have started: the server that asked for it has taken its players back.
     Withdrawn,
     /// The game failed.
     InternalError,
 }
 
-/// What everyone in the room gets with `matchState`.
+/// Sent to everyone in the room with `matchState`.
 #[derive(Debug, Serialize)]
 pub struct StateFrame<'a, S> {
-    /// Which match.
+    /// The match.
     #[serde(rename = "match")]
     pub id: &'a MatchId,
     /// How many ticks have passed.
@@ -71,25 +71,25 @@ pub struct StateFrame<'a, S> {
     pub state: S,
 }
 
-/// What everyone in the room gets with `matchEnd`.
+/// Sent to everyone in the room with `matchEnd`.
 #[derive(Debug, Serialize)]
 pub struct EndFrame<'a, R> {
-    /// Which match.
+    /// The match.
     #[serde(rename = "match")]
     pub id: &'a MatchId,
     /// Why it ended.
     pub reason: EndReason,
-    /// How it ended; `null` when nobody can tell any more.
+    /// How it ended; `null` if that is lost.
     pub result: Option<R>,
 }
 
-/// Why an input was refused.
+/// Why an input was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// The sender is not one of the players, or not any more.
+    /// The sender is not, or no longer, one of the players.
     #[error("you are not a player of this match")]
     NotAPlayer,
-    /// The input does not have the shape that the game reads, or makes no sense.
+    /// The input does not have the shape that the game expects, or makes no sense.
     #[error("{0}")]
     Bad(String),
 }
@@ -119,17 +119,17 @@ impl<G: Game> Match<G> {
         }
     }
 
-    /// What a player sends.
+    /// An input of a player.
     ///
     /// # Errors
-    /// When the sender does not play here, or the game does not understand it.
+    /// If the sender does not play here, or the game does not accept the input.
     pub fn input(&mut self, client: &ClientId, input: Map<String, Value>) -> Result<(), InputError> {
         let seat = self.seat(client).ok_or(InputError::NotAPlayer)?;
         let input = serde_json::from_value(Value::Object(input)).map_err(|error| InputError::Bad(error.to_string()))?;
         self.game.input(seat, input).map_err(InputError::Bad)
     }
 
-    /// A player leaves; `false` when it was not, or no longer, a player.
+    /// A player leaves; `false` if it was not, or no longer, one of the players.
     pub fn leave(&mut self, client: &ClientId) -> bool {
         let Some(seat) = self.seat(client) else { return false };
         self.present[seat] = false;
@@ -137,13 +137,13 @@ impl<G: Game> Match<G> {
         true
     }
 
-    /// Whether the match can go on with the players that are left: one alone plays only where one was enough to start.
+    /// Whether too few players are left: fewer than two, or than the match started with.
     pub fn is_deserted(&self) -> bool {
         let present = self.present.iter().filter(|&&present| present).count();
         present < self.players.len().min(2)
     }
 
-    /// One step of time. Says why the match is over, if it is.
+    /// One step of time. Returns why the match is over, if it is.
     pub fn tick(&mut self) -> Option<EndReason> {
         if self.is_deserted() {
             return Some(EndReason::PlayersLeft);
@@ -155,7 +155,7 @@ impl<G: Game> Match<G> {
         }
     }
 
-    /// What everyone sees now.
+    /// What everyone sees at this moment.
     pub fn state(&self) -> StateFrame<'_, G::State> {
         StateFrame {
             id: &self.id,
@@ -164,7 +164,7 @@ impl<G: Game> Match<G> {
         }
     }
 
-    /// The last word on the match.
+    /// The last frame of the match.
     pub fn end(&self, reason: EndReason) -> EndFrame<'_, G::Result> {
         EndFrame {
             id: &self.id,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_names_the_process_that_runs_the_match_and_nonsense_names_none() {
+    fn an_id_contains_the_process_that_runs_the_match_and_other_texts_do_not() {
         let id = MatchId::new(Instance(u64::MAX >> 1), u64::MAX);
         assert_eq!(id.host(), Some(Instance(u64::MAX >> 1)));
         assert!(id.as_str().len() <= wsmesh_adapter::MAX_NAME_BYTES);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_from_strangers_from_those_who_left_and_of_a_wrong_shape_are_refused() {
+    fn inputs_of_strangers_of_players_who_left_and_of_a_wrong_shape_are_rejected() {
         let mut game = game(&["ann", "bob", "cid"], 100);
         let good = || input(json!({"direction": {"x": 1, "y": 0}}));
         assert_eq!(game.input(&client("ann"), good()), Ok(()));

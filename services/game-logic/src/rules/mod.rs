@@ -1,7 +1,7 @@
-//! The rules of this service: who waits, who plays with whom, on which server, and the game itself.
+//! The rules of this service: which players wait, who plays with whom and on which server, and the game itself.
 //!
-//! Everything here is a value that is told what happened and what time it is, and says what follows. No I/O, no clock,
-//! no tasks: the shell does those.
+//! Everything here is a value: it is told what happened and what time it is, and returns what follows. No I/O, no clock and no
+//! tasks: those are in the shell.
 
 pub mod collect;
 pub mod game;

@@ -1,11 +1,14 @@
-//! Who owns a queue, and who runs a match: rendezvous hashing over the live game-logic servers.
+//! Which server owns a queue or runs a match: rendezvous hashing over the live game-logic servers.
 //!
-//! Every server that sees the same roster names the same owner, without asking anybody. When a server comes or goes,
-//! only the keys that it owns move. The hash is written out here because it must be the same in every build.
+//! Every server that sees the same roster finds the same owner, without asking others. When a server comes or goes, only its
+//! keys move. The hash is the same in every build, which the standard library does not promise.
 
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
 use wsmesh_adapter::ServerName;
 
-/// The server that owns `key`; `None` when there are no servers.
+/// The server that owns `key`; `None` if there are no servers.
 ///
 /// Each server's score is a hash of the key and its name; the highest owns the key (Thaler and Ravishankar, 1998).
 pub fn owner<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -> Option<&'a ServerName> {
@@ -14,7 +17,7 @@ pub fn owner<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -
         .max_by_key(|server| (score(key, server.as_str()), *server))
 }
 
-/// All servers in the order in which they would own `key` if those before them went away.
+/// All servers, each in its turn to own `key` if those before it went away.
 pub fn ranked<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) -> Vec<&'a ServerName> {
     let mut ranked: Vec<_> = servers.into_iter().collect();
     ranked.sort_by_key(|server| std::cmp::Reverse((score(key, server.as_str()), *server)));
@@ -24,10 +27,11 @@ pub fn ranked<'a>(key: &str, servers: impl IntoIterator<Item = &'a ServerName>) 
 fn score(key: &str, server: &str) -> u64 {
     // FNV-1a over both texts and a separator that no name can hold, then the finalizer of SplitMix64, because FNV
     // alone leaves names that differ in their last character close together.
-    let bytes = key.bytes().chain([0]).chain(server.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let mut fnv = FnvHasher::default();
+    for part in [key.as_bytes(), &[0], server.as_bytes()] {
+        fnv.write(part);
+    }
+    let hash = fnv.finish();
     let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -41,6 +45,11 @@ mod tests {
         (0..count)
             .map(|i| ServerName::new(format!("game-logic-{i}")).expect("valid"))
             .collect()
+    }
+
+    #[test]
+    fn scores_are_the_same_in_every_build() {
+        assert_eq!(score("key-1", "game-logic-0"), 0x82d6_39c4_acd4_76b2);
     }
 
     #[test]

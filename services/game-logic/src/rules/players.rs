@@ -1,10 +1,10 @@
-//! Who plays in which match, and who is promised to a match that is being formed.
+//! Which players are in which match, and which are promised to a match that is being formed.
 //!
-//! Each server keeps what it was told about all matches of the cluster. It answers whether a player is free, so that no
-//! player is put into two matches; what was not renewed in time is forgotten, so that lost news locks nobody out.
+//! Each server keeps what it learned about all matches of the cluster. It answers whether a player is free, so that no player
+//! is put into two matches. Entries expire, so that lost news does not keep players out for ever.
 //!
-//! News of different servers comes in any order: that one match ended, perhaps long ago, says nothing of another. So a
-//! player may have several places here, each ends by news of itself alone, and the player is free when none is left.
+//! News of different servers arrives in any order: the end of one match says nothing about another. So a player may have
+//! several engagements here. Each ends only by news of itself, and the player is free when none is left.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use wsmesh_adapter::{ClientId, Instance, ServerName};
 
 use super::matches::MatchId;
 
-/// How long a promise holds without word from whoever asked for it: longer than starting a match may take.
+/// How long a promise holds without news from the server that asked for it: longer than starting a match may take.
 const PROMISE: Duration = Duration::from_secs(20);
-/// How long a match may be overdue before it is forgotten.
+/// How long a match may be overdue before it is dropped.
 const OVERDUE: Duration = Duration::from_secs(60);
 
 /// One attempt to start a match; unique in the cluster.
@@ -30,7 +30,7 @@ impl FormationId {
         Self(format!("{:x}.{number:x}", owner.0))
     }
 
-    /// The id as text: the key by which a host is chosen.
+    /// The id as text: the key for the choice of a host.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,17 +48,17 @@ pub struct Player {
 /// A player that cannot be matched now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Busy {
-    /// Who.
+    /// The player.
     pub client: ClientId,
-    /// Whether it is in a match; otherwise it is only promised to one, which may come to nothing.
+    /// Whether it is in a match; otherwise it is only promised to one, which may be given up.
     pub playing: bool,
 }
 
-/// What a player is kept for, as far as this server has heard.
+/// What a player is engaged in, as far as this server knows.
 #[derive(Debug, Default)]
-struct Places {
+struct Engagements {
     promised: Vec<FormationId>,
-    /// The one heard of last is the last.
+    /// The latest news is the last entry.
     playing: Vec<MatchId>,
 }
 
@@ -74,46 +74,46 @@ struct Known {
     until: Duration,
 }
 
-/// What one server knows of who plays where.
+/// What one server knows about the players of all matches.
 #[derive(Debug)]
 pub struct Players {
     longest_match: Duration,
-    places: HashMap<ClientId, Places>,
+    engaged: HashMap<ClientId, Engagements>,
     promises: HashMap<FormationId, Promise>,
     matches: HashMap<MatchId, Known>,
 }
 
 impl Players {
-    /// Nobody plays yet; no match takes longer than `longest_match`.
+    /// No player is in a match yet. No match takes longer than `longest_match`.
     pub fn new(longest_match: Duration) -> Self {
         Self {
             longest_match,
-            places: HashMap::new(),
+            engaged: HashMap::new(),
             promises: HashMap::new(),
             matches: HashMap::new(),
         }
     }
 
-    /// The match that a player is in; of several, the one heard of last.
+    /// The match that a player is in; of several, the latest.
     pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
-        self.places.get(client)?.playing.last()
+        self.engaged.get(client)?.playing.last()
     }
 
     /// Whether a player is in this match.
     pub fn plays(&self, client: &ClientId, id: &MatchId) -> bool {
-        self.places
+        self.engaged
             .get(client)
             .is_some_and(|places| places.playing.contains(id))
     }
 
-    /// Who of these is not free for `formation`.
+    /// Those of these players that are not free for `formation`.
     pub fn busy(&self, now: Duration, formation: &FormationId, clients: &[ClientId]) -> Vec<Busy> {
         let holds = |other: &FormationId| {
             let until = self.promises.get(other).map(|promise| promise.until);
             other != formation && until.is_some_and(|until| until > now)
         };
         let busy = |client: &ClientId| {
-            let places = self.places.get(client)?;
+            let places = self.engaged.get(client)?;
             let playing = !places.playing.is_empty();
             (playing || places.promised.iter().any(holds)).then(|| Busy {
                 client: client.clone(),
@@ -123,11 +123,11 @@ impl Players {
         clients.iter().filter_map(busy).collect()
     }
 
-    /// Promises players to a formation, beside what was promised before.
+    /// Promises players to a formation, in addition to earlier promises.
     pub fn promise(&mut self, now: Duration, formation: &FormationId, clients: &[ClientId]) {
         self.release(formation);
         for client in clients {
-            let places = self.places.entry(client.clone()).or_default();
+            let places = self.engaged.entry(client.clone()).or_default();
             places.promised.push(formation.clone());
         }
         let promise = Promise {
@@ -137,7 +137,7 @@ impl Players {
         self.promises.insert(formation.clone(), promise);
     }
 
-    /// A formation came to nothing.
+    /// A formation was given up.
     pub fn release(&mut self, formation: &FormationId) {
         let promise = self.promises.remove(formation);
         for client in promise.into_iter().flat_map(|promise| promise.clients) {
@@ -150,12 +150,12 @@ impl Players {
         self.release(formation);
         let until = now + self.longest_match + OVERDUE;
         if let Some(known) = self.matches.get_mut(id) {
-            // Heard before: whoever left since stays away.
+            // The match is known already: players who left since do not come back.
             known.until = until;
             return;
         }
         for player in players {
-            let places = self.places.entry(player.client.clone()).or_default();
+            let places = self.engaged.entry(player.client.clone()).or_default();
             places.playing.push(id.clone());
         }
         let known = Known {
@@ -173,7 +173,7 @@ impl Players {
         }
     }
 
-    /// A player's connection on `server` ended: the matches it left.
+    /// A player's connection to `server` has ended. Returns the matches that it left.
     pub fn closed(&mut self, client: &ClientId, server: &ServerName) -> Vec<MatchId> {
         let connected = |id: &MatchId| {
             let known = self.matches.get(id);
@@ -182,13 +182,13 @@ impl Players {
                 players.any(|player| player.client == *client && player.server == *server)
             })
         };
-        let playing = self.places.get(client).into_iter().flat_map(|places| &places.playing);
+        let playing = self.engaged.get(client).into_iter().flat_map(|places| &places.playing);
         let left: Vec<MatchId> = playing.filter(|id| connected(id)).cloned().collect();
         left.iter().for_each(|id| self.leave(client, id));
         left
     }
 
-    /// Everyone who plays and is connected to `server`.
+    /// All players in a match that are connected to `server`.
     pub fn on_server(&self, server: &ServerName) -> Vec<ClientId> {
         let players = self.matches.values().flat_map(|known| &known.players);
         players
@@ -197,7 +197,7 @@ impl Players {
             .collect()
     }
 
-    /// A match ended: who was still in it.
+    /// A match ended. Returns the players that were still in it.
     pub fn ended(&mut self, id: &MatchId) -> Vec<ClientId> {
         let players = self.matches.remove(id).map(|known| known.players).unwrap_or_default();
         let clients: Vec<ClientId> = players.into_iter().map(|player| player.client).collect();
@@ -216,7 +216,7 @@ impl Players {
             .collect()
     }
 
-    /// Forgets promises nobody kept and matches that must have ended.
+    /// Drops promises that were not renewed and matches that must have ended.
     pub fn expire(&mut self, now: Duration) {
         let ended = self.matches.iter().filter(|(_, known)| known.until <= now);
         let ended: Vec<MatchId> = ended.map(|(id, _)| id.clone()).collect();
@@ -226,21 +226,21 @@ impl Players {
         broken.iter().for_each(|formation| self.release(formation));
     }
 
-    /// How many players play or are promised.
+    /// How many players are in a match or promised to one.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.engaged.len()
     }
 
-    /// Whether nobody plays or is promised.
+    /// Whether no player is in a match or promised to one.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.engaged.is_empty()
     }
 
-    fn forget(&mut self, client: &ClientId, what: impl FnOnce(&mut Places)) {
-        if let Some(places) = self.places.get_mut(client) {
+    fn forget(&mut self, client: &ClientId, what: impl FnOnce(&mut Engagements)) {
+        if let Some(places) = self.engaged.get_mut(client) {
             what(places);
             if places.promised.is_empty() && places.playing.is_empty() {
-                self.places.remove(client);
+                self.engaged.remove(client);
             }
         }
     }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_nobody_keeps_and_a_match_that_never_ends_are_forgotten() {
+    fn a_promise_that_is_not_renewed_and_a_match_that_never_ends_are_dropped() {
         let mut players = Players::new(Duration::from_secs(60));
         players.promise(NOW, &formation(1), &[client("ann")]);
         players.play(NOW, &formation(2), &MatchId::new(Instance(1), 1), &[player("bob")]);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn late_news_of_a_match_that_came_to_nothing_does_not_free_the_players_of_the_next_one() {
+    fn late_news_of_a_withdrawn_match_does_not_free_the_players_of_the_next_one() {
         let mut players = Players::new(Duration::from_secs(60));
         let (withdrawn, running) = (MatchId::new(Instance(2), 1), MatchId::new(Instance(1), 2));
         players.play(NOW, &formation(2), &running, &[player("ann")]);

@@ -1,4 +1,4 @@
-//! What clients ask for, through their ws-nodes.
+//! Requests and events of clients, which their ws-nodes forward.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_LEAVE, ClientClosed, Client
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
+use super::messages::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
 use crate::rules::lobby::{Answer, Place};
 use crate::rules::matches::MatchId;
 use crate::rules::players::Player;
 
-/// Longest wait for another game-logic server, before the client's own patience ends.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for another game-logic server. Shorter than the client's own time limit.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shell {
     pub(super) fn listen_to_clients(self: &Arc<Self>) {
@@ -39,7 +39,7 @@ impl Shell {
             let answer = shell.match_leave(&event).await;
             super::answer(event, answer).await;
         });
-        // Inputs keep their order, so they are not handled in tasks of their own.
+        // Inputs must keep their order, so they are not handled in separate tasks.
         let shell = self.clone();
         self.adapter.on_tagged(client::INPUT, super::TAG, move |event| {
             let shell = shell.clone();
@@ -60,7 +60,7 @@ impl Shell {
             Answer::Now(place) => place,
             Answer::Ask(owner) => match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
                 Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => return Ok(answer),
-                // The owner is gone or going: the ticket waits here until there is a new one.
+                // The owner is gone or stopping: the ticket waits here until there is a new one.
                 _ => self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?,
             },
         };
@@ -90,7 +90,7 @@ impl Shell {
         Ok(CancelledCount { cancelled })
     }
 
-    /// Leaving a match that is over is no mistake: `left` says whether there was something to leave.
+    /// Leaving a match that is over is not an error: `left` says whether there was something to leave.
     async fn match_leave(self: &Arc<Self>, event: &ServerEvent) -> Result<Value, Failure> {
         let from = FromClient::read(&event.payload)?;
         let (named, _) = from.match_and_rest()?;
@@ -131,7 +131,7 @@ impl Shell {
     async fn leave_room(&self, server: &ServerName, client: &wsmesh_adapter::ClientId, id: &MatchId) {
         let room = ClientRoom {
             client: client.to_string(),
-            namespace: wire::NAMESPACE.to_owned(),
+            namespace: messages::NAMESPACE.to_owned(),
             room: id.to_string(),
         };
         if let Err(error) = self.ask(server.clone(), CLIENT_LEAVE, write(&room)).await {
@@ -172,7 +172,7 @@ impl Shell {
     }
 
     fn client_closed(self: &Arc<Self>, event: &ServerEvent) {
-        let Ok(ClientClosed { client, server }) = wire::read(&event.payload) else {
+        let Ok(ClientClosed { client, server }) = messages::read(&event.payload) else {
             return;
         };
         let (Ok(client), Ok(server)) = (client.parse(), server.parse()) else {
@@ -191,17 +191,17 @@ impl Shell {
             .map(|server| server.name.clone())
     }
 
-    /// Asks one server and gives its answer as it is.
+    /// Asks one server and returns its answer unchanged.
     pub(super) async fn ask(&self, server: ServerName, event: &str, payload: Payload) -> Result<Value, RequestError> {
         let options = RequestOptions {
-            timeout: Some(PATIENCE),
+            timeout: Some(ASK_TIMEOUT),
             ..RequestOptions::default()
         };
         let reply = self
             .adapter
             .call(Target::Server(server), event, payload, options)
             .await?;
-        Ok(wire::read(&reply.payload).unwrap_or_default())
+        Ok(messages::read(&reply.payload).unwrap_or_default())
     }
 }
 
@@ -220,7 +220,7 @@ pub(super) fn shown(place: &Place) -> Value {
 fn not_found() -> Failure {
     Failure::new(
         ErrorCode::NotFound,
-        "there is no such match (any more): send matchRequest for a new one",
+        "there is no such match, or it is over: send matchRequest for a new one",
     )
 }
 
@@ -228,6 +228,6 @@ fn not_found() -> Failure {
 fn unreachable(error: RequestError) -> Failure {
     Failure::new(
         ErrorCode::Unavailable,
-        format!("the game server that is needed did not answer: {error}"),
+        format!("the game server in charge did not answer: {error}"),
     )
 }

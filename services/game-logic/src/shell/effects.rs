@@ -1,4 +1,4 @@
-//! Doing what the lobby asks for, and telling it what came of it.
+//! Carries out the lobby's effects, and reports their results to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use wsmesh_protocol::frame;
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{self, BusyList, FormationNews, peer, push, write};
+use super::messages::{self, BusyList, FormationNews, peer, push, write};
 use crate::rules::lobby::{Cancelled, Effect, HandOver, Order, Reservation, Started, Taken};
 use crate::rules::matches::{EndFrame, EndReason, MatchId};
 use crate::rules::players::Busy;
 
-/// Longest wait for the others' word on a reservation. Whoever is silent longer does not hold up the players.
-const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
-/// Longest wait for a match to start: its players' ws-nodes are asked to open the room meanwhile.
-const START_PATIENCE: Duration = Duration::from_secs(8);
+/// Longest wait for the other servers' answers to a reservation. A silent server does not delay the players further.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for a match to start. Meanwhile its players' ws-nodes are asked to open the room.
+const START_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest wait for the new owner of a queue.
-const ADOPT_PATIENCE: Duration = Duration::from_secs(2);
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Shell {
     pub(super) fn perform(self: &Arc<Self>, effect: Effect) {
@@ -62,7 +62,7 @@ impl Shell {
 
     async fn reserve(self: Arc<Self>, servers: Vec<ServerName>, reservation: Reservation) {
         let options = RequestOptions {
-            timeout: Some(RESERVE_PATIENCE),
+            timeout: Some(RESERVE_TIMEOUT),
             ..RequestOptions::default()
         };
         let asked = self
@@ -74,15 +74,15 @@ impl Shell {
                 let lists = outcome
                     .replies
                     .iter()
-                    .filter_map(|reply| wire::read::<BusyList>(&reply.payload).ok());
+                    .filter_map(|reply| messages::read::<BusyList>(&reply.payload).ok());
                 let mut busy: Vec<Busy> = lists.flat_map(|list| list.busy).collect();
-                // The players wait for the next round, which asks those who are there then.
+                // The players wait for the next round, which asks the servers that are alive then.
                 if outcome.missing.iter().any(|(_, why)| is_unsure(why)) {
                     busy.extend(reservation.unsure());
                 }
                 busy
             }
-            // One of them has left the roster since: likewise.
+            // One of the servers has left the roster since: the same applies.
             Err(error) => {
                 tracing::debug!("a reservation could not be made: {error}");
                 reservation.unsure()
@@ -93,7 +93,7 @@ impl Shell {
 
     async fn start(self: Arc<Self>, host: ServerName, order: Order) {
         let options = RequestOptions {
-            timeout: Some(START_PATIENCE),
+            timeout: Some(START_TIMEOUT),
             ..RequestOptions::default()
         };
         let asked = self
@@ -101,10 +101,10 @@ impl Shell {
             .call(Target::Server(host.clone()), peer::START, write(&order), options)
             .await;
         let outcome = match asked {
-            Ok(reply) => wire::read(&reply.payload).unwrap_or(Started::Refused),
+            Ok(reply) => messages::read(&reply.payload).unwrap_or(Started::Refused),
             Err(error) => {
                 tracing::warn!(%host, "could not start a match: {error}");
-                came_of(&error)
+                failed_start(&error)
             }
         };
         self.tell(|lobby, now| lobby.started(now, &host, &order.formation, outcome));
@@ -112,7 +112,7 @@ impl Shell {
 
     async fn hand_over(self: Arc<Self>, to: ServerName, tickets: HandOver) {
         let options = RequestOptions {
-            timeout: Some(ADOPT_PATIENCE),
+            timeout: Some(ADOPT_TIMEOUT),
             ..RequestOptions::default()
         };
         let asked = self
@@ -120,9 +120,9 @@ impl Shell {
             .call(Target::Server(to.clone()), peer::ADOPT, write(&tickets), options)
             .await;
         let taken = match asked {
-            Ok(reply) => wire::read(&reply.payload).unwrap_or_default(),
+            Ok(reply) => messages::read(&reply.payload).unwrap_or_default(),
             Err(error) => {
-                tracing::warn!(%to, mode = tickets.mode, "tickets could not be handed over, trying again: {error}");
+                tracing::warn!(%to, mode = tickets.mode, "could not hand tickets over, trying again: {error}");
                 Taken::default()
             }
         };
@@ -141,11 +141,11 @@ impl Shell {
     async fn cancelled(&self, client: &ClientId, notice: &Cancelled) {
         let notice = Frame::from(frame::push(push::CANCELLED, notice));
         if let Err(error) = self.adapter.to_client(client, notice).await {
-            tracing::debug!("a client could not be told that its ticket is void: {error}");
+            tracing::debug!("could not tell a client that its ticket was cancelled: {error}");
         }
     }
 
-    /// The server that ran a match is gone: its players are told, and the room is closed.
+    /// The server that ran a match is lost: tells its players and closes the room.
     async fn lost(&self, id: &MatchId) {
         let end = EndFrame::<()> {
             id,
@@ -155,28 +155,28 @@ impl Shell {
         self.close_room(id, frame::push(push::END, &end).into()).await;
     }
 
-    /// The last frame of a match's room.
+    /// Sends the last frame to a match's room and removes the room.
     pub(super) async fn close_room(&self, id: &MatchId, end: Frame) {
-        let Ok(room) = Room::new(wire::NAMESPACE, id.as_str()) else {
+        let Ok(room) = Room::new(messages::NAMESPACE, id.as_str()) else {
             return;
         };
         if let Err(error) = self.adapter.to_room(&room, end, RoomOptions::default()).await {
-            tracing::warn!(%room, "the players could not be told that their match ended: {error}");
+            tracing::warn!(%room, "could not tell the players that their match ended: {error}");
         }
         if let Err(error) = self.adapter.remove_room(&room).await {
-            tracing::warn!(%room, "the room of a match could not be removed: {error}");
+            tracing::warn!(%room, "could not remove the room of a match: {error}");
         }
     }
 }
 
-/// Whether a server that said nothing to a reservation may have a match of its players, or have had one that others know of.
-/// Whoever hangs or is cut off is not waited for.
+/// Whether a server that did not answer a reservation may have a match with these players, or have had one that others know of.
+/// Servers that hang or are cut off are left out.
 fn is_unsure(why: &Missing) -> bool {
     !matches!(why, Missing::TimedOut | Missing::Unreachable(_))
 }
 
-/// Whether a server that did not answer may have started the match.
-fn came_of(error: &RequestError) -> Started {
+/// The result of a start that failed: unknown if the server may have started the match.
+fn failed_start(error: &RequestError) -> Started {
     match error {
         RequestError::Missing {
             why: Missing::TimedOut | Missing::Gone | Missing::NoReply,

@@ -1,9 +1,10 @@
-//! Taking on a match: its players' ws-nodes open the room, the players are told, and the match runs in its own task.
+//! Hosting a match: its players' ws-nodes open the room, the players are told, and the match runs in its own task.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use wsmesh_adapter::{ClientId, Frame, Presence, Room, ServerEvent};
@@ -11,27 +12,27 @@ use wsmesh_protocol::forward::{CLIENT_JOIN, ClientRoom};
 use wsmesh_protocol::{ErrorCode, frame};
 
 use super::Shell;
-use super::wire::{self, Failure, Found, FoundRoom, MatchNews, peer, push, write};
+use super::messages::{self, Failure, Found, FoundRoom, MatchNews, peer, push, write};
 use crate::rules::game::Setup;
 use crate::rules::lobby::{Began, Order, Started};
 use crate::rules::matches::{EndReason, MatchId};
 use crate::rules::players::Player;
 
-/// Inputs of one match that wait for its next turn; more are refused.
+/// Most inputs that wait for one match; further ones are rejected.
 const MAILBOX: usize = 1_024;
 
-/// What a running match is told.
+/// A message to a running match.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// A player does something; `event` gets the answer.
+    /// An input of a player; `event` gets the answer.
     Input {
         client: ClientId,
         input: Map<String, Value>,
         event: ServerEvent,
     },
-    /// A player is gone.
+    /// A player has left.
     Leave(ClientId),
-    /// The match has to end.
+    /// The match must end.
     Stop(EndReason),
 }
 
@@ -43,27 +44,20 @@ pub(super) struct Hosted {
 
 impl Hosted {
     fn mailbox(&self, id: &MatchId) -> Option<mpsc::Sender<Command>> {
-        self.mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+        self.mailboxes.lock().get(id).cloned()
     }
 
     fn open(&self, id: &MatchId) -> mpsc::Receiver<Command> {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
-        self.mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), sender);
+        self.mailboxes.lock().insert(id.clone(), sender);
         mailbox
     }
 
     pub(super) fn close(&self, id: &MatchId) {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.mailboxes.lock().remove(id);
     }
 
-    /// Hands an input to its match, or answers why not.
+    /// Passes an input to its match, or answers with an error.
     pub(super) fn input(&self, shell: &Shell, id: &MatchId, command: Command) {
         let refused = match self.mailbox(id) {
             None => Some((command, Failure::new(ErrorCode::NotFound, "this match is over"))),
@@ -82,32 +76,26 @@ impl Hosted {
         }
     }
 
-    /// Tells a match something that it must hear, even if its mailbox is full now.
+    /// Sends a match a message that must arrive, even if the mailbox is full now.
     pub(super) fn send(&self, shell: &Shell, id: &MatchId, command: Command) {
         if let Some(mailbox) = self.mailbox(id) {
             shell.spawn(async move { drop(mailbox.send(command).await) });
         }
     }
 
-    /// Tells every match that it has to end.
+    /// Tells every match to end.
     pub(super) fn stop_all(&self, shell: &Shell, reason: EndReason) {
-        let ids: Vec<_> = self
-            .mailboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keys()
-            .cloned()
-            .collect();
+        let ids: Vec<_> = self.mailboxes.lock().keys().cloned().collect();
         ids.iter().for_each(|id| self.send(shell, id, Command::Stop(reason)));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.mailboxes.lock().len()
     }
 }
 
 impl Shell {
-    /// Starts a match, unless a player cannot be reached.
+    /// Hosts a match, unless a player cannot be reached.
     pub(super) async fn host(self: &Arc<Self>, order: Order) -> Started {
         let id = match self.tell(|lobby, now| lobby.host(now, &order)) {
             Ok(id) => id,
@@ -152,11 +140,11 @@ impl Shell {
         Started::Running { id }
     }
 
-    /// Asks a player's ws-node to put it into the room; names the player when that fails.
+    /// Asks a player's ws-node to put it into the room. Returns the player if that fails.
     async fn join(&self, player: &Player, id: &MatchId) -> Option<ClientId> {
         let room = ClientRoom {
             client: player.client.to_string(),
-            namespace: wire::NAMESPACE.to_owned(),
+            namespace: messages::NAMESPACE.to_owned(),
             room: id.to_string(),
         };
         match self.ask(player.server.clone(), CLIENT_JOIN, write(&room)).await {
@@ -176,7 +164,7 @@ impl Shell {
         let found = Found {
             id,
             room: FoundRoom {
-                namespace: wire::NAMESPACE,
+                namespace: messages::NAMESPACE,
                 id: id.as_str(),
             },
             players: order.players.iter().map(|player| &player.client).collect(),
@@ -192,7 +180,7 @@ impl Shell {
             match told {
                 Ok(Presence::Offline) => self.hosted.send(self, id, Command::Leave(player.client.clone())),
                 Ok(_) => {}
-                Err(error) => tracing::warn!("a player could not be told of its match: {error}"),
+                Err(error) => tracing::warn!("could not tell a player of its match: {error}"),
             }
         }
     }
@@ -200,14 +188,14 @@ impl Shell {
     async fn abandon(self: &Arc<Self>, id: &MatchId) {
         self.hosted.close(id);
         self.tell(|lobby, _| lobby.ended(id));
-        if let Ok(room) = Room::new(wire::NAMESPACE, id.as_str())
+        if let Ok(room) = Room::new(messages::NAMESPACE, id.as_str())
             && let Err(error) = self.adapter.remove_room(&room).await
         {
-            tracing::warn!(%room, "the room of a match that did not start could not be removed: {error}");
+            tracing::warn!(%room, "could not remove the room of a match that did not start: {error}");
         }
     }
 
-    /// A match is over: everyone who keeps account of it is told.
+    /// A match is over: tells every lobby.
     pub(super) async fn over(self: &Arc<Self>, id: &MatchId) {
         self.hosted.close(id);
         self.tell(|lobby, _| lobby.ended(id));

@@ -1,19 +1,20 @@
-//! The shell around the rules: listens on the bus, tells the lobby what happened and when, does what it asks for, and
-//! runs matches. It decides nothing about who plays with whom or how a game goes.
+//! The shell around the rules: listens on the bus, tells the lobby what happened and when, carries out its effects, and runs
+//! matches. It does not decide who plays with whom or how a game goes.
 
 mod clients;
 mod effects;
 mod hosting;
+mod messages;
 mod peers;
 mod running;
 mod stop;
 mod wills;
-mod wire;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -27,16 +28,16 @@ use crate::rules::game::Game;
 use crate::rules::lobby::{Lobby, Server};
 use crate::settings::Settings;
 use hosting::Hosted;
+use messages::{Failure, write};
 use running::Launch;
-use wire::{Failure, write};
 
 /// How often matches are formed and tickets handed over.
 const ROUND: Duration = Duration::from_millis(200);
 /// Tag of this service's listeners.
 const TAG: &str = "game-logic";
-/// Most things being done at a time; more requests are refused.
+/// Most tasks at a time; further requests are rejected.
 const MOST_TASKS: usize = 20_000;
-/// The shell's clock starts a day after zero, so that a ticket that waited on another server fits on it.
+/// The shell's clock starts at one day, so that the waiting time of a ticket from another server can be subtracted.
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A running game-logic server.
@@ -76,7 +77,7 @@ impl GameLogic {
         Self { shell }
     }
 
-    /// Forms and runs matches until `shutdown`, then ends in order within `grace`.
+    /// Forms and runs matches until `shutdown`, then ends cleanly within `grace`.
     pub async fn run(self, shutdown: CancellationToken, grace: Duration) {
         let end = CancellationToken::new();
         let wills = AbortOnDropHandle::new(tokio::spawn(wills::keep(self.shell.clone(), end.clone())));
@@ -100,7 +101,7 @@ impl GameLogic {
         stop::stop(&self.shell, grace).await;
         end.cancel();
         if wills.await.is_err() {
-            tracing::error!("the task that sends wills ended badly");
+            tracing::error!("the task that sends wills panicked");
         }
     }
 
@@ -127,10 +128,10 @@ impl Shell {
     }
 
     fn lobby(&self) -> MutexGuard<'_, Lobby> {
-        self.lobby.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lobby.lock()
     }
 
-    /// Tells the lobby something, and sets off what it asks for.
+    /// Passes news to the lobby and carries out the effects.
     fn tell<T>(self: &Arc<Self>, act: impl FnOnce(&mut Lobby, Duration) -> T) -> T {
         let (result, effects) = {
             let mut lobby = self.lobby();
@@ -185,12 +186,12 @@ impl Shell {
         serde_json::to_value(stats).unwrap_or_default()
     }
 
-    /// Does something in a task of this server, in the span that it belongs to.
+    /// Runs work in a task of this server, in the current span.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work.in_current_span());
     }
 
-    /// Handles an event in a task of its own, unless too much is being done already.
+    /// Handles an event in a task of its own, unless there are too many tasks already.
     fn on<F, Fut>(self: &Arc<Self>, event: &'static str, handle: F)
     where
         F: Fn(Arc<Self>, ServerEvent) -> Fut + Send + Sync + 'static,
@@ -230,12 +231,12 @@ impl Shell {
             return;
         }
         if let Err(error) = self.adapter.emit(Target::Servers(others), event, write(news)).await {
-            tracing::warn!(event, "the other game-logic servers could not be told: {error}");
+            tracing::warn!(event, "could not tell the other game-logic servers: {error}");
         }
     }
 }
 
-/// What a request is answered with; nothing if nobody asked.
+/// The answer to a request; none if the event is not a request.
 fn written<T: Serialize>(event: &ServerEvent, answer: Result<T, Failure>) -> Option<Payload> {
     if !event.is_request() {
         if let Err(failure) = answer {
@@ -251,7 +252,7 @@ fn written<T: Serialize>(event: &ServerEvent, answer: Result<T, Failure>) -> Opt
 
 async fn reply(event: ServerEvent, payload: Payload) {
     if let Err(error) = event.reply(payload).await {
-        tracing::warn!("a reply could not be sent: {error}");
+        tracing::warn!("could not send a reply: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What game-logic servers ask of each other. See `rules::lobby` for what it is good for.
+//! Requests and news between game-logic servers; `rules::lobby` explains them.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use wsmesh_adapter::ServerEvent;
 use super::Shell;
 use super::clients::shown;
 use super::hosting::Command;
-use super::wire::peer;
-use super::wire::{
+use super::messages::peer;
+use super::messages::{
     self, BusyList, CancelOrder, CancelledCount, Failure, FormationNews, FromClient, Leaving, MatchNews,
 };
 use crate::rules::lobby::{Began, HandOver, Order, Reservation};
@@ -59,7 +59,7 @@ impl Shell {
             shell.tell(|lobby, _| lobby.leaving(&news.server, news.instance));
         });
         self.on(peer::START, async |shell: Arc<Self>, event| {
-            let answer = match wire::read::<Order>(&event.payload) {
+            let answer = match messages::read::<Order>(&event.payload) {
                 Ok(order) => Ok(shell.host(order).await),
                 Err(failure) => Err(failure),
             };
@@ -76,12 +76,12 @@ impl Shell {
         Ok(shown(&place))
     }
 
-    /// The former owner forgets its tickets with the answer, so their wills are this server's before that.
+    /// With the answer the former owner drops its tickets, so this server leaves their wills before that.
     fn adopt(self: &Arc<Self>, event: ServerEvent) {
-        let tickets: HandOver = match wire::read(&event.payload) {
+        let tickets: HandOver = match messages::read(&event.payload) {
             Ok(tickets) => tickets,
             Err(failure) => {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
                 return self.answer::<()>(event, Err(failure));
             }
         };
@@ -98,7 +98,7 @@ impl Shell {
         });
     }
 
-    /// Handles an event that needs nothing but the lobby: at once, so that the events of one sender keep their order.
+    /// Handles an event that needs only the lobby, at once, so that the events of one sender keep their order.
     fn on_peer<T, A, F>(self: &Arc<Self>, event: &'static str, handle: F)
     where
         T: DeserializeOwned,
@@ -107,9 +107,9 @@ impl Shell {
     {
         let shell = self.clone();
         self.adapter.on_tagged(event, super::TAG, move |event| {
-            let answer = wire::read(&event.payload).map(|payload| handle(&shell, payload));
+            let answer = messages::read(&event.payload).map(|payload| handle(&shell, payload));
             if let Err(failure) = &answer {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "not understood: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
             }
             shell.answer(event, answer);
             std::future::ready(())

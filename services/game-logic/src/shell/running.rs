@@ -1,5 +1,5 @@
 //! One running match: a task that ticks the game, reads its mailbox and sends states to the room. Sending never delays a
-//! tick: when the bus is slow, players see fewer states, always the latest.
+//! tick: if the bus is slow, players get fewer states, always the latest one.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use wsmesh_protocol::{ErrorCode, frame};
 
 use super::Shell;
 use super::hosting::Command;
-use super::wire::{Failure, NAMESPACE, push};
+use super::messages::{Failure, NAMESPACE, push};
 use crate::rules::game::{Game, Setup};
 use crate::rules::matches::{EndFrame, EndReason, InputError, Match, MatchId};
 
-/// Starts the task of a match; one such function for each game.
+/// The function that runs a match; one for each game.
 pub(super) type Launch = fn(Arc<Shell>, MatchId, Setup, mpsc::Receiver<Command>) -> BoxFuture<'static, ()>;
 
 /// The task of a match of `G`.
@@ -34,7 +34,7 @@ pub(super) fn launch<G: Game>(
 
 async fn run<G: Game>(shell: Arc<Shell>, id: MatchId, setup: Setup, mailbox: mpsc::Receiver<Command>) {
     let (show, shown) = watch::channel(None);
-    // A game that panics ends its own match and no other.
+    // A game that panics ends only its own match.
     let playing = AssertUnwindSafe(play::<G>(&shell, &id, &setup, mailbox, show)).catch_unwind();
     let (played, ()) = tokio::join!(playing, send_states(&shell, &id, shown));
     let (reason, end) = match played {
@@ -107,7 +107,7 @@ async fn send_states(shell: &Shell, id: &MatchId, mut shown: watch::Receiver<Opt
             continue;
         };
         if let Err(error) = shell.adapter.to_room(&room, frame, RoomOptions::default()).await {
-            tracing::debug!(%room, "a state could not be sent: {error}");
+            tracing::debug!(%room, "could not send a state: {error}");
         }
     }
 }

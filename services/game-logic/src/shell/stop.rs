@@ -1,5 +1,5 @@
-//! Ending in order: tickets go to the other servers, matches end or are ended with a reason, and everybody is told, all
-//! within the grace period.
+//! A clean end within the grace period: tickets go to the other servers, matches end or are stopped with a reason, and all
+//! players are told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wsmesh_protocol::forward::CLIENT_CLOSED;
 
-use super::wire::{Leaving, client, peer};
+use super::messages::{Leaving, client, peer};
 use super::{Shell, TAG};
 use crate::rules::matches::EndReason;
 
-/// How often is looked whether everything is done.
+/// How often to check whether everything is done.
 const STEP: Duration = Duration::from_millis(50);
 
 pub(super) async fn stop(shell: &Arc<Shell>, grace: Duration) {
@@ -36,7 +36,7 @@ pub(super) async fn stop(shell: &Arc<Shell>, grace: Duration) {
             (!lobby.is_empty(), lobby.has_successor())
         };
         if waits && (!successor || Instant::now() >= hand_over_until) {
-            tracing::warn!("tickets could not be handed over: their players are told to ask again");
+            tracing::warn!("could not hand tickets over: their players are told to ask again");
             shell.tell(|lobby, now| lobby.give_up(now));
         }
         let handed_over = !waits || !successor || Instant::now() >= hand_over_until;
@@ -47,13 +47,13 @@ pub(super) async fn stop(shell: &Arc<Shell>, grace: Duration) {
     shell.hosted.stop_all(shell, EndReason::ServerRestart);
     shell.tasks.close();
     if timeout(grace / 3, shell.tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = shell.tasks.len(), "not everything was finished in time");
+        tracing::warn!(tasks = shell.tasks.len(), "some tasks were not finished in time");
     }
-    ignore_everything(shell);
+    remove_listeners(shell);
 }
 
-/// Ends the listeners, which also lets go of the shell.
-fn ignore_everything(shell: &Shell) {
+/// Removes the listeners, and with them their references to the shell.
+fn remove_listeners(shell: &Shell) {
     let clients = [
         client::PING,
         client::REQUEST,

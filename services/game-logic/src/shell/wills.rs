@@ -1,12 +1,13 @@
-//! What players are told should this process be lost: wills, left with their ws-nodes and revoked, in order.
+//! Wills: what ws-nodes tell players if this process is lost. They are left with the ws-nodes and revoked, in order.
 //!
-//! One task sends them. What cannot be sent is tried again, for as long as it may still matter; all of it is bounded. A player
-//! learns that something is held here only after its will was sent: see [`Shell::wills_are_left`].
+//! One task sends them. A change that cannot be sent is retried for as long as it may matter; their number is bounded. A player
+//! learns of its ticket or match only after its will was sent: see [`Shell::wills_are_left`].
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -15,21 +16,21 @@ use wsmesh_protocol::forward::{CLIENT_WILLS, Will, WillChange, WillRoom, Wills};
 use wsmesh_protocol::frame;
 
 use super::Shell;
-use super::wire::{NAMESPACE, push, write};
+use super::messages::{NAMESPACE, push, write};
 use crate::rules::lobby::{CancelReason, Cancelled, Order};
 use crate::rules::matches::{EndFrame, EndReason, MatchId};
 use crate::rules::players::Player;
 
 /// Most changes in one message.
 const BATCH: usize = 200;
-/// Most changes that wait to be sent; the oldest give way.
+/// Most changes that wait to be sent; beyond that the oldest are dropped.
 const MOST: usize = 100_000;
-/// How long a change is worth sending: a ws-node that cannot be reached for longer has left the roster, with its clients.
-const WORTH: Duration = Duration::from_secs(30);
-/// How long to wait before what could not be sent is tried again.
-const AGAIN: Duration = Duration::from_millis(250);
-/// Longest wait for wills to be sent before their players are told: a ws-node that cannot be reached must not hold up a match.
-const LEAVING: Duration = Duration::from_secs(1);
+/// How long a change is retried. A ws-node that cannot be reached for longer has left the roster, with its clients.
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
+/// Pause before changes that could not be sent are retried.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// Longest wait for wills before their players are told. A ws-node that cannot be reached must not delay a match.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A change on its way to a ws-node.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ struct Pending {
 #[derive(Debug, Clone)]
 enum Entry {
     Change(WillChange),
-    /// Whoever holds the other end learns that everything before this was sent, or given up.
+    /// Dropped when everything before it was sent or given up; the receiver notices that.
     Mark {
         _sent: mpsc::Sender<()>,
     },
@@ -57,7 +58,7 @@ impl Pending {
     }
 }
 
-/// The changes that are to be sent.
+/// The changes to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pending: Mutex<VecDeque<Pending>>,
@@ -66,7 +67,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     fn pending(&self) -> MutexGuard<'_, VecDeque<Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     fn add(&self, server: ServerName, entry: Entry) {
@@ -76,16 +77,16 @@ impl Outgoing {
         if pending.len() > MOST {
             pending.pop_front();
             tracing::warn!(
-                "too much waits to be said to ws-nodes: some players will not be told should this server be lost"
+                "too many wills wait to be sent to ws-nodes: some players will not be told if this server is lost"
             );
         }
         self.wake.notify_one();
     }
 
-    /// The next changes for one ws-node, in order; none of those in `unsent` are for it.
+    /// The next changes for one ws-node, in order. Skips ws-nodes that have changes in `unsent`.
     fn take(&self, unsent: &[Vec<Pending>]) -> Vec<Pending> {
         let mut pending = self.pending();
-        pending.retain(|one| one.since.elapsed() < WORTH);
+        pending.retain(|one| one.since.elapsed() < RETRY_LIMIT);
         let waits = |server: &ServerName| unsent.iter().flatten().any(|one| one.server == *server);
         let Some(server) = pending.iter().map(|one| &one.server).find(|server| !waits(server)) else {
             return Vec::new();
@@ -104,7 +105,7 @@ impl Outgoing {
         batch
     }
 
-    /// What could not be sent waits before what is newer.
+    /// Puts changes that could not be sent before newer ones.
     fn put_back(&self, batches: Vec<Vec<Pending>>) {
         let mut pending = self.pending();
         for one in batches.into_iter().rev().flat_map(|batch| batch.into_iter().rev()) {
@@ -114,7 +115,7 @@ impl Outgoing {
 }
 
 impl Shell {
-    /// A player waits here.
+    /// Leaves the will of a ticket that is here.
     pub(super) fn leave_ticket(&self, player: &Player, notice: &Cancelled) {
         debug_assert_eq!(notice.reason, CancelReason::ServerLost);
         let will = Will {
@@ -127,18 +128,18 @@ impl Shell {
             .add(player.server.clone(), Entry::Change(WillChange::Left(will)));
     }
 
-    /// Resolves when the wills that were left with these ws-nodes until now are on their way, or cannot be for now. Before a player
-    /// is told of something that is held here: this process may be lost at any moment, and then only a will tells the player.
+    /// Resolves when all wills for these ws-nodes are on their way, or cannot be sent for now. To be awaited before a player is told
+    /// of its ticket or match: this process may be lost at any moment, and then only a will tells the player.
     pub(super) async fn wills_are_left(&self, servers: impl IntoIterator<Item = ServerName>) {
         let (sent, mut all_sent) = mpsc::channel(1);
         for server in BTreeSet::from_iter(servers) {
             self.wills.add(server, Entry::Mark { _sent: sent.clone() });
         }
         drop(sent);
-        let _late = timeout(LEAVING, all_sent.recv()).await;
+        let _late = timeout(LEAVE_TIMEOUT, all_sent.recv()).await;
     }
 
-    /// Its players are in a match here, and their tickets void.
+    /// Leaves the wills of a match that runs here, and revokes those of its players' tickets.
     pub(super) fn leave_match(&self, order: &Order, id: &MatchId) {
         let end = EndFrame::<()> {
             id,
@@ -164,14 +165,14 @@ impl Shell {
         }
     }
 
-    /// A match that ran here is over.
+    /// Revokes the wills of a match that ran here.
     pub(super) fn revoke_match(&self, players: &[Player], id: &MatchId) {
         for Player { client, server } in players {
             self.revoke(server, client, id.as_str());
         }
     }
 
-    /// A ticket or a match is over for a player.
+    /// Revokes the will of a ticket or match for one player.
     pub(super) fn revoke(&self, server: &ServerName, client: &ClientId, id: &str) {
         let change = WillChange::Revoked {
             client: client.to_string(),
@@ -181,7 +182,7 @@ impl Shell {
     }
 }
 
-/// Sends what there is to send, until `end`; then what is left, once.
+/// Sends changes until `end`, then once more what is left.
 pub(super) async fn keep(shell: Arc<Shell>, end: CancellationToken) {
     while !end.is_cancelled() {
         let all_sent = send_all(&shell).await;
@@ -189,8 +190,8 @@ pub(super) async fn keep(shell: Arc<Shell>, end: CancellationToken) {
             if all_sent {
                 shell.wills.wake.notified().await;
             } else {
-                // Those that can be reached do not wait for those that cannot.
-                let _woken = timeout(AGAIN, shell.wills.wake.notified()).await;
+                // Ws-nodes that can be reached do not wait for those that cannot.
+                let _woken = timeout(RETRY_AFTER, shell.wills.wake.notified()).await;
             }
         };
         tokio::select! {
@@ -216,7 +217,7 @@ async fn send_all(shell: &Shell) -> bool {
         };
         let target = Target::Server(first.server.clone());
         if let Err(error) = shell.adapter.emit(target, CLIENT_WILLS, write(&wills)).await {
-            tracing::debug!(server = %first.server, "a ws-node could not be told of wills yet: {error}");
+            tracing::debug!(server = %first.server, "could not send wills to a ws-node yet: {error}");
             unsent.push(batch);
         }
     }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_sent_to_one_ws_node_stays_in_order_and_before_what_is_newer() {
+    fn changes_that_could_not_be_sent_stay_in_order_and_before_newer_ones() {
         let outgoing = Outgoing::default();
         for (server, id) in [("ws-1", "1"), ("ws-2", "2"), ("ws-1", "3")] {
             revoked(&outgoing, server, id);
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_reached_when_everything_before_it_for_its_ws_node_has_left() {
+    fn a_mark_is_dropped_when_every_earlier_change_for_its_ws_node_was_sent() {
         let outgoing = Outgoing::default();
         let (sent, mut all_sent) = mpsc::channel(1);
         revoked(&outgoing, "ws-1", "1");
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_sent_in_batches() {
+    fn waiting_changes_are_bounded_and_sent_in_batches() {
         let outgoing = Outgoing::default();
         (0..=MOST).for_each(|number| revoked(&outgoing, "ws-1", &number.to_string()));
         assert_eq!(outgoing.pending().len(), MOST);

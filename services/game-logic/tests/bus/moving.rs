@@ -1,4 +1,4 @@
-//! Players leave in every way there is; servers vanish, come and are stopped.
+//! Players leave in every possible way; servers vanish, come and stop.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::{Cluster, Server, until};
 use crate::{found, quick};
 
 #[tokio::test]
-async fn whoever_leaves_or_disconnects_ends_a_duel_and_the_other_wins() {
+async fn a_player_who_leaves_or_disconnects_ends_a_duel_and_the_other_wins() {
     let cluster = Cluster::new();
     let server = cluster.game_logic("game-1", quick()).await;
     let ws = cluster.ws_node("ws-1").await;
@@ -94,7 +94,7 @@ async fn a_new_server_takes_over_the_queues_that_it_owns() {
     let clients = [ws.client("ann").await, ws.client("bob").await];
     clients[0].wait_for_match(json!({"mode": "duel"})).await;
     clients[1].wait_for_match(json!({"mode": "arena"})).await;
-    // Whichever names they have, among so many servers the first does not own both queues for long.
+    // With so many servers, the first one certainly does not own both queues for long.
     let mut others = Vec::new();
     for i in 2..6 {
         others.push(cluster.game_logic(&format!("game-{i}"), quick()).await);
@@ -109,7 +109,7 @@ async fn a_new_server_takes_over_the_queues_that_it_owns() {
 }
 
 #[tokio::test]
-async fn stopping_the_only_server_tells_players_and_those_who_wait() {
+async fn when_the_only_server_stops_players_in_matches_and_in_queues_are_told() {
     let cluster = Cluster::new();
     let server = cluster.game_logic("game-1", quick()).await;
     let ws = cluster.ws_node("ws-1").await;

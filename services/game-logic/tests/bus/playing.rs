@@ -4,7 +4,7 @@ use game_logic::rules::game::{Game, Progress, Seat, Setup};
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Options, ServerName, ServiceName, Started, Target};
 
-use crate::support::{Client, Cluster, Server, until};
+use crate::support::{Client, Cluster, PATIENCE, Server, until};
 use crate::{found, quick};
 
 /// Runs to the first target until the match ends; its end.
@@ -65,7 +65,7 @@ async fn a_ping_is_answered_at_once_with_the_servers_name() {
 }
 
 #[tokio::test]
-async fn asking_again_gives_the_same_ticket_whichever_server_is_asked_and_cancelling_works_everywhere() {
+async fn every_server_gives_the_same_ticket_again_and_can_cancel_it() {
     let cluster = Cluster::new();
     let servers = [
         cluster.game_logic("game-1", quick()).await,
@@ -125,7 +125,7 @@ async fn wrong_payloads_get_an_error_that_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn inputs_of_strangers_and_nonsense_are_refused_by_the_match() {
+async fn the_match_rejects_inputs_of_strangers_and_invalid_inputs() {
     let cluster = Cluster::new();
     let servers = [
         cluster.game_logic("game-1", quick()).await,
@@ -187,7 +187,7 @@ impl Game for Broken {
     fn tick(&mut self) -> Progress {
         self.0 += 1;
         if self.0 == 3 {
-            // As a panic does, but without its backtrace: to print one stops this process for seconds, and nobody hears it meanwhile.
+            // As a panic, but without a backtrace: printing one stops this process for seconds, and it misses its probes meanwhile.
             std::panic::resume_unwind(Box::new("this game is broken"));
         }
         Progress::Running
@@ -263,5 +263,5 @@ async fn a_server_that_runs_alone_owns_its_queues() {
     adapter.ready().await;
     let roster = adapter.roster().borrow().clone();
     assert!(matches!(&roster[..], [alone] if alone.counted), "{roster:?}");
-    driver.shutdown().await;
+    driver.shutdown(PATIENCE).await;
 }

@@ -1,4 +1,4 @@
-//! A cluster in one process: game-logic servers, and ws-nodes that do what this service needs of them.
+//! A cluster in one process: game-logic servers, and ws-nodes that do what this service needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,20 +22,9 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_JOIN, CLIENT_LEAVE, ClientC
 /// Longest wait for anything in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until something is so.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waiting = async {
-        let mut looks = tokio::time::interval(Duration::from_millis(5));
-        while !is_so() {
-            looks.tick().await;
-        }
-    };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("never happened: {what}"));
-}
+pub(crate) use wsmesh_test_support::until;
 
-/// The bus that everyone of a test is on.
+/// The bus that all servers of a test use.
 pub(crate) struct Cluster {
     bus: MemoryBus,
 }
@@ -123,7 +112,7 @@ impl Server {
         self.adapter.name().as_str()
     }
 
-    /// Until this server sees so many live servers that count.
+    /// Waits until this server sees `count` live servers that count.
     pub(crate) async fn sees(&self, count: usize) {
         until("everyone sees everyone", || {
             self.adapter
@@ -144,13 +133,13 @@ impl Server {
             .await
             .expect("it ends within its grace period")
             .expect("it does not panic");
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
     }
 
-    /// Gone at once, with everything that it knew.
+    /// Ends at once and loses everything it knew.
     pub(crate) async fn vanish(self) {
         self.running.abort();
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
     }
 }
 
@@ -240,9 +229,9 @@ impl WsNode {
         }
     }
 
-    /// Gone with all its clients, without a word about them.
+    /// Ends with all its clients, without telling others about them.
     pub(crate) async fn vanish(self) {
-        self.driver.shutdown().await;
+        self.driver.shutdown(PATIENCE).await;
         self.shard.abort();
     }
 }
@@ -271,10 +260,10 @@ impl Client {
         self.request_of(Self::any(), event, payload).await
     }
 
-    /// As [`Client::request`], of one certain server.
+    /// As [`Client::request`], to one certain server.
     pub(crate) async fn request_of(&self, target: Target, event: &str, payload: Value) -> Value {
         let payload = self.forwarded(event, &payload);
-        // A busy machine must not end it.
+        // A busy machine must not make the test fail.
         let options = RequestOptions {
             timeout: Some(PATIENCE),
             ..RequestOptions::default()
@@ -319,7 +308,7 @@ impl Client {
         place
     }
 
-    /// Its connection ends, and its ws-node says so.
+    /// Ends its connection; its ws-node tells game-logic.
     pub(crate) async fn close(self) {
         let Self {
             id,

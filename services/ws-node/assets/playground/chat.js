@@ -1,4 +1,4 @@
-// Rooms and messages: the demo events joinRoom, leaveRoom and command, and the push say that comes of it.
+// Rooms and messages: the demo events joinRoom, leaveRoom and command, and the event say that clients get.
 import { append, byId, clock, make, onSubmit } from "./dom.js";
 
 const LINES = 200;
@@ -7,7 +7,7 @@ const ADDRESS = { toRoom: "Room", toPlayer: "Client id" };
 export class Chat {
   #connection;
   #rooms = new Set();
-  /** Numbers of own messages that are in the log already: the reply and the copy that comes back race. */
+  /** Numbers of own messages that are already in the log: the reply and the copy that comes back race. */
   #logged = new Set();
   #last = 0;
 
@@ -25,7 +25,7 @@ export class Chat {
     // The SDK's rooms end with its client.
     this.#rooms.clear();
     this.#showRooms();
-    client.on("say", (payload) => this.#heard(payload));
+    client.on("say", (payload) => this.#said(payload));
     client.on("room-lost", ({ roomId }) => {
       this.#rooms.delete(String(roomId));
       this.#showRooms();
@@ -90,7 +90,7 @@ export class Chat {
       const { offline = [] } = await this.#connection.request("command", payload);
       byId("text").value = "";
       this.#notice(offline.length ? `${offline.join(", ")} is not connected anywhere.` : "");
-      // The sender gets no copy of what goes to others only.
+      // The sender gets no copy of a message to others only.
       if (!offline.length && !this.#logged.delete(msg.n)) {
         this.#logged.add(msg.n);
         this.#log(msg.from, where(action, msg, address), text, true);
@@ -98,7 +98,7 @@ export class Chat {
     });
   }
 
-  #heard(payload) {
+  #said(payload) {
     const { action, msg } = payload && typeof payload === "object" ? payload : { msg: payload };
     const ours = msg && typeof msg === "object" && typeof msg.text === "string";
     const { from = "?", text = "", n } = ours ? msg : { from: "somebody", text: typeof msg === "string" ? msg : JSON.stringify(payload) };

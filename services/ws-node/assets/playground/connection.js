@@ -1,12 +1,12 @@
-// The connection panel: makes the SDK's client from the form, and shows what becomes of it.
+// The connection panel: makes the SDK's client from the form, and shows the state of its connection.
 import { append, byId, clock, make, milliseconds, onSubmit } from "./dom.js";
 import { tapped } from "./tap.js";
 
 const LINES = 50;
 const STATES = { connecting: "Connecting to", open: "Connected to", waiting: "Reconnecting to", closed: "Not connected" };
-const CODES = { 1012: "the server stops or restarts", 4001: "by hand", 4002: "no heartbeat came back", 4012: "the same id logged in elsewhere", 1006: "without a goodbye" };
+const CODES = { 1012: "the server stops or restarts", 4001: "by hand", 4002: "no answer to the heartbeat", 4012: "the same id logged in elsewhere", 1006: "without a close frame" };
 
-/** What the other panels know of the connection. A new client is made for each press on "Connect". */
+/** The connection for the other panels. Each press on "Connect" makes a new client. */
 export class Connection {
   client = null;
   id = "";
@@ -18,18 +18,18 @@ export class Connection {
   #changed = [];
   #socket;
 
-  /** `tell` hears every frame, see tap.js. */
-  constructor(tell) {
-    this.#socket = tapped(tell);
+  /** Calls `report` for every frame, see tap.js. */
+  constructor(report) {
+    this.#socket = tapped(report);
     offerNodes();
     onSubmit("connection", () => this.connect());
     byId("disconnect").addEventListener("click", () => this.disconnect());
     byId("heartbeat").addEventListener("change", () => this.client?.setPingInterval(Number(byId("heartbeat").value), true));
     document.addEventListener("click", (event) => this.#needsConnection(event), true);
     this.#show("closed");
-    // A link may connect to a node that the form offers; to any other server only its reader can decide to go.
-    const asked = new URLSearchParams(location.search).has("connect") && byId("node").value;
-    if (asked) queueMicrotask(() => this.connect());
+    // A link may connect to a node that the form offers; the user must confirm any other server.
+    const wanted = new URLSearchParams(location.search).has("connect") && byId("node").value;
+    if (wanted) queueMicrotask(() => this.connect());
   }
 
   /** Calls `listen(client)` for each new client. */
@@ -42,7 +42,7 @@ export class Connection {
     this.#changed.push(listen);
   }
 
-  /** A request; rejects when there is no client, too. */
+  /** Sends a request; also rejects when there is no client. */
   request(event, payload, options) {
     if (!this.client) return Promise.reject(new wsmesh.RequestError({ error: "connect first", errorCode: "WS_NOT_OPEN" }));
     return this.client.request(event, payload, options);
@@ -63,7 +63,7 @@ export class Connection {
         WebSocket: this.#socket,
       });
     } catch (error) {
-      this.#log(`${urls} is no address to connect to: ${error.message}`, "bad");
+      this.#log(`${urls} is not an address to connect to: ${error.message}`, "bad");
       return;
     }
     this.client = client;
@@ -94,7 +94,7 @@ export class Connection {
 
   #closed({ code, reason, willReconnect }) {
     const why = [CODES[code], reason].filter(Boolean).join(", ");
-    this.#log(`closed: ${code}${why ? ` (${why})` : ""}${willReconnect ? "" : "; it stays so"}`, "bad");
+    this.#log(`closed: ${code}${why ? ` (${why})` : ""}${willReconnect ? "" : "; no reconnect"}`, "bad");
   }
 
   #waits({ repeat, timeout }) {
@@ -106,14 +106,14 @@ export class Connection {
   }
 
   #show(state) {
-    // The next one of the list, after one that stops or fails.
+    // The client takes the next one of the list after one that stops or fails.
     if (this.client) this.#node = new URL(this.client.url).host;
     const status = byId("status");
     status.dataset.state = state;
     status.textContent = state === "closed" ? STATES.closed : `${STATES[state]} ${this.#node}${state === "open" ? ` as ${this.id}` : ""}`;
     for (const button of document.querySelectorAll("[data-online]")) button.ariaDisabled = String(state !== "open");
     byId("disconnect").ariaDisabled = String(state === "closed");
-    byId("connect").textContent = state === "closed" ? "Connect" : "Connect anew";
+    byId("connect").textContent = state === "closed" ? "Connect" : "Reconnect";
     clearInterval(this.#timer);
     if (state === "waiting") this.#timer = setInterval(() => this.#count(), 100);
     else byId("countdown").textContent = "";
@@ -125,7 +125,7 @@ export class Connection {
     byId("countdown").textContent = `in ${(left / 1000).toFixed(1)} s`;
   }
 
-  /** Buttons that make no sense now can have the focus all the same, so that it is not lost when the connection is. */
+  /** Buttons that need a connection stay focusable without one, so that the focus is not lost with the connection. */
   #needsConnection(event) {
     const button = event.target.closest?.("button[aria-disabled=true]");
     if (!button) return;
@@ -141,7 +141,7 @@ export class Connection {
   }
 }
 
-/** The one to connect to first, and those to go on at when it stops or fails. */
+/** The URL to connect to first, and those to use when it stops or fails. */
 function chosen() {
   const node = byId("node");
   if (!node.value) return byId("url").value.trim().split(/\s+/);
@@ -149,9 +149,9 @@ function chosen() {
   return [node.value, ...offered];
 }
 
-/** Fills the form: this ws-node, the other one of `make run` and docker-compose.yml, any URL. */
+/** Fills the form: this ws-node, the other one of `make run` and docker-compose.yml, or any URL. */
 function offerNodes() {
-  const asked = new URLSearchParams(location.search);
+  const query = new URLSearchParams(location.search);
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const here = `${scheme}//${location.host}`;
   const otherPort = { 9000: 9001, 9001: 9000 }[location.port];
@@ -160,13 +160,13 @@ function offerNodes() {
   node.append(new Option(`this one (${location.host})`, here));
   if (there !== here) node.append(new Option(`the other one (${location.hostname}:${otherPort})`, there));
   node.append(new Option("another, by its URL", ""));
-  const wanted = asked.get("node");
+  const wanted = query.get("node");
   if (wanted) {
     const known = [...node.options].some((option) => option.value === wanted);
     node.value = known ? wanted : "";
     if (!known) url.value = wanted;
   }
-  client.value = asked.get("id") || `player-${Math.floor(1000 + Math.random() * 9000)}`;
+  client.value = query.get("id") || `player-${Math.floor(1000 + Math.random() * 9000)}`;
   const changed = () => {
     byId("url-label").hidden = node.value !== "";
     url.required = node.value === "";

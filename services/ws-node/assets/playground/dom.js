@@ -10,7 +10,7 @@ export function make(tag, text = "", className = "") {
   return element;
 }
 
-/** Calls `action` on submit, in place of loading another page. */
+/** Calls `action` on submit instead of loading another page. */
 export function onSubmit(id, action) {
   byId(id).addEventListener("submit", (event) => {
     event.preventDefault();
@@ -24,18 +24,18 @@ export function clock(date = new Date()) {
   return `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
 }
 
-/** A duration that people can read. */
+/** A duration in a readable form. */
 export function milliseconds(ms) {
   if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
   return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 }
 
-/** A number of bytes that people can read. */
+/** A number of bytes in a readable form. */
 export function bytes(count) {
   return count < 10_000 ? `${count} B` : `${(count / 1000).toFixed(count < 1e5 ? 1 : 0)} kB`;
 }
 
-/** Puts a line under the others and keeps at most `limit`; scrolls along for those who look at the end. */
+/** Appends a line and keeps at most `limit`; scrolls along if the end was visible. */
 export function append(list, line, limit) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
   list.append(line);
@@ -43,7 +43,7 @@ export function append(list, line, limit) {
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
-/** Fits a canvas to the size at which it is shown; gives its pen, in CSS pixels. */
+/** Fits a canvas to the size at which it is shown; returns its context, in CSS pixels. */
 export function penOf(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
   const ratio = globalThis.devicePixelRatio || 1;
@@ -55,7 +55,7 @@ export function penOf(canvas) {
   return { pen, width, height };
 }
 
-/** A colour of the style sheet, which knows whether it is light or dark. */
+/** A colour of the style sheet, for the light or dark scheme in use. */
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 }

@@ -1,4 +1,4 @@
-// The demo game: finds a match, sends where the player wants to run, draws what game-logic says.
+// The demo game: finds a match, sends the direction of the player, draws the states that game-logic sends.
 import { byId, colour, make, penOf } from "./dom.js";
 import { labels } from "./labels.js";
 
@@ -6,13 +6,13 @@ const KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
   a: [-1, 0], d: [1, 0], w: [0, -1], s: [0, 1],
 };
-/** A pointer that moves sends at most so often. */
+/** Shortest time between two messages of a moving pointer. */
 const POINTER_EVERY_MS = 50;
-/** Nearer than this to the pointer, in the field's units, the player stands still. */
+/** If the pointer is nearer than this, in units of the field, the player stands still. */
 const NEAR = 20;
-/** How much of the picture lies around the field on each side, so that runners at its edge are seen whole. */
+/** The part of the picture that is left free on each side of the field, so that runners at its edge are fully visible. */
 const MARGIN = 0.03;
-/** Of the font below, with some air. */
+/** Of the font below, with some space around. */
 const NAME_HEIGHT = 15;
 const REASONS = {
   timeLimit: "time is up", playersLeft: "the others left", serverRestart: "its server was stopped", serverLost: "its server was lost",
@@ -22,8 +22,8 @@ const REASONS = {
 export class Game {
   #connection;
   #match = null;
-  #looking = false;
-  /** The last two states and when the newer one came: what is drawn lies between them. */
+  #searching = false;
+  /** The last two states and when the newer one came: positions are drawn between them. */
   #before = null;
   #state = null;
   #stateAt = 0;
@@ -31,8 +31,8 @@ export class Game {
   #pressed = new Set();
   #direction = { x: 0, y: 0 };
   #pointedAt = 0;
-  #asked = false;
-  /** On which side of its runner each name is, see labels.js. */
+  #drawRequested = false;
+  /** The side of its runner that each name is on, see labels.js. */
   #sides = new Map();
 
   constructor(connection) {
@@ -63,7 +63,7 @@ export class Game {
     client.on("matchState", (payload) => this.#moved(payload));
     client.on("matchEnd", (payload) => this.#ended(payload));
     client.on("matchCancelled", ({ reason }) => {
-      this.#looking = false;
+      this.#searching = false;
       this.#tell(`No match: ${reason}.`);
       this.#buttons();
     });
@@ -72,28 +72,28 @@ export class Game {
   // ------------------------------------------------------------------------------------------------------- the match
 
   async #look() {
-    this.#looking = true;
+    this.#searching = true;
     this.#buttons();
     this.#tell("Looking for other players …");
     byId("cancel").focus();
     try {
       await this.#connection.request("matchRequest", { mode: byId("mode").value });
     } catch (error) {
-      this.#looking = false;
+      this.#searching = false;
       this.#tell(`No match: ${error.error ?? error.message} (${error.errorCode})`);
       this.#buttons();
     }
   }
 
   async #cancel() {
-    this.#looking = false;
+    this.#searching = false;
     this.#buttons();
     byId("match").focus();
     try {
       await this.#connection.request("matchCancel", {});
-      this.#tell("You look for a match no longer.");
+      this.#tell("You stopped looking for a match.");
     } catch (error) {
-      this.#tell(`It goes on: ${error.error ?? error.message} (${error.errorCode})`);
+      this.#tell(`Still looking: ${error.error ?? error.message} (${error.errorCode})`);
     }
   }
 
@@ -106,7 +106,7 @@ export class Game {
 
   #found({ match, players }) {
     this.#match = match;
-    this.#looking = false;
+    this.#searching = false;
     this.#direction = { x: 0, y: 0 };
     this.#before = this.#state = null;
     this.#sides.clear();
@@ -137,12 +137,12 @@ export class Game {
   }
 
   #lost() {
-    if (this.#match || this.#looking) this.#forget("The connection broke: the others play on.");
+    if (this.#match || this.#searching) this.#forget("The connection is lost: the others play on.");
   }
 
   #forget(text) {
     this.#match = null;
-    this.#looking = false;
+    this.#searching = false;
     this.#before = this.#state = null;
     this.#pressed.clear();
     this.#tell(text);
@@ -164,7 +164,7 @@ export class Game {
   }
 
   #point(event) {
-    // A mouse steers wherever it is over the field, a finger while it touches it.
+    // A mouse steers while it is over the field, a finger while it touches it.
     const me = this.#state?.players.find(({ id }) => id === this.#connection.id);
     if (!me || event.timeStamp - this.#pointedAt < POINTER_EVERY_MS) return;
     this.#pointedAt = event.timeStamp;
@@ -191,10 +191,10 @@ export class Game {
   }
 
   #buttons() {
-    byId("match").hidden = this.#looking || !!this.#match;
-    byId("cancel").hidden = !this.#looking;
+    byId("match").hidden = this.#searching || !!this.#match;
+    byId("cancel").hidden = !this.#searching;
     byId("quit").hidden = !this.#match;
-    byId("mode").disabled = this.#looking || !!this.#match;
+    byId("mode").disabled = this.#searching || !!this.#match;
     byId("field").classList.toggle("playing", !!this.#match);
   }
 
@@ -208,12 +208,12 @@ export class Game {
   }
 
   #draw() {
-    if (this.#asked) return;
-    this.#asked = true;
+    if (this.#drawRequested) return;
+    this.#drawRequested = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
+      this.#drawRequested = false;
       this.#paint();
-      // On the way from one state to the next there is something to draw with every picture.
+      // Between two states every animation frame draws something new.
       if (this.#state && performance.now() - this.#stateAt < this.#between) this.#draw();
     });
   }
@@ -244,7 +244,7 @@ export class Game {
         height: NAME_HEIGHT,
       };
     });
-    // The player's own one lies on top, and its name has the first choice.
+    // The player's own runner is on top, and its name chooses first.
     runners.sort((a, b) => a.own - b.own);
     for (const { x, y, own } of runners) runner(pen, x, y, radius, colour(own ? "own" : "rival"), own);
     runners.reverse();
@@ -290,7 +290,7 @@ function runner(pen, x, y, radius, fill, ring) {
   pen.stroke();
 }
 
-/** A name, with a rim in the field's colour: it can be read over a runner, too. */
+/** Draws a name with an outline in the field's colour, so that it can also be read over a runner. */
 function label(pen, text, { x, y }) {
   pen.textAlign = "center";
   pen.textBaseline = "middle";

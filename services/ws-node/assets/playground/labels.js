@@ -1,21 +1,21 @@
-// Where the names of runners go: beside each runner, whole, and over no other name nor runner as long as there is room.
+// Finds places for the names of runners: beside each runner, inside the field, and not over other names or runners if there is room.
 
-/** Sides of a runner, the best first; negative is left of it or above it, more than one a line further. */
+/** Sides of a runner, the best first; negative is left of it or above it, a larger number is a line further away. */
 const SIDES = [
   [0, -1], [0, 1], [1, 0], [-1, 0], [1, -1], [-1, -1], [1, 1], [-1, 1],
   [0, -2], [0, 2], [1, -2], [-1, -2], [1, 2], [-1, 2], [0, -3], [0, 3], [0, -4], [0, 4],
 ];
-/** Between a runner and its name. */
+/** The gap between a runner and its name. */
 const GAP = 3;
-/** A better side must be free by so much before a name goes back to it: so it does not jump to and fro. */
+/** A better side must be free by this much before a name returns to it, so that names do not jump back and forth. */
 const ROOM = 6;
-/** A name over another cannot be read; over a runner it can. */
+/** Costs of a name over another one: it cannot be read; over a runner it can. */
 const OVER_NAME = 10;
 
 /**
- * A box `{x, y, width, height}` (its middle and its size) for the name of each of `runners`, which are `{id, x, y, radius,
- * width, height}` (their place, and the name's size); all in the picture's pixels, `size` on each side. Who comes first
- * chooses first. `sides` remembers from picture to picture which side each name is on.
+ * Returns a box `{x, y, width, height}` (its middle and its size) for the name of each of `runners`, which are `{id, x, y,
+ * radius, width, height}` (the runner's middle, and the size of its name); all in pixels of the square picture with sides of
+ * `size`. Earlier runners choose first. `sides` remembers between pictures which side each name is on.
  */
 export function labels(runners, size, sides) {
   const placed = [];
@@ -28,7 +28,7 @@ export function labels(runners, size, sides) {
       const bodies = runners.reduce((sum, other) => sum + shared(other === runner ? box : grown, body(other)), 0);
       return { rank, box, cost: OVER_NAME * names + bodies };
     });
-    // Of those that cover the least the first, as the best sides come first.
+    // The first of the cheapest: the best sides come first.
     const { rank, box } = choices.reduce((best, next) => (next.cost < best.cost ? next : best));
     sides.set(runner.id, rank);
     placed.push(box);

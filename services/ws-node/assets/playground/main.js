@@ -1,17 +1,17 @@
 // The playground: panels around one connection, made with the JavaScript SDK (`wsmesh`, from connector.min.js).
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
+import { FrameInspector } from "./frames.js";
 import { Game } from "./game.js";
 import { Nodes } from "./nodes.js";
 import { Plot } from "./plot.js";
 import { RequestPanel } from "./requests.js";
-import { Wire } from "./wire.js";
 
-const wire = new Wire();
+const inspector = new FrameInspector();
 const plot = new Plot();
 const connection = new Connection((frame) => {
   plot.watch(frame);
-  wire.add(frame);
+  inspector.add(frame);
 });
 new Chat(connection);
 new Game(connection);

@@ -1,5 +1,5 @@
-// Stops and resumes ws-nodes through admin's API, to see what becomes of their clients. Shown only where a ws-node says on
-// which port of this host admin is (the demo profile), and admin answers.
+// Stops and resumes ws-nodes through admin's API, to show how their clients move. Only shown if the ws-node knows on which
+// port of this host admin is (the demo profile), and admin answers.
 import { byId, make } from "./dom.js";
 
 const EVERY_MS = 2000;
@@ -9,18 +9,18 @@ const WITHIN_MS = 1000;
 
 export class Nodes {
   #api = "";
-  /** By name. What is stopped is known from admin's answers to this page. */
+  /** By name. Whether one is stopped is known from admin's answers to this page only. */
   #nodes = new Map();
   #missed = false;
 
   constructor() {
-    // Without admin there is nothing to press.
+    // Without admin there are no buttons.
     this.#begin().catch(() => {});
   }
 
   async #begin() {
     const { port } = await ask("playground/admin.json");
-    // A page that came over TLS may not ask an API that speaks plain HTTP.
+    // A page that came over TLS may not use an API over plain HTTP.
     if (!port || location.protocol !== "http:") return;
     this.#api = `http://${location.hostname}:${port}/api/v1/`;
     await this.#refresh();
@@ -45,29 +45,29 @@ export class Nodes {
     if (!node) {
       node = { line: make("li"), state: make("span"), button: make("button", "", "quiet"), instance, stopped: false, clients };
       node.button.type = "button";
-      node.button.addEventListener("click", () => this.#order(name, node));
+      node.button.addEventListener("click", () => this.#toggle(name, node));
       node.line.append(make("b", name), node.state, node.button);
       byId("node-list").append(node.line);
       this.#nodes.set(name, node);
     }
-    // Another process has the name now: it was not stopped.
+    // Another process has the name now: this one was not stopped.
     if (node.instance !== instance) node.stopped = false;
     Object.assign(node, { instance, clients });
     draw(name, node);
   }
 
-  async #order(name, node) {
-    const order = node.stopped ? "resume" : "drain";
+  async #toggle(name, node) {
+    const action = node.stopped ? "resume" : "drain";
     try {
-      const { draining } = await ask(`${this.#api}servers/${encodeURIComponent(name)}/${order}`, {
+      const { draining } = await ask(`${this.#api}servers/${encodeURIComponent(name)}/${action}`, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify(order === "drain" ? { withinMs: WITHIN_MS } : {}),
+        body: JSON.stringify(action === "drain" ? { withinMs: WITHIN_MS } : {}),
       });
       node.stopped = draining;
-      this.#tell(draining ? `${name} sends its clients away: they go on at another.` : `${name} takes clients again.`);
+      this.#tell(draining ? `${name} sends its clients away: they reconnect to another one.` : `${name} accepts clients again.`);
     } catch (error) {
-      this.#tell(`${name} was not told: ${error.message}`);
+      this.#tell(`${name} could not be changed: ${error.message}`);
     }
     draw(name, node);
   }

@@ -19,7 +19,7 @@ export class Plot {
     this.#draw();
   }
 
-  /** Takes the time of a round trip; `kind` is "heartbeat" or "request". */
+  /** Adds the time of a round trip; `kind` is "heartbeat" or "request". */
   add(kind, ms) {
     const points = this.#points[kind];
     points.push({ at: performance.now(), ms });
@@ -27,7 +27,7 @@ export class Plot {
     if (kind === "heartbeat") byId("latency").textContent = milliseconds(ms);
   }
 
-  /** Times heartbeats from what tap.js tells, which is finer than the whole milliseconds of the SDK. */
+  /** Measures heartbeats with the times of tap.js, which are finer than the whole milliseconds of the SDK. */
   watch({ kind, text, at }) {
     if (kind === "note") this.#pinged = 0;
     else if (text === "" && kind === "out") this.#pinged = at;

@@ -1,4 +1,4 @@
-// Any event, asked or sent, with its time, reply and error code.
+// Sends any event, with or without waiting for a reply; shows the time, the reply and the error code.
 import { byId, make, milliseconds, onSubmit } from "./dom.js";
 
 const EXAMPLES = [
@@ -23,8 +23,8 @@ export class RequestPanel {
     EXAMPLES.forEach(([, , title], index) => example.append(new Option(title, String(index))));
     example.addEventListener("change", () => this.#fill(EXAMPLES[Number(example.value)]));
     this.#fill(EXAMPLES[0]);
-    onSubmit("request", () => this.#ask());
-    byId("hundred").addEventListener("click", () => this.#askOften());
+    onSubmit("request", () => this.#request());
+    byId("hundred").addEventListener("click", () => this.#requestOften());
     byId("emit").addEventListener("click", () => this.#emit());
   }
 
@@ -33,7 +33,7 @@ export class RequestPanel {
     byId("payload").value = JSON.stringify(payload);
   }
 
-  /** The form's event and payload; nothing when the payload is no JSON, which is told. */
+  /** The form's event and payload; undefined if the payload is not JSON, which is shown. */
   #read() {
     const event = byId("event").value.trim();
     const text = byId("payload").value.trim();
@@ -42,42 +42,42 @@ export class RequestPanel {
       return { event, payload: text === "" ? {} : JSON.parse(text) };
     } catch (error) {
       byId("payload").ariaInvalid = "true";
-      this.#show("bad", "The payload is no JSON", error.message);
+      this.#show("bad", "The payload is not JSON", error.message);
       return undefined;
     }
   }
 
-  /** Sends one request and waits: its time, and its reply or what went wrong. */
+  /** Sends one request and waits; returns its time, and its reply or error. */
   async #timed({ event, payload }) {
     const start = performance.now();
     let reply;
     let error;
     try {
       reply = await this.#connection.request(event, payload);
-    } catch (refused) {
-      error = refused;
+    } catch (caught) {
+      error = caught;
     }
     const ms = performance.now() - start;
-    // A refusal by the server is a round trip, too; what the SDK says by itself is none.
+    // An error of the server is a round trip, too; an error of the SDK itself is not.
     if (!error || !/^(WS_|CALLBACK_TIMEOUT|TOO_MANY|BAD_PAYLOAD$)/.test(error.errorCode)) this.#plot.add("request", ms);
     return { ms, reply, error };
   }
 
-  async #ask() {
-    const wish = this.#read();
-    if (!wish) return;
-    const { ms, reply, error } = await this.#timed(wish);
-    if (error) this.#show("bad", `${wish.event} · ${milliseconds(ms)} · ${error.errorCode}`, error.error ?? error.message);
-    else this.#show("good", `${wish.event} · ${milliseconds(ms)} · ok`, JSON.stringify(reply, null, 2));
+  async #request() {
+    const wanted = this.#read();
+    if (!wanted) return;
+    const { ms, reply, error } = await this.#timed(wanted);
+    if (error) this.#show("bad", `${wanted.event} · ${milliseconds(ms)} · ${error.errorCode}`, error.error ?? error.message);
+    else this.#show("good", `${wanted.event} · ${milliseconds(ms)} · ok`, JSON.stringify(reply, null, 2));
   }
 
-  async #askOften() {
-    const wish = this.#read();
-    if (!wish) return;
+  async #requestOften() {
+    const wanted = this.#read();
+    if (!wanted) return;
     const times = [];
     const errors = new Map();
     for (let i = 0; i < TIMES && this.#connection.client?.isOpen; i++) {
-      const { ms, error } = await this.#timed(wish);
+      const { ms, error } = await this.#timed(wanted);
       times.push(ms);
       if (error) errors.set(error.errorCode, (errors.get(error.errorCode) ?? 0) + 1);
     }
@@ -86,14 +86,14 @@ export class RequestPanel {
     const at = (share) => milliseconds(times[Math.min(times.length - 1, Math.floor(times.length * share))]);
     const codes = [...errors].map(([code, count]) => `${count} × ${code}`).join(", ");
     const summary = `fastest ${at(0)}, median ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)}`;
-    this.#show(errors.size ? "bad" : "good", `${wish.event} × ${times.length} · ${codes || "ok"}`, summary);
+    this.#show(errors.size ? "bad" : "good", `${wanted.event} × ${times.length} · ${codes || "ok"}`, summary);
   }
 
   #emit() {
-    const wish = this.#read();
-    if (!wish) return;
-    const sent = this.#connection.client?.emit(wish.event, wish.payload);
-    this.#show(sent ? "good" : "bad", `${wish.event} · ${sent ? "sent" : "not sent"}`, sent ? "What comes back, if anything, is on the wire below." : "There is no connection.");
+    const wanted = this.#read();
+    if (!wanted) return;
+    const sent = this.#connection.client?.emit(wanted.event, wanted.payload);
+    this.#show(sent ? "good" : "bad", `${wanted.event} · ${sent ? "sent" : "not sent"}`, sent ? "An answer, if there is one, appears on the wire below." : "There is no connection.");
   }
 
   #show(kind, title, text) {

@@ -1,8 +1,8 @@
-//! Why somebody was not let in, in words that say what to do. No text holds a token, a ticket or a part of one.
+//! Why a client may not connect, in words that say what to do. No text holds a token, a ticket or a part of one.
 
 use wsmesh_adapter::NameError;
 
-/// Why a client was not let in.
+/// Why a client may not connect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AuthError {
     #[error("say who you are: add ?id=YOUR-ID to the URL")]
@@ -29,7 +29,7 @@ pub(crate) enum AuthError {
     UnknownKey,
     #[error("the keys that tokens are verified with could not be fetched yet: try again")]
     NoKeysYet,
-    #[error("this token is for another client id: connect anew with it")]
+    #[error("this token is for another client id: reconnect with it")]
     OtherClient,
     #[error("the ticket is not valid here: get a new one")]
     BadTicket,
@@ -47,26 +47,26 @@ pub(crate) enum AuthError {
     TooManyWaiting,
 }
 
-/// How the refusal of an upgrade is answered.
+/// What is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// 400: how the request is written.
-    BadRequest,
-    /// 401: who somebody is.
-    Unauthorized,
-    /// 403: where somebody comes from.
-    Forbidden,
-    /// 503: this server cannot tell now.
-    TryAgain,
+pub(crate) enum Fault {
+    /// How the client names itself.
+    Request,
+    /// The credential, or that there is none.
+    Credential,
+    /// The page that it comes from.
+    Origin,
+    /// This server, which cannot tell now.
+    Server,
 }
 
 impl AuthError {
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::NoId | Self::BadId(_) => Answer::BadRequest,
-            Self::Origin => Answer::Forbidden,
-            Self::NoKeysYet | Self::TooManyWaiting => Answer::TryAgain,
-            _ => Answer::Unauthorized,
+            Self::NoId | Self::BadId(_) => Fault::Request,
+            Self::Origin => Fault::Origin,
+            Self::NoKeysYet | Self::TooManyWaiting => Fault::Server,
+            _ => Fault::Credential,
         }
     }
 

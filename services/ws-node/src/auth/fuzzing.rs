@@ -1,86 +1,41 @@
-//! What fuzzers call: `tests/fuzz`, and a property test here that needs no fuzzer. Not part of the interface.
+//! What fuzzers reach through `http::fuzzing`. Not part of the interface.
 
-use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use serde_json::Value;
 use wsmesh_bootstrap::{Secret, SecretFile};
-use wsmesh_protocol::{ParamOptions, Params};
 
 use super::keys::KeySet;
 use super::origins::Origins;
 use super::permissions::Permissions;
 use super::settings::AuthSettings;
-use super::source::{self, Credential};
 use super::verify::Verifier;
 
 /// The key of no token that a fuzzer finds.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Reads bytes as everything that a stranger may write into a request: query, headers, token, claims. Also as a JWKS.
-///
-/// # Panics
-/// When somebody is let in, which is a bug.
-pub fn credentials(bytes: &[u8]) {
-    let _ = KeySet::from_jwks(bytes);
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    let mut line = || lines.next().unwrap_or_default();
-    let query = String::from_utf8_lossy(line()).into_owned();
-    let params = Params::parse("/", &query, ParamOptions::default());
-    let names = [AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, COOKIE, ORIGIN];
-    let headers = names.map(|name| Some((name, HeaderValue::from_bytes(line()).ok()?)));
-    let headers: HeaderMap = headers.into_iter().flatten().collect();
+/// Checks origins against a list with a wildcard.
+pub(crate) fn named_origins<'a>(named: impl Iterator<Item = Option<&'a str>>) {
     let origins = Origins::new(&["https://*.example.org".to_owned()]);
-    let _ = origins.map(|origins| origins.check(&headers));
-    source::subprotocol(&headers, &[]);
-    if let Some(Credential::Token(text) | Credential::Ticket(text)) = source::find(&params, &headers, Some("session")) {
-        refused(text);
-    }
-    refused(&query);
+    let _ = origins.map(|origins| origins.check(named));
+}
+
+/// Reads bytes as a JWKS, and as the claims of a token.
+pub(crate) fn keys_and_claims(bytes: &[u8]) {
+    let _ = KeySet::from_jwks(bytes);
     if let Ok(claims) = serde_json::from_slice::<Value>(bytes) {
         let _ = Permissions::read(claims.get("rooms"), claims.get("events"));
     }
 }
 
-fn refused(token: &str) {
+/// Verifies a token that nobody has signed.
+///
+/// # Panics
+/// When it is accepted, which is a bug.
+pub(crate) fn forged_token(token: &str) {
     let settings = AuthSettings {
         jwt_key: Some(SecretFile::from_secret(Secret::new(SECRET))),
         ..AuthSettings::default()
     };
     if let Ok(Some(verifier)) = Verifier::new(&settings, None) {
         assert!(verifier.verify_now(token).is_err(), "let in: {token}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI4ODgiLCJleHAiOjk5OTk5OTk5OTl9.c2lnbmF0dXJl";
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
-        #[test]
-        fn damaged_requests_let_nobody_in(
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-            cut in any::<prop::sample::Index>(),
-            whole in any::<bool>(),
-        ) {
-            let mut bytes = format!(
-                "token={TOKEN}&ticket=\nBearer {TOKEN}\nwsmesh, bearer.{TOKEN}\na=b; session={TOKEN}\nhttps://a.example.org"
-            )
-            .into_bytes();
-            for (at, byte) in damage {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            if !whole {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-            super::credentials(&bytes);
-        }
-
-        #[test]
-        fn any_bytes_let_nobody_in(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            super::credentials(&bytes);
-        }
     }
 }

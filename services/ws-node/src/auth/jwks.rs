@@ -1,7 +1,7 @@
-//! Keys that are fetched (JWKS, RFC 7517): at the start, every so often, and when a token names a key that is not known.
+//! Keys that are fetched (JWKS, RFC 7517): at the start, regularly, and when a token names an unknown key.
 //!
-//! A set that cannot be fetched or used takes nothing away: the last good one stays. Bad tokens cannot cause a storm: they
-//! start a fetch at most every half a minute. One task fetches; it ends by [`Jwks::stop`].
+//! If a set cannot be fetched or used, the last good one stays. Bad tokens cannot cause a storm: they start a fetch at most
+//! every 30 s. One task fetches; it ends by [`Jwks::stop`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use tokio_util::task::TaskTracker;
 use wsmesh_bootstrap::HttpUrl;
 
 use super::keys::KeySet;
-use crate::metrics::Metrics;
+use crate::metrics::EntryMetrics;
 
 /// Longest time for one fetch.
 const FETCH: Duration = Duration::from_millis(3500);
 
-/// Longest time for the connection of one fetch, which its host's addresses share: a silent one must not use up all of it.
+/// Longest time to connect for one fetch, which the addresses of the host share: a silent one must not use up all of it.
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// Largest answer that is read.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// Least time between two fetches that tokens cause.
+/// Shortest time between two fetches that tokens cause.
 const ASKED: Duration = Duration::from_secs(30);
 
 /// After a fetch that failed: the first and the longest wait.
@@ -45,7 +45,7 @@ struct Shared {
     keys: ArcSwapOption<KeySet>,
     asked: Notify,
     state: watch::Sender<State>,
-    metrics: Metrics,
+    metrics: EntryMetrics,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,10 +58,10 @@ struct State {
 }
 
 impl Jwks {
-    /// Begins to fetch. The error says what to do. Must be called inside a tokio runtime.
-    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: Metrics) -> Result<Self, String> {
+    /// Starts to fetch. The error says what to do. Must be called inside a tokio runtime.
+    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: EntryMetrics) -> Result<Self, String> {
         if url.as_url().scheme() == "http" {
-            tracing::warn!(%url, "keys are fetched over http: whoever is on the way could put in keys of their own");
+            tracing::warn!(%url, "keys are fetched over http: anybody on the way could replace them");
         }
         let client = client().and_then(|builder| builder.build().map_err(|error| chain(&error)))?;
         let shared = Arc::new(Shared {
@@ -80,7 +80,7 @@ impl Jwks {
         Ok(Self { shared, stop, task })
     }
 
-    /// The last good set; None before the first.
+    /// The last good set; None before the first fetch.
     pub(super) fn keys(&self) -> Option<Arc<KeySet>> {
         self.shared.keys.load_full()
     }
@@ -90,9 +90,9 @@ impl Jwks {
         self.shared.keys.load().is_some()
     }
 
-    /// A token names a key that is not known: waits for a fetch that begins or goes on now. `false` if there is none, since
-    /// tokens caused one lately.
-    pub(super) async fn fetched_anew(&self) -> bool {
+    /// For a token that names an unknown key: waits for a fetch that starts or is under way now. `false` if there is none,
+    /// since tokens have caused one recently.
+    pub(super) async fn fetched_again(&self) -> bool {
         let mut state = self.shared.state.subscribe();
         let before = *state.borrow_and_update();
         if !before.fetching {
@@ -145,7 +145,7 @@ async fn keep(shared: Arc<Shared>, client: reqwest::Client, refresh: Duration) {
     }
 }
 
-/// Keeps what was fetched, or says why not; both are said once, not each time.
+/// Keeps the fetched keys, or logs why there are none; each is logged once, not every time.
 fn take(shared: &Shared, fetched: Result<KeySet, String>, failed: u32) {
     let url = &shared.url;
     match fetched {
@@ -181,7 +181,7 @@ async fn wait(shared: &Shared, pause: Duration) {
             () = shared.asked.notified() => {}
         }
         let now = Instant::now();
-        // Two that asked at once leave one question over.
+        // Two tokens at once may leave one notification over.
         if shared.state.borrow().ask_after.is_none_or(|after| after <= now) {
             return shared.state.send_modify(|state| state.ask_after = Some(now + ASKED));
         }
@@ -209,7 +209,7 @@ async fn fetch(client: &reqwest::Client, url: &HttpUrl) -> Result<KeySet, String
     KeySet::from_jwks(&body)
 }
 
-/// An error with its causes: reqwest's own texts leave out what happened.
+/// An error with its causes: reqwest's own texts leave them out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -220,8 +220,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// TLS with ring and the system's certificates, whatever the process around has installed. Follows no redirects: where keys
-/// come from is said once.
+/// TLS with ring and the system's certificates, whatever provider the process has installed. Follows no redirects: keys come
+/// only from the configured URL.
 fn client() -> Result<reqwest::ClientBuilder, String> {
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

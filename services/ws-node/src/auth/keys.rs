@@ -1,7 +1,7 @@
 //! The keys that tokens are verified with: from a file (a secret, or public keys in PEM) or from a JWKS (RFC 7517).
 //!
-//! A key is for one algorithm, fixed by what it is: a token's header chooses among keys, never how a key is used. What
-//! cannot be used safely (short RSA keys, other curves, secrets in a JWKS) is not taken.
+//! The kind of a key fixes its algorithm: a token's header chooses among keys, never how a key is used. Keys that are not safe
+//! (short RSA keys, other curves, secrets in a JWKS) are rejected.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use wsmesh_bootstrap::SecretFile;
 /// RFC 7518, section 3.2: a key for HS256 has at least 256 bits.
 pub(super) const MIN_SECRET_BYTES: usize = 32;
 
-/// RFC 7518, section 3.3: an RSA key has at least 2048 bits. Above 4096 verifying costs too much.
+/// RFC 7518, section 3.3: an RSA key has at least 2048 bits. Above 4096 a check costs too much.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
 
 /// Most keys of one set; identity providers have a handful.
 const MOST_KEYS: usize = 64;
 
-/// Most keys that are tried for one token: what a bad one may cost.
+/// Most keys that are tried for one token: limits what a bad token costs.
 const MOST_TRIED: usize = 4;
 
 /// One key with its one algorithm.
@@ -71,21 +71,24 @@ impl KeySet {
         blocks.map(pem_key).collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// Reads a JWKS. Keys in it that cannot be used here are left out; an error says why there is none at all.
+    /// Reads a JWKS. Keys that cannot be used are left out; the error says why there is none at all.
     pub(super) fn from_jwks(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
         }
         let set: Set =
-            serde_json::from_slice(json).map_err(|_| "the answer is no JWKS ({\"keys\": […]})".to_owned())?;
+            serde_json::from_slice(json).map_err(|_| "the answer is not a JWKS ({\"keys\": […]})".to_owned())?;
         if set.keys.len() > MOST_KEYS {
-            return Err(format!("it has {} keys: at most {MOST_KEYS} are taken", set.keys.len()));
+            return Err(format!(
+                "it has {} keys: at most {MOST_KEYS} are accepted",
+                set.keys.len()
+            ));
         }
         let mut keys = Vec::new();
         for value in set.keys {
             match serde_json::from_value(value)
-                .map_err(|_| "no JWK")
+                .map_err(|_| "it is not a JWK")
                 .and_then(|jwk| jwks_key(&jwk))
             {
                 Ok(key) => keys.push(key),
@@ -98,8 +101,8 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// The keys that may have signed a token with this header. One that names a key gets that one; keys of a file have no
-    /// names.
+    /// The keys that may have signed a token with this header. A token that names a key gets that one; keys of a file have no
+    /// names and fit every token.
     pub(super) fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> impl Iterator<Item = &Key> {
         let fits = move |key: &&Key| {
             key.algorithm == algorithm && (id.is_none() || key.id.is_none() || key.id.as_deref() == id)
@@ -118,7 +121,7 @@ fn pem_key(block: &str) -> Result<Key, String> {
     let advice = "write public keys as `openssl pkey -pubout` does (-----BEGIN PUBLIC KEY-----)";
     let start = block.find("-----BEGIN ").unwrap_or(0);
     let info = spki::SubjectPublicKeyInfoOwned::from_pem(block[start..].trim_end())
-        .map_err(|error| format!("is no public key in PEM ({error}): {advice}"))?;
+        .map_err(|error| format!("is not a public key in PEM ({error}): {advice}"))?;
     let bits = info.subject_public_key.raw_bytes();
     let (algorithm, decoding) = match info.algorithm.oid.to_string().as_str() {
         "1.2.840.113549.1.1.1" => (Algorithm::RS256, DecodingKey::from_rsa_der(bits)),
@@ -170,11 +173,11 @@ fn jwks_key(jwk: &Jwk) -> Result<Key, &'static str> {
 }
 
 impl Key {
-    /// Looks at the key's numbers: the library takes them as they are, and some would make it panic later.
+    /// Checks the key's numbers: the library takes them as they are, and some would make it panic later.
     fn checked(self) -> Result<Self, &'static str> {
-        let jwk = Jwk::from_decoding_key(&self.decoding, None).map_err(|_| "its numbers are no key")?;
+        let jwk = Jwk::from_decoding_key(&self.decoding, None).map_err(|_| "its numbers are not a key")?;
         match &jwk.algorithm {
-            // Six bits a character; those in front that are zero make no key longer.
+            // Six bits per character; leading zeros do not count.
             AlgorithmParameters::RSA(rsa) if !RSA_BYTES.contains(&(rsa.n.trim_start_matches('A').len() * 3 / 4)) => {
                 return Err("an RSA key needs 2048 to 4096 bits");
             }
@@ -183,9 +186,9 @@ impl Key {
             }
             _ => {}
         }
-        // Fails when the key is none, and not because of the signature.
+        // Fails if the key is not valid, and not because of the signature.
         let tried = jsonwebtoken::crypto::verify("AAAA", b"", &self.decoding, self.algorithm);
-        tried.map(|_| self).map_err(|_| "its numbers are no key")
+        tried.map(|_| self).map_err(|_| "its numbers are not a key")
     }
 }
 
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_holds_decides_the_algorithm() {
+    fn the_content_of_a_key_file_decides_the_algorithm() {
         let secret = file("0123456789abcdef0123456789abcdef").expect("long enough");
         assert_eq!(algorithms(&secret), [Algorithm::HS256]);
         let all = file(&format!("old keys:\n{RSA}\n{P256}{ED25519}")).expect("three keys");
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_used_is_refused_with_advice() {
+    fn a_key_that_cannot_be_used_is_rejected_with_advice() {
         let short = file("short").expect_err("too short");
         assert!(
             short.contains("at least 32") && short.contains("openssl rand"),
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_jwks_only_what_can_verify_is_taken() {
+    fn of_a_jwks_only_keys_that_can_verify_are_used() {
         let ed25519 = r#"{"kty":"OKP","crv":"Ed25519","kid":"e","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         let jwks = |keys: &str| KeySet::from_jwks(format!(r#"{{"keys":[{keys}]}}"#).as_bytes());
         for bad in [

@@ -1,4 +1,4 @@
-//! Makes tokens for trying things out: what `ws-node token` prints, and what tests use.
+//! Makes tokens for trials: `ws-node token` prints them, and tests use them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

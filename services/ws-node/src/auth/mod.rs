@@ -1,12 +1,11 @@
 //! Who a client is and what it may do: by its `id` parameter in the demo profile, by a signed token or a one-time ticket in
 //! production.
 //!
-//! `source` finds what a request carries, `verify` proves it with `keys` (of a file, or fetched by `jwks`), `permissions` is
-//! what it allows, `origins` which pages may connect. `tickets` are given out and redeemed by the servers themselves;
-//! `first_message` is for clients that show their token after the upgrade. Nothing here ever logs, counts or answers a token or a part of one.
+//! `verify` proves a credential with `keys` (from a file, or fetched by `jwks`), `tickets` are issued and redeemed by the
+//! servers themselves, `permissions` is what a proof allows, `origins` which pages may connect. Knows neither HTTP nor
+//! sockets: `http` finds what a request carries. Nothing here ever logs, counts or answers a token or a part of one.
 
 mod error;
-pub(crate) mod first_message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod jwks;
@@ -15,39 +14,43 @@ mod mint;
 mod origins;
 mod permissions;
 mod settings;
-mod source;
+pub(crate) mod subprotocol;
 pub(crate) mod tickets;
 mod verify;
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use wsmesh_adapter::{Adapter, ClientId};
-use wsmesh_protocol::Params;
 
-pub(crate) use error::{Answer, AuthError};
+pub(crate) use error::{AuthError, Fault};
 pub(crate) use permissions::Grant;
-pub(crate) use source::subprotocol;
 pub(crate) use verify::Proof;
 
 pub use mint::mint_token;
 pub use settings::AuthSettings;
 
-use crate::metrics::Metrics;
-use first_message::{Place, WaitingRoom};
+use crate::metrics::EntryMetrics;
 use jwks::Jwks;
 use origins::Origins;
-use source::Credential;
 use tickets::Tickets;
 use verify::Verifier;
 
-/// Who comes in by an upgrade.
+/// What proves who a client is. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credential<'a> {
+    /// A JWT.
+    Token(&'a str),
+    /// A one-time ticket.
+    Ticket(&'a str),
+}
+
+/// Whether a client is known when it connects.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// Somebody who has proved who it is.
+    /// It has proved who it is.
     Known(Proof),
-    /// Somebody who is going to, in its first message.
-    Waiting(Place),
+    /// It has to do so in its first message.
+    ByMessage,
 }
 
 /// How clients prove who they are.
@@ -55,18 +58,18 @@ pub(crate) enum Entry {
 pub(crate) struct Auth {
     verifier: Option<Verifier>,
     tickets: Option<Tickets>,
-    /// For those who show their token after the upgrade.
-    waiting: Option<WaitingRoom>,
     origins: Origins,
     cookie: Option<String>,
-    /// Whoever shows nothing is who it says it is.
+    /// A client may connect without a credential and show its token afterwards.
+    by_message: bool,
+    /// A client without a credential is believed who it says it is.
     open: bool,
 }
 
 impl Auth {
-    /// What the settings ask for, which were checked; begins to fetch keys, if some are to be fetched. `open` is whether
-    /// clients are believed who they say they are. The error says what to do.
-    pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &Metrics) -> Result<Self, String> {
+    /// For settings that were checked; starts to fetch keys if the settings name a URL. `open`: clients are believed who they
+    /// say they are. The error says what to do.
+    pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &EntryMetrics) -> Result<Self, String> {
         let jwks = settings.jwks_url.clone();
         let jwks = jwks
             .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))
@@ -74,12 +77,12 @@ impl Auth {
         let tickets = settings.ticket_key.as_ref();
         Ok(Self {
             verifier: Verifier::new(settings, jwks)?,
-            tickets: tickets.map(|key| Tickets::new(key, settings, metrics)).transpose()?,
-            waiting: settings
-                .by_message
-                .then(|| WaitingRoom::new(metrics.unauthenticated.clone())),
+            tickets: tickets
+                .map(|key| Tickets::new(key, settings.leeway, metrics))
+                .transpose()?,
             origins: Origins::new(&settings.allowed_origins)?,
             cookie: settings.cookie.clone(),
+            by_message: settings.by_message,
             open,
         })
     }
@@ -91,24 +94,31 @@ impl Auth {
         }
     }
 
-    /// Who asks to connect, if it may. Another server is waited for as long as for any request.
+    /// Whether a page of this origin may connect: see [`Origins::check`].
+    pub(crate) fn check_origin<'a>(&self, named: impl Iterator<Item = Option<&'a str>>) -> Result<(), AuthError> {
+        self.origins.check(named)
+    }
+
+    /// The cookie that may hold a token.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
+    }
+
+    /// Who connects with this credential, or with this `id` where that is enough. Waits for another server for at most
+    /// `limit`.
     pub(crate) async fn enter(
         &self,
         adapter: &Adapter,
-        params: &Params,
-        headers: &HeaderMap,
+        credential: Option<Credential<'_>>,
+        id: Option<&str>,
         limit: Duration,
     ) -> Result<Entry, AuthError> {
-        self.origins.check(headers)?;
-        let shown = source::find(params, headers, self.cookie.as_deref());
-        let proof = match (shown, &self.tickets, &self.waiting) {
-            (Some(Credential::Token(token)), ..) if self.has_tokens() => self.verify(token).await?,
-            (Some(Credential::Ticket(ticket)), Some(tickets), _) => tickets.redeem(adapter, ticket, limit).await?,
-            (_, _, Some(waiting)) if shown.is_none() && !(self.open && params.one("id").is_some()) => {
-                return Ok(Entry::Waiting(waiting.place()?));
-            }
-            _ if self.open => Proof::of_anyone(ClientId::new(params.one("id").ok_or(AuthError::NoId)?)?),
-            (Some(Credential::Ticket(_)), ..) => return Err(AuthError::NoTickets),
+        let proof = match (credential, &self.tickets) {
+            (Some(Credential::Token(token)), _) if self.has_tokens() => self.verify(token).await?,
+            (Some(Credential::Ticket(ticket)), Some(tickets)) => tickets.redeem(adapter, ticket, limit).await?,
+            (None, _) if self.by_message && !(self.open && id.is_some()) => return Ok(Entry::ByMessage),
+            _ if self.open => Proof::of_anyone(ClientId::new(id.ok_or(AuthError::NoId)?)?),
+            (Some(Credential::Ticket(_)), _) => return Err(AuthError::NoTickets),
             _ => return Err(AuthError::NoToken),
         };
         Ok(Entry::Known(proof))
@@ -132,7 +142,7 @@ impl Auth {
         }
     }
 
-    /// Whether clients can be told apart; if not, why.
+    /// Whether tokens can be verified; if not, why.
     pub(crate) fn readiness(&self) -> Result<(), String> {
         match self.verifier.as_ref().and_then(Verifier::jwks) {
             Some(jwks) if !jwks.is_ready() => {
@@ -142,7 +152,7 @@ impl Auth {
         }
     }
 
-    /// Ends what runs beside.
+    /// Ends the task that fetches keys.
     pub(crate) async fn stop(&self) {
         if let Some(jwks) = self.verifier.as_ref().and_then(Verifier::jwks) {
             jwks.stop().await;

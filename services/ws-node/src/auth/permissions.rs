@@ -1,5 +1,5 @@
-//! What a client may do beyond or within the settings, as its token says: rooms that it may join by itself, events that it
-//! may send. A claim that is there takes the place of what the settings allow; one that is not there changes nothing.
+//! The permissions in a client's token: rooms that it may join by itself, events that it may send. A claim replaces what the
+//! settings allow; a missing claim changes nothing.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -10,20 +10,20 @@ use wsmesh_adapter::Room;
 
 use super::error::AuthError;
 
-/// Most patterns in one list: each is looked at for each event of the client.
+/// Most patterns in one list: all may be compared for each event of the client.
 const MOST_PATTERNS: usize = 256;
 
-/// Until when a client was let in, and what it may do. [`Grant::default`]: for good, what the settings allow.
+/// Until when a client may stay, and what it may do. [`Grant::default`]: without limit, what the settings allow.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Grant {
     /// When the connection is closed, unless it is extended.
     pub(crate) expires: Option<Instant>,
-    /// None: as the settings say. Boxed, since most clients have none.
+    /// None: what the settings allow. Boxed, since most clients have none.
     pub(crate) permissions: Option<Box<Permissions>>,
 }
 
 impl Grant {
-    /// Whether the client may send this event, as far as its token says anything about it.
+    /// Whether the client may send this event; without a list in its token, it may.
     pub(crate) fn allows_event(&self, event: &str) -> bool {
         self.permissions
             .as_ref()
@@ -31,7 +31,7 @@ impl Grant {
             .unwrap_or(true)
     }
 
-    /// Whether the client may join this room by itself; None if only the settings say so.
+    /// Whether the client may join this room by itself; None if that depends on the settings.
     pub(crate) fn allows_room(&self, room: &Room) -> Option<bool> {
         self.permissions.as_ref().and_then(|lists| lists.room(room))
     }
@@ -59,8 +59,8 @@ enum RoomPattern {
 }
 
 impl Permissions {
-    /// Makes them of the values of the two claims; None if there is neither, null being as good as none. An error for what
-    /// cannot be understood: a claim that was meant to restrict must not be passed over.
+    /// Reads the values of the two claims; None if both are missing or null. An unreadable one is an error: a claim that was
+    /// meant to restrict must not be ignored.
     pub(crate) fn read(rooms: Option<&Value>, events: Option<&Value>) -> Result<Option<Box<Self>>, AuthError> {
         let given = |value: &&Value| !value.is_null();
         let rooms = rooms
@@ -78,13 +78,13 @@ impl Permissions {
         Ok((rooms.is_some() || events.is_some()).then(|| Box::new(Self { rooms, events })))
     }
 
-    /// Whether the client may send this event; None if only the settings say so.
+    /// Whether the client may send this event; None if that depends on the settings.
     fn event(&self, event: &str) -> Option<bool> {
         let events = self.events.as_ref()?;
         Some(events.iter().any(|pattern| pattern.fits(event)))
     }
 
-    /// Whether the client may join this room by itself; None if only the settings say so.
+    /// Whether the client may join this room by itself; None if that depends on the settings.
     fn room(&self, room: &Room) -> Option<bool> {
         let rooms = self.rooms.as_ref()?;
         Some(rooms.iter().any(|pattern| match pattern {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_with_a_colon_is_granted_by_an_object_and_by_no_text() {
+    fn a_namespace_with_a_colon_can_only_be_granted_by_an_object() {
         let rooms = json!([{"namespace": "team:red", "id": "7"}, {"namespace": "a:b", "id": "x:*"}, "team:red:8"]);
         let permissions = Permissions::read(Some(&rooms), None).expect("good").expect("some");
         for (namespace, id, expected) in [
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused() {
+    fn lists_that_cannot_be_read_are_rejected() {
         let many = json!(vec!["x"; MOST_PATTERNS + 1]);
         for bad in [
             json!("chat:*"),

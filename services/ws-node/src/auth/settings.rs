@@ -6,7 +6,7 @@ use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, text, with
 
 use super::keys::{KeySet, check_ticket_key};
 use super::origins::Origins;
-use super::source::is_subprotocol;
+use super::subprotocol::is_answerable;
 
 settings! {
     /// How clients prove who they are. [`AuthSettings::default`] lets no client in: it names no key.
@@ -130,7 +130,7 @@ fn cookie_name(name: &str) -> Result<(), String> {
 }
 
 fn subprotocol(name: &str) -> Result<(), String> {
-    match is_subprotocol(name) {
+    match is_answerable(name) {
         true => Ok(()),
         false => Err(format!(
             "{name:?} cannot be accepted: write letters, digits, - or ., and no name that starts with bearer., which holds tokens"

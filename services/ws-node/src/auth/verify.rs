@@ -1,4 +1,4 @@
-//! Verifies tokens: signature, times, for whom and from whom, and what they say about the client.
+//! Verifies tokens: signature, times, audience and issuer, and reads what they say about the client.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::keys::{Key, KeySet};
 use super::permissions::{Grant, Permissions};
 use super::settings::AuthSettings;
 
-/// Who somebody was proved to be, until when, and what for.
+/// Who a client has proved to be, until when it may stay, and what it may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
     pub(crate) client: ClientId,
@@ -21,7 +21,7 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    /// For who may come in without showing anything, for good.
+    /// For a client that needs no credential: without limits.
     pub(crate) fn of_anyone(client: ClientId) -> Self {
         Self {
             client,
@@ -44,7 +44,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// None if no key is named. The error says what to do.
+    /// None if no key is configured. The error says what to do.
     pub(crate) fn new(settings: &AuthSettings, jwks: Option<Jwks>) -> Result<Option<Self>, String> {
         if settings.jwt_key.is_none() && jwks.is_none() {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Verifier {
         }))
     }
 
-    /// The keys that are fetched, if some are.
+    /// The keys that are fetched, if there are some.
     pub(crate) fn jwks(&self) -> Option<&Jwks> {
         self.jwks.as_ref()
     }
@@ -70,7 +70,7 @@ impl Verifier {
     pub(crate) async fn verify(&self, token: &str) -> Result<Proof, AuthError> {
         let verified = self.verify_now(token);
         match (&verified, &self.jwks) {
-            (Err(AuthError::UnknownKey), Some(jwks)) if jwks.fetched_anew().await => self.verify_now(token),
+            (Err(AuthError::UnknownKey), Some(jwks)) if jwks.fetched_again().await => self.verify_now(token),
             _ => verified,
         }
     }
@@ -78,7 +78,7 @@ impl Verifier {
     /// Verifies a token with the keys that there are now.
     pub(crate) fn verify_now(&self, token: &str) -> Result<Proof, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::BadToken)?;
-        // RFC 7515, section 4.1.11: who does not understand what is critical must not accept it.
+        // RFC 7515, section 4.1.11: a critical header that is not understood must not be accepted.
         if header.crit.is_some() {
             return Err(AuthError::BadToken);
         }
@@ -91,7 +91,7 @@ impl Verifier {
         {
             match self.verify_with(token, key) {
                 Ok(proof) => return Ok(proof),
-                // Signed with this key, so no other one can do better.
+                // It is signed with this key, so no other key can accept it.
                 Err(error) if error != AuthError::BadToken => return Err(error),
                 Err(_) => {}
             }
@@ -99,7 +99,7 @@ impl Verifier {
         Err(self.unsigned(&header, fetched.as_deref()))
     }
 
-    /// What a token hears that no key has signed.
+    /// The error for a token that no key has signed.
     fn unsigned(&self, header: &Header, fetched: Option<&KeySet>) -> AuthError {
         match fetched {
             _ if self.jwks.is_none() || header.alg == Algorithm::HS256 => AuthError::BadToken,
@@ -114,10 +114,10 @@ impl Verifier {
         validation.algorithms = vec![key.algorithm];
         let decode = |validation: &Validation| {
             let decoded = jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, validation);
-            decoded.map(|token| token.claims).map_err(refusal)
+            decoded.map(|token| token.claims).map_err(auth_error)
         };
         let claims = match decode(&validation) {
-            // A null is as good as no claim; the library takes it for a number that cannot be read.
+            // A null counts as missing; the library takes it for a number that cannot be read.
             Err(error) if error == unusable("nbf") => {
                 validation.validate_nbf = false;
                 let claims = decode(&validation)?;
@@ -154,7 +154,7 @@ impl Verifier {
         })
     }
 
-    /// When a token with this `exp` stops counting here. One that is beyond what clocks can say never does.
+    /// When a token with this `exp` expires here. None if that is beyond the range of clocks.
     fn moment(&self, exp: f64) -> Option<Instant> {
         let since_epoch = Duration::try_from_secs_f64(exp).ok()?.checked_add(self.leeway)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -180,7 +180,7 @@ fn validation(settings: &AuthSettings) -> Validation {
     validation
 }
 
-fn refusal(error: jsonwebtoken::errors::Error) -> AuthError {
+fn auth_error(error: jsonwebtoken::errors::Error) -> AuthError {
     match error.kind() {
         ErrorKind::ExpiredSignature => AuthError::Expired,
         ErrorKind::ImmatureSignature => AuthError::NotYet,

@@ -1,4 +1,4 @@
-//! What one shard's thread holds: its connections, the buffers they share, and the verbs of a session.
+//! What one shard's thread holds: its connections, and the buffers they share.
 //!
 //! The shard is borrowed for single calls only, never across an await.
 
@@ -8,32 +8,43 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use wsmesh_adapter::{Closing, Command, Dismissal, Frame, Payload, Shard, ShardInbox};
+use wsmesh_adapter::{Adapter, Closing, Command, ConnectionId, Dismissal, Frame, Payload, Room, Shard, ShardInbox};
 use wsmesh_protocol::CloseCode;
 
-use super::leaving::Drain;
-use super::link::{Farewell, Link, Phase};
+use super::ending::{Farewell, come_back_within};
+use super::framing;
+use super::handle::{Handle, Phase};
+use super::metrics::Metrics;
+use super::ongoing::Ongoing;
+use super::settings::Settings;
 use super::socket::{Encoded, Encoding, Socket, Tally};
-use super::thread::{Expected, Newcomer};
-use super::works::Works;
-use super::{session, wire};
-use crate::edge::Edge;
 
 /// Most bytes that one read takes from a stream.
 pub(super) const READ_CHUNK: usize = 16 * 1024;
 
 /// One shard's state.
-pub(crate) struct Core {
-    pub(crate) edge: Arc<Edge>,
-    index: usize,
-    shard: RefCell<Shard<Socket>>,
+pub(super) struct Core<H> {
+    pub(super) adapter: Adapter,
+    pub(super) settings: Arc<Settings>,
+    pub(super) metrics: Metrics,
+    pub(super) index: usize,
+    shard: RefCell<Shard<Socket<H>>>,
     /// Tells the thread's loop that an outbox is dirty.
     pub(super) dirty: Notify,
     pub(super) input: RefCell<Box<[u8]>>,
     output: RefCell<Output>,
     /// Everyone is sent away, new connections at once.
     pub(super) leaving: Cell<Option<Drain>>,
-    pub(super) works: Works,
+    pub(super) ongoing: Ongoing,
+}
+
+/// A drain under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drain {
+    /// When every connection has had its moment.
+    pub(super) waves_end: Instant,
+    /// When nobody is to be left, whatever their requests.
+    pub(super) until: Instant,
 }
 
 /// Where frames are encoded before they are written.
@@ -41,30 +52,25 @@ pub(crate) struct Core {
 struct Output {
     /// Those of one connection.
     own: Vec<u8>,
-    /// Those that many get alike.
+    /// Those that many connections share.
     shared: Encoding,
-    /// The same for those who take them compressed.
-    packed: Encoding,
+    /// The same, compressed.
+    compressed: Encoding,
 }
 
-/// A session as those see it who handle its frames. Cheap to clone; stays on its thread.
-#[derive(Clone)]
-pub(crate) struct Session {
-    pub(crate) core: Rc<Core>,
-    pub(crate) link: Rc<Link>,
-}
-
-impl Core {
-    pub(super) fn new(edge: Arc<Edge>, inbox: &ShardInbox) -> Rc<Self> {
+impl<H> Core<H> {
+    pub(super) fn new(adapter: Adapter, settings: Arc<Settings>, metrics: Metrics, inbox: &ShardInbox) -> Rc<Self> {
         Rc::new(Self {
-            edge,
+            adapter,
+            settings,
+            metrics,
             index: inbox.index(),
             shard: RefCell::new(inbox.shard()),
             dirty: Notify::new(),
             input: RefCell::new(vec![0; READ_CHUNK].into_boxed_slice()),
             output: RefCell::default(),
             leaving: Cell::new(None),
-            works: Works::default(),
+            ongoing: Ongoing::default(),
         })
     }
 
@@ -77,133 +83,115 @@ impl Core {
         }
     }
 
-    /// Registers a client whose connection is about to come, and starts its session, which waits for it. What the client is
-    /// sent is kept from now on.
-    pub(super) fn expect(self: &Rc<Self>, expected: Expected) {
-        let Expected {
-            newcomer,
-            reachable,
-            arrival,
-        } = expected;
-        let Newcomer {
-            client,
-            grant,
-            upgrade,
-            since,
-            presence,
-            deflate,
-        } = newcomer;
-        let attachment = match self.edge.adapter.attach(client.clone(), self.index) {
-            Ok(attachment) => attachment,
-            Err(error) => return tracing::warn!(%error, "a client cannot be attached; turning it away"),
-        };
-        let ping_at = Instant::now() + self.edge.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
-        let link = Rc::new(Link::new(
-            client.clone(),
-            attachment.connection(),
-            upgrade,
-            grant,
-            ping_at,
-            self.edge.settings.deflate_above().filter(|_| deflate),
-        ));
-        {
-            let (connection, mut shard) = (attachment.connection(), self.shard.borrow_mut());
-            shard.insert(connection, client, Socket::new(Rc::clone(&link)));
-            for room in attachment.rooms() {
-                shard.apply(Command::Join(connection, room));
-            }
+    /// Takes a connection in, with the rooms that its client is in. What it is sent is kept from now on.
+    pub(super) fn insert(&self, handle: &Rc<Handle<H>>, rooms: impl IntoIterator<Item = Room>) {
+        let (connection, mut shard) = (handle.connection, self.shard.borrow_mut());
+        shard.insert(connection, handle.client.clone(), Socket::new(Rc::clone(handle)));
+        for room in rooms {
+            shard.apply(Command::Join(connection, room));
         }
-        link.away_at.set(self.end_of_life(link.opened_at));
-        let session = Session {
-            core: Rc::clone(self),
-            link,
-        };
-        tokio::task::spawn_local(session::run(Box::new(session::Arriving {
-            session,
-            attachment,
-            reachable,
-            arrival,
-            since,
-            presence,
-        })));
     }
 
     /// Takes a connection out; its stream is closed when the session lets go of it.
-    pub(super) fn remove(&self, link: &Link) {
-        link.advance(Phase::Gone);
+    pub(super) fn remove(&self, handle: &Handle<H>) {
+        handle.advance(Phase::Gone);
         if let Ok(mut shard) = self.shard.try_borrow_mut() {
-            shard.remove(link.connection);
+            shard.remove(handle.connection);
         }
     }
 
     /// The connections that `wanted` picks.
-    pub(super) fn links(&self, mut wanted: impl FnMut(&Link) -> bool) -> Vec<Rc<Link>> {
+    pub(super) fn handles(&self, mut wanted: impl FnMut(&Handle<H>) -> bool) -> Vec<Rc<Handle<H>>> {
         let shard = self.shard.borrow();
         shard
             .connections()
-            .filter(|(_, _, socket)| wanted(&socket.link))
-            .map(|(_, _, s)| Rc::clone(&s.link))
+            .filter(|(_, _, socket)| wanted(&socket.handle))
+            .map(|(_, _, socket)| Rc::clone(&socket.handle))
             .collect()
     }
 
+    /// Puts a frame into a connection's outbox.
+    pub(super) fn push(&self, handle: &Handle<H>, frame: Frame) {
+        self.shard.borrow_mut().push(handle.connection, frame);
+        self.dirty.notify_one();
+    }
+
+    /// A client answered a request of a server; `false` if it was not asked that.
+    pub(super) fn answered(&self, handle: &Handle<H>, request_id: &str, payload: Payload) -> bool {
+        let mut shard = self.shard.borrow_mut();
+        shard.answered(handle.connection, request_id, payload)
+    }
+
     /// Writes what waits for this connection at the next turn.
-    pub(super) fn mark_dirty(&self, link: &Link) {
-        self.shard.borrow_mut().mark_dirty(link.connection);
+    pub(super) fn mark_dirty(&self, handle: &Handle<H>) {
+        self.shard.borrow_mut().mark_dirty(handle.connection);
         self.dirty.notify_one();
     }
 
     /// Sends a close frame after what waits, then ends the connection, at the latest after the time for it.
-    pub(super) fn close(&self, link: &Link, farewell: &Farewell) {
-        link.ended_by_server(farewell);
-        self.close_with(link, wire::close_frame(farewell.code, &farewell.reason));
+    pub(super) fn close(&self, handle: &Handle<H>, farewell: &Farewell) {
+        handle.ended_by_server(farewell);
+        self.close_with(handle, framing::close_frame(farewell.code, &farewell.reason));
     }
 
     /// As [`Core::close`], with a finished close frame.
-    pub(super) fn close_with(&self, link: &Link, close_frame: Vec<u8>) {
-        if !link.advance(Phase::Closing) {
+    pub(super) fn close_with(&self, handle: &Handle<H>, close_frame: Vec<u8>) {
+        if !handle.advance(Phase::Closing) {
             return;
         }
-        link.leave_by
-            .set(Some(Instant::now() + self.edge.settings.close_timeout));
-        if let Some((socket, _)) = self.shard.borrow_mut().connection(link.connection) {
+        handle.leave_by.set(Some(Instant::now() + self.settings.close_timeout));
+        if let Some((socket, _)) = self.shard.borrow_mut().connection(handle.connection) {
             socket.end_with(close_frame);
         }
-        self.mark_dirty(link);
+        self.mark_dirty(handle);
     }
 
-    /// Closes a client that reads too slowly. What waits for it is forgotten.
-    pub(super) fn close_slow(&self, link: &Link) {
-        if !link.is_open() {
+    /// Closes a client that reads too slowly. What waits for it is dropped.
+    pub(super) fn close_slow(&self, handle: &Handle<H>) {
+        if !handle.is_open() {
             return;
         }
-        if let Some((_, outbox)) = self.shard.borrow_mut().connection(link.connection) {
+        if let Some((_, outbox)) = self.shard.borrow_mut().connection(handle.connection) {
             outbox.clear();
         }
-        self.edge.metrics.slow_clients_closed.inc();
-        tracing::debug!(client = %link.client, "closing a slow client");
-        self.close(link, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
+        self.metrics.slow_clients_closed.inc();
+        tracing::debug!(client = %handle.client, "closing a slow client");
+        self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
     }
 
-    /// One turn: closes whom the shard names, then writes every dirty outbox once.
+    /// The close frame for a client that is to come back, to this server or another one. Each has a random delay, so that
+    /// clients do not all come at once; clients that a drain sends away come back during the rest of it.
+    pub(super) fn come_back(&self, now: Instant) -> Farewell {
+        let rest = self
+            .leaving
+            .get()
+            .map_or(Duration::ZERO, |drain| drain.waves_end.saturating_duration_since(now));
+        come_back_within(rest.max(self.settings.reconnect_spread))
+    }
+
+    /// One turn: closes the clients that the shard names, then writes every dirty outbox once.
     pub(super) fn turn(&self) {
         let closing = self.shard.borrow_mut().take_closing();
         for (connection, why) in closing {
-            let link = self
-                .shard
-                .borrow_mut()
-                .connection(connection)
-                .map(|(socket, _)| Rc::clone(&socket.link));
-            match (link, why) {
-                (Some(link), Closing::Slow) => self.close_slow(&link),
-                (Some(link), Closing::Dismissed(Dismissal { code, reason })) => {
-                    self.close(&link, &Farewell { code, reason });
+            let handle = self.handle(connection);
+            match (handle, why) {
+                (Some(handle), Closing::Slow) => self.close_slow(&handle),
+                (Some(handle), Closing::Dismissed(Dismissal { code, reason })) => {
+                    self.close(&handle, &Farewell { code, reason });
                 }
                 (None, _) => {}
             }
         }
         self.write_dirty();
         let spared = self.shard.borrow_mut().take_spared();
-        self.edge.metrics.spared(spared);
+        self.metrics.spared(spared);
+    }
+
+    fn handle(&self, connection: ConnectionId) -> Option<Rc<Handle<H>>> {
+        let mut shard = self.shard.borrow_mut();
+        shard
+            .connection(connection)
+            .map(|(socket, _)| Rc::clone(&socket.handle))
     }
 
     fn write_dirty(&self) {
@@ -211,13 +199,17 @@ impl Core {
         if !shard.is_dirty() {
             return;
         }
-        let Output { own, shared, packed } = &mut *self.output.borrow_mut();
-        let (mut encoded, mut tally) = (Encoded::new(shared, packed), Tally::default());
+        let Output {
+            own,
+            shared,
+            compressed,
+        } = &mut *self.output.borrow_mut();
+        let (mut encoded, mut tally) = (Encoded::new(shared, compressed), Tally::default());
         shard.drain_shared(|_, socket, outbox, shared| {
             let written = match shared {
                 Some(_) if !socket.is_clear() => return false,
                 Some(shared) => {
-                    let bytes = encoded.of(shared, socket.link.deflate_above);
+                    let bytes = encoded.of(shared, socket.handle.deflate_above);
                     socket.write_encoded(bytes, shared.frames.len(), &mut tally)
                 }
                 None => socket.write(outbox, own, &mut tally),
@@ -225,62 +217,10 @@ impl Core {
             socket.note(written);
             true
         });
-        self.edge.metrics.sent.inc_by(tally.frames);
-        self.edge.metrics.bytes_out.inc_by(tally.bytes);
+        self.metrics.sent.inc_by(tally.frames);
+        self.metrics.bytes_out.inc_by(tally.bytes);
         if shard.has_closing() {
             self.dirty.notify_one();
         }
     }
-}
-
-impl Session {
-    /// Sends a frame to this client.
-    pub(crate) fn send(&self, frame: Frame) {
-        self.core.shard.borrow_mut().push(self.link.connection, frame);
-        self.core.dirty.notify_one();
-    }
-
-    /// This client answered a request of a server; `false` if it was not asked that.
-    pub(crate) fn answered(&self, request_id: &str, payload: Payload) -> bool {
-        let mut shard = self.core.shard.borrow_mut();
-        shard.answered(self.link.connection, request_id, payload)
-    }
-
-    /// Ends this session; what was sent before still goes out.
-    pub(crate) fn close(&self, farewell: &Farewell) {
-        self.core.close(&self.link, farewell);
-    }
-
-    /// Goes on with this, on this thread, until it is done. What it sends then waits for the end of the turn.
-    pub(crate) fn go_on(&self, work: impl Future<Output = ()> + 'static) {
-        self.core.works.push(work);
-    }
-
-    /// What the whole edge shares.
-    pub(crate) fn edge(&self) -> &Arc<Edge> {
-        &self.core.edge
-    }
-
-    /// How many of its requests wait for a reply, changed by `change`.
-    pub(crate) fn count_requests(&self, change: i32) -> u32 {
-        count(&self.link.requests, change)
-    }
-
-    /// How many of its fire-and-forget frames are being handled, changed by `change`. Reading pauses above a limit.
-    pub(crate) fn count_events(&self, change: i32) -> u32 {
-        if change < 0 {
-            self.link.wake.notify_one();
-        }
-        count(&self.link.events, change)
-    }
-}
-
-fn count(cell: &Cell<u32>, change: i32) -> u32 {
-    cell.set(cell.get().saturating_add_signed(change));
-    cell.get()
-}
-
-/// How often the clock is looked at: often enough for the shortest limit, at most once a second.
-pub(super) fn sweep_period(shortest: Duration) -> Duration {
-    (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }

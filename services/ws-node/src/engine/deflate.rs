@@ -9,25 +9,25 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use wsmesh_adapter::Frame;
 
-/// What ends every message, and is left out on the wire (RFC 7692, section 7.2.1).
+/// The end of every message, which is not sent (RFC 7692, section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// A decompressed message begins with room for so many bytes, at most.
+/// The buffer of a decompressed message starts with at most this many bytes.
 const FIRST: usize = 4 * 1024;
 
 /// Why a message cannot be decompressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// It is no compressed data.
+pub(super) enum Damage {
+    /// It is not compressed data.
     Broken,
     /// It is larger than a message may be.
     TooBig,
 }
 
-/// The message that was compressed last. A frame for many connections that is written to each by itself comes many times.
+/// The message that was compressed last: a frame for many connections may be written to each by itself.
 struct Last {
     frame: Bytes,
-    packed: Option<Bytes>,
+    compressed: Option<Bytes>,
 }
 
 #[derive(Default)]
@@ -41,40 +41,40 @@ thread_local! {
     static CODEC: RefCell<Codec> = RefCell::default();
 }
 
-/// Most bytes of a compressed message of so many: what cannot be compressed gets larger.
+/// Most bytes that a message of this size has when compressed: some messages get larger.
 pub(super) fn most_compressed(message: usize) -> usize {
     message.saturating_add(message / 1000).saturating_add(64)
 }
 
 /// Compresses a frame; `None` if that does not make it smaller.
-pub(super) fn pack(frame: &Frame) -> Option<Bytes> {
+pub(super) fn compress(frame: &Frame) -> Option<Bytes> {
     CODEC.with_borrow_mut(|codec| {
         let bytes = frame.bytes();
         if let Some(last) = &codec.last
             && last.frame.as_ptr() == bytes.as_ptr()
             && last.frame.len() == bytes.len()
         {
-            return last.packed.clone();
+            return last.compressed.clone();
         }
         let compress = codec
             .compress
             .get_or_insert_with(|| Compress::new(Compression::fast(), false));
-        let packed = deflate(compress, bytes).map(Bytes::from);
+        let compressed = deflate(compress, bytes).map(Bytes::from);
         codec.last = Some(Last {
             frame: bytes.clone(),
-            packed: packed.clone(),
+            compressed: compressed.clone(),
         });
-        packed
+        compressed
     })
 }
 
-/// Decompresses a message of at most `most` bytes. Memory grows with what comes out, never beyond that.
-pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Trouble> {
+/// Decompresses a message of at most `most` bytes. Memory grows with the result, never beyond that.
+pub(super) fn decompress(compressed: &[u8], most: usize) -> Result<Vec<u8>, Damage> {
     CODEC.with_borrow_mut(|codec| {
         let decompress = codec.decompress.get_or_insert_with(|| Decompress::new(false));
         decompress.reset(false);
-        let mut out = Vec::with_capacity(packed.len().saturating_mul(2).min(FIRST).min(most + 1));
-        inflate(decompress, packed, &mut out, most)?;
+        let mut out = Vec::with_capacity(compressed.len().saturating_mul(2).min(FIRST).min(most + 1));
+        inflate(decompress, compressed, &mut out, most)?;
         inflate(decompress, &TAIL, &mut out, most)?;
         Ok(out)
     })
@@ -82,7 +82,7 @@ pub(super) fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>, Trouble> {
 
 fn deflate(compress: &mut Compress, bytes: &[u8]) -> Option<Vec<u8>> {
     compress.reset();
-    // No room for anything that is not smaller.
+    // There is only room for a result that is smaller.
     let mut out = Vec::with_capacity(bytes.len() + TAIL.len());
     compress.compress_vec(bytes, &mut out, FlushCompress::Sync).ok()?;
     let is_done = compress.total_in() == bytes.len() as u64 && out.len() < out.capacity();
@@ -91,19 +91,19 @@ fn deflate(compress: &mut Compress, bytes: &[u8]) -> Option<Vec<u8>> {
     (out.len() < bytes.len()).then_some(out)
 }
 
-fn inflate(decompress: &mut Decompress, mut input: &[u8], out: &mut Vec<u8>, most: usize) -> Result<(), Trouble> {
+fn inflate(decompress: &mut Decompress, mut input: &[u8], out: &mut Vec<u8>, most: usize) -> Result<(), Damage> {
     loop {
         if out.len() == out.capacity() {
-            // One byte more than may be shows that it is too much.
+            // One byte more than is allowed shows that it is too much.
             let room = (most + 1).saturating_sub(out.len());
             out.reserve_exact(out.len().max(FIRST).min(room));
         }
         let (taken, length) = (decompress.total_in(), out.len());
         let status = decompress
             .decompress_vec(input, out, FlushDecompress::Sync)
-            .map_err(|_| Trouble::Broken)?;
+            .map_err(|_| Damage::Broken)?;
         if out.len() > most {
-            return Err(Trouble::TooBig);
+            return Err(Damage::TooBig);
         }
         let taken = (decompress.total_in() - taken) as usize;
         input = &input[taken..];
@@ -116,7 +116,7 @@ fn inflate(decompress: &mut Decompress, mut input: &[u8], out: &mut Vec<u8>, mos
             return Ok(());
         }
         if taken == 0 && out.len() == length && !is_full {
-            return Err(Trouble::Broken);
+            return Err(Damage::Broken);
         }
     }
 }
@@ -138,62 +138,66 @@ mod tests {
         let two = [
             0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00,
         ];
-        for packed in [&hello[..], &stored, &last, &two] {
-            assert_eq!(unpack(packed, MOST).as_deref(), Ok(&b"Hello"[..]), "{packed:x?}");
+        for compressed in [&hello[..], &stored, &last, &two] {
+            assert_eq!(
+                decompress(compressed, MOST).as_deref(),
+                Ok(&b"Hello"[..]),
+                "{compressed:x?}"
+            );
         }
-        assert_eq!(unpack(&[0x00], MOST).as_deref(), Ok(&b""[..]), "an empty message");
+        assert_eq!(decompress(&[0x00], MOST).as_deref(), Ok(&b""[..]), "an empty message");
     }
 
     #[test]
-    fn what_does_not_get_smaller_is_not_compressed() {
-        assert_eq!(pack(&Frame::new("x")), None);
+    fn a_frame_that_does_not_get_smaller_is_not_compressed() {
+        assert_eq!(compress(&Frame::new("x")), None);
         let noise: Vec<u8> = (0..5000).map(|_| rand::random()).collect();
-        assert_eq!(pack(&Frame::binary(noise)), None);
+        assert_eq!(compress(&Frame::binary(noise)), None);
         let frame = Frame::new("wsmesh ".repeat(100));
-        let packed = pack(&frame).expect("smaller");
-        assert!(packed.len() < 40, "{}", packed.len());
+        let compressed = compress(&frame).expect("smaller");
+        assert!(compressed.len() < 40, "{}", compressed.len());
         assert_eq!(
-            pack(&frame).expect("again").as_ptr(),
-            packed.as_ptr(),
+            compress(&frame).expect("again").as_ptr(),
+            compressed.as_ptr(),
             "compressed once"
         );
     }
 
     #[test]
-    fn a_bomb_ends_at_the_limit() {
+    fn a_decompression_bomb_is_stopped_at_the_limit() {
         let mut compress = Compress::new(Compression::best(), false);
         let zeroes = vec![0; 64 << 20];
         let bomb = deflate(&mut compress, &zeroes).expect("far smaller");
         assert!(bomb.len() < 100_000, "{}", bomb.len());
-        assert_eq!(unpack(&bomb, 1000), Err(Trouble::TooBig));
-        assert_eq!(unpack(&bomb, zeroes.len() - 1), Err(Trouble::TooBig));
-        assert_eq!(unpack(&bomb, zeroes.len()).map(|out| out.len()), Ok(zeroes.len()));
+        assert_eq!(decompress(&bomb, 1000), Err(Damage::TooBig));
+        assert_eq!(decompress(&bomb, zeroes.len() - 1), Err(Damage::TooBig));
+        assert_eq!(decompress(&bomb, zeroes.len()).map(|out| out.len()), Ok(zeroes.len()));
     }
 
     #[test]
-    fn what_is_no_compressed_data_is_refused() {
+    fn invalid_compressed_data_is_rejected() {
         for broken in [&[0xff; 9][..], &[0x07], &[0x00, 0x05, 0x00, 0x00, 0x00, 0x48]] {
-            assert_eq!(unpack(broken, MOST), Err(Trouble::Broken), "{broken:x?}");
+            assert_eq!(decompress(broken, MOST), Err(Damage::Broken), "{broken:x?}");
         }
         assert_eq!(
-            unpack(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 5).map(|out| out.len()),
+            decompress(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 5).map(|out| out.len()),
             Ok(5)
         );
     }
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(text in "[a-e \u{e9}]{0,3000}") {
+        fn compressed_data_is_decompressed_to_the_same(text in "[a-e \u{e9}]{0,3000}") {
             let frame = Frame::new(text.clone());
-            if let Some(packed) = pack(&frame) {
-                prop_assert!(packed.len() < text.len());
-                prop_assert_eq!(unpack(&packed, text.len()), Ok(text.into_bytes()));
+            if let Some(compressed) = compress(&frame) {
+                prop_assert!(compressed.len() < text.len());
+                prop_assert_eq!(decompress(&compressed, text.len()), Ok(text.into_bytes()));
             }
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(out) = unpack(&bytes, 500) {
+        fn any_bytes_are_read_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(out) = decompress(&bytes, 500) {
                 prop_assert!(out.len() <= 500);
             }
         }

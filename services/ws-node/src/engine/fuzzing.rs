@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_makes_no_difference_how_bytes_are_cut(length: u8, frames in prop::collection::vec(frame(), 1..12)) {
+        fn the_decoder_reads_the_same_however_the_bytes_are_cut(length: u8, frames in prop::collection::vec(frame(), 1..12)) {
             client_frames(&[vec![length], frames.concat()].concat());
         }
     }

@@ -1,32 +1,42 @@
 //! The session engine: each shard is one thread that owns its connections, so nothing here locks or wakes other threads.
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
-//! per turn. Nothing waits for a slow client.
+//! per turn. Nothing waits for a slow client. What frames mean is not known here: that is the matter of a [`FrameHandler`].
+//! Nothing of the rest of ws-node is used here.
 //!
-//! `session` reads and `socket` writes a `stream`, `sweep` keeps the time, `leaving` says whose time has come, `works` goes on
-//! with what is not done at once, `link` is what they share; `decoder` and `wire` know RFC 6455, `deflate` RFC 7692. What
-//! frames mean is not known here: see `session` at the crate's root.
+//! An `admission` hands a connection over to the `thread` of a shard. `connection` sees it through its life, `reader` reads
+//! and `socket` writes its `stream`, `handle` is what they share, `session` what the handler gets. `core` is the shard's state,
+//! `sweep` keeps the time, `leaving` decides which connections are sent away, `ongoing` runs what is not done at once.
+//! `decoder` and `framing` know RFC 6455, `deflate` RFC 7692.
 
+mod admission;
+mod connection;
 mod core;
 mod decoder;
 mod deflate;
+mod ending;
+pub(crate) mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod handle;
+mod handler;
 mod leaving;
-mod link;
+mod metrics;
+mod ongoing;
+mod reader;
 mod session;
+mod settings;
 mod socket;
 mod stream;
 mod sweep;
 mod thread;
-pub(crate) mod wire;
-mod works;
 
-pub(crate) use self::core::Session;
-pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message};
-pub(crate) use self::leaving::come_back_within;
-#[cfg(test)]
-pub(crate) use self::link::Initiator;
-pub(crate) use self::link::{Background, Ending, Farewell};
+pub(crate) use self::admission::{Admission, Expected, Newcomer, Slot};
+pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message, Violation};
+pub(crate) use self::ending::{Farewell, come_back_within};
+pub(crate) use self::handler::{Control, FrameHandler, Verdict};
+pub(crate) use self::metrics::Metrics;
+pub(crate) use self::session::Session;
+pub(crate) use self::settings::Settings;
 pub(crate) use self::stream::Parts;
-pub(crate) use self::thread::{Arrived, Berth, Expected, Newcomer, Order, ShardRuntime, ShardThread};
+pub(crate) use self::thread::{Order, Resources, ShardRuntime, ShardThread};

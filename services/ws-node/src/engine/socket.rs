@@ -1,8 +1,8 @@
 //! The write half of one connection: moves its outbox to the stream, as much as the stream takes.
 //!
-//! Small frames of a turn are copied into one buffer and written at once, a buffer that all share who get just the same
-//! frames; large ones are written from their shared bytes.
-//! Never waits: when the stream is full, what could not be written is kept and the session waits until it can.
+//! Small frames of a turn are copied into one buffer and written at once; connections that get exactly the same frames share
+//! one buffer. Large frames are written from their shared bytes. Never waits: when the stream is full, what could not be
+//! written is kept, and the session waits until it can be.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,23 +13,22 @@ use bytes::{Buf, Bytes};
 use wsmesh_adapter::{Frame, Outbox, Shared};
 
 use super::deflate;
-use super::link::{Link, Phase};
-use super::wire::{self, Opcode};
+use super::framing::{self, Opcode};
+use super::handle::{Handle, Phase};
 
-/// A write is made once so many bytes are gathered.
+/// Frames are gathered up to this many bytes before they are written.
 const CHUNK: usize = 32 * 1024;
 
 /// Frames up to this size are copied into the turn's buffer: cheaper than a write of their own.
 const COPY_LIMIT: usize = 8 * 1024;
 
 /// What a shard keeps for a connection.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    pub(crate) link: Rc<Link>,
-    /// What the stream did not take, in order: always whole remainders of frames that were begun or are next.
+pub(super) struct Socket<H> {
+    pub(super) handle: Rc<Handle<H>>,
+    /// What the stream did not take, in order: the rest of a frame that was begun, then whole frames.
     unsent: VecDeque<Bytes>,
     goodbye: Goodbye,
-    /// The stream took something since somebody asked.
+    /// The stream took something since the last check.
     progressed: bool,
 }
 
@@ -61,10 +60,10 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
 }
 
-impl Socket {
-    pub(super) fn new(link: Rc<Link>) -> Self {
+impl<H> Socket<H> {
+    pub(super) fn new(handle: Rc<Handle<H>>) -> Self {
         Self {
-            link,
+            handle,
             unsent: VecDeque::new(),
             goodbye: Goodbye::NotYet,
             progressed: false,
@@ -78,17 +77,17 @@ impl Socket {
         }
     }
 
-    /// Whether nothing waits but what the caller has: no stream, no rest of a frame, no control frame, no goodbye.
+    /// Whether nothing waits here: there is a stream, no rest of a frame, no control frame, no goodbye.
     pub(super) fn is_clear(&self) -> bool {
-        self.link.stream().is_some()
+        self.handle.stream().is_some()
             && self.unsent.is_empty()
-            && self.link.control.borrow().is_empty()
+            && self.handle.control.borrow().is_empty()
             && matches!(self.goodbye, Goodbye::NotYet)
     }
 
     /// Writes finished frames when the socket [is clear](Self::is_clear).
     pub(super) fn write_encoded(&mut self, encoded: &[u8], frames: usize, tally: &mut Tally) -> Written {
-        let Some(stream) = self.link.stream() else {
+        let Some(stream) = self.handle.stream() else {
             return Written::NotYet;
         };
         tally.frames += frames as u64;
@@ -105,21 +104,21 @@ impl Socket {
 
     /// Tells the session how far a write came.
     pub(super) fn note(&mut self, written: Written) {
-        let link = &self.link;
+        let handle = &self.handle;
         match written {
             Written::All => {
-                link.blocked_since.set(None);
-                if matches!(self.goodbye, Goodbye::Said) && !link.flushed.replace(true) {
-                    link.wake.notify_one();
+                handle.blocked_since.set(None);
+                if matches!(self.goodbye, Goodbye::Said) && !handle.flushed.replace(true) {
+                    handle.wake.notify_one();
                 }
             }
             Written::Blocked => {
-                if std::mem::take(&mut self.progressed) || link.blocked_since.get().is_none() {
-                    link.blocked_since.set(Some(Instant::now()));
-                    link.wake.notify_one();
+                if std::mem::take(&mut self.progressed) || handle.blocked_since.get().is_none() {
+                    handle.blocked_since.set(Some(Instant::now()));
+                    handle.wake.notify_one();
                 }
             }
-            Written::Broken => drop(link.advance(Phase::Gone)),
+            Written::Broken => drop(handle.advance(Phase::Gone)),
             Written::NotYet => {}
         }
     }
@@ -135,7 +134,7 @@ impl Socket {
             if buffer.is_empty() {
                 return self.flush();
             }
-            let Some(stream) = self.link.stream() else {
+            let Some(stream) = self.handle.stream() else {
                 return Written::NotYet;
             };
             tally.bytes += buffer.len() as u64;
@@ -151,9 +150,9 @@ impl Socket {
         }
     }
 
-    /// Nothing waits here: does anything in the stream?
+    /// Nothing waits here any more; something may wait in the stream.
     fn flush(&mut self) -> Written {
-        let Some(stream) = self.link.stream() else {
+        let Some(stream) = self.handle.stream() else {
             return Written::NotYet;
         };
         let flushed = stream.try_flush();
@@ -165,9 +164,9 @@ impl Socket {
         }
     }
 
-    /// Whether bytes of a begun frame wait: nothing may be written before them.
+    /// Writes what the stream did not take before: nothing may be written ahead of it.
     fn write_unsent(&mut self) -> Written {
-        let Some(stream) = self.link.stream() else {
+        let Some(stream) = self.handle.stream() else {
             return Written::NotYet;
         };
         while let Some(next) = self.unsent.front_mut() {
@@ -195,7 +194,7 @@ impl Socket {
             outbox.clear();
             return None;
         }
-        buffer.append(&mut self.link.control.borrow_mut());
+        buffer.append(&mut self.handle.control.borrow_mut());
         while buffer.len() < CHUNK {
             let Some(frame) = outbox.pop() else {
                 if let Goodbye::Waiting(close_frame) = &self.goodbye {
@@ -205,7 +204,7 @@ impl Socket {
                 return None;
             };
             tally.frames += 1;
-            let payload = put_header(buffer, &frame, self.link.deflate_above);
+            let payload = put_header(buffer, &frame, self.handle.deflate_above);
             if payload.len() > COPY_LIMIT {
                 return Some(payload);
             }
@@ -218,7 +217,7 @@ impl Socket {
 /// Frames that connections share, encoded.
 #[derive(Debug, Default)]
 pub(super) struct Encoding {
-    /// Which; in this turn.
+    /// Which frames; valid in this turn only.
     id: Option<u64>,
     bytes: Vec<u8>,
 }
@@ -226,21 +225,21 @@ pub(super) struct Encoding {
 /// The frames that connections share in a turn, encoded once for each run of connections that share the same.
 pub(super) struct Encoded<'a> {
     plain: &'a mut Encoding,
-    packed: &'a mut Encoding,
+    compressed: &'a mut Encoding,
 }
 
 impl<'a> Encoded<'a> {
-    /// At the start of a turn: what was encoded before is something else.
-    pub(super) fn new(plain: &'a mut Encoding, packed: &'a mut Encoding) -> Self {
+    /// At the start of a turn: what was encoded before is not valid any more.
+    pub(super) fn new(plain: &'a mut Encoding, compressed: &'a mut Encoding) -> Self {
         plain.id = None;
-        packed.id = None;
-        Self { plain, packed }
+        compressed.id = None;
+        Self { plain, compressed }
     }
 
     pub(super) fn of(&mut self, shared: Shared<'_>, deflate_above: Option<usize>) -> &[u8] {
         let Encoding { id, bytes } = match deflate_above {
             None => &mut *self.plain,
-            Some(_) => &mut *self.packed,
+            Some(_) => &mut *self.compressed,
         };
         if id.replace(shared.id) != Some(shared.id) {
             bytes.clear();
@@ -253,7 +252,7 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Appends a frame's header, and gives the payload that belongs to it: compressed, if that is wanted and worth it.
+/// Appends a frame's header, and returns the payload that belongs to it: compressed, if that is agreed on and worth it.
 fn put_header(out: &mut Vec<u8>, frame: &Frame, deflate_above: Option<usize>) -> Bytes {
     let opcode = if frame.is_binary() {
         Opcode::Binary
@@ -261,19 +260,19 @@ fn put_header(out: &mut Vec<u8>, frame: &Frame, deflate_above: Option<usize>) ->
         Opcode::Text
     };
     let worth_it = deflate_above.is_some_and(|above| frame.len() >= above);
-    match worth_it.then(|| deflate::pack(frame)).flatten() {
-        Some(packed) => {
-            wire::put_compressed_header(out, opcode, packed.len());
-            packed
+    match worth_it.then(|| deflate::compress(frame)).flatten() {
+        Some(compressed) => {
+            framing::put_compressed_header(out, opcode, compressed.len());
+            compressed
         }
         None => {
-            wire::put_header(out, opcode, frame.len());
+            framing::put_header(out, opcode, frame.len());
             frame.bytes().clone()
         }
     }
 }
 
-/// Bytes that the stream took; a full stream took none.
+/// The number of bytes that the stream took; a full stream took none.
 fn accept(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),

@@ -1,4 +1,4 @@
-//! The stream of one connection: TCP, or TLS over it. Never waits: what it cannot take now it says so.
+//! The stream of one connection: TCP, or TLS over it. Never waits: a stream that cannot take more says so.
 //!
 //! TLS is rustls, fed and emptied by hand, so that the engine's turns are the same for both.
 
@@ -24,7 +24,7 @@ pub(crate) struct Parts {
 
 /// A connection's stream.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(super) struct Stream {
     tcp: TcpStream,
     tls: Option<Box<Tls>>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 struct Tls {
     session: RefCell<ServerConnection>,
-    /// The kernel took something since somebody asked.
+    /// The kernel took something since the last check.
     progressed: Cell<bool>,
     /// There may be more to read inside the session: the kernel would not tell.
     holds_more: Cell<bool>,
@@ -49,7 +49,7 @@ impl Stream {
             Box::new(Tls {
                 session: RefCell::new(*session),
                 progressed: Cell::new(false),
-                // Who had the session before may have left something in it.
+                // The former owner of the session may have left something in it.
                 holds_more: Cell::new(true),
             })
         });
@@ -86,7 +86,7 @@ impl Stream {
                 Err(error) => return Err(error),
             }
             if session.read_tls(&mut Pipe(&self.tcp))? == 0 {
-                // Without a goodbye; what came before it is not in doubt, frames say how long they are.
+                // Without a close_notify. Nothing can be cut off unnoticed: frames say how long they are.
                 return Ok(0);
             }
             let processed = session.process_new_packets();
@@ -96,10 +96,10 @@ impl Stream {
         }
     }
 
-    /// Writes as much as is taken now.
+    /// Writes as much as the stream takes now.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is; others end the connection.
+    /// `WouldBlock` when it takes nothing; others end the connection.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
             return write_once(&self.tcp, bytes);
@@ -130,8 +130,8 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.progressed.take())
     }
 
-    /// When this is closed, what the peer did not take is forgotten, and the peer is told so (RST). Otherwise the system
-    /// would hold it for as long as the peer's side lives, megabytes for each that does not read.
+    /// When this is closed, the kernel drops what the peer did not take, and tells it so (RST). Otherwise it would keep that as
+    /// long as the peer's side lives: megabytes for each peer that does not read.
     pub(super) fn forget_unsent(&self) {
         let _ended_already = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
     }
@@ -147,7 +147,7 @@ impl Stream {
     }
 }
 
-/// One read. A short one says that nothing is left for now: the next wait does not have to find that out by another.
+/// One read. A short one shows that nothing is left for now, so the next wait needs no second read to find that out.
 fn read_once(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let mut taken = 0;
     let result = tcp.try_io(Interest::READABLE, || {
@@ -163,8 +163,8 @@ fn read_once(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// One write, past the record of whether the stream takes something: it nearly always does. When it does not, that is
-/// noted, so that one can wait for it.
+/// One write that does not ask first whether the stream takes something: it nearly always does. If it does not, tokio is told,
+/// so that one can wait for it.
 fn write_once(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match SockRef::from(tcp).send(bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,4 +1,4 @@
-//! Events of the demo profile: what the examples of websocket-cross-server-adapter handle, so that its clients work here
+//! Events of the demo profile: those of the examples of websocket-cross-server-adapter, so that its clients work here
 //! unchanged. They let anybody write to everybody; production has none of them.
 
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame;
 
 use super::payloads::{self, IdText};
-use super::{Call, OK, Outcome, Refusal, Work};
+use super::work::{Outcome, Work};
+use super::{Call, OK, Refusal};
 
 /// A request is answered with `{"ok":true}`; a fire-and-forget `say` comes back as it is.
 pub(super) fn say(call: Call<'_>) -> Work {
@@ -40,7 +41,7 @@ enum Action {
     ToRoom,
 }
 
-/// What the addressed clients get as event `say`.
+/// What the addressed clients get as the payload of the event `say`.
 #[derive(Debug, Serialize)]
 struct Said<'a> {
     action: Action,
@@ -63,7 +64,7 @@ pub(super) fn command(call: Call<'_>) -> Work {
         Ok(prepared) => prepared,
         Err(refusal) => return Work::Done(Err(refusal)),
     };
-    let adapter = call.session.edge().adapter.clone();
+    let adapter = call.edge().adapter.clone();
     Work::later(call, async move { send(&adapter, address, frame).await })
 }
 
@@ -125,7 +126,7 @@ async fn send(adapter: &Adapter, address: Address, frame: Frame) -> Outcome {
         .map_err(|error| Refusal::new(ErrorCode::Internal, format!("the reply cannot be written: {error}")))
 }
 
-/// Says who is connected nowhere.
+/// Returns the clients that are connected nowhere.
 async fn to_clients(adapter: &Adapter, clients: Vec<ClientId>, frame: Frame) -> Result<Vec<ClientId>, PublishError> {
     match &clients[..] {
         [client] => match adapter.to_client(client, frame).await? {

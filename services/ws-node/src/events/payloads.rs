@@ -1,11 +1,11 @@
-//! What clients put in the payloads of built-in events. Lenient where the original's clients are: an id may be a number.
+//! The payloads of built-in events. An id may be a number, as in clients of websocket-cross-server-adapter.
 
 use std::fmt;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use wsmesh_adapter::{NameError, Room};
+use wsmesh_adapter::Room;
 use wsmesh_protocol::ErrorCode;
 
 use super::Refusal;
@@ -54,16 +54,10 @@ impl RoomPayload {
     }
 }
 
-/// Reads a payload, or says what is wrong with it.
+/// Reads a payload.
 pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T, Refusal> {
     serde_json::from_str(payload.get())
         .map_err(|error| Refusal::new(ErrorCode::BadPayload, format!("the payload cannot be used: {error}")))
-}
-
-impl From<NameError> for Refusal {
-    fn from(error: NameError) -> Self {
-        Self::new(ErrorCode::BadPayload, error.to_string())
-    }
 }
 
 #[cfg(test)]

@@ -1,32 +1,29 @@
-//! `joinRoom` and `leaveRoom`: a client goes in and out of rooms of the namespaces that the configuration opens to clients.
+//! `joinRoom` and `leaveRoom`: a client joins and leaves rooms of the namespaces that its token or the settings allow.
 
 use bytes::Bytes;
-use wsmesh_adapter::{ClientError, Room};
+use wsmesh_adapter::{Adapter, ClientId, Room};
 use wsmesh_protocol::ErrorCode;
 
 use super::payloads::{self, RoomPayload};
-use super::{Call, Refusal, Work};
+use super::work::Work;
+use super::{Call, Refusal};
 use crate::auth::Grant;
+use crate::client::Session;
 use crate::edge::Edge;
-use crate::engine::Session;
 use crate::metrics::{Denied, Limited};
 
-/// Joins; the reply comes when the other servers' messages to the room are heard here.
+/// Joins; the reply comes when the messages of other servers to the room arrive here.
 pub(super) fn join(call: Call<'_>) -> Work {
     let (room, adapter, client) = match allowed_room(call) {
-        Ok(room) => (
-            room,
-            call.session.edge().adapter.clone(),
-            call.session.link.client.clone(),
-        ),
+        Ok(allowed) => allowed,
         Err(refusal) => return Work::Done(Err(refusal)),
     };
     let (most, joined) = (
-        call.session.edge().settings.limits.rooms_per_client,
+        call.edge().settings.limits.rooms_per_client,
         adapter.joined_rooms(&client),
     );
     if most > 0 && joined.len() >= most && !joined.contains(&room) {
-        call.session.edge().metrics.limited(Limited::Rooms);
+        call.edge().metrics.frames.limited(Limited::Rooms);
         let text = format!("a client may be in {most} rooms: leave one first");
         return Work::Done(Err(Refusal::new(ErrorCode::NotAllowed, text)));
     }
@@ -36,14 +33,10 @@ pub(super) fn join(call: Call<'_>) -> Work {
     })
 }
 
-/// Leaves; leaving a room that the client is not in is no error.
+/// Leaves; leaving a room that the client is not in is not an error.
 pub(super) fn leave(call: Call<'_>) -> Work {
     let (room, adapter, client) = match allowed_room(call) {
-        Ok(room) => (
-            room,
-            call.session.edge().adapter.clone(),
-            call.session.link.client.clone(),
-        ),
+        Ok(allowed) => allowed,
         Err(refusal) => return Work::Done(Err(refusal)),
     };
     Work::later(call, async move {
@@ -52,12 +45,13 @@ pub(super) fn leave(call: Call<'_>) -> Work {
     })
 }
 
-/// Takes a client out of the rooms that it could join by itself as it was granted before, and no longer can. Where a server
-/// put it stays the server's matter.
+/// Takes a client out of the rooms that it could join by itself with the grant `before`, and no longer can. Rooms that a
+/// server put it in are not touched.
 pub(super) async fn leave_lost(session: &Session, before: &Grant) {
-    let (edge, client) = (session.edge(), &session.link.client);
+    let (state, client) = (session.handler(), session.client());
+    let edge = &state.edge;
     let mut lost = edge.adapter.joined_rooms(client);
-    lost.retain(|room| may_join(edge, before, room) && !may_join(edge, &session.link.grant.borrow(), room));
+    lost.retain(|room| may_join(edge, before, room) && !may_join(edge, &state.grant.borrow(), room));
     for room in lost {
         if let Err(error) = edge.adapter.leave(client, &room).await {
             tracing::debug!(%client, %error, "a room that is no longer allowed was not left everywhere yet");
@@ -70,25 +64,16 @@ fn may_join(edge: &Edge, grant: &Grant, room: &Room) -> bool {
     of_token.unwrap_or_else(|| edge.routes.lets_clients_join(&room.namespace))
 }
 
-fn allowed_room(call: Call<'_>) -> Result<Room, Refusal> {
+/// The room that is named, if the client may join and leave it, with the adapter and the client's id.
+fn allowed_room(call: Call<'_>) -> Result<(Room, Adapter, ClientId), Refusal> {
     let room = payloads::read::<RoomPayload>(call.payload)?.room()?;
-    let edge = call.session.edge();
-    if may_join(edge, &call.session.link.grant.borrow(), &room) {
-        return Ok(room);
+    let edge = call.edge();
+    if may_join(edge, &call.session.handler().grant.borrow(), &room) {
+        return Ok((room, edge.adapter.clone(), call.session.client().clone()));
     }
-    edge.metrics.denied(Denied::Room);
+    edge.metrics.frames.denied(Denied::Room);
     Err(Refusal::new(
         ErrorCode::NotAllowed,
         "this client may not join or leave this room by itself",
     ))
-}
-
-impl From<ClientError> for Refusal {
-    fn from(error: ClientError) -> Self {
-        let code = match &error {
-            ClientError::Name(_) => ErrorCode::BadPayload,
-            _ => ErrorCode::Unavailable,
-        };
-        Self::new(code, error.to_string())
-    }
 }

@@ -1,17 +1,17 @@
-//! What other servers ask of the server that has a client: put it in a room, take it out, close it.
+//! Requests of other servers about a client that is connected here: put it in a room, take it out, close it.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use wsmesh_adapter::{Adapter, ClientId, Dismissal, Payload, Room, ServerEvent};
-use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, ClientRoom, KICK, Kick};
+use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use super::Refusal;
 
 /// Listens until the adapter ends.
 pub(crate) fn listen(adapter: &Adapter) {
-    // Requests are handled beside each other: one that waits for a slow node must not hold up the others.
+    // Each request is a task of its own: one that waits for a slow node must not hold up the others.
     on(adapter, CLIENT_JOIN, |adapter, event| async move {
         let done = join(&adapter, &event).await;
         answer(event, done.map(|()| json!({"ok": true}))).await;
@@ -54,17 +54,17 @@ async fn leave(adapter: &Adapter, event: &ServerEvent) -> Result<(), Refusal> {
 }
 
 fn client_room(event: &ServerEvent) -> Result<(ClientId, Room), Refusal> {
-    let asked: ClientRoom = event.payload.parse()?;
-    Ok((ClientId::new(asked.client)?, Room::new(asked.namespace, asked.room)?))
+    let wanted: ClientRoom = event.payload.parse()?;
+    Ok((ClientId::new(wanted.client)?, Room::new(wanted.namespace, wanted.room)?))
 }
 
 async fn kick(adapter: &Adapter, event: &ServerEvent) -> Result<bool, Refusal> {
     let Kick { client, code, reason } = event.payload.parse()?;
-    // RFC 6455, section 7.4: what a server may send. Others would end the connection as a protocol error.
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+    // Others would end the connection as a protocol error.
+    if !CloseCode::may_be_sent(code) {
         return Err(Refusal::new(
             ErrorCode::BadPayload,
-            format!("{code} is no close code that can be sent"),
+            format!("{code} is not a close code that can be sent"),
         ));
     }
     let reason: Arc<str> = reason.into();

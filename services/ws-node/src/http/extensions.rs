@@ -1,13 +1,13 @@
-//! Negotiation of permessage-deflate (RFC 7692, section 7.1): of what a client offers, the first that can be taken.
+//! Negotiation of permessage-deflate (RFC 7692, section 7.1): accepts the first offer of a client that fits.
 //!
-//! Neither side keeps its window between messages; both need that only where the other one asks for it, and this server
-//! asks. An offer that wants a smaller window of the server is not taken: all clients are to get the same bytes.
+//! Neither side keeps its window between messages: this server asks for that in its answer. An offer that wants a smaller
+//! window of the server is not accepted, since all clients get the same bytes.
 
 use axum::http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 
 const NAME: &str = "permessage-deflate";
 
-/// The answer to what a client offers, if compression is agreed on. What is malformed is not taken, and no error.
+/// The answer to the offers of a client, if one is accepted. A malformed offer is ignored.
 pub(super) fn deflate(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS);
     let mut offers = values.iter().filter_map(|value| value.to_str().ok()).flat_map(offers);
@@ -79,7 +79,7 @@ mod tests {
     const PLAIN: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
     #[test]
-    fn what_browsers_and_libraries_offer_is_taken() {
+    fn the_offers_of_browsers_and_libraries_are_accepted() {
         for offers in [
             &["permessage-deflate"][..],
             &["permessage-deflate; client_max_window_bits"],
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_met_or_understood_is_not_taken() {
+    fn offers_that_cannot_be_met_or_read_are_ignored() {
         for offer in [
             "",
             "permessage-bzip2",

@@ -1,4 +1,4 @@
-//! From hyper to a shard: takes the stream out of the upgraded connection, and waits for a client that has to authenticate.
+//! From hyper to a shard: takes the stream out of the upgraded connection, and waits for clients that have to authenticate.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -15,30 +15,39 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::auth::first_message::{self, Place};
-use crate::edge::{Gate, Presence};
-use crate::engine::{Arrived, Berth, Newcomer, Parts};
+use super::first_message;
+use crate::client::{ClientState, Presence};
+use crate::engine::{Admission, Decoder, Newcomer, Parts, Slot};
+use crate::gate::Gate;
+use crate::limits::WaitingPermit;
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
 
-/// Bytes that the kernel takes for a client beyond what is on its way: more than one write of ours, so that a client that
-/// reads never waits for us.
+/// Bytes that the kernel takes for a client beyond what is on its way: more than one write of this server, so that a client
+/// that reads never waits.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const UNSENT: u32 = 128 * 1024;
 
 /// A connection between its 101 answer and its shard.
 pub(super) enum Upgrading {
     /// Its client is attached.
-    Expected(Berth),
+    Expected(Expected),
     /// Its client says in its first message who it is.
     Unnamed(Unnamed),
 }
 
+/// A client that a shard expects.
+pub(super) struct Expected {
+    pub(super) slot: Slot,
+    /// Messages may be compressed.
+    pub(super) deflate: bool,
+}
+
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unnamed {
-    pub(super) place: Place,
-    /// Where it comes from, as far as is known.
+    pub(super) permit: WaitingPermit,
+    /// The address that it comes from, if it is known.
     pub(super) address: Option<IpAddr>,
     /// Context of the upgrade's span, when it was sampled.
     pub(super) context: Option<Box<SpanContext>>,
@@ -73,10 +82,12 @@ async fn arrive<S>(gate: &Gate, mut stream: S, read_ahead: Bytes, upgrading: Upg
 where
     S: AsyncRead + AsyncWrite + Unpin + IntoParts,
 {
+    let edge = &gate.edge;
     let unnamed = match upgrading {
-        Upgrading::Expected(berth) => {
-            berth.arrive(Arrived {
+        Upgrading::Expected(Expected { slot, deflate }) => {
+            slot.admit(Admission {
                 stream: stream.into_parts()?,
+                decoder: Decoder::new(edge.engine.accepts(deflate)),
                 read_ahead,
                 welcome: None,
             });
@@ -84,9 +95,8 @@ where
         }
         Upgrading::Unnamed(unnamed) => unnamed,
     };
-    let edge = &gate.edge;
-    tracing::debug!("a connection is upgraded; its client is to authenticate with its first message");
-    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.place, unnamed.deflate).await;
+    tracing::debug!("a connection is upgraded; its client has to authenticate with its first message");
+    let arrival = first_message::wait(edge, &mut stream, read_ahead, unnamed.permit, unnamed.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
             edge.failures.count(unnamed.address);
@@ -94,16 +104,17 @@ where
         return Ok(());
     };
     let stream = stream.into_parts()?;
-    let berth = gate.expect(Newcomer {
-        client: arrival.proof.client,
-        grant: arrival.proof.grant,
-        upgrade: unnamed.context,
+    let proof = arrival.proof;
+    let handler = ClientState::new(edge.clone(), proof.grant, unnamed.context, unnamed.presence);
+    let slot = gate.expect(Newcomer {
+        client: proof.client,
+        handler,
         since: unnamed.since,
-        presence: unnamed.presence,
         deflate: unnamed.deflate,
     });
-    berth.await.arrive(Arrived {
+    slot.await.admit(Admission {
         stream,
+        decoder: arrival.decoder,
         read_ahead: arrival.read_ahead,
         welcome: arrival.welcome,
     });
@@ -135,19 +146,19 @@ fn parts(tcp: TcpStream, tls: Option<Box<ServerConnection>>) -> Result<Parts, St
     Ok(Parts { tcp, tls })
 }
 
-/// What a client does not take soon waits here, where it is counted, and where what is out of date is replaced; not in the
-/// kernel, which would take megabytes for each client.
+/// Frames that a client does not take soon wait in this process, where they are counted, and where outdated ones are
+/// replaced; not in the kernel, which would take megabytes for each client.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn bound_unsent(tcp: &TcpStream) {
     if let Err(error) = SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT) {
-        tracing::debug!("the kernel does not bound what is unsent: {error}");
+        tracing::debug!("the kernel does not limit unsent bytes: {error}");
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn bound_unsent(_: &TcpStream) {}
 
-/// Takes a stream of this kind out of hyper, with what hyper had read beyond the request.
+/// Takes a stream of this kind out of hyper, with the bytes that hyper had read beyond the request.
 fn take<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

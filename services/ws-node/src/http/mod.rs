@@ -1,18 +1,23 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; `/` says that this is a ws-node, in the demo profile it is the
-//! playground page.
+//! playground page. Finds what a request says about its client, and hands upgraded connections over to the shards.
 
+mod credentials;
 mod extensions;
+mod first_message;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hand_over;
 mod pages;
 mod playground;
-mod refusal;
+mod rejection;
+pub(crate) mod tickets;
 mod upgrade;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use crate::edge::Gate;
+use crate::gate::Gate;
 
 /// Upgrades on any path. Can be mounted in another application that serves HTTP/1.1 over TCP with axum or hyper.
 pub(crate) fn router(gate: Gate) -> Router {

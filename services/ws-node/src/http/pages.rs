@@ -1,5 +1,5 @@
-//! What a browser sees, or a load balancer's health check, that comes without a WebSocket: the playground in the demo profile,
-//! else a helpful sentence.
+//! Answers to requests without an upgrade, from browsers or health checks: the playground in the demo profile, else a
+//! helpful sentence.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::playground;
 use crate::edge::Edge;
 
-/// Answers a request that is no upgrade.
+/// Answers a request that is not an upgrade.
 pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     let method = request.method();
     if method != Method::GET && method != Method::HEAD {
@@ -45,8 +45,7 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     response
 }
 
-/// For load balancers that look at `/`: whether clients should be sent here, as `/readyz` on the ops port has it, and nothing
-/// else.
+/// For load balancers that look at `/`: whether clients should be sent here, as `/readyz` on the ops port has it.
 fn status(edge: &Edge) -> Response {
     let mut response = match edge.readiness() {
         Ok(()) => text(

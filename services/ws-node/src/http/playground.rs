@@ -11,7 +11,7 @@ use axum::http::header::{
 };
 use axum::response::Response;
 
-/// Nothing from elsewhere, nothing inline; WebSockets to any ws-node, and admin's API if it is there for the page.
+/// Nothing from other hosts, nothing inline; WebSockets to any ws-node, and admin's API if the page may use it.
 fn policy(admin_port: Option<u16>) -> HeaderValue {
     let admin = admin_port.map_or_else(String::new, |port| format!(" http://*:{port}"));
     let policy = format!(
@@ -22,7 +22,7 @@ fn policy(admin_port: Option<u16>) -> HeaderValue {
     HeaderValue::try_from(policy).expect("a number and plain text are a header value")
 }
 
-/// Where the page asks whether it may order ws-nodes to stop and resume, and where.
+/// Where the page asks whether, and through which port, it may tell ws-nodes to stop and resume.
 const ADMIN: &str = "/playground/admin.json";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -64,7 +64,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         own!("labels.js", SCRIPT),
         own!("requests.js", SCRIPT),
         own!("plot.js", SCRIPT),
-        own!("wire.js", SCRIPT),
+        own!("frames.js", SCRIPT),
         own!("style.css", STYLE),
         own!("icon.svg", IMAGE),
     ];
@@ -79,14 +79,14 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Changes with the content, and with nothing else: every ws-node of one build says the same.
+/// Depends only on the content: every ws-node of one build sends the same.
 fn etag(body: &str) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hex digits in quotes are a header value")
 }
 
-/// What there is at this path; `None` when there is nothing. `admin_port` is where the page reaches admin's API, if it does.
+/// The answer for this path; `None` if there is no file. `admin_port` is the port of admin's API, if the page may use it.
 pub(super) fn answer(path: &str, request: &HeaderMap, admin_port: Option<u16>) -> Option<Response> {
     let mut response = if path == ADMIN {
         admin(admin_port)
@@ -95,7 +95,7 @@ pub(super) fn answer(path: &str, request: &HeaderMap, admin_port: Option<u16>) -
     };
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, policy(admin_port));
-    // It is asked each time whether the copy is good: a newer ws-node must not meet an older one's script.
+    // The browser checks its copy each time: a newer ws-node must not meet an older one's script.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -109,7 +109,7 @@ fn admin(port: Option<u16>) -> Response {
     response
 }
 
-/// The file of this path, or that the browser's copy is good still.
+/// The file of this path, or that the browser's copy is still current.
 fn file(path: &str, request: &HeaderMap) -> Option<Response> {
     let file = FILES.iter().find(|file| file.path == path)?;
     let known = request.get_all(IF_NONE_MATCH).iter().any(|tags| {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_that_has_a_file_already_is_told_so() {
+    fn a_browser_that_has_a_current_copy_gets_304() {
         let first = file("/", &HeaderMap::new()).expect("the page");
         assert_eq!(first.status(), StatusCode::OK);
         let etag = first.headers()[ETAG].clone();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_may_reach_admin_only_where_it_is_told_to() {
+    fn the_page_may_reach_admin_only_if_that_is_configured() {
         let policy = |port| {
             let page = answer("/", &HeaderMap::new(), port).expect("the page");
             page.headers()[CONTENT_SECURITY_POLICY]

@@ -1,6 +1,6 @@
 //! The upgrade from HTTP to WebSocket (RFC 6455, section 4.2), by hand: the connection leaves hyper and goes to a shard.
 //!
-//! Everything that can be refused is refused here, with a status and a sentence, before anything is upgraded.
+//! A request that cannot be served is rejected here, with a status and a sentence, before anything is upgraded.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -17,45 +17,47 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
+use super::credentials;
 use super::extensions;
-use super::hand_over::{Unnamed, Upgrading, hand_over};
-use super::refusal::Refusal;
-use crate::auth::{Answer, Entry, Proof, subprotocol};
-use crate::edge::{Gate, Presence};
-use crate::engine::{Berth, Newcomer};
-use crate::limits::{Place, Turned, client_address};
+use super::hand_over::{Expected, Unnamed, Upgrading, hand_over};
+use super::rejection::Rejection;
+use crate::auth::{AuthError, Entry, Fault, Proof};
+use crate::client::{ClientState, Presence};
+use crate::engine::{Newcomer, Slot};
+use crate::gate::Gate;
+use crate::limits::{Permit, Turned, WaitingPermit, client_address};
 use crate::metrics::Rejected;
 use crate::trace;
 
-/// When to try again where all places are taken.
+/// When to try again if the server, or an address, has as many connections as it may have.
 const FULL: Duration = Duration::from_secs(10);
 
-/// Longest wait for a shard to attach a client: one that is so busy can serve nobody.
+/// Longest wait for a shard to attach a client: a busier one cannot serve anybody.
 const ATTACHING: Duration = Duration::from_secs(5);
 
-/// Whether the request wants a WebSocket, however badly it asks.
+/// Whether the request asks for a WebSocket, even if it is not valid.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY)
 }
 
-/// Answers the request, and sees to it that the connection reaches a shard.
+/// Answers the request, and hands the connection over to a shard.
 pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
     let span = trace::upgrade_span();
     let address = address(gate, &request);
     let admitted = match check(&request).and_then(|accept| Ok((accept, enter(gate, address)?))) {
-        Ok((accept, place)) => identify(gate, request.uri(), request.headers(), address)
+        Ok((accept, permit)) => identify(gate, request.uri(), request.headers(), address)
             .instrument(span.clone())
             .await
-            // Finding out may have taken a while.
-            .and_then(|entry| refuse_when_draining(gate).map(|()| (accept, place, entry))),
-        Err(refusal) => Err(refusal),
+            // The identification may have taken a while.
+            .and_then(|identity| reject_when_draining(gate).map(|()| (accept, permit, identity))),
+        Err(rejection) => Err(rejection),
     };
-    let (accept, place, entry) = match admitted {
+    let (accept, permit, identity) = match admitted {
         Ok(admitted) => admitted,
-        Err(refusal) => return refuse(gate, refusal, &span),
+        Err(rejection) => return reject(gate, rejection, &span),
     };
-    let subprotocol = subprotocol(request.headers(), &gate.edge.settings.auth.subprotocols);
+    let subprotocol = credentials::subprotocol(request.headers(), &gate.edge.settings.auth.subprotocols);
     let extension = gate
         .edge
         .settings
@@ -63,26 +65,24 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         .and_then(|_| extensions::deflate(request.headers()));
     let (context, presence, deflate) = (
         trace::link_target(&span),
-        Presence::new(&gate.edge, place),
+        Presence::new(&gate.edge, permit),
         extension.is_some(),
     );
-    let upgrading = match entry {
-        Entry::Known(proof) => {
+    let upgrading = match identity {
+        Identity::Known(proof) => {
             let newcomer = Newcomer {
                 client: proof.client,
-                grant: proof.grant,
-                upgrade: context,
+                handler: ClientState::new(gate.edge.clone(), proof.grant, context, presence),
                 since,
-                presence,
                 deflate,
             };
             match attach(gate, newcomer).instrument(span.clone()).await {
-                Ok(berth) => Upgrading::Expected(berth),
-                Err(refusal) => return refuse(gate, refusal, &span),
+                Ok(slot) => Upgrading::Expected(Expected { slot, deflate }),
+                Err(rejection) => return reject(gate, rejection, &span),
             }
         }
-        Entry::Waiting(place) => Upgrading::Unnamed(Unnamed {
-            place,
+        Identity::ByMessage(permit) => Upgrading::Unnamed(Unnamed {
+            permit,
             address,
             context,
             since,
@@ -112,35 +112,39 @@ fn switching(accept: HeaderValue, subprotocol: Option<HeaderValue>, extension: O
     response
 }
 
-fn refuse(gate: &Gate, refusal: Refusal, span: &Span) -> Response {
-    gate.edge.metrics.rejected(refusal.why);
+fn reject(gate: &Gate, rejection: Rejection, span: &Span) -> Response {
+    gate.edge.metrics.entry.rejected(rejection.why);
     tracing::debug!(
-        status = refusal.status.as_u16(),
-        reason = refusal.why.as_str(),
-        "an upgrade was refused"
+        status = rejection.status.as_u16(),
+        reason = rejection.why.as_str(),
+        "an upgrade was rejected"
     );
-    span.record("http.response.status_code", refusal.status.as_u16());
-    refusal.into_response()
+    span.record("http.response.status_code", rejection.status.as_u16());
+    rejection.into_response()
 }
 
-/// Attaches the client before it is answered, so that whoever hears that it is connected can reach it. What it is sent
+/// Attaches the client before it is answered, so that other servers can reach it as soon as it is connected. What it is sent
 /// waits for its connection.
-async fn attach(gate: &Gate, newcomer: Newcomer) -> Result<Berth, Refusal> {
+async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>) -> Result<Slot, Rejection> {
     let attaching = async {
-        let mut berth = gate.expect(newcomer).await;
-        berth.reachable().await.then_some(berth)
+        let mut slot = gate.expect(newcomer).await;
+        slot.reachable().await.then_some(slot)
     };
-    if let Ok(Some(berth)) = tokio::time::timeout(ATTACHING, attaching).await {
-        return Ok(berth);
+    if let Ok(Some(slot)) = tokio::time::timeout(ATTACHING, attaching).await {
+        return Ok(slot);
     }
     let text = "this server takes no clients now: try another one, or later".to_owned();
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady, text))
+    Err(Rejection::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Rejected::NotReady,
+        text,
+    ))
 }
 
-/// Checks the request by RFC 6455, section 4.2.1, and gives the value of `Sec-WebSocket-Accept`.
-fn check(request: &Request) -> Result<HeaderValue, Refusal> {
+/// Checks the request by RFC 6455, section 4.2.1, and returns the value of `Sec-WebSocket-Accept`.
+fn check(request: &Request) -> Result<HeaderValue, Rejection> {
     let headers = request.headers();
-    let bad = |text: &str| Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, text.to_owned());
+    let bad = |text: &str| Rejection::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, text.to_owned());
     if request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err(bad("a WebSocket is opened with GET over HTTP/1.1"));
     }
@@ -151,7 +155,7 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let text = "only WebSocket version 13 is spoken here".to_owned();
-        return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, Rejected::BadRequest, text));
+        return Err(Rejection::new(StatusCode::UPGRADE_REQUIRED, Rejected::BadRequest, text));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map_or(&b""[..], HeaderValue::as_bytes);
     if !is_key(key) {
@@ -160,21 +164,21 @@ fn check(request: &Request) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(tungstenite::handshake::derive_accept_key(key)).map_err(|_| bad("the key is not usable"))
 }
 
-/// Where the request comes from, as far as is known.
+/// The address that the request comes from, if it is known.
 fn address(gate: &Gate, request: &Request) -> Option<IpAddr> {
-    // Mounted in another application, which may not know.
+    // This router may be mounted in an application that does not know it.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let trusted = &gate.edge.settings.limits.trusted_proxies;
     peer.map(|peer| client_address(peer.ip(), request.headers(), trusted))
 }
 
-/// Takes a place, before anything is done that costs more than counting.
-fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Place, Refusal> {
-    refuse_when_draining(gate)?;
+/// Takes a permit, before anything is done that costs more than counting.
+fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
+    reject_when_draining(gate)?;
     let edge = &gate.edge;
     edge.failures.may_try(address).map_err(|wait| {
         let text = "too many of this address could not prove who they are: try again later".to_owned();
-        Refusal::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)
+        Rejection::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)
     })?;
     edge.door.enter(address).map_err(|turned| {
         let (status, why, text, wait) = match turned {
@@ -197,45 +201,72 @@ fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Place, Refusal> {
                 wait,
             ),
         };
-        Refusal::new(status, why, text.to_owned()).retry_after(wait)
+        Rejection::new(status, why, text.to_owned()).retry_after(wait)
     })
 }
 
-fn refuse_when_draining(gate: &Gate) -> Result<(), Refusal> {
+fn reject_when_draining(gate: &Gate) -> Result<(), Rejection> {
     if gate.edge.is_draining() {
         let text = "this server is shutting down: try another one".to_owned();
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text));
+        return Err(Rejection::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Rejected::Draining,
+            text,
+        ));
     }
     Ok(())
 }
 
-async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Entry, Refusal> {
+/// The client that asks for a connection.
+enum Identity {
+    Known(Proof),
+    /// The client says in its first message who it is.
+    ByMessage(WaitingPermit),
+}
+
+async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Rejection> {
     let edge = &gate.edge;
     if edge.settings.echo {
         let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
-        let proof = id.map(Proof::of_anyone).map(Entry::Known);
-        return proof.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
+        let proof = id.map(Proof::of_anyone).map(Identity::Known);
+        return proof.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
     }
     let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params());
-    let limit = edge.settings.request_timeout;
-    let entered = edge.auth.enter(&edge.adapter, &params, headers, limit).await;
-    entered.map_err(|error| {
-        edge.metrics.auth_failed(error.reason());
-        let answer = error.answer();
-        if answer != Answer::TryAgain {
+    prove(gate, &params, headers).await.map_err(|error| {
+        edge.metrics.entry.auth_failed(error.reason());
+        let fault = error.fault();
+        if fault != Fault::Server {
             edge.failures.count(address);
         }
-        let (status, why) = match answer {
-            Answer::BadRequest => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
-            Answer::Unauthorized => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
-            Answer::Forbidden => (StatusCode::FORBIDDEN, Rejected::Origin),
-            Answer::TryAgain => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
+        let (status, why) = match fault {
+            Fault::Request => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
+            Fault::Credential => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
+            Fault::Origin => (StatusCode::FORBIDDEN, Rejected::Origin),
+            Fault::Server => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
         };
-        Refusal::new(status, why, error.to_string())
+        Rejection::new(status, why, error.to_string())
     })
 }
 
-/// 16 bytes in base64 are 22 characters and two `=`.
+async fn prove(gate: &Gate, params: &Params, headers: &HeaderMap) -> Result<Identity, AuthError> {
+    let edge = &gate.edge;
+    edge.auth.check_origin(credentials::origins(headers))?;
+    let credential = credentials::find(params, headers, edge.auth.cookie());
+    let limit = edge.settings.request_timeout;
+    match edge
+        .auth
+        .enter(&edge.adapter, credential, params.one("id"), limit)
+        .await?
+    {
+        Entry::Known(proof) => Ok(Identity::Known(proof)),
+        Entry::ByMessage => {
+            let permit = edge.waiting.take().ok_or(AuthError::TooManyWaiting)?;
+            Ok(Identity::ByMessage(permit))
+        }
+    }
+}
+
+/// Whether this is 16 bytes in base64: 22 characters and two `=`.
 fn is_key(key: &[u8]) -> bool {
     let is_base64 = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     matches!(key.split_at_checked(22), Some((digits, b"==")) if digits.iter().all(is_base64))

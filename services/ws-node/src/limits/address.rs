@@ -1,4 +1,4 @@
-//! The address that a client comes from. Behind proxies that are trusted it is the one that they name.
+//! The address that a client comes from. Behind trusted proxies it is the one that they name.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use wsmesh_bootstrap::http::subscriber;
 
-/// The client's address: the last one in `X-Forwarded-For` that is no trusted proxy, if the peer is one. What an untrusted
-/// peer writes there is not looked at.
+/// The client's address: if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not a trusted proxy. The
+/// header of an untrusted peer is ignored.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
     let mut address = peer.to_canonical();
@@ -15,7 +15,7 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
     let mut named = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).rev();
     while is_trusted(address) {
-        // What cannot be read, nobody trusted wrote: the proxy before it is all that is known.
+        // No trusted proxy wrote an unreadable entry: the proxy before it is all that is known.
         match named.next().and_then(address_in) {
             Some(before) => address = before.to_canonical(),
             None => break,
@@ -24,7 +24,7 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     subscriber(address)
 }
 
-/// An address, which some proxies write with the port, and IPv6 with brackets.
+/// An address; some proxies write it with the port, and IPv6 with brackets.
 fn address_in(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?.trim();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -60,13 +60,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_subscriber_are_one() {
+    fn addresses_of_one_subscriber_count_as_one() {
         assert_eq!(from("2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
         assert_eq!(from("fd00::1", &["2001:db8::7"]), "2001:db8::");
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_search_and_ports_are_left_out() {
+    fn an_unreadable_address_ends_the_search_and_ports_are_left_out() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_static("9.9.9.9"));
         for (line, found) in [

@@ -1,24 +1,26 @@
-//! The door: how many connections there may be, of one address and in all, and how fast they may come.
+//! The door: how many connections there may be, in all and from one address, and how fast they may come.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::meter::{Meter, Rate};
 
-/// Why a connection is turned away, and in how many seconds to try again.
+/// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// This server has as many as it may have.
+    /// This server has the most connections that it may have.
     Full,
-    /// This address has as many as one may have.
+    /// This address has the most connections that one address may have.
     Crowded,
-    /// Too many came at once.
+    /// Too many came at once: try again after this time.
     Rushed(Duration),
 }
 
-/// Counts who is in. Shared by all threads; touched when a connection comes and when it goes.
+/// Counts the connections. Shared by all threads; used when a connection comes and when it goes.
 #[derive(Debug)]
 pub(crate) struct Door {
     most: usize,
@@ -35,15 +37,15 @@ struct Inside {
     meter: Meter,
 }
 
-/// The place of one connection, from its upgrade to its end.
+/// Held for one connection, from its upgrade to its end.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Permit {
     door: Arc<Door>,
     address: Option<IpAddr>,
 }
 
 impl Door {
-    /// For at most so many connections in all and of one address (0: no limit), and so many a second.
+    /// For at most this many connections in all and from one address (0: no limit), at this rate.
     pub(crate) fn new(most: usize, most_of_one: usize, rate: Option<Rate>) -> Arc<Self> {
         let unlimited = |number| if number == 0 { usize::MAX } else { number };
         Arc::new(Self {
@@ -55,14 +57,10 @@ impl Door {
         })
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a place, or says why there is none. An address that is not known counts only in all.
-    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Turned> {
+    /// A permit for a connection, or why there is none. Connections from unknown addresses count only in all.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Turned> {
         let address = address.filter(|_| self.most_of_one < usize::MAX);
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         if inside.count >= self.most {
             return Err(Turned::Full);
         }
@@ -79,16 +77,16 @@ impl Door {
         if let Some(address) = address {
             inside.of_one.insert(address, of_one + 1);
         }
-        Ok(Place {
+        Ok(Permit {
             door: Arc::clone(self),
             address,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut inside = self.door.inside();
+        let mut inside = self.door.inside.lock();
         inside.count -= 1;
         if let Some(address) = self.address
             && let Some(count) = inside.of_one.get_mut(&address)
@@ -110,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_when_its_connection_ends() {
+    fn a_permit_is_free_again_when_its_connection_ends() {
         let door = Door::new(3, 2, None);
         let first = door.enter(address(1)).expect("free");
         let _second = door.enter(address(1)).expect("free");
@@ -119,11 +117,11 @@ mod tests {
         assert_eq!(door.enter(None).err(), Some(Turned::Full));
         drop(first);
         let _again = door.enter(address(1)).expect("free");
-        assert_eq!(door.inside().of_one.len(), 2);
+        assert_eq!(door.inside.lock().of_one.len(), 2);
     }
 
     #[test]
-    fn who_is_turned_away_takes_nothing() {
+    fn a_connection_that_is_turned_away_counts_nowhere() {
         let rate = Rate::new(1, 2);
         let door = Door::new(0, 1, rate);
         let first = door.enter(address(1)).expect("free");
@@ -134,7 +132,7 @@ mod tests {
             Some(Turned::Rushed(Duration::from_secs(1)))
         );
         drop((first, second));
-        let inside = door.inside();
+        let inside = door.inside.lock();
         assert_eq!((inside.count, inside.of_one.len()), (0, 0));
     }
 }

@@ -1,26 +1,27 @@
-//! Addresses from which nobody proves who they are: each may fail only so often, so that what it tries does not use up how
-//! many connections may come from everybody.
+//! Addresses whose clients fail to authenticate: each may fail only so often, so that its attempts do not use up the
+//! connections that all clients share.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::meter::{Meter, Rate};
 
-/// The part of all connections that may come which one address may take by failing: a tenth.
+/// One address may take this part of all connections by failing: a tenth.
 const PART: u32 = 10;
 
-/// An address may fail so often in a second in any case.
+/// An address may fail this often per second in any case.
 const AT_LEAST: u32 = 10;
 
-/// Addresses that are remembered. Beyond that, new ones are not until others have rested.
+/// Most addresses that are remembered. Beyond that, new ones are not, until others have not failed for a while.
 const MOST: usize = 16 * 1024;
 
-/// How often those are looked for that have rested.
+/// How often addresses are dropped that have not failed for a while.
 const REST: Duration = Duration::from_secs(1);
 
-/// Counts who failed. Shared by all threads; touched by every upgrade.
+/// Counts failures. Shared by all threads; used by every upgrade.
 #[derive(Debug)]
 pub(crate) struct Failures {
     rate: Option<Rate>,
@@ -35,7 +36,7 @@ struct Seen {
 }
 
 impl Failures {
-    /// For so many connections a second from everybody; 0: no limit.
+    /// For this many connections per second from all addresses; 0: no limit.
     pub(crate) fn new(accept_rate: u32) -> Self {
         let of_one = (accept_rate / PART).max(AT_LEAST);
         Self {
@@ -45,25 +46,25 @@ impl Failures {
         }
     }
 
-    /// Whether this address may try; if not, how long it is to wait. One that is not known always may.
+    /// Whether this address may try; if not, how long it must wait. An unknown address always may.
     pub(crate) fn may_try(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         let (Some(rate), Some(address)) = (self.rate, address) else {
             return Ok(());
         };
         let now = self.started.elapsed();
-        match self.seen().addresses.get(&address) {
+        match self.seen.lock().addresses.get(&address) {
             Some(meter) if !meter.allows(rate, now) => Err(rate.wait()),
             _ => Ok(()),
         }
     }
 
-    /// Somebody of this address has failed.
+    /// A client of this address has failed.
     pub(crate) fn count(&self, address: Option<IpAddr>) {
         let (Some(rate), Some(address)) = (self.rate, address) else {
             return;
         };
         let now = self.started.elapsed();
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         if seen.addresses.len() >= MOST && now >= seen.tidied + REST {
             seen.tidied = now;
             seen.addresses.retain(|_, meter| !meter.is_full(now));
@@ -71,10 +72,6 @@ impl Failures {
         if seen.addresses.len() < MOST || seen.addresses.contains_key(&address) {
             seen.addresses.entry(address).or_default().take(rate, now);
         }
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_too_often_may_not_try_for_a_while_and_others_may() {
+    fn an_address_that_fails_too_often_may_not_try_for_a_while_and_others_may() {
         let failures = Failures::new(200);
         for _ in 0..20 {
             assert_eq!(failures.may_try(address(1)), Ok(()));
             failures.count(address(1));
         }
-        // The clock goes on meanwhile.
+        // Time passes meanwhile.
         failures.count(address(1));
         assert_eq!(failures.may_try(address(1)), Err(Duration::from_millis(50)));
         assert_eq!((failures.may_try(address(2)), failures.may_try(None)), (Ok(()), Ok(())));
@@ -105,11 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn no_more_addresses_are_remembered_than_have_a_place() {
+    fn the_number_of_remembered_addresses_is_bounded() {
         let failures = Failures::new(10);
         for number in 0..MOST as u32 + 10 {
             failures.count(address(number));
         }
-        assert_eq!(failures.seen().addresses.len(), MOST);
+        assert_eq!(failures.seen.lock().addresses.len(), MOST);
     }
 }

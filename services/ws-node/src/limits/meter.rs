@@ -1,4 +1,4 @@
-//! A token bucket in one number (the generic cell rate algorithm): so many a second, and so many at once.
+//! A token bucket in one number (the generic cell rate algorithm): a rate per second, and a burst.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// So many a second, and `burst` at once; `None` for 0 a second, which means no limit.
+    /// This many per second, and `burst` at once; `None` for 0 per second, which means no limit.
     pub(crate) fn new(per_second: u32, burst: u32) -> Option<Self> {
         let each_ns = 1_000_000_000_u64.checked_div(u64::from(per_second))?.max(1);
         Some(Self {
@@ -27,12 +27,12 @@ impl Rate {
     }
 }
 
-/// When the bucket will be full again, in nanoseconds after some beginning; 0 at first: it is full.
+/// When the bucket will be full again, in nanoseconds after some start; 0: it is full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Meter(u64);
 
 impl Meter {
-    /// Takes one, if there is one; `now` is the time since the same beginning.
+    /// Takes one, if there is one; `now` is the time since the same start.
     pub(crate) fn take(&mut self, rate: Rate, now: Duration) -> bool {
         let allowed = self.allows(rate, now);
         if allowed {
@@ -47,7 +47,7 @@ impl Meter {
         self.0.max(now) + rate.each_ns <= now + rate.burst_ns
     }
 
-    /// Whether nothing was taken that is not there again.
+    /// Whether everything that was taken is there again.
     pub(crate) fn is_full(self, now: Duration) -> bool {
         self.0 <= nanos(now)
     }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_is_no_limit_and_a_burst_is_at_least_one() {
+    fn a_rate_of_zero_means_no_limit_and_a_burst_is_at_least_one() {
         assert_eq!(Rate::new(0, 5), None);
         let (rate, mut meter) = (Rate::new(1, 0).expect("a limit"), Meter::default());
         assert!(meter.take(rate, Duration::ZERO) && !meter.take(rate, Duration::ZERO));

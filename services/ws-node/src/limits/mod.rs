@@ -1,16 +1,18 @@
-//! What one client, one address and all together may take of this server: pure rules and counts. Where they are applied:
-//! before the upgrade in `http`, per frame in `session`.
+//! How much one client, one address and all together may use of this server: pure rules and counts. They are applied before
+//! the upgrade in `http`, and per frame in `session`.
 
 mod address;
+mod capacity;
 mod door;
 mod failures;
 mod meter;
-mod room;
-mod settings;
+pub(crate) mod settings;
+mod waiting;
 
 pub(crate) use address::client_address;
-pub(crate) use door::{Door, Place, Turned};
+pub(crate) use capacity::Capacity;
+pub(crate) use door::{Door, Permit, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
-pub(crate) use room::Room;
 pub use settings::Limits;
+pub(crate) use waiting::{WaitingPermit, WaitingPermits};

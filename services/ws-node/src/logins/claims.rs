@@ -1,12 +1,10 @@
-//! Carries out what contests decide: publishes claims, answers those of others, closes who has lost.
+//! Carries out the decisions of contests: publishes claims, answers those of other servers, closes connections that lost.
 //!
-//! No lock is held across an await. What is remembered: with `newest`, only clients whose logins meet; with `oldest`, every
-//! client of this server.
+//! No lock is held across an await. With `newest`, only clients whose logins compete are remembered; with `oldest`, every client
+//! of this server.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, oneshot};
@@ -20,55 +18,52 @@ use super::LoginPolicy;
 use super::contest::{Act, Contest, ROUND};
 use super::login::{Login, Micros, News, Purpose, Rules};
 use crate::engine::Farewell;
-use crate::metrics::{LoginOutcome, Metrics};
-use crate::settings::EdgeSettings;
+use crate::metrics::{LoginMetrics, LoginOutcome};
+use crate::striped::Striped;
 
-/// The event of servers among themselves.
+/// The event between servers.
 const EVENT: &str = "wsmesh.login";
 
-/// How long late answers may still come, beyond the adapter's replay window: then the claim is over.
+/// How long late answers are accepted: longer than the adapter's replay window. Then the claim is over.
 const LATE: Duration = Duration::from_secs(10);
 
 /// The first and the longest pause between two tries to publish.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// Messages about logins to one server are tried so often.
+/// How often a message to one server is tried.
 const TRIES: usize = 5;
-
-const STRIPES: usize = 64;
 
 /// The logins of this server's clients.
 pub(crate) struct Logins {
     rules: Rules,
-    /// When `epoch_us` was.
+    /// The moment that `epoch_us` stands for.
     started: Instant,
-    /// Who has nothing to say does not answer: with shared routing everyone is asked.
+    /// A server without logins of a client does not answer: with shared routing every server gets the claim.
     is_quiet: bool,
-    clients: Vec<Mutex<HashMap<ClientId, Entry>>>,
-    hasher: RandomState,
+    clients: Striped<HashMap<ClientId, Entry>>,
     adapter: Adapter,
-    metrics: Metrics,
+    metrics: LoginMetrics,
 }
 
 #[derive(Default)]
 struct Entry {
     contest: Contest,
     publishing: Option<Publishing>,
-    /// Newcomers whose sessions wait to be let in.
+    /// Newcomers whose sessions wait for the decision.
     waiting: Vec<(ConnectionId, oneshot::Sender<bool>)>,
 }
 
-/// A claim on its way out: one task for each client, which tries until a node takes it.
+/// A claim that is being published: one task for each client, which tries until a node takes it.
 #[derive(Default)]
 struct Publishing {
-    /// There is more to claim than was when it was last tried.
+    /// There is more to claim than at the last try.
     is_outdated: bool,
-    /// Says so.
+    /// Wakes the task for that.
     wake: Arc<Notify>,
 }
 
 impl Entry {
-    /// What there is to claim is about to be published.
+    /// Everything that there is to claim is about to be published.
     fn begin_try(&mut self) {
         if let Some(publishing) = &mut self.publishing {
             publishing.is_outdated = false;
@@ -76,38 +71,43 @@ impl Entry {
     }
 }
 
-/// Resolves with whether the newcomer may stay.
-pub(crate) type Waiting = Pin<Box<dyn Future<Output = bool>>>;
-
 impl Logins {
     /// Listens until the adapter ends.
-    pub(crate) fn start(adapter: Adapter, settings: &EdgeSettings, routing: &Routing, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn start(
+        adapter: Adapter,
+        (policy, most): (LoginPolicy, usize),
+        routing: &Routing,
+        metrics: LoginMetrics,
+    ) -> Arc<Self> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let logins = Arc::new(Self {
             rules: Rules {
-                policy: settings.login_policy,
-                most: settings.logins_per_client,
+                policy,
+                most,
                 instance: adapter.instance().0,
                 epoch_us: since_epoch.as_micros() as u64,
             },
             started: Instant::now(),
             is_quiet: *routing != Routing::Direct,
-            clients: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            clients: Striped::default(),
             adapter,
             metrics,
         });
         let listening = Arc::clone(&logins);
         logins.adapter.on(EVENT, move |event| {
-            listening.hear(&event);
+            listening.receive(&event);
             std::future::ready(())
         });
         logins
     }
 
-    /// A connection can be reached by other servers, or soon can: it is claimed. What is given must be waited for before its
-    /// frames are read; nothing if they may be read at once.
-    pub(crate) fn enter(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) -> Option<Waiting> {
+    /// A connection can be reached by other servers, or soon can: it is claimed. Its frames must not be read before the
+    /// future says that it may stay; None if they may be read at once.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        client: &ClientId,
+        connection: ConnectionId,
+    ) -> Option<impl Future<Output = Result<(), Farewell>> + use<>> {
         if self.rules.policy == LoginPolicy::Many {
             return None;
         }
@@ -126,18 +126,23 @@ impl Logins {
         });
         self.perform(client, acts);
         self.start_claim(client);
-        verdict.map(|verdict| -> Waiting { Box::pin(Arc::clone(self).wait(client.clone(), verdict)) })
+        let (logins, client) = (Arc::clone(self), client.clone());
+        verdict.map(|verdict| async move {
+            let admitted = logins.wait(&client, verdict).await;
+            if admitted { Ok(()) } else { Err(logins.farewell()) }
+        })
     }
 
-    /// A newcomer waits for other servers' word, not for long: who is silent has nothing against it, or says so later.
-    async fn wait(self: Arc<Self>, client: ClientId, mut verdict: oneshot::Receiver<bool>) -> bool {
+    /// A newcomer waits for the answers of other servers, not for long: a server that does not answer has no objection, or
+    /// says so later.
+    async fn wait(self: &Arc<Self>, client: &ClientId, mut verdict: oneshot::Receiver<bool>) -> bool {
         // The claim may be published a little later than now.
         for _ in 0..2 {
             if let Ok(admitted) = tokio::time::timeout(Duration::from_micros(ROUND), &mut verdict).await {
                 return admitted.unwrap_or(true);
             }
-            let acts = self.with(&client, |entry, rules, now| entry.contest.tick(rules, now));
-            self.perform(&client, acts);
+            let acts = self.with(client, |entry, rules, now| entry.contest.tick(rules, now));
+            self.perform(client, acts);
         }
         verdict.try_recv().unwrap_or(true)
     }
@@ -149,15 +154,15 @@ impl Logins {
         }
     }
 
-    /// What a client hears whose connection has lost.
-    pub(crate) fn farewell(&self) -> Farewell {
+    /// The close frame of a connection that has lost.
+    fn farewell(&self) -> Farewell {
         match self.rules.policy {
             LoginPolicy::Oldest => Farewell::new(CloseCode::TryAgainLater, "this id is logged in already"),
             LoginPolicy::Newest | LoginPolicy::Many => Farewell::new(CloseCode::Replaced, "newer login of the same id"),
         }
     }
 
-    /// What there is to claim is published, by the task that is at it already if there is one.
+    /// Publishes everything that there is to claim, by the task that already does so if there is one.
     fn start_claim(self: &Arc<Self>, client: &ClientId) {
         let wake = self.with(client, |entry, _, _| match &mut entry.publishing {
             Some(publishing) => {
@@ -172,7 +177,7 @@ impl Logins {
         }
     }
 
-    /// Publishes a claim, again and again until a node takes it or the client is gone; then sees to its end.
+    /// Publishes a claim, again and again until a node takes it or the client is gone; then waits for its end.
     async fn claim(self: Arc<Self>, client: ClientId, wake: Arc<Notify>) {
         let mut pause = BACKOFF.0;
         let number = loop {
@@ -184,7 +189,7 @@ impl Logins {
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::debug!(%client, %error, "a login could not be claimed yet");
-                    self.metrics.login(LoginOutcome::Retried);
+                    self.metrics.count(LoginOutcome::Retried);
                 }
             }
             let _woken = tokio::time::timeout(pause.mul_f64(rand::random_range(0.5..=1.0)), wake.notified()).await;
@@ -202,7 +207,7 @@ impl Logins {
         }
     }
 
-    /// Whether nothing is left to claim: then whoever has more starts anew.
+    /// Whether nothing is left to claim: then the next claim starts a new task.
     fn is_published(&self, client: &ClientId, number: Option<u64>) -> bool {
         self.with(client, |entry, _, _| {
             if entry
@@ -220,7 +225,7 @@ impl Logins {
         })
     }
 
-    /// The number of the claim that was published; nothing if the client is gone.
+    /// The number of the claim that was published; None if the client is gone.
     async fn publish(self: &Arc<Self>, client: &ClientId) -> Result<Option<u64>, ClaimError> {
         self.with(client, |entry, _, _| entry.begin_try());
         match self.adapter.reachable(client).await {
@@ -241,7 +246,7 @@ impl Logins {
             .adapter
             .emit_to_holders(client, EVENT, Payload::new(&news)?)
             .await?;
-        self.metrics.login(if receivers == 0 {
+        self.metrics.count(if receivers == 0 {
             LoginOutcome::Alone
         } else {
             LoginOutcome::Met
@@ -253,12 +258,12 @@ impl Logins {
         Ok(Some(number))
     }
 
-    /// Another server says something about logins.
-    fn hear(self: &Arc<Self>, event: &ServerEvent) {
+    /// A message of another server about logins.
+    fn receive(self: &Arc<Self>, event: &ServerEvent) {
         let news: News = match event.payload.parse() {
             Ok(news) => news,
             Err(error) => {
-                tracing::warn!(server = %event.sender, %error, "unreadable news of logins: do all ws-nodes run one version?");
+                tracing::warn!(server = %event.sender, %error, "unreadable news of logins: do all ws-nodes run the same version?");
                 return;
             }
         };
@@ -267,7 +272,7 @@ impl Logins {
         }
         let age = event.age.as_micros() as Micros;
         let acts = self.with(&news.client, |entry, rules, now| {
-            entry.contest.hear(rules, &event.sender, &news, age, now)
+            entry.contest.receive(rules, &event.sender, &news, age, now)
         });
         let is_idle = |act: &Act| self.is_quiet && matches!(act, Act::Tell(_, _, logins) if logins.is_empty());
         let acts = acts.into_iter().filter(|act| !is_idle(act)).collect();
@@ -280,7 +285,7 @@ impl Logins {
                 Act::Claim => self.start_claim(client),
                 Act::Tell(server, purpose, logins) => {
                     let news = self.news(client, purpose, logins, self.now());
-                    tokio::spawn(Arc::clone(self).tell(server, news));
+                    tokio::spawn(Arc::clone(self).send(server, news));
                 }
                 Act::Admit(connection) => self.answer_waiting(client, connection, true),
                 Act::Close(connection) => self.lose(client, connection),
@@ -289,7 +294,7 @@ impl Logins {
     }
 
     fn lose(self: &Arc<Self>, client: &ClientId, connection: ConnectionId) {
-        self.metrics.login(match self.rules.policy {
+        self.metrics.count(match self.rules.policy {
             LoginPolicy::Oldest => LoginOutcome::Refused,
             LoginPolicy::Newest | LoginPolicy::Many => LoginOutcome::Replaced,
         });
@@ -311,16 +316,16 @@ impl Logins {
         }
     }
 
-    /// Tells one server; tries again when no node takes it.
-    async fn tell(self: Arc<Self>, server: ServerName, news: News) {
+    /// Sends to one server; tries again when no node takes it.
+    async fn send(self: Arc<Self>, server: ServerName, news: News) {
         let mut pause = BACKOFF.0;
         for _ in 0..TRIES {
-            let told = match Payload::new(&news) {
+            let sent = match Payload::new(&news) {
                 Ok(payload) => self.adapter.emit(Target::Server(server.clone()), EVENT, payload).await,
                 Err(error) => Err(error.into()),
             };
-            let Err(error) = told else { return };
-            tracing::debug!(%server, %error, "a server could not be told of logins yet");
+            let Err(error) = sent else { return };
+            tracing::debug!(%server, %error, "a message about logins could not be sent yet");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
         }
@@ -344,9 +349,9 @@ impl Logins {
         time.saturating_duration_since(self.started).as_micros() as Micros
     }
 
-    /// Works on what is known of a client, after looking which connections it has here.
+    /// Works on the entry of a client, after updating the connections that it has here.
     fn with<T>(&self, client: &ClientId, work: impl FnOnce(&mut Entry, Rules, Micros) -> T) -> T {
-        let mut clients = self.stripe(client);
+        let mut clients = self.clients.lock(client);
         let entry = clients.entry(client.clone()).or_default();
         let connections = self.adapter.connections(client).into_iter();
         let connections: Vec<_> = connections.map(|(id, since)| (id, self.micros(since))).collect();
@@ -357,11 +362,6 @@ impl Logins {
             clients.remove(client);
         }
         result
-    }
-
-    fn stripe(&self, client: &ClientId) -> MutexGuard<'_, HashMap<ClientId, Entry>> {
-        let stripe = self.hasher.hash_one(client) as usize % STRIPES;
-        self.clients[stripe].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

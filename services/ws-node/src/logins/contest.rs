@@ -1,14 +1,14 @@
-//! Which logins of one client stay, as one server decides it: state without I/O, driven by `claims`.
+//! Decides which logins of one client stay, on one server: state without I/O, driven by `claims`.
 //!
-//! Every login has a *generation*: its server's wall clock when it came. By generation (equals: by process and connection)
+//! Every login has a *generation*: its server's wall clock when it came. By generation (equal ones: by process and connection)
 //! all servers rank all logins alike. Clocks differ, so a generation may be *raised*: a login that is known to have come
 //! later than another, by ages that only delays can make look smaller, moves above it. Generations never fall.
 //!
-//! Only the server of a login lets it lose, by its own, latest generation against what others said of theirs: with
-//! [`LoginPolicy::Newest`] those can only have risen meanwhile, so the N highest are closed by nobody. With
-//! [`LoginPolicy::Oldest`] a newcomer waits, beats nobody while it does, and *settles* then: a settled one is never raised,
-//! so nobody closes the N lowest. Whoever claims last hears of everyone, since each can be reached before it claims: so
-//! everybody else is closed, whatever the order in which messages arrive.
+//! Only the server of a login closes it, by comparing its latest generation with the generations that others have sent. With
+//! [`LoginPolicy::Newest`] those can only have risen meanwhile, so no server closes the N highest. With
+//! [`LoginPolicy::Oldest`] a newcomer waits, beats no other login meanwhile, and *settles* then: a settled one is never raised,
+//! so no server closes the N lowest. The server that claims last hears of all logins, since each can be reached before it is
+//! claimed: so all others are closed, in whatever order the messages arrive.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use super::login::{Login, Micros, News, Purpose, Rules};
 /// How long answers to a claim are waited for, in microseconds; and with `Oldest` a newcomer.
 pub(super) const ROUND: Micros = 500_000;
 
-/// What is to be done.
+/// What `claims` is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
-    /// Publish a claim to every server that holds the client: [`Contest::claim`], and say how many got it:
+    /// Publish a claim to every server that holds the client: [`Contest::claim`], and report how many got it:
     /// [`Contest::published`].
     Claim,
     /// Send this to one server.
@@ -44,16 +44,16 @@ struct Own {
     raised: bool,
 }
 
-/// What another server said last.
+/// The latest message of another server.
 #[derive(Debug)]
-struct Heard {
+struct Reported {
     server: ServerName,
     said_us: Micros,
-    /// When it was said, at the latest, by this server's clock.
+    /// When it was sent, at the latest, by this server's clock.
     at: Micros,
     logins: Vec<Login>,
-    /// Those of them that were told that they lose.
-    told: Vec<(u64, u64)>,
+    /// Connection and generation of those that lose, as the other server was told.
+    told_losing: Vec<(u64, u64)>,
 }
 
 /// A claim whose answers are waited for.
@@ -63,7 +63,7 @@ struct Round {
     since: Micros,
     expected: Option<usize>,
     answered: Vec<u64>,
-    /// What was claimed is no longer true.
+    /// The claim is no longer true.
     outdated: bool,
 }
 
@@ -71,16 +71,16 @@ struct Round {
 #[derive(Debug, Default)]
 pub(super) struct Contest {
     own: Vec<Own>,
-    /// Others, by process; what was said since this server's oldest open claim.
-    heard: BTreeMap<u64, Heard>,
+    /// Other servers, by process: what they reported since this server's oldest open claim.
+    reported: BTreeMap<u64, Reported>,
     round: Option<Round>,
     rounds: u64,
-    /// Somebody was told of a newcomer here before it had settled.
+    /// Another server was told of a newcomer here before it had settled.
     told_unsettled: bool,
 }
 
 impl Contest {
-    /// Brings the list of this server's connections up to date: which there are, and when each came.
+    /// Updates the list of this server's connections, and when each came.
     pub(super) fn refresh(&mut self, rules: Rules, connections: &[(ConnectionId, Micros)]) {
         self.own
             .retain(|own| connections.iter().any(|(connection, _)| connection.0 == own.connection));
@@ -99,19 +99,19 @@ impl Contest {
         self.own.sort_by_key(|own| (own.since, own.connection));
     }
 
-    /// Whether nothing must be remembered.
+    /// Whether the contest can be forgotten.
     pub(super) fn is_idle(&self, rules: Rules) -> bool {
         let plain = rules.policy != LoginPolicy::Oldest && self.own.iter().all(|own| !own.raised && !own.lost);
         self.round.is_none() && (plain || self.own.is_empty())
     }
 
-    /// This server's logins, as it describes them now.
+    /// This server's logins, as it reports them now.
     pub(super) fn logins(&self, rules: Rules, now: Micros) -> Vec<Login> {
         let own = self.own.iter().filter(|own| !own.lost);
         own.map(|own| own.login(rules, now)).collect()
     }
 
-    /// This server's logins are claimed as they are now, under the number that is returned; answers are waited for.
+    /// Claims this server's logins as they are now, under the number that is returned, and waits for answers.
     pub(super) fn claim(&mut self, now: Micros) -> u64 {
         self.rounds += 1;
         self.round = Some(Round {
@@ -125,7 +125,7 @@ impl Contest {
         self.rounds
     }
 
-    /// A claim reached so many servers.
+    /// A claim reached this many servers.
     pub(super) fn published(&mut self, rules: Rules, number: u64, receivers: usize, now: Micros) -> Vec<Act> {
         if let Some(round) = self.round.as_mut().filter(|round| round.number == number) {
             round.expected = Some(receivers);
@@ -138,14 +138,14 @@ impl Contest {
         self.decide(rules, &[], now)
     }
 
-    /// No more answers to this claim are waited for, however many came.
+    /// Stops waiting for answers to this claim, however many came.
     pub(super) fn give_up(&mut self, number: u64) {
         if self.is_open(number) {
             self.forget_round();
         }
     }
 
-    /// No answers are waited for any more if nobody is here who could lose by them.
+    /// Stops waiting for answers if there is no login here that could lose by them.
     pub(super) fn give_up_without_logins(&mut self) {
         if self.own.iter().all(|own| own.lost) {
             self.forget_round();
@@ -154,22 +154,22 @@ impl Contest {
 
     fn forget_round(&mut self) {
         self.round = None;
-        self.heard.clear();
+        self.reported.clear();
     }
 
-    /// Whether answers to this claim are waited for.
+    /// Whether this claim waits for answers.
     pub(super) fn is_open(&self, number: u64) -> bool {
         self.round.as_ref().is_some_and(|round| round.number == number)
     }
 
-    /// Where a connection stands: whether it was let in or has lost, if either is known.
+    /// Whether a connection was admitted or has lost; None if that is not decided.
     pub(super) fn admitted(&self, connection: ConnectionId) -> Option<bool> {
         let own = self.own.iter().find(|own| own.connection == connection.0)?;
         (own.settled || own.lost).then_some(!own.lost)
     }
 
-    /// Another server said something, `age` ago at least.
-    pub(super) fn hear(
+    /// Another server sent a message, at least `age` ago.
+    pub(super) fn receive(
         &mut self,
         rules: Rules,
         server: &ServerName,
@@ -177,7 +177,7 @@ impl Contest {
         age: Micros,
         now: Micros,
     ) -> Vec<Act> {
-        let said_at = now.saturating_sub(age);
+        let sent_at = now.saturating_sub(age);
         let theirs: Vec<Login> = news
             .logins
             .iter()
@@ -185,23 +185,23 @@ impl Contest {
             .filter(|l| l.instance == news.instance)
             .collect();
         let later = self
-            .heard
+            .reported
             .get(&news.instance)
-            .is_none_or(|heard| heard.said_us <= news.said_us);
+            .is_none_or(|reported| reported.said_us <= news.said_us);
         if self.round.is_some() && later {
-            let told = self
-                .heard
+            let told_losing = self
+                .reported
                 .remove(&news.instance)
-                .map(|heard| heard.told)
+                .map(|reported| reported.told_losing)
                 .unwrap_or_default();
-            let heard = Heard {
+            let reported = Reported {
                 server: server.clone(),
                 said_us: news.said_us,
-                at: said_at,
+                at: sent_at,
                 logins: theirs,
-                told,
+                told_losing,
             };
-            self.heard.insert(news.instance, heard);
+            self.reported.insert(news.instance, reported);
         }
         if let Some(round) = &mut self.round
             && news.purpose == Purpose::Answer(round.number)
@@ -209,7 +209,7 @@ impl Contest {
         {
             round.answered.push(news.instance);
         }
-        let said: Vec<_> = news.logins.iter().map(|login| (*login, said_at)).collect();
+        let said: Vec<_> = news.logins.iter().map(|login| (*login, sent_at)).collect();
         let mut acts = self.decide(rules, &said, now);
         if let Purpose::Claim(number) = news.purpose {
             let logins = self.logins(rules, now);
@@ -219,14 +219,14 @@ impl Contest {
         acts
     }
 
-    /// Raises, closes and settles this server's logins by what it knows and what was just said, and tells others.
+    /// Raises, closes and settles this server's logins by everything that was reported and by `said`, and tells others.
     fn decide(&mut self, rules: Rules, said: &[(Login, Micros)], now: Micros) -> Vec<Act> {
         let mut others: BTreeMap<(u64, u64), (Login, Micros)> = BTreeMap::new();
-        let heard = self
-            .heard
+        let reported = self
+            .reported
             .values()
-            .flat_map(|heard| heard.logins.iter().map(|login| (*login, heard.at)));
-        for (login, at) in heard.chain(said.iter().copied()) {
+            .flat_map(|reported| reported.logins.iter().map(|login| (*login, reported.at)));
+        for (login, at) in reported.chain(said.iter().copied()) {
             let known = others.entry((login.instance, login.connection)).or_insert((login, at));
             if (login.generation, login.settled) > (known.0.generation, known.0.settled) {
                 *known = (login, at);
@@ -255,7 +255,7 @@ impl Contest {
         let (mut floor, mut raised) = (0, false);
         for own in &mut self.own {
             let age = now.saturating_sub(own.since);
-            // Their ages look smaller than they are by the time that the message took, never larger.
+            // Reported ages are too small by the time that the message took, never too large.
             let earlier = others
                 .iter()
                 .filter(|(other, at)| other.age_us + now.saturating_sub(*at) > age);
@@ -282,7 +282,8 @@ impl Contest {
         }
     }
 
-    /// With `Oldest`, lets newcomers in that have heard from everyone or waited long enough; whether others must know.
+    /// With `Oldest`, admits newcomers for which every server has answered, or that waited long enough. Returns whether other
+    /// servers must be told.
     fn settle(&mut self, rules: Rules, others: &[(Login, Micros)], now: Micros, acts: &mut Vec<Act>) -> bool {
         let Some(round) = &self.round else { return false };
         let is_over = now.saturating_sub(round.since) >= ROUND;
@@ -301,32 +302,32 @@ impl Contest {
             }
         }
         if settled {
-            // Two newcomers of one server may settle together: the later of them loses to the earlier.
+            // Two newcomers of one server may settle together: then the later one loses to the earlier.
             self.close_losers(rules, others, now, acts);
         }
-        // Whoever has not answered yet may know it as a newcomer.
+        // A server that has not answered yet may know it as a newcomer.
         settled && (!others.is_empty() || self.told_unsettled || !is_complete)
     }
 
-    /// Tells others' servers which of their logins lose: with several allowed, only who heard from all can see it.
+    /// Tells other servers which of their logins lose: if several may stay, only a server that heard of all can see it.
     fn tell_losers(&mut self, rules: Rules, now: Micros, acts: &mut Vec<Act>) {
         if rules.most == 1 || self.round.is_none() {
             return;
         }
         let mut all = self.logins(rules, now);
-        for heard in self.heard.values() {
+        for reported in self.reported.values() {
             let aged = |login: &Login| Login {
-                age_us: login.age_us + now.saturating_sub(heard.at),
+                age_us: login.age_us + now.saturating_sub(reported.at),
                 ..*login
             };
-            all.extend(heard.logins.iter().map(aged));
+            all.extend(reported.logins.iter().map(aged));
         }
-        for heard in self.heard.values_mut() {
-            let losing = heard.logins.iter().filter(|login| rules.loses(login, &all));
+        for reported in self.reported.values_mut() {
+            let losing = reported.logins.iter().filter(|login| rules.loses(login, &all));
             let losing: Vec<_> = losing.map(|login| (login.connection, login.generation)).collect();
-            if losing.iter().any(|login| !heard.told.contains(login)) {
-                heard.told = losing;
-                acts.push(Act::Tell(heard.server.clone(), Purpose::Verdict, all.clone()));
+            if losing.iter().any(|login| !reported.told_losing.contains(login)) {
+                reported.told_losing = losing;
+                acts.push(Act::Tell(reported.server.clone(), Purpose::Verdict, all.clone()));
             }
         }
     }

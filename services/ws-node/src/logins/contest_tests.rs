@@ -1,4 +1,4 @@
-//! A cluster in a few lines: servers with wrong clocks, messages with any delay in any order, logins at any moment.
+//! A small model of a cluster: servers with wrong clocks, messages with any delay in any order, logins at any moment.
 
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -99,7 +99,7 @@ impl Cluster {
         1 + self.delays[self.drawn % self.delays.len()]
     }
 
-    /// Runs until nothing is left to happen; gives the logins that are still there.
+    /// Runs until no event is left; returns the logins that are still there.
     fn run(mut self) -> (Vec<usize>, BTreeSet<usize>) {
         let mut steps = 0;
         while let Some((std::cmp::Reverse(now), event)) = self.queue.pop() {
@@ -158,7 +158,7 @@ impl Cluster {
                 self.refresh(to);
                 let name = self.servers[from].name.clone();
                 let server = &mut self.servers[to];
-                (to, server.contest.hear(server.rules, &name, &news, 0, now))
+                (to, server.contest.receive(server.rules, &name, &news, 0, now))
             }
         };
         for act in acts {
@@ -233,7 +233,7 @@ fn scenario(within: Micros, delay: Micros) -> impl Strategy<Value = (Vec<u64>, V
     })
 }
 
-/// Whether `later` came so long after `earlier` that no delay can have hidden it.
+/// Whether `later` came so long after `earlier` that no delay can hide the order.
 fn clearly_later(arrivals: &[Arrival], later: usize, earlier: usize, delay: Micros) -> bool {
     let margin = delay * 2 * (arrivals.len() as u64 + 1);
     arrivals[later].at > arrivals[earlier].at + arrivals[earlier].confirming + margin
@@ -280,7 +280,7 @@ fn of_logins_over_minutes_the_newest_or_the_oldest_stays() {
 }
 
 #[test]
-fn of_logins_close_together_exactly_as_many_stay_as_may() {
+fn of_logins_close_together_exactly_the_allowed_number_stays() {
     for most in [1, 2, 3] {
         check(LoginPolicy::Newest, most, SECOND, 100_000, 1000);
         check(LoginPolicy::Oldest, most, SECOND, 100_000, 1000);
@@ -288,7 +288,7 @@ fn of_logins_close_together_exactly_as_many_stay_as_may() {
 }
 
 #[test]
-fn messages_that_take_longer_than_answers_are_waited_for_change_nothing_about_how_many_stay() {
+fn messages_that_arrive_after_the_wait_for_answers_do_not_change_how_many_stay() {
     for most in [1, 2] {
         check(LoginPolicy::Newest, most, SECOND, 5 * SECOND, 1000);
     }
@@ -321,15 +321,15 @@ fn a_claim_that_is_replayed_late_does_not_close_a_newer_login() {
     let mut contest = Contest::default();
     contest.refresh(ours, &[(ConnectionId(7), 100 * SECOND)]);
     let server = ServerName::new("ws-2").expect("valid");
-    // We are three seconds old; the copy of what was said five seconds ago comes now.
-    let acts = contest.hear(ours, &server, &old_claim, 5 * SECOND, 103 * SECOND);
+    // This server is three seconds old; a copy of a message from five seconds ago arrives now.
+    let acts = contest.receive(ours, &server, &old_claim, 5 * SECOND, 103 * SECOND);
     assert!(!acts.iter().any(|act| matches!(act, Act::Close(_))), "{acts:?}");
     assert!(acts.contains(&Act::Claim), "{acts:?}");
     assert!(contest.logins(ours, 103 * SECOND)[0].generation > theirs.epoch_us);
 }
 
 #[test]
-fn what_was_claimed_for_who_has_gone_is_forgotten() {
+fn claims_of_clients_that_have_left_are_forgotten() {
     let rules = Rules {
         policy: LoginPolicy::Newest,
         most: 1,

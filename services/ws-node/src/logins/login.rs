@@ -1,4 +1,4 @@
-//! Logins as servers describe them to each other, and by which rule they are ranked.
+//! Logins as servers describe them to each other, and the rule that ranks them.
 
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::ClientId;
@@ -16,9 +16,9 @@ pub(super) struct Login {
     pub(super) instance: u64,
     pub(super) connection: u64,
     pub(super) generation: u64,
-    /// How long ago it came, when this was said.
+    /// How long ago it came, at the time of the message.
     pub(super) age_us: Micros,
-    /// Whether it counts against others, with `Oldest`.
+    /// Whether it counts against others; for `Oldest`.
     pub(super) settled: bool,
 }
 
@@ -28,32 +28,32 @@ impl Login {
     }
 }
 
-/// What a message about logins is for.
+/// The purpose of a message about logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Purpose {
     /// A login came, was raised or has settled. Every server that gets this answers and repeats its number.
     Claim(u64),
-    /// The answer: what the sender has, possibly nothing.
+    /// The answer: the logins of the sender, possibly none.
     Answer(u64),
-    /// What a claimant knows after answers, for those that lose by it.
+    /// What a claimant knows after the answers, for servers whose logins lose.
     Verdict,
 }
 
-/// What servers tell each other about one client's logins.
+/// A message between servers about one client's logins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct News {
     pub(super) client: ClientId,
     pub(super) purpose: Purpose,
-    /// The process that says it.
+    /// The process that sent it.
     pub(super) instance: u64,
-    /// When, by its own clock: what it says later counts.
+    /// When it was sent, by its own clock: its latest message counts.
     pub(super) said_us: Micros,
     pub(super) logins: Vec<Login>,
 }
 
-/// What does not change.
+/// What does not change during the life of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     pub(super) policy: LoginPolicy,

@@ -49,7 +49,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::events::Rule;
+    use crate::routes::Rule;
 
     fn keys(settings: EdgeSettings) -> Vec<String> {
         let problems = settings.checked().err().unwrap_or_default();

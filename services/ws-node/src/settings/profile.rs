@@ -5,7 +5,7 @@ use wsmesh_bootstrap::SecretFile;
 
 use super::EdgeSettings;
 use crate::auth::AuthSettings;
-use crate::events::settings::demo_rules;
+use crate::routes::settings::demo_rules;
 
 impl EdgeSettings {
     /// The defaults for production: clients prove who they are with tokens that this key verifies.

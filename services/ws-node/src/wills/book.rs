@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use wsmesh_adapter::{ClientId, Instance, Room};
 
-/// Most wills for one client: more than services can sensibly hold for it. Beyond that the oldest is dropped.
+/// Most wills for one client: more than services can sensibly need. Beyond that the oldest is dropped.
 const MOST_PER_CLIENT: usize = 64;
 
-/// A message to a client for the case that `holder` is lost.
+/// A message to a client that is sent if `holder` is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Will {
     pub(super) holder: Instance,
@@ -23,7 +23,7 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// A will is left. One of the same id is replaced, whoever left it.
+    /// Adds a will. One of the same id is replaced, whichever process left it.
     pub(super) fn leave(&mut self, client: &ClientId, will: Will) {
         let wills = self.clients.entry(client.clone()).or_default();
         wills.retain(|other| other.id != will.id);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_the_thing_now_replaces_the_will_and_what_is_revoked_is_told_to_nobody() {
+    fn a_new_holder_replaces_the_will_and_a_revoked_one_is_never_sent() {
         let mut book = Book::default();
         book.leave(&ann(), will(1, "a"));
         book.leave(&ann(), will(2, "a"));

@@ -1,52 +1,49 @@
 //! Wills: messages that services leave here for clients, to be sent if the service's process is lost.
 //!
 //! Services leave and revoke wills with `wsmesh.clientWills`; this server does not know what they mean. `book` is the state. A
-//! process that is missing from the roster at two looks in a row is lost: then each of its wills is carried out once. The
-//! time until the second look is for another process that has taken over: it replaces the will.
+//! process that is missing from the roster at two checks in a row is lost: then each of its wills is carried out once. Until
+//! the second check another process may take over and replace the will.
 
 mod book;
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use tokio::time::MissedTickBehavior;
 use wsmesh_adapter::{Adapter, ClientId, Frame, Instance, NameError, Room};
 use wsmesh_protocol::forward::{CLIENT_WILLS, WillChange, Wills};
 
 use book::{Book, Will};
 
-use crate::metrics::Metrics;
+use crate::striped::Striped;
 
 /// How often the roster is compared with the processes that left wills.
-const LOOK: Duration = Duration::from_secs(1);
-
-const STRIPES: usize = 64;
+const CHECK: Duration = Duration::from_secs(1);
 
 /// The wills for this server's clients.
 pub(crate) struct WillBooks {
-    books: Vec<Mutex<Book>>,
-    hasher: RandomState,
+    books: Striped<Book>,
     adapter: Adapter,
-    metrics: Metrics,
+    /// Messages that clients got.
+    carried_out: IntCounter,
 }
 
 impl WillBooks {
     /// Listens until the adapter ends.
-    pub(crate) fn start(adapter: Adapter, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn start(adapter: Adapter, carried_out: IntCounter) -> Arc<Self> {
         let wills = Arc::new(Self {
-            books: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            books: Striped::default(),
             adapter,
-            metrics,
+            carried_out,
         });
         let listening = Arc::clone(&wills);
         wills.adapter.on(CLIENT_WILLS, move |event| {
             match event.payload.parse::<Wills>() {
-                Ok(news) => listening.hear(news),
+                Ok(wills) => listening.change_all(wills),
                 Err(error) => {
-                    tracing::warn!(server = %event.sender, %error, "unreadable wills: do all servers run one version?")
+                    tracing::warn!(server = %event.sender, %error, "unreadable wills: do all servers run the same version?")
                 }
             }
             std::future::ready(())
@@ -54,11 +51,11 @@ impl WillBooks {
         wills
     }
 
-    fn hear(&self, news: Wills) {
-        let holder = Instance(news.instance);
-        for change in news.changes {
+    fn change_all(&self, wills: Wills) {
+        let holder = Instance(wills.instance);
+        for change in wills.changes {
             if let Err(error) = self.change(holder, change) {
-                tracing::warn!(%error, "a will has a name that is not valid and is ignored");
+                tracing::warn!(%error, "ignoring a will whose name is not valid");
             }
         }
     }
@@ -68,8 +65,8 @@ impl WillBooks {
             WillChange::Left(will) => {
                 let client = ClientId::new(will.client)?;
                 let room = will.room.map(|at| Room::new(at.namespace, at.room)).transpose()?;
-                let mut book = self.book(&client);
-                // For a client that is gone `forget` was called already: its will would stay forever.
+                let mut book = self.books.lock(&client);
+                // For a client that is gone, `forget` was called already: the will would stay forever.
                 if self.adapter.is_here(&client) {
                     book.leave(
                         &client,
@@ -84,7 +81,7 @@ impl WillBooks {
             }
             WillChange::Revoked { client, id } => {
                 let client = ClientId::new(client)?;
-                self.book(&client).revoke(&client, &id);
+                self.books.lock(&client).revoke(&client, &id);
             }
         }
         Ok(())
@@ -92,16 +89,16 @@ impl WillBooks {
 
     /// A client is gone: its wills are dropped.
     pub(crate) fn forget(&self, client: &ClientId) {
-        self.book(client).forget(client);
+        self.books.lock(client).forget(client);
     }
 
     /// Carries out the wills of lost processes, as long as it is polled.
     pub(crate) async fn keep(self: Arc<Self>) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = tokio::time::interval(CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut missing = HashSet::new();
         loop {
-            looks.tick().await;
+            checks.tick().await;
             let missing_before = std::mem::replace(&mut missing, self.missing());
             let lost: HashSet<Instance> = missing.intersection(&missing_before).copied().collect();
             if !lost.is_empty() {
@@ -113,8 +110,8 @@ impl WillBooks {
     /// The processes that left wills and are not in the roster.
     fn missing(&self) -> HashSet<Instance> {
         let mut holders = HashSet::new();
-        for book in &self.books {
-            holders.extend(lock(book).holders());
+        for book in self.books.iter() {
+            holders.extend(book.lock().holders());
         }
         if !holders.is_empty() {
             for server in self.adapter.servers() {
@@ -125,22 +122,23 @@ impl WillBooks {
     }
 
     async fn carry_out(&self, lost: &HashSet<Instance>) {
-        let mut told = 0_u64;
-        for book in &self.books {
-            let wills = lock(book).take(lost);
+        let mut sent = 0_u64;
+        for book in self.books.iter() {
+            let wills = book.lock().take(lost);
             for (client, will) in wills {
-                told += u64::from(self.tell(&client, will).await);
+                sent += u64::from(self.send(&client, will).await);
             }
         }
-        self.metrics.wills_carried_out.inc_by(told);
+        self.carried_out.inc_by(sent);
         tracing::warn!(
             processes = lost.len(),
-            messages = told,
-            "a server that held state for clients of this one is lost: the clients were told"
+            messages = sent,
+            "a server that held state for clients of this one is lost: sent its wills to the clients"
         );
     }
 
-    async fn tell(&self, client: &ClientId, will: Will) -> bool {
+    /// Whether the client is still concerned, and was sent the will's frame.
+    async fn send(&self, client: &ClientId, will: Will) -> bool {
         if let Some(room) = &will.room
             && !self.adapter.joined_rooms(client).contains(room)
         {
@@ -159,12 +157,4 @@ impl WillBooks {
         }
         true
     }
-
-    fn book(&self, client: &ClientId) -> MutexGuard<'_, Book> {
-        lock(&self.books[self.hasher.hash_one(client) as usize % STRIPES])
-    }
-}
-
-fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
-    book.lock().unwrap_or_else(PoisonError::into_inner)
 }

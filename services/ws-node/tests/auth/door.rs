@@ -1,4 +1,4 @@
-//! A ws-node with a door, and what it says to those who knock.
+//! A ws-node that asks for authentication, and its answers to clients.
 
 use prometheus::Registry;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use ws_node::{AuthSettings, EdgeSettings, Limits};
 
 use crate::common::{Client, PATIENCE, Server, bus, demo};
 
-/// A server that asks for authentication as these settings say, and otherwise knows the demo's events.
+/// A server with these settings of authentication and the events of the demo.
 pub(crate) async fn door(auth: AuthSettings) -> Server {
     door_with(EdgeSettings { auth, ..closed() }).await
 }
@@ -19,7 +19,7 @@ pub(crate) async fn door_with(settings: EdgeSettings) -> Server {
     Server::start("edge", &bus(), settings).await
 }
 
-/// As in production, with the demo's rules, and without limits, which have tests of their own.
+/// As in production, with the demo's rules, and without the limits that other tests check.
 pub(crate) fn closed() -> EdgeSettings {
     let key = wsmesh_bootstrap::SecretFile::from_secret(wsmesh_bootstrap::Secret::new("unused"));
     EdgeSettings {
@@ -34,7 +34,7 @@ pub(crate) fn closed() -> EdgeSettings {
     }
 }
 
-/// What came of an attempt to connect: a client, or the status and sentence of the refusal.
+/// The result of an attempt to connect: a client, or the status and sentence of the rejection.
 pub(crate) async fn knock(server: &Server, query: &str, headers: &[(&str, &str)]) -> Result<Client, (u16, String)> {
     knock_and_look(server, query, headers).await.map(|(client, _)| client)
 }
@@ -68,7 +68,7 @@ pub(crate) async fn knock_and_look(
     }
 }
 
-/// Knocks with a token in the query.
+/// Connects with a token in the query.
 pub(crate) async fn show(server: &Server, token: &str) -> Result<Client, (u16, String)> {
     knock(server, &format!("token={token}"), &[]).await
 }

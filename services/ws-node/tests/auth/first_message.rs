@@ -8,7 +8,7 @@ use ws_node::{AuthSettings, EdgeSettings, LoginPolicy};
 use wsmesh_protocol::CloseCode;
 
 use crate::common::frame::frame;
-use crate::common::{Client, Heard, PATIENCE, Server};
+use crate::common::{Client, PATIENCE, Received, Server};
 use crate::door::{closed, code, counted, door_with, is_here, knock};
 use crate::signer::{Signer, now};
 
@@ -55,7 +55,7 @@ async fn the_first_message_says_who_a_client_is() {
     client.send("").await;
     assert_eq!(
         client.next().await,
-        Heard::Text(String::new()),
+        Received::Text(String::new()),
         "a heartbeat is answered before it"
     );
     let refused = client.request("gamePing", json!(1)).await;
@@ -83,7 +83,7 @@ async fn the_first_message_says_who_a_client_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_in_the_same_packet_is_not_lost() {
+async fn frames_that_follow_in_the_same_packet_are_not_lost() {
     let server = server().await;
     let mut stream = server.raw().await;
     let mut bytes =
@@ -109,12 +109,12 @@ async fn what_follows_in_the_same_packet_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_nothing_in_time_is_closed() {
+async fn a_client_that_does_not_authenticate_in_time_is_closed() {
     let server = server().await;
     let started = Instant::now();
     let (mut silent, mut chatty) = (stranger(&server).await, stranger(&server).await);
     chatty.send("").await;
-    let late = Heard::Closed(Some((4014, "authentication did not come in time".into())));
+    let late = Received::Closed(Some((4014, "authentication did not come in time".into())));
     assert_eq!(silent.next().await, late);
     assert_eq!(chatty.close_code().await, Some(4014), "a heartbeat gives no more time");
     assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&started.elapsed()));
@@ -122,12 +122,12 @@ async fn who_says_nothing_in_time_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_not_said_who_it_is_is_told_of_a_shutdown() {
+async fn a_client_that_has_not_authenticated_is_told_of_a_shutdown() {
     let server = server().await;
     let mut client = stranger(&server).await;
     let started = Instant::now();
     let ending = tokio::spawn(server.shut_down());
-    let Heard::Closed(Some((code, reason))) = client.next().await else {
+    let Received::Closed(Some((code, reason))) = client.next().await else {
         panic!("no close frame");
     };
     assert_eq!(code, 1012, "{reason}");
@@ -142,7 +142,7 @@ async fn who_has_not_said_who_it_is_is_told_of_a_shutdown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_token_is_refused_and_ends_the_connection() {
+async fn a_wrong_token_is_rejected_and_ends_the_connection() {
     let server = server().await;
     let foreign = Signer::secret("another key, also of 32 or more bytes").token("888", json!({}));
     for (payload, expected) in [
@@ -156,7 +156,7 @@ async fn a_wrong_token_is_refused_and_ends_the_connection() {
         assert_eq!(code(&client.request("authenticate", payload).await), expected);
         assert_eq!(
             client.next().await,
-            Heard::Closed(Some((4011, "authentication failed".into())))
+            Received::Closed(Some((4011, "authentication failed".into())))
         );
     }
     assert!(!is_here(&server, "888"));
@@ -173,7 +173,7 @@ async fn a_login_that_is_refused_for_an_older_one_is_not_welcomed() {
     second.send(asked.to_string()).await;
     assert_eq!(
         second.next().await,
-        Heard::Closed(Some((1013, "this id is logged in already".into())))
+        Received::Closed(Some((1013, "this id is logged in already".into())))
     );
     let still = first.request("enterForeground", json!(null)).await;
     assert_eq!(still, json!({"ok": true}));

@@ -1,4 +1,4 @@
-//! Keys that are fetched, from a server that is down, slow, wrong, or changes them.
+//! Keys that are fetched from a server that is down, slow or wrong, or that changes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use ws_node::{AuthSettings, EdgeSettings};
 
-use crate::common::{Heard, PATIENCE, Server, until};
+use crate::common::{PATIENCE, Received, Server, until};
 use crate::door::{closed, code, counted, door, door_with, show};
 use crate::signer::Signer;
 
-/// What the server of keys does.
+/// The behaviour of the key server.
 #[derive(Clone)]
 enum Mood {
     Keys(String),
@@ -131,7 +131,7 @@ async fn keys_of_each_kind_are_fetched_and_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_the_server_is_not_ready_and_gets_them_when_it_can() {
+async fn without_keys_the_server_is_not_ready_until_they_can_be_fetched() {
     let signer = Signer::ed25519().named("a");
     for mood in [Mood::Down, Mood::Garbage, Mood::Endless, Mood::Elsewhere] {
         let keys = Keys::start(mood).await;
@@ -147,7 +147,7 @@ async fn without_keys_the_server_is_not_ready_and_gets_them_when_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_keys_that_hangs_is_given_up_and_asked_again() {
+async fn a_key_server_that_hangs_is_given_up_and_asked_again() {
     let signer = Signer::ed25519().named("a");
     let keys = Keys::start(Mood::Slow).await;
     let server = keys.door(HOUR).await;
@@ -259,7 +259,7 @@ async fn clients_that_wait_for_their_turn_to_leave_may_show_tokens_of_new_keys()
     for (id, client) in clients.iter_mut().enumerate() {
         let shown = json!({"event": "refreshToken", "payload": {"token": for_us(&new, id)}, "callbackId": "new"});
         client.send(shown.to_string()).await;
-        if let Heard::Frame(reply) = client.next().await {
+        if let Received::Frame(reply) = client.next().await {
             assert_eq!(reply["payload"]["ok"], json!(true), "{reply}");
             renewed += 1;
         }
@@ -298,7 +298,7 @@ async fn a_key_file_beside_the_fetched_keys_works_at_once_and_does_not_hide_that
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_good_keys_stay_while_none_can_be_fetched_and_newer_ones_come_by_themselves() {
+async fn the_last_good_keys_stay_while_fetches_fail_and_newer_ones_replace_them() {
     let (old, new) = (Signer::ed25519().named("same"), Signer::ed25519().named("same"));
     let keys = Keys::start(set(&[&old])).await;
     let server = keys.door(Duration::from_secs(1)).await;

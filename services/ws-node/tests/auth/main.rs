@@ -1,4 +1,5 @@
-//! Who gets in, as whom, until when and for what: with real sockets, keys made by openssl, and a JWKS server that misbehaves.
+//! Authentication: who may connect, as which client, until when and for what; with real sockets, keys made by openssl, and a
+//! JWKS server that misbehaves.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! What a token allows: rooms and events.
+//! The rooms and events that a token allows.
 
 use serde_json::{Value, json};
 use ws_node::{AuthSettings, EdgeSettings};
@@ -36,7 +36,7 @@ async fn join(client: &mut Client, namespace: &str, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_rooms_takes_the_place_of_what_the_settings_allow() {
+async fn a_list_of_rooms_replaces_the_rooms_that_the_settings_allow() {
     let server = server(&bus()).await;
     let joined = json!({"msg": "joined"});
     let mut plain = client(&server, json!({})).await;
@@ -73,7 +73,7 @@ async fn a_new_token_that_allows_fewer_rooms_takes_its_client_out_of_the_others(
     }
     let (adapter, id) = (server.node.adapter(), ClientId::new("888").expect("valid"));
     let room = |namespace: &str, id: &str| Room::new(namespace, id).expect("valid");
-    // A server put it there; that is not its token's matter.
+    // A server put it there, which does not depend on its token.
     adapter.join(&id, room("match", "1")).await.expect("here");
     let token = Signer::secret(SECRET).token("888", json!({"rooms": ["team:red"]}));
     let renewed = client.request("refreshToken", json!({"token": token})).await;
@@ -116,7 +116,7 @@ async fn a_list_of_events_is_all_that_a_client_may_send() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_cannot_be_understood_lets_nobody_in() {
+async fn a_token_with_an_unreadable_list_is_rejected() {
     let server = server(&bus()).await;
     for claims in [
         json!({"rooms": "chat:*"}),

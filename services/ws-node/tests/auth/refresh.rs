@@ -1,11 +1,11 @@
-//! A token's end, and how it is put off.
+//! The end of a token, and new tokens that extend a stay.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use ws_node::AuthSettings;
 
-use crate::common::{Heard, Server, until};
+use crate::common::{Received, Server, until};
 use crate::door::{code, counted, door, show};
 use crate::signer::{Signer, now};
 
@@ -28,7 +28,10 @@ async fn a_connection_ends_with_its_token() {
     let mut client = show(&server, &signer.token("888", json!({"exp": now() + 2})))
         .await
         .expect("good");
-    assert_eq!(client.next().await, Heard::Closed(Some((4011, "token expired".into()))));
+    assert_eq!(
+        client.next().await,
+        Received::Closed(Some((4011, "token expired".into())))
+    );
     let lasted = started.elapsed();
     assert!(
         (Duration::from_millis(900)..Duration::from_millis(3_600)).contains(&lasted),
@@ -39,7 +42,7 @@ async fn a_connection_ends_with_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_token_extends_the_stay_and_says_anew_what_is_allowed() {
+async fn a_new_token_extends_the_stay_and_replaces_the_permissions() {
     let (server, signer) = server().await;
     let first = signer.token("888", json!({"exp": now() + 2, "events": []}));
     let mut client = show(&server, &first).await.expect("good");
@@ -71,7 +74,7 @@ async fn a_token_that_is_wrong_or_for_another_client_changes_nothing() {
     let for_another = signer.token("999", json!({}));
     let foreign = Signer::secret("another key, also of 32 or more bytes").token("888", json!({}));
     for (token, text) in [
-        (for_another, "this token is for another client id: connect anew with it"),
+        (for_another, "this token is for another client id: reconnect with it"),
         (
             foreign,
             "the token is not valid here: it must be a JWT signed with a key of this cluster, with `exp`",
@@ -100,7 +103,7 @@ async fn a_token_that_is_wrong_or_for_another_client_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_show_only_so_many_tokens_in_a_while() {
+async fn the_rate_of_new_tokens_of_a_client_is_limited() {
     let (server, signer) = server().await;
     let mut client = show(&server, &signer.token("888", json!({}))).await.expect("good");
     let token = signer.token("888", json!({}));

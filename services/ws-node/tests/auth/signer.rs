@@ -1,4 +1,4 @@
-//! Whoever signs tokens: keys made by openssl, as the README says.
+//! Signs tokens, with keys made by openssl as the README says.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use wsmesh_bootstrap::{Secret, SecretFile};
 pub(crate) struct Signer {
     pub(crate) algorithm: Algorithm,
     encoding: EncodingKey,
-    /// The file that verifies what it signs: PEM, or the secret.
+    /// The file that verifies its tokens: PEM, or the secret.
     pub(crate) file: String,
     pub(crate) kid: Option<&'static str>,
 }
@@ -99,7 +99,7 @@ impl Signer {
         jsonwebtoken::encode(&header, claims, &self.encoding).expect("signs")
     }
 
-    /// A good token for this client, with these claims beside.
+    /// A valid token for this client, with these further claims.
     pub(crate) fn token(&self, client: &str, more: Value) -> String {
         let mut claims = json!({"sub": client, "exp": now() + 3600});
         for (key, value) in more.as_object().expect("claims") {

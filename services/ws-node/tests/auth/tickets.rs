@@ -1,4 +1,4 @@
-//! One-time tickets: over the bus, from the server that gave them out, once.
+//! One-time tickets: redeemed over the bus, at the server that issued them, once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ws_node::{AuthSettings, EdgeSettings};
 use wsmesh_adapter::MemoryBus;
 use wsmesh_bootstrap::{Secret, SecretFile};
 
-use crate::common::{Client, Heard, Server, bus, sees};
+use crate::common::{Client, Received, Server, bus, sees};
 use crate::door::{closed, code, counted, is_here, knock};
 use crate::signer::now;
 
@@ -106,7 +106,7 @@ async fn a_ticket_opens_one_connection_on_any_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_show_a_ticket_at_the_same_moment_exactly_one_gets_in() {
+async fn of_many_connections_with_one_ticket_at_the_same_moment_exactly_one_is_accepted() {
     let (one, two) = two().await;
     for _ in 0..20 {
         let ticket = one.ticket(json!({"client": "ann"})).await;
@@ -120,7 +120,7 @@ async fn of_many_who_show_a_ticket_at_the_same_moment_exactly_one_gets_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_ends_with_its_time_and_with_the_server_that_gave_it_out() {
+async fn a_ticket_ends_with_its_time_and_with_the_server_that_issued_it() {
     let (one, two) = two().await;
     let short = one.ticket(json!({"client": "ann", "ttlMs": 1})).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -137,15 +137,18 @@ async fn a_ticket_ends_with_its_time_and_with_the_server_that_gave_it_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stay_ends_when_it_was_said_to() {
+async fn a_connection_ends_when_its_permitted_time_is_over() {
     let edge = Edge::start("edge", &bus()).await;
     let ticket = edge.ticket(json!({"client": "ann", "stayMs": 300})).await;
     let mut client = edge.show(&ticket).await.expect("good");
-    assert_eq!(client.next().await, Heard::Closed(Some((4011, "token expired".into()))));
+    assert_eq!(
+        client.next().await,
+        Received::Closed(Some((4011, "token expired".into())))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_ticket_is_refused_without_asking_anybody() {
+async fn a_forged_ticket_is_rejected_without_asking_another_server() {
     let edge = Edge::start("edge", &bus()).await;
     let good = edge.ticket(json!({"client": "ann"})).await;
     let claims = json!({"iss": "edge", "jti": "1", "exp": now() + 60});

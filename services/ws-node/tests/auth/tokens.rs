@@ -1,4 +1,4 @@
-//! Tokens: what is accepted, and everything that must not be.
+//! Tokens that are accepted, and all kinds that must not be.
 
 use std::time::Duration;
 
@@ -45,10 +45,10 @@ async fn each_algorithm_opens_with_its_own_key_and_with_no_other() {
     }
 }
 
-/// Three parts, whatever they say.
+/// A token of these three parts, valid or not.
 fn forged(header: Value, claims: Value, signature: &str) -> String {
     let part = |value: Value| {
-        // The library's own encoder, by way of a token that is thrown away.
+        // Uses the library's own encoder, with a token that is thrown away.
         let token = jsonwebtoken::encode(&Header::default(), &value, &EncodingKey::from_secret(b"x")).expect("signs");
         token.split('.').nth(1).expect("three parts").to_owned()
     };
@@ -114,7 +114,7 @@ async fn a_token_never_chooses_how_it_is_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_needs_what_nobody_here_understands_is_refused() {
+async fn a_token_with_an_unknown_critical_header_is_rejected() {
     let signer = Signer::secret(SECRET);
     let server = door(keyed(&signer)).await;
     let mut header = Header::new(Algorithm::HS256);
@@ -143,7 +143,7 @@ async fn a_subject_may_be_as_long_as_openid_connect_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_null_is_as_good_as_none() {
+async fn a_claim_that_is_null_counts_as_missing() {
     let signer = Signer::secret(SECRET);
     let server = door(keyed(&signer)).await;
     for claim in ["nbf", "iat", "jti", "aud", "iss", "rooms", "events"] {
@@ -231,7 +231,7 @@ async fn times_audience_and_issuer_must_be_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_id_is_the_tokens_claim_and_nothing_beside_it() {
+async fn the_id_comes_from_the_tokens_claim_only() {
     let signer = Signer::secret(SECRET);
     let settings = AuthSettings {
         id_claim: "user_id".to_owned(),
@@ -251,7 +251,7 @@ async fn the_id_is_the_tokens_claim_and_nothing_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_taken_from_each_place_and_our_subprotocol_is_answered() {
+async fn a_token_is_found_in_each_place_and_the_subprotocol_wsmesh_is_answered() {
     let signer = Signer::secret(SECRET);
     let settings = AuthSettings {
         cookie: Some("session".to_owned()),
@@ -287,7 +287,7 @@ async fn a_token_is_taken_from_each_place_and_our_subprotocol_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_huge_token_is_refused_with_the_request_that_carries_it() {
+async fn a_huge_token_is_rejected_with_its_request() {
     let signer = Signer::secret(SECRET);
     let server = door(keyed(&signer)).await;
     let huge = signer.token("888", json!({"filler": "x".repeat(20_000)}));
@@ -301,7 +301,7 @@ async fn a_huge_token_is_refused_with_the_request_that_carries_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_whose_tokens_are_bad_does_not_use_up_what_may_come_from_others() {
+async fn an_address_with_bad_tokens_does_not_use_up_the_connections_of_others() {
     let signer = Signer::secret(SECRET);
     let settings = EdgeSettings {
         auth: AuthSettings {
@@ -333,7 +333,7 @@ async fn an_address_whose_tokens_are_bad_does_not_use_up_what_may_come_from_othe
         knock(&server, &good, &from("192.0.2.2")).await.is_ok(),
         "others may come"
     );
-    // Those who fail after the upgrade count, too.
+    // Failures after the upgrade count, too.
     let mut refusal = None;
     for _ in 0..30 {
         match knock(&server, "", &from("192.0.2.3")).await {

@@ -1,4 +1,4 @@
-//! What a client sends, in bytes.
+//! Encodes the frames of a client.
 
 /// A client's frame in its shortest form, masked.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {

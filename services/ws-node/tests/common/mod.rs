@@ -1,6 +1,5 @@
-//! A cluster inside one test: ws-nodes and services on the embedded bus, and clients that wait for what should come.
+//! A cluster inside one test: ws-nodes and services on the embedded bus, and clients with time limits.
 
-// Each test binary uses a part of this.
 #![expect(dead_code, reason = "every test binary uses another part of it")]
 
 pub(crate) mod frame;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use ws_node::{EdgeSettings, WsNode};
 use wsmesh_adapter::{Adapter, Bus, Driver, MemoryBus, Options, ServerName, ServiceName, Started};
 
-/// Nothing in these tests takes longer, unless it is broken.
+/// Longest wait of these tests: only something broken takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Settings of the demo profile on one shard, small enough for a test machine.
@@ -72,7 +71,7 @@ impl Server {
             .expect("upgrades")
     }
 
-    /// A bare connection, for what no WebSocket client would send.
+    /// A TCP connection, for bytes that no WebSocket client would send.
     pub(crate) async fn raw(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("connects")
     }
@@ -115,19 +114,9 @@ fn options(name: &str, service: &str, bus: &MemoryBus) -> Options {
     options
 }
 
-/// Waits until something holds.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, polling)
-        .await
-        .unwrap_or_else(|_| panic!("not in time: {what}"));
-}
+pub(crate) use wsmesh_test_support::until;
 
-/// Waits until this server counts so many servers.
+/// Waits until this server counts this many servers.
 pub(crate) async fn sees(adapter: &Adapter, servers: usize) {
     until("the servers count each other", || {
         let known = adapter.servers();
@@ -136,9 +125,9 @@ pub(crate) async fn sees(adapter: &Adapter, servers: usize) {
     .await;
 }
 
-/// What a client heard.
+/// What a client received.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Frame(Value),
     Text(String),
     Closed(Option<(u16, String)>),
@@ -168,38 +157,39 @@ impl Client {
     }
 
     /// The next text frame, or the end.
-    pub(crate) async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> Received {
         loop {
             match timeout(PATIENCE, self.socket.next()).await.expect("something comes") {
                 Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text).map_or_else(|_| Heard::Text(text.to_string()), Heard::Frame);
+                    return serde_json::from_str(&text)
+                        .map_or_else(|_| Received::Text(text.to_string()), Received::Frame);
                 }
                 Some(Ok(Message::Close(frame))) => {
-                    return Heard::Closed(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
+                    return Received::Closed(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Heard::Closed(None),
+                Some(Err(_)) | None => return Received::Closed(None),
             }
         }
     }
 
     pub(crate) async fn frame(&mut self) -> Value {
         match self.next().await {
-            Heard::Frame(frame) => frame,
+            Received::Frame(frame) => frame,
             other => panic!("a frame was expected, not {other:?}"),
         }
     }
 
-    /// The code with which the server closes, whatever comes before.
+    /// The code with which the server closes; skips what comes before.
     pub(crate) async fn close_code(&mut self) -> Option<u16> {
         loop {
-            if let Heard::Closed(frame) = self.next().await {
+            if let Received::Closed(frame) = self.next().await {
                 return frame.map(|(code, _)| code);
             }
         }
     }
 
-    /// Sends a request; its reply, whatever is pushed before it.
+    /// Sends a request and returns its reply; skips what is pushed before.
     pub(crate) async fn request(&mut self, event: &str, payload: Value) -> Value {
         self.requests += 1;
         let id = format!("r{}", self.requests);
@@ -213,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Resolves when the server has handled all that was sent before, and the client can be reached from everywhere.
+    /// Resolves when the server has handled everything sent before, and other servers can reach the client.
     pub(crate) async fn settled(mut self) -> Self {
         assert_eq!(self.request("echo", json!(null)).await, json!({"ok": true}));
         self

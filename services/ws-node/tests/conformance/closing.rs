@@ -2,7 +2,7 @@
 
 use crate::peer::{CLOSE, PING, PONG, Server, TEXT, TEXT_BEGINS, frame, frames, heard};
 
-/// What the server says to these bytes, until it closes.
+/// The frames of the server after these bytes, until it closes.
 async fn after(server: &Server, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut peer = server.peer().await;
     peer.write(bytes).await;
@@ -28,7 +28,7 @@ async fn a_close_is_answered_with_its_own_payload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_that_may_be_sent_are_answered_and_others_refused() {
+async fn codes_that_may_be_sent_are_answered_and_others_rejected() {
     let server = Server::start().await;
     let valid = [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999,
@@ -47,7 +47,7 @@ async fn codes_that_may_be_sent_are_answered_and_others_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_close_frame_is_refused() {
+async fn a_broken_close_frame_is_rejected() {
     let server = Server::start().await;
     server.refuses(&frame(CLOSE, b"\x03"), &[], 1002).await;
     server

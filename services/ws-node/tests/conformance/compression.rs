@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692; Autobahn 12 and 13), and what must not come of it.
+//! permessage-deflate (RFC 7692; Autobahn 12 and 13), and attacks with it.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use ws_node::EdgeSettings;
 
 use crate::peer::{CLOSE, Frame, PING, PONG, Peer, Server, TEXT, frame, frames};
 
-/// The first byte of a compressed text frame; of the first of several.
+/// The first byte of a compressed text frame, and of the first of several.
 const COMPRESSED: u8 = 0xc1;
 const COMPRESSED_BEGINS: u8 = 0x41;
 
@@ -42,7 +42,7 @@ fn unpacked(packed: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What these bytes end the connection with.
+/// The close code that these bytes cause.
 async fn refused(mut peer: Peer, bytes: &[u8]) -> u16 {
     peer.write(bytes).await;
     let (first, payload) = peer.rest().await.pop().expect("a close frame");
@@ -98,7 +98,7 @@ async fn a_compressed_message_may_come_in_fragments_with_pings_between_and_octet
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_the_rules_of_compression_is_refused() {
+async fn frames_that_break_the_rules_of_compression_are_rejected() {
     let settings = EdgeSettings {
         max_message_bytes: 1000,
         ..EdgeSettings::echo()
@@ -126,7 +126,7 @@ async fn what_breaks_the_rules_of_compression_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bomb_costs_its_sender_the_connection_and_nobody_time_or_memory() {
+async fn a_decompression_bomb_closes_its_sender_and_costs_no_time_or_memory() {
     let server = server(EdgeSettings {
         max_message_bytes: 1 << 20,
         ..EdgeSettings::echo()

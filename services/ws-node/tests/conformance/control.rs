@@ -27,7 +27,7 @@ async fn every_one_of_many_pings_in_one_segment_is_answered_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pong_that_nobody_asked_for_is_ignored() {
+async fn an_unexpected_pong_is_ignored() {
     let server = Server::start().await;
     server.answers(&frame(PONG, b""), &[]).await;
     server

@@ -57,7 +57,7 @@ async fn control_frames_come_between_fragments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fragments_out_of_order_are_refused() {
+async fn fragments_out_of_order_are_rejected() {
     let server = Server::start().await;
     for bytes in [
         frame(ENDS, b"of nothing"),
@@ -74,7 +74,7 @@ async fn fragments_out_of_order_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn control_frames_in_fragments_are_refused() {
+async fn control_frames_in_fragments_are_rejected() {
     let server = Server::start().await;
     for first in [0x08, 0x09, 0x0a] {
         server.refuses(&frames(&[(first, b""), (ENDS, b"")]), &[], 1002).await;

@@ -16,7 +16,7 @@ async fn every_form_of_a_length_is_echoed_in_its_shortest_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_length_in_a_longer_form_is_refused() {
+async fn a_length_in_a_longer_form_is_rejected() {
     let server = Server::start().await;
     for header in [
         &b"\x81\xfe\x00\x05\0\0\0\0"[..],
@@ -30,7 +30,7 @@ async fn a_length_in_a_longer_form_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_without_a_mask_are_refused() {
+async fn frames_without_a_mask_are_rejected() {
     let server = Server::start().await;
     for bytes in [
         &b"\x81\x02hi"[..],
@@ -44,7 +44,7 @@ async fn frames_without_a_mask_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reserved_bits_are_refused_with_and_without_a_message_before() {
+async fn reserved_bits_are_rejected_with_and_without_a_message_before() {
     let server = Server::start().await;
     for bits in 1..8u8 {
         for first in [TEXT, BINARY, PING, PONG, 0x88] {
@@ -56,7 +56,7 @@ async fn reserved_bits_are_refused_with_and_without_a_message_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reserved_opcodes_are_refused_with_and_without_a_message_before() {
+async fn reserved_opcodes_are_rejected_with_and_without_a_message_before() {
     let server = Server::start().await;
     for opcode in (3..=7).chain(11..=15) {
         for payload in [&b""[..], b"hi"] {

@@ -30,7 +30,7 @@ async fn messages_up_to_16_mib_are_echoed_in_one_frame_and_in_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_the_limit_passes_and_one_byte_more_is_refused() {
+async fn a_message_of_exactly_the_limit_passes_and_one_byte_more_is_rejected() {
     let settings = EdgeSettings {
         max_message_bytes: 1000,
         ..EdgeSettings::echo()
@@ -52,7 +52,7 @@ async fn a_message_of_the_limit_passes_and_one_byte_more_is_refused() {
             1009,
         )
         .await;
-    // Only promised.
+    // Only announced.
     server
         .refuses(b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", &[], 1009)
         .await;

@@ -1,7 +1,7 @@
-//! RFC 6455 and RFC 7692 with raw sockets against the engine, as it is behind the example `echo`: the groups of Autobahn's suite.
+//! RFC 6455 and RFC 7692 with raw sockets against the engine, as in the example `echo`: the groups of Autobahn's suite.
 //!
-//! Each case is written in one piece and octet-wise. A case ends with a close of the client, so that all that the server
-//! says is compared, and nothing beside it.
+//! Each case is written in one piece and octet by octet. A case ends with a close of the client, so that the whole output of
+//! the server is compared.
 
 mod closing;
 mod compression;

@@ -1,4 +1,4 @@
-//! A server that echoes, and a client that speaks in bytes.
+//! A server that echoes, and a client that sends and receives raw frames.
 
 #[path = "../common/frame.rs"]
 mod frame;
@@ -15,7 +15,7 @@ use wsmesh_adapter::{Options, ServerName, ServiceName};
 
 pub(crate) use frame::frame;
 
-/// Nothing in these tests takes longer, unless it is broken.
+/// Longest wait of these tests: only something broken takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const TEXT: u8 = 0x81;
@@ -47,7 +47,7 @@ impl Server {
         let address = listener.local_addr().expect("bound");
         let settings = EdgeSettings {
             shards: 1,
-            // On a busy machine some tests take longer than until the first ping, which nobody here expects.
+            // On a busy machine some tests last until the first ping, which they do not expect.
             ping_interval: Duration::from_secs(3600),
             ..settings
         };
@@ -69,7 +69,7 @@ impl Server {
         peer
     }
 
-    /// An upgraded connection that offers to compress, which is taken.
+    /// An upgraded connection with compression.
     pub(crate) async fn compressing_peer(&self) -> Peer {
         let offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
         let (peer, head) = self.upgraded(offer).await;
@@ -79,7 +79,7 @@ impl Server {
         peer
     }
 
-    /// An upgraded connection, asked for with one more header, and the head of the answer.
+    /// An upgraded connection whose request has one more header, and the head of the answer.
     pub(crate) async fn upgraded(&self, header: &str) -> (Peer, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("connects");
         stream.set_nodelay(true).expect("a TCP stream");
@@ -102,7 +102,7 @@ impl Server {
         (Peer { stream }, head)
     }
 
-    /// The server's frames after these bytes, written at once and octet by octet, and a normal close at their end.
+    /// Checks the server's frames after these bytes, written at once and octet by octet, with a normal close at the end.
     pub(crate) async fn answers(&self, bytes: &[u8], expected: &[Frame]) {
         let bytes = [bytes, &frame(CLOSE, &1000u16.to_be_bytes())].concat();
         let expected = [expected, &[(CLOSE, 1000u16.to_be_bytes().to_vec())]].concat();
@@ -114,7 +114,7 @@ impl Server {
         }
     }
 
-    /// These bytes, written at once and octet by octet, end the connection with `code`, and before that come these frames.
+    /// Checks that these bytes, written at once and octet by octet, end the connection with `code` after these frames.
     pub(crate) async fn refuses(&self, bytes: &[u8], before: &[Frame], code: u16) {
         for octets in [bytes.len(), 1] {
             let mut peer = self.peer().await;
@@ -156,7 +156,7 @@ impl Peer {
         self.write_in(bytes, bytes.len()).await;
     }
 
-    /// Writes pieces of so many octets, each in a segment of its own. The server may have closed in between.
+    /// Writes pieces of this many octets, each in a segment of its own. The server may have closed in between.
     async fn write_in(&mut self, bytes: &[u8], octets: usize) {
         for piece in bytes.chunks(octets.max(1)) {
             if self.stream.write_all(piece).await.is_err() {
@@ -173,13 +173,13 @@ impl Peer {
             .expect("not closed")
     }
 
-    /// Nothing is said, and the connection stays open, for long enough to be read by the server.
+    /// Checks that the connection stays open, without frames, for long enough to be read by the server.
     pub(crate) async fn still_open(&mut self) {
         let said = timeout(Duration::from_millis(20), self.stream.read_u8()).await;
         assert!(said.is_err(), "{said:?}");
     }
 
-    /// All that the server still says, until it closes.
+    /// All frames of the server until it closes.
     pub(crate) async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         let reading = async {
@@ -212,7 +212,7 @@ pub(crate) fn frames(all: &[(u8, &[u8])]) -> Vec<u8> {
     all.iter().flat_map(|(first, payload)| frame(*first, payload)).collect()
 }
 
-/// What is heard when these are sent.
+/// The echoes of these frames.
 pub(crate) fn heard(all: &[(u8, &[u8])]) -> Vec<Frame> {
     all.iter().map(|(first, payload)| (*first, payload.to_vec())).collect()
 }

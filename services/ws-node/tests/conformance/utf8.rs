@@ -1,4 +1,4 @@
-//! UTF-8 (RFC 6455, section 8.1; Autobahn 6): refused at the first octet that cannot be part of it.
+//! UTF-8 (RFC 6455, section 8.1; Autobahn 6): rejected at the first octet that cannot be part of it.
 
 use crate::peer::{ENDS, GOES_ON, Server, TEXT, TEXT_BEGINS, frame, frames, heard};
 
@@ -17,7 +17,7 @@ const VALID: [&str; 12] = [
     "\u{feff}\u{1fffe}\u{fdd0}",
 ];
 
-/// Valid octets, and then the one at which it must end.
+/// Valid octets, and then the one that must end the connection.
 const INVALID: [&[u8]; 19] = [
     b"\x80",
     b"\xbf",
@@ -54,7 +54,7 @@ async fn valid_text_is_echoed_also_when_every_octet_is_a_fragment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invalid_text_is_refused_in_one_frame_and_across_fragments() {
+async fn invalid_text_is_rejected_in_one_frame_and_across_fragments() {
     let server = Server::start().await;
     for octets in INVALID {
         server
@@ -74,7 +74,7 @@ async fn invalid_text_is_refused_in_one_frame_and_across_fragments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_invalid_octet_ends_it_though_frame_and_message_are_not_complete() {
+async fn the_first_invalid_octet_ends_the_connection_although_frame_and_message_are_not_complete() {
     let server = Server::start().await;
     for octets in INVALID {
         let whole = frame(TEXT, &[octets, &[b'x'; 100]].concat());
@@ -82,7 +82,7 @@ async fn the_first_invalid_octet_ends_it_though_frame_and_message_are_not_comple
         server.refuses(begun, &[], 1007).await;
         server.refuses(&frame(TEXT_BEGINS, octets), &[], 1007).await;
 
-        // The octets before it are waited with: only the last one is to blame.
+        // The octets before it are handled first: only the last one is invalid.
         let mut peer = server.peer().await;
         peer.write(&begun[..begun.len() - 1]).await;
         peer.still_open().await;

@@ -1,4 +1,4 @@
-//! Who must get a message: subscribed before it was sent, and alive until well after.
+//! The receivers that must get a message: they subscribed before it was sent and lived until well after.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::record::SERVER;
 /// A client of a process, or the process itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Receiver {
-    /// The place of its life.
+    /// The index of its life.
     pub(super) life: usize,
     /// The client, or [`SERVER`].
     pub(super) who: u16,
 }
 
-/// A process, with who is reached by what since when.
+/// A process, with the times from which messages reach its clients.
 struct Member {
     server: usize,
     ready_us: u64,
@@ -45,7 +45,7 @@ impl Member {
     }
 }
 
-/// Who must get what.
+/// The receivers that must get each message.
 pub(super) struct Expected {
     members: Vec<Member>,
     horizon_us: u64,
@@ -59,7 +59,7 @@ impl Expected {
         }
     }
 
-    /// Writes down who must get a message.
+    /// Lists the receivers that must get a message.
     pub(super) fn of(&self, key: u64, at_us: u64, sender: usize, receivers: &mut Vec<Receiver>) {
         receivers.clear();
         let until_us = at_us + self.horizon_us;

@@ -1,4 +1,4 @@
-//! What was lost or doubled, in groups, so that a person sees the pattern.
+//! Lost and doubled deliveries in groups, so that a person sees the pattern.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::{Evidence, Sent};
 use crate::message::{Kind, Message};
 
-/// Most lines.
+/// The maximum number of lines.
 const LINES: usize = 12;
 
-/// What became of a delivery; of which kind, from whom, to whom.
+/// The fate of a delivery: its kind, its sender, its receiver.
 type Fate = (&'static str, Kind, String, String);
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// A delivery to this life had a bad fate.
+    /// Counts a delivery to this life that had a bad fate.
     pub(super) fn note(&mut self, fate: &'static str, sent: &Sent, to: usize, evidence: &Evidence) {
         let Some(message) = Message::from_key(sent.key) else {
             return;
@@ -43,7 +43,7 @@ impl Fates {
         times.last_us = times.last_us.max(sent.at_us);
     }
 
-    /// The largest groups, in words; times count from when load began.
+    /// The largest groups as text. Times are relative to the start of the load.
     pub(super) fn lines(&self, load_began_us: u64) -> Vec<String> {
         let mut groups: Vec<(&Fate, &Times)> = self.groups.iter().collect();
         groups.sort_by_key(|(_, times)| Reverse(times.count));

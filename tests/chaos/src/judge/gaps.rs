@@ -1,4 +1,4 @@
-//! The longest time in which a receiver got nothing from other servers though load ran.
+//! The longest time in which a receiver got nothing from other servers while load ran.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ struct Hearing {
     longest_us: u64,
 }
 
-/// Gaps of all receivers. What arrives is noted in each receiver's order.
+/// Gaps of all receivers. Arrivals are counted in each receiver's order.
 pub(super) struct Gaps<'a> {
     evidence: &'a Evidence,
     servers: HashMap<u16, usize>,
@@ -23,7 +23,7 @@ impl<'a> Gaps<'a> {
     pub(super) fn new(evidence: &'a Evidence) -> Self {
         let mut receivers = HashMap::new();
         for (life, it) in evidence.lives.iter().enumerate() {
-            // A server that came later is reached from its readiness on, and a moment more until load reaches it.
+            // Load reaches a server that started later only a moment after it is ready.
             let clients = it.said.attached.iter().copied();
             for (who, since_us) in clients.chain(it.said.ready_us.map(|ready_us| (SERVER, ready_us))) {
                 let hearing = Hearing {

@@ -1,7 +1,7 @@
-//! The independent counter: joins what was sent with what arrived, and says what was owed and did not come.
+//! The independent counter: compares what was sent with what arrived, and reports what was owed and is missing.
 //!
 //! A message is owed to every receiver whose process counted and had confirmed the subscription before it was sent, if
-//! the sender and the receiver lived until well after. It knows nothing of the adapter but what processes wrote down.
+//! the sender and the receiver lived until well after. It knows only the logs of the processes, not the adapter.
 
 mod expected;
 mod fates;
@@ -25,10 +25,10 @@ pub use requests::Requests;
 /// A delivery that took longer is late.
 const LATE_US: u64 = 1_000_000;
 
-/// How long after a server hears again others may need to know.
+/// How long the others may need to learn that a server hears again.
 const SETTLING_US: u64 = 1_500_000;
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Messages that the adapter accepted.
@@ -37,34 +37,34 @@ pub struct Tally {
     pub refused: u64,
     /// Deliveries, each counted once.
     pub delivered: u64,
-    /// Deliveries that were owed and did not come.
+    /// Deliveries that were owed and are missing.
     pub lost: u64,
-    /// Deliveries that came again.
+    /// Deliveries that arrived twice.
     pub doubled: u64,
     /// Deliveries that took longer than a second.
     pub late: u64,
-    /// Longest time in which a receiver got nothing from other servers though load ran.
+    /// The longest time in which a receiver got nothing from other servers while load ran.
     pub gap_ms: u64,
-    /// Deliveries that did not come, which the promise excludes and a server reported.
+    /// Missing deliveries that the promise excludes and that a server reported.
     pub excluded: u64,
-    /// What came of requests.
+    /// The outcome of requests.
     pub requests: Requests,
-    /// Load while it ran, messages and requests a second.
+    /// Messages and requests a second while load ran.
     pub rate: f64,
-    /// What was lost or doubled, in words.
+    /// Lost and doubled deliveries, as text.
     pub details: Vec<String>,
 }
 
-/// Everything that a run left.
+/// Everything that a run leaves for the judge.
 #[derive(Debug)]
 pub struct Evidence {
-    /// What it played with.
+    /// Its setup.
     pub plan: Plan,
-    /// How fast it went.
+    /// Its pace.
     pub pace: Pace,
-    /// Every process that there was.
+    /// Every process.
     pub lives: Vec<Life>,
-    /// What the promise excludes.
+    /// Times that the promise excludes.
     pub excuses: Vec<Excuse>,
     /// When load began and ended.
     pub load_us: (u64, u64),
@@ -76,7 +76,7 @@ struct Sent {
     key: u64,
     at_us: u64,
     refused: Option<Refusal>,
-    /// The place of the sender's life.
+    /// The index of the sender's life.
     life: usize,
 }
 
@@ -181,7 +181,7 @@ impl<'a> Comparison<'a> {
         tally.details = self.fates.lines(self.evidence.load_us.0);
     }
 
-    /// Counts what arrived of one message.
+    /// Counts the deliveries of one message.
     fn count(&mut self, sent: &Sent, deliveries: &[Received], tally: &mut Tally) {
         for (index, received) in deliveries.iter().enumerate() {
             if index > 0 && deliveries[index - 1].receiver == received.receiver {
@@ -196,7 +196,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Counts what arrived of messages whose sender was killed before it wrote them down.
+    /// Counts the deliveries of messages whose sender was killed before it logged them.
     fn count_unsent(&self, received: &[Received], tally: &mut Tally) {
         let doubled = received
             .windows(2)
@@ -223,7 +223,7 @@ impl<'a> Comparison<'a> {
         self.fates.note(how, sent, receiver.life, self.evidence);
     }
 
-    /// Whether the script says that the promise excludes this server at this time.
+    /// Whether the promise excludes this server at this time, according to the script.
     fn is_excused(&self, life: usize, at_us: u64) -> bool {
         let slack = self.evidence.pace.slack().as_micros() as u64;
         let server = self.evidence.lives[life].server;
@@ -241,7 +241,7 @@ impl<'a> Comparison<'a> {
         let within =
             |lapse: &Lapse, until_us: u64| (lapse.from_us.saturating_sub(slack_us)..=until_us).contains(&at_us);
         let of = |life: usize| self.evidence.lives[life].said.lapses.iter();
-        // What was sent less than the window before the receiver was there again must arrive all the same.
+        // A message sent less than the window before the receiver was back must still arrive.
         let again_us = |lapse: &Lapse| lapse.until_us.saturating_sub(window_us) + SETTLING_US;
         let missed = of(receiver).any(|lapse| lapse.concerns_receiving() && within(lapse, again_us(lapse)));
         missed || of(sender).any(|lapse| !lapse.concerns_receiving() && within(lapse, lapse.until_us + slack_us))

@@ -1,4 +1,4 @@
-//! What came of requests: each ends with an answer or an error that says why, and is handled once or not at all.
+//! The outcome of requests: each ends with an answer or an error that says why, and is handled once or not at all.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,16 +6,16 @@ use super::Evidence;
 use crate::record::Event;
 use crate::server::LOGIC;
 
-/// What came of requests.
+/// The outcome of requests.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Requests {
-    /// How many were sent.
+    /// The number of requests.
     pub asked: u64,
     /// Answered.
     pub ok: u64,
     /// Ended with an error that says why.
     pub error: u64,
-    /// Nobody answered in time, though asker and asked were there all the time; or no end at all.
+    /// Not answered in time although both servers were up all the time, or never ended.
     pub silent: u64,
     /// Handled more than once.
     pub twice: u64,
@@ -28,7 +28,7 @@ struct Request {
     handled: u32,
 }
 
-/// Collects what is known of each request.
+/// Collects the events of each request.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     requests: HashMap<u64, Request>,
@@ -59,7 +59,7 @@ impl Counter {
         count
     }
 
-    /// What was silent, by asker, in words.
+    /// Unanswered requests by sender, as text.
     pub(super) fn lines(&self, evidence: &Evidence) -> Vec<String> {
         let mut silent: BTreeMap<&str, Vec<(u64, bool)>> = BTreeMap::new();
         for request in self.requests.values() {
@@ -89,7 +89,7 @@ enum End {
 }
 
 impl Request {
-    /// How it ended; none for an asker that died in between, and needs no answer.
+    /// How it ended; `None` if its sender died meanwhile and needs no answer.
     fn end(&self, evidence: &Evidence) -> Option<End> {
         let (asker, at_us) = self.asked?;
         match self.outcome {
@@ -102,7 +102,7 @@ impl Request {
     }
 }
 
-/// Whether asker or asked were cut off or stopped at that time.
+/// Whether one of both servers was cut off or stopped at that time.
 fn may_time_out(evidence: &Evidence, asker: usize, at_us: u64) -> bool {
     let lives = &evidence.lives;
     let until_us = at_us + (evidence.pace.request() + evidence.pace.slack()).as_micros() as u64;

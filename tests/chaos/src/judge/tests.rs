@@ -1,4 +1,4 @@
-//! The judge on runs that were made up: it sees what is lost, doubled, late, silent, and believes excuses only if reported.
+//! The judge on invented runs: it finds what is lost, doubled, late or silent, and accepts excuses only if they were reported.
 
 use tempfile::TempDir;
 
@@ -12,7 +12,7 @@ use crate::stage::Excuse;
 use crate::talk::Lapse;
 
 const SECOND: u64 = 1_000_000;
-/// When everyone is in place and load runs.
+/// When all clients are in place and load runs.
 const START: u64 = 1_000 * SECOND;
 
 /// Two servers: `edge-0`, which sends, and `edge-1` with client 8 in room 7.
@@ -35,13 +35,13 @@ impl Run {
         }
     }
 
-    /// The first server does something with a message, so long after load began.
+    /// The first server does something with a message, this long after load began.
     fn sender(self, event: Event, message: Message, at_s: u64) -> Self {
         self.logs[0].note_at(event, message.key(), START + at_s * SECOND);
         self
     }
 
-    /// The second one does.
+    /// The second server does something with a message.
     fn receiver(self, event: Event, message: Message, at_s: u64) -> Self {
         self.logs[1].note_at(event, message.key(), START + at_s * SECOND);
         self
@@ -165,11 +165,11 @@ fn what_the_promise_excludes_must_be_reported() {
     };
     assert_eq!(counts(lost().excuse(15, 40).lapse(15, 40)), (0, 1));
     assert_eq!(counts(lost().excuse(15, 40)), (1, 0), "not reported");
-    assert_eq!(counts(lost().lapse(15, 40)), (1, 0), "reported, but nothing was broken");
+    assert_eq!(counts(lost().lapse(15, 40)), (1, 0), "reported, but there was no fault");
     assert_eq!(
         counts(lost().excuse(15, 22).lapse(15, 22)),
         (1, 0),
-        "both were there again within the window"
+        "both were back within the window"
     );
 }
 

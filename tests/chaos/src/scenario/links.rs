@@ -71,7 +71,10 @@ pub(super) fn slow_subscriber(stage: &mut Stage) -> Played<'_> {
         stage.tell(&format!(
             "redis-0 cut off {times} slow subscribers, the other Redis {others}"
         ));
-        ensure!(times > 0, "Redis cut nobody off: the load is too low for this scenario");
+        ensure!(
+            times > 0,
+            "Redis disconnected no client: the load is too low for this scenario"
+        );
         Ok(())
     })
 }
@@ -79,8 +82,8 @@ pub(super) fn slow_subscriber(stage: &mut Stage) -> Played<'_> {
 pub(super) fn crossed(stage: &mut Stage) -> Played<'_> {
     Box::pin(async move {
         stage.wait(span(10.0, 2.0)).await;
-        // Now edge-1 and edge-2 share no node, for less than the window: what is accepted must arrive afterwards. Events
-        // and requests for the other one may be refused meanwhile.
+        // Now edge-1 and edge-2 share no node, for less than the window: accepted messages must arrive afterwards. Events and
+        // requests for the other one may be refused meanwhile.
         let excuse = stage.excuse(1);
         stage.link(1, 0, Mode::Cut);
         stage.wait(span(2.5, 0.6)).await;
@@ -92,7 +95,7 @@ pub(super) fn crossed(stage: &mut Stage) -> Played<'_> {
 
 pub(super) fn blink(stage: &mut Stage) -> Played<'_> {
     Box::pin(async move {
-        // Nothing is excused: what it sends meanwhile waits, and what others send it is sent again.
+        // Nothing is excused: its own messages wait meanwhile, and messages for it are sent again.
         stage.links(1, Mode::Cut);
         stage.wait(span(2.0, 0.6)).await;
         stage.links(1, Mode::Pass);

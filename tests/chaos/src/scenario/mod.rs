@@ -1,4 +1,4 @@
-//! The table of scenarios: what each plays with, and its fault script. Load runs before, during and after every script.
+//! The table of scenarios: the setup of each, and its fault script. Load runs before, during and after every script.
 
 mod links;
 mod nodes;
@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use crate::plan::Plan;
 use crate::stage::Stage;
 
-/// What a script gives: an error if the faults could not be made, or something else than messages went wrong.
+/// The outcome of a script: an error if a fault could not be caused, or if something other than messages went wrong.
 type Played<'a> = BoxFuture<'a, anyhow::Result<()>>;
 
 /// One scenario.
@@ -46,7 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
         "kill -9 of one of three Redis, which stays dead",
         nodes::kill_one,
     ),
-    usual("hang-one", "one Redis is stopped for 10 s and wakes", nodes::hang_one),
+    usual("hang-one", "one Redis is stopped for 10 s and resumes", nodes::hang_one),
     usual(
         "restart-often",
         "one Redis is killed and started again every few seconds",
@@ -86,13 +86,13 @@ pub const SCENARIOS: &[Scenario] = &[
     usual("delay", "one server's links are slow", links::delay),
     Scenario {
         name: "slow-subscriber",
-        what: "a server reads so slowly that Redis cuts it off",
+        what: "a server reads so slowly that Redis disconnects it",
         plan: links::SLOW,
         script: links::slow_subscriber,
     },
     Scenario {
         name: "crossed",
-        what: "each server misses another Redis: no node is heard by all",
+        what: "each server cannot reach another Redis: no node is heard by all",
         plan: links::CROSSED,
         script: links::crossed,
     },
@@ -108,7 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     usual(
         "stopped-receiver",
-        "a server process is stopped for 10 s and wakes",
+        "a server process is stopped for 10 s and resumes",
         servers::stopped_receiver,
     ),
     usual(

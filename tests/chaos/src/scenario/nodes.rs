@@ -5,7 +5,7 @@ use crate::pace::span;
 use crate::plan::Plan;
 use crate::stage::Stage;
 
-/// The window that servers have by default, which the outage must not outlast.
+/// The default window, which the outage must not exceed.
 pub(super) const DEFAULT_WINDOW: Plan = Plan {
     default_settings: true,
     ..Plan::USUAL

@@ -37,7 +37,7 @@ pub(super) fn rolling_logic(stage: &mut Stage) -> Played<'_> {
         stage.kill_server(first).await?;
         stage.start_server(first).await?;
         stage.wait(span(5.0, 1.0)).await;
-        // This one stays away for so long that the others give it up.
+        // This one is away for so long that the others remove it from their roster.
         stage.kill_server(second).await?;
         stage.wait(span(8.0, 2.0)).await;
         stage.start_server(second).await
@@ -50,7 +50,7 @@ pub(super) fn clock_jumps(stage: &mut Stage) -> Played<'_> {
         stage.wait(span(3.0, 1.0)).await;
         stage.set_clock(1, -HOUR)?;
         stage.wait(span(3.0, 1.0)).await;
-        // A server that starts again with a clock far behind is younger all the same.
+        // A server that starts again with a clock far behind is still the younger one.
         stage.set_clock(3, -HOUR)?;
         stage.quit_server(3).await?;
         stage.start_server(3).await?;

@@ -1,4 +1,4 @@
-//! The clients of a server process: outboxes whose frames are written down instead of being sent. Plays ws-node's part.
+//! The clients of a server process: outboxes whose frames are recorded instead of sent. It stands in for ws-node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::record::{Event, Log};
 use crate::talk::{Say, Setup};
 
-/// Wait before what was not confirmed is tried again.
+/// The wait before a join that was not confirmed is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// The id of a client.
@@ -26,7 +26,7 @@ pub(super) fn room(number: u16) -> Result<Room, ClientError> {
     Ok(Room::new("chaos", number.to_string())?)
 }
 
-/// Who is put into the shard.
+/// A client for the shard.
 pub(super) type Insert = mpsc::UnboundedSender<(ConnectionId, ClientId, u16)>;
 
 /// Attaches every client and lets it join its rooms; they stay while their attachments do.

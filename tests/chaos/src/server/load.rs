@@ -1,4 +1,4 @@
-//! Load: messages of all kinds at an even rate, each sent by a task of its own, so that one that waits holds up no other.
+//! Load: messages of all kinds at an even rate. Each is sent by its own task, so that one that waits does not delay others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::talk::Setup;
 
 /// How often messages are sent.
 const TICK: Duration = Duration::from_millis(5);
-/// A process that was stopped does not make up for more than this.
+/// A process that was stopped catches up with at most this much load.
 const CATCH_UP: Duration = Duration::from_millis(50);
-/// Most messages under way; beyond it the load is held back.
+/// The maximum of messages under way; then the load waits.
 const UNDER_WAY: usize = 50_000;
 /// How much longer than its own limit a request may take before it counts as silent.
 const GRACE: Duration = Duration::from_secs(3);
-/// What twenty messages in a row are.
+/// The kinds of twenty messages in a row.
 const MIX: [Kind; 20] = {
     use Kind::{Client, Event, Everyone, Request, Room};
     [
@@ -52,7 +52,7 @@ impl Load {
         Self { sender, running: None }
     }
 
-    /// Sends so many messages a second from now on.
+    /// Sends this many messages a second from now on.
     pub(super) fn start(&mut self, rate: f64) {
         self.stop();
         self.running = Some(tokio::spawn(self.sender.clone().send_on(rate)).abort_handle());
@@ -64,7 +64,7 @@ impl Load {
         }
     }
 
-    /// Sends no more and waits for what is under way; says how many did not end.
+    /// Stops sending and waits for what is under way; returns how many sends did not end.
     pub(super) async fn rest(&mut self) -> usize {
         self.stop();
         let under_way = &self.sender.under_way;
@@ -178,7 +178,7 @@ impl Sender {
         ServerName::new(name).expect("the harness gives valid names")
     }
 
-    /// What came of a request; none if nothing did.
+    /// The outcome of a request; `None` if it has none.
     async fn ask(&self, text: &str) -> Option<Event> {
         let logic = ServiceName::new(LOGIC).expect("a valid name");
         let target = Target::AnyOf(logic, Pick::LeastBusy);

@@ -1,6 +1,6 @@
 //! A server process of the harness: the adapter under test, clients that are only outboxes, load on demand.
 //!
-//! It writes down what it sent and what arrived, and judges nothing.
+//! It records what it sent and what arrived, and judges nothing.
 
 mod clients;
 mod load;
@@ -29,12 +29,14 @@ pub const LOGIC: &str = "logic";
 const NEWS: &str = "news";
 /// The request that the service `logic` handles.
 const WORK: &str = "work";
-/// How long a request is worked on: some are always in flight.
+/// How long the handling of a request takes, so that some are always in flight.
 const WORK_TIME: Duration = Duration::from_millis(20);
-/// What a killed process may forget.
+/// Longest wait for the adapter to end.
+const END: Duration = Duration::from_secs(10);
+/// The time of which a killed process may lose records.
 const FLUSH: Duration = Duration::from_millis(200);
 
-/// Runs a server process until it is told to quit, or nobody listens any more.
+/// Runs a server process until it is told to quit, or its output is closed.
 ///
 /// # Errors
 /// When the adapter does not start, or gives up.
@@ -63,7 +65,7 @@ pub async fn run() -> anyhow::Result<()> {
         result = obey(&mut lines, &adapter, &mut load) => result,
     };
     load.stop();
-    driver.shutdown().await;
+    driver.shutdown(END).await;
     log.flush();
     result
 }
@@ -79,11 +81,11 @@ fn options(setup: &Setup) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// Says something to the harness.
+/// Reports something to the harness.
 fn say(what: &Say) {
     let said = serde_json::to_string(what).map_err(io::Error::other);
     if let Err(error) = said.and_then(|line| writeln!(io::stdout(), "{line}")) {
-        tracing::error!("{what:?} cannot be said: {error}");
+        tracing::error!("{what:?} cannot be reported: {error}");
     }
 }
 
@@ -109,7 +111,7 @@ fn listen(adapter: &Adapter, setup: &Setup, log: &Arc<Log>) {
         adapter.on(WORK, move |event| {
             if let Some(message) = message_in(&event.payload) {
                 work.note(Event::Handled, message.key());
-                // That a request was handled must be known even if this process is killed in the next moment.
+                // This record must survive even if the process is killed at once.
                 work.flush();
             }
             tokio::spawn(async move {
@@ -128,7 +130,7 @@ fn message_in(payload: &Payload) -> Option<Message> {
     payload.parse::<String>().ok().and_then(|text| Message::parse(&text))
 }
 
-/// Tells when this server counts, when its clients are in place, and when it knows every other server.
+/// Reports when this server counts, when its clients are in place, and when it knows every other server.
 async fn settle(adapter: Adapter, setup: Arc<Setup>, insert: clients::Insert) {
     adapter.ready().await;
     say(&Say::Ready { at_us: now_us() });

@@ -1,5 +1,4 @@
-//! The verbs of the adapter that change and show the map of nodes, and what it takes back of its promise, in the words of
-//! the harness.
+//! The adapter's calls that change and show the map of nodes, and its lapses, in the types of the harness.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,7 +39,7 @@ fn name(state: NodeState) -> &'static str {
     }
 }
 
-/// Tells the harness of every lapse that the adapter reports.
+/// Reports every lapse of the adapter to the harness.
 pub(super) async fn tell_lapses(adapter: Adapter) {
     let mut lapses = adapter.lapses();
     let mut told = 0;
@@ -48,7 +47,7 @@ pub(super) async fn tell_lapses(adapter: Adapter) {
         let news: Vec<_> = lapses.borrow_and_update().iter().skip(told).cloned().collect();
         told += news.len();
         for lapse in news {
-            // Its wall clock is compared with itself only: what matters is how long ago it was.
+            // The wall clock is only compared with itself: what matters is how long ago it was.
             let ago_ms = now_ms().saturating_sub(lapse.noticed_ms) + lapse.started_ms_ago;
             let from_us = now_us().saturating_sub(ago_ms * 1_000);
             say(&Say::Lapse(Lapse {

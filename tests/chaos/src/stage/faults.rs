@@ -1,9 +1,9 @@
-//! The verbs of fault scripts: Redis nodes, links and servers break, stop, wake, come back.
+//! The steps of fault scripts: Redis nodes, links and servers fail, stop, resume, restart.
 
 use anyhow::Context;
 use rustix::process::Signal;
 
-use super::{Excuse, Stage};
+use super::{Excuse, Stage, redis};
 use crate::clock::now_us;
 use crate::proxy::Mode;
 
@@ -19,8 +19,8 @@ impl Stage {
     /// # Errors
     /// When it does not start.
     pub(crate) async fn start_redis(&mut self, node: usize) -> anyhow::Result<()> {
-        self.redis[node].restart().await?;
-        self.tell(&format!("redis-{node} is up again"));
+        redis::restart(&mut self.redis[node]).await?;
+        self.tell(&format!("redis-{node} runs again"));
         Ok(())
     }
 
@@ -30,7 +30,7 @@ impl Stage {
     /// When it does not run.
     pub(crate) fn stop_redis(&self, node: usize) -> anyhow::Result<()> {
         self.tell(&format!("redis-{node} is stopped"));
-        self.redis[node].stop()
+        Ok(self.redis[node].pause()?)
     }
 
     /// SIGCONT of a Redis.
@@ -38,25 +38,25 @@ impl Stage {
     /// # Errors
     /// When it does not run.
     pub(crate) fn wake_redis(&self, node: usize) -> anyhow::Result<()> {
-        self.tell(&format!("redis-{node} wakes"));
-        self.redis[node].wake()
+        self.tell(&format!("redis-{node} resumes"));
+        Ok(self.redis[node].resume()?)
     }
 
-    /// How many subscribers a Redis cut off because they read too slowly.
+    /// How many subscribers a Redis disconnected because they read too slowly.
     ///
     /// # Errors
-    /// When it does not say.
+    /// When its log cannot be read.
     pub(crate) fn cut_off_by(&self, node: usize) -> anyhow::Result<usize> {
-        self.redis[node].cut_off()
+        redis::cut_off_by(&self.redis[node])
     }
 
-    /// How a server's link to a node behaves from now on.
+    /// Changes how a server's link to a node behaves.
     pub(crate) fn link(&self, server: usize, node: usize, mode: Mode) {
         self.tell(&format!("{} - redis-{node}: {mode:?}", self.plan.name(server)));
         self.links[server][node].set(mode);
     }
 
-    /// How all links of a server behave from now on.
+    /// Changes how all links of a server behave.
     pub(crate) fn links(&self, server: usize, mode: Mode) {
         self.tell(&format!("{} - every Redis: {mode:?}", self.plan.name(server)));
         self.links[server].iter().for_each(|link| link.set(mode));
@@ -72,7 +72,7 @@ impl Stage {
         }
     }
 
-    /// The end of what the promise excludes.
+    /// Ends an excuse.
     pub(crate) fn no_more(&mut self, mut excuse: Excuse) {
         excuse.until_us = now_us();
         self.excuses.push(excuse);
@@ -92,11 +92,11 @@ impl Stage {
     /// # Errors
     /// When it does not run.
     pub(crate) fn wake_server(&mut self, server: usize) -> anyhow::Result<()> {
-        self.tell(&format!("{} wakes", self.plan.name(server)));
+        self.tell(&format!("{} resumes", self.plan.name(server)));
         self.server(server)?.signal(Signal::CONT)
     }
 
-    /// Ends a server in order.
+    /// Ends a server gracefully.
     ///
     /// # Errors
     /// When it does not end.
@@ -118,7 +118,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a server under its name, and lets it take its part of the load when it is settled.
+    /// Starts a server under its name, and gives it its part of the load when it is ready.
     ///
     /// # Errors
     /// When it does not start.
@@ -126,17 +126,17 @@ impl Stage {
         let mut process = self.start(server).await?;
         process.settled().await?;
         self.servers[server] = Some(process);
-        self.tell(&format!("{} is up again", self.plan.name(server)));
+        self.tell(&format!("{} runs again", self.plan.name(server)));
         if self.loaded {
             self.load_on(server).await?;
         }
         Ok(())
     }
 
-    /// Sets a server's wall clock to be so far off the true time.
+    /// Sets a server's wall clock to this offset from the true time.
     ///
     /// # Errors
-    /// When the scenario has no clocks to set.
+    /// When the scenario has no fake clocks.
     pub(crate) fn set_clock(&self, server: usize, offset_s: i64) -> anyhow::Result<()> {
         self.tell(&format!(
             "the wall clock of {} is off by {offset_s} s",

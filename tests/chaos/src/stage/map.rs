@@ -1,4 +1,4 @@
-//! The verbs of scripts that change the map of nodes, and wait until everyone has the same.
+//! The steps of scripts that change the map of nodes, and wait until every server has the same.
 
 use anyhow::{Context, bail};
 use tokio::time::{Duration, Instant, sleep};
@@ -47,15 +47,15 @@ impl Stage {
         done(&second.1, &other)
     }
 
-    /// Where a node is, for orders.
+    /// The URL of a node, for orders.
     pub(crate) fn url(&self, node: usize) -> String {
-        format!("redis://127.0.0.1:{}#redis-{node}", self.redis[node].port())
+        format!("redis://127.0.0.1:{}#redis-{node}", self.redis[node].port)
     }
 
     /// Waits until every server has the same map, and the nodes in it have these states.
     ///
     /// # Errors
-    /// When that does not happen; says who sees what.
+    /// When that does not happen; the error shows the map of each server.
     pub(crate) async fn converged(&mut self, states: &[(usize, &str)]) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {

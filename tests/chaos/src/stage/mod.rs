@@ -1,29 +1,31 @@
-//! Where a scenario plays: Redis nodes, a link from every server to every node, the servers; and the verbs of fault scripts.
+//! The processes and links of a scenario: Redis nodes, the servers, a link from every server to every node; and the steps of
+//! fault scripts.
 //!
-//! Every verb tells the story, so that a run can be followed. What the promise excludes is declared by the script, not
-//! guessed by the judge.
+//! Every step prints a line, so that a run can be followed. What the promise excludes is declared by the script, not guessed by
+//! the judge.
 
 mod faults;
 mod map;
+mod redis;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use tokio::time::{Duration, Instant, sleep};
+use wsmesh_test_support::redis::Redis;
 
 use crate::pace::{Pace, Span};
 use crate::plan::Plan;
 use crate::process::{Life, Process};
 use crate::proxy::{Mode, Proxy};
-use crate::redis::Redis;
 use crate::story::Story;
 use crate::talk::{Order, Say, Setup};
 use crate::wall_clock::WallClock;
 
-/// Longest wait for something that comes to everyone in the end.
+/// Time limit for something that must reach every server.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A time for which the promise does not hold for a server, as the script knows.
+/// A time for which the promise excludes a server, according to the script.
 #[derive(Debug, Clone)]
 pub struct Excuse {
     /// Which server.
@@ -34,10 +36,10 @@ pub struct Excuse {
     pub until_us: u64,
 }
 
-/// Everything that a scenario plays with.
+/// All processes and links of a scenario.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// How fast it goes.
+    /// Its pace.
     pub pace: Pace,
     plan: Plan,
     redis: Vec<Redis>,
@@ -73,11 +75,11 @@ impl Stage {
             plan,
         };
         for _ in 0..stage.plan.nodes + stage.plan.spares {
-            stage.redis.push(Redis::start(stage.plan.redis_arguments).await?);
+            stage.redis.push(redis::start(stage.plan.redis_arguments).await?);
         }
         for server in 0..stage.plan.servers() {
             let nodes = &stage.redis[..stage.plan.nodes];
-            let links = nodes.iter().map(|redis| Proxy::start(redis.port()));
+            let links = nodes.iter().map(|redis| Proxy::start(redis.port));
             stage.links.push(links.collect::<Result<_, _>>()?);
             if stage.plan.fake_clock {
                 stage.clocks.push(WallClock::new(&stage.folder, server)?);
@@ -128,12 +130,12 @@ impl Stage {
         names.join(", ")
     }
 
-    /// Tells what happens.
+    /// Prints what happens.
     pub(crate) fn tell(&self, what: &str) {
         self.story.tell(what);
     }
 
-    /// Lets time pass.
+    /// Waits.
     pub(crate) async fn wait(&self, span: Span) {
         sleep(self.pace.of(span)).await;
     }
@@ -155,7 +157,7 @@ impl Stage {
         self.server(server)?.order(&Order::Load { rate }).await
     }
 
-    /// Nobody sends any more; waits until nothing is under way.
+    /// Stops the load and waits until nothing is under way.
     ///
     /// # Errors
     /// When a server has ended.
@@ -168,7 +170,7 @@ impl Stage {
             .map(|process| process.ask(&Order::Rest));
         for said in futures_util::future::try_join_all(resting).await? {
             if let Say::Rested { stuck: stuck @ 1.. } = said {
-                bail!("{stuck} messages of one server never came to an end");
+                bail!("{stuck} sends of one server never ended");
             }
         }
         Ok(())
@@ -177,7 +179,7 @@ impl Stage {
     /// Waits until nothing arrives any more.
     ///
     /// # Errors
-    /// When a log cannot be looked at.
+    /// When a log cannot be examined.
     pub(crate) async fn quiet(&self) -> anyhow::Result<()> {
         let (mut size, mut since, start) = (0, Instant::now(), Instant::now());
         while since.elapsed() < self.pace.quiet() && start.elapsed() < PATIENCE {
@@ -195,10 +197,10 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends every server; gives what the judge needs.
+    /// Ends every server, and returns what the judge needs.
     ///
     /// # Errors
-    /// When one does not end in order.
+    /// When one does not end gracefully.
     pub(crate) async fn strike(mut self) -> anyhow::Result<(Plan, Vec<Life>, Vec<Excuse>)> {
         let quitting = self.servers.drain(..).flatten().map(Process::quit);
         for mut life in futures_util::future::try_join_all(quitting).await? {
@@ -209,7 +211,7 @@ impl Stage {
     }
 }
 
-/// Adds the lengths of files up.
+/// Adds up the lengths of files.
 trait SumLengths {
     fn sum_lengths(self) -> std::io::Result<u64>;
 }

@@ -1,4 +1,4 @@
-//! Whatever a client sends: a clear answer, nothing panics, and the other clients notice nothing.
+//! Bad input of clients: it gets a clear answer, nothing panics, and other clients are not affected.
 
 use e2e::{Client, Cluster};
 use serde_json::json;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_that_make_no_sense_are_answered_or_counted_and_the_connection_stays() {
+async fn invalid_frames_are_answered_or_counted_and_the_connection_stays_open() {
     let cluster = Cluster::start(1, 1, 1).await;
     let mut client = cluster.client(0, "bad").await;
     let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));

@@ -24,7 +24,7 @@ async fn everything_wrong_is_listed_at_once_with_exit_code_64() {
     for service in ["ws-node", "game-logic", "admin"] {
         let Ended { code, log } = ends(service, &wrong).await;
         assert_eq!(code, Some(64), "{log}");
-        for expected in ["shardz", "maybe", "http:// is no Redis URL", "server name is empty"] {
+        for expected in ["shardz", "maybe", "http:// is not a Redis URL", "server name is empty"] {
             assert!(log.contains(expected), "{service} does not say {expected:?}:\n{log}");
         }
         assert!(!log.contains("panicked"), "{log}");
@@ -167,9 +167,13 @@ async fn health_is_a_subcommand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_setting_stands_in_the_readme() {
-    let readme = include_str!("../../../../README.md");
-    for service in ["ws-node", "game-logic", "admin"] {
+async fn every_setting_stands_in_the_readme_of_its_service_or_of_bootstrap() {
+    let common = include_str!("../../../../services/bootstrap/README.md");
+    for (service, own) in [
+        ("ws-node", include_str!("../../../../services/ws-node/README.md")),
+        ("game-logic", include_str!("../../../../services/game-logic/README.md")),
+        ("admin", include_str!("../../../../services/admin/README.md")),
+    ] {
         let help = Process::start_bare(service, ["--help"]).ended().await.log;
         let flags: Vec<&str> = help
             .split_whitespace()
@@ -184,8 +188,8 @@ async fn every_setting_stands_in_the_readme() {
         assert!(flags.len() > 15, "{help}");
         for flag in flags {
             assert!(
-                readme.contains(&format!("`{flag}`")),
-                "{service} {flag} is missing in README.md"
+                [own, common].iter().any(|readme| readme.contains(&format!("`{flag}`"))),
+                "{service} {flag} is missing in services/{service}/README.md"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The standard cases: what each starts, and what is read from its report.
+//! The standard cases: the load of each, and the metrics that are read from its report.
 
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -12,9 +12,9 @@ use crate::report::Report;
 /// A standard case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Case {
-    /// 1 room with 1000 clients, 200 bytes, as fast as it goes with 32 messages under way.
+    /// 1 room with 1000 clients, 200 bytes, as fast as possible with 32 messages under way.
     Room,
-    /// 100 rooms with 10 clients each, 200 bytes, as fast as it goes with 8 messages of each of 100 publishers under way.
+    /// 100 rooms with 10 clients each, 200 bytes, as fast as possible with 8 messages of each of 100 publishers under way.
     Rooms,
     /// 1 room with 100 clients, 200 messages of 200 bytes a second: 20,000 deliveries a second.
     Latency,
@@ -36,7 +36,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Its unit.
     pub unit: &'static str,
-    /// Where it stands.
+    /// Reads it from a report.
     read: fn(&Report) -> Option<f64>,
 }
 
@@ -97,10 +97,10 @@ static ECHO: [Metric; 2] = [
 ];
 
 impl Case {
-    /// Those that run unless others are named.
+    /// The cases that run by default.
     pub const STANDARD: [Self; 5] = [Self::Room, Self::Rooms, Self::Latency, Self::Idle, Self::Echo];
 
-    /// How the table calls it.
+    /// Its title in the table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Room => "1 room x 1000",
@@ -113,7 +113,7 @@ impl Case {
         }
     }
 
-    /// What is read from its reports.
+    /// The metrics that are read from its reports.
     pub fn metrics(self) -> &'static [Metric] {
         match self {
             Self::Room | Self::Rooms => &THROUGHPUT,
@@ -121,7 +121,7 @@ impl Case {
             Self::Idle => &IDLE,
             Self::Echo => &ECHO,
             Self::Shards => &SHARDS,
-            // It has a table of its own.
+            // It has its own table.
             Self::Cluster => &[],
         }
     }
@@ -138,12 +138,11 @@ impl Case {
         }
     }
 
-    /// Starts the server, puts the load on it in a process of its own, ends the server. `cores` are the server's and the
-    /// load's.
+    /// Starts the server, runs the load in another process, ends the server. `cores` are those of the server and the load.
     pub fn measure(self, candidate: &Candidate, seconds: u64, cores: Option<[usize; 2]>) -> anyhow::Result<Report> {
         let [server_core, own_core] = cores.map_or([None; 2], |cores| cores.map(Some));
         let server = candidate.start(server_core)?;
-        let myself = std::env::current_exe().context("this program does not know where it is")?;
+        let myself = std::env::current_exe().context("the path of this program is not known")?;
         let mut load: Command = pinned(own_core, myself);
         load.args(self.arguments());
         load.args([
@@ -157,7 +156,7 @@ impl Case {
             .stdin(Stdio::null())
             .output()
             .context("the load cannot be started: is taskset installed?")?;
-        // Readable problems are on stderr, and so is the readable report.
+        // Problems and the readable report are on stderr.
         match serde_json::from_slice(&output.stdout) {
             Ok(report) => Ok(report),
             Err(_) => bail!(

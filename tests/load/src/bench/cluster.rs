@@ -1,4 +1,4 @@
-//! What a message between servers costs: real Redis processes, few and many ws-nodes, game-logic. Everything shares the
+//! The cost of a message between servers: real Redis processes, few and many ws-nodes, game-logic. Everything shares the
 //! machine's cores, so CPU time per message says more here than latency.
 
 use std::fmt::Write;
@@ -20,15 +20,15 @@ use crate::report::Report;
 /// Servers in the small and in the large cluster.
 const SIZES: [usize; 2] = [2, 16];
 const REDIS_NODES: usize = 3;
-/// How much there is to do: as much as the servers manage, with so many messages of each client under way; or so many messages
-/// a second, at which most of the time goes into waking up.
+/// The amount of load: as much as the servers manage with a fixed number of messages of each client under way, or a fixed number
+/// of messages a second, at which most CPU time goes into waking up.
 const LOADS: [(&str, [&str; 2]); 2] = [
     ("8 of each client under way", ["--window", "8"]),
     ("2,000/s", ["--rate", "2000"]),
 ];
-/// Seconds until the memory for the replay window does not grow any more; it is 6 s long.
+/// Seconds until the memory of the replay window stops growing; the window is 6 s long.
 const WARMUP: &str = "8";
-/// Longest time until the servers know each other.
+/// Time limit for the servers to know each other.
 const START: Duration = Duration::from_secs(60);
 
 /// One line of the table.
@@ -43,9 +43,9 @@ pub(super) struct Line {
     problems: Vec<String>,
 }
 
-/// How many ws-nodes have clients. The others are there, and say so.
+/// The number of ws-nodes with clients. The others only send beacons.
 const USED: usize = 2;
-/// Which process is which in the table.
+/// The names of the processes in the table.
 const KINDS: [&str; 4] = ["the two ws-nodes", "idle ws-nodes", "game-logic", "redis"];
 
 /// Measures both clusters.
@@ -134,7 +134,7 @@ pub(super) fn markdown(lines: &[Line]) -> String {
     text
 }
 
-/// Processes that end with this.
+/// The processes of a cluster; dropping it ends them.
 struct Cluster {
     nodes: Vec<Running>,
     logic: Running,
@@ -158,7 +158,7 @@ impl Cluster {
             .map(|node| format!("redis://127.0.0.1:{}", node.port()))
             .collect();
         let common = format!("--profile demo --log-level error --redis {}", urls.join(","));
-        // game-logic serves only probes; that they are answered shows that it runs.
+        // game-logic serves only probes; an answer shows that it runs.
         let logic = format!(
             "{} {common} --name logic-0 --ops-listen 127.0.0.1:{{port}}",
             program("game-logic")?.display()
@@ -180,7 +180,7 @@ impl Cluster {
         })
     }
 
-    /// Until requests are answered through every ws-node that is used.
+    /// Waits until requests are answered through every ws-node with clients.
     fn wait(&self) -> anyhow::Result<()> {
         let since = Instant::now();
         let load = [
@@ -202,7 +202,7 @@ impl Cluster {
         }
     }
 
-    /// Runs a mode on the used ws-nodes, and watches all processes.
+    /// Runs a mode on the ws-nodes with clients, and watches all processes.
     fn run(&self, arguments: &[&str]) -> anyhow::Result<Report> {
         let mut all: Vec<String> = ["wsmesh-load"]
             .iter()
@@ -246,7 +246,7 @@ fn candidate(name: &str, command: String) -> Candidate {
 
 /// A program of the workspace, built beside this one.
 fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let myself = std::env::current_exe().context("this program does not know where it is")?;
+    let myself = std::env::current_exe().context("the path of this program is not known")?;
     let program = myself.with_file_name(name);
     ensure!(
         program.exists(),

@@ -1,8 +1,8 @@
-//! What the numbers depend on beside the servers.
+//! The machine, on which the numbers depend.
 
 use std::fs::read_to_string;
 
-/// Cores, kernel, and how TCP sends: a line for the results.
+/// Cores, kernel and TCP congestion control: a line for the results.
 pub(super) fn description() -> String {
     let read = |path: &str| read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned());
     let cpus = read("/proc/cpuinfo");

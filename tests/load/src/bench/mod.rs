@@ -1,5 +1,5 @@
-//! The standard cases: every server is started, measured and ended in turn, round after round, so that what disturbs the
-//! machine disturbs all of them. What is compared are medians, and ratios within one run; nothing else is comparable.
+//! The standard cases: every server is started, measured and ended in turn, round after round, so that disturbances of the
+//! machine affect all of them. Only medians, and ratios within one run, are comparable.
 
 mod case;
 mod cluster;
@@ -24,19 +24,19 @@ pub struct Bench {
     /// Server under test; `{port}` in the command is replaced. Default: the ws-node beside this program, with one shard.
     #[arg(long, value_name = "NAME=COMMAND")]
     pub server: Option<Candidate>,
-    /// Server to compare with; several. Words like NAME=VALUE before the command are its environment.
+    /// Server to compare with; can be given several times. Words like NAME=VALUE before the command set its environment.
     #[arg(long, value_name = "NAME=COMMAND")]
     pub peer: Vec<Candidate>,
-    /// Servers to compare with, in one text, separated by `;`.
+    /// Servers to compare with, separated by `;`.
     #[arg(long, value_name = "LIST", value_delimiter = ';')]
     pub peers: Vec<Candidate>,
     /// Cases to run.
     #[arg(long, value_name = "CASE", value_delimiter = ',', default_values_t = Case::STANDARD, value_enum)]
     pub cases: Vec<Case>,
-    /// How long each measurement takes, in seconds.
+    /// Seconds per measurement.
     #[arg(long, value_name = "S", default_value_t = 5)]
     pub seconds: u64,
-    /// How often everything is measured.
+    /// Rounds.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub rounds: usize,
     /// Cores for the server and for this tool.
@@ -59,7 +59,7 @@ struct Results {
     notes: Vec<String>,
 }
 
-/// Runs the standard cases and prints the table; gives whether the server under test lost nothing.
+/// Runs the standard cases and prints the table; returns whether the server under test lost nothing.
 ///
 /// # Errors
 /// When a server cannot be started, or cannot be measured.
@@ -74,7 +74,7 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
         "--rounds and --seconds must be more than 0"
     );
     let [server_core, own_core] = options.cores[..] else {
-        anyhow::bail!("--cores takes two numbers: the server's and this tool's");
+        anyhow::bail!("--cores needs two numbers: the core of the server and the core of this tool");
     };
     let is_common = |case: &&Case| !matches!(case, Case::Shards | Case::Cluster);
     let common: Vec<Case> = options.cases.iter().filter(is_common).copied().collect();
@@ -130,16 +130,16 @@ pub fn bench(options: &Bench) -> anyhow::Result<bool> {
     Ok(well)
 }
 
-/// More than this share of its core, and it may be this tool that was measured.
+/// Above this share of its core the tool itself may be the bottleneck.
 const OWN_LIMIT: f64 = 0.95;
 
-/// What came of measuring several servers in turn.
+/// The results of measuring several servers in turn.
 #[derive(Debug, Default)]
 struct Comparison {
     names: Vec<String>,
     rows: Vec<Row>,
     notes: Vec<String>,
-    /// The first server lost nothing.
+    /// Whether the first server lost nothing.
     well: bool,
 }
 

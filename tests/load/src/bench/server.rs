@@ -1,4 +1,4 @@
-//! Servers that are started to be measured.
+//! The servers under test as processes.
 
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-/// Longest time until a server accepts connections.
+/// Time limit for a server to accept connections.
 const START: Duration = Duration::from_secs(20);
 
-/// A server, and how it is started.
+/// A server and the command that starts it.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// How tables call it.
+    /// Its name in tables.
     pub name: String,
-    /// A command for the shell, in which `{port}` is replaced. It must become the server itself, not start it.
+    /// A shell command in which `{port}` is replaced. It must become the server itself, not start it.
     pub command: String,
 }
 
@@ -39,12 +39,12 @@ impl FromStr for Candidate {
 }
 
 impl Candidate {
-    /// The ws-node that was built beside this program: demo profile, so many shards, no Redis.
+    /// The ws-node that was built beside this program: demo profile, this many shards, no Redis.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such program.
     pub fn wsmesh(name: &str, shards: usize) -> anyhow::Result<Self> {
-        let myself = std::env::current_exe().context("this program does not know where it is")?;
+        let myself = std::env::current_exe().context("the path of this program is not known")?;
         let program = myself.with_file_name("ws-node");
         ensure!(
             program.exists(),
@@ -63,12 +63,12 @@ impl Candidate {
     /// Starts it and waits until it accepts connections.
     ///
     /// # Errors
-    /// When it ends or does not accept; what it said is on stderr.
+    /// When it ends or does not accept connections; its output is on stderr.
     pub fn start(&self, core: Option<usize>) -> anyhow::Result<Running> {
         let port = free_port()?;
         let command = self.command.replace("{port}", &port.to_string());
         let mut started = pinned(core, "sh");
-        // `env` takes NAME=VALUE words before the command.
+        // `env` handles NAME=VALUE words before the command.
         started.args(["-c", &format!("exec env {command}")]);
         started.stdin(Stdio::null()).stdout(Stdio::null());
         let child = started
@@ -80,7 +80,7 @@ impl Candidate {
     }
 }
 
-/// A server that runs; dropping it ends it.
+/// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -114,7 +114,7 @@ impl Running {
                 "{command:?} does not accept connections on port {}",
                 self.port
             );
-            // Another program gives no sign when it listens.
+            // Other programs do not report when they listen.
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
@@ -123,7 +123,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -141,10 +141,10 @@ pub(super) fn pinned(core: Option<usize>, program: impl AsRef<OsStr>) -> Command
     }
 }
 
-/// A port that nobody listens on, below those that outgoing connections get.
+/// A free port below the range of outgoing connections.
 ///
 /// # Errors
-/// When there is none.
+/// When no port is free.
 pub(super) fn free_port() -> anyhow::Result<u16> {
     let tried = std::iter::repeat_with(|| rand::random_range(20_000..30_000_u16)).take(100);
     let mut free = tried.filter(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());

@@ -68,7 +68,7 @@ pub(super) fn markdown(rows: &[Row], names: &[String]) -> String {
     text
 }
 
-/// Three significant digits at least, thousands apart.
+/// At least three significant digits, with separators of thousands.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => return format!("{value:.3}"),

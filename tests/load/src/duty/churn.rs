@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::measure::latency::{Latencies, LatencySummary};
 use crate::net::Net;
 
-/// Who leaves when, and what came of it. One per worker.
+/// The connections that come and go of one worker, and their counts.
 #[derive(Debug, Default)]
 pub struct Churn {
     leaving: BinaryHeap<Reverse<(u64, usize)>>,
     /// Connections that became members of their room.
     pub joined: u64,
-    /// Those that left by themselves.
+    /// Connections that left by themselves.
     pub left: u64,
-    /// From the beginning of the attempt until the reply to the join.
+    /// From the start of the attempt until the reply to the join.
     pub latencies: Latencies,
 }
 
 impl Churn {
-    /// This one is in its room now, and leaves after `stay_ns`.
+    /// This connection is in its room now, and leaves after `stay_ns`.
     pub fn joined(&mut self, net: &Net, index: usize, now: u64, stay_ns: u64) {
         self.joined += 1;
         self.latencies.record(now.saturating_sub(net.since(index)));
         self.leaving.push(Reverse((now + stay_ns, index)));
     }
 
-    /// One whose time is over; whoever asks ends it.
+    /// A connection whose time is over; the caller must end it.
     pub fn next_to_leave(&mut self, net: &Net, now: u64) -> Option<usize> {
         while self.next_leave()? <= now {
             let Reverse((_, index)) = self.leaving.pop()?;
-            // It may have been ended by the server meanwhile, and be on its way back.
+            // The server may have ended it meanwhile, and it is reconnecting.
             if net.is_open(index) {
                 self.left += 1;
                 return Some(index);
@@ -47,14 +47,14 @@ impl Churn {
         self.leaving.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Adds another worker's.
+    /// Adds the counts of another worker.
     pub fn add(&mut self, other: &Self) {
         self.joined += other.joined;
         self.left += other.left;
         self.latencies.add(&other.latencies);
     }
 
-    /// What is reported.
+    /// The report.
     #[must_use]
     pub fn report(&self) -> ChurnReport {
         ChurnReport {
@@ -65,13 +65,13 @@ impl Churn {
     }
 }
 
-/// What came of connections that come and go.
+/// The report on connections that come and go.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChurnReport {
     /// Connections that became members of their room.
     pub joined: u64,
-    /// Those that left by themselves.
+    /// Connections that left by themselves.
     pub left: u64,
-    /// From the beginning of the attempt until the reply to the join.
+    /// From the start of the attempt until the reply to the join.
     pub until_joined: Option<LatencySummary>,
 }

@@ -1,8 +1,8 @@
-//! What all threads know of one publisher: how much it sent, and which of its messages everybody has.
+//! What all threads know about one publisher: how much it sent, and which of its messages every receiver has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A publisher, as publishers' and receivers' threads see it.
+/// A publisher, shared by the threads of publishers and receivers.
 #[derive(Debug)]
 pub struct Flow {
     sent: AtomicU64,
@@ -13,10 +13,10 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A publisher whose messages each go to so many receivers. With a window, it is counted when all have a message.
+    /// A publisher whose messages go to this many receivers each. With a window, it counts which messages all receivers have.
     #[must_use]
     pub fn new(receivers: u64, window: Option<u64>) -> Self {
-        // Twice as many as can be under way, so that a message that was given up does not meet a new one at once.
+        // Twice the number that can be under way, so that a message that was given up does not share a slot with a new one.
         let places = window.map_or(0, |window| (window as usize * 2).next_power_of_two());
         Self {
             sent: AtomicU64::new(0),
@@ -62,7 +62,7 @@ impl Flow {
             return false;
         };
         if place.load(Ordering::Acquire) >> 32 != sequence & 0xFFFF_FFFF {
-            // It was given up long ago.
+            // It was given up before.
             return false;
         }
         let having = (place.fetch_add(1, Ordering::AcqRel) & 0xFFFF_FFFF) + 1;

@@ -1,8 +1,8 @@
-//! Who is who in a run with messages: which connections publish, which receive what, which only come and go.
+//! The roles of connections in a run with messages: which publish, which receive what, which come and go.
 
 use crate::net::Identity;
 
-/// To whom messages go.
+/// The receivers of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
     /// To everyone in a room; connection `n` is in room `n % rooms`, publisher `p` is connection `p`.
@@ -11,7 +11,7 @@ pub enum Address {
     Pairs,
 }
 
-/// What a connection is there for.
+/// The role of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Receives, and every message to it is counted; the first ones publish, too.
@@ -25,16 +25,16 @@ pub enum Role {
 /// How messages are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// So many messages a second, of all publishers together, each at its time whatever happens.
+    /// This many messages a second of all publishers together, each sent when it is due, whatever happens.
     Rate(f64),
-    /// So many messages of each publisher are under way at a time.
+    /// This many messages of each publisher are under way at a time.
     Window(u64),
 }
 
 /// A run with messages.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// To whom messages go.
+    /// The receivers of messages.
     pub address: Address,
     /// Connections that are measured.
     pub members: usize,
@@ -42,15 +42,15 @@ pub struct Plan {
     pub slow: usize,
     /// Connections that come and go.
     pub churners: usize,
-    /// How long they stay, ns.
+    /// How long each stays, ns.
     pub stay_ns: u64,
-    /// How many publish.
+    /// The number of publishers.
     pub publishers: usize,
     /// How messages are sent.
     pub pace: Pace,
     /// Bytes of a message's text.
     pub size: usize,
-    /// Client ids begin with this, room ids, too.
+    /// The beginning of client ids and room ids.
     pub prefix: String,
 }
 
@@ -67,7 +67,7 @@ impl Plan {
         self.members + self.slow
     }
 
-    /// What connection `number` is there for.
+    /// The role of connection `number`.
     #[inline]
     #[must_use]
     pub fn role(&self, number: usize) -> Role {
@@ -80,7 +80,7 @@ impl Plan {
         }
     }
 
-    /// Who connection `number` is; each goes to the next server, and the two of a pair to different ones.
+    /// The identity of connection `number`. Each goes to the next server, and the two of a pair to different ones.
     #[must_use]
     pub fn identity(&self, number: usize) -> Identity {
         let target = match self.address {
@@ -121,7 +121,7 @@ impl Plan {
         }
     }
 
-    /// How many publishers a receiver hears at most.
+    /// The maximum number of publishers that a receiver hears.
     #[must_use]
     pub fn heard(&self) -> usize {
         match self.address {
@@ -130,7 +130,7 @@ impl Plan {
         }
     }
 
-    /// Which of the publishers that connection `number` hears this one is; `None` if it should not hear it.
+    /// The index of a publisher among those that connection `number` hears; `None` if it should not hear it.
     #[inline]
     #[must_use]
     pub fn place(&self, number: usize, publisher: usize) -> Option<usize> {
@@ -145,7 +145,7 @@ impl Plan {
     pub fn publishers_of(&self, number: usize) -> impl Iterator<Item = usize> + use<> {
         let (first, step) = match self.address {
             Address::Rooms(rooms) => (number % rooms, rooms),
-            // Who is no receiver hears nobody.
+            // A connection that is not a receiver hears no publisher.
             Address::Pairs => (number.checked_sub(self.publishers).unwrap_or(usize::MAX), usize::MAX),
         };
         (first..self.publishers.max(first)).step_by(step)
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_of_a_publishers_room_receives_it_and_nobody_else() {
+    fn a_message_goes_to_every_member_of_its_publishers_room_and_to_nobody_else() {
         let plan = plan(Address::Rooms(3), 10, 5);
         for publisher in 0..5 {
             let hearing = (0..10)

@@ -35,7 +35,7 @@ pub struct Publishers {
     plan: Arc<Plan>,
     flows: Arc<Vec<Flow>>,
     mine: Vec<Publisher>,
-    /// At a fixed rate: whose turn is next, and in which round.
+    /// At a fixed rate: the connection whose turn is next, and the round.
     next: (usize, u64),
     text: Vec<u8>,
     /// Messages that were sent.

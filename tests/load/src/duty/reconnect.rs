@@ -1,4 +1,4 @@
-//! All connections end at once and come back: how long does it take until everybody is there again? Mode `reconnect`.
+//! All connections end at once and reconnect: how long does it take until all are back? Mode `reconnect`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::measure::latency::Latencies;
 use crate::net::{Duty, End, Net, Turn};
 use crate::run::shared::{Counts, Shared};
 
-/// Longest wait before another attempt, ns; attempts wait twice as long each time, with full jitter.
+/// The longest wait before another attempt, ns; the wait doubles each time, with full jitter.
 const LONGEST_RETRY: u64 = 5 * SECOND;
 
-/// How clients come back.
+/// How clients reconnect.
 #[derive(Debug, Clone)]
 pub struct Returning {
-    /// They come back within this time, each at some moment, unless the server says when.
+    /// They reconnect within this time, each at a random moment, unless the server gives a delay.
     pub jitter: Duration,
-    /// The server ends the connections (it is restarted, say); otherwise this tool does.
+    /// Whether the server ends the connections (it is restarted, for example) or this tool.
     pub by_server: bool,
 }
 
@@ -27,30 +27,30 @@ pub struct Returning {
 pub struct Returns {
     /// Connections that came back.
     pub back: u64,
-    /// Connections whose close frame said when to come back.
+    /// Connections whose close frame had a delay.
     pub told_when: u64,
     /// Attempts that failed, by reason.
     pub failed_attempts: Counts,
-    /// How connections ended, where the server ended them.
+    /// How the server ended connections.
     pub ends: Counts,
     /// From the end of each connection until it is back.
     pub until_back: Latencies,
-    /// From the beginning of the attempt that succeeded until the upgrade.
+    /// From the start of the successful attempt until the upgrade.
     pub upgrades: Latencies,
     /// When the first connection ended and the last one was back, ns.
     pub span: Option<(u64, u64)>,
 }
 
-/// What a connection is doing.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Not there for the first time yet.
+    /// Not connected yet.
     New,
-    /// There since the beginning.
+    /// Connected since the beginning.
     There,
-    /// Ended at this time, with so many failed attempts since.
+    /// Ended at this time, with this many failed attempts since.
     Away(u64, u32),
-    /// Came back.
+    /// Reconnected.
     Back,
 }
 
@@ -61,7 +61,7 @@ pub struct Reconnect {
     arrivals: Vec<(usize, u64)>,
     states: Vec<State>,
     dropped: bool,
-    /// What was counted.
+    /// The counts.
     pub returns: Returns,
 }
 
@@ -79,7 +79,7 @@ impl Reconnect {
         }
     }
 
-    /// Ends all connections of this worker, without a word, as a broken network does.
+    /// Ends all connections of this worker without a close frame, like a broken network.
     fn drop_all(&mut self, net: &mut Net, now: u64) {
         self.dropped = true;
         for index in 0..self.states.len() {
@@ -88,7 +88,7 @@ impl Reconnect {
         }
     }
 
-    /// A connection ended: it comes back when it was told to, or at some moment.
+    /// A connection ended: it reconnects after the delay that the server gave, or at a random moment.
     fn went(&mut self, net: &mut Net, index: usize, delay_ms: Option<u64>, now: u64) {
         self.states[index] = State::Away(now, 0);
         self.returns.span.get_or_insert((now, now));

@@ -12,14 +12,14 @@ use crate::run::shared::{Counts, Schedule, Shared};
 use crate::wire::client_frame;
 use crate::wire::reply::Reply;
 
-/// What is asked, how often.
+/// The requests of a run.
 #[derive(Debug, Clone)]
 pub struct Questions {
     /// A request's frame up to the callback id.
     pub before_id: String,
     /// How requests are sent; a window is each connection's.
     pub pace: Pace,
-    /// All connections of the run; each asks.
+    /// The number of connections; each sends requests.
     pub connections: usize,
 }
 
@@ -45,15 +45,15 @@ pub struct Answers {
     pub replies: u64,
     /// Of these, those within the measurement.
     pub measured: u64,
-    /// Replies that came again.
+    /// Replies that arrived twice.
     pub doubled: u64,
     /// Requests that were never answered; counted at the end.
     pub unanswered: u64,
     /// Replies with an error, by code.
     pub errors: Counts,
-    /// Pushes and what else came in between.
+    /// Pushes and other frames.
     pub others: u64,
-    /// Of measured replies, also of those with an error.
+    /// Latencies of measured replies, errors included.
     pub latencies: Latencies,
 }
 
@@ -75,9 +75,9 @@ pub struct Requests {
     window: (u64, u64),
     resting: bool,
     told: (u64, u64),
-    /// At a fixed rate: whose turn is next, and in which round.
+    /// At a fixed rate: the connection whose turn is next, and the round.
     next: (usize, u64),
-    /// What was counted.
+    /// The counts.
     pub answers: Answers,
 }
 
@@ -111,7 +111,7 @@ impl Requests {
         }
     }
 
-    /// Nothing more comes: what was not answered never will be.
+    /// Called at the end: counts what was not answered.
     pub fn count_unanswered(&mut self) {
         self.answers.unanswered = self.asking.iter().map(|asking| asking.seen.lost_of(asking.next)).sum();
     }
@@ -135,7 +135,7 @@ impl Requests {
         }
     }
 
-    /// As publishers do: request `n` of all is due at `n / rate`.
+    /// Request `n` of all connections is due at `n / rate`, like a publisher's messages.
     fn send_due(&mut self, net: &mut Net, rate: f64, schedule: Schedule, now: u64) -> Option<u64> {
         if self.asking.is_empty() {
             return None;
@@ -225,7 +225,7 @@ impl Duty for Requests {
         }
         if now >= schedule.measure_until {
             if !self.resting {
-                // What was due before the end is asked, however late it is.
+                // Requests that were due before the end are sent, however late.
                 if let Pace::Rate(rate) = self.questions.pace {
                     self.send_due(net, rate, schedule, now);
                 }

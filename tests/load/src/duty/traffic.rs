@@ -1,4 +1,4 @@
-//! Messages to rooms or to single clients: everybody counts what it gets. Modes `fanout`, `direct`, `churn` and `slow`.
+//! Messages to rooms or to single clients: every receiver counts what it gets. Modes `fanout`, `direct`, `churn` and `slow`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,10 +16,10 @@ use crate::run::shared::{Counts, Schedule, Shared};
 use crate::wire::message::{Stamp, StampFinder};
 use crate::wire::reply::Incoming;
 
-/// The callback id of what must be answered before a connection is ready.
+/// The callback id of the request that must be answered before a connection is ready.
 const FIRST: &str = "ready";
 
-/// A refused churner tries again after this long, ns.
+/// A refused churner tries again after this time, ns.
 const RETRY: u64 = 1_000_000_000;
 
 /// What one worker counted.
@@ -29,17 +29,17 @@ pub struct Tally {
     pub delivered: u64,
     /// Of these, those within the measurement.
     pub measured: u64,
-    /// Deliveries that came again.
+    /// Deliveries that arrived twice.
     pub doubled: u64,
-    /// Deliveries that came after a later message of the same publisher.
+    /// Deliveries that arrived after a later message of the same publisher.
     pub out_of_order: u64,
-    /// Deliveries that did not come; counted at the end.
+    /// Deliveries that did not arrive; counted at the end.
     pub lost: u64,
-    /// Deliveries to somebody who is not in the room, or of a publisher that is not known.
+    /// Deliveries to a client that is not in the room, or of an unknown publisher.
     pub strays: u64,
-    /// Frames that are nothing known.
+    /// Unknown frames.
     pub unknown: u64,
-    /// Of measured deliveries.
+    /// Latencies of measured deliveries.
     pub latencies: Latencies,
 }
 
@@ -49,7 +49,7 @@ pub struct Traffic {
     shared: Arc<Shared>,
     flows: Arc<Vec<Flow>>,
     wakers: Vec<Arc<Waker>>,
-    /// Who must be woken because a message of theirs is done.
+    /// The workers to wake because every receiver has a message of theirs.
     to_wake: Vec<bool>,
     worker: usize,
     threads: usize,
@@ -57,22 +57,22 @@ pub struct Traffic {
     /// Per connection, one for each publisher that it hears.
     sequences: Vec<Sequence>,
     heard: usize,
-    /// When connections are to be made, until they are told to the net.
+    /// When connections are to be made, until the net is told.
     arrivals: Vec<(usize, u64)>,
-    /// When what is measured begins and how long it takes, ns.
+    /// The start and the length of the measurement, ns.
     window: (u64, u64),
     churning: bool,
     resting: bool,
     looked: bool,
-    /// What the shared counters were told of so far: sent, delivered.
+    /// What was added to the shared counters so far: sent, delivered.
     told: (u64, u64),
     /// The publishers of this worker.
     pub publishers: Publishers,
-    /// Those who come and go.
+    /// The connections that come and go.
     pub churn: Churn,
-    /// How connections ended that never read.
+    /// How the connections that never read ended.
     pub slow_ends: Counts,
-    /// What was counted.
+    /// The counts.
     pub tally: Tally,
 }
 
@@ -188,7 +188,7 @@ impl Traffic {
         }
     }
 
-    /// The load begins: from now on the churners come, spread over the time that they stay.
+    /// The load begins: the churners connect, spread over the time that they stay.
     fn begin(&mut self, net: &mut Net, schedule: Schedule) {
         self.window = (schedule.measure_from, schedule.measure_until - schedule.measure_from);
         if self.churning || self.plan.churners == 0 {
@@ -203,7 +203,7 @@ impl Traffic {
         }
     }
 
-    /// A churner is away: what it missed while it was there is counted.
+    /// A churner has left: counts what it missed while it was there.
     fn leave(&mut self, index: usize) {
         for sequence in &mut self.sequences[index * self.heard..(index + 1) * self.heard] {
             self.tally.lost += sequence.gaps();
@@ -211,7 +211,7 @@ impl Traffic {
         }
     }
 
-    /// Tells the others what happened in this turn.
+    /// Updates the shared counters and wakes workers after a turn.
     fn tell(&mut self) {
         let now = (self.publishers.sent, self.tally.delivered);
         if now != self.told {
@@ -224,13 +224,13 @@ impl Traffic {
         }
         for (owner, wake) in self.to_wake.iter_mut().enumerate() {
             if std::mem::take(wake) && owner != self.worker {
-                // An eventfd that is full wakes, too.
+                // A full eventfd wakes, too.
                 let _ = self.wakers[owner].wake();
             }
         }
     }
 
-    /// Nothing more comes: what did not come is lost.
+    /// Called at the end: counts what did not arrive as lost.
     pub fn count_losses(&mut self) {
         for number in (self.worker..self.plan.connections()).step_by(self.threads) {
             let index = number / self.threads;
@@ -266,7 +266,7 @@ impl Duty for Traffic {
                 let join = format!(r#"{{"event":"joinRoom","payload":{{"roomId":"{room}"}},"callbackId":"{FIRST}"}}"#);
                 net.send(index, &[join.as_bytes()]);
             }
-            // Who is answered is known to its server.
+            // The server knows a client that it answers.
             None => {
                 let echo = format!(r#"{{"event":"echo","payload":null,"callbackId":"{FIRST}"}}"#);
                 net.send(index, &[echo.as_bytes()]);
@@ -314,7 +314,7 @@ impl Duty for Traffic {
             return Turn::WaitUntil(schedule.start);
         }
         if now >= schedule.measure_until {
-            // What was due before the end is sent, however late it is.
+            // Messages that were due before the end are sent, however late.
             if !self.resting && !self.publishers.is_behind(net, schedule, now) {
                 self.resting = true;
                 self.shared.rest();

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 /// Nanoseconds in a second.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// Cheap to copy; all copies agree.
+/// Cheap to copy; all copies show the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock(Instant);
 
 impl Clock {
-    /// A clock that stands at 0.
+    /// A clock that starts at 0.
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 const LONGEST_NS: u64 = 60_000_000_000;
 
-/// Collects latencies on one thread; threads' collections are added up at the end.
+/// Collects the latencies of one thread; those of all threads are added up at the end.
 #[derive(Debug, Clone)]
 pub struct Latencies(Histogram<u64>);
 
@@ -18,19 +18,19 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Takes one latency, in ns; more than a minute counts as a minute.
+    /// Adds one latency, in ns; more than a minute counts as a minute.
     #[inline]
     pub fn record(&mut self, ns: u64) {
         self.0.saturating_record(ns);
     }
 
-    /// Adds another thread's.
+    /// Adds those of another thread.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds: adding cannot fail.
         let _ = self.0.add(&other.0);
     }
 
-    /// What is reported; `None` if nothing was measured.
+    /// The summary; `None` if nothing was measured.
     #[must_use]
     pub fn summary(&self) -> Option<LatencySummary> {
         let histogram = &self.0;

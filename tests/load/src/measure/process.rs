@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::SECOND;
 
-/// A process that is watched, with the name that the report uses.
+/// A watched process, with its name in the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
     /// Default: the pid as text.
@@ -31,17 +31,17 @@ impl FromStr for Watched {
     }
 }
 
-/// What a process has used up to now.
+/// What a process has used so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time of all its threads, user and system, in ns; as exact as the kernel's clock tick, 10 ms.
     pub cpu_ns: u64,
-    /// Memory that is resident, in bytes.
+    /// Resident memory, in bytes.
     pub resident_bytes: u64,
 }
 
 impl Usage {
-    /// Asks the kernel.
+    /// Reads it from the kernel.
     ///
     /// # Errors
     /// When there is no such process, or this is not Linux.

@@ -1,24 +1,24 @@
-//! Whether one receiver got every message of one publisher, once, in order.
+//! Checks that one receiver got every message of one publisher, once, in order.
 
 use std::ops::Range;
 
-/// What a message was to its receiver.
+/// The kind of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// The next one, or one after a gap.
     New,
-    /// One that was missing: it is out of order.
+    /// A message that was missing: it is out of order.
     Late,
-    /// One that had come before.
+    /// A message that arrived before.
     Doubled,
 }
 
-/// The sequence numbers that one receiver has seen of one publisher. Costs a comparison while all is well.
+/// The sequence numbers that one receiver has seen of one publisher. Costs one comparison while nothing is wrong.
 #[derive(Debug, Clone)]
 pub struct Sequence {
     next: u64,
     missing: Vec<Range<u64>>,
-    /// Nothing was seen yet, and what came before the first message does not count.
+    /// Nothing was seen yet, and messages before the first one do not count.
     open: bool,
 }
 
@@ -42,7 +42,7 @@ impl Sequence {
         }
     }
 
-    /// Takes a message.
+    /// Notes a message.
     #[inline]
     pub fn see(&mut self, sequence: u64) -> Seen {
         if sequence == self.next {
@@ -74,7 +74,7 @@ impl Sequence {
         Seen::Late
     }
 
-    /// How many messages did not come, if the publisher sent so many in all.
+    /// How many messages did not arrive, if the publisher sent this many.
     #[must_use]
     pub fn lost_of(&self, sent: u64) -> u64 {
         if self.open {
@@ -84,7 +84,7 @@ impl Sequence {
         }
     }
 
-    /// How many messages did not come between the first and the last one seen.
+    /// How many messages between the first and the last one seen did not arrive.
     #[must_use]
     pub fn gaps(&self) -> u64 {
         self.missing.iter().map(|gap| gap.end - gap.start).sum()

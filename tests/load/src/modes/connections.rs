@@ -1,4 +1,4 @@
-//! Modes without messages: connections that stay, and connections that come back.
+//! Modes without messages: connections that stay, and connections that reconnect.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +35,7 @@ pub fn idle(options: &Idle) -> anyhow::Result<Report> {
     Ok(Report::new("idle", connecting, &measured, 0, processes, shared.ends()))
 }
 
-/// Connections that all end at once and come back.
+/// Connections that all end at once and reconnect.
 ///
 /// # Errors
 /// When the first connections cannot be made, or a process cannot be watched.

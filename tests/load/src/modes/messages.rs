@@ -20,7 +20,7 @@ use crate::run::{Setup, Stage};
 /// Messages to rooms.
 ///
 /// # Errors
-/// When the options make no sense, connections cannot be made, or a process cannot be watched.
+/// When the options are not valid, connections cannot be made, or a process cannot be watched.
 pub fn fanout(options: &Fanout) -> anyhow::Result<Report> {
     let setup = options.common.setup()?;
     let plan = rooms(options, &setup)?;
@@ -174,15 +174,15 @@ fn run(mode: &str, setup: &Setup, plan: Plan, messages: &Messages, outlast: Dura
     })
 }
 
-/// How long the end of a connection may take to arrive once it is read.
+/// Time limit for the end of a connection to arrive once it is read.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Waits until a server should have closed clients that never read, then reads them, to see how.
+/// Waits until a server should have closed the clients that never read, then reads them to see how they ended.
 fn look_at_slow(stage: &mut Stage<Traffic>, shared: &Shared, slow: usize, outlast: Duration) -> anyhow::Result<()> {
     if slow == 0 {
         return Ok(());
     }
-    // Nothing tells when: that they are not read is the point.
+    // There is no signal for that, because they are not read.
     stage.wait_for("outlasting", outlast, || false)?;
     shared.look();
     stage.wake();

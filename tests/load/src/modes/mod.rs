@@ -1,4 +1,4 @@
-//! The modes: each runs once and gives a report.
+//! The modes: each runs once and returns a report.
 
 mod connections;
 mod messages;

@@ -16,7 +16,7 @@ use crate::run::Stage;
 /// Requests of every connection.
 ///
 /// # Errors
-/// When the options make no sense, connections cannot be made, or a process cannot be watched.
+/// When the options are not valid, connections cannot be made, or a process cannot be watched.
 pub fn request(options: &Request) -> anyhow::Result<Report> {
     let (setup, messages) = (options.common.setup()?, &options.messages);
     let connections = messages.connections;

@@ -4,16 +4,16 @@ use std::io::{ErrorKind, Write};
 
 use mio::net::TcpStream;
 
-/// How far a connection has come.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// There is none.
+    /// Not connected.
     Away,
     /// Waits for TCP.
     Connecting,
     /// Waits for the answer to the upgrade.
     Upgrading,
-    /// It is a WebSocket.
+    /// An open WebSocket.
     Open,
 }
 
@@ -23,13 +23,13 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// When the attempt began, ns.
     pub(super) since: u64,
-    /// The beginning of a frame or of an answer, whose rest is still to come.
+    /// The beginning of an incomplete frame or answer.
     pub(super) rest: Vec<u8>,
-    /// A message that came in several frames, as far as it has come.
+    /// The received part of a message in several frames.
     pub(super) message: Vec<u8>,
-    /// What could not be written yet.
+    /// Bytes that could not be written yet.
     pub(super) output: Vec<u8>,
-    /// Not read at the moment, to be a slow client.
+    /// Whether it is not read now, to act as a slow client.
     pub(super) paused: bool,
 }
 
@@ -48,7 +48,7 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Writes what waits, as far as the socket takes it.
+    /// Writes the waiting bytes, as many as the socket accepts.
     ///
     /// # Errors
     /// When the connection is broken.

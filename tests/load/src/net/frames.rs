@@ -1,4 +1,4 @@
-//! Takes the frames out of what was read: whole texts go to the duty, control frames are answered here.
+//! Reads frames from received bytes: whole texts go to the duty, control frames are answered here.
 
 use super::connection::Connection;
 use super::{Duty, End, Net};
@@ -6,7 +6,7 @@ use crate::wire::client_frame;
 use crate::wire::server_frame::{CLOSE, CONTINUATION, Header, MAX_PAYLOAD, PING, TEXT, close_reason};
 
 impl Net {
-    /// Hands every whole frame of `bytes` over; gives how many bytes that were, or how the connection ended.
+    /// Handles every whole frame of `bytes`; returns how many bytes that were, or how the connection ended.
     #[inline]
     pub(super) fn take_frames<D: Duty>(
         &mut self,
@@ -54,7 +54,7 @@ impl Net {
             CLOSE => {
                 let (code, reason) = close_reason(payload);
                 client_frame::close(&mut connection.output, code.unwrap_or(1000));
-                // It is over in any case.
+                // The connection ends in any case.
                 let _ = connection.flush();
                 return Err(End::Closed { code, reason });
             }

@@ -1,12 +1,12 @@
-//! How many sockets this process may have.
+//! The limit of open sockets of this process.
 
 use anyhow::bail;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are not connections.
+/// File descriptors that are not connections.
 const OTHERS: u64 = 64;
 
-/// Raises the soft limit of open files to what so many connections need.
+/// Raises the soft limit of open files to what this many connections need.
 ///
 /// # Errors
 /// When the hard limit is lower; the message says how to raise it.

@@ -1,5 +1,5 @@
-//! Many sockets on few threads. A `Worker` owns its connections and turns events of the kernel into calls of a
-//! [`Duty`], which is what a mode does with them.
+//! Many sockets on few threads. A `Worker` owns its connections and turns events of the kernel into calls of a [`Duty`], the
+//! work of a mode.
 
 mod connection;
 mod frames;
@@ -15,7 +15,7 @@ pub use worker::{Duty, Turn, Worker};
 /// How a connection, or the attempt to make one, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// There was no TCP connection: the operating system's reason.
+    /// No TCP connection: the error of the operating system.
     Unreachable(String),
     /// The server answered with another status than 101.
     Refused {
@@ -23,7 +23,7 @@ pub enum End {
         status: u16,
         /// The beginning of the body.
         text: String,
-        /// When to come back, in seconds, if it said so.
+        /// The delay before another attempt in seconds, if it gave one.
         retry_after_s: Option<u64>,
     },
     /// The server sent a close frame.
@@ -33,12 +33,12 @@ pub enum End {
         /// Its reason, perhaps empty.
         reason: String,
     },
-    /// It ended without a close frame, or against the protocol: what happened.
+    /// It ended without a close frame, or with a protocol error: the reason.
     Broken(String),
 }
 
 impl End {
-    /// What ends of this kind are counted under.
+    /// The label under which such ends are counted.
     #[must_use]
     pub fn label(&self) -> String {
         match self {

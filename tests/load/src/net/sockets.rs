@@ -1,4 +1,4 @@
-//! The sockets of one worker, and what a duty may do with them.
+//! The sockets of one worker, and the operations of a duty on them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,21 +16,21 @@ use crate::measure::clock::{Clock, SECOND};
 use crate::wire::client_frame;
 use crate::wire::handshake::{Answer, answer};
 
-/// One read takes as much as this from a socket, so that a burst costs one system call.
+/// The maximum of bytes per read, so that a burst costs one system call.
 const INPUT: usize = 256 * 1024;
 
-/// Connections of one worker that may wait for their upgrade at a time: less than servers let wait unaccepted.
+/// The maximum of connections of one worker that wait for their upgrade: less than servers keep unaccepted.
 const PENDING: usize = 256;
 
-/// Longest time until a server has answered an upgrade.
+/// Time limit for the answer to an upgrade.
 const UPGRADE: u64 = 20 * SECOND;
 
-/// Who a connection is, whenever it is made.
+/// The identity of a connection, the same after a reconnect.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Its number among all connections of the run.
     pub number: usize,
-    /// Which of the targets it goes to.
+    /// The index of its target.
     pub target: usize,
     /// Its client id.
     pub id: String,
@@ -45,12 +45,12 @@ pub struct Net {
     sources: Arc<Vec<IpAddr>>,
     pub(super) connections: Vec<Connection>,
     identities: Vec<Identity>,
-    /// Shared by all: what was read is consumed before the next read.
+    /// Shared by all connections: its contents are consumed before the next read.
     input: Vec<u8>,
-    /// When which connection is to be made: ns, index.
+    /// The connections to be made: time in ns, index.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     pending: usize,
-    /// Ends that the duty has not been told of yet.
+    /// Ends that the duty does not know yet.
     pub(super) ended: Vec<(usize, End)>,
 }
 
@@ -88,23 +88,23 @@ impl Net {
         self.connections[index].phase == Phase::Open
     }
 
-    /// When the attempt began that this connection came from, ns.
+    /// When the attempt for this connection began, ns.
     #[must_use]
     pub fn since(&self, index: usize) -> u64 {
         self.connections[index].since
     }
 
-    /// Goes to the next target from the next attempt on.
+    /// Uses the next target from the next attempt on.
     pub fn go_elsewhere(&mut self, index: usize) {
         self.identities[index].target += 1;
     }
 
-    /// Where frames for this connection are written to; they leave with [`Net::flush`].
+    /// The output buffer of this connection; [`Net::flush`] sends it.
     pub fn output(&mut self, index: usize) -> &mut Vec<u8> {
         &mut self.connections[index].output
     }
 
-    /// Sends what waits for this connection, now or as soon as its socket takes it.
+    /// Sends the output of this connection, now or as soon as its socket accepts it.
     pub fn flush(&mut self, index: usize) {
         if let Err(error) = self.connections[index].flush() {
             self.end(index, End::Broken(broken(&error)));
@@ -117,23 +117,23 @@ impl Net {
         self.flush(index);
     }
 
-    /// Ends this connection from here; the duty is not told. With `code`, a close frame goes first.
+    /// Ends this connection without telling the duty. With `code`, a close frame is sent first.
     pub fn close(&mut self, index: usize, code: Option<u16>) {
         let connection = &mut self.connections[index];
         if let (Some(code), Phase::Open) = (code, connection.phase) {
             client_frame::close(&mut connection.output, code);
-            // It is over in any case.
+            // The connection ends in any case.
             let _ = connection.flush();
         }
         self.forget(index);
     }
 
-    /// Does not read this connection any more.
+    /// Stops reading this connection.
     pub fn pause(&mut self, index: usize) {
         self.connections[index].paused = true;
     }
 
-    /// Reads this connection again: first what has gathered.
+    /// Reads this connection again, beginning with what has arrived meanwhile.
     pub fn resume<D: Duty>(&mut self, duty: &mut D, index: usize) {
         self.connections[index].paused = false;
         self.read(duty, index);
@@ -197,7 +197,7 @@ impl Net {
         }
     }
 
-    /// Forgets a connection, and the duty will be told.
+    /// Removes a connection and tells the duty.
     pub(super) fn end(&mut self, index: usize, end: End) {
         if self.connections[index].phase != Phase::Away {
             self.forget(index);
@@ -205,7 +205,7 @@ impl Net {
         }
     }
 
-    /// Forgets a connection; dropping the stream closes it.
+    /// Removes a connection; dropping the stream closes it.
     fn forget(&mut self, index: usize) {
         let connection = std::mem::take(&mut self.connections[index]);
         if matches!(connection.phase, Phase::Connecting | Phase::Upgrading) {
@@ -213,7 +213,7 @@ impl Net {
         }
     }
 
-    /// What an event of the kernel asks for.
+    /// Handles an event of the kernel.
     pub(super) fn ready<D: Duty>(&mut self, duty: &mut D, event: &Event) {
         let index = event.token().0;
         if self.connections[index].phase == Phase::Connecting && !self.connected(index) {
@@ -228,7 +228,7 @@ impl Net {
         }
     }
 
-    /// Whether TCP stands; then the request leaves.
+    /// Checks whether TCP is connected; then sends the request.
     fn connected(&mut self, index: usize) -> bool {
         let connection = &mut self.connections[index];
         let Some(stream) = &connection.stream else { return false };
@@ -268,7 +268,7 @@ impl Net {
             match stream.read(&mut input[kept..]) {
                 Ok(count) => {
                     self.took(duty, index, &input[..kept + count], count == 0);
-                    // Less than there was room for: the socket is empty, and the kernel will say when it is not.
+                    // Less than the buffer holds: the socket is empty, and the kernel reports when it is not.
                     if count < room {
                         break;
                     }
@@ -287,7 +287,7 @@ impl Net {
         self.input = input;
     }
 
-    /// Takes what was read; `ended`: nothing more will come.
+    /// Handles received bytes; `ended`: there will be no more.
     #[inline]
     fn took<D: Duty>(&mut self, duty: &mut D, index: usize, bytes: &[u8], ended: bool) {
         let now = self.clock.now();

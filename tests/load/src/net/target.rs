@@ -1,4 +1,4 @@
-//! Where connections go: the server's address, and the request that each client upgrades with.
+//! The target of connections: the server's address and the upgrade request of each client.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use url::Url;
 
 use crate::wire::handshake;
 
-/// How long an address may take to answer, where a name has several.
+/// Time limit for an address to answer if a name has several.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// One server, as `--url` names it.
+/// One server, given by `--url`.
 #[derive(Debug, Clone)]
 pub struct Target {
     url: Url,
@@ -21,21 +21,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a URL and looks its host up.
+    /// Parses a URL and resolves its host.
     ///
     /// # Errors
-    /// When it is no `ws://` URL, or the host has no address.
+    /// When it is not a `ws://` URL, or the host has no address.
     pub fn resolve(text: &str, params: &[(String, String)]) -> anyhow::Result<Self> {
-        let mut url = Url::parse(text).with_context(|| format!("{text:?} is no URL: write ws://127.0.0.1:9000/"))?;
+        let mut url = Url::parse(text)
+            .with_context(|| format!("{text:?} is not a valid URL: use for example ws://127.0.0.1:9000/"))?;
         if url.scheme() != "ws" {
-            bail!("{text:?} cannot be used: only ws:// is spoken here, TLS would measure the cost of TLS");
+            bail!("{text:?} cannot be used: only ws:// is supported, because TLS would measure the cost of TLS");
         }
         if !params.is_empty() {
             url.query_pairs_mut().extend_pairs(params);
         }
         let host = url
             .host_str()
-            .with_context(|| format!("{text:?} names no host"))?
+            .with_context(|| format!("{text:?} has no host"))?
             .to_owned();
         let port = url.port_or_known_default().unwrap_or(80);
         let addresses = (host.trim_matches(['[', ']']), port)
@@ -55,7 +56,7 @@ impl Target {
         handshake::request(&self.address.to_string(), &format!("{}?{query}", url.path()))
     }
 
-    /// Begins to connect; from `source`, if there is one.
+    /// Starts to connect, from the address `source` if there is one.
     ///
     /// # Errors
     /// When the operating system refuses.
@@ -63,8 +64,8 @@ impl Target {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // As most clients do. BBR, which some machines have as default, would pace what catches up after a pause, and
-        // this tool would measure that. A kernel without it keeps its default.
+        // Most clients use cubic. BBR, the default of some machines, would pace what catches up after a pause, and this tool
+        // would measure that. A kernel without cubic keeps its default.
         let _ = socket.set_tcp_congestion(b"cubic");
         if let Some(source) = source {
             socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
@@ -78,7 +79,7 @@ impl Target {
     }
 }
 
-/// The first address that takes a connection, else the first: all connections go to one, so that they can be counted.
+/// The first address that accepts a connection, else the first: all connections go to one, so that they can be counted.
 fn first_live(addresses: Vec<SocketAddr>) -> Option<SocketAddr> {
     let takes = |address: &&SocketAddr| std::net::TcpStream::connect_timeout(address, PATIENCE).is_ok();
     let live = match addresses.len() {

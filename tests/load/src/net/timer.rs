@@ -16,7 +16,7 @@ use crate::measure::clock::SECOND;
 #[derive(Debug)]
 pub(super) struct Timer {
     descriptor: OwnedFd,
-    /// For when it is set; 0 if it is not.
+    /// The time that it is set to; 0 if it is not set.
     due: u64,
 }
 
@@ -30,7 +30,7 @@ impl Timer {
         Ok(Self { descriptor, due: 0 })
     }
 
-    /// Wakes at `due`; both are ns of one clock. What was set before is forgotten.
+    /// Wakes at `due`; both are ns of the same clock. Replaces the previous setting.
     pub(super) fn set(&mut self, due: u64, now: u64) -> io::Result<()> {
         if self.due == due {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The loop of one thread: waits for the kernel, hands everything to the duty, and lets it act once per turn.
+//! The loop of one thread: waits for events, hands them to the duty, and lets it act once per turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::measure::clock::{Clock, SECOND};
 const WAKER: Token = Token(usize::MAX - 1);
 const TIMER: Token = Token(usize::MAX - 2);
 
-/// Longest wait: what is looked at now and then is looked at this often.
+/// The longest wait, so that conditions without an event are checked this often.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// What a mode does with connections. Each worker has a duty of its own; they share what they count.
+/// What a mode does with connections. Each worker has its own duty; they share counters.
 pub trait Duty {
     /// A connection was upgraded.
     fn opened(&mut self, net: &mut Net, index: usize, now: u64);
-    /// A text message came; `now` is when it was read, ns.
+    /// A text message arrived; `now` is when it was read, ns.
     fn text(&mut self, net: &mut Net, index: usize, text: &[u8], now: u64);
-    /// A connection ended, or was not made, and not because the duty closed it.
+    /// A connection ended or could not be made, and the duty did not close it.
     fn ended(&mut self, net: &mut Net, index: usize, end: End, now: u64);
-    /// Called after all events that had come: the time to send.
+    /// Called after all events of a turn: the time to send.
     fn turn(&mut self, net: &mut Net, now: u64) -> Turn;
 }
 
@@ -50,7 +50,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Prepares connections; none is made before a duty asks for it.
+    /// Prepares connections; they are made when a duty asks for it.
     ///
     /// # Errors
     /// When the kernel gives no epoll or timer.
@@ -60,10 +60,10 @@ impl Worker {
         sources: Arc<Vec<std::net::IpAddr>>,
         identities: Vec<Identity>,
     ) -> anyhow::Result<Self> {
-        let poll = Poll::new().context("the kernel gives no epoll")?;
-        let timer = Timer::new(poll.registry(), TIMER).context("the kernel gives no timer")?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("the kernel gives no eventfd")?);
-        let registry = poll.registry().try_clone().context("the kernel gives no epoll")?;
+        let poll = Poll::new().context("epoll is not available")?;
+        let timer = Timer::new(poll.registry(), TIMER).context("a timer cannot be created")?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("an eventfd cannot be created")?);
+        let registry = poll.registry().try_clone().context("epoll is not available")?;
         let net = Net::new(clock, registry, targets, sources, identities);
         Ok(Self {
             poll,
@@ -73,13 +73,13 @@ impl Worker {
         })
     }
 
-    /// What makes this worker take a turn, from any thread.
+    /// Makes this worker take a turn, from any thread.
     #[must_use]
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// Works until the duty is done. Gives the duty back, with the connections as they are.
+    /// Works until the duty is done. Returns the duty, with the connections as they are.
     ///
     /// # Errors
     /// When the kernel refuses to wait.

@@ -11,47 +11,47 @@ use crate::measure::process::Watched;
 use crate::net::target::Target;
 use crate::run::Setup;
 
-/// Where to, from where, who is watched, and what is printed.
+/// Targets, sources, watched processes and output.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every mode")]
 pub struct Common {
-    /// Server to connect to; several: connections go to them in turn.
+    /// Server to connect to; can be given several times: connections go to them in turn.
     #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:9000/")]
     pub url: Vec<String>,
-    /// Process to watch for CPU time and memory; several.
+    /// Process whose CPU time and memory are measured; can be given several times.
     #[arg(long, value_name = "[NAME=]PID")]
     pub pid: Vec<Watched>,
     /// Write the report as JSON to this file; "-": to stdout, and the readable one to stderr.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Client ids and room ids begin with this. Default: random, so that runs beside each other do not meet.
+    /// Client ids and room ids begin with this. Default: random, so that concurrent runs do not share ids.
     #[arg(long, value_name = "TEXT")]
     pub id_prefix: Option<String>,
-    /// Add a parameter to the URL, for example token=...; several.
+    /// Add a parameter to the URL, for example token=...; can be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = param)]
     pub param: Vec<(String, String)>,
-    /// Threads that hold the connections. One receives more than a million small messages a second.
+    /// Threads for the connections. One receives more than a million small messages a second.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
-    /// Local addresses to connect from, in turn. One address reaches one server about 28,000 times.
+    /// Local addresses to connect from, in turn. One address can have about 28,000 connections to one server.
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub source: Vec<IpAddr>,
-    /// New connections a second; 0: as fast as the server takes them.
+    /// New connections a second; 0: as fast as the server accepts them.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub connect_rate: u64,
-    /// Show progress on stderr, a line per second. Default: if stderr is a terminal.
+    /// Show progress on stderr, one line per second. Default: only if stderr is a terminal.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub progress: Option<bool>,
-    /// Longest wait without any progress, in seconds.
+    /// Seconds without any progress after which the run fails.
     #[arg(long, value_name = "S", default_value_t = 20)]
     pub patience: u64,
-    /// Exit with 0 though messages were lost or doubled.
+    /// Exit with 0 even if messages were lost or doubled.
     #[arg(long)]
     pub allow_loss: bool,
 }
 
 impl Common {
-    /// What the run needs of these.
+    /// The setup of the run.
     ///
     /// # Errors
     /// When a URL cannot be used.

@@ -12,7 +12,7 @@ use crate::bench::Bench;
 
 const HELP: &str = "\
 Examples:
-  wsmesh-load fanout                                              1000 clients in one room of ws://127.0.0.1:9000/, as fast as it goes
+  wsmesh-load fanout                                              1000 clients in one room of ws://127.0.0.1:9000/, as fast as possible
   wsmesh-load fanout --connections 1000 --rooms 100 --rate 2000   10 clients in each of 100 rooms, 2000 messages/s: latency
   wsmesh-load direct --url ws://127.0.0.1:9000 --url ws://127.0.0.1:9001   to clients on another server
   wsmesh-load request --event matchRequest --payload '{\"mode\":\"duel\"}' --window 1

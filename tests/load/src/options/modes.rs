@@ -8,34 +8,34 @@ use serde_json::Value;
 use super::Common;
 use crate::duty::plan::Pace;
 
-/// How much of what for how long.
+/// The amount and the duration of load.
 #[derive(Debug, Clone, Args)]
 pub struct Messages {
     /// Clients that receive, and are measured.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub connections: usize,
-    /// Messages (or requests) a second, of all together. 0: as fast as it goes, see --window.
+    /// Messages (or requests) a second of all senders together. 0: as fast as possible, see --window.
     #[arg(long, value_name = "N", default_value_t = 0.0)]
     pub rate: f64,
-    /// Without a rate: so many of each sender are under way at a time. A message is done when everyone has it.
+    /// Without a rate: how many of each sender are under way at a time. A message is done when every receiver has it.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub window: u64,
-    /// Bytes of a message's text; at least what its stamp takes, some 30.
+    /// Bytes of a message's text; at least the size of its stamp, about 30.
     #[arg(long, value_name = "BYTES", default_value_t = 200)]
     pub size: usize,
-    /// How long to measure, in seconds.
+    /// Seconds to measure.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     pub seconds: f64,
-    /// How long load flows before that, in seconds.
+    /// Seconds of load before the measurement.
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     pub warmup: f64,
-    /// How long to wait afterwards for what is still under way, in seconds.
+    /// Seconds to wait afterwards for what is still under way.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     pub drain: f64,
 }
 
 impl Messages {
-    /// How they are sent.
+    /// The pace of messages.
     #[must_use]
     pub fn pace(&self) -> Pace {
         if self.rate > 0.0 {
@@ -89,7 +89,7 @@ pub struct Request {
     /// The event of the request.
     #[arg(long, value_name = "NAME", default_value = "echo")]
     pub event: String,
-    /// Its payload. Default: {"msg": as many x as --size says}.
+    /// Its payload. Default: {"msg": "xxx…"} with --size letters.
     #[arg(long, value_name = "JSON", value_parser = json)]
     pub payload: Option<Value>,
     #[command(flatten)]
@@ -106,7 +106,7 @@ pub struct Idle {
     /// How long to wait before memory and CPU time are measured, in seconds.
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     pub settle: f64,
-    /// How long to measure, in seconds.
+    /// Seconds to measure.
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     pub seconds: f64,
     #[command(flatten)]
@@ -120,7 +120,7 @@ pub struct ChurnOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub fanout: Fanout,
-    /// Clients that come, and that go, each second.
+    /// Clients that connect, and that leave, each second.
     #[arg(long, value_name = "N", default_value_t = 100.0)]
     pub churn_rate: f64,
     /// How long each stays, in seconds.
@@ -134,10 +134,10 @@ pub struct Slow {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the type says it")]
     pub fanout: Fanout,
-    /// Clients beside --connections that join and never read.
+    /// Additional clients that join and never read.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub slow: usize,
-    /// Wait so long after the measurement before looking how they ended, in seconds: closing takes a server its time.
+    /// Seconds to wait after the measurement before checking how they ended: a server needs time to close them.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     pub outlast: f64,
 }
@@ -145,16 +145,16 @@ pub struct Slow {
 /// `reconnect`.
 #[derive(Debug, Clone, Args)]
 pub struct ReconnectOptions {
-    /// Connections that come back.
+    /// Connections that reconnect.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub connections: usize,
-    /// They come back within this time, each at some moment, in ms, unless the close frame says `retry-after-ms=N`.
+    /// Time in ms within which they reconnect, each at a random moment, unless the close frame says `retry-after-ms=N`.
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub jitter: u64,
-    /// Do not end the connections: wait until the server ends them (restart it, say).
+    /// Do not end the connections: wait until the server ends them (restart it, for example).
     #[arg(long)]
     pub by_server: bool,
-    /// Longest wait until all are back, in seconds.
+    /// Time limit in seconds for all to be back.
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     pub within: f64,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! One run: workers are started, everything connects, load flows, what is under way arrives, everybody counts.
+//! One run: workers start, clients connect, load flows, the last messages arrive, the workers count.
 
 mod progress;
 pub mod shared;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::shared::Shared;
 use crate::measure::clock::SECOND;
 
-/// Prints at most one line per second, if it is wanted.
+/// Prints at most one line per second, if enabled.
 #[derive(Debug)]
 pub(super) struct Progress {
     wanted: bool,
@@ -32,7 +32,7 @@ impl Progress {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let delivered = count(&shared.delivered);
         let rate = delivered.saturating_sub(self.delivered) * 1_000 / (passed / 1_000_000).max(1);
-        // Progress that nobody reads is no failure.
+        // The run continues if stderr cannot be written.
         let _ = writeln!(
             io::stderr(),
             "{:7.1} s  {phase:<10}  ready {}  sent {}  delivered {delivered} ({rate}/s)  ended {}",

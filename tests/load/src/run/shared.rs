@@ -1,25 +1,27 @@
-//! What the threads of a run share: the schedule, counters for progress and ends, and the way to say "stop".
+//! What the threads of a run share: the schedule, counters for progress and ends, the stop signal.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
+
+use parking_lot::Mutex;
 
 use crate::measure::clock::Clock;
 use crate::net::End;
 
-/// When what happens, ns of the run's clock.
+/// The schedule, in ns of the run's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     /// The first message is sent.
     pub start: u64,
-    /// What happens from now on counts.
+    /// The measurement begins.
     pub measure_from: u64,
-    /// It does not count any more, and nothing more is sent.
+    /// The measurement ends, and nothing more is sent.
     pub measure_until: u64,
 }
 
-/// How often what happened.
+/// Counts by label.
 pub type Counts = BTreeMap<String, u64>;
 
 /// Shared by the workers and the thread that directs them.
@@ -46,7 +48,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For a run that the calling thread directs.
+    /// For a run directed by the calling thread.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -65,40 +67,40 @@ impl Shared {
         }
     }
 
-    /// When what happens; `None` before everything is ready.
+    /// The schedule; `None` before everything is ready.
     #[must_use]
     pub fn schedule(&self) -> Option<Schedule> {
         self.schedule.get().copied()
     }
 
-    /// Tells when what happens; only the first call counts.
+    /// Sets the schedule; only the first call counts.
     pub fn set_schedule(&self, schedule: Schedule) {
         self.schedule.get_or_init(|| schedule);
     }
 
-    /// Whether the workers are to end.
+    /// Whether the workers must end.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// The workers are to end.
+    /// Tells the workers to end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Whether connections that were never read are to be read now.
+    /// Whether to read the connections that were never read.
     #[must_use]
     pub fn is_time_to_look(&self) -> bool {
         self.look.load(Ordering::Acquire)
     }
 
-    /// Connections that were never read are to be read now.
+    /// Tells the workers to read the connections that were never read.
     pub fn look(&self) {
         self.look.store(true, Ordering::Release);
     }
 
-    /// A worker will send nothing more; it says so once.
+    /// A worker will send nothing more; it calls this once.
     pub fn rest(&self) {
         self.resting.fetch_add(1, Ordering::Release);
         self.notify();
@@ -123,18 +125,18 @@ impl Shared {
         self.notify();
     }
 
-    /// The directing thread looks at the counters again.
+    /// Makes the directing thread check the counters.
     pub fn notify(&self) {
         self.director.unpark();
     }
 
-    /// Counts how a connection ended that should not have ended.
+    /// Counts the end of a connection that should have stayed.
     pub fn count_end(&self, label: &str) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.ends.lock();
         *ends.entry(label.to_owned()).or_default() += 1;
     }
 
-    /// Counts the end of a connection: before the start, it could not be made.
+    /// Counts the end of a connection; before the start it means that the connection could not be made.
     pub fn connection_ended(&self, end: &End) {
         if self.schedule().is_none() {
             self.one_failed(&end.label());
@@ -143,9 +145,9 @@ impl Shared {
         }
     }
 
-    /// How connections ended that should not have ended.
+    /// How connections ended that should have stayed.
     #[must_use]
     pub fn ends(&self) -> Counts {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ends.lock().clone()
     }
 }

@@ -1,4 +1,4 @@
-//! Directs the workers of one run through its phases, and takes the processes' usage at the right moments.
+//! Directs the workers of one run through its phases, and measures the processes at the right moments.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::measure::process::{ProcessReport, Usage, Watched};
 use crate::net::target::Target;
 use crate::net::{Duty, Identity, Net, Worker, limits};
 
-/// Between "go" and the first message: every worker has heard of it by then.
+/// The time between the start signal and the first message, so that every worker knows the schedule.
 const HEAD_START: u64 = SECOND / 5;
 
 /// What every mode needs.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// Where connections go.
+    /// The targets of connections.
     pub targets: Arc<Vec<Target>>,
-    /// Local addresses that connections come from, in turn; empty: the operating system chooses.
+    /// Local addresses to connect from, in turn; empty: the operating system chooses.
     pub sources: Arc<Vec<IpAddr>>,
-    /// Client ids begin with this.
+    /// The beginning of client ids.
     pub id_prefix: String,
     /// Worker threads.
     pub threads: usize,
-    /// New connections a second, of all threads together; 0: as fast as the server takes them.
+    /// New connections a second of all threads together; 0: as fast as the server accepts them.
     pub connect_rate: u64,
-    /// How long to wait for progress before the run is given up.
+    /// The time without progress after which the run fails.
     pub patience: Duration,
     /// Processes whose CPU time and memory are reported.
     pub pids: Vec<Watched>,
@@ -50,7 +50,7 @@ impl Setup {
         }
     }
 
-    /// Which connections of a worker are made when: index and ns.
+    /// When the connections of a worker are made: index and ns.
     #[must_use]
     pub fn arrivals(&self, connections: usize, worker: usize) -> Vec<(usize, u64)> {
         let numbers = (worker..connections).step_by(self.threads);
@@ -58,7 +58,7 @@ impl Setup {
         arrivals.collect()
     }
 
-    /// Begins a run, which the calling thread directs.
+    /// Begins a run, directed by the calling thread.
     #[must_use]
     pub fn shared(&self) -> Arc<Shared> {
         Arc::new(Shared::new(Clock::start()))
@@ -84,7 +84,7 @@ pub struct Opened {
     own: Usage,
 }
 
-/// A run that is going on.
+/// A run in progress.
 pub struct Stage<D> {
     shared: Arc<Shared>,
     setup: Setup,
@@ -97,11 +97,11 @@ pub struct Stage<D> {
 }
 
 impl<D: Duty + Send + 'static> Stage<D> {
-    /// Starts the workers. Connection `n` of the run is number `n / threads` of worker `n % threads`; `identity` says who
-    /// it is, `duty` makes a worker's duty from its number and everybody's wakers.
+    /// Starts the workers. Connection `n` of the run is number `n / threads` of worker `n % threads`; `identity` gives
+    /// its identity, `duty` makes a worker's duty from its number and everybody's wakers.
     ///
     /// # Errors
-    /// When there are too few open files for the connections, a process cannot be watched, or the kernel refuses a thread.
+    /// When the limit of open files is too low, a process cannot be watched, or a thread cannot be started.
     pub fn start(
         setup: &Setup,
         shared: Arc<Shared>,
@@ -146,7 +146,7 @@ impl<D: Duty + Send + 'static> Stage<D> {
     /// Waits until `wanted` connections are ready.
     ///
     /// # Errors
-    /// When one cannot be made, or nothing happens for as long as the patience lasts.
+    /// When one cannot be made, or there is no progress for too long.
     pub fn wait_ready(&mut self, wanted: usize) -> anyhow::Result<()> {
         let (mut best, mut since) = (0, self.shared.clock.now());
         loop {
@@ -172,10 +172,10 @@ impl<D: Duty + Send + 'static> Stage<D> {
         }
     }
 
-    /// Lets load flow for `warmup` and then for `seconds`, in which it is measured.
+    /// Runs the load for `warmup`, then for `seconds`, which are measured.
     ///
     /// # Errors
-    /// When a worker ended, or a watched process did.
+    /// When a worker or a watched process ended.
     pub fn measure(&mut self, warmup: Duration, seconds: Duration) -> anyhow::Result<Measured> {
         let start = self.shared.clock.now() + HEAD_START;
         let schedule = Schedule {
@@ -197,7 +197,7 @@ impl<D: Duty + Send + 'static> Stage<D> {
         })
     }
 
-    /// For runs that end by what happens: what is used from now on counts. Gives the moment, for [`Stage::end_open`].
+    /// Begins a measurement without a fixed end. Returns its start, for [`Stage::end_open`].
     ///
     /// # Errors
     /// When a watched process ended.
@@ -243,7 +243,7 @@ impl<D: Duty + Send + 'static> Stage<D> {
         Ok(())
     }
 
-    /// Waits until this holds, at most until the patience ends; says whether it holds.
+    /// Waits until a condition holds, at most for `patience`; returns whether it holds.
     ///
     /// # Errors
     /// When a worker ended.
@@ -258,10 +258,10 @@ impl<D: Duty + Send + 'static> Stage<D> {
         Ok(true)
     }
 
-    /// Ends the workers and gives back what they did and hold.
+    /// Ends the workers and returns their duties.
     ///
     /// # Errors
-    /// When a worker could not go on.
+    /// When a worker failed.
     pub fn end(&mut self) -> anyhow::Result<Vec<(D, Net)>> {
         self.stop();
         let ended = std::mem::take(&mut self.workers)
@@ -299,10 +299,10 @@ impl<D: Duty + Send + 'static> Stage<D> {
         reports.collect()
     }
 
-    /// Every worker takes a turn.
+    /// Makes every worker take a turn.
     pub fn wake(&self) {
         for waker in &self.wakers {
-            // An eventfd that is full wakes, too.
+            // A full eventfd wakes, too.
             let _ = waker.wake();
         }
     }
@@ -340,7 +340,7 @@ impl<D: Duty + Send + 'static> Stage<D> {
     }
 }
 
-/// Dropped on an error, the workers end, too.
+/// The workers end, too, when it is dropped after an error.
 impl<D> Drop for Stage<D> {
     fn drop(&mut self) {
         self.shared.stop();

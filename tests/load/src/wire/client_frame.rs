@@ -1,5 +1,5 @@
 //! Frames of a client. They must be masked; the mask here is zero, which is legal (RFC 6455 asks for an unpredictable one
-//! only to protect proxies from scripts in browsers) and leaves the payload as it is. Servers unmask all the same.
+//! only to protect proxies from scripts in browsers) and leaves the payload as it is. Servers unmask it nevertheless.
 
 use super::server_frame::{CLOSE, PONG, TEXT};
 

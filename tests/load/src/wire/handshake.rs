@@ -1,12 +1,12 @@
-//! The upgrade from HTTP to WebSocket, as the client sees it. The key is constant, so that its answer is a constant, too.
+//! The client's side of the upgrade from HTTP to WebSocket. The key is constant, and so is the answer to it.
 
 use std::fmt::Write;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// What RFC 6455, section 1.3, gives for that key.
+/// The answer to that key in RFC 6455, section 1.3.
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Longest head of an answer, in bytes, and how much of a refusal's text is kept.
+/// The maximum of bytes of an answer's head, and of a refusal's text that is kept.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_TEXT: usize = 300;
 
@@ -23,14 +23,14 @@ pub fn request(host: &str, path_and_query: &str) -> Vec<u8> {
     request.into_bytes()
 }
 
-/// What a server's answer says so far.
+/// A server's answer so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// More bytes are needed.
     Incomplete,
-    /// It is a WebSocket from now on; so many bytes were the answer.
+    /// The upgrade succeeded; this many bytes were the answer.
     Upgraded(usize),
-    /// It is none.
+    /// The upgrade was refused.
     Refused {
         /// The HTTP status.
         status: u16,
@@ -39,11 +39,11 @@ pub enum Answer {
         /// The header `Retry-After`, in seconds.
         retry_after_s: Option<u64>,
     },
-    /// That was no answer.
+    /// Not a valid answer.
     Nonsense(String),
 }
 
-/// Reads the answer to [`request`]. `ended`: nothing more will come.
+/// Reads the answer to [`request`]. `ended`: there will be no more bytes.
 #[must_use]
 pub fn answer(bytes: &[u8], ended: bool) -> Answer {
     let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_upgrade_is_named() {
+    fn an_answer_that_is_not_an_upgrade_is_described() {
         let wrong_key = b"HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: abc=\r\n\r\n";
         for (bytes, ended) in [
             (&wrong_key[..], false),

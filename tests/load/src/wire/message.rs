@@ -4,7 +4,7 @@ use std::io::Write;
 
 use memchr::memmem::Finder;
 
-/// Who sent a message, which of its messages it is, and when it was due, in ns of this process's clock.
+/// The publisher of a message, its sequence number, and when it was due, in ns of this process's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Index of the publisher.
@@ -16,7 +16,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Writes the stamp into `text`, filled up to `size` bytes; longer only if the stamp itself is.
+    /// Writes the stamp into `text`, padded to `size` bytes; longer only if the stamp itself is.
     pub fn write(&self, text: &mut Vec<u8>, size: usize) {
         text.clear();
         // Writing to a Vec cannot fail.
@@ -75,7 +75,7 @@ impl Default for StampFinder {
 }
 
 impl StampFinder {
-    /// The stamp in a push of the event `say`; `None` if this text is something else, or written in another way.
+    /// The stamp in a push of the event `say`; `None` if the text is something else, or has another layout.
     #[inline]
     pub fn find(&mut self, text: &[u8]) -> Option<Stamp> {
         if !text.starts_with(PUSH) {

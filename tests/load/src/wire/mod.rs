@@ -1,4 +1,4 @@
-//! What goes over the socket, as bytes: the upgrade, frames in both directions, and the text of a measured message.
+//! The bytes on the socket: the upgrade, frames in both directions, and the text of a measured message.
 
 pub mod client_frame;
 pub mod handshake;

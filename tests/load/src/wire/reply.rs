@@ -1,4 +1,4 @@
-//! What is not a measured push: replies, and pushes that a server writes in an unusual way. Read as JSON, off the hot path.
+//! Frames that are not measured pushes: replies, and pushes with an unusual layout. Parsed as JSON, off the hot path.
 
 use memchr::memmem;
 use serde::Deserialize;
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::message::Stamp;
 
-/// A server's frame, whatever it is.
+/// Any frame of a server.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Incoming {
     event: Option<String>,
     #[serde(default)]
     payload: Value,
-    /// Which request this is the reply to.
+    /// The request that this replies to.
     pub callback_id: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Incoming {
     }
 }
 
-/// What a reply to a measured request says, found by byte search.
+/// A reply to a measured request, read by byte search.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
     /// The sequence number of the request.

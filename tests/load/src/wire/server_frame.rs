@@ -1,10 +1,10 @@
-//! Headers of the frames that a server sends (RFC 6455, section 5.2). They are not masked, so the payload is read where it lies.
+//! Headers of the frames that a server sends (RFC 6455, section 5.2). They are not masked, so the payload is read in place.
 
 use thiserror::Error;
 
 /// A text message.
 pub const TEXT: u8 = 0x1;
-/// The following part of a message in several frames.
+/// A continuation frame.
 pub const CONTINUATION: u8 = 0x0;
 /// The end of the connection, with a code and a reason.
 pub const CLOSE: u8 = 0x8;
@@ -13,10 +13,10 @@ pub const PING: u8 = 0x9;
 /// Answers a ping.
 pub const PONG: u8 = 0xA;
 
-/// Longest frame that is taken, in bytes.
+/// The maximum size of a frame, in bytes.
 pub const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
 
-/// What stands before a frame's payload.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Whether this is the last frame of its message.

@@ -1,8 +1,9 @@
-//! Frames for rooms. Within a turn the frames of a room are kept once, and its members follow them: a frame more costs
-//! the same for ten members and for ten thousand, and whoever writes encodes them once for all who got just these.
+//! Frames for rooms. Within a turn a room's frames are stored once, and its members *follow* them: one more frame costs
+//! the same for ten members as for ten thousand, and frames are encoded once for all members that get the same ones.
 //!
-//! A member stops following (it is *settled*: its share goes to its own outbox) as soon as it gets something else, so that
-//! everyone sees frames in the order in which they were sent. It follows again from the room's next frame on.
+//! A member stops following as soon as it gets another frame: it is *settled*, which means that its shared frames move
+//! to its own outbox. So every member sees frames in the order of sending. It follows again from the room's next frame
+//! on.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,29 +15,29 @@ use crate::local::delivery::Class;
 use crate::local::outbox::Outbox;
 use crate::wire::{ClientId, Frame, Room};
 
-/// Frames above this size are not shared: who can take only a part of one keeps the rest of the frame itself, not of a copy.
+/// Larger frames are not shared, so that a slow member keeps a reference to the frame, not an encoded copy of the rest.
 const SHARED_FRAME: usize = 8 * 1024;
 
-/// When so many bytes are shared the turn should end.
+/// The turn should end when this many bytes are shared.
 const SHARED_BYTES: usize = 32 * 1024;
 
-/// Room for so many frames is kept between turns.
+/// The most frames for which memory is kept between turns.
 const KEPT: usize = 64;
 
-/// Which frames a connection shares.
+/// The shared frames that a connection follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Following {
     room: u32,
-    /// Those before came when it did not follow.
+    /// The first frame that it follows.
     start: u32,
 }
 
-/// Frames that a connection is to be written, together with others.
+/// Frames to write to a connection, shared with other connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared<'a> {
     /// In order, at least one.
     pub frames: &'a [Frame],
-    /// The same, within one turn, for all connections that share these very frames.
+    /// Equal, within one turn, for all connections that share exactly these frames.
     pub id: u64,
 }
 
@@ -45,13 +46,13 @@ pub struct Shared<'a> {
 pub(super) struct Rooms {
     by_name: HashMap<Room, usize>,
     rooms: Slab<Members>,
-    /// All connections.
+    /// The turn of all connections.
     everyone: Turn,
-    /// Rooms with shared frames; also some that have none any more.
+    /// Rooms with shared frames, and some that no longer have any.
     active: Vec<usize>,
-    /// The turn should end.
+    /// Whether the turn should end.
     full: bool,
-    /// Room to work.
+    /// Reused memory for lists of members.
     scratch: Vec<usize>,
 }
 
@@ -61,26 +62,26 @@ struct Members {
     turn: Turn,
 }
 
-/// What is shared until the turn ends.
+/// The frames that are shared until the turn ends.
 #[derive(Debug, Default)]
 struct Turn {
     frames: Vec<Frame>,
     bytes: usize,
-    /// With shared frames: members that do not follow now.
-    strays: Vec<usize>,
+    /// The members that do not follow at the moment. Only kept while there are frames.
+    unmatched: Vec<usize>,
 }
 
-/// Stands for all connections where a room's key is expected.
+/// Used as a room's key for all connections.
 const EVERYONE: usize = u32::MAX as usize;
 
 impl Rooms {
-    /// A connection came.
-    pub(super) fn came(&mut self, key: usize) {
-        self.everyone.add_stray(key);
+    /// A connection was added.
+    pub(super) fn added(&mut self, key: usize) {
+        self.everyone.add_unmatched(key);
     }
 
-    /// A connection is gone, and out of these rooms.
-    pub(super) fn went(&mut self, key: usize, rooms: &HashSet<Room>) {
+    /// A connection is gone and leaves these rooms.
+    pub(super) fn removed(&mut self, key: usize, rooms: &HashSet<Room>) {
         self.everyone.forget(key);
         for room in rooms {
             self.forget(room, key);
@@ -121,21 +122,21 @@ impl Rooms {
 }
 
 impl Turn {
-    fn add_stray(&mut self, key: usize) {
+    fn add_unmatched(&mut self, key: usize) {
         if !self.frames.is_empty() {
-            self.strays.push(key);
+            self.unmatched.push(key);
         }
     }
 
     fn forget(&mut self, key: usize) {
         if !self.frames.is_empty() {
-            self.strays.retain(|stray| *stray != key);
+            self.unmatched.retain(|other| *other != key);
         }
     }
 
     fn end(&mut self) {
         self.bytes = 0;
-        self.strays.clear();
+        self.unmatched.clear();
         self.frames.clear();
         if self.frames.capacity() > KEPT {
             self.frames = Vec::new();
@@ -156,14 +157,14 @@ impl<S> Shard<S> {
         });
     }
 
-    /// Whether so much is shared that the turn should end: drain before the next command.
+    /// Whether so much is shared that the turn should end. Drain before applying the next command.
     pub fn is_full(&self) -> bool {
         self.rooms.full
     }
 
-    /// As [`Shard::drain_dirty`], but whoever writes may write frames once for all who share them. With `Some`, the
-    /// connection has nothing else waiting: `drain` writes these frames and returns `true`, or does nothing and returns
-    /// `false`, and is called again with them in the outbox and `None`.
+    /// As [`Shard::drain_dirty`], but frames can be encoded once for all connections that share them. With `Some`,
+    /// nothing else waits for the connection: `drain` either writes these frames and returns `true`, or does nothing
+    /// and returns `false`. Then it is called again with `None`, and the frames are in the outbox.
     pub fn drain_shared(
         &mut self,
         mut drain: impl FnMut(ConnectionId, &mut S, &mut Outbox, Option<Shared<'_>>) -> bool,
@@ -201,18 +202,18 @@ impl<S> Shard<S> {
         rooms.full = false;
     }
 
-    /// Moves a slot's share to its own outbox: it is about to get something else, or to leave.
+    /// Moves the frames that a slot follows to its own outbox: it is about to get another frame, or to leave.
     pub(super) fn settle(&mut self, key: usize) {
         let slot = &mut self.slots[key];
         let Some(following) = slot.following.take() else { return };
         for frame in self.rooms.followed(following).frames {
             slot.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
         }
-        self.rooms.turn_mut(following.room as usize).strays.push(key);
+        self.rooms.turn_mut(following.room as usize).unmatched.push(key);
     }
 
     fn fan_out(&mut self, room: usize, frame: &Frame, with_exceptions: bool, is_except: impl Fn(&Slot<S>) -> bool) {
-        let class = self.classes.of(frame);
+        let class = self.delivery.class_of(frame);
         if class != Class::Must || frame.len() > SHARED_FRAME {
             return self.push_each(room, frame, class, is_except);
         }
@@ -226,14 +227,14 @@ impl<S> Shard<S> {
             self.rooms.active.push(room);
             self.members(room, &mut waiting);
         } else {
-            waiting.append(&mut self.rooms.turn_mut(room).strays);
+            waiting.append(&mut self.rooms.turn_mut(room).unmatched);
         }
         for key in waiting.drain(..) {
             if self.slots[key].closing {
                 continue;
             }
             if with_exceptions && is_except(&self.slots[key]) {
-                self.rooms.turn_mut(room).strays.push(key);
+                self.rooms.turn_mut(room).unmatched.push(key);
                 continue;
             }
             self.settle(key);
@@ -251,7 +252,7 @@ impl<S> Shard<S> {
         self.rooms.full |= self.rooms.turn(room).bytes >= SHARED_BYTES;
     }
 
-    /// Every member gets the frame by itself.
+    /// Queues the frame for every member separately.
     fn push_each(&mut self, room: usize, frame: &Frame, class: Class, is_except: impl Fn(&Slot<S>) -> bool) {
         let mut members = std::mem::take(&mut self.rooms.scratch);
         self.members(room, &mut members);
@@ -264,7 +265,7 @@ impl<S> Shard<S> {
         self.rooms.scratch = members;
     }
 
-    /// Those who follow this room, and are not to get its next frame, do not follow it any more.
+    /// Settles the members that follow this room but must not get its next frame.
     fn settle_followers(&mut self, room: usize, is_except: impl Fn(&Slot<S>) -> bool) {
         if self.rooms.turn(room).frames.is_empty() {
             return;
@@ -297,7 +298,7 @@ impl<S> Shard<S> {
         let Rooms { by_name, rooms, .. } = &mut self.rooms;
         let index = *by_name.entry(room).or_insert_with(|| rooms.insert(Members::default()));
         rooms[index].keys.insert(key);
-        rooms[index].turn.add_stray(key);
+        rooms[index].turn.add_unmatched(key);
     }
 
     pub(super) fn leave(&mut self, connection: ConnectionId, room: &Room) {
@@ -308,19 +309,5 @@ impl<S> Shard<S> {
             self.settle(key);
             self.rooms.forget(room, key);
         }
-    }
-
-    pub(super) fn remove_room(&mut self, room: &Room) {
-        let Some(index) = self.rooms.by_name.remove(room) else {
-            return;
-        };
-        let mut members = std::mem::take(&mut self.rooms.scratch);
-        self.members(index, &mut members);
-        for key in members.drain(..) {
-            self.settle(key);
-            self.slots[key].rooms.remove(room);
-        }
-        self.rooms.scratch = members;
-        self.rooms.rooms.remove(index);
     }
 }

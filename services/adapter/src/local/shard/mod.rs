@@ -1,8 +1,8 @@
 //! A shard: the clients, rooms and outboxes that one thread owns. Applying a command to it is the fan-out.
 //!
-//! State without I/O. Its owner keeps one value per connection in it (a socket), applies what the inbox brings, and once
-//! per turn drains the dirty connections to the sockets. Nothing here locks, waits or wakes. Frames for rooms are in
-//! `fan_out`.
+//! State without I/O. The owner stores one value per connection in it (a socket), applies the commands from the inbox,
+//! and once per turn writes the outboxes of dirty connections to their sockets. Nothing here locks or waits. `fan_out`
+//! handles frames for rooms.
 
 mod command;
 mod fan_out;
@@ -11,15 +11,15 @@ use std::collections::{HashMap, HashSet};
 
 use slab::Slab;
 
-pub use self::command::{Asked, Closing, Command, ConnectionId, Dismissal, Recipients, ShardInbox};
+pub use self::command::{Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, ShardInbox};
 pub use self::fan_out::Shared;
 use self::fan_out::{Following, Rooms};
-use super::delivery::{Class, Classes};
+use super::delivery::{Class, Delivery};
 use super::outbox::{Outbox, OutboxLimits, Pushed};
 use crate::wire::{ClientId, Frame, Payload, Room};
 
-/// Requests of servers that may wait for one client's answers at once; more are refused.
-const ASKED: usize = 64;
+/// The most requests that may wait for one client's answers at once; more are rejected.
+const MOST_PENDING: usize = 64;
 
 #[derive(Debug)]
 struct Slot<S> {
@@ -27,10 +27,10 @@ struct Slot<S> {
     client: ClientId,
     socket: S,
     outbox: Outbox,
-    /// Frames that it gets after those in its outbox, shared with others.
+    /// The shared frames that it gets after those in its outbox.
     following: Option<Following>,
     rooms: HashSet<Room>,
-    asked: Vec<Asked>,
+    pending_requests: Vec<PendingRequest>,
     dirty: bool,
     closing: bool,
 }
@@ -38,16 +38,16 @@ struct Slot<S> {
 /// Clients, rooms and outboxes of one thread.
 #[derive(Debug)]
 pub struct Shard<S> {
-    /// Boxed: a slab doubles, and half of it may be empty.
+    /// Boxed, because a slab grows by doubling and may be half empty.
     slots: Slab<Box<Slot<S>>>,
     by_connection: HashMap<ConnectionId, usize>,
     rooms: Rooms,
     pending: Pending,
     limits: OutboxLimits,
-    classes: Classes,
+    delivery: Delivery,
 }
 
-/// What the owner has to do at the end of the turn.
+/// Work for the owner at the end of the turn.
 #[derive(Debug, Default)]
 struct Pending {
     dirty: Vec<usize>,
@@ -55,10 +55,10 @@ struct Pending {
     spared: Spared,
 }
 
-/// Frames that slow clients were spared, by rules that allow it.
+/// The frames that slow clients did not get, because delivery rules allow that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spared {
-    /// A newer one took their place.
+    /// Replaced by a newer frame.
     pub replaced: u64,
     /// Dropped.
     pub dropped: u64,
@@ -67,21 +67,21 @@ pub struct Spared {
 impl<S> Shard<S> {
     /// An empty shard.
     pub fn new(limits: OutboxLimits) -> Self {
-        Self::with(limits, Classes::default())
+        Self::with(limits, Delivery::default())
     }
 
-    fn with(limits: OutboxLimits, classes: Classes) -> Self {
+    fn with(limits: OutboxLimits, delivery: Delivery) -> Self {
         Self {
             slots: Slab::new(),
             by_connection: HashMap::new(),
             rooms: Rooms::default(),
             pending: Pending::default(),
             limits,
-            classes,
+            delivery,
         }
     }
 
-    /// Takes a connection. Frames for it are kept from now on.
+    /// Adds a connection. Frames for it are kept from now on.
     pub fn insert(&mut self, connection: ConnectionId, client: ClientId, socket: S) {
         let slot = Slot {
             connection,
@@ -90,74 +90,74 @@ impl<S> Shard<S> {
             outbox: Outbox::default(),
             following: None,
             rooms: HashSet::new(),
-            asked: Vec::new(),
+            pending_requests: Vec::new(),
             dirty: false,
             closing: false,
         };
         let key = self.slots.insert(Box::new(slot));
         self.by_connection.insert(connection, key);
-        self.rooms.came(key);
+        self.rooms.added(key);
     }
 
-    /// Gives a connection back, out of all its rooms.
+    /// Removes a connection from the shard and from all its rooms, and returns the owner's value.
     pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
         let key = self.by_connection.remove(&connection)?;
         let slot = *self.slots.remove(key);
-        self.rooms.went(key, &slot.rooms);
-        // Its key may stay among the dirty: whoever gets the slot has nothing to write, and searching for it would make
-        // the end of many connections take the square of their time.
+        self.rooms.removed(key, &slot.rooms);
+        // Its key may stay in the dirty list: the next connection in the slot has nothing to write then. Searching the
+        // list would take quadratic time when many connections end.
         Some(slot.socket)
     }
 
-    /// Does what a command says. Commands for connections that are gone do nothing.
+    /// Applies a command. Commands for connections that are gone do nothing.
     pub fn apply(&mut self, command: Command) {
         match command {
             Command::Deliver(Recipients::One(connection), frame) => self.push(connection, frame),
             Command::Deliver(Recipients::Room(room, except), frame) => self.push_room(&room, &except, &frame),
             Command::Deliver(Recipients::All, frame) => self.push_all(&[], &frame),
             Command::Deliver(Recipients::AllBut(except), frame) => self.push_all(&except, &frame),
-            Command::Ask(connection, asked, frame) => self.ask(connection, asked, frame),
+            Command::Ask(connection, request, frame) => self.ask(connection, request, frame),
             Command::Join(connection, room) => self.join(connection, room),
             Command::Leave(connection, room) => self.leave(connection, &room),
-            Command::RemoveRoom(room) => self.remove_room(&room),
             Command::Dismiss(connection, dismissal) => self.close(connection, Closing::Dismissed(dismissal)),
         }
     }
 
-    fn ask(&mut self, connection: ConnectionId, asked: Asked, frame: Frame) {
+    fn ask(&mut self, connection: ConnectionId, request: PendingRequest, frame: Frame) {
         let Some(&key) = self.by_connection.get(&connection) else {
             return;
         };
-        let waiting = &mut self.slots[key].asked;
+        let waiting = &mut self.slots[key].pending_requests;
         waiting.retain(|one| !one.answer.is_closed());
-        if waiting.len() < ASKED {
-            waiting.push(asked);
+        if waiting.len() < MOST_PENDING {
+            waiting.push(request);
             self.push(connection, frame);
         }
     }
 
-    /// A client answered a request; `false` if this connection was not asked that, or nobody waits any more.
+    /// A client answered a request; `false` if the request was not sent to this connection, or nobody waits for the
+    /// answer.
     pub fn answered(&mut self, connection: ConnectionId, request_id: &str, payload: Payload) -> bool {
         let Some(&key) = self.by_connection.get(&connection) else {
             return false;
         };
-        let waiting = &mut self.slots[key].asked;
+        let waiting = &mut self.slots[key].pending_requests;
         let Some(position) = waiting.iter().position(|one| *one.request_id == *request_id) else {
             return false;
         };
         waiting.swap_remove(position).answer.send(payload).is_ok()
     }
 
-    /// Puts a frame in one connection's outbox: what a session answers to its own client.
+    /// Queues a frame for one connection, for example a session's answer to its own client.
     pub fn push(&mut self, connection: ConnectionId, frame: Frame) {
         if let Some(&key) = self.by_connection.get(&connection) {
-            let class = self.classes.of(&frame);
+            let class = self.delivery.class_of(&frame);
             self.settle(key);
             self.enqueue(key, frame, class);
         }
     }
 
-    /// Puts a frame in the outbox of a slot that follows nothing.
+    /// Queues a frame for a slot that follows no shared frames.
     fn enqueue(&mut self, key: usize, frame: Frame, class: Class) {
         let slot = &mut self.slots[key];
         if slot.queue(frame, class, self.limits, &mut self.pending) {
@@ -165,8 +165,8 @@ impl<S> Shard<S> {
         }
     }
 
-    /// Hands every dirty connection to `drain`, which writes what it can. A connection whose outbox is not empty
-    /// afterwards is not dirty any more: its owner waits until the socket takes more, then calls [`Shard::mark_dirty`].
+    /// Passes every dirty connection to `drain`, which writes what it can. Afterwards no connection is dirty, even if
+    /// its outbox is not empty: the owner waits until its socket is writable, then calls [`Shard::mark_dirty`].
     pub fn drain_dirty(&mut self, mut drain: impl FnMut(ConnectionId, &mut S, &mut Outbox)) {
         self.drain_shared(|connection, socket, outbox, shared| {
             if shared.is_none() {
@@ -176,34 +176,34 @@ impl<S> Shard<S> {
         });
     }
 
-    /// The socket takes more: drain this connection at the next turn.
+    /// Marks a connection whose socket is writable again: it is drained in the next turn.
     pub fn mark_dirty(&mut self, connection: ConnectionId) {
         if let Some(&key) = self.by_connection.get(&connection) {
             self.slots[key].mark(key, &mut self.pending.dirty);
         }
     }
 
-    /// Whether any connection waits to be drained.
+    /// Whether any connection is dirty.
     pub fn is_dirty(&self) -> bool {
         !self.pending.dirty.is_empty()
     }
 
-    /// Connections to be closed, each named once.
+    /// The connections to close, each listed once.
     pub fn take_closing(&mut self) -> Vec<(ConnectionId, Closing)> {
         std::mem::take(&mut self.pending.closing)
     }
 
-    /// Whether a connection is to be closed.
+    /// Whether any connection must be closed.
     pub fn has_closing(&self) -> bool {
         !self.pending.closing.is_empty()
     }
 
-    /// What slow clients were spared since the last call.
+    /// The frames that slow clients did not get since the last call.
     pub fn take_spared(&mut self) -> Spared {
         std::mem::take(&mut self.pending.spared)
     }
 
-    /// What the owner keeps for a connection, and its outbox with all that waits for it.
+    /// The owner's value for a connection, and its outbox with everything that waits for it.
     pub fn connection(&mut self, connection: ConnectionId) -> Option<(&mut S, &mut Outbox)> {
         let key = *self.by_connection.get(&connection)?;
         self.settle(key);
@@ -211,7 +211,7 @@ impl<S> Shard<S> {
         Some((&mut slot.socket, &mut slot.outbox))
     }
 
-    /// Every connection, in no order.
+    /// All connections, in no particular order.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ClientId, &S)> {
         self.slots
             .iter()
@@ -242,7 +242,7 @@ impl<S> Shard<S> {
 }
 
 impl<S> Slot<S> {
-    /// Puts a frame in the outbox; `false` if it takes none, for which it is closed.
+    /// Adds a frame to the outbox; `false` if the connection is closing, or must be closed because the outbox is full.
     fn queue(&mut self, frame: Frame, class: Class, limits: OutboxLimits, pending: &mut Pending) -> bool {
         if self.closing {
             return false;

@@ -1,4 +1,4 @@
-//! A shard: fan-out, closing, requests to clients.
+//! Tests of the shard: fan-out, closing, order of frames.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn room() -> Room {
 }
 
 #[test]
-fn a_frame_for_a_room_reaches_its_members_but_not_those_excluded() {
+fn a_frame_for_a_room_reaches_all_members_except_the_excluded_ones() {
     let mut shard = shard(
         OutboxLimits::default(),
         &[(1, "ann"), (2, "bob"), (3, "cid"), (4, "dan")],
@@ -45,7 +45,7 @@ fn a_frame_for_a_room_reaches_its_members_but_not_those_excluded() {
 }
 
 #[test]
-fn who_left_or_is_gone_or_whose_room_was_removed_hears_nothing() {
+fn a_member_that_left_or_disconnected_gets_nothing() {
     let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid")]);
     for connection in 1..=3 {
         shard.apply(Command::Join(ConnectionId(connection), room()));
@@ -55,13 +55,13 @@ fn who_left_or_is_gone_or_whose_room_was_removed_hears_nothing() {
     shard.remove(ConnectionId(2));
     shard.apply(say());
     assert_eq!(received(&mut shard), [(3, "x".into())]);
-    shard.apply(Command::RemoveRoom(room()));
+    shard.apply(Command::Leave(ConnectionId(3), room()));
     shard.apply(say());
     assert_eq!(received(&mut shard), []);
 }
 
 #[test]
-fn a_slow_client_is_named_once_for_closing_and_takes_nothing_more() {
+fn a_slow_client_is_listed_once_for_closing_and_gets_nothing_more() {
     let mut shard = shard(OutboxLimits { bytes: 100, frames: 2 }, &[(1, "slow"), (2, "other")]);
     for _ in 0..5 {
         shard.push(ConnectionId(1), Frame::new("x"));
@@ -75,7 +75,7 @@ fn a_slow_client_is_named_once_for_closing_and_takes_nothing_more() {
 }
 
 #[test]
-fn a_connection_that_goes_while_dirty_does_not_leave_its_mark_to_the_next() {
+fn the_dirty_mark_of_a_removed_connection_does_not_affect_the_next_one() {
     let mut shard = shard(OutboxLimits::default(), &[(1, "ann")]);
     shard.push(ConnectionId(1), Frame::new("x"));
     shard.remove(ConnectionId(1));
@@ -85,14 +85,13 @@ fn a_connection_that_goes_while_dirty_does_not_leave_its_mark_to_the_next() {
     assert_eq!(received(&mut shard), [(2, "y".into())]);
 }
 
-/// What may happen to a shard of six connections and three rooms.
+/// The events in the life of a shard with six connections and three rooms.
 #[derive(Debug, Clone)]
 enum Step {
     Come(u64),
     Go(u64),
     Join(u64, u8),
     Leave(u64, u8),
-    RemoveRoom(u8),
     Push(u64),
     Room(u8, Option<u64>),
     Everyone(Option<u64>),
@@ -100,7 +99,7 @@ enum Step {
     Large(u8),
     Dismiss(u64),
     Look(u64),
-    /// The end of a turn; whether shared frames are taken as such.
+    /// The end of a turn; whether the owner accepts shared frames.
     Drain(bool),
 }
 
@@ -112,7 +111,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => who().prop_map(Step::Go),
         3 => (who(), room()).prop_map(|(who, room)| Step::Join(who, room)),
         1 => (who(), room()).prop_map(|(who, room)| Step::Leave(who, room)),
-        1 => room().prop_map(Step::RemoveRoom),
         2 => who().prop_map(Step::Push),
         6 => (room(), someone()).prop_map(|(room, except)| Step::Room(room, except)),
         2 => someone().prop_map(Step::Everyone),
@@ -123,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What everyone should have got: each frame put at once in the outbox of each who gets it.
+/// A model without sharing: each frame is put into the outbox of every receiver at once.
 #[derive(Default)]
 struct Plain {
     here: BTreeSet<u64>,
@@ -166,7 +164,7 @@ fn client(number: u64) -> ClientId {
 
 proptest! {
     #[test]
-    fn whatever_is_shared_everyone_gets_the_same_in_the_same_order(
+    fn every_connection_gets_the_same_frames_in_the_same_order_as_without_sharing(
         steps in proptest::collection::vec(step(), 1..80)
     ) {
         let (mut plain, mut got): (Plain, BTreeMap<u64, Vec<String>>) = Default::default();
@@ -193,10 +191,6 @@ proptest! {
                 Step::Leave(who, room) => {
                     plain.rooms.entry(room).or_default().remove(&who);
                     shard.apply(Command::Leave(ConnectionId(who), named(room)));
-                }
-                Step::RemoveRoom(room) => {
-                    plain.rooms.remove(&room);
-                    shard.apply(Command::RemoveRoom(named(room)));
                 }
                 Step::Push(who) => {
                     plain.give([who], None, &text);
@@ -254,7 +248,7 @@ proptest! {
 }
 
 #[test]
-fn frames_of_a_turn_are_shared_by_all_who_got_just_these() {
+fn connections_that_get_the_same_frames_in_a_turn_share_them() {
     let mut shard = shard(OutboxLimits::default(), &[(1, "ann"), (2, "bob"), (3, "cid")]);
     for connection in 1..=3 {
         shard.apply(Command::Join(ConnectionId(connection), room()));
@@ -274,11 +268,11 @@ fn frames_of_a_turn_are_shared_by_all_who_got_just_these() {
     });
     assert_eq!(seen[&1], seen[&3]);
     assert!(matches!(seen[&1], Ok((_, 2))), "{seen:?}");
-    assert_eq!(seen[&2], Err(3), "what is its own comes between");
+    assert_eq!(seen[&2], Err(3), "its own frame comes in between");
 }
 
 #[test]
-fn a_turn_should_end_once_much_is_shared() {
+fn a_turn_should_end_once_many_bytes_are_shared() {
     let mut shard = shard(OutboxLimits::default(), &[(1, "ann")]);
     shard.apply(Command::Join(ConnectionId(1), room()));
     let frame = Frame::new("x".repeat(8 * 1024));
@@ -293,7 +287,7 @@ fn a_turn_should_end_once_much_is_shared() {
 }
 
 #[test]
-fn a_connection_that_cannot_share_is_slow_once_its_outbox_is_full() {
+fn a_connection_that_does_not_accept_shared_frames_is_slow_once_its_outbox_is_full() {
     let mut shard = shard(OutboxLimits { bytes: 100, frames: 2 }, &[(1, "slow")]);
     shard.apply(Command::Join(ConnectionId(1), room()));
     for _ in 0..3 {

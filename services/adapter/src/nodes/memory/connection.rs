@@ -1,4 +1,4 @@
-//! Connections to a node of the embedded bus: the seam's traits over its state.
+//! Connections to a node of the embedded bus: the traits of `link` over the node's state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::nodes::link::{
     Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber,
 };
 
-/// Most arrivals that one `next` returns.
+/// The most arrivals that one `next` returns.
 const BATCH: usize = 1024;
 
 fn closed() -> LinkError {
@@ -22,14 +22,14 @@ fn closed() -> LinkError {
 }
 
 fn refused() -> LinkError {
-    LinkError::new(LinkErrorKind::Connect, "the embedded node was told to fail")
+    LinkError::new(LinkErrorKind::Connect, "the embedded node is set to fail")
 }
 
 impl MemoryNode {
-    /// A new connection: refused by a dead node, answered by a paused one when it goes on.
+    /// Opens a connection: a dead node rejects it, and a paused one answers when it resumes.
     async fn connect<T>(&self, make: impl FnOnce(&mut State) -> T) -> Result<T, LinkError> {
         let mut fault = self.fault.subscribe();
-        // Fails only when the node is no more, and this is the node.
+        // Cannot fail: the node itself holds the sender.
         let _ = fault.wait_for(|fault| *fault != Fault::Pause).await;
         let mut state = self.state();
         if *self.fault.borrow() == Fault::Fail {
@@ -39,7 +39,7 @@ impl MemoryNode {
     }
 }
 
-/// A node, over one server's link.
+/// A node, reached over one server's link.
 pub(super) struct Reach {
     pub(super) node: Arc<MemoryNode>,
     pub(super) link: Arc<Link>,
@@ -75,7 +75,7 @@ impl Endpoint for Reach {
     }
 }
 
-/// Ends with the life of the node in which it was made.
+/// Valid only in the life of the node in which it was created.
 #[derive(Clone)]
 struct MemoryPublisher {
     node: Arc<MemoryNode>,
@@ -83,7 +83,8 @@ struct MemoryPublisher {
     life: u64,
 }
 
-/// A message that a node has taken: the count of receivers, and when to tell it; or whence it will come.
+/// A message that a node has taken: the number of receivers and the delay of the answer, or where the number will
+/// arrive.
 enum Handed {
     Done(u64, Duration),
     Waiting(oneshot::Receiver<u64>),
@@ -99,7 +100,7 @@ impl MemoryPublisher {
             Fault::Pause => {
                 let (answer, count) = oneshot::channel();
                 if !state.hold(Held::Publish(channel.clone(), payload, answer)) {
-                    let text = "the embedded node is paused and takes no more";
+                    let text = "the embedded node is paused and accepts no more";
                     return Err(LinkError::new(LinkErrorKind::TimedOut, text));
                 }
                 Ok(Handed::Waiting(count))

@@ -1,31 +1,32 @@
-//! The ways between servers and nodes of the embedded bus: what a network can do to one of them.
+//! The links between servers and nodes of the embedded bus, with the faults that a network can have.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::LinkFault;
 
-/// All ways, by server and node.
+/// All links, by server and node.
 #[derive(Default)]
 pub(super) struct Links(Mutex<HashMap<(String, String), Arc<Link>>>);
 
 impl Links {
     pub(super) fn between(&self, server: &str, node: &str) -> Arc<Link> {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.0.lock();
         links.entry((server.to_owned(), node.to_owned())).or_default().clone()
     }
 }
 
-/// How often the connections of a link were ended, and what it does now.
+/// How often the connections of a link were ended, and its current fault.
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     life: u64,
     fault: LinkFault,
 }
 
-/// One way.
+/// One link.
 #[derive(Default)]
 pub(super) struct Link(watch::Sender<State>);
 
@@ -41,7 +42,7 @@ impl Link {
         self.0.send_modify(|state| state.life += 1);
     }
 
-    /// Waits while it hangs, then makes a connection; `None` if it is cut.
+    /// Waits while the link hangs, then opens a connection; `None` if the link is cut.
     pub(super) async fn connect(self: &Arc<Self>) -> Option<Connected> {
         let mut state = self.0.subscribe();
         let now = *state.wait_for(|state| state.fault != LinkFault::Hang).await.ok()?;
@@ -78,13 +79,13 @@ impl Connected {
         settled.await.is_ok_and(|state| !self.ended(&state))
     }
 
-    /// Resolves when the link changes, so that who waits for something else looks again.
+    /// Resolves when the link changes, so that callers check it again.
     pub(super) async fn changed(&self) {
         let mut state = self.link.0.subscribe();
         if self.ended(&state.borrow_and_update()) {
             return;
         }
-        // Fails only when the link is no more, and this is it.
+        // Cannot fail: the link itself holds the sender.
         let _ = state.changed().await;
     }
 }

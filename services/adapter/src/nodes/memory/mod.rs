@@ -1,15 +1,18 @@
-//! The embedded bus: named nodes in memory, for several servers in one process and for tests.
+//! The embedded bus: nodes in memory, for several servers in one process and for tests.
 //!
-//! Behaves like plain Redis pub/sub, faults included: a node can be told to fail, to pause, to lose and to be slow. What a
-//! node takes it handles in order, also after a pause; a subscriber that reads too slowly is cut off. Nothing here does I/O.
+//! Behaves like plain Redis pub/sub, including its faults: a node can be made to fail, to pause, to lose messages or to
+//! be slow. A node handles everything in order, also after a pause, and disconnects a subscriber that reads too slowly.
+//! Nothing here does I/O.
 
 mod connection;
 mod link;
 mod node;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use self::connection::Reach;
 use self::link::Links;
@@ -17,38 +20,38 @@ use self::node::MemoryNode;
 use super::link::Endpoint;
 use crate::wire::{NameError, NodeId};
 
-/// What a node of the embedded bus does with what it gets.
+/// A fault of a node of the embedded bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
-    /// None: it works.
+    /// None: it works normally.
     #[default]
     None,
-    /// It is dead: connections end, new ones are refused.
+    /// It is dead: connections end, and new ones are rejected.
     Fail,
-    /// It hangs: what it gets waits, and is handled in order when it goes on, also what its sender gave up.
+    /// It hangs: messages wait and are handled in order when it resumes, even if their senders have given up.
     Pause,
-    /// It accepts every message and delivers none.
+    /// It accepts every message but delivers none.
     Lose,
 }
 
-/// What the way between one server and one node of the embedded bus does.
+/// A fault of the network between one server and one node of the embedded bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LinkFault {
-    /// None: it works.
+    /// None: it works normally.
     #[default]
     None,
-    /// It is cut: connections end, new ones are refused.
+    /// It is cut: connections end, and new ones are rejected.
     Cut,
-    /// Nothing gets through, and nobody is told. What was on its way arrives when it works again.
+    /// Nothing gets through, without any error. Messages on their way arrive when it works again.
     Hang,
 }
 
-/// Several servers in one process, with nodes that can be told to fail. Cloning shares the bus.
+/// A bus for several servers in one process, with nodes that can be made to fail. Cloning shares the bus.
 #[derive(Clone, Default)]
 pub struct MemoryBus {
     nodes: Arc<RwLock<Vec<Arc<MemoryNode>>>>,
     links: Arc<Links>,
-    /// Whose way to the nodes this is, if it can be told to fail by itself.
+    /// The server whose links these are, see [`MemoryBus::seen_from`].
     from: Option<Arc<str>>,
 }
 
@@ -64,7 +67,7 @@ impl MemoryBus {
     /// A bus with one node for each id.
     ///
     /// # Errors
-    /// When an id is no valid name.
+    /// When an id is not a valid name.
     pub fn new<'a>(ids: impl IntoIterator<Item = &'a str>) -> Result<Self, NameError> {
         let bus = Self::default();
         for id in ids {
@@ -73,13 +76,13 @@ impl MemoryBus {
         Ok(bus)
     }
 
-    /// One node more, for servers that start from now on; `false` if there is one of this id.
+    /// Adds a node, for servers that start from now on; `false` if there is one with this id.
     ///
     /// # Errors
-    /// When the id is no valid name.
+    /// When the id is not a valid name.
     pub fn add_node(&self, id: &str) -> Result<bool, NameError> {
         let id = NodeId::new(id)?;
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.write();
         if nodes.iter().any(|node| node.id == id) {
             return Ok(false);
         }
@@ -87,22 +90,23 @@ impl MemoryBus {
         Ok(true)
     }
 
-    /// Makes a node misbehave, or work again; `false` if there is no such node.
+    /// Sets a node's fault, or ends it; `false` if there is no such node.
     pub fn set_fault(&self, id: &str, fault: Fault) -> bool {
         self.node(id).map(|node| node.set_fault(fault)).is_some()
     }
 
-    /// Makes every message and answer of a node take so long; `false` if there is no such node.
+    /// Delays every message and answer of a node; `false` if there is no such node.
     pub fn set_delay(&self, id: &str, delay: Duration) -> bool {
         self.node(id).map(|node| node.state().delay = delay).is_some()
     }
 
-    /// Cuts every subscriber of a node off, as Redis does with one that reads too slowly; `false` if there is no such node.
+    /// Disconnects every subscriber of a node, as Redis does with one that reads too slowly; `false` if there is no
+    /// such node.
     pub fn cut_subscribers(&self, id: &str) -> bool {
         self.node(id).map(|node| node.state().cut_subscribers()).is_some()
     }
 
-    /// The same bus, for one server: its way to each node can be told to fail with [`MemoryBus::set_link`].
+    /// The same bus for one server, whose link to each node can be made to fail with [`MemoryBus::set_link`].
     #[must_use]
     pub fn seen_from(&self, server: &str) -> Self {
         Self {
@@ -111,12 +115,12 @@ impl MemoryBus {
         }
     }
 
-    /// Makes the way between a server (see [`MemoryBus::seen_from`]) and a node misbehave, or work again.
+    /// Sets the fault of the link between a server (see [`MemoryBus::seen_from`]) and a node, or ends it.
     pub fn set_link(&self, server: &str, id: &str, fault: LinkFault) {
         self.links.between(server, id).set(fault);
     }
 
-    /// Ends the connections between a server and a node; new ones may be made at once.
+    /// Ends the connections between a server and a node; new ones can be opened at once.
     pub fn reset_link(&self, server: &str, id: &str) {
         self.links.between(server, id).reset();
     }
@@ -125,9 +129,9 @@ impl MemoryBus {
         self.nodes().into_iter().map(|node| node.id.clone())
     }
 
-    /// The node of an id; it is made if there is none.
+    /// The node with this id; it is created if there is none.
     pub(crate) fn endpoint(&self, id: &NodeId) -> Arc<dyn Endpoint> {
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.write();
         let node = nodes.iter().find(|node| node.id == *id).cloned();
         let node = node.unwrap_or_else(|| {
             let node = Arc::new(MemoryNode::new(id.clone()));
@@ -141,7 +145,7 @@ impl MemoryBus {
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {
-        self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.nodes.read().clone()
     }
 
     fn node(&self, id: &str) -> Option<Arc<MemoryNode>> {
@@ -164,8 +168,15 @@ mod tests {
         (publisher, endpoint.subscriber().await.expect("connects"))
     }
 
+    async fn subscribe(subscriber: &mut dyn Subscriber) -> Channel {
+        let channel = Channel::from("c");
+        let channels = std::slice::from_ref(&channel);
+        subscriber.subscribe(channels).await.expect("asked");
+        channel
+    }
+
     #[tokio::test]
-    async fn clones_share_nodes_and_a_node_is_there_once() {
+    async fn clones_share_nodes_and_each_node_exists_once() {
         let bus = MemoryBus::new(["a", "a"]).expect("valid ids");
         assert_eq!(bus.clone().add_node("b"), Ok(true));
         assert_eq!(bus.add_node("b"), Ok(false));
@@ -175,14 +186,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_node_takes_its_time_each_way_and_keeps_the_order() {
+    async fn a_slow_node_delays_messages_and_answers_and_keeps_their_order() {
         let bus = MemoryBus::new(["a"]).expect("valid ids");
         let (publisher, mut subscriber) = both(&bus).await;
-        let channel = Channel::from("c");
-        subscriber
-            .subscribe(std::slice::from_ref(&channel))
-            .await
-            .expect("asked");
+        let channel = subscribe(&mut *subscriber).await;
         assert_eq!(subscriber.next().await.expect("connected"), [Arrival::Confirmed]);
         assert!(bus.set_delay("a", Duration::from_millis(200)));
         let start = Instant::now();
@@ -194,11 +201,11 @@ mod tests {
             publisher.publish(&channel, Bytes::from("3")).await.expect("published");
             subscriber.next().await.expect("connected")
         });
-        assert_eq!(arrivals.len(), 2, "the later one waits behind the earlier");
+        assert_eq!(arrivals.len(), 2, "the later message waits behind the earlier one");
     }
 
     #[tokio::test]
-    async fn a_subscriber_may_want_more_channels_than_may_wait_messages() {
+    async fn a_subscriber_may_have_more_channels_than_messages_may_wait() {
         let bus = MemoryBus::new(["a"]).expect("valid ids");
         let (_, mut subscriber) = both(&bus).await;
         let channels: Vec<Channel> = (0..200_000).map(|n| Channel::from(n.to_string())).collect();
@@ -210,14 +217,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lying_is_not_noticed_by_who_publishes() {
+    async fn a_publisher_does_not_notice_that_a_node_loses_messages() {
         let bus = MemoryBus::new(["a"]).expect("valid ids");
         let (publisher, mut subscriber) = both(&bus).await;
-        let channel = Channel::from("c");
-        subscriber
-            .subscribe(std::slice::from_ref(&channel))
-            .await
-            .expect("asked");
+        let channel = subscribe(&mut *subscriber).await;
         bus.set_fault("a", Fault::Lose);
         assert_eq!(publisher.publish(&channel, Bytes::new()).await.ok(), Some(1));
         bus.set_fault("a", Fault::None);

@@ -1,10 +1,12 @@
-//! One node of the embedded bus: who subscribed to what, what waits for whom, what came during a pause. State only.
+//! One node of the embedded bus: its subscribers, the messages that wait for them, and the calls held during a pause.
+//! State only.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
@@ -12,10 +14,10 @@ use super::Fault;
 use crate::nodes::link::{Arrival, Channel};
 use crate::wire::NodeId;
 
-/// Bytes that wait for one subscriber, or inside a paused node; more, and the connection ends. Redis's own limit for
-/// subscribers (client-output-buffer-limit pubsub).
+/// The most bytes that wait for one subscriber before its connection ends, or inside a paused node. Redis's default
+/// limit for subscribers (client-output-buffer-limit pubsub).
 pub(super) const BUFFER: usize = 32 * 1024 * 1024;
-/// What one waiting message costs beside its bytes.
+/// The memory of a waiting message in addition to its bytes.
 const OVERHEAD: usize = 64;
 
 pub(super) struct MemoryNode {
@@ -25,21 +27,21 @@ pub(super) struct MemoryNode {
     state: Mutex<State>,
 }
 
-/// What a node knows and holds.
+/// The state of a node.
 #[derive(Default)]
 pub(super) struct State {
-    /// How often the node died: connections of an earlier life have ended.
+    /// How often the node died. Connections of an earlier life have ended.
     pub(super) life: u64,
     pub(super) delay: Duration,
     subscribers: u64,
     queues: HashMap<u64, Queue>,
     channels: HashMap<Bytes, HashSet<u64>>,
-    /// What came while the node was paused.
+    /// Calls that arrived while the node was paused.
     held: VecDeque<Held>,
     held_bytes: usize,
 }
 
-/// What waits for one subscriber.
+/// One subscriber, and what waits for it.
 #[derive(Default)]
 struct Queue {
     channels: HashSet<Bytes>,
@@ -48,13 +50,13 @@ struct Queue {
     wake: Arc<Notify>,
 }
 
-/// What a subscriber finds when it looks.
+/// The result of checking for arrivals: some, or when the next one is due.
 pub(super) enum Found {
     Arrivals(Vec<Arrival>),
     Later(Option<Instant>),
 }
 
-/// What a node is asked for.
+/// A call to a paused node.
 pub(super) enum Held {
     Publish(Channel, Bytes, oneshot::Sender<u64>),
     Subscribe(u64, Vec<Channel>),
@@ -64,13 +66,13 @@ pub(super) enum Held {
 fn cost(arrival: &Arrival) -> usize {
     match arrival {
         Arrival::Message { channel, payload } => channel.len() + payload.len() + OVERHEAD,
-        // As many as the subscriber asked for itself.
-        Arrival::Confirmed | Arrival::Refused => 0,
+        // Their number is bounded by the subscriber's own calls.
+        Arrival::Confirmed | Arrival::Rejected => 0,
     }
 }
 
 impl State {
-    /// One subscriber more: its number, and what wakes it.
+    /// Adds a subscriber; returns its number and what wakes it.
     pub(super) fn attach(&mut self) -> (u64, Arc<Notify>) {
         self.subscribers += 1;
         let queue = Queue::default();
@@ -83,7 +85,8 @@ impl State {
         self.queues.contains_key(&subscriber)
     }
 
-    /// What has arrived for a subscriber by now, at most so much, or when there will be something. `None` if it was cut off.
+    /// At most `most` arrivals for a subscriber, or when the next one is due. `None` if the subscriber was
+    /// disconnected.
     pub(super) fn take(&mut self, subscriber: u64, most: usize) -> Option<Found> {
         let queue = self.queues.get_mut(&subscriber)?;
         let now = Instant::now();
@@ -97,7 +100,7 @@ impl State {
         Some(Found::Arrivals(arrivals))
     }
 
-    /// Keeps what came during a pause; `false` if that would be too much.
+    /// Holds a call during a pause; `false` if too much is held already.
     pub(super) fn hold(&mut self, held: Held) -> bool {
         if let Held::Publish(_, payload, _) = &held {
             let bytes = self.held_bytes + payload.len() + OVERHEAD;
@@ -110,7 +113,8 @@ impl State {
         true
     }
 
-    /// Puts an arrival where its subscriber finds it; `false` if that is gone, or is cut off because too much waits.
+    /// Queues an arrival for a subscriber; `false` if the subscriber is gone, or is disconnected because too much
+    /// waits.
     fn push(&mut self, subscriber: u64, arrival: Arrival) -> bool {
         let due = Instant::now() + self.delay;
         let Some(queue) = self.queues.get_mut(&subscriber) else {
@@ -163,7 +167,7 @@ impl State {
         }
     }
 
-    /// A channel that nobody listens to any more leaves nothing behind.
+    /// Removes a subscriber from a channel, and the channel with its last subscriber.
     fn leave(&mut self, subscriber: u64, channel: &[u8]) {
         if let Some(subscribed) = self.channels.get_mut(channel) {
             subscribed.remove(&subscriber);
@@ -189,13 +193,13 @@ impl State {
         }
     }
 
-    /// Handles what came during a pause, in order.
-    fn go_on(&mut self, lose: bool) {
+    /// Handles the calls held during a pause, in order.
+    fn resume(&mut self, lose: bool) {
         self.held_bytes = 0;
         for held in std::mem::take(&mut self.held) {
             match held {
                 Held::Publish(channel, payload, answer) => {
-                    // Whoever gave up waiting does not keep its message from being delivered.
+                    // The message is delivered even if its sender gave up waiting.
                     let _ = answer.send(self.publish(&channel, &payload, lose));
                 }
                 Held::Subscribe(subscriber, channels) => self.subscribe(subscriber, &channels),
@@ -215,15 +219,15 @@ impl MemoryNode {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn set_fault(&self, fault: Fault) {
         let mut state = self.state();
         self.fault.send_replace(fault);
         match fault {
-            Fault::None => state.go_on(false),
-            Fault::Lose => state.go_on(true),
+            Fault::None => state.resume(false),
+            Fault::Lose => state.resume(true),
             Fault::Pause => {}
             Fault::Fail => {
                 state.life += 1;
@@ -240,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_that_nobody_listens_to_leave_nothing_behind() {
+    fn channels_without_subscribers_leave_nothing_behind() {
         let mut state = State::default();
         let (first, _) = state.attach();
         let (second, _) = state.attach();

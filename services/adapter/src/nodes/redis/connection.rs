@@ -1,4 +1,4 @@
-//! One connection to a Redis: opened, logged in, read frame by frame. What both halves of a node's link have in common.
+//! One connection to a Redis: opens it, logs in, writes commands and reads frames. Shared by publisher and subscriber.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use tokio_rustls::TlsConnector;
 use super::{Redis, trouble};
 use crate::nodes::link::{LinkError, LinkErrorKind};
 
-/// The read buffer, and so how much one read brings at most (more after a large message).
+/// The size of the read buffer, which limits how much one read brings (more after a large message).
 const READ: usize = 64 * 1024;
-/// A new read buffer is begun when the old one has less room than this. Not sooner: messages are slices that keep their
-/// buffer alive, so small ones must share it.
+/// A new read buffer is allocated when the old one has less space than this. Not earlier: messages are slices that keep
+/// their buffer alive, so small ones must share it.
 const ROOM: usize = 8 * 1024;
-/// A message larger than this ends the connection: nothing of ours is, and it would have to be held whole.
+/// A larger message ends the connection: wsmesh sends none, and it would have to be held in memory completely.
 const LARGEST: usize = 64 * 1024 * 1024;
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
@@ -28,7 +28,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
 pub(super) type Whole = Pin<Box<dyn Stream>>;
 
-/// `S` is the whole stream, or its reading half.
+/// A connection. `S` is the whole stream, or its reading half.
 pub(super) struct Connection<S = Whole> {
     stream: S,
     read: BytesMut,
@@ -37,7 +37,7 @@ pub(super) struct Connection<S = Whole> {
 }
 
 impl Connection {
-    /// Opens a connection, logs in and makes sure that a Redis answers.
+    /// Opens a connection, logs in and checks that a Redis answers.
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
         let opening = async {
             let mut connection = Self::open(redis).await?;
@@ -79,7 +79,7 @@ impl Connection {
     async fn introduce(&mut self, redis: &Redis) -> Result<(), LinkError> {
         let (user, password) = (redis.url.username(), redis.url.password());
         if user.is_some() || password.is_some() {
-            // Redis takes any password for a user that needs none, and there is no login without one.
+            // AUTH requires a password, but Redis accepts any password for a user that needs none.
             let words: Vec<_> = ["AUTH"]
                 .into_iter()
                 .chain(user)
@@ -91,12 +91,12 @@ impl Connection {
             })?;
         }
         self.command(&["PING"], "PONG").await??;
-        // Only for people who look at CLIENT LIST: an ACL may forbid it, and that is fine.
-        let _refused = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
+        // Only helps people who look at CLIENT LIST, so an ACL may forbid it.
+        let _may_be_forbidden = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
         Ok(())
     }
 
-    /// Asks and waits for the answer. The outer error is the connection's, the inner one is Redis's answer.
+    /// Sends a command and waits for the answer. The outer error is the connection's, the inner one is Redis's.
     async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
         self.write(words).await?;
@@ -108,7 +108,7 @@ impl Connection {
         };
         Ok(match answer {
             BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
-            BytesFrame::Error(text) => Err(trouble::refused(&self.address, &text)),
+            BytesFrame::Error(text) => Err(trouble::rejected(&self.address, &text)),
             other => return Err(self.unexpected(&other)),
         })
     }
@@ -118,10 +118,10 @@ impl Connection {
         let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
         let mut out = BytesMut::new();
         extend_encode(&mut out, &command, false)
-            .map_err(|error| trouble::no_redis(&self.address, &[], &error.to_string()))?;
+            .map_err(|error| trouble::not_redis(&self.address, &[], &error.to_string()))?;
         let write = async {
             self.stream.write_all(&out).await?;
-            // TLS keeps what it could not send until it is told to.
+            // TLS may buffer data until it is flushed.
             self.stream.flush().await
         };
         match timeout(self.limit, write).await {
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// For one task that reads and writes at the same time.
+    /// Splits the connection for a task that reads and writes at the same time.
     pub(super) fn split(self) -> (Connection<ReadHalf<Whole>>, WriteHalf<Whole>) {
         let (stream, writing) = tokio::io::split(self.stream);
         let reading = Connection {
@@ -145,7 +145,7 @@ impl Connection {
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// The next frame that was read, if it is there as a whole.
+    /// The next frame, if it was read completely.
     pub(super) fn decode(&mut self) -> Result<Option<BytesFrame>, LinkError> {
         if self.read.is_empty() {
             return Ok(None);
@@ -157,11 +157,11 @@ impl<S: AsyncRead + Unpin> Connection<S> {
                 Err(trouble::ended(&self.address, &text))
             }
             Ok(None) => Ok(None),
-            Err(error) => Err(trouble::no_redis(&self.address, &self.read, &error.to_string())),
+            Err(error) => Err(trouble::not_redis(&self.address, &self.read, &error.to_string())),
         }
     }
 
-    /// Reads once. Cancelling it loses nothing.
+    /// Reads once. Cancelling loses nothing.
     pub(super) async fn fill(&mut self) -> Result<(), LinkError> {
         if self.read.capacity() - self.read.len() < ROOM {
             self.read.reserve(READ);
@@ -169,16 +169,16 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         match self.stream.read_buf(&mut self.read).await {
             Ok(0) => Err(trouble::ended(
                 &self.address,
-                "closed by Redis (shut down, or this server was too slow)",
+                "closed by Redis (shutting down, or this server reads too slowly)",
             )),
             Ok(_) => Ok(()),
             Err(error) => Err(trouble::ended(&self.address, &error.to_string())),
         }
     }
 
-    /// Redis answered what nothing of ours asks for.
+    /// The error for a frame that fits none of our commands.
     pub(super) fn unexpected(&self, frame: &BytesFrame) -> LinkError {
-        trouble::no_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
+        trouble::not_redis(&self.address, &[], &format!("unexpected {:?}", frame.kind()))
     }
 
     pub(super) fn address(&self) -> &str {

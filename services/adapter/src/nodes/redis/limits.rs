@@ -1,4 +1,4 @@
-//! What a Redis holds for a subscriber that reads slowly, as it says itself.
+//! Reads from a Redis how much it buffers for a slow subscriber.
 
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
@@ -6,19 +6,20 @@ use redis_protocol::resp2::types::BytesFrame;
 use super::connection::Connection;
 use crate::nodes::link::LinkError;
 
-/// The parameter; its value lists classes of clients, each with a hard limit, a soft one and the seconds for that.
+/// The parameter. Its value lists classes of clients, each with a hard limit, a soft limit and the soft limit's
+/// seconds.
 const PARAMETER: &str = "client-output-buffer-limit";
 const CLASS: &str = "pubsub";
 
-/// Bytes that may wait for one subscriber before Redis ends its connection. None if it does not say (an ACL may forbid CONFIG
-/// GET, and that is fine), or if there is no such limit.
+/// How many bytes Redis buffers for one subscriber before it ends the connection. None if Redis does not say (an ACL
+/// may forbid CONFIG GET), or if there is no limit.
 pub(super) async fn held_for_subscribers(connection: &mut Connection) -> Result<Option<usize>, LinkError> {
     let words = ["CONFIG", "GET", PARAMETER].map(|word| Bytes::from_static(word.as_bytes()));
     connection.write(words.into_iter()).await?;
     loop {
         match connection.decode()? {
             Some(BytesFrame::Array(parts)) => return Ok(hard_limit(&parts)),
-            // Refused, or answered in a way of its own: not every server that speaks Redis's protocol is one.
+            // Forbidden, or answered differently: some servers only imitate Redis.
             Some(_) => return Ok(None),
             None => connection.fill().await?,
         }
@@ -45,10 +46,10 @@ mod tests {
     }
 
     #[test]
-    fn the_hard_limit_of_subscribers_is_found_among_the_others() {
+    fn the_hard_limit_of_the_subscriber_class_is_found() {
         let value = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
         assert_eq!(read(value), Some(33_554_432));
-        assert_eq!(read("normal 0 0 0 pubsub 0 0 0"), None, "there is none");
+        assert_eq!(read("normal 0 0 0 pubsub 0 0 0"), None, "no limit");
         assert_eq!((read("pubsub"), read("normal 1 2 3"), read("")), (None, None, None));
         assert_eq!(hard_limit(&[]), None, "an unknown parameter");
     }

@@ -1,4 +1,4 @@
-//! What only a real Redis can do to a link, and what only something else than a Redis can.
+//! Tests of connections to a real Redis, and to servers that are not a Redis.
 
 use std::net::SocketAddr;
 
@@ -22,10 +22,10 @@ pub(super) fn port(ground: &Ground) -> u16 {
     ground.redis.as_ref().expect("a real Redis").port
 }
 
-/// Why each half cannot connect.
-pub(super) async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
+/// The errors with which the publisher and the subscriber cannot connect.
+pub(super) async fn connect_errors(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
     let start = Instant::now();
-    let refusals = [
+    let connect_errors = [
         soon("no publisher", endpoint.publisher()).await.err().expect("P"),
         soon("no subscriber", endpoint.subscriber())
             .await
@@ -33,11 +33,11 @@ pub(super) async fn refusals(endpoint: &Arc<dyn Endpoint>) -> [LinkError; 2] {
             .expect("refused"),
     ];
     assert!(start.elapsed() < LIMIT * 3, "{:?}", start.elapsed());
-    refusals
+    connect_errors
 }
 
-pub(super) async fn refused(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) {
-    for error in refusals(endpoint).await {
+pub(super) async fn fails_with(endpoint: &Arc<dyn Endpoint>, kind: LinkErrorKind, hint: &str) {
+    for error in connect_errors(endpoint).await {
         assert!(error.to_string().contains(hint), "not {hint:?}: {error}");
         assert_eq!(error.kind, kind, "{error}");
     }
@@ -74,7 +74,7 @@ async fn connections_carry_the_servers_name_and_dropping_them_closes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_redis_killed_ends() {
+async fn a_subscriber_whose_connection_redis_killed_ends() {
     let ground = redis();
     let mut listener = ground.listening(&Channel::from("c")).await;
     answer(port(&ground), "CLIENT KILL TYPE pubsub").await;
@@ -93,39 +93,44 @@ async fn a_hung_redis_costs_no_more_than_the_time_limit() {
         .expect_err("hung");
     assert_eq!(error.kind, LinkErrorKind::TimedOut, "{error}");
     assert!(start.elapsed() < LIMIT * 2, "{:?}", start.elapsed());
-    refused(
+    fails_with(
         &ground.endpoint,
         LinkErrorKind::TimedOut,
-        "did not answer in time (hung",
+        "did not answer in time (is it hung",
     )
     .await;
     ground.resume();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_or_missing_or_needless_password_is_said() {
+async fn the_error_names_a_wrong_missing_or_needless_password() {
     let locked = redis_with(&["--requirepass", "s3 cret@"], ":s3%20cret%40@");
     works(&locked.endpoint).await;
     let host = format!("127.0.0.1:{}", port(&locked));
     let with = |login: &str| endpoint_of(&format!("redis://{login}{host}"));
-    refused(&with(":wrong@"), LinkErrorKind::Auth, "check user and password").await;
-    refused(
+    fails_with(&with(":wrong@"), LinkErrorKind::Auth, "check user and password").await;
+    fails_with(
         &with("nobody:s3%20cret%40@"),
         LinkErrorKind::Auth,
         "check user and password",
     )
     .await;
-    refused(&with(""), LinkErrorKind::Auth, "give a password").await;
+    fails_with(&with(""), LinkErrorKind::Auth, "give a password").await;
     let open = redis();
     let needless = endpoint_of(&format!("redis://:needless@127.0.0.1:{}", port(&open)));
-    refused(&needless, LinkErrorKind::Auth, "has no password; give none").await;
-    for error in refusals(&with(":wrong@")).await {
+    fails_with(
+        &needless,
+        LinkErrorKind::Auth,
+        "has no password; remove it from the URL",
+    )
+    .await;
+    for error in connect_errors(&with(":wrong@")).await {
         assert!(!error.to_string().contains("wrong"), "shows a password: {error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told() {
+async fn a_user_with_exactly_the_rights_from_the_hint_works_and_other_channels_are_forbidden() {
     let ground = redis();
     answer(
         port(&ground),
@@ -146,14 +151,22 @@ async fn a_user_with_just_the_rights_in_our_hint_works_and_one_with_less_is_told
     for channels in [vec![allowed.clone(), elsewhere], vec![allowed.clone()]] {
         listener.subscriber.subscribe(&channels).await.expect("asked");
     }
-    assert_eq!(listener.next().await, Arrival::Refused, "one answer for the whole call");
+    assert_eq!(
+        listener.next().await,
+        Arrival::Rejected,
+        "one answer for the whole call"
+    );
     assert_eq!(listener.next().await, Arrival::Confirmed);
-    assert_eq!(publisher.publish(&allowed, number(1)).await.ok(), Some(1), "both go on");
+    assert_eq!(
+        publisher.publish(&allowed, number(1)).await.ok(),
+        Some(1),
+        "both connections stay open"
+    );
     assert_eq!(listener.number().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_the_user_may_not_give_ends_the_connection() {
+async fn a_command_that_the_user_may_not_use_ends_the_connection() {
     let ground = redis();
     answer(
         port(&ground),
@@ -169,7 +182,7 @@ async fn a_command_that_the_user_may_not_give_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_user_of_a_url_is_logged_in_also_without_a_password() {
+async fn the_user_of_a_url_is_logged_in_even_without_a_password() {
     let ground = redis();
     let port = port(&ground);
     for user in ["open on nopass", "locked on >pw"] {
@@ -182,44 +195,44 @@ async fn the_user_of_a_url_is_logged_in_also_without_a_password() {
     assert!(list.contains("name=a_test") && list.contains("user=open"), "{list}");
     drop(held);
     let locked = endpoint_of(&format!("redis://locked@127.0.0.1:{port}"));
-    refused(&locked, LinkErrorKind::Auth, "wants a password for this user").await;
+    fails_with(&locked, LinkErrorKind::Auth, "requires a password for this user").await;
     let unknown = endpoint_of(&format!("redis://nobody@127.0.0.1:{port}"));
-    refused(&unknown, LinkErrorKind::Auth, "wants a password for this user").await;
+    fails_with(&unknown, LinkErrorKind::Auth, "requires a password for this user").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_redis_says_what_to_raise() {
+async fn the_error_of_a_full_redis_says_what_to_raise() {
     let ground = redis_with(&["--maxclients", "2"], "");
     let held = (ground.publisher().await, ground.listener().await);
-    for error in refusals(&ground.endpoint).await {
+    for error in connect_errors(&ground.endpoint).await {
         assert!(error.to_string().contains("maxclients"), "{error}");
-        assert_eq!(error.kind, LinkErrorKind::Refused, "{error}");
+        assert_eq!(error.kind, LinkErrorKind::Rejected, "{error}");
     }
     drop(held);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_port_and_an_unknown_host_are_told_apart() {
+async fn the_error_distinguishes_a_closed_port_from_an_unknown_host() {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = free.local_addr().expect("bound");
     drop(free);
     let dead = endpoint_of(&format!("redis://{address}"));
-    refused(&dead, LinkErrorKind::Connect, "is Redis running there?").await;
+    fails_with(&dead, LinkErrorKind::Connect, "is Redis running there?").await;
     let unknown = endpoint_of("redis://no-such-host.invalid");
-    refused(&unknown, LinkErrorKind::Connect, "is the host name right?").await;
+    fails_with(&unknown, LinkErrorKind::Connect, "is the host name right?").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_address_of_a_name_costs_less_than_the_time_limit() {
+async fn a_silent_address_of_a_host_costs_less_than_the_time_limit() {
     let (ground, silent) = (redis(), Silent::start().await);
     let live = SocketAddr::from(([127, 0, 0, 1], port(&ground)));
     name("redis.test", &[silent.address(), live]);
     works(&endpoint_of("redis://redis.test")).await;
 }
 
-// ------------------------------------------------------------------------------------------- what is no Redis, or a bad one
+// ------------------------------------------------------------------- servers that are not a Redis, or a broken one
 
-/// Listens, and does the same with every connection.
+/// A server that does the same with every connection.
 async fn impostor<F>(each: impl Fn(TcpStream) -> F + Send + 'static) -> String
 where
     F: Future<Output = ()> + Send + 'static,
@@ -241,27 +254,27 @@ async fn a_port_that_never_answers_costs_no_more_than_the_time_limit() {
         std::future::pending().await
     });
     let endpoint = endpoint_of(&format!("redis://{}", silent.await));
-    refused(&endpoint, LinkErrorKind::TimedOut, "did not answer in time").await;
+    fails_with(&endpoint, LinkErrorKind::TimedOut, "did not answer in time").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_server_is_told_from_a_redis() {
+async fn a_web_server_is_not_mistaken_for_a_redis() {
     let web = impostor(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = stream.read(&mut [0; 1024]).await;
     });
     let endpoint = endpoint_of(&format!("redis://{}", web.await));
-    refused(&endpoint, LinkErrorKind::Protocol, "is this a Redis server?").await;
+    fails_with(&endpoint, LinkErrorKind::Protocol, "is this a Redis server?").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_closes_at_once_is_said_with_its_likely_reasons() {
+async fn the_error_for_a_port_that_closes_at_once_names_likely_reasons() {
     let shut = impostor(|stream| async move { drop(stream) });
     let endpoint = endpoint_of(&format!("redis://{}", shut.await));
-    refused(&endpoint, LinkErrorKind::Connect, "does it want TLS").await;
+    fails_with(&endpoint, LinkErrorKind::Connect, "does it require TLS").await;
 }
 
-/// Plays a Redis: answers the greeting, then sends something in pieces of so many bytes.
+/// Imitates a Redis: answers the login, then sends bytes in pieces of this size.
 pub(super) async fn played(sent: &'static [u8], piece: usize) -> Arc<dyn Endpoint> {
     let address = impostor(move |mut stream| async move {
         stream.set_nodelay(true).expect("a socket");
@@ -270,7 +283,7 @@ pub(super) async fn played(sent: &'static [u8], piece: usize) -> Arc<dyn Endpoin
             let _ = stream.read(&mut asked).await;
             let _ = stream.write_all(greeting).await;
         }
-        // A subscriber asks for a limit, which need not be told; a publisher asks before it is answered.
+        // A subscriber asks for a limit, which may be left unanswered; a publisher sends a command first.
         let length = stream.read(&mut asked).await.unwrap_or_default();
         if asked[..length].windows(6).any(|word| word == b"CONFIG") {
             let _ = stream.write_all(b"-ERR unknown command\r\n").await;
@@ -297,7 +310,7 @@ const TWO: &[u8] = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n*3\r\n$9\r\nsu
     *3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\n22\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_may_come_in_pieces_of_any_size() {
+async fn messages_may_arrive_in_pieces_of_any_size() {
     for piece in [1, 2, 3, 7, 40] {
         let mut listener = pretend(TWO, piece).await;
         assert_eq!(listener.number().await, 1);
@@ -307,7 +320,7 @@ async fn messages_may_come_in_pieces_of_any_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_before_something_broken_is_handed_over_first() {
+async fn arrivals_before_broken_bytes_are_handed_over_first() {
     for (broken, kind) in [
         (
             &b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n!broken\r\n"[..],
@@ -330,7 +343,7 @@ async fn what_came_before_something_broken_is_handed_over_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hostile_length_is_waited_for_and_allocates_nothing() {
+async fn a_hostile_length_allocates_nothing() {
     for hostile in [
         &b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$999999999999\r\n"[..],
         b"*99999999999\r\n",

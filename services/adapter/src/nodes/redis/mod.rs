@@ -1,9 +1,9 @@
 //! A Redis node. The only folder that names Redis crates.
 //!
-//! Two connections of our own, which speak through fred's protocol crate. A subscriber loses nothing: what is not read yet
-//! waits in TCP, then in Redis (fred hands messages over by a broadcast channel that drops when it laps a reader). A publisher
-//! puts what is published in one turn into one write (fred spends more on each command than everything else that a message
-//! takes).
+//! There are two connections per node, implemented here on top of fred's protocol crate. The subscriber loses nothing:
+//! unread data waits in TCP, then in Redis (fred passes messages through a broadcast channel that drops some for a slow
+//! reader). The publisher combines all messages of a turn into one write (fred's cost per command would exceed the rest
+//! of a message's cost).
 
 mod connection;
 mod limits;
@@ -22,27 +22,28 @@ use rustls::{ClientConfig, RootCertStore};
 use super::link::{Boxed, Endpoint, LinkError, Publisher, Subscriber};
 use super::url::{IdentityFiles, NodeUrl};
 
-/// One Redis node, ready to be connected to.
+/// A Redis node to which connections can be opened.
 #[derive(Debug)]
 struct Redis {
     url: NodeUrl,
-    /// The server's name, shown by CLIENT LIST.
+    /// This server's name, shown by CLIENT LIST.
     name: String,
     tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 }
 
-/// A node that is reached by its URL; `name` is what Redis shows of this server, `limit` the longest wait for a command.
+/// The node at a URL. `name` is shown by Redis for this server's connections; `limit` is the longest wait for a
+/// command.
 ///
 /// # Errors
-/// When a file that the URL of a TLS node names cannot be used.
+/// When a file named in the URL of a TLS node cannot be used.
 pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Result<Arc<dyn Endpoint>, String> {
     let tls = if url.tls() {
         Some(Arc::new(tls_config(url)?))
     } else {
         None
     };
-    // Redis refuses spaces and control characters in a connection's name.
+    // Redis rejects spaces and control characters in a connection's name.
     let name = name
         .chars()
         .map(|c| if c.is_ascii_graphic() { c } else { '_' })
@@ -91,7 +92,7 @@ fn roots(url: &NodeUrl) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// What this server shows to a Redis that asks who it is.
+/// The certificate that this server presents to a Redis that requires one, and its key.
 fn identity(files: &IdentityFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
     let chain = certificates("client certificate", &files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {

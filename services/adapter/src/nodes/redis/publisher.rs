@@ -1,14 +1,15 @@
-//! Publishing: one connection, written once a turn. Every message of a turn goes out in one write, and its answer is taken
-//! from the front of those that wait, as Redis answers in order.
+//! The publishing connection. All messages of a turn are sent in one write. Redis answers in order, so an answer
+//! belongs to the message that has waited longest.
 //!
-//! Nothing is tried again here: when the connection ends, everyone who waits is told, the node's task makes a new one, and
-//! the message goes through another node.
+//! Nothing is retried here: when the connection ends, all waiting messages fail and go through another node, and the
+//! node's task opens a new connection.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 use redis_protocol::resp2::encode::extend_encode_borrowed;
 use redis_protocol::resp2::types::{BorrowedFrame, BytesFrame};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -20,42 +21,42 @@ use super::connection::{Connection, Whole};
 use super::{Redis, trouble};
 use crate::nodes::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing};
 
-/// Messages that wait for one connection; more are refused and go to another node. Probes are not: they tell whether the
-/// node is there.
+/// The most messages that wait for one connection; more are rejected and go to another node. Probes are not: they show
+/// whether the node is reachable.
 const MOST_WAITING: usize = 100_000;
-/// Bytes that wait to be written; more are refused, too.
+/// The most bytes that wait to be written; more are rejected, too.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// A message waits no longer than so many time limits, although others are answered meanwhile.
+/// A message waits at most this many time limits, even while others are being answered.
 const LONGEST: u32 = 5;
-/// A write buffer that grew beyond this is given back after the write.
+/// A write buffer that grew beyond this is freed after the write.
 const KEPT_BUFFER: usize = 1024 * 1024;
 
 pub(super) struct RedisPublisher {
-    orders: Arc<Orders>,
+    outgoing: Arc<Outgoing>,
     serving: JoinHandle<()>,
 }
 
-/// What is to be written, and who waits for an answer.
-struct Orders {
+/// The messages to write, and those that wait for an answer.
+struct Outgoing {
     state: Mutex<State>,
     /// Wakes the writer.
-    ordered: Notify,
+    added: Notify,
     address: String,
 }
 
 #[derive(Default)]
 struct State {
-    /// Commands that were not handed to the writer yet.
+    /// Commands that the writer has not taken yet.
     out: BytesMut,
-    /// One for each command that has no answer yet, in order.
+    /// One entry for each command without an answer, in order.
     waiting: VecDeque<Waiting>,
     /// When the last answer came.
     answered: Option<Instant>,
-    /// The connection has ended, and why.
+    /// Why the connection has ended, if it has.
     ended: Option<LinkError>,
 }
 
-/// Who waits for the fate of a message, and since when.
+/// A message that waits for its answer, and since when.
 struct Waiting {
     result: oneshot::Sender<Result<u64, LinkError>>,
     since: Instant,
@@ -64,41 +65,41 @@ struct Waiting {
 impl RedisPublisher {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
         let connection = Connection::connect(redis).await?;
-        let orders = Arc::new(Orders {
+        let outgoing = Arc::new(Outgoing {
             state: Mutex::default(),
-            ordered: Notify::new(),
+            added: Notify::new(),
             address: redis.url.address(),
         });
-        let serving = tokio::spawn(serve(orders.clone(), connection, redis.limit));
-        Ok(Self { orders, serving })
+        let serving = tokio::spawn(serve(outgoing.clone(), connection, redis.limit));
+        Ok(Self { outgoing, serving })
     }
 }
 
 impl Publisher for RedisPublisher {
     fn publish(&self, channel: &Channel, payload: Bytes) -> Publishing {
-        self.orders.add(channel, &payload, MOST_WAITING, MOST_BYTES)
+        self.outgoing.add(channel, &payload, MOST_WAITING, MOST_BYTES)
     }
 
     fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
-        self.orders.add(channel, &payload, usize::MAX, usize::MAX)
+        self.outgoing.add(channel, &payload, usize::MAX, usize::MAX)
     }
 }
 
 impl Drop for RedisPublisher {
     fn drop(&mut self) {
         self.serving.abort();
-        // Its task may be aborted later than now, if it runs elsewhere.
-        self.orders
-            .end(&trouble::ended(&self.orders.address, "it was given up"));
+        // The task may end later if it runs on another thread, so nothing must wait for it.
+        self.outgoing
+            .end(&trouble::ended(&self.outgoing.address, "it was closed by this server"));
     }
 }
 
-impl Orders {
+impl Outgoing {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    /// Unless so many messages wait, or so many bytes.
+    /// Queues a message, unless this many messages or bytes wait already.
     fn add(&self, channel: &str, payload: &[u8], messages: usize, bytes: usize) -> Publishing {
         let words = [b"PUBLISH", channel.as_bytes(), payload].map(BorrowedFrame::BulkString);
         let mut state = self.state();
@@ -109,13 +110,13 @@ impl Orders {
             return Publishing::failed(self.full(&state));
         }
         if let Err(error) = extend_encode_borrowed(&mut state.out, &BorrowedFrame::Array(&words), false) {
-            return Publishing::failed(trouble::no_redis(&self.address, &[], &error.to_string()));
+            return Publishing::failed(trouble::not_redis(&self.address, &[], &error.to_string()));
         }
         let (result, answer) = oneshot::channel();
         let since = Instant::now();
         state.waiting.push_back(Waiting { result, since });
         drop(state);
-        self.ordered.notify_one();
+        self.added.notify_one();
         Publishing::Answer(answer)
     }
 
@@ -124,25 +125,25 @@ impl Orders {
         LinkError::new(
             LinkErrorKind::Full,
             format!(
-                "{} has {messages} messages waiting, {bytes} bytes unsent, and takes no more for now",
+                "{} has {messages} messages waiting and {bytes} bytes unsent, and accepts no more for now",
                 self.address
             ),
         )
     }
 
-    /// Hands what is to be written to the writer, which gives an empty buffer for it.
+    /// Takes the bytes to write, and leaves an empty buffer.
     fn take(&self, empty: BytesMut) -> BytesMut {
         std::mem::replace(&mut self.state().out, empty)
     }
 
-    /// The next answer is for whoever has waited longest.
+    /// Takes the message that the next answer belongs to: the one that has waited longest.
     fn next(&self) -> Option<Waiting> {
         let mut state = self.state();
         state.answered = Some(Instant::now());
         state.waiting.pop_front()
     }
 
-    /// When the connection is to be given up, unless answers come.
+    /// When the connection must be given up unless an answer arrives.
     fn due(&self, limit: Duration) -> Option<Instant> {
         let state = self.state();
         let oldest = state.waiting.front()?.since;
@@ -150,7 +151,7 @@ impl Orders {
         Some((answered + limit).min(oldest + limit * LONGEST))
     }
 
-    /// Everyone who waits is told that the connection has ended, and everyone who comes later.
+    /// Fails all waiting messages, and all later ones, with the reason why the connection ended.
     fn end(&self, error: &LinkError) {
         let waiting = {
             let mut state = self.state();
@@ -164,43 +165,44 @@ impl Orders {
     }
 }
 
-/// However serving a connection ends, also by a panic: nobody waits for what nobody will answer.
-struct Served(Arc<Orders>);
+/// Fails all waiting messages when dropped, so that none waits forever, even after a panic.
+struct Served(Arc<Outgoing>);
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.0.end(&trouble::ended(&self.0.address, "it was given up"));
+        self.0
+            .end(&trouble::ended(&self.0.address, "it was closed by this server"));
     }
 }
 
-async fn serve(orders: Arc<Orders>, connection: Connection, limit: Duration) {
-    let served = Served(orders);
-    let orders = &served.0;
+async fn serve(outgoing: Arc<Outgoing>, connection: Connection, limit: Duration) {
+    let served = Served(outgoing);
+    let outgoing = &served.0;
     let (reading, writing) = connection.split();
-    // What has arrived is read before anything is judged by time: this process may have been stopped for a while.
+    // Answers are read before time limits are checked, because this process may have been stopped for a while.
     let error = tokio::select! {
         biased;
-        error = read_answers(orders, reading) => error,
-        error = write_orders(orders, writing) => error,
-        error = watch(orders, limit) => error,
+        error = read_answers(outgoing, reading) => error,
+        error = write_outgoing(outgoing, writing) => error,
+        error = watch(outgoing, limit) => error,
     };
-    orders.end(&error);
+    outgoing.end(&error);
 }
 
-async fn write_orders(orders: &Orders, mut stream: WriteHalf<Whole>) -> LinkError {
+async fn write_outgoing(outgoing: &Outgoing, mut stream: WriteHalf<Whole>) -> LinkError {
     let mut out = BytesMut::new();
     loop {
-        orders.ordered.notified().await;
-        // Whoever publishes in this turn, too, goes along.
+        outgoing.added.notified().await;
+        // Messages that are published in the same turn join this write.
         yield_now().await;
-        out = orders.take(out);
+        out = outgoing.take(out);
         let write = async {
             stream.write_all(&out).await?;
-            // TLS keeps what it could not send until it is told to.
+            // TLS may buffer data until it is flushed.
             stream.flush().await
         };
         if let Err(error) = write.await {
-            return trouble::ended(&orders.address, &error.to_string());
+            return trouble::ended(&outgoing.address, &error.to_string());
         }
         out.clear();
         if out.capacity() > KEPT_BUFFER {
@@ -209,7 +211,7 @@ async fn write_orders(orders: &Orders, mut stream: WriteHalf<Whole>) -> LinkErro
     }
 }
 
-async fn read_answers(orders: &Orders, mut connection: Connection<ReadHalf<Whole>>) -> LinkError {
+async fn read_answers(outgoing: &Outgoing, mut connection: Connection<ReadHalf<Whole>>) -> LinkError {
     loop {
         if let Err(error) = connection.fill().await {
             return error;
@@ -218,25 +220,25 @@ async fn read_answers(orders: &Orders, mut connection: Connection<ReadHalf<Whole
             let result = match connection.decode() {
                 Ok(None) => break,
                 Ok(Some(BytesFrame::Integer(count))) => Ok(u64::try_from(count).unwrap_or(0)),
-                Ok(Some(BytesFrame::Error(text))) => Err(trouble::refused(&orders.address, &text)),
+                Ok(Some(BytesFrame::Error(text))) => Err(trouble::rejected(&outgoing.address, &text)),
                 Ok(Some(other)) => return connection.unexpected(&other),
                 Err(error) => return error,
             };
-            let Some(one) = orders.next() else {
-                return trouble::no_redis(&orders.address, &[], "an answer to nothing");
+            let Some(one) = outgoing.next() else {
+                return trouble::not_redis(&outgoing.address, &[], "an answer without a command");
             };
             let _gone = one.result.send(result);
         }
     }
 }
 
-/// A Redis that answers nothing for the whole time limit is not to be trusted with more.
-async fn watch(orders: &Orders, limit: Duration) -> LinkError {
+/// Ends when Redis has answered nothing for the whole time limit.
+async fn watch(outgoing: &Outgoing, limit: Duration) -> LinkError {
     loop {
         let now = Instant::now();
-        let due = orders.due(limit).unwrap_or(now + limit);
+        let due = outgoing.due(limit).unwrap_or(now + limit);
         if due <= now {
-            return trouble::unanswered(&orders.address);
+            return trouble::unanswered(&outgoing.address);
         }
         sleep_until(due).await;
     }

@@ -1,4 +1,4 @@
-//! What a publisher does with answers that are late, wrong, in pieces or missing.
+//! Tests of the publisher: answers that are late, wrong, in pieces or missing.
 
 use super::link::Publishing;
 use super::redis_links::{played, port};
@@ -9,9 +9,9 @@ async fn publishing_to(sent: &'static [u8], piece: usize) -> Arc<dyn Publisher> 
     soon("connects", endpoint.publisher()).await.expect("connects")
 }
 
-// On one thread: all three are ordered before the first is written.
+// On one thread, so that all three are queued before the first is written.
 #[tokio::test]
-async fn each_message_gets_its_own_answer_in_whatever_pieces_they_come() {
+async fn each_message_gets_its_own_answer_however_the_answers_are_split() {
     let channel = Channel::from("c");
     for piece in [1, 2, 3, 100] {
         let publisher = publishing_to(b":1\r\n-NOPERM no\r\n:300\r\n", piece).await;
@@ -24,10 +24,10 @@ async fn each_message_gets_its_own_answer_in_whatever_pieces_they_come() {
     }
 }
 
-// On one thread: what came in one write is read in one turn, so nothing is ordered between the two answers. Else a second
-// message could be, and the second answer would be wanted.
+// On one thread, so that both answers are read in one turn and no message is queued between them: the second answer
+// would be valid then.
 #[tokio::test]
-async fn what_nobody_asked_for_ends_the_connection() {
+async fn an_unexpected_answer_ends_the_connection() {
     for wrong in [&b":1\r\n:1\r\n"[..], b"+OK\r\n", b"*1\r\n$1\r\nx\r\n", b"!broken\r\n"] {
         let publisher = publishing_to(wrong, 100).await;
         let channel = Channel::from("c");
@@ -44,7 +44,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hung_redis_is_not_given_more_than_may_wait_and_everybody_is_told() {
+async fn for_a_hung_redis_a_bounded_number_of_messages_waits_and_all_fail() {
     let ground = redis();
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     ground.pause();
@@ -59,17 +59,17 @@ async fn a_hung_redis_is_not_given_more_than_may_wait_and_everybody_is_told() {
     assert!(start.elapsed() < LIMIT * 2, "{:?}", start.elapsed());
     let refused = results.iter().filter(|result| match result {
         Ok(_) => panic!("a hung Redis does not answer"),
-        Err(error) => error.to_string().contains("takes no more"),
+        Err(error) => error.to_string().contains("accepts no more"),
     });
     let refused = refused.count();
-    assert!((1..150).contains(&refused), "{refused} of 200 MiB were refused");
+    assert!((1..150).contains(&refused), "{refused} of 200 MiB were rejected");
     let later = soon("refused", publisher.publish(&channel, number(1))).await;
     assert_eq!(later.expect_err("given up").kind, LinkErrorKind::TimedOut);
     ground.resume();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_is_told_when_a_connection_is_given_up() {
+async fn waiting_messages_fail_when_the_publisher_is_dropped() {
     let ground = redis();
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     ground.pause();
@@ -83,10 +83,10 @@ async fn whoever_waits_is_told_when_a_connection_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_publisher_still_probes_and_goes_on_when_redis_does() {
+async fn a_full_publisher_still_probes_and_resumes_with_redis() {
     let ground = redis();
     let url = NodeUrl::parse(&format!("redis://127.0.0.1:{}", port(&ground))).expect("a valid URL");
-    // So long that even a busy machine fills it before the first of its commands is late.
+    // A limit so long that even a busy machine fills the queue before the first command times out.
     let endpoint = redis_endpoint(&url, "a test", LIMIT * 30).expect("an endpoint");
     let publisher = soon("connects", endpoint.publisher()).await.expect("connects");
     let channel = Channel::from("c");
@@ -112,9 +112,9 @@ async fn a_full_publisher_still_probes_and_goes_on_when_redis_does() {
     );
 }
 
-// On one thread: while the test sleeps, nothing of the publisher runs.
+// On one thread, so that the publisher does not run while the test sleeps.
 #[tokio::test]
-async fn a_process_that_was_stopped_reads_what_has_arrived_before_it_judges() {
+async fn a_process_that_was_stopped_reads_answers_before_it_checks_time_limits() {
     let ground = redis();
     let (publisher, channel) = (ground.publisher().await, Channel::from("c"));
     for _ in 0..5 {

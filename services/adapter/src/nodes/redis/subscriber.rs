@@ -1,5 +1,5 @@
-//! Subscribing: one connection that does nothing but read and hand over. Written for the promise that nothing read from
-//! Redis is dropped: messages are slices of the read buffer, and no queue lies between the socket and the caller.
+//! The subscribing connection, which only reads and hands over. Nothing read from Redis is dropped: messages are slices
+//! of the read buffer, and there is no queue between the socket and the caller.
 
 use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
@@ -10,7 +10,7 @@ use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subs
 
 pub(super) struct RedisSubscriber {
     connection: Connection,
-    /// Found behind arrivals that had to be handed over first.
+    /// An error that was found after arrivals that must be returned first.
     failed: Option<LinkError>,
     holds: Option<usize>,
 }
@@ -26,14 +26,14 @@ impl RedisSubscriber {
         })
     }
 
-    /// What a frame in subscribed mode means.
+    /// The meaning of a frame in subscribed mode.
     fn arrival(&self, frame: BytesFrame) -> Result<Arrival, LinkError> {
         let mut parts = match frame {
             BytesFrame::Array(parts) => parts.into_iter(),
             BytesFrame::Error(text) => {
-                let error = trouble::refused(self.connection.address(), &text);
+                let error = trouble::rejected(self.connection.address(), &text);
                 return match error.kind {
-                    LinkErrorKind::Forbidden => Ok(Arrival::Refused),
+                    LinkErrorKind::Forbidden => Ok(Arrival::Rejected),
                     _ => Err(error),
                 };
             }
@@ -61,7 +61,7 @@ impl RedisSubscriber {
     }
 
     async fn ask(&mut self, command: &'static str, channels: &[Channel]) -> Result<(), LinkError> {
-        // Without channels, UNSUBSCRIBE gives up all of them.
+        // UNSUBSCRIBE without channels would give up all of them.
         if channels.is_empty() {
             return Ok(());
         }

@@ -1,22 +1,22 @@
-//! Redis with TLS: whom it trusts, whom we trust, and what is said otherwise.
+//! Tests of Redis with TLS: which certificates each side trusts, and the errors otherwise.
 
 use std::path::Path;
 use std::process::Command;
 
 use tokio::net::TcpListener;
 
-use super::redis_links::{refusals, refused, works};
+use super::redis_links::{connect_errors, fails_with, works};
 use super::*;
 
-/// A Redis with TLS, and what it was made with.
+/// A Redis with TLS, and the folder of its certificates.
 struct Secured {
     redis: server::Redis,
     folder: tempfile::TempDir,
     port: u16,
 }
 
-/// Makes two authorities; the first signs certificates for localhost (`cert.pem`), for a client (`client.pem`), the other one
-/// for a stranger (`stranger.pem`). Keys are beside them.
+/// Creates two certificate authorities: `ca` signs certificates for localhost (`cert.pem`) and a client (`client.pem`),
+/// `other` signs one for an unknown client (`stranger.pem`). The keys are next to them.
 fn certificates(folder: &Path) {
     let openssl = |arguments: &str| {
         let output = Command::new("openssl")
@@ -65,7 +65,7 @@ impl Secured {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// By TLS, with the authority that signed its certificate, and more parameters.
+    /// An endpoint with TLS that trusts `ca`; `more` is added to the URL.
     fn endpoint(&self, more: &str) -> Arc<dyn Endpoint> {
         let (port, ca) = (self.port, self.file("ca.pem"));
         endpoint_of(&format!("rediss://localhost:{port}?ca={ca}{more}"))
@@ -73,29 +73,29 @@ impl Secured {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_works_with_the_authority_that_the_url_names_and_only_with_it() {
+async fn tls_works_only_with_the_authority_that_the_url_names() {
     let secured = Secured::start("no").await;
     let (port, ca) = (secured.port, secured.file("ca.pem"));
     works(&secured.endpoint("")).await;
     let unknown_issuer = endpoint_of(&format!("rediss://localhost:{port}"));
-    refused(&unknown_issuer, LinkErrorKind::Connect, "?ca=FILE").await;
+    fails_with(&unknown_issuer, LinkErrorKind::Connect, "?ca=FILE").await;
     let other_host = endpoint_of(&format!("rediss://127.0.0.1:{port}?ca={ca}"));
-    refused(&other_host, LinkErrorKind::Connect, "for the host in the URL").await;
+    fails_with(&other_host, LinkErrorKind::Connect, "for the host in the URL").await;
     let without_tls = endpoint_of(&format!("redis://localhost:{port}"));
-    for error in refusals(&without_tls).await {
+    for error in connect_errors(&without_tls).await {
         assert!(error.to_string().contains("rediss://"), "{error}");
     }
     let tls_to_plain = endpoint_of(&format!("rediss://localhost:{}?ca={ca}", secured.redis.port));
-    refused(
+    fails_with(
         &tls_to_plain,
         LinkErrorKind::TimedOut,
-        "no TLS there, which is redis://",
+        "the port does not use TLS: then write redis://",
     )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_asks_for_a_clients_certificate_gets_it_and_else_says_what_is_missing() {
+async fn a_redis_that_requires_a_client_certificate_gets_it_and_else_the_error_says_what_is_missing() {
     let secured = Secured::start("yes").await;
     let identity = |name: &str| {
         let (certificate, key) = (
@@ -105,13 +105,13 @@ async fn a_redis_that_asks_for_a_clients_certificate_gets_it_and_else_says_what_
         secured.endpoint(&format!("&cert={certificate}&key={key}"))
     };
     works(&identity("client")).await;
-    refused(&secured.endpoint(""), LinkErrorKind::Connect, "?cert=FILE&key=FILE").await;
-    // Whether its alert arrives before the end of the connection is a matter of luck.
-    refused(&identity("stranger"), LinkErrorKind::Connect, "?cert=").await;
+    fails_with(&secured.endpoint(""), LinkErrorKind::Connect, "?cert=FILE&key=FILE").await;
+    // It depends on timing whether the alert arrives before the connection ends.
+    fails_with(&identity("stranger"), LinkErrorKind::Connect, "?cert=").await;
 }
 
 #[test]
-fn an_unusable_certificate_or_key_is_said_before_anything_connects() {
+fn an_unusable_certificate_or_key_is_an_error_before_connecting() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     certificates(folder.path());
     std::fs::write(folder.path().join("empty.pem"), "nothing").expect("written");
@@ -131,7 +131,7 @@ fn an_unusable_certificate_or_key_is_said_before_anything_connects() {
 }
 
 #[test]
-fn an_unusable_authority_file_is_said_before_anything_connects() {
+fn an_unusable_authority_file_is_an_error_before_connecting() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "nothing").expect("written");

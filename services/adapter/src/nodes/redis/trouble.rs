@@ -1,11 +1,11 @@
-//! What went wrong with a Redis, in words that say what to do. The same for both connections of a node.
+//! Error messages about a Redis that say what to do. Shared by both connections of a node.
 
 use super::super::link::{LinkError, LinkErrorKind};
 
-/// TLS begins a record with its type: these are an alert and a handshake.
+/// The first byte of a TLS record is its type: an alert or a handshake.
 const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
 
-/// No connection came about; `why` is the system's or the TLS library's text.
+/// No connection could be opened; `why` is the message of the system or the TLS library.
 pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
     let hint = if let Some(hint) = identity_hint(why) {
         hint
@@ -16,9 +16,9 @@ pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
     } else if why.contains("UnknownIssuer") || why.contains("UnknownCA") {
         " (name the CA that signed its certificate: ?ca=FILE)"
     } else if why.contains("certificate") || why.contains("Certificate") {
-        " (its certificate must be valid now, and for the host in the URL)"
+        " (its certificate must be valid now and for the host in the URL)"
     } else if tls {
-        " (does this port speak TLS? redis:// is without, rediss:// with)"
+        " (does this port use TLS? redis:// is without TLS, rediss:// with it)"
     } else {
         ""
     };
@@ -28,11 +28,11 @@ pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
     )
 }
 
-/// What Redis says of this server's own certificate, as the TLS library tells it.
+/// A hint about this server's own certificate, from Redis's TLS alert in the TLS library's message.
 fn identity_hint(why: &str) -> Option<&'static str> {
     let said = why.split_once("fatal alert: ")?.1;
     if said.starts_with("CertificateRequired") || said.starts_with("HandshakeFailure") {
-        return Some(" (it asks for a client's certificate: add ?cert=FILE&key=FILE)");
+        return Some(" (it requires a client certificate: add ?cert=FILE&key=FILE)");
     }
     let of_certificate = [
         "UnknownCA",
@@ -42,25 +42,25 @@ fn identity_hint(why: &str) -> Option<&'static str> {
         "AccessDenied",
     ];
     of_certificate.iter().any(|alert| said.starts_with(alert)).then_some(
-        " (it does not take the certificate named by ?cert=: it must be valid now, for clients, and signed by the CA that Redis \
+        " (it rejects the certificate named by ?cert=, which must be valid now, be for clients, and be signed by the CA that Redis \
          trusts)",
     )
 }
 
-/// A user is named, without a password, and needs one.
+/// The URL names a user without a password, but the user needs one.
 pub(super) fn password_missing(address: &str) -> LinkError {
     LinkError::new(
         LinkErrorKind::Auth,
-        format!("{address} wants a password for this user: give it in the URL, or by --redis-password-file"),
+        format!("{address} requires a password for this user: give it in the URL, or with --redis-password-file"),
     )
 }
 
-/// Redis answered an error.
-pub(super) fn refused(address: &str, said: &str) -> LinkError {
+/// Redis answered with an error.
+pub(super) fn rejected(address: &str, said: &str) -> LinkError {
     let (kind, hint) = match said.split_whitespace().next() {
         Some("NOAUTH") => (
             LinkErrorKind::Auth,
-            "give a password: in the URL, or by --redis-password-file",
+            "give a password in the URL, or with --redis-password-file",
         ),
         Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
         // "No permissions to access a channel", and before Redis 7 "… to access one of the channels used as arguments".
@@ -76,41 +76,42 @@ pub(super) fn refused(address: &str, said: &str) -> LinkError {
             "it is in protected mode: set a password for Redis, or bind it to this network",
         ),
         Some("LOADING") => (
-            LinkErrorKind::Refused,
-            "it is still loading its data; it will be tried again",
+            LinkErrorKind::Rejected,
+            "it is still loading its data; wsmesh will try again",
         ),
-        Some("BUSY") => (LinkErrorKind::Refused, "a script keeps it from answering"),
-        _ if said.contains("max number of clients") => (LinkErrorKind::Refused, "raise its maxclients"),
-        _ if said.contains("without any password configured") => {
-            (LinkErrorKind::Auth, "this Redis has no password; give none")
-        }
-        _ if said.starts_with("ERR") => (LinkErrorKind::Refused, "see its log"),
+        Some("BUSY") => (LinkErrorKind::Rejected, "a script is blocking it"),
+        _ if said.contains("max number of clients") => (LinkErrorKind::Rejected, "raise its maxclients"),
+        _ if said.contains("without any password configured") => (
+            LinkErrorKind::Auth,
+            "this Redis has no password; remove it from the URL",
+        ),
+        _ if said.starts_with("ERR") => (LinkErrorKind::Rejected, "see its log"),
         _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
     };
     LinkError::new(kind, format!("{address} answered {:?}: {hint}", shortened(said)))
 }
 
-/// No connection within the time limit.
+/// No connection could be opened within the time limit.
 pub(super) fn unreachable(address: &str, tls: bool) -> LinkError {
-    // A Redis without TLS takes the beginning of TLS for half a command, and waits.
+    // A Redis without TLS mistakes a TLS handshake for an incomplete command, and waits.
     let tls = if tls {
-        ", or no TLS there, which is redis://"
+        ", or the port does not use TLS: then write redis://"
     } else {
         ""
     };
-    let text = format!("{address} did not answer in time (hung, or a firewall in between{tls}?)");
+    let text = format!("{address} did not answer in time (is it hung, or is a firewall in between{tls}?)");
     LinkError::new(LinkErrorKind::TimedOut, text)
 }
 
-/// No answer within the time limit, on a connection that had worked.
+/// No answer within the time limit, on an established connection.
 pub(super) fn unanswered(address: &str) -> LinkError {
     LinkError::new(
         LinkErrorKind::TimedOut,
-        format!("{address} did not answer in time (hung?)"),
+        format!("{address} did not answer in time (is it hung?)"),
     )
 }
 
-/// The connection ended after it had worked.
+/// An established connection ended.
 pub(super) fn ended(address: &str, why: &str) -> LinkError {
     LinkError::new(
         LinkErrorKind::Closed,
@@ -118,37 +119,37 @@ pub(super) fn ended(address: &str, why: &str) -> LinkError {
     )
 }
 
-/// The connection ended before it had worked.
+/// The connection ended during login.
 pub(super) fn ended_at_once(address: &str, tls: bool, error: &LinkError) -> LinkError {
     let why = error.to_string();
     let text = if let Some(hint) = identity_hint(&why) {
         format!("{address} closed the connection at once{hint}")
     } else if tls {
         format!(
-            "{address} closed the connection at once (does it ask for a client's certificate, which is ?cert=FILE&key=FILE? is it \
+            "{address} closed the connection at once (does it require a client certificate, which ?cert=FILE&key=FILE names? is it \
              full?)"
         )
     } else {
-        format!("{address} closed the connection at once (does it want TLS, which is rediss://? is it full?)")
+        format!("{address} closed the connection at once (does it require TLS, which is rediss://? is it full?)")
     };
     LinkError::new(LinkErrorKind::Connect, text)
 }
 
-/// What came is not Redis's protocol; `began` is its beginning.
-pub(super) fn no_redis(address: &str, began: &[u8], why: &str) -> LinkError {
+/// The received bytes are not Redis's protocol; `began` is their beginning.
+pub(super) fn not_redis(address: &str, began: &[u8], why: &str) -> LinkError {
     let hint = if began.first().is_some_and(|byte| TLS_RECORDS.contains(byte)) {
-        "it speaks TLS: write rediss://"
+        "it uses TLS: write rediss://"
     } else {
         "is this a Redis server?"
     };
     let text = format!(
-        "{address} sent what is not Redis's protocol ({}): {hint}",
+        "{address} sent data that is not Redis's protocol ({}): {hint}",
         shortened(why)
     );
     LinkError::new(LinkErrorKind::Protocol, text)
 }
 
-/// Foreign text in a log line: its beginning.
+/// The beginning of a foreign text, short enough for a log line.
 fn shortened(text: &str) -> String {
     text.chars().take(120).collect()
 }

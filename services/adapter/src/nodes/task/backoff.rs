@@ -1,4 +1,5 @@
-//! The wait before connecting again: longer each time, with jitter, but short as long as this server hears no node at all.
+//! The wait before reconnecting: longer each time, with jitter, but short while this server hears no node at all. (No
+//! back-off crate offers a wait that a later event cuts short.)
 
 use std::time::Duration;
 
@@ -6,12 +7,12 @@ use rand::RngExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Shortest and longest wait; doubled after each failure.
+/// The shortest and longest wait. Doubled after each failure.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// Longest wait while no node is heard: nothing goes out until one is.
+/// The longest wait while no node is heard, because nothing can be sent until one is.
 const URGENT: Duration = Duration::from_millis(400);
 
-/// Waits before the next try.
+/// The waits of one connection.
 pub(super) struct Backoff {
     next: Duration,
     /// Whether this server hears no node.
@@ -23,14 +24,14 @@ impl Backoff {
         Self { next: WAITS.0, deaf }
     }
 
-    /// A connection stood so long: one that held is followed by a short wait.
+    /// A connection existed for this long. After a lasting one, the next wait is short again.
     pub(super) fn held(&mut self, lifetime: Duration) {
         if lifetime > WAITS.1 {
             self.next = WAITS.0;
         }
     }
 
-    /// Waits. A long wait is cut short when the last node that was heard falls silent.
+    /// Waits before the next attempt. A long wait is cut short when the last heard node falls silent.
     pub(super) async fn wait(&mut self) {
         let (since, jitter) = (Instant::now(), rand::rng().random_range(0.5..1.0));
         let (usual, urgent) = (self.next.mul_f64(jitter), self.next.min(URGENT).mul_f64(jitter));
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_grow_while_another_node_is_heard_and_shrink_after_a_connection_that_held() {
+    async fn waits_grow_while_another_node_is_heard_and_shrink_after_a_lasting_connection() {
         let deaf = watch::Sender::new(false);
         let mut backoff = Backoff::new(deaf.subscribe());
         assert!(waited(&mut backoff).await <= WAITS.0);
@@ -65,7 +66,10 @@ mod tests {
         let longest = waited(&mut backoff).await;
         assert!(longest >= WAITS.1 / 2 && longest <= WAITS.1, "{longest:?}");
         backoff.held(WAITS.1);
-        assert!(waited(&mut backoff).await >= WAITS.1 / 2, "it did not hold long enough");
+        assert!(
+            waited(&mut backoff).await >= WAITS.1 / 2,
+            "the connection did not last long enough"
+        );
         backoff.held(WAITS.1 * 2);
         assert!(waited(&mut backoff).await <= WAITS.0);
     }

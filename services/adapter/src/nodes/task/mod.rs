@@ -1,26 +1,27 @@
-//! The life of one node: connect, subscribe to everything wanted, hand over what arrives, probe, connect again.
+//! The task of one node: connects, subscribes to all channels, hands over what arrives, probes, and reconnects.
 //!
-//! Two halves run side by side and never wait for each other: the subscriber, which does nothing but read and hand over,
-//! and the publisher, which probes. When the publisher's connection ends, what went through it lately is queued to be
-//! published again elsewhere. Every call has a time limit. Ends when its token is cancelled.
+//! Two halves run in parallel and never wait for each other: the subscriber, which only reads and hands over, and the
+//! publisher, which probes. When the publisher's connection ends, messages that recently went through it are queued to
+//! be published again through other nodes. Every call has a time limit. The task ends when its token is cancelled.
 
+mod acl;
 mod backoff;
 mod listening;
 mod probing;
-mod refused;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::acl::{MissingRules, forbidden};
 use self::backoff::Backoff;
 use self::listening::subscribe;
 use self::probing::publish;
-use self::refused::{Refusals, forbidden};
 use super::NodeStatus;
 use super::copies::Copies;
 use super::health::Health;
@@ -30,24 +31,25 @@ use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publis
 use super::replay::Window;
 use crate::wire::NodeId;
 
-/// What a subscriber read at once: channel and payload.
+/// Messages that a subscriber read at once: channel and payload.
 pub(crate) type Batch = Vec<(Bytes, Bytes)>;
 
 /// One node, as the rest of the adapter sees it.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    /// Its bit in sets of nodes. Given to another node only after this one's task has ended.
+    /// Its bit in sets of nodes. Reused for another node only after this one's task has ended.
     pub(crate) index: usize,
     pub(crate) health: Health,
-    /// Cancelled when the node is no longer to be used.
+    /// Cancelled when the node must no longer be used.
     pub(crate) stop: CancellationToken,
     endpoint: Arc<dyn Endpoint>,
     publisher: RwLock<Option<Arc<dyn Publisher>>>,
-    /// Somebody saw a publish fail: look at the connection now.
+    /// Notified when a publish failed: the connection must be checked now.
     suspect: Notify,
-    /// The subscriber heard no probe for too long: the publisher's connection is not to be trusted either.
+    /// Notified when the subscriber received no probe for too long: then the publisher's connection is not trusted
+    /// either.
     silent: Notify,
-    refusals: Refusals,
+    missing_rules: MissingRules,
 }
 
 impl std::fmt::Debug for Node {
@@ -59,19 +61,19 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// What a node's task needs from its surroundings.
-pub(crate) struct Surroundings {
+/// The parts of the adapter that a node's task needs.
+pub(crate) struct Environment {
     pub(crate) interest: Arc<Interest>,
     pub(crate) window: Arc<Window>,
     pub(crate) copies: Arc<Copies>,
     pub(crate) largest: Arc<Largest>,
-    /// Where messages go. Bounded: when full the subscriber stops reading, and Redis holds the rest.
+    /// Receives the messages. Bounded: when it is full, the subscriber stops reading and Redis buffers the rest.
     pub(crate) inbound: mpsc::Sender<(Arc<Node>, Batch)>,
-    /// Woken when hearing or a status changed.
+    /// Notified when hearing or a status changed.
     pub(crate) changed: Arc<Notify>,
-    /// Wakes everyone who waits for a node to be heard.
+    /// Wakes everything that waits for a node to be heard.
     pub(crate) heard: Arc<Notify>,
-    /// Whether this server hears no node: then each is connected to again without much waiting.
+    /// Whether this server hears no node: then nodes are reconnected without long waits.
     pub(crate) deaf: watch::Receiver<bool>,
     pub(crate) probe_channel: Channel,
     pub(crate) command_timeout: Duration,
@@ -89,12 +91,12 @@ impl Node {
             publisher: RwLock::default(),
             suspect: Notify::new(),
             silent: Notify::new(),
-            refusals: Refusals::default(),
+            missing_rules: MissingRules::default(),
         }
     }
 
-    /// Publishes through this node; the count of receivers. A failure makes the task look at the connection at once. `limit`
-    /// is for connections that have no time limit of their own.
+    /// Publishes through this node, and returns the number of receivers. After a failure, the task checks the
+    /// connection at once. `limit` applies to connections that have no time limit of their own.
     pub(crate) async fn publish(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
         let result = self
             .hand_over(|publisher| publisher.publish(channel, payload))
@@ -103,7 +105,7 @@ impl Node {
         self.judged(channel, result)
     }
 
-    /// As [`Node::publish`], for what is not worth waiting for as long as a command may take.
+    /// As [`Node::publish`], but waits at most for `limit`, which may be shorter than the time limit of a command.
     pub(crate) async fn publish_soon(
         &self,
         channel: &Channel,
@@ -114,7 +116,7 @@ impl Node {
         self.judged(channel, result)
     }
 
-    /// As [`Node::publish`], past all that waits already.
+    /// As [`Node::publish`], but never rejected because too much waits.
     async fn probe(&self, channel: &Channel, payload: Bytes, limit: Duration) -> Result<u64, LinkError> {
         let result = self.hand_over(|publisher| publisher.probe(channel, payload));
         match result.within(limit).await {
@@ -124,18 +126,19 @@ impl Node {
     }
 
     fn hand_over(&self, publish: impl FnOnce(&dyn Publisher) -> Publishing) -> Publishing {
-        let publisher = self.publisher.read().unwrap_or_else(PoisonError::into_inner);
+        let publisher = self.publisher.read();
         match &*publisher {
             Some(publisher) => publish(&**publisher),
             None => Publishing::failed(LinkError::new(LinkErrorKind::Closed, "not connected")),
         }
     }
 
-    /// What a publish came to, for whoever waits; a failure that says something of the connection is looked into.
+    /// Prepares the result of a publish for the caller. A failure that may be the connection's fault makes the task
+    /// check it.
     fn judged(&self, channel: &Channel, result: Result<u64, LinkError>) -> Result<u64, LinkError> {
         match result {
             Err(error) if error.kind == LinkErrorKind::Forbidden => {
-                self.refusals.tell(&self.id, channel);
+                self.missing_rules.report(&self.id, channel);
                 Err(forbidden(channel))
             }
             Err(error) => {
@@ -148,7 +151,7 @@ impl Node {
         }
     }
 
-    /// Probes now: somebody has a reason to doubt what the clock says. Whether a probe can come back at all.
+    /// Probes now instead of at the next interval. Returns whether a probe can return at all.
     pub(crate) fn probe_now(&self) -> bool {
         let can = self.health.can_probe();
         if can {
@@ -176,18 +179,18 @@ impl Node {
 
     fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
         let up = publisher.is_some();
-        *self.publisher.write().unwrap_or_else(PoisonError::into_inner) = publisher;
+        *self.publisher.write() = publisher;
         self.health.publishing(up, Instant::now());
     }
 
     fn report(&self, half: &str, error: &LinkError) {
         if self.health.failed(error.kind, error.to_string()) {
-            tracing::warn!(node = %self.id, "node unusable ({half}): {error}; trying again");
+            tracing::warn!(node = %self.id, "cannot use Redis node ({half}): {error}; retrying");
         }
     }
 }
 
-/// Closes a node's connection for publishing, also when its task is dropped before its end.
+/// Closes a node's publishing connection when dropped, so also when the task is dropped early.
 struct Unpublish<'a>(&'a Node);
 
 impl Drop for Unpublish<'_> {
@@ -196,16 +199,16 @@ impl Drop for Unpublish<'_> {
     }
 }
 
-/// Runs a node until it is told to stop.
-pub(crate) async fn run(node: Arc<Node>, around: Surroundings) {
+/// Runs a node until its token is cancelled.
+pub(crate) async fn run(node: Arc<Node>, env: Environment) {
     let publishing = Unpublish(&node);
-    let halves = async { tokio::join!(subscribe(&node, &around), publish(&node, &around)) };
+    let halves = async { tokio::join!(subscribe(&node, &env), publish(&node, &env)) };
     tokio::select! {
         () = node.stop.cancelled() => {}
         _ = halves => {}
     }
     drop(publishing);
     node.health.subscribed(false, Instant::now());
-    around.interest.disconnected(node.index);
-    around.largest.note(node.index, None);
+    env.interest.disconnected(node.index);
+    env.largest.note(node.index, None);
 }

@@ -1,12 +1,12 @@
-//! Where the contract suite runs: the embedded bus, or real Redis processes of the test's own.
+//! Where the contract suite runs: on the embedded bus, or on real Redis processes that the test starts.
 
 use serde_json::Value;
 use wsmesh_adapter::{Bus, MemoryBus, NodeUrl, Options, Payload};
 
 use super::redis::Redis;
-use super::{Server, acquainted, options};
+use super::{Server, options};
 
-/// Where the suite runs; keeps what it needs alive.
+/// A bus for the suite, and what keeps it alive.
 pub(crate) struct Ground {
     pub(crate) bus: Bus,
     redis: Vec<Redis>,
@@ -22,15 +22,13 @@ impl Ground {
 
     pub(crate) fn redis() -> Self {
         let redis: Vec<Redis> = (0..3).map(|_| Redis::start(&[])).collect();
-        let url =
-            |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
         Self {
-            bus: Bus::Redis(redis.iter().enumerate().map(url).collect()),
+            bus: redis_bus(&redis),
             redis,
         }
     }
 
-    /// One node more than the servers are configured with: its URL, to be added at run time.
+    /// Starts one more node than the servers are configured with; its URL, to be added at run time.
     pub(crate) fn one_more(&mut self, id: &str) -> String {
         match &self.bus {
             Bus::Redis(_) => {
@@ -48,11 +46,14 @@ impl Ground {
     }
 
     pub(crate) async fn pair(&self) -> (Server, Server) {
-        let one = Server::ready(self.options("one", "ws-node")).await;
-        let two = Server::ready(self.options("two", "ws-node")).await;
-        acquainted(&[&one, &two]).await;
-        (one, two)
+        super::pair(&self.bus).await
     }
+}
+
+/// The bus of these Redis processes, with the ids `redis-0`, `redis-1` and so on.
+pub(crate) fn redis_bus(redis: &[Redis]) -> Bus {
+    let url = |(index, redis): (usize, &Redis)| NodeUrl::parse(&redis.url(&format!("redis-{index}"))).expect("valid");
+    Bus::Redis(redis.iter().enumerate().map(url).collect())
 }
 
 pub(crate) fn text(text: &str) -> Payload {
@@ -63,7 +64,7 @@ pub(crate) fn value(payload: &Payload) -> Value {
     payload.parse().expect("JSON")
 }
 
-/// The same tests on both buses.
+/// Runs each test on both buses.
 macro_rules! suite {
     ($($test:ident),* $(,)?) => {
         mod on_the_embedded_bus {

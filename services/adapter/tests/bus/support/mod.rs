@@ -1,4 +1,4 @@
-//! A cluster of servers inside one test, with clients that are only outboxes.
+//! Servers inside one test, with clients that only record what their outboxes bring.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,29 +13,12 @@ use wsmesh_adapter::{
 
 pub(crate) mod ground;
 pub(crate) mod raw;
-pub(crate) mod redis;
+pub(crate) use wsmesh_test_support::{redis, soon, until};
 
-/// Longest wait for anything that should happen.
+/// The longest wait for the end of a server.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// How long to watch for something that must not happen.
 pub(crate) const NEVER: Duration = Duration::from_millis(300);
-
-/// Waits for something, not for ever.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(SOON, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: {what}"))
-}
-
-/// Waits until something holds.
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let polling = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    soon(what, polling).await;
-}
 
 pub(crate) fn client(id: &str) -> ClientId {
     ClientId::new(id).expect("a valid id")
@@ -53,7 +36,7 @@ pub(crate) fn service(name: &str) -> ServiceName {
     ServiceName::new(name).expect("a valid name")
 }
 
-/// One server, with the thread's part of ws-node played by a task.
+/// One server. A task does the work of a ws-node's shard thread.
 pub(crate) struct Server {
     pub(crate) adapter: Adapter,
     pub(crate) driver: Driver,
@@ -62,7 +45,7 @@ pub(crate) struct Server {
     attach: mpsc::UnboundedSender<Attached>,
 }
 
-/// What happened to a client.
+/// An event that a client saw.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Frame(String),
@@ -89,7 +72,7 @@ impl Client {
         }
     }
 
-    /// Nothing arrives for a while.
+    /// Asserts that nothing arrives for a while.
     pub(crate) async fn nothing(&mut self) {
         if let Ok(seen) = timeout(NEVER, self.seen.recv()).await {
             panic!("unexpected: {seen:?}");
@@ -141,7 +124,7 @@ impl Server {
     }
 
     pub(crate) async fn stop(self) {
-        self.driver.shutdown().await;
+        self.driver.shutdown(SOON).await;
         drop(self.adapter);
         if let Some(shard) = self.shard {
             shard.abort();
@@ -149,7 +132,7 @@ impl Server {
     }
 }
 
-/// A connection, its client, the rooms that the client is in, and what the connection sees.
+/// A connection, its client, the client's rooms, and where the connection's events go.
 type Attached = (ConnectionId, ClientId, Vec<Room>, mpsc::UnboundedSender<Seen>);
 
 async fn run_shard(mut inbox: ShardInbox, mut attached: mpsc::UnboundedReceiver<Attached>) {
@@ -182,7 +165,24 @@ async fn run_shard(mut inbox: ShardInbox, mut attached: mpsc::UnboundedReceiver<
     }
 }
 
-/// Waits until all of these servers know each other.
+/// Two servers that know each other.
+pub(crate) async fn pair(bus: &Bus) -> (Server, Server) {
+    pair_with(bus, |_| {}).await
+}
+
+/// Two servers that know each other, with changed options.
+pub(crate) async fn pair_with(bus: &Bus, change: impl Fn(&mut Options)) -> (Server, Server) {
+    let start = async |name| {
+        let mut options = options(name, "ws-node", bus.clone());
+        change(&mut options);
+        Server::ready(options).await
+    };
+    let (one, two) = (start("one").await, start("two").await);
+    acquainted(&[&one, &two]).await;
+    (one, two)
+}
+
+/// Waits until all these servers know and count each other.
 pub(crate) async fn acquainted(servers: &[&Server]) {
     for server in servers {
         until("the servers know each other", || {
@@ -197,6 +197,17 @@ pub(crate) async fn acquainted(servers: &[&Server]) {
                 .all(|other| other.counted && !other.heard.is_empty())
         };
         until("the servers count each other", counted).await;
+    }
+}
+
+/// Sends a hundred frames to `bob`, each of which must arrive.
+pub(crate) async fn bob_is_reached(from: &Server, bob: &mut Client) {
+    for n in 0..100 {
+        from.adapter
+            .to_client(&client("bob"), frame(&n.to_string()))
+            .await
+            .expect("a node accepts it");
+        assert_eq!(bob.frame().await, n.to_string());
     }
 }
 

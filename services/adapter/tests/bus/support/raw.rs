@@ -1,4 +1,4 @@
-//! A program that is no server of ours: it publishes and subscribes with bare Redis commands.
+//! A program that is not a wsmesh server: it publishes and subscribes with plain Redis commands.
 
 use std::collections::VecDeque;
 
@@ -49,7 +49,7 @@ impl Stranger {
         self.publisher.write_all(&command(&words)).await.expect("written");
     }
 
-    /// The next message that it did not send itself: channel and envelope, in either encoding.
+    /// The next message that this program did not send itself: channel and envelope, in either encoding.
     pub(crate) async fn next(&mut self, me: &str) -> (String, Value) {
         loop {
             let (channel, bytes) = soon("a message for the stranger", self.message()).await;
@@ -81,7 +81,7 @@ impl Stranger {
         }
     }
 
-    /// One array: bulk strings and integers.
+    /// Reads one array of bulk strings and integers.
     async fn read(&mut self) -> Vec<Vec<u8>> {
         let count = self.number().await;
         let mut parts = Vec::new();

@@ -1,10 +1,11 @@
-//! A small cluster on the embedded bus: one admin and edges with clients, each client a queue of frames.
+//! A small cluster on the embedded bus: one admin, and edges with clients. A client is a queue of frames.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -19,7 +20,7 @@ use super::super::*;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
-/// Short, so that drains end soon.
+/// Short, so that draining a node ends soon.
 const WINDOW: Duration = Duration::from_millis(600);
 /// How long a change of the nodes may take in these tests.
 pub(super) const JOB_LIMIT: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ pub(super) struct Client {
     _attachment: Attachment,
 }
 
-/// What came back.
+/// An answer of the API.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -65,7 +66,7 @@ fn start(name: &str, service: &str, bus: &MemoryBus, shards: usize, set: impl Fn
     Adapter::start(options).expect("starts")
 }
 
-/// The open routes of an admin on this bus, without waiting for anything.
+/// The routes of an admin without a token on this bus. Waits for nothing.
 pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let name = ServerName::new("admin-1").expect("a name");
     let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
@@ -88,7 +89,7 @@ impl Cluster {
         Self::of("admin-1", MemoryBus::new(["redis-1", "redis-2"]).expect("good ids")).await
     }
 
-    /// An admin of this name on this bus, which others may be on.
+    /// An admin of this name on a bus that others may use, too.
     pub(super) async fn of(name: &str, bus: MemoryBus) -> Self {
         let started = start(name, "admin", &bus, 0, |_| ());
         timeout(started.adapter.ready()).await;
@@ -117,7 +118,7 @@ impl Cluster {
         tokio::spawn(async move {
             let mut batch = Vec::new();
             while inbox.recv(&mut batch).await > 0 {
-                let mut shard: std::sync::MutexGuard<'_, Sockets> = owned.lock().expect("not poisoned");
+                let mut shard: parking_lot::MutexGuard<'_, Sockets> = owned.lock();
                 batch.drain(..).for_each(|command| shard.apply(command));
                 shard.drain_dirty(|_, socket, outbox| {
                     while let Some(frame) = outbox.pop() {
@@ -173,10 +174,7 @@ impl Edge {
         let id = ClientId::new(id).expect("an id");
         let attachment = self.adapter.attach(id.clone(), 0).expect("attaches");
         let (sender, frames) = mpsc::unbounded_channel();
-        self.sockets
-            .lock()
-            .expect("not poisoned")
-            .insert(attachment.connection(), id, sender);
+        self.sockets.lock().insert(attachment.connection(), id, sender);
         timeout(attachment.confirmed()).await.expect("confirmed");
         Client {
             frames,
@@ -191,7 +189,7 @@ impl Edge {
             .expect("joins");
     }
 
-    /// Ends it without a goodbye.
+    /// Ends the edge without a goodbye.
     pub(super) fn crash(self) {
         drop(self.driver);
     }
@@ -217,7 +215,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
-    /// Checks that this is a problem of this status, and gives its detail.
+    /// Checks that this is a problem of this status. Returns its detail.
     pub(super) fn problem(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");

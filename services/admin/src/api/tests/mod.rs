@@ -184,7 +184,7 @@ async fn a_broadcast_reaches_everyone_a_room_or_some_clients() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_named_and_the_rest_is_answered() {
+async fn an_answer_without_a_silent_server_names_that_server() {
     let cluster = Cluster::new().await;
     let (one, two) = (cluster.edge("ws-node-1").await, cluster.edge("ws-node-2").await);
     let _ann = one.client("ann").await;
@@ -204,7 +204,7 @@ async fn a_server_that_does_not_answer_is_named_and_the_rest_is_answered() {
     assert_eq!(get(&open, "/api/v1/clients/bob").await.json()["state"], "unknown");
     assert_eq!(get(&open, "/api/v1/clients/ann").await.json()["state"], "connected");
 
-    // Later it has left the roster, and nothing is missing any more.
+    // Once the server has left the roster, nothing is missing any more.
     let mut roster = cluster.admin.roster();
     timeout(roster.wait_for(|servers| servers.iter().all(|server| server.name.as_str() != "ws-node-2")))
         .await

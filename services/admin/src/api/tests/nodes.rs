@@ -11,7 +11,7 @@ async fn add(open: &Router, url: &str) -> Answer {
     post(open, "/api/v1/nodes", json!({"url": url}).to_string()).await
 }
 
-/// The job of an answer that took a change.
+/// The job in an answer that accepts a change.
 fn taken(answer: &Answer) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let job = answer.json();
@@ -106,7 +106,7 @@ async fn a_node_is_added_takes_over_from_the_others_and_is_not_removed_as_the_la
     }
     assert_eq!(get(&open, "/api/v1/nodes").await.json()["warnings"], json!([]));
 
-    // Only the node that was added is left: what flows, flows through it.
+    // Only the added node is left, so all messages go through it.
     let sent = post(&open, "/api/v1/broadcast", r#"{"event":"say","payload":1}"#).await;
     assert_eq!(sent.status, 200, "{}", sent.text);
     for client in [&mut ann, &mut bob] {
@@ -124,7 +124,7 @@ async fn a_node_is_added_takes_over_from_the_others_and_is_not_removed_as_the_la
 }
 
 #[tokio::test]
-async fn whoever_asks_twice_gets_the_same_job() {
+async fn asking_twice_gives_the_same_job() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let active = taken(&add(&open, "memory:redis-1").await);
@@ -138,14 +138,14 @@ async fn whoever_asks_twice_gets_the_same_job() {
     let gone = taken(&delete(&open, "/api/v1/nodes/redis-1").await);
     assert_eq!((&gone["id"], &gone["state"]), (&first["id"], &json!("done")));
 
-    // It comes back with a higher epoch, which is another change.
+    // The node comes back with a higher epoch: that is another change.
     let back = done(&open, &add(&open, "memory:redis-1").await).await;
     assert_ne!(back["id"], active["id"]);
     assert_eq!(node(&open, "redis-1").await["epoch"], 2);
 }
 
 #[tokio::test]
-async fn adding_a_draining_node_calls_the_draining_off_and_its_job_says_so() {
+async fn adding_a_draining_node_cancels_the_drain_and_the_drain_job_says_so() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let drain = delete(&open, "/api/v1/nodes/redis-1").await;
@@ -166,7 +166,7 @@ async fn a_late_server_catches_up_and_is_shown_with_the_rest() {
     cluster.bus.add_node("redis-3").expect("a good id");
     done(&open, &add(&open, "memory:redis-3").await).await;
     done(&open, &delete(&open, "/api/v1/nodes/redis-1").await).await;
-    // It is configured with all three.
+    // The late server is configured with all three nodes.
     let _late = cluster.edge("ws-node-9").await;
     let caught_up = async {
         let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
@@ -207,11 +207,11 @@ async fn a_node_that_is_not_heard_fails_its_job_stays_joining_and_can_be_taken_b
     assert_eq!(
         (&listed["state"], &listed["heardBy"]),
         (&json!("joining"), &json!([])),
-        "it stays, and nobody chooses it"
+        "it stays in the topology, and no server chooses it"
     );
     assert!(listed["notHeardBy"][0]["error"].is_string(), "{listed}");
 
-    // Asked for again it is another job; taken back, that one says so, and the node is gone.
+    // Asking again gives another job. When the node is removed, that job says so, and the node is gone.
     let again = add(&open, "memory:redis-3").await;
     assert_ne!(taken(&again)["id"], job["id"]);
     done(&open, &delete(&open, "/api/v1/nodes/redis-3").await).await;
@@ -226,7 +226,7 @@ async fn a_node_that_is_not_heard_fails_its_job_stays_joining_and_can_be_taken_b
 }
 
 #[tokio::test]
-async fn a_job_of_another_admin_is_not_known_but_that_admin_is_named() {
+async fn the_answer_to_an_unknown_job_names_the_admin_that_has_it() {
     let one = Cluster::new().await;
     let two = Cluster::of("admin-2", one.bus.clone()).await;
     let mut roster = two.admin.roster();
@@ -242,7 +242,7 @@ async fn a_job_of_another_admin_is_not_known_but_that_admin_is_named() {
     assert!(detail.starts_with("admin-2 has no such job"), "{detail}");
 }
 
-/// What a reference says when it stands in an answer to this path.
+/// The path that a relative reference in an answer to `path` leads to.
 fn resolved(path: &str, reference: &str) -> String {
     let (mut folder, _) = path.rsplit_once('/').expect("a path");
     let mut rest = reference;
@@ -254,7 +254,7 @@ fn resolved(path: &str, reference: &str) -> String {
 }
 
 #[tokio::test]
-async fn behind_a_path_prefix_every_link_of_the_page_and_every_place_leads_somewhere() {
+async fn behind_a_path_prefix_every_link_and_every_location_header_leads_somewhere() {
     let cluster = Cluster::new().await;
     let prefixed = Router::new().nest("/admin/", cluster.open());
     let page = get(&prefixed, "/admin/").await;
@@ -282,7 +282,7 @@ fn again_path(job: &Value) -> String {
 }
 
 #[tokio::test]
-async fn changes_that_cannot_be_made_are_refused_with_what_to_do() {
+async fn a_change_that_is_not_possible_is_rejected_with_advice() {
     let url = NodeUrl::parse("redis://127.0.0.1:1#redis-1").expect("a URL");
     let (open, _driver) = alone(Bus::Redis(vec![url]));
     for (url, status, reason) in [

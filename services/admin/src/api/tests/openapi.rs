@@ -1,4 +1,4 @@
-//! `openapi.json` is written by hand: these tests keep it true. [`check`] holds real answers against its schemas.
+//! `openapi.json` is written by hand. These tests keep it correct: [`check`] compares real answers with its schemas.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What is refused, and how: tokens, paths, methods, bodies, bugs, slowness.
+//! Rejected requests: tokens, paths, methods, bodies, panics, time limits.
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
@@ -43,7 +43,7 @@ async fn only_the_right_token_opens_the_api() {
 }
 
 #[tokio::test]
-async fn without_a_token_not_even_paths_are_told() {
+async fn without_a_token_not_even_the_existence_of_paths_is_revealed() {
     let cluster = Cluster::new().await;
     let guarded = cluster.guarded();
     get(&guarded, "/api/v1/no-such-path").await.problem(401);
@@ -86,7 +86,7 @@ async fn while_the_api_is_open_only_pages_of_its_own_host_may_use_it() {
         assert_eq!(allowed(&refused), None);
         assert!(refused.problem(403).contains("--token-file"));
     }
-    // With a token nothing is said to pages, and nothing is asked of them but the token.
+    // With a token the origin of a page does not matter, and no CORS header is sent.
     let guarded = cluster.guarded();
     let answer = ask(&guarded, "OPTIONS", playground).await;
     assert_eq!((answer.status.as_u16(), allowed(&answer)), (401, None));
@@ -116,7 +116,7 @@ async fn unknown_paths_and_wrong_methods_are_problems() {
 }
 
 #[tokio::test]
-async fn ids_that_cannot_be_are_refused_with_the_reason() {
+async fn invalid_ids_and_pages_are_rejected_with_the_reason() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let long = "x".repeat(256);
@@ -152,7 +152,7 @@ async fn ids_that_cannot_be_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_broadcast_are_refused_with_the_reason() {
+async fn invalid_broadcasts_are_rejected_with_the_reason() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let long = "x".repeat(256);
@@ -182,7 +182,7 @@ async fn bodies_that_are_no_broadcast_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_kind_or_too_big_is_refused() {
+async fn a_body_of_another_type_or_too_large_is_rejected() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let plain = Request::post("/api/v1/broadcast")
@@ -195,16 +195,15 @@ async fn a_body_of_another_kind_or_too_big_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_body_never_ends_is_ended() {
-    let router = Router::new()
-        .route("/slow", axum::routing::post(async |_: Bytes| "never"))
-        .layer(middleware::from_fn_with_state(Duration::from_secs(10), limit_time));
+    let router = Router::new().route("/slow", axum::routing::post(async |_: Bytes| "never"));
+    let router = limit_time(router, Duration::from_secs(10));
     let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let detail = post(&router, "/slow", body).await.problem(408);
     assert!(detail.contains("10 seconds"), "{detail}");
 }
 
 #[tokio::test]
-async fn a_panic_ends_only_its_own_request_and_tells_nothing() {
+async fn a_panic_ends_only_its_own_request_and_its_text_is_not_shown() {
     async fn bug() -> &'static str {
         panic!("secret: {}", TOKEN)
     }

@@ -1,4 +1,4 @@
-//! Ordering servers to send clients away.
+//! Draining, resuming and rebalancing ws-nodes.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -8,7 +8,7 @@ use wsmesh_adapter::{Adapter, Payload};
 use super::fixture::{Cluster, get, post, send};
 use super::openapi::check;
 
-/// A ws-node that tells what it was ordered instead of doing it; what it does is tested where it is built.
+/// A ws-node that answers with the order and does not carry it out. The tests of ws-node cover the rest.
 pub(super) fn obeys(edge: &Adapter) {
     for order in ["wsmesh.drain", "wsmesh.resume", "wsmesh.rebalance"] {
         edge.on(order, move |event| async move {
@@ -59,7 +59,7 @@ async fn an_order_needs_neither_a_body_nor_its_type() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_given_says_why() {
+async fn an_order_that_is_not_possible_is_rejected_with_the_reason() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let unknown = post(&open, "/api/v1/servers/nobody/drain", "{}").await;

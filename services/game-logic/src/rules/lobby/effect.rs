@@ -1,4 +1,4 @@
-//! What a lobby asks the shell to do, and the values that travel between lobbies.
+//! Effects, which a lobby asks the shell to carry out, and the values that travel between lobbies.
 
 use std::time::Duration;
 
@@ -9,101 +9,101 @@ use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{HandedTicket, Party};
 use crate::rules::players::{Busy, FormationId, Player};
 
-/// Something for the shell to do. What comes of it is told to the lobby where the variant says so.
+/// Something for the shell to do. Where a variant says so, the shell reports the result to the lobby.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Ask these servers whether the players are free; tell [`Lobby::reserved`](super::Lobby::reserved).
+    /// Ask these servers whether the players are free; report to [`Lobby::reserved`](super::Lobby::reserved).
     Reserve {
         /// Every other game-logic server.
         servers: Vec<ServerName>,
-        /// What is asked.
+        /// The request.
         reservation: Reservation,
     },
-    /// Tell these servers that a formation came to nothing.
+    /// Tell these servers that a formation was given up.
     Release {
         /// Every other game-logic server.
         servers: Vec<ServerName>,
-        /// Which formation.
+        /// The formation.
         formation: FormationId,
     },
-    /// Ask a server (perhaps this one) to run a match; tell [`Lobby::started`](super::Lobby::started).
+    /// Ask a server (perhaps this one) to run a match; report to [`Lobby::started`](super::Lobby::started).
     Start {
-        /// Who is to run it.
+        /// The server that should run it.
         host: ServerName,
-        /// What is asked.
+        /// The request.
         order: Order,
     },
     /// Tell a server that did not answer in time not to run a match.
     Withdraw {
-        /// Who was asked.
+        /// The server that was asked.
         host: ServerName,
-        /// Which formation.
+        /// The formation.
         formation: FormationId,
     },
-    /// Hand tickets to the owner of their queue; tell [`Lobby::handed_over`](super::Lobby::handed_over).
+    /// Hand tickets over to the owner of their queue; report to [`Lobby::handed_over`](super::Lobby::handed_over).
     HandOver {
         /// The owner.
         to: ServerName,
-        /// What is handed over.
+        /// The tickets.
         tickets: HandOver,
     },
-    /// A player waits here: should this server be lost, the player's ws-node tells it so. Asked for again, it replaces what was
-    /// asked for before, by this server or by another one that had the ticket.
+    /// A player waits here. If this server is lost, the player's ws-node tells the player. A later announcement of the same
+    /// ticket, by this server or by another one, replaces this one.
     Waits {
-        /// The player, and the ws-node that is to tell it.
+        /// The player and its ws-node.
         player: Player,
-        /// What it is to be told then.
+        /// What the ws-node tells the player then.
         notice: Cancelled,
     },
-    /// A ticket is gone, and not because another lobby has it now: nobody is to be told of its loss.
+    /// A ticket has ended, and no other lobby has it: its loss is not announced any more.
     WaitsNoMore {
         /// The player.
         client: ClientId,
         /// The ticket.
         ticket: String,
-        /// The ws-nodes that may have been asked to tell it.
+        /// The ws-nodes that may have an announcement of it.
         servers: Vec<ServerName>,
     },
     /// Tell a player that its ticket is no longer valid.
     Cancelled {
         /// The player.
         client: ClientId,
-        /// What it is told.
+        /// What the player is told.
         notice: Cancelled,
     },
-    /// A player is gone from a match that this server runs.
+    /// A player has left a match that this server runs.
     Left {
-        /// Who.
+        /// The player.
         client: ClientId,
-        /// Which match.
+        /// The match.
         id: MatchId,
     },
-    /// A match was lost with the server that ran it; tell its players.
+    /// The server that ran a match is lost, and the match with it; tell its players.
     Lost {
-        /// Which match.
+        /// The match.
         id: MatchId,
     },
-    /// Players of a mode found a match after waiting so long.
+    /// Players of a mode found a match.
     Matched {
         /// The mode.
         mode: String,
-        /// How long each of them waited.
+        /// How long each player waited.
         waited: Vec<Duration>,
     },
 }
 
-/// Are these players free? If they all are, keep them for this formation.
+/// Asks whether these players are free. If all are, they are kept for this formation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// For which formation.
+    /// The formation that needs them.
     pub formation: FormationId,
-    /// Whom.
+    /// The players.
     pub clients: Vec<ClientId>,
 }
 
 impl Reservation {
-    /// What stands for the answer of a server that is gone: others answered while they relied on it to defend its
-    /// players, and a match of theirs may have begun since. Asked again without it, they know.
+    /// The answer to assume for a server that is gone. The other servers relied on it to protect its players, and a match of
+    /// those may have begun since. If they are asked again without it, they know.
     pub fn unsure(&self) -> Vec<Busy> {
         let unsure = |client: &ClientId| Busy {
             client: client.clone(),
@@ -113,55 +113,55 @@ impl Reservation {
     }
 }
 
-/// Run a match.
+/// Asks a server to run a match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// For which formation.
+    /// The formation that becomes the match.
     pub formation: FormationId,
     /// What is played.
     pub mode: String,
-    /// Who plays, in the order of their seats.
+    /// The players, in the order of their seats.
     pub players: Vec<Player>,
-    /// Their tickets, in the same order: void once the match runs, whatever becomes of the server that had them.
+    /// Their tickets, in the same order. They end once the match runs, even if the server that had them is lost.
     #[serde(default)]
     pub tickets: Vec<String>,
 }
 
-/// What came of an [`Order`].
+/// The result of an [`Order`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
 pub enum Started {
-    /// The match runs, and its players were told.
+    /// The match runs, and its players know it.
     Running {
         /// Its id.
         id: MatchId,
     },
-    /// These players are gone or play elsewhere; the others still want to play.
+    /// Some players are gone or play elsewhere; the others still want to play.
     Without {
-        /// Their connections are gone.
+        /// Players whose connections are gone.
         gone: Vec<ClientId>,
-        /// They are not free.
+        /// Players that are not free.
         busy: Vec<Busy>,
     },
-    /// The server takes no more matches now.
+    /// The server does not take more matches now.
     Refused,
-    /// Nobody knows: the server did not answer.
+    /// The server did not answer, so it is not known whether the match runs.
     Unknown,
 }
 
 /// Tickets for the new owner of their queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOver {
-    /// Whose queue.
+    /// The mode of the queue.
     pub mode: String,
     /// At most [`HAND_OVER_BATCH`](super::HAND_OVER_BATCH) tickets.
     pub tickets: Vec<HandedTicket>,
 }
 
-/// Which tickets the new owner took: their ids.
+/// The tickets that the new owner took.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
-    /// Ids of the tickets that the former owner may forget.
+    /// Their ids; the former owner may drop these tickets.
     pub taken: Vec<String>,
 }
 
@@ -171,9 +171,9 @@ pub struct Began {
     /// The match.
     #[serde(rename = "match")]
     pub id: MatchId,
-    /// What became the match.
+    /// The formation that became the match.
     pub formation: FormationId,
-    /// Who plays.
+    /// The players.
     pub players: Vec<Player>,
 }
 
@@ -182,7 +182,7 @@ pub struct Began {
 pub struct Cancelled {
     /// The ticket.
     pub ticket: String,
-    /// Whose queue it was for.
+    /// The mode of its queue.
     pub mode: String,
     /// Why.
     pub reason: CancelReason,
@@ -194,34 +194,34 @@ pub struct Cancelled {
 pub enum CancelReason {
     /// Its player is in a match already.
     InMatch,
-    /// Its player's connection was not found when a match was about to start.
+    /// Its player's connection could not be found when a match was about to start.
     Unreachable,
-    /// No match was found in the longest time that a ticket may wait.
+    /// No match was found within the time that a ticket may wait.
     Timeout,
-    /// The server that had the ticket was stopped and no other took it.
+    /// The server that had the ticket stopped, and no other took it over.
     ServerRestart,
-    /// The server that had the ticket vanished, or could not see the player's ws-node any more.
+    /// The server that had the ticket was lost, or it lost sight of the player's ws-node.
     ServerLost,
 }
 
-/// What a player asks for.
+/// The wish of a player to play.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// The mode; the first one configured if none is named.
+    /// The mode; by default the first one that is configured.
     pub mode: Option<String>,
     /// How strong the player is.
     pub rating: i32,
-    /// With whom it wants to play.
+    /// The party that it wants to play with.
     pub party: Option<Party>,
 }
 
-/// What a player who asked for a match is told.
+/// The answer to a player's wish: it waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// The ticket; the same one when a player asks again.
+    /// The ticket; the same one if the player asks again.
     pub ticket: String,
-    /// What will be played.
+    /// The mode that is going to be played.
     pub mode: String,
     /// How many players a match has.
     pub players: usize,
@@ -231,24 +231,24 @@ pub struct Place {
     pub waited_ms: u64,
 }
 
-/// Who answers a player.
+/// Which server answers a player.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// This lobby, so.
+    /// This lobby, with this answer.
     Now(Place),
-    /// The owner of the queue.
+    /// The owner of the queue, which must be asked.
     Ask(ServerName),
 }
 
-/// Why a wish is refused.
+/// Why a player cannot wait.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such mode.
     #[error("there is no mode {asked:?}: ask for {known}")]
     UnknownMode {
-        /// What was asked for.
+        /// The mode that was asked for.
         asked: String,
-        /// What there is.
+        /// The modes that exist.
         known: String,
     },
     /// A party that can never play.
@@ -259,13 +259,13 @@ pub enum Refusal {
         /// Players of a match.
         most: usize,
     },
-    /// One match at a time.
+    /// The player is in a match already.
     #[error("you are in match {0}: send matchLeave to leave it")]
     Playing(MatchId),
     /// The queue is full.
     #[error(transparent)]
     Full(#[from] crate::rules::matchmaking::QueueFull),
-    /// This server is being stopped and there is no other.
+    /// This server is stopping, and there is no other.
     #[error("this server is being restarted: ask again in a few seconds")]
     Stopping,
 }

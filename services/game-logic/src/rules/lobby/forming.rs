@@ -1,5 +1,5 @@
 //! From tickets to a running match: the players are reserved on every server, then a host is asked to run the match.
-//! Whatever goes wrong, the tickets of those who still want to play go back to their queue with the time they waited.
+//! If anything goes wrong, the tickets of players who still want to play go back to their queue and keep their waiting time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{Connection, Ticket};
 use crate::rules::players::{Busy, FormationId, Player};
 
-/// Most matches being formed at a time; the queues wait meanwhile.
+/// Most matches that are being formed at a time. Beyond that, the queues wait.
 const FORMATIONS: usize = 256;
 /// How many servers are asked to run a match before its players go back to their queue.
 const HOSTS: usize = 3;
@@ -69,8 +69,8 @@ impl Lobby {
         });
     }
 
-    /// What the other servers say to a reservation; [`Reservation::unsure`] for those that are gone. Those that only do not
-    /// answer do not count: they hang and form no matches either.
+    /// The other servers have answered a reservation; [`Reservation::unsure`] stands for those that are gone. Servers that only do
+    /// not answer are left out: they hang, and form no matches either.
     pub fn reserved(&mut self, id: &FormationId, busy: &[Busy]) {
         let Some(formation) = self.formations.get(id) else {
             return;
@@ -78,7 +78,7 @@ impl Lobby {
         let complete = self
             .mode(&formation.mode)
             .is_some_and(|mode| formation.tickets.len() == self.queues[mode].mode().players);
-        // A match may have begun since this lobby asked itself.
+        // A match may have begun since this lobby checked its own players.
         let clients = formation.tickets.iter().map(|ticket| &ticket.client);
         let playing = clients.filter(|client| self.players.match_of(client).is_some());
         let playing = playing.map(|client| Busy {
@@ -113,7 +113,7 @@ impl Lobby {
         self.effects.push(Effect::Start { host, order });
     }
 
-    /// What came of asking `host` to run the match.
+    /// The result of asking `host` to run the match.
     pub fn started(&mut self, now: Duration, host: &ServerName, id: &FormationId, outcome: Started) {
         let Some(Formation {
             stage: Stage::Starting { asked },
@@ -148,7 +148,7 @@ impl Lobby {
             server: ticket.at.server.clone(),
         };
         let players: Vec<Player> = formation.tickets.iter().map(player).collect();
-        // A match that runs here is known already, and somebody may have left it since.
+        // A match that runs here is known already, and a player may have left it since.
         if match_id.host() != Some(self.instance) {
             self.players.play(now, id, match_id, &players);
         }
@@ -161,7 +161,7 @@ impl Lobby {
         });
     }
 
-    /// Dissolves a formation; players who are gone or play elsewhere lose their tickets, the others wait on.
+    /// Dissolves a formation. Players who are gone or play elsewhere lose their tickets; the others keep waiting.
     fn retry_without(&mut self, id: &FormationId, gone: &[ClientId], busy: &[Busy]) {
         let Some(formation) = self.formations.get_mut(id) else {
             return;
@@ -186,7 +186,7 @@ impl Lobby {
         self.dissolve(id);
     }
 
-    /// A formation came to nothing: its tickets go back to the queue.
+    /// Gives a formation up: its tickets go back to the queue.
     pub(super) fn dissolve(&mut self, id: &FormationId) {
         let Some(formation) = self.formations.remove(id) else {
             return;
@@ -198,7 +198,7 @@ impl Lobby {
                 let id = ticket.id.clone();
                 match self.queues[mode].put_back(ticket.clone()).cloned() {
                     Some(kept) if kept.id == id => {
-                        // The host may have said already that the ticket is void.
+                        // The host may have ended the ticket's announcement already.
                         if asked_a_host {
                             self.waits(mode, &kept);
                         }
@@ -225,14 +225,14 @@ impl Lobby {
             .collect()
     }
 
-    /// Whether nobody was asked yet to run the match.
+    /// Whether no host has been asked yet to run the match.
     pub(super) fn is_undecided(&self, id: &FormationId) -> bool {
         self.formations
             .get(id)
             .is_some_and(|formation| !matches!(formation.stage, Stage::Starting { .. }))
     }
 
-    /// The ticket of a player whose match is being formed; it is reached through the ws-node it asked from last.
+    /// The ticket of a player whose match is being formed. From now on the player is reached through the ws-node it asked last.
     pub(super) fn asked_again_in_formation(&mut self, now: Duration, mode: &str, player: &Player) -> Option<Ticket> {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut tickets = formations.flat_map(|formation| &mut formation.tickets);
@@ -241,8 +241,8 @@ impl Lobby {
         Some(ticket.clone())
     }
 
-    /// Ends connections of a player's tickets that are in formations. One without any left is taken out, if its formation
-    /// is not decided yet; one that a host was asked to run is.
+    /// Ends connections of a player's tickets in formations. A ticket without connections is taken out, unless a host has been
+    /// asked to run the match already.
     pub(super) fn leave_formations(
         &mut self,
         mode: &str,
@@ -252,12 +252,12 @@ impl Lobby {
         let formations = self.formations.values_mut().filter(|formation| formation.mode == mode);
         let mut taken = None;
         for formation in formations {
-            let Some(place) = formation.tickets.iter().position(|ticket| ticket.client == *client) else {
+            let Some(index) = formation.tickets.iter().position(|ticket| ticket.client == *client) else {
                 continue;
             };
             let decided = matches!(formation.stage, Stage::Starting { .. });
-            if !formation.tickets[place].stays_without(&ended) && !decided {
-                taken = Some(formation.tickets.remove(place));
+            if !formation.tickets[index].stays_without(&ended) && !decided {
+                taken = Some(formation.tickets.remove(index));
             }
         }
         taken

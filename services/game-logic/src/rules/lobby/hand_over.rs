@@ -1,5 +1,5 @@
-//! When a queue has a new owner: its tickets are copied there, and forgotten here once the new owner has said that it
-//! took them. What it did not take is offered again, to whoever owns the queue then.
+//! A queue has a new owner: its tickets are copied there, and dropped here once the new owner has confirmed that it took them.
+//! Tickets that it did not take are offered again, to the owner at that time.
 
 use std::time::Duration;
 
@@ -30,33 +30,32 @@ impl Lobby {
         });
     }
 
-    /// What the new owner said; nothing taken when it did not answer.
+    /// The new owner has answered; it took nothing if it did not answer.
     pub fn handed_over(&mut self, sent: &HandOver, taken: &Taken) {
         let since = self.handing.remove(&sent.mode);
         let (Some(since), Some(mode)) = (since, self.mode(&sent.mode)) else {
             return;
         };
         for ticket in sent.tickets.iter().filter(|ticket| taken.taken.contains(&ticket.id)) {
-            // A ticket of another id was asked for since, and was not taken. One whose player asked again since, or has a
-            // connection that was not told, is offered again: the new owner would lose it with the former connection.
-            let told = |at: &Connection| at.asked <= since && ticket.knows(&at.server);
-            let as_sent = |kept: &Ticket| kept.id == ticket.id && kept.connections().all(told);
-            if self.queues[mode].ticket(&ticket.client).is_some_and(as_sent) {
+            // A ticket with another id is newer and was not taken. A ticket whose player has asked again since, or has a connection
+            // that was not sent, is offered again: the new owner would lose it with the old connection.
+            let was_sent = |at: &Connection| at.asked <= since && ticket.knows(&at.server);
+            let is_unchanged = |kept: &Ticket| kept.id == ticket.id && kept.connections().all(was_sent);
+            if self.queues[mode].ticket(&ticket.client).is_some_and(is_unchanged) {
                 self.queues[mode].remove(&ticket.client);
             }
         }
     }
 
-    /// Tickets from the former owner of a queue. Takes those for which there is room; none while this server is being
-    /// stopped itself.
+    /// Tickets from the former owner of a queue. Takes as many as there is room for; none while this server is stopping.
     pub fn adopt(&mut self, now: Duration, tickets: HandOver) -> Taken {
         let Some(mode) = self.mode(&tickets.mode).filter(|_| !self.stopping) else {
             return Taken::default();
         };
         let mut taken = Vec::new();
         for ticket in tickets.tickets {
-            // Who plays here to this server's knowledge may have ended elsewhere: the former owner keeps the ticket until
-            // both have heard the same news.
+            // The match of this player may have ended, and only the former owner knows. It keeps the ticket until both have the
+            // same news.
             if self.players.match_of(&ticket.client).is_some() {
                 continue;
             }
@@ -67,7 +66,7 @@ impl Lobby {
                 .filter(|formation| formation.mode == tickets.mode);
             let mut forming = of_mode.flat_map(|formation| &mut formation.tickets);
             let ticket = ticket.received(now);
-            // A player that is being matched here has its place, whichever ticket it came by.
+            // A player that is being matched here keeps the ticket that it has here.
             let kept = if let Some(known) = forming.find(|other| other.client == ticket.client) {
                 if let Some(ticket) = self.queues[mode].still_here(ticket.clone()) {
                     known.follow(&ticket);

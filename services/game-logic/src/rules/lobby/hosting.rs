@@ -1,4 +1,4 @@
-//! A lobby's part in the matches of others: it says who is free, runs matches, and keeps account of all of them.
+//! A lobby's part in the matches of others: it says which players are free, hosts matches, and keeps account of all matches.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::rules::matches::MatchId;
 use crate::rules::players::{Busy, FormationId, Player};
 
 impl Lobby {
-    /// Another server wants these players for a match: who of them is not free.
+    /// Another server wants these players for a match. Returns those that are not free.
     ///
-    /// Of two servers that want the same player at the same time, the one with the smaller formation id gets it; the
-    /// other yields if it has not asked for a host yet. A promise made to a third server is that server's to defend.
+    /// If two servers want the same player at the same time, the one with the smaller formation id gets it; the other gives up
+    /// if it has not asked for a host yet. A promise made to a third server is for that server to protect.
     pub fn reserve(&mut self, now: Duration, reservation: &Reservation) -> Vec<Busy> {
         let Reservation { formation, clients } = reservation;
         let wanted: Vec<FormationId> = self.own_formations_of(clients);
@@ -42,7 +42,7 @@ impl Lobby {
         busy
     }
 
-    /// Another server's formation came to nothing.
+    /// Another server has given a formation up.
     pub fn release(&mut self, formation: &FormationId) {
         self.players.release(formation);
     }
@@ -50,14 +50,14 @@ impl Lobby {
     /// Takes on a match. Its players are busy from now on.
     ///
     /// # Errors
-    /// What to answer when the match cannot be run here.
+    /// The answer if the match cannot run here.
     pub fn host(&mut self, now: Duration, order: &Order) -> Result<MatchId, Started> {
         if self.stopping || self.hosted.len() >= self.settings.match_limit || order.players.is_empty() {
             return Err(Started::Refused);
         }
         let clients: Vec<ClientId> = order.players.iter().map(|player| player.client.clone()).collect();
         let mut busy = self.players.busy(now, &order.formation, &clients);
-        // Promises are for the servers that form matches to settle; this order is settled.
+        // Promises matter only while a match is being formed. This one has been formed.
         busy.retain(|busy| busy.playing);
         if !busy.is_empty() {
             return Err(Started::Without { gone: Vec::new(), busy });
@@ -81,7 +81,7 @@ impl Lobby {
         self.players.ended(id);
     }
 
-    /// A match began elsewhere: its players wait for nothing else.
+    /// A match began elsewhere: its players do not wait for another one.
     pub fn began(&mut self, now: Duration, began: &Began) {
         if began.id.host() != Some(self.instance) {
             self.players.play(now, &began.formation, &began.id, &began.players);
@@ -94,7 +94,7 @@ impl Lobby {
         self.players.leave(client, id);
     }
 
-    /// Players of a match wait for nothing else, and are told so.
+    /// Ends the tickets of players who are in a match now, and tells them.
     pub(super) fn drop_tickets(&mut self, players: &[Player]) {
         for mode in 0..self.queues.len() {
             for player in players {

@@ -1,18 +1,18 @@
 //! The lobby of one game-logic server: its queues, the matches being formed, and its part in those of other lobbies.
 //!
 //! A value without I/O: it is told what happened and when, and collects [`Effect`]s for the shell. Promises, across all
-//! lobbies that hear each other: nobody is put into two matches, and a ticket is in some queue until its player is
-//! matched, told otherwise, or gone.
+//! lobbies that hear each other: no player is in two matches, and a ticket is in some queue until its player is matched,
+//! told otherwise, or gone.
 //!
-//! Rosters may be stale and hand-overs repeated, so several lobbies may hold tickets of one player. What keeps it out of
-//! two matches is not the ticket but the reservation: whoever forms a match asks every other lobby first. Of two lobbies
-//! the younger knows the elder, so one of them asks the other, which defends the players it is matching and remembers what
-//! it promised until it hears what became of that. A lobby that is gone cannot defend anybody: then all are asked again,
-//! and whoever runs its matches knows. Matches, promises and connections are kept one by one, and each ends by news of
-//! itself alone, because news of different servers comes in any order.
+//! Rosters may be stale and hand-overs repeated, so several lobbies may hold tickets of one player. Not the ticket but the
+//! reservation keeps a player out of two matches: before a lobby forms a match it asks every other lobby. Of two lobbies the
+//! newer one knows the older one, so at least one of them asks the other. The lobby that is asked protects the players it is
+//! matching, and remembers its promises until it learns their outcome. A lobby that is gone cannot protect its players: then
+//! all others are asked again, and the one that runs its matches knows. Matches, promises and connections are kept one by
+//! one, and each ends only by news of itself, because news of different servers arrives in any order.
 //!
-//! A lobby that dies takes its tickets with it. So each ticket is announced to its player's ws-nodes ([`Effect::Waits`]), which tell
-//! the player should this process be lost; a lobby that takes a ticket over announces it anew.
+//! If a lobby dies, its tickets are lost. So each ticket is announced to its player's ws-nodes ([`Effect::Waits`]), which tell the
+//! player if this process is lost. A lobby that takes a ticket over announces it again.
 
 mod effect;
 mod forming;
@@ -43,7 +43,7 @@ pub use roster::Server;
 /// The rules that a lobby goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What can be played; at least one. The first is played by those who do not say what they want.
+    /// The modes that can be played; at least one. The first is the default.
     pub modes: Vec<Mode>,
     /// How far apart ratings may be.
     pub widening: Widening,
@@ -51,9 +51,9 @@ pub struct Settings {
     pub queue_limit: usize,
     /// Most matches that this server runs.
     pub match_limit: usize,
-    /// Longest time that a ticket waits.
+    /// Longest time that a ticket may wait.
     pub longest_wait: Duration,
-    /// Longest time that a match takes.
+    /// Longest time that a match may take.
     pub longest_match: Duration,
 }
 
@@ -94,12 +94,12 @@ impl Lobby {
         }
     }
 
-    /// What there is to do since the last call.
+    /// The effects since the last call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
 
-    /// Every mode and how many players wait for it here, those being matched included.
+    /// Every mode with the number of players that wait for it here, including those being matched.
     pub fn waiting(&self) -> impl Iterator<Item = (&str, usize)> {
         self.queues.iter().map(|queue| {
             let forming = self
@@ -121,8 +121,8 @@ impl Lobby {
         self.hosted.len()
     }
 
-    /// One round: matches are formed in the queues that this server owns, tickets of the others handed over. To be
-    /// called a few times a second.
+    /// One round: forms matches in the queues that this server owns, and hands over the tickets of the others. To be called a few
+    /// times a second.
     pub fn round(&mut self, now: Duration) {
         self.players.expire(now);
         self.expire_tickets(now);
@@ -133,7 +133,7 @@ impl Lobby {
                     let owner = owner.clone();
                     self.hand_over(now, mode, owner);
                 }
-                // Not counted yet, or stopping and alone: tickets wait.
+                // This server does not count yet, or it stops and is the only one: tickets wait.
                 None => {}
             }
         }
@@ -155,14 +155,14 @@ impl Lobby {
         });
     }
 
-    /// A ticket is here now, reached through all its connections.
+    /// Announces a ticket that is here now to the ws-nodes of all its connections.
     fn waits(&mut self, mode: usize, ticket: &Ticket) {
         for connection in ticket.connections() {
             self.waits_at(mode, ticket, &connection.server);
         }
     }
 
-    /// As [`Lobby::waits`], through one ws-node.
+    /// As [`Lobby::waits`], for one ws-node.
     fn waits_at(&mut self, mode: usize, ticket: &Ticket, server: &ServerName) {
         let player = Player {
             client: ticket.client.clone(),
@@ -174,7 +174,7 @@ impl Lobby {
         });
     }
 
-    /// A ticket ended here.
+    /// A ticket has ended here: its announcements end.
     fn waits_no_more(&mut self, ticket: &Ticket) {
         self.effects.push(Effect::WaitsNoMore {
             client: ticket.client.clone(),

@@ -1,4 +1,4 @@
-//! What players ask of a lobby: a match, to wait no longer; and what happens when their connections end.
+//! Requests of players: to play, to stop waiting. And what happens when their connections end.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use crate::rules::matchmaking::{Connection, Party, Ticket};
 use crate::rules::players::Player;
 
 impl Lobby {
-    /// A player wants to play. The owner of the queue answers; who is not the owner names it.
+    /// A player wants to play. The owner of the queue answers; any other lobby names the owner.
     ///
     /// # Errors
-    /// Says why the player cannot wait.
+    /// Why the player cannot wait.
     pub fn request(&mut self, now: Duration, player: Player, wish: Wish) -> Result<Answer, Refusal> {
         let mode = self.check(&player, &wish)?;
         match self.roster.owner(&self.queues[mode].mode().name) {
             Some(owner) if owner != self.roster.me() => return Ok(Answer::Ask(owner.clone())),
             None if self.stopping => return Err(Refusal::Stopping),
-            // Owner, or not counted yet: the ticket is handed over to the owner as soon as there is one.
+            // This server is the owner, or does not count yet: then the ticket is handed over as soon as there is an owner.
             _ => {}
         }
         self.enter(now, mode, player, wish).map(Answer::Now)
     }
 
-    /// As [`Lobby::request`], forwarded by a server that took this one for the owner. If it is not (any more), the ticket
-    /// is handed over later; forwarding again could go in circles.
+    /// As [`Lobby::request`], forwarded by a server that believes this one to be the owner. If it is not the owner, the ticket is
+    /// handed over later: forwarding it again could go in circles.
     ///
     /// # Errors
-    /// Says why the player cannot wait.
+    /// Why the player cannot wait.
     pub fn forwarded_request(&mut self, now: Duration, player: Player, wish: Wish) -> Result<Place, Refusal> {
         let mode = self.check(&player, &wish)?;
         if self.stopping {
@@ -70,7 +70,7 @@ impl Lobby {
 
     fn enter(&mut self, now: Duration, mode: usize, player: Player, wish: Wish) -> Result<Place, Refusal> {
         let name = self.queues[mode].mode().name.clone();
-        // A player that came back through another ws-node waits on, and is reached there.
+        // A player that came back through another ws-node keeps waiting, and is reached there.
         self.queues[mode].asked_again(now, &player.client, &player.server);
         let server = player.server.clone();
         let ticket = match self.asked_again_in_formation(now, &name, &player) {
@@ -102,10 +102,10 @@ impl Lobby {
         })
     }
 
-    /// Whom to ask to cancel a player's tickets, beside this lobby: the owners of the queues.
+    /// The other servers to ask when a player's tickets are cancelled: the owners of the queues.
     ///
     /// # Errors
-    /// When there is no such mode.
+    /// If there is no such mode.
     pub fn owners(&self, mode: Option<&str>) -> Result<Vec<ServerName>, Refusal> {
         if let Some(name) = mode {
             self.known_mode(name)?;
@@ -120,7 +120,7 @@ impl Lobby {
         Ok(owners)
     }
 
-    /// A player does not want to wait any more, for one mode or for any. Says how many tickets were cancelled here.
+    /// A player does not want to wait any more, for one mode or for all. Returns how many tickets were cancelled here.
     pub fn cancel(&mut self, now: Duration, player: &Player, mode: Option<&str>) -> usize {
         let mut cancelled = 0;
         for index in 0..self.queues.len() {
@@ -137,13 +137,13 @@ impl Lobby {
         cancelled
     }
 
-    /// A player's connection ended: it leaves its queues, and its match if that runs here. A player that came back through
-    /// another ws-node stays.
+    /// A player's connection has ended: the player leaves its queues, and its match if that runs here. A player that came back
+    /// through another ws-node stays.
     pub fn client_closed(&mut self, now: Duration, player: &Player) {
         self.connection_ended(now, player);
     }
 
-    /// The tickets that ended with a player's connection, with their queues.
+    /// Returns the tickets that ended with a player's connection, with the index of their mode.
     fn connection_ended(&mut self, now: Duration, player: &Player) -> Vec<(usize, Ticket)> {
         let mut ended = Vec::new();
         for index in 0..self.queues.len() {
@@ -158,7 +158,7 @@ impl Lobby {
         ended
     }
 
-    /// The match that a player is in, as far as this server knows; of several, the one heard of last.
+    /// The match that a player is in, as far as this server knows; of several, the latest.
     pub fn match_of(&self, client: &ClientId) -> Option<&MatchId> {
         self.players.match_of(client)
     }

@@ -1,4 +1,4 @@
-//! What a lobby knows of the live servers, and what it does when they come and go.
+//! The live servers as a lobby knows them, and what it does when they come and go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::rules::ownership;
 pub struct Server {
     /// Its name.
     pub name: ServerName,
-    /// Which process.
+    /// Its process.
     pub instance: Instance,
-    /// Whether it can own queues and run matches: a game-logic server that is started far enough.
+    /// Whether it can own queues and run matches: it is a game-logic server that counts.
     pub plays: bool,
 }
 
@@ -24,9 +24,9 @@ pub struct Server {
 pub(super) struct Roster {
     me: ServerName,
     live: BTreeMap<ServerName, Instance>,
-    /// The game-logic servers, those that are being stopped included: they may still run matches.
+    /// The game-logic servers, including those that are stopping: they may still run matches.
     peers: BTreeSet<ServerName>,
-    /// Those that own queues and take on matches.
+    /// The game-logic servers that own queues and accept matches.
     owners: BTreeSet<ServerName>,
     leaving: BTreeSet<Instance>,
 }
@@ -46,22 +46,22 @@ impl Roster {
         &self.me
     }
 
-    /// Who owns the queue, or tells the players of a lost match.
+    /// The server that owns the queue, or that tells the players of a lost match.
     pub(super) fn owner(&self, key: &str) -> Option<&ServerName> {
         ownership::owner(key, &self.owners)
     }
 
-    /// Who may run a match, in the order in which to ask.
+    /// The servers that may run a match, in the order in which to ask them.
     pub(super) fn hosts(&self, key: &str) -> Vec<&ServerName> {
         ownership::ranked(key, &self.owners)
     }
 
-    /// Every live game-logic server but this one.
+    /// Every other live game-logic server.
     pub(super) fn others(&self) -> Vec<ServerName> {
         self.peers.iter().filter(|name| **name != self.me).cloned().collect()
     }
 
-    /// Takes the news and names the processes that are gone.
+    /// Takes the new roster and returns the processes that are gone.
     fn update(&mut self, servers: &[Server]) -> Vec<(ServerName, Instance)> {
         let live: BTreeMap<_, _> = servers
             .iter()
@@ -89,9 +89,9 @@ impl Roster {
 }
 
 impl Lobby {
-    /// Who is alive. The players of a ws-node that is gone leave their queues and matches, and are told so, as it may be this server
-    /// that was cut off; the matches of a game-logic
-    /// server that is gone are lost, and the one server that owns the match's id tells its players.
+    /// The roster has changed. The players of a ws-node that is gone leave their queues and matches. They are told, as this server
+    /// may be the one that was cut off. The matches of a game-logic server that is gone are lost; the server that owns the match's
+    /// id tells its players.
     pub fn roster(&mut self, now: Duration, servers: &[Server]) {
         for (name, instance) in self.roster.update(servers) {
             self.server_gone(now, &name);
@@ -104,29 +104,29 @@ impl Lobby {
         }
     }
 
-    /// Another game-logic server is being stopped: it owns nothing from now on.
+    /// Another game-logic server is stopping: it owns nothing from now on.
     pub fn leaving(&mut self, server: &ServerName, instance: Instance) {
         self.roster.leaving(server, instance);
     }
 
-    /// This server is being stopped: it takes no new matches, and its queues belong to the others.
+    /// This server is stopping: it accepts no new matches, and its queues belong to the others.
     pub fn stop(&mut self) {
         self.stopping = true;
         let me = self.roster.me.clone();
         self.roster.leaving(&me, self.instance);
     }
 
-    /// Whether nobody waits here any more.
+    /// Whether no player waits here.
     pub fn is_empty(&self) -> bool {
         self.formations.is_empty() && self.queues.iter().all(crate::rules::matchmaking::Queue::is_empty)
     }
 
-    /// Whether somebody else can take over the queues.
+    /// Whether another server can take over the queues.
     pub fn has_successor(&self) -> bool {
         !self.roster.owners.is_empty()
     }
 
-    /// No time is left: everyone who still waits here is told so.
+    /// There is no time left: every player who still waits here is told so.
     pub fn give_up(&mut self, now: Duration) {
         let formations: Vec<_> = self.formations.keys().cloned().collect();
         formations.iter().for_each(|formation| self.dissolve(formation));

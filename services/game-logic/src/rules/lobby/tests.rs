@@ -60,7 +60,7 @@ fn order(effects: Vec<Effect>) -> (ServerName, Order) {
 }
 
 #[test]
-fn alone_a_lobby_starts_a_match_without_asking_anybody() {
+fn a_lobby_that_is_alone_starts_a_match_without_asking_others() {
     let mut lobby = lobby(1, 1);
     wait(&mut lobby, &["ann", "bob"]);
     lobby.round(NOW);
@@ -81,7 +81,7 @@ fn alone_a_lobby_starts_a_match_without_asking_anybody() {
 }
 
 #[test]
-fn a_server_that_cannot_run_the_match_is_followed_by_the_next_and_at_last_the_players_wait_on() {
+fn if_a_server_cannot_run_the_match_the_next_is_asked_and_in_the_end_the_players_keep_waiting() {
     let mut lobby = lobby(1, 1);
     wait(&mut lobby, &["ann", "bob"]);
     lobby.round(NOW);
@@ -91,7 +91,7 @@ fn a_server_that_cannot_run_the_match_is_followed_by_the_next_and_at_last_the_pl
 }
 
 #[test]
-fn a_match_that_may_have_started_is_withdrawn_before_its_players_wait_on() {
+fn a_match_that_may_have_started_is_withdrawn_before_its_players_keep_waiting() {
     let mut lobby = lobby(1, 1);
     wait(&mut lobby, &["ann", "bob"]);
     lobby.round(NOW);
@@ -108,7 +108,7 @@ fn a_match_that_may_have_started_is_withdrawn_before_its_players_wait_on() {
     assert_eq!(lobby.waiting().next(), Some(("duel", 2)));
 }
 
-/// Who is to be told if this server is lost.
+/// The player that is told if this server is lost.
 fn announced(effect: &Effect) -> &str {
     match effect {
         Effect::Waits { player, notice } if notice.reason == CancelReason::ServerLost => player.client.as_str(),
@@ -117,7 +117,7 @@ fn announced(effect: &Effect) -> &str {
 }
 
 #[test]
-fn a_ticket_is_announced_to_its_ws_node_and_again_by_whoever_takes_it_over_and_revoked_only_when_it_ends() {
+fn a_ticket_is_announced_to_its_ws_node_and_again_by_a_new_owner_and_revoked_only_when_it_ends() {
     let (mut one, mut two) = (lobby(1, 1), lobby(2, 1));
     wait(&mut one, &["ann"]);
     let asked = one.take_effects();
@@ -140,7 +140,7 @@ fn a_ticket_is_announced_to_its_ws_node_and_again_by_whoever_takes_it_over_and_r
 }
 
 #[test]
-fn who_waits_is_told_when_its_ws_node_cannot_be_seen_any_more_as_it_may_be_this_server_that_was_cut_off() {
+fn a_waiting_player_is_told_when_its_ws_node_is_missing_as_this_server_may_be_the_one_cut_off() {
     let mut lobby = lobby(1, 1);
     wait(&mut lobby, &["ann"]);
     lobby.take_effects();
@@ -155,7 +155,7 @@ fn who_waits_is_told_when_its_ws_node_cannot_be_seen_any_more_as_it_may_be_this_
 }
 
 #[test]
-fn of_two_servers_that_want_a_player_at_once_one_gets_it_and_the_other_yields() {
+fn if_two_servers_want_a_player_at_once_one_gets_it_and_the_other_gives_up() {
     let (mut one, mut two) = (lobby(1, 1), lobby(2, 2));
     wait(&mut one, &["ann", "bob"]);
     wait(&mut two, &["ann", "cid"]);
@@ -202,7 +202,7 @@ fn the_players_of_a_lost_match_are_told_by_one_server_only() {
 }
 
 #[test]
-fn a_server_runs_no_more_matches_than_it_may() {
+fn a_server_does_not_run_more_matches_than_its_limit() {
     let mut lobby = lobby(1, 1);
     let order = |number, clients: [&str; 2]| Order {
         formation: crate::rules::players::FormationId::new(Instance(2), number),
@@ -225,7 +225,7 @@ fn match_of_ann(host: u64) -> Began {
 }
 
 #[test]
-fn late_news_of_a_withdrawn_match_does_not_make_the_players_of_a_running_one_free() {
+fn late_news_of_a_withdrawn_match_does_not_free_the_players_of_a_running_one() {
     let mut lobby = lobby(1, 3);
     let (running, withdrawn) = (match_of_ann(2), match_of_ann(3));
     lobby.began(NOW, &running);
@@ -245,7 +245,7 @@ fn late_news_of_a_withdrawn_match_does_not_make_the_players_of_a_running_one_fre
     );
 }
 
-/// A lobby that asked others whether ann and bob are free.
+/// A lobby that has asked others whether ann and bob are free.
 fn reserving() -> (Lobby, Reservation) {
     let mut lobby = lobby(1, 2);
     wait(&mut lobby, &["ann", "bob"]);
@@ -258,7 +258,7 @@ fn reserving() -> (Lobby, Reservation) {
 }
 
 #[test]
-fn when_a_server_that_was_asked_is_gone_no_match_starts_and_the_players_wait_on() {
+fn if_a_server_that_was_asked_is_gone_no_match_starts_and_the_players_keep_waiting() {
     let (mut lobby, reservation) = reserving();
     lobby.reserved(&reservation.formation, &reservation.unsure());
     assert_eq!((lobby.forming(), lobby.waiting().next()), (0, Some(("duel", 2))));
@@ -280,7 +280,7 @@ fn a_match_that_began_elsewhere_while_the_others_were_asked_keeps_its_player() {
 }
 
 #[test]
-fn a_ticket_that_was_asked_for_again_while_its_copy_was_on_its_way_is_offered_again() {
+fn a_ticket_whose_player_asked_again_during_a_hand_over_is_offered_again() {
     let mut lobby = lobby(1, 1);
     wait(&mut lobby, &["ann"]);
     lobby.hand_over(NOW, 0, name("game-2"));
@@ -300,5 +300,5 @@ fn a_ticket_that_was_asked_for_again_while_its_copy_was_on_its_way_is_offered_ag
     assert_eq!(lobby.waiting().next(), Some(("duel", 1)), "ann is still kept");
     lobby.hand_over(later, 0, name("game-2"));
     lobby.handed_over(&sent, &taken);
-    assert!(lobby.is_empty(), "what was taken as it is is forgotten");
+    assert!(lobby.is_empty(), "a ticket that was taken unchanged is dropped");
 }

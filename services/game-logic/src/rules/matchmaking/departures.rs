@@ -1,19 +1,18 @@
-//! Who left a queue lately. A ticket that was on its way from a former owner when its player left must not come to life
-//! again on the new one.
+//! Players who left a queue recently. A ticket that was on its way to a new owner when its player left must not be accepted there.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use wsmesh_adapter::{ClientId, ServerName};
 
-/// How long a departure is remembered: longer than any hand-over is retried.
+/// How long a departure is remembered: longer than a hand-over is retried.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// A player and the ws-node it left, none if it wishes to wait nowhere any more: a player that came back elsewhere is not
-/// meant by the end of a connection.
+/// A player and the ws-node that it left; without a ws-node the player has cancelled. The end of one connection does not concern a
+/// player that came back elsewhere.
 type Departure = (ClientId, Option<ServerName>);
 
-/// Departures of the last minute, at most `limit` of them; the oldest are forgotten first.
+/// The departures of the last minute, at most `limit`; the oldest are dropped first.
 #[derive(Debug)]
 pub(super) struct Departures {
     limit: usize,
@@ -30,7 +29,7 @@ impl Departures {
         }
     }
 
-    /// A player left a ws-node, or every one.
+    /// A player left one ws-node, or all.
     pub(super) fn note(&mut self, now: Duration, client: &ClientId, server: Option<&ServerName>) {
         let departure = (client.clone(), server.cloned());
         self.order.push_back((now, departure.clone()));
@@ -40,14 +39,14 @@ impl Departures {
         }
     }
 
-    /// Whether a player left after it last asked through `server`.
+    /// Whether a player left after it last asked through `server`, or at the same time.
     pub(super) fn left_after(&self, client: &ClientId, server: &ServerName, asked: Duration) -> bool {
         let left = |server| self.latest.get(&(client.clone(), server));
         let mut left = [left(None), left(Some(server.clone()))].into_iter().flatten();
         left.any(|&left| left >= asked)
     }
 
-    /// Forgets what is too old to matter.
+    /// Drops departures that are too old to matter.
     pub(super) fn expire(&mut self, now: Duration) {
         while self
             .order

@@ -1,4 +1,4 @@
-//! Who plays with whom: the rules by which waiting tickets become matches. A pure function.
+//! The rules by which waiting tickets become matches. A pure function.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::ticket::{Party, Ticket};
 
-/// How many neighbours by rating are looked at for one player, so that a full queue costs milliseconds, not seconds.
+/// Most neighbours by rating that are considered for one player, so that a full queue costs milliseconds and not seconds.
 const NEIGHBOURS: usize = 64;
 
-/// How far apart ratings may be. The longer somebody waits, the farther.
+/// How far apart ratings may be: the longer a player waits, the farther.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Widening {
     /// Largest difference at first.
@@ -19,7 +19,7 @@ pub struct Widening {
 }
 
 impl Widening {
-    /// Largest difference that somebody accepts who waited so long.
+    /// Largest difference that a player accepts after waiting for `waited`.
     pub fn range(self, waited: Duration) -> u64 {
         let widened = waited.as_millis() * u128::from(self.per_second) / 1000;
         u64::from(self.start).saturating_add(u64::try_from(widened).unwrap_or(u64::MAX))
@@ -33,8 +33,8 @@ struct Unit {
     since: Duration,
 }
 
-/// Makes at most `most` groups of exactly `players` tickets. Whoever waited longest chooses first, and takes the nearest
-/// by rating inside its own range; who found too few may still be chosen by those after it.
+/// Makes at most `most` groups of exactly `players` tickets. The player that has waited longest chooses first and takes the nearest
+/// by rating within its range. A player that finds too few others may still be chosen by later ones.
 pub(super) fn groups(
     tickets: Vec<Ticket>,
     players: usize,
@@ -68,7 +68,7 @@ pub(super) fn groups(
     formed
 }
 
-/// Single players and complete parties. Members of incomplete parties, and parties too big for the mode, wait.
+/// Single players and complete parties. Members of incomplete parties, and parties too large for the mode, keep waiting.
 fn units(tickets: Vec<Ticket>, players: usize) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut parties: HashMap<Party, Vec<Ticket>> = HashMap::new();
@@ -88,7 +88,7 @@ fn units(tickets: Vec<Ticket>, players: usize) -> Vec<Unit> {
     units
 }
 
-/// A party is as strong as its members on average and has waited as long as the last of them.
+/// The rating of a party is the mean of its members; it has waited as long as its latest member.
 fn unit(tickets: Vec<Ticket>) -> Unit {
     let sum: i64 = tickets.iter().map(|ticket| i64::from(ticket.rating)).sum();
     let rating = sum / tickets.len().max(1) as i64;
@@ -96,9 +96,9 @@ fn unit(tickets: Vec<Ticket>) -> Unit {
     Unit { tickets, rating, since }
 }
 
-/// The nearest neighbours of `anchor` whose sizes and its own add up to `players`, the anchor included.
+/// `anchor` and its nearest neighbours whose sizes add up to `players` together.
 fn choose(units: &[Unit], line: &Line, anchor: usize, players: usize, range: u64) -> Option<Vec<usize>> {
-    // ways[n]: units that make up n players together with the anchor, found among the nearest first.
+    // ways[n]: the anchor and other units with n players together, the nearest first.
     let mut ways: Vec<Option<Vec<usize>>> = vec![None; players + 1];
     ways[units[anchor].tickets.len()] = Some(vec![anchor]);
     let distance = |i: usize| units[i].rating.abs_diff(units[anchor].rating);
@@ -139,7 +139,7 @@ fn add(ways: &mut [Option<Vec<usize>>], unit: usize, size: usize) {
     }
 }
 
-/// Units in the order of their ratings, as a linked list, so that those already matched cost nothing to step over.
+/// Units in the order of their ratings, as a linked list, so that units that are matched already need not be stepped over.
 struct Line {
     before: Vec<Option<usize>>,
     after: Vec<Option<usize>>,

@@ -1,7 +1,7 @@
-//! Matchmaking: players wait in the queue of a mode until enough of similar rating are there.
+//! Matchmaking: players wait in the queue of a mode until there are enough players of similar rating.
 //!
 //! The range of ratings that a player accepts widens while it waits. Parties stay together. A queue is bounded. No I/O
-//! and no clock: every call is told the time.
+//! and no clock: the time is passed to every call.
 
 mod departures;
 mod form;

@@ -10,10 +10,10 @@ use super::departures::Departures;
 use super::form::{self, Widening};
 use super::ticket::{Connection, Ticket};
 
-/// A way to play: who is matched with whom.
+/// A mode of the game, with a queue of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mode {
-    /// What players call it.
+    /// The name by which players ask for it.
     pub name: String,
     /// How many players a match has.
     pub players: usize,
@@ -24,12 +24,12 @@ pub struct Mode {
 #[error("too many players are waiting: try again later")]
 pub struct QueueFull;
 
-/// What became of a ticket from another server.
+/// What happened to a ticket from another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Adopted {
     /// Its player waits here, with this ticket.
     Kept(Ticket),
-    /// Its player is gone: nobody needs it any more.
+    /// Its player has left: the ticket is not needed any more.
     Left,
     /// The queue is full: the other server must keep it.
     Refused,
@@ -57,7 +57,7 @@ impl Queue {
         }
     }
 
-    /// What is played here.
+    /// The mode of this queue.
     pub fn mode(&self) -> &Mode {
         &self.mode
     }
@@ -67,7 +67,7 @@ impl Queue {
         self.tickets.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no player waits.
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty()
     }
@@ -82,10 +82,10 @@ impl Queue {
         self.tickets.values()
     }
 
-    /// Takes a ticket. A player that waits already keeps the one it has, which is returned.
+    /// Takes a ticket. A player that waits already keeps its ticket, which is returned.
     ///
     /// # Errors
-    /// When the queue is full.
+    /// If the queue is full.
     pub fn enter(&mut self, ticket: Ticket) -> Result<&Ticket, QueueFull> {
         if !self.tickets.contains_key(&ticket.client) && self.tickets.len() >= self.limit {
             return Err(QueueFull);
@@ -93,7 +93,7 @@ impl Queue {
         Ok(self.keep(ticket))
     }
 
-    /// A player that has a ticket keeps it, and it learns from the other.
+    /// A player that has a ticket keeps it; connections and waiting time of the other are added to it.
     fn keep(&mut self, ticket: Ticket) -> &Ticket {
         match self.tickets.entry(ticket.client.clone()) {
             Entry::Occupied(kept) => {
@@ -101,12 +101,12 @@ impl Queue {
                 kept.follow(&ticket);
                 kept
             }
-            Entry::Vacant(place) => place.insert(ticket),
+            Entry::Vacant(entry) => entry.insert(ticket),
         }
     }
 
-    /// Takes over a ticket from another server. A player who left meanwhile stays away; one that asked here again keeps its new
-    /// ticket, with the time it waited there.
+    /// Takes over a ticket from another server, unless its player has left meanwhile. A player that has asked here again keeps its
+    /// new ticket, and the time it waited there is added.
     pub fn adopt(&mut self, ticket: Ticket) -> Adopted {
         match self.still_here(ticket).map(|ticket| self.enter(ticket)) {
             None => Adopted::Left,
@@ -115,27 +115,27 @@ impl Queue {
         }
     }
 
-    /// Takes back a ticket that was in the queue before, even if it is full now: the ticket that its player has then. Players
-    /// who left stay away.
+    /// Takes back a ticket that was in the queue before, even if the queue is full now. Returns the ticket that its player has then;
+    /// none if the player has left.
     pub fn put_back(&mut self, ticket: Ticket) -> Option<&Ticket> {
         self.still_here(ticket).map(|ticket| self.keep(ticket))
     }
 
-    /// A ticket that was elsewhere for a while, without the connections that ended since; `None` if its player left.
+    /// A ticket that was elsewhere for a while, without the connections that have ended since; `None` if its player has left.
     pub fn still_here(&self, mut ticket: Ticket) -> Option<Ticket> {
         let client = ticket.client.clone();
         let ended = |at: &Connection| self.departures.left_after(&client, &at.server, at.asked);
         ticket.stays_without(ended).then_some(ticket)
     }
 
-    /// A player's connection on `server` ended: it leaves, unless it is or may be connected to another ws-node.
+    /// A player's connection to `server` has ended: the player leaves, unless it may be connected to another ws-node.
     pub fn leave(&mut self, now: Duration, client: &ClientId, server: &ServerName) -> Option<Ticket> {
         self.departures.note(now, client, Some(server));
         let stays = self.tickets.get_mut(client)?.stays_without(|at| at.server == *server);
         (!stays).then(|| self.tickets.remove(client)).flatten()
     }
 
-    /// A player does not want to wait any more, wherever it is connected.
+    /// A player does not want to wait any more. This holds for all its connections.
     pub fn cancel(&mut self, now: Duration, client: &ClientId) -> Option<Ticket> {
         self.departures.note(now, client, None);
         self.tickets.remove(client)
@@ -148,12 +148,12 @@ impl Queue {
         }
     }
 
-    /// Takes a ticket out without remembering that its player left.
+    /// Removes a ticket without remembering a departure of its player.
     pub fn remove(&mut self, client: &ClientId) -> Option<Ticket> {
         self.tickets.remove(client)
     }
 
-    /// Takes out and returns every ticket that waited `longest` or longer.
+    /// Removes and returns every ticket that has waited for `longest` or longer.
     pub fn expire(&mut self, now: Duration, longest: Duration) -> Vec<Ticket> {
         self.departures.expire(now);
         self.tickets
@@ -162,7 +162,7 @@ impl Queue {
             .collect()
     }
 
-    /// Takes out the players of at most `most` matches that can start now. Those who waited longest are served first.
+    /// Removes the players of at most `most` matches that can start now. The players who have waited longest come first.
     pub fn form(&mut self, now: Duration, most: usize) -> Vec<Vec<Ticket>> {
         if self.tickets.len() < self.mode.players {
             return Vec::new();

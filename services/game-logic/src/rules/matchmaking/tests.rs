@@ -89,7 +89,7 @@ fn players_far_apart_are_matched_once_the_range_has_widened_enough() {
 }
 
 #[test]
-fn whoever_waited_longest_gets_the_nearest_opponent() {
+fn the_player_who_waited_longest_gets_the_nearest_opponent() {
     let mut queue = queue(2);
     enter(
         &mut queue,
@@ -113,7 +113,7 @@ fn a_second_request_is_answered_with_the_first_ticket() {
 }
 
 #[test]
-fn a_full_queue_refuses_newcomers_but_not_those_who_wait_already() {
+fn a_full_queue_rejects_new_players_but_not_those_who_wait_already() {
     let mut queue = Queue::new(
         Mode {
             name: "duel".into(),
@@ -133,7 +133,7 @@ fn a_full_queue_refuses_newcomers_but_not_those_who_wait_already() {
 }
 
 #[test]
-fn a_party_waits_until_all_have_asked_and_then_fills_a_match_with_others() {
+fn a_party_waits_until_all_its_members_have_asked_and_is_then_matched_with_others() {
     let mut queue = queue(4);
     enter(
         &mut queue,
@@ -156,7 +156,7 @@ fn a_party_waits_until_all_have_asked_and_then_fills_a_match_with_others() {
 }
 
 #[test]
-fn sizes_that_a_greedy_choice_would_get_wrong_still_fill_the_match() {
+fn parties_of_sizes_that_a_greedy_choice_would_not_combine_fill_a_match() {
     // Nearest first: 1 (anchor) + 2 leaves 1 open; the match is 2 + 2, or 1 + 2 + 1, never 1 + 2.
     let mut queue = queue(4);
     let party = |id: &str, since| [1, 2].map(|n| with_party(&format!("{id}{n}"), 1000, since, id, 2));

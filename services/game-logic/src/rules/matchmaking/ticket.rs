@@ -1,38 +1,38 @@
-//! A ticket: one player's place in one queue.
+//! A ticket: one player waits in one queue.
 //!
-//! Lobbies learn in any order where a player connected and what it left, so a ticket keeps every connection that is not known
-//! to have ended: only when the last of them has, its player is gone.
+//! Lobbies learn in any order where a player is connected and what it has left. So a ticket keeps every connection that is not known
+//! to have ended. The player is gone when the last of them has ended.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{ClientId, ServerName};
 
-/// One player's place in the queue of one mode.
+/// One player waits in the queue of one mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// What the player was told; unique in the cluster.
+    /// Its id, which the player knows; unique in the cluster.
     pub id: String,
     /// The player.
     pub client: ClientId,
-    /// Where the player asked last: there it is reached.
+    /// The connection through which the player asked last and is reached.
     pub at: Connection,
-    /// Where it asked before, as far as those connections are not known to have ended.
+    /// Earlier connections that are not known to have ended.
     pub elsewhere: Vec<Connection>,
     /// How strong the player is.
     pub rating: i32,
-    /// Who must be in the same match.
+    /// The party that must be in the same match.
     pub party: Option<Party>,
     /// When the player began to wait.
     pub since: Duration,
 }
 
-/// Where a player asked from.
+/// A connection through which a player asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// The ws-node.
     pub server: ServerName,
-    /// When the player last asked through it: a departure before that does not end this connection.
+    /// When the player last asked through it. A departure before that does not end this connection.
     pub asked: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Ticket {
         now.saturating_sub(self.since)
     }
 
-    /// Every connection that may still be there; the one to use is the first.
+    /// Every connection that may still exist; the first one is to be used.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
         std::iter::once(&self.at).chain(&self.elsewhere)
     }
@@ -53,12 +53,12 @@ impl Ticket {
             server: server.clone(),
             asked: now,
         });
-        if let Some(place) = self.elsewhere.iter().position(|other| other.server == *server) {
-            std::mem::swap(&mut self.at, &mut self.elsewhere[place]);
+        if let Some(index) = self.elsewhere.iter().position(|other| other.server == *server) {
+            std::mem::swap(&mut self.at, &mut self.elsewhere[index]);
         }
     }
 
-    /// Another copy of it, or another ticket of the same player: the longer wait, and all connections of both.
+    /// Adds what another copy, or another ticket of the same player, has: the longer waiting time and all connections.
     pub fn follow(&mut self, other: &Self) {
         self.since = self.since.min(other.since);
         other.connections().for_each(|connection| self.learn(connection));
@@ -78,7 +78,7 @@ impl Ticket {
         }
     }
 
-    /// Forgets connections that ended. `false` if none is left: the player is gone.
+    /// Drops connections that have ended. `false` if none is left: the player is gone.
     pub fn stays_without(&mut self, ended: impl Fn(&Connection) -> bool) -> bool {
         self.elsewhere.retain(|connection| !ended(connection));
         if !ended(&self.at) {
@@ -89,7 +89,7 @@ impl Ticket {
         before.map(|before| self.at = before).is_some()
     }
 
-    /// The ticket as another server takes it over: clocks differ, so the time waited travels in place of the moment.
+    /// The ticket as it is sent to another server. Clocks differ, so durations are sent in place of times.
     pub fn handed(&self, now: Duration) -> HandedTicket {
         let HandedConnection { server, asked_ms } = self.at.handed(now);
         HandedTicket {
@@ -114,13 +114,13 @@ impl Connection {
     }
 }
 
-/// Players who play together or not at all. Each of them asks with the same id and size; the party takes part once all
-/// have asked, so nobody is brought into a match who did not want it.
+/// Players who play together or not at all. Each of them asks with the same id and size. The party is matched once all have
+/// asked, so no player gets into a match that it did not ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Party {
     /// A text that only its members know.
     pub id: String,
-    /// How many they are.
+    /// The number of its members.
     pub size: usize,
 }
 
@@ -141,7 +141,7 @@ pub struct HandedTicket {
     pub elsewhere: Vec<HandedConnection>,
     /// How strong the player is.
     pub rating: i32,
-    /// Who must be in the same match.
+    /// The party that must be in the same match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<Party>,
     /// How long the player has waited, in milliseconds.

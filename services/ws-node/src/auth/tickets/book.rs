@@ -1,22 +1,22 @@
-//! The tickets that this server gave out and that nobody has used yet. Bounded in number and bytes; each is taken out once.
+//! The tickets that this server issued and that nobody has used yet. Bounded in number and bytes; each is taken out once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-/// Most tickets that are out at once.
+/// Most tickets that are outstanding at once.
 const MOST: usize = 100_000;
 
-/// Most bytes of what they stand for.
+/// Most bytes of what the tickets stand for.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a ticket is called: nobody can guess it.
+/// The number of a ticket: random, nobody can guess it.
 pub(super) type Nonce = u128;
 
 /// Outstanding tickets.
 #[derive(Debug, Default)]
 pub(super) struct Book<T> {
     tickets: HashMap<Nonce, Entry<T>>,
-    /// When which one ends, soonest first.
+    /// When each ticket ends, soonest first.
     ends: BTreeSet<(Instant, Nonce)>,
     bytes: usize,
 }
@@ -37,7 +37,7 @@ impl<T> Book<T> {
         }
     }
 
-    /// Writes a ticket in; `bytes` is about what it takes. `false` if the book is full.
+    /// Adds a ticket; `bytes` is about what it takes. `false` if the book is full.
     pub(super) fn put(&mut self, nonce: Nonce, content: T, until: Instant, bytes: usize, now: Instant) -> bool {
         self.forget_ended(now);
         if self.tickets.len() >= MOST || self.bytes + bytes > MOST_BYTES {
@@ -50,7 +50,7 @@ impl<T> Book<T> {
         true
     }
 
-    /// Takes a ticket out: None if it was used, has ended, or never was.
+    /// Takes a ticket out: None if it was used, has ended, or never existed.
     pub(super) fn take(&mut self, nonce: Nonce, now: Instant) -> Option<T> {
         self.forget_ended(now);
         let Entry { content, until, bytes } = self.tickets.remove(&nonce)?;
@@ -59,7 +59,7 @@ impl<T> Book<T> {
         Some(content)
     }
 
-    /// How many are out.
+    /// How many are outstanding.
     pub(super) fn len(&self) -> usize {
         self.tickets.len()
     }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(book.len(), MOST / 2 + 1);
         assert!(
             !book.put(u128::MAX - 2, (), now + 2 * SECOND, MOST_BYTES / 2, now + SECOND),
-            "bytes count, too"
+            "bytes are limited, too"
         );
     }
 }

@@ -1,59 +1,61 @@
 //! One-time tickets: an application's backend gets one for a client, and the client connects with it, to any ws-node.
 //!
-//! There is no store that the ws-nodes share, so a ticket names the server that gave it out, and whoever is shown it asks
-//! that server, which says yes once. If that server is gone, so are its tickets. A ticket is signed with a key that all
-//! ws-nodes have, so that what is none costs no question; what it stands for never leaves the servers.
+//! The ws-nodes share no store, so a ticket names the server that issued it. A server that gets a ticket asks that one,
+//! which accepts it once. If it is gone, so are its tickets. Tickets are signed with a key that all ws-nodes have, so a forged
+//! one causes no request; what a ticket stands for never leaves the servers.
 
-mod api;
 mod book;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use wsmesh_adapter::{Adapter, ClientId, Payload, RequestError, RequestOptions, ServerEvent, ServerName, Target};
 use wsmesh_bootstrap::{Secret, SecretFile};
 
-pub(crate) use api::router;
 use book::{Book, Nonce};
 
 use super::error::AuthError;
 use super::keys::check_ticket_key;
 use super::permissions::{Grant, Permissions};
-use super::settings::AuthSettings;
 use super::verify::Proof;
-use crate::metrics::Metrics;
+use crate::metrics::EntryMetrics;
 
-/// Request to the ws-node that gave a ticket out: what it stands for. Answered with that once, else with null.
+/// Request to the ws-node that issued a ticket. It answers once with what the ticket stands for, else with null.
 const REDEEM: &str = "wsmesh.ticketRedeem";
 
-/// What the key that signs tickets is derived for: the key of the API itself signs nothing.
+/// Tickets are signed with a key that is derived for this purpose: the key of the API itself signs nothing.
 const PURPOSE: &[u8] = b"wsmesh ticket 1";
 
-/// What stands in a ticket's header, so that it is not taken for another token.
+/// The type in a ticket's header, so that a ticket is not mistaken for another token.
 const TYPE: &str = "wsmesh-ticket";
 
-/// How long a ticket is good if its buyer does not say, and at most.
-const TTL: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// How long a ticket is valid by default.
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(30);
+
+/// Longest time that a ticket may be valid.
+pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(600);
 
 /// What a ticket stands for.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Voucher {
-    client: ClientId,
+pub(crate) struct Voucher {
+    pub(crate) client: ClientId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rooms: Option<serde_json::Value>,
+    pub(crate) rooms: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    events: Option<serde_json::Value>,
-    /// How long the connection may last, in milliseconds. None: for good.
+    pub(crate) events: Option<serde_json::Value>,
+    /// How long the connection may last, in milliseconds. None: without limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    stay_ms: Option<u64>,
+    pub(crate) stay_ms: Option<u64>,
 }
 
-/// What a ticket says: who gave it out, what it is called there, and until when it is good.
+/// What a ticket says: which server issued it, its number there, and until when it is valid.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
@@ -61,27 +63,27 @@ struct Claims {
     exp: u64,
 }
 
-/// Gives tickets out and redeems them.
+/// Issues tickets and redeems them.
 pub(crate) struct Tickets {
-    /// What a caller of the API shows.
+    /// The key that a caller of the API must show.
     api_key: Secret,
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
     book: Arc<Mutex<Book<Voucher>>>,
-    metrics: Metrics,
+    metrics: EntryMetrics,
 }
 
 impl Tickets {
     /// The error says what to do.
-    pub(super) fn new(key: &SecretFile, settings: &AuthSettings, metrics: &Metrics) -> Result<Self, String> {
+    pub(super) fn new(key: &SecretFile, leeway: Duration, metrics: &EntryMetrics) -> Result<Self, String> {
         check_ticket_key(key)?;
         let api_key = key.secret().clone();
         let derived =
             jsonwebtoken::crypto::sign(PURPOSE, &EncodingKey::from_secret(api_key.expose()), Algorithm::HS256)
                 .map_err(|error| error.to_string())?;
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = settings.leeway.as_secs();
+        validation.leeway = leeway.as_secs();
         validation.validate_aud = false;
         Ok(Self {
             api_key,
@@ -93,7 +95,7 @@ impl Tickets {
         })
     }
 
-    /// Answers the other servers' questions, until the adapter ends.
+    /// Answers the requests of other servers, until the adapter ends.
     pub(super) fn listen(&self, adapter: &Adapter) {
         let (book, metrics) = (Arc::clone(&self.book), self.metrics.clone());
         adapter.on(REDEEM, move |event| {
@@ -102,8 +104,13 @@ impl Tickets {
         });
     }
 
-    /// Gives a ticket out that is good for `ttl`; None if too many are out. `bytes` is about what the voucher takes.
-    fn issue(&self, server: &ServerName, voucher: Voucher, ttl: Duration, bytes: usize) -> Option<String> {
+    /// Whether this is the key of the API; takes the same time for every wrong one.
+    pub(crate) fn is_api_key(&self, shown: &[u8]) -> bool {
+        shown.ct_eq(self.api_key.expose()).into()
+    }
+
+    /// Issues a ticket that is valid for `ttl`; None if too many are outstanding. `bytes` is about what the voucher takes.
+    pub(crate) fn issue(&self, server: &ServerName, voucher: Voucher, ttl: Duration, bytes: usize) -> Option<String> {
         let (nonce, now): (Nonce, _) = (rand::random(), Instant::now());
         let ends = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
         let claims = Claims {
@@ -115,13 +122,13 @@ impl Tickets {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
         let ticket = jsonwebtoken::encode(&header, &claims, &self.encoding).ok()?;
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book.lock();
         let has_room = book.put(nonce, voucher, now + ttl, bytes, now);
         self.metrics.tickets.set(book.len() as i64);
         has_room.then_some(ticket)
     }
 
-    /// Who the bearer of a ticket is. The ticket is of no use after this, whatever comes of it.
+    /// Who the bearer of a ticket is. The ticket cannot be used again, whatever the result.
     pub(super) async fn redeem(&self, adapter: &Adapter, ticket: &str, limit: Duration) -> Result<Proof, AuthError> {
         let (server, nonce) = self.open(ticket)?;
         let question = Payload::new(&nonce).map_err(|_| AuthError::BadTicket)?;
@@ -131,14 +138,14 @@ impl Tickets {
         };
         let reply = adapter.call(Target::Server(server), REDEEM, question, options).await;
         let reply = reply.map_err(|error: RequestError| {
-            tracing::debug!(%error, "the server that gave a ticket out does not answer");
+            tracing::debug!(%error, "the server that issued a ticket does not answer");
             AuthError::LostTicket
         })?;
         let voucher: Option<Voucher> = reply.payload.parse().map_err(|_| AuthError::LostTicket)?;
         voucher.ok_or(AuthError::UsedTicket)?.into_proof()
     }
 
-    /// Which server gave a ticket out, and what it is called there.
+    /// Which server issued a ticket, and its number there.
     fn open(&self, ticket: &str) -> Result<(ServerName, String), AuthError> {
         let opened = jsonwebtoken::decode::<Claims>(ticket, &self.decoding, &self.validation);
         let opened = opened.map_err(|error| match error.kind() {
@@ -160,7 +167,8 @@ impl fmt::Debug for Tickets {
 }
 
 impl Voucher {
-    fn into_proof(self) -> Result<Proof, AuthError> {
+    /// Who its bearer is and what it may do.
+    pub(crate) fn into_proof(self) -> Result<Proof, AuthError> {
         let expires = self
             .stay_ms
             .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
@@ -177,8 +185,8 @@ fn nonce_of(event: &ServerEvent) -> Option<Nonce> {
     Nonce::from_str_radix(&nonce, 16).ok()
 }
 
-fn take(book: &Mutex<Book<Voucher>>, nonce: Nonce, metrics: &Metrics) -> Option<Voucher> {
-    let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+fn take(book: &Mutex<Book<Voucher>>, nonce: Nonce, metrics: &EntryMetrics) -> Option<Voucher> {
+    let mut book = book.lock();
     let voucher = book.take(nonce, Instant::now());
     metrics.tickets.set(book.len() as i64);
     voucher

@@ -1,0 +1,61 @@
+//! A connection's registration on this server. Dropping a client's last one takes it out of all rooms and off the bus.
+
+use std::sync::Arc;
+
+use crate::error::ClientError;
+use crate::flow::local_clients::LocalClients;
+use crate::local::ConnectionId;
+use crate::nodes::Channel;
+use crate::wire::{ClientId, Room};
+
+/// A connection's registration on this server. Dropping a client's last one takes it out of all rooms and off the bus.
+#[derive(Debug)]
+pub struct Attachment {
+    clients: Arc<LocalClients>,
+    client: ClientId,
+    connection: ConnectionId,
+    channel: Channel,
+}
+
+impl Attachment {
+    pub(super) fn new(clients: &Arc<LocalClients>, client: ClientId, shard: usize) -> Result<Self, ClientError> {
+        let (connection, channel) = clients.attach(&client, shard)?;
+        Ok(Self {
+            clients: clients.clone(),
+            client,
+            connection,
+            channel,
+        })
+    }
+
+    /// The client.
+    pub fn client(&self) -> &ClientId {
+        &self.client
+    }
+
+    /// Its connection's id, for the shard.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// The rooms that its client is in by now, through another connection. The shard's owner lets the new connection join
+    /// them, after inserting it and before it takes the next command: [`Command::Join`](crate::Command::Join).
+    pub fn rooms(&self) -> Vec<Room> {
+        self.clients.hub().joined_rooms(&self.client)
+    }
+
+    /// Resolves when other servers can reach the client: confirmed on every node that this server hears.
+    ///
+    /// # Errors
+    /// When no node has confirmed it within [`Options::request_timeout`](crate::Options::request_timeout); it is reachable on
+    /// this server, and from others later.
+    pub async fn confirmed(&self) -> Result<(), ClientError> {
+        self.clients.confirmed(&self.channel).await
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.clients.detach(&self.client, self.connection, &self.channel);
+    }
+}

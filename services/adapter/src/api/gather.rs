@@ -1,0 +1,97 @@
+//! Questions about the whole cluster: rooms, clients, totals. Gathered from every server over the bus.
+//!
+//! Every answer says who is missing. Nothing is stored anywhere: each server answers for itself, at once.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::adapter::Adapter;
+use crate::cluster::Outcome;
+use crate::flow::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
+use crate::flow::requests::RequestOptions;
+use crate::flow::targets::Target;
+use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
+
+/// An answer gathered from every live server.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gathered<T> {
+    /// Each server's answer.
+    pub servers: Vec<(ServerName, T)>,
+    /// The servers that did not answer, and why (in words).
+    pub missing: Vec<(ServerName, String)>,
+    /// Whether everyone answered.
+    pub complete: bool,
+}
+
+impl Adapter {
+    /// The members of a room, on every server.
+    pub async fn cluster_room(&self, room: &Room) -> Gathered<RoomPart> {
+        self.gather(Query::Room { room: room.clone() }).await
+    }
+
+    /// The rooms of a namespace (all, if none is given) whose id starts with `prefix`, on every server.
+    pub async fn cluster_rooms(&self, namespace: Option<Namespace>, prefix: &str) -> Gathered<RoomsPart> {
+        self.gather(Query::Rooms {
+            namespace,
+            prefix: prefix.to_owned(),
+        })
+        .await
+    }
+
+    /// The servers that a client is connected to, and its rooms there.
+    pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
+        self.gather(Query::Client { client: client.clone() }).await
+    }
+
+    /// Every server's totals and statuses of nodes.
+    pub async fn cluster_stats(&self) -> Gathered<StatsPart> {
+        self.gather(Query::Stats).await
+    }
+
+    async fn gather<T: DeserializeOwned>(&self, query: Query) -> Gathered<T> {
+        let outcome = match Payload::new(&query) {
+            Ok(payload) => {
+                self.ask(Target::Everyone, QUERY, payload, RequestOptions::default())
+                    .await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(outcome) => sorted(outcome),
+            Err(error) => {
+                let missing = vec![(self.name().clone(), error.to_string())];
+                Gathered {
+                    servers: Vec::new(),
+                    missing,
+                    complete: false,
+                }
+            }
+        }
+    }
+}
+
+fn sorted<T: DeserializeOwned>(outcome: Outcome) -> Gathered<T> {
+    let mut gathered = Gathered {
+        servers: Vec::new(),
+        missing: Vec::new(),
+        complete: false,
+    };
+    for reply in outcome.replies {
+        match reply.payload.parse() {
+            Ok(part) => gathered.servers.push((reply.server, part)),
+            Err(error) => gathered
+                .missing
+                .push((reply.server, format!("answered something else: {error}"))),
+        }
+    }
+    let silent = outcome
+        .missing
+        .into_iter()
+        .map(|(server, why)| (server, why.to_string()));
+    gathered.missing.extend(silent);
+    gathered.servers.sort_by(|a, b| a.0.cmp(&b.0));
+    gathered.missing.sort();
+    gathered.complete = gathered.missing.is_empty();
+    gathered
+}

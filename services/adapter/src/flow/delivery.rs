@@ -1,0 +1,136 @@
+//! Events and channel messages to this server's listeners, whether they come from another server or from this one.
+//!
+//! Never waits and never runs application code: listeners have queues, and a full one refuses the event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::answers::{Answers, WayBack};
+use super::event::{ChannelMessage, ServerEvent};
+use super::queries::{QUERY, Queries};
+use super::wanted::{WANTED, Wants};
+use crate::cluster::{Dispatched, Listeners};
+use crate::error::Missing;
+use crate::metrics::Metrics;
+use crate::wire::{Payload, ServerName};
+
+/// An event for this server's listeners.
+pub(crate) struct Arrival<'a> {
+    pub(crate) event: &'a str,
+    pub(crate) sender: &'a ServerName,
+    pub(crate) payload: Payload,
+    /// The name of the request, if it is one.
+    pub(crate) callback_id: Option<String>,
+    pub(crate) span: Span,
+    /// When a copy was published first; none for an event that was published just now.
+    pub(crate) sent: Option<Instant>,
+}
+
+/// Hands events to listeners.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    events: Arc<Listeners<ServerEvent>>,
+    channels: Arc<Listeners<ChannelMessage>>,
+    answers: Arc<Answers>,
+    queries: Queries,
+    wants: Wants,
+    metrics: Arc<Metrics>,
+}
+
+impl Delivery {
+    pub(crate) fn new(answers: Arc<Answers>, queries: Queries, wants: Wants, metrics: Arc<Metrics>) -> Self {
+        Self {
+            events: Arc::new(Listeners::new()),
+            channels: Arc::new(Listeners::new()),
+            answers,
+            queries,
+            wants,
+            metrics,
+        }
+    }
+
+    /// Who listens for which event.
+    pub(crate) fn events(&self) -> &Arc<Listeners<ServerEvent>> {
+        &self.events
+    }
+
+    /// Who listens to which custom channel.
+    pub(crate) fn channels(&self) -> &Arc<Listeners<ChannelMessage>> {
+        &self.channels
+    }
+
+    /// Where the answer to a server's request goes.
+    pub(crate) fn way_back(&self, server: &ServerName, callback_id: String) -> Arc<WayBack> {
+        self.answers.way_back(server, callback_id)
+    }
+
+    /// Hands an event to the listeners.
+    pub(crate) fn deliver(&self, arrival: Arrival<'_>) {
+        let Arrival {
+            event,
+            sender,
+            payload,
+            callback_id,
+            span,
+            sent,
+        } = arrival;
+        let way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id));
+        let own = match event {
+            QUERY => Some(way_back.as_ref().map(|_| self.queries.answer(&payload))),
+            WANTED => Some(way_back.as_ref().map(|_| self.wants.answer())),
+            _ => None,
+        };
+        if let Some(answer) = own {
+            if let (Some(way_back), Some(answer)) = (way_back, answer) {
+                way_back.answer_later(answer);
+            }
+            return;
+        }
+        let name: Arc<str> = Arc::from(event);
+        let age = sent.map_or(Duration::ZERO, |sent| sent.elapsed());
+        let dispatched = self.events.dispatch(event, sent, || ServerEvent {
+            event: name.clone(),
+            sender: sender.clone(),
+            payload: payload.clone(),
+            span: span.clone(),
+            age,
+            way_back: way_back.clone(),
+        });
+        let why = match dispatched {
+            Dispatched::Taken => return,
+            Dispatched::Nobody => Missing::Unhandled,
+            Dispatched::Overloaded => {
+                self.metrics.receiving.events_refused.inc();
+                tracing::warn!(event, %sender, "event refused: too many wait for its listener");
+                Missing::Overloaded
+            }
+        };
+        if let Some(way_back) = way_back {
+            way_back.answer_later(Err(why));
+        }
+    }
+
+    /// Hands a message of another server or program to the listeners of a custom channel.
+    pub(crate) fn deliver_to_channel(
+        &self,
+        name: &str,
+        sender: Option<ServerName>,
+        payload: Payload,
+        sent: Option<Instant>,
+    ) {
+        let message = || ChannelMessage {
+            sender: sender.clone(),
+            payload: payload.clone(),
+        };
+        if self.channels.dispatch(name, sent, message) == Dispatched::Overloaded {
+            self.metrics.receiving.events_refused.inc();
+            tracing::warn!(
+                channel = name,
+                "message refused: too many wait for the channel's listener"
+            );
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The servers that hold a client. One message to the client's topic sends them an event, or asks whether they have it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::foundation::Foundation;
+use super::members::Members;
+use super::outage::Published;
+use super::outbound::Outbound;
+use super::queries::{ClientPart, QUERY, Query};
+use super::requests::OrderKey;
+use super::seal::{Concerned, PublishOptions};
+use super::subscriptions::Subscriptions;
+use crate::cluster::Requests;
+use crate::error::{Missing, PublishError};
+use crate::wire::{Body, ClientId, Payload, ServerName, Topic};
+
+/// The answers to the question which servers hold a client.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The servers that have it.
+    pub(crate) servers: Vec<ServerName>,
+    /// Whether every server that may have it has answered.
+    pub(crate) is_complete: bool,
+}
+
+/// Reaches the servers that hold a client.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    members: Arc<Members>,
+    outbound: Arc<Outbound>,
+    requests: Arc<Requests>,
+    subscriptions: Arc<Subscriptions>,
+    is_shared: bool,
+    /// Longest wait.
+    limit: Duration,
+}
+
+impl Holders {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        outbound: Arc<Outbound>,
+        requests: Arc<Requests>,
+        subscriptions: Arc<Subscriptions>,
+    ) -> Self {
+        Self {
+            members: foundation.members.clone(),
+            outbound,
+            requests,
+            subscriptions,
+            is_shared: foundation.channels.is_shared(),
+            limit: foundation.options.request_timeout,
+        }
+    }
+
+    /// Sends an event to every other server that holds a client; how many may have got it.
+    pub(crate) async fn emit(
+        &self,
+        client: &ClientId,
+        event: &str,
+        payload: Payload,
+        order_key: OrderKey,
+    ) -> Result<usize, PublishError> {
+        let body = Body::Event {
+            event: event.to_owned(),
+            targets: Vec::new(),
+            payload,
+            callback_id: None,
+        };
+        let publishing = self.publish(client, body, order_key);
+        let receivers = match timeout(self.limit, publishing).await {
+            Ok(Ok(Some(receivers))) => receivers,
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(None)) | Err(_) => return Err(PublishError::Isolated),
+        };
+        let known = if self.is_shared {
+            receivers
+        } else {
+            self.at_most_all(receivers)
+        };
+        Ok(usize::try_from(known).unwrap_or(usize::MAX))
+    }
+
+    /// Asks which other servers have a client.
+    pub(crate) async fn find(&self, client: &ClientId, order_key: OrderKey) -> Result<Found, PublishError> {
+        let mut replies = self.requests.begin(Vec::new(), self.limit);
+        replies.expect(usize::MAX);
+        replies.accept_unknown();
+        let body = Body::Event {
+            event: QUERY.to_owned(),
+            targets: Vec::new(),
+            payload: Payload::new(&Query::Client { client: client.clone() })?,
+            callback_id: Some(self.requests.callback_id(replies.id())),
+        };
+        let receivers = match replies.within(self.publish(client, body, order_key)).await {
+            Some(Ok(Some(receivers))) => self.at_most_all(receivers),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(None)) | None => return Err(PublishError::Isolated),
+        };
+        let mut found = Found::default();
+        for _ in 0..receivers {
+            match replies.next().await {
+                Some(Ok(reply)) => match reply.payload.parse() {
+                    Ok(ClientPart { connected: true, .. }) => found.servers.push(reply.server),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(server = %reply.server, "cannot read whether a server has a client: {error}");
+                        return Ok(found);
+                    }
+                },
+                // A server of an older version, or one that has just ended, does not have it.
+                Some(Err((_, Missing::Unhandled | Missing::Gone | Missing::Restarted))) => {}
+                Some(Err(_)) | None => return Ok(found),
+            }
+        }
+        found.is_complete = true;
+        Ok(found)
+    }
+
+    /// Publishes on a client's topic; how many other servers got it, if a node has taken it.
+    async fn publish(&self, client: &ClientId, body: Body, order_key: OrderKey) -> Result<Option<u64>, PublishError> {
+        // A server that has a client subscribes to its topic; with shared routing, channels carry many topics.
+        let topic = if self.is_shared {
+            Topic::Servers
+        } else {
+            Topic::Client(client.clone())
+        };
+        let own = u64::from(self.subscriptions.wants(&topic));
+        let options = PublishOptions {
+            is_awaited: true,
+            order_key,
+            ..PublishOptions::default()
+        };
+        let published = self.outbound.publish(&topic, Concerned::Everyone, body, options);
+        Ok(match published.await? {
+            Published::Now(receivers) => Some(receivers.saturating_sub(own)),
+            Published::Later => None,
+        })
+    }
+
+    /// Through several nodes a server counts several times.
+    fn at_most_all(&self, receivers: u64) -> u64 {
+        receivers.min(self.members.roster().len() as u64)
+    }
+}

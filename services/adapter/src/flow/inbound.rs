@@ -1,0 +1,308 @@
+//! The way in: decode, own? seen? then to clients, listeners, or the request that waits for a reply.
+//!
+//! One task takes what all nodes' subscribers read, in order of arrival. It never runs application code: listeners have
+//! queues. It waits only for a shard's inbox, and then the subscribers wait, and Redis holds the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::client_requests::ClientRequests;
+use super::delivery::{Arrival, Delivery};
+use super::foundation::Foundation;
+use super::local_clients::LocalClients;
+use super::unix_time::now_ms;
+use crate::cluster::{Beacon, Dedup, Requests, Seen};
+use crate::error::Missing;
+use crate::metrics::Metrics;
+use crate::nodes::{Batch, Channel, Node};
+use crate::trace;
+use crate::wire::{Body, Channels, DecodeError, Envelope, FromChannel, Instance, ServerName, Wm};
+
+/// How often senders that fell silent long ago are forgotten.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// What a subscriber read, and from which node.
+pub(crate) type Arrivals = (Arc<Node>, Batch);
+
+/// Takes the messages of other servers.
+pub(crate) struct Inbound<F> {
+    me: ServerName,
+    instance: Instance,
+    channels: Arc<Channels>,
+    beacon_channel: Channel,
+    clients: Arc<LocalClients>,
+    client_requests: Arc<ClientRequests>,
+    delivery: Arc<Delivery>,
+    requests: Arc<Requests>,
+    metrics: Arc<Metrics>,
+    on_beacon: F,
+    dedup: Dedup,
+    swept: Instant,
+}
+
+/// A message of another server.
+enum Message {
+    Envelope(Envelope),
+    /// On the custom channel of that name.
+    Custom(String, FromChannel),
+}
+
+impl Message {
+    fn wm(&self) -> Option<&Wm> {
+        match self {
+            Self::Envelope(envelope) => envelope.wm.as_ref(),
+            Self::Custom(_, message) => message.wm.as_ref(),
+        }
+    }
+}
+
+impl<F: Fn(Beacon)> Inbound<F> {
+    /// Beacons go to `on_beacon`.
+    pub(crate) fn new(
+        foundation: &Foundation,
+        clients: Arc<LocalClients>,
+        client_requests: Arc<ClientRequests>,
+        delivery: Arc<Delivery>,
+        requests: Arc<Requests>,
+        on_beacon: F,
+    ) -> Self {
+        Self {
+            me: foundation.members.name().clone(),
+            instance: foundation.members.instance(),
+            beacon_channel: foundation.channels.beacon(),
+            channels: foundation.channels.clone(),
+            clients,
+            client_requests,
+            delivery,
+            requests,
+            metrics: foundation.metrics.clone(),
+            on_beacon,
+            dedup: Dedup::default(),
+            swept: Instant::now(),
+        }
+    }
+
+    /// Takes what the subscribers read until they have all ended.
+    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Arrivals>) {
+        while let Some((node, batch)) = batches.recv().await {
+            let now = Instant::now();
+            if now.saturating_duration_since(self.swept) > SWEEP {
+                self.dedup.sweep(now);
+                self.swept = now;
+            }
+            let id = node.id.as_str();
+            self.metrics
+                .receiving
+                .receive
+                .with_label_values(&[id])
+                .inc_by(batch.len() as u64);
+            let lag = self.metrics.receiving.lag_seconds.with_label_values(&[id]);
+            for (channel, bytes) in batch {
+                if channel == self.beacon_channel.as_bytes() {
+                    self.take_beacon(&bytes, now);
+                    continue;
+                }
+                let message = match self.read(&channel, bytes) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.malformed("message", &error.to_string());
+                        continue;
+                    }
+                };
+                let Some(age) = self.judge(&message, &lag, now) else {
+                    continue;
+                };
+                // When a copy was sent first, as far as this server's clock can tell: younger receivers do not get it.
+                let sent = age.and_then(|age| now.checked_sub(age));
+                match message {
+                    Message::Envelope(envelope) => self.take(envelope, sent).await,
+                    Message::Custom(name, FromChannel { sender, payload, .. }) => {
+                        self.delivery.deliver_to_channel(&name, sender, payload, sent);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_beacon(&mut self, bytes: &[u8], now: Instant) {
+        match Beacon::decode(bytes) {
+            Some(beacon) => {
+                self.dedup.on_mark(beacon.instance, beacon.mark, now);
+                (self.on_beacon)(beacon);
+            }
+            None => self.malformed("beacon", "this version does not understand it"),
+        }
+    }
+
+    fn malformed(&self, what: &str, why: &str) {
+        self.metrics.receiving.malformed.inc();
+        tracing::debug!("unreadable {what}: {why}");
+    }
+
+    /// The age of a message that is to be taken, if it is a copy; nothing if the message is to be dropped.
+    fn judge(&mut self, message: &Message, lag: &prometheus::Histogram, now: Instant) -> Option<Option<Duration>> {
+        let Some(wm) = message.wm() else {
+            return Some(None);
+        };
+        match self.dedup.see(wm.identity.instance, wm.identity.sequence, now) {
+            Seen::First => {
+                lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0);
+                Some(wm.age_ms.map(Duration::from_millis))
+            }
+            Seen::Duplicate => {
+                self.metrics.receiving.duplicates.inc();
+                None
+            }
+            Seen::Old => {
+                self.metrics.receiving.old.inc();
+                None
+            }
+        }
+    }
+
+    /// Reads a message; nothing if this server sent it.
+    fn read(&self, channel: &[u8], bytes: Bytes) -> Result<Option<Message>, DecodeError> {
+        if self.channels.is_custom(channel) {
+            let message = Envelope::decode_custom(bytes)?;
+            // This server's own messages reached its listeners at once.
+            let own = message.sender.as_ref() == Some(&self.me);
+            let name = String::from_utf8_lossy(channel).into_owned();
+            return Ok((!own).then_some(Message::Custom(name, message)));
+        }
+        let envelope = Envelope::decode_unless_own(bytes, self.instance)?;
+        let envelope = envelope.filter(|envelope| envelope.sender != self.me);
+        Ok(envelope.map(|mut envelope| {
+            // A copy of what was published on a custom channel.
+            let name = envelope.wm.as_mut().and_then(|wm| wm.channel.take());
+            match (name, envelope) {
+                (
+                    Some(name),
+                    Envelope {
+                        sender,
+                        wm,
+                        body: Body::Custom { payload },
+                    },
+                ) => {
+                    let sender = Some(sender);
+                    Message::Custom(name, FromChannel { sender, wm, payload })
+                }
+                (_, envelope) => Message::Envelope(envelope),
+            }
+        }))
+    }
+
+    /// `sent` is when a copy was published first; none for a message that was published just now.
+    async fn take(&self, envelope: Envelope, sent: Option<Instant>) {
+        match &envelope.body {
+            Body::Event { .. } => return self.take_event(envelope, sent),
+            Body::Reply { callback_id, payload } => {
+                let _handling = trace::process_span("reply", &envelope).entered();
+                let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
+                let reply = error.map_or_else(|| Ok(payload.clone()), |label| Err(Missing::from_label(label)));
+                self.requests.on_reply(callback_id, &envelope.sender, reply);
+                return;
+            }
+            _ => {}
+        }
+        let start = Instant::now();
+        let span = trace::process_span(envelope.body.kind(), &envelope);
+        let request = envelope
+            .wm
+            .as_ref()
+            .and_then(|wm| Some((wm.request.clone()?, wm.limit_ms?)));
+        if let (Some((callback_id, limit_ms)), Body::Client { client, frame }) = (request, &envelope.body) {
+            let (way_back, limit) = (
+                self.delivery.way_back(&envelope.sender, callback_id),
+                Duration::from_millis(limit_ms),
+            );
+            let taking = self.client_requests.take(client, frame.clone(), way_back, limit, sent);
+            return taking.instrument(span).await;
+        }
+        let reached = self.fan_out(envelope.body, sent).await;
+        if reached {
+            span.record("wsmesh.local_clients", self.clients.hub().client_count());
+            self.metrics
+                .receiving
+                .fanout_seconds
+                .observe(start.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Hands a frame to this server's clients; whether there may be any for it.
+    async fn fan_out(&self, body: Body, sent: Option<Instant>) -> bool {
+        match body {
+            Body::Client { client, frame } => self.clients.hub().to_client(&client, frame, sent).await,
+            Body::Clients { clients, frame } => {
+                let mut reached = false;
+                for client in &clients {
+                    reached |= self.clients.hub().to_client(client, frame.clone(), sent).await;
+                }
+                reached
+            }
+            Body::Everyone { frame } => {
+                self.clients.hub().to_everyone(frame, sent).await;
+                self.clients.hub().client_count() > 0
+            }
+            Body::Room {
+                room,
+                mut except,
+                frame,
+            } => {
+                except.extend(self.clients.hub().younger_members(&room, sent));
+                self.clients.hub().to_room(&room, frame, except.into()).await > 0
+            }
+            Body::RoomRemove { room } => {
+                self.clients.remove_room(&room, sent).await;
+                true
+            }
+            Body::Custom { .. } | Body::Event { .. } | Body::Reply { .. } => false,
+        }
+    }
+
+    fn take_event(&self, envelope: Envelope, sent: Option<Instant>) {
+        let span_name = match &envelope.body {
+            Body::Event { event, .. } => event.clone(),
+            _ => return,
+        };
+        let span = trace::process_span(&span_name, &envelope);
+        let Envelope {
+            sender,
+            wm,
+            body:
+                Body::Event {
+                    event,
+                    targets,
+                    payload,
+                    callback_id,
+                },
+        } = envelope
+        else {
+            return;
+        };
+        if !targets.is_empty() && !targets.contains(&self.me) {
+            return;
+        }
+        let meant_for = wm.and_then(|wm| wm.target_instance);
+        if meant_for.is_some_and(|instance| instance != self.instance) {
+            if let Some(callback_id) = callback_id {
+                let way_back = self.delivery.way_back(&sender, callback_id);
+                way_back.answer_later(Err(Missing::Restarted));
+            }
+            return;
+        }
+        self.delivery.deliver(Arrival {
+            event: &event,
+            sender: &sender,
+            payload,
+            callback_id,
+            span,
+            sent,
+        });
+    }
+}

@@ -1,0 +1,175 @@
+//! Lapses: spans of time for which the promise did not hold, as this server noticed them. Loss is never silent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::unix_time::now_ms;
+use crate::metrics::Metrics;
+use crate::wire::NodeId;
+
+/// How many are remembered.
+const REMEMBERED: usize = 100;
+
+/// Why the promise did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LapseReason {
+    /// This server heard no node for longer than the replay window: what others sent meanwhile may be missing here.
+    Isolated,
+    /// This process was stopped for longer than the replay window: what others sent meanwhile may be missing here.
+    Stalled,
+    /// The replay window ran out of bytes before its time: what this server sent may be missing at others.
+    WindowTooSmall,
+    /// Copies did not find, in time, a node that their receivers hear: what this server sent may be missing at others.
+    Expired,
+}
+
+impl LapseReason {
+    /// The reason's name, from a fixed set: safe as a metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Isolated => "isolated",
+            Self::Stalled => "stalled",
+            Self::WindowTooSmall => "window-too-small",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A span of time for which the promise did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lapse {
+    /// Why.
+    pub reason: LapseReason,
+    /// The node concerned, if it is one.
+    pub node: Option<NodeId>,
+    /// How long before it was noticed it began, in milliseconds.
+    pub started_ms_ago: u64,
+    /// How long it lasted, in milliseconds.
+    pub length_ms: u64,
+    /// When it was noticed, in milliseconds since the Unix epoch, on this server's clock.
+    pub noticed_ms: u64,
+}
+
+/// The lapses that this server noticed.
+#[derive(Debug)]
+pub(crate) struct Lapses {
+    noticed: watch::Sender<Arc<Vec<Lapse>>>,
+    /// When each kind was reported last.
+    reported: Mutex<HashMap<LapseReason, Instant>>,
+    /// [`Lapses::report_once`] reports the same kind once in this time.
+    quiet: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Lapses {
+    pub(crate) fn new(quiet: Duration, metrics: Arc<Metrics>) -> Self {
+        Self {
+            noticed: watch::Sender::default(),
+            reported: Mutex::default(),
+            quiet,
+            metrics,
+        }
+    }
+
+    /// The last ones, oldest first; the receiver is told of each new one.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Vec<Lapse>>> {
+        self.noticed.subscribe()
+    }
+
+    /// As [`Lapses::report`], but one kind at most once per replay window, not for each message.
+    pub(crate) fn report_once(&self, reason: LapseReason, length: Duration) {
+        let now = Instant::now();
+        let before = self.reported.lock().insert(reason, now);
+        let is_known = before.is_some_and(|before| now.saturating_duration_since(before) < self.quiet);
+        if !is_known {
+            self.report(reason, length);
+        }
+    }
+
+    /// The promise did not hold for so long, until now.
+    pub(crate) fn report(&self, reason: LapseReason, length: Duration) {
+        let length_ms = length.as_millis() as u64;
+        self.metrics.lapses.with_label_values(&[reason.label()]).inc();
+        let lapse = Lapse {
+            reason,
+            node: None,
+            started_ms_ago: length_ms,
+            length_ms,
+            noticed_ms: now_ms(),
+        };
+        self.noticed.send_modify(|lapses| {
+            let lapses = Arc::make_mut(lapses);
+            if lapses.len() == REMEMBERED {
+                lapses.remove(0);
+            }
+            lapses.push(lapse);
+        });
+        log(reason, length_ms);
+    }
+}
+
+fn log(reason: LapseReason, length_ms: u64) {
+    match reason {
+        LapseReason::Isolated => tracing::error!(
+            length_ms,
+            "this server heard no Redis node for longer than the replay window: messages of others may be missing here"
+        ),
+        LapseReason::Stalled => tracing::error!(
+            length_ms,
+            "this process was stopped for longer than the replay window: messages of others may be missing here"
+        ),
+        LapseReason::WindowTooSmall => tracing::error!(
+            length_ms,
+            "the replay window ran out of bytes: messages of this server may be missing at others; raise replay_bytes"
+        ),
+        LapseReason::Expired => tracing::error!(
+            length_ms,
+            "copies did not find, in time, a Redis node that their receivers hear: messages of this server may be missing there"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+
+    fn lapses() -> Lapses {
+        let metrics = Metrics::new(&Registry::new()).expect("registered");
+        Lapses::new(Duration::from_secs(6), Arc::new(metrics))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_kind_is_reported_once_per_window_and_other_kinds_beside_it() {
+        let (lapses, length) = (lapses(), Duration::from_secs(7));
+        let seen = lapses.subscribe();
+        for reason in [LapseReason::Expired, LapseReason::Expired, LapseReason::WindowTooSmall] {
+            lapses.report_once(reason, length);
+        }
+        assert_eq!(seen.borrow().len(), 2);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        lapses.report_once(LapseReason::Expired, length);
+        assert_eq!(seen.borrow().len(), 3);
+        let counted = lapses.metrics.lapses.with_label_values(&["expired"]).get();
+        assert_eq!((counted, seen.borrow()[2].length_ms), (2, 7_000));
+    }
+
+    #[test]
+    fn only_the_last_hundred_are_remembered() {
+        let lapses = lapses();
+        for length in 0..=REMEMBERED as u64 {
+            lapses.report(LapseReason::Stalled, Duration::from_millis(length));
+        }
+        let seen = lapses.subscribe();
+        assert_eq!((seen.borrow().len(), seen.borrow()[0].length_ms), (REMEMBERED, 1));
+    }
+}

@@ -1,0 +1,81 @@
+//! The parts that carry messages, and how they are joined. Holds them, and does nothing itself.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::answers::Answers;
+use super::catchup::CatchUp;
+use super::client_requests::ClientRequests;
+use super::delivery::Delivery;
+use super::foundation::Foundation;
+use super::holders::Holders;
+use super::local_clients::LocalClients;
+use super::outbound::Outbound;
+use super::queries::Queries;
+use super::requests::ServerRequests;
+use super::subscriptions::Subscriptions;
+use super::wanted::Wants;
+use crate::cluster::Requests;
+use crate::local::Hub;
+use crate::nodes::NodeStatus;
+
+/// The parts that carry messages.
+#[derive(Debug)]
+pub(crate) struct FlowParts {
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) clients: Arc<LocalClients>,
+    pub(crate) client_requests: Arc<ClientRequests>,
+    /// This server's requests that wait for replies.
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) server_requests: Arc<ServerRequests>,
+    pub(crate) holders: Holders,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) catch_up: Arc<CatchUp>,
+}
+
+impl FlowParts {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        hub: &Arc<Hub>,
+        statuses: watch::Receiver<Arc<Vec<NodeStatus>>>,
+    ) -> Self {
+        let on = foundation;
+        let subscriptions = Arc::new(Subscriptions::new(on));
+        let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards);
+        let outbound = Arc::new(Outbound::new(on));
+        let requests = Arc::new(Requests::new(on.members.instance()));
+        let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));
+        let queries = Queries::new(hub.clone(), statuses, on.lapses.subscribe());
+        let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
+        let delivery = Arc::new(Delivery::new(answers, queries, wants, on.metrics.clone()));
+        let server_requests = Arc::new(ServerRequests::new(
+            on,
+            hub.clone(),
+            outbound.clone(),
+            delivery.clone(),
+            requests.clone(),
+        ));
+        let holders = Holders::new(on, outbound.clone(), requests.clone(), subscriptions.clone());
+        let client_requests = ClientRequests::new(
+            on,
+            hub.clone(),
+            outbound.clone(),
+            requests.clone(),
+            subscriptions.clone(),
+        );
+        let catch_up = CatchUp::new(on, outbound.clone(), server_requests.clone());
+        Self {
+            subscriptions,
+            clients: Arc::new(clients),
+            client_requests: Arc::new(client_requests),
+            requests,
+            server_requests,
+            holders,
+            outbound,
+            delivery,
+            catch_up: Arc::new(catch_up),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What servers ask each other about rooms, clients and totals, and this server's answers. Each server answers for itself, at
+//! once; nothing is stored.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::lapses::Lapse;
+use crate::error::Missing;
+use crate::local::Hub;
+use crate::nodes::NodeStatus;
+use crate::wire::{ClientId, Namespace, Payload, Room};
+
+/// The event by which servers ask each other; answered by the adapter itself.
+pub(crate) const QUERY: &str = "wsmesh.query";
+
+/// A server's part of a room.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoomPart {
+    /// Its local members.
+    pub members: Vec<ClientId>,
+}
+
+/// What a server knows of a client.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientPart {
+    /// Whether it is connected there.
+    pub connected: bool,
+    /// The rooms it joined there.
+    pub rooms: Vec<Room>,
+}
+
+/// A server's rooms.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoomsPart {
+    /// Each room with a local member, and how many.
+    pub rooms: Vec<(Room, usize)>,
+}
+
+/// A server's totals, and what it noticed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatsPart {
+    /// Connected clients.
+    pub clients: u64,
+    /// Rooms with local members.
+    pub rooms: u64,
+    /// What it knows of each node.
+    pub nodes: Vec<NodeStatus>,
+    /// Spans of time for which the promise did not hold, as it noticed them, oldest first. A server of an older version sends
+    /// none.
+    #[serde(default)]
+    pub lapses: Vec<Lapse>,
+}
+
+/// A question to every server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub(crate) enum Query {
+    Room {
+        room: Room,
+    },
+    Rooms {
+        namespace: Option<Namespace>,
+        prefix: String,
+    },
+    Client {
+        client: ClientId,
+    },
+    Stats,
+}
+
+/// The state that queries are answered from.
+#[derive(Debug)]
+pub(crate) struct Queries {
+    hub: Arc<Hub>,
+    nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
+    lapses: watch::Receiver<Arc<Vec<Lapse>>>,
+}
+
+impl Queries {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
+        lapses: watch::Receiver<Arc<Vec<Lapse>>>,
+    ) -> Self {
+        Self { hub, nodes, lapses }
+    }
+
+    /// This server's answer to a [`QUERY`].
+    pub(crate) fn answer(&self, payload: &Payload) -> Result<Payload, Missing> {
+        let query: Query = payload.parse().map_err(|_| Missing::Unhandled)?;
+        let answer = match query {
+            Query::Room { room } => Payload::new(&RoomPart {
+                members: self.hub.members(&room),
+            }),
+            Query::Rooms { namespace, prefix } => Payload::new(&RoomsPart {
+                rooms: self.hub.rooms(namespace.as_ref(), &prefix),
+            }),
+            Query::Client { client } => Payload::new(&ClientPart {
+                connected: self.hub.is_here(&client),
+                rooms: self.hub.joined_rooms(&client),
+            }),
+            Query::Stats => Payload::new(&StatsPart {
+                clients: self.hub.client_count() as u64,
+                rooms: self.hub.room_count() as u64,
+                nodes: self.nodes.borrow().to_vec(),
+                lapses: self.lapses.borrow().to_vec(),
+            }),
+        };
+        answer.map_err(|_| Missing::NoReply)
+    }
+}

@@ -1,0 +1,141 @@
+//! How this server reaches a node: by its own URL for the node's id, else by the topology's, with its own credentials.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{StartError, TopologyError};
+use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, redis_endpoint};
+use crate::options::{Bus, Options};
+use crate::wire::NodeId;
+
+/// The URL of an embedded node begins with this.
+const MEMORY: &str = "memory:";
+
+/// Reaches nodes.
+#[derive(Debug)]
+pub(crate) enum Endpoints {
+    /// No nodes at all.
+    None,
+    Memory(MemoryBus),
+    Redis(Box<RedisEndpoints>),
+}
+
+/// Reaches Redis nodes.
+#[derive(Debug)]
+pub(crate) struct RedisEndpoints {
+    own: HashMap<NodeId, NodeUrl>,
+    /// Its user, password and files are used with URLs of the topology.
+    login: NodeUrl,
+    name: String,
+    limit: Duration,
+}
+
+/// Nodes by id, with URLs that show no credentials.
+type Seeds = Vec<(NodeId, String)>;
+
+impl Endpoints {
+    /// For the nodes that a server is configured with; gives these nodes, too.
+    pub(crate) fn new(options: &Options) -> Result<(Self, Seeds), StartError> {
+        let (endpoints, seeds) = match &options.bus {
+            Bus::Alone => return Ok((Self::None, Vec::new())),
+            Bus::Memory(bus) => {
+                let seeds: Seeds = bus.ids().map(|id| (id.clone(), format!("{MEMORY}{id}"))).collect();
+                (Self::Memory(bus.clone()), seeds)
+            }
+            Bus::Redis(urls) => {
+                let seeds = urls.iter().map(|url| (url.id().clone(), url.to_string())).collect();
+                let with_login = || urls.iter().find(|url| url.has_login());
+                let login = urls.iter().find(|url| url.has_password()).or_else(with_login);
+                let login = login.or(urls.first());
+                let redis = RedisEndpoints {
+                    login: login.ok_or(StartError::NoNodes)?.clone(),
+                    own: urls.iter().map(|url| (url.id().clone(), url.clone())).collect(),
+                    name: options.name.to_string(),
+                    limit: options.command_timeout,
+                };
+                for url in urls {
+                    redis.connect(url).map_err(|problem| StartError::Node {
+                        node: url.id().to_string(),
+                        problem,
+                    })?;
+                }
+                (Self::Redis(Box::new(redis)), seeds)
+            }
+        };
+        if seeds.is_empty() {
+            return Err(StartError::NoNodes);
+        }
+        if seeds.len() > MAX_NODES {
+            return Err(StartError::TooManyNodes(seeds.len()));
+        }
+        let mut seen = HashSet::new();
+        match seeds.iter().find(|(id, _)| !seen.insert(id.clone())) {
+            Some((twice, _)) => Err(StartError::DuplicateNode(twice.to_string())),
+            None => Ok((endpoints, seeds)),
+        }
+    }
+
+    /// A node of the topology. A node that cannot be reached from here at all is never heard; its status says why.
+    pub(crate) fn endpoint(&self, id: &NodeId, url: &str) -> Arc<dyn Endpoint> {
+        let found = match self {
+            Self::None => Err("this server runs alone".to_owned()),
+            Self::Memory(bus) => Ok(bus.endpoint(id)),
+            Self::Redis(redis) => redis.endpoint(id, url),
+        };
+        found.unwrap_or_else(|problem| {
+            let address = url.to_owned();
+            Arc::new(Unusable { address, problem })
+        })
+    }
+
+    /// Single-server mode.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Whether this server has a URL of its own for a node: then the topology's does not matter here.
+    pub(crate) fn has_own(&self, id: &NodeId) -> bool {
+        match self {
+            Self::None => false,
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.own.contains_key(id),
+        }
+    }
+
+    /// Reads the URL of a node that is to be added for everyone.
+    pub(crate) fn parse(&self, url: &str) -> Result<(NodeId, String), TopologyError> {
+        match self {
+            Self::None => Err(TopologyError::Alone),
+            Self::Memory(_) => {
+                let id = url.strip_prefix(MEMORY).and_then(|id| NodeId::new(id).ok());
+                let id = id.ok_or_else(|| TopologyError::Embedded(url.to_owned()))?;
+                Ok((id.clone(), format!("{MEMORY}{id}")))
+            }
+            Self::Redis(_) => {
+                let url = NodeUrl::parse(url)?;
+                if url.has_login() {
+                    return Err(TopologyError::Credentials);
+                }
+                if url.has_files() {
+                    return Err(TopologyError::Files);
+                }
+                Ok((url.id().clone(), url.to_string()))
+            }
+        }
+    }
+}
+
+impl RedisEndpoints {
+    fn connect(&self, url: &NodeUrl) -> Result<Arc<dyn Endpoint>, String> {
+        redis_endpoint(url, &self.name, self.limit)
+    }
+
+    fn endpoint(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+        if let Some(own) = self.own.get(id) {
+            return self.connect(own);
+        }
+        let url = NodeUrl::parse(url).map_err(|error| error.to_string())?;
+        self.connect(&url.with_login_of(&self.login))
+    }
+}

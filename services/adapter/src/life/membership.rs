@@ -1,0 +1,159 @@
+//! News of other servers: a beacon arrived, or none for too long. Decides from it who lives, which nodes can be chosen, which
+//! requests wait in vain, and who is owed copies.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::beacons::Beacons;
+use super::topology::TopologyInUse;
+use crate::cluster::{Beacon, Change, Requests};
+use crate::flow::catchup::CatchUp;
+use crate::flow::foundation::Foundation;
+use crate::flow::hearing::Hearing;
+use crate::flow::members::Members;
+use crate::flow::outbound::Outbound;
+use crate::flow::parts::FlowParts;
+use crate::nodes::TopologyEntries;
+use crate::options::Options;
+use crate::settings::{Difference, differences};
+use crate::wire::{Instance, ServerName};
+
+/// Acts on news of other servers.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    options: Arc<Options>,
+    members: Arc<Members>,
+    hearing: Arc<Hearing>,
+    topology: Arc<TopologyInUse>,
+    beacons: Arc<Beacons>,
+    outbound: Arc<Outbound>,
+    requests: Arc<Requests>,
+    catch_up: Arc<CatchUp>,
+}
+
+impl Membership {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        topology: Arc<TopologyInUse>,
+        beacons: Arc<Beacons>,
+        flow: &FlowParts,
+    ) -> Self {
+        Self {
+            options: foundation.options.clone(),
+            members: foundation.members.clone(),
+            hearing: foundation.hearing.clone(),
+            topology,
+            beacons,
+            outbound: flow.outbound.clone(),
+            requests: flow.requests.clone(),
+            catch_up: flow.catch_up.clone(),
+        }
+    }
+
+    /// Another server said something about itself.
+    pub(crate) fn on_beacon(&self, beacon: Beacon) {
+        if beacon.name == self.options.name {
+            let changes = self.members.roster().on_beacon(beacon, Instant::now());
+            return self.apply(changes);
+        }
+        match TopologyEntries::deserialize(&beacon.topology) {
+            Ok(theirs) => self.topology.merge(&theirs),
+            Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
+        }
+        let (name, instance, gaps, goodbye) = (
+            beacon.name.clone(),
+            beacon.instance,
+            beacon.gaps.clone(),
+            beacon.is_goodbye(),
+        );
+        let changes = self.members.roster().on_beacon(beacon, Instant::now());
+        // A late beacon, or one of a process that is no longer the one of its name, is owed nothing.
+        let current = self.members.roster().instance_of(&name) == Some(instance);
+        let debts = self.outbound.debts();
+        if goodbye {
+            debts.forget(&name, instance);
+        } else if current && debts.on_beacon(&name, instance, &gaps, Instant::now()) {
+            // It may have missed this server's beacons, too.
+            self.beacons.repeat_soon();
+        }
+        debts.keep_what_is_owed();
+        self.apply(changes);
+        self.outbound.outage().look_again();
+        if current {
+            self.catch_up.serve(&name, instance);
+        }
+    }
+
+    /// Forgets servers that were silent for too long. They are owed the messages of that time when they come back.
+    pub(crate) fn expire(&self, now: Instant) {
+        let changes = self.members.roster().expire(now);
+        let debts = self.outbound.debts();
+        let left = changes.iter().filter_map(|change| match change {
+            Change::Left(name, _) => Some(name),
+            _ => None,
+        });
+        debts.missed(left, now);
+        if !changes.is_empty() {
+            debts.retain(&self.members.roster());
+        }
+        self.apply(changes);
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.topology.rebuild_choices();
+        let mut membership = false;
+        for change in changes {
+            match change {
+                Change::Joined(name) => {
+                    tracing::info!(server = %name, "server joined");
+                    self.log_differences(&name);
+                    // It knows nobody yet: tell it at once.
+                    self.hearing.changed().notify_one();
+                    membership = true;
+                }
+                Change::Left(name, instance) => {
+                    tracing::info!(server = %name, "server left");
+                    self.requests.on_gone(&name, instance);
+                    membership = true;
+                }
+                Change::Hearing => membership = true,
+                Change::NameConflict(instance) => self.on_rival(instance),
+                Change::StepBack => {
+                    self.members.refuse();
+                    self.hearing.changed().notify_one();
+                }
+            }
+        }
+        if membership {
+            self.members.tell(self.beacons.servers(Instant::now()));
+        }
+    }
+
+    fn on_rival(&self, instance: Instance) {
+        if self.members.note_rival(instance) {
+            tracing::error!(
+                server = %self.options.name,
+                "another process was started with this server's name; it is told to step back. Give it its own name"
+            );
+        }
+        self.hearing.changed().notify_one();
+    }
+
+    fn log_differences(&self, server: &ServerName) {
+        let settings = {
+            let roster = self.members.roster();
+            roster.beacon_of(server).map(|beacon| beacon.settings.clone())
+        };
+        for difference in differences(&self.options, server, &settings.unwrap_or_default()) {
+            let Difference {
+                setting, theirs, ours, ..
+            } = difference;
+            tracing::warn!(%server, setting, theirs, ours, "a server has another setting: make them equal everywhere");
+        }
+    }
+}

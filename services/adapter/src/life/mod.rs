@@ -1,0 +1,14 @@
+//! The life of a server: the driver that owns every task, the clock, beacons, membership, and the topology in use.
+
+pub(crate) mod driver;
+
+pub(crate) mod clock;
+pub(crate) mod parts;
+
+pub(crate) mod beacons;
+pub(crate) mod gauges;
+pub(crate) mod membership;
+
+pub(crate) mod endpoints;
+pub(crate) mod node_view;
+pub(crate) mod topology;

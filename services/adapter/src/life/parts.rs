@@ -1,0 +1,69 @@
+//! The parts of a running server, and how they are joined. Holds them, and does nothing itself.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::beacons::Beacons;
+use super::endpoints::Endpoints;
+use super::gauges::Gauges;
+use super::membership::Membership;
+use super::topology::{Starts, TopologyInUse};
+use crate::error::StartError;
+use crate::flow::foundation::Foundation;
+use crate::flow::parts::FlowParts;
+use crate::local::{Command, Hub};
+use crate::nodes::Channel;
+use crate::options::Options;
+use crate::wire::Instance;
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Settings, and what this server knows of nodes and servers.
+    pub(crate) foundation: Foundation,
+    /// What carries messages.
+    pub(crate) flow: FlowParts,
+    pub(crate) topology: Arc<TopologyInUse>,
+    pub(crate) beacons: Arc<Beacons>,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) gauges: Gauges,
+    /// Where this server sends itself probes.
+    pub(crate) probe_channel: Channel,
+}
+
+impl Parts {
+    /// Makes the parts of a server, with the nodes whose tasks are to be started.
+    pub(crate) fn new(options: Options, shards: Vec<mpsc::Sender<Command>>) -> Result<(Arc<Self>, Starts), StartError> {
+        let instance = Instance::now();
+        options.check()?;
+        let endpoints = Endpoints::new(&options)?;
+        let foundation = Foundation::new(options, instance)?;
+        let on = &foundation;
+        let hub = Arc::new(Hub::new(shards));
+        let statuses = watch::Sender::default();
+        let flow = FlowParts::new(on, &hub, statuses.subscribe());
+        let probe_channel = on.channels.probe(instance);
+        flow.subscriptions.hold_base(on, &probe_channel);
+
+        let (outbound, interest) = (&flow.outbound, flow.subscriptions.interest());
+        let replay = (outbound.window().clone(), outbound.copies().clone());
+        let (topology, starts) = TopologyInUse::new(on, endpoints, interest.clone(), replay, statuses);
+        let topology = Arc::new(topology);
+        let beacons = Arc::new(Beacons::new(on, hub.clone(), outbound.clone(), topology.clone()));
+        let membership = Membership::new(on, topology.clone(), beacons.clone(), &flow);
+        let gauges = Gauges::new(on, beacons.clone(), topology.clone(), &flow, hub);
+        gauges.refresh(Instant::now());
+        let parts = Self {
+            flow,
+            topology,
+            beacons,
+            membership: Arc::new(membership),
+            gauges,
+            probe_channel,
+            foundation,
+        };
+        Ok((Arc::new(parts), starts))
+    }
+}

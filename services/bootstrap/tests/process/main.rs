@@ -1,0 +1,7 @@
+//! The example service as a process: exit codes, output, signals, probes, traces.
+
+mod ending;
+mod ports;
+mod printing;
+mod support;
+mod traces;

@@ -1,0 +1,102 @@
+//! The example service as a process, and requests to it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
+
+use wsmesh_bootstrap::probe::{self, Answer};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// The example, without environment variables that could change its behaviour.
+pub(crate) fn greeter() -> Command {
+    let mut path = std::env::current_exe().expect("this test's path");
+    path.pop();
+    path.pop();
+    path.push("examples/greeter");
+    assert!(
+        path.exists(),
+        "build it first: cargo build -p wsmesh-bootstrap --example greeter"
+    );
+    let mut command = Command::new(path);
+    command.env_clear();
+    command
+}
+
+pub(crate) fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("it starts");
+    (
+        status.code(),
+        String::from_utf8(stdout).expect("text"),
+        String::from_utf8(stderr).expect("text"),
+    )
+}
+
+/// A running greeter; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    /// The lines of its log, as long as the test reads them.
+    pub(crate) lines: Option<std::io::Lines<BufReader<ChildStderr>>>,
+    pub(crate) public: SocketAddr,
+    pub(crate) ops: SocketAddr,
+}
+
+impl Running {
+    /// Starts it on free ports in the demo profile and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command.args([
+            "--profile",
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--ops-listen",
+            "127.0.0.1:0",
+        ]);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let line = lines.next().expect("a line").expect("text");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON, as stderr is no terminal");
+        let address = |key: &str| line[key].as_str().expect(key).parse().expect("an address");
+        let (public, ops) = (address("listen"), address("ops_listen"));
+        Self {
+            child,
+            lines: Some(lines),
+            public,
+            ops,
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    pub(crate) fn said(&mut self) -> impl Iterator<Item = String> {
+        let lines = self.lines.as_mut().expect("somebody reads");
+        lines.map(|line| line.expect("text"))
+    }
+
+    /// Waits for the end. Returns its exit code and the rest of its log.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let rest: Vec<String> = self.said().collect();
+        (self.child.wait().expect("it ends").code(), rest.join("\n"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = runtime
+        .expect("starts")
+        .block_on(probe::get(address, path, LIMIT, 1 << 20));
+    let Answer { status, text } = answer.expect("an answer");
+    (status, text)
+}

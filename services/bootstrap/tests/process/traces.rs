@@ -1,0 +1,80 @@
+//! Traces that the service sends, and a collector that is not there.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::support::{LIMIT, Running, greeter};
+
+/// A collector that passes the requests it gets to the test.
+fn collector() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut bytes = vec![0; 65_536];
+            let count = stream.read(&mut bytes).expect("a request");
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .expect("written");
+            if sender
+                .send(String::from_utf8_lossy(&bytes[..count]).into_owned())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+#[test]
+fn traces_are_flushed_with_the_configured_headers_before_it_ends() {
+    let (url, requests) = collector();
+    let mut command = greeter();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=blue");
+    // Turning logs down does not turn traces off.
+    let running = Running::start(command.env("OTEL_SERVICE_NAME", "hall").args(["--log-level", "info"]));
+    running.signal("-INT");
+    assert_eq!(running.end().0, Some(0));
+    let request = requests.recv_timeout(LIMIT).expect("a request");
+    assert!(request.starts_with("POST /v1/traces "), "{request}");
+    assert!(request.contains("x-tenant: blue"), "{request}");
+}
+
+#[test]
+fn a_missing_collector_is_logged_once_and_hardly_delays_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let url = format!("{}/in?key=s3cret", url.replace("://", "://me:s3cret@"));
+    let mut command = greeter();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let running = Running::start(command.args(["--log-level", "trace"]));
+    running.signal("-TERM");
+    let started = std::time::Instant::now();
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(said.matches("traces cannot be sent").count(), 1, "{said}");
+    assert!(!said.contains("s3cret"), "shows a secret: {said}");
+    assert!(started.elapsed() < LIMIT);
+}
+
+#[test]
+fn nothing_is_exported_when_disabled() {
+    let (url, requests) = collector();
+    let mut command = greeter();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        .env("OTEL_SDK_DISABLED", "true");
+    let running = Running::start(&mut command);
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0));
+    assert!(!said.contains("trace"), "{said}");
+    assert!(requests.try_recv().is_err());
+}

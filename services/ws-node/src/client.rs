@@ -1,0 +1,77 @@
+//! What this server keeps for each connection of a client, beside what the engine keeps.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use opentelemetry::trace::SpanContext;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::auth::Grant;
+use crate::edge::Edge;
+use crate::engine;
+use crate::limits::{Meter, Permit};
+
+/// One client's connection.
+pub(crate) type Session = engine::Session<ClientState>;
+
+/// One connection's state. Belongs to the thread of its shard once it is there.
+pub(crate) struct ClientState {
+    pub(crate) edge: Arc<Edge>,
+    /// Context of the upgrade's span, when it was sampled: the spans of frames link to it.
+    pub(crate) upgrade: Option<Box<SpanContext>>,
+    /// Until when the client may stay, and what it may do.
+    pub(crate) grant: RefCell<Grant>,
+    /// The tokens that have changed the grant.
+    pub(crate) refreshes: Cell<Refreshes>,
+    /// How many frames it may send now.
+    pub(crate) pace: Cell<Meter>,
+    /// How many more frames may be refused before it is closed.
+    pub(crate) patience: Cell<Meter>,
+    presence: Cell<Option<Presence>>,
+}
+
+/// The tokens that a client has shown since it was let in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refreshes {
+    /// How many more it may show now.
+    pub(crate) pace: Meter,
+    /// How many it has shown.
+    pub(crate) shown: u32,
+    /// Which of them is in force: the newest valid one.
+    pub(crate) in_force: u32,
+}
+
+/// Held as long as a connection is here, from its upgrade to the end of its session.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    _tracked: TaskTrackerToken,
+    _permit: Permit,
+}
+
+impl ClientState {
+    pub(crate) fn new(edge: Arc<Edge>, grant: Grant, upgrade: Option<Box<SpanContext>>, presence: Presence) -> Self {
+        Self {
+            edge,
+            upgrade,
+            grant: RefCell::new(grant),
+            refreshes: Cell::default(),
+            pace: Cell::default(),
+            patience: Cell::default(),
+            presence: Cell::new(Some(presence)),
+        }
+    }
+
+    /// Takes the presence out: the connection has ended.
+    pub(crate) fn take_presence(&self) -> Option<Presence> {
+        self.presence.take()
+    }
+}
+
+impl Presence {
+    pub(crate) fn new(edge: &Edge, permit: Permit) -> Self {
+        Self {
+            _tracked: edge.sessions.token(),
+            _permit: permit,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The life of one connection: its client is attached and expected, the connection arrives, is read until its end, and taken
+//! out again. One task on the shard's thread.
+
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use wsmesh_adapter::{Attachment, Frame};
+
+use super::admission::{Admission, Expected, Newcomer};
+use super::core::Core;
+use super::decoder::Decoder;
+use super::handle::{Handle, Phase};
+use super::handler::FrameHandler;
+use super::reader::Reader;
+use super::session::Session;
+use super::stream::Stream;
+
+/// An upgrade is answered, and the client's frames are read, once other servers can reach the client. When Redis is slow to
+/// confirm that, the client waits no longer than this: with the time limit of requests, less than clients wait for a reply.
+const CONFIRMATION: Duration = Duration::from_millis(500);
+
+/// A client that is attached, and whose connection is to come.
+struct Arriving<H: FrameHandler> {
+    registration: Registration<H>,
+    /// Told once other servers can reach the client.
+    reachable: oneshot::Sender<()>,
+    /// Closed when the connection does not come.
+    admission: oneshot::Receiver<Admission>,
+    /// When the upgrade request was read.
+    since: Instant,
+}
+
+/// Registers a client whose connection is about to come, and starts its session, which waits for it. What the client is
+/// sent is kept from now on.
+pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>) {
+    let Expected {
+        newcomer,
+        reachable,
+        admission,
+    } = expected;
+    let Newcomer {
+        client,
+        handler,
+        since,
+        deflate,
+    } = newcomer;
+    let attachment = match core.adapter.attach(client.clone(), core.index) {
+        Ok(attachment) => attachment,
+        Err(error) => return tracing::warn!(%error, "a client cannot be attached; turning it away"),
+    };
+    let ping_at = Instant::now() + core.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
+    let deflate_above = core.settings.deflate_above.filter(|_| deflate);
+    let connection = attachment.connection();
+    let handle = Rc::new(Handle::new(client, connection, handler, ping_at, deflate_above));
+    core.insert(&handle, attachment.rooms());
+    handle.away_at.set(core.end_of_life(handle.opened_at));
+    let session = Session {
+        core: Rc::clone(core),
+        handle,
+    };
+    tokio::task::spawn_local(run(Box::new(Arriving {
+        registration: Registration { session, attachment },
+        reachable,
+        admission,
+        since,
+    })));
+}
+
+/// Runs until the connection has ended. There is one of this future for every connection, so what is needed for a moment
+/// only is boxed.
+async fn run<H: FrameHandler>(arriving: Box<Arriving<H>>) {
+    let mut connection = Box::pin(arrive(arriving)).await;
+    connection.reader.read_to_end().await;
+    Box::pin(depart(connection)).await;
+}
+
+/// A connection whose frames are read, if it has come.
+struct Connection<H: FrameHandler> {
+    registration: Registration<H>,
+    reader: Reader<H>,
+}
+
+/// Resolves when the client's frames may be read, with what it sent already handed over; or when its connection does not
+/// come.
+async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
+    let Arriving {
+        registration,
+        reachable,
+        mut admission,
+        since,
+    } = *arriving;
+    let session = registration.session.clone();
+    let never = |registration: Registration<H>| {
+        let session = registration.session.clone();
+        session.handle.advance(Phase::Gone);
+        let reader = Reader::new(session, None);
+        Connection { registration, reader }
+    };
+    // Without a connection to any node no other server can reach the client, and it does not have to wait for that.
+    if session.core.adapter.is_connected() {
+        let _late = tokio::time::timeout(CONFIRMATION, registration.attachment.confirmed()).await;
+    }
+    let admitted = admission.try_recv();
+    if matches!(admitted, Err(TryRecvError::Closed)) {
+        return never(registration);
+    }
+    let verdict = H::reachable(&session);
+    let _is_here_already = reachable.send(());
+    let admitted = match admitted {
+        Ok(admitted) => Some(admitted),
+        Err(_) => admission.await.ok(),
+    };
+    let Some(boarded) = admitted.and_then(|admitted| board(&session, admitted, since)) else {
+        return never(registration);
+    };
+    let Boarded {
+        decoder,
+        read_ahead,
+        welcome,
+    } = boarded;
+    if let Some(verdict) = verdict
+        && let Err(farewell) = verdict.await
+    {
+        session.close(&farewell);
+    }
+    if session.handle.is_open() {
+        tracing::debug!(client = %session.client(), connection = session.connection().0, "a client is logged in");
+        welcome.into_iter().for_each(|welcome| session.send(welcome));
+    }
+    let mut reader = Reader::new(session, Some(decoder));
+    reader.take(&read_ahead);
+    Connection { registration, reader }
+}
+
+/// The rest of an [`Admission`] once its stream is in use.
+struct Boarded {
+    decoder: Decoder,
+    read_ahead: Bytes,
+    welcome: Option<Frame>,
+}
+
+/// The connection is here: what waited for it is written at the next turn.
+fn board<H>(session: &Session<H>, admission: Admission, since: Instant) -> Option<Boarded> {
+    let Admission {
+        stream,
+        decoder,
+        read_ahead,
+        welcome,
+    } = admission;
+    match Stream::new(stream) {
+        Ok(stream) => session.handle.set_stream(stream),
+        Err(error) => {
+            tracing::error!(%error, "a connection cannot be watched; closing it");
+            return None;
+        }
+    }
+    session.core.metrics.opened(since.elapsed());
+    tracing::debug!(
+        client = %session.client(),
+        connection = session.connection().0,
+        handshake_ms = since.elapsed().as_millis() as u64,
+        "a client is connected"
+    );
+    session.core.mark_dirty(&session.handle);
+    if session.core.leaving.get().is_some() {
+        session.close(&session.core.come_back(Instant::now()));
+    }
+    Some(Boarded {
+        decoder,
+        read_ahead,
+        welcome,
+    })
+}
+
+/// The connection has ended: everyone who must know is told.
+async fn depart<H: FrameHandler>(connection: Connection<H>) {
+    let Connection { registration, reader } = connection;
+    drop(reader);
+    let closed = H::closed(registration.session.clone());
+    drop(registration);
+    closed.await;
+}
+
+/// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.
+struct Registration<H> {
+    session: Session<H>,
+    attachment: Attachment,
+}
+
+impl<H> Drop for Registration<H> {
+    fn drop(&mut self) {
+        let handle = &self.session.handle;
+        self.session.core.remove(handle);
+        let Some(stream) = handle.stream() else { return };
+        // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
+        stream.shutdown(Shutdown::Both);
+        // Without an ending the session's task was dropped.
+        handle.ended_by_client(None);
+        let Some(ending) = handle.ending.get() else { return };
+        let lasted = handle.opened_at.elapsed();
+        tracing::debug!(
+            client = %handle.client,
+            connection = handle.connection.0,
+            by = ending.initiator.as_str(),
+            code = ending.code,
+            reason = ending.reason.as_deref(),
+            duration_ms = lasted.as_millis() as u64,
+            "a client's connection has ended"
+        );
+        self.session.core.metrics.closed(ending, lasted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decoder::{Message, Violation};
+    use super::super::ending::Farewell;
+    use super::super::handler::{Control, Verdict};
+    use super::*;
+
+    /// Handles nothing.
+    struct Nothing;
+
+    impl FrameHandler for Nothing {
+        fn message(_: &Session<Self>, _: Message) {}
+
+        fn control(_: &Session<Self>, _: Control) {}
+
+        fn violation(_: &Session<Self>, _: &Violation) {}
+
+        fn expires_at(&self) -> Option<Instant> {
+            None
+        }
+
+        fn expired(&self) -> Farewell {
+            Farewell::new(wsmesh_protocol::CloseCode::Normal, "")
+        }
+
+        fn reachable(_: &Session<Self>) -> Option<Verdict> {
+            None
+        }
+
+        fn closed(_: Session<Self>) -> impl Future<Output = ()> {
+            std::future::ready(())
+        }
+    }
+
+    /// What a future of this kind takes.
+    fn size_of_future<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        let bytes = size_of_future(run::<Nothing>);
+        assert!(bytes <= 560, "{bytes} bytes");
+    }
+}

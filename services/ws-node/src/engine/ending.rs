@@ -1,0 +1,62 @@
+//! How a connection ends: what the server says, and what is counted and logged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsmesh_adapter::Dismissal;
+use wsmesh_protocol::CloseCode;
+
+/// What the close frame to a client says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) code: u16,
+    pub(crate) reason: Arc<str>,
+}
+
+impl Farewell {
+    pub(crate) fn new(code: CloseCode, reason: impl Into<Arc<str>>) -> Self {
+        Self {
+            code: code.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Farewell> for Dismissal {
+    fn from(Farewell { code, reason }: Farewell) -> Self {
+        Self { code, reason }
+    }
+}
+
+/// For a client that is to come back after a random delay within this time.
+pub(crate) fn come_back_within(spread: Duration) -> Farewell {
+    let delay_ms = rand::random_range(0..=spread.as_millis() as u64);
+    let reason = CloseCode::ServiceRestart.reason_with_delay(delay_ms);
+    Farewell::new(CloseCode::ServiceRestart, reason)
+}
+
+/// How a connection ended, for metrics and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The close code; None if the connection broke.
+    pub(super) code: Option<u16>,
+    pub(super) initiator: Initiator,
+    /// The server's reason. A client's reason is not kept.
+    pub(super) reason: Option<Arc<str>>,
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Initiator {
+    Client,
+    Server,
+}
+
+impl Initiator {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}

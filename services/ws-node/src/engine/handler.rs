@@ -1,0 +1,49 @@
+//! What the engine leaves to others: the meaning of frames, and who must know that a connection begins or ends.
+
+use std::pin::Pin;
+use std::time::Instant;
+
+use super::decoder::{Message, Violation};
+use super::ending::Farewell;
+use super::session::Session;
+
+/// Handles one connection's frames; the engine keeps one value for each connection. Called on the thread of the connection's
+/// shard, between two reads: nothing here may block.
+pub(crate) trait FrameHandler: Sized + Send + 'static {
+    /// The client sent a whole message.
+    fn message(session: &Session<Self>, message: Message);
+
+    /// The client sent a frame without a message.
+    fn control(session: &Session<Self>, control: Control);
+
+    /// The client broke the protocol. The engine closes the connection after this.
+    fn violation(session: &Session<Self>, violation: &Violation);
+
+    /// Until when the client may stay. None: without limit.
+    fn expires_at(&self) -> Option<Instant>;
+
+    /// The close frame for a client that has stayed until then.
+    fn expired(&self) -> Farewell;
+
+    /// Other servers can reach the client from now on. Its frames are not read before the verdict, if there is one.
+    fn reachable(session: &Session<Self>) -> Option<Verdict>;
+
+    /// The connection has ended and is off the bus. Its task ends after the future.
+    fn closed(session: Session<Self>) -> impl Future<Output = ()>;
+}
+
+/// Whether a client may stay; if not, its close frame.
+pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Farewell>>>>;
+
+/// A frame without a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// A ping; the engine answers it.
+    Ping,
+    /// The answer to a ping of the engine.
+    ExpectedPong,
+    /// A pong that answers nothing.
+    UnexpectedPong,
+    /// A part of a message with nothing in it.
+    EmptyFragment,
+}

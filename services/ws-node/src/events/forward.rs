@@ -1,0 +1,146 @@
+//! Forwards an event to a service, as its rule says; the service's reply goes back to the client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wsmesh_adapter::{Adapter, Missing, Payload, PublishError, RequestError, RequestOptions, Target, TargetError};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::forward::Forwarded;
+
+use super::work::{Outcome, Work};
+use super::{Call, OK, Refusal};
+use crate::routes::{Forwarding, ReplyBy, Rule};
+
+/// Forwards an event. A request waits for the reply; anything else is only sent.
+pub(super) fn forward(forwarding: &Arc<Forwarding>, call: Call<'_>) -> Work {
+    let rule = &forwarding.rule;
+    let edge = call.edge();
+    let client = call.session.client();
+    let forwarded = Forwarded {
+        client: client.to_string(),
+        server: edge.adapter.name().to_string(),
+        event: rule.event.clone(),
+        payload: call.payload.to_owned(),
+        callback_id: call
+            .callback_id
+            .filter(|_| rule.reply == ReplyBy::Direct)
+            .map(|id| id.clone().into_owned()),
+    };
+    let payload = match Payload::new(&forwarded) {
+        Ok(payload) => payload,
+        Err(error) => return Work::Done(Err(error.into())),
+    };
+    let target = Target::AnyOf(rule.service.clone(), rule.pick.pick(client));
+    let timeout = rule
+        .timeout_ms
+        .map_or(edge.settings.request_timeout, Duration::from_millis);
+    let (adapter, forwarding) = (edge.adapter.clone(), Arc::clone(forwarding));
+    if forwarded.callback_id.is_some() {
+        let session = call.session.clone();
+        Work::Handed(Box::pin(async move {
+            emit(&adapter, &forwarding, target, payload).await?;
+            session.expect_reply(timeout);
+            Ok(())
+        }))
+    } else if call.callback_id.is_some() {
+        // Has its own time limit.
+        Work::Later(Box::pin(async move {
+            ask(&adapter, &forwarding, target, payload, timeout).await
+        }))
+    } else {
+        Work::later(call, async move {
+            emit(&adapter, &forwarding, target, payload).await?;
+            Ok(OK)
+        })
+    }
+}
+
+async fn emit(adapter: &Adapter, forwarding: &Forwarding, target: Target, payload: Payload) -> Result<(), Refusal> {
+    let sent = adapter.emit(target, &forwarding.rule.event, payload).await;
+    sent.map_err(|error| refusal(forwarding, error.into()))
+}
+
+async fn ask(
+    adapter: &Adapter,
+    forwarding: &Forwarding,
+    target: Target,
+    payload: Payload,
+    timeout: Duration,
+) -> Outcome {
+    let options = RequestOptions {
+        timeout: Some(timeout),
+        ..RequestOptions::default()
+    };
+    let answered = adapter.call(target, &forwarding.rule.event, payload, options).await;
+    let reply = answered.map_err(|error| refusal(forwarding, error))?;
+    let json: Bytes = reply.payload.to_json()?;
+    Ok(json)
+}
+
+/// The error for the client. If the cluster or this rule is wrong, that is logged, too, but not for each event.
+fn refusal(forwarding: &Forwarding, error: RequestError) -> Refusal {
+    let Rule { event, service, .. } = &forwarding.rule;
+    let (why, refusal) = match &error {
+        RequestError::Publish(PublishError::Target(TargetError::NoServer(_))) => (
+            "no server of this service is there: start one, or correct the rule",
+            Refusal::new(
+                ErrorCode::Unavailable,
+                format!(
+                    "no server of the service {:?} is there now: try again later",
+                    service.as_str()
+                ),
+            ),
+        ),
+        RequestError::Missing {
+            why: Missing::Unhandled,
+            ..
+        } => (
+            "this service does not handle this event: correct the rule or the service",
+            Refusal::new(
+                ErrorCode::UnknownEvent,
+                format!("the service {:?} does not handle this event", service.as_str()),
+            ),
+        ),
+        _ => return error.into(),
+    };
+    if let Some(events) = forwarding.count_unserved() {
+        tracing::warn!(event, %service, events, "no server handles the events of a rule: {why}");
+    }
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_adapter::ServiceName;
+
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_which_service_is_missing_and_which_does_not_handle_its_event() {
+        let rule = serde_json::from_str(r#"{"event":"placeBid","service":"auction"}"#).expect("good");
+        let forwarding = Forwarding::new(rule);
+        let service = ServiceName::new("auction").expect("valid");
+        let missing = refusal(&forwarding, PublishError::Target(TargetError::NoServer(service)).into());
+        assert_eq!(
+            (missing.code, &*missing.text),
+            (
+                ErrorCode::Unavailable,
+                r#"no server of the service "auction" is there now: try again later"#
+            )
+        );
+        let unhandled = refusal(
+            &forwarding,
+            RequestError::Missing {
+                server: wsmesh_adapter::ServerName::new("auction-7").expect("valid"),
+                why: Missing::Unhandled,
+            },
+        );
+        assert_eq!(unhandled.code, ErrorCode::UnknownEvent);
+        assert!(
+            unhandled.text.contains(r#""auction""#) && !unhandled.text.contains("auction-7"),
+            "{}",
+            unhandled.text
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Sees the handling of an event through to its end, and sends the reply.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tracing::{Instrument, Span};
+use wsmesh_adapter::Frame;
+use wsmesh_protocol::{CallbackId, ErrorCode, frame};
+
+use super::{Call, Refusal};
+use crate::client::Session;
+
+/// The result of a client's event: the reply's payload as JSON, or why there is none.
+pub(super) type Outcome = Result<Bytes, Refusal>;
+
+/// How an event is handled: at once, later, or by a service that replies to the client itself.
+pub(super) enum Work {
+    Done(Outcome),
+    Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    Handed(Pin<Box<dyn Future<Output = Result<(), Refusal>>>>),
+}
+
+impl Work {
+    /// A request ends within the time limit of requests, whatever it waits for: it must be answered before its client gives
+    /// up.
+    pub(super) fn later(call: Call<'_>, work: impl Future<Output = Outcome> + 'static) -> Self {
+        if call.callback_id.is_none() {
+            return Self::Later(Box::pin(work));
+        }
+        let limit = call.edge().settings.request_timeout;
+        Self::Later(Box::pin(async move {
+            let too_late = |_| Err(Refusal::new(ErrorCode::Timeout, "this was not done in time"));
+            tokio::time::timeout(limit, work).await.unwrap_or_else(too_late)
+        }))
+    }
+
+    /// Runs the work to its end, and answers the client.
+    pub(super) fn run(self, call: Call<'_>, span: Span) {
+        let Call {
+            session, callback_id, ..
+        } = call;
+        match self {
+            Self::Done(outcome) => answer(session, callback_id, Some(outcome)),
+            Self::Later(work) => drive(session, callback_id, work, Some, span),
+            // The service answers the client; only what no service took is answered here.
+            Self::Handed(work) => drive(session, callback_id, work, |handed| handed.err().map(Err), span),
+        }
+    }
+}
+
+/// Polls the work once, so that frames take effect in the order they came. Work that is not done then goes on.
+/// `outcome_of` gives the outcome for the client, if it is answered here.
+fn drive<T: 'static>(
+    session: &Session,
+    callback_id: Option<&CallbackId<'_>>,
+    mut work: Pin<Box<dyn Future<Output = T>>>,
+    outcome_of: fn(T) -> Option<Outcome>,
+    span: Span,
+) {
+    if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+        return answer(session, callback_id, outcome_of(result));
+    }
+    let callback_id = callback_id.cloned().map(CallbackId::into_owned);
+    let in_flight = match callback_id {
+        Some(_) => session.begin_request(),
+        None => session.begin_event(),
+    };
+    session.spawn(async move {
+        let result = work.instrument(span).await;
+        answer(in_flight.session(), callback_id.as_ref(), outcome_of(result));
+    });
+}
+
+/// Sends the reply, if it comes from here.
+fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>) {
+    let Some(outcome) = outcome else { return };
+    match (callback_id, outcome) {
+        (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
+        (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
+        (None, Ok(_)) => {}
+        (None, Err(refusal)) => {
+            tracing::debug!(client = %session.client(), code = %refusal.code, "an event was not handled");
+        }
+    }
+}
+
+/// Answers a request with an error.
+pub(crate) fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
+    session.handler().edge.metrics.frames.refused_requests.inc();
+    session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
+}

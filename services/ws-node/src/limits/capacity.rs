@@ -1,0 +1,88 @@
+//! Divides the files that this server may have open, so that they never run out: rejecting a connection and answering a probe
+//! need one, too.
+
+use wsmesh_bootstrap::ops;
+
+use super::settings::Limits;
+
+/// Most connections that have not upgraded yet, if there are enough files. More wait in the kernel's queue.
+const HANDSHAKES: usize = 4096;
+
+/// Files that belong neither to clients nor to the ops port: Redis nodes, listeners, keys, the log.
+const OTHERS: usize = 96;
+
+/// Files that the runtime of a shard has open.
+const PER_SHARD: usize = 4;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    /// Before their upgrade.
+    pub(crate) handshakes: usize,
+    /// After it.
+    pub(crate) connections: usize,
+    /// Whether that is fewer than the setting says.
+    pub(crate) is_short: bool,
+}
+
+impl Capacity {
+    pub(crate) fn of(limits: &Limits, shards: usize) -> Self {
+        let files = limits.open_files;
+        let handshakes = (files / 8).clamp(2, HANDSHAKES);
+        // With few files, the ops port is not expected to be full as well.
+        let others = (OTHERS + PER_SHARD * shards + ops::CONNECTIONS).min(files / 2);
+        let left = files.saturating_sub(others + handshakes).max(1);
+        let wanted = match limits.connections {
+            0 => usize::MAX,
+            wanted => wanted,
+        };
+        Self {
+            handshakes,
+            connections: wanted.min(left),
+            is_short: limits.connections > left,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capacity(open_files: usize, connections: usize) -> Capacity {
+        let limits = Limits {
+            open_files,
+            connections,
+            ..Limits::default()
+        };
+        Capacity::of(&limits, 2)
+    }
+
+    #[test]
+    fn with_enough_files_there_are_as_many_connections_as_configured() {
+        let capacity = capacity(1 << 20, 50_000);
+        assert_eq!(
+            (capacity.handshakes, capacity.connections, capacity.is_short),
+            (4096, 50_000, false)
+        );
+    }
+
+    #[test]
+    fn with_fewer_files_there_are_fewer_connections_than_files() {
+        for (files, least) in [(20_000, 17_000), (1024, 600), (256, 90), (64, 20)] {
+            for wanted in [50_000, 0] {
+                let capacity = capacity(files, wanted);
+                assert!((least..files).contains(&capacity.connections), "{files}: {capacity:?}");
+                assert!(
+                    capacity.connections + capacity.handshakes < files,
+                    "{files}: {capacity:?}"
+                );
+                assert_eq!(capacity.is_short, wanted > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn without_any_limit_nothing_overflows() {
+        assert!(capacity(usize::MAX, 0).connections > 1 << 40);
+    }
+}

@@ -1,0 +1,128 @@
+//! Metrics of what clients send: frames by kind, and those that are refused.
+
+use prometheus::{
+    IntCounter, IntCounterVec, Registry, register_int_counter_vec_with_registry, register_int_counter_with_registry,
+};
+
+/// Which limit a client reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// It sends too fast: a frame was refused.
+    Events,
+    /// It did not stop: it was closed.
+    Flood,
+    /// It is in too many rooms.
+    Rooms,
+    /// It shows new tokens too often.
+    Refreshes,
+}
+
+/// A wish of a client that its token, or the settings, do not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    Event,
+    Room,
+}
+
+/// Kind of a client's frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    Event,
+    Request,
+    Answer,
+    Heartbeat,
+    Ping,
+    Pong,
+    Unknown,
+    Invalid,
+}
+
+/// Handles of the metrics; clones count the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct FrameMetrics {
+    received: [IntCounter; RECEIVED.len()],
+    pub(crate) refused_requests: IntCounter,
+    denied: IntCounterVec,
+    limited: IntCounterVec,
+}
+
+const RECEIVED: [(Received, &str); 8] = [
+    (Received::Event, "event"),
+    (Received::Request, "request"),
+    (Received::Answer, "answer"),
+    (Received::Heartbeat, "heartbeat"),
+    (Received::Ping, "ping"),
+    (Received::Pong, "pong"),
+    (Received::Unknown, "unknown"),
+    (Received::Invalid, "invalid"),
+];
+
+impl FrameMetrics {
+    /// Registers them. Also returns the counter of the frames that are sent to clients.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<(Self, IntCounter)> {
+        let frames = register_int_counter_vec_with_registry!(
+            "wsmesh_frames_total",
+            "Frames of clients.",
+            &["direction", "kind"],
+            registry
+        )?;
+        let metrics = Self {
+            received: RECEIVED.map(|(_, kind)| frames.with_label_values(&["in", kind])),
+            refused_requests: register_int_counter_with_registry!(
+                "wsmesh_client_requests_refused_total",
+                "Requests of clients that were answered with an error.",
+                registry
+            )?,
+            denied: register_int_counter_vec_with_registry!(
+                "wsmesh_client_denied_total",
+                "Events and joins of clients that their token, or the settings, do not allow.",
+                &["what"],
+                registry
+            )?,
+            limited: register_int_counter_vec_with_registry!(
+                "wsmesh_client_limits_reached_total",
+                "Times that a client reached a limit (events: a frame was refused; flood: it was closed).",
+                &["limit"],
+                registry
+            )?,
+        };
+        Ok((metrics, frames.with_label_values(&["out", "text"])))
+    }
+
+    /// A frame of this kind came from a client.
+    pub(crate) fn received(&self, kind: Received) {
+        self.received[kind as usize].inc();
+    }
+
+    /// A client wanted something that it may not do.
+    pub(crate) fn denied(&self, what: Denied) {
+        let what = match what {
+            Denied::Event => "event",
+            Denied::Room => "room",
+        };
+        self.denied.with_label_values(&[what]).inc();
+    }
+
+    /// A client reached a limit.
+    pub(crate) fn limited(&self, limit: Limited) {
+        let limit = match limit {
+            Limited::Events => "events",
+            Limited::Flood => "flood",
+            Limited::Rooms => "rooms",
+            Limited::Refreshes => "refreshes",
+        };
+        self.limited.with_label_values(&[limit]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_frame_counts_under_its_own_label() {
+        for (index, (kind, _)) in RECEIVED.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
+        }
+    }
+}

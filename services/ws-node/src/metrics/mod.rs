@@ -1,0 +1,50 @@
+//! Every metric of the edge, by subject; those of connections are the engine's. Labels are bounded; none names a client, a
+//! room or an address.
+
+mod entry;
+mod frames;
+mod logins;
+
+use prometheus::{
+    IntCounter, IntGauge, Registry, register_int_counter_with_registry, register_int_gauge_with_registry,
+};
+
+pub(crate) use entry::{EntryMetrics, Rejected};
+pub(crate) use frames::{Denied, FrameMetrics, Limited, Received};
+pub(crate) use logins::{LoginMetrics, LoginOutcome};
+
+use crate::engine;
+
+/// Handles of all metrics; clones count the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    pub(crate) engine: engine::Metrics,
+    pub(crate) frames: FrameMetrics,
+    pub(crate) entry: EntryMetrics,
+    pub(crate) logins: LoginMetrics,
+    pub(crate) wills_carried_out: IntCounter,
+    pub(crate) draining: IntGauge,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let (frames, sent) = FrameMetrics::register(registry)?;
+        Ok(Self {
+            engine: engine::Metrics::register(registry, sent)?,
+            frames,
+            entry: EntryMetrics::register(registry)?,
+            logins: LoginMetrics::register(registry)?,
+            wills_carried_out: register_int_counter_with_registry!(
+                "wsmesh_wills_carried_out_total",
+                "Messages that clients got because a server that held state for them was lost.",
+                registry
+            )?,
+            draining: register_int_gauge_with_registry!(
+                "wsmesh_draining",
+                "1 while this server sends its clients away.",
+                registry
+            )?,
+        })
+    }
+}

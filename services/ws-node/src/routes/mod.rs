@@ -1,0 +1,184 @@
+//! The table of events: which are built in, and which a rule forwards to a service. Made once from the configuration; what
+//! handles an event is in `events`.
+
+mod forwarding;
+pub(crate) mod settings;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wsmesh_adapter::{Namespace, ServiceName};
+
+pub(crate) use forwarding::Forwarding;
+pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
+pub use settings::{PickBy, ReplyBy, Rule};
+
+/// What handles an event.
+#[derive(Debug, Clone)]
+pub(crate) enum Route {
+    EnterBackground,
+    EnterForeground,
+    RefreshToken,
+    JoinRoom,
+    LeaveRoom,
+    Echo,
+    Say,
+    Command,
+    Rule(Arc<Forwarding>),
+}
+
+impl Route {
+    /// Whether it is about the connection itself: allowed whatever events a token lists. Rooms have their own list.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(
+            self,
+            Self::EnterBackground | Self::EnterForeground | Self::RefreshToken | Self::JoinRoom | Self::LeaveRoom
+        )
+    }
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    routes: HashMap<Box<str>, Route>,
+    /// Services of the rules: they are told when a client is gone.
+    services: Vec<ServiceName>,
+    /// Namespaces that clients may join by themselves.
+    client_rooms: Vec<Namespace>,
+    /// Built-in events that a rule replaces.
+    replaced: Vec<Box<str>>,
+}
+
+impl Routes {
+    /// Makes the table. A rule for the name of a built-in event replaces it, see [`Routes::replaced`].
+    pub(crate) fn new(rules: Vec<Rule>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
+        let mut built_in = vec![
+            ("enterBackground", Route::EnterBackground),
+            ("enterForeground", Route::EnterForeground),
+        ];
+        if !client_rooms.is_empty() {
+            built_in.extend([("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)]);
+        }
+        if with_demo {
+            built_in.extend([("echo", Route::Echo), ("say", Route::Say), ("command", Route::Command)]);
+        }
+        let mut services: Vec<_> = rules.iter().map(|rule| rule.service.clone()).collect();
+        services.sort();
+        services.dedup();
+        let mut routes: HashMap<Box<str>, Route> = built_in.into_iter().map(|(name, r)| (name.into(), r)).collect();
+        let mut replaced = Vec::new();
+        for rule in rules {
+            let event: Box<str> = rule.event.as_str().into();
+            let forwarding = Route::Rule(Arc::new(Forwarding::new(rule)));
+            if routes.insert(event.clone(), forwarding).is_some() {
+                replaced.push(event);
+            }
+        }
+        Self {
+            routes,
+            services,
+            client_rooms,
+            replaced,
+        }
+    }
+
+    /// Adds the events that tokens need: tokens are renewed, and may allow rooms that the settings do not.
+    pub(crate) fn with_tokens(mut self) -> Self {
+        for name in CREDENTIAL_EVENTS {
+            self.routes.insert(name.into(), Route::RefreshToken);
+        }
+        for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
+            let taken = self.routes.entry(name.into()).or_insert(route);
+            if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
+                self.replaced.push(name.into());
+            }
+        }
+        self
+    }
+
+    /// The route of an event and its name, which is one of a bounded set.
+    pub(crate) fn find(&self, event: &str) -> Option<(&str, &Route)> {
+        self.routes.get_key_value(event).map(|(name, route)| (&**name, route))
+    }
+
+    /// Built-in events that a rule replaces, often by mistake: the author of the rule may not know that they exist.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = &str> {
+        self.replaced.iter().map(|event| &**event)
+    }
+
+    /// The services of the rules.
+    pub(crate) fn services(&self) -> &[ServiceName] {
+        &self.services
+    }
+
+    /// Whether clients may join rooms of this namespace by themselves.
+    pub(crate) fn lets_clients_join(&self, namespace: &Namespace) -> bool {
+        self.client_rooms.contains(namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::settings::EdgeSettings;
+
+    fn rule(event: &str) -> Rule {
+        serde_json::from_str(&format!(r#"{{"event":"{event}","service":"s"}}"#)).expect("a rule")
+    }
+
+    #[test]
+    fn a_rule_that_replaces_a_built_in_event_is_reported() {
+        let rules = || ["enterBackground", "joinRoom", "echo", "mine"].map(rule).to_vec();
+        let chat = Namespace::new("chat").expect("valid");
+        let replaced = |routes: &Routes| routes.replaced().map(str::to_owned).collect::<Vec<_>>();
+        let production = Routes::new(rules(), Vec::new(), false);
+        assert_eq!(replaced(&production), ["enterBackground"]);
+        assert_eq!(replaced(&production.with_tokens()), ["enterBackground", "joinRoom"]);
+        let demo = Routes::new(rules(), vec![chat], true).with_tokens();
+        assert_eq!(replaced(&demo), ["enterBackground", "joinRoom", "echo"]);
+    }
+
+    /// Events of the README's table, with what it says about where they exist.
+    fn documented() -> Vec<(String, String)> {
+        let readme = include_str!("../../../protocol/README.md");
+        let rows = readme
+            .lines()
+            .skip_while(|line| !line.starts_with("| event | profile | payload |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let mut events = Vec::new();
+        for row in rows {
+            let mut cells = row.split('|').skip(1);
+            let (names, profile) = (cells.next().expect("names"), cells.next().expect("a profile"));
+            for name in names.split(',') {
+                events.push((name.trim().trim_matches('`').to_owned(), profile.trim().to_owned()));
+            }
+        }
+        events
+    }
+
+    fn events(settings: EdgeSettings) -> BTreeSet<String> {
+        let routes = Routes::new(settings.rules.0, settings.client_rooms, settings.demo);
+        routes.routes.keys().map(|event| event.to_string()).collect()
+    }
+
+    #[test]
+    fn the_readme_says_which_events_each_profile_has() {
+        let (demo, production) = (events(EdgeSettings::demo()), events(EdgeSettings::default()));
+        let documented = documented();
+        for (event, profile) in &documented {
+            let in_all = profile == "all";
+            assert_eq!(
+                in_all || profile.contains("demo"),
+                demo.contains(event),
+                "{event}: {profile}"
+            );
+            assert_eq!(in_all, production.contains(event), "{event}: {profile}");
+        }
+        let documented: BTreeSet<_> = documented.into_iter().map(|(event, _)| event).collect();
+        let missing: Vec<_> = demo.difference(&documented).collect();
+        assert!(missing.is_empty(), "the table lacks {missing:?}");
+    }
+}
