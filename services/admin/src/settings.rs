@@ -1,6 +1,6 @@
-//! The settings of an admin: what it runs on, declared once each.
+//! The settings of an admin: what it runs on, each declared once.
 
-use wsmesh_bootstrap::{SecretFile, each, settings};
+use wsmesh_bootstrap::{SecretFile, each, settings, text};
 
 use crate::token::Token;
 
@@ -12,7 +12,7 @@ settings! {
         #[check(each(token))]
         pub token_file: Option<SecretFile>,
         /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods beside the nodes.
-        #[check(each(service_name))]
+        #[check(each(text(service_name)))]
         pub kubernetes_redis_service: Option<String>,
     }
 }
@@ -37,7 +37,7 @@ fn read_token(file: &SecretFile) -> Result<Token, String> {
 }
 
 /// A DNS label, as Kubernetes requires it.
-fn service_name(name: &String) -> Result<(), String> {
+fn service_name(name: &str) -> Result<(), String> {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let is_label =
         (1..=63).contains(&name.len()) && name.bytes().all(inside) && !name.starts_with('-') && !name.ends_with('-');

@@ -71,7 +71,7 @@ impl Reference {
         if written == block {
             return Ok(());
         }
-        if std::env::var_os(UPDATE).is_none() {
+        if !is_update() {
             return Err(format!(
                 "the settings in {shown} are not those in the code: run `make settings-docs`"
             ));
@@ -105,6 +105,14 @@ impl Reference {
         }
         text
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch of the tests, not a setting of a service"
+)]
+fn is_update() -> bool {
+    std::env::var_os(UPDATE).is_some()
 }
 
 fn heading(group: &str) -> String {
@@ -169,7 +177,7 @@ mod tests {
         };
         assert!(check("# Title\n").contains("has no line <!-- settings: begin -->"));
         assert!(check(BEGIN).contains("has no line <!-- settings: end -->"));
-        if std::env::var_os(UPDATE).is_none() {
+        if !is_update() {
             assert!(check(&format!("{BEGIN}\n{END}\n")).contains("run `make settings-docs`"));
         }
     }

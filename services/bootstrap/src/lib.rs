@@ -94,7 +94,7 @@ pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
     Bounded, Bounds, Check, Each, Field, HttpUrl, MaxBytes, NoSettings, Raw, Secret, SecretFile, Setting, Settings,
-    Shape, Shown, Table, Tables, Value, Values, Verdict, at_least, at_most, each, max_bytes, within,
+    Shape, Shown, Table, Tables, Text, Value, Values, Verdict, at_least, at_most, each, max_bytes, text, within,
 };
 pub use start::main;
 

@@ -1,4 +1,4 @@
-//! The settings of this service: what it runs on, declared once each.
+//! The settings of this service: what it runs on, each declared once.
 
 mod modes;
 

@@ -1,5 +1,5 @@
-//! The settings of a ws-node: what it runs on, declared once each. The groups are declared in the folder of their area.
-//! `check` says what is wrong with several settings together, `profile` which defaults the profiles have.
+//! The settings of a ws-node: what it runs on, each declared once. The groups are declared in the folder of their area.
+//! `check` finds problems of several settings together, `profile` has the defaults of the profiles.
 
 mod check;
 mod delivery;

@@ -103,7 +103,7 @@ pub(crate) fn read<S: Service>(
 }
 
 /// Checks each of a service's own settings, then all together, and makes its configuration of them. The common settings must
-/// be checked already, or come from [`CommonConfig::new`]. For whoever starts a service by code.
+/// be checked already, or come from [`CommonConfig::new`]. For code that starts a service.
 pub fn configure<S: Service>(
     common: CommonConfig,
     settings: S::Settings,

@@ -1,6 +1,7 @@
-//! Checks of single settings, declared with them: `#[check(within(1..=1024))]`. A check says what is wrong in words that stand
-//! behind the setting's name and say what to write, and, for the documentation, which values are allowed.
+//! Checks of single settings, declared with them: `#[check(within(1..=1024))]`. The text of a problem follows the setting's
+//! name and says what to write. For the documentation, a check also says which values are allowed.
 
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use super::Value;
 /// No duration is longer: beyond this, clocks overflow before anybody sees the end.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// What a value must be, beside being of its type. A function that says what is wrong is a check, too.
+/// A condition on a value, in addition to its type. A function that returns a [`Verdict`] is a check, too.
 pub trait Check<T: ?Sized> {
-    /// What is wrong with the value: sentences that stand behind the setting's name. None if it is fine.
+    /// The problems of the value: sentences that follow the setting's name. Empty if it is valid.
     fn problems(&self, value: &T) -> Vec<String>;
 
     /// The allowed values, for the documentation: `1 to 1024`. Empty if the setting's text says it.
@@ -20,9 +21,9 @@ pub trait Check<T: ?Sized> {
     }
 }
 
-/// What a function that is a check may return: `Ok` or what is wrong, or all that is wrong.
+/// The result of a function that is a check: `Ok` or the problem, or all problems.
 pub trait Verdict {
-    /// What is wrong.
+    /// The problems.
     fn problems(self) -> Vec<String>;
 }
 
@@ -46,7 +47,7 @@ impl<T: ?Sized, V: Verdict, F: Fn(&T) -> V> Check<T> for F {
 
 /// A value that can be compared with bounds.
 pub trait Bounded: Value + PartialOrd {
-    /// What a value below its bounds is called, and one above them.
+    /// How a value below its bounds is called, and one above them.
     const WORDS: (&'static str, &'static str) = ("too small", "too large");
 
     /// The largest that makes sense at all.
@@ -65,7 +66,11 @@ pub trait Bounded: Value + PartialOrd {
 impl Bounded for u16 {}
 impl Bounded for u32 {}
 impl Bounded for usize {}
-impl Bounded for f64 {}
+impl Bounded for f64 {
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl Bounded for Duration {
     const WORDS: (&'static str, &'static str) = ("too short", "too long");
@@ -88,7 +93,7 @@ impl Bounded for Duration {
 pub struct Bounds<T> {
     least: Option<T>,
     most: Option<T>,
-    /// What zero means, where it is allowed beside the bounds.
+    /// The meaning of zero, if it is allowed in addition to the bounds.
     zero: Option<&'static str>,
 }
 
@@ -140,14 +145,14 @@ impl<T: Bounded + Default> Check<T> for Bounds<T> {
             None => String::new(),
         };
         let (below, above) = T::WORDS;
-        // NaN is neither above nor below anything: what is not proved to be within the bounds is outside.
+        // A value that cannot be compared (NaN) is outside the bounds.
         if let Some(least) = &self.least
-            && !(value >= least)
+            && value.partial_cmp(least).is_none_or(Ordering::is_lt)
         {
             return vec![format!("is {below}: write {or_zero}at least {}", least.written())];
         }
         if let Some(most) = self.most.as_ref().or(T::LARGEST.as_ref())
-            && !(value <= most)
+            && value.partial_cmp(most).is_none_or(Ordering::is_gt)
         {
             return vec![format!("is {above}: write {or_zero}at most {}", most.written())];
         }
@@ -191,6 +196,21 @@ impl Check<String> for MaxBytes {
     }
 }
 
+/// A check of a text by a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Text(fn(&str) -> Result<(), String>);
+
+/// Checks a text with this function.
+pub fn text(check: fn(&str) -> Result<(), String>) -> Text {
+    Text(check)
+}
+
+impl Check<String> for Text {
+    fn problems(&self, value: &String) -> Vec<String> {
+        (self.0)(value).problems()
+    }
+}
+
 /// A check for every value of a list, or for the value of an option if there is one.
 #[derive(Debug, Clone, Copy)]
 pub struct Each<C>(C);
@@ -225,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_outside_its_bounds_is_told_what_to_write() {
+    fn the_problem_of_a_value_outside_its_bounds_says_what_to_write() {
         let range = within(1_usize..=1024);
         assert_eq!(range.problems(&0), ["is too small: write at least 1"]);
         assert_eq!(range.problems(&1025), ["is too large: write at most 1024"]);
@@ -242,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_may_be_allowed_beside_the_bounds_and_not_a_number_never_is() {
+    fn zero_may_be_allowed_in_addition_to_the_bounds_and_nan_never_is() {
         let age = at_least(Duration::from_secs(1)).or_zero("no limit");
         assert!(age.problems(&Duration::ZERO).is_empty());
         let short = age.problems(&Duration::from_millis(1));
@@ -251,9 +271,9 @@ mod tests {
         assert!(factor.problems(&0.0).is_empty());
         assert_eq!(
             factor.problems(&f64::NAN),
-            ["is too small: write 0.0 (off), or at least 1.05"]
+            ["is too small: write 0 (off), or at least 1.05"]
         );
-        assert_eq!(factor.allowed(), "0.0, or 1.05 to 100.0");
+        assert_eq!(factor.allowed(), "0, or 1.05 to 100");
     }
 
     #[test]

@@ -58,6 +58,8 @@ macro_rules! settings {
             ),* $(,)?
         }
     ) => {
+        // The documentation of settings is for people who run a service: brackets in it are not links.
+        #[cfg_attr(doc, allow(rustdoc::broken_intra_doc_links, reason = "the texts are help texts"))]
         $(#[$outer])*
         #[derive(Debug, Clone)]
         $vis struct $name {
@@ -74,13 +76,11 @@ macro_rules! settings {
             fn declared() -> ::std::vec::Vec<$crate::Setting> {
                 let defaults = Self::default();
                 let _ = &defaults;
-                #[allow(unused_mut, reason = "there may be no setting")]
-                let mut declared = ::std::vec::Vec::new();
-                $( $crate::settings!(
-                    @declare declared, &defaults.$field, $type, concat!($($doc, "\n"),+),
+                let declared: &[::std::vec::Vec<$crate::Setting>] = &[ $( $crate::settings!(
+                    @declare &defaults.$field, $type, concat!($($doc, "\n"),+),
                     $crate::settings!(@key $field $($key)?), [$($group)?], [$($from)?], [$($check)?]
-                ); )*
-                declared
+                ), )* ];
+                declared.concat()
             }
 
             fn take(values: &mut $crate::Values) -> Self {
@@ -107,17 +107,19 @@ macro_rules! settings {
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
 
-    (@declare $declared:ident, $default:expr, $type:ty, $doc:expr, $key:expr, [], [], []) => {
-        $declared.push($crate::Setting::new::<$type>($key, $doc, $default))
+    (@declare $default:expr, $type:ty, $doc:expr, $key:expr, [], [], []) => {
+        ::std::vec![$crate::Setting::new::<$type>($key, $doc, $default)]
     };
-    (@declare $declared:ident, $default:expr, $type:ty, $doc:expr, $key:expr, [], [], [$check:expr]) => {
-        $declared.push($crate::Setting::new::<$type>($key, $doc, $default).checked::<$type>(&$check))
+    (@declare $default:expr, $type:ty, $doc:expr, $key:expr, [], [], [$check:expr]) => {
+        ::std::vec![$crate::Setting::new::<$type>($key, $doc, $default).checked::<$type>(&$check)]
     };
-    (@declare $declared:ident, $default:expr, $type:ty, $doc:expr, $key:expr, [$group:literal], [], []) => {{
+    (@declare $default:expr, $type:ty, $doc:expr, $key:expr, [$group:literal], [], []) => {{
         let group = <$type as $crate::Settings>::declared();
-        $declared.extend(group.into_iter().map(|setting| setting.grouped($group)))
+        group.into_iter().map(|setting| setting.grouped($group)).collect()
     }};
-    (@declare $declared:ident, $default:expr, $type:ty, $doc:expr, $key:expr, [], [$from:literal], [$($check:expr)?]) => {};
+    (@declare $default:expr, $type:ty, $doc:expr, $key:expr, [], [$from:literal], [$($check:expr)?]) => {
+        ::std::vec::Vec::new()
+    };
 
     (@take $values:ident, $default:expr, $type:ty, $key:expr, [], []) => { $values.take($key, $default) };
     (@take $values:ident, $default:expr, $type:ty, $key:expr, [$group:literal], []) => {{

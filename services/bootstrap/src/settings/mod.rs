@@ -16,7 +16,9 @@ mod secret;
 mod table;
 mod value;
 
-pub use check::{Bounded, Bounds, Check, Each, MaxBytes, Verdict, at_least, at_most, each, max_bytes, within};
+pub use check::{
+    Bounded, Bounds, Check, Each, MaxBytes, Text, Verdict, at_least, at_most, each, max_bytes, text, within,
+};
 pub use choice::not_a_choice;
 pub use field::{Field, Raw, Shape, Shown};
 pub use http_url::HttpUrl;

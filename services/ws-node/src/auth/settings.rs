@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, within};
+use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, text, within};
 
 use super::keys::{KeySet, check_ticket_key};
 use super::origins::Origins;
@@ -35,19 +35,19 @@ settings! {
         pub leeway: Duration = Duration::from_secs(10),
         /// The claim with the client's id.
         #[key = "jwt_id_claim"]
-        #[check(claim)]
+        #[check(text(claim))]
         pub id_claim: String = "sub".to_owned(),
         /// The claim with the rooms that a client may join itself, instead of --client-rooms.
         #[key = "jwt_rooms_claim"]
-        #[check(claim)]
+        #[check(text(claim))]
         pub rooms_claim: String = "rooms".to_owned(),
         /// The claim with the events that a client may send.
         #[key = "jwt_events_claim"]
-        #[check(claim)]
+        #[check(text(claim))]
         pub events_claim: String = "events".to_owned(),
         /// Name of the cookie that may hold the token. Needs --allowed-origins. Default: cookies are not read.
         #[key = "auth_cookie"]
-        #[check(each(cookie_name))]
+        #[check(each(text(cookie_name)))]
         pub cookie: Option<String>,
         /// Let a client connect without a token and show it in its first message (event authenticate).
         #[key = "auth_by_message"]
@@ -65,23 +65,23 @@ settings! {
         /// are refused with 403. Requests without Origin do not come from browsers and are allowed. Default: not checked.
         #[check(each(|origin: &String| Origins::new(std::slice::from_ref(origin)).map(drop)))]
         pub allowed_origins: Vec<String>,
-        /// Subprotocols that the server accepts when a client offers them, beside wsmesh; several. Default: the first that the
+        /// Subprotocols that the server accepts when a client offers them, in addition to wsmesh; several. Default: the first that the
         /// client offers, unless it holds a token.
-        #[check(each(subprotocol))]
+        #[check(each(text(subprotocol)))]
         pub subprotocols: Vec<String>,
     }
 }
 
-/// What production says when no client could prove who it is.
+/// The problem of a production profile without any key.
 const NO_AUTH: &str = "the production profile needs authentication: make a key with `openssl rand -base64 48 > jwt.key` and \
      name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or name the URL of keys with --jwks-url, or use --profile demo to try \
      things out without authentication";
 
-/// Keys that verify tokens for others, too.
+/// The problem of keys that verify tokens of other services, too.
 const ANY_TOKEN: &str = "such keys also sign tokens for other services, and every client with such a token would get in: name \
      the audience of your tokens with --jwt-audience, or their issuer with --jwt-issuer";
 
-/// Cookies without origins.
+/// The problem of cookies without origins.
 const ANY_PAGE: &str = "browsers send cookies with requests of any page, so without --allowed-origins every page could connect \
      in the name of its visitor: list the origins of your pages (\"*\": all of them)";
 
@@ -112,14 +112,14 @@ fn without_password(url: &HttpUrl) -> Result<(), String> {
     }
 }
 
-fn claim(name: &String) -> Result<(), String> {
+fn claim(name: &str) -> Result<(), String> {
     match name.is_empty() {
         true => Err("is empty: name a claim".to_owned()),
         false => Ok(()),
     }
 }
 
-fn cookie_name(name: &String) -> Result<(), String> {
+fn cookie_name(name: &str) -> Result<(), String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match !name.is_empty() && name.bytes().all(is_plain) {
         true => Ok(()),
@@ -129,7 +129,7 @@ fn cookie_name(name: &String) -> Result<(), String> {
     }
 }
 
-fn subprotocol(name: &String) -> Result<(), String> {
+fn subprotocol(name: &str) -> Result<(), String> {
     match is_answerable(name) {
         true => Ok(()),
         false => Err(format!(

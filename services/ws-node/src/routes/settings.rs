@@ -1,5 +1,5 @@
-//! The rules that forward clients' events to services, as the configuration file has them, and what is wrong with them. Plain
-//! values; `forwarding` carries them out.
+//! The rules that forward clients' events to services, as in the configuration file, and their check. Plain values;
+//! `forwarding` carries them out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,7 +92,7 @@ pub(crate) fn demo_rules() -> Vec<Rule> {
         .collect()
 }
 
-/// What is wrong with these rules: sentences that say what to write.
+/// The problems of these rules: sentences that say what to write.
 pub(crate) fn problems(rules: &[Rule]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut events = BTreeSet::new();

@@ -1,5 +1,4 @@
-//! What is wrong with several settings together, in sentences that say what to write: for the binary and for code that starts
-//! a ws-node in its own process.
+//! Checks of several settings together, for the binary and for code that starts a ws-node in its own process.
 
 use wsmesh_bootstrap::{Check, Problems, Settings, within};
 

@@ -1,10 +1,10 @@
-//! What is wrong with the rules for slow clients.
+//! The check of the rules for slow clients.
 
 use std::collections::BTreeSet;
 
 use wsmesh_adapter::{DeliveryRule, Policy};
 
-/// Sentences that say what to write.
+/// The problems of these rules: sentences that say what to write.
 pub(super) fn problems(rules: &[DeliveryRule]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut events = BTreeSet::new();

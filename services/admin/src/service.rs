@@ -1,4 +1,4 @@
-//! An admin from start to end: starts the adapter, the ops port, the Kubernetes watch and the API, and ends them in order.
+//! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,40 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{Ops, Sockets, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
 
-use crate::Admin;
 use crate::api::{self, Api};
 use crate::config::Config;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
+use crate::settings::AdminSettings;
 
 /// Most connections at once; more wait in the listener's backlog. Few are enough for an API for operators.
 const MAX_CONNECTIONS: usize = 256;
 /// How long a request may take in addition to waiting for other servers, above all to send its body.
 const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// The admin as its binary starts it.
+#[derive(Debug)]
+pub struct Admin;
+
+impl Service for Admin {
+    const NAME: &'static str = "admin";
+    const ABOUT: &'static str =
+        "HTTP API that looks at the whole wsmesh cluster, changes its Redis nodes and sends to its clients";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9100")];
+    type Settings = AdminSettings;
+    type Config = Config;
+
+    fn config(common: CommonConfig, settings: AdminSettings, problems: &mut Problems) -> Option<Config> {
+        Config::check(common, settings, problems)
+    }
+
+    async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        run(config, sockets, shutdown).await
+    }
+}
 
 /// Runs an admin until `shutdown`. Then it reports "not ready", accepts no new connections, finishes running requests and says
 /// goodbye on the bus.
@@ -36,9 +57,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let token = config.settings.token().map_err(anyhow::Error::msg)?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
-    let options = config
-        .common
-        .adapter_options(<Admin as wsmesh_bootstrap::Service>::NAME, registry.clone());
+    let options = config.common.adapter_options(Admin::NAME, registry.clone());
     let Started {
         adapter, mut driver, ..
     } = Adapter::start(options)?;

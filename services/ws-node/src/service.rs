@@ -1,4 +1,4 @@
-//! Runs a ws-node as a process: serves the public and the ops port until it is told to stop, then ends in order.
+//! A ws-node as a process: serves the public and the ops port until it is told to stop, then shuts down gracefully.
 
 use std::time::Duration;
 
