@@ -9,10 +9,11 @@ mod signer;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_tungstenite::connect_async;
@@ -127,7 +128,7 @@ async fn collector() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let (address, kept) = (listener.local_addr().expect("bound"), Arc::<Mutex<Vec<u8>>>::default());
     let keep = kept.clone();
-    let app = Router::new().fallback(async move |body: Bytes| keep.lock().expect("not poisoned").extend(body));
+    let app = Router::new().fallback(async move |body: Bytes| keep.lock().extend(body));
     tokio::spawn(axum::serve(listener, app).into_future());
     (address, kept)
 }
@@ -208,7 +209,7 @@ async fn no_token_and_no_ticket_reaches_the_log_or_the_traces() {
         let client = server.connect(&format!("ticket={ticket}"), &[]).await;
         assert_eq!(client.is_some(), lets_in);
     }
-    let has = |what: &str| String::from_utf8_lossy(&traces.lock().expect("not poisoned")).contains(what);
+    let has = |what: &str| String::from_utf8_lossy(&traces.lock()).contains(what);
     server.stop();
     let log = log.join().expect("no panic");
     until("the traces are there", || {
