@@ -1,4 +1,4 @@
-//! What this server keeps for each connection of a client, beside what the engine keeps.
+//! What this server keeps for each connection of a client, in addition to what the engine keeps.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

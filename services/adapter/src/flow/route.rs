@@ -138,7 +138,7 @@ impl Router {
         choices.pick(&self.picker, message, mine).cloned()
     }
 
-    /// What others hear may change while a node takes its time to refuse, so it is looked at again before each try.
+    /// What others hear may change while a node takes its time to refuse, so it is checked again before each try.
     async fn route_on(
         &self,
         message: &Kept,
