@@ -104,7 +104,7 @@ pub enum PublishError {
          outages"
     )]
     NoRoom,
-    /// Every node that could be used refused the message or did not answer in time.
+    /// Every node that could be used rejected the message or did not answer in time.
     #[error("no Redis node took the message; the last one ({node}) failed: {problem}")]
     Refused {
         /// The last node that was tried.

@@ -79,7 +79,7 @@ impl Sending {
             )?,
             rerouted: counters!(
                 "wsmesh_publish_rerouted_total",
-                "Messages that did not take the first choice: refused by a node, or covered by several.",
+                "Messages that did not take the first choice: rejected by a node (refused), or sent through several nodes (cover).",
                 &["reason"],
                 registry
             )?,

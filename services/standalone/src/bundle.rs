@@ -51,7 +51,7 @@ impl Bundle {
     /// Binds every port, starts every service, and returns when all are ready and know each other.
     ///
     /// # Errors
-    /// When ports are taken (all of them are named); when a service refuses its settings, ends, or is not ready within
+    /// When ports are taken (all of them are named); when a service rejects its settings, ends, or is not ready within
     /// 20 s, with the reason. Nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let mut bound = bind(places(config.settings.host, config.settings.port_base)).await?;
@@ -113,7 +113,7 @@ impl Bundle {
     ) -> anyhow::Result<()> {
         let mut problems = Problems::default();
         let config = configure::<S>(common, settings, &mut problems);
-        let refused = || anyhow!("{} refuses its settings: {}", place.name, problems.lines().join("; "));
+        let refused = || anyhow!("{} rejects its settings: {}", place.name, problems.lines().join("; "));
         let config = config.filter(|_| problems.lines().is_empty()).ok_or_else(refused)?;
         let stop = CancellationToken::new();
         let task = self.tasks.spawn(S::run(config, sockets, stop.clone())).id();

@@ -15,7 +15,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Refuses common settings that make no sense for a bundle.
+    /// Rejects common settings that make no sense for a bundle.
     pub(crate) fn check(common: CommonConfig, settings: StandaloneSettings, problems: &mut Problems) -> Option<Self> {
         for (key, given) in [("listen", common.listen), ("ops_listen", common.ops_listen)] {
             if given.is_some() {

@@ -25,7 +25,7 @@ pub(crate) struct ClientState {
     pub(crate) refreshes: Cell<Refreshes>,
     /// How many frames it may send now.
     pub(crate) pace: Cell<Meter>,
-    /// How many more frames may be refused before it is closed.
+    /// How many more frames may be rejected before it is closed.
     pub(crate) patience: Cell<Meter>,
     guard: Cell<Option<ConnectionGuard>>,
 }

@@ -118,7 +118,7 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// When there is nobody to ask, it does not answer, it refuses, or its reply is something else than an `A`.
+    /// When there is no server to ask, or the server does not answer, refuses, or replies with something that is not an `A`.
     pub async fn call_typed<Q: Serialize + ?Sized, A: DeserializeOwned>(
         &self,
         target: Target,

@@ -185,7 +185,7 @@ fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
             Turned::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Rejected::Full,
-                "this server has as many clients as it may have: try another one, or later",
+                "this server has reached its limit of clients: try another one, or later",
                 FULL,
             ),
             Turned::Crowded => (

@@ -17,9 +17,9 @@ pub(crate) enum Rejected {
     Draining,
     /// This server cannot tell yet which clients may connect.
     NotReady,
-    /// This server has as many clients as it may have.
+    /// This server has reached its limit of clients.
     Full,
-    /// Its address has as many connections as it may have.
+    /// Its address has reached its limit of connections.
     Crowded,
     /// Too many connections came at once.
     Rushed,
