@@ -72,14 +72,14 @@ $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 	@npm ci --loglevel=error --no-audit --no-fund --prefix $(BROWSER_TESTS)
 	@touch $@
 
-# What the documents tell people to type, and what it needs, is built here; a network of its own needs `ip` where there is none.
-test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules ## Every block of code in the documents is run, the README's commands among them
+# Builds what the commands in the documents need. The tests run in a network of their own, which needs `ip`.
+test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules ## Run or compile every code block of the documents, check every link
 	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
 	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone
 	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
 
-chaos: tool-cc tool-redis tool-faketime ## Nodes, links and servers break under load: what was lost or doubled? ARGS="--help", "--short", "--scenario kill-one"
+chaos: tool-cc tool-redis tool-faketime ## Break nodes, links and servers under load, and count what was lost or doubled: ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
 	@exec $(TARGET_DIR)/release/wsmesh-chaos $(ARGS)
 
@@ -92,12 +92,12 @@ bench: tool-cc ## The standard load cases on one core, against PEERS="NAME=COMMA
 bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames. ARGS=NAME runs those whose name contains it
 	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench frames -- $(ARGS)
 
-# libFuzzer needs the compiler's coverage flags, which a stable toolchain takes when it is told so.
+# libFuzzer needs the compiler's coverage flags; with RUSTC_BOOTSTRAP a stable toolchain accepts them.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
 FUZZ_SECONDS ?= 60
 FUZZ ?= envelope credentials client_frames client_messages
-fuzz: tool-cc ## Fuzz what arrives from Redis and what strangers say who they are: FUZZ_SECONDS=600 FUZZ=envelope. Needs a C++ compiler
+fuzz: tool-cc ## Fuzz input from Redis and from unknown clients: FUZZ_SECONDS=600 FUZZ=envelope. Needs a C++ compiler
 	@cd tests/fuzz && for target in $(FUZZ); do mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" \
 	  cargo run --release --target "$$(rustc -vV | sed -n 's/host: //p')" --bin $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 corpus/$$target $(ARGS) || exit 1; done
 
@@ -130,7 +130,7 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 	@$(MAKE) images
 	@tests/deploy/up-test.sh
 
-cluster-test: ## Clients talk through a Kubernetes: whatever kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
+cluster-test: ## Clients talk through the chart, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
 	@tests/deploy/cluster-test.sh
 
 chart-lint: tool-helm ## Lint the chart and render both profiles

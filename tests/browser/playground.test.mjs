@@ -106,7 +106,7 @@ function watchStates(playground) {
   return states;
 }
 
-test("after a restart of its ws-node the page reconnects by itself, into its room, and chat works again", { timeout: 90_000 }, async () => {
+test("after a restart of its ws-node the page reconnects automatically, into its room, and chat works again", { timeout: 90_000 }, async () => {
   const [ann, bob] = await two("ann", "bob");
   await Promise.all([ann.join("tea"), bob.join("tea")]);
   for (const [signal, close] of [["SIGTERM", "closed: 1012"], ["SIGKILL", "closed: 1006"]]) {
@@ -203,7 +203,7 @@ test("another tab with the same id replaces the first, which shows that and does
   await Promise.all([first.close(), second.close()]);
 });
 
-test("a link connects by itself to the ws-node of its page, but to another server only on request", async () => {
+test("a link connects automatically to the ws-node of its page, but to another server only on request", async () => {
   const [here, elsewhere] = cluster.nodes;
   const own = await Playground.open(browser, here, { query: { node: here.ws, id: "linked", connect: "" } });
   await own.status(/Connected to .* as linked/);

@@ -68,7 +68,7 @@ export function yaml({ text }) {
   }
 }
 
-/** The paths of all keys in plain YAML, for example redis.replicas; what stands in a literal block (|) is not looked at. */
+/** The paths of all keys in plain YAML, for example redis.replicas; the content of a literal block (|) is not checked. */
 export function keysOf(yaml) {
   const [found, open] = [[], []];
   let literal;

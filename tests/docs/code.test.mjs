@@ -11,7 +11,7 @@ test("a part of a file is in it line by line, at whatever indentation", () => {
   assert.throws(() => html({ text: "<p>" }), /it must be a part of a page that is tested/);
 });
 
-test("values of the chart must exist; what is in a text or below a free value is not looked at", () => {
+test("values of the chart must exist; the content of a text or of a free value is not checked", () => {
   yaml({ text: 'wsNode:\n  replicas: 3\n  config: |\n    event: "x"\n  service:\n    annotations:\n      anything: yes\n' });
   assert.throws(() => yaml({ text: "wsNode:\n  replica: 3\n" }), /the chart has no value wsNode.replica/);
   assert.deepEqual(keysOf("a:\n  b: 1\n  c: |\n    d: 2\ne: {}\n"), ["a", "a.b", "a.c", "e"]);

@@ -21,7 +21,7 @@ const ownNetwork = [["unshare", "--net"], ["unshare", "--map-root-user", "--net"
   spawnSync(command, [...args, "ip", "link", "set", "lo", "up"], { env: environment() }).status === 0);
 
 function environment(more = {}) {
-  // Settings and proxies of whoever runs the tests are not those of a reader.
+  // Settings and proxies of the person who runs the tests are not those of a reader.
   const kept = Object.entries(process.env).filter(([name]) => !/^(WSMESH|OTEL)_|_proxy$/i.test(name));
   const { PATH, ...rest } = Object.fromEntries(kept);
   return { ...rest, PATH: `${PATH}:/usr/sbin:/sbin`, ...more };
@@ -120,7 +120,7 @@ function start(folder, blocks, output, limitMs) {
   env.DOCUMENTS_PATH = env.PATH;
   env.PATH = [...dry, here("bin"), env.PATH].join(":");
   const around = [ownNetwork ? "ip link set lo up" : ":", "bash .run/script </dev/null 3>&-", "echo $? >&3", "read -r _"].join("; ");
-  // Not bash: with a socket as input that reads the settings of whoever runs this, and may lose PATH.
+  // Not bash: with a socket as input, bash reads the settings of the person who runs this, and may lose PATH.
   const [command, ...args] = [...(ownNetwork ?? []), "sh", "-c", around];
   const into = openSync(output, "a");
   const child = spawn(command, args, { cwd: folder, env, detached: true, stdio: ["pipe", into, into, "pipe"] });

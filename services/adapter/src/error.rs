@@ -58,7 +58,7 @@ pub enum TopologyError {
     Unknown(NodeId),
     /// No other node can take over.
     #[error(
-        "{0} cannot be drained: no other active Redis node is heard by every server. Add one, or look at why the others are not heard"
+        "{0} cannot be drained: no other active Redis node is heard by every server; add one, or find out why the others are not heard"
     )]
     LastNode(NodeId),
     /// The id belongs to a node elsewhere.
@@ -71,7 +71,7 @@ pub enum TopologyError {
         /// Where it is.
         url: String,
     },
-    /// As many as can be used.
+    /// The number of nodes has reached its limit.
     #[error("there are {0} Redis nodes: at most {max} can be used", max = crate::nodes::MAX_NODES)]
     TooMany(usize),
 }
@@ -96,24 +96,24 @@ pub enum DriverError {
 pub enum PublishError {
     /// This server has heard no node for longer than the replay window, or than a request may take: it is cut off from the
     /// others. Local clients got the message.
-    #[error("no Redis node is heard: this server is isolated; look at the nodes' status")]
+    #[error("no Redis node is heard: this server is isolated; check the status of the nodes")]
     Isolated,
     /// No node is heard, and too much waits for one already.
     #[error(
-        "no Redis node is heard, and no more may wait for one: look at the nodes' status; raise --replay-bytes to outlast longer \
+        "no Redis node is heard, and no more messages may wait for one: check the status of the nodes; raise --replay-bytes to outlast longer \
          outages"
     )]
     NoRoom,
-    /// Every node that could be used refused the message or did not answer in time.
-    #[error("no Redis node took the message; the last one ({node}) said: {problem}")]
+    /// Every node that could be used rejected the message or did not answer in time.
+    #[error("no Redis node took the message; the last one ({node}) failed: {problem}")]
     Refused {
         /// The last node that was tried.
         node: String,
-        /// What it said.
+        /// Its error.
         problem: String,
     },
     /// No node is heard both here and there.
-    #[error("no Redis node is heard both by this server and by {0}: look at both servers' node statuses")]
+    #[error("no Redis node is heard both by this server and by {0}: check the status of the nodes on both servers")]
     NoCommonNode(ServerName),
     /// It is larger than any message may be: Redis would end every subscriber's connection for it.
     #[error(
@@ -149,7 +149,7 @@ impl PublishError {
     }
 }
 
-/// Why a target names nobody.
+/// Why a target names no server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No live server has this name.
@@ -226,7 +226,7 @@ impl Missing {
 /// Why a request to one server has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Nobody to ask, or nothing could be sent.
+    /// There is no server to ask, or nothing could be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The server was asked and did not answer.
@@ -245,7 +245,7 @@ pub enum RequestError {
 /// Why a typed request to one server has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Nobody to ask, or no reply.
+    /// There is no server to ask, or it did not reply.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The server refused.
@@ -275,7 +275,7 @@ pub enum ClientOrderError {
     /// The client's server could not be asked, did not answer, or refused.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// It could not be asked where the client is.
+    /// The question where the client is could not be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The client is connected here, and joining was not confirmed.
@@ -328,7 +328,7 @@ pub enum ClientError {
     /// No client of this id is connected to this server.
     #[error("client {0} is not connected to this server")]
     NotHere(ClientId),
-    /// The name of a room or client was refused.
+    /// The name of a room or client is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
     /// No node confirmed it in time: it holds on this server, and is confirmed as soon as a node is heard.

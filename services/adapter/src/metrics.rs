@@ -27,7 +27,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Makes and registers them.
+    /// Creates and registers all metrics.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
             sending: Sending::new(registry)?,
@@ -79,13 +79,13 @@ impl Sending {
             )?,
             rerouted: counters!(
                 "wsmesh_publish_rerouted_total",
-                "Messages that did not take the first choice: refused by a node, or covered by several.",
+                "Messages that did not take the first choice: rejected by a node (refused), or sent through several nodes (cover).",
                 &["reason"],
                 registry
             )?,
             unsent: counters!(
                 "wsmesh_unsent_total",
-                "Messages that no node took: refused because they are too large (too-large), because none was heard for longer \
+                "Messages that no node took: rejected because they are too large (too-large), because none was heard for longer \
                  than the replay window (isolated) or too much waited (no-room), or given up after waiting (expired).",
                 &["reason"],
                 registry
@@ -156,7 +156,7 @@ impl Receiving {
             malformed: counter!("wsmesh_malformed_total", "Messages that could not be read.", registry)?,
             events_refused: counter!(
                 "wsmesh_events_refused_total",
-                "Events refused because a listener is full.",
+                "Events rejected because a listener is full.",
                 registry
             )?,
         })
@@ -251,7 +251,7 @@ impl NodeMetrics {
         raise(&self.reconnects.with_label_values(&labels), status.reconnects);
     }
 
-    /// A node is not used any more: its metrics end.
+    /// Removes the metrics of a node that is not used any more.
     pub(crate) fn forget(&self, id: &str) {
         // Each fails if there is none, which is fine.
         let _ = self.up.remove_label_values(&[id]);
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_total_is_a_counter_that_follows_the_status_of_its_node() {
+    fn metrics_named_total_are_counters_that_follow_the_status_of_their_node() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).expect("registered");
         metrics.nodes.set(&status(2));

@@ -64,7 +64,7 @@ pub struct Options {
     /// Most memory for the messages of that window, in bytes, and as much again for messages that wait while no node is heard.
     /// Default 64 MiB. If it is too small for the window, that is logged and counted.
     pub replay_bytes: usize,
-    /// Largest message that is published, in bytes; a larger one is refused with an error. Default 8 MiB: a quarter of what Redis
+    /// Largest message that is published, in bytes; a larger one is rejected with an error. Default 8 MiB: a quarter of what Redis
     /// holds for a subscriber by default, and far more than any message should have. A node that holds less than twice that
     /// lowers it: Redis closes every subscriber's connection for a larger message, and nobody gets it.
     pub max_publish_bytes: usize,
@@ -75,7 +75,7 @@ pub struct Options {
     pub several_homes: bool,
     /// Bounds of one client's queue.
     pub outbox: OutboxLimits,
-    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and a client for which too much waits
+    /// What happens to frames of an event that a slow client cannot take. Default: they wait, and a client that has too much waiting
     /// is disconnected.
     pub delivery: Delivery,
     /// Settings of the service itself that should be the same on every server that has them: differences are reported, see

@@ -1,10 +1,10 @@
-//! What an admin runs on, checked: the common settings and its own.
+//! The checked configuration of an admin: the common settings and its own.
 
 use wsmesh_bootstrap::{CommonConfig, Problems};
 
 use crate::settings::AdminSettings;
 
-/// What an admin runs on, without problems.
+/// The configuration of an admin, without problems.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings of every service.

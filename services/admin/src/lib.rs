@@ -1,4 +1,4 @@
-//! HTTP API that looks at the whole cluster, changes its Redis nodes and sends to its clients.
+//! HTTP API that shows the whole cluster, changes its Redis nodes and sends messages to its clients.
 //!
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `gather` (turns what servers
 //! report into answers), `jobs` (changes of the nodes, followed until they are done), `kubernetes`. Only the last jobs are

@@ -1,4 +1,4 @@
-//! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in order.
+//! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Admin;
 impl Service for Admin {
     const NAME: &'static str = "admin";
     const ABOUT: &'static str =
-        "HTTP API that looks at the whole wsmesh cluster, changes its Redis nodes and sends to its clients";
+        "HTTP API that shows the whole wsmesh cluster, changes its Redis nodes and sends messages to its clients";
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9100")];
     type Settings = AdminSettings;
     type Config = Config;

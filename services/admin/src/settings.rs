@@ -1,4 +1,4 @@
-//! The settings of an admin: what it runs on, each declared once.
+//! The settings of an admin, each declared once.
 
 use wsmesh_bootstrap::{SecretFile, each, settings, text};
 
@@ -11,7 +11,7 @@ settings! {
         /// profile. In the demo profile the API is open without it.
         #[check(each(token))]
         pub token_file: Option<SecretFile>,
-        /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods beside the nodes.
+        /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods, too.
         #[check(each(text(service_name)))]
         pub kubernetes_redis_service: Option<String>,
     }

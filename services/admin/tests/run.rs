@@ -110,7 +110,7 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
     let counted = "wsmesh_http_requests_total{method=\"GET\",route=\"/api/v1/stats\",status=\"200\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     assert!(!metrics.contains(TOKEN));
-    admin.end().await.expect("ends in order");
+    admin.end().await.expect("ends cleanly");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn silent_connections_do_not_block_the_api() {
         silent.push(TcpStream::connect(admin.api).await.expect("connects"));
     }
     assert_eq!(get(admin.api, "/", "").await.0, 200);
-    admin.end().await.expect("ends in order");
+    admin.end().await.expect("ends cleanly");
 }
 
 #[tokio::test]
@@ -139,11 +139,11 @@ async fn two_admins_see_each_other_and_the_end_of_one() {
     while !sees("\"admin-2\"").await {
         every.tick().await;
     }
-    two.end().await.expect("ends in order");
+    two.end().await.expect("ends cleanly");
     while sees("\"admin-2\"").await {
         every.tick().await;
     }
-    one.end().await.expect("ends in order");
+    one.end().await.expect("ends cleanly");
 }
 
 #[tokio::test]
@@ -154,5 +154,5 @@ async fn an_admin_with_the_name_of_another_ends_with_the_reason() {
     let second = Running::start("admin-1", &bus, None).await;
     let error = second.ended().await.expect_err("its name is taken");
     assert!(error.to_string().contains("admin-1"), "{error}");
-    first.end().await.expect("ends in order");
+    first.end().await.expect("ends cleanly");
 }

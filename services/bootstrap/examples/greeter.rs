@@ -11,7 +11,7 @@ use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets
 settings! {
     /// Settings of the greeter.
     struct GreeterSettings {
-        /// Most greetings at a time.
+        /// Most greetings at the same time.
         max_greetings: usize = 1_000,
         /// How long a greeting takes.
         greeting_timeout: Duration = Duration::from_secs(2),
@@ -42,7 +42,7 @@ struct Greeter;
 
 impl Service for Greeter {
     const NAME: &'static str = "greeter";
-    const ABOUT: &'static str = "Greets whoever connects.";
+    const ABOUT: &'static str = "Greets everyone who connects.";
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9200")];
     type Settings = GreeterSettings;
     type Config = Config;

@@ -1,4 +1,4 @@
-//! The `healthcheck` subcommand: asks `/readyz` of the server that runs beside it. Containers need no curl for that.
+//! The `healthcheck` subcommand: asks `/readyz` of the server on the same machine. Containers need no curl for that.
 
 use std::net::SocketAddr;
 use std::time::Duration;

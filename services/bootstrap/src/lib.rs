@@ -1,4 +1,4 @@
-//! What every service starts with: configuration, telemetry, probes, signals.
+//! The base of every service: configuration, telemetry, probes, signals.
 //!
 //! A service declares its settings with [`settings!`], implements [`Service`], and calls [`main`] in its `main.rs`.
 //! Only [`main`] touches what is global (TLS provider, logs, traces, signals), once. [`Service::run`] touches none of it, so
@@ -14,7 +14,7 @@
 //! settings! {
 //!     /// Settings of the greeter.
 //!     pub struct GreeterSettings {
-//!         /// Most greetings at a time.
+//!         /// Most greetings at the same time.
 //!         pub max_greetings: usize = 1_000, // --max-greetings, WSMESH_MAX_GREETINGS, max_greetings = 1000
 //!         /// How long a greeting may take.
 //!         pub greeting_timeout: Duration = Duration::from_secs(2),
@@ -34,7 +34,7 @@
 //!     pub service: String,
 //! }
 //!
-//! /// What the greeter runs on, checked.
+//! /// The checked configuration of the greeter.
 //! pub struct Config {
 //!     pub common: CommonConfig,
 //!     pub settings: GreeterSettings,
@@ -44,7 +44,7 @@
 //!
 //! impl Service for Greeter {
 //!     const NAME: &'static str = "greeter";
-//!     const ABOUT: &'static str = "Greets whoever connects.";
+//!     const ABOUT: &'static str = "Greets everyone who connects.";
 //!     const DEFAULTS: &'static [(&'static str, &'static str)] = &[("listen", "0.0.0.0:9200")];
 //!     type Settings = GreeterSettings;
 //!     type Config = Config;

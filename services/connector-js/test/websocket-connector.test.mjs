@@ -30,7 +30,7 @@ const connected = async () => {
   return peer;
 };
 
-test("after an error it reconnects by itself, and close is not fired", { timeout: 9000 }, async () => {
+test("after an error it reconnects automatically, and close is not fired", { timeout: 9000 }, async () => {
   await server.refuse();
   assert.equal(await next(), "error");
   assert.deepEqual(await seen.next(), ["reconnect", { repeat: 1, timeout: 1500 }]);

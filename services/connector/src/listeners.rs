@@ -132,7 +132,7 @@ impl<T> Feed<T> {
     }
 }
 
-/// Who hears an event: how often, and under which tag it can be removed.
+/// One listener of an event: whether it ends after one, and the tag under which it can be removed.
 #[derive(Debug)]
 struct Hearer {
     feed: Feed<Event>,

@@ -173,7 +173,7 @@ impl Task {
             let (repeat, last) = (self.backoff.repeat(), self.last.clone());
             return Next::Rest(End::RepeatLimit { repeat, last });
         };
-        tracing::debug!(repeat, delay_ms = delay.as_millis(), "connecting again");
+        tracing::debug!(repeat, delay_ms = delay.as_millis(), "reconnecting");
         let sleep = tokio::time::sleep(delay);
         shared.state.send_replace(State::Waiting { repeat, delay });
         shared.listeners().lifecycle(&Lifecycle::Reconnecting { repeat, delay });

@@ -1,10 +1,10 @@
-//! What this service runs on, checked: the common settings and its own.
+//! The checked configuration of this service: the common settings and its own.
 
 use wsmesh_bootstrap::{CommonConfig, Problems};
 
 use crate::settings::Settings;
 
-/// What this service runs on, without problems.
+/// The configuration of this service, without problems.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings of every service.
@@ -38,7 +38,7 @@ mod tests {
     const NOTHING: [(String, String); 0] = [];
 
     #[test]
-    fn what_is_not_set_has_the_default_of_the_settings() {
+    fn settings_that_are_not_given_have_their_defaults() {
         let config = load::<Service>([""; 0], NOTHING).expect("valid");
         assert_eq!(config.settings, Settings::default());
     }

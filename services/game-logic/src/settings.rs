@@ -1,4 +1,4 @@
-//! The settings of this service: what it runs on, each declared once.
+//! The settings of this service, each declared once.
 
 mod modes;
 
@@ -26,8 +26,8 @@ settings! {
         /// Longest time in a queue; then the player is told that there was no match.
         #[check(at_least(Duration::from_secs(1)))]
         pub queue_time: Duration = Duration::from_secs(600),
-        /// Largest number of players in one queue. More are refused.
-        // A round still matches so many in milliseconds.
+        /// Largest number of players in one queue. Requests of more players are refused.
+        // One round still matches this many players within milliseconds.
         #[key = "max_queue"]
         #[check(at_least(1))]
         pub queue_limit: usize = 10_000,

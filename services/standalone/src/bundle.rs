@@ -1,4 +1,4 @@
-//! The services of the bundle: bound, started, watched, and ended in order. Owns every task that it starts.
+//! The services of the bundle: bound, started, watched, and ended in the right order. Owns every task that it starts.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -16,18 +16,18 @@ use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
 use crate::config::Config;
 use crate::ports::{Kind, Place, SERVICES, places, reachable};
 
-/// The nodes of the embedded bus: as many as a small cluster has, so that what is tried here is the same.
+/// The nodes of the embedded bus: the number that a small cluster has, so that the bundle behaves like one.
 const NODES: [&str; 3] = ["redis-1", "redis-2", "redis-3"];
 /// How often a service that starts is asked whether it is ready.
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for all services to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
-/// Most that is read of an answer of an ops port; metrics have some dozen kilobytes.
+/// Longest answer of an ops port that is read, in bytes; metrics take some dozen kilobytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// Who starts first. Whoever starts later and knows a server knows it as one that may be asked: game-logic is before the
-/// ws-nodes that forward to it, so the very first request is answered.
+/// The order in which services start. game-logic is ready before the ws-nodes that forward to it, so the very first request is
+/// answered.
 const STARTING: [Kind; 3] = [Kind::GameLogic, Kind::WsNode, Kind::Admin];
-/// Who ends first: clients are sent away while game-logic still hears that they left.
+/// The order in which services end: ws-nodes first, so that game-logic still hears that their clients left.
 const ENDING: [Kind; 3] = [Kind::WsNode, Kind::GameLogic, Kind::Admin];
 
 /// A service of the bundle.
@@ -51,7 +51,7 @@ impl Bundle {
     /// Binds every port, starts every service, and returns when all are ready and know each other.
     ///
     /// # Errors
-    /// When ports are taken (all of them are named); when a service refuses its settings, ends, or is not ready within
+    /// When ports are taken (all of them are named); when a service rejects its settings, ends, or is not ready within
     /// 20 s, with the reason. Nothing is left running then.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let mut bound = bind(places(config.settings.host, config.settings.port_base)).await?;
@@ -113,7 +113,7 @@ impl Bundle {
     ) -> anyhow::Result<()> {
         let mut problems = Problems::default();
         let config = configure::<S>(common, settings, &mut problems);
-        let refused = || anyhow!("{} refuses its settings: {}", place.name, problems.lines().join("; "));
+        let refused = || anyhow!("{} rejects its settings: {}", place.name, problems.lines().join("; "));
         let config = config.filter(|_| problems.lines().is_empty()).ok_or_else(refused)?;
         let stop = CancellationToken::new();
         let task = self.tasks.spawn(S::run(config, sockets, stop.clone())).id();
@@ -151,15 +151,15 @@ impl Bundle {
         }
     }
 
-    /// Resolves when a service has ended by itself, with the reason. Cancel-safe.
+    /// Resolves when a service has ended unexpectedly, with the reason. Cancel-safe.
     pub async fn failed(&mut self) -> anyhow::Error {
         match self.next_ended().await {
             Err(error) => error,
-            Ok(name) => anyhow!("{name} ended by itself"),
+            Ok(name) => anyhow!("{name} ended unexpectedly"),
         }
     }
 
-    /// Where to go, for people.
+    /// The addresses of the bundle, as text for people.
     pub fn welcome(&self) -> String {
         let public = |kind| self.of(kind).filter_map(|service| service.place.public).map(reachable);
         let list = |addresses: Vec<String>| addresses.join("  ");
@@ -184,7 +184,7 @@ impl Bundle {
         };
         let ops: Vec<_> = ENDING.into_iter().flat_map(|kind| self.of(kind)).map(ops).collect();
         format!(
-            "wsmesh is ready. This is a demo: whoever reaches these ports is let in.\n\n  \
+            "wsmesh is ready. This is a demo: everyone who reaches these ports gets in.\n\n  \
              playground    {playground}\n  clients       {edges}\n  admin         {admin}\n\n\
              Probes and metrics (/readyz, /metrics, /stats):\n{}\n\nCtrl-C ends it.",
             ops.join("\n")
@@ -206,10 +206,10 @@ impl Bundle {
         result
     }
 
-    /// Ends every service when one has failed: what the others say of their end is only logged.
+    /// Ends every service when one has failed; errors of the others are only logged.
     pub async fn end_after_failure(self) {
         if let Err(error) = self.end().await {
-            tracing::warn!(%error, "while the other services were ended");
+            tracing::warn!(%error, "another service of the bundle failed while it was ended");
         }
     }
 
@@ -217,7 +217,7 @@ impl Bundle {
         self.services.iter().filter(move |service| service.place.kind == kind)
     }
 
-    /// Which service ended next, or why it did.
+    /// Waits until a service ends; returns its name, or why it failed.
     async fn next_ended(&mut self) -> anyhow::Result<&'static str> {
         let (task, result) = match self.tasks.join_next_with_id().await {
             Some(Ok(ended)) => ended,
@@ -225,7 +225,7 @@ impl Bundle {
             None => return Err(anyhow!("no service of the bundle is left")),
         };
         let service = self.services.iter_mut().find(|service| service.task == task);
-        let service = service.context("a task that is no service ended")?;
+        let service = service.context("a task that is not a service ended")?;
         service.ended = true;
         result
             .with_context(|| service.place.name.to_owned())

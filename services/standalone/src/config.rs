@@ -1,11 +1,11 @@
-//! What the bundle runs on, checked: the common settings and its own.
+//! The checked configuration of the bundle: the common settings and its own.
 
 use wsmesh_adapter::Bus;
 use wsmesh_bootstrap::{CommonConfig, Problems};
 
 use crate::settings::StandaloneSettings;
 
-/// What the bundle runs on, without problems.
+/// The configuration of the bundle, without problems.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings of every service of the bundle, except name, addresses and bus.
@@ -15,7 +15,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Refuses common settings that make no sense for a bundle.
+    /// Rejects common settings that make no sense for a bundle.
     pub(crate) fn check(common: CommonConfig, settings: StandaloneSettings, problems: &mut Problems) -> Option<Self> {
         for (key, given) in [("listen", common.listen), ("ops_listen", common.ops_listen)] {
             if given.is_some() {

@@ -2,7 +2,7 @@
 //! For trying it and for tests; a cluster runs the same services as processes of their own, over Redis.
 //!
 //! `settings` and `config` (where to listen), `service` (the process), `ports` (the ports of each service), `bundle` (start,
-//! readiness, shutdown in order).
+//! readiness, shutdown in the right order).
 
 mod bundle;
 mod config;

@@ -1,4 +1,4 @@
-//! The settings of the bundle: what it runs on, each declared once.
+//! The settings of the bundle, each declared once.
 
 use std::net::{IpAddr, Ipv4Addr};
 

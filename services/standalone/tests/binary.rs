@@ -44,7 +44,7 @@ fn interrupt(process: &Process) {
 }
 
 #[test]
-fn it_says_where_to_go_answers_there_and_ends_at_ctrl_c() {
+fn it_prints_its_addresses_answers_there_and_ends_at_ctrl_c() {
     let begin = Instant::now();
     let started = command(&["--port-base", "0"])
         .stdout(Stdio::piped())
@@ -76,7 +76,7 @@ fn it_says_where_to_go_answers_there_and_ends_at_ctrl_c() {
 }
 
 #[test]
-fn it_goes_on_when_it_cannot_say_where_to_go() {
+fn it_keeps_running_when_its_addresses_cannot_be_printed() {
     let full = std::fs::File::options()
         .write(true)
         .open("/dev/full")

@@ -1,4 +1,4 @@
-//! The bundle in this process, on free ports: real clients on both ws-nodes, game-logic and admin, and an end in order.
+//! The bundle in this process, on free ports: real clients on both ws-nodes, game-logic and admin, and a clean end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -157,7 +157,7 @@ async fn clients_on_both_ws_nodes_talk_to_each_other_to_game_logic_and_are_seen_
             .all(|servers| servers.as_array().is_some_and(|servers| servers.len() == 5)),
         "{nodes}"
     );
-    within(bundle.end()).await.expect("ends in order");
+    within(bundle.end()).await.expect("ends cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn two_players_on_different_ws_nodes_are_matched() {
     for client in [&mut ann, &mut bob] {
         client.frame(|frame| frame["event"] == "matchFound").await;
     }
-    within(bundle.end()).await.expect("ends in order");
+    within(bundle.end()).await.expect("ends cleanly");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +181,7 @@ async fn the_bundle_ends_within_seconds_and_sends_its_clients_away_to_come_back(
     let ann = Client::connect(public(&bundle, Kind::WsNode, 0), "ann").await;
     let begin = Instant::now();
     let (code, ended) = tokio::join!(ann.closed(), within(bundle.end()));
-    ended.expect("ends in order");
+    ended.expect("ends cleanly");
     assert_eq!(code, 1012);
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
@@ -198,8 +198,8 @@ async fn several_bundles_run_beside_each_other_on_free_ports() {
         one.welcome()
             .contains(&format!("http://{}/", public(&one, Kind::WsNode, 0)))
     );
-    within(one.end()).await.expect("ends in order");
-    within(two.end()).await.expect("ends in order");
+    within(one.end()).await.expect("ends cleanly");
+    within(two.end()).await.expect("ends cleanly");
 }
 
 #[tokio::test]

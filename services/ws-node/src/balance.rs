@@ -1,5 +1,5 @@
 //! Rebalancing: a server with far more clients than the mean of its service slowly sends idle ones away, so that they come
-//! back to other servers. By itself if that is configured, or on request.
+//! back to other servers. Automatically if that is configured, or on request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What this server keeps for each connection of a client, beside what the engine keeps.
+//! What this server keeps for each connection of a client, in addition to what the engine keeps.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct ClientState {
     pub(crate) refreshes: Cell<Refreshes>,
     /// How many frames it may send now.
     pub(crate) pace: Cell<Meter>,
-    /// How many more frames may be refused before it is closed.
+    /// How many more frames may be rejected before it is closed.
     pub(crate) patience: Cell<Meter>,
     guard: Cell<Option<ConnectionGuard>>,
 }

@@ -1,10 +1,10 @@
-//! What a ws-node runs on, checked: the common settings and its own.
+//! The checked configuration of a ws-node: the common settings and its own.
 
 use wsmesh_bootstrap::{CommonConfig, Problems};
 
 use crate::settings::EdgeSettings;
 
-/// What a ws-node runs on, without problems.
+/// The configuration of a ws-node, without problems.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The settings of every service.

@@ -96,7 +96,7 @@ impl Edge {
         self.started.elapsed()
     }
 
-    /// Whether new clients are refused.
+    /// Whether new clients are rejected.
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
     }
@@ -110,14 +110,14 @@ impl Edge {
         self.auth.readiness()
     }
 
-    /// Resolves when new clients are refused.
+    /// Resolves when new clients are rejected.
     pub(crate) async fn drained(&self) {
         let mut draining = self.draining.subscribe();
         // It cannot end before the edge.
         let _is_draining = draining.wait_for(|is_draining| *is_draining).await;
     }
 
-    /// Refuses new clients from now on, and sends clients away that have not authenticated yet.
+    /// Rejects new clients from now on, and sends clients away that have not authenticated yet.
     pub(crate) fn start_draining(&self) {
         self.draining.send_replace(true);
         self.metrics.draining.set(1);

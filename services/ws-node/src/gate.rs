@@ -45,8 +45,8 @@ impl Gate {
         slot
     }
 
-    /// Refuses new clients and has the present ones sent away in waves: as many per second as the setting says, or more if
-    /// they would not be gone in time. Returns how long the waves take; requests in flight may take longer, up to the limit.
+    /// Rejects new clients and has the present ones sent away in waves, at the rate of the setting, or faster if they would not
+    /// be gone in time. Returns how long the waves take; requests in flight may take longer, up to the limit.
     pub(crate) async fn drain(&self, at_most: Duration) -> Duration {
         self.edge.start_draining();
         let clients = self.edge.metrics.engine.connections.get().max(0) as f64;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The system's own takes longer, and gives less back: see the root manifest.
+/// The system's allocator is slower and returns less memory: see the root manifest.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -53,9 +53,9 @@ pub struct WsNode {
     driver: Driver,
     shards: Vec<CancellationToken>,
     tls: Option<TlsAcceptor>,
-    /// Ends with this.
+    /// Sends idle clients away. Ends when this ws-node is dropped.
     balancing: AbortOnDropHandle<()>,
-    /// Carries out wills, for as long as there are clients. Ends with this.
+    /// Carries out wills, for as long as there are clients. Ends when this ws-node is dropped.
     carrying_out: AbortOnDropHandle<()>,
 }
 
@@ -197,12 +197,12 @@ impl WsNode {
         tokio::select! {
             // With one shard the adapter's tasks end with its thread, too: then the shard is the reason.
             biased;
-            _ = ended => anyhow::anyhow!("a shard's thread ended by itself; see the log before this"),
+            _ = ended => anyhow::anyhow!("a shard's thread ended unexpectedly; see the log before this"),
             error = self.driver.failed() => error.into(),
         }
     }
 
-    /// Refuses new clients from now on: the first step of a shutdown, before the listener is closed.
+    /// Rejects new clients from now on: the first step of a shutdown, before the listener is closed.
     pub fn start_draining(&self) {
         self.edge.start_draining();
     }

@@ -80,7 +80,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .context("a ws-node needs a public socket: give --listen, for example 0.0.0.0:9000")?;
     if settings.demo {
         tracing::warn!(
-            "DEMO PROFILE: every client is believed who it says it is and may write to everyone; not for production"
+            "DEMO PROFILE: every client is trusted to be who it says it is and may write to everyone; not for production"
         );
     }
     let registry = Registry::new();

@@ -1,4 +1,4 @@
-//! The settings of a ws-node: what it runs on, each declared once. The groups are declared in the folder of their area.
+//! The settings of a ws-node, each declared once. The groups are declared in the folder of their area.
 //! `check` finds problems of several settings together, `profile` has the defaults of the profiles.
 
 mod check;
@@ -44,14 +44,14 @@ settings! {
         /// Largest message of a client, in bytes.
         #[check(within(125..=MOST_MESSAGE_BYTES))]
         pub max_message_bytes: usize = 64 * 1024,
-        /// Refuse binary messages (1003). Without this, binary messages that are UTF-8 are read as text.
+        /// Reject binary messages (1003). Without this, binary messages that are UTF-8 are read as text.
         pub text_frames_only: bool = false,
         /// Compress messages (permessage-deflate) for clients that offer it: less traffic for more CPU time.
         pub deflate: bool = false,
         /// With --deflate: messages to clients of this size or larger, in bytes, are compressed.
         // The packet of a smaller message hardly shrinks.
         pub deflate_above: usize = 256,
-        /// Largest amount of data that may wait for one client, in bytes. A client that reads more slowly is closed with 4013.
+        /// Largest amount of data that may wait for one client, in bytes. A client that reads more slowly is disconnected with 4013.
         #[check(within(1024..=1 << 30))]
         pub outbox_bytes: usize = 1 << 20,
         /// Largest number of frames that may wait for one client.
@@ -64,13 +64,13 @@ settings! {
         /// What one client, one address and all together may use.
         #[group = "limits"]
         pub limits: Limits,
-        /// Longest time that a client may take no data at all while some waits; then it is closed with 4013.
+        /// Longest time that a client may take no data at all while some waits; then it is disconnected with 4013.
         #[check(at_least(SHORTEST))]
         pub write_timeout: Duration = Duration::from_secs(15),
         /// Longest time for a close handshake.
         #[check(at_least(SHORTEST))]
         pub close_timeout: Duration = Duration::from_secs(5),
-        /// Longest time from the first to the last byte of a client's message; then the client is closed with 1008.
+        /// Longest time from the first to the last byte of a client's message; then the client is disconnected with 1008.
         #[check(at_least(SHORTEST))]
         pub message_timeout: Duration = Duration::from_secs(30),
         /// Longest time that a client may take to send its request head.
@@ -83,21 +83,21 @@ settings! {
         #[check(at_least(Duration::ZERO))]
         pub drain_time: Duration = Duration::from_secs(15),
         /// Clients that a shutdown or a drain sends away per second; more if --drain-time would not be enough.
-        // The other servers take so many without being noticed.
+        // The other servers accept this many without a noticeable effect.
         #[check(within(1..=1_000_000))]
         pub drain_rate: u32 = 500,
         /// Age at which a connection is closed so that the client reconnects, a tenth more or less. 0s: no limit.
         // Spreads clients over servers that were added, and lets certificates and load balancers change.
         #[check(at_least(Duration::from_secs(1)).or_zero("no limit"))]
         pub max_connection_age: Duration = Duration::ZERO,
-        /// A server whose number of clients exceeds the mean of its service by this factor sends idle ones away. 0: never by itself.
+        /// A server whose number of clients exceeds the mean of its service by this factor sends idle ones away. 0: only on request.
         #[check(within(1.05..=100.0).or_zero("off"))]
         pub rebalance_above: f64 = 0.0,
         /// Clients that are sent away per second for rebalancing.
         #[check(within(1..=1_000_000))]
         pub rebalance_rate: u32 = 20,
-        /// Which logins of one client id stay, counted over all ws-nodes: newest (older ones are closed with 4012), oldest (a new
-        /// one is closed with 1013) or many (all). Must be the same on every ws-node.
+        /// Which logins of one client id stay, counted over all ws-nodes: newest (older ones are disconnected with 4012), oldest
+        /// (a new one is disconnected with 1013) or many (all). Must be the same on every ws-node.
         pub login_policy: LoginPolicy,
         /// Logins of one client id that stay. Not used with the policy many.
         #[check(within(1..=1000))]
@@ -127,7 +127,7 @@ settings! {
         #[filled_in = "the common setting request_timeout"]
         #[check(at_least(SHORTEST))]
         pub request_timeout: Duration = Duration::from_secs(4),
-        /// Whether clients are believed who they say they are, may write to everyone, and find a playground at `/`.
+        /// Whether clients are trusted to be who they say they are, may write to everyone, and find a playground at `/`.
         #[filled_in = "the common setting profile"]
         pub demo: bool = false,
         /// Whether messages, also binary ones, are sent back unchanged and clients need no id: see [`EdgeSettings::echo`].

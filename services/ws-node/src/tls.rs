@@ -1,4 +1,4 @@
-//! TLS on the public port: rustls with a certificate from files, which are looked at again so that a renewed one is used
+//! TLS on the public port: rustls with a certificate from files, which are checked again so that a renewed one is used
 //! without a restart.
 
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ impl ResolvesServerCert for Certificates {
                     current.key = key;
                 }
                 Ok(_) => {}
-                Err(problem) => tracing::error!("the former certificate stays: {problem}"),
+                Err(problem) => tracing::error!("cannot renew the certificate; the former one stays in use: {problem}"),
             }
         }
         Some(Arc::clone(&current.key))

@@ -72,7 +72,7 @@ async fn only_the_client_that_was_asked_can_answer_and_only_once() {
     assert_eq!(
         ann.request("echo", json!(1)).await,
         json!({"ok": true}),
-        "still welcome"
+        "still connected"
     );
 }
 

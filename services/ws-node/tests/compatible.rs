@@ -139,7 +139,7 @@ async fn an_event_is_handled_whatever_its_ids_are_and_a_client_that_cannot_be_an
         assert_eq!(client.frame().await, pushed, "{request_id}");
     }
     client.send(request("say", "null")).await;
-    assert_eq!(client.frame().await, pushed, "null is no id");
+    assert_eq!(client.frame().await, pushed, "null is not an id");
     let long = format!("\"{}\"", "x".repeat(2000));
     for id in ["true", "{}", "[1]", &long] {
         client.send(request("say", id)).await;

@@ -204,7 +204,7 @@ async fn clients_that_stayed_through_an_ended_drain_are_served_as_before() {
     };
     let mut polled = stayed.await;
     let is_polled = tokio::spawn(async move { polled.next().await });
-    common::until("only who answers pings is left", || {
+    common::until("only the client that answers pings is left", || {
         server.node.stats()()["connections"] == 1
     })
     .await;

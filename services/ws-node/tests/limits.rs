@@ -50,7 +50,7 @@ async fn a_full_server_says_when_to_try_again_and_accepts_clients_when_others_ha
         refused.starts_with("http/1.1 503") && (10..=30).contains(&wait),
         "{refused}"
     );
-    assert!(refused.contains("as many clients as it may have"));
+    assert!(refused.contains("has reached its limit of clients"));
     drop(two);
     common::until("it is gone", || server.node.stats()()["connections"] == 1).await;
     server.client("three").await.settled().await;

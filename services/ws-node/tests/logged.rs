@@ -54,7 +54,7 @@ impl Process {
     }
 
     /// The next line with this message.
-    fn says(&mut self, message: &str) -> Value {
+    fn log_line(&mut self, message: &str) -> Value {
         self.line(|line| line["message"] == message || line["fields"]["message"] == message)
     }
 }
@@ -82,16 +82,16 @@ async fn a_clients_connection_login_and_end_are_logged_with_reason_and_duration(
     let second = Client::connect(&url).await.expect("upgrades").settled().await;
     assert_eq!(first.close_code().await, Some(4012));
     for _ in 0..2 {
-        let connected = process.says("a client is connected");
+        let connected = process.log_line("a client is connected");
         assert_eq!(field(&connected, "client"), "ann");
         assert!(field(&connected, "handshake_ms").is_u64(), "{connected}");
-        let logged_in = process.says("a client is logged in");
+        let logged_in = process.log_line("a client is logged in");
         assert_eq!(
             (field(&logged_in, "client"), field(&logged_in, "connection")),
             (&json!("ann"), field(&connected, "connection"))
         );
     }
-    let replaced = process.says("a client's connection has ended");
+    let replaced = process.log_line("a client's connection has ended");
     assert_eq!(
         ["client", "by", "code", "reason"].map(|name| field(&replaced, name).clone()),
         [
@@ -103,14 +103,14 @@ async fn a_clients_connection_login_and_end_are_logged_with_reason_and_duration(
     );
     assert!(field(&replaced, "duration_ms").is_u64(), "{replaced}");
     drop(second);
-    let lost = process.says("a client's connection has ended");
+    let lost = process.log_line("a client's connection has ended");
     assert_eq!(
         (field(&lost, "by"), field(&lost, "code")),
         (&json!("client"), &Value::Null)
     );
     let rejected = Client::connect(&format!("ws://{address}/")).await;
     assert!(rejected.is_err());
-    let rejected = process.says("an upgrade was rejected");
+    let rejected = process.log_line("an upgrade was rejected");
     assert_eq!(
         (field(&rejected, "status"), field(&rejected, "reason")),
         (&json!(400), &json!("bad_request"))

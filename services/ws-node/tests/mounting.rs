@@ -1,4 +1,4 @@
-//! A ws-node inside another application, on a port that this application serves by itself.
+//! A ws-node inside another application, on a port that this application serves itself.
 
 mod common;
 

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(40);
 /// The reports of a server so far.
 #[derive(Debug, Default)]
 struct Heard {
-    life: Said,
+    life: Reported,
     settled: bool,
     answers: Vec<Say>,
     ended: bool,
@@ -29,7 +29,7 @@ struct Heard {
 
 /// The reports of a server that the judge needs.
 #[derive(Debug, Default, Clone)]
-pub struct Said {
+pub struct Reported {
     /// Since when it counts.
     pub ready_us: Option<u64>,
     /// Since when others reach each client.
@@ -54,7 +54,7 @@ pub struct Life {
     /// When it was ended; none if it lived until the end of the run.
     pub ended_us: Option<u64>,
     /// Its reports.
-    pub said: Said,
+    pub reported: Reported,
     /// Its log.
     pub log: PathBuf,
 }
@@ -215,7 +215,7 @@ impl Process {
             server: self.server,
             name: self.setup.name.clone(),
             ended_us,
-            said: self.heard.borrow().life.clone(),
+            reported: self.heard.borrow().life.clone(),
             log: self.setup.log.clone(),
         }
     }

@@ -22,7 +22,7 @@ pub struct Report {
     pub tally: Tally,
     /// Why it could not be played to the end.
     pub problem: Option<String>,
-    /// What servers reported that should not have happened, and when they said that the promise did not hold.
+    /// What servers reported that should not have happened, and when they reported that the promise did not hold.
     pub notes: Vec<String>,
 }
 
@@ -105,11 +105,15 @@ async fn play(
 }
 
 fn notes(life: &Life) -> Vec<String> {
-    let troubles = life.said.troubles.iter().map(|what| format!("{}: {what}", life.name));
+    let troubles = life
+        .reported
+        .troubles
+        .iter()
+        .map(|what| format!("{}: {what}", life.name));
     let lapse = |lapse: &crate::talk::Lapse| {
         let node = lapse.node.as_ref().map(|node| format!(" ({node})")).unwrap_or_default();
         let length_ms = lapse.until_us.saturating_sub(lapse.from_us) / 1_000;
         format!("{} reports: {}{node} for {length_ms} ms", life.name, lapse.reason)
     };
-    troubles.chain(life.said.lapses.iter().map(lapse)).collect()
+    troubles.chain(life.reported.lapses.iter().map(lapse)).collect()
 }

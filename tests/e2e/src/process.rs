@@ -214,7 +214,7 @@ impl Process {
     ///
     /// # Panics
     /// When that takes longer than [`SOON`](crate::SOON).
-    pub async fn says(&self, text: &str) {
+    pub async fn logs(&self, text: &str) {
         until(&format!("the log says {text:?}"), || async {
             self.log().contains(text)
         })

@@ -174,7 +174,7 @@ impl Report {
             }
             wrong(
                 messages.strays,
-                "deliveries went to somebody who should not have got them",
+                "deliveries went to clients that should not have got them",
             );
             wrong(
                 u64::from(messages.measured == 0),

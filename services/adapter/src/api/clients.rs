@@ -148,7 +148,7 @@ impl Adapter {
         })
     }
 
-    /// Sends a frame to several clients, wherever they are connected. Gives those that are known to be offline.
+    /// Sends a frame to several clients, wherever they are connected. Returns those that are known to be offline.
     ///
     /// # Errors
     /// When no node took the message for at least one of them; the others got it.

@@ -140,7 +140,7 @@ impl Adapter {
         self.parts.flow.delivery.events().remove(listener)
     }
 
-    /// Ends every listener of an event that has this tag; gives how many.
+    /// Ends every listener of an event that has this tag; returns how many.
     pub fn off_tag(&self, event: &str, tag: &str) -> usize {
         self.parts.flow.delivery.events().remove_tagged(event, tag)
     }

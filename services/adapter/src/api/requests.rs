@@ -23,8 +23,8 @@ impl Adapter {
             .await
     }
 
-    /// Sends an event to every other server that holds a client, in one message; nobody answers. Gives how many other servers
-    /// got it: 0 is a proof that no other has the client, as far as they share a working node with this one. More is a hint:
+    /// Sends an event to every other server that holds a client, in one message; nobody answers. Returns how many other servers
+    /// got it: 0 proves that no other has the client, as far as they share a working node with this one. More is a hint:
     /// a server that let go of the client a moment ago counts too, and with shared routing every server does.
     ///
     /// # Errors
@@ -39,7 +39,7 @@ impl Adapter {
         holders.emit(client, event, payload, self.order_key()).await
     }
 
-    /// Sends an event and gives the replies as they come. Dropping them cancels the request.
+    /// Sends an event and returns the replies as they come. Dropping them cancels the request.
     ///
     /// # Errors
     /// When the target names nobody. A server that cannot be reached is named among the replies.
@@ -118,7 +118,7 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// When there is nobody to ask, it does not answer, it refuses, or its reply is something else than an `A`.
+    /// When there is no server to ask, or the server does not answer, refuses, or replies with something that is not an `A`.
     pub async fn call_typed<Q: Serialize + ?Sized, A: DeserializeOwned>(
         &self,
         target: Target,

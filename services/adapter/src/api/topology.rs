@@ -6,7 +6,7 @@ use crate::life::node_view::NodeView;
 use crate::wire::NodeId;
 
 impl Adapter {
-    /// The nodes as this server's map has them, gone ones included, sorted by id, with what each live server says of them.
+    /// The nodes as this server's map has them, gone ones included, sorted by id, with what each live server reports about them.
     pub fn topology(&self) -> Vec<NodeView> {
         self.parts.topology.view()
     }

@@ -119,7 +119,7 @@ impl Adapter {
     }
 
     /// Closes the connections of a client, wherever they are, with code 4010 (logged out by force) and a reason for the client.
-    /// Gives whether the client was connected. [`Adapter::kick_with`] takes another code.
+    /// Returns whether the client was connected. [`Adapter::kick_with`] takes another code.
     ///
     /// ```no_run
     /// # async fn example(adapter: wsmesh_adapter::Adapter) -> Result<(), Box<dyn std::error::Error>> {
@@ -159,7 +159,7 @@ impl Adapter {
         Ok(was_there)
     }
 
-    /// Puts a client in a room, wherever it is connected. Resolves when messages to the room reach it; gives whether the client
+    /// Puts a client in a room, wherever it is connected. Resolves when messages to the room reach it; returns whether the client
     /// is connected. Joining twice is joining once.
     ///
     /// ```no_run
@@ -183,7 +183,7 @@ impl Adapter {
         self.order_room(JOIN, client, room, here).await
     }
 
-    /// Takes a client out of a room, wherever it is connected; gives whether the client is connected. Leaving a room that it is
+    /// Takes a client out of a room, wherever it is connected; returns whether the client is connected. Leaving a room that it is
     /// not in does nothing.
     ///
     /// # Errors

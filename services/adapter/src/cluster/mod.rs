@@ -3,16 +3,17 @@
 
 mod apart;
 mod beacon;
+mod channel_filter;
 mod debts;
 mod dedup;
 mod events;
 mod replies;
 mod requests;
 mod roster;
-mod topics;
 
 pub(crate) use apart::Apart;
 pub(crate) use beacon::{Beacon, FORMAT, Parting};
+pub(crate) use channel_filter::ChannelFilter;
 pub(crate) use debts::{Debts, Owed};
 pub(crate) use dedup::{Dedup, Seen};
 pub use events::ListenerId;
@@ -21,4 +22,3 @@ pub use replies::{Outcome, Replies};
 pub use requests::Reply;
 pub(crate) use requests::Requests;
 pub(crate) use roster::{Change, Roster, beacon_interval};
-pub(crate) use topics::Topics;

@@ -88,7 +88,7 @@ impl Answers {
             .publish(&topic, Concerned::Server(server), body, options)
             .await;
         if is_answer && matches!(sent, Err(PublishError::TooLarge { .. })) {
-            // So that nobody waits for it in vain; this one is small.
+            // So that the requester does not wait until its time limit. This answer is small.
             let why = Box::pin(self.send(server, callback_id, Err(Missing::TooLarge)));
             return why.await.and(sent.map(drop));
         }
@@ -118,7 +118,7 @@ impl WayBack {
         &self.callback_id
     }
 
-    /// No answer is sent, from here.
+    /// Gives up the right to answer: this handle sends no answer any more.
     pub(crate) fn forget(&self) {
         self.answered.store(true, Ordering::Release);
     }

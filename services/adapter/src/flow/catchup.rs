@@ -27,7 +27,7 @@ use crate::nodes::{Kept, Mask, RETIRED};
 use crate::options::Options;
 use crate::wire::{Channels, Instance, Payload, ServerName};
 
-/// Copies, and bytes of copies, that are under way at once: Redis cuts off a subscriber for whom too much waits.
+/// Copies, and bytes of copies, that are under way at once: Redis disconnects a subscriber that has too much waiting.
 const BATCH: (usize, usize) = (64, 64 * 1024);
 /// Most copies, and bytes of copies, per second: a fraction of what a node carries, so that live messages are not held up.
 const PACE: (f64, f64) = (20_000.0, 16e6);
@@ -40,7 +40,7 @@ const TRIES: usize = 4;
 /// Longest wait for a server's answer to [`WANTED`].
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Serves those that may have missed something.
+/// Sends messages again to the servers that may have missed them.
 #[derive(Debug)]
 pub(crate) struct CatchUp {
     options: Arc<Options>,
@@ -80,7 +80,7 @@ impl CatchUp {
                 self.lapses.report_once(LapseReason::WindowTooSmall, missing);
             }
             if waiting.closed_since().is_some() {
-                // Nobody would get them.
+                // While messages wait for a node, no server would get the copies.
                 let _ = timeout(RETRY, waiting.opened.notified()).await;
                 continue;
             }
@@ -103,7 +103,7 @@ impl CatchUp {
         }
     }
 
-    /// Publishes one copy; gives it back if no node can take it now.
+    /// Publishes one copy; returns it if no node can take it now.
     async fn publish_copy(&self, copy: Kept) -> Option<Kept> {
         let now = Instant::now();
         let age = now.saturating_duration_since(copy.at);
@@ -193,11 +193,11 @@ impl CatchUp {
         Some(owed)
     }
 
-    /// Gives the debt back if it could not be served.
+    /// Returns the debt if it could not be served.
     async fn serve_now(&self, name: &ServerName, owed: Owed) -> Option<Owed> {
         let nodes = self.owed_nodes(&owed);
         if !self.outbound.window().any(nodes, Instant::now()) {
-            tracing::debug!(server = %name, "a server is owed nothing that is in the window");
+            tracing::debug!(server = %name, "the window holds no message that is owed to a server");
             return None;
         }
         let asked = Instant::now();
@@ -251,7 +251,7 @@ impl CatchUp {
         if copies > 0 {
             tracing::info!(server = %name, copies, "a server may have missed messages: they are sent to it again");
         } else {
-            tracing::debug!(server = %name, "a server wants nothing of what it may have missed");
+            tracing::debug!(server = %name, "a server wants none of the messages that it may have missed");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::cluster::Roster;
 use crate::nodes::{Fastest, Kept, Mask, Node, NodeSet, Strategy, cover, nth, rendezvous};
 use crate::wire::{NodeId, ServerName};
 
-/// The choices of now: replaced as a whole.
+/// The current choices: replaced as a whole.
 pub(crate) type CurrentChoices = ArcSwap<Choices>;
 
 /// The nodes, and what the other servers hear of them.

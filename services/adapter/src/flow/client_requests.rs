@@ -26,7 +26,7 @@ use crate::error::{ClientRequestError, Missing};
 use crate::local::{Hub, PendingRequest};
 use crate::wire::{Body, ClientId, Frame, Payload, Topic};
 
-/// No client is waited for longer, whatever the request says.
+/// Longest wait for the answer of a client, whatever the request asks for.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Asks clients, and hands over what others ask this server's clients.
@@ -141,7 +141,7 @@ impl ClientRequests {
     }
 }
 
-/// Waits until the client has answered, or so many servers have said that they do not have it.
+/// Waits until the client has answered, or this many servers have said that they do not have it.
 async fn wait(client: &ClientId, mut replies: Replies, receivers: u64) -> Result<Payload, ClientRequestError> {
     let mut absent = HashSet::new();
     while (absent.len() as u64) < receivers {

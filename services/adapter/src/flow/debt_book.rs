@@ -1,4 +1,4 @@
-//! What this server owes others. The messages that are owed stay in the window until they are served.
+//! The messages that this server owes other servers, because they may have missed them. They stay in the window until served.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::cluster::{Debts, Owed, Roster};
 use crate::nodes::Window;
 use crate::wire::{Instance, NodeId, ServerName};
 
-/// What this server owes others.
+/// The debts of this server.
 #[derive(Debug)]
 pub(crate) struct DebtBook {
     debts: Mutex<Debts>,

@@ -1,6 +1,6 @@
 //! Events and channel messages to this server's listeners, whether they come from another server or from this one.
 //!
-//! Never waits and never runs application code: listeners have queues, and a full one refuses the event.
+//! Never waits and never runs application code: listeners have queues, and a full one rejects the event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,12 +52,12 @@ impl Delivery {
         }
     }
 
-    /// Who listens for which event.
+    /// The listeners of each event.
     pub(crate) fn events(&self) -> &Arc<Listeners<ServerEvent>> {
         &self.events
     }
 
-    /// Who listens to which custom channel.
+    /// The listeners of each custom channel.
     pub(crate) fn channels(&self) -> &Arc<Listeners<ChannelMessage>> {
         &self.channels
     }
@@ -104,7 +104,7 @@ impl Delivery {
             Dispatched::Nobody => Missing::Unhandled,
             Dispatched::Overloaded => {
                 self.metrics.receiving.events_refused.inc();
-                tracing::warn!(event, %sender, "event refused: too many wait for its listener");
+                tracing::warn!(event, %sender, "event rejected: too many wait for its listener");
                 Missing::Overloaded
             }
         };
@@ -129,7 +129,7 @@ impl Delivery {
             self.metrics.receiving.events_refused.inc();
             tracing::warn!(
                 channel = name,
-                "message refused: too many wait for the channel's listener"
+                "message rejected: too many wait for the channel's listener"
             );
         }
     }

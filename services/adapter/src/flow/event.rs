@@ -62,7 +62,7 @@ impl ServerEvent {
         self.reply(payload).await
     }
 
-    /// Answers that the request is not done: with a code for programs, such as `NOT_FOUND`, and a text for people. Whoever asked
+    /// Answers that the request is not done: with a code for programs, such as `NOT_FOUND`, and a text for people. The requester
     /// gets it as [`CallError::Refused`](crate::CallError::Refused); a client whose request a ws-node forwarded gets
     /// `{"error": TEXT, "errorCode": CODE}`.
     ///
@@ -85,7 +85,7 @@ impl ServerEvent {
         self.reply(refusal).await
     }
 
-    /// Takes the way back out: the event can no longer be answered by itself.
+    /// Takes the way back out: the event itself can no longer be answered.
     pub(crate) fn take_replying(&mut self) -> Replying {
         Replying {
             way_back: self.way_back.take(),

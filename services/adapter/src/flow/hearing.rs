@@ -15,7 +15,7 @@ use crate::wire::NodeId;
 #[derive(Debug)]
 pub(crate) struct Hearing {
     choices: Arc<CurrentChoices>,
-    /// After so long without any node, messages are refused.
+    /// After this time without any node, messages are rejected.
     replay_window: Duration,
     started: Instant,
     /// Whether this server hears no node.
@@ -24,7 +24,7 @@ pub(crate) struct Hearing {
     heard_ms: AtomicU64,
     /// Wakes everyone who waits for a node to be heard.
     heard: Arc<Notify>,
-    /// Wakes the clock: there is something to say to others.
+    /// Wakes the clock: there is news for other servers.
     changed: Arc<Notify>,
 }
 
@@ -64,7 +64,7 @@ impl Hearing {
         self.choices.load().nodes.iter().any(|node| node.health.can_probe())
     }
 
-    /// Whether this server hears no node; the receiver is told when that changes.
+    /// Whether this server hears no node; the receiver is notified when that changes.
     pub(crate) fn deaf(&self) -> watch::Receiver<bool> {
         self.deaf.subscribe()
     }
@@ -74,7 +74,7 @@ impl Hearing {
         &self.heard
     }
 
-    /// Wakes the clock: there is something to say to others.
+    /// Wakes the clock: there is news for other servers.
     pub(crate) fn changed(&self) -> &Arc<Notify> {
         &self.changed
     }

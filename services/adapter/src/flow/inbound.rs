@@ -1,4 +1,5 @@
-//! The way in: decode, own? seen? then to clients, listeners, or the request that waits for a reply.
+//! The way in: decodes a message, drops it if it is this server's own or was seen before, and hands it to clients, to
+//! listeners, or to the request that waits for it.
 //!
 //! One task takes what all nodes' subscribers read, in order of arrival. It never runs application code: listeners have
 //! queues. It waits only for a shard's inbox, and then the subscribers wait, and Redis holds the rest.

@@ -13,7 +13,7 @@ use super::unix_time::now_ms;
 use crate::metrics::Metrics;
 use crate::wire::NodeId;
 
-/// How many are remembered.
+/// How many lapses are remembered.
 const REMEMBERED: usize = 100;
 
 /// Why the promise did not hold.
@@ -48,9 +48,9 @@ impl LapseReason {
 pub struct Lapse {
     /// Why.
     pub reason: LapseReason,
-    /// The node concerned, if it is one.
+    /// The node concerned, if the lapse is about one node.
     pub node: Option<NodeId>,
-    /// How long before it was noticed it began, in milliseconds.
+    /// How long before `noticed_ms` it began, in milliseconds.
     pub started_ms_ago: u64,
     /// How long it lasted, in milliseconds.
     pub length_ms: u64,
@@ -62,9 +62,9 @@ pub struct Lapse {
 #[derive(Debug)]
 pub(crate) struct Lapses {
     noticed: watch::Sender<Arc<Vec<Lapse>>>,
-    /// When each kind was reported last.
+    /// When each reason was reported last.
     reported: Mutex<HashMap<LapseReason, Instant>>,
-    /// [`Lapses::report_once`] reports the same kind once in this time.
+    /// [`Lapses::report_once`] reports the same reason once in this time.
     quiet: Duration,
     metrics: Arc<Metrics>,
 }
@@ -79,12 +79,12 @@ impl Lapses {
         }
     }
 
-    /// The last ones, oldest first; the receiver is told of each new one.
+    /// The last [`REMEMBERED`] lapses, oldest first; the receiver is notified of each new one.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Vec<Lapse>>> {
         self.noticed.subscribe()
     }
 
-    /// As [`Lapses::report`], but one kind at most once per replay window, not for each message.
+    /// As [`Lapses::report`], but each reason at most once per replay window: for lapses that every message would report.
     pub(crate) fn report_once(&self, reason: LapseReason, length: Duration) {
         let now = Instant::now();
         let before = self.reported.lock().insert(reason, now);
@@ -94,7 +94,7 @@ impl Lapses {
         }
     }
 
-    /// The promise did not hold for so long, until now.
+    /// Reports that the promise did not hold for `length`, until now.
     pub(crate) fn report(&self, reason: LapseReason, length: Duration) {
         let length_ms = length.as_millis() as u64;
         self.metrics.lapses.with_label_values(&[reason.label()]).inc();

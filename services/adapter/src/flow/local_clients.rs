@@ -32,7 +32,7 @@ impl LocalClients {
         &self.hub
     }
 
-    /// Registers a connection of a client; gives its number and its channel.
+    /// Registers a connection of a client; returns its number and its channel.
     pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> Result<(ConnectionId, Channel), ClientError> {
         if shard >= self.shards {
             return Err(ClientError::NoShard(shard));

@@ -68,7 +68,7 @@ impl Members {
         *self.counted.borrow()
     }
 
-    /// As [`Members::is_counted`]; the receiver is told when it does.
+    /// As [`Members::is_counted`]; the receiver is notified when that changes.
     pub(crate) fn counted(&self) -> watch::Receiver<bool> {
         self.counted.subscribe()
     }

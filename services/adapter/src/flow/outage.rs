@@ -1,7 +1,7 @@
 //! When no node takes a message: it waits in its place, and goes out when a node is heard.
 //!
 //! So an outage of all nodes that is shorter than the replay window loses nothing and changes no order: messages published
-//! meanwhile wait in line, and all of them go out when the other servers hear a node, too. A message is refused only if no node
+//! meanwhile wait in line, and all of them go out when the other servers hear a node, too. A message is rejected only if no node
 //! was heard for longer than the window, or if there is no room. A message that somebody waits for, such as a request, is not
 //! sent any more when its time limit is over.
 
@@ -29,8 +29,8 @@ use crate::options::Options;
 
 /// Messages, and bytes of them, that are handed over at once.
 const BATCH: (usize, usize) = (256, 256 * 1024);
-/// Most bytes per second: more than any server publishes for long, so that nothing waits for ever; and not so much that Redis
-/// cuts off a subscriber for whom too much waits.
+/// Most bytes per second: more than any server publishes for long, so that nothing waits forever; and not so much that Redis
+/// disconnects a subscriber that has too much waiting.
 const PACE: f64 = 50e6;
 /// How long messages that no node took wait before they are tried again, unless a node is heard earlier.
 const RETRY: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Published {
-    /// So many servers received it, this one included if it subscribes.
+    /// This many servers received it, this one included if it subscribes.
     Now(u64),
     /// It goes out as soon as a node is heard.
     Later,
@@ -221,7 +221,7 @@ impl Outage {
         all
     }
 
-    /// A message that was accepted before and is refused now is tried again as a copy, as long as the window lasts: its server
+    /// A message that was accepted before and is rejected now is tried again as a copy, as long as the window lasts: its server
     /// may share a node with this one in a moment.
     fn settle(&self, held: Held, result: Result<u64, PublishError>) {
         self.waiting.done(&held.message);

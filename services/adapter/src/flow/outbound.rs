@@ -130,11 +130,11 @@ impl Outbound {
     #[cold]
     fn too_large(&self, bytes: usize, most: usize) -> PublishError {
         self.metrics.sending.unsent.with_label_values(&["too-large"]).inc();
-        tracing::debug!(bytes, most, "a message was refused: it is too large");
+        tracing::debug!(bytes, most, "a message was rejected: it is too large");
         PublishError::TooLarge { bytes, most }
     }
 
-    /// Before it counts, a server does not know whom it must reach.
+    /// Before it counts, a server does not know which servers it must reach.
     async fn wait_until_counted(&self) -> Result<(), PublishError> {
         let mut counted = self.members.counted();
         let counting = counted.wait_for(|counted| *counted);

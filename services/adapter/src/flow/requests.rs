@@ -30,8 +30,8 @@ const NOT_TAKEN: &str = "no Redis node took the request in time";
 pub struct RequestOptions {
     /// Longest wait. Default: [`Options::request_timeout`](crate::Options::request_timeout).
     pub timeout: Option<Duration>,
-    /// End as soon as so many replied. Default: when everyone asked has. With shared routing, for targets that are everyone,
-    /// replies of servers of the JavaScript package count, too.
+    /// End as soon as this many servers have replied. Default: when all servers that were asked have. With shared routing, for
+    /// targets that are everyone, replies of servers of the JavaScript package count, too.
     pub expected: Option<usize>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) type OrderKey = Option<Arc<str>>;
 
 /// One event or request.
 #[derive(Clone, Copy)]
-struct Said<'a> {
+struct Outgoing<'a> {
     event: &'a str,
     payload: &'a Payload,
     /// The request's number, if it is one.
@@ -89,7 +89,7 @@ impl ServerRequests {
         payload: Payload,
         order_key: OrderKey,
     ) -> Result<(), PublishError> {
-        let said = Said {
+        let outgoing = Outgoing {
             event,
             payload: &payload,
             request: None,
@@ -100,9 +100,9 @@ impl ServerRequests {
         };
         if let Target::Everyone | Target::Others = target {
             if target == Target::Everyone {
-                self.deliver_here(said);
+                self.deliver_here(outgoing);
             }
-            let body = self.body(said, Vec::new());
+            let body = self.body(outgoing, Vec::new());
             let publishing = self
                 .outbound
                 .publish(&Topic::Servers, Concerned::Everyone, body, options());
@@ -112,11 +112,11 @@ impl ServerRequests {
             let options = options();
             async move {
                 if server == *self.members.name() {
-                    self.deliver_here(said);
+                    self.deliver_here(outgoing);
                     return Ok(());
                 }
                 let topic = Topic::Server(server.clone());
-                let body = self.body(said, vec![server.clone()]);
+                let body = self.body(outgoing, vec![server.clone()]);
                 let publishing = self.outbound.publish(&topic, Concerned::Server(&server), body, options);
                 publishing.await.map(drop)
             }
@@ -124,7 +124,7 @@ impl ServerRequests {
         join_all(sending).await.into_iter().collect()
     }
 
-    /// Sends an event and gives the replies as they come.
+    /// Sends an event and returns the replies as they come.
     pub(crate) async fn request(
         &self,
         target: Target,
@@ -143,20 +143,20 @@ impl ServerRequests {
                 replies.accept_unknown();
             }
         }
-        let said = Said {
+        let outgoing = Outgoing {
             event,
             payload: &payload,
             request: Some(replies.id()),
         };
         let me = self.members.name();
         if asked.iter().any(|(server, _)| server == me) {
-            self.deliver_here(said);
+            self.deliver_here(outgoing);
         }
         let others: Vec<_> = asked.iter().filter(|(server, _)| server != me).collect();
         if is_broadcast {
-            self.ask_everyone(&mut replies, said, &others, order_key).await;
+            self.ask_everyone(&mut replies, outgoing, &others, order_key).await;
         } else {
-            self.ask_each(&mut replies, said, &others, order_key).await;
+            self.ask_each(&mut replies, outgoing, &others, order_key).await;
         }
         Ok(replies)
     }
@@ -165,7 +165,7 @@ impl ServerRequests {
     async fn ask_everyone(
         &self,
         replies: &mut Replies,
-        said: Said<'_>,
+        outgoing: Outgoing<'_>,
         others: &[&(ServerName, Instance)],
         order_key: OrderKey,
     ) {
@@ -175,7 +175,7 @@ impl ServerRequests {
             order_key,
             ..PublishOptions::default()
         };
-        let body = self.body(said, Vec::new());
+        let body = self.body(outgoing, Vec::new());
         let sending = self
             .outbound
             .publish(&Topic::Servers, Concerned::Everyone, body, options);
@@ -194,13 +194,13 @@ impl ServerRequests {
     async fn ask_each(
         &self,
         replies: &mut Replies,
-        said: Said<'_>,
+        outgoing: Outgoing<'_>,
         others: &[&(ServerName, Instance)],
         order_key: OrderKey,
     ) {
         let id = replies.id();
         if let [(server, instance)] = others {
-            let sending = self.ask_one(id, said, server, *instance, order_key);
+            let sending = self.ask_one(id, outgoing, server, *instance, order_key);
             if replies.within(sending).await.is_none() {
                 self.unreachable(id, server, &NOT_TAKEN);
             }
@@ -208,7 +208,7 @@ impl ServerRequests {
         }
         let taken: Vec<AtomicBool> = others.iter().map(|_| AtomicBool::new(false)).collect();
         let sending = others.iter().zip(&taken).map(async |((server, instance), taken)| {
-            self.ask_one(id, said, server, *instance, order_key.clone()).await;
+            self.ask_one(id, outgoing, server, *instance, order_key.clone()).await;
             taken.store(true, Ordering::Relaxed);
         });
         if replies.within(join_all(sending)).await.is_none() {
@@ -220,7 +220,14 @@ impl ServerRequests {
         }
     }
 
-    async fn ask_one(&self, id: u64, said: Said<'_>, server: &ServerName, instance: Instance, order_key: OrderKey) {
+    async fn ask_one(
+        &self,
+        id: u64,
+        outgoing: Outgoing<'_>,
+        server: &ServerName,
+        instance: Instance,
+        order_key: OrderKey,
+    ) {
         let options = PublishOptions {
             target_instance: Some(instance).filter(|instance| *instance != STRANGER),
             is_awaited: true,
@@ -228,7 +235,7 @@ impl ServerRequests {
             ..PublishOptions::default()
         };
         let topic = Topic::Server(server.clone());
-        let body = self.body(said, vec![server.clone()]);
+        let body = self.body(outgoing, vec![server.clone()]);
         let sending = self.outbound.publish(&topic, Concerned::Server(server), body, options);
         if let Err(error) = sending.await {
             self.unreachable(id, server, &error);
@@ -240,21 +247,21 @@ impl ServerRequests {
         self.requests.settle(id, server, Err(missing));
     }
 
-    fn body(&self, said: Said<'_>, targets: Vec<ServerName>) -> Body {
+    fn body(&self, outgoing: Outgoing<'_>, targets: Vec<ServerName>) -> Body {
         Body::Event {
-            event: said.event.to_owned(),
+            event: outgoing.event.to_owned(),
             targets,
-            payload: said.payload.clone(),
-            callback_id: said.request.map(|id| self.requests.callback_id(id)),
+            payload: outgoing.payload.clone(),
+            callback_id: outgoing.request.map(|id| self.requests.callback_id(id)),
         }
     }
 
-    fn deliver_here(&self, said: Said<'_>) {
+    fn deliver_here(&self, outgoing: Outgoing<'_>) {
         self.delivery.deliver(Arrival {
-            event: said.event,
+            event: outgoing.event,
             sender: self.members.name(),
-            payload: said.payload.clone(),
-            callback_id: said.request.map(|id| self.requests.callback_id(id)),
+            payload: outgoing.payload.clone(),
+            callback_id: outgoing.request.map(|id| self.requests.callback_id(id)),
             span: Span::current(),
             sent: None,
         });

@@ -1,4 +1,5 @@
-//! The choice of a node, and the bytes through it. A refused publish goes to another node. Servers that were left out are noted.
+//! Chooses a node for a message and publishes through it. A publish that a node rejects goes to another node. Servers that the
+//! message did not reach are noted.
 //!
 //! Every envelope passes [`Router::send`] with its channel and its node, and is kept there for the window. Between choosing
 //! and the first poll of the publish nothing is awaited: messages leave in the order of the calls.
@@ -24,7 +25,7 @@ pub(crate) enum Prospect {
     Later,
     /// Nodes are heard and have too much to do.
     Busy,
-    /// The node refuses this message, and would refuse it again.
+    /// The node rejects this message, and would reject it again.
     Never,
 }
 
@@ -138,7 +139,7 @@ impl Router {
         choices.pick(&self.picker, message, mine).cloned()
     }
 
-    /// What others hear may change while a node takes its time to refuse, so it is looked at again before each try.
+    /// What others hear may change while a node takes its time to reject the message, so it is checked again before each try.
     async fn route_on(
         &self,
         message: &Kept,
@@ -170,7 +171,7 @@ impl Router {
     }
 
     /// No node is heard by all: through the smallest set of these that reaches everyone. Receivers drop the second copy.
-    /// What a node refuses is tried again as a copy, as long as the window lasts.
+    /// A message that a node rejects is tried again as a copy, as long as the window lasts.
     async fn through_several(&self, choices: &Choices, message: &Kept, mine: Mask) -> Result<u64, Unsent> {
         let cover = choices.cover(mine).ok_or_else(Unsent::isolated)?;
         self.metrics.sending.rerouted.with_label_values(&["cover"]).inc();

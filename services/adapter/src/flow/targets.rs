@@ -78,7 +78,7 @@ impl Targets {
             }
             match roster.instance_of(name) {
                 Some(instance) => Ok((name.clone(), instance)),
-                // A server of the JavaScript package sends no beacons: whether it lives shows when it answers.
+                // A server of the JavaScript package sends no beacons: only its answer shows that it is alive.
                 None if self.is_shared => Ok((name.clone(), STRANGER)),
                 None => Err(TargetError::UnknownServer(name.clone())),
             }

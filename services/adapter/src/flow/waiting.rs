@@ -1,5 +1,5 @@
 //! Messages that no node takes for now, in the order of publishing. Bounded in bytes: a message for which there is no room is
-//! refused. While the queue is closed every message waits, even if a node would take it. State without I/O; time is handed in.
+//! rejected. While the queue is closed every message waits, even if a node would take it. State without I/O; time is handed in.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +56,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// At most so many bytes.
+    /// A queue of at most this many bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             count: AtomicUsize::new(0),
@@ -124,7 +124,7 @@ impl Waiting {
         true
     }
 
-    /// Takes the oldest: at most `most`, and at most so many bytes but at least one message. They count until they are
+    /// Takes the oldest messages: at least one, at most `most`, and at most this many bytes. They count until they are
     /// [`done`](Self::done). Messages that nobody waits for any more are left out.
     pub(crate) fn take(&self, most: usize, bytes: usize) -> Vec<Held> {
         let mut queue = self.queue.lock();

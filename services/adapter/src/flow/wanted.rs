@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::cluster::Topics;
+use crate::cluster::ChannelFilter;
 use crate::error::Missing;
 use crate::nodes::{Channel, Interest};
 use crate::wire::Payload;
@@ -18,8 +18,8 @@ pub(crate) const WANTED: &str = "wsmesh.wanted";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Wanted {
-    topics: Topics,
-    /// How long it has lived, in milliseconds: it takes nothing that is older.
+    topics: ChannelFilter,
+    /// How long it has lived, in milliseconds: it does not take older messages.
     age_ms: u64,
 }
 
@@ -50,7 +50,7 @@ impl Wants {
     /// This server's answer to [`WANTED`].
     pub(crate) fn answer(&self) -> Result<Payload, Missing> {
         let wanted = Wanted {
-            topics: Topics::new(&self.interest.channels()),
+            topics: ChannelFilter::new(&self.interest.channels()),
             age_ms: self.started.elapsed().as_millis() as u64,
         };
         Payload::new(&wanted).map_err(|_| Missing::NoReply)

@@ -63,7 +63,7 @@ impl Beacons {
         self.to_be_repeated.swap(false, Ordering::Relaxed)
     }
 
-    /// What this server says of itself now.
+    /// This server's description of itself, as of now.
     pub(crate) fn beacon(&self) -> Beacon {
         let (on, now) = (&self.on, Instant::now());
         let nodes = self.topology.nodes();

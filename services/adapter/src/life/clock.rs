@@ -13,11 +13,11 @@ use crate::error::DriverError;
 use crate::flow::lapses::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
 
-/// How often silent nodes and servers, and channels to give up, are looked for.
+/// Time between two checks for silent nodes, silent servers and channels to give up.
 const TICK: Duration = Duration::from_millis(250);
 /// News within this time share one beacon.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// A server waits so long after its first beacon for others to answer: then its roster is filled.
+/// A server waits this long after its first beacon for others to answer: then its roster is filled.
 const SETTLE: Duration = Duration::from_millis(150);
 /// A starting server counts without hearing all nodes after this time, if it hears one.
 const IMPATIENT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(crate) struct Clock {
     judged: Instant,
     /// It was logged that this server counts and hears no node.
     is_deaf: bool,
-    /// It was logged that messages are refused for that.
+    /// It was logged that messages are rejected for that.
     is_refusing: bool,
     /// Which sequence was next when: to know the oldest that is still young.
     samples: VecDeque<(Instant, u64)>,
@@ -66,7 +66,7 @@ impl Clock {
             let news = tokio::select! {
                 () = stop.cancelled() => return,
                 () = on.hearing.changed().notified() => { sleep(DEBOUNCE).await; true }
-                // Not at once: after a fault of a node everybody has something to say.
+                // Not at once: after a fault of a node, every server has news to send.
                 _ = tick.tick() => self.parts.beacons.take_repeat(),
             };
             if stop.is_cancelled() {
@@ -157,7 +157,7 @@ impl Clock {
         if is_long && !std::mem::replace(&mut self.is_refusing, true) {
             tracing::error!(
                 deaf_ms = deaf_for.as_millis() as u64,
-                "this server has heard no Redis node for longer than the replay window: messages to other servers are refused now"
+                "this server has heard no Redis node for longer than the replay window: messages to other servers are rejected from now on"
             );
         }
     }
@@ -179,7 +179,7 @@ impl Clock {
         }
     }
 
-    /// Round trips are news once a probe interval.
+    /// Compares the round trips of nodes once per probe interval.
     fn judge_fastest(&mut self, now: Instant) {
         if now.saturating_duration_since(self.judged) >= self.parts.foundation.options.probe_interval {
             self.judged = now;

@@ -1,6 +1,6 @@
 //! The driver owns every task: one per node, the way in, catching up, what waits for a node, and the clock.
 //!
-//! Shutdown is one awaited future, bounded in time. A task that ends by itself is a defect, and is reported.
+//! Shutdown is one awaited future, bounded in time. A task that ends without being told to is a defect, and is reported.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -103,7 +103,9 @@ impl Driver {
             tracing::warn!("some requests of other servers were not answered in time");
         }
         if timeout(STOP_LIMIT, parts.beacons.leave()).await.is_err() {
-            tracing::warn!("the goodbye was not sent in time: others notice in some seconds");
+            tracing::warn!(
+                "the goodbye was not sent in time: other servers notice some seconds later that this one has ended"
+            );
         }
         tasks.stop().cancel();
         let all = async {

@@ -35,7 +35,7 @@ pub(crate) struct RedisEndpoints {
 type Seeds = Vec<(NodeId, String)>;
 
 impl Endpoints {
-    /// For the nodes that a server is configured with; gives these nodes, too.
+    /// For the nodes that a server is configured with; returns these nodes, too.
     pub(crate) fn new(options: &Options) -> Result<(Self, Seeds), StartError> {
         let (endpoints, seeds) = match &options.bus {
             Bus::Alone => return Ok((Self::None, Vec::new())),

@@ -1,5 +1,5 @@
-//! News of other servers: a beacon arrived, or none for too long. Decides from it who lives, which nodes can be chosen, which
-//! requests wait in vain, and who is owed copies.
+//! News of other servers: a beacon arrived, or none for too long. Decides from it which servers are alive, which nodes can be chosen, which
+//! requests can no longer be answered, and which servers are owed copies.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Membership {
         }
     }
 
-    /// Another server said something about itself.
+    /// Takes the beacon of another server.
     pub(crate) fn on_beacon(&self, beacon: Beacon) {
         if beacon.name == self.options.name {
             let changes = self.members.roster().on_beacon(beacon, Instant::now());
@@ -112,7 +112,7 @@ impl Membership {
                 Change::Joined(name) => {
                     tracing::info!(server = %name, "server joined");
                     self.log_differences(&name);
-                    // It knows nobody yet: tell it at once.
+                    // It knows no other server yet: send it a beacon at once.
                     self.hearing.changed().notify_one();
                     membership = true;
                 }

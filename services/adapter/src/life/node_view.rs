@@ -1,4 +1,4 @@
-//! The topology as people see it: each node, and what every live server says of it. Plain values.
+//! The topology for people: each node, and what every live server reports about it. Plain values.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,11 +41,11 @@ pub struct NodeView {
     pub epoch: u64,
     /// Its state.
     pub state: NodeState,
-    /// What each live server, this one included, says of it; sorted by name.
+    /// What each live server, this one included, reports about it; sorted by name.
     pub servers: Vec<NodeAtServer>,
 }
 
-/// What one server says of a node.
+/// What one server reports about a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAtServer {

@@ -301,7 +301,7 @@ impl TopologyInUse {
         }
     }
 
-    /// The nodes as this server's map has them, with what each live server says of them.
+    /// The nodes as this server's map has them, with what each live server reports about them.
     pub(crate) fn view(&self) -> Vec<NodeView> {
         let mine = self.hearing.node_ids(Instant::now());
         let (entries, heard_by_all) = {

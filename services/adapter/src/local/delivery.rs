@@ -40,7 +40,7 @@ pub struct DeliveryRule {
     pub key: Option<String>,
 }
 
-/// How the parts of a client's frame are found that delivery rules look at.
+/// Finds the parts of a client's frame that delivery rules depend on.
 ///
 /// The functions are called once per frame and shard, and only if there are rules.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub struct FrameReader {
 /// The delivery rules of a server, with what is needed to apply them. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
-    /// `None` without rules: no frame is looked at then.
+    /// `None` without rules: frames are not read then.
     rules: Option<Arc<Rules>>,
 }
 
@@ -163,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_no_frame_is_looked_at() {
+    fn without_rules_no_frame_is_read() {
         let reader = FrameReader {
-            event: |_| panic!("a frame was looked at"),
-            payload: |_| panic!("a payload was looked at"),
+            event: |_| panic!("a frame was read"),
+            payload: |_| panic!("a payload was read"),
         };
         let delivery = Delivery::new(&[], reader);
         assert_eq!(delivery.class_of(&Frame::new("typing")), Class::Must);

@@ -102,7 +102,7 @@ async fn a_forbidden_channel_does_not_affect_other_channels_of_the_node() {
         assert_eq!(client.frame().await, "hello");
     }
     assert!(undisturbed(&one) && undisturbed(&two));
-    // With the rule, the channel works without any reconnect. Each node's task retries by itself, and a listener does
+    // With the rule, the channel works without any reconnect. Each node's task retries on its own, and a listener does
     // not wait for a node that still forbids the channel.
     allow(&redis, "&news").await;
     let start = Instant::now();

@@ -83,7 +83,7 @@ fn unknown(api: &Api, id: &str) -> Problem {
     let detail = match taker {
         Some(taker) if taker != me => format!(
             "this is {me}, and the job was taken by {taker}, the only admin that knows it: ask {taker} (several admins behind \
-             one address answer in turn), or look at GET /api/v1/nodes, which shows the state of each node on every admin"
+             one address answer in turn), or use GET /api/v1/nodes, which shows the state of each node on every admin"
         ),
         _ => format!(
             "{me} has no such job: only the admin that took a job knows it, until that admin ends or has taken a hundred newer \

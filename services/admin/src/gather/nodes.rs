@@ -17,7 +17,7 @@ pub(crate) struct NodesView {
     /// Pods of the watched Service; absent when none is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kubernetes: Option<Vec<Pod>>,
-    /// Problems that somebody should look at, in words.
+    /// Problems that an operator should fix, in words.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -77,18 +77,18 @@ impl NodeView {
         self.state != Some(NodeState::Gone)
     }
 
-    /// Adds what a server reported just now, or else what its last beacon said.
-    fn add(&mut self, server: &ServerName, at: Option<&NodeAtServer>, said: Option<&NodeStatus>) {
-        self.addresses.extend(said.map(|status| status.address.clone()));
+    /// Adds what a server reported just now, or else what its last beacon reported.
+    fn add(&mut self, server: &ServerName, at: Option<&NodeAtServer>, reported: Option<&NodeStatus>) {
+        self.addresses.extend(reported.map(|status| status.address.clone()));
         let hearing = Hearing {
             server: server.clone(),
             state: at.and_then(|at| at.state),
-            rtt_ms: said.and_then(|status| status.rtt_ms),
-            reconnects: said.map(|status| status.reconnects),
-            gaps: said.map(|status| status.gaps),
-            error: said.and_then(|status| status.error.clone()),
+            rtt_ms: reported.and_then(|status| status.rtt_ms),
+            reconnects: reported.map(|status| status.reconnects),
+            gaps: reported.map(|status| status.gaps),
+            error: reported.and_then(|status| status.error.clone()),
         };
-        let heard = said.map(|status| status.heard).or(at.map(|at| at.hears));
+        let heard = reported.map(|status| status.heard).or(at.map(|at| at.hears));
         if heard.unwrap_or(false) {
             self.heard_by.push(hearing);
         } else {
@@ -118,10 +118,11 @@ pub(crate) fn nodes(
     gathered: &Gathered<StatsPart>,
     kubernetes: Option<kubernetes::View>,
 ) -> NodesView {
-    let mut said: BTreeMap<NodeId, BTreeMap<ServerName, &NodeStatus>> = BTreeMap::new();
+    let mut reported: BTreeMap<NodeId, BTreeMap<ServerName, &NodeStatus>> = BTreeMap::new();
     for (server, part) in &gathered.servers {
         for status in &part.nodes {
-            said.entry(status.id.clone())
+            reported
+                .entry(status.id.clone())
                 .or_default()
                 .insert(server.clone(), status);
         }
@@ -135,7 +136,7 @@ pub(crate) fn nodes(
         servers,
     } in topology
     {
-        let mut said = said.remove(&id).unwrap_or_default();
+        let mut reported = reported.remove(&id).unwrap_or_default();
         let mut node = NodeView {
             url: Some(url),
             epoch: Some(epoch),
@@ -143,14 +144,14 @@ pub(crate) fn nodes(
             ..NodeView::unknown(id)
         };
         for at in &servers {
-            node.add(&at.server, Some(at), said.remove(&at.server));
+            node.add(&at.server, Some(at), reported.remove(&at.server));
         }
-        add_said(&mut node, said);
+        add_reported(&mut node, reported);
         nodes.push(node);
     }
-    for (id, said) in said {
+    for (id, reported) in reported {
         let mut node = NodeView::unknown(id);
-        add_said(&mut node, said);
+        add_reported(&mut node, reported);
         nodes.push(node);
     }
     nodes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -170,8 +171,8 @@ pub(crate) fn nodes(
 }
 
 /// Adds servers that the topology does not mention: they answered, and have left the roster since.
-fn add_said(node: &mut NodeView, said: BTreeMap<ServerName, &NodeStatus>) {
-    for (server, status) in said {
+fn add_reported(node: &mut NodeView, reported: BTreeMap<ServerName, &NodeStatus>) {
+    for (server, status) in reported {
         node.add(&server, None, Some(status));
     }
 }
@@ -192,7 +193,7 @@ mod tests {
         }
     }
 
-    fn said(server: &str, nodes: Vec<NodeStatus>) -> (ServerName, StatsPart) {
+    fn reported(server: &str, nodes: Vec<NodeStatus>) -> (ServerName, StatsPart) {
         (
             ServerName::new(server).expect("a name"),
             StatsPart {
@@ -239,8 +240,8 @@ mod tests {
         ];
         let gathered = Gathered {
             servers: vec![
-                said("b", vec![status("redis-1", true), status("redis-2", false)]),
-                said("a", vec![status("redis-1", true), status("redis-2", true)]),
+                reported("b", vec![status("redis-1", true), status("redis-2", false)]),
+                reported("a", vec![status("redis-1", true), status("redis-2", true)]),
             ],
             missing: Vec::new(),
             complete: true,
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn a_node_that_only_other_servers_know_is_listed_too() {
         let gathered = Gathered {
-            servers: vec![said("b", vec![status("redis-9", true)])],
+            servers: vec![reported("b", vec![status("redis-9", true)])],
             missing: Vec::new(),
             complete: true,
         };

@@ -80,7 +80,7 @@ impl From<&Lapse> for LapseView {
     }
 }
 
-/// The roster by service. The load is what a server reported just now, else what its last beacon said.
+/// The roster by service. The load is what a server reported just now, else what its last beacon reported.
 pub(crate) fn cluster(
     roster: &[ServerInfo],
     gathered: &Gathered<StatsPart>,
@@ -89,9 +89,9 @@ pub(crate) fn cluster(
     let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let mut services: BTreeMap<ServiceName, Vec<ServerView>> = BTreeMap::new();
     for server in roster {
-        let said = fresh.get(&server.name).copied();
-        let (clients, rooms) = load(server, said);
-        let lapses = said.into_iter().flat_map(|part| part.lapses.iter().rev());
+        let reported = fresh.get(&server.name).copied();
+        let (clients, rooms) = load(server, reported);
+        let lapses = reported.into_iter().flat_map(|part| part.lapses.iter().rev());
         services.entry(server.service.clone()).or_default().push(ServerView {
             name: server.name.clone(),
             instance: server.instance.to_string(),
@@ -187,7 +187,7 @@ fn started_at(instance: Instance) -> Timestamp {
     time(instance.0 >> INSTANCE_RANDOM_BITS)
 }
 
-/// The time so many milliseconds after the Unix epoch; the epoch itself if the number is out of range.
+/// The time that is this many milliseconds after the Unix epoch; the epoch itself if the number is out of range.
 fn time(ms: u64) -> Timestamp {
     i64::try_from(ms)
         .ok()
@@ -215,7 +215,7 @@ pub(super) mod tests {
         }
     }
 
-    fn said(server: &str, clients: u64, rooms: u64) -> (ServerName, StatsPart) {
+    fn reported(server: &str, clients: u64, rooms: u64) -> (ServerName, StatsPart) {
         (
             ServerName::new(server).expect("a name"),
             StatsPart {
@@ -227,14 +227,14 @@ pub(super) mod tests {
         )
     }
 
-    fn two_edges_of_which_one_answered() -> (Vec<ServerInfo>, Gathered<StatsPart>) {
+    fn two_servers_one_of_which_answered() -> (Vec<ServerInfo>, Gathered<StatsPart>) {
         let roster = vec![
             server("ws-node-2", "ws-node", &["redis-1"]),
             server("ws-node-1", "ws-node", &["redis-1"]),
             server("admin-1", "admin", &["redis-1"]),
         ];
         let gathered = Gathered {
-            servers: vec![said("ws-node-1", 9, 4), said("admin-1", 0, 0)],
+            servers: vec![reported("ws-node-1", 9, 4), reported("admin-1", 0, 0)],
             missing: vec![(
                 ServerName::new("ws-node-2").expect("a name"),
                 "did not answer in time".to_owned(),
@@ -246,7 +246,7 @@ pub(super) mod tests {
 
     #[test]
     fn servers_are_listed_by_service_and_name_with_the_freshest_load() {
-        let (roster, gathered) = two_edges_of_which_one_answered();
+        let (roster, gathered) = two_servers_one_of_which_answered();
         let view = cluster(&roster, &gathered, Vec::new());
         let names: Vec<_> = view.services.iter().map(|service| service.service.as_str()).collect();
         assert_eq!(names, ["admin", "ws-node"]);
@@ -260,7 +260,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_start_of_a_server_is_read_from_its_instance() {
-        let (roster, gathered) = two_edges_of_which_one_answered();
+        let (roster, gathered) = two_servers_one_of_which_answered();
         let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new())).expect("JSON");
         assert_eq!(
             view["services"][0]["servers"][0]["startedAt"],
@@ -271,7 +271,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_last_lapses_of_a_server_are_shown_newest_first() {
-        let (roster, mut gathered) = two_edges_of_which_one_answered();
+        let (roster, mut gathered) = two_servers_one_of_which_answered();
         let lapse = |n: u64| Lapse {
             reason: LapseReason::Isolated,
             node: None,
@@ -298,7 +298,7 @@ pub(super) mod tests {
 
     #[test]
     fn totals_add_up_by_service() {
-        let (roster, gathered) = two_edges_of_which_one_answered();
+        let (roster, gathered) = two_servers_one_of_which_answered();
         let view = stats(&roster, &gathered);
         assert_eq!(view.clients, 14);
         assert_eq!(

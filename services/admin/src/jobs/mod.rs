@@ -1,7 +1,7 @@
 //! Changes of the nodes as jobs: requested once, made by every server, followed here until they are done or have failed.
 //!
 //! A job is only a view: the change itself is in the topology, which every server carries. So if an admin ends, only its jobs
-//! are lost. The last [`KEPT`] jobs are kept in memory. Asking twice for a change gives the same job.
+//! are lost. The last [`KEPT`] jobs are kept in memory. A request that is repeated gets the same job.
 
 mod progress;
 

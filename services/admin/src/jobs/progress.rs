@@ -67,7 +67,7 @@ pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[Server
         }
         (What::Add, NodeState::Active) if everywhere => Verdict::Done,
         (What::Remove, NodeState::Active | NodeState::Joining) if node.epoch > epoch => Verdict::Failed(
-            "the node was made active again meanwhile: it was added again, or another drain left no active node; look at \
+            "the node was made active again meanwhile: it was added again, or another drain left no active node; check \
              /api/v1/nodes, then remove it again"
                 .to_owned(),
         ),

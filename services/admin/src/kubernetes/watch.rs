@@ -114,7 +114,7 @@ impl Watch {
             }
             match &outcome {
                 Outcome::Failed(problem) => self.fails(problem.clone()),
-                // If a watch lasted, the API server's time limit closed it, which is no problem.
+                // If a watch lasted, the API server's time limit closed it, which is not a failure.
                 Outcome::Closed if lasted < WORKED_AFTER => {
                     self.fails(format!("the watch was closed after {} ms", lasted.as_millis()));
                 }

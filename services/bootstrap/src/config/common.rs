@@ -57,7 +57,7 @@ crate::settings! {
         /// small for the window, that is logged and counted, and messages may be missed.
         #[check(at_least(MIN_REPLAY_BYTES))]
         pub replay_bytes: usize = 64 << 20,
-        /// Largest message between servers, in bytes. A larger one is refused with an error. A Redis node whose
+        /// Largest message between servers, in bytes. A larger one is rejected with an error. A Redis node whose
         /// client-output-buffer-limit for pubsub is below twice this value lowers it: a larger message would end the connection of
         /// every subscriber and reach nobody.
         #[check(at_least(MIN_PUBLISH_BYTES))]

@@ -32,15 +32,15 @@ use super::origin::direct_address;
 use super::patience::{Patience, WaitEnd};
 use super::waiting::Waiting;
 
-/// Most first requests that are read and answered at the same time. Each takes some ten KiB for a moment. Memory that thousands
-/// take at the same time is hardly ever given back to the system.
+/// Most first requests that are read and answered at the same time. Each needs about ten KiB for a moment. If thousands did so at
+/// the same time, the allocator would hardly ever return that memory to the system.
 const TURNS: usize = 256;
 
 /// After this time a request gives its turn to another one, even if it is not answered or not complete.
 const TURN: Duration = Duration::from_millis(100);
 
-/// How long an evicted connection still has for its request. During that time it counts only among all connections, of which there
-/// are more than may wait.
+/// How long an evicted connection still has for its request. During that time it counts against the limit for all connections, not
+/// against the lower one for those that wait.
 const LAST_CHANCE: Duration = Duration::from_millis(250);
 
 /// The state that all connections of a port share.
@@ -125,8 +125,8 @@ impl Served {
         }
     }
 
-    /// Waits for something from the peer; `None` if the connection is evicted or waits for too long. An evicted connection gets a last
-    /// chance: in a burst of connections, most requests have arrived and were only not looked at yet.
+    /// Waits for something from the peer; `None` if the connection is evicted or waits for too long. An evicted connection gets a
+    /// moment more: in a burst of connections, most requests have arrived already and were only not read yet.
     async fn wait_for<T>(&self, expected: impl Future<Output = T>, patience: &Patience) -> Option<T> {
         let mut expected = pin!(expected);
         let why = tokio::select! {

@@ -174,11 +174,11 @@ impl<T: Bounded + Default> Check<T> for Bounds<T> {
     }
 }
 
-/// A text of at most so many bytes.
+/// A text of at most this many bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct MaxBytes(usize);
 
-/// A text of at most so many bytes.
+/// A text of at most this many bytes.
 pub fn max_bytes(most: usize) -> MaxBytes {
     MaxBytes(most)
 }

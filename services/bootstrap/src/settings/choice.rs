@@ -37,7 +37,7 @@ macro_rules! choices {
     };
 }
 
-/// What [`choices!`](crate::choices!) says of a word that it does not know.
+/// The problem of a word that [`choices!`](crate::choices!) does not know.
 #[doc(hidden)]
 pub fn not_a_choice<T: crate::Value>(text: &str, what: &str) -> String {
     let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) {

@@ -117,7 +117,7 @@ pub trait Settings: Default {
     fn declared() -> Vec<Setting>;
     /// Takes each from the given values. A value with problems is replaced by the default, and the problems are noted.
     fn take(values: &mut Values) -> Self;
-    /// Checks each by itself. Problems are noted by the setting's key.
+    /// Checks each setting on its own. Problems are noted by the setting's key.
     fn check(&self, problems: &mut Problems);
 }
 

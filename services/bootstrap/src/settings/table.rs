@@ -152,7 +152,7 @@ struct Attempt<T> {
     read: Result<T, toml::de::Error>,
     /// The entry at which reading stopped, if it did not reach the end.
     stopped_at: Option<usize>,
-    /// Unknown keys, in tables whose type does not refuse them itself.
+    /// Unknown keys, in tables whose type does not reject them itself.
     unknown: Vec<String>,
 }
 

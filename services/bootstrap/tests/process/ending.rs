@@ -20,9 +20,9 @@ fn a_log_that_is_not_read_any_more_does_not_end_the_service() {
 fn sighup_ends_it_cleanly() {
     let running = Running::start(&mut greeter());
     running.signal("-HUP");
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(r#""signal":"SIGHUP""#), "{said}");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains(r#""signal":"SIGHUP""#), "{log}");
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn under_nohup_it_survives_sighup() {
     running.signal("-HUP");
     assert_eq!(get(running.ops, "/livez").1, "alive\n");
     running.signal("-TERM");
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(r#""signal":"SIGTERM""#), "{said}");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains(r#""signal":"SIGTERM""#), "{log}");
 }
 
 /// Tells it to stop while a request keeps it busy.
@@ -46,9 +46,9 @@ fn stopping(command: &mut Command) -> (Running, TcpStream) {
     let mut running = Running::start(command.args(["--greeting-timeout", "60s"]));
     let mut waiting = TcpStream::connect(running.ops).expect("it listens");
     waiting.write_all(b"GET /greet HTTP/1.1\r\n\r\n").expect("asked");
-    assert!(running.said().any(|line| line.contains(r#""message":"greeting""#)));
+    assert!(running.log_lines().any(|line| line.contains(r#""message":"greeting""#)));
     running.signal("-TERM");
-    assert!(running.said().any(|line| line.contains(r#""message":"stopping""#)));
+    assert!(running.log_lines().any(|line| line.contains(r#""message":"stopping""#)));
     (running, waiting)
 }
 
@@ -56,18 +56,18 @@ fn stopping(command: &mut Command) -> (Running, TcpStream) {
 fn a_second_signal_ends_it_at_once() {
     let (running, _waiting) = stopping(&mut greeter());
     running.signal("-INT");
-    let (code, said) = running.end();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("stopped at once by a second signal (SIGINT)"), "{said}");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("stopped at once by a second signal (SIGINT)"), "{log}");
 }
 
 #[test]
 fn it_ends_within_its_grace_period_even_if_a_request_hangs() {
     let (running, _waiting) = stopping(greeter().args(["--shutdown-grace", "20ms"]));
-    let (code, said) = running.end();
-    assert_eq!(code, Some(1), "{said}");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(1), "{log}");
     assert!(
-        said.contains("allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)"),
-        "{said}"
+        log.contains("allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)"),
+        "{log}"
     );
 }

@@ -22,11 +22,11 @@ fn the_ops_routes_answer_and_sigterm_ends_it_cleanly() {
     }
     assert_eq!(get(greeter.ops, "/else").0, 404);
     greeter.signal("-TERM");
-    let (code, said) = greeter.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, log) = greeter.end();
+    assert_eq!(code, Some(0), "{log}");
     assert!(
-        said.contains(r#""signal":"SIGTERM""#) && said.contains(r#""message":"stopped""#),
-        "{said}"
+        log.contains(r#""signal":"SIGTERM""#) && log.contains(r#""message":"stopped""#),
+        "{log}"
     );
 }
 

@@ -44,7 +44,7 @@ fn help_and_version_are_answers() {
     let (code, stdout, _) = output(greeter().arg("--help"));
     assert_eq!(code, Some(0));
     for part in [
-        "Greets whoever connects.",
+        "Greets everyone who connects.",
         "Common settings:",
         "Settings of greeter:",
         "--max-greetings <N>",
@@ -62,7 +62,7 @@ fn help_and_version_are_answers() {
 
 #[test]
 fn output_that_cannot_be_written_ends_with_1_and_output_that_is_not_read_with_0() {
-    let said = |argument: &str, stdout: Stdio| {
+    let code_and_stderr = |argument: &str, stdout: Stdio| {
         let mut command = greeter();
         command.args(["--profile", "demo", argument]).stdout(stdout);
         let child = command.stderr(Stdio::piped()).spawn().expect("it starts");
@@ -74,12 +74,16 @@ fn output_that_cannot_be_written_ends_with_1_and_output_that_is_not_read_with_0(
             .write(true)
             .open("/dev/full")
             .expect("a full device");
-        let (code, stderr) = said(argument, full.into());
+        let (code, stderr) = code_and_stderr(argument, full.into());
         assert_eq!(code, Some(1), "{argument}");
         assert!(stderr.contains("cannot write to stdout"), "{argument}: {stderr}");
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        assert_eq!(said(argument, writer.into()), (Some(0), String::new()), "{argument}");
+        assert_eq!(
+            code_and_stderr(argument, writer.into()),
+            (Some(0), String::new()),
+            "{argument}"
+        );
     }
 }
 

@@ -56,7 +56,7 @@ impl Running {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let line = lines.next().expect("a line").expect("text");
-        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON, as stderr is no terminal");
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON, as stderr is not a terminal");
         let address = |key: &str| line[key].as_str().expect(key).parse().expect("an address");
         let (public, ops) = (address("listen"), address("ops_listen"));
         Self {
@@ -73,14 +73,14 @@ impl Running {
         assert!(sent.success());
     }
 
-    pub(crate) fn said(&mut self) -> impl Iterator<Item = String> {
+    pub(crate) fn log_lines(&mut self) -> impl Iterator<Item = String> {
         let lines = self.lines.as_mut().expect("somebody reads");
         lines.map(|line| line.expect("text"))
     }
 
     /// Waits for the end. Returns its exit code and the rest of its log.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let rest: Vec<String> = self.said().collect();
+        let rest: Vec<String> = self.log_lines().collect();
         (self.child.wait().expect("it ends").code(), rest.join("\n"))
     }
 }

@@ -57,10 +57,10 @@ fn a_missing_collector_is_logged_once_and_hardly_delays_the_end() {
     let running = Running::start(command.args(["--log-level", "trace"]));
     running.signal("-TERM");
     let started = std::time::Instant::now();
-    let (code, said) = running.end();
+    let (code, log) = running.end();
     assert_eq!(code, Some(0));
-    assert_eq!(said.matches("traces cannot be sent").count(), 1, "{said}");
-    assert!(!said.contains("s3cret"), "shows a secret: {said}");
+    assert_eq!(log.matches("traces cannot be sent").count(), 1, "{log}");
+    assert!(!log.contains("s3cret"), "shows a secret: {log}");
     assert!(started.elapsed() < LIMIT);
 }
 
@@ -73,8 +73,8 @@ fn nothing_is_exported_when_disabled() {
         .env("OTEL_SDK_DISABLED", "true");
     let running = Running::start(&mut command);
     running.signal("-TERM");
-    let (code, said) = running.end();
+    let (code, log) = running.end();
     assert_eq!(code, Some(0));
-    assert!(!said.contains("trace"), "{said}");
+    assert!(!log.contains("trace"), "{log}");
     assert!(requests.try_recv().is_err());
 }

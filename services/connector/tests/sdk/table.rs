@@ -42,7 +42,7 @@ struct Scenario {
 
 #[tokio::test(start_paused = true)]
 async fn the_client_behaves_like_the_table_of_all_sdks() {
-    // While a thread of the runtime's pool is busy, a paused clock does not advance by itself. When this thread ends, the time
+    // While a thread of the runtime's pool is busy, a paused clock does not advance automatically. When this thread ends, the time
     // limits of the test expire at once and name what is stuck.
     let (_busy, idle) = mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || idle.recv_timeout(STUCK));
@@ -114,7 +114,7 @@ fn options(servers: &[Server], table: &Map<String, Value>) -> Options {
                     "always" => AutoReconnect::Always,
                     "error" => AutoReconnect::AfterError,
                     "never" => AutoReconnect::Never,
-                    other => panic!("{other} is no way to reconnect"),
+                    other => panic!("{other} is not a way to reconnect"),
                 }
             }
             other => panic!("the table has an option that this SDK does not have: {other}"),

@@ -183,7 +183,7 @@ async fn invalid_frames_do_not_end_the_connection() {
     let event = soon("the push", says.recv()).await.expect("listening");
     assert_eq!(event.payload.as_str(), deep);
     let parsed = event.payload.json::<Value>();
-    assert!(parsed.is_err(), "an error for who parses it, no overflow");
+    assert!(parsed.is_err(), "parsing it is an error, not a stack overflow");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub const GOAL: u32 = 5;
 const SPEED_PER_SECOND: f64 = 400.0;
 /// A target nearer than this is collected.
 const REACH: i32 = 40;
-/// How many targets there are at a time.
+/// How many targets there are at the same time.
 const TARGETS: usize = 3;
 
 /// What a player sends: `{"direction": {"x": 1, "y": 0}}`. Longer than 1 is shortened to 1; zero stops.
@@ -62,7 +62,7 @@ pub struct State {
 /// One player as everyone sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Shown {
-    /// Who it is.
+    /// The player.
     pub id: ClientId,
     /// From the left.
     pub x: i32,
@@ -84,7 +84,7 @@ pub struct Standing {
 /// One player's points.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Score {
-    /// Who it is.
+    /// The player.
     pub id: ClientId,
     /// Points.
     pub points: u32,

@@ -37,7 +37,7 @@ pub enum Progress {
 
 /// The rules of a game.
 pub trait Game: Send + Sized + 'static {
-    /// What a player sends with `matchInput`, beside `match`.
+    /// What a player sends with `matchInput`, in addition to `match`.
     type Input: DeserializeOwned + Send;
     /// What is shown to everyone in the match.
     type State: Serialize + Send;

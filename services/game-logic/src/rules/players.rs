@@ -1,7 +1,7 @@
 //! Which players are in which match, and which are promised to a match that is being formed.
 //!
 //! Each server keeps what it learned about all matches of the cluster. It answers whether a player is free, so that no player
-//! is put into two matches. Entries expire, so that lost news does not keep players out for ever.
+//! is put into two matches. Entries expire, so that lost news does not keep players out forever.
 //!
 //! News of different servers arrives in any order: the end of one match says nothing about another. So a player may have
 //! several engagements here. Each ends only by news of itself, and the player is free when none is left.

@@ -35,7 +35,7 @@ use running::Launch;
 const ROUND: Duration = Duration::from_millis(200);
 /// Tag of this service's listeners.
 const TAG: &str = "game-logic";
-/// Most tasks at a time; further requests are rejected.
+/// Most tasks at the same time; further requests are rejected.
 const MOST_TASKS: usize = 20_000;
 /// The shell's clock starts at one day, so that the waiting time of a ticket from another server can be subtracted.
 const DAY: Duration = Duration::from_secs(86_400);

@@ -14,6 +14,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
+/// Appends a JSON string. Text that needs no escapes is copied.
 fn push_text(out: &mut String, text: &str) {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push('"');
@@ -24,6 +25,7 @@ fn push_text(out: &mut String, text: &str) {
     }
 }
 
+/// A frame from its parts: a key and the text for it (left out if empty), the payload, and the same for the end.
 fn with_payload(begin: (&str, &str), payload: &str, end: Option<(&str, &str)>) -> String {
     let mut out = String::with_capacity(payload.len() + begin.1.len() + 96);
     out.push_str(begin.0);

@@ -15,11 +15,11 @@ pub(crate) enum AuthError {
     NoToken,
     #[error("the token has expired: get a new one")]
     Expired,
-    #[error("the token is not valid yet (nbf): wait, or correct the clock of whoever signs")]
+    #[error("the token is not valid yet (nbf): wait, or correct the clock of the server that signs tokens")]
     NotYet,
-    #[error("the token is for somebody else: its `aud` is not what this server is called")]
+    #[error("the token is for another audience: its `aud` is not one that this server accepts")]
     WrongAudience,
-    #[error("the token is from somebody else: its `iss` is not one that this server trusts")]
+    #[error("the token is from another issuer: its `iss` is not one that this server trusts")]
     WrongIssuer,
     #[error("the token lacks what is needed here: {0}")]
     BadClaims(String),
@@ -37,7 +37,7 @@ pub(crate) enum AuthError {
     ExpiredTicket,
     #[error("the ticket was used already, or is not known any more: a ticket opens one connection, get a new one")]
     UsedTicket,
-    #[error("the server that gave the ticket out cannot be asked any more: get a new one")]
+    #[error("the server that issued the ticket cannot be asked any more: get a new one")]
     LostTicket,
     #[error("tickets are not used here: connect with a token")]
     NoTickets,

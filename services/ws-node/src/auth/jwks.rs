@@ -61,7 +61,7 @@ impl Jwks {
     /// Starts to fetch. The error says what to do. Must be called inside a tokio runtime.
     pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: EntryMetrics) -> Result<Self, String> {
         if url.as_url().scheme() == "http" {
-            tracing::warn!(%url, "keys are fetched over http: anybody on the way could replace them");
+            tracing::warn!(%url, "keys are fetched over http: anybody on the network path could replace them");
         }
         let client = client().and_then(|builder| builder.build().map_err(|error| chain(&error)))?;
         let shared = Arc::new(Shared {
@@ -225,7 +225,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn client() -> Result<reqwest::ClientBuilder, String> {
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    tracing::debug!(added, "certificates of this system");
+    tracing::debug!(added, "loaded the certificates of this system");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

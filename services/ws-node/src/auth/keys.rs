@@ -175,7 +175,7 @@ fn jwks_key(jwk: &Jwk) -> Result<Key, &'static str> {
 impl Key {
     /// Checks the key's numbers: the library takes them as they are, and some would make it panic later.
     fn checked(self) -> Result<Self, &'static str> {
-        let jwk = Jwk::from_decoding_key(&self.decoding, None).map_err(|_| "its numbers are not a key")?;
+        let jwk = Jwk::from_decoding_key(&self.decoding, None).map_err(|_| "its numbers are not a valid key")?;
         match &jwk.algorithm {
             // Six bits per character; leading zeros do not count.
             AlgorithmParameters::RSA(rsa) if !RSA_BYTES.contains(&(rsa.n.trim_start_matches('A').len() * 3 / 4)) => {
@@ -188,7 +188,7 @@ impl Key {
         }
         // Fails if the key is not valid, and not because of the signature.
         let tried = jsonwebtoken::crypto::verify("AAAA", b"", &self.decoding, self.algorithm);
-        tried.map(|_| self).map_err(|_| "its numbers are not a key")
+        tried.map(|_| self).map_err(|_| "its numbers are not a valid key")
     }
 }
 

@@ -25,7 +25,7 @@ pub fn mint_token(key: &SecretFile, client: &str, ttl: Duration) -> Result<Strin
     if secret.len() < MIN_SECRET_BYTES || secret.starts_with(b"-----BEGIN ") {
         return Err(
             "a token is signed with a secret of at least 32 bytes: make one with `openssl rand -base64 48`; with \
-                    public keys, tokens come from whoever has the private one"
+                    public keys, tokens come from the holder of the private key"
                 .to_owned(),
         );
     }

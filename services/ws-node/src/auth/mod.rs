@@ -62,13 +62,13 @@ pub(crate) struct Auth {
     cookie: Option<String>,
     /// A client may connect without a credential and show its token afterwards.
     by_message: bool,
-    /// A client without a credential is believed who it says it is.
+    /// A client without a credential is trusted to be who it says it is.
     open: bool,
 }
 
 impl Auth {
-    /// For settings that were checked; starts to fetch keys if the settings name a URL. `open`: clients are believed who they
-    /// say they are. The error says what to do.
+    /// For settings that were checked; starts to fetch keys if the settings name a URL. `open`: clients are trusted to be who
+    /// they say they are. The error says what to do.
     pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &EntryMetrics) -> Result<Self, String> {
         let jwks = settings.jwks_url.clone();
         let jwks = jwks

@@ -1,4 +1,4 @@
-//! The permissions in a client's token: rooms that it may join by itself, events that it may send. A claim replaces what the
+//! The permissions in a client's token: rooms that it may join itself, events that it may send. A claim replaces what the
 //! settings allow; a missing claim changes nothing.
 
 use std::borrow::Cow;
@@ -31,7 +31,7 @@ impl Grant {
             .unwrap_or(true)
     }
 
-    /// Whether the client may join this room by itself; None if that depends on the settings.
+    /// Whether the client may join this room itself; None if that depends on the settings.
     pub(crate) fn allows_room(&self, room: &Room) -> Option<bool> {
         self.permissions.as_ref().and_then(|lists| lists.room(room))
     }
@@ -84,7 +84,7 @@ impl Permissions {
         Some(events.iter().any(|pattern| pattern.fits(event)))
     }
 
-    /// Whether the client may join this room by itself; None if that depends on the settings.
+    /// Whether the client may join this room itself; None if that depends on the settings.
     fn room(&self, room: &Room) -> Option<bool> {
         let rooms = self.rooms.as_ref()?;
         Some(rooms.iter().any(|pattern| match pattern {

@@ -52,7 +52,7 @@ settings! {
         /// Let a client connect without a token and show it in its first message (event authenticate).
         #[key = "auth_by_message"]
         pub by_message: bool = false,
-        /// Longest time until that message; then the client is closed with 4014.
+        /// Longest time until that message; then the client is disconnected with 4014.
         #[key = "auth_timeout"]
         #[check(within(Duration::from_millis(10)..=Duration::from_secs(60)))]
         pub timeout: Duration = Duration::from_secs(5),
@@ -62,7 +62,7 @@ settings! {
         #[check(each(check_ticket_key))]
         pub ticket_key: Option<SecretFile>,
         /// Origins of pages whose scripts may connect: https://app.example.org, https://*.example.org, or "*"; several. Others
-        /// are refused with 403. Requests without Origin do not come from browsers and are allowed. Default: not checked.
+        /// are rejected with 403. Requests without Origin do not come from browsers and are allowed. Default: not checked.
         #[check(each(|origin: &String| Origins::new(std::slice::from_ref(origin)).map(drop)))]
         pub allowed_origins: Vec<String>,
         /// Subprotocols that the server accepts when a client offers them, in addition to wsmesh; several. Default: the first that the
@@ -86,7 +86,7 @@ const ANY_PAGE: &str = "browsers send cookies with requests of any page, so with
      in the name of its visitor: list the origins of your pages (\"*\": all of them)";
 
 impl AuthSettings {
-    /// Checks what no single setting can know. `demo` is whether clients are believed who they say they are.
+    /// Checks what no single setting can know. `demo` is whether clients are trusted to be who they say they are.
     pub(crate) fn check_together(&self, demo: bool, problems: &mut Problems) {
         let has_tokens = self.jwt_key.is_some() || self.jwks_url.is_some();
         if !demo && !has_tokens && self.ticket_key.is_none() {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_let_strangers_in_is_refused() {
+    fn settings_that_would_let_strangers_in_are_rejected() {
         let jwks = |audiences: &[&str]| AuthSettings {
             jwks_url: Some("https://id.example.org/keys".parse().expect("a URL")),
             audiences: audiences.iter().map(ToString::to_string).collect(),

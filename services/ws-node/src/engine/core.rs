@@ -43,7 +43,7 @@ pub(super) struct Core<H> {
 pub(super) struct Drain {
     /// When every connection has had its moment.
     pub(super) waves_end: Instant,
-    /// When nobody is to be left, whatever their requests.
+    /// When every client must be gone, even if its requests are still being answered.
     pub(super) until: Instant,
 }
 
@@ -128,7 +128,7 @@ impl<H> Core<H> {
         self.dirty.notify_one();
     }
 
-    /// Sends a close frame after what waits, then ends the connection, at the latest after the time for it.
+    /// Sends a close frame after what waits, then ends the connection, at the latest when the time limit for closing is over.
     pub(super) fn close(&self, handle: &Handle<H>, farewell: &Farewell) {
         handle.ended_by_server(farewell);
         self.close_with(handle, framing::close_frame(farewell.code, &farewell.reason));

@@ -24,7 +24,7 @@ pub(super) enum Damage {
     TooBig,
 }
 
-/// The message that was compressed last: a frame for many connections may be written to each by itself.
+/// The message that was compressed last: a frame for many connections may be written to each separately.
 struct Last {
     frame: Bytes,
     compressed: Option<Bytes>,

@@ -10,7 +10,7 @@ use wsmesh_adapter::{ClientId, ConnectionId};
 use super::ending::{Ending, Farewell, Initiator};
 use super::stream::Stream;
 
-/// Most bytes of pongs that wait for one client, beside those for one read: a flood of pings is answered no faster than
+/// Most bytes of pongs that wait for one client, in addition to those for one read: a flood of pings is answered no faster than
 /// the client reads.
 const CONTROL_LIMIT: usize = 16 * 1024;
 
@@ -29,7 +29,7 @@ pub(super) struct Handle<H> {
     pub(super) wake: Notify,
     pub(super) phase: Cell<Phase>,
     pub(super) ending: OnceCell<Ending>,
-    /// Since when the stream takes nothing.
+    /// Since when the stream accepts no data.
     pub(super) blocked_since: Cell<Option<Instant>>,
     /// The close frame and all before it are with the kernel.
     pub(super) flushed: Cell<bool>,

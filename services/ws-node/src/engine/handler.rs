@@ -1,4 +1,4 @@
-//! What the engine leaves to others: the meaning of frames, and who must know that a connection begins or ends.
+//! The interface to the user of the engine, which knows what frames mean and acts when a connection begins or ends.
 
 use std::pin::Pin;
 use std::time::Instant;

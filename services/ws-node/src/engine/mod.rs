@@ -1,8 +1,8 @@
 //! The session engine: each shard is one thread that owns its connections, so nothing here locks or wakes other threads.
 //!
 //! A frame for many clients arrives once per shard, is put in its members' outboxes, and every dirty outbox is written once
-//! per turn. Nothing waits for a slow client. What frames mean is not known here: that is the matter of a [`FrameHandler`].
-//! Nothing of the rest of ws-node is used here.
+//! per turn. Nothing waits for a slow client. The engine does not know what frames mean: a [`FrameHandler`] does.
+//! It uses nothing from the rest of ws-node.
 //!
 //! An `admission` hands a connection over to the `thread` of a shard. `connection` sees it through its life, `reader` reads
 //! and `socket` writes its `stream`, `handle` is what they share, `session` what the handler gets. `core` is the shard's state,

@@ -22,7 +22,7 @@ pub(super) struct Reader<H: FrameHandler> {
     session: Session<H>,
     /// None after a violation: nothing that follows can be understood.
     decoder: Option<Decoder>,
-    /// The peer's close frame has come, or its side of the stream has ended: nothing of use follows.
+    /// The peer's close frame has come, or its side of the stream has ended: nothing that matters follows.
     peer_closed: bool,
 }
 
@@ -87,7 +87,7 @@ impl<H: FrameHandler> Reader<H> {
         stream.ready(interest).await.unwrap_or(Ready::ALL)
     }
 
-    /// Takes what one read gives; returns how many bytes.
+    /// Reads once and takes what arrived; returns how many bytes.
     fn read(&mut self) -> usize {
         let session = self.session.clone();
         let Some(stream) = session.handle.stream() else {

@@ -71,7 +71,7 @@ impl<H> Session<H> {
         self.handle.background_since.set(None);
     }
 
-    /// A service has a request of this client and replies by itself, within this time if at all. Such a reply passes as any
+    /// A service has a request of this client and replies to it directly, within this time if at all. Such a reply passes as any
     /// frame does, so the engine does not know when it has come.
     pub(crate) fn expect_reply(&self, within: Duration) {
         let until = Instant::now() + within;

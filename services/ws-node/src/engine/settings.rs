@@ -16,7 +16,7 @@ pub(crate) struct Settings {
     pub(crate) ping_interval: Duration,
     /// How long a client may stay in the background.
     pub(crate) background: Duration,
-    /// How long a stream may take nothing while something waits.
+    /// How long a stream may accept no data while some waits.
     pub(crate) write_timeout: Duration,
     /// How long a close handshake may take.
     pub(crate) close_timeout: Duration,
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) message_timeout: Duration,
     /// How long a request may take to be answered.
     pub(crate) request_timeout: Duration,
-    /// Within which time clients come back that are sent away.
+    /// Clients that are sent away reconnect within this time.
     pub(crate) reconnect_spread: Duration,
     /// Older connections are sent away. Zero: no limit.
     pub(crate) max_connection_age: Duration,

@@ -99,7 +99,7 @@ impl Stream {
     /// Writes as much as the stream takes now.
     ///
     /// # Errors
-    /// `WouldBlock` when it takes nothing; others end the connection.
+    /// `WouldBlock` when it accepts no data; others end the connection.
     pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let Some(tls) = &self.tls else {
             return write_once(&self.tcp, bytes);
@@ -136,7 +136,7 @@ impl Stream {
         let _ended_already = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
     }
 
-    /// Ends one side or both. The peer of a TLS session is told first.
+    /// Ends one side or both. The peer of a TLS session is notified first.
     pub(super) fn shutdown(&self, how: Shutdown) {
         if let Some(tls) = &self.tls {
             let mut session = tls.session.borrow_mut();
@@ -163,8 +163,8 @@ fn read_once(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// One write that does not ask first whether the stream takes something: it nearly always does. If it does not, tokio is told,
-/// so that one can wait for it.
+/// One write without a check whether the stream is writable: it nearly always is. If it is not, tokio learns that, so that the
+/// caller can wait for it.
 fn write_once(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     match SockRef::from(tcp).send(bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

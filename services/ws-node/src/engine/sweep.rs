@@ -13,7 +13,7 @@ use super::handler::FrameHandler;
 use super::leaving::{is_idle, is_time_to_go};
 use super::settings::Settings;
 
-/// How often the clock is looked at: often enough for the shortest limit, at most once a second.
+/// How often the clock is checked: often enough for the shortest limit, at most once a second.
 pub(super) fn sweep_period(shortest: Duration) -> Duration {
     (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }

@@ -1,4 +1,4 @@
-//! The thread of one shard: takes clients, their connections and commands, and gives every turn its end.
+//! The thread of one shard: takes clients, their connections and commands, and ends every turn.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::metrics::Metrics;
 use super::settings::Settings;
 use super::sweep::sweep_period;
 
-/// How often the clock is looked at during a drain, so that clients leave evenly.
+/// How often the clock is checked during a drain, so that clients leave evenly.
 const PACE: Duration = Duration::from_millis(50);
 
 /// Most newcomers that wait for a busy shard; beyond that, upgrades wait.

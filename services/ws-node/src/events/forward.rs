@@ -83,11 +83,11 @@ fn refusal(forwarding: &Forwarding, error: RequestError) -> Refusal {
     let Rule { event, service, .. } = &forwarding.rule;
     let (why, refusal) = match &error {
         RequestError::Publish(PublishError::Target(TargetError::NoServer(_))) => (
-            "no server of this service is there: start one, or correct the rule",
+            "no server of this service is running: start one, or correct the rule",
             Refusal::new(
                 ErrorCode::Unavailable,
                 format!(
-                    "no server of the service {:?} is there now: try again later",
+                    "no server of the service {:?} is available now: try again later",
                     service.as_str()
                 ),
             ),
@@ -126,7 +126,7 @@ mod tests {
             (missing.code, &*missing.text),
             (
                 ErrorCode::Unavailable,
-                r#"no server of the service "auction" is there now: try again later"#
+                r#"no server of the service "auction" is available now: try again later"#
             )
         );
         let unhandled = refusal(

@@ -1,7 +1,7 @@
 //! Handles the events of clients: built-in ones, and those that a rule forwards to a service.
 //!
-//! A request never blocks the frames behind it: one that is not answered at once goes on beside them, and how many of those
-//! a client may have is bounded. Every request is answered, if only with an error.
+//! A request never blocks the frames behind it: one that is not answered at once continues while they are handled, and the
+//! number of those is bounded for each client. Every request is answered, if only with an error.
 
 mod closed;
 mod demo;

@@ -45,7 +45,7 @@ pub(super) fn leave(call: Call<'_>) -> Work {
     })
 }
 
-/// Takes a client out of the rooms that it could join by itself with the grant `before`, and no longer can. Rooms that a
+/// Takes a client out of the rooms that it could join itself with the grant `before`, and no longer can. Rooms that a
 /// server put it in are not touched.
 pub(super) async fn leave_lost(session: &Session, before: &Grant) {
     let (state, client) = (session.handler(), session.client());
@@ -74,6 +74,6 @@ fn allowed_room(call: Call<'_>) -> Result<(Room, Adapter, ClientId), Refusal> {
     edge.metrics.frames.denied(Denied::Room);
     Err(Refusal::new(
         ErrorCode::NotAllowed,
-        "this client may not join or leave this room by itself",
+        "this client may not join or leave this room itself",
     ))
 }

@@ -30,7 +30,7 @@ impl Work {
         }
         let limit = call.edge().settings.request_timeout;
         Self::Later(Box::pin(async move {
-            let too_late = |_| Err(Refusal::new(ErrorCode::Timeout, "this was not done in time"));
+            let too_late = |_| Err(Refusal::new(ErrorCode::Timeout, "the request was not handled in time"));
             tokio::time::timeout(limit, work).await.unwrap_or_else(too_late)
         }))
     }
@@ -49,7 +49,7 @@ impl Work {
     }
 }
 
-/// Polls the work once, so that frames take effect in the order they came. Work that is not done then goes on.
+/// Polls the work once, so that frames take effect in the order they came. Work that is not done then continues.
 /// `outcome_of` gives the outcome for the client, if it is answered here.
 fn drive<T: 'static>(
     session: &Session,

@@ -1,4 +1,4 @@
-//! Where a request carries the credential of its client. The first place that has one counts; the others are not looked at,
+//! Where a request carries the credential of its client. The first place that has one counts; the others are not read,
 //! so a second token never replaces a wrong one.
 
 use axum::http::HeaderMap;
@@ -8,7 +8,7 @@ use wsmesh_protocol::Params;
 use crate::auth::Credential;
 use crate::auth::subprotocol::{is_answerable, token_in};
 
-/// The subprotocol to offer beside one that holds the token: browsers expect one of their offers in the answer.
+/// The subprotocol to offer together with one that holds the token: browsers expect one of their offers in the answer.
 const SUBPROTOCOL: &str = "wsmesh";
 
 /// Looks, in this order, at the parameters `ticket` and `token`, the header `Authorization`, the subprotocol, and the cookie
@@ -41,7 +41,7 @@ fn bearer(header: &HeaderValue) -> Option<&str> {
 }
 
 /// The subprotocol to answer: the first that the client offers. If `among` is not empty, the first that is in it, or ours.
-/// What a subprotocol means is the application's matter.
+/// The application decides what a subprotocol means.
 pub(super) fn subprotocol(headers: &HeaderMap, among: &[String]) -> Option<HeaderValue> {
     let is_wanted = |name: &str| among.is_empty() || name == SUBPROTOCOL || among.iter().any(|one| one == name);
     let name = offered(headers, |name| (is_answerable(name) && is_wanted(name)).then_some(name));

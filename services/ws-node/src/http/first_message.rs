@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             self.refuse(
                 callback_id,
                 ErrorCode::NotAllowed,
-                "say first who you are: authenticate {token}",
+                "authenticate first: send the event authenticate {token}",
             );
             return Ok(None);
         }

@@ -45,7 +45,7 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     response
 }
 
-/// For load balancers that look at `/`: whether clients should be sent here, as `/readyz` on the ops port has it.
+/// For load balancers that check `/`: whether clients should be sent here, as `/readyz` on the ops port has it.
 fn status(edge: &Edge) -> Response {
     let mut response = match edge.readiness() {
         Ok(()) => text(
@@ -54,7 +54,7 @@ fn status(edge: &Edge) -> Response {
         ),
         Err(_) => text(
             StatusCode::SERVICE_UNAVAILABLE,
-            "this wsmesh ws-node takes no clients now: use another one\n",
+            "this wsmesh ws-node accepts no clients now: use another one\n",
         ),
     };
     let headers = response.headers_mut();

@@ -58,10 +58,10 @@ async fn issue(State(edge): State<Arc<Edge>>, shown: Shown, body: Body) -> Respo
 type Rejection = (StatusCode, String);
 
 async fn issued(edge: &Edge, shown: Shown, body: Body) -> Result<Value, Rejection> {
-    let tickets = edge
-        .auth
-        .tickets()
-        .ok_or((StatusCode::NOT_FOUND, "there are no tickets here".to_owned()))?;
+    let tickets = edge.auth.tickets().ok_or((
+        StatusCode::NOT_FOUND,
+        "this server issues no tickets: it has no --ticket-key-file".to_owned(),
+    ))?;
     let may_ask = shown.is_ok_and(|TypedHeader(Authorization(bearer))| tickets.is_api_key(bearer.token().as_bytes()));
     if !may_ask {
         let why = "send the key of --ticket-key-file: Authorization: Bearer KEY".to_owned();
@@ -86,7 +86,7 @@ async fn issued(edge: &Edge, shown: Shown, body: Body) -> Result<Value, Rejectio
     let ticket = tickets
         .issue(edge.adapter.name(), voucher, ttl, body.len())
         .ok_or_else(|| {
-            let why = "too many tickets are out: try again, or ask another server".to_owned();
+            let why = "too many tickets are outstanding: try again, or ask another server".to_owned();
             (StatusCode::SERVICE_UNAVAILABLE, why)
         })?;
     Ok(json!({"ticket": ticket, "expiresAt": format!("{until:.3}")}))

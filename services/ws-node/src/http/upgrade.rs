@@ -133,7 +133,7 @@ async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>) -> Result<Slot, Re
     if let Ok(Some(slot)) = tokio::time::timeout(ATTACHING, attaching).await {
         return Ok(slot);
     }
-    let text = "this server takes no clients now: try another one, or later".to_owned();
+    let text = "this server accepts no clients now: try another one, or later".to_owned();
     Err(Rejection::new(
         StatusCode::SERVICE_UNAVAILABLE,
         Rejected::NotReady,
@@ -154,7 +154,7 @@ fn check(request: &Request) -> Result<HeaderValue, Rejection> {
         ));
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let text = "only WebSocket version 13 is spoken here".to_owned();
+        let text = "only WebSocket version 13 is supported".to_owned();
         return Err(Rejection::new(StatusCode::UPGRADE_REQUIRED, Rejected::BadRequest, text));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).map_or(&b""[..], HeaderValue::as_bytes);
@@ -177,7 +177,7 @@ fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
     reject_when_draining(gate)?;
     let edge = &gate.edge;
     edge.failures.may_try(address).map_err(|wait| {
-        let text = "too many of this address could not prove who they are: try again later".to_owned();
+        let text = "too many clients of this address failed to authenticate: try again later".to_owned();
         Rejection::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)
     })?;
     edge.door.enter(address).map_err(|turned| {
@@ -185,7 +185,7 @@ fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
             Turned::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Rejected::Full,
-                "this server has as many clients as it may have: try another one, or later",
+                "this server has reached its limit of clients: try another one, or later",
                 FULL,
             ),
             Turned::Crowded => (

@@ -4,26 +4,26 @@ use ipnet::IpNet;
 use wsmesh_bootstrap::{CommonConfig, settings};
 
 settings! {
-    /// What one client, one address and all together may use of a ws-node. 0 is no limit.
+    /// What one client, one address and all together may use of a ws-node. 0 means no limit.
     #[derive(PartialEq, Eq)]
     pub struct Limits {
-        /// Largest number of connections, if there are enough files for them (ulimit -Hn). More are refused with 503. 0: as many as
-        /// there are files for.
+        /// Largest number of connections, if there are enough files for them (ulimit -Hn). More are rejected with 503. 0: only the
+        /// files are the limit.
         // 50,000 need some 150 MB when idle.
         #[key = "max_connections"]
         pub connections: usize = 50_000,
-        /// Largest number of connections from one address (IPv6: one /64). More are refused with 429. 0: no limit.
+        /// Largest number of connections from one address (IPv6: one /64). More are rejected with 429. 0: no limit.
         // No limit by default: many clients may share an address, as in a school or a mobile network. Connections whose request
         // has not come yet count by themselves; when there are too many, the oldest of them is closed.
         #[key = "max_connections_per_address"]
         pub connections_per_address: usize = 0,
-        /// New connections per second. More are refused with 503. An address whose tokens fail a tenth as often is refused with 429.
+        /// New connections per second. More are rejected with 503. An address whose tokens fail a tenth as often is rejected with 429.
         /// 0: no limit.
         // A handshake costs far more than a message, and clients that are connected already come first.
         pub accept_rate: u32 = 10_000,
         /// Networks of proxies whose X-Forwarded-For is trusted, for example 10.0.0.0/8; several.
         pub trusted_proxies: Vec<IpNet>,
-        /// Frames that one client may send per second. More are refused, and a client that continues is closed with 4015. 0: no
+        /// Frames that one client may send per second. More are rejected, and a client that continues is disconnected with 4015. 0: no
         /// limit. Default: 100; no limit with the demo profile.
         pub events_per_second: Option<u32>,
         /// Frames that one client may send at once.

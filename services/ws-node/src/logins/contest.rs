@@ -1,14 +1,15 @@
-//! Decides which logins of one client stay, on one server: state without I/O, driven by `claims`.
+//! Decides which logins of one client stay, as one server sees it: state without I/O. `claims` calls it and carries out the
+//! returned [`Act`]s; nothing here sends, closes or waits.
 //!
-//! Every login has a *generation*: its server's wall clock when it came. By generation (equal ones: by process and connection)
-//! all servers rank all logins alike. Clocks differ, so a generation may be *raised*: a login that is known to have come
-//! later than another, by ages that only delays can make look smaller, moves above it. Generations never fall.
+//! All servers rank all logins alike: by *generation*, the wall clock of the login's server when it came, then by process and
+//! connection. Clocks differ, so a server *raises* the generation of a login that certainly came later than another one: its
+//! reported age is smaller by more than any delay explains. Generations never fall.
 //!
-//! Only the server of a login closes it, by comparing its latest generation with the generations that others have sent. With
-//! [`LoginPolicy::Newest`] those can only have risen meanwhile, so no server closes the N highest. With
-//! [`LoginPolicy::Oldest`] a newcomer waits, beats no other login meanwhile, and *settles* then: a settled one is never raised,
-//! so no server closes the N lowest. The server that claims last hears of all logins, since each can be reached before it is
-//! claimed: so all others are closed, in whatever order the messages arrive.
+//! Only the server that has a login closes it, when its latest generation loses against those that other servers reported.
+//! With [`LoginPolicy::Newest`], those can only have risen since, so no server closes one of the N highest. With
+//! [`LoginPolicy::Oldest`], a newcomer waits and beats no other login until it *settles*; a settled login is never raised, so
+//! no server closes one of the N lowest. The server that claims last hears of all logins, because a login can be reached
+//! before it is claimed. So all losers are closed, in whatever order the messages arrive.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +18,10 @@ use wsmesh_adapter::{ConnectionId, ServerName};
 use super::LoginPolicy;
 use super::login::{Login, Micros, News, Purpose, Rules};
 
-/// How long answers to a claim are waited for, in microseconds; and with `Oldest` a newcomer.
+/// Longest wait for the answers to a claim, and with `Oldest` for the admission of a newcomer, in microseconds.
 pub(super) const ROUND: Micros = 500_000;
 
-/// What `claims` is to do.
+/// A decision for `claims` to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
     /// Publish a claim to every server that holds the client: [`Contest::claim`], and report how many got it:
@@ -52,7 +53,7 @@ struct Reported {
     /// When it was sent, at the latest, by this server's clock.
     at: Micros,
     logins: Vec<Login>,
-    /// Connection and generation of those that lose, as the other server was told.
+    /// The losing logins (connection, generation) that the other server was told of.
     told_losing: Vec<(u64, u64)>,
 }
 
@@ -125,7 +126,7 @@ impl Contest {
         self.rounds
     }
 
-    /// A claim reached this many servers.
+    /// Notes that a claim reached this many servers, and decides.
     pub(super) fn published(&mut self, rules: Rules, number: u64, receivers: usize, now: Micros) -> Vec<Act> {
         if let Some(round) = self.round.as_mut().filter(|round| round.number == number) {
             round.expected = Some(receivers);
@@ -133,7 +134,7 @@ impl Contest {
         self.decide(rules, &[], now)
     }
 
-    /// Time has passed since the claim.
+    /// Decides again, because time has passed since the claim.
     pub(super) fn tick(&mut self, rules: Rules, now: Micros) -> Vec<Act> {
         self.decide(rules, &[], now)
     }
@@ -168,7 +169,7 @@ impl Contest {
         (own.settled || own.lost).then_some(!own.lost)
     }
 
-    /// Another server sent a message, at least `age` ago.
+    /// Takes the message of another server, which was sent at least `age` ago.
     pub(super) fn receive(
         &mut self,
         rules: Rules,

@@ -259,7 +259,7 @@ fn check(policy: LoginPolicy, most: usize, within: Micros, delay: Micros, cases:
         if policy == LoginPolicy::Oldest {
             prop_assert!(
                 left.iter().all(|login| admitted.contains(login)),
-                "somebody waits for ever"
+                "a login waits forever"
             );
         }
         Ok(())

@@ -1,10 +1,10 @@
-//! Metrics of clients on their way in: refused upgrades, authentication, tickets.
+//! Metrics of clients on their way in: rejected upgrades, authentication, tickets.
 
 use prometheus::{
     IntCounterVec, IntGauge, Registry, register_int_counter_vec_with_registry, register_int_gauge_with_registry,
 };
 
-/// Why a connection was refused before the upgrade.
+/// Why a connection was rejected before the upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejected {
     /// The handshake breaks RFC 6455, or the client id is not valid.
@@ -17,9 +17,9 @@ pub(crate) enum Rejected {
     Draining,
     /// This server cannot tell yet which clients may connect.
     NotReady,
-    /// This server has as many clients as it may have.
+    /// This server has reached its limit of clients.
     Full,
-    /// Its address has as many connections as it may have.
+    /// Its address has reached its limit of connections.
     Crowded,
     /// Too many connections came at once.
     Rushed,
@@ -61,13 +61,13 @@ impl EntryMetrics {
         Ok(Self {
             rejected: register_int_counter_vec_with_registry!(
                 "wsmesh_connections_rejected_total",
-                "Connections that were refused before the upgrade.",
+                "Connections that were rejected before the upgrade.",
                 &["reason"],
                 registry
             )?,
             auth_failures: register_int_counter_vec_with_registry!(
                 "wsmesh_auth_failures_total",
-                "Tokens and tickets that were refused, before or in a connection, by why.",
+                "Tokens and tickets that were rejected, before or in a connection, by reason.",
                 &["reason"],
                 registry
             )?,
@@ -84,18 +84,18 @@ impl EntryMetrics {
             )?,
             unauthenticated: register_int_gauge_with_registry!(
                 "wsmesh_unauthenticated_connections",
-                "Connections whose first message is to say who the client is.",
+                "Connections that wait for the first message, which authenticates the client.",
                 registry
             )?,
         })
     }
 
-    /// A connection was refused.
+    /// A connection was rejected.
     pub(crate) fn rejected(&self, why: Rejected) {
         self.rejected.with_label_values(&[why.as_str()]).inc();
     }
 
-    /// A token or a ticket was refused; `reason` is from a bounded set.
+    /// A token or a ticket was rejected; `reason` is from a bounded set.
     pub(crate) fn auth_failed(&self, reason: &str) {
         self.auth_failures.with_label_values(&[reason]).inc();
     }

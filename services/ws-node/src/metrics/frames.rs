@@ -1,4 +1,4 @@
-//! Metrics of what clients send: frames by kind, and those that are refused.
+//! Metrics of what clients send: frames by kind, and those that are rejected.
 
 use prometheus::{
     IntCounter, IntCounterVec, Registry, register_int_counter_vec_with_registry, register_int_counter_with_registry,
@@ -7,9 +7,9 @@ use prometheus::{
 /// Which limit a client reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limited {
-    /// It sends too fast: a frame was refused.
+    /// It sends too fast: a frame was rejected.
     Events,
-    /// It did not stop: it was closed.
+    /// It did not stop: it was disconnected.
     Flood,
     /// It is in too many rooms.
     Rooms,
@@ -81,7 +81,7 @@ impl FrameMetrics {
             )?,
             limited: register_int_counter_vec_with_registry!(
                 "wsmesh_client_limits_reached_total",
-                "Times that a client reached a limit (events: a frame was refused; flood: it was closed).",
+                "Times that a client reached a limit (events: a frame was rejected; flood: it was disconnected).",
                 &["limit"],
                 registry
             )?,

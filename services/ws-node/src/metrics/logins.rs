@@ -13,7 +13,7 @@ pub(crate) enum LoginOutcome {
     Retried,
     /// It was closed for newer ones.
     Replaced,
-    /// It was refused, or closed, for older ones.
+    /// It was rejected, or closed, for older ones.
     Refused,
 }
 

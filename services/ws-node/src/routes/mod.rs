@@ -43,7 +43,7 @@ pub(crate) struct Routes {
     routes: HashMap<Box<str>, Route>,
     /// Services of the rules: they are told when a client is gone.
     services: Vec<ServiceName>,
-    /// Namespaces that clients may join by themselves.
+    /// Namespaces that clients may join themselves.
     client_rooms: Vec<Namespace>,
     /// Built-in events that a rule replaces.
     replaced: Vec<Box<str>>,
@@ -111,7 +111,7 @@ impl Routes {
         &self.services
     }
 
-    /// Whether clients may join rooms of this namespace by themselves.
+    /// Whether clients may join rooms of this namespace themselves.
     pub(crate) fn lets_clients_join(&self, namespace: &Namespace) -> bool {
         self.client_rooms.contains(namespace)
     }

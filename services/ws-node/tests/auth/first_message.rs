@@ -163,7 +163,7 @@ async fn a_wrong_token_is_rejected_and_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_refused_for_an_older_one_is_not_welcomed() {
+async fn a_login_that_loses_to_an_older_one_gets_no_reply_to_its_token() {
     let server = server_with(LoginPolicy::Oldest).await;
     let mut first = stranger(&server).await;
     let shown = json!({"token": token(json!({}))});

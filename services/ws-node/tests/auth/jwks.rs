@@ -127,7 +127,7 @@ async fn keys_of_each_kind_are_fetched_and_used() {
         show(&server, &token(&unnamed)).await.err().map(|(status, _)| status),
         Some(401)
     );
-    assert_eq!(keys.asked(), 1, "a wrong signature is no reason to fetch");
+    assert_eq!(keys.asked(), 1, "a wrong signature causes no fetch");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ async fn a_page_that_is_not_listed_gets_403_and_a_sentence() {
     );
     assert!(
         knock(&server, &token, &[]).await.is_ok(),
-        "who sends no origin is no page"
+        "a request without an origin does not come from a page"
     );
     let (no_list, token) = with_origins(&[]).await;
     assert!(knock(&no_list, &token, &[("origin", "https://any.net")]).await.is_ok());

@@ -165,7 +165,7 @@ async fn a_forged_ticket_is_rejected_without_asking_another_server() {
     let (status, _) = knock(&edge.server, &format!("token={good}"), &[])
         .await
         .err()
-        .expect("a ticket is no token");
+        .expect("a ticket is not a token");
     assert_eq!(status, 401);
     assert!(edge.show(&good).await.is_ok());
 }

@@ -28,14 +28,14 @@ struct Member {
 impl Member {
     fn new(life: &Life) -> Self {
         let mut rooms: HashMap<u16, Vec<(u16, u64)>> = HashMap::new();
-        for &(client, room, since_us) in &life.said.joined {
+        for &(client, room, since_us) in &life.reported.joined {
             rooms.entry(room).or_default().push((client, since_us));
         }
         Self {
             server: life.server,
-            ready_us: life.said.ready_us.unwrap_or(u64::MAX),
+            ready_us: life.reported.ready_us.unwrap_or(u64::MAX),
             ended_us: life.ended_us,
-            clients: life.said.attached.iter().copied().collect(),
+            clients: life.reported.attached.iter().copied().collect(),
             rooms,
         }
     }
@@ -112,7 +112,7 @@ mod tests {
             server,
             name: String::new(),
             ended_us,
-            said: crate::process::Said {
+            reported: crate::process::Reported {
                 ready_us: Some(ready_us),
                 attached: joined.iter().map(|&(client, _, since_us)| (client, since_us)).collect(),
                 joined: joined.to_vec(),

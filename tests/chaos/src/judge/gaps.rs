@@ -24,8 +24,8 @@ impl<'a> Gaps<'a> {
         let mut receivers = HashMap::new();
         for (life, it) in evidence.lives.iter().enumerate() {
             // Load reaches a server that started later only a moment after it is ready.
-            let clients = it.said.attached.iter().copied();
-            for (who, since_us) in clients.chain(it.said.ready_us.map(|ready_us| (SERVER, ready_us))) {
+            let clients = it.reported.attached.iter().copied();
+            for (who, since_us) in clients.chain(it.reported.ready_us.map(|ready_us| (SERVER, ready_us))) {
                 let hearing = Hearing {
                     last_us: since_us.max(evidence.load_us.0),
                     longest_us: 0,

@@ -240,7 +240,7 @@ impl<'a> Comparison<'a> {
         let (slack_us, window_us) = (pace.slack().as_micros() as u64, pace.window().as_micros() as u64);
         let within =
             |lapse: &Lapse, until_us: u64| (lapse.from_us.saturating_sub(slack_us)..=until_us).contains(&at_us);
-        let of = |life: usize| self.evidence.lives[life].said.lapses.iter();
+        let of = |life: usize| self.evidence.lives[life].reported.lapses.iter();
         // A message sent less than the window before the receiver was back must still arrive.
         let again_us = |lapse: &Lapse| lapse.until_us.saturating_sub(window_us) + SETTLING_US;
         let missed = of(receiver).any(|lapse| lapse.concerns_receiving() && within(lapse, again_us(lapse)));

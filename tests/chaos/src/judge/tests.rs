@@ -6,7 +6,7 @@ use super::{Evidence, Tally, judge};
 use crate::message::{ALL_SERVERS, Kind, Message};
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::process::{Life, Said};
+use crate::process::{Life, Reported};
 use crate::record::{Event, Log, Refusal, SERVER};
 use crate::stage::Excuse;
 use crate::talk::Lapse;
@@ -68,22 +68,22 @@ impl Run {
 
     fn tally(self) -> Tally {
         self.logs.iter().for_each(Log::flush);
-        let life = |server: usize, said: Said| Life {
+        let life = |server: usize, reported: Reported| Life {
             process: server as u16 + 1,
             server,
             name: format!("edge-{server}"),
             ended_us: None,
-            said: Said {
+            reported: Reported {
                 ready_us: Some(START - SECOND),
-                ..said
+                ..reported
             },
             log: self.folder.path().join(server.to_string()),
         };
-        let said = Said {
+        let reported = Reported {
             attached: vec![(8, START - SECOND)],
             joined: vec![(8, 7, START - SECOND)],
             lapses: self.lapses,
-            ..Said::default()
+            ..Reported::default()
         };
         let evidence = Evidence {
             plan: Plan::USUAL,
@@ -92,7 +92,7 @@ impl Run {
                 rate: 1,
                 default_settings: false,
             },
-            lives: vec![life(0, Said::default()), life(1, said)],
+            lives: vec![life(0, Reported::default()), life(1, reported)],
             excuses: self.excuses,
             load_us: (START, START + 100 * SECOND),
         };

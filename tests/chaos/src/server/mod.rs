@@ -83,8 +83,8 @@ fn options(setup: &Setup) -> anyhow::Result<Options> {
 
 /// Reports something to the harness.
 fn say(what: &Say) {
-    let said = serde_json::to_string(what).map_err(io::Error::other);
-    if let Err(error) = said.and_then(|line| writeln!(io::stdout(), "{line}")) {
+    let line = serde_json::to_string(what).map_err(io::Error::other);
+    if let Err(error) = line.and_then(|line| writeln!(io::stdout(), "{line}")) {
         tracing::error!("{what:?} cannot be reported: {error}");
     }
 }

@@ -42,10 +42,10 @@ fn name(state: NodeState) -> &'static str {
 /// Reports every lapse of the adapter to the harness.
 pub(super) async fn tell_lapses(adapter: Adapter) {
     let mut lapses = adapter.lapses();
-    let mut told = 0;
+    let mut reported = 0;
     loop {
-        let news: Vec<_> = lapses.borrow_and_update().iter().skip(told).cloned().collect();
-        told += news.len();
+        let news: Vec<_> = lapses.borrow_and_update().iter().skip(reported).cloned().collect();
+        reported += news.len();
         for lapse in news {
             // The wall clock is only compared with itself: what matters is how long ago it was.
             let ago_ms = now_ms().saturating_sub(lapse.noticed_ms) + lapse.started_ms_ago;

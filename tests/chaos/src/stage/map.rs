@@ -80,8 +80,8 @@ impl Stage {
 }
 
 /// Whether a change was carried out.
-fn done(order: &Order, said: &Say) -> anyhow::Result<()> {
-    match said {
+fn done(order: &Order, answer: &Say) -> anyhow::Result<()> {
+    match answer {
         Say::Done { error: None } => Ok(()),
         Say::Done { error: Some(error) } => bail!("{order:?} was refused: {error}"),
         other => bail!("{order:?} was answered by {other:?}"),

@@ -168,8 +168,8 @@ impl Stage {
             .iter_mut()
             .flatten()
             .map(|process| process.ask(&Order::Rest));
-        for said in futures_util::future::try_join_all(resting).await? {
-            if let Say::Rested { stuck: stuck @ 1.. } = said {
+        for answer in futures_util::future::try_join_all(resting).await? {
+            if let Say::Rested { stuck: stuck @ 1.. } = answer {
                 bail!("{stuck} sends of one server never ended");
             }
         }

@@ -91,7 +91,7 @@ async fn a_redis_is_added_and_another_removed_under_load_and_nothing_is_lost() {
     }
     heard.sort_unstable();
     assert_eq!(heard, (0..sent).collect::<Vec<_>>());
-    assert!(sent > 100, "{sent} messages are no load");
+    assert!(sent > 100, "{sent} messages are too little load");
     bob.nothing().await;
     for node in &cluster.nodes {
         let metrics = node.ops("/metrics").await;

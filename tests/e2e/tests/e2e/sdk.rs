@@ -17,7 +17,7 @@ async fn start_node(port: u16, more: &[&str]) -> Process {
         "--reconnect-spread=300ms",
     ];
     let node = Process::start_bare("ws-node", arguments.into_iter().chain(more.iter().copied()));
-    node.says("accepting clients").await;
+    node.logs("accepting clients").await;
     node
 }
 

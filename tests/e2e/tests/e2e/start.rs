@@ -57,7 +57,7 @@ async fn a_wrong_password_is_logged_and_the_server_is_not_ready() {
     let redis = Redis::start(&["--requirepass", "right"]);
     let url = format!("--redis=redis://:wr0ng@127.0.0.1:{}#a", redis.port);
     let node = Process::start("ws-node", &[&url, "--profile=demo"]);
-    node.says("WRONGPASS").await;
+    node.logs("WRONGPASS").await;
     assert!(!node.log().contains("wr0ng"), "{}", node.log());
     let ready = e2e::get(&format!("http://127.0.0.1:{}/readyz", node.ops_port))
         .await

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_does_not_count_for_the_message_in_its_place() {
+    fn a_message_that_was_given_up_does_not_count_for_the_next_one_in_its_slot() {
         let flow = Flow::new(1, Some(1));
         flow.send(0);
         flow.send(2);

@@ -27,7 +27,7 @@ pub enum Role {
 pub enum Pace {
     /// This many messages a second of all publishers together, each sent when it is due, whatever happens.
     Rate(f64),
-    /// This many messages of each publisher are under way at a time.
+    /// This many messages of each publisher are under way at the same time.
     Window(u64),
 }
 

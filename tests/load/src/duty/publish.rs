@@ -25,7 +25,7 @@ struct Publisher {
     around: (String, String),
     /// Where the present window begins: messages sent and done before it.
     base: (u64, u64),
-    /// How many were done when it was last looked, and when that changed.
+    /// How many were done at the last check, and when that number changed.
     done: (u64, u64),
 }
 
@@ -70,7 +70,7 @@ impl Publishers {
         }
     }
 
-    /// Sends what is due; gives when the next message is, if that is known.
+    /// Sends what is due; returns when the next message is due, if that is known.
     pub fn publish(&mut self, net: &mut Net, schedule: Schedule, now: u64) -> Option<u64> {
         match self.plan.pace {
             Pace::Window(window) => self.fill_windows(net, window, now),

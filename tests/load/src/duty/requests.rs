@@ -74,7 +74,7 @@ pub struct Requests {
     asking: Vec<Asking>,
     window: (u64, u64),
     resting: bool,
-    told: (u64, u64),
+    reported: (u64, u64),
     /// At a fixed rate: the connection whose turn is next, and the round.
     next: (usize, u64),
     /// The counts.
@@ -105,7 +105,7 @@ impl Requests {
             arrivals,
             window: (0, 0),
             resting: false,
-            told: (0, 0),
+            reported: (0, 0),
             next: (0, 0),
             answers: Answers::default(),
         }
@@ -161,10 +161,12 @@ impl Requests {
 
     fn tell(&mut self) {
         let now = (self.answers.sent, self.answers.replies);
-        if now != self.told {
-            self.shared.sent.fetch_add(now.0 - self.told.0, Ordering::Relaxed);
-            self.shared.delivered.fetch_add(now.1 - self.told.1, Ordering::Release);
-            self.told = now;
+        if now != self.reported {
+            self.shared.sent.fetch_add(now.0 - self.reported.0, Ordering::Relaxed);
+            self.shared
+                .delivered
+                .fetch_add(now.1 - self.reported.1, Ordering::Release);
+            self.reported = now;
             if self.resting {
                 self.shared.notify();
             }

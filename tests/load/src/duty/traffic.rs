@@ -65,7 +65,7 @@ pub struct Traffic {
     resting: bool,
     looked: bool,
     /// What was added to the shared counters so far: sent, delivered.
-    told: (u64, u64),
+    reported: (u64, u64),
     /// The publishers of this worker.
     pub publishers: Publishers,
     /// The connections that come and go.
@@ -113,7 +113,7 @@ impl Traffic {
             churning: false,
             resting: false,
             looked: false,
-            told: (0, 0),
+            reported: (0, 0),
             slow_ends: Counts::new(),
             publishers: Publishers::new(plan, flows, worker, threads),
             churn: Churn::default(),
@@ -214,10 +214,12 @@ impl Traffic {
     /// Updates the shared counters and wakes workers after a turn.
     fn tell(&mut self) {
         let now = (self.publishers.sent, self.tally.delivered);
-        if now != self.told {
-            self.shared.sent.fetch_add(now.0 - self.told.0, Ordering::Relaxed);
-            self.shared.delivered.fetch_add(now.1 - self.told.1, Ordering::Release);
-            self.told = now;
+        if now != self.reported {
+            self.shared.sent.fetch_add(now.0 - self.reported.0, Ordering::Relaxed);
+            self.shared
+                .delivered
+                .fetch_add(now.1 - self.reported.1, Ordering::Release);
+            self.reported = now;
             if self.resting {
                 self.shared.notify();
             }

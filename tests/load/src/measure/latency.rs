@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_longer_than_a_minute_counts_as_a_minute() {
+    fn latencies_above_a_minute_count_as_a_minute() {
         let mut latencies = Latencies::default();
         latencies.record(u64::MAX);
         assert!(latencies.summary().expect("measured").max_us >= 60e6);

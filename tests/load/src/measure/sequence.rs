@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_later_owes_nothing_from_before() {
+    fn a_receiver_that_comes_later_lost_nothing_sent_before() {
         let mut sequence = Sequence::from_first_seen();
         assert_eq!(sequence.lost_of(100), 0);
         assert_eq!(seen(&mut sequence, &[50, 51, 53]), [Seen::New; 3]);

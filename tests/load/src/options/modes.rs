@@ -17,7 +17,7 @@ pub struct Messages {
     /// Messages (or requests) a second of all senders together. 0: as fast as possible, see --window.
     #[arg(long, value_name = "N", default_value_t = 0.0)]
     pub rate: f64,
-    /// Without a rate: how many of each sender are under way at a time. A message is done when every receiver has it.
+    /// Without a rate: how many of each sender are under way at the same time. A message is done when every receiver has it.
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub window: u64,
     /// Bytes of a message's text; at least the size of its stamp, about 30.

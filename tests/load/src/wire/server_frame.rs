@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_may_not_send_is_named() {
+    fn frames_that_a_server_may_not_send_are_errors() {
         assert_eq!(Header::parse(&[0x81, 0x85]), Err(FrameError::Masked));
         assert_eq!(Header::parse(&[0xC1, 5]), Err(FrameError::Reserved));
         assert_eq!(Header::parse(&[0x83, 5]), Err(FrameError::Opcode(3)));

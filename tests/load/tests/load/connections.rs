@@ -55,7 +55,7 @@ fn everybody_comes_back_after_all_were_dropped() {
 }
 
 #[test]
-fn who_is_told_when_comes_back_then_and_refused_attempts_are_counted() {
+fn clients_come_back_after_the_delay_of_the_server_and_refused_attempts_are_counted() {
     // The fourth to sixth attempt are the first to come back: they are refused.
     let server = Rogue::start(vec![
         Fault::SendAway {

@@ -1,4 +1,4 @@
-//! What a server does wrong is found and counted.
+//! Mistakes of a server are found and counted.
 
 use crate::rogue::{Fault, Rogue};
 use crate::{assert_complete, messages, run};
@@ -49,7 +49,7 @@ fn a_message_that_comes_twice_is_doubled_and_not_counted_again() {
 }
 
 #[test]
-fn a_message_that_overtakes_another_is_reported_and_is_no_problem() {
+fn a_message_that_overtakes_another_is_reported_and_is_not_a_problem() {
     let report = load(&Rogue::start(vec![Fault::Swap(7)]), &[]).expect("runs");
     let m = messages(&report);
     assert_eq!(

@@ -20,7 +20,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// So many that know each other.
+    /// Starts this many, which know each other.
     pub(crate) fn start(count: usize) -> Self {
         let runtime = Runtime::new().expect("threads");
         let (bus, stop) = (MemoryBus::new(["a", "b"]).expect("valid"), CancellationToken::new());

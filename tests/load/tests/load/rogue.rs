@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What it does wrong. Message numbers are the publisher's sequence numbers.
+/// A mistake that the server makes. Message numbers are the publisher's sequence numbers.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// The second client does not get this message.
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     Dribble,
     /// These connections, counted from 0, are refused with 503.
     Refuse(Range<usize>),
-    /// Once so many are there, all are closed with a delay to come back after.
+    /// Once this many are there, all are closed with a delay to come back after.
     SendAway { after: usize, delay_ms: u64 },
 }
 

@@ -125,8 +125,8 @@ fn an_unusable_certificate_or_key_is_an_error_before_connecting() {
         let path = folder.path().display();
         let url = format!("rediss://h?ca={path}/ca.pem&cert={path}/{certificate}&key={path}/{key}");
         let url = NodeUrl::parse(&url).expect("a valid URL");
-        let said = redis_endpoint(&url, "a test", LIMIT).err().expect(reason);
-        assert!(said.contains(reason) && said.contains("cannot be used"), "{said}");
+        let error = redis_endpoint(&url, "a test", LIMIT).err().expect(reason);
+        assert!(error.contains(reason) && error.contains("cannot be used"), "{error}");
     }
 }
 

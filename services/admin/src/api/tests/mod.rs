@@ -3,7 +3,7 @@
 mod fixture;
 mod nodes;
 mod openapi;
-mod refusals;
+mod rejections;
 mod servers;
 
 use std::time::Duration;

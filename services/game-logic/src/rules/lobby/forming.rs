@@ -10,7 +10,7 @@ use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::{Connection, Ticket};
 use crate::rules::players::{Busy, FormationId, Player};
 
-/// Most matches that are being formed at a time. Beyond that, the queues wait.
+/// Most matches that are being formed at the same time. Beyond that, the queues wait.
 const FORMATIONS: usize = 256;
 /// How many servers are asked to run a match before its players go back to their queue.
 const HOSTS: usize = 3;

@@ -32,7 +32,7 @@ fn servers(count: u64) -> Vec<Server> {
     (1..=count).map(game).chain([ws_node]).collect()
 }
 
-/// The lobby of `game-1` or `game-2`, among so many.
+/// The lobby of `game-1` or `game-2`, among this many.
 fn lobby(number: u64, count: u64) -> Lobby {
     let settings = crate::Settings {
         match_limit: 1,

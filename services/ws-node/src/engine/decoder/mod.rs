@@ -97,7 +97,7 @@ impl Decoder {
         self.accepts = accepts;
     }
 
-    /// Drops messages from now on, neither kept nor decompressed: only control frames are still of use.
+    /// Drops messages from now on, neither kept nor decompressed: only control frames still matter.
     pub(super) fn ignore_messages(&mut self) {
         if !std::mem::replace(&mut self.ignores_messages, true)
             && let Some(message) = &mut self.message
@@ -252,8 +252,8 @@ fn check_start([first, second]: [u8; 2], accepts: Accepts, in_message: bool) -> 
     }
     let (is_final, length) = (first & 0x80 != 0, second & 0x7f);
     match (first & 0x0f, in_message) {
-        (0, false) => Err(Violation::protocol("a continuation of nothing")),
-        (1 | 2, true) => Err(Violation::protocol("a message inside another")),
+        (0, false) => Err(Violation::protocol("a continuation without a message")),
+        (1 | 2, true) => Err(Violation::protocol("a message inside another message")),
         (2, false) if !accepts.binary => Err(Violation::BINARY),
         (0..=2, _) => Ok(()),
         (8..=10, _) if !is_final => Err(Violation::protocol("a control frame in fragments")),
@@ -288,7 +288,7 @@ fn put_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(None),
-        [_] => return Err(Violation::protocol("half a close code")),
+        [_] => return Err(Violation::protocol("an incomplete close code")),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
     if !CloseCode::may_be_sent(code) {

@@ -90,7 +90,7 @@ impl World {
         }
         said.into_iter().for_each(|message| self.arrive(message, false));
         for (_, host, message) in unsaid {
-            // No server ends that match now, so it ends by itself some time.
+            // No server ends that match now, so it ends on its own at some point.
             if let Message::Withdraw(formation) = message
                 && let Some(id) = self.lobbies.get(&host).and_then(|lobby| lobby.hosted_for(&formation))
             {

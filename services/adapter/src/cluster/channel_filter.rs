@@ -14,20 +14,20 @@ const HASHES: u64 = 7;
 
 /// The channels of one server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Topics {
+pub(crate) struct ChannelFilter {
     words: Vec<u64>,
 }
 
-impl Topics {
+impl ChannelFilter {
     pub(crate) fn new<T: AsRef<str>>(channels: &[T]) -> Self {
         let words = (channels.len() * BITS_PER_CHANNEL).div_ceil(64).max(1);
-        let mut topics = Self { words: vec![0; words] };
+        let mut filter = Self { words: vec![0; words] };
         for channel in channels {
-            for bit in topics.bits(channel.as_ref()) {
-                topics.words[bit / 64] |= 1 << (bit % 64);
+            for bit in filter.bits(channel.as_ref()) {
+                filter.words[bit / 64] |= 1 << (bit % 64);
             }
         }
-        topics
+        filter
     }
 
     /// Whether the set may contain a channel. `false` is certain.
@@ -54,21 +54,21 @@ mod tests {
     #[test]
     fn no_channel_is_missed_and_few_are_claimed_wrongly() {
         let channels: Vec<String> = (0..10_000).map(|n| format!("wsmesh:client:{n}")).collect();
-        let topics = Topics::new(&channels);
-        assert!(channels.iter().all(|channel| topics.contains(channel)));
-        let wrong = (0..10_000).filter(|n| topics.contains(&format!("wsmesh:room:chat:{n}")));
+        let filter = ChannelFilter::new(&channels);
+        assert!(channels.iter().all(|channel| filter.contains(channel)));
+        let wrong = (0..10_000).filter(|n| filter.contains(&format!("wsmesh:room:chat:{n}")));
         let wrong = wrong.count();
         assert!(wrong < 200, "{wrong} of 10,000");
     }
 
     #[test]
     fn an_empty_set_and_a_hostile_one_contain_nothing() {
-        assert!(!Topics::new::<&str>(&[]).contains("x"));
-        assert!(!Topics { words: vec![] }.contains("x"));
+        assert!(!ChannelFilter::new::<&str>(&[]).contains("x"));
+        assert!(!ChannelFilter { words: vec![] }.contains("x"));
     }
 
     #[test]
     fn hashes_are_the_same_in_every_version() {
-        assert_eq!(Topics::new(&["wsmesh:servers"]).words, [0x8012004001002400]);
+        assert_eq!(ChannelFilter::new(&["wsmesh:servers"]).words, [0x8012004001002400]);
     }
 }
