@@ -22,7 +22,9 @@ impl Config {
                 "a ws-node needs a public address: write IP:PORT, for example 0.0.0.0:9000",
             );
         }
-        if common.profile.is_demo() {
+        // The profile alone decides: settings made by code for the demo must not open production.
+        settings.demo = common.profile.is_demo();
+        if settings.demo {
             settings = settings.or_demo();
         }
         settings.request_timeout = common.request_timeout;
@@ -130,6 +132,18 @@ mod tests {
         assert_eq!(check(Profile::Demo, None), Ok(None));
         assert_eq!(check(Profile::Demo, Some(9100)), Ok(Some(9100)));
         assert!(check(Profile::Production, Some(9100)).is_err_and(|problem| problem.contains("--profile demo")));
+    }
+
+    #[test]
+    fn settings_of_the_demo_need_a_key_in_production_and_trust_no_client_there() {
+        let mut problems = Problems::default();
+        let opened = configure::<WsNodeService>(common(Profile::Production), EdgeSettings::demo(), &mut problems);
+        assert!(opened.is_none(), "without a key");
+        assert!(problems.lines()[0].contains("openssl rand"), "{:?}", problems.lines());
+        let mut settings = EdgeSettings::demo();
+        settings.auth.jwt_key = key();
+        let config = configure::<WsNodeService>(common(Profile::Production), settings, &mut Problems::default());
+        assert!(!config.expect("valid").settings.demo);
     }
 
     #[test]
