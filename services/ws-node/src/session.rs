@@ -60,7 +60,7 @@ impl FrameHandler for ClientState {
     fn reachable(session: &Session) -> Option<Verdict> {
         let logins = &session.handler().edge.logins;
         let verdict = logins.enter(session.client(), session.connection())?;
-        Some(Box::pin(verdict))
+        Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
     }
 
     fn closed(session: Session) -> impl Future<Output = ()> {
