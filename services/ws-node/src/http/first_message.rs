@@ -16,7 +16,7 @@ use crate::edge::Edge;
 use crate::engine::framing::{self, Opcode};
 use crate::engine::{Accepts, Decoder, Farewell, Incoming, come_back_within};
 use crate::events::refresh;
-use crate::limits::WaitingPermit;
+use crate::limits::UnauthenticatedPermit;
 use crate::routes::AUTHENTICATE;
 use crate::session::text_of;
 
@@ -46,7 +46,7 @@ pub(super) async fn wait<S>(
     edge: &Edge,
     stream: &mut S,
     read_ahead: Bytes,
-    permit: WaitingPermit,
+    permit: UnauthenticatedPermit,
     deflate: bool,
 ) -> Option<Arrival>
 where
