@@ -44,13 +44,24 @@ impl Reference {
         }
     }
 
-    /// Each setting and its default, sorted: those of the reference, and common ones that have another default. For a test that
-    /// pins them.
-    pub fn defaults(&self) -> Vec<String> {
+    /// For a test that pins the settings: compares each setting and its default with the lines of this text, sorted. Settings of
+    /// the reference are compared, and common ones that have another default.
+    ///
+    /// # Errors
+    /// The lines that are only in the code (`+`) or only in the text (`-`).
+    pub fn check_defaults(&self, pinned: &str) -> Result<(), String> {
         let settings = self.settings.iter().chain(&self.other_defaults);
         let mut lines: Vec<_> = settings.map(default_line).collect();
         lines.sort();
-        lines
+        let pinned: Vec<_> = pinned.lines().collect();
+        if lines == pinned {
+            return Ok(());
+        }
+        let added = lines.iter().filter(|line| !pinned.contains(&line.as_str()));
+        let removed = pinned.iter().filter(|line| !lines.iter().any(|own| own == *line));
+        let added = added.map(|line| format!("+{line}"));
+        let changes: Vec<_> = added.chain(removed.map(|line| format!("-{line}"))).collect();
+        Err(format!("a setting or its default has changed:\n{}", changes.join("\n")))
     }
 
     /// Compares the block between the marks of this README with the declarations; or writes it, if `UPDATE_SETTINGS_DOCS` is set.
@@ -164,8 +175,15 @@ mod tests {
 
     #[test]
     fn common_settings_keep_their_names_and_defaults() {
-        let pinned: Vec<_> = include_str!("../tests/common_settings.txt").lines().collect();
-        assert_eq!(Reference::common().defaults(), pinned);
+        let pinned = include_str!("../tests/common_settings.txt");
+        assert_eq!(Reference::common().check_defaults(pinned), Ok(()));
+        let changed = pinned.replacen("csbp:", "other:", 1);
+        let problem = Reference::common()
+            .check_defaults(&changed)
+            .expect_err("another default");
+        for line in [r#"+bridge_prefix = "csbp:""#, r#"-bridge_prefix = "other:""#] {
+            assert!(problem.contains(line), "{problem}");
+        }
     }
 
     #[test]

@@ -88,13 +88,14 @@ mod settings;
 mod start;
 mod telemetry;
 
-pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Problems, Profile, configure, load};
+pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
 pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
-    Bounded, Bounds, Check, Each, Field, HttpUrl, MaxBytes, NoSettings, Raw, Secret, SecretFile, Setting, Settings,
-    Shape, Shown, Table, Tables, Text, Value, Values, Verdict, at_least, at_most, each, max_bytes, text, within,
+    Bounded, Bounds, Check, Each, Field, HttpUrl, LONGEST_DURATION, MaxBytes, NoSettings, Problems, Raw,
+    SHORTEST_LIMIT, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Text, Value, Values, Verdict,
+    at_least, at_most, each, max_bytes, text, within,
 };
 pub use start::main;
 

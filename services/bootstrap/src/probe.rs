@@ -18,14 +18,41 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Asks for `path`. The whole answer must be there within `limit`; at most `most` bytes of its text are kept.
+/// Asks for `path` once. The whole answer must be there within `limit`; at most `most` bytes of its text are kept.
 ///
 /// # Errors
 /// Why there is no answer.
 pub async fn get(address: SocketAddr, path: &str, limit: Duration, most: usize) -> Result<Answer, String> {
+    Probe::new(limit)?.get(address, path, most).await
+}
+
+/// Asks again and again: what a request needs is made once. Each request has a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Probe(Client);
+
+impl Probe {
+    /// The whole answer to each request must be there within `limit`.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(limit: Duration) -> Result<Self, String> {
+        let client = client(limit).map_err(|error| format!("no request can be sent: {error:#}"))?;
+        Ok(Self(client))
+    }
+
+    /// Asks for `path`; at most `most` bytes of the answer's text are kept.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn get(&self, address: SocketAddr, path: &str, most: usize) -> Result<Answer, String> {
+        ask(&self.0, address, path, most).await
+    }
+}
+
+async fn ask(client: &Client, address: SocketAddr, path: &str, most: usize) -> Result<Answer, String> {
     let url = format!("http://{address}{path}");
     let asking = async {
-        let answer = client(limit)?.get(&url).send().await;
+        let answer = client.get(&url).send().await;
         let mut answer = answer.map_err(reqwest::Error::without_url)?;
         let mut text = Vec::new();
         while text.len() < most
@@ -51,6 +78,7 @@ fn client(limit: Duration) -> anyhow::Result<Client> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .redirect(redirect::Policy::none())
         .timeout(limit);
     Ok(client.build()?)

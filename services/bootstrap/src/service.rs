@@ -6,8 +6,8 @@ use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{CommonConfig, Problems};
-use crate::settings::Settings;
+use crate::config::CommonConfig;
+use crate::settings::{Problems, Settings};
 
 /// The listeners of a service. They are bound before it runs, so that a port in use ends the start and tests can use port 0.
 #[derive(Debug, Default)]

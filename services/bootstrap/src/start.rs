@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Arguments, Environment, HEALTHCHECK, Loaded};
+use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
 use crate::print::{print, unless_closed};
 use crate::service::Service;
+use crate::settings::Environment;
 use crate::{healthcheck, listen, open_files, telemetry};
 
 /// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.

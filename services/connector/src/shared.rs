@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) ping_interval: watch::Sender<Duration>,
     pub(crate) state: watch::Sender<State>,
-    link: Mutex<Link>,
+    current: Mutex<Current>,
     listeners: Mutex<Listeners>,
     /// The index of the current server in the options' list.
     server: AtomicUsize,
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
 
 /// The current connection, and the requests that wait for replies on it.
 #[derive(Debug, Default)]
-struct Link {
+struct Current {
     frames: Option<mpsc::Sender<String>>,
     pending: HashMap<u64, Waiting>,
     last_id: u64,
@@ -87,13 +87,13 @@ pub(crate) struct Wanted {
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        self.shared.link().rooms.answered(self.membership);
+        self.shared.current().rooms.answered(self.membership);
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.shared.link().pending.remove(&self.id);
+        self.shared.current().pending.remove(&self.id);
     }
 }
 
@@ -104,7 +104,7 @@ fn with_trace(text: String, traceparent: Option<&str>) -> String {
     }
 }
 
-impl Link {
+impl Current {
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -125,11 +125,11 @@ impl Shared {
             ping_interval: watch::Sender::new(options.ping_interval),
             state: watch::Sender::new(State::Connecting { repeat: 0 }),
             options,
-            link: Mutex::new(Link {
+            current: Mutex::new(Current {
                 // Ids that no other client uses: any server may address a reply to this client, and this client may have
                 // replaced another one of the same name.
                 last_id: u64::from(rand::random::<u32>()) << 20,
-                ..Link::default()
+                ..Current::default()
             }),
             listeners: Mutex::default(),
             server: AtomicUsize::new(0),
@@ -147,8 +147,8 @@ impl Shared {
         self.options.urls.get(server).map_or("", String::as_str)
     }
 
-    fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock()
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock()
     }
 
     pub(crate) fn listeners(&self) -> MutexGuard<'_, Listeners> {
@@ -161,10 +161,10 @@ impl Shared {
         // Called without the lock, because it is the application's code.
         let traceparent = self.traceparent();
         let first = {
-            let mut link = self.link();
+            let mut current = self.current();
             let mut first = First::default();
-            for (membership, room) in link.rooms.to_rejoin() {
-                let (id, reply) = link.wait(None);
+            for (membership, room) in current.rooms.to_rejoin() {
+                let (id, reply) = current.wait(None);
                 let pending = self.pending_with(id, reply, frames);
                 let rejoin = Rejoin {
                     membership,
@@ -176,8 +176,8 @@ impl Shared {
                     .push_back(with_trace(rejoin.frame(), traceparent.as_deref()));
                 first.rejoins.push(rejoin);
             }
-            first.frames.append(&mut link.kept);
-            link.frames = Some(frames.clone());
+            first.frames.append(&mut current.kept);
+            current.frames = Some(frames.clone());
             first
         };
         self.state.send_replace(State::Open);
@@ -191,14 +191,14 @@ impl Shared {
         let for_good = matches!(state, State::Closed(_));
         self.state.send_replace(state);
         let (waiting, forgotten) = {
-            let mut link = self.link();
-            link.frames = None;
+            let mut current = self.current();
+            current.frames = None;
             let forgotten = if for_good {
-                std::mem::take(&mut link.kept)
+                std::mem::take(&mut current.kept)
             } else {
                 VecDeque::new()
             };
-            (std::mem::take(&mut link.pending), forgotten)
+            (std::mem::take(&mut current.pending), forgotten)
         };
         if !forgotten.is_empty() {
             tracing::warn!(
@@ -211,7 +211,7 @@ impl Shared {
 
     /// The id of the next request.
     pub(crate) fn new_id(&self) -> u64 {
-        self.link().new_id()
+        self.current().new_id()
     }
 
     /// A frame with the application's trace context, if there is one now.
@@ -225,53 +225,53 @@ impl Shared {
 
     /// The queue for this frame; `None` when it is kept for the next connection.
     pub(crate) fn route(&self, text: String) -> Result<Option<(mpsc::Sender<String>, String)>, EmitError> {
-        let mut link = self.link();
-        if let Some(frames) = &link.frames {
+        let mut current = self.current();
+        if let Some(frames) = &current.frames {
             return Ok(Some((frames.clone(), text)));
         }
         // Checked under the lock: events that are kept before the state is "closed" are cleared after it.
         if self.options.offline_queue == 0 || matches!(*self.state.borrow(), State::Closed(_)) {
             return Err(EmitError::NotOpen);
         }
-        if link.kept.len() >= self.options.offline_queue {
+        if current.kept.len() >= self.options.offline_queue {
             return Err(EmitError::Full);
         }
-        link.kept.push_back(text);
+        current.kept.push_back(text);
         Ok(None)
     }
 
     /// A request to join a room begins.
     pub(crate) fn wanted(self: &Arc<Self>, room: &Room) -> Wanted {
         Wanted {
-            membership: self.link().rooms.wanted(room),
+            membership: self.current().rooms.wanted(room),
             shared: Arc::clone(self),
         }
     }
 
     /// A room is not joined again.
     pub(crate) fn left(&self, room: &Room) {
-        self.link().rooms.left(room);
+        self.current().rooms.left(room);
     }
 
     /// No room is joined again.
     pub(crate) fn forget_rooms(&self) {
-        self.link().rooms.clear();
+        self.current().rooms.clear();
     }
 
     /// Whether this room is still to be joined.
     pub(crate) fn wants(&self, membership: Membership) -> bool {
-        self.link().rooms.stands(membership)
+        self.current().rooms.stands(membership)
     }
 
     /// The server refuses to let the client join a room again.
     pub(crate) fn room_lost(&self, membership: Membership, room: Room, code: String, text: String) {
-        self.link().rooms.forget(membership);
+        self.current().rooms.forget(membership);
         self.listeners().lifecycle(&Lifecycle::RoomLost { room, code, text });
     }
 
     /// Registers another request for a room. The limit of requests applies to the application, not to this.
     pub(crate) fn pending_again(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> Pending {
-        let (id, reply) = self.link().wait(None);
+        let (id, reply) = self.current().wait(None);
         self.pending_with(id, reply, frames)
     }
 
@@ -291,12 +291,12 @@ impl Shared {
 
     /// Registers a request on the current connection.
     pub(crate) fn pending(self: &Arc<Self>, joins: Option<Membership>) -> Result<Pending, RequestError> {
-        let mut link = self.link();
-        let frames = link.frames.clone().ok_or(RequestError::NotOpen)?;
-        if link.pending.len() >= self.options.max_pending {
-            return Err(RequestError::TooMany(link.pending.len()));
+        let mut current = self.current();
+        let frames = current.frames.clone().ok_or(RequestError::NotOpen)?;
+        if current.pending.len() >= self.options.max_pending {
+            return Err(RequestError::TooMany(current.pending.len()));
         }
-        let (id, reply) = link.wait(joins);
+        let (id, reply) = current.wait(joins);
         Ok(self.pending_with(id, reply, &frames))
     }
 
@@ -305,13 +305,13 @@ impl Shared {
         let Ok(id) = callback_id.parse() else {
             return false;
         };
-        let Some(Waiting { reply, joins }) = self.link().pending.remove(&id) else {
+        let Some(Waiting { reply, joins }) = self.current().pending.remove(&id) else {
             return false;
         };
         if let Some(membership) = joins
             && Refusal::read(payload.as_str()).is_none()
         {
-            self.link().rooms.joined(membership);
+            self.current().rooms.joined(membership);
         }
         reply.send(payload).is_ok()
     }

@@ -10,9 +10,11 @@ use crate::CallbackId;
 
 /// Event: a client's connection ended. Sent by its ws-node to every server of the services named in its rules.
 pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
-/// Request to the ws-node that has a client: the client joins a room. Reply: `{"ok": true}`, or a refusal.
+/// Request to the ws-node that has a client: the client joins a room. Reply: `{"ok": true}`, or a refusal:
+/// `NOT_FOUND` if the client is not connected there.
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
-/// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal.
+/// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal:
+/// `NOT_FOUND` if the client is not connected there.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
 /// Event to the ws-nodes that have the clients: what to tell these clients if the sender is lost, see [`Wills`].
 pub const CLIENT_WILLS: &str = "wsmesh.clientWills";

@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use ws_node::EdgeSettings;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
-use wsmesh_bootstrap::probe::{self, Answer};
+use wsmesh_bootstrap::probe::{Answer, Probe};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
 
 use crate::config::Config;
@@ -138,9 +138,10 @@ impl Bundle {
             .iter()
             .map(|service| (service.place.name, service.place.ops))
             .collect();
+        let probe = Probe::new(READY_LIMIT).map_err(|problem| anyhow!(problem))?;
         let all = async {
             for (name, ops) in &asked {
-                ready(name, *ops, asked.len()).await?;
+                ready(&probe, name, *ops, asked.len()).await?;
             }
             Ok(())
         };
@@ -271,14 +272,14 @@ async fn listener(name: &str, address: Option<SocketAddr>) -> Result<Option<TcpL
 
 /// Asks a service until it says that it is ready and knows `servers` servers: a server may be ready before it has heard of
 /// others that start with it.
-async fn ready(name: &str, ops: SocketAddr, servers: usize) -> anyhow::Result<()> {
+async fn ready(probe: &Probe, name: &str, ops: SocketAddr, servers: usize) -> anyhow::Result<()> {
     let ops = reachable(ops);
     let mut last = String::new();
     let asking = async {
         let mut every = tokio::time::interval(READY_INTERVAL);
         loop {
             every.tick().await;
-            match state(ops, servers).await {
+            match state(probe, ops, servers).await {
                 Ok(()) => return,
                 Err(why) => last = why,
             }
@@ -289,8 +290,8 @@ async fn ready(name: &str, ops: SocketAddr, servers: usize) -> anyhow::Result<()
 }
 
 /// `Ok` when ready, else why not.
-async fn state(ops: SocketAddr, servers: usize) -> Result<(), String> {
-    let ask = |path| probe::get(ops, path, READY_LIMIT, MAX_ANSWER);
+async fn state(probe: &Probe, ops: SocketAddr, servers: usize) -> Result<(), String> {
+    let ask = |path| probe.get(ops, path, MAX_ANSWER);
     let Answer { status, text } = ask("/readyz").await?;
     if status != 200 {
         return Err(text.trim().to_owned());

@@ -27,7 +27,6 @@ pub(crate) struct ClientState {
     pub(crate) pace: Cell<Meter>,
     /// How many more frames may be rejected before it is closed.
     pub(crate) patience: Cell<Meter>,
-    guard: Cell<Option<ConnectionGuard>>,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -49,12 +48,7 @@ pub(crate) struct ConnectionGuard {
 }
 
 impl ClientState {
-    pub(crate) fn new(
-        edge: Arc<Edge>,
-        grant: Grant,
-        upgrade: Option<Box<SpanContext>>,
-        guard: ConnectionGuard,
-    ) -> Self {
+    pub(crate) fn new(edge: Arc<Edge>, grant: Grant, upgrade: Option<Box<SpanContext>>) -> Self {
         Self {
             edge,
             upgrade,
@@ -62,13 +56,7 @@ impl ClientState {
             refreshes: Cell::default(),
             pace: Cell::default(),
             patience: Cell::default(),
-            guard: Cell::new(Some(guard)),
         }
-    }
-
-    /// Takes the guard out, when the connection has ended.
-    pub(crate) fn take_guard(&self) -> Option<ConnectionGuard> {
-        self.guard.take()
     }
 }
 

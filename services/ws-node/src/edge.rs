@@ -10,7 +10,7 @@ use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
 use crate::engine;
-use crate::limits::{Capacity, Door, Failures, Rate, WaitingPermits};
+use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
@@ -34,7 +34,7 @@ pub(crate) struct Edge {
     pub(crate) capacity: Capacity,
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
-    pub(crate) waiting: WaitingPermits,
+    pub(crate) unauthenticated: UnauthenticatedPermits,
     /// How many frames a client may send.
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
@@ -75,7 +75,7 @@ impl Edge {
                 Rate::new(limits.accept_rate, limits.accept_rate),
             ),
             failures: Failures::new(limits.accept_rate),
-            waiting: WaitingPermits::new(metrics.entry.unauthenticated.clone()),
+            unauthenticated: UnauthenticatedPermits::new(metrics.entry.unauthenticated.clone()),
             pace: Rate::new(limits.events_per_second(), limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::client::ClientState;
 use crate::edge::Edge;
-use crate::engine::{Expected, Newcomer, Order, Slot};
+use crate::engine::{Expected, Newcomer, Order, Reservation};
 
 /// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
 const IN_WAVES: f64 = 0.8;
@@ -35,14 +35,14 @@ impl Gate {
 
     /// Has a shard attach this client and expect its connection. Waits while the shard has too many newcomers. A shard that
     /// has ended never says that the client is reachable.
-    pub(crate) async fn expect(&self, newcomer: Newcomer<ClientState>) -> Slot {
+    pub(crate) async fn expect(&self, newcomer: Newcomer<ClientState>) -> Reservation {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let shard = &self.shards[turn % self.shards.len()];
-        let (expected, slot) = Expected::new(newcomer);
+        let (expected, reservation) = Expected::new(newcomer);
         if shard.send(Order::Expect(Box::new(expected))).await.is_err() {
             tracing::debug!("a client came after the shards had ended");
         }
-        slot
+        reservation
     }
 
     /// Rejects new clients and has the present ones sent away in waves, at the rate of the setting, or faster if they would not

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use wsmesh_adapter::{Payload, ServerEvent};
+use wsmesh_adapter::{PayloadError, Refusal};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebalance};
 
@@ -56,27 +56,17 @@ fn draining(gate: &Gate, within_ms: Option<u64>) -> Draining {
 fn on<P, R, Obey, Done>(gate: &Gate, order: &str, obey: Obey)
 where
     P: DeserializeOwned + Send,
-    R: Serialize,
+    R: Serialize + Send + 'static,
     Obey: Fn(Gate, P) -> Done + Copy + Send + Sync + 'static,
     Done: Future<Output = R> + Send + 'static,
 {
     let (adapter, gate) = (gate.edge.adapter.clone(), gate.clone());
-    adapter.on(order, move |event| {
+    adapter.on_request(order, move |event| {
         let gate = gate.clone();
         async move {
-            let reply = match event.payload.parse::<P>() {
-                Ok(payload) => Payload::new(&obey(gate, payload).await),
-                Err(error) => {
-                    Payload::new(&json!({"error": error.to_string(), "errorCode": ErrorCode::BadPayload.as_str()}))
-                }
-            };
-            answer(event, reply.unwrap_or_else(|_| Payload::null())).await;
+            let payload = event.payload.parse::<P>();
+            let bad = |error: PayloadError| Refusal::new(ErrorCode::BadPayload.as_str(), error.to_string());
+            Ok(obey(gate, payload.map_err(bad)?).await)
         }
     });
-}
-
-async fn answer(event: ServerEvent, reply: Payload) {
-    if let Err(error) = event.reply(reply).await {
-        tracing::debug!(%error, "a server could not be answered");
-    }
 }

@@ -10,13 +10,15 @@ use wsmesh_adapter::{Frame, Payload};
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
-use crate::client::{ClientState, Session};
+use crate::client::{ClientState, ConnectionGuard, Session};
 use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
 use crate::events::{self, Call, Refusal, refuse};
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Limited, Received};
 
 impl FrameHandler for ClientState {
+    type Guard = ConnectionGuard;
+
     /// As the client protocol has it, or as an echo (see [`crate::EdgeSettings::echo`]).
     fn message(session: &Session, message: Message) {
         let edge = &session.handler().edge;
@@ -60,12 +62,12 @@ impl FrameHandler for ClientState {
     fn reachable(session: &Session) -> Option<Verdict> {
         let logins = &session.handler().edge.logins;
         let verdict = logins.enter(session.client(), session.connection())?;
-        Some(Box::pin(verdict))
+        Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
     }
 
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());
-        let (edge, guard) = (Arc::clone(&state.edge), state.take_guard());
+        let edge = Arc::clone(&state.edge);
         async move {
             edge.logins.left(&client);
             // Unless it has come back here meanwhile.
@@ -73,7 +75,6 @@ impl FrameHandler for ClientState {
                 edge.wills.forget(&client);
                 events::tell_closed(&edge, &client).await;
             }
-            drop(guard);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{Tables, at_least, max_bytes, settings, within};
+use wsmesh_bootstrap::{SHORTEST_LIMIT, Tables, at_least, max_bytes, settings, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
@@ -17,9 +17,6 @@ use crate::limits::Limits;
 use crate::logins::settings::LoginPolicy;
 use crate::routes::settings::{self as rules, Rule};
 use crate::tls::TlsFiles;
-
-/// Below this, nothing arrives in time.
-const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Largest bound of a client's message.
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
@@ -36,10 +33,10 @@ settings! {
         #[check(max_bytes(125))]
         pub heartbeat: String,
         /// Time between two pings to a client. A client that has not answered by the next ping is disconnected.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub ping_interval: Duration = Duration::from_secs(20),
         /// Longest time that a client may stay in the background (event enterBackground).
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub enter_background_close: Duration = Duration::from_secs(10),
         /// Largest message of a client, in bytes.
         #[check(within(125..=MOST_MESSAGE_BYTES))]
@@ -50,6 +47,7 @@ settings! {
         pub deflate: bool = false,
         /// With --deflate: messages to clients of this size or larger, in bytes, are compressed.
         // The packet of a smaller message hardly shrinks.
+        #[check(within(1..=MOST_MESSAGE_BYTES))]
         pub deflate_above: usize = 256,
         /// Largest amount of data that may wait for one client, in bytes. A client that reads more slowly is disconnected with 4013.
         #[check(within(1024..=1 << 30))]
@@ -65,16 +63,16 @@ settings! {
         #[group = "limits"]
         pub limits: Limits,
         /// Longest time that a client may take no data at all while some waits; then it is disconnected with 4013.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub write_timeout: Duration = Duration::from_secs(15),
         /// Longest time for a close handshake.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub close_timeout: Duration = Duration::from_secs(5),
         /// Longest time from the first to the last byte of a client's message; then the client is disconnected with 1008.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub message_timeout: Duration = Duration::from_secs(30),
         /// Longest time that a client may take to send its request head.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub handshake_timeout: Duration = Duration::from_secs(10),
         /// Clients that are sent away by a shutdown are told to reconnect at a random time within this duration.
         #[check(at_least(Duration::ZERO))]
@@ -125,7 +123,7 @@ settings! {
         pub rules: Tables<Rule>,
         /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a client's request needs.
         #[filled_in = "the common setting request_timeout"]
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub request_timeout: Duration = Duration::from_secs(4),
         /// Whether clients are trusted to be who they say they are, may write to everyone, and find a playground at `/`.
         #[filled_in = "the common setting profile"]

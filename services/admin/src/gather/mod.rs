@@ -3,11 +3,12 @@
 
 mod clients;
 mod nodes;
+mod pods;
 mod rooms;
 mod servers;
 
 pub(crate) use clients::{ClientView, Page, RoomView, client, room};
-pub(crate) use nodes::{NodeView, NodesView, nodes};
+pub(crate) use nodes::{NodesView, nodes};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
 pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
 

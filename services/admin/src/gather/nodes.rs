@@ -7,6 +7,7 @@ use wsmesh_adapter::{
     Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
+use super::pods;
 use crate::kubernetes::{self, Pod};
 
 /// `GET /api/v1/nodes`
@@ -161,7 +162,7 @@ pub(crate) fn nodes(
     }
     let mut warnings: Vec<_> = nodes.iter().filter_map(NodeView::warning).collect();
     if let Some(view) = &kubernetes {
-        warnings.extend(view.warnings(&nodes));
+        warnings.extend(pods::warnings(view, &nodes));
     }
     NodesView {
         nodes,

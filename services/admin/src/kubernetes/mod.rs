@@ -3,7 +3,7 @@
 
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::gather::NodeView;
 use watch::{Known, Watch};
 
 /// Label of an EndpointSlice with the name of its Service.
@@ -106,51 +105,6 @@ fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Pod> {
     pods.into_iter()
         .map(|((pod, ip), ready)| Pod { pod, ip, ready })
         .collect()
-}
-
-impl View {
-    /// Pods that no server uses as a node, nodes without a pod, or why the view may be wrong.
-    pub(crate) fn warnings(&self, nodes: &[NodeView]) -> Vec<String> {
-        if let Some(problem) = &self.problem {
-            // Comparing with a list that may be out of date would be misleading.
-            return vec![format!(
-                "the list of pods of Service {} may be out of date: {problem}",
-                self.service
-            )];
-        }
-        let mut unused: BTreeSet<&str> = self.pods.iter().map(|pod| pod.pod.as_str()).collect();
-        let mut warnings = Vec::new();
-        for node in nodes.iter().filter(|node| node.is_in_use()) {
-            let mut found = false;
-            for pod in self.pods.iter().filter(|pod| self.is_node(pod, node)) {
-                unused.remove(pod.pod.as_str());
-                found = true;
-            }
-            if !found {
-                warnings.push(format!("node {} has no pod in Service {}", node.id, self.service));
-            }
-        }
-        warnings.extend(unused.iter().map(|pod| format!("no server uses pod {pod} as a node")));
-        warnings
-    }
-
-    /// Whether the pod is this node: an address of the node is the pod's IP, or its name in the headless Service.
-    fn is_node(&self, pod: &Pod, node: &NodeView) -> bool {
-        node.addresses.iter().any(|address| {
-            let host = host(address);
-            if host == pod.ip {
-                return true;
-            }
-            let mut labels = host.split('.');
-            labels.next() == Some(&pod.pod) && labels.next().is_none_or(|label| label == &*self.service)
-        })
-    }
-}
-
-/// `host` of `host:port` or `[host]:port`.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]

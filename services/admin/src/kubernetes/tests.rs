@@ -1,4 +1,4 @@
-//! Pods and warnings, from plain values and from a tower service in place of the API server.
+//! Pods, from plain values and from a tower service in place of the API server.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::http::{Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
-use wsmesh_adapter::{NodeId, NodeState};
 
 use super::*;
 
@@ -32,26 +31,6 @@ pub(super) fn pod(pod: &str, ip: &str, ready: bool) -> Pod {
     }
 }
 
-fn node(id: &str, address: &str) -> NodeView {
-    NodeView {
-        id: NodeId::new(id).expect("an id"),
-        url: Some(format!("redis://{address}#{id}")),
-        epoch: Some(1),
-        state: Some(NodeState::Active),
-        addresses: BTreeSet::from([address.to_owned()]),
-        heard_by: Vec::new(),
-        not_heard_by: Vec::new(),
-    }
-}
-
-fn view(pods: Vec<Pod>) -> View {
-    View {
-        service: Arc::from("wsmesh-redis"),
-        pods,
-        problem: None,
-    }
-}
-
 #[test]
 fn endpoints_become_pods_by_name_and_are_ready_unless_they_say_otherwise() {
     let slice: EndpointSlice = serde_json::from_value(slice(json!([
@@ -63,45 +42,6 @@ fn endpoints_become_pods_by_name_and_are_ready_unless_they_say_otherwise() {
     assert_eq!(
         pods([&slice].into_iter()),
         [pod("redis-0", "10.0.0.1", true), pod("redis-1", "10.0.0.2", false)]
-    );
-}
-
-#[test]
-fn a_pod_is_found_by_ip_short_name_or_name_in_its_service() {
-    let view = view(vec![pod("redis-0", "10.0.0.1", true), pod("redis-1", "fd00::1", true)]);
-    for address in [
-        "10.0.0.1:6379",
-        "redis-0:6379",
-        "redis-0.wsmesh-redis:6379",
-        "redis-0.wsmesh-redis.game.svc.cluster.local:6379",
-    ] {
-        assert!(view.is_node(&view.pods[0], &node("n", address)), "{address}");
-    }
-    assert!(view.is_node(&view.pods[1], &node("n", "[fd00::1]:6379")));
-    assert!(!view.is_node(&view.pods[0], &node("n", "redis-0.other:6379")));
-    assert!(!view.is_node(&view.pods[0], &node("n", "redis-01:6379")));
-}
-
-#[test]
-fn pods_without_a_node_and_nodes_without_a_pod_are_warnings() {
-    let view = view(vec![pod("redis-0", "10.0.0.1", true), pod("redis-1", "10.0.0.2", true)]);
-    let nodes = [node("a", "10.0.0.1:6379"), node("b", "192.0.2.1:6379")];
-    assert_eq!(
-        view.warnings(&nodes),
-        [
-            "node b has no pod in Service wsmesh-redis",
-            "no server uses pod redis-1 as a node"
-        ]
-    );
-}
-
-#[test]
-fn a_list_that_may_be_out_of_date_gives_no_other_warning() {
-    let mut view = view(Vec::new());
-    view.problem = Some("forbidden".to_owned());
-    assert_eq!(
-        view.warnings(&[node("a", "10.0.0.1:6379")]),
-        ["the list of pods of Service wsmesh-redis may be out of date: forbidden"]
     );
 }
 

@@ -6,14 +6,11 @@ use std::time::Duration;
 use prometheus::Registry;
 use wsmesh_adapter::{Bus, Encoding, Options, Routing, ServerName, ServiceName, Strategy};
 
-use super::Problems;
 use super::log::LogConfig;
 use super::profile::Profile;
 use crate::open_files;
-use crate::settings::{SecretFile, at_least, at_most, within};
+use crate::settings::{Problems, SHORTEST_LIMIT, SecretFile, at_least, at_most, within};
 
-/// Below this, nothing arrives in time.
-const SHORTEST: Duration = Duration::from_millis(10);
 /// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
 /// Smallest memory for the replay window: room for some of the largest messages.
@@ -43,15 +40,15 @@ crate::settings! {
         pub redis_password_file: Option<SecretFile>,
         /// Time between two probes of a Redis node. A node that is silent for three intervals is not used.
         #[key = "redis_probe_interval"]
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub probe_interval: Duration = Duration::from_secs(1),
         /// Longest wait for one Redis command.
         #[key = "redis_timeout"]
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub command_timeout: Duration = Duration::from_secs(2),
         /// A message still reaches, within this time, a server that could not receive it at once because its Redis node died or
         /// because it heard no node. A longer window outlasts longer faults and takes more memory. Must be the same on every server.
-        #[check(within(SHORTEST..=MAX_REPLAY_WINDOW))]
+        #[check(within(SHORTEST_LIMIT..=MAX_REPLAY_WINDOW))]
         pub replay_window: Duration = Duration::from_secs(6),
         /// Largest memory for messages of the replay window, and for messages that wait while no node is heard, in bytes. If it is too
         /// small for the window, that is logged and counted, and messages may be missed.
@@ -64,7 +61,7 @@ crate::settings! {
         pub max_publish_bytes: usize = 8 << 20,
         /// Longest wait for replies of other servers, unless a request has its own limit. Should be shorter than clients wait (5 s), so
         /// that they learn what is wrong.
-        #[check(at_least(SHORTEST))]
+        #[check(at_least(SHORTEST_LIMIT))]
         pub request_timeout: Duration = Duration::from_secs(4),
         /// Prefix of every Redis channel, so that several clusters can share Redis nodes.
         pub prefix: String = "wsmesh:".to_owned(),

@@ -8,12 +8,10 @@ use clap::error::ErrorKind;
 
 use super::command::{self, Arguments};
 use super::common::CommonConfig;
-use super::problems::Problems;
 use super::unknown::CONFIG_VARIABLE;
-use super::values::{Environment, Values};
 use super::{file, unknown};
 use crate::service::Service;
-use crate::settings::{Settings, Value};
+use crate::settings::{Environment, Problems, Settings, Value, Values};
 use crate::telemetry::TraceConfig;
 
 /// A configuration without problems.

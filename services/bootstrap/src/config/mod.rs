@@ -8,18 +8,13 @@ mod common;
 mod file;
 mod load;
 mod log;
-mod problems;
 mod profile;
 mod show;
 mod unknown;
-mod values;
 
 pub(crate) use command::{Arguments, HEALTHCHECK, common, declared, is_answer, parse};
 pub use common::CommonConfig;
 pub(crate) use load::{Loaded, ops_address, read};
 pub use load::{configure, load};
 pub use log::{LogConfig, LogFormat, LogLevel};
-pub use problems::Problems;
 pub use profile::Profile;
-pub(crate) use values::Environment;
-pub use values::Values;

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::problems::Source;
-use super::values::{Taken, Values};
-use crate::settings::{Raw, Shown};
+use crate::settings::{Raw, Shown, Source, Taken, Values};
 
 impl Values {
     /// TOML with the source of each value as a comment. A setting that is not set, or secret, is only a comment.

@@ -1,7 +1,6 @@
 //! Unknown variables and keys: a misspelt one must not be ignored.
 
-use super::values::Environment;
-use crate::settings::{Setting, Shape};
+use crate::settings::{Environment, Setting, Shape};
 
 /// The variable that names the configuration file.
 pub(super) const CONFIG_VARIABLE: &str = "WSMESH_CONFIG";

@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use super::Front;
 use super::accept::FailureLog;
 use super::head::{HEAD_BYTES, head_is_here};
+use super::idle::Idle;
 use super::origin::direct_address;
 use super::patience::{Patience, WaitEnd};
-use super::waiting::Waiting;
 
 /// Most first requests that are read and answered at the same time. Each needs about ten KiB for a moment. If thousands did so at
 /// the same time, the allocator would hardly ever return that memory to the system.
@@ -46,7 +46,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(250);
 /// The state that all connections of a port share.
 pub(super) struct Served {
     front: Front,
-    waiting: Arc<Waiting>,
+    idle: Arc<Idle>,
     /// Permits for first requests that are being answered.
     turns: Arc<Semaphore>,
     /// Connections that were evicted since the last log line.
@@ -54,10 +54,10 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(front: Front, waiting: Arc<Waiting>) -> Self {
+    pub(super) fn new(front: Front, idle: Arc<Idle>) -> Self {
         Self {
             front,
-            waiting,
+            idle,
             turns: Arc::new(Semaphore::new(TURNS)),
             evictions: Mutex::default(),
         }
@@ -75,7 +75,7 @@ impl Served {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let origin = direct_address(peer.ip(), &self.front.trusted);
-        let patience = Patience::new(Arc::clone(&self.waiting), origin);
+        let patience = Patience::new(Arc::clone(&self.idle), origin);
         patience.begin(self.front.limits.head_timeout);
         self.run(stream, peer, Arc::new(patience), stop)
     }

@@ -9,9 +9,9 @@ mod accept;
 mod connection;
 mod garbled;
 mod head;
+mod idle;
 mod origin;
 mod patience;
-mod waiting;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use accept::Acceptor;
 use connection::Served;
+use idle::Idle;
 pub use origin::subscriber;
-use waiting::Waiting;
 
 /// What the connections of one port may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,9 +135,9 @@ impl Front {
 /// Serves until `stop`. Returns when every connection has ended or was upgraded, or after the grace period of the limits. Dropping
 /// the future ends the remaining connections.
 pub async fn serve(listener: TcpListener, front: Front, stop: CancellationToken) {
-    let waiting = Waiting::new(front.limits.waiting, front.limits.waiting_of_one);
+    let idle = Idle::new(front.limits.waiting, front.limits.waiting_of_one);
     let mut acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(front.limits.connections)));
-    let served = Arc::new(Served::new(front, waiting));
+    let served = Arc::new(Served::new(front, idle));
     let mut tasks = JoinSet::new();
     loop {
         let (stream, peer, permit) = tokio::select! {

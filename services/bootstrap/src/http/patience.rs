@@ -1,4 +1,4 @@
-//! The waiting of one connection: whether it waits now, until when at most, and in which slot.
+//! The waiting of one connection: whether it waits now, until when at most, and in which seat.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Sleep;
 
-use super::waiting::{Eviction, Slot, Waiting};
+use super::idle::{Eviction, Idle, Seat};
 
 /// The waiting of one connection. The code that answers its requests and the code that ends it share this value, in one task. It is
 /// polled after both.
 pub(super) struct Patience {
-    waiting: Arc<Waiting>,
+    idle: Arc<Idle>,
     origin: Option<IpAddr>,
     inside: Mutex<Inside>,
 }
@@ -28,7 +28,7 @@ struct Inside {
 
 /// While a connection waits.
 struct Wait {
-    _slot: Slot,
+    _seat: Seat,
     eviction: Eviction,
     until: Pin<Box<Sleep>>,
 }
@@ -36,7 +36,7 @@ struct Wait {
 /// Why a waiting connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WaitEnd {
-    /// Its slot is needed for another connection.
+    /// Its seat is needed for another connection.
     Evicted,
     /// It waited for too long.
     TimedOut,
@@ -44,9 +44,9 @@ pub(super) enum WaitEnd {
 
 impl Patience {
     /// For a connection that does not wait yet.
-    pub(super) fn new(waiting: Arc<Waiting>, origin: Option<IpAddr>) -> Self {
+    pub(super) fn new(idle: Arc<Idle>, origin: Option<IpAddr>) -> Self {
         Self {
-            waiting,
+            idle,
             origin,
             inside: Mutex::default(),
         }
@@ -59,11 +59,11 @@ impl Patience {
     /// The connection waits from now on, for `at_most`. If it waits already, its time starts again.
     pub(super) fn begin(&self, at_most: Duration) {
         let mut inside = self.inside();
-        // Its own slot is free before it takes another.
+        // Its own seat is free before it takes another.
         inside.wait = None;
-        let (slot, eviction) = self.waiting.enter(self.origin);
+        let (seat, eviction) = self.idle.enter(self.origin);
         inside.wait = Some(Wait {
-            _slot: slot,
+            _seat: seat,
             eviction,
             until: Box::pin(tokio::time::sleep(at_most)),
         });

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::Value;
 
+/// Shortest time limit that makes sense: below this, nothing arrives in time.
+pub const SHORTEST_LIMIT: Duration = Duration::from_millis(10);
+
 /// No duration is longer: beyond this, clocks overflow before anybody sees the end.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+pub const LONGEST_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A condition on a value, in addition to its type. A function that returns a [`Verdict`] is a check, too.
 pub trait Check<T: ?Sized> {
@@ -74,7 +77,7 @@ impl Bounded for f64 {
 
 impl Bounded for Duration {
     const WORDS: (&'static str, &'static str) = ("too short", "too long");
-    const LARGEST: Option<Self> = Some(LONGEST);
+    const LARGEST: Option<Self> = Some(LONGEST_DURATION);
 
     fn written(&self) -> String {
         match self.as_secs() {

@@ -11,23 +11,27 @@ mod declare;
 mod field;
 mod http_url;
 mod mesh;
+mod problems;
 mod scalars;
 mod secret;
 mod table;
 mod value;
+mod values;
 
 pub use check::{
-    Bounded, Bounds, Check, Each, MaxBytes, Text, Verdict, at_least, at_most, each, max_bytes, text, within,
+    Bounded, Bounds, Check, Each, LONGEST_DURATION, MaxBytes, SHORTEST_LIMIT, Text, Verdict, at_least, at_most, each,
+    max_bytes, text, within,
 };
 pub use choice::not_a_choice;
 pub use field::{Field, Raw, Shape, Shown};
 pub use http_url::HttpUrl;
+pub use problems::Problems;
+pub(crate) use problems::Source;
 pub use secret::{Secret, SecretFile};
 pub use table::{Table, Tables};
 pub use value::Value;
-
-use crate::config::Problems;
-pub use crate::config::Values;
+pub use values::Values;
+pub(crate) use values::{Environment, Taken};
 
 /// One declared setting.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::collector::Collector;
 use super::exporter::LoggedOnce;
-use crate::config::Environment;
+use crate::settings::Environment;
 
 /// Longest wait for the last traces at the end of the process.
 const FLUSH: Duration = Duration::from_secs(3);

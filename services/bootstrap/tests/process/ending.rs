@@ -18,7 +18,15 @@ fn a_log_that_is_not_read_any_more_does_not_end_the_service() {
 
 #[test]
 fn sighup_ends_it_cleanly() {
-    let running = Running::start(&mut greeter());
+    // A process inherits that a signal is ignored, and the service respects it: these tests may run under nohup themselves.
+    let mut command = if cfg!(target_os = "linux") {
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(greeter().get_program());
+        command
+    } else {
+        greeter()
+    };
+    let running = Running::start(command.env_clear());
     running.signal("-HUP");
     let (code, log) = running.end();
     assert_eq!(code, Some(0), "{log}");

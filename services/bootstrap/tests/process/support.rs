@@ -3,11 +3,16 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use wsmesh_bootstrap::probe::{self, Answer};
 
+/// Longest wait of these tests: only something broken takes longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// Longest wait for a process to end: more than its grace period.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// The example, without environment variables that could change its behaviour.
 pub(crate) fn greeter() -> Command {
@@ -79,9 +84,19 @@ impl Running {
     }
 
     /// Waits for the end. Returns its exit code and the rest of its log.
+    ///
+    /// # Panics
+    /// When it has not ended in time; it is killed then.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let rest: Vec<String> = self.log_lines().collect();
-        (self.child.wait().expect("it ends").code(), rest.join("\n"))
+        let lines = self.lines.take().expect("somebody reads");
+        let (send, read) = mpsc::channel();
+        std::thread::spawn(move || {
+            let rest: Vec<String> = lines.map(|line| line.expect("text")).collect();
+            let _too_late = send.send(rest.join("\n"));
+        });
+        // Its log ends with it.
+        let rest = read.recv_timeout(END_LIMIT).expect("the process did not end in time");
+        (self.child.wait().expect("it ends").code(), rest)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Tokens: fetched before each attempt, sent in three ways, renewed; and the trace context of frames.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use serde_json::json;
 use wsmesh_connector::{
     ConnectionError, Connector, EmitError, End, Lifecycle, Options, RefreshError, RequestError, TokenIn,
@@ -200,9 +201,9 @@ async fn frames_carry_the_trace_context_of_the_application() {
     let current = Arc::new(Mutex::new(None));
     let options = server.options().traceparent({
         let current = Arc::clone(&current);
-        move || current.lock().expect("no panic").clone()
+        move || current.lock().clone()
     });
-    let set = |traceparent: Option<&str>| *current.lock().expect("no panic") = traceparent.map(str::to_owned);
+    let set = |traceparent: Option<&str>| *current.lock() = traceparent.map(str::to_owned);
     let (client, mut peer, _task) = connected(&server, options).await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     set(Some(traceparent));

@@ -7,14 +7,17 @@ use tokio::sync::oneshot;
 use wsmesh_adapter::{ClientId, Frame};
 
 use super::decoder::Decoder;
+use super::handler::FrameHandler;
 use super::stream::Parts;
 
 /// A client whose connection is about to be upgraded, or just was: its shard attaches it, and keeps what it is sent until
 /// the connection is handed over.
-pub(crate) struct Newcomer<H> {
+pub(crate) struct Newcomer<H: FrameHandler> {
     pub(crate) client: ClientId,
     /// Handles its frames.
     pub(crate) handler: H,
+    /// Held until the connection has ended.
+    pub(crate) guard: H::Guard,
     /// When the upgrade request was read.
     pub(crate) since: Instant,
     /// Messages may be compressed: permessage-deflate was agreed on.
@@ -32,37 +35,37 @@ pub(crate) struct Admission {
     pub(crate) welcome: Option<Frame>,
 }
 
-/// A newcomer on its way to a shard, with the channels between the shard and its [`Slot`].
-pub(crate) struct Expected<H> {
+/// A newcomer on its way to a shard, with the channels between the shard and its [`Reservation`].
+pub(crate) struct Expected<H: FrameHandler> {
     pub(super) newcomer: Newcomer<H>,
     pub(super) reachable: oneshot::Sender<()>,
     pub(super) admission: oneshot::Receiver<Admission>,
 }
 
 /// What a shard keeps for a newcomer. Dropping it says that the connection does not come: the client is detached again.
-pub(crate) struct Slot {
+pub(crate) struct Reservation {
     reachable: oneshot::Receiver<()>,
     admission: oneshot::Sender<Admission>,
 }
 
-impl<H> Expected<H> {
-    /// For a newcomer, with its slot.
-    pub(crate) fn new(newcomer: Newcomer<H>) -> (Self, Slot) {
+impl<H: FrameHandler> Expected<H> {
+    /// For a newcomer, with its reservation.
+    pub(crate) fn new(newcomer: Newcomer<H>) -> (Self, Reservation) {
         let ((reachable, is_reachable), (admit, admission)) = (oneshot::channel(), oneshot::channel());
         let expected = Self {
             newcomer,
             reachable,
             admission,
         };
-        let slot = Slot {
+        let reservation = Reservation {
             reachable: is_reachable,
             admission: admit,
         };
-        (expected, slot)
+        (expected, reservation)
     }
 }
 
-impl Slot {
+impl Reservation {
     /// Resolves when other servers can reach the client, or when that takes too long; `false` if its shard has ended.
     pub(crate) async fn reachable(&mut self) -> bool {
         (&mut self.reachable).await.is_ok()

@@ -25,6 +25,7 @@ const CONFIRMATION: Duration = Duration::from_millis(500);
 /// A client that is attached, and whose connection is to come.
 struct Arriving<H: FrameHandler> {
     registration: Registration<H>,
+    guard: H::Guard,
     /// Told once other servers can reach the client.
     reachable: oneshot::Sender<()>,
     /// Closed when the connection does not come.
@@ -44,6 +45,7 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
     let Newcomer {
         client,
         handler,
+        guard,
         since,
         deflate,
     } = newcomer;
@@ -63,6 +65,7 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
     };
     tokio::task::spawn_local(run(Box::new(Arriving {
         registration: Registration { session, attachment },
+        guard,
         reachable,
         admission,
         since,
@@ -81,6 +84,8 @@ async fn run<H: FrameHandler>(arriving: Box<Arriving<H>>) {
 struct Connection<H: FrameHandler> {
     registration: Registration<H>,
     reader: Reader<H>,
+    /// Last: it is dropped when the connection is off the bus, also when the task panics.
+    guard: H::Guard,
 }
 
 /// Resolves when the client's frames may be read, with what it sent already handed over; or when its connection does not
@@ -88,16 +93,21 @@ struct Connection<H: FrameHandler> {
 async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
     let Arriving {
         registration,
+        guard,
         reachable,
         mut admission,
         since,
     } = *arriving;
     let session = registration.session.clone();
-    let never = |registration: Registration<H>| {
+    let never = |registration: Registration<H>, guard| {
         let session = registration.session.clone();
         session.handle.advance(Phase::Gone);
         let reader = Reader::new(session, None);
-        Connection { registration, reader }
+        Connection {
+            registration,
+            reader,
+            guard,
+        }
     };
     // Without a connection to any node no other server can reach the client, and it does not have to wait for that.
     if session.core.adapter.is_connected() {
@@ -105,7 +115,7 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
     }
     let admitted = admission.try_recv();
     if matches!(admitted, Err(TryRecvError::Closed)) {
-        return never(registration);
+        return never(registration, guard);
     }
     let verdict = H::reachable(&session);
     let _is_here_already = reachable.send(());
@@ -114,7 +124,7 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
         Err(_) => admission.await.ok(),
     };
     let Some(boarded) = admitted.and_then(|admitted| board(&session, admitted, since)) else {
-        return never(registration);
+        return never(registration, guard);
     };
     let Boarded {
         decoder,
@@ -132,7 +142,11 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
     }
     let mut reader = Reader::new(session, Some(decoder));
     reader.take(&read_ahead);
-    Connection { registration, reader }
+    Connection {
+        registration,
+        reader,
+        guard,
+    }
 }
 
 /// The rest of an [`Admission`] once its stream is in use.
@@ -177,11 +191,16 @@ fn board<H>(session: &Session<H>, admission: Admission, since: Instant) -> Optio
 
 /// The connection has ended: everyone who must know is told.
 async fn depart<H: FrameHandler>(connection: Connection<H>) {
-    let Connection { registration, reader } = connection;
+    let Connection {
+        registration,
+        reader,
+        guard,
+    } = connection;
     drop(reader);
     let closed = H::closed(registration.session.clone());
     drop(registration);
     closed.await;
+    drop(guard);
 }
 
 /// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.
@@ -216,15 +235,23 @@ impl<H> Drop for Registration<H> {
 
 #[cfg(test)]
 mod tests {
+    use wsmesh_adapter::ClientId;
+
     use super::super::decoder::{Message, Violation};
     use super::super::ending::Farewell;
     use super::super::handler::{Control, Verdict};
+    use super::super::metrics::Metrics;
+    use super::super::settings::Settings;
     use super::*;
 
-    /// Handles nothing.
-    struct Nothing;
+    /// Handles nothing, or panics when its client can be reached, with a request in flight that never ends.
+    struct Nothing {
+        panics: bool,
+    }
 
     impl FrameHandler for Nothing {
+        type Guard = Option<oneshot::Sender<()>>;
+
         fn message(_: &Session<Self>, _: Message) {}
 
         fn control(_: &Session<Self>, _: Control) {}
@@ -239,7 +266,15 @@ mod tests {
             Farewell::new(wsmesh_protocol::CloseCode::Normal, "")
         }
 
-        fn reachable(_: &Session<Self>) -> Option<Verdict> {
+        fn reachable(session: &Session<Self>) -> Option<Verdict> {
+            if session.handler().panics {
+                let in_flight = session.begin_request();
+                session.spawn(async move {
+                    let _held = in_flight;
+                    std::future::pending::<()>().await;
+                });
+                panic!("on purpose");
+            }
             None
         }
 
@@ -251,6 +286,53 @@ mod tests {
     /// What a future of this kind takes.
     fn size_of_future<A, F>(_: fn(A) -> F) -> usize {
         size_of::<F>()
+    }
+
+    /// A shard on a server that runs alone.
+    fn core() -> (Rc<Core<Nothing>>, wsmesh_adapter::Driver) {
+        let names = ("edge", "ws-node");
+        let (name, service) = (names.0.try_into().expect("valid"), names.1.try_into().expect("valid"));
+        let mut options = wsmesh_adapter::Options::new(name, service);
+        options.shards = 1;
+        let started = wsmesh_adapter::Adapter::start(options).expect("starts");
+        let limit = Duration::from_secs(60);
+        let settings = Settings {
+            max_message_bytes: 1024,
+            binary: true,
+            deflate_above: None,
+            ping_interval: limit,
+            background: limit,
+            write_timeout: limit,
+            close_timeout: limit,
+            message_timeout: limit,
+            request_timeout: limit,
+            reconnect_spread: limit,
+            max_connection_age: Duration::ZERO,
+        };
+        let sent = prometheus::IntCounter::new("sent", "Frames.").expect("a counter");
+        let metrics = Metrics::register(&prometheus::Registry::new(), sent).expect("registers");
+        let core = Core::new(started.adapter, settings.into(), metrics, &started.shards[0]);
+        (core, started.driver)
+    }
+
+    #[tokio::test]
+    async fn the_guard_of_a_session_that_panics_is_dropped_though_its_requests_wait() {
+        let local = tokio::task::LocalSet::new();
+        let (core, _driver) = core();
+        let (guard, held) = oneshot::channel();
+        let newcomer = Newcomer {
+            client: ClientId::new("ann").expect("valid"),
+            handler: Nothing { panics: true },
+            guard: Some(guard),
+            since: Instant::now(),
+            deflate: false,
+        };
+        let (expected, _reservation) = Expected::new(newcomer);
+        local.run_until(async { expect(&core, expected) }).await;
+        let dropped = local.run_until(tokio::time::timeout(Duration::from_secs(10), held));
+        assert!(dropped.await.expect("dropped").is_err(), "never told, only dropped");
+        assert_eq!(core.handles(|_| true).len(), 0, "it is off its shard");
+        core.ongoing.clear();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use wsmesh_adapter::{Adapter, Closing, Command, ConnectionId, Dismissal, Frame, Payload, Room, Shard, ShardInbox};
+use wsmesh_adapter::{Adapter, Closing, Command, ConnectionId, Frame, Payload, Room, Shard, ShardInbox};
 use wsmesh_protocol::CloseCode;
 
 use super::ending::{Farewell, come_back_within};
@@ -176,8 +176,8 @@ impl<H> Core<H> {
             let handle = self.handle(connection);
             match (handle, why) {
                 (Some(handle), Closing::Slow) => self.close_slow(&handle),
-                (Some(handle), Closing::Dismissed(Dismissal { code, reason })) => {
-                    self.close(&handle, &Farewell { code, reason });
+                (Some(handle), Closing::Dismissed(dismissal)) => {
+                    self.close(&handle, &dismissal.into());
                 }
                 (None, _) => {}
             }

@@ -22,8 +22,8 @@ impl Farewell {
     }
 }
 
-impl From<Farewell> for Dismissal {
-    fn from(Farewell { code, reason }: Farewell) -> Self {
+impl From<Dismissal> for Farewell {
+    fn from(Dismissal { code, reason }: Dismissal) -> Self {
         Self { code, reason }
     }
 }

@@ -73,9 +73,9 @@ pub(super) enum Phase {
     Gone,
 }
 
-/// What is counted while it is being handled.
+/// The kind of a frame that is counted while it is being handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum InFlightKind {
     Request,
     Event,
 }
@@ -148,13 +148,13 @@ impl<H> Handle<H> {
     }
 
     /// More or fewer of the client's requests or events are being handled.
-    pub(super) fn count(&self, counted: Counted, change: i32) {
-        let cell = match counted {
-            Counted::Request => &self.requests,
-            Counted::Event => &self.events,
+    pub(super) fn count(&self, kind: InFlightKind, change: i32) {
+        let cell = match kind {
+            InFlightKind::Request => &self.requests,
+            InFlightKind::Event => &self.events,
         };
         cell.set(cell.get().saturating_add_signed(change));
-        if counted == Counted::Event && change < 0 {
+        if kind == InFlightKind::Event && change < 0 {
             // Reading may go on.
             self.wake.notify_one();
         }

@@ -10,6 +10,9 @@ use super::session::Session;
 /// Handles one connection's frames; the engine keeps one value for each connection. Called on the thread of the connection's
 /// shard, between two reads: nothing here may block.
 pub(crate) trait FrameHandler: Sized + Send + 'static {
+    /// What the connection's task holds until it has ended, however it ends. The engine only drops it.
+    type Guard: Send;
+
     /// The client sent a whole message.
     fn message(session: &Session<Self>, message: Message);
 
@@ -22,7 +25,7 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
     /// Until when the client may stay. None: without limit.
     fn expires_at(&self) -> Option<Instant>;
 
-    /// The close frame for a client that has stayed until then.
+    /// Called once, when the client has stayed until then: the handler may count it. Returns the close frame.
     fn expired(&self) -> Farewell;
 
     /// Other servers can reach the client from now on. Its frames are not read before the verdict, if there is one.

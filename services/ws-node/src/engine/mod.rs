@@ -31,7 +31,7 @@ mod stream;
 mod sweep;
 mod thread;
 
-pub(crate) use self::admission::{Admission, Expected, Newcomer, Slot};
+pub(crate) use self::admission::{Admission, Expected, Newcomer, Reservation};
 pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message, Violation};
 pub(crate) use self::ending::{Farewell, come_back_within};
 pub(crate) use self::handler::{Control, FrameHandler, Verdict};

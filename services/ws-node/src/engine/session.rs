@@ -7,7 +7,7 @@ use wsmesh_adapter::{ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
 use super::ending::Farewell;
-use super::handle::{Counted, Handle};
+use super::handle::{Handle, InFlightKind};
 
 /// One client's connection. Cheap to clone; stays on its thread.
 pub(crate) struct Session<H> {
@@ -88,12 +88,12 @@ impl<H> Session<H> {
 
     /// One more request waits for its reply, until the guard is dropped: the client is not sent away meanwhile.
     pub(crate) fn begin_request(&self) -> InFlight<H> {
-        InFlight::new(self.clone(), Counted::Request)
+        InFlight::new(self.clone(), InFlightKind::Request)
     }
 
     /// One more fire-and-forget frame is being handled, until the guard is dropped: too many pause reading.
     pub(crate) fn begin_event(&self) -> InFlight<H> {
-        InFlight::new(self.clone(), Counted::Event)
+        InFlight::new(self.clone(), InFlightKind::Event)
     }
 }
 
@@ -107,13 +107,13 @@ impl<H: 'static> Session<H> {
 /// Counts a request or an event of a client as long as it lives.
 pub(crate) struct InFlight<H> {
     session: Session<H>,
-    counted: Counted,
+    kind: InFlightKind,
 }
 
 impl<H> InFlight<H> {
-    fn new(session: Session<H>, counted: Counted) -> Self {
-        session.handle.count(counted, 1);
-        Self { session, counted }
+    fn new(session: Session<H>, kind: InFlightKind) -> Self {
+        session.handle.count(kind, 1);
+        Self { session, kind }
     }
 
     pub(crate) fn session(&self) -> &Session<H> {
@@ -123,6 +123,6 @@ impl<H> InFlight<H> {
 
 impl<H> Drop for InFlight<H> {
     fn drop(&mut self) {
-        self.session.handle.count(self.counted, -1);
+        self.session.handle.count(self.kind, -1);
     }
 }

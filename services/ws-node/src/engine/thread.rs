@@ -26,7 +26,7 @@ const PACE: Duration = Duration::from_millis(50);
 const WAITING_NEWCOMERS: usize = 1024;
 
 /// An order to a shard's thread.
-pub(crate) enum Order<H> {
+pub(crate) enum Order<H: FrameHandler> {
     /// Attach this client; its connection follows.
     Expect(Box<Expected<H>>),
     /// Close every connection; the clients are to come back to another server.
@@ -53,7 +53,7 @@ pub(crate) struct Resources {
 }
 
 /// A shard's thread. It ends on [`Order::End`], or when every sender of its orders is gone.
-pub(crate) struct ShardThread<H> {
+pub(crate) struct ShardThread<H: FrameHandler> {
     pub(crate) orders: mpsc::Sender<Order<H>>,
     /// Cancelled when the thread has ended, also by a panic.
     pub(crate) ended: CancellationToken,

@@ -8,9 +8,10 @@ use wsmesh_adapter::{Adapter, ClientId, Frame, Presence, PublishError, Room, Roo
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::frame;
 
+use super::call::{Call, OK};
 use super::payloads::{self, IdText};
+use super::refusal::Refusal;
 use super::work::{Outcome, Work};
-use super::{Call, OK, Refusal};
 
 /// A request is answered with `{"ok":true}`; a fire-and-forget `say` comes back as it is.
 pub(super) fn say(call: Call<'_>) -> Work {

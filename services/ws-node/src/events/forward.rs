@@ -8,8 +8,9 @@ use wsmesh_adapter::{Adapter, Missing, Payload, PublishError, RequestError, Requ
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
 
+use super::call::{Call, OK};
+use super::refusal::Refusal;
 use super::work::{Outcome, Work};
-use super::{Call, OK, Refusal};
 use crate::routes::{Forwarding, ReplyBy, Rule};
 
 /// Forwards an event. A request waits for the reply; anything else is only sent.

@@ -3,6 +3,7 @@
 //! A request never blocks the frames behind it: one that is not answered at once continues while they are handled, and the
 //! number of those is bounded for each client. Every request is answered, if only with an error.
 
+mod call;
 mod closed;
 mod demo;
 mod forward;
@@ -13,50 +14,21 @@ mod rooms;
 mod server;
 mod work;
 
-use std::sync::Arc;
+use wsmesh_protocol::ErrorCode;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-use wsmesh_protocol::{CallbackId, ErrorCode};
-
+use call::OK;
+pub(crate) use call::{Call, refuse};
 pub(crate) use closed::tell_closed;
 pub(crate) use refusal::Refusal;
 pub(crate) use server::listen;
 use work::Work;
-pub(crate) use work::refuse;
 
-use crate::client::Session;
-use crate::edge::Edge;
 use crate::metrics::{Denied, Received};
 use crate::routes::Route;
 use crate::trace;
 
 /// Most requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
-
-/// The reply `{"ok":true}`.
-const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
-
-/// One event of one client.
-#[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) payload: &'a RawValue,
-    /// The id that its reply must carry, if it wants one.
-    pub(crate) callback_id: Option<&'a CallbackId<'a>>,
-}
-
-impl<'a> Call<'a> {
-    fn edge(&self) -> &'a Arc<Edge> {
-        &self.session.handler().edge
-    }
-
-    fn refuse(&self, code: ErrorCode, text: &'static str) {
-        if let Some(callback_id) = self.callback_id {
-            refuse(self.session, callback_id, &Refusal::new(code, text));
-        }
-    }
-}
 
 /// Handles an event, if the client may send it and something handles it here.
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::Room;
 use wsmesh_protocol::ErrorCode;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// The namespace of rooms when a client names none.
 const DEFAULT_NAMESPACE: &str = "chat";

@@ -31,6 +31,7 @@ impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Self {
         let code = match &error {
             ClientError::Name(_) => ErrorCode::BadPayload,
+            ClientError::NotHere(_) => ErrorCode::NotFound,
             _ => ErrorCode::Unavailable,
         };
         Self::new(code, error.to_string())
@@ -97,5 +98,14 @@ mod tests {
         assert_eq!(code(Missing::TimedOut), ErrorCode::Timeout);
         assert_eq!(code(Missing::Overloaded), ErrorCode::Overloaded);
         assert_eq!(code(Missing::Restarted), ErrorCode::Unavailable);
+    }
+
+    #[test]
+    fn a_client_that_is_not_here_is_told_apart_from_what_is_not_confirmed() {
+        let client = wsmesh_adapter::ClientId::new("ann").expect("valid");
+        let refusal = Refusal::from(ClientError::NotHere(client));
+        assert_eq!(refusal.code, ErrorCode::NotFound);
+        assert_eq!(refusal.text, "client ann is not connected to this server");
+        assert_eq!(Refusal::from(ClientError::Unconfirmed).code, ErrorCode::Unavailable);
     }
 }

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use wsmesh_adapter::{Adapter, ClientId, Room};
 use wsmesh_protocol::ErrorCode;
 
+use super::call::Call;
 use super::payloads::{self, RoomPayload};
+use super::refusal::Refusal;
 use super::work::Work;
-use super::{Call, Refusal};
 use crate::auth::Grant;
 use crate::client::Session;
 use crate::edge::Edge;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::json;
-use wsmesh_adapter::{Adapter, ClientId, Dismissal, Payload, Room, ServerEvent};
+use wsmesh_adapter::{Adapter, ClientId, Dismissal, Room, ServerEvent};
 use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, ClientRoom, KICK, Kick};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Listens until the adapter ends.
 pub(crate) fn listen(adapter: &Adapter) {
-    // Each request is a task of its own: one that waits for a slow node must not hold up the others.
+    // Each request is a task of its own, unlike with `Adapter::on_request`: one that waits for a slow node must not hold up the
+    // others.
     on(adapter, CLIENT_JOIN, |adapter, event| async move {
         let done = join(&adapter, &event).await;
         answer(event, done.map(|()| json!({"ok": true}))).await;
@@ -73,13 +75,12 @@ async fn kick(adapter: &Adapter, event: &ServerEvent) -> Result<bool, Refusal> {
         .await)
 }
 
-async fn answer(event: ServerEvent, outcome: Result<serde_json::Value, Refusal>) {
-    if !event.is_request() {
-        return;
-    }
-    let value = outcome.unwrap_or_else(|refusal| json!({"error": refusal.text, "errorCode": refusal.code.as_str()}));
-    let payload = Payload::new(&value).unwrap_or_else(|_| Payload::null());
-    if let Err(error) = event.reply(payload).await {
+async fn answer<T: Serialize>(event: ServerEvent, outcome: Result<T, Refusal>) {
+    let answered = match outcome {
+        Ok(value) => event.reply_with(&value).await,
+        Err(refusal) => event.refuse(refusal.code.as_str(), refusal.text).await,
+    };
+    if let Err(error) = answered {
         tracing::debug!(%error, "a server could not be answered");
     }
 }

@@ -8,7 +8,8 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
-use super::{Call, Refusal};
+use super::call::{Call, refuse};
+use super::refusal::Refusal;
 use crate::client::Session;
 
 /// The result of a client's event: the reply's payload as JSON, or why there is none.
@@ -83,10 +84,4 @@ fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Opti
             tracing::debug!(client = %session.client(), code = %refusal.code, "an event was not handled");
         }
     }
-}
-
-/// Answers a request with an error.
-pub(crate) fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
-    session.handler().edge.metrics.frames.refused_requests.inc();
-    session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
 }

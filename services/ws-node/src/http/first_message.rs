@@ -16,7 +16,7 @@ use crate::edge::Edge;
 use crate::engine::framing::{self, Opcode};
 use crate::engine::{Accepts, Decoder, Farewell, Incoming, come_back_within};
 use crate::events::refresh;
-use crate::limits::WaitingPermit;
+use crate::limits::UnauthenticatedPermit;
 use crate::routes::AUTHENTICATE;
 use crate::session::text_of;
 
@@ -46,7 +46,7 @@ pub(super) async fn wait<S>(
     edge: &Edge,
     stream: &mut S,
     read_ahead: Bytes,
-    permit: WaitingPermit,
+    permit: UnauthenticatedPermit,
     deflate: bool,
 ) -> Option<Arrival>
 where
@@ -123,6 +123,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         loop {
             read += input.len();
             if let Some(authenticated) = self.take(&mut input).await? {
+                // Replies to what came before it in the same read.
+                self.flush().await?;
                 return Ok((authenticated, input));
             }
             if read > MOST_BYTES {
@@ -234,10 +236,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         self.answers.extend_from_slice(text.as_bytes());
     }
 
+    /// Writes what waits. If this is given up, the rest still waits, and only the rest.
     async fn flush(&mut self) -> Result<(), Ended> {
-        let written = self.stream.write_all(&self.answers).await;
-        self.answers.clear();
-        written.map_err(|_| Ended::Lost)
+        while !self.answers.is_empty() {
+            match self.stream.write(&self.answers).await {
+                Ok(written @ 1..) => drop(self.answers.drain(..written)),
+                Ok(0) | Err(_) => return Err(Ended::Lost),
+            }
+        }
+        Ok(())
     }
 
     /// Sends the close frame, and waits a moment for the peer to end its side: a stream that is closed with bytes unread is

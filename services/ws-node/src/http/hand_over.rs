@@ -17,9 +17,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::first_message;
 use crate::client::{ClientState, ConnectionGuard};
-use crate::engine::{Admission, Decoder, Newcomer, Parts, Slot};
+use crate::engine::{Admission, Decoder, Newcomer, Parts, Reservation};
 use crate::gate::Gate;
-use crate::limits::WaitingPermit;
+use crate::limits::UnauthenticatedPermit;
 
 /// Longest wait for the 101 answer to be written and the connection to be handed over.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -32,14 +32,14 @@ const UNSENT: u32 = 128 * 1024;
 /// A connection between its 101 answer and its shard.
 pub(super) enum Upgrading {
     /// Its client is attached; messages may be compressed with `deflate`.
-    Attached { slot: Slot, deflate: bool },
+    Attached { reservation: Reservation, deflate: bool },
     /// Its client has to authenticate, with its first message.
     Unauthenticated(Unauthenticated),
 }
 
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unauthenticated {
-    pub(super) permit: WaitingPermit,
+    pub(super) permit: UnauthenticatedPermit,
     /// The address that it comes from, if it is known.
     pub(super) address: Option<IpAddr>,
     /// Context of the upgrade's span, when it was sampled.
@@ -77,8 +77,8 @@ where
 {
     let edge = &gate.edge;
     let client = match upgrading {
-        Upgrading::Attached { slot, deflate } => {
-            slot.admit(Admission {
+        Upgrading::Attached { reservation, deflate } => {
+            reservation.admit(Admission {
                 stream: stream.into_parts()?,
                 decoder: Decoder::new(edge.engine.accepts(deflate)),
                 read_ahead,
@@ -98,14 +98,15 @@ where
     };
     let stream = stream.into_parts()?;
     let proof = arrival.proof;
-    let handler = ClientState::new(edge.clone(), proof.grant, client.context, client.guard);
-    let slot = gate.expect(Newcomer {
+    let handler = ClientState::new(edge.clone(), proof.grant, client.context);
+    let reservation = gate.expect(Newcomer {
         client: proof.client,
         handler,
+        guard: client.guard,
         since: client.since,
         deflate: client.deflate,
     });
-    slot.await.admit(Admission {
+    reservation.await.admit(Admission {
         stream,
         decoder: arrival.decoder,
         read_ahead: arrival.read_ahead,

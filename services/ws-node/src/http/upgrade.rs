@@ -17,15 +17,16 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::ClientId;
 use wsmesh_protocol::Params;
 
+use super::address::client_address;
 use super::credentials;
 use super::extensions;
 use super::hand_over::{Unauthenticated, Upgrading, hand_over};
 use super::rejection::Rejection;
 use crate::auth::{AuthError, Entry, Fault, Proof};
 use crate::client::{ClientState, ConnectionGuard};
-use crate::engine::{Newcomer, Slot};
+use crate::engine::{Newcomer, Reservation};
 use crate::gate::Gate;
-use crate::limits::{Permit, Turned, WaitingPermit, client_address};
+use crate::limits::{Permit, Turned, UnauthenticatedPermit};
 use crate::metrics::Rejected;
 use crate::trace;
 
@@ -72,12 +73,13 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Identity::Known(proof) => {
             let newcomer = Newcomer {
                 client: proof.client,
-                handler: ClientState::new(gate.edge.clone(), proof.grant, context, guard),
+                handler: ClientState::new(gate.edge.clone(), proof.grant, context),
+                guard,
                 since,
                 deflate,
             };
             match attach(gate, newcomer).instrument(span.clone()).await {
-                Ok(slot) => Upgrading::Attached { slot, deflate },
+                Ok(reservation) => Upgrading::Attached { reservation, deflate },
                 Err(rejection) => return reject(gate, rejection, &span),
             }
         }
@@ -125,13 +127,13 @@ fn reject(gate: &Gate, rejection: Rejection, span: &Span) -> Response {
 
 /// Attaches the client before it is answered, so that other servers can reach it as soon as it is connected. What it is sent
 /// waits for its connection.
-async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>) -> Result<Slot, Rejection> {
+async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>) -> Result<Reservation, Rejection> {
     let attaching = async {
-        let mut slot = gate.expect(newcomer).await;
-        slot.reachable().await.then_some(slot)
+        let mut reservation = gate.expect(newcomer).await;
+        reservation.reachable().await.then_some(reservation)
     };
-    if let Ok(Some(slot)) = tokio::time::timeout(ATTACHING, attaching).await {
-        return Ok(slot);
+    if let Ok(Some(reservation)) = tokio::time::timeout(ATTACHING, attaching).await {
+        return Ok(reservation);
     }
     let text = "this server accepts no clients now: try another one, or later".to_owned();
     Err(Rejection::new(
@@ -221,7 +223,7 @@ fn reject_when_draining(gate: &Gate) -> Result<(), Rejection> {
 enum Identity {
     Known(Proof),
     /// The client says in its first message who it is.
-    ByMessage(WaitingPermit),
+    ByMessage(UnauthenticatedPermit),
 }
 
 async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Rejection> {
@@ -260,7 +262,7 @@ async fn prove(gate: &Gate, params: &Params, headers: &HeaderMap) -> Result<Iden
     {
         Entry::Known(proof) => Ok(Identity::Known(proof)),
         Entry::ByMessage => {
-            let permit = edge.waiting.take().ok_or(AuthError::TooManyWaiting)?;
+            let permit = edge.unauthenticated.take().ok_or(AuthError::TooManyWaiting)?;
             Ok(Identity::ByMessage(permit))
         }
     }

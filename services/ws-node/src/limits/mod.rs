@@ -1,18 +1,16 @@
 //! How much one client, one address and all together may use of this server: pure rules and counts. They are applied before
 //! the upgrade in `http`, and per frame in `session`.
 
-mod address;
 mod capacity;
 mod door;
 mod failures;
 mod meter;
 pub(crate) mod settings;
-mod waiting;
+mod unauthenticated;
 
-pub(crate) use address::client_address;
 pub(crate) use capacity::Capacity;
 pub(crate) use door::{Door, Permit, Turned};
 pub(crate) use failures::Failures;
 pub(crate) use meter::{Meter, Rate};
 pub use settings::Limits;
-pub(crate) use waiting::{WaitingPermit, WaitingPermits};
+pub(crate) use unauthenticated::{UnauthenticatedPermit, UnauthenticatedPermits};

@@ -3,6 +3,9 @@
 use ipnet::IpNet;
 use wsmesh_bootstrap::{CommonConfig, settings};
 
+/// The default of `events_per_second`; its text names it, too.
+const EVENTS_PER_SECOND: u32 = 100;
+
 settings! {
     /// What one client, one address and all together may use of a ws-node. 0 means no limit.
     #[derive(PartialEq, Eq)]
@@ -40,6 +43,22 @@ settings! {
 impl Limits {
     /// Frames that one client may send per second; 0: no limit.
     pub(crate) fn events_per_second(&self) -> u32 {
-        self.events_per_second.unwrap_or(100)
+        self.events_per_second.unwrap_or(EVENTS_PER_SECOND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_bootstrap::Settings;
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_the_frames_per_second_names_their_default() {
+        let declared = Limits::declared();
+        let setting = declared.iter().find(|setting| setting.key == "events_per_second");
+        let doc = setting.expect("declared").doc;
+        assert!(doc.contains(&format!("Default: {EVENTS_PER_SECOND};")), "{doc}");
+        assert_eq!(Limits::default().events_per_second(), EVENTS_PER_SECOND);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, oneshot};
 use wsmesh_adapter::{
-    Adapter, ClientError, ClientId, ConnectionId, Payload, PayloadError, PublishError, Routing, ServerEvent,
+    Adapter, ClientError, ClientId, ConnectionId, Dismissal, Payload, PayloadError, PublishError, Routing, ServerEvent,
     ServerName, Target,
 };
 use wsmesh_protocol::CloseCode;
@@ -17,7 +17,6 @@ use wsmesh_protocol::CloseCode;
 use super::LoginPolicy;
 use super::contest::{Act, Contest, ROUND};
 use super::login::{Login, Micros, News, Purpose, Rules};
-use crate::engine::Farewell;
 use crate::metrics::{LoginMetrics, LoginOutcome};
 use crate::striped::Striped;
 
@@ -107,7 +106,7 @@ impl Logins {
         self: &Arc<Self>,
         client: &ClientId,
         connection: ConnectionId,
-    ) -> Option<impl Future<Output = Result<(), Farewell>> + use<>> {
+    ) -> Option<impl Future<Output = Result<(), Dismissal>> + use<>> {
         if self.rules.policy == LoginPolicy::Many {
             return None;
         }
@@ -129,7 +128,7 @@ impl Logins {
         let (logins, client) = (Arc::clone(self), client.clone());
         verdict.map(|verdict| async move {
             let admitted = logins.wait(&client, verdict).await;
-            if admitted { Ok(()) } else { Err(logins.farewell()) }
+            if admitted { Ok(()) } else { Err(logins.dismissal()) }
         })
     }
 
@@ -155,10 +154,14 @@ impl Logins {
     }
 
     /// The close frame of a connection that has lost.
-    fn farewell(&self) -> Farewell {
-        match self.rules.policy {
-            LoginPolicy::Oldest => Farewell::new(CloseCode::TryAgainLater, "this id is logged in already"),
-            LoginPolicy::Newest | LoginPolicy::Many => Farewell::new(CloseCode::Replaced, "newer login of the same id"),
+    fn dismissal(&self) -> Dismissal {
+        let (code, reason) = match self.rules.policy {
+            LoginPolicy::Oldest => (CloseCode::TryAgainLater, "this id is logged in already"),
+            LoginPolicy::Newest | LoginPolicy::Many => (CloseCode::Replaced, "newer login of the same id"),
+        };
+        Dismissal {
+            code: code.into(),
+            reason: reason.into(),
         }
     }
 
@@ -301,7 +304,7 @@ impl Logins {
         self.answer_waiting(client, connection, false);
         let (logins, client) = (Arc::clone(self), client.clone());
         tokio::spawn(async move {
-            let dismissal = logins.farewell().into();
+            let dismissal = logins.dismissal();
             logins.adapter.dismiss_connection(&client, connection, dismissal).await;
         });
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{ClientId, Pick, ServiceName};
-
-/// No time limit is longer: beyond this, clocks overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+use wsmesh_bootstrap::LONGEST_DURATION;
 
 /// The event with which a client shows its token when it may do so after the upgrade.
 pub(crate) const AUTHENTICATE: &str = "authenticate";
@@ -112,7 +110,7 @@ pub(crate) fn problems(rules: &[Rule]) -> Vec<String> {
             problems.push(format!("two rules forward {event:?}: remove one"));
         }
         let timeout = timeout_ms.map(Duration::from_millis);
-        if timeout.is_some_and(|timeout| timeout.is_zero() || timeout > LONGEST) {
+        if timeout.is_some_and(|timeout| timeout.is_zero() || timeout > LONGEST_DURATION) {
             problems.push(format!(
                 "timeout_ms of the rule for {event:?} is 0 or longer than 366 days: remove it or write another value"
             ));

@@ -1,18 +1,13 @@
 //! Checks of several settings together, for the binary and for code that starts a ws-node in its own process.
 
-use wsmesh_bootstrap::{Check, Problems, Settings, within};
+use wsmesh_bootstrap::{Problems, Settings};
 
-use super::{EdgeSettings, MOST_MESSAGE_BYTES};
+use super::EdgeSettings;
 
 impl EdgeSettings {
     /// Checks what no single setting can know.
     pub(crate) fn check_together(&self, problems: &mut Problems) {
         self.auth.check_together(self.demo, problems);
-        if let Some(above) = self.deflate_above() {
-            for problem in within(1..=MOST_MESSAGE_BYTES).problems(&above) {
-                problems.about("deflate_above", problem);
-            }
-        }
         match (&self.tls_certificate_file, &self.tls_key_file) {
             (Some(_), None) => problems.about("tls_key_file", "is missing: a certificate needs its private key"),
             (None, Some(_)) => problems.about(
@@ -84,7 +79,6 @@ mod tests {
             rebalance_rate: 0,
             rebalance_above: f64::NAN,
             heartbeat: "x".repeat(126),
-            deflate: true,
             deflate_above: 0,
             outbox_bytes: 0,
             outbox_frames: 0,

@@ -82,30 +82,50 @@ async fn the_first_message_says_who_a_client_is() {
     assert_eq!(again["ok"], json!(true), "and showing it again renews it");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn frames_that_follow_in_the_same_packet_are_not_lost() {
-    let server = server().await;
+/// Sends the upgrade request and these messages in one packet, and reads until each of these parts has come, in this order.
+async fn in_one_packet(server: &Server, messages: &[String], replies: &[&[u8]]) {
     let mut stream = server.raw().await;
     let mut bytes =
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             .to_vec();
-    let first = json!({"event": "authenticate", "payload": {"token": token(json!({}))}});
-    let second = json!({"event": "enterForeground", "payload": null, "callbackId": "next"});
-    for text in [first.to_string(), second.to_string()] {
+    for text in messages {
         bytes.extend(frame(0x81, text.as_bytes()));
     }
     stream.write_all(&bytes).await.expect("sends");
-    let mut answer = Vec::new();
+    let (mut answer, mut from) = (Vec::new(), 0);
+    for reply in replies {
+        let reading = async {
+            loop {
+                let found = answer[from..].windows(reply.len()).position(|part| part == *reply);
+                if let Some(at) = found {
+                    return from + at + reply.len();
+                }
+                assert_ne!(stream.read_buf(&mut answer).await.expect("reads"), 0, "closed");
+            }
+        };
+        let text = String::from_utf8_lossy(reply);
+        from = tokio::time::timeout(PATIENCE, reading).await.expect(&text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_follow_in_the_same_packet_are_not_lost() {
+    let server = server().await;
+    let first = json!({"event": "authenticate", "payload": {"token": token(json!({}))}});
+    let second = json!({"event": "enterForeground", "payload": null, "callbackId": "next"});
     let reply = br#"{"payload":{"ok":true},"callbackId":"next"}"#;
-    let reading = async {
-        while !answer.windows(reply.len()).any(|part| part == reply) {
-            assert_ne!(stream.read_buf(&mut answer).await.expect("reads"), 0, "closed");
-        }
-    };
-    tokio::time::timeout(PATIENCE, reading)
-        .await
-        .expect("the second message is handled");
+    in_one_packet(&server, &[first.to_string(), second.to_string()], &[reply]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_to_frames_before_the_token_in_the_same_packet_are_not_lost() {
+    let server = server().await;
+    let early = json!({"event": "gamePing", "payload": null, "callbackId": "early"});
+    let token = json!({"event": "authenticate", "payload": {"token": token(json!({}))}, "callbackId": "token"});
+    let messages = [String::new(), early.to_string(), token.to_string()];
+    let replies: [&[u8]; 3] = [b"\x81\x00", br#""callbackId":"early""#, br#""callbackId":"token""#];
+    in_one_packet(&server, &messages, &replies).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

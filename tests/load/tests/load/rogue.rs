@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
+
+use parking_lot::Mutex;
 
 /// A mistake that the server makes. Message numbers are the publisher's sequence numbers.
 #[derive(Debug, Clone)]
@@ -81,11 +83,11 @@ fn serve(number: usize, mut stream: TcpStream, state: &Mutex<State>, faults: &[F
     send_away(member(&stream, &request), state, faults);
     while let Some(text) = frame(&mut stream) {
         if let Some(message) = between(&text, "\"msg\":\"") {
-            publish(message, &mut state.lock().expect("no panic"), faults);
+            publish(message, &mut state.lock(), faults);
         } else if text.contains("joinRoom") {
             let reply = r#"{"payload":{"msg":"joined"},"callbackId":"ready"}"#;
             stream.write_all(&framed(0x81, reply.as_bytes())).expect("writes");
-            state.lock().expect("no panic").members.push(member(&stream, &request));
+            state.lock().members.push(member(&stream, &request));
         }
     }
 }
@@ -105,7 +107,7 @@ fn send_away(member: Member, state: &Mutex<State>, faults: &[Fault]) {
     }) else {
         return;
     };
-    let mut state = state.lock().expect("no panic");
+    let mut state = state.lock();
     state.members.push(member);
     if state.members.len() == after && !state.sent_away {
         state.sent_away = true;

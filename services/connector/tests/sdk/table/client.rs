@@ -25,7 +25,7 @@ impl Stage {
                 }
                 if step.contains_key("pending") {
                     let (told, name) = (Arc::clone(&self.pending), text(&step["as"]).to_owned());
-                    request = request.on_pending(move || told.lock().expect("no panic").push(name));
+                    request = request.on_pending(move || told.lock().push(name));
                 }
                 if step.get("retry").is_some_and(|retry| retry == true) {
                     request = request.retry();

@@ -45,7 +45,7 @@ impl Stage {
             "event" => self.expect_event(step).await,
             "pending" => {
                 self.settle().await;
-                let told = self.pending.lock().expect("no panic").clone();
+                let told = self.pending.lock().clone();
                 assert_eq!(json!(told), step["of"]);
             }
             "heard" => self.expect_heard(step["by"].as_array().expect("names")).await,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::problems::{Problems, Source};
-use crate::settings::{Field, Raw, Setting, Shown};
+use super::{Field, Raw, Setting, Shown};
 
 /// Environment variables, by name.
 pub(crate) type Environment = BTreeMap<String, String>;
@@ -12,22 +12,22 @@ pub(crate) type Environment = BTreeMap<String, String>;
 /// The given values, layer by layer. [`Settings::take`](crate::Settings::take) reads them.
 #[derive(Debug, Default)]
 pub struct Values {
-    pub(super) declared: Vec<Setting>,
-    pub(super) flags: BTreeMap<&'static str, Vec<String>>,
-    pub(super) environment: Environment,
-    pub(super) file: Option<(PathBuf, toml::Table)>,
-    pub(super) defaults: BTreeMap<&'static str, String>,
-    pub(super) problems: Problems,
-    pub(super) taken: Vec<Taken>,
+    pub(crate) declared: Vec<Setting>,
+    pub(crate) flags: BTreeMap<&'static str, Vec<String>>,
+    pub(crate) environment: Environment,
+    pub(crate) file: Option<(PathBuf, toml::Table)>,
+    pub(crate) defaults: BTreeMap<&'static str, String>,
+    pub(crate) problems: Problems,
+    pub(crate) taken: Vec<Taken>,
 }
 
 /// An effective setting, for `--print-config`.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) setting: Setting,
-    pub(super) raw: Option<Raw>,
-    pub(super) shown: Shown,
-    pub(super) source: Source,
+pub(crate) struct Taken {
+    pub(crate) setting: Setting,
+    pub(crate) raw: Option<Raw>,
+    pub(crate) shown: Shown,
+    pub(crate) source: Source,
 }
 
 impl Values {

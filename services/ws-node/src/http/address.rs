@@ -8,7 +8,7 @@ use wsmesh_bootstrap::http::subscriber;
 
 /// The client's address: if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not a trusted proxy. The
 /// header of an untrusted peer is ignored.
-pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
     let mut address = peer.to_canonical();
     let lines = headers.get_all("x-forwarded-for").into_iter();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::settings::Setting;
+use super::Setting;
 
 /// The layer that a setting's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
