@@ -272,15 +272,28 @@ pub enum ClientOrderError {
     /// A server that may have the client did not say in time whether it does.
     #[error("client {0} was not found in time: a server that may have it did not answer")]
     Unknown(ClientId),
+    /// It was carried out at some of the servers that have the client, and not at another one.
+    #[error("done at {}, but not everywhere: {error}", listed(done))]
+    Partly {
+        /// The servers that carried it out. This server may be among them.
+        done: Vec<ServerName>,
+        /// The first error.
+        #[source]
+        error: Box<ClientOrderError>,
+    },
     /// The client's server could not be asked, did not answer, or refused.
     #[error(transparent)]
     Call(#[from] CallError),
     /// The question where the client is could not be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The client is connected here, and joining was not confirmed.
+    /// The client is connected here, and joining was not confirmed; or the close code cannot be sent.
     #[error(transparent)]
     Client(#[from] ClientError),
+}
+
+fn listed(servers: &[ServerName]) -> String {
+    servers.iter().map(ServerName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a client's answer did not come.
@@ -322,7 +335,7 @@ pub enum ChannelError {
     Publish(#[from] PublishError),
 }
 
-/// Why a client could not be attached, or could not join or leave.
+/// Why a client could not be attached, could not join or leave, or its connection could not be closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// No client of this id is connected to this server.
@@ -337,6 +350,9 @@ pub enum ClientError {
     /// There is no such shard.
     #[error("there is no shard {0}")]
     NoShard(usize),
+    /// A close frame must not carry this code.
+    #[error("{0} is not a close code that can be sent: use 1000 to 1003, 1007 to 1014, or 3000 to 4999")]
+    CloseCode(u16),
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,

@@ -70,7 +70,7 @@ async fn kick(adapter: &Adapter, event: &ServerEvent) -> Result<bool, Refusal> {
     let reason: Arc<str> = reason.into();
     Ok(adapter
         .dismiss(&ClientId::new(client)?, Dismissal { code, reason })
-        .await)
+        .await?)
 }
 
 async fn answer(event: ServerEvent, outcome: Result<serde_json::Value, Refusal>) {
