@@ -48,9 +48,7 @@ impl Gauges {
 
     /// Brings the views and gauges up to date. Receivers of a view are notified only if it changed.
     pub(crate) fn refresh(&self, now: Instant) {
-        for status in self.topology.refresh(now).iter() {
-            self.metrics.nodes.set(status);
-        }
+        self.topology.refresh(now);
         let servers = self.beacons.servers(now);
         let metrics = &self.metrics;
         metrics
