@@ -61,8 +61,8 @@ impl Driver {
         driver.run_until_stopped(inbound.run(batches));
         let catch_up = parts.flow.catch_up.clone();
         driver.run_until_stopped(async move { catch_up.run().await });
-        let outage = parts.flow.outbound.outage().clone();
-        driver.run_until_stopped(async move { outage.run().await });
+        let outbound = parts.flow.outbound.clone();
+        driver.run_until_stopped(async move { outbound.send_waiting().await });
         driver.tasks.spawn(Clock::new(parts, fatal).run());
         driver
     }
@@ -173,10 +173,11 @@ async fn run_nodes(
 
 fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
     let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
+    let (window, copies) = outbound.replay();
     Environment {
         interest: parts.flow.subscriptions.interest().clone(),
-        window: outbound.window().clone(),
-        copies: outbound.copies().clone(),
+        window,
+        copies,
         largest: outbound.largest().clone(),
         inbound,
         changed: on.hearing.changed().clone(),
@@ -190,12 +191,8 @@ fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
 
 /// Messages that wait for a node may still find one, for a moment.
 async fn send_the_rest(parts: &Parts, limit: Duration) {
-    let waiting = parts.flow.outbound.outage().waiting();
-    let emptied = waiting.emptied.notified();
-    tokio::pin!(emptied);
-    emptied.as_mut().enable();
-    if waiting.len() > 0 && timeout(limit, emptied).await.is_err() {
-        let messages = waiting.len();
+    let messages = parts.flow.outbound.left_after(limit).await;
+    if messages > 0 {
         tracing::error!(
             messages,
             "no Redis node took the last messages of this server: they are lost"
