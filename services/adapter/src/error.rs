@@ -1,7 +1,7 @@
 //! One small error per operation, each with its source kept and a message that says what to do.
 
 use crate::nodes::NodeUrlError;
-use crate::wire::{ClientId, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
+use crate::wire::{ClientId, Missing, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -160,69 +160,6 @@ pub enum TargetError {
     NoServer(ServiceName),
 }
 
-/// Why a server did not answer a request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    /// It was alive and did not answer in time.
-    #[error("did not answer in time")]
-    TimedOut,
-    /// It left the roster while the request waited.
-    #[error("went away before it answered")]
-    Gone,
-    /// Another process has its name now; the request was for the former one and was not run.
-    #[error("was restarted; the request was not run")]
-    Restarted,
-    /// It has no listener for the event.
-    #[error("does not handle this event")]
-    Unhandled,
-    /// It has too many requests waiting.
-    #[error("is overloaded; try again later")]
-    Overloaded,
-    /// Its answer is larger than any message may be.
-    #[error("has an answer that is too large to be sent (--max-publish-bytes)")]
-    TooLarge,
-    /// Its listener ended without answering.
-    #[error("ended without an answer")]
-    NoReply,
-    /// It does not have the client that the request was for.
-    #[error("does not have this client")]
-    NotHere,
-    /// The request could not be sent to it.
-    #[error("could not be reached: {0}")]
-    Unreachable(String),
-}
-
-impl Missing {
-    /// The kind, from a fixed set: safe as a metric label, and what an error reply carries.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::TimedOut => "timed-out",
-            Self::Gone => "gone",
-            Self::Restarted => "restarted",
-            Self::Unhandled => "unhandled",
-            Self::Overloaded => "overloaded",
-            Self::NoReply => "no-reply",
-            Self::TooLarge => "too-large",
-            Self::NotHere => "not-here",
-            Self::Unreachable(_) => "unreachable",
-        }
-    }
-
-    /// Reads what an error reply carries; an unknown label of a newer server counts as no reply.
-    pub(crate) fn from_label(label: &str) -> Self {
-        match label {
-            "restarted" => Self::Restarted,
-            "unhandled" => Self::Unhandled,
-            "overloaded" => Self::Overloaded,
-            "gone" => Self::Gone,
-            "timed-out" => Self::TimedOut,
-            "not-here" => Self::NotHere,
-            "too-large" => Self::TooLarge,
-            _ => Self::NoReply,
-        }
-    }
-}
-
 /// Why a request to one server has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -272,15 +209,28 @@ pub enum ClientOrderError {
     /// A server that may have the client did not say in time whether it does.
     #[error("client {0} was not found in time: a server that may have it did not answer")]
     Unknown(ClientId),
+    /// It was carried out at some of the servers that have the client, and not at another one.
+    #[error("done at {}, but not everywhere: {error}", listed(done))]
+    Partly {
+        /// The servers that carried it out. This server may be among them.
+        done: Vec<ServerName>,
+        /// The first error.
+        #[source]
+        error: Box<ClientOrderError>,
+    },
     /// The client's server could not be asked, did not answer, or refused.
     #[error(transparent)]
     Call(#[from] CallError),
     /// The question where the client is could not be sent.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The client is connected here, and joining was not confirmed.
+    /// The client is connected here, and joining was not confirmed; or the close code cannot be sent.
     #[error(transparent)]
     Client(#[from] ClientError),
+}
+
+fn listed(servers: &[ServerName]) -> String {
+    servers.iter().map(ServerName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a client's answer did not come.
@@ -322,7 +272,7 @@ pub enum ChannelError {
     Publish(#[from] PublishError),
 }
 
-/// Why a client could not be attached, or could not join or leave.
+/// Why a client could not be attached, could not join or leave, or its connection could not be closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// No client of this id is connected to this server.
@@ -337,6 +287,9 @@ pub enum ClientError {
     /// There is no such shard.
     #[error("there is no shard {0}")]
     NoShard(usize),
+    /// A close frame must not carry this code.
+    #[error("{0} is not a close code that can be sent: use 1000 to 1003, 1007 to 1014, or 3000 to 4999")]
+    CloseCode(u16),
     /// The adapter was shut down meanwhile.
     #[error("this server is shutting down")]
     ShuttingDown,

@@ -83,15 +83,15 @@ pub use api::events::Listener;
 pub use api::gather::Gathered;
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use error::{
-    CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, Missing, PublishError,
+    CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, PublishError,
     RequestError, StartError, TargetError, TopologyError,
 };
 pub use flow::event::{ChannelMessage, ServerEvent};
-pub use flow::lapses::{Lapse, LapseReason};
+pub use flow::lapse::{Lapse, LapseReason};
 pub use flow::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
-pub use flow::requests::RequestOptions;
+pub use flow::request_options::RequestOptions;
 pub use flow::server_info::ServerInfo;
-pub use flow::targets::{Pick, Target};
+pub use flow::target::{Pick, Target};
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
@@ -103,8 +103,8 @@ pub use options::{Bus, Options};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Payload, PayloadError, Refusal,
-    Room, RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace, NodeId, Payload, PayloadError,
+    Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
 
 /// The README's examples, compiled by its tests only: builds of images do not have the file.

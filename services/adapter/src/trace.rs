@@ -81,6 +81,8 @@ fn is_sampled(span: &Span) -> bool {
 
 /// The context of a W3C `traceparent`, version 00, and `tracestate`; <https://www.w3.org/TR/trace-context/>. A state that cannot be
 /// read is left out.
+///
+/// Read here, because the propagator that reads it is part of OpenTelemetry's SDK, and the adapter knows only the API.
 pub fn remote_context(traceparent: &str, tracestate: Option<&str>) -> Option<SpanContext> {
     let mut parts = traceparent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

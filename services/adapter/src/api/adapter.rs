@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::error::StartError;
-use crate::flow::lapses::Lapse;
+use crate::flow::lapse::Lapse;
 use crate::flow::requests::OrderKey;
 use crate::flow::seal::PublishOptions;
 use crate::flow::server_info::ServerInfo;

@@ -98,18 +98,28 @@ impl Adapter {
     }
 
     /// Closes every connection of a client of this server; `false` if it is not here.
-    pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> bool {
-        self.parts.flow.clients.dismiss(client, dismissal).await
+    ///
+    /// # Errors
+    /// When a close frame must not carry the code.
+    pub async fn dismiss(&self, client: &ClientId, dismissal: Dismissal) -> Result<bool, ClientError> {
+        check(&dismissal)?;
+        Ok(self.parts.flow.clients.dismiss(client, dismissal).await)
     }
 
     /// Closes one connection of a client of this server; `false` if it is not here (any more). It counts as gone from now on,
     /// however long its peer takes: messages to the client go to its other connections, here or elsewhere.
-    pub async fn dismiss_connection(&self, client: &ClientId, connection: ConnectionId, dismissal: Dismissal) -> bool {
-        self.parts
-            .flow
-            .clients
-            .dismiss_connection(client, connection, dismissal)
-            .await
+    ///
+    /// # Errors
+    /// When a close frame must not carry the code.
+    pub async fn dismiss_connection(
+        &self,
+        client: &ClientId,
+        connection: ConnectionId,
+        dismissal: Dismissal,
+    ) -> Result<bool, ClientError> {
+        check(&dismissal)?;
+        let clients = &self.parts.flow.clients;
+        Ok(clients.dismiss_connection(client, connection, dismissal).await)
     }
 
     /// The connections of a client on this server and when each came, the oldest first.
@@ -245,5 +255,13 @@ impl Adapter {
     /// The rooms that a client of this server joined.
     pub fn joined_rooms(&self, client: &ClientId) -> Vec<Room> {
         self.parts.flow.clients.hub().joined_rooms(client)
+    }
+}
+
+fn check(dismissal: &Dismissal) -> Result<(), ClientError> {
+    if dismissal.may_be_sent() {
+        Ok(())
+    } else {
+        Err(ClientError::CloseCode(dismissal.code))
     }
 }

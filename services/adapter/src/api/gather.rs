@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::adapter::Adapter;
 use crate::cluster::Outcome;
 use crate::flow::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
-use crate::flow::requests::RequestOptions;
-use crate::flow::targets::Target;
+use crate::flow::request_options::RequestOptions;
+use crate::flow::target::Target;
 use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 
 /// An answer gathered from every live server.

@@ -4,15 +4,16 @@
 //! are those of `wsmesh-protocol`. They are repeated here, and compared with it by a test, so that neither library needs the
 //! other.
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::adapter::Adapter;
 use super::clients::{Presence, RoomOptions, Scope};
 use crate::error::{CallError, ClientError, ClientOrderError, PublishError};
-use crate::flow::requests::RequestOptions;
-use crate::flow::targets::Target;
+use crate::flow::request_options::RequestOptions;
+use crate::flow::target::Target;
 use crate::local::Dismissal;
-use crate::wire::{ClientId, Frame, PayloadError, Room, ServerName};
+use crate::wire::{ClientId, Frame, PayloadError, Refusal, Room, ServerName};
 
 const JOIN: &str = "wsmesh.clientJoin";
 const LEAVE: &str = "wsmesh.clientLeave";
@@ -20,6 +21,10 @@ const KICK: &str = "wsmesh.kick";
 
 /// The close code of [`Adapter::kick`]: logged out by force.
 const FORCED_LOGOUT: u16 = 4010;
+/// The code with which a ws-node refuses an order about a client that it does not have.
+const NOT_FOUND: &str = "NOT_FOUND";
+/// The code that ws-nodes of older versions use for that, and for other things.
+const UNAVAILABLE: &str = "UNAVAILABLE";
 
 #[derive(Serialize)]
 struct Kick<'a> {
@@ -132,7 +137,8 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// When it cannot be known where the client is, or its ws-node does not close the connection: see [`ClientOrderError`].
+    /// When it cannot be known where the client is, or a ws-node does not close its connection: see [`ClientOrderError`]. The
+    /// other ws-nodes that have the client are asked all the same.
     pub async fn kick(&self, client: &ClientId, reason: &str) -> Result<bool, ClientOrderError> {
         let dismissal = Dismissal {
             code: FORCED_LOGOUT,
@@ -144,19 +150,19 @@ impl Adapter {
     /// As [`Adapter::kick`], with a close code: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
     ///
     /// # Errors
-    /// As [`Adapter::kick`].
+    /// As [`Adapter::kick`], and when another code is given.
     pub async fn kick_with(&self, client: &ClientId, dismissal: Dismissal) -> Result<bool, ClientOrderError> {
-        let mut was_there = self.dismiss(client, dismissal.clone()).await;
         let order = Kick {
             client,
             code: dismissal.code,
             reason: &dismissal.reason,
         };
-        for server in self.other_holders(client, was_there).await? {
-            let Kicked { kicked } = self.order(server, KICK, &order).await?;
-            was_there |= kicked;
+        let here = self.dismiss(client, dismissal.clone()).await;
+        if let Err(error @ ClientError::CloseCode(_)) = here {
+            return Err(error.into());
         }
-        Ok(was_there)
+        let kicked = |answer: Kicked| answer.kicked;
+        self.order_elsewhere(KICK, client, &order, here, kicked).await
     }
 
     /// Puts a client in a room, wherever it is connected. Resolves when messages to the room reach it; returns whether the client
@@ -175,11 +181,7 @@ impl Adapter {
     /// # Errors
     /// When it cannot be known where the client is, or joining is not confirmed: see [`ClientOrderError`].
     pub async fn join_client(&self, client: &ClientId, room: &Room) -> Result<bool, ClientOrderError> {
-        let here = match self.join(client, room.clone()).await {
-            Ok(()) => true,
-            Err(ClientError::NotHere(_)) => false,
-            Err(error) => return Err(error.into()),
-        };
+        let here = not_here_is_false(self.join(client, room.clone()).await);
         self.order_room(JOIN, client, room, here).await
     }
 
@@ -189,7 +191,7 @@ impl Adapter {
     /// # Errors
     /// When it cannot be known where the client is, or its ws-node does not answer: see [`ClientOrderError`].
     pub async fn leave_client(&self, client: &ClientId, room: &Room) -> Result<bool, ClientOrderError> {
-        let here = self.leave(client, room).await.is_ok();
+        let here = not_here_is_false(self.leave(client, room).await.map(drop));
         self.order_room(LEAVE, client, room, here).await
     }
 
@@ -198,48 +200,122 @@ impl Adapter {
         event: &str,
         client: &ClientId,
         room: &Room,
-        is_here: bool,
+        here: Result<bool, ClientError>,
     ) -> Result<bool, ClientOrderError> {
         let order = ClientRoom {
             client,
             namespace: room.namespace.as_str(),
             room: room.id.as_str(),
         };
-        let servers = self.other_holders(client, is_here).await?;
-        let found = is_here || !servers.is_empty();
-        for server in servers {
-            let _done: serde_json::Value = self.order(server, event, &order).await?;
-        }
-        Ok(found)
+        let done = |_: serde_json::Value| true;
+        self.order_elsewhere(event, client, &order, here, done).await
     }
 
-    /// The other servers that hold a client.
-    async fn other_holders(&self, client: &ClientId, is_here: bool) -> Result<Vec<ServerName>, ClientOrderError> {
-        if is_here && !self.parts.foundation.options.several_homes {
-            return Ok(Vec::new());
+    /// Sends an order to every other server that has the client, after it was carried out here (or not: the client is not
+    /// here, or it failed). Every server is asked, whatever the others answer. Returns whether one of them carried it out.
+    async fn order_elsewhere<Q: Serialize, A: serde::de::DeserializeOwned>(
+        &self,
+        event: &str,
+        client: &ClientId,
+        order: &Q,
+        here: Result<bool, ClientError>,
+        is_done: impl Fn(A) -> bool,
+    ) -> Result<bool, ClientOrderError> {
+        let has_several_homes = self.parts.foundation.options.several_homes;
+        let is_elsewhere = has_several_homes || matches!(here, Ok(false));
+        let mut outcome = OrderOutcome::default();
+        outcome.add(self.name(), here.map_err(Into::into));
+        if is_elsewhere {
+            match self.parts.flow.holders.find(client, self.order_key()).await {
+                Ok(found) => {
+                    let ordering = found
+                        .servers
+                        .iter()
+                        .map(|server| self.order(server, event, client, order));
+                    for (server, answer) in found.servers.iter().zip(join_all(ordering).await) {
+                        let done = answer.map(|answer| answer.is_some_and(&is_done));
+                        outcome.add(server, done.map_err(Into::into));
+                    }
+                    if !found.is_complete && (has_several_homes || outcome.done.is_empty()) {
+                        outcome.fail(ClientOrderError::Unknown(client.clone()));
+                    }
+                }
+                Err(error) => outcome.fail(error.into()),
+            }
         }
-        let found = self.parts.flow.holders.find(client, self.order_key()).await?;
-        if found.servers.is_empty() && !found.is_complete {
-            return Err(ClientOrderError::Unknown(client.clone()));
-        }
-        Ok(found.servers)
+        outcome.result()
     }
 
+    /// Sends an order to one server; its answer, and nothing if the client is no longer there.
     async fn order<Q: Serialize, A: serde::de::DeserializeOwned>(
         &self,
-        server: ServerName,
+        server: &ServerName,
         event: &str,
+        client: &ClientId,
         order: &Q,
-    ) -> Result<A, CallError> {
-        let target = Target::Server(server);
-        self.call_typed(target, event, order, RequestOptions::default()).await
+    ) -> Result<Option<A>, CallError> {
+        let target = Target::Server(server.clone());
+        let answer = self.call_typed(target, event, order, RequestOptions::default());
+        match answer.await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(CallError::Refused { refusal, .. }) if is_not_here(&refusal, client) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// The result of an order at all servers that have the client.
+#[derive(Default)]
+struct OrderOutcome {
+    /// The servers that carried it out.
+    done: Vec<ServerName>,
+    /// The first error.
+    error: Option<ClientOrderError>,
+}
+
+impl OrderOutcome {
+    fn add(&mut self, server: &ServerName, done: Result<bool, ClientOrderError>) {
+        match done {
+            Ok(true) => self.done.push(server.clone()),
+            Ok(false) => {}
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: ClientOrderError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn result(self) -> Result<bool, ClientOrderError> {
+        match self.error {
+            None => Ok(!self.done.is_empty()),
+            Some(error) if self.done.is_empty() => Err(error),
+            Some(error) => Err(ClientOrderError::Partly {
+                done: self.done,
+                error: Box::new(error),
+            }),
+        }
+    }
+}
+
+fn not_here_is_false(done: Result<(), ClientError>) -> Result<bool, ClientError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(ClientError::NotHere(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a ws-node refused an order because it does not have the client. Older versions say so only by the text.
+fn is_not_here(refusal: &Refusal, client: &ClientId) -> bool {
+    let is_old = || refusal.text == ClientError::NotHere(client.clone()).to_string();
+    refusal.code == NOT_FOUND || refusal.code == UNAVAILABLE && is_old()
 }
 
 #[cfg(test)]
 mod tests {
     use wsmesh_protocol::forward;
-    use wsmesh_protocol::{CloseCode, frame};
+    use wsmesh_protocol::{CloseCode, ErrorCode, frame};
 
     use super::*;
 
@@ -250,6 +326,10 @@ mod tests {
             [forward::CLIENT_JOIN, forward::CLIENT_LEAVE, forward::KICK]
         );
         assert_eq!(CloseCode::from(FORCED_LOGOUT), CloseCode::ForcedLogout);
+        assert_eq!(
+            [NOT_FOUND, UNAVAILABLE],
+            [ErrorCode::NotFound.as_str(), ErrorCode::Unavailable.as_str()]
+        );
         let client = ClientId::new("ann").expect("valid");
         let kick = Kick {
             client: &client,
@@ -285,6 +365,17 @@ mod tests {
             let pushed = Frame::push(event, &value).expect("JSON");
             assert_eq!(pushed.as_str(), frame::push(event, &value));
         }
+    }
+
+    #[test]
+    fn a_refusal_that_means_not_here_is_told_from_others() {
+        let ann = ClientId::new("ann").expect("valid");
+        let old = ClientError::NotHere(ann.clone()).to_string();
+        let unconfirmed = ClientError::Unconfirmed.to_string();
+        assert!(is_not_here(&Refusal::new(NOT_FOUND, "it has left"), &ann));
+        assert!(is_not_here(&Refusal::new(UNAVAILABLE, old), &ann));
+        assert!(!is_not_here(&Refusal::new(UNAVAILABLE, unconfirmed), &ann));
+        assert!(!is_not_here(&Refusal::new("BAD_PAYLOAD", "a wrong name"), &ann));
     }
 
     fn json(value: &impl Serialize) -> String {

@@ -10,8 +10,7 @@ use futures_util::Stream;
 use tokio::time::Sleep;
 
 use super::requests::{Answer, Reply, Requests};
-use crate::error::Missing;
-use crate::wire::{Instance, ServerName};
+use crate::wire::{Instance, Missing, ServerName};
 
 /// The complete result of a request to several servers.
 #[derive(Debug, Clone, Default)]

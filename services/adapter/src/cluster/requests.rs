@@ -9,8 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::error::Missing;
-use crate::wire::{Instance, Payload, ServerName};
+use crate::wire::{Instance, Missing, Payload, ServerName};
 
 /// The most answers of unknown servers that may wait to be read; more are dropped.
 const UNKNOWN_ANSWERS: usize = 64;

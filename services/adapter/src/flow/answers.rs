@@ -14,9 +14,9 @@ use super::outbound::Outbound;
 use super::seal::{Concerned, PublishOptions};
 use super::tasks::Tasks;
 use crate::cluster::Requests;
-use crate::error::{Missing, PublishError};
+use crate::error::PublishError;
 use crate::metrics::Metrics;
-use crate::wire::{Body, Payload, ServerName, Topic};
+use crate::wire::{Body, Missing, Payload, ServerName, Topic};
 
 /// Sends answers.
 #[derive(Debug)]

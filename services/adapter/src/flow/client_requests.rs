@@ -22,9 +22,9 @@ use super::seal::{Concerned, PublishOptions};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use crate::cluster::{Replies, Requests};
-use crate::error::{ClientRequestError, Missing};
+use crate::error::ClientRequestError;
 use crate::local::{Hub, PendingRequest};
-use crate::wire::{Body, ClientId, Frame, Payload, Topic};
+use crate::wire::{Body, ClientId, Frame, Missing, Payload, Topic};
 
 /// Longest wait for the answer of a client, whatever the request asks for.
 const LONGEST: Duration = Duration::from_secs(300);

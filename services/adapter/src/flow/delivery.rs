@@ -13,9 +13,8 @@ use super::event::{ChannelMessage, ServerEvent};
 use super::queries::{QUERY, Queries};
 use super::wanted::{WANTED, Wants};
 use crate::cluster::{Dispatched, Listeners};
-use crate::error::Missing;
 use crate::metrics::Metrics;
-use crate::wire::{Payload, ServerName};
+use crate::wire::{Missing, Payload, ServerName};
 
 /// An event for this server's listeners.
 pub(crate) struct Arrival<'a> {

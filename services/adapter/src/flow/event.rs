@@ -1,4 +1,5 @@
-//! What listeners get: an event with the way back to its sender, or a message of a channel. Values; they hold no handle.
+//! What listeners get: an event with the way back to its sender, or a message of a channel. Apart from the way
+//! back, they are plain values.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use serde::Serialize;
 use tracing::{Instrument, Span};
 
 use super::answers::WayBack;
-use crate::error::{Missing, PublishError};
-use crate::wire::{Payload, Refusal, ServerName};
+use crate::error::PublishError;
+use crate::wire::{Missing, Payload, Refusal, ServerName};
 
 /// An event that arrived from another server (or this one).
 #[derive(Debug)]

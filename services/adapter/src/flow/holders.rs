@@ -15,8 +15,8 @@ use super::requests::OrderKey;
 use super::seal::{Concerned, PublishOptions};
 use super::subscriptions::Subscriptions;
 use crate::cluster::Requests;
-use crate::error::{Missing, PublishError};
-use crate::wire::{Body, ClientId, Payload, ServerName, Topic};
+use crate::error::PublishError;
+use crate::wire::{Body, ClientId, Missing, Payload, ServerName, Topic};
 
 /// The answers to the question which servers hold a client.
 #[derive(Debug, Default)]

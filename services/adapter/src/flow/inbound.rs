@@ -18,11 +18,10 @@ use super::foundation::Foundation;
 use super::local_clients::LocalClients;
 use super::unix_time::now_ms;
 use crate::cluster::{Beacon, Dedup, Requests, Seen};
-use crate::error::Missing;
 use crate::metrics::Metrics;
 use crate::nodes::{Batch, Channel, Node};
 use crate::trace;
-use crate::wire::{Body, Channels, DecodeError, Envelope, FromChannel, Instance, ServerName, Wm};
+use crate::wire::{Body, Channels, DecodeError, Envelope, FromChannel, Instance, Missing, ServerName, Wm};
 
 /// How often senders that fell silent long ago are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);

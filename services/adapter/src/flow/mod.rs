@@ -3,6 +3,7 @@
 
 pub(crate) mod choices;
 pub(crate) mod hearing;
+pub(crate) mod lapse;
 pub(crate) mod lapses;
 pub(crate) mod members;
 pub(crate) mod server_info;
@@ -28,7 +29,9 @@ pub(crate) mod event;
 pub(crate) mod holders;
 pub(crate) mod inbound;
 pub(crate) mod queries;
+pub(crate) mod request_options;
 pub(crate) mod requests;
+pub(crate) mod target;
 pub(crate) mod targets;
 
 pub(crate) mod catchup;

@@ -4,8 +4,9 @@
 //! message is published, or its loss is reported.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::debt_book::DebtBook;
@@ -31,7 +32,7 @@ pub(crate) struct Outbound {
     /// The largest message that may be published.
     largest: Arc<Largest>,
     router: Arc<Router>,
-    outage: Arc<Outage>,
+    outage: Outage,
     /// The messages that were published lately.
     window: Arc<Window>,
     /// The messages that are to be published again.
@@ -61,7 +62,7 @@ impl Outbound {
             sealer,
             // A larger message than the window could not be sent again.
             largest: Arc::new(Largest::new(options.max_publish_bytes.min(options.replay_bytes))),
-            outage: Arc::new(Outage::new(foundation, router.clone(), copies.clone())),
+            outage: Outage::new(foundation, router.clone(), copies.clone()),
             router,
             window,
             copies,
@@ -71,32 +72,99 @@ impl Outbound {
         }
     }
 
-    pub(crate) fn sealer(&self) -> &Sealer {
-        &self.sealer
+    /// Time passes: old messages and servers that are back in reach are forgotten.
+    pub(crate) fn tick(&self, now: Instant) {
+        self.debts.keep_what_is_owed();
+        self.window.sweep(now);
+        self.outage.judge_apart(now);
     }
 
+    /// Compares the round trips of the nodes.
+    pub(crate) fn judge_fastest(&self, now: Instant) {
+        self.router.judge_fastest(now);
+    }
+
+    /// The sequence of the next message.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sealer.next_sequence()
+    }
+
+    /// The oldest sequence that may still be published again.
+    pub(crate) fn mark(&self) -> u64 {
+        self.sealer.mark()
+    }
+
+    /// Nothing below this sequence will be published again.
+    pub(crate) fn move_mark(&self, sequence: u64) {
+        self.sealer.set_mark(sequence);
+    }
+
+    /// Sends the messages that wait for a node, until it is stopped.
+    pub(crate) async fn send_waiting(&self) {
+        self.outage.run().await;
+    }
+
+    /// No node is heard: messages wait from now on.
+    pub(crate) fn close_waiting(&self, now: Instant) {
+        self.outage.waiting().close(now);
+    }
+
+    /// Other servers may hear a node again, which waiting messages need.
+    pub(crate) fn look_again(&self) {
+        self.outage.look_again();
+    }
+
+    /// How many messages wait for a node.
+    pub(crate) fn messages_waiting(&self) -> usize {
+        self.outage.waiting().len()
+    }
+
+    /// How many copies wait to be published.
+    pub(crate) fn copies_waiting(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// Gives messages that wait for a node this time to find one; how many are left.
+    pub(crate) async fn left_after(&self, limit: Duration) -> usize {
+        let waiting = self.outage.waiting();
+        let emptied = waiting.emptied.notified();
+        tokio::pin!(emptied);
+        emptied.as_mut().enable();
+        if waiting.len() > 0 && timeout(limit, emptied).await.is_err() {
+            return waiting.len();
+        }
+        0
+    }
+
+    /// The messages that were published lately, and those to be published again.
+    pub(crate) fn replay(&self) -> (Arc<Window>, Arc<Copies>) {
+        (self.window.clone(), self.copies.clone())
+    }
+
+    /// The largest message that may be published.
     pub(crate) fn largest(&self) -> &Arc<Largest> {
         &self.largest
     }
 
-    pub(crate) fn router(&self) -> &Router {
+    /// The messages that other servers may have missed.
+    pub(crate) fn debts(&self) -> &DebtBook {
+        &self.debts
+    }
+
+    pub(in crate::flow) fn router(&self) -> &Router {
         &self.router
     }
 
-    pub(crate) fn outage(&self) -> &Arc<Outage> {
+    pub(in crate::flow) fn outage(&self) -> &Outage {
         &self.outage
     }
 
-    pub(crate) fn window(&self) -> &Arc<Window> {
+    pub(in crate::flow) fn window(&self) -> &Window {
         &self.window
     }
 
-    pub(crate) fn copies(&self) -> &Arc<Copies> {
+    pub(in crate::flow) fn copies(&self) -> &Copies {
         &self.copies
-    }
-
-    pub(crate) fn debts(&self) -> &DebtBook {
-        &self.debts
     }
 
     /// Publishes one message, or accepts it for when a node is heard; to nobody in single-server mode.

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::lapses::Lapse;
-use crate::error::Missing;
+use super::lapse::Lapse;
 use crate::local::Hub;
 use crate::nodes::NodeStatus;
-use crate::wire::{ClientId, Namespace, Payload, Room};
+use crate::wire::{ClientId, Missing, Namespace, Payload, Room};
 
 /// The event by which servers ask each other; answered by the adapter itself.
 pub(crate) const QUERY: &str = "wsmesh.query";

@@ -14,26 +14,18 @@ use super::delivery::{Arrival, Delivery};
 use super::foundation::Foundation;
 use super::members::Members;
 use super::outbound::Outbound;
+use super::request_options::RequestOptions;
 use super::seal::{Concerned, PublishOptions};
-use super::targets::{STRANGER, Target, Targets};
+use super::target::Target;
+use super::targets::{STRANGER, Targets};
 use crate::cluster::{Outcome, Replies, Reply, Requests};
-use crate::error::{Missing, PublishError, RequestError};
+use crate::error::{PublishError, RequestError};
 use crate::local::Hub;
 use crate::metrics::Metrics;
-use crate::wire::{Body, Instance, Payload, ServerName, Topic};
+use crate::wire::{Body, Instance, Missing, Payload, ServerName, Topic};
 
 /// Why a request failed if its time was over before a node took it.
 const NOT_TAKEN: &str = "no Redis node took the request in time";
-
-/// Options of one request.
-#[derive(Debug, Clone, Default)]
-pub struct RequestOptions {
-    /// Longest wait. Default: [`Options::request_timeout`](crate::Options::request_timeout).
-    pub timeout: Option<Duration>,
-    /// End as soon as this many servers have replied. Default: when all servers that were asked have. With shared routing, for
-    /// targets that are everyone, replies of servers of the JavaScript package count, too.
-    pub expected: Option<usize>,
-}
 
 /// A key that orders a message, in place of its topic.
 pub(crate) type OrderKey = Option<Arc<str>>;

@@ -13,11 +13,13 @@ use tracing::Span;
 
 use super::foundation::Foundation;
 use super::unix_time::now_ms;
-use crate::error::{Missing, PublishError};
+use crate::error::PublishError;
 use crate::nodes::Kept;
 use crate::options::Options;
 use crate::trace;
-use crate::wire::{Body, Channels, Envelope, Identity, Instance, PayloadError, ServerName, Topic, Wm, compress};
+use crate::wire::{
+    Body, Channels, Envelope, Identity, Instance, Missing, PayloadError, ServerName, Topic, Wm, compress,
+};
 
 /// The servers that must hear the node that a message takes.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,11 @@
-//! Where a message between servers goes: the servers that a target names are read from the roster.
+//! The servers that a target names, read from the roster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::foundation::Foundation;
 use super::members::Members;
+use super::target::{Pick, Target};
 use crate::cluster::{Parting, Roster};
 use crate::error::TargetError;
 use crate::local::Hub;
@@ -13,33 +14,6 @@ use crate::wire::{Instance, ServerName, ServiceName};
 
 /// Stands for the process of a server that sends no beacons.
 pub(crate) const STRANGER: Instance = Instance(0);
-
-/// Where a message between servers goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// One server. The sender itself is served locally. With shared routing it may be a server of the JavaScript package, which
-    /// is unknown until it answers.
-    Server(ServerName),
-    /// Several servers.
-    Servers(Vec<ServerName>),
-    /// Every live server of a service.
-    Service(ServiceName),
-    /// One server of a service.
-    AnyOf(ServiceName, Pick),
-    /// Every live server, the sender included.
-    Everyone,
-    /// Every live server but the sender.
-    Others,
-}
-
-/// How one server of a service is picked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pick {
-    /// The one with the least load (clients) in its last beacon; equals in turn.
-    LeastBusy,
-    /// By rendezvous hash of a key: the same key, the same server, while the roster stays.
-    Key(String),
-}
 
 /// A server of a service: its load, its name, its process.
 type Candidate = (u64, ServerName, Instance);

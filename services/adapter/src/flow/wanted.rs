@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::cluster::ChannelFilter;
-use crate::error::Missing;
 use crate::nodes::{Channel, Interest};
-use crate::wire::Payload;
+use crate::wire::{Missing, Payload};
 
 /// The event by which a server is asked what it wants; answered by the adapter itself.
 pub(crate) const WANTED: &str = "wsmesh.wanted";

@@ -78,7 +78,7 @@ impl Beacons {
             counted: on.members.is_counted(),
             heard: on.hearing.node_ids(now),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
-            mark: self.outbound.sealer().mark(),
+            mark: self.outbound.mark(),
             topology: serde_json::to_value(self.topology.entries()).unwrap_or_default(),
             settings: on.options.shared_settings(),
             clients: self.hub.client_count() as u64,

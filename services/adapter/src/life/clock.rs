@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::parts::Parts;
 use crate::cluster::beacon_interval;
 use crate::error::DriverError;
-use crate::flow::lapses::LapseReason;
+use crate::flow::lapse::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
 
 /// Time between two checks for silent nodes, silent servers and channels to give up.
@@ -105,14 +105,12 @@ impl Clock {
     /// Judges by time: which nodes are heard, which servers live, which channels are given up, which data is old.
     fn judge(&self, now: Instant) {
         let parts = &self.parts;
-        let (interest, outbound) = (parts.flow.subscriptions.interest(), &parts.flow.outbound);
+        let interest = parts.flow.subscriptions.interest();
         for node in parts.topology.nodes().iter() {
             interest.returning(node.index, node.health.returning(now));
         }
         interest.sweep(now);
-        outbound.debts().keep_what_is_owed();
-        outbound.window().sweep(now);
-        outbound.outage().judge_apart(now);
+        parts.flow.outbound.tick(now);
         parts.topology.tick(now);
         parts.membership.expire(now);
     }
@@ -146,7 +144,7 @@ impl Clock {
     }
 
     fn on_deaf(&mut self, deaf_for: Duration, now: Instant) {
-        self.parts.flow.outbound.outage().waiting().close(now);
+        self.parts.flow.outbound.close_waiting(now);
         if !std::mem::replace(&mut self.is_deaf, true) {
             tracing::error!(
                 "this server hears no Redis node and is cut off from all others: local clients are served; messages to other \
@@ -183,14 +181,14 @@ impl Clock {
     fn judge_fastest(&mut self, now: Instant) {
         if now.saturating_duration_since(self.judged) >= self.parts.foundation.options.probe_interval {
             self.judged = now;
-            self.parts.flow.outbound.router().judge_fastest(now);
+            self.parts.flow.outbound.judge_fastest(now);
         }
     }
 
     /// Moves the mark: sequences below it are older than any copy can be.
     fn move_mark(&mut self, now: Instant) {
-        let sealer = self.parts.flow.outbound.sealer();
-        self.samples.push_back((now, sealer.next_sequence()));
+        let outbound = &self.parts.flow.outbound;
+        self.samples.push_back((now, outbound.next_sequence()));
         let mark_age = self.parts.foundation.options.mark_age();
         let old = |at: Instant| now.saturating_duration_since(at) > mark_age;
         while self.samples.len() > 1 && old(self.samples[1].0) {
@@ -199,7 +197,7 @@ impl Clock {
         if let Some(&(at, sequence)) = self.samples.front()
             && old(at)
         {
-            sealer.set_mark(sequence);
+            outbound.move_mark(sequence);
         }
     }
 

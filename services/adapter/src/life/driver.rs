@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
 use super::parts::Parts;
@@ -21,6 +21,10 @@ use crate::nodes::{Environment, run_node};
 const INBOUND: usize = 256;
 /// Longest wait for listeners that have not answered a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// Longest time for telling others that this server is about to leave.
+const RETIRE_LIMIT: Duration = Duration::from_secs(1);
+/// Longest time for the goodbye.
+const LEAVE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for tasks that were told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -57,8 +61,8 @@ impl Driver {
         driver.run_until_stopped(inbound.run(batches));
         let catch_up = parts.flow.catch_up.clone();
         driver.run_until_stopped(async move { catch_up.run().await });
-        let outage = parts.flow.outbound.outage().clone();
-        driver.run_until_stopped(async move { outage.run().await });
+        let outbound = parts.flow.outbound.clone();
+        driver.run_until_stopped(async move { outbound.send_waiting().await });
         driver.tasks.spawn(Clock::new(parts, fatal).run());
         driver
     }
@@ -85,24 +89,29 @@ impl Driver {
     }
 
     /// Asks others to give this server nothing new, waits until its listeners have answered their requests, says
-    /// goodbye on the bus, ends every task and waits for them. Takes some seconds at most, and never longer than `within`: then
-    /// the remaining tasks are dropped.
-    pub async fn shutdown(self, within: Duration) {
-        if timeout(within, self.end()).await.is_err() {
-            tracing::warn!("the adapter did not end in time: its tasks were dropped");
-        }
-    }
-
-    async fn end(mut self) {
+    /// goodbye on the bus, ends every task and waits for them. Takes some seconds at most, and never longer than `within`. Each step
+    /// gets a share of it, so that listeners that do not answer cannot prevent the goodbye. In the end, the adapter's own tasks are
+    /// aborted if they are left; handlers of listeners that still run go on.
+    pub async fn shutdown(mut self, within: Duration) {
+        let start = Instant::now();
         let parts = self.parts.clone();
         let tasks = &parts.foundation.tasks;
-        parts.beacons.retire().await;
-        let answering = timeout(ANSWER_LIMIT, tasks.answered());
-        let (answered, ()) = tokio::join!(answering, send_the_rest(&parts));
+        if timeout(RETIRE_LIMIT.min(within / 4), parts.beacons.retire())
+            .await
+            .is_err()
+        {
+            tracing::debug!("other servers could not be told in time that this one is about to leave");
+        }
+        let limit = ANSWER_LIMIT.min(within / 3);
+        let answering = timeout(limit, tasks.answered());
+        let (answered, ()) = tokio::join!(answering, send_the_rest(&parts, limit));
         if answered.is_err() {
             tracing::warn!("some requests of other servers were not answered in time");
         }
-        if timeout(STOP_LIMIT, parts.beacons.leave()).await.is_err() {
+        if timeout(LEAVE_LIMIT.min(within / 4), parts.beacons.leave())
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 "the goodbye was not sent in time: other servers notice some seconds later that this one has ended"
             );
@@ -112,8 +121,11 @@ impl Driver {
             tasks.ended().await;
             while self.tasks.join_next().await.is_some() {}
         };
-        if timeout(STOP_LIMIT, all).await.is_err() {
-            tracing::warn!("some tasks did not end in time and were dropped");
+        let left = within.saturating_sub(start.elapsed());
+        if timeout(STOP_LIMIT.min(left), all).await.is_err() {
+            tracing::warn!(
+                "some tasks did not end in time: those of the adapter are aborted, handlers of listeners go on"
+            );
         }
     }
 }
@@ -161,10 +173,11 @@ async fn run_nodes(
 
 fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
     let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
+    let (window, copies) = outbound.replay();
     Environment {
         interest: parts.flow.subscriptions.interest().clone(),
-        window: outbound.window().clone(),
-        copies: outbound.copies().clone(),
+        window,
+        copies,
         largest: outbound.largest().clone(),
         inbound,
         changed: on.hearing.changed().clone(),
@@ -177,13 +190,9 @@ fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
 }
 
 /// Messages that wait for a node may still find one, for a moment.
-async fn send_the_rest(parts: &Parts) {
-    let waiting = parts.flow.outbound.outage().waiting();
-    let emptied = waiting.emptied.notified();
-    tokio::pin!(emptied);
-    emptied.as_mut().enable();
-    if waiting.len() > 0 && timeout(ANSWER_LIMIT, emptied).await.is_err() {
-        let messages = waiting.len();
+async fn send_the_rest(parts: &Parts, limit: Duration) {
+    let messages = parts.flow.outbound.left_after(limit).await;
+    if messages > 0 {
         tracing::error!(
             messages,
             "no Redis node took the last messages of this server: they are lost"

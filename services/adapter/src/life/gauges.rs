@@ -48,9 +48,7 @@ impl Gauges {
 
     /// Brings the views and gauges up to date. Receivers of a view are notified only if it changed.
     pub(crate) fn refresh(&self, now: Instant) {
-        for status in self.topology.refresh(now).iter() {
-            self.metrics.nodes.set(status);
-        }
+        self.topology.refresh(now);
         let servers = self.beacons.servers(now);
         let metrics = &self.metrics;
         metrics
@@ -58,11 +56,14 @@ impl Gauges {
             .count_servers(servers.iter().map(|server| server.service.as_str()));
         metrics.cluster.rooms.set(self.hub.room_count() as f64);
         metrics.cluster.topics.set(self.subscriptions.interest().len() as f64);
-        metrics.sending.copies_waiting.set(self.outbound.copies().len() as i64);
+        metrics
+            .sending
+            .copies_waiting
+            .set(self.outbound.copies_waiting() as i64);
         metrics
             .sending
             .messages_waiting
-            .set(self.outbound.outage().waiting().len() as i64);
+            .set(self.outbound.messages_waiting() as i64);
         self.measure_topology();
         // `Membership` reports changes of others. Changes of this server are reported here: whether it counts, and which nodes it
         // hears.

@@ -80,7 +80,7 @@ impl Membership {
         }
         debts.keep_what_is_owed();
         self.apply(changes);
-        self.outbound.outage().look_again();
+        self.outbound.look_again();
         if current {
             self.catch_up.serve(&name, instance);
         }

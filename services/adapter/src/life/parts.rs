@@ -48,8 +48,7 @@ impl Parts {
         flow.subscriptions.hold_base(on, &probe_channel);
 
         let (outbound, interest) = (&flow.outbound, flow.subscriptions.interest());
-        let replay = (outbound.window().clone(), outbound.copies().clone());
-        let (topology, starts) = TopologyInUse::new(on, endpoints, interest.clone(), replay, statuses);
+        let (topology, starts) = TopologyInUse::new(on, endpoints, interest.clone(), outbound.replay(), statuses);
         let topology = Arc::new(topology);
         let beacons = Arc::new(Beacons::new(on, hub.clone(), outbound.clone(), topology.clone()));
         let membership = Membership::new(on, topology.clone(), beacons.clone(), &flow);

@@ -111,9 +111,13 @@ impl TopologyInUse {
         self.statuses.subscribe()
     }
 
-    /// Brings the statuses up to date.
-    pub(crate) fn refresh(&self, now: Instant) -> Arc<Vec<NodeStatus>> {
+    /// Brings the statuses and the nodes' metrics up to date.
+    pub(crate) fn refresh(&self, now: Instant) {
+        // Else the metrics of a node that is given up meanwhile would come back.
+        let one_at_a_time = self.plan.lock();
         let mut statuses: Vec<_> = self.nodes().iter().map(|node| node.status(now)).collect();
+        statuses.iter().for_each(|status| self.metrics.nodes.set(status));
+        drop(one_at_a_time);
         statuses.sort_by(|a, b| a.id.cmp(&b.id));
         let statuses = Arc::new(statuses);
         self.statuses.send_if_modified(|view| {
@@ -121,7 +125,6 @@ impl TopologyInUse {
             view.clone_from(&statuses);
             news
         });
-        statuses
     }
 
     /// Adds a node for the whole cluster.
@@ -216,8 +219,11 @@ impl TopologyInUse {
         let plan = &mut *plan;
         let mut nodes = NodeSet::clone(&self.choices.load().nodes);
         let entries = plan.topology.entries().clone();
+        let mut unused = Vec::new();
         for (id, entry) in &entries {
-            self.stop_if_unused(plan, &mut nodes, id, entry);
+            if self.stop_if_unused(plan, &mut nodes, id, entry) {
+                unused.push(id);
+            }
             if entry.state == Phase::Gone {
                 continue;
             }
@@ -234,13 +240,15 @@ impl TopologyInUse {
             }
         }
         self.choose_among(Arc::new(nodes));
+        // Not earlier: nothing that still sees these nodes in use may write their metrics again.
+        unused.iter().for_each(|id| self.metrics.nodes.forget(id.as_str()));
         self.hearing.changed().notify_one();
     }
 
-    /// Stops a node that is gone, or that has moved to another URL.
-    fn stop_if_unused(&self, plan: &Plan, nodes: &mut NodeSet, id: &NodeId, entry: &TopologyEntry) {
+    /// Stops a node that is gone, or that has moved to another URL; whether it did.
+    fn stop_if_unused(&self, plan: &Plan, nodes: &mut NodeSet, id: &NodeId, entry: &TopologyEntry) -> bool {
         let Some(index) = nodes.index_of(id) else {
-            return;
+            return false;
         };
         let gone = entry.state == Phase::Gone;
         let moved = !self.endpoints.has_own(id) && !gone && plan.urls.get(id) != Some(&entry.url);
@@ -250,11 +258,11 @@ impl TopologyInUse {
         if moved || gone {
             tracing::info!(node = %id, "node is no longer used");
             self.window.retire(index);
-            self.metrics.nodes.forget(id.as_str());
             if let Some(node) = nodes.remove(index) {
                 node.stop.cancel();
             }
         }
+        moved || gone
     }
 
     /// Starts a node; `false` if there is no slot for it.

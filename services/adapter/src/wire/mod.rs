@@ -9,6 +9,8 @@ mod payload;
 
 mod refusal;
 
+mod missing;
+
 mod frame;
 
 mod compress;
@@ -28,6 +30,7 @@ pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;
 pub(crate) use hash::stable_hash;
+pub use missing::Missing;
 pub use names::{
     ClientId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
 };

@@ -214,6 +214,7 @@ async fn all_connections_of_a_client_get_its_messages_and_share_its_rooms(ground
         one.adapter
             .dismiss_connection(&client("ann"), connection, dismissal.clone())
             .await
+            .expect("the code can be sent")
     );
     assert_eq!(one.adapter.connections(&client("ann")).len(), 1);
     assert_eq!(old.next().await, Seen::Closed(Closing::Dismissed(dismissal.clone())));
@@ -222,6 +223,7 @@ async fn all_connections_of_a_client_get_its_messages_and_share_its_rooms(ground
         !one.adapter
             .dismiss_connection(&client("ann"), connection, dismissal)
             .await
+            .expect("the code can be sent")
     );
     assert_eq!(one.adapter.joined_rooms(&client("ann")), [room("1")]);
     two.adapter

@@ -5,6 +5,7 @@ mod clients;
 mod events;
 mod faults;
 mod large;
+mod orders;
 mod outage;
 mod requests;
 mod servers;

@@ -1,6 +1,9 @@
 //! What the adapter promises about the servers of a cluster and what they know of each other, on both buses.
 
-use wsmesh_adapter::Options;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wsmesh_adapter::{Missing, Options, Payload, RequestError, RequestOptions, Target};
 
 use crate::support::ground::{Ground, suite};
 use crate::support::*;
@@ -81,4 +84,35 @@ async fn the_roster_of_a_server_shows_when_the_server_itself_starts_to_count(gro
     soon("it sees itself counted", counts).await.expect("the adapter runs");
     drop(roster);
     one.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_never_answers_does_not_prevent_the_goodbye() {
+    let (one, two) = Ground::memory().pair().await;
+    two.adapter.on("slow", |event| async move {
+        std::future::pending::<()>().await;
+        drop(event);
+    });
+    let mut begun = two.adapter.listen("slow");
+    let adapter = one.adapter.clone();
+    let asking = tokio::spawn(async move {
+        let options = RequestOptions {
+            timeout: Some(Duration::from_secs(60)),
+            expected: None,
+        };
+        let target = Target::Server(server("two"));
+        adapter.call(target, "slow", Payload::null(), options).await
+    });
+    let _event = soon("the request", begun.next()).await.expect("listening");
+    let (start, within) = (Instant::now(), Duration::from_secs(1));
+    two.driver.shutdown(within).await;
+    assert!(start.elapsed() <= within, "{:?}", start.elapsed());
+    // Much earlier than a server that is only silent is forgotten.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(one.adapter.servers().len(), 1);
+    let answer = asking.await.expect("no panic").expect_err("it went away");
+    assert!(
+        matches!(answer, RequestError::Missing { why: Missing::Gone, .. }),
+        "{answer}"
+    );
 }

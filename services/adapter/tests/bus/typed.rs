@@ -21,7 +21,7 @@ suite![
 ];
 
 /// Answers commands about clients as a ws-node does.
-fn play_ws_node(adapter: &Adapter) {
+pub(crate) fn play_ws_node(adapter: &Adapter) {
     let node = adapter.clone();
     adapter.on_request("wsmesh.kick", move |event| {
         let node = node.clone();
@@ -33,7 +33,8 @@ fn play_ws_node(adapter: &Adapter) {
             };
             let kicked = node
                 .dismiss(&client(order["client"].as_str().expect("text")), dismissal)
-                .await;
+                .await
+                .expect("the code can be sent");
             Ok::<_, Refusal>(json!({ "kicked": kicked }))
         }
     });

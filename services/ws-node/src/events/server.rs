@@ -72,7 +72,7 @@ async fn kick(adapter: &Adapter, event: &ServerEvent) -> Result<bool, Refusal> {
     let reason: Arc<str> = reason.into();
     Ok(adapter
         .dismiss(&ClientId::new(client)?, Dismissal { code, reason })
-        .await)
+        .await?)
 }
 
 async fn answer<T: Serialize>(event: ServerEvent, outcome: Result<T, Refusal>) {

@@ -305,7 +305,10 @@ impl Logins {
         let (logins, client) = (Arc::clone(self), client.clone());
         tokio::spawn(async move {
             let dismissal = logins.dismissal();
-            logins.adapter.dismiss_connection(&client, connection, dismissal).await;
+            let dismissed = logins.adapter.dismiss_connection(&client, connection, dismissal).await;
+            if let Err(error) = dismissed {
+                tracing::error!(%error, "a connection that lost its login could not be closed");
+            }
         });
     }
 

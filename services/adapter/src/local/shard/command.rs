@@ -16,10 +16,18 @@ pub struct ConnectionId(pub u64);
 /// The close code and reason with which the owner must close a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dismissal {
-    /// The close code that the client gets.
+    /// The close code that the client gets: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
     pub code: u16,
     /// A short text for the client.
     pub reason: Arc<str>,
+}
+
+impl Dismissal {
+    /// Whether an endpoint may send the code in a close frame: RFC 6455, section 7.4, and 1012 to 1014 from IANA's registry. A
+    /// client would end the connection for another one as a protocol error.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
 }
 
 /// The clients of a shard that a frame is for.
@@ -90,5 +98,25 @@ impl ShardInbox {
     /// Waits for commands and appends up to 1024 of them to `batch`. Returns 0 when the adapter has ended.
     pub async fn recv(&mut self, batch: &mut Vec<Command>) -> usize {
         self.commands.recv_many(batch, 1024).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_close_codes_that_may_be_sent_are_those_of_the_protocol() {
+        for code in (0..6000).chain([u16::MAX]) {
+            let dismissal = Dismissal {
+                code,
+                reason: Arc::default(),
+            };
+            assert_eq!(
+                dismissal.may_be_sent(),
+                wsmesh_protocol::CloseCode::may_be_sent(code),
+                "{code}"
+            );
+        }
     }
 }

@@ -132,6 +132,30 @@ struct Plain {
 }
 
 impl Plain {
+    /// One step; `text` is what is sent in it.
+    fn take(&mut self, step: &Step, text: &str) {
+        match *step {
+            Step::Come(who) => _ = self.here.insert(who),
+            Step::Go(who) => self.go(who),
+            Step::Join(who, room) if self.here.contains(&who) => {
+                self.rooms.entry(room).or_default().insert(who);
+            }
+            Step::Join(..) | Step::Look(_) => {}
+            Step::Leave(who, room) => _ = self.rooms.entry(room).or_default().remove(&who),
+            Step::Push(who) => self.give([who], None, text),
+            Step::Room(room, except) => self.give(self.members(room), except, text),
+            Step::Everyone(except) => self.give(0..6, except, text),
+            Step::Large(room) => self.give(self.members(room), None, text),
+            Step::Dismiss(who) if self.here.contains(&who) => _ = self.dismissed.insert(who),
+            Step::Dismiss(_) => {}
+            Step::Drain(_) => {
+                for (who, texts) in std::mem::take(&mut self.waiting) {
+                    self.got.entry(who).or_default().extend(texts);
+                }
+            }
+        }
+    }
+
     fn give(&mut self, to: impl IntoIterator<Item = u64>, except: Option<u64>, text: &str) {
         for one in to {
             if self.here.contains(&one) && !self.dismissed.contains(&one) && except != Some(one) {
@@ -162,6 +186,47 @@ fn client(number: u64) -> ClientId {
     ClientId::new(format!("c{number}")).expect("valid")
 }
 
+/// One step of the shard; `text` is what is sent in it.
+fn take(shard: &mut Shard<()>, step: Step, text: String, got: &mut BTreeMap<u64, Vec<String>>) {
+    let frame = Frame::new(text);
+    match step {
+        Step::Come(who) => shard.insert(ConnectionId(who), client(who), ()),
+        Step::Look(_) => {}
+        Step::Go(who) => _ = shard.remove(ConnectionId(who)),
+        Step::Join(who, room) => shard.apply(Command::Join(ConnectionId(who), named(room))),
+        Step::Leave(who, room) => shard.apply(Command::Leave(ConnectionId(who), named(room))),
+        Step::Push(who) => shard.push(ConnectionId(who), frame),
+        Step::Room(room, except) => {
+            let except = except.map(client).into_iter().collect();
+            shard.apply(Command::Deliver(Recipients::Room(named(room), except), frame));
+        }
+        Step::Everyone(except) => {
+            let recipients = match except {
+                Some(except) => Recipients::AllBut([ConnectionId(except)].into()),
+                None => Recipients::All,
+            };
+            shard.apply(Command::Deliver(recipients, frame));
+        }
+        Step::Large(room) => {
+            let recipients = Recipients::Room(named(room), Arc::default());
+            shard.apply(Command::Deliver(recipients, frame));
+        }
+        Step::Dismiss(who) => {
+            let (code, reason) = (4010, "bye".into());
+            shard.apply(Command::Dismiss(ConnectionId(who), Dismissal { code, reason }));
+        }
+        Step::Drain(shares) => shard.drain_shared(|connection, (), outbox, shared| {
+            let got = got.entry(connection.0).or_default();
+            match shared {
+                Some(_) if !shares => return false,
+                Some(shared) => got.extend(shared.frames.iter().map(|frame| frame.as_str().to_owned())),
+                None => got.extend(std::iter::from_fn(|| outbox.pop()).map(|frame| frame.as_str().to_owned())),
+            }
+            true
+        }),
+    }
+}
+
 proptest! {
     #[test]
     fn every_connection_gets_the_same_frames_in_the_same_order_as_without_sharing(
@@ -170,77 +235,19 @@ proptest! {
         let (mut plain, mut got): (Plain, BTreeMap<u64, Vec<String>>) = Default::default();
         let mut shard: Shard<()> = Shard::new(OutboxLimits::default());
         for (number, step) in steps.into_iter().chain([Step::Drain(true)]).enumerate() {
-            let text = number.to_string();
-            let frame = Frame::new(text.clone());
-            match step {
-                Step::Come(who) => {
-                    if plain.here.insert(who) {
-                        shard.insert(ConnectionId(who), client(who), ());
-                    }
-                }
-                Step::Go(who) => {
-                    plain.go(who);
-                    shard.remove(ConnectionId(who));
-                }
-                Step::Join(who, room) => {
-                    if plain.here.contains(&who) {
-                        plain.rooms.entry(room).or_default().insert(who);
-                    }
-                    shard.apply(Command::Join(ConnectionId(who), named(room)));
-                }
-                Step::Leave(who, room) => {
-                    plain.rooms.entry(room).or_default().remove(&who);
-                    shard.apply(Command::Leave(ConnectionId(who), named(room)));
-                }
-                Step::Push(who) => {
-                    plain.give([who], None, &text);
-                    shard.push(ConnectionId(who), frame);
-                }
-                Step::Room(room, except) => {
-                    plain.give(plain.members(room), except, &text);
-                    let except = except.map(client).into_iter().collect();
-                    shard.apply(Command::Deliver(Recipients::Room(named(room), except), frame));
-                }
-                Step::Everyone(except) => {
-                    plain.give(0..6, except, &text);
-                    let recipients = match except {
-                        Some(except) => Recipients::AllBut([ConnectionId(except)].into()),
-                        None => Recipients::All,
-                    };
-                    shard.apply(Command::Deliver(recipients, frame));
-                }
-                Step::Large(room) => {
-                    let text = text.repeat(10_000);
-                    plain.give(plain.members(room), None, &text);
-                    let recipients = Recipients::Room(named(room), Arc::default());
-                    shard.apply(Command::Deliver(recipients, Frame::new(text)));
-                }
-                Step::Dismiss(who) => {
-                    if plain.here.contains(&who) {
-                        plain.dismissed.insert(who);
-                    }
-                    let dismissal = Dismissal { code: 4010, reason: "bye".into() };
-                    shard.apply(Command::Dismiss(ConnectionId(who), dismissal));
-                }
-                Step::Look(who) => {
-                    let waiting = shard.connection(ConnectionId(who)).map_or(0, |(_, outbox)| outbox.len());
-                    prop_assert_eq!(waiting, plain.waiting.get(&who).map_or(0, Vec::len));
-                }
-                Step::Drain(shares) => {
-                    for (who, texts) in std::mem::take(&mut plain.waiting) {
-                        plain.got.entry(who).or_default().extend(texts);
-                    }
-                    shard.drain_shared(|connection, (), outbox, shared| {
-                        let got = got.entry(connection.0).or_default();
-                        match shared {
-                            Some(_) if !shares => return false,
-                            Some(shared) => got.extend(shared.frames.iter().map(|frame| frame.as_str().to_owned())),
-                            None => got.extend(std::iter::from_fn(|| outbox.pop()).map(|frame| frame.as_str().to_owned())),
-                        }
-                        true
-                    });
-                }
+            if matches!(step, Step::Come(who) if plain.here.contains(&who)) {
+                continue;
             }
+            if let Step::Look(who) = step {
+                let waiting = shard.connection(ConnectionId(who)).map_or(0, |(_, outbox)| outbox.len());
+                prop_assert_eq!(waiting, plain.waiting.get(&who).map_or(0, Vec::len));
+            }
+            let text = match step {
+                Step::Large(_) => number.to_string().repeat(10_000),
+                _ => number.to_string(),
+            };
+            plain.take(&step, &text);
+            take(&mut shard, step, text, &mut got);
         }
         got.retain(|_, texts| !texts.is_empty());
         prop_assert_eq!(got, plain.got);
