@@ -65,7 +65,7 @@ impl Adapter {
     /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn listen_channel(&self, name: &str) -> Result<ChannelListener, ChannelError> {
         let channel = self.custom_channel(name)?;
-        let listeners = self.parts.flow.delivery.channels().clone();
+        let listeners = self.parts.flow.dispatch.channels().clone();
         let subscriptions = self.parts.flow.subscriptions.clone();
         let (id, messages) = listeners.add(name, None, false);
         subscriptions.hold(&channel);
@@ -94,7 +94,7 @@ impl Adapter {
         let sender = Some(self.name().clone());
         self.parts
             .flow
-            .delivery
+            .dispatch
             .channels()
             .dispatch(name, None, || ChannelMessage {
                 sender: sender.clone(),

@@ -24,7 +24,7 @@ pub(crate) mod subscriptions;
 
 pub(crate) mod answers;
 pub(crate) mod client_requests;
-pub(crate) mod delivery;
+pub(crate) mod dispatch;
 pub(crate) mod event;
 pub(crate) mod holders;
 pub(crate) mod inbound;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::answers::Answers;
 use super::catchup::CatchUp;
 use super::client_requests::ClientRequests;
-use super::delivery::Delivery;
+use super::dispatch::Dispatch;
 use super::foundation::Foundation;
 use super::holders::Holders;
 use super::local_clients::LocalClients;
@@ -31,7 +31,7 @@ pub(crate) struct FlowParts {
     pub(crate) server_requests: Arc<ServerRequests>,
     pub(crate) holders: Holders,
     pub(crate) outbound: Arc<Outbound>,
-    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) catch_up: Arc<CatchUp>,
 }
 
@@ -49,12 +49,12 @@ impl FlowParts {
         let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));
         let queries = Queries::new(hub.clone(), statuses, on.lapses.subscribe());
         let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
-        let delivery = Arc::new(Delivery::new(answers, queries, wants, on.metrics.clone()));
+        let dispatch = Arc::new(Dispatch::new(answers, queries, wants, on.metrics.clone()));
         let server_requests = Arc::new(ServerRequests::new(
             on,
             hub.clone(),
             outbound.clone(),
-            delivery.clone(),
+            dispatch.clone(),
             requests.clone(),
         ));
         let holders = Holders::new(on, outbound.clone(), requests.clone(), subscriptions.clone());
@@ -74,7 +74,7 @@ impl FlowParts {
             server_requests,
             holders,
             outbound,
-            delivery,
+            dispatch,
             catch_up: Arc::new(catch_up),
         }
     }
