@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
 use crate::error::{ChannelError, PublishError};
-use crate::flow::event::ChannelMessage;
-use crate::flow::outage::Published;
-use crate::flow::seal::Concerned;
-use crate::flow::subscriptions::Subscriptions;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::event::ChannelMessage;
+use crate::flow::outward::outage::Published;
+use crate::flow::outward::seal::Concerned;
 use crate::nodes::Channel;
 use crate::wire::{Body, Payload, Topic};
 

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
-use crate::flow::event::ServerEvent;
+use crate::flow::inward::event::ServerEvent;
 use crate::wire::Refusal;
 
 /// A listener as a stream. Dropping it ends it; requests that still wait in it are answered as unhandled.

@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::client_requests::ClientRequests;
-use super::dispatch::{Arrival, Dispatch};
-use super::foundation::Foundation;
-use super::local_clients::LocalClients;
-use super::unix_time::now_ms;
 use crate::cluster::{Beacon, Dedup, Requests, Seen};
+use crate::flow::ask::client_requests::ClientRequests;
+use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::inward::dispatch::{Arrival, Dispatch};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::unix_time::now_ms;
 use crate::metrics::Metrics;
 use crate::nodes::{Batch, Channel, Node};
 use crate::trace;

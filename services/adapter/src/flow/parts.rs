@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::answers::Answers;
 use super::catchup::CatchUp;
-use super::client_requests::ClientRequests;
-use super::dispatch::Dispatch;
-use super::foundation::Foundation;
-use super::holders::Holders;
-use super::local_clients::LocalClients;
-use super::outbound::Outbound;
-use super::queries::Queries;
-use super::requests::ServerRequests;
-use super::subscriptions::Subscriptions;
-use super::wanted::Wants;
 use crate::cluster::Requests;
+use crate::flow::ask::client_requests::ClientRequests;
+use crate::flow::ask::holders::Holders;
+use crate::flow::ask::requests::ServerRequests;
+use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::answers::Answers;
+use crate::flow::inward::dispatch::Dispatch;
+use crate::flow::inward::queries::Queries;
+use crate::flow::inward::wanted::Wants;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::state::foundation::Foundation;
 use crate::local::Hub;
 use crate::nodes::NodeStatus;
 
