@@ -86,12 +86,12 @@ pub use error::{
     CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, PublishError,
     RequestError, StartError, TargetError, TopologyError,
 };
-pub use flow::event::{ChannelMessage, ServerEvent};
-pub use flow::lapse::{Lapse, LapseReason};
-pub use flow::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
-pub use flow::request_options::RequestOptions;
-pub use flow::server_info::ServerInfo;
-pub use flow::target::{Pick, Target};
+pub use flow::ask::request_options::RequestOptions;
+pub use flow::ask::target::{Pick, Target};
+pub use flow::inward::event::{ChannelMessage, ServerEvent};
+pub use flow::inward::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
+pub use flow::state::lapse::{Lapse, LapseReason};
+pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{

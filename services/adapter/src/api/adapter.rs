@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::error::StartError;
-use crate::flow::lapse::Lapse;
-use crate::flow::requests::OrderKey;
-use crate::flow::seal::PublishOptions;
-use crate::flow::server_info::ServerInfo;
+use crate::flow::ask::requests::OrderKey;
+use crate::flow::outward::seal::PublishOptions;
+use crate::flow::state::lapse::Lapse;
+use crate::flow::state::server_info::ServerInfo;
 use crate::life::driver::Driver;
 use crate::life::parts::Parts;
 use crate::local::ShardInbox;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::ClientError;
-use crate::flow::local_clients::LocalClients;
+use crate::flow::clients::local_clients::LocalClients;
 use crate::local::ConnectionId;
 use crate::nodes::Channel;
 use crate::wire::{ClientId, Room};

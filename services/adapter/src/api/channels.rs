@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
 use crate::error::{ChannelError, PublishError};
-use crate::flow::event::ChannelMessage;
-use crate::flow::outage::Published;
-use crate::flow::seal::Concerned;
-use crate::flow::subscriptions::Subscriptions;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::event::ChannelMessage;
+use crate::flow::outward::outage::Published;
+use crate::flow::outward::seal::Concerned;
 use crate::nodes::Channel;
 use crate::wire::{Body, Payload, Topic};
 
@@ -65,7 +65,7 @@ impl Adapter {
     /// [`Options::request_timeout`](crate::Options::request_timeout).
     pub async fn listen_channel(&self, name: &str) -> Result<ChannelListener, ChannelError> {
         let channel = self.custom_channel(name)?;
-        let listeners = self.parts.flow.delivery.channels().clone();
+        let listeners = self.parts.flow.dispatch.channels().clone();
         let subscriptions = self.parts.flow.subscriptions.clone();
         let (id, messages) = listeners.add(name, None, false);
         subscriptions.hold(&channel);
@@ -94,7 +94,7 @@ impl Adapter {
         let sender = Some(self.name().clone());
         self.parts
             .flow
-            .delivery
+            .dispatch
             .channels()
             .dispatch(name, None, || ChannelMessage {
                 sender: sender.clone(),

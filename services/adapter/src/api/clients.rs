@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::adapter::Adapter;
 use super::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
-use crate::flow::outage::Published;
-use crate::flow::seal::Concerned;
+use crate::flow::outward::outage::Published;
+use crate::flow::outward::seal::Concerned;
 use crate::local::{ConnectionId, Dismissal};
 use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
 

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
-use crate::flow::event::ServerEvent;
+use crate::flow::inward::event::ServerEvent;
 use crate::wire::Refusal;
 
 /// A listener as a stream. Dropping it ends it; requests that still wait in it are answered as unhandled.
@@ -47,7 +47,7 @@ impl Drop for Listener {
 impl Adapter {
     /// Listens for an event as a stream. Several listeners may want one event.
     pub fn listen(&self, event: &str) -> Listener {
-        let listeners = self.parts.flow.delivery.events().clone();
+        let listeners = self.parts.flow.dispatch.events().clone();
         let (id, events) = listeners.add(event, None, false);
         Listener { id, listeners, events }
     }
@@ -119,7 +119,7 @@ impl Adapter {
         F: Fn(ServerEvent) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (id, mut events) = self.parts.flow.delivery.events().add(event, tag, once);
+        let (id, mut events) = self.parts.flow.dispatch.events().add(event, tag, once);
         let tasks = &self.parts.foundation.tasks;
         let stop = tasks.stop().clone();
         let task = async move {
@@ -137,11 +137,11 @@ impl Adapter {
 
     /// Ends a listener; `false` if it has ended before.
     pub fn off(&self, listener: ListenerId) -> bool {
-        self.parts.flow.delivery.events().remove(listener)
+        self.parts.flow.dispatch.events().remove(listener)
     }
 
     /// Ends every listener of an event that has this tag; returns how many.
     pub fn off_tag(&self, event: &str, tag: &str) -> usize {
-        self.parts.flow.delivery.events().remove_tagged(event, tag)
+        self.parts.flow.dispatch.events().remove_tagged(event, tag)
     }
 }

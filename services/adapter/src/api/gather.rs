@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::adapter::Adapter;
 use crate::cluster::Outcome;
-use crate::flow::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
-use crate::flow::request_options::RequestOptions;
-use crate::flow::target::Target;
+use crate::flow::ask::request_options::RequestOptions;
+use crate::flow::ask::target::Target;
+use crate::flow::inward::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
 use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 
 /// An answer gathered from every live server.

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use super::adapter::Adapter;
 use crate::cluster::{Outcome, Replies, Reply};
 use crate::error::{CallError, PublishError, RequestError};
-use crate::flow::request_options::RequestOptions;
-use crate::flow::target::Target;
+use crate::flow::ask::request_options::RequestOptions;
+use crate::flow::ask::target::Target;
 use crate::wire::{ClientId, Payload, Refusal};
 
 impl Adapter {

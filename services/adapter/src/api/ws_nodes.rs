@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::adapter::Adapter;
 use super::clients::{Presence, RoomOptions, Scope};
 use crate::error::{CallError, ClientError, ClientOrderError, PublishError};
-use crate::flow::request_options::RequestOptions;
-use crate::flow::target::Target;
+use crate::flow::ask::request_options::RequestOptions;
+use crate::flow::ask::target::Target;
 use crate::local::Dismissal;
 use crate::wire::{ClientId, Frame, PayloadError, Refusal, Room, ServerName};
 

@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::client_requests::ClientRequests;
-use super::delivery::{Arrival, Delivery};
-use super::foundation::Foundation;
-use super::local_clients::LocalClients;
-use super::unix_time::now_ms;
 use crate::cluster::{Beacon, Dedup, Requests, Seen};
+use crate::flow::ask::client_requests::ClientRequests;
+use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::inward::dispatch::{Arrival, Dispatch};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::unix_time::now_ms;
 use crate::metrics::Metrics;
 use crate::nodes::{Batch, Channel, Node};
 use crate::trace;
@@ -37,7 +37,7 @@ pub(crate) struct Inbound<F> {
     beacon_channel: Channel,
     clients: Arc<LocalClients>,
     client_requests: Arc<ClientRequests>,
-    delivery: Arc<Delivery>,
+    dispatch: Arc<Dispatch>,
     requests: Arc<Requests>,
     metrics: Arc<Metrics>,
     on_beacon: F,
@@ -67,7 +67,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
         foundation: &Foundation,
         clients: Arc<LocalClients>,
         client_requests: Arc<ClientRequests>,
-        delivery: Arc<Delivery>,
+        dispatch: Arc<Dispatch>,
         requests: Arc<Requests>,
         on_beacon: F,
     ) -> Self {
@@ -78,7 +78,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
             channels: foundation.channels.clone(),
             clients,
             client_requests,
-            delivery,
+            dispatch,
             requests,
             metrics: foundation.metrics.clone(),
             on_beacon,
@@ -123,7 +123,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
                 match message {
                     Message::Envelope(envelope) => self.take(envelope, sent).await,
                     Message::Custom(name, FromChannel { sender, payload, .. }) => {
-                        self.delivery.deliver_to_channel(&name, sender, payload, sent);
+                        self.dispatch.deliver_to_channel(&name, sender, payload, sent);
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
             .and_then(|wm| Some((wm.request.clone()?, wm.limit_ms?)));
         if let (Some((callback_id, limit_ms)), Body::Client { client, frame }) = (request, &envelope.body) {
             let (way_back, limit) = (
-                self.delivery.way_back(&envelope.sender, callback_id),
+                self.dispatch.way_back(&envelope.sender, callback_id),
                 Duration::from_millis(limit_ms),
             );
             let taking = self.client_requests.take(client, frame.clone(), way_back, limit, sent);
@@ -291,12 +291,12 @@ impl<F: Fn(Beacon)> Inbound<F> {
         let meant_for = wm.and_then(|wm| wm.target_instance);
         if meant_for.is_some_and(|instance| instance != self.instance) {
             if let Some(callback_id) = callback_id {
-                let way_back = self.delivery.way_back(&sender, callback_id);
+                let way_back = self.dispatch.way_back(&sender, callback_id);
                 way_back.answer_later(Err(Missing::Restarted));
             }
             return;
         }
-        self.delivery.deliver(Arrival {
+        self.dispatch.deliver(Arrival {
             event: &event,
             sender: &sender,
             payload,

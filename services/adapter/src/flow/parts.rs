@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::answers::Answers;
 use super::catchup::CatchUp;
-use super::client_requests::ClientRequests;
-use super::delivery::Delivery;
-use super::foundation::Foundation;
-use super::holders::Holders;
-use super::local_clients::LocalClients;
-use super::outbound::Outbound;
-use super::queries::Queries;
-use super::requests::ServerRequests;
-use super::subscriptions::Subscriptions;
-use super::wanted::Wants;
 use crate::cluster::Requests;
+use crate::flow::ask::client_requests::ClientRequests;
+use crate::flow::ask::holders::Holders;
+use crate::flow::ask::requests::ServerRequests;
+use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::answers::Answers;
+use crate::flow::inward::dispatch::Dispatch;
+use crate::flow::inward::queries::Queries;
+use crate::flow::inward::wanted::Wants;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::state::foundation::Foundation;
 use crate::local::Hub;
 use crate::nodes::NodeStatus;
 
@@ -31,7 +31,7 @@ pub(crate) struct FlowParts {
     pub(crate) server_requests: Arc<ServerRequests>,
     pub(crate) holders: Holders,
     pub(crate) outbound: Arc<Outbound>,
-    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) catch_up: Arc<CatchUp>,
 }
 
@@ -49,12 +49,12 @@ impl FlowParts {
         let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));
         let queries = Queries::new(hub.clone(), statuses, on.lapses.subscribe());
         let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
-        let delivery = Arc::new(Delivery::new(answers, queries, wants, on.metrics.clone()));
+        let dispatch = Arc::new(Dispatch::new(answers, queries, wants, on.metrics.clone()));
         let server_requests = Arc::new(ServerRequests::new(
             on,
             hub.clone(),
             outbound.clone(),
-            delivery.clone(),
+            dispatch.clone(),
             requests.clone(),
         ));
         let holders = Holders::new(on, outbound.clone(), requests.clone(), subscriptions.clone());
@@ -74,7 +74,7 @@ impl FlowParts {
             server_requests,
             holders,
             outbound,
-            delivery,
+            dispatch,
             catch_up: Arc::new(catch_up),
         }
     }

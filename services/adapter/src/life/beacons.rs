@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use super::topology::TopologyInUse;
 use crate::cluster::{Beacon, FORMAT, Parting};
-use crate::flow::foundation::Foundation;
-use crate::flow::outbound::Outbound;
-use crate::flow::server_info::ServerInfo;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::server_info::ServerInfo;
 use crate::local::Hub;
 use crate::nodes::Channel;
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::parts::Parts;
 use crate::cluster::beacon_interval;
 use crate::error::DriverError;
-use crate::flow::lapse::LapseReason;
+use crate::flow::state::lapse::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
 
 /// Time between two checks for silent nodes, silent servers and channels to give up.

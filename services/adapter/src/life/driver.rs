@@ -54,7 +54,7 @@ impl Driver {
             &parts.foundation,
             parts.flow.clients.clone(),
             parts.flow.client_requests.clone(),
-            parts.flow.delivery.clone(),
+            parts.flow.dispatch.clone(),
             parts.flow.requests.clone(),
             move |beacon| membership.on_beacon(beacon),
         );

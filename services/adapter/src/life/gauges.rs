@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::beacons::Beacons;
 use super::node_view::NodeState;
 use super::topology::TopologyInUse;
-use crate::flow::foundation::Foundation;
-use crate::flow::members::Members;
-use crate::flow::outbound::Outbound;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::outward::outbound::Outbound;
 use crate::flow::parts::FlowParts;
-use crate::flow::subscriptions::Subscriptions;
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
 use crate::local::Hub;
 use crate::metrics::Metrics;
 

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use super::endpoints::Endpoints;
 use super::node_view::{NodeAtServer, NodeState, NodeView};
 use crate::error::TopologyError;
-use crate::flow::choices::{Choices, CurrentChoices};
-use crate::flow::foundation::Foundation;
-use crate::flow::hearing::Hearing;
-use crate::flow::members::Members;
+use crate::flow::state::choices::{Choices, CurrentChoices};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::hearing::Hearing;
+use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
     Copies, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Rejected, Topology, TopologyEntries,

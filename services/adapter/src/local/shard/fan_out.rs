@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexSet;
 use slab::Slab;
 
-use super::{ConnectionId, Shard, Slot};
+use super::{ConnectionId, Entry, Shard};
 use crate::local::delivery::Class;
 use crate::local::outbox::Outbox;
 use crate::wire::{ClientId, Frame, Room};
@@ -147,13 +147,13 @@ impl Turn {
 impl<S> Shard<S> {
     pub(super) fn push_room(&mut self, room: &Room, except: &[ClientId], frame: &Frame) {
         if let Some(&room) = self.rooms.by_name.get(room) {
-            self.fan_out(room, frame, !except.is_empty(), |slot| except.contains(&slot.client));
+            self.fan_out(room, frame, !except.is_empty(), |entry| except.contains(&entry.client));
         }
     }
 
     pub(super) fn push_all(&mut self, except: &[ConnectionId], frame: &Frame) {
-        self.fan_out(EVERYONE, frame, !except.is_empty(), |slot| {
-            except.contains(&slot.connection)
+        self.fan_out(EVERYONE, frame, !except.is_empty(), |entry| {
+            except.contains(&entry.connection)
         });
     }
 
@@ -171,20 +171,22 @@ impl<S> Shard<S> {
     ) {
         let mut dirty = std::mem::take(&mut self.pending.dirty);
         for key in dirty.drain(..) {
-            let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.dirty) else {
+            let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.dirty) else {
                 continue;
             };
-            slot.dirty = false;
-            if let Some(following) = slot.following.take() {
+            entry.dirty = false;
+            if let Some(following) = entry.following.take() {
                 let shared = self.rooms.followed(following);
-                if slot.outbox.is_empty() && drain(slot.connection, &mut slot.socket, &mut slot.outbox, Some(shared)) {
+                if entry.outbox.is_empty()
+                    && drain(entry.connection, &mut entry.socket, &mut entry.outbox, Some(shared))
+                {
                     continue;
                 }
                 for frame in shared.frames {
-                    slot.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
+                    entry.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
                 }
             }
-            drain(slot.connection, &mut slot.socket, &mut slot.outbox, None);
+            drain(entry.connection, &mut entry.socket, &mut entry.outbox, None);
         }
         self.pending.dirty = dirty;
         self.end_turn();
@@ -202,17 +204,19 @@ impl<S> Shard<S> {
         rooms.full = false;
     }
 
-    /// Moves the frames that a slot follows to its own outbox: it is about to get another frame, or to leave.
+    /// Moves the frames that an entry follows to its own outbox: it is about to get another frame, or to leave.
     pub(super) fn settle(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        let Some(following) = slot.following.take() else { return };
+        let entry = &mut self.entries[key];
+        let Some(following) = entry.following.take() else {
+            return;
+        };
         for frame in self.rooms.followed(following).frames {
-            slot.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
+            entry.queue(frame.clone(), Class::Must, self.limits, &mut self.pending);
         }
         self.rooms.turn_mut(following.room as usize).unmatched.push(key);
     }
 
-    fn fan_out(&mut self, room: usize, frame: &Frame, with_exceptions: bool, is_except: impl Fn(&Slot<S>) -> bool) {
+    fn fan_out(&mut self, room: usize, frame: &Frame, with_exceptions: bool, is_except: impl Fn(&Entry<S>) -> bool) {
         let class = self.delivery.class_of(frame);
         if class != Class::Must || frame.len() > SHARED_FRAME {
             return self.push_each(room, frame, class, is_except);
@@ -230,20 +234,20 @@ impl<S> Shard<S> {
             waiting.append(&mut self.rooms.turn_mut(room).unmatched);
         }
         for key in waiting.drain(..) {
-            if self.slots[key].closing {
+            if self.entries[key].closing {
                 continue;
             }
-            if with_exceptions && is_except(&self.slots[key]) {
+            if with_exceptions && is_except(&self.entries[key]) {
                 self.rooms.turn_mut(room).unmatched.push(key);
                 continue;
             }
             self.settle(key);
-            let slot = &mut self.slots[key];
-            slot.following = Some(Following {
+            let entry = &mut self.entries[key];
+            entry.following = Some(Following {
                 room: room as u32,
                 start: start as u32,
             });
-            slot.mark(key, &mut self.pending.dirty);
+            entry.mark(key, &mut self.pending.dirty);
         }
         self.rooms.scratch = waiting;
         let turn = self.rooms.turn_mut(room);
@@ -253,11 +257,11 @@ impl<S> Shard<S> {
     }
 
     /// Queues the frame for every member separately.
-    fn push_each(&mut self, room: usize, frame: &Frame, class: Class, is_except: impl Fn(&Slot<S>) -> bool) {
+    fn push_each(&mut self, room: usize, frame: &Frame, class: Class, is_except: impl Fn(&Entry<S>) -> bool) {
         let mut members = std::mem::take(&mut self.rooms.scratch);
         self.members(room, &mut members);
         for key in members.drain(..) {
-            if !is_except(&self.slots[key]) {
+            if !is_except(&self.entries[key]) {
                 self.settle(key);
                 self.enqueue(key, frame.clone(), class);
             }
@@ -266,15 +270,15 @@ impl<S> Shard<S> {
     }
 
     /// Settles the members that follow this room but must not get its next frame.
-    fn settle_followers(&mut self, room: usize, is_except: impl Fn(&Slot<S>) -> bool) {
+    fn settle_followers(&mut self, room: usize, is_except: impl Fn(&Entry<S>) -> bool) {
         if self.rooms.turn(room).frames.is_empty() {
             return;
         }
         let mut members = std::mem::take(&mut self.rooms.scratch);
         self.members(room, &mut members);
         for key in members.drain(..) {
-            let slot = &self.slots[key];
-            if slot.following.is_some_and(|following| following.room as usize == room) && is_except(slot) {
+            let entry = &self.entries[key];
+            if entry.following.is_some_and(|following| following.room as usize == room) && is_except(entry) {
                 self.settle(key);
             }
         }
@@ -283,7 +287,7 @@ impl<S> Shard<S> {
 
     fn members(&self, room: usize, out: &mut Vec<usize>) {
         match room {
-            EVERYONE => out.extend(self.slots.iter().map(|(key, _)| key)),
+            EVERYONE => out.extend(self.entries.iter().map(|(key, _)| key)),
             room => out.extend(&self.rooms.rooms[room].keys),
         }
     }
@@ -292,7 +296,7 @@ impl<S> Shard<S> {
         let Some(&key) = self.by_connection.get(&connection) else {
             return;
         };
-        if !self.slots[key].rooms.insert(room.clone()) {
+        if !self.entries[key].rooms.insert(room.clone()) {
             return;
         }
         let Rooms { by_name, rooms, .. } = &mut self.rooms;
@@ -305,7 +309,7 @@ impl<S> Shard<S> {
         let Some(&key) = self.by_connection.get(&connection) else {
             return;
         };
-        if self.slots[key].rooms.remove(room) {
+        if self.entries[key].rooms.remove(room) {
             self.settle(key);
             self.rooms.forget(room, key);
         }

@@ -22,7 +22,7 @@ use crate::wire::{ClientId, Frame, Payload, Room};
 const MOST_PENDING: usize = 64;
 
 #[derive(Debug)]
-struct Slot<S> {
+struct Entry<S> {
     connection: ConnectionId,
     client: ClientId,
     socket: S,
@@ -39,7 +39,7 @@ struct Slot<S> {
 #[derive(Debug)]
 pub struct Shard<S> {
     /// Boxed, because a slab grows by doubling and may be half empty.
-    slots: Slab<Box<Slot<S>>>,
+    entries: Slab<Box<Entry<S>>>,
     by_connection: HashMap<ConnectionId, usize>,
     rooms: Rooms,
     pending: Pending,
@@ -72,7 +72,7 @@ impl<S> Shard<S> {
 
     fn with(limits: OutboxLimits, delivery: Delivery) -> Self {
         Self {
-            slots: Slab::new(),
+            entries: Slab::new(),
             by_connection: HashMap::new(),
             rooms: Rooms::default(),
             pending: Pending::default(),
@@ -83,7 +83,7 @@ impl<S> Shard<S> {
 
     /// Adds a connection. Frames for it are kept from now on.
     pub fn insert(&mut self, connection: ConnectionId, client: ClientId, socket: S) {
-        let slot = Slot {
+        let entry = Entry {
             connection,
             client,
             socket,
@@ -94,7 +94,7 @@ impl<S> Shard<S> {
             dirty: false,
             closing: false,
         };
-        let key = self.slots.insert(Box::new(slot));
+        let key = self.entries.insert(Box::new(entry));
         self.by_connection.insert(connection, key);
         self.rooms.added(key);
     }
@@ -102,11 +102,11 @@ impl<S> Shard<S> {
     /// Removes a connection from the shard and from all its rooms, and returns the owner's value.
     pub fn remove(&mut self, connection: ConnectionId) -> Option<S> {
         let key = self.by_connection.remove(&connection)?;
-        let slot = *self.slots.remove(key);
-        self.rooms.removed(key, &slot.rooms);
-        // Its key may stay in the dirty list: the next connection in the slot has nothing to write then. Searching the
+        let entry = *self.entries.remove(key);
+        self.rooms.removed(key, &entry.rooms);
+        // Its key may stay in the dirty list: the next connection with that key has nothing to write then. Searching the
         // list would take quadratic time when many connections end.
-        Some(slot.socket)
+        Some(entry.socket)
     }
 
     /// Applies a command. Commands for connections that are gone do nothing.
@@ -127,7 +127,7 @@ impl<S> Shard<S> {
         let Some(&key) = self.by_connection.get(&connection) else {
             return;
         };
-        let waiting = &mut self.slots[key].pending_requests;
+        let waiting = &mut self.entries[key].pending_requests;
         waiting.retain(|one| !one.answer.is_closed());
         if waiting.len() < MOST_PENDING {
             waiting.push(request);
@@ -141,7 +141,7 @@ impl<S> Shard<S> {
         let Some(&key) = self.by_connection.get(&connection) else {
             return false;
         };
-        let waiting = &mut self.slots[key].pending_requests;
+        let waiting = &mut self.entries[key].pending_requests;
         let Some(position) = waiting.iter().position(|one| *one.request_id == *request_id) else {
             return false;
         };
@@ -157,11 +157,11 @@ impl<S> Shard<S> {
         }
     }
 
-    /// Queues a frame for a slot that follows no shared frames.
+    /// Queues a frame for an entry that follows no shared frames.
     fn enqueue(&mut self, key: usize, frame: Frame, class: Class) {
-        let slot = &mut self.slots[key];
-        if slot.queue(frame, class, self.limits, &mut self.pending) {
-            slot.mark(key, &mut self.pending.dirty);
+        let entry = &mut self.entries[key];
+        if entry.queue(frame, class, self.limits, &mut self.pending) {
+            entry.mark(key, &mut self.pending.dirty);
         }
     }
 
@@ -179,7 +179,7 @@ impl<S> Shard<S> {
     /// Marks a connection whose socket is writable again: it is drained in the next turn.
     pub fn mark_dirty(&mut self, connection: ConnectionId) {
         if let Some(&key) = self.by_connection.get(&connection) {
-            self.slots[key].mark(key, &mut self.pending.dirty);
+            self.entries[key].mark(key, &mut self.pending.dirty);
         }
     }
 
@@ -207,25 +207,25 @@ impl<S> Shard<S> {
     pub fn connection(&mut self, connection: ConnectionId) -> Option<(&mut S, &mut Outbox)> {
         let key = *self.by_connection.get(&connection)?;
         self.settle(key);
-        let slot = &mut self.slots[key];
-        Some((&mut slot.socket, &mut slot.outbox))
+        let entry = &mut self.entries[key];
+        Some((&mut entry.socket, &mut entry.outbox))
     }
 
     /// All connections, in no particular order.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ClientId, &S)> {
-        self.slots
+        self.entries
             .iter()
-            .map(|(_, slot)| (slot.connection, &slot.client, &slot.socket))
+            .map(|(_, entry)| (entry.connection, &entry.client, &entry.socket))
     }
 
     /// How many connections there are.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
 
     /// Whether there are no connections.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.entries.is_empty()
     }
 
     fn close(&mut self, connection: ConnectionId, why: Closing) {
@@ -233,15 +233,15 @@ impl<S> Shard<S> {
             return;
         };
         self.settle(key);
-        let slot = &mut self.slots[key];
-        if !slot.closing {
-            slot.closing = true;
+        let entry = &mut self.entries[key];
+        if !entry.closing {
+            entry.closing = true;
             self.pending.closing.push((connection, why));
         }
     }
 }
 
-impl<S> Slot<S> {
+impl<S> Entry<S> {
     /// Adds a frame to the outbox; `false` if the connection is closing, or must be closed because the outbox is full.
     fn queue(&mut self, frame: Frame, class: Class, limits: OutboxLimits, pending: &mut Pending) -> bool {
         if self.closing {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::foundation::Foundation;
 use crate::error::ClientError;
+use crate::flow::state::foundation::Foundation;
 use crate::nodes::{Channel, Interest};
 use crate::wire::{Channels, Topic};
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
-use super::choices::{Choices, CurrentChoices, Picker};
 use super::debt_book::DebtBook;
-use super::foundation::Foundation;
 use super::seal::Sealer;
 use crate::error::PublishError;
+use crate::flow::state::choices::{Choices, CurrentChoices, Picker};
+use crate::flow::state::foundation::Foundation;
 use crate::metrics::Metrics;
 use crate::nodes::{Copies, Kept, LinkErrorKind, Mask, Node, Window, indexes};
 use crate::options::Options;

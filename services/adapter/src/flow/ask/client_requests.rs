@@ -13,16 +13,16 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::answers::WayBack;
-use super::foundation::Foundation;
-use super::members::Members;
-use super::outage::Published;
-use super::outbound::Outbound;
-use super::seal::{Concerned, PublishOptions};
-use super::subscriptions::Subscriptions;
-use super::tasks::Tasks;
 use crate::cluster::{Replies, Requests};
 use crate::error::ClientRequestError;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::answers::WayBack;
+use crate::flow::outward::outage::Published;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::outward::seal::{Concerned, PublishOptions};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
+use crate::flow::state::tasks::Tasks;
 use crate::local::{Hub, PendingRequest};
 use crate::wire::{Body, ClientId, Frame, Missing, Payload, Topic};
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::foundation::Foundation;
-use super::members::Members;
-use super::outage::Published;
-use super::outbound::Outbound;
-use super::queries::{ClientPart, QUERY, Query};
 use super::requests::OrderKey;
-use super::seal::{Concerned, PublishOptions};
-use super::subscriptions::Subscriptions;
 use crate::cluster::Requests;
 use crate::error::PublishError;
+use crate::flow::clients::subscriptions::Subscriptions;
+use crate::flow::inward::queries::{ClientPart, QUERY, Query};
+use crate::flow::outward::outage::Published;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::outward::seal::{Concerned, PublishOptions};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
 use crate::wire::{Body, ClientId, Missing, Payload, ServerName, Topic};
 
 /// The answers to the question which servers hold a client.

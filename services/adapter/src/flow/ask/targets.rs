@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::foundation::Foundation;
-use super::members::Members;
 use super::target::{Pick, Target};
 use crate::cluster::{Parting, Roster};
 use crate::error::TargetError;
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
 use crate::local::Hub;
 use crate::nodes::score;
 use crate::wire::{Instance, ServerName, ServiceName};

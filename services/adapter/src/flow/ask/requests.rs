@@ -10,16 +10,16 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::delivery::{Arrival, Delivery};
-use super::foundation::Foundation;
-use super::members::Members;
-use super::outbound::Outbound;
 use super::request_options::RequestOptions;
-use super::seal::{Concerned, PublishOptions};
 use super::target::Target;
 use super::targets::{STRANGER, Targets};
 use crate::cluster::{Outcome, Replies, Reply, Requests};
 use crate::error::{PublishError, RequestError};
+use crate::flow::inward::dispatch::{Arrival, Dispatch};
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::outward::seal::{Concerned, PublishOptions};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
 use crate::local::Hub;
 use crate::metrics::Metrics;
 use crate::wire::{Body, Instance, Missing, Payload, ServerName, Topic};
@@ -45,7 +45,7 @@ pub(crate) struct ServerRequests {
     members: Arc<Members>,
     targets: Targets,
     outbound: Arc<Outbound>,
-    delivery: Arc<Delivery>,
+    dispatch: Arc<Dispatch>,
     requests: Arc<Requests>,
     metrics: Arc<Metrics>,
     is_shared: bool,
@@ -58,14 +58,14 @@ impl ServerRequests {
         foundation: &Foundation,
         hub: Arc<Hub>,
         outbound: Arc<Outbound>,
-        delivery: Arc<Delivery>,
+        dispatch: Arc<Dispatch>,
         requests: Arc<Requests>,
     ) -> Self {
         Self {
             members: foundation.members.clone(),
             targets: Targets::new(foundation, hub),
             outbound,
-            delivery,
+            dispatch,
             requests,
             metrics: foundation.metrics.clone(),
             is_shared: foundation.channels.is_shared(),
@@ -249,7 +249,7 @@ impl ServerRequests {
     }
 
     fn deliver_here(&self, outgoing: Outgoing<'_>) {
-        self.delivery.deliver(Arrival {
+        self.dispatch.deliver(Arrival {
             event: outgoing.event,
             sender: self.members.name(),
             payload: outgoing.payload.clone(),

@@ -10,12 +10,12 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::debt_book::DebtBook;
-use super::foundation::Foundation;
-use super::members::Members;
 use super::outage::{Outage, Published};
 use super::route::{Prospect, Router};
 use super::seal::{Concerned, PublishOptions, Sealer};
 use crate::error::PublishError;
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{Copies, Kept, Largest, Window};
 use crate::options::Options;

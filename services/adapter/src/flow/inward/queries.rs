@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::lapse::Lapse;
+use crate::flow::state::lapse::Lapse;
 use crate::local::Hub;
 use crate::nodes::NodeStatus;
 use crate::wire::{ClientId, Missing, Namespace, Payload, Room};

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::foundation::Foundation;
-use super::unix_time::now_ms;
 use crate::error::PublishError;
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::unix_time::now_ms;
 use crate::nodes::Kept;
 use crate::options::Options;
 use crate::trace;

@@ -30,7 +30,7 @@ pub(crate) struct Arrival<'a> {
 
 /// Hands events to listeners.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct Dispatch {
     events: Arc<Listeners<ServerEvent>>,
     channels: Arc<Listeners<ChannelMessage>>,
     answers: Arc<Answers>,
@@ -39,7 +39,7 @@ pub(crate) struct Delivery {
     metrics: Arc<Metrics>,
 }
 
-impl Delivery {
+impl Dispatch {
     pub(crate) fn new(answers: Arc<Answers>, queries: Queries, wants: Wants, metrics: Arc<Metrics>) -> Self {
         Self {
             events: Arc::new(Listeners::new()),

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
-use super::foundation::Foundation;
-use super::outbound::Outbound;
-use super::seal::{Concerned, PublishOptions};
-use super::tasks::Tasks;
 use crate::cluster::Requests;
 use crate::error::PublishError;
+use crate::flow::outward::outbound::Outbound;
+use crate::flow::outward::seal::{Concerned, PublishOptions};
+use crate::flow::state::foundation::Foundation;
+use crate::flow::state::tasks::Tasks;
 use crate::metrics::Metrics;
 use crate::wire::{Body, Missing, Payload, ServerName, Topic};
 
