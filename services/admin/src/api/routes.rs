@@ -34,10 +34,14 @@ pub(super) async fn nodes(State(api): State<Api>) -> Json<Answer<NodesView>> {
     let gathered = api.adapter.cluster_stats().await;
     let topology = api.adapter.topology();
     let kubernetes = api.kubernetes.as_ref().map(|kubernetes| kubernetes.view());
+    let nodes = gather::nodes(topology, &gathered);
     Json(Answer::new(
         Timestamp::now(),
         &gathered,
-        gather::nodes(topology, &gathered, kubernetes),
+        match kubernetes {
+            Some(view) => gather::with_pods(nodes, view),
+            None => nodes,
+        },
     ))
 }
 

@@ -9,6 +9,7 @@ mod servers;
 
 pub(crate) use clients::{ClientView, Page, RoomView, client, room};
 pub(crate) use nodes::{NodesView, nodes};
+pub(crate) use pods::with_pods;
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
 pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
 

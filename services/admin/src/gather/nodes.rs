@@ -7,8 +7,7 @@ use wsmesh_adapter::{
     Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
-use super::pods;
-use crate::kubernetes::{self, Pod};
+use crate::kubernetes::Pod;
 
 /// `GET /api/v1/nodes`
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,13 +111,8 @@ impl NodeView {
     }
 }
 
-/// Every node of the topology and every other node that a server uses, with the servers that hear it. If Kubernetes is watched,
-/// its pods are added.
-pub(crate) fn nodes(
-    topology: Vec<TopologyNode>,
-    gathered: &Gathered<StatsPart>,
-    kubernetes: Option<kubernetes::View>,
-) -> NodesView {
+/// Every node of the topology and every other node that a server uses, with the servers that hear it.
+pub(crate) fn nodes(topology: Vec<TopologyNode>, gathered: &Gathered<StatsPart>) -> NodesView {
     let mut reported: BTreeMap<NodeId, BTreeMap<ServerName, &NodeStatus>> = BTreeMap::new();
     for (server, part) in &gathered.servers {
         for status in &part.nodes {
@@ -160,13 +154,10 @@ pub(crate) fn nodes(
         node.heard_by.sort_by(|a, b| a.server.cmp(&b.server));
         node.not_heard_by.sort_by(|a, b| a.server.cmp(&b.server));
     }
-    let mut warnings: Vec<_> = nodes.iter().filter_map(NodeView::warning).collect();
-    if let Some(view) = &kubernetes {
-        warnings.extend(pods::warnings(view, &nodes));
-    }
+    let warnings = nodes.iter().filter_map(NodeView::warning).collect();
     NodesView {
         nodes,
-        kubernetes: kubernetes.map(|view| view.pods),
+        kubernetes: None,
         warnings,
     }
 }
@@ -247,7 +238,7 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let view = nodes(topology, &gathered, None);
+        let view = nodes(topology, &gathered);
         assert_eq!(names(&view.nodes[0].heard_by), ["a", "b"]);
         assert_eq!(names(&view.nodes[1].heard_by), ["a"]);
         assert_eq!(names(&view.nodes[1].not_heard_by), ["b"]);
@@ -258,7 +249,7 @@ mod tests {
     #[test]
     fn a_server_that_did_not_answer_is_shown_by_its_beacon() {
         let topology = vec![node("redis-1", NodeState::Active, &[("silent", true)])];
-        let view = nodes(topology, &nobody_answered(), None);
+        let view = nodes(topology, &nobody_answered());
         assert_eq!(names(&view.nodes[0].heard_by), ["silent"]);
         assert_eq!(view.nodes[0].heard_by[0].rtt_ms, None);
         assert!(view.warnings.is_empty());
@@ -266,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_node_that_no_server_hears_is_a_warning_unless_it_is_being_removed() {
-        let deaf = |state| nodes(vec![node("redis-1", state, &[("a", false)])], &nobody_answered(), None).warnings;
+        let deaf = |state| nodes(vec![node("redis-1", state, &[("a", false)])], &nobody_answered()).warnings;
         for state in [NodeState::Joining, NodeState::Active] {
             assert_eq!(
                 deaf(state),
@@ -285,11 +276,7 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let view = nodes(
-            vec![node("redis-1", NodeState::Active, &[("b", true)])],
-            &gathered,
-            None,
-        );
+        let view = nodes(vec![node("redis-1", NodeState::Active, &[("b", true)])], &gathered);
         let ids: Vec<_> = view.nodes.iter().map(|node| (node.id.as_str(), node.state)).collect();
         assert_eq!(ids, [("redis-1", Some(NodeState::Active)), ("redis-9", None)]);
         assert_eq!(names(&view.nodes[1].heard_by), ["b"]);

@@ -2,11 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::nodes::NodeView;
+use super::nodes::{NodeView, NodesView};
 use crate::kubernetes::{Pod, View};
 
+/// Adds the pods and what is wrong with them.
+pub(crate) fn with_pods(mut nodes: NodesView, view: View) -> NodesView {
+    nodes.warnings.extend(warnings(&view, &nodes.nodes));
+    nodes.kubernetes = Some(view.pods);
+    nodes
+}
+
 /// Pods that no server uses as a node, nodes without a pod, or why the view may be wrong.
-pub(super) fn warnings(view: &View, nodes: &[NodeView]) -> Vec<String> {
+fn warnings(view: &View, nodes: &[NodeView]) -> Vec<String> {
     let service = &view.service;
     if let Some(problem) = &view.problem {
         // Comparing with a list that may be out of date would be misleading.
