@@ -10,11 +10,13 @@ use crate::error_code::ErrorCode;
 pub const ERROR: &str = "wsmesh.error";
 
 /// A value as JSON. A value that cannot be JSON (a map whose keys are not strings) becomes `null`.
+#[inline]
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// Appends a JSON string. Text that needs no escapes is copied.
+#[inline]
 fn push_text(out: &mut String, text: &str) {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push('"');
