@@ -31,6 +31,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         f.write_str("a map")
     }
 
+    #[inline]
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         #[derive(serde::Deserialize)]
         struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -100,6 +101,7 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// When the text is not a JSON object or has no event; see [`FrameError::callback_id`].
+#[inline]
 pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
     let without = |problem| FrameError {
         problem,
