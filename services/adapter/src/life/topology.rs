@@ -70,6 +70,7 @@ impl TopologyInUse {
         (window, copies): Replay,
         statuses: watch::Sender<Arc<Vec<NodeStatus>>>,
     ) -> (Self, Starts) {
+        // Bounded by the nodes: a start takes a node's slot, which is free again only after the node's task has ended.
         let (starts, receiver) = mpsc::unbounded_channel();
         let plan = Plan {
             topology: Topology::new(seeds),
