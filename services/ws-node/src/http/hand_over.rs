@@ -1,6 +1,5 @@
 //! From hyper to a shard: takes the stream out of the upgraded connection, and waits for clients that have to authenticate.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use wsmesh_adapter::Introduction;
+use wsmesh_bootstrap::http::subscriber;
 
 use super::first_message;
 use crate::client::{ClientState, ConnectionGuard};
@@ -41,8 +41,6 @@ pub(super) enum Upgrading {
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unauthenticated {
     pub(super) permit: UnauthenticatedPermit,
-    /// The address that it comes from, if it is known.
-    pub(super) address: Option<IpAddr>,
     /// What its request says about it.
     pub(super) introduction: Introduction,
     /// Context of the upgrade's span, when it was sampled.
@@ -95,7 +93,7 @@ where
     let arrival = first_message::wait(edge, &mut stream, read_ahead, client.permit, client.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
-            edge.failures.count(client.address);
+            edge.failures.count(client.introduction.address.map(subscriber));
         }
         return Ok(());
     };

@@ -15,6 +15,7 @@ use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use tracing::{Instrument, Span};
 use wsmesh_adapter::{ClientId, Introduction};
+use wsmesh_bootstrap::http::subscriber;
 use wsmesh_protocol::Params;
 
 use super::address::client_address;
@@ -88,7 +89,6 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         }
         Identity::ByMessage(permit) => Upgrading::Unauthenticated(Unauthenticated {
             permit,
-            address,
             introduction,
             context,
             since,
@@ -182,6 +182,7 @@ fn address(gate: &Gate, request: &Request) -> Option<IpAddr> {
 fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
     reject_when_draining(gate)?;
     let edge = &gate.edge;
+    let address = address.map(subscriber);
     edge.failures.may_try(address).map_err(|wait| {
         let text = "too many clients of this address failed to authenticate: try again later".to_owned();
         Rejection::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)
@@ -247,7 +248,7 @@ async fn identify(
         edge.metrics.entry.auth_failed(error.reason());
         let fault = error.fault();
         if fault != Fault::Server {
-            edge.failures.count(address);
+            edge.failures.count(address.map(subscriber));
         }
         let (status, why) = match fault {
             Fault::Request => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
