@@ -172,3 +172,9 @@ fn data_is_replaced_on_all_connections_of_a_client_and_a_copy_skips_those_that_a
         "an older copy changes nothing"
     );
 }
+
+#[test]
+fn a_context_makes_a_connection_one_word_larger() {
+    let before = size_of::<Location>() + size_of::<Instant>();
+    assert_eq!(size_of::<Connection>(), before + size_of::<usize>());
+}
