@@ -23,6 +23,7 @@ mod metrics;
 mod node;
 mod orders;
 mod routes;
+mod seldom;
 mod service;
 mod session;
 mod settings;
