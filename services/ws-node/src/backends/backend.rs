@@ -125,6 +125,16 @@ impl Backend {
         }
     }
 
+    /// An event was given up before it was sent, for this reason: counted.
+    pub(crate) fn not_called(&self, failure: Failure) {
+        let result = match failure {
+            Failure::Overloaded => "overloaded",
+            Failure::TimedOut => "expired",
+            Failure::Unavailable | Failure::BadAnswer(_) => "unreachable",
+        };
+        self.inner.metrics.count(result);
+    }
+
     /// Starts a call on the runtime of the ws-node. What it sends is made there, too.
     fn send(
         &self,
