@@ -201,14 +201,14 @@ mod tests {
             timeout: Duration::ZERO,
             max_in_flight: 0,
             max_reply_bytes: usize::MAX,
-            signing_key: secret("whsec_cret!"),
-            bearer_token: secret("two cret"),
+            signing_key: secret("whsec_hunter!"),
+            bearer_token: secret("two hunter"),
             ca_file: Some("/does/not/exist".into()),
             breaker: BreakerLimits {
                 failures: usize::MAX,
                 open: Duration::ZERO,
             },
-            ..to("http://me:cret@example.org/")
+            ..to("http://me:hunter@example.org/")
         };
         let problems = wrong.problems();
         let keys = [
@@ -226,9 +226,9 @@ mod tests {
         assert_eq!(problems.len(), keys.len(), "{problems:#?}");
         for (problem, key) in problems.iter().zip(keys) {
             assert!(problem.starts_with(key), "{key}: {problem}");
-            assert!(!problem.contains("cret"), "shows a secret: {problem}");
+            assert!(!problem.contains("hunter"), "shows a secret: {problem}");
         }
-        assert!(!format!("{wrong:?}").contains("cret"));
+        assert!(!format!("{wrong:?}").contains("hunter"));
     }
 
     #[test]

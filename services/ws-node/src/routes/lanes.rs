@@ -125,14 +125,16 @@ mod tests {
         assert!((&mut after).now_or_never().is_none(), "one after the other");
         // One that is given up while it waits lets the next one go.
         drop((permit, second));
-        after.await.expect("its turn");
+        let _permit = after.await.expect("its turn");
     }
 
     #[tokio::test]
     async fn what_has_ended_or_was_given_up_leaves_nothing_behind() {
         let lanes = Lanes::new(100);
         for _ in 0..3 {
-            let places: Vec<_> = ["ann", "ann", "bob"].map(|name| lanes.enter(&id(name)).expect("free")).into();
+            let places: Vec<_> = ["ann", "ann", "bob"]
+                .map(|name| lanes.enter(&id(name)).expect("free"))
+                .into();
             let permit = places[0].turn().await;
             assert!(places[1].turn().now_or_never().is_none());
             assert_eq!(lanes.taken(), (3, 2));

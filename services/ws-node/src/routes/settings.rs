@@ -285,13 +285,22 @@ mod tests {
         for (wrong, what) in [
             (r#"{"event":"a"}"#, "neither a service nor a url"),
             (r#"{"event":"a","service":"s","url":"http://h"}"#, "a service and a url"),
-            (r#"{"event":"a","service":"s","ordered":true}"#, "ordered is only for a url"),
+            (
+                r#"{"event":"a","service":"s","ordered":true}"#,
+                "ordered is only for a url",
+            ),
             (r#"{"event":"a","url":"http://h","reply":"direct"}"#, "remove reply"),
-            (r#"{"event":"a","url":"http://h","pick":"client"}"#, "pick is only for a service"),
+            (
+                r#"{"event":"a","url":"http://h","pick":"client"}"#,
+                "pick is only for a service",
+            ),
             (r#"{"event":"a","url":"http://h","max_in_flight":0}"#, "max_in_flight"),
             (r#"{"event":"a","url":"http://h","timeout_ms":0}"#, "timeout_ms"),
             (r#"{"event":"a","url":"http://me:cret@h"}"#, "bearer_token_file"),
-            (r#"{"event":"a","url":"https://h","ca_file":"/does/not/exist"}"#, "ca_file: cannot read"),
+            (
+                r#"{"event":"a","url":"https://h","ca_file":"/does/not/exist"}"#,
+                "ca_file: cannot read",
+            ),
         ] {
             let found = problems(wrong);
             assert_eq!(found.len(), 1, "{wrong}: {found:?}");
