@@ -7,6 +7,7 @@
 //! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
+mod backends;
 mod balance;
 mod client;
 mod config;
@@ -21,6 +22,7 @@ mod metrics;
 mod node;
 mod orders;
 mod routes;
+mod seldom;
 mod service;
 mod session;
 mod settings;

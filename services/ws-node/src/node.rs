@@ -8,6 +8,7 @@ use axum::Router;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 
 use crate::auth::Auth;
+use crate::backends;
 use crate::client::ClientState;
 use crate::edge::{Edge, EdgeParts};
 use crate::engine::{Order, Resources, ShardRuntime, ShardThread};
@@ -25,7 +27,7 @@ use crate::gate::Gate;
 use crate::http::{self, tickets};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
-use crate::routes::Routes;
+use crate::routes::{Routes, forwardings};
 use crate::settings::EdgeSettings;
 use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
@@ -73,6 +75,8 @@ impl WsNode {
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
+        let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
+        let routes = routes(&settings, auth.has_tokens(), &backends).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
@@ -85,7 +89,8 @@ impl WsNode {
         auth.listen(&adapter);
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
-            routes: routes(&settings, auth.has_tokens()),
+            routes,
+            backends,
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
             wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
             adapter,
@@ -264,8 +269,9 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings) -> Options {
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
-    let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
+fn routes(settings: &EdgeSettings, with_tokens: bool, shared: &backends::Shared) -> Result<Routes, String> {
+    let rules = forwardings(settings.rules.0.clone(), settings.request_timeout, shared)?;
+    let routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
     let routes = if with_tokens { routes.with_tokens() } else { routes };
     for event in routes.replaced() {
         tracing::warn!(
@@ -273,7 +279,7 @@ fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
             "a rule replaces a built-in event, which is not handled here any more: rename yours if you did not mean that"
         );
     }
-    routes
+    Ok(routes)
 }
 
 fn warn_if_short_of_files(edge: &Edge) {

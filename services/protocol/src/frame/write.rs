@@ -1,5 +1,7 @@
 //! Writes text frames, for both sides. Payloads that are JSON already are copied unchanged.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::json::Json;
@@ -80,9 +82,14 @@ pub fn reply_value<'a, T: Serialize + ?Sized>(callback_id: impl Into<CallbackId<
 
 /// `{"callbackId":ID,"payload":{"error":TEXT,"errorCode":CODE}}`: the error reply to a client's request.
 pub fn error_reply<'a>(callback_id: impl Into<CallbackId<'a>>, code: ErrorCode, text: &str) -> String {
-    let (id, text) = (callback_id.into(), to_json(text));
+    error_reply_with(callback_id, code.as_str(), text)
+}
+
+/// As [`error_reply`], with a code of the application.
+pub fn error_reply_with<'a>(callback_id: impl Into<CallbackId<'a>>, code: &str, text: &str) -> String {
+    let (id, code, text) = (callback_id.into(), to_json(code), to_json(text));
     let id = id.json();
-    format!("{{\"callbackId\":{id},\"payload\":{{\"error\":{text},\"errorCode\":\"{code}\"}}}}")
+    format!("{{\"callbackId\":{id},\"payload\":{{\"error\":{text},\"errorCode\":{code}}}}}")
 }
 
 /// `{"event":"wsmesh.error","payload":{"error":TEXT,"errorCode":CODE}}`: tells a client what is wrong with a frame that
@@ -141,10 +148,28 @@ pub fn answer<T: Serialize + ?Sized>(request_id: &str, payload: &T) -> String {
 /// let frame = frame::with_traceparent(frame::event("say", "hi"), "00-…-01");
 /// assert_eq!(frame, r#"{"event":"say","payload":"hi","traceparent":"00-…-01"}"#);
 /// ```
-pub fn with_traceparent(mut frame: String, traceparent: &str) -> String {
+pub fn with_traceparent(frame: String, traceparent: &str) -> String {
+    with_field(frame, ",\"traceparent\":", |frame| push_text(frame, traceparent))
+}
+
+/// Adds `"timeoutMs":N` to a client's finished request, as its last field: how long the client waits for the reply, in whole
+/// milliseconds.
+pub fn with_timeout(frame: String, timeout: Duration) -> String {
+    with_field(frame, ",\"timeoutMs\":", |frame| {
+        frame.push_str(&timeout.as_millis().to_string());
+    })
+}
+
+/// Adds `"idempotencyKey":KEY` to a client's finished request, as its last field. A server refuses what is not
+/// [a key](super::is_key).
+pub fn with_idempotency_key(frame: String, key: &str) -> String {
+    with_field(frame, ",\"idempotencyKey\":", |frame| push_text(frame, key))
+}
+
+fn with_field(mut frame: String, name: &str, write: impl FnOnce(&mut String)) -> String {
     if frame.pop() == Some('}') {
-        frame.push_str(",\"traceparent\":");
-        push_text(&mut frame, traceparent);
+        frame.push_str(name);
+        write(&mut frame);
         frame.push('}');
     }
     frame
