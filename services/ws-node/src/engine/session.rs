@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wsmesh_adapter::{ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
-use super::ending::Farewell;
+use super::ending::{Ending, Farewell};
 use super::handle::{Handle, InFlightKind};
 
 /// One client's connection. Cheap to clone; stays on its thread.
@@ -36,6 +36,11 @@ impl<H> Session<H> {
 
     pub(crate) fn connection(&self) -> ConnectionId {
         self.handle.connection
+    }
+
+    /// How this connection ended, or how it is about to.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.handle.ending.get()
     }
 
     /// Sends a frame to this client.
