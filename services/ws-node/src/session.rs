@@ -39,7 +39,7 @@ impl FrameHandler for ClientState {
         let frames = &session.handler().edge.metrics.frames;
         match control {
             Control::Ping => frames.received(Received::Ping),
-            Control::ExpectedPong => return frames.received(Received::Pong),
+            Control::ExpectedPong(_) => return frames.received(Received::Pong),
             Control::UnexpectedPong => frames.received(Received::Pong),
             Control::EmptyFragment => {}
         }
@@ -64,6 +64,8 @@ impl FrameHandler for ClientState {
         let verdict = logins.enter(session.client(), session.connection())?;
         Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
     }
+
+    fn opened(_: &Session) {}
 
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());
@@ -97,7 +99,7 @@ fn text(session: &Session, text: &str) {
         edge.metrics.frames.received(Received::Heartbeat);
         return session.send(edge.heartbeat.clone());
     }
-    session.mark_active();
+    let now = session.mark_active();
     match frame::parse(text) {
         Ok(ClientMessage::Event {
             event,
@@ -106,11 +108,7 @@ fn text(session: &Session, text: &str) {
             is_unanswerable,
         }) => {
             edge.metrics.frames.received(Received::Event);
-            let call = Call {
-                session,
-                payload,
-                callback_id: None,
-            };
+            let call = Call::new(session, payload, now, None);
             events::handle(call, &event, traceparent.as_deref());
             if is_unanswerable {
                 session.send(Frame::new(frame::unanswerable()));
@@ -120,13 +118,15 @@ fn text(session: &Session, text: &str) {
             event,
             payload,
             callback_id,
+            timeout,
+            idempotency_key,
             traceparent,
         }) => {
             edge.metrics.frames.received(Received::Request);
             let call = Call {
-                session,
-                payload,
                 callback_id: Some(&callback_id),
+                key: idempotency_key.as_deref(),
+                ..Call::new(session, payload, now, timeout)
             };
             events::handle(call, &event, traceparent.as_deref());
         }

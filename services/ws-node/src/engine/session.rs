@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
-use super::ending::Farewell;
+use super::ending::{Ending, Farewell};
 use super::handle::{Handle, InFlightKind};
 
 /// One client's connection. Cheap to clone; stays on its thread.
@@ -61,6 +61,11 @@ impl<H> Session<H> {
         self.handle.context.set_claims(claims);
     }
 
+    /// How this connection ended, or how it is about to.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.handle.ending.get()
+    }
+
     /// Sends a frame to this client.
     pub(crate) fn send(&self, frame: Frame) {
         self.core.push(&self.handle, frame);
@@ -76,9 +81,11 @@ impl<H> Session<H> {
         self.core.close(&self.handle, farewell);
     }
 
-    /// The client does something: it is not idle.
-    pub(crate) fn mark_active(&self) {
-        self.handle.active_at.set(Instant::now());
+    /// The client does something now: it is not idle. Returns the time.
+    pub(crate) fn mark_active(&self) -> Instant {
+        let now = Instant::now();
+        self.handle.active_at.set(now);
+        now
     }
 
     /// The client says that it went to the background: it may stay there for a limited time.
