@@ -7,21 +7,23 @@
 //! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
-#[expect(dead_code, reason = "rules with a URL call them")]
 mod backends;
 mod balance;
 mod client;
 mod config;
+mod connect;
 mod edge;
 mod engine;
 mod events;
 mod gate;
 mod http;
+mod lifecycle;
 mod limits;
 mod logins;
 mod metrics;
 mod node;
 mod orders;
+mod quiet;
 mod routes;
 mod service;
 mod session;
@@ -40,6 +42,8 @@ pub mod fuzzing {
 }
 pub use auth::{AuthSettings, mint_token};
 pub use config::Config;
+pub use connect::{Connect, ConnectHook, HookMode};
+pub use lifecycle::{Watch, WatchEvent};
 pub use limits::Limits;
 pub use logins::LoginPolicy;
 pub use node::WsNode;
