@@ -25,6 +25,7 @@ mod node;
 mod orders;
 mod quiet;
 mod routes;
+mod seldom;
 mod service;
 mod session;
 mod settings;

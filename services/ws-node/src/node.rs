@@ -31,7 +31,7 @@ use crate::http::{self, tickets};
 use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
-use crate::routes::Routes;
+use crate::routes::{Routes, forwardings};
 use crate::settings::EdgeSettings;
 use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
@@ -84,10 +84,11 @@ impl WsNode {
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
+        let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
+        let routes = routes(&settings, auth.has_tokens(), &backends).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
-        let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
         let hook = settings.connect.hook.as_ref();
         let hook = hook.map(|hook| Hook::new(hook, options.name.clone(), &backends, metrics.hook.clone()));
         let hook = hook.transpose().map_err(anyhow::Error::msg)?;
@@ -103,7 +104,7 @@ impl WsNode {
         auth.listen(&adapter);
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
-            routes: routes(&settings, auth.has_tokens()),
+            routes,
             backends,
             hook,
             lifecycle,
@@ -296,8 +297,9 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings, lifecycle: Opt
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
-    let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
+fn routes(settings: &EdgeSettings, with_tokens: bool, shared: &backends::Shared) -> Result<Routes, String> {
+    let rules = forwardings(settings.rules.0.clone(), settings.request_timeout, shared)?;
+    let routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
     let routes = if with_tokens { routes.with_tokens() } else { routes };
     let routes = match settings.connect.hook {
         Some(_) => routes.with_rooms(),
@@ -309,7 +311,7 @@ fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
             "a rule replaces a built-in event, which is not handled here any more: rename yours if you did not mean that"
         );
     }
-    routes
+    Ok(routes)
 }
 
 fn warn_if_short_of_files(edge: &Edge) {

@@ -1,10 +1,6 @@
-//! Metrics of the connect hook.
+//! Metrics of the connect hook. How long it takes is with the metrics of all backends.
 
-use std::time::Duration;
-
-use prometheus::{
-    Histogram, IntCounterVec, Registry, register_histogram_with_registry, register_int_counter_vec_with_registry,
-};
+use prometheus::{IntCounterVec, Registry, register_int_counter_vec_with_registry};
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +21,17 @@ pub(super) enum Outcome {
 
 /// Handles of the metrics; clones count the same ones.
 #[derive(Debug, Clone)]
-pub(crate) struct HookMetrics {
-    questions: IntCounterVec,
-    seconds: Histogram,
-}
+pub(crate) struct HookMetrics(IntCounterVec);
 
 impl HookMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
-            questions: register_int_counter_vec_with_registry!(
-                "wsmesh_connect_hook_total",
-                "Upgrades that the connect hook was asked about, by result.",
-                &["result"],
-                registry
-            )?,
-            seconds: register_histogram_with_registry!(
-                "wsmesh_connect_hook_seconds",
-                "Time that the connect hook took, whatever its answer.",
-                vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
-                registry
-            )?,
-        })
+        let questions = register_int_counter_vec_with_registry!(
+            "wsmesh_connect_hook_total",
+            "Upgrades that the connect hook was asked about, by result.",
+            &["result"],
+            registry
+        )?;
+        Ok(Self(questions))
     }
 
     pub(super) fn count(&self, outcome: Outcome) {
@@ -57,10 +43,6 @@ impl HookMetrics {
             Outcome::Overloaded => "overloaded",
             Outcome::Unusable => "unusable",
         };
-        self.questions.with_label_values(&[result]).inc();
-    }
-
-    pub(super) fn took(&self, time: Duration) {
-        self.seconds.observe(time.as_secs_f64());
+        self.0.with_label_values(&[result]).inc();
     }
 }

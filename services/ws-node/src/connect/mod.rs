@@ -9,7 +9,7 @@ mod metrics;
 mod question;
 pub(crate) mod settings;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wsmesh_adapter::{ClientId, Room, ServerName};
 
@@ -103,9 +103,7 @@ impl Hook {
         let Some(question) = question::event(&asker, proof, &self.settings, &self.server) else {
             return Err(self.unusable("it cannot be asked about this request"));
         };
-        let asked = Instant::now();
         let answered = self.backend.post(question, self.settings.timeout()).await;
-        self.metrics.took(asked.elapsed());
         let answer = answered.map_err(|failure| self.failed(&failure))?;
         match answer.status.as_u16() {
             200 => match answer::read(&answer.body) {

@@ -7,8 +7,7 @@ use axum::http::HeaderName;
 use serde::{Deserialize, Deserializer};
 use wsmesh_bootstrap::{HttpUrl, SecretFile};
 
-use crate::backends::{Destination, MAX_IN_FLIGHT, MAX_REPLY_BYTES};
-use crate::settings::parsed::{parsed, parsed_if_any};
+use crate::backends::{BreakerLimits, Destination, MAX_IN_FLIGHT, MAX_REPLY_BYTES};
 
 /// The shortest and the longest time that the hook may have: clients wait 10 s for a connection.
 const TIMEOUTS_MS: std::ops::RangeInclusive<u64> = 10..=10_000;
@@ -25,7 +24,6 @@ pub struct Connect {
 #[serde(deny_unknown_fields)]
 pub struct ConnectHook {
     /// Where it is.
-    #[serde(deserialize_with = "parsed")]
     pub url: HttpUrl,
     /// The headers of the client's request that it is shown.
     #[serde(default)]
@@ -46,14 +44,20 @@ pub struct ConnectHook {
     #[serde(default)]
     pub idempotent: bool,
     /// Signs the questions (Standard Webhooks).
-    #[serde(default, deserialize_with = "parsed_if_any")]
+    #[serde(default)]
     pub signing_key_file: Option<SecretFile>,
     /// Sent as `authorization: Bearer`.
-    #[serde(default, deserialize_with = "parsed_if_any")]
+    #[serde(default)]
     pub bearer_token_file: Option<SecretFile>,
     /// Certificates (PEM) to trust instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Failures in a row after which it is not asked for a while; 0: it is always asked. Default 10.
+    #[serde(default)]
+    pub breaker_failures: Option<usize>,
+    /// How long it is not asked then, in milliseconds. Default 2000.
+    #[serde(default)]
+    pub breaker_open_ms: Option<u64>,
 }
 
 /// Whether the hook takes the place of tokens and tickets.
@@ -100,6 +104,7 @@ impl ConnectHook {
 
     /// Where it is, and what a call may take.
     pub(crate) fn destination(&self) -> Destination {
+        let default = BreakerLimits::default();
         Destination {
             max_in_flight: self.max_in_flight,
             max_reply_bytes: self.max_reply_bytes,
@@ -107,6 +112,10 @@ impl ConnectHook {
             signing_key: self.signing_key_file.clone(),
             bearer_token: self.bearer_token_file.clone(),
             ca_file: self.ca_file.clone(),
+            breaker: BreakerLimits {
+                failures: self.breaker_failures.unwrap_or(default.failures),
+                open: self.breaker_open_ms.map_or(default.open, Duration::from_millis),
+            },
             ..Destination::new(self.url.clone(), self.timeout())
         }
     }

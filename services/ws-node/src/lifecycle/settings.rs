@@ -7,8 +7,7 @@ use serde::Deserialize;
 use wsmesh_adapter::{Namespace, ServiceName};
 use wsmesh_bootstrap::{HttpUrl, SecretFile};
 
-use crate::backends::{Destination, MAX_IN_FLIGHT, MAX_REPLY_BYTES};
-use crate::settings::parsed::parsed_if_any;
+use crate::backends::{BreakerLimits, Destination, MAX_IN_FLIGHT, MAX_REPLY_BYTES};
 
 /// Longest time that events may be kept, and that a consumer may take for a batch.
 const LONGEST_KEEP_MS: u64 = 24 * 3600 * 1000;
@@ -22,7 +21,7 @@ const MOST_WAITING: usize = 1_000_000;
 #[serde(deny_unknown_fields)]
 pub struct Watch {
     /// The backend that is told. Either this or `service`.
-    #[serde(default, deserialize_with = "parsed_if_any")]
+    #[serde(default)]
     pub url: Option<HttpUrl>,
     /// The service whose servers are told, each of them.
     #[serde(default)]
@@ -51,14 +50,20 @@ pub struct Watch {
     #[serde(default)]
     pub idempotent: Option<bool>,
     /// Signs the batches (Standard Webhooks).
-    #[serde(default, deserialize_with = "parsed_if_any")]
+    #[serde(default)]
     pub signing_key_file: Option<SecretFile>,
     /// Sent as `authorization: Bearer`.
-    #[serde(default, deserialize_with = "parsed_if_any")]
+    #[serde(default)]
     pub bearer_token_file: Option<SecretFile>,
     /// Certificates (PEM) to trust instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Failures in a row after which the backend is not called for a while; 0: it is always called. Default 10.
+    #[serde(default)]
+    pub breaker_failures: Option<usize>,
+    /// How long it is not called then, in milliseconds. Default 2000.
+    #[serde(default)]
+    pub breaker_open_ms: Option<u64>,
 }
 
 /// What a watch is told.
@@ -102,6 +107,7 @@ impl Watch {
 
     /// Where its events go. None if the settings do not say so.
     pub(super) fn outlet(&self) -> Option<Outlet> {
+        let default = BreakerLimits::default();
         match (&self.url, &self.service) {
             (Some(url), None) => Some(Outlet::Backend(Box::new(Destination {
                 max_in_flight: self.max_in_flight.unwrap_or(MAX_IN_FLIGHT),
@@ -110,6 +116,10 @@ impl Watch {
                 signing_key: self.signing_key_file.clone(),
                 bearer_token: self.bearer_token_file.clone(),
                 ca_file: self.ca_file.clone(),
+                breaker: BreakerLimits {
+                    failures: self.breaker_failures.unwrap_or(default.failures),
+                    open: self.breaker_open_ms.map_or(default.open, Duration::from_millis),
+                },
                 ..Destination::new(url.clone(), self.timeout())
             }))),
             (None, Some(service)) => Some(Outlet::Service(service.clone())),
@@ -133,6 +143,8 @@ impl Watch {
             ("signing_key_file", self.signing_key_file.is_some()),
             ("bearer_token_file", self.bearer_token_file.is_some()),
             ("ca_file", self.ca_file.is_some()),
+            ("breaker_failures", self.breaker_failures.is_some()),
+            ("breaker_open_ms", self.breaker_open_ms.is_some()),
         ];
         keys.into_iter()
             .filter(|(_, is_set)| *is_set)
