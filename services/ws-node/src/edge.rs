@@ -10,7 +10,9 @@ use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
 use crate::backends;
+use crate::connect::Hook;
 use crate::engine;
+use crate::lifecycle::Lifecycle;
 use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
@@ -26,6 +28,10 @@ pub(crate) struct Edge {
     pub(crate) engine: Arc<engine::Settings>,
     pub(crate) heartbeat: Frame,
     pub(crate) auth: Auth,
+    /// Says who may connect, if there is one.
+    pub(crate) hook: Option<Hook>,
+    /// Is told what happens to clients, if anybody watches.
+    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
     /// What the calls to backends share.
     pub(crate) backends: Arc<backends::Shared>,
@@ -50,6 +56,8 @@ pub(crate) struct EdgeParts {
     pub(crate) adapter: Adapter,
     pub(crate) settings: EdgeSettings,
     pub(crate) auth: Auth,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
     pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
@@ -63,6 +71,8 @@ impl Edge {
             adapter,
             settings,
             auth,
+            hook,
+            lifecycle,
             routes,
             backends,
             metrics,
@@ -87,6 +97,8 @@ impl Edge {
             engine: Arc::new(engine_settings(&settings)),
             settings,
             auth,
+            hook,
+            lifecycle,
             routes,
             backends,
             metrics,

@@ -11,16 +11,19 @@ mod backends;
 mod balance;
 mod client;
 mod config;
+mod connect;
 mod edge;
 mod engine;
 mod events;
 mod gate;
 mod http;
+mod lifecycle;
 mod limits;
 mod logins;
 mod metrics;
 mod node;
 mod orders;
+mod quiet;
 mod routes;
 mod seldom;
 mod service;
@@ -40,6 +43,8 @@ pub mod fuzzing {
 }
 pub use auth::{AuthSettings, mint_token};
 pub use config::Config;
+pub use connect::{Connect, ConnectHook, HookMode};
+pub use lifecycle::{Watch, WatchEvent};
 pub use limits::Limits;
 pub use logins::LoginPolicy;
 pub use node::WsNode;

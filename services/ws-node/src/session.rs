@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wsmesh_adapter::{Frame, Payload};
+use wsmesh_adapter::{Detached, Frame, Payload};
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::client::{ClientState, ConnectionGuard, Session};
 use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
 use crate::events::{self, Call, Refusal, refuse};
+use crate::lifecycle::End;
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Limited, Received};
 
@@ -39,7 +40,7 @@ impl FrameHandler for ClientState {
         let frames = &session.handler().edge.metrics.frames;
         match control {
             Control::Ping => frames.received(Received::Ping),
-            Control::ExpectedPong => return frames.received(Received::Pong),
+            Control::ExpectedPong(_) => return frames.received(Received::Pong),
             Control::UnexpectedPong => frames.received(Received::Pong),
             Control::EmptyFragment => {}
         }
@@ -63,6 +64,23 @@ impl FrameHandler for ClientState {
         let logins = &session.handler().edge.logins;
         let verdict = logins.enter(session.client(), session.connection())?;
         Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
+    }
+
+    fn opened(_: &Session) {}
+
+    fn detached(session: &Session, detached: Detached) {
+        let edge = &session.handler().edge;
+        let Some(lifecycle) = &edge.lifecycle else { return };
+        let none = Arc::default();
+        let end = End {
+            code: session.close_code(),
+            reason: session.ending().map_or(&none, |ending| &ending.reason),
+            lasted: session.lasted(),
+            was_last: detached.was_last,
+        };
+        // Reads no state of the adapter.
+        let connection = edge.adapter.connection_name(session.connection());
+        lifecycle.disconnected(session.client(), &connection, &end);
     }
 
     fn closed(session: Session) -> impl Future<Output = ()> {

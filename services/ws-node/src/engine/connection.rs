@@ -12,6 +12,7 @@ use wsmesh_adapter::{Attachment, Frame};
 use super::admission::{Admission, Expected, Newcomer};
 use super::core::Core;
 use super::decoder::Decoder;
+use super::ending::Initiator;
 use super::handle::{Handle, Phase};
 use super::handler::FrameHandler;
 use super::reader::Reader;
@@ -66,7 +67,10 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
         handle,
     };
     tokio::task::spawn_local(run(Box::new(Arriving {
-        registration: Registration { session, attachment },
+        registration: Registration {
+            session,
+            attachment: Some(attachment),
+        },
         guard,
         reachable,
         admission,
@@ -112,8 +116,10 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
         }
     };
     // Without a connection to any node no other server can reach the client, and it does not have to wait for that.
-    if session.core.adapter.is_connected() {
-        let _late = tokio::time::timeout(CONFIRMATION, registration.attachment.confirmed()).await;
+    if let Some(attachment) = &registration.attachment
+        && session.core.adapter.is_connected()
+    {
+        let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
     }
     let admitted = admission.try_recv();
     if matches!(admitted, Err(TryRecvError::Closed)) {
@@ -141,6 +147,7 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
     if session.handle.is_open() {
         tracing::debug!(client = %session.client(), connection = session.connection().0, "a client is logged in");
         welcome.into_iter().for_each(|welcome| session.send(welcome));
+        H::opened(&session);
     }
     let mut reader = Reader::new(session, Some(decoder));
     reader.take(&read_ahead);
@@ -206,20 +213,31 @@ async fn depart<H: FrameHandler>(connection: Connection<H>) {
 }
 
 /// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.
-struct Registration<H> {
+struct Registration<H: FrameHandler> {
     session: Session<H>,
-    attachment: Attachment,
+    /// Until it is dropped.
+    attachment: Option<Attachment>,
 }
 
-impl<H> Drop for Registration<H> {
+impl<H: FrameHandler> Drop for Registration<H> {
     fn drop(&mut self) {
+        self.end();
+        if let Some(attachment) = self.attachment.take() {
+            attachment.detach(|detached| H::detached(&self.session, detached));
+        }
+    }
+}
+
+impl<H: FrameHandler> Registration<H> {
+    /// Takes the connection out of its shard and ends its stream.
+    fn end(&self) {
         let handle = &self.session.handle;
         self.session.core.remove(handle);
         let Some(stream) = handle.stream() else { return };
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
         stream.shutdown(Shutdown::Both);
         // Without an ending the session's task was dropped.
-        handle.ended_by_client(None);
+        handle.broken();
         let Some(ending) = handle.ending.get() else { return };
         let lasted = handle.opened_at.elapsed();
         tracing::debug!(
@@ -227,7 +245,7 @@ impl<H> Drop for Registration<H> {
             connection = handle.connection.0,
             by = ending.initiator.as_str(),
             code = ending.code,
-            reason = ending.reason.as_deref(),
+            reason = (ending.initiator == Initiator::Server).then_some(&*ending.reason),
             duration_ms = lasted.as_millis() as u64,
             "a client's connection has ended"
         );
@@ -237,7 +255,7 @@ impl<H> Drop for Registration<H> {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::{ClientId, Introduction};
+    use wsmesh_adapter::{ClientId, Detached, Introduction};
 
     use super::super::decoder::{Message, Violation};
     use super::super::ending::Farewell;
@@ -279,6 +297,10 @@ mod tests {
             }
             None
         }
+
+        fn opened(_: &Session<Self>) {}
+
+        fn detached(_: &Session<Self>, _: Detached) {}
 
         fn closed(_: Session<Self>) -> impl Future<Output = ()> {
             std::future::ready(())

@@ -2,6 +2,7 @@
 //! and no locks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -49,6 +50,8 @@ pub(super) struct Handle<H> {
     pub(super) active_at: Cell<Instant>,
     /// The client's side of the stream has ended.
     pub(super) ended: Cell<bool>,
+    /// The client sent a close frame first.
+    pub(super) said_goodbye: Cell<bool>,
     /// Since when a message of the client is unfinished.
     pub(super) unfinished_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
@@ -110,6 +113,7 @@ impl<H> Handle<H> {
             away_if_idle: Cell::new(false),
             active_at: Cell::new(Instant::now()),
             ended: Cell::new(false),
+            said_goodbye: Cell::new(false),
             unfinished_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),
@@ -181,13 +185,18 @@ impl<H> Handle<H> {
         true
     }
 
-    /// The client ended it, with this code if it sent one. The first ending counts.
-    pub(super) fn ended_by_client(&self, code: Option<u16>) {
+    /// The client ended it, with this code and reason if it sent them. The first ending counts.
+    pub(super) fn ended_by_client(&self, code: Option<u16>, reason: Arc<str>) {
         self.ending.get_or_init(|| Ending {
             code,
             initiator: Initiator::Client,
-            reason: None,
+            reason,
         });
+    }
+
+    /// The connection broke, unless it had ended before.
+    pub(super) fn broken(&self) {
+        self.ended_by_client(None, Arc::default());
     }
 
     /// This server ends it. The first ending counts.
@@ -195,7 +204,7 @@ impl<H> Handle<H> {
         self.ending.get_or_init(|| Ending {
             code: Some(farewell.code),
             initiator: Initiator::Server,
-            reason: Some(farewell.reason.clone()),
+            reason: farewell.reason.clone(),
         });
     }
 

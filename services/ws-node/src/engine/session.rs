@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
-use super::ending::Farewell;
+use super::ending::{Ending, Farewell};
 use super::handle::{Handle, InFlightKind};
 
 /// One client's connection. Cheap to clone; stays on its thread.
@@ -59,6 +59,23 @@ impl<H> Session<H> {
     /// The client has shown a token with these claims.
     pub(crate) fn set_claims(&self, claims: Option<Box<RawValue>>) {
         self.handle.context.set_claims(claims);
+    }
+
+    /// How this connection ended, or how it is about to.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.handle.ending.get()
+    }
+
+    /// The code that this connection ended with (RFC 6455, section 7.4.1): 1005 if the client gave none, 1006 if the connection
+    /// broke or was never opened.
+    pub(crate) fn close_code(&self) -> u16 {
+        let code = self.ending().and_then(|ending| ending.code);
+        code.unwrap_or(if self.handle.said_goodbye.get() { 1005 } else { 1006 })
+    }
+
+    /// How long this connection has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.handle.opened_at.elapsed()
     }
 
     /// Sends a frame to this client.

@@ -1,11 +1,12 @@
 //! Addresses whose clients fail to authenticate: each may fail only so often, so that its attempts do not use up the
-//! connections that all clients share.
+//! connections that all clients share. The addresses of one subscriber count as one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use wsmesh_bootstrap::http::subscriber;
 
 use super::meter::{Meter, Rate};
 
@@ -48,7 +49,7 @@ impl Failures {
 
     /// Whether this address may try; if not, how long it must wait. An unknown address always may.
     pub(crate) fn may_try(&self, address: Option<IpAddr>) -> Result<(), Duration> {
-        let (Some(rate), Some(address)) = (self.rate, address) else {
+        let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return Ok(());
         };
         let now = self.started.elapsed();
@@ -60,7 +61,7 @@ impl Failures {
 
     /// A client of this address has failed.
     pub(crate) fn count(&self, address: Option<IpAddr>) {
-        let (Some(rate), Some(address)) = (self.rate, address) else {
+        let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return;
         };
         let now = self.started.elapsed();
@@ -78,6 +79,18 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_of_one_subscriber_fail_together() {
+        let failures = Failures::new(100);
+        let address = |last: u16| Some(format!("2001:db8:0:1::{last:x}").parse().expect("an address"));
+        for last in 1..=AT_LEAST as u16 {
+            assert_eq!(failures.may_try(address(last)), Ok(()));
+            failures.count(address(last));
+        }
+        assert!(failures.may_try(address(0xffff)).is_err());
+        assert_eq!(failures.may_try("2001:db8:0:2::1".parse().ok()), Ok(()));
+    }
 
     fn address(number: u32) -> Option<IpAddr> {
         Some(IpAddr::from(number.to_be_bytes()))

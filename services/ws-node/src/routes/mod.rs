@@ -98,6 +98,11 @@ impl Routes {
         for name in CREDENTIAL_EVENTS {
             self.routes.insert(name.into(), Route::RefreshToken);
         }
+        self.with_rooms()
+    }
+
+    /// Adds the events of rooms: what proves who a client is may allow rooms that the settings do not.
+    pub(crate) fn with_rooms(mut self) -> Self {
         for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
             let taken = self.routes.entry(name.into()).or_insert(route);
             if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
