@@ -9,7 +9,7 @@ use super::adapter::Adapter;
 use crate::cluster::Outcome;
 use crate::flow::ask::request_options::RequestOptions;
 use crate::flow::ask::target::Target;
-use crate::flow::inward::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
+use crate::flow::inward::queries::{ClientPart, ClientsPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
 use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 
 /// An answer gathered from every live server.
@@ -42,6 +42,14 @@ impl Adapter {
     /// The servers that a client is connected to, and its rooms there.
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
         self.gather(Query::Client { client: client.clone() }).await
+    }
+
+    /// Which of these clients each server has, and since when: one question for all of them.
+    pub async fn cluster_clients(&self, clients: &[ClientId]) -> Gathered<ClientsPart> {
+        self.gather(Query::Clients {
+            clients: clients.to_vec(),
+        })
+        .await
     }
 
     /// Every server's totals and statuses of nodes.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::flow::state::lapse::Lapse;
+use crate::flow::state::unix_time::now_ms;
 use crate::local::Hub;
 use crate::nodes::NodeStatus;
 use crate::wire::{ClientId, Missing, Namespace, Payload, Room};
@@ -28,6 +30,23 @@ pub struct ClientPart {
     pub connected: bool,
     /// The rooms it joined there.
     pub rooms: Vec<Room>,
+}
+
+/// Those of the clients in question that a server has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientsPart {
+    /// In the order of the question.
+    pub online: Vec<OnlineClient>,
+}
+
+/// A client that a server has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineClient {
+    /// The client.
+    pub client: ClientId,
+    /// When each of its connections came, the oldest first: milliseconds since the Unix epoch, by that server's clock.
+    pub since_ms: Vec<u64>,
 }
 
 /// A server's rooms.
@@ -66,6 +85,9 @@ pub(crate) enum Query {
     Client {
         client: ClientId,
     },
+    Clients {
+        clients: Vec<ClientId>,
+    },
     Stats,
 }
 
@@ -100,6 +122,9 @@ impl Queries {
                 connected: self.hub.is_here(&client),
                 rooms: self.hub.joined_rooms(&client),
             }),
+            Query::Clients { clients } => Payload::new(&ClientsPart {
+                online: clients.into_iter().filter_map(|client| self.online(client)).collect(),
+            }),
             Query::Stats => Payload::new(&StatsPart {
                 clients: self.hub.client_count() as u64,
                 rooms: self.hub.room_count() as u64,
@@ -108,5 +133,13 @@ impl Queries {
             }),
         };
         answer.map_err(|_| Missing::NoReply)
+    }
+
+    fn online(&self, client: ClientId) -> Option<OnlineClient> {
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let since_ms = |since| now_ms.saturating_sub(now.saturating_duration_since(since).as_millis() as u64);
+        let connections = self.hub.connections(&client);
+        let since_ms: Vec<_> = connections.into_iter().map(|(_, since)| since_ms(since)).collect();
+        (!since_ms.is_empty()).then_some(OnlineClient { client, since_ms })
     }
 }
