@@ -89,6 +89,17 @@ pub(crate) enum ClientState {
     Unknown,
 }
 
+impl ClientState {
+    /// Of a client that some server has or not, when every server has answered or not.
+    pub(super) fn of(is_connected: bool, is_complete: bool) -> Self {
+        match (is_connected, is_complete) {
+            (true, _) => Self::Connected,
+            (false, true) => Self::Offline,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
 /// A client's connection to a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Connection {
@@ -113,14 +124,9 @@ pub(crate) fn client(client: ClientId, gathered: &Gathered<ClientPart>) -> Clien
         })
         .collect();
     connections.sort_by(|a, b| a.server.cmp(&b.server));
-    let state = match (connections.is_empty(), gathered.complete) {
-        (false, _) => ClientState::Connected,
-        (true, true) => ClientState::Offline,
-        (true, false) => ClientState::Unknown,
-    };
     ClientView {
         client,
-        state,
+        state: ClientState::of(!connections.is_empty(), gathered.complete),
         connections,
     }
 }
