@@ -257,6 +257,7 @@ impl From<ClientOrderError> for Problem {
             ClientOrderError::Client(ClientError::CloseCode(_) | ClientError::Name(_)) => {
                 Self::bad_request(error.to_string())
             }
+            ClientOrderError::DataTooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
             ClientOrderError::Unknown(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).with_code("unknown")
             }

@@ -8,7 +8,7 @@ use wsmesh_adapter::ClientId;
 use super::Api;
 use super::address::{OfClient, OfMember, OfRoom};
 use super::body::{JsonBody, OrEmpty};
-use crate::commands::{self, Farewell, Message, Outcome};
+use crate::commands::{self, Detail, Farewell, Message, Outcome};
 use crate::problem::Problem;
 
 /// Body of `POST /api/v1/clients/{id}/requests`.
@@ -54,11 +54,32 @@ pub(super) async fn disconnect(
 #[serde(deny_unknown_fields)]
 pub(super) struct Ids {
     ids: Vec<ClientId>,
+    #[serde(default)]
+    detail: Detail,
 }
 
 /// `POST /api/v1/clients/query`
 pub(super) async fn query(State(api): State<Api>, JsonBody(body): JsonBody<Ids>) -> Result<Outcome, Problem> {
-    commands::query(&api.adapter, body.ids).await
+    commands::query(&api.adapter, body.ids, body.detail).await
+}
+
+/// `GET /api/v1/clients/{id}/data`
+pub(super) async fn data(State(api): State<Api>, OfClient(client): OfClient) -> Result<Outcome, Problem> {
+    commands::data(&api.adapter, &client).await
+}
+
+/// `PUT /api/v1/clients/{id}/data`
+pub(super) async fn set_data(
+    State(api): State<Api>,
+    OfClient(client): OfClient,
+    JsonBody(data): JsonBody<Box<RawValue>>,
+) -> Result<Outcome, Problem> {
+    commands::set_data(&api.adapter, &client, &data).await
+}
+
+/// `DELETE /api/v1/clients/{id}/data`
+pub(super) async fn remove_data(State(api): State<Api>, OfClient(client): OfClient) -> Result<Outcome, Problem> {
+    commands::set_data(&api.adapter, &client, RawValue::NULL).await
 }
 
 /// Body of `DELETE /api/v1/rooms/{namespace}/{id}`: a last message to the members.

@@ -129,6 +129,10 @@ fn client_routes() -> Router<Api> {
         .route("/clients/{id}/messages", post(messages::to_client))
         .route("/clients/{id}/disconnect", post(clients::disconnect))
         .route(
+            "/clients/{id}/data",
+            get(clients::data).put(clients::set_data).delete(clients::remove_data),
+        )
+        .route(
             "/clients/{id}/rooms/{namespace}/{room}",
             put(clients::join).delete(clients::leave),
         )

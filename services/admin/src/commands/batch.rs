@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use wsmesh_adapter::{Adapter, ClientId, Room};
 
 use super::farewell::ComeBack;
-use super::{Farewell, Message, Outcome, Whereabouts};
+use super::{Detail, Farewell, Message, Outcome, Whereabouts};
 use crate::problem::Problem;
 
 /// Most commands of a batch.
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Disconnect(Disconnect),
     Query(Query),
     CloseRoom(CloseRoom),
+    SetData(SetData),
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +104,16 @@ pub(crate) struct Disconnect {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Query {
     ids: Vec<ClientId>,
+    #[serde(default)]
+    detail: Detail,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetData {
+    client: ClientId,
+    /// Null removes it.
+    data: Box<RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -227,6 +238,7 @@ enum Kind {
     Disconnect,
     Query,
     CloseRoom,
+    SetData,
 }
 
 impl Command {
@@ -240,6 +252,7 @@ impl Command {
             Self::Disconnect(_) => Kind::Disconnect,
             Self::Query(_) => Kind::Query,
             Self::CloseRoom(_) => Kind::CloseRoom,
+            Self::SetData(_) => Kind::SetData,
         }
     }
 
@@ -285,7 +298,8 @@ impl Command {
                 };
                 super::disconnect(adapter, &disconnect.client, farewell).await
             }
-            Self::Query(Query { ids }) => super::query(adapter, ids).await,
+            Self::Query(Query { ids, detail }) => super::query(adapter, ids, detail).await,
+            Self::SetData(SetData { client, data }) => super::set_data(adapter, &client, &data).await,
             Self::CloseRoom(close) => {
                 let last = Message::last(close.event, close.payload)?;
                 super::close_room(adapter, &close.room, last.as_ref()).await

@@ -13,7 +13,7 @@ pub(crate) mod batch;
 
 pub(crate) use farewell::Farewell;
 pub(crate) use message::Message;
-pub(crate) use orders::{LONGEST_ASK, ask, close_room, disconnect, join, leave, query};
+pub(crate) use orders::{Detail, LONGEST_ASK, ask, close_room, data, disconnect, join, leave, query, set_data};
 pub(crate) use sends::{Whereabouts, many, to_client, to_clients, to_everyone, to_room};
 
 use axum::http::StatusCode;
@@ -32,6 +32,7 @@ pub(crate) enum Outcome {
     AcceptedForClients(AcceptedForClients),
     Answered(Answered),
     Done(Done),
+    Attached(Attached),
     Found(Answer<ClientsView>),
 }
 
@@ -46,7 +47,7 @@ impl Outcome {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Accepted(_) | Self::AcceptedForClient(_) | Self::AcceptedForClients(_) => StatusCode::ACCEPTED,
-            Self::Answered(_) | Self::Done(_) | Self::Found(_) => StatusCode::OK,
+            Self::Answered(_) | Self::Done(_) | Self::Attached(_) | Self::Found(_) => StatusCode::OK,
         }
     }
 }
@@ -95,6 +96,12 @@ pub(crate) struct AcceptedForClients {
 #[derive(Debug, Serialize)]
 pub(crate) struct Answered {
     answer: Box<RawValue>,
+}
+
+/// What services attached to a client; null if nothing.
+#[derive(Debug, Serialize)]
+pub(crate) struct Attached {
+    data: Option<Box<RawValue>>,
 }
 
 /// It is done, at every server concerned.

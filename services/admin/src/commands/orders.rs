@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use wsmesh_adapter::{Adapter, ClientId, Reach, Room};
 
 use super::message::{check_ids, distinct};
-use super::{Accepted, Answered, Done, Farewell, Message, Outcome};
+use super::{Accepted, Answered, Attached, Done, Farewell, Message, Outcome};
 use crate::gather::{self, Answer};
 use crate::problem::Problem;
 
 /// Longest wait for the answer of a client.
 pub(crate) const LONGEST_ASK: Duration = Duration::from_secs(60);
+/// Most clients whose contexts are told at once: a context may be some kilobytes.
+const MAX_CONTEXTS: usize = 100;
 
 /// Asks a client and waits for its answer.
 pub(crate) async fn ask(
@@ -57,11 +60,43 @@ fn done(client: &ClientId, was_connected: bool) -> Result<Outcome, Problem> {
     }
 }
 
+/// Replaces what is attached to a client; null removes it.
+pub(crate) async fn set_data(adapter: &Adapter, client: &ClientId, data: &RawValue) -> Result<Outcome, Problem> {
+    done(client, adapter.set_client_data(client, Some(data)).await?)
+}
+
+/// What is attached to a client: to its newest connection, if it has several.
+pub(crate) async fn data(adapter: &Adapter, client: &ClientId) -> Result<Outcome, Problem> {
+    let newest = adapter.client(client).await?.into_iter().next();
+    let context = newest.ok_or_else(|| Problem::offline(client))?;
+    Ok(Outcome::Attached(Attached { data: context.data }))
+}
+
+/// What to tell about clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Detail {
+    /// Where they are, and since when.
+    #[default]
+    Whereabouts,
+    /// What is known about their connections, too.
+    Contexts,
+}
+
 /// Which of these clients are connected, where, and since when.
-pub(crate) async fn query(adapter: &Adapter, ids: Vec<ClientId>) -> Result<Outcome, Problem> {
+pub(crate) async fn query(adapter: &Adapter, ids: Vec<ClientId>, detail: Detail) -> Result<Outcome, Problem> {
     check_ids(&ids)?;
+    if detail == Detail::Contexts && ids.len() > MAX_CONTEXTS {
+        return Err(Problem::bad_request(format!(
+            "{} ids are given: ask for the contexts of at most {MAX_CONTEXTS} clients at once",
+            ids.len()
+        )));
+    }
     let ids = distinct(ids);
-    let gathered = adapter.cluster_clients(&ids).await;
+    let gathered = match detail {
+        Detail::Whereabouts => adapter.cluster_clients(&ids).await,
+        Detail::Contexts => adapter.cluster_contexts(&ids).await,
+    };
     let view = gather::clients(ids, &gathered);
     Ok(Outcome::Found(Answer::new(Timestamp::now(), &gathered, view)))
 }

@@ -4,24 +4,27 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use wsmesh_adapter::{ClientId, ClientsPart, Gathered, ServerName};
+use wsmesh_adapter::{ClientContext, ClientId, ClientsPart, Gathered, ServerName};
 
 use super::{ClientState, rfc3339};
 
 /// `POST /api/v1/clients/query`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ClientsView {
     /// Each client in question once, in the order of the question.
     pub(crate) clients: Vec<ClientFound>,
 }
 
 /// One of the clients in question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ClientFound {
     pub(crate) client: ClientId,
     pub(crate) state: ClientState,
     /// By server, the oldest first.
     pub(crate) connections: Vec<ConnectionFound>,
+    /// What is known about the connections, newest first of each server. Left out if it was not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contexts: Vec<ClientContext>,
 }
 
 /// A connection of a client.
@@ -35,7 +38,7 @@ pub(crate) struct ConnectionFound {
 
 /// Where these clients are.
 pub(crate) fn clients(ids: Vec<ClientId>, gathered: &Gathered<ClientsPart>) -> ClientsView {
-    let mut found: HashMap<&ClientId, Vec<ConnectionFound>> = HashMap::with_capacity(ids.len());
+    let mut found: HashMap<&ClientId, (Vec<ConnectionFound>, Vec<ClientContext>)> = HashMap::with_capacity(ids.len());
     for (server, part) in &gathered.servers {
         for online in &part.online {
             let connections = online.since_ms.iter().map(|ms| ConnectionFound {
@@ -45,15 +48,18 @@ pub(crate) fn clients(ids: Vec<ClientId>, gathered: &Gathered<ClientsPart>) -> C
                     .and_then(|ms| Timestamp::from_millisecond(ms).ok())
                     .unwrap_or(Timestamp::UNIX_EPOCH),
             });
-            found.entry(&online.client).or_default().extend(connections);
+            let (all, contexts) = found.entry(&online.client).or_default();
+            all.extend(connections);
+            contexts.extend(online.contexts.iter().cloned());
         }
     }
     let clients = ids.iter().map(|client| {
-        let connections = found.remove(client).unwrap_or_default();
+        let (connections, contexts) = found.remove(client).unwrap_or_default();
         ClientFound {
             client: client.clone(),
             state: ClientState::of(!connections.is_empty(), gathered.complete),
             connections,
+            contexts,
         }
     });
     ClientsView {
@@ -75,6 +81,7 @@ mod tests {
             online: vec![OnlineClient {
                 client: id("ann"),
                 since_ms: since.to_vec(),
+                contexts: Vec::new(),
             }],
         };
         let mut gathered = Gathered {
