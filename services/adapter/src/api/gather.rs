@@ -9,7 +9,7 @@ use super::adapter::Adapter;
 use crate::cluster::Outcome;
 use crate::flow::ask::request_options::RequestOptions;
 use crate::flow::ask::target::Target;
-use crate::flow::inward::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
+use crate::flow::inward::queries::{ClientPart, ClientsPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
 use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 
 /// An answer gathered from every live server.
@@ -43,6 +43,25 @@ impl Adapter {
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
         self.gather(Query::Client {
             client: client.clone(),
+            contexts: true,
+        })
+        .await
+    }
+
+    /// Which of these clients each server has, and since when: one question for all of them.
+    pub async fn cluster_clients(&self, clients: &[ClientId]) -> Gathered<ClientsPart> {
+        self.gather(Query::Clients {
+            clients: clients.to_vec(),
+            contexts: false,
+        })
+        .await
+    }
+
+    /// As [`Adapter::cluster_clients`], with what is known about their connections. A server whose answer is larger than any
+    /// message may be is missing: ask about fewer clients at once.
+    pub async fn cluster_contexts(&self, clients: &[ClientId]) -> Gathered<ClientsPart> {
+        self.gather(Query::Clients {
+            clients: clients.to_vec(),
             contexts: true,
         })
         .await

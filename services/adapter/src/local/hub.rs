@@ -353,12 +353,22 @@ impl Hub {
 
     /// Delivers a frame to every client. A copy skips connections attached after it was first sent.
     pub(crate) async fn to_everyone(&self, frame: Frame, sent: Option<Instant>) {
+        self.to_everyone_but(frame, sent, &[]).await;
+    }
+
+    /// As [`Hub::to_everyone`], with exceptions.
+    pub(crate) async fn to_everyone_but(&self, frame: Frame, sent: Option<Instant>, except: &[ClientId]) {
         if self.client_count() == 0 {
             return;
         }
-        let recipients = match sent.map(|sent| self.came_after(sent)) {
-            Some(younger) if !younger.is_empty() => Recipients::AllBut(younger.into()),
-            _ => Recipients::All,
+        let mut left_out = sent.map(|sent| self.came_after(sent)).unwrap_or_default();
+        for client in except {
+            left_out.extend(self.locations(client).iter().map(|location| location.connection));
+        }
+        let recipients = if left_out.is_empty() {
+            Recipients::All
+        } else {
+            Recipients::AllBut(left_out.into())
         };
         for shard in 0..self.shards.len() {
             self.command(shard, Command::Deliver(recipients.clone(), frame.clone()))

@@ -8,6 +8,7 @@ mod faults;
 mod large;
 mod orders;
 mod outage;
+mod reach;
 mod requests;
 mod servers;
 mod shared;

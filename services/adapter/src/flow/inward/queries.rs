@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::state::lapse::Lapse;
+use crate::flow::state::unix_time::now_ms;
 use crate::nodes::NodeStatus;
 use crate::wire::{ClientContext, ClientId, Missing, Namespace, Payload, Room};
 
@@ -30,6 +32,26 @@ pub struct ClientPart {
     pub rooms: Vec<Room>,
     /// What is known about its connections there, newest first. None if it was not asked for, and from a server of an older
     /// version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<ClientContext>,
+}
+
+/// Those of the clients in question that a server has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClientsPart {
+    /// In the order of the question.
+    pub online: Vec<OnlineClient>,
+}
+
+/// A client that a server has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnlineClient {
+    /// The client.
+    pub client: ClientId,
+    /// When each of its connections came, the oldest first: milliseconds since the Unix epoch, by that server's clock.
+    pub since_ms: Vec<u64>,
+    /// What is known about its connections there, newest first. None if it was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<ClientContext>,
 }
@@ -73,6 +95,12 @@ pub(crate) enum Query {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         contexts: bool,
     },
+    Clients {
+        clients: Vec<ClientId>,
+        /// Whether the contexts of their connections are wanted, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        contexts: bool,
+    },
     Stats,
 }
 
@@ -108,6 +136,12 @@ impl Queries {
                 rooms: self.clients.hub().joined_rooms(&client),
                 contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
             }),
+            Query::Clients { clients, contexts } => Payload::new(&ClientsPart {
+                online: clients
+                    .into_iter()
+                    .filter_map(|client| self.online(client, contexts))
+                    .collect(),
+            }),
             Query::Stats => Payload::new(&StatsPart {
                 clients: self.clients.hub().client_count() as u64,
                 rooms: self.clients.hub().room_count() as u64,
@@ -116,5 +150,17 @@ impl Queries {
             }),
         };
         answer.map_err(|_| Missing::NoReply)
+    }
+
+    fn online(&self, client: ClientId, contexts: bool) -> Option<OnlineClient> {
+        let (now, now_ms) = (Instant::now(), now_ms());
+        let since_ms = |since| now_ms.saturating_sub(now.saturating_duration_since(since).as_millis() as u64);
+        let connections = self.clients.hub().connections(&client);
+        let since_ms: Vec<_> = connections.into_iter().map(|(_, since)| since_ms(since)).collect();
+        (!since_ms.is_empty()).then(|| OnlineClient {
+            contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+            client,
+            since_ms,
+        })
     }
 }
