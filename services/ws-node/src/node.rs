@@ -85,7 +85,7 @@ impl WsNode {
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
         let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
-        let routes = routes(&settings, auth.has_tokens(), &backends).map_err(anyhow::Error::msg)?;
+        let routes = routes(&settings, &auth, &backends).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
@@ -297,14 +297,20 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings, lifecycle: Opt
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, with_tokens: bool, shared: &backends::Shared) -> Result<Routes, String> {
+fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Result<Routes, String> {
     let rules = forwardings(settings.rules.0.clone(), settings.request_timeout, shared)?;
-    let routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
-    let routes = if with_tokens { routes.with_tokens() } else { routes };
-    let routes = match settings.connect.hook {
-        Some(_) => routes.with_rooms(),
-        None => routes,
-    };
+    let mut routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
+    let has_hook = settings.connect.hook.is_some();
+    if auth.has_tokens() {
+        routes = routes.with_tokens();
+    }
+    if has_hook {
+        routes = routes.with_rooms();
+    }
+    // Tokens, tickets and the connect hook may allow what the settings do not.
+    if settings.lets_clients_publish() || auth.has_tokens() || auth.tickets().is_some() || has_hook {
+        routes = routes.with_publish();
+    }
     for event in routes.replaced() {
         tracing::warn!(
             event,

@@ -27,6 +27,7 @@ pub(crate) enum Route {
     RefreshToken,
     JoinRoom,
     LeaveRoom,
+    Publish,
     Echo,
     Say,
     Command,
@@ -102,12 +103,20 @@ impl Routes {
     }
 
     /// Adds the events of rooms: what proves who a client is may allow rooms that the settings do not.
-    pub(crate) fn with_rooms(mut self) -> Self {
-        for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
-            let taken = self.routes.entry(name.into()).or_insert(route);
-            if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
-                self.replaced.push(name.into());
-            }
+    pub(crate) fn with_rooms(self) -> Self {
+        self.with("joinRoom", Route::JoinRoom)
+            .with("leaveRoom", Route::LeaveRoom)
+    }
+
+    /// Adds the event with which clients publish to rooms.
+    pub(crate) fn with_publish(self) -> Self {
+        self.with("publish", Route::Publish)
+    }
+
+    fn with(mut self, name: &str, route: Route) -> Self {
+        let taken = self.routes.entry(name.into()).or_insert(route);
+        if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
+            self.replaced.push(name.into());
         }
         self
     }
@@ -215,8 +224,10 @@ mod tests {
     }
 
     fn events(settings: EdgeSettings) -> BTreeSet<String> {
+        let lets_publish = settings.lets_clients_publish();
         let rules = settings.rules.0.into_iter().map(to_service).collect();
         let routes = Routes::new(rules, settings.client_rooms, settings.demo);
+        let routes = if lets_publish { routes.with_publish() } else { routes };
         routes.routes.keys().map(|event| event.to_string()).collect()
     }
 

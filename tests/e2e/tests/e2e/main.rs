@@ -8,5 +8,6 @@ mod context;
 mod games;
 mod logins;
 mod nodes;
+mod publishing;
 mod sdk;
 mod start;
