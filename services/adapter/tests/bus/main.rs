@@ -2,8 +2,10 @@
 
 mod acl;
 mod clients;
+mod deadlines;
 mod events;
 mod faults;
+mod keys;
 mod large;
 mod orders;
 mod outage;
