@@ -129,6 +129,9 @@ pub enum PublishError {
     /// The payload cannot be written in the bus's encoding.
     #[error("the payload cannot be sent: {0}")]
     Payload(#[from] PayloadError),
+    /// The idempotency key of a request is empty or too long.
+    #[error("the idempotency key has {0} bytes: 1 to {max} are allowed", max = crate::cluster::MAX_KEY_BYTES)]
+    Key(usize),
     /// The target is not in the roster.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -144,6 +147,7 @@ impl PublishError {
             Self::NoCommonNode(_) => "no-common-node",
             Self::TooLarge { .. } => "too-large",
             Self::Payload(_) => "payload",
+            Self::Key(_) => "key",
             Self::Target(_) => "target",
         }
     }

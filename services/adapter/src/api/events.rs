@@ -24,9 +24,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Waits for the next event; `None` when the listener was ended by [`Adapter::off`](crate::Adapter::off).
+    /// Waits for the next event; `None` when the listener was ended by [`Adapter::off`](crate::Adapter::off). Requests whose
+    /// senders have given up meanwhile are left out.
     pub async fn next(&mut self) -> Option<ServerEvent> {
-        self.events.recv().await
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 
@@ -34,7 +35,12 @@ impl Stream for Listener {
     type Item = ServerEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ServerEvent>> {
-        self.events.poll_recv(cx)
+        loop {
+            match self.events.poll_recv(cx) {
+                Poll::Ready(Some(event)) if !event.begin() => drop(event),
+                polled => return polled,
+            }
+        }
     }
 }
 
@@ -53,7 +59,8 @@ impl Adapter {
     }
 
     /// Listens with a handler. A listener handles one event after the other, on the runtime from which it is added (the
-    /// adapter's, if there is none); a handler that waits for long should spawn.
+    /// adapter's, if there is none); a handler that waits for long should spawn. A request whose sender has given up before the
+    /// handler gets it is left out; a handler that is running is not interrupted, see [`ServerEvent::abandoned`].
     ///
     /// ```no_run
     /// # async fn example(adapter: wsmesh_adapter::Adapter) {
@@ -124,6 +131,10 @@ impl Adapter {
         let stop = tasks.stop().clone();
         let task = async move {
             while let Some(Some(event)) = stop.run_until_cancelled(events.recv()).await {
+                // A listener for one event gets it in any case: there will be no other.
+                if !event.begin() && !once {
+                    continue;
+                }
                 let span = event.span.clone();
                 handler(event).instrument(span).await;
                 if once {

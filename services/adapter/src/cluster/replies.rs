@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::requests::{Answer, Reply, Requests};
 use crate::wire::{Instance, Missing, ServerName};
@@ -71,6 +71,11 @@ impl Replies {
     /// The request's number in this process, for [`Adapter::cancel`](crate::Adapter::cancel).
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// When it ends at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline.deadline()
     }
 
     /// Ends the stream as soon as this many servers have replied.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::cluster::{Beacon, Dedup, Requests, Seen};
+use crate::cluster::{Beacon, Deadline, Dedup, Requests, Seen};
 use crate::flow::ask::client_requests::ClientRequests;
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::inward::dispatch::{Arrival, Dispatch};
@@ -217,11 +217,12 @@ impl<F: Fn(Beacon)> Inbound<F> {
             .as_ref()
             .and_then(|wm| Some((wm.request.clone()?, wm.limit_ms?)));
         if let (Some((callback_id, limit_ms)), Body::Client { client, frame }) = (request, &envelope.body) {
-            let (way_back, limit) = (
-                self.dispatch.way_back(&envelope.sender, callback_id),
-                Duration::from_millis(limit_ms),
-            );
-            let taking = self.client_requests.take(client, frame.clone(), way_back, limit, sent);
+            let deadline = deadline_of(limit_ms, sent);
+            let way_back = Arc::new(self.dispatch.way_back(&envelope.sender, callback_id, deadline));
+            if way_back.is_abandoned() {
+                return;
+            }
+            let taking = self.client_requests.take(client, frame.clone(), way_back, sent);
             return taking.instrument(span).await;
         }
         let reached = self.fan_out(envelope.body, sent).await;
@@ -288,11 +289,16 @@ impl<F: Fn(Beacon)> Inbound<F> {
         if !targets.is_empty() && !targets.contains(&self.me) {
             return;
         }
-        let meant_for = wm.and_then(|wm| wm.target_instance);
+        let (mut deadline, mut key, mut meant_for) = (Deadline::Never, None, None);
+        if let Some(wm) = wm {
+            deadline = wm.limit_ms.map_or(Deadline::Never, |ms| deadline_of(ms, sent));
+            key = wm.key.map(|key| (key.into(), wm.fingerprint));
+            meant_for = wm.target_instance;
+        }
         if meant_for.is_some_and(|instance| instance != self.instance) {
             if let Some(callback_id) = callback_id {
-                let way_back = self.dispatch.way_back(&sender, callback_id);
-                way_back.answer_later(Err(Missing::Restarted));
+                let way_back = self.dispatch.way_back(&sender, callback_id, deadline);
+                Arc::new(way_back).answer_later(Err(Missing::Restarted));
             }
             return;
         }
@@ -303,6 +309,15 @@ impl<F: Fn(Beacon)> Inbound<F> {
             callback_id,
             span,
             sent,
+            deadline,
+            key,
         });
     }
+}
+
+/// When the sender of a request gives up that it sent with this limit; a copy was published first at `sent`.
+fn deadline_of(limit_ms: u64, sent: Option<Instant>) -> Deadline {
+    let now = Instant::now();
+    let age = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
+    Deadline::of(Some(Duration::from_millis(limit_ms)), age, now)
 }

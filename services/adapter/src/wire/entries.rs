@@ -32,7 +32,7 @@ pub(crate) enum DecodeError {
 }
 
 /// Every key that is read on any level. They are few and short, so a linear search is fast.
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 27] = [
     "wm",
     "data",
     "senderServer",
@@ -58,6 +58,8 @@ const KEYS: [&str; 25] = [
     "c",
     "q",
     "l",
+    "k",
+    "f",
 ];
 
 /// Frames up to this size are copied out of the read buffer. A frame may wait long in the outbox of a slow client, and

@@ -3,8 +3,10 @@
 mod acl;
 mod clients;
 mod contexts;
+mod deadlines;
 mod events;
 mod faults;
+mod keys;
 mod large;
 mod orders;
 mod outage;

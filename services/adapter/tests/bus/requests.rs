@@ -32,7 +32,7 @@ async fn a_request_names_every_server_that_answered_or_did_not_and_why(ground: G
     let _keeps_waiting = three.adapter.listen("sum");
     let timeout = RequestOptions {
         timeout: Some(Duration::from_millis(400)),
-        expected: None,
+        ..RequestOptions::default()
     };
     let payload = Payload::new(&json!({"a": 1})).expect("JSON");
     let outcome = one
@@ -161,7 +161,7 @@ async fn dropping_replies_cancels_a_request_and_the_expected_count_ends_it_early
     }
     let options = RequestOptions {
         expected: Some(1),
-        timeout: None,
+        ..RequestOptions::default()
     };
     let replies = one
         .adapter
@@ -199,7 +199,7 @@ async fn a_request_to_a_server_that_leaves_ends_at_once(ground: Ground) {
     let asking = tokio::spawn(async move {
         let options = RequestOptions {
             timeout: Some(Duration::from_secs(60)),
-            expected: None,
+            ..RequestOptions::default()
         };
         adapter
             .call(Target::Server(server("two")), "slow", Payload::null(), options)

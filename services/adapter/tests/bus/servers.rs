@@ -98,7 +98,7 @@ async fn a_listener_that_never_answers_does_not_prevent_the_goodbye() {
     let asking = tokio::spawn(async move {
         let options = RequestOptions {
             timeout: Some(Duration::from_secs(60)),
-            expected: None,
+            ..RequestOptions::default()
         };
         let target = Target::Server(server("two"));
         adapter.call(target, "slow", Payload::null(), options).await

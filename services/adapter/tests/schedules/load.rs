@@ -106,20 +106,43 @@ impl Load {
                 To::Everyone => adapter.to_everyone(frame, Scope::Cluster).await.is_ok(),
                 To::Server(life) => {
                     let name = life.map(|(name, _)| name).unwrap_or_default();
-                    let target = Target::Server(ServerName::new(name).expect("valid"));
-                    let payload = Payload::new(&number).expect("a number");
-                    // A request that timed out must have been handled nevertheless.
-                    let asked = adapter.call(target, "ask", payload, RequestOptions::default()).await;
-                    let late = |error: &RequestError| {
-                        let why = Missing::TimedOut;
-                        matches!(error, RequestError::Missing { why: reported, .. } if *reported == why)
-                    };
-                    asked.map_or_else(|error| late(&error), |_| true)
+                    // Whether a request that timed out was handled is not known.
+                    messages.borrow_mut()[number].accepted = ask(&adapter, name, number).await;
+                    return;
                 }
             };
             messages.borrow_mut()[number].accepted = Some(taken);
         });
     }
+}
+
+/// How often a request that is repeated is sent at most.
+const ATTEMPTS: usize = 3;
+
+/// Whether a request is repeated with its idempotency key until it is answered.
+pub(crate) fn is_repeated(number: usize) -> bool {
+    number.is_multiple_of(2)
+}
+
+/// Asks a server; whether it must have handled that, if that is known.
+async fn ask(adapter: &Adapter, name: String, number: usize) -> Option<bool> {
+    let options = RequestOptions {
+        key: is_repeated(number).then(|| number.to_string()),
+        ..RequestOptions::default()
+    };
+    let mut accepted = Some(false);
+    for _ in 0..if is_repeated(number) { ATTEMPTS } else { 1 } {
+        let target = Target::Server(ServerName::new(name.clone()).expect("valid"));
+        let payload = Payload::new(&number).expect("a number");
+        match adapter.call(target, "ask", payload, options.clone()).await {
+            Ok(_) => return Some(true),
+            Err(RequestError::Missing {
+                why: Missing::TimedOut, ..
+            }) => accepted = None,
+            Err(_) => {}
+        }
+    }
+    accepted
 }
 
 fn client(life: &Life) -> ClientId {

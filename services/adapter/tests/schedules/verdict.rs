@@ -5,13 +5,16 @@ use std::collections::{HashMap, HashSet};
 
 use wsmesh_adapter::NodeState;
 
-use crate::faults::{Plan, Touched};
-use crate::load::{Load, Message, To};
+use crate::faults::{Kind, Plan, Touched};
+use crate::load::{Load, Message, To, is_repeated};
 use crate::server::{Cluster, Life, Notes};
 
 /// An accepted message survives a fault that ends within this many seconds: the window, minus the time to notice the
 /// end.
 const OUTLASTED: f64 = 5.0;
+
+/// How long a request waits, and how long it is on its way.
+const LIMIT: f64 = 4.1;
 
 /// The result of a schedule.
 #[derive(Debug, Default)]
@@ -49,12 +52,13 @@ pub(crate) fn judge(plan: &Plan, cluster: &Cluster, load: &Load) -> Verdict {
                 .push(format!("m{message} arrived {times} times at {life:?}"));
         }
         let asked = matches!(messages[*message].to, To::Server(_));
-        if asked && got.keys().filter(|(other, _)| other == message).count() > 1 {
+        if asked && !is_repeated(*message) && got.keys().filter(|(other, _)| other == message).count() > 1 {
             verdict
                 .problems
                 .push(format!("request m{message} was handled by several lives"));
         }
     }
+    late(plan, &notes, &messages, &mut verdict);
     let living: HashSet<Life> = cluster.lives().into_iter().map(|(life, _)| life).collect();
     for (number, message) in messages.iter().enumerate() {
         let sent = message.accepted == Some(true) && living.contains(&message.from);
@@ -76,6 +80,25 @@ pub(crate) fn judge(plan: &Plan, cluster: &Cluster, load: &Load) -> Verdict {
     order(plan, &notes, &messages, &mut verdict);
     convergence(cluster, &notes, &living, &mut verdict);
     verdict
+}
+
+/// No request is handled after its caller has given up, unless a node or a link held it back: how long it does cannot be known.
+fn late(plan: &Plan, notes: &Notes, messages: &[Message], verdict: &mut Verdict) {
+    let holds_back = |kind| matches!(kind, Kind::Pause | Kind::Delay | Kind::Hang | Kind::Slow);
+    if plan.faults.iter().any(|fault| holds_back(fault.kind)) {
+        return;
+    }
+    for received in &notes.received {
+        let message = &messages[received.message];
+        let is_request = matches!(message.to, To::Server(_)) && !is_repeated(received.message);
+        if is_request && received.at > message.at + LIMIT {
+            verdict.problems.push(format!(
+                "m{} was handled {:.1} s after it was sent",
+                received.message,
+                received.at - message.at
+            ));
+        }
+    }
 }
 
 /// The lives that must get a message: they are still running and were subscribed when it was sent.

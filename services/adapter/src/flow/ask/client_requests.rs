@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use crate::cluster::{Replies, Requests};
@@ -114,14 +114,7 @@ impl ClientRequests {
     }
 
     /// Another server asks a client. A copy that is older than the client's connection is not for it.
-    pub(crate) async fn take(
-        &self,
-        client: &ClientId,
-        frame: Frame,
-        way_back: Arc<WayBack>,
-        limit: Duration,
-        sent: Option<Instant>,
-    ) {
+    pub(crate) async fn take(&self, client: &ClientId, frame: Frame, way_back: Arc<WayBack>, sent: Option<Instant>) {
         let (asked, answer) = asked(way_back.callback_id());
         if self.hub.is_younger(client, sent) || !self.hub.ask(client, asked, frame).await {
             if self.is_shared {
@@ -130,8 +123,10 @@ impl ClientRequests {
             }
             return way_back.answer_later(Err(Missing::NotHere));
         }
+        let longest = Instant::now() + LONGEST;
+        let until = way_back.deadline().until().map_or(longest, |until| until.min(longest));
         let waiting = async move {
-            let answer = timeout(limit.min(LONGEST), answer).await;
+            let answer = timeout_at(until, answer).await;
             let answer = answer.map_or(Err(Missing::TimedOut), |answer| answer.map_err(|_| Missing::Gone));
             if let Err(error) = way_back.answer(answer).await {
                 tracing::debug!(server = %way_back.server(), "a client's answer was not sent: {error}");

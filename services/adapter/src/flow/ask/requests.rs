@@ -13,16 +13,16 @@ use tracing::Span;
 use super::request_options::RequestOptions;
 use super::target::Target;
 use super::targets::{STRANGER, Targets};
-use crate::cluster::{Outcome, Replies, Reply, Requests};
+use crate::cluster::{Deadline, MAX_KEY_BYTES, Outcome, Replies, Reply, Requests};
 use crate::error::{PublishError, RequestError};
 use crate::flow::inward::dispatch::{Arrival, Dispatch};
 use crate::flow::outward::outbound::Outbound;
-use crate::flow::outward::seal::{Concerned, PublishOptions};
+use crate::flow::outward::seal::{Concerned, PublishOptions, RequestKey};
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::members::Members;
 use crate::local::Hub;
 use crate::metrics::Metrics;
-use crate::wire::{Body, Instance, Missing, Payload, ServerName, Topic};
+use crate::wire::{Body, Instance, Missing, Payload, ServerName, Topic, stable_hash};
 
 /// Why a request failed if its time was over before a node took it.
 const NOT_TAKEN: &str = "no Redis node took the request in time";
@@ -35,8 +35,28 @@ pub(crate) type OrderKey = Option<Arc<str>>;
 struct Outgoing<'a> {
     event: &'a str,
     payload: &'a Payload,
-    /// The request's number, if it is one.
-    request: Option<u64>,
+    /// Set if it is a request.
+    request: Option<Asking<'a>>,
+}
+
+/// What is particular to a request.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    id: u64,
+    deadline: Instant,
+    key: Option<&'a RequestKey>,
+}
+
+impl Outgoing<'_> {
+    fn publish_options(&self, order_key: OrderKey) -> PublishOptions {
+        PublishOptions {
+            is_awaited: self.request.is_some(),
+            deadline: self.request.map(|asking| asking.deadline),
+            key: self.request.and_then(|asking| asking.key.cloned()),
+            order_key,
+            ..PublishOptions::default()
+        }
+    }
 }
 
 /// Sends events and requests to servers.
@@ -86,10 +106,7 @@ impl ServerRequests {
             payload: &payload,
             request: None,
         };
-        let options = || PublishOptions {
-            order_key: order_key.clone(),
-            ..PublishOptions::default()
-        };
+        let options = || outgoing.publish_options(order_key.clone());
         if let Target::Everyone | Target::Others = target {
             if target == Target::Everyone {
                 self.deliver_here(outgoing);
@@ -125,6 +142,7 @@ impl ServerRequests {
         options: RequestOptions,
         order_key: OrderKey,
     ) -> Result<Replies, PublishError> {
+        let key = request_key(&options, &payload)?;
         let asked = self.targets.resolve(&target)?;
         let limit = options.timeout.unwrap_or(self.limit);
         let mut replies = self.requests.begin(asked.clone(), limit);
@@ -135,10 +153,18 @@ impl ServerRequests {
                 replies.accept_unknown();
             }
         }
+        if limit.is_zero() {
+            // Nobody would wait for what it does.
+            return Ok(replies);
+        }
         let outgoing = Outgoing {
             event,
             payload: &payload,
-            request: Some(replies.id()),
+            request: Some(Asking {
+                id: replies.id(),
+                deadline: replies.deadline(),
+                key: key.as_ref(),
+            }),
         };
         let me = self.members.name();
         if asked.iter().any(|(server, _)| server == me) {
@@ -162,11 +188,7 @@ impl ServerRequests {
         order_key: OrderKey,
     ) {
         let id = replies.id();
-        let options = PublishOptions {
-            is_awaited: true,
-            order_key,
-            ..PublishOptions::default()
-        };
+        let options = outgoing.publish_options(order_key);
         let body = self.body(outgoing, Vec::new());
         let sending = self
             .outbound
@@ -222,9 +244,7 @@ impl ServerRequests {
     ) {
         let options = PublishOptions {
             target_instance: Some(instance).filter(|instance| *instance != STRANGER),
-            is_awaited: true,
-            order_key,
-            ..PublishOptions::default()
+            ..outgoing.publish_options(order_key)
         };
         let topic = Topic::Server(server.clone());
         let body = self.body(outgoing, vec![server.clone()]);
@@ -244,18 +264,22 @@ impl ServerRequests {
             event: outgoing.event.to_owned(),
             targets,
             payload: outgoing.payload.clone(),
-            callback_id: outgoing.request.map(|id| self.requests.callback_id(id)),
+            callback_id: outgoing.request.map(|asking| self.requests.callback_id(asking.id)),
         }
     }
 
     fn deliver_here(&self, outgoing: Outgoing<'_>) {
+        let request = outgoing.request;
+        let key = request.and_then(|asking| asking.key);
         self.dispatch.deliver(Arrival {
             event: outgoing.event,
             sender: self.members.name(),
             payload: outgoing.payload.clone(),
-            callback_id: outgoing.request.map(|id| self.requests.callback_id(id)),
+            callback_id: request.map(|asking| self.requests.callback_id(asking.id)),
             span: Span::current(),
             sent: None,
+            deadline: request.map_or(Deadline::Never, |asking| Deadline::At(asking.deadline)),
+            key: key.map(|of| (of.key.clone(), Some(of.fingerprint))),
         });
     }
 
@@ -313,4 +337,17 @@ impl ServerRequests {
             requests.with_label_values(&["out", why.label()]).inc();
         }
     }
+}
+
+/// The idempotency key of a request, and what tells it apart from another request with its key.
+fn request_key(options: &RequestOptions, payload: &Payload) -> Result<Option<RequestKey>, PublishError> {
+    let Some(key) = &options.key else { return Ok(None) };
+    if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+        return Err(PublishError::Key(key.len()));
+    }
+    let fingerprint = options.fingerprint;
+    Ok(Some(RequestKey {
+        key: key.as_str().into(),
+        fingerprint: fingerprint.unwrap_or_else(|| stable_hash(0, [payload.bytes()])),
+    }))
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::answers::{Answers, WayBack};
+use super::answers::{Answers, Once, WayBack};
 use super::client_data::{CLIENT_DATA, DataOrders};
 use super::event::{ChannelMessage, ServerEvent};
 use super::queries::{QUERY, Queries};
 use super::wanted::{WANTED, Wants};
-use crate::cluster::{Dispatched, Listeners};
+use crate::cluster::{Deadline, Dispatched, Listeners};
 use crate::metrics::Metrics;
 use crate::wire::{Missing, Payload, ServerName};
 
@@ -27,6 +27,10 @@ pub(crate) struct Arrival<'a> {
     pub(crate) span: Span,
     /// When a copy was published first; none for an event that was published just now.
     pub(crate) sent: Option<Instant>,
+    /// When the sender of a request gives up.
+    pub(crate) deadline: Deadline,
+    /// The idempotency key of a request, and its fingerprint.
+    pub(crate) key: Option<(Arc<str>, Option<u64>)>,
 }
 
 /// Hands events to listeners.
@@ -71,11 +75,11 @@ impl Dispatch {
     }
 
     /// Where the answer to a server's request goes.
-    pub(crate) fn way_back(&self, server: &ServerName, callback_id: String) -> Arc<WayBack> {
-        self.answers.way_back(server, callback_id)
+    pub(crate) fn way_back(&self, server: &ServerName, callback_id: String, deadline: Deadline) -> WayBack {
+        self.answers.way_back(server, callback_id, deadline)
     }
 
-    /// Hands an event to the listeners.
+    /// Hands an event to the listeners. A request whose sender has given up is not handled.
     pub(crate) fn deliver(&self, arrival: Arrival<'_>) {
         let Arrival {
             event,
@@ -84,8 +88,13 @@ impl Dispatch {
             callback_id,
             span,
             sent,
+            deadline,
+            key,
         } = arrival;
-        let way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id));
+        let mut way_back = callback_id.map(|callback_id| self.way_back(sender, callback_id, deadline));
+        if way_back.as_ref().is_some_and(WayBack::is_abandoned) {
+            return;
+        }
         let own = match event {
             QUERY => Some(way_back.as_ref().map(|_| self.queries.answer(&payload))),
             WANTED => Some(way_back.as_ref().map(|_| self.wants.answer())),
@@ -94,10 +103,26 @@ impl Dispatch {
         };
         if let Some(answer) = own {
             if let (Some(way_back), Some(answer)) = (way_back, answer) {
-                way_back.answer_later(answer);
+                Arc::new(way_back).answer_later(answer);
             }
             return;
         }
+        let key = key.filter(|_| way_back.is_some());
+        if let (Some(request), Some((key, fingerprint))) = (way_back.take_if(|_| key.is_some()), key.clone()) {
+            let once = Once {
+                event,
+                key,
+                fingerprint,
+            };
+            way_back = self.answers.enter(request, once);
+            if way_back.is_none() {
+                return;
+            }
+        }
+        let (way_back, key) = (way_back.map(Arc::new), key.map(|(key, _)| key));
+        let deadline = way_back
+            .as_ref()
+            .map_or(Deadline::Never, |way_back| way_back.deadline().clone());
         let name: Arc<str> = Arc::from(event);
         let age = sent.map_or(Duration::ZERO, |sent| sent.elapsed());
         let dispatched = self.events.dispatch(event, sent, || ServerEvent {
@@ -106,6 +131,8 @@ impl Dispatch {
             payload: payload.clone(),
             span: span.clone(),
             age,
+            key: key.clone(),
+            deadline: deadline.clone(),
             way_back: way_back.clone(),
         });
         let why = match dispatched {

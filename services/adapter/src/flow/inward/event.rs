@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
 use super::answers::WayBack;
+use crate::cluster::Deadline;
 use crate::error::PublishError;
 use crate::wire::{Missing, Payload, Refusal, ServerName};
 
@@ -26,6 +28,10 @@ pub struct ServerEvent {
     /// How old it is, at least: of a copy, which was published again after a node or a connection failed, the time since it
     /// was published first. Else zero: an event arrives within moments.
     pub age: Duration,
+    /// Of a request that is to be carried out once: its idempotency key, see [`RequestOptions::key`](crate::RequestOptions::key).
+    /// A service that must not do it twice even after its own restart stores the key with the work.
+    pub key: Option<Arc<str>>,
+    pub(crate) deadline: Deadline,
     pub(crate) way_back: Option<Arc<WayBack>>,
 }
 
@@ -35,7 +41,57 @@ impl ServerEvent {
         self.way_back.is_some()
     }
 
-    /// Answers the sender. Does nothing for an event that is not a request, and when somebody has answered already.
+    /// How long the sender still waits for the reply. None: for an event that is not a request, and for a request of a server
+    /// that does not say how long it waits (earlier versions, the JavaScript package).
+    ///
+    /// A request whose time is over before a listener gets it is not handed to the listener. A handler that is running is not
+    /// interrupted: it may look here, or wait for [`ServerEvent::abandoned`].
+    pub fn remaining(&self) -> Option<Duration> {
+        let until = self.deadline.until()?;
+        Some(until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the sender has given up: nobody gets the reply any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.deadline.is_over(Instant::now())
+    }
+
+    /// Resolves when the sender has given up; never, if it does not say how long it waits.
+    ///
+    /// ```no_run
+    /// # async fn compute() -> u32 { 7 }
+    /// # fn example(adapter: wsmesh_adapter::Adapter) {
+    /// use wsmesh_adapter::Refusal;
+    ///
+    /// adapter.on_request("report", |event| async move {
+    ///     tokio::select! {
+    ///         report = compute() => Ok(report),
+    ///         () = event.abandoned() => Err(Refusal::new("TIMEOUT", "nobody waits for this report any more")),
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn abandoned(&self) -> impl Future<Output = ()> + Send + use<> {
+        let deadline = self.deadline.clone();
+        async move {
+            while let Some(until) = deadline.until() {
+                if until <= Instant::now() {
+                    return;
+                }
+                // A repeat of the request may have moved it meanwhile.
+                sleep_until(until).await;
+            }
+            std::future::pending().await
+        }
+    }
+
+    /// A listener is about to get it; `false` if it is a request and its sender has given up.
+    pub(crate) fn begin(&self) -> bool {
+        self.way_back.as_ref().is_none_or(|way_back| way_back.begin())
+    }
+
+    /// Answers the sender. Does nothing for an event that is not a request, when somebody has answered already, and when the
+    /// sender has given up.
     ///
     /// # Errors
     /// When no node took the answer; the sender then waits until its time limit.

@@ -30,6 +30,14 @@ pub(crate) enum Concerned<'a> {
     Server(&'a ServerName),
 }
 
+/// By what the repeats of a request are recognized.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestKey {
+    pub(crate) key: Arc<str>,
+    /// What is different when another request has the same key.
+    pub(crate) fingerprint: u64,
+}
+
 /// Options of publishing one message.
 #[derive(Debug, Default)]
 pub(crate) struct PublishOptions {
@@ -41,6 +49,10 @@ pub(crate) struct PublishOptions {
     pub(crate) order_key: Option<Arc<str>>,
     /// The callback id to which a client's answer goes, and how long it is waited for.
     pub(crate) request: Option<(String, Duration)>,
+    /// When the sender of a request to a server gives up.
+    pub(crate) deadline: Option<Instant>,
+    /// The idempotency key of a request to a server.
+    pub(crate) key: Option<RequestKey>,
     /// The publisher waits, while no node is heard, until the message was sent; when it stops waiting, the message
     /// is not sent any more. Else the message is accepted and goes out later.
     pub(crate) is_awaited: bool,
@@ -106,6 +118,15 @@ impl Sealer {
         if let Some((callback_id, limit)) = options.request {
             wm.request = Some(callback_id);
             wm.limit_ms = Some(limit.as_millis() as u64);
+        }
+        if let Some(deadline) = options.deadline {
+            // Rounded up: a request that may still be answered has a limit.
+            let left = deadline.saturating_duration_since(Instant::now());
+            wm.limit_ms = Some(left.as_micros().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+        }
+        if let Some(RequestKey { key, fingerprint }) = options.key {
+            wm.key = Some(key.as_ref().to_owned());
+            wm.fingerprint = Some(fingerprint);
         }
         wm.error = options.error.map(|missing| missing.label().into());
         trace::inject(span, &mut wm);

@@ -300,6 +300,8 @@ fn wm() -> impl Strategy<Value = Option<Wm>> {
     prop::option::of((numbers, text.clone(), text.clone(), text.clone(), text).prop_map(
         |((i, s, t, a, r), error, tp, ts, request)| Wm {
             limit_ms: request.is_some().then_some(t),
+            key: error.clone(),
+            fingerprint: a,
             request,
             channel: None,
             identity: Identity {

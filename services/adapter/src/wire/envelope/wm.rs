@@ -31,8 +31,12 @@ pub(crate) struct Wm {
     pub(crate) tracestate: Option<String>,
     /// `q`: on a request to a client: the sender's callback id, to which the client's answer goes.
     pub(crate) request: Option<String>,
-    /// `l`: how long the sender waits for the client's answer, in milliseconds.
+    /// `l`: on a request: how long the sender waits for the answer from when it was published, in milliseconds.
     pub(crate) limit_ms: Option<u64>,
+    /// `k`: on a request that is to be carried out once: its idempotency key.
+    pub(crate) key: Option<String>,
+    /// `f`: with a key: what is different when another request has the same key.
+    pub(crate) fingerprint: Option<u64>,
     /// `c`: the custom channel that a message was published on. A copy travels on another channel.
     pub(crate) channel: Option<String>,
 }
@@ -49,6 +53,8 @@ impl Wm {
             tracestate: None,
             request: None,
             limit_ms: None,
+            key: None,
+            fingerprint: None,
             channel: None,
         }
     }
@@ -61,12 +67,14 @@ impl Wm {
             ("a", self.age_ms),
             ("r", self.target_instance.map(|instance| instance.0)),
             ("l", self.limit_ms),
+            ("f", self.fingerprint),
         ];
         let texts = [
             ("e", &self.error),
             ("tp", &self.traceparent),
             ("ts", &self.tracestate),
             ("q", &self.request),
+            ("k", &self.key),
             ("c", &self.channel),
         ];
         let entries = numbers.iter().filter(|(_, number)| number.is_some()).count()
@@ -102,6 +110,8 @@ impl Wm {
             tracestate: entries.optional("ts")?,
             request: entries.optional("q")?,
             limit_ms: entries.optional("l")?,
+            key: entries.optional("k")?,
+            fingerprint: entries.optional("f")?,
             channel: entries.optional("c")?,
         })
     }

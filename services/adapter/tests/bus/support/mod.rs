@@ -220,6 +220,21 @@ pub(crate) fn frame(text: &str) -> Frame {
     Frame::new(text)
 }
 
+/// The value of a server's counter with these labels, in the order of their names.
+pub(crate) fn counted(server: &Server, name: &str, labels: &[&str]) -> u64 {
+    let families = server.registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let metrics = family.into_iter().flat_map(|family| family.get_metric());
+    let found = metrics.filter(|metric| {
+        metric
+            .get_label()
+            .iter()
+            .map(|label| label.value())
+            .eq(labels.iter().copied())
+    });
+    found.map(|metric| metric.get_counter().get_value() as u64).sum()
+}
+
 /// Values by server name.
 pub(crate) fn by_server<T>(pairs: Vec<(ServerName, T)>) -> HashMap<String, T> {
     pairs
