@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const SOON_MS = 30_000;
-const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../../target/debug", import.meta.url)));
+const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../target/debug", import.meta.url)));
 
 /** A free port below the range of outgoing connections, so that it is not taken meanwhile. */
 async function freePort() {
