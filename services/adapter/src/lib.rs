@@ -95,16 +95,17 @@ pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
-    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Outbox, OutboxLimits,
-    PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
+    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Introduction,
+    LiveContext, MAX_DATA_BYTES, Outbox, OutboxLimits, PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox,
+    Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{
-    ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace, NodeId, Payload, PayloadError,
-    Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientContext, ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace, NodeId, Payload,
+    PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
 
 /// The README's examples, compiled by its tests only: builds of images do not have the file.

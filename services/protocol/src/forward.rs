@@ -3,6 +3,8 @@
 //! A client's event that a rule forwards becomes a server event of the same name with [`Forwarded`] as payload. The
 //! service's reply becomes the client's reply; a refusal is `{"error": TEXT, "errorCode": CODE}`, passed on unchanged.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,6 +18,10 @@ pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
 /// Request to the ws-node that has a client: the client leaves a room. Reply: `{"ok": true}`, or a refusal:
 /// `NOT_FOUND` if the client is not connected there.
 pub const CLIENT_LEAVE: &str = "wsmesh.clientLeave";
+/// Request to the servers that have a client: replace what services attached to its connections, see [`ClientData`]. Answered by
+/// the adapter itself. Reply: `{"done": bool}`, false if the client is not connected there; or a refusal: `BAD_PAYLOAD` if
+/// the data is too large.
+pub const CLIENT_DATA: &str = "wsmesh.clientData";
 /// Event to the ws-nodes that have the clients: what to tell these clients if the sender is lost, see [`Wills`].
 pub const CLIENT_WILLS: &str = "wsmesh.clientWills";
 /// Request to a ws-node: accept no new clients and disconnect the present ones, see [`Drain`]. Reply: [`Draining`].
@@ -29,7 +35,7 @@ pub const REBALANCE: &str = "wsmesh.rebalance";
 pub const KICK: &str = "wsmesh.kick";
 
 /// A client's event, forwarded to a service.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Forwarded {
     /// The client's id.
@@ -43,6 +49,8 @@ pub struct Forwarded {
     /// Set if the rule says that the service replies to the client itself: the id that the reply must repeat. Write the
     /// reply with [`frame::reply`](crate::frame::reply) and send it to the client.
     pub callback_id: Option<CallbackId<'static>>,
+    /// What services attached to the client's connection, if they attached something.
+    pub data: Option<Box<RawValue>>,
 }
 
 /// [`Forwarded`] in the form that travels.
@@ -59,6 +67,20 @@ struct Written {
     /// The id as the client wrote it, if MessagePack on the way would turn it into another text for the same value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback_id_json: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+}
+
+impl fmt::Debug for Forwarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarded")
+            .field("client", &self.client)
+            .field("server", &self.server)
+            .field("event", &self.event)
+            .field("payload", &self.payload)
+            .field("callback_id", &self.callback_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<Forwarded> for Written {
@@ -72,6 +94,7 @@ impl From<Forwarded> for Written {
             server: forwarded.server,
             event: forwarded.event,
             payload: forwarded.payload,
+            data: forwarded.data,
         }
     }
 }
@@ -92,6 +115,7 @@ impl TryFrom<Written> for Forwarded {
             event: written.event,
             payload: written.payload,
             callback_id,
+            data: written.data,
         })
     }
 }
@@ -116,6 +140,25 @@ pub struct ClientRoom {
     pub namespace: String,
     /// The room's id.
     pub room: String,
+}
+
+/// Payload of [`CLIENT_DATA`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientData {
+    /// The client's id.
+    pub client: String,
+    /// Any JSON value of at most 4096 bytes. None, or null: what was attached is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
+}
+
+impl fmt::Debug for ClientData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientData")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Payload of [`CLIENT_WILLS`].

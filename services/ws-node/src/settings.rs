@@ -8,8 +8,9 @@ mod profile;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{SHORTEST_LIMIT, Tables, at_least, max_bytes, settings, within};
+use wsmesh_bootstrap::{SHORTEST_LIMIT, Tables, at_least, each, max_bytes, settings, text, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
@@ -102,6 +103,10 @@ settings! {
         pub logins_per_client: usize = 1,
         /// Convert the names of URL parameters to lower case.
         pub lower_case_params: bool = false,
+        /// Headers of a client's request that services may see, for example accept-language; several. They are shown as the client, or
+        /// the last proxy, wrote them. Default: none.
+        #[check(each(text(header)))]
+        pub context_headers: Vec<String>,
         /// Namespaces of rooms that clients may join themselves (joinRoom, leaveRoom); several. Default: none; "chat" with the
         /// demo profile.
         pub client_rooms: Vec<Namespace>,
@@ -132,6 +137,16 @@ settings! {
         #[doc(hidden)]
         #[filled_in = "code that tests conformance"]
         pub echo: bool = false,
+    }
+}
+
+/// Whether a header may have this name.
+fn header(name: &str) -> Result<(), String> {
+    match HeaderName::try_from(name) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "{name:?} is not a name of a header: write letters, digits and -, for example accept-language"
+        )),
     }
 }
 

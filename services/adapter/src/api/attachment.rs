@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::ClientError;
 use crate::flow::clients::local_clients::LocalClients;
-use crate::local::ConnectionId;
+use crate::local::{ConnectionId, Introduction, LiveContext};
 use crate::nodes::Channel;
 use crate::wire::{ClientId, Room};
 
@@ -15,16 +15,24 @@ pub struct Attachment {
     client: ClientId,
     connection: ConnectionId,
     channel: Channel,
+    context: LiveContext,
 }
 
 impl Attachment {
-    pub(super) fn new(clients: &Arc<LocalClients>, client: ClientId, shard: usize) -> Result<Self, ClientError> {
-        let (connection, channel) = clients.attach(&client, shard)?;
+    pub(super) fn new(
+        clients: &Arc<LocalClients>,
+        client: ClientId,
+        shard: usize,
+        introduction: Introduction,
+    ) -> Result<Self, ClientError> {
+        let context = LiveContext::new(introduction);
+        let (connection, channel) = clients.attach(&client, shard, context.clone())?;
         Ok(Self {
             clients: clients.clone(),
             client,
             connection,
             channel,
+            context,
         })
     }
 
@@ -36,6 +44,11 @@ impl Attachment {
     /// Its connection's id, for the shard.
     pub fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    /// What is known about the connection.
+    pub fn context(&self) -> &LiveContext {
+        &self.context
     }
 
     /// The rooms that its client is in by now, through another connection. The shard's owner lets the new connection join

@@ -7,8 +7,8 @@ use super::attachment::Attachment;
 use crate::error::{ClientError, PublishError};
 use crate::flow::outward::outage::Published;
 use crate::flow::outward::seal::Concerned;
-use crate::local::{ConnectionId, Dismissal};
-use crate::wire::{Body, ClientId, Frame, Namespace, Room, Topic};
+use crate::local::{ConnectionId, Dismissal, Introduction, LiveContext};
+use crate::wire::{Body, ClientContext, ClientId, Frame, Namespace, Room, Topic};
 
 /// How far a message to clients goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,7 +50,30 @@ impl Adapter {
     /// # Errors
     /// When there is no such shard.
     pub fn attach(&self, client: ClientId, shard: usize) -> Result<Attachment, ClientError> {
-        Attachment::new(&self.parts.flow.clients, client, shard)
+        self.attach_with(client, shard, Introduction::default())
+    }
+
+    /// As [`Adapter::attach`], with what is known about the connection: services can ask for it.
+    ///
+    /// # Errors
+    /// When there is no such shard.
+    pub fn attach_with(
+        &self,
+        client: ClientId,
+        shard: usize,
+        introduction: Introduction,
+    ) -> Result<Attachment, ClientError> {
+        Attachment::new(&self.parts.flow.clients, client, shard, introduction)
+    }
+
+    /// What is known about a connection of this server, whose handle its owner has from [`Attachment::context`].
+    pub fn context(&self, client: &ClientId, connection: ConnectionId, context: &LiveContext) -> ClientContext {
+        context.of(self.parts.flow.clients.origin(), client.clone(), connection)
+    }
+
+    /// The name of a connection of this server, as [`ClientContext::connection`] has it: unique in the cluster, also over time.
+    pub fn connection_name(&self, connection: ConnectionId) -> String {
+        self.parts.flow.clients.origin().connection_name(connection)
     }
 
     /// Resolves when other servers can reach a client of this server. As [`Attachment::confirmed`], for callers that do not

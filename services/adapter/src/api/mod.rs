@@ -10,6 +10,8 @@ pub(crate) mod events;
 pub(crate) mod requests;
 pub(crate) mod ws_nodes;
 
+pub(crate) mod contexts;
+
 pub(crate) mod channels;
 pub(crate) mod gather;
 pub(crate) mod topology;

@@ -17,7 +17,7 @@ use crate::flow::inward::queries::Queries;
 use crate::flow::inward::wanted::Wants;
 use crate::flow::outward::outbound::Outbound;
 use crate::flow::state::foundation::Foundation;
-use crate::local::Hub;
+use crate::local::{Hub, Origin};
 use crate::nodes::NodeStatus;
 
 /// The parts that carry messages.
@@ -43,7 +43,11 @@ impl FlowParts {
     ) -> Self {
         let on = foundation;
         let subscriptions = Arc::new(Subscriptions::new(on));
-        let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards);
+        let origin = Origin {
+            server: on.options.name.clone(),
+            instance: on.members.instance(),
+        };
+        let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards, origin);
         let outbound = Arc::new(Outbound::new(on));
         let requests = Arc::new(Requests::new(on.members.instance()));
         let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));

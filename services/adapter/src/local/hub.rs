@@ -5,13 +5,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
+use super::context::LiveContext;
 use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
 use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
@@ -76,12 +79,13 @@ impl Hub {
 
     /// Registers one more connection of a client. It shares the client's rooms: the owner of its shard makes it join
     /// them.
-    pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> ConnectionId {
+    pub(crate) fn attach(&self, client: &ClientId, shard: usize, context: LiveContext) -> ConnectionId {
         let connection = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mut clients = self.clients.lock(client);
         let attached = Connection {
             location: Location { shard, connection },
             since: Instant::now(),
+            context,
         };
         self.note_newcomer(connection, attached.since);
         match clients.get_mut(client) {
@@ -191,6 +195,31 @@ impl Hub {
         connections
             .map(|connection| (connection.location.connection, connection.since))
             .collect()
+    }
+
+    /// A client's connections and what is known about each, newest first.
+    pub(crate) fn contexts(&self, client: &ClientId) -> Vec<(ConnectionId, LiveContext)> {
+        let clients = self.clients.lock(client);
+        let connections = clients.get(client).into_iter().flat_map(ClientEntry::connections);
+        let mut found: Vec<_> = connections
+            .map(|connection| (connection.location.connection, connection.context.clone()))
+            .collect();
+        found.reverse();
+        found
+    }
+
+    /// Replaces what services attached to a client, on all its connections at once; `false` if it is not on this server.
+    pub(crate) fn set_data(&self, client: &ClientId, data: Option<Box<RawValue>>) -> bool {
+        let data: Option<Arc<RawValue>> = data.map(Arc::from);
+        // Under the lock, so that of two concurrent calls the same one counts on every connection.
+        let clients = self.clients.lock(client);
+        let Some(entry) = clients.get(client) else {
+            return false;
+        };
+        entry
+            .connections()
+            .for_each(|connection| connection.context.set_data(data.as_ref()));
+        true
     }
 
     /// The locations of those connections of a client that existed when a copy was first sent.

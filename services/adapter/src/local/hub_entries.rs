@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::context::LiveContext;
 use super::shard::ConnectionId;
 use crate::wire::{ClientId, Room};
 
@@ -15,11 +16,12 @@ pub(crate) struct Location {
     pub(crate) connection: ConnectionId,
 }
 
-/// A connection of a client, and when it was attached.
-#[derive(Debug, Clone, Copy)]
+/// A connection of a client, when it was attached, and what is known about it.
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) location: Location,
     pub(super) since: Instant,
+    pub(super) context: LiveContext,
 }
 
 /// A client with its connections, which share its rooms.

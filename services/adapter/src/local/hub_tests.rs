@@ -1,10 +1,15 @@
 //! Tests of the hub: where clients are, and which connections are too young for a copy.
 
+use super::super::context::Introduction;
 use super::*;
 
 fn hub() -> (Hub, Vec<mpsc::Receiver<Command>>) {
     let (senders, receivers) = (0..2).map(|_| mpsc::channel(16)).unzip();
     (Hub::new(senders), receivers)
+}
+
+fn attach(hub: &Hub, client: &ClientId, shard: usize) -> ConnectionId {
+    hub.attach(client, shard, LiveContext::new(Introduction::default()))
 }
 
 fn client(id: &str) -> ClientId {
@@ -18,7 +23,7 @@ fn room(id: &str) -> Room {
 #[tokio::test(start_paused = true)]
 async fn a_shard_with_a_stuck_owner_does_not_block_senders_forever() {
     let (hub, _inboxes) = hub();
-    hub.attach(&client("ann"), 0);
+    attach(&hub, &client("ann"), 0);
     let start = Instant::now();
     let mut taken = 0;
     while hub.to_client(&client("ann"), Frame::new("x"), None).await {
@@ -32,7 +37,7 @@ async fn a_copy_skips_connections_attached_after_it_was_sent() {
     let (hub, mut inboxes) = hub();
     let before = Some(Instant::now());
     std::thread::sleep(Duration::from_millis(2));
-    hub.attach(&client("ann"), 0);
+    attach(&hub, &client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
     let after = Some(Instant::now());
     assert!(hub.is_younger(&client("ann"), before) && !hub.is_younger(&client("ann"), after));
@@ -53,7 +58,7 @@ async fn a_copy_skips_connections_attached_after_it_was_sent() {
 #[test]
 fn a_client_that_detaches_leaves_all_its_rooms() {
     let (hub, _inboxes) = hub();
-    let connection = hub.attach(&client("ann"), 0);
+    let connection = attach(&hub, &client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
     hub.join(&client("ann"), &room("2"));
     assert_eq!((hub.client_count(), hub.room_count()), (1, 2));
@@ -65,10 +70,10 @@ fn a_client_that_detaches_leaves_all_its_rooms() {
 #[test]
 fn connections_of_a_client_share_its_rooms_until_the_last_one_detaches() {
     let (hub, _inboxes) = hub();
-    let first = hub.attach(&client("ann"), 0);
+    let first = attach(&hub, &client("ann"), 0);
     hub.join(&client("ann"), &room("1"));
-    let second = hub.attach(&client("ann"), 1);
-    let third = hub.attach(&client("ann"), 1);
+    let second = attach(&hub, &client("ann"), 1);
+    let third = attach(&hub, &client("ann"), 1);
     hub.join(&client("ann"), &room("2"));
     assert_eq!((hub.client_count(), hub.members(&room("1"))), (1, vec![client("ann")]));
     let order = |hub: &Hub| -> Vec<_> {
@@ -95,10 +100,10 @@ fn connections_of_a_client_share_its_rooms_until_the_last_one_detaches() {
 #[tokio::test]
 async fn a_request_goes_to_the_newest_connection_and_a_copy_only_to_older_ones() {
     let (hub, mut inboxes) = hub();
-    hub.attach(&client("ann"), 0);
+    attach(&hub, &client("ann"), 0);
     let between = Some(Instant::now());
     std::thread::sleep(Duration::from_millis(2));
-    let newest = hub.attach(&client("ann"), 1);
+    let newest = attach(&hub, &client("ann"), 1);
     let (answer, _waits) = tokio::sync::oneshot::channel();
     let request_id = "1".into();
     assert!(
@@ -116,7 +121,7 @@ async fn a_request_goes_to_the_newest_connection_and_a_copy_only_to_older_ones()
 async fn a_frame_for_a_room_goes_once_to_each_shard_that_has_members() {
     let (hub, mut inboxes) = hub();
     for (id, shard) in [("ann", 0), ("bob", 1), ("cid", 1)] {
-        hub.attach(&client(id), shard);
+        attach(&hub, &client(id), shard);
     }
     hub.join(&client("bob"), &room("1"));
     hub.join(&client("cid"), &room("1"));
@@ -130,7 +135,7 @@ async fn a_frame_for_a_room_goes_once_to_each_shard_that_has_members() {
 fn rooms_are_found_by_namespace_and_prefix_with_their_member_counts() {
     let (hub, _inboxes) = hub();
     for id in ["ann", "bob"] {
-        hub.attach(&client(id), 0);
+        attach(&hub, &client(id), 0);
         hub.join(&client(id), &room("lobby-1"));
     }
     hub.join(&client("ann"), &room("other"));

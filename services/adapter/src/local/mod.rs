@@ -1,11 +1,14 @@
 //! The clients of this server, with their rooms and outboxes. State without I/O; knows `wire` only.
 
+mod context;
 mod delivery;
 mod hub;
 mod hub_entries;
 mod outbox;
 mod shard;
 
+pub(crate) use context::Origin;
+pub use context::{Introduction, LiveContext, MAX_DATA_BYTES};
 pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use outbox::{Full, Outbox, OutboxLimits, Pushed};

@@ -3,6 +3,8 @@
 
 mod names;
 
+mod context;
+
 mod topic;
 
 mod payload;
@@ -26,6 +28,7 @@ mod hash;
 pub(crate) use channels::Channels;
 pub use channels::Routing;
 pub(crate) use compress::compress;
+pub use context::ClientContext;
 pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;

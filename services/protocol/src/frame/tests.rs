@@ -138,6 +138,7 @@ fn a_callback_id_reaches_a_service_as_the_client_wrote_it_even_when_rewritten_on
             event: "buy".into(),
             payload: RawValue::NULL.to_owned(),
             callback_id: CallbackId::from_json(id).map(CallbackId::into_owned),
+            data: None,
         };
         let written: Value = serde_json::from_str(&to_json(&forwarded)).expect("JSON");
         assert!(written["callbackId"].is_string() || written["callbackId"].is_number());

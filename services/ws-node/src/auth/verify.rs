@@ -1,9 +1,11 @@
 //! Verifies tokens: signature, times, audience and issuer, and reads what they say about the client.
 
+use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use wsmesh_adapter::ClientId;
 
@@ -14,10 +16,12 @@ use super::permissions::{Grant, Permissions};
 use super::settings::AuthSettings;
 
 /// Who a client has proved to be, until when it may stay, and what it may do.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Proof {
     pub(crate) client: ClientId,
     pub(crate) grant: Grant,
+    /// The claims of its token, as a JSON object; none without a token. Never shown.
+    pub(crate) claims: Option<Box<RawValue>>,
 }
 
 impl Proof {
@@ -26,7 +30,17 @@ impl Proof {
         Self {
             client,
             grant: Grant::default(),
+            claims: None,
         }
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof")
+            .field("client", &self.client)
+            .field("grant", &self.grant)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,6 +165,8 @@ impl Verifier {
                     .and_then(|exp| self.moment(exp)),
                 permissions: Permissions::read(claims.get(&self.rooms_claim), claims.get(&self.events_claim))?,
             },
+            // It was read from JSON.
+            claims: serde_json::value::to_raw_value(claims).ok(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use wsmesh_adapter::{ClientId, Frame};
+use wsmesh_adapter::{ClientId, Frame, Introduction};
 
 use super::decoder::Decoder;
 use super::handler::FrameHandler;
@@ -14,6 +14,8 @@ use super::stream::Parts;
 /// the connection is handed over.
 pub(crate) struct Newcomer<H: FrameHandler> {
     pub(crate) client: ClientId,
+    /// What is known about the connection.
+    pub(crate) introduction: Introduction,
     /// Handles its frames.
     pub(crate) handler: H,
     /// Held until the connection has ended.

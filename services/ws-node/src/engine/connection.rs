@@ -44,19 +44,21 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
     } = expected;
     let Newcomer {
         client,
+        introduction,
         handler,
         guard,
         since,
         deflate,
     } = newcomer;
-    let attachment = match core.adapter.attach(client.clone(), core.index) {
+    let attachment = match core.adapter.attach_with(client.clone(), core.index, introduction) {
         Ok(attachment) => attachment,
         Err(error) => return tracing::warn!(%error, "a client cannot be attached; turning it away"),
     };
     let ping_at = Instant::now() + core.settings.ping_interval.mul_f64(rand::random_range(0.1..=1.0));
     let deflate_above = core.settings.deflate_above.filter(|_| deflate);
-    let connection = attachment.connection();
-    let handle = Rc::new(Handle::new(client, connection, handler, ping_at, deflate_above));
+    let (connection, context) = (attachment.connection(), attachment.context().clone());
+    let handle = Handle::new(client, connection, context, handler, ping_at, deflate_above);
+    let handle = Rc::new(handle);
     core.insert(&handle, attachment.rooms());
     handle.away_at.set(core.end_of_life(handle.opened_at));
     let session = Session {
@@ -235,7 +237,7 @@ impl<H> Drop for Registration<H> {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::ClientId;
+    use wsmesh_adapter::{ClientId, Introduction};
 
     use super::super::decoder::{Message, Violation};
     use super::super::ending::Farewell;
@@ -322,6 +324,7 @@ mod tests {
         let (guard, held) = oneshot::channel();
         let newcomer = Newcomer {
             client: ClientId::new("ann").expect("valid"),
+            introduction: Introduction::default(),
             handler: Nothing { panics: true },
             guard: Some(guard),
             since: Instant::now(),

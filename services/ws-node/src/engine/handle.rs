@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::time::Instant;
 
 use tokio::sync::Notify;
-use wsmesh_adapter::{ClientId, ConnectionId};
+use wsmesh_adapter::{ClientId, ConnectionId, LiveContext};
 
 use super::ending::{Ending, Farewell, Initiator};
 use super::stream::Stream;
@@ -21,6 +21,8 @@ const EVENTS_IN_FLIGHT: u32 = 64;
 pub(super) struct Handle<H> {
     pub(super) client: ClientId,
     pub(super) connection: ConnectionId,
+    /// What is known about it.
+    pub(super) context: LiveContext,
     /// Handles its frames.
     pub(super) handler: H,
     /// Empty until the connection is upgraded: until then everything to be written waits.
@@ -84,6 +86,7 @@ impl<H> Handle<H> {
     pub(super) fn new(
         client: ClientId,
         connection: ConnectionId,
+        context: LiveContext,
         handler: H,
         ping_at: Instant,
         deflate_above: Option<usize>,
@@ -91,6 +94,7 @@ impl<H> Handle<H> {
         Self {
             client,
             connection,
+            context,
             handler,
             stream: OnceCell::new(),
             wake: Notify::new(),

@@ -1,9 +1,11 @@
 //! A client's connection as its [`FrameHandler`](super::FrameHandler) sees it: sends, closes, and runs what takes longer.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wsmesh_adapter::{ClientId, ConnectionId, Frame, Payload};
+use serde_json::value::RawValue;
+use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
 use super::ending::Farewell;
@@ -36,6 +38,27 @@ impl<H> Session<H> {
 
     pub(crate) fn connection(&self) -> ConnectionId {
         self.handle.connection
+    }
+
+    /// What is known about this connection, as of now; also after its end. Reads JSON: not for every message.
+    pub(crate) fn context(&self) -> Arc<ClientContext> {
+        let Handle {
+            client,
+            connection,
+            context,
+            ..
+        } = &*self.handle;
+        Arc::new(self.core.adapter.context(client, *connection, context))
+    }
+
+    /// What services attached to this connection.
+    pub(crate) fn data(&self) -> Option<Arc<RawValue>> {
+        self.handle.context.data()
+    }
+
+    /// The client has shown a token with these claims.
+    pub(crate) fn set_claims(&self, claims: Option<Box<RawValue>>) {
+        self.handle.context.set_claims(claims);
     }
 
     /// Sends a frame to this client.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use wsmesh_adapter::{Adapter, Missing, Payload, PublishError, RequestError, RequestOptions, Target, TargetError};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
@@ -27,6 +28,7 @@ pub(super) fn forward(forwarding: &Arc<Forwarding>, call: Call<'_>) -> Work {
             .callback_id
             .filter(|_| rule.reply == ReplyBy::Direct)
             .map(|id| id.clone().into_owned()),
+        data: call.session.data().map(|data| RawValue::to_owned(&data)),
     };
     let payload = match Payload::new(&forwarded) {
         Ok(payload) => payload,

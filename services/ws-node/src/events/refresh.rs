@@ -87,6 +87,7 @@ fn put_in_force(session: &Session, number: u32, proof: Proof) -> Option<Grant> {
     }
     refreshes.in_force = number;
     state.refreshes.set(refreshes);
+    session.set_claims(proof.claims);
     Some(state.grant.replace(proof.grant))
 }
 

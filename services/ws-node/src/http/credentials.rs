@@ -11,15 +11,24 @@ use crate::auth::subprotocol::{is_answerable, token_in};
 /// The subprotocol to offer together with one that holds the token: browsers expect one of their offers in the answer.
 const SUBPROTOCOL: &str = "wsmesh";
 
+/// The parameters that may hold a credential.
+const PARAMS: [&str; 2] = ["ticket", "token"];
+
 /// Looks, in this order, at the parameters `ticket` and `token`, the header `Authorization`, the subprotocol, and the cookie
 /// of this name. The cookie is the last: browsers send it without being asked.
 pub(super) fn find<'a>(params: &'a Params, headers: &'a HeaderMap, cookie: Option<&str>) -> Option<Credential<'a>> {
-    let ticket = || params.one("ticket").filter(given).map(Credential::Ticket);
-    let token = || params.one("token").filter(given);
+    let [ticket, token] = PARAMS;
+    let ticket = || params.one(ticket).filter(given).map(Credential::Ticket);
+    let token = || params.one(token).filter(given);
     let token = || token().or_else(|| bearer(headers.get(AUTHORIZATION)?));
     let token = || token().or_else(|| offered(headers, token_in));
     let token = || token().or_else(|| from_cookie(headers, cookie?));
     ticket().or_else(|| token().map(Credential::Token))
+}
+
+/// Whether a parameter may hold a credential, in whatever case it is written and even if nobody reads it.
+pub(super) fn is_param(key: &str) -> bool {
+    PARAMS.iter().any(|param| key.eq_ignore_ascii_case(param))
 }
 
 /// The origins that a request names; None for one that is not text.

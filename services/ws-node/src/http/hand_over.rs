@@ -14,6 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use wsmesh_adapter::Introduction;
 
 use super::first_message;
 use crate::client::{ClientState, ConnectionGuard};
@@ -42,6 +43,8 @@ pub(super) struct Unauthenticated {
     pub(super) permit: UnauthenticatedPermit,
     /// The address that it comes from, if it is known.
     pub(super) address: Option<IpAddr>,
+    /// What its request says about it.
+    pub(super) introduction: Introduction,
     /// Context of the upgrade's span, when it was sampled.
     pub(super) context: Option<Box<SpanContext>>,
     /// When the upgrade request was read.
@@ -101,6 +104,10 @@ where
     let handler = ClientState::new(edge.clone(), proof.grant, client.context);
     let reservation = gate.expect(Newcomer {
         client: proof.client,
+        introduction: Introduction {
+            claims: proof.claims,
+            ..client.introduction
+        },
         handler,
         guard: client.guard,
         since: client.since,

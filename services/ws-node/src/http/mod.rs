@@ -8,6 +8,7 @@ mod first_message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hand_over;
+mod introduction;
 mod pages;
 mod playground;
 mod rejection;

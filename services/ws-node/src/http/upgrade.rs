@@ -14,13 +14,14 @@ use axum::http::header::{
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use tracing::{Instrument, Span};
-use wsmesh_adapter::ClientId;
+use wsmesh_adapter::{ClientId, Introduction};
 use wsmesh_protocol::Params;
 
 use super::address::client_address;
 use super::credentials;
 use super::extensions;
 use super::hand_over::{Unauthenticated, Upgrading, hand_over};
+use super::introduction::introduce;
 use super::rejection::Rejection;
 use crate::auth::{AuthError, Entry, Fault, Proof};
 use crate::client::{ClientState, ConnectionGuard};
@@ -54,7 +55,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             .and_then(|identity| reject_when_draining(gate).map(|()| (accept, permit, identity))),
         Err(rejection) => Err(rejection),
     };
-    let (accept, permit, identity) = match admitted {
+    let (accept, permit, (identity, mut introduction)) = match admitted {
         Ok(admitted) => admitted,
         Err(rejection) => return reject(gate, rejection, &span),
     };
@@ -71,8 +72,10 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     );
     let upgrading = match identity {
         Identity::Known(proof) => {
+            introduction.claims = proof.claims;
             let newcomer = Newcomer {
                 client: proof.client,
+                introduction,
                 handler: ClientState::new(gate.edge.clone(), proof.grant, context),
                 guard,
                 since,
@@ -86,6 +89,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         Identity::ByMessage(permit) => Upgrading::Unauthenticated(Unauthenticated {
             permit,
             address,
+            introduction,
             context,
             since,
             guard,
@@ -226,15 +230,20 @@ enum Identity {
     ByMessage(UnauthenticatedPermit),
 }
 
-async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Identity, Rejection> {
+async fn identify(
+    gate: &Gate,
+    uri: &Uri,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<(Identity, Introduction), Rejection> {
     let edge = &gate.edge;
     if edge.settings.echo {
         let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
-        let proof = id.map(Proof::of_anyone).map(Identity::Known);
+        let proof = id.map(|id| (Identity::Known(Proof::of_anyone(id)), Introduction::default()));
         return proof.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
     }
     let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params());
-    prove(gate, &params, headers).await.map_err(|error| {
+    let identity = prove(gate, &params, headers).await.map_err(|error| {
         edge.metrics.entry.auth_failed(error.reason());
         let fault = error.fault();
         if fault != Fault::Server {
@@ -247,7 +256,9 @@ async fn identify(gate: &Gate, uri: &Uri, headers: &HeaderMap, address: Option<I
             Fault::Server => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
         };
         Rejection::new(status, why, error.to_string())
-    })
+    })?;
+    let shown = &edge.settings.context_headers;
+    Ok((identity, introduce(params, headers, shown, address)))
 }
 
 async fn prove(gate: &Gate, params: &Params, headers: &HeaderMap) -> Result<Identity, AuthError> {

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::subscriptions::Subscriptions;
 use crate::error::ClientError;
-use crate::local::{Command, ConnectionId, Dismissal, Hub};
+use crate::local::{Command, ConnectionId, Dismissal, Hub, LiveContext, Origin};
 use crate::nodes::Channel;
-use crate::wire::{ClientId, Room, Topic};
+use crate::wire::{ClientContext, ClientId, Room, Topic};
 
 /// This server's clients.
 #[derive(Debug)]
@@ -16,14 +16,16 @@ pub(crate) struct LocalClients {
     hub: Arc<Hub>,
     subscriptions: Arc<Subscriptions>,
     shards: usize,
+    origin: Origin,
 }
 
 impl LocalClients {
-    pub(crate) fn new(hub: Arc<Hub>, subscriptions: Arc<Subscriptions>, shards: usize) -> Self {
+    pub(crate) fn new(hub: Arc<Hub>, subscriptions: Arc<Subscriptions>, shards: usize, origin: Origin) -> Self {
         Self {
             hub,
             subscriptions,
             shards,
+            origin,
         }
     }
 
@@ -33,13 +35,31 @@ impl LocalClients {
     }
 
     /// Registers a connection of a client; returns its number and its channel.
-    pub(crate) fn attach(&self, client: &ClientId, shard: usize) -> Result<(ConnectionId, Channel), ClientError> {
+    pub(crate) fn attach(
+        &self,
+        client: &ClientId,
+        shard: usize,
+        context: LiveContext,
+    ) -> Result<(ConnectionId, Channel), ClientError> {
         if shard >= self.shards {
             return Err(ClientError::NoShard(shard));
         }
         let channel = self.subscriptions.channel(&Topic::Client(client.clone()));
         self.subscriptions.hold(&channel);
-        Ok((self.hub.attach(client, shard), channel))
+        Ok((self.hub.attach(client, shard, context), channel))
+    }
+
+    /// The names of this server's connections.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What is known about a client's connections to this server, newest first.
+    pub(crate) fn contexts(&self, client: &ClientId) -> Vec<ClientContext> {
+        let connections = self.hub.contexts(client).into_iter();
+        connections
+            .map(|(connection, context)| context.of(&self.origin, client.clone(), connection))
+            .collect()
     }
 
     /// A connection has ended: its channel is released, and those of the rooms that nobody is in any more.

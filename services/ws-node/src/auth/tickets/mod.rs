@@ -176,6 +176,7 @@ impl Voucher {
         Ok(Proof {
             client: self.client,
             grant: Grant { expires, permissions },
+            claims: None,
         })
     }
 }
