@@ -25,11 +25,29 @@ pub enum ErrorCode {
     TooBig,
     /// The requested thing does not exist, or no longer exists.
     NotFound,
+    /// It contradicts what is already there, such as a higher bid or an earlier request with the same idempotency key.
+    Conflict,
     /// An internal error of the server.
     Internal,
 }
 
 impl ErrorCode {
+    /// Every code, in the order of the table in the README.
+    pub const ALL: [Self; 12] = [
+        Self::BadFrame,
+        Self::UnknownEvent,
+        Self::BadPayload,
+        Self::NotAllowed,
+        Self::NotFound,
+        Self::Conflict,
+        Self::TooBig,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::RateLimited,
+        Self::Internal,
+    ];
+
     /// The code as it is written in a frame.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,6 +61,7 @@ impl ErrorCode {
             Self::RateLimited => "RATE_LIMITED",
             Self::TooBig => "TOO_BIG",
             Self::NotFound => "NOT_FOUND",
+            Self::Conflict => "CONFLICT",
             Self::Internal => "INTERNAL",
         }
     }
@@ -57,5 +76,21 @@ impl fmt::Display for ErrorCode {
 impl serde::Serialize for ErrorCode {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_explains_every_code() {
+        let table = include_str!("../README.md")
+            .lines()
+            .skip_while(|line| !line.starts_with("| error code | meaning |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let explained: Vec<_> = table.filter_map(|row| row.split('`').nth(1)).collect();
+        assert_eq!(explained, ErrorCode::ALL.map(ErrorCode::as_str));
     }
 }

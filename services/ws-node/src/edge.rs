@@ -9,6 +9,7 @@ use wsmesh_adapter::{Adapter, Frame};
 use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
+use crate::backends;
 use crate::engine;
 use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
@@ -26,6 +27,8 @@ pub(crate) struct Edge {
     pub(crate) heartbeat: Frame,
     pub(crate) auth: Auth,
     pub(crate) routes: Routes,
+    /// What the calls to backends share.
+    pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
@@ -48,6 +51,7 @@ pub(crate) struct EdgeParts {
     pub(crate) settings: EdgeSettings,
     pub(crate) auth: Auth,
     pub(crate) routes: Routes,
+    pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
@@ -60,6 +64,7 @@ impl Edge {
             settings,
             auth,
             routes,
+            backends,
             metrics,
             logins,
             wills,
@@ -83,6 +88,7 @@ impl Edge {
             settings,
             auth,
             routes,
+            backends,
             metrics,
             logins,
             wills,

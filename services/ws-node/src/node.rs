@@ -8,6 +8,7 @@ use axum::Router;
 use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 
 use crate::auth::Auth;
+use crate::backends;
 use crate::client::ClientState;
 use crate::edge::{Edge, EdgeParts};
 use crate::engine::{Order, Resources, ShardRuntime, ShardThread};
@@ -86,6 +88,7 @@ impl WsNode {
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
             routes: routes(&settings, auth.has_tokens()),
+            backends: Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone())),
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
             wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
             adapter,

@@ -97,7 +97,7 @@ fn text(session: &Session, text: &str) {
         edge.metrics.frames.received(Received::Heartbeat);
         return session.send(edge.heartbeat.clone());
     }
-    session.mark_active();
+    let now = session.mark_active();
     match frame::parse(text) {
         Ok(ClientMessage::Event {
             event,
@@ -106,11 +106,7 @@ fn text(session: &Session, text: &str) {
             is_unanswerable,
         }) => {
             edge.metrics.frames.received(Received::Event);
-            let call = Call {
-                session,
-                payload,
-                callback_id: None,
-            };
+            let call = Call::new(session, payload, now, None);
             events::handle(call, &event, traceparent.as_deref());
             if is_unanswerable {
                 session.send(Frame::new(frame::unanswerable()));
@@ -120,13 +116,15 @@ fn text(session: &Session, text: &str) {
             event,
             payload,
             callback_id,
+            timeout,
+            idempotency_key,
             traceparent,
         }) => {
             edge.metrics.frames.received(Received::Request);
             let call = Call {
-                session,
-                payload,
                 callback_id: Some(&callback_id),
+                key: idempotency_key.as_deref(),
+                ..Call::new(session, payload, now, timeout)
             };
             events::handle(call, &event, traceparent.as_deref());
         }

@@ -1,6 +1,7 @@
 //! What a frame says, as values. Texts and payloads are borrowed from the frame.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -29,6 +30,12 @@ pub enum ClientMessage<'a> {
         payload: &'a RawValue,
         /// The id that the reply must repeat.
         callback_id: CallbackId<'a>,
+        /// How long the client still waits for the reply, if it says so.
+        timeout: Option<Duration>,
+        /// The same on every repeat of the request, which is to be carried out once. Has 1 to [`MAX_KEY_CHARS`] characters.
+        ///
+        /// [`MAX_KEY_CHARS`]: super::MAX_KEY_CHARS
+        idempotency_key: Option<Cow<'a, str>>,
         /// W3C trace context, if the client sends one.
         traceparent: Option<Cow<'a, str>>,
     },

@@ -8,19 +8,22 @@ mod message;
 
 mod read;
 
+mod field;
+
 mod parts;
 
 mod write;
 
 mod json;
 
+pub use field::{MAX_KEY_CHARS, is_key};
 pub use json::Json;
 pub use message::{ClientMessage, FrameError, ServerMessage};
 pub use parts::{push_event, push_payload};
 pub use read::{MAX_ID_CHARS, parse, parse_server};
 pub use write::{
     ERROR, answer, client_request, error_push, error_reply, event, push, push_raw, reply, reply_value, request,
-    unanswerable, with_traceparent,
+    unanswerable, with_idempotency_key, with_timeout, with_traceparent,
 };
 
 #[cfg(test)]

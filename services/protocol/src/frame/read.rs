@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::field;
 use super::message::{ClientMessage, FrameError, ServerMessage};
 use crate::callback_id::CallbackId;
 
@@ -19,6 +21,8 @@ struct Fields<'a> {
     payload: Option<&'a RawValue>,
     callback_id: Option<&'a RawValue>,
     request_id: Option<&'a RawValue>,
+    timeout_ms: Option<&'a RawValue>,
+    idempotency_key: Option<&'a RawValue>,
     traceparent: Option<&'a RawValue>,
 }
 
@@ -43,6 +47,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "payload" => fields.payload = Some(value),
                 "callbackId" => fields.callback_id = Some(value),
                 "requestId" => fields.request_id = Some(value),
+                "timeoutMs" => fields.timeout_ms = Some(value),
+                "idempotencyKey" => fields.idempotency_key = Some(value),
                 "traceparent" => fields.traceparent = Some(value),
                 _ => {}
             }
@@ -51,18 +57,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(serde::Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
-}
-
 /// An id: missing (null counts as missing), or a string of 1 to 64 characters.
 fn id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Option<Cow<'a, str>>, String> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
         return Ok(None);
     };
-    match text(raw) {
+    match field::text(raw) {
         Some(id) if (1..=MAX_ID_CHARS).contains(&id.chars().count()) => Ok(Some(id)),
         _ => Err(format!("{name} must be a string of 1 to {MAX_ID_CHARS} characters")),
     }
@@ -85,8 +85,17 @@ impl<'a> Fields<'a> {
     }
 
     fn event(&self) -> Result<Cow<'a, str>, String> {
-        let event = self.event.and_then(text).filter(|event| !event.is_empty());
+        let event = self.event.and_then(field::text).filter(|event| !event.is_empty());
         event.ok_or_else(|| "event must be a string that is not empty".to_owned())
+    }
+
+    /// How long the client waits, and the request's idempotency key.
+    #[inline]
+    fn limits(&self) -> Result<(Option<Duration>, Option<Cow<'a, str>>), String> {
+        if self.timeout_ms.is_none() && self.idempotency_key.is_none() {
+            return Ok((None, None));
+        }
+        Ok((field::timeout(self.timeout_ms)?, field::key(self.idempotency_key)?))
     }
 }
 
@@ -100,7 +109,8 @@ impl<'a> Fields<'a> {
 /// ```
 ///
 /// # Errors
-/// When the text is not a JSON object or has no event; see [`FrameError::callback_id`].
+/// When the text is not a JSON object, has no event, or is a request whose `timeoutMs` or `idempotencyKey` is not valid; see
+/// [`FrameError::callback_id`].
 #[inline]
 pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
     let without = |problem| FrameError {
@@ -110,7 +120,7 @@ pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
     let fields = Fields::read(text).map_err(without)?;
     let payload = fields.payload();
     if fields.event.is_none()
-        && let Some(request_id) = fields.request_id.and_then(self::text)
+        && let Some(request_id) = fields.request_id.and_then(field::text)
     {
         return Ok(ClientMessage::Answer { payload, request_id });
     }
@@ -120,14 +130,22 @@ pub fn parse(text: &str) -> Result<ClientMessage<'_>, FrameError> {
         problem,
         callback_id: callback_id.clone().map(CallbackId::into_owned),
     })?;
-    let traceparent = fields.traceparent.and_then(self::text);
+    let traceparent = fields.traceparent.and_then(field::text);
     Ok(match callback_id {
-        Some(callback_id) => ClientMessage::Request {
-            event,
-            payload,
-            callback_id,
-            traceparent,
-        },
+        Some(callback_id) => {
+            let (timeout, idempotency_key) = fields.limits().map_err(|problem| FrameError {
+                problem,
+                callback_id: Some(callback_id.clone().into_owned()),
+            })?;
+            ClientMessage::Request {
+                event,
+                payload,
+                callback_id,
+                timeout,
+                idempotency_key,
+                traceparent,
+            }
+        }
         None => ClientMessage::Event {
             event,
             payload,

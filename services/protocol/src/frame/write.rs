@@ -1,5 +1,7 @@
 //! Writes text frames, for both sides. Payloads that are JSON already are copied unchanged.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::json::Json;
@@ -141,10 +143,28 @@ pub fn answer<T: Serialize + ?Sized>(request_id: &str, payload: &T) -> String {
 /// let frame = frame::with_traceparent(frame::event("say", "hi"), "00-…-01");
 /// assert_eq!(frame, r#"{"event":"say","payload":"hi","traceparent":"00-…-01"}"#);
 /// ```
-pub fn with_traceparent(mut frame: String, traceparent: &str) -> String {
+pub fn with_traceparent(frame: String, traceparent: &str) -> String {
+    with_field(frame, ",\"traceparent\":", |frame| push_text(frame, traceparent))
+}
+
+/// Adds `"timeoutMs":N` to a client's finished request, as its last field: how long the client waits for the reply, in whole
+/// milliseconds.
+pub fn with_timeout(frame: String, timeout: Duration) -> String {
+    with_field(frame, ",\"timeoutMs\":", |frame| {
+        frame.push_str(&timeout.as_millis().to_string());
+    })
+}
+
+/// Adds `"idempotencyKey":KEY` to a client's finished request, as its last field. A server refuses what is not
+/// [a key](super::is_key).
+pub fn with_idempotency_key(frame: String, key: &str) -> String {
+    with_field(frame, ",\"idempotencyKey\":", |frame| push_text(frame, key))
+}
+
+fn with_field(mut frame: String, name: &str, write: impl FnOnce(&mut String)) -> String {
     if frame.pop() == Some('}') {
-        frame.push_str(",\"traceparent\":");
-        push_text(&mut frame, traceparent);
+        frame.push_str(name);
+        write(&mut frame);
         frame.push('}');
     }
     frame

@@ -76,9 +76,11 @@ impl<H> Session<H> {
         self.core.close(&self.handle, farewell);
     }
 
-    /// The client does something: it is not idle.
-    pub(crate) fn mark_active(&self) {
-        self.handle.active_at.set(Instant::now());
+    /// The client does something now: it is not idle. Returns the time.
+    pub(crate) fn mark_active(&self) -> Instant {
+        let now = Instant::now();
+        self.handle.active_at.set(now);
+        now
     }
 
     /// The client says that it went to the background: it may stay there for a limited time.

@@ -1,10 +1,12 @@
 //! One event of one client, as its handlers get it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use wsmesh_adapter::Frame;
+use wsmesh_bootstrap::LONGEST_DURATION;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::refusal::Refusal;
@@ -21,9 +23,42 @@ pub(crate) struct Call<'a> {
     pub(crate) payload: &'a RawValue,
     /// The id that its reply must carry, if it wants one.
     pub(crate) callback_id: Option<&'a CallbackId<'a>>,
+    pub(crate) received_at: Instant,
+    /// When it is too late for a reply: the time of the client or that of the event's route is over.
+    pub(crate) deadline: Instant,
+    /// What the client repeats its request by, if it does: the request is to be carried out once.
+    pub(crate) key: Option<&'a str>,
 }
 
 impl<'a> Call<'a> {
+    /// An event that came now, for whose reply the client waits this long at most, if it said so.
+    pub(crate) fn new(
+        session: &'a Session,
+        payload: &'a RawValue,
+        received_at: Instant,
+        timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            session,
+            payload,
+            callback_id: None,
+            received_at,
+            deadline: received_at + timeout.unwrap_or(LONGEST_DURATION),
+            key: None,
+        }
+    }
+
+    /// The same call, for which this route takes no longer than this.
+    pub(super) fn within(mut self, limit: Duration) -> Self {
+        self.deadline = self.deadline.min(self.received_at + limit);
+        self
+    }
+
+    /// How much time is left.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     pub(super) fn edge(&self) -> &'a Arc<Edge> {
         &self.session.handler().edge
     }

@@ -1,7 +1,6 @@
 //! Forwards an event to a service, as its rule says; the service's reply goes back to the client.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -35,21 +34,23 @@ pub(super) fn forward(forwarding: &Arc<Forwarding>, call: Call<'_>) -> Work {
         Err(error) => return Work::Done(Err(error.into())),
     };
     let target = Target::AnyOf(rule.service.clone(), rule.pick.pick(client));
-    let timeout = rule
-        .timeout_ms
-        .map_or(edge.settings.request_timeout, Duration::from_millis);
+    let options = RequestOptions {
+        timeout: Some(call.remaining()),
+        key: call.key.map(|key| format!("{client}/{}/{key}", rule.event)),
+        ..RequestOptions::default()
+    };
     let (adapter, forwarding) = (edge.adapter.clone(), Arc::clone(forwarding));
     if forwarded.callback_id.is_some() {
         let session = call.session.clone();
         Work::Handed(Box::pin(async move {
             emit(&adapter, &forwarding, target, payload).await?;
-            session.expect_reply(timeout);
+            session.expect_reply(options.timeout.unwrap_or_default());
             Ok(())
         }))
     } else if call.callback_id.is_some() {
         // Has its own time limit.
         Work::Later(Box::pin(async move {
-            ask(&adapter, &forwarding, target, payload, timeout).await
+            ask(&adapter, &forwarding, target, payload, options).await
         }))
     } else {
         Work::later(call, async move {
@@ -69,12 +70,8 @@ async fn ask(
     forwarding: &Forwarding,
     target: Target,
     payload: Payload,
-    timeout: Duration,
+    options: RequestOptions,
 ) -> Outcome {
-    let options = RequestOptions {
-        timeout: Some(timeout),
-        ..RequestOptions::default()
-    };
     let answered = adapter.call(target, &forwarding.rule.event, payload, options).await;
     let reply = answered.map_err(|error| refusal(forwarding, error))?;
     let json: Bytes = reply.payload.to_json()?;

@@ -14,6 +14,8 @@ mod rooms;
 mod server;
 mod work;
 
+use std::time::Duration;
+
 use wsmesh_protocol::ErrorCode;
 
 use call::OK;
@@ -49,8 +51,21 @@ pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     }
     let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
     let span = trace::receive_span(name, trusted, session.handler().upgrade.as_deref());
+    let call = call.within(limit(route, call));
+    if call.callback_id.is_some() && call.deadline <= call.received_at {
+        return call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
+    }
     let work = span.in_scope(|| start(route, call));
     work.run(call, span);
+}
+
+/// The longest that a reply may take.
+fn limit(route: &Route, call: Call<'_>) -> Duration {
+    let of_rule = match route {
+        Route::Rule(forwarding) => forwarding.rule.timeout_ms,
+        _ => None,
+    };
+    of_rule.map_or(call.edge().settings.request_timeout, Duration::from_millis)
 }
 
 fn start(route: &Route, call: Call<'_>) -> Work {

@@ -23,16 +23,15 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// A request ends within the time limit of requests, whatever it waits for: it must be answered before its client gives
-    /// up.
+    /// A request ends by its deadline, whatever it waits for: it must be answered before its client gives up.
     pub(super) fn later(call: Call<'_>, work: impl Future<Output = Outcome> + 'static) -> Self {
         if call.callback_id.is_none() {
             return Self::Later(Box::pin(work));
         }
-        let limit = call.edge().settings.request_timeout;
+        let deadline = call.deadline.into();
         Self::Later(Box::pin(async move {
             let too_late = |_| Err(Refusal::new(ErrorCode::Timeout, "the request was not handled in time"));
-            tokio::time::timeout(limit, work).await.unwrap_or_else(too_late)
+            tokio::time::timeout_at(deadline, work).await.unwrap_or_else(too_late)
         }))
     }
 

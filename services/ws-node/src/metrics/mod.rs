@@ -13,12 +13,14 @@ pub(crate) use entry::{EntryMetrics, Rejected};
 pub(crate) use frames::{Denied, FrameMetrics, Limited, Received};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
 
+use crate::backends::BackendMetrics;
 use crate::engine;
 
 /// Handles of all metrics; clones count the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     pub(crate) engine: engine::Metrics,
+    pub(crate) backends: BackendMetrics,
     pub(crate) frames: FrameMetrics,
     pub(crate) entry: EntryMetrics,
     pub(crate) logins: LoginMetrics,
@@ -32,6 +34,7 @@ impl Metrics {
         let (frames, sent) = FrameMetrics::register(registry)?;
         Ok(Self {
             engine: engine::Metrics::register(registry, sent)?,
+            backends: BackendMetrics::register(registry)?,
             frames,
             entry: EntryMetrics::register(registry)?,
             logins: LoginMetrics::register(registry)?,

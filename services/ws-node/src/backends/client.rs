@@ -1,0 +1,71 @@
+//! The HTTP client: pooled connections with keep-alive, HTTP/1.1 and h2 (by ALPN), no redirects, no proxies.
+//!
+//! It is hyper-util's client, which is a tower service over `http` types as it is: reqwest would build it again below a second
+//! set of request types, and converts the URL for each request.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// The client that calls are made with. Clones share its connections.
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// How long a connection may be idle before it is closed. Many servers close theirs after 5 s: a request that meets that is
+/// lost, and this side cannot tell whether it was handled.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Longest time to connect, which the addresses of a host share.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Makes a client that trusts the system's certificates, or those in a file.
+pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let certificates = certificates(path)?;
+            roots.add_parsable_certificates(certificates);
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(https))
+}
+
+/// The certificates in a file; there must be one at least.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if certificates.is_empty() => Err(format!("{shown} has no certificate: write PEM into it")),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(format!("cannot read certificates from {shown}: {error}")),
+    }
+}
