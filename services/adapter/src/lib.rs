@@ -81,6 +81,7 @@ pub use api::channels::ChannelListener;
 pub use api::clients::{Presence, RoomOptions, Scope};
 pub use api::events::Listener;
 pub use api::gather::Gathered;
+pub use api::reach::{Located, Reach};
 pub use cluster::{ListenerId, Outcome, Replies, Reply};
 pub use error::{
     CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, PublishError,
@@ -89,7 +90,7 @@ pub use error::{
 pub use flow::ask::request_options::RequestOptions;
 pub use flow::ask::target::{Pick, Target};
 pub use flow::inward::event::{ChannelMessage, ServerEvent};
-pub use flow::inward::queries::{ClientPart, RoomPart, RoomsPart, StatsPart};
+pub use flow::inward::queries::{ClientPart, ClientsPart, OnlineClient, RoomPart, RoomsPart, StatsPart};
 pub use flow::state::lapse::{Lapse, LapseReason};
 pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;

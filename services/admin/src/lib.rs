@@ -1,12 +1,15 @@
 //! HTTP API that shows the whole cluster, changes its Redis nodes and sends messages to its clients.
 //!
-//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `gather` (turns what servers
-//! report into answers), `jobs` (changes of the nodes, followed until they are done), `kubernetes`. Only the last jobs are
-//! stored, in memory: every answer is gathered from the live servers at the moment of the request.
+//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `idempotency` (requests that are
+//! repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
+//! the nodes, followed until they are done), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
+//! every answer is gathered from the live servers at the moment of the request.
 
 mod api;
+mod commands;
 mod config;
 mod gather;
+mod idempotency;
 mod jobs;
 mod kubernetes;
 mod metrics;

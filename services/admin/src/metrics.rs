@@ -58,7 +58,7 @@ pub(crate) async fn record(
     let method = method_label(request.method());
     let begin = Instant::now();
     let response = next.run(request).await;
-    let route = route.as_ref().map_or(NO_ROUTE, |path| route_label(path.as_str()));
+    let route = route_label(route.as_ref());
     metrics
         .duration
         .with_label_values(&[route, method])
@@ -70,13 +70,16 @@ pub(crate) async fn record(
     response
 }
 
-/// A pattern with a wildcard is the router's fallback and not a route.
-fn route_label(pattern: &str) -> &str {
-    if pattern.contains('*') { NO_ROUTE } else { pattern }
+/// A route as a label, and as a span's name. A pattern with a wildcard is the router's fallback and not a route.
+pub(crate) fn route_label(route: Option<&MatchedPath>) -> &str {
+    match route.map(MatchedPath::as_str) {
+        Some(pattern) if !pattern.contains('*') => pattern,
+        _ => NO_ROUTE,
+    }
 }
 
 /// HTTP allows any word as a method; the values of a label are bounded.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

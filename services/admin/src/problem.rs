@@ -5,14 +5,31 @@ use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use wsmesh_adapter::{NameError, PublishError, TopologyError};
+use serde::{Serialize, Serializer};
+use wsmesh_adapter::{
+    ClientError, ClientId, ClientOrderError, ClientRequestError, NameError, PublishError, TopologyError,
+};
+
+/// The code of a repeat that comes while the first request is still running.
+pub(crate) const RUNNING: &str = "running";
 
 /// One error as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: StatusCode,
+    /// For programs, where the status alone does not tell.
+    code: Option<&'static str>,
     detail: String,
+    effect: Effect,
+}
+
+/// What had been done when a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: trying again, with the same idempotency key, may help.
+    None,
+    /// Perhaps something, or trying again does not help.
+    Unknown,
 }
 
 #[derive(Serialize)]
@@ -20,6 +37,8 @@ struct Body<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
     detail: &'a str,
 }
 
@@ -28,8 +47,37 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status,
+            code: None,
             detail: detail.into(),
+            effect: Effect::Unknown,
         }
+    }
+
+    /// The error with a code for programs.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self {
+            code: Some(code),
+            ..self
+        }
+    }
+
+    /// The error of a request of which nothing was done.
+    pub(crate) fn untouched(self) -> Self {
+        Self {
+            effect: Effect::None,
+            ..self
+        }
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its sentence for the caller.
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The request is wrong: it fails again unless it is changed.
@@ -53,6 +101,22 @@ impl Problem {
         )
     }
 
+    /// The request does not say that its body is lines of JSON.
+    pub(crate) fn not_lines() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send one command a line, as JSON, with the header content-type: application/x-ndjson",
+        )
+    }
+
+    /// The body is in another encoding than UTF-8, or compressed.
+    pub(crate) fn not_plain() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body in UTF-8 and not compressed: without content-encoding, and without a charset or with charset=utf-8",
+        )
+    }
+
     /// The request does not say that its body is JSON.
     pub(crate) fn not_json() -> Self {
         Self::new(
@@ -62,21 +126,75 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// Errors of commands about clients.
+impl Problem {
+    /// A client is connected nowhere.
+    pub(crate) fn offline(client: &ClientId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            format!("client {client} is not connected to any server; nothing was sent or changed"),
+        )
+        .with_code("offline")
+    }
+
+    /// None of several clients is connected.
+    pub(crate) fn all_offline(clients: &[ClientId]) -> Self {
+        match clients {
+            [client] => Self::offline(client),
+            _ => Self::new(
+                StatusCode::NOT_FOUND,
+                format!(
+                    "none of the {} clients is connected to any server; nothing was sent",
+                    clients.len()
+                ),
+            )
+            .with_code("offline"),
+        }
+    }
+
+    /// A client answered a request with something that cannot be read.
+    pub(crate) fn unreadable_answer(client: &ClientId) -> Self {
+        let detail = format!("the answer of client {client} cannot be read: do all servers have the same version?");
+        Self::new(StatusCode::BAD_GATEWAY, detail)
+    }
+
+    /// A line of a batch is too long.
+    pub(crate) fn line_too_long(bytes: usize, most: usize) -> Self {
+        let detail = format!("the line has {bytes} bytes: at most {most} are allowed");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// The time of a batch was over before this line had ended.
+    pub(crate) fn batch_overdue() -> Self {
+        let detail = "the batch took too long: this command was not carried out, or it is not known whether it was; send smaller \
+                      batches, or smaller timeoutMs";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("overdue")
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
+            code: self.code,
             detail: &self.detail,
         };
-        let mut response = (self.status, Json(body)).into_response();
+        body.serialize(serializer)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(&self)).into_response();
+        response.extensions_mut().insert(self.effect);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE || self.code == Some(RUNNING) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -125,7 +243,38 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Payload(_) => Self::bad_request(error.to_string()),
             PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            // The node may have taken it all the same.
+            PublishError::Refused { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).untouched(),
+        }
+    }
+}
+
+impl From<ClientOrderError> for Problem {
+    fn from(error: ClientOrderError) -> Self {
+        match error {
+            ClientOrderError::Publish(error) => error.into(),
+            ClientOrderError::Client(ClientError::CloseCode(_) | ClientError::Name(_)) => {
+                Self::bad_request(error.to_string())
+            }
+            ClientOrderError::DataTooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            ClientOrderError::Unknown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).with_code("unknown")
+            }
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        }
+    }
+}
+
+impl From<ClientRequestError> for Problem {
+    fn from(error: ClientRequestError) -> Self {
+        match error {
+            ClientRequestError::Offline(client) => Self::offline(&client),
+            ClientRequestError::Gone(_) => Self::new(StatusCode::CONFLICT, error.to_string()).with_code("gone"),
+            ClientRequestError::TimedOut(_) => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()).with_code("no-answer")
+            }
+            ClientRequestError::Publish(error) => error.into(),
         }
     }
 }

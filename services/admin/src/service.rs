@@ -14,13 +14,15 @@ use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
 
 use crate::api::{self, Api};
 use crate::config::Config;
+use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 
-/// Most connections at once; more wait in the listener's backlog. Few are enough for an API for operators.
-const MAX_CONNECTIONS: usize = 256;
+/// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
+/// answered.
+const MAX_CONNECTIONS: usize = 1024;
 /// How long a request may take in addition to waiting for other servers, above all to send its body.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -74,12 +76,15 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         jobs,
         token: token.map(Arc::new),
         kubernetes,
+        keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
     };
+    let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
 
+    keys.end().await;
     driver.shutdown(goodbye).await;
     ended.cancel();
     for task in [ops, watch, Some(following)].into_iter().flatten() {
@@ -99,7 +104,7 @@ async fn serve_until_the_end(
 ) -> anyhow::Result<()> {
     let limits = Limits {
         // The API's own limit is reached first: its answer has the form of the API's errors.
-        answer_timeout: 2 * api.time_limit,
+        answer_timeout: 2 * api::longest(api.time_limit),
         // Half of the grace period is left for the goodbye.
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
         ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))

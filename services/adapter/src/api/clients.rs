@@ -110,16 +110,6 @@ impl Adapter {
         left.ok_or_else(|| ClientError::NotHere(client.clone()))
     }
 
-    /// Every client leaves the room, on every server.
-    ///
-    /// # Errors
-    /// When no node took the message; local clients have left all the same.
-    pub async fn remove_room(&self, room: &Room) -> Result<(), PublishError> {
-        self.parts.flow.clients.remove_room(room, None).await;
-        let body = Body::RoomRemove { room: room.clone() };
-        self.to_topic(Topic::Room(room.clone()), body).await.map(drop)
-    }
-
     /// Closes every connection of a client of this server; `false` if it is not here.
     ///
     /// # Errors
@@ -207,7 +197,11 @@ impl Adapter {
         self.parts.flow.clients.hub().to_everyone(frame.clone(), None).await;
         match scope {
             Scope::Local => Ok(()),
-            Scope::Cluster => self.to_topic(Topic::Clients, Body::Everyone { frame }).await.map(drop),
+            Scope::Cluster => {
+                let except = Vec::new();
+                let body = Body::Everyone { except, frame };
+                self.to_topic(Topic::Clients, body).await.map(drop)
+            }
         }
     }
 
@@ -242,7 +236,7 @@ impl Adapter {
         }
     }
 
-    async fn to_topic(&self, topic: Topic, body: Body) -> Result<Published, PublishError> {
+    pub(super) async fn to_topic(&self, topic: Topic, body: Body) -> Result<Published, PublishError> {
         self.parts
             .flow
             .outbound

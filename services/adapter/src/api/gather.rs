@@ -9,7 +9,7 @@ use super::adapter::Adapter;
 use crate::cluster::Outcome;
 use crate::flow::ask::request_options::RequestOptions;
 use crate::flow::ask::target::Target;
-use crate::flow::inward::queries::{ClientPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
+use crate::flow::inward::queries::{ClientPart, ClientsPart, QUERY, Query, RoomPart, RoomsPart, StatsPart};
 use crate::wire::{ClientId, Namespace, Payload, Room, ServerName};
 
 /// An answer gathered from every live server.
@@ -39,9 +39,32 @@ impl Adapter {
         .await
     }
 
-    /// The servers that a client is connected to, and its rooms there.
+    /// The servers that a client is connected to, its rooms there, and what is known about its connections.
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
-        self.gather(Query::Client { client: client.clone() }).await
+        self.gather(Query::Client {
+            client: client.clone(),
+            contexts: true,
+        })
+        .await
+    }
+
+    /// Which of these clients each server has, and since when: one question for all of them.
+    pub async fn cluster_clients(&self, clients: &[ClientId]) -> Gathered<ClientsPart> {
+        self.gather(Query::Clients {
+            clients: clients.to_vec(),
+            contexts: false,
+        })
+        .await
+    }
+
+    /// As [`Adapter::cluster_clients`], with what is known about their connections. A server whose answer is larger than any
+    /// message may be is missing: ask about fewer clients at once.
+    pub async fn cluster_contexts(&self, clients: &[ClientId]) -> Gathered<ClientsPart> {
+        self.gather(Query::Clients {
+            clients: clients.to_vec(),
+            contexts: true,
+        })
+        .await
     }
 
     /// Every server's totals and statuses of nodes.

@@ -4,6 +4,7 @@ pub(crate) mod adapter;
 
 pub(crate) mod attachment;
 pub(crate) mod clients;
+pub(crate) mod reach;
 
 pub(crate) mod client_requests;
 pub(crate) mod events;

@@ -245,8 +245,8 @@ impl<F: Fn(Beacon)> Inbound<F> {
                 }
                 reached
             }
-            Body::Everyone { frame } => {
-                self.clients.hub().to_everyone(frame, sent).await;
+            Body::Everyone { except, frame } => {
+                self.clients.hub().to_everyone_but(frame, sent, &except).await;
                 self.clients.hub().client_count() > 0
             }
             Body::Room {

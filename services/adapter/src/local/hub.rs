@@ -208,17 +208,19 @@ impl Hub {
         found
     }
 
-    /// Replaces what services attached to a client, on all its connections at once; `false` if it is not on this server.
-    pub(crate) fn set_data(&self, client: &ClientId, data: Option<Box<RawValue>>) -> bool {
+    /// Replaces what is attached to a client, on all its connections at once; `false` if it is not on this server. A copy does
+    /// not undo what came after it was sent first, and connections attached since then are not concerned.
+    pub(crate) fn set_data(&self, client: &ClientId, data: Option<Box<RawValue>>, sent: Option<Instant>) -> bool {
         let data: Option<Arc<RawValue>> = data.map(Arc::from);
         // Under the lock, so that of two concurrent calls the same one counts on every connection.
         let clients = self.clients.lock(client);
         let Some(entry) = clients.get(client) else {
             return false;
         };
-        entry
+        let old = entry
             .connections()
-            .for_each(|connection| connection.context.set_data(data.as_ref()));
+            .filter(|connection| sent.is_none_or(|sent| connection.since <= sent));
+        old.for_each(|connection| connection.context.set_data(data.as_ref(), sent));
         true
     }
 
@@ -296,12 +298,22 @@ impl Hub {
 
     /// Delivers a frame to every client. A copy skips connections attached after it was first sent.
     pub(crate) async fn to_everyone(&self, frame: Frame, sent: Option<Instant>) {
+        self.to_everyone_but(frame, sent, &[]).await;
+    }
+
+    /// As [`Hub::to_everyone`], with exceptions.
+    pub(crate) async fn to_everyone_but(&self, frame: Frame, sent: Option<Instant>, except: &[ClientId]) {
         if self.client_count() == 0 {
             return;
         }
-        let recipients = match sent.map(|sent| self.came_after(sent)) {
-            Some(younger) if !younger.is_empty() => Recipients::AllBut(younger.into()),
-            _ => Recipients::All,
+        let mut left_out = sent.map(|sent| self.came_after(sent)).unwrap_or_default();
+        for client in except {
+            left_out.extend(self.locations(client).iter().map(|location| location.connection));
+        }
+        let recipients = if left_out.is_empty() {
+            Recipients::All
+        } else {
+            Recipients::AllBut(left_out.into())
         };
         for shard in 0..self.shards.len() {
             self.command(shard, Command::Deliver(recipients.clone(), frame.clone()))

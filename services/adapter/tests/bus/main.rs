@@ -2,11 +2,13 @@
 
 mod acl;
 mod clients;
+mod contexts;
 mod events;
 mod faults;
 mod large;
 mod orders;
 mod outage;
+mod reach;
 mod requests;
 mod servers;
 mod shared;

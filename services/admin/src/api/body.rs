@@ -1,4 +1,5 @@
-//! Request bodies that may be left out.
+//! Request bodies: JSON, JSON that may be left out, and lines of JSON. What a body is, is read from the headers; anything but plain
+//! UTF-8 is rejected with what to send instead.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -8,8 +9,28 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
+/// A JSON body.
+pub(super) struct JsonBody<T>(pub(super) T);
+
 /// A JSON body, or no body at all, which means an empty object and needs no content type.
 pub(super) struct OrEmpty<T>(pub(super) T);
+
+/// A body of lines, each of which is JSON. The lines are not read here.
+pub(super) struct Lines(pub(super) Bytes);
+
+impl<S, T> FromRequest<S> for JsonBody<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request, state).await?;
+        check(&headers, is_json, Problem::not_json)?;
+        Ok(Self(Json::from_bytes(&bytes)?.0))
+    }
+}
 
 impl<S, T> FromRequest<S> for OrEmpty<T>
 where
@@ -19,22 +40,61 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::from_parts(head.clone(), body), state).await?;
+        let (headers, bytes) = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        if !is_json(&head.headers) {
-            return Err(Problem::not_json());
-        }
+        check(&headers, is_json, Problem::not_json)?;
         Ok(Self(Json::from_bytes(&bytes)?.0))
     }
 }
 
-/// `application/json` with any parameters, or a type that ends in `+json`: what axum's `Json` accepts.
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.unwrap_or_default().split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+impl<S: Send + Sync> FromRequest<S> for Lines {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request, state).await?;
+        check(&headers, is_lines, Problem::not_lines)?;
+        Ok(Self(bytes))
+    }
+}
+
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<(HeaderMap, Bytes), Problem> {
+    let headers = request.headers().clone();
+    Ok((headers, Bytes::from_request(request, state).await?))
+}
+
+/// Whether the body is of a kind, in UTF-8 and not compressed.
+fn check(headers: &HeaderMap, is_kind: impl Fn(&str) -> bool, or: impl Fn() -> Problem) -> Result<(), Problem> {
+    let value = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let kind = value(header::CONTENT_TYPE).to_ascii_lowercase();
+    let mut parts = kind.split(';').map(str::trim);
+    if !is_kind(parts.next().unwrap_or_default()) {
+        return Err(or());
+    }
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    let is_utf8 = charset.is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
+    let encoding = value(header::CONTENT_ENCODING);
+    if !is_utf8 || !(encoding.is_empty() || encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Problem::not_plain());
+    }
+    Ok(())
+}
+
+/// `application/json`, or a type that ends in `+json`.
+fn is_json(kind: &str) -> bool {
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// The names in use for lines of JSON; none is registered.
+fn is_lines(kind: &str) -> bool {
+    matches!(
+        kind,
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
+    )
 }

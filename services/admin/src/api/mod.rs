@@ -1,9 +1,17 @@
 //! The HTTP layer: routes, who may use them, and the limits of a request. Handlers ask the adapter and pass its answers to
-//! `gather`, or pass changes of the nodes to `jobs`. Nothing is decided here.
+//! `gather`, pass changes of the nodes to `jobs`, or make what a backend wants a command. Nothing is decided here.
 
+mod address;
 mod body;
-mod jobs;
+mod limits;
+mod once;
 mod origins;
+mod trace;
+
+mod batch;
+mod clients;
+mod jobs;
+mod messages;
 mod pages;
 mod routes;
 mod servers;
@@ -12,31 +20,28 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::error_handling::HandleErrorLayer;
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use axum::{BoxError, Router};
+use axum::routing::{delete, get, post, put};
 use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 use axum_extra::typed_header::TypedHeaderRejection;
-use tower::ServiceBuilder;
-use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use wsmesh_adapter::Adapter;
 
+use crate::idempotency::Keys;
 use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::token::Token;
-
-/// Largest body of a request: enough for a large payload and thousands of client ids.
-pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(crate) use limits::longest;
+use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -46,15 +51,58 @@ pub(crate) struct Api {
     /// `None`: everyone who reaches the port may use the API (demo profile only).
     pub(crate) token: Option<Arc<Token>>,
     pub(crate) kubernetes: Option<Kubernetes>,
+    /// Requests that may be repeated.
+    pub(crate) keys: Keys,
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
 }
 
 /// Everything that admin serves on its public port.
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
-    let time_limit = api.time_limit;
     let is_open = api.token.is_none();
-    let guarded = Router::new()
+    let time_limit = api.time_limit;
+    let once = middleware::from_fn_with_state(api.clone(), once::once);
+    let asking = limit_requests(asking_routes(), MAX_ASKS);
+    let batch = limit_requests(batch_routes(), MAX_BATCHES);
+    // A request with a key runs on without its caller, so the time limits are inside.
+    let guarded = limit_time(cluster_routes().merge(client_routes()), time_limit)
+        .merge(limit_time(asking, longest(time_limit)))
+        .layer(once.clone())
+        .merge(
+            limit_time(batch, longest(time_limit))
+                .layer(once)
+                .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
+        )
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method());
+    let token = middleware::from_fn_with_state(api.clone(), require_token);
+    let guarded = limit_requests(guarded, MAX_REQUESTS).layer(token);
+    let open = Router::new()
+        .route("/", get(pages::index))
+        .route("/style.css", get(pages::style))
+        .route("/openapi.json", get(pages::openapi))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method());
+    let router = limit_time(open, time_limit).nest("/api/v1", guarded).with_state(api);
+    // With a token, pages that do not know it are rejected anyway.
+    let router = if is_open { origins::guard(router) } else { router };
+    router
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(middleware::from_fn(trace::follow))
+        .layer(middleware::from_fn_with_state(metrics, metrics::record))
+        .layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ))
+}
+
+/// For operators: servers, nodes, and changes of both.
+fn cluster_routes() -> Router<Api> {
+    Router::new()
         .route("/cluster", get(routes::cluster))
         .route("/nodes", get(routes::nodes).post(jobs::add_node))
         .route("/nodes/{id}", delete(jobs::remove_node))
@@ -64,32 +112,40 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .route("/jobs", get(jobs::jobs))
         .route("/jobs/{id}", get(jobs::job))
         .route("/rooms", get(routes::rooms))
-        .route("/rooms/{namespace}/{id}", get(routes::room))
-        .route("/clients/{id}", get(routes::client))
         .route("/stats", get(routes::stats))
-        .route("/broadcast", post(routes::broadcast))
-        .fallback(async || Problem::no_route())
-        .method_not_allowed_fallback(async || Problem::wrong_method())
-        .layer(middleware::from_fn_with_state(api.clone(), require_token));
-    let open = Router::new()
-        .route("/", get(pages::index))
-        .route("/style.css", get(pages::style))
-        .route("/openapi.json", get(pages::openapi))
-        .fallback(async || Problem::no_route())
-        .method_not_allowed_fallback(async || Problem::wrong_method());
-    let router = open.nest("/api/v1", guarded).with_state(api);
-    // With a token, pages that do not know it are rejected anyway.
-    let router = if is_open { origins::guard(router) } else { router };
-    limit_time(router.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)), time_limit)
-        .layer(CatchPanicLayer::custom(after_panic))
-        .layer(middleware::from_fn_with_state(metrics, metrics::record))
-        .layer(fixed(header::CACHE_CONTROL, "no-store"))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ))
+}
+
+/// For backends: clients and their rooms.
+fn client_routes() -> Router<Api> {
+    // A client may be called as these paths end.
+    let called = |id| get(async move |api: State<Api>| routes::client_called(api, id).await);
+    Router::new()
+        .route("/broadcast", post(messages::broadcast))
+        .route("/rooms/{namespace}/{id}", get(routes::room).delete(clients::close_room))
+        .route("/rooms/{namespace}/{id}/messages", post(messages::to_room))
+        .route("/clients/messages", called("messages").post(messages::to_clients))
+        .route("/clients/query", called("query").post(clients::query))
+        .route("/clients/{id}", get(routes::client))
+        .route("/clients/{id}/messages", post(messages::to_client))
+        .route("/clients/{id}/disconnect", post(clients::disconnect))
+        .route(
+            "/clients/{id}/data",
+            get(clients::data).put(clients::set_data).delete(clients::remove_data),
+        )
+        .route(
+            "/clients/{id}/rooms/{namespace}/{room}",
+            put(clients::join).delete(clients::leave),
+        )
+}
+
+/// For backends that wait for clients.
+fn asking_routes() -> Router<Api> {
+    Router::new().route("/clients/{id}/requests", post(clients::ask))
+}
+
+/// For backends with much to do.
+fn batch_routes() -> Router<Api> {
+    Router::new().route("/batch", post(batch::run))
 }
 
 /// Sets a header of every answer.
@@ -123,16 +179,6 @@ async fn require_token(
         .headers_mut()
         .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
-}
-
-/// A request ends in time, even if its body never does.
-fn limit_time(router: Router, limit: Duration) -> Router {
-    let overdue = async move |_: BoxError| {
-        let detail = format!("the request did not end within {} seconds; try again", limit.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
-    };
-    let limited = ServiceBuilder::new().layer(HandleErrorLayer::new(overdue));
-    router.layer(limited.layer(TimeoutLayer::new(limit)))
 }
 
 /// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.

@@ -1,13 +1,10 @@
 //! One handler per route of the API: check the request, ask the adapter, answer.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use wsmesh_adapter::{ClientId, Frame, Room, RoomOptions, Scope};
-use wsmesh_protocol::frame;
+use wsmesh_adapter::{ClientId, Room};
 
 use super::Api;
 use crate::gather::{
@@ -107,83 +104,19 @@ pub(super) async fn client(
     id: Part<Path<String>, PathRejection>,
 ) -> Result<Json<Answer<ClientView>>, Problem> {
     let Path(id) = id?;
-    let id = ClientId::new(id)?;
+    find(&api, ClientId::new(id)?).await
+}
+
+/// As [`client`], for a client whose id is also the last word of another path.
+pub(super) async fn client_called(State(api): State<Api>, id: &str) -> Result<Json<Answer<ClientView>>, Problem> {
+    find(&api, ClientId::new(id)?).await
+}
+
+async fn find(api: &Api, id: ClientId) -> Result<Json<Answer<ClientView>>, Problem> {
     let gathered = api.adapter.cluster_client(&id).await;
     Ok(Json(Answer::new(
         Timestamp::now(),
         &gathered,
         gather::client(id, &gathered),
     )))
-}
-
-/// Body of `POST /api/v1/broadcast`: an event for everyone, for a room, or for some clients.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Broadcast {
-    event: String,
-    /// Any JSON value; it is sent exactly as written.
-    payload: Option<Box<RawValue>>,
-    room: Option<Room>,
-    clients: Option<Vec<ClientId>>,
-}
-
-/// Answer of `POST /api/v1/broadcast`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Sent {
-    #[serde(serialize_with = "gather::rfc3339")]
-    as_of: Timestamp,
-    target: SentTo,
-    /// Requested clients that are certainly not connected to any server.
-    offline: Vec<ClientId>,
-}
-
-/// The receivers of a broadcast.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum SentTo {
-    Everyone,
-    Room,
-    Clients,
-}
-
-/// `POST /api/v1/broadcast`
-pub(super) async fn broadcast(
-    State(api): State<Api>,
-    body: Part<Json<Broadcast>, JsonRejection>,
-) -> Result<Json<Sent>, Problem> {
-    let Json(Broadcast {
-        event,
-        payload,
-        room,
-        clients,
-    }) = body?;
-    if event.is_empty() {
-        return Err(Problem::bad_request(
-            "event is empty: name the event that clients listen to",
-        ));
-    }
-    let payload = payload.as_deref().map_or("null", RawValue::get);
-    let frame = Frame::new(frame::push_raw(&event, payload));
-    let (target, offline) = match (room, clients) {
-        (None, None) => {
-            api.adapter.to_everyone(frame, Scope::Cluster).await?;
-            (SentTo::Everyone, Vec::new())
-        }
-        (Some(room), None) => {
-            api.adapter.to_room(&room, frame, RoomOptions::default()).await?;
-            (SentTo::Room, Vec::new())
-        }
-        (None, Some(clients)) => (SentTo::Clients, api.adapter.to_clients(&clients, frame).await?),
-        (Some(_), Some(_)) => {
-            return Err(Problem::bad_request(
-                "both room and clients are given: a message goes to one of them",
-            ));
-        }
-    };
-    Ok(Json(Sent {
-        as_of: Timestamp::now(),
-        target,
-        offline,
-    }))
 }

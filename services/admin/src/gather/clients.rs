@@ -1,7 +1,7 @@
 //! One room with its members, and one client with its connections.
 
 use serde::{Deserialize, Serialize};
-use wsmesh_adapter::{ClientId, ClientPart, Gathered, Room, RoomPart, ServerName};
+use wsmesh_adapter::{ClientContext, ClientId, ClientPart, Gathered, Room, RoomPart, ServerName};
 
 /// Which part of a long list to return.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> Ro
 }
 
 /// `GET /api/v1/clients/{id}`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ClientView {
     pub(crate) client: ClientId,
     pub(crate) state: ClientState,
@@ -89,12 +89,25 @@ pub(crate) enum ClientState {
     Unknown,
 }
 
+impl ClientState {
+    /// Of a client that some server has or not, when every server has answered or not.
+    pub(super) fn of(is_connected: bool, is_complete: bool) -> Self {
+        match (is_connected, is_complete) {
+            (true, _) => Self::Connected,
+            (false, true) => Self::Offline,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
 /// A client's connection to a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Connection {
     pub(crate) server: ServerName,
     /// The rooms that the client joined there.
     pub(crate) rooms: Vec<Room>,
+    /// What is known about its connections there, newest first.
+    pub(crate) contexts: Vec<ClientContext>,
 }
 
 /// Where a client is.
@@ -109,18 +122,14 @@ pub(crate) fn client(client: ClientId, gathered: &Gathered<ClientPart>) -> Clien
             Connection {
                 server: server.clone(),
                 rooms,
+                contexts: part.contexts.clone(),
             }
         })
         .collect();
     connections.sort_by(|a, b| a.server.cmp(&b.server));
-    let state = match (connections.is_empty(), gathered.complete) {
-        (false, _) => ClientState::Connected,
-        (true, true) => ClientState::Offline,
-        (true, false) => ClientState::Unknown,
-    };
     ClientView {
         client,
-        state,
+        state: ClientState::of(!connections.is_empty(), gathered.complete),
         connections,
     }
 }
@@ -210,6 +219,7 @@ mod tests {
             ClientPart {
                 connected: true,
                 rooms: vec![lobby()],
+                contexts: Vec::new(),
             },
         ));
         let view = client(id("7"), &gathered);
@@ -218,7 +228,8 @@ mod tests {
             view.connections,
             [Connection {
                 server: name("edge-2"),
-                rooms: vec![lobby()]
+                rooms: vec![lobby()],
+                contexts: Vec::new(),
             }]
         );
     }

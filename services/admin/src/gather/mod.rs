@@ -3,12 +3,14 @@
 
 mod clients;
 mod nodes;
+mod online;
 mod pods;
 mod rooms;
 mod servers;
 
-pub(crate) use clients::{ClientView, Page, RoomView, client, room};
+pub(crate) use clients::{ClientState, ClientView, Page, RoomView, client, room};
 pub(crate) use nodes::{NodesView, nodes};
+pub(crate) use online::{ClientsView, clients};
 pub(crate) use pods::with_pods;
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
 pub(crate) use servers::{ClusterView, StatsView, cluster, stats};

@@ -47,8 +47,8 @@ pub(crate) enum Body {
     Client { client: ClientId, frame: Frame },
     /// To several clients.
     Clients { clients: Vec<ClientId>, frame: Frame },
-    /// To every client.
-    Everyone { frame: Frame },
+    /// To every client, with exceptions, which are an extension of wsmesh.
+    Everyone { except: Vec<ClientId>, frame: Frame },
     /// To the members of a room, with exceptions.
     Room {
         room: Room,

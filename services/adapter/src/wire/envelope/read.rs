@@ -67,6 +67,7 @@ impl Envelope {
             }
         } else if entries.has("data") {
             Body::Everyone {
+                except: entries.optional("excludeSocketIds")?.unwrap_or_default(),
                 frame: entries.frame("data")?,
             }
         } else {

@@ -147,7 +147,8 @@ fn unknown_fields_are_ignored_and_the_last_of_repeated_fields_counts() {
         1,
     );
     assert_eq!((read.sender.as_str(), read.wm), ("a", Some(wm)));
-    assert_eq!(read.body, Body::Everyone { frame: Frame::new("x") });
+    let (except, frame) = (Vec::new(), Frame::new("x"));
+    assert_eq!(read.body, Body::Everyone { except, frame });
 }
 
 #[test]
@@ -185,12 +186,13 @@ fn payloads_and_large_frames_share_the_bytes_that_were_read_and_small_frames_do_
     }
     for (length, shared) in [(100, false), (100_000, true)] {
         let body = Body::Everyone {
+            except: Vec::new(),
             frame: Frame::new("x".repeat(length)),
         };
         let bytes = Envelope { body, ..plain() }
             .encode(Encoding::Msgpack)
             .expect("can be written");
-        let Body::Everyone { frame } = decode(bytes.clone()).expect("decodes").body else {
+        let Body::Everyone { frame, .. } = decode(bytes.clone()).expect("decodes").body else {
             panic!("a broadcast");
         };
         assert_eq!(inside(&bytes, frame.bytes()), shared, "{length}");
@@ -246,6 +248,7 @@ fn plain() -> Envelope {
         sender: name("ws-1"),
         wm: Some(wm),
         body: Body::Everyone {
+            except: Vec::new(),
             frame: Frame::new("hi"),
         },
     }
@@ -339,7 +342,7 @@ fn body() -> impl Strategy<Value = Body> {
             frame
         }),
         (clients.clone(), frame.clone()).prop_map(|(clients, frame)| Body::Clients { clients, frame }),
-        frame.clone().prop_map(|frame| Body::Everyone { frame }),
+        (clients.clone(), frame.clone()).prop_map(|(except, frame)| Body::Everyone { except, frame }),
         (room.clone(), clients, frame).prop_map(|(room, except, frame)| Body::Room { room, except, frame }),
         room.prop_map(|room| Body::RoomRemove { room }),
     ]

@@ -78,7 +78,7 @@ impl Envelope {
     fn encode_frame(&self, encoding: Encoding, wm: u32) -> Bytes {
         let (entries, frame) = match &self.body {
             Body::Client { frame, .. } | Body::Clients { frame, .. } => (3, Some(frame)),
-            Body::Everyone { frame } => (2, Some(frame)),
+            Body::Everyone { except, frame } => (2 + u32::from(!except.is_empty()), Some(frame)),
             Body::Room { frame, .. } => (5, Some(frame)),
             _ => (4, None),
         };
@@ -96,10 +96,11 @@ impl Envelope {
                 out.key("socketIds");
                 out.texts(clients.iter().map(ClientId::as_str));
             }
+            Body::Everyone { except, .. } if except.is_empty() => {}
+            Body::Everyone { except, .. } => except_field(&mut out, except),
             Body::Room { room, except, .. } => {
                 room_fields(&mut out, room);
-                out.key("excludeSocketIds");
-                out.texts(except.iter().map(ClientId::as_str));
+                except_field(&mut out, except);
             }
             Body::RoomRemove { room } => {
                 room_fields(&mut out, room);
@@ -148,6 +149,11 @@ fn room_fields(out: &mut Writer, room: &Room) {
     out.text(room.namespace.as_str());
     out.key("roomId");
     out.text(room.id.as_str());
+}
+
+fn except_field(out: &mut Writer, except: &[ClientId]) {
+    out.key("excludeSocketIds");
+    out.texts(except.iter().map(ClientId::as_str));
 }
 
 fn end(mut out: Writer) -> Bytes {

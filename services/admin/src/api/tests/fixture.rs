@@ -77,6 +77,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
         adapter: started.adapter,
         token: None,
         kubernetes: None,
+        keys: Keys::default(),
         time_limit: LIMIT,
     };
     let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
@@ -150,6 +151,7 @@ impl Cluster {
             jobs: self.jobs.clone(),
             token,
             kubernetes: None,
+            keys: Keys::default(),
             time_limit: LIMIT,
         }
     }
