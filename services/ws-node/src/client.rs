@@ -10,6 +10,7 @@ use crate::auth::Grant;
 use crate::edge::Edge;
 use crate::engine;
 use crate::limits::{Meter, Permit};
+use crate::namespaces::Published;
 
 /// One client's connection.
 pub(crate) type Session = engine::Session<ClientState>;
@@ -27,6 +28,8 @@ pub(crate) struct ClientState {
     pub(crate) pace: Cell<Meter>,
     /// How many more frames may be rejected before it is closed.
     pub(crate) patience: Cell<Meter>,
+    /// How many messages it may publish now.
+    pub(crate) published: Published,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -56,6 +59,7 @@ impl ClientState {
             refreshes: Cell::default(),
             pace: Cell::default(),
             patience: Cell::default(),
+            published: Published::default(),
         }
     }
 }

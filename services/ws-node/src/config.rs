@@ -48,6 +48,7 @@ mod tests {
     use super::*;
     use crate::WsNodeService;
     use crate::auth::AuthSettings;
+    use crate::namespaces::NamespaceSettings;
     use crate::routes::{PickBy, Rule};
 
     const NOTHING: [(String, String); 0] = [];
@@ -110,6 +111,23 @@ mod tests {
         assert_eq!((service("gamePing"), service("mine")), (Some("logic"), Some("logic")));
         assert_eq!(service("matchRequest"), Some("game-logic"));
         assert!(config.settings.client_rooms.iter().map(Namespace::as_str).eq(["chat"]));
+    }
+
+    #[test]
+    fn the_demo_lets_members_publish_to_chat_unless_the_file_says_otherwise() {
+        let own = NamespaceSettings::new(Namespace::new("chat").expect("valid"));
+        for (own, is_open) in [(vec![], true), (vec![own], false)] {
+            let settings = EdgeSettings {
+                namespaces: own.into(),
+                ..EdgeSettings::default()
+            };
+            let config = Config::check(common(Profile::Demo), settings, &mut Problems::default()).expect("good");
+            let namespaces = config.settings.namespaces.iter();
+            let open: Vec<_> = namespaces
+                .map(|namespace| (namespace.name.as_str(), namespace.client_publish))
+                .collect();
+            assert_eq!(open, [("chat", is_open)]);
+        }
     }
 
     #[test]

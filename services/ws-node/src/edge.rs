@@ -14,6 +14,7 @@ use crate::engine;
 use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
+use crate::namespaces::Namespaces;
 use crate::routes::Routes;
 use crate::settings::EdgeSettings;
 use crate::wills::WillBooks;
@@ -38,6 +39,8 @@ pub(crate) struct Edge {
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
     pub(crate) unauthenticated: UnauthenticatedPermits,
+    /// What clients may publish.
+    pub(crate) namespaces: Namespaces,
     /// How many frames a client may send.
     pub(crate) pace: Option<Rate>,
     /// The beginning of time for [`Edge::now`].
@@ -81,6 +84,7 @@ impl Edge {
             ),
             failures: Failures::new(limits.accept_rate),
             unauthenticated: UnauthenticatedPermits::new(metrics.entry.unauthenticated.clone()),
+            namespaces: Namespaces::new(&settings.namespaces),
             pace: Rate::new(limits.events_per_second(), limits.events_burst),
             started: Instant::now(),
             heartbeat: Frame::new(settings.heartbeat.clone()),

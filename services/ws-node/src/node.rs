@@ -87,7 +87,7 @@ impl WsNode {
         auth.listen(&adapter);
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
-            routes: routes(&settings, auth.has_tokens()),
+            routes: routes(&settings, &auth),
             backends: Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone())),
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
             wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
@@ -267,9 +267,15 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings) -> Options {
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, with_tokens: bool) -> Routes {
-    let routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
-    let routes = if with_tokens { routes.with_tokens() } else { routes };
+fn routes(settings: &EdgeSettings, auth: &Auth) -> Routes {
+    let mut routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
+    if auth.has_tokens() {
+        routes = routes.with_tokens();
+    }
+    // Tokens and tickets may allow what the settings do not.
+    if settings.lets_clients_publish() || auth.has_tokens() || auth.tickets().is_some() {
+        routes = routes.with_publish();
+    }
     for event in routes.replaced() {
         tracing::warn!(
             event,

@@ -39,7 +39,7 @@ impl FrameHandler for ClientState {
         let frames = &session.handler().edge.metrics.frames;
         match control {
             Control::Ping => frames.received(Received::Ping),
-            Control::ExpectedPong => return frames.received(Received::Pong),
+            Control::ExpectedPong(_) => return frames.received(Received::Pong),
             Control::UnexpectedPong => frames.received(Received::Pong),
             Control::EmptyFragment => {}
         }
@@ -64,6 +64,8 @@ impl FrameHandler for ClientState {
         let verdict = logins.enter(session.client(), session.connection())?;
         Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
     }
+
+    fn opened(_: &Session) {}
 
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());

@@ -16,6 +16,7 @@ use wsmesh_protocol::ParamOptions;
 use crate::auth::AuthSettings;
 use crate::limits::Limits;
 use crate::logins::settings::LoginPolicy;
+use crate::namespaces::settings::{self as namespaces, NamespaceSettings};
 use crate::routes::settings::{self as rules, Rule};
 use crate::tls::TlsFiles;
 
@@ -110,6 +111,11 @@ settings! {
         /// Namespaces of rooms that clients may join themselves (joinRoom, leaveRoom); several. Default: none; "chat" with the
         /// demo profile.
         pub client_rooms: Vec<Namespace>,
+        /// What clients may do in the rooms of a namespace: [[namespaces]] with name, and optionally client_publish (members may publish,
+        /// event publish), echo_to_sender, publish_bytes, publish_per_second and publish_burst. The demo profile lets members publish
+        /// to rooms of "chat".
+        #[check(|namespaces: &Tables<NamespaceSettings>| namespaces::problems(namespaces))]
+        pub namespaces: Tables<NamespaceSettings>,
         /// Use a client's traceparent as the parent of the spans of its frames: the client then decides what is traced.
         pub trust_client_traces: bool = false,
         /// File with the certificate of the public port, followed by those that signed it (PEM). Without it the port speaks plain HTTP.
@@ -157,6 +163,11 @@ impl EdgeSettings {
             bytes: self.outbox_bytes,
             frames: self.outbox_frames,
         }
+    }
+
+    /// Whether there are rooms to which clients may publish without a permission in their token.
+    pub(crate) fn lets_clients_publish(&self) -> bool {
+        self.namespaces.iter().any(|namespace| namespace.client_publish)
     }
 
     /// The size from which messages are compressed, if any are.

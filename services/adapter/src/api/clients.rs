@@ -171,6 +171,13 @@ impl Adapter {
         })
     }
 
+    /// Sends a frame to one connection of a client of this server, after what was sent to it before; `false` if it is not here (any
+    /// more).
+    pub async fn to_connection(&self, client: &ClientId, connection: ConnectionId, frame: Frame) -> bool {
+        let hub = self.parts.flow.clients.hub();
+        hub.to_connection(client, connection, frame).await
+    }
+
     /// Sends a frame to several clients, wherever they are connected. Returns those that are known to be offline.
     ///
     /// # Errors
@@ -267,6 +274,11 @@ impl Adapter {
     /// This server's rooms of a namespace (all, if none is given) whose id starts with `id_prefix`, with member counts.
     pub fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
         self.parts.flow.clients.hub().rooms(namespace, id_prefix)
+    }
+
+    /// Whether a client of this server is in a room.
+    pub fn has_joined(&self, client: &ClientId, room: &Room) -> bool {
+        self.parts.flow.clients.hub().has_joined(client, room)
     }
 
     /// The rooms that a client of this server joined.

@@ -270,6 +270,18 @@ impl Hub {
         delivered
     }
 
+    /// Delivers a frame to one connection of a client; `false` if it is not here.
+    pub(crate) async fn to_connection(&self, client: &ClientId, connection: ConnectionId, frame: Frame) -> bool {
+        let locations = self.locations(client);
+        match locations.iter().find(|location| location.connection == connection) {
+            Some(location) => {
+                let deliver = Command::Deliver(Recipients::One(connection), frame);
+                self.command(location.shard, deliver).await
+            }
+            None => false,
+        }
+    }
+
     /// Delivers a request to a client's newest connection; `false` if the client is not on this server.
     pub(crate) async fn ask(&self, client: &ClientId, request: PendingRequest, frame: Frame) -> bool {
         let newest = self
@@ -379,6 +391,11 @@ impl Hub {
             .get(room)
             .map(|entry| entry.members.keys().cloned().collect())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn has_joined(&self, client: &ClientId, room: &Room) -> bool {
+        let clients = self.clients.lock(client);
+        clients.get(client).is_some_and(|entry| entry.rooms.contains(room))
     }
 
     pub(crate) fn joined_rooms(&self, client: &ClientId) -> Vec<Room> {

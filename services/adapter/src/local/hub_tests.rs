@@ -172,3 +172,28 @@ fn data_is_replaced_on_all_connections_of_a_client_and_a_copy_skips_those_that_a
         "an older copy changes nothing"
     );
 }
+
+#[tokio::test]
+async fn a_frame_for_one_connection_goes_to_its_shard_and_to_no_other_connection_of_the_client() {
+    let (hub, mut inboxes) = hub();
+    let (first, second) = (attach(&hub, &client("ann"), 0), attach(&hub, &client("ann"), 1));
+    assert!(hub.to_connection(&client("ann"), second, Frame::new("x")).await);
+    assert!(inboxes[0].try_recv().is_err());
+    let sent = inboxes[1].try_recv().expect("sent");
+    assert!(matches!(sent, Command::Deliver(Recipients::One(connection), _) if connection == second));
+    hub.detach(&client("ann"), first);
+    assert!(!hub.to_connection(&client("ann"), first, Frame::new("x")).await);
+    assert!(!hub.to_connection(&client("bob"), second, Frame::new("x")).await);
+}
+
+#[test]
+fn a_client_is_in_the_rooms_that_it_joined_and_has_not_left() {
+    let (hub, _inboxes) = hub();
+    attach(&hub, &client("ann"), 0);
+    assert!(!hub.has_joined(&client("ann"), &room("1")));
+    hub.join(&client("ann"), &room("1"));
+    assert!(hub.has_joined(&client("ann"), &room("1")) && !hub.has_joined(&client("ann"), &room("2")));
+    assert!(!hub.has_joined(&client("bob"), &room("1")));
+    hub.leave(&client("ann"), &room("1"));
+    assert!(!hub.has_joined(&client("ann"), &room("1")));
+}

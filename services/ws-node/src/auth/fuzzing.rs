@@ -5,7 +5,7 @@ use wsmesh_bootstrap::{Secret, SecretFile};
 
 use super::keys::KeySet;
 use super::origins::Origins;
-use super::permissions::Permissions;
+use super::permissions::{Lists, Permissions};
 use super::settings::AuthSettings;
 use super::verify::Verifier;
 
@@ -22,7 +22,11 @@ pub(crate) fn named_origins<'a>(named: impl Iterator<Item = Option<&'a str>>) {
 pub(crate) fn keys_and_claims(bytes: &[u8]) {
     let _ = KeySet::from_jwks(bytes);
     if let Ok(claims) = serde_json::from_slice::<Value>(bytes) {
-        let _ = Permissions::read(claims.get("rooms"), claims.get("events"));
+        let _ = Permissions::read(Lists {
+            rooms: claims.get("rooms"),
+            events: claims.get("events"),
+            publish: claims.get("publish"),
+        });
     }
 }
 

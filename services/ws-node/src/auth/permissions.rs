@@ -1,5 +1,5 @@
-//! The permissions in a client's token: rooms that it may join itself, events that it may send. A claim replaces what the
-//! settings allow; a missing claim changes nothing.
+//! The permissions in a client's token: rooms that it may join itself, events that it may send, rooms that it may publish to.
+//! A claim replaces what the settings allow; a missing claim changes nothing.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -31,6 +31,17 @@ impl Grant {
             .unwrap_or(true)
     }
 
+    /// Whether the client's token has a list of rooms to publish to.
+    pub(crate) fn lists_publish(&self) -> bool {
+        self.permissions.as_ref().is_some_and(|lists| lists.publish.is_some())
+    }
+
+    /// Whether the client may publish to this room, also from outside; None if that depends on the settings.
+    pub(crate) fn allows_publish(&self, room: &Room) -> Option<bool> {
+        let publish = self.permissions.as_ref()?.publish.as_ref()?;
+        Some(fits_any(publish, room))
+    }
+
     /// Whether the client may join this room itself; None if that depends on the settings.
     pub(crate) fn allows_room(&self, room: &Room) -> Option<bool> {
         self.permissions.as_ref().and_then(|lists| lists.room(room))
@@ -42,6 +53,18 @@ impl Grant {
 pub(crate) struct Permissions {
     rooms: Option<Vec<RoomPattern>>,
     events: Option<Vec<Pattern>>,
+    publish: Option<Vec<RoomPattern>>,
+}
+
+/// Lists as a token, a ticket or a backend writes them. A missing one and null are the same.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lists<'a> {
+    /// Rooms that the client may join itself.
+    pub(crate) rooms: Option<&'a Value>,
+    /// Events that it may send.
+    pub(crate) events: Option<&'a Value>,
+    /// Rooms that it may publish to, written as those that it may join.
+    pub(crate) publish: Option<&'a Value>,
 }
 
 /// A text, or the beginning of one.
@@ -59,23 +82,16 @@ enum RoomPattern {
 }
 
 impl Permissions {
-    /// Reads the values of the two claims; None if both are missing or null. An unreadable one is an error: a claim that was
-    /// meant to restrict must not be ignored.
-    pub(crate) fn read(rooms: Option<&Value>, events: Option<&Value>) -> Result<Option<Box<Self>>, AuthError> {
-        let given = |value: &&Value| !value.is_null();
-        let rooms = rooms
-            .filter(given)
-            .map(|value| list("rooms", value, room_pattern))
-            .transpose()?;
-        let events = events
-            .filter(given)
-            .map(|value| {
-                list("events", value, |text| {
-                    text.as_str().map(pattern).ok_or_else(|| wrong("events"))
-                })
-            })
-            .transpose()?;
-        Ok((rooms.is_some() || events.is_some()).then(|| Box::new(Self { rooms, events })))
+    /// Reads the lists; None if all are missing. An unreadable one is an error: a list that was meant to restrict must not be
+    /// ignored.
+    pub(crate) fn read(lists: Lists<'_>) -> Result<Option<Box<Self>>, AuthError> {
+        let event = |value: &Value| value.as_str().map(pattern).ok_or_else(|| wrong("events"));
+        let read = Self {
+            rooms: list("rooms", lists.rooms, room_pattern)?,
+            events: list("events", lists.events, event)?,
+            publish: list("publish", lists.publish, room_pattern)?,
+        };
+        Ok((read != Self::default()).then(|| Box::new(read)))
     }
 
     /// Whether the client may send this event; None if that depends on the settings.
@@ -87,11 +103,15 @@ impl Permissions {
     /// Whether the client may join this room itself; None if that depends on the settings.
     fn room(&self, room: &Room) -> Option<bool> {
         let rooms = self.rooms.as_ref()?;
-        Some(rooms.iter().any(|pattern| match pattern {
-            RoomPattern::Any => true,
-            RoomPattern::In(namespace, id) => **namespace == *room.namespace.as_str() && id.fits(room.id.as_str()),
-        }))
+        Some(fits_any(rooms, room))
     }
+}
+
+fn fits_any(patterns: &[RoomPattern], room: &Room) -> bool {
+    patterns.iter().any(|pattern| match pattern {
+        RoomPattern::Any => true,
+        RoomPattern::In(namespace, id) => **namespace == *room.namespace.as_str() && id.fits(room.id.as_str()),
+    })
 }
 
 impl Pattern {
@@ -138,13 +158,26 @@ fn room_pattern(value: &Value) -> Result<RoomPattern, AuthError> {
     Ok(RoomPattern::In(namespace.into(), pattern(id)))
 }
 
-fn list<T>(what: &str, value: &Value, read: impl Fn(&Value) -> Result<T, AuthError>) -> Result<Vec<T>, AuthError> {
+/// The entries of one list; None if it is missing or null.
+fn list<T>(
+    what: &str,
+    value: Option<&Value>,
+    read: impl Fn(&Value) -> Result<T, AuthError>,
+) -> Result<Option<Vec<T>>, AuthError> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     let values = value.as_array().filter(|values| values.len() <= MOST_PATTERNS);
-    values.ok_or_else(|| wrong(what))?.iter().map(read).collect()
+    values
+        .ok_or_else(|| wrong(what))?
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn wrong(what: &str) -> AuthError {
-    let entries = if what == "rooms" { "texts or objects" } else { "texts" };
+    let entries = if what == "events" { "texts" } else { "texts or objects" };
     AuthError::BadClaims(format!(
         "the list of {what} must be a list of at most {MOST_PATTERNS} {entries}"
     ))
@@ -160,10 +193,27 @@ mod tests {
         Room::new(namespace, id).expect("valid")
     }
 
+    type Read = Result<Option<Box<Permissions>>, AuthError>;
+
+    fn read(rooms: Option<&Value>, events: Option<&Value>) -> Read {
+        Permissions::read(Lists {
+            rooms,
+            events,
+            publish: None,
+        })
+    }
+
+    fn read_publish(publish: &Value) -> Read {
+        Permissions::read(Lists {
+            publish: Some(publish),
+            ..Lists::default()
+        })
+    }
+
     #[test]
     fn rooms_and_events_are_those_of_the_lists() {
         let rooms = json!(["chat:lobby-*", "game:7", "all:*"]);
-        let permissions = Permissions::read(Some(&rooms), Some(&json!(["chat.*", "ping"]))).expect("good");
+        let permissions = read(Some(&rooms), Some(&json!(["chat.*", "ping"]))).expect("good");
         let permissions = permissions.expect("some");
         for (namespace, id, expected) in [
             ("chat", "lobby-", true),
@@ -195,7 +245,7 @@ mod tests {
     #[test]
     fn a_namespace_with_a_colon_can_only_be_granted_by_an_object() {
         let rooms = json!([{"namespace": "team:red", "id": "7"}, {"namespace": "a:b", "id": "x:*"}, "team:red:8"]);
-        let permissions = Permissions::read(Some(&rooms), None).expect("good").expect("some");
+        let permissions = read(Some(&rooms), None).expect("good").expect("some");
         for (namespace, id, expected) in [
             ("team:red", "7", true),
             ("team:red", "8", false),
@@ -210,21 +260,19 @@ mod tests {
                 "{namespace} {id}"
             );
         }
-        assert!(Permissions::read(None, Some(&rooms)).is_err(), "events are texts");
+        assert!(read(None, Some(&rooms)).is_err(), "events are texts");
     }
 
     #[test]
     fn a_claim_that_is_not_there_changes_nothing_and_an_empty_one_allows_nothing() {
-        assert_eq!(Permissions::read(None, None), Ok(None));
-        assert_eq!(Permissions::read(Some(&Value::Null), Some(&Value::Null)), Ok(None));
-        let only_events = Permissions::read(None, Some(&json!([]))).expect("good").expect("some");
+        assert_eq!(read(None, None), Ok(None));
+        assert_eq!(read(Some(&Value::Null), Some(&Value::Null)), Ok(None));
+        let only_events = read(None, Some(&json!([]))).expect("good").expect("some");
         assert_eq!(
             (only_events.room(&room("chat", "1")), only_events.event("x")),
             (None, Some(false))
         );
-        let every_room = Permissions::read(Some(&json!(["*"])), None)
-            .expect("good")
-            .expect("some");
+        let every_room = read(Some(&json!(["*"])), None).expect("good").expect("some");
         assert_eq!(
             (every_room.room(&room("a:b", "c")), every_room.event("x")),
             (Some(true), None)
@@ -246,8 +294,33 @@ mod tests {
             json!([{"namespace": "chat", "id": "7", "except": "8"}]),
             many,
         ] {
-            assert!(Permissions::read(Some(&bad), None).is_err(), "{bad:.40}");
+            assert!(read(Some(&bad), None).is_err(), "{bad:.40}");
         }
-        assert!(Permissions::read(None, Some(&json!("x"))).is_err());
+        assert!(read(None, Some(&json!("x"))).is_err());
+    }
+    #[test]
+    fn rooms_to_publish_to_are_a_list_of_their_own() {
+        let grant = |permissions: Read| Grant {
+            permissions: permissions.expect("good"),
+            ..Grant::default()
+        };
+        let publisher = grant(read_publish(&json!(["chat:lobby-*", {"namespace": "a:b", "id": "7"}])));
+        for (namespace, id, expected) in [("chat", "lobby-7", true), ("chat", "other", false), ("a:b", "7", true)] {
+            let (may, named) = (
+                publisher.allows_publish(&room(namespace, id)),
+                format!("{namespace} {id}"),
+            );
+            assert_eq!(may, Some(expected), "{named}");
+            assert_eq!(publisher.allows_room(&room(namespace, id)), None, "{named}");
+        }
+        assert!(publisher.lists_publish() && publisher.allows_event("x"));
+        let nowhere = grant(read_publish(&json!([])));
+        assert_eq!(nowhere.allows_publish(&room("chat", "1")), Some(false));
+        let others = grant(read(Some(&json!(["*"])), Some(&json!(["*"]))));
+        assert_eq!(others.allows_publish(&room("chat", "1")), None);
+        assert!(!others.lists_publish() && !grant(read_publish(&Value::Null)).lists_publish());
+        for bad in [json!("chat:*"), json!(["lobby"]), json!([7]), json!({"chat": true})] {
+            assert!(read_publish(&bad).is_err(), "{bad}");
+        }
     }
 }

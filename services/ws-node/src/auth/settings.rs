@@ -45,6 +45,10 @@ settings! {
         #[key = "jwt_events_claim"]
         #[check(text(claim))]
         pub events_claim: String = "events".to_owned(),
+        /// The claim with the rooms that a client may publish to, instead of those that the namespaces allow.
+        #[key = "jwt_publish_claim"]
+        #[check(text(claim))]
+        pub publish_claim: String = "publish".to_owned(),
         /// Name of the cookie that may hold the token. Needs --allowed-origins. Default: cookies are not read.
         #[key = "auth_cookie"]
         #[check(each(text(cookie_name)))]

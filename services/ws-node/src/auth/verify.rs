@@ -12,7 +12,7 @@ use wsmesh_adapter::ClientId;
 use super::error::AuthError;
 use super::jwks::Jwks;
 use super::keys::{Key, KeySet};
-use super::permissions::{Grant, Permissions};
+use super::permissions::{Grant, Lists, Permissions};
 use super::settings::AuthSettings;
 
 /// Who a client has proved to be, until when it may stay, and what it may do.
@@ -52,6 +52,7 @@ pub(crate) struct Verifier {
     id_claim: String,
     rooms_claim: String,
     events_claim: String,
+    publish_claim: String,
     leeway: Duration,
     /// Without an algorithm: each key brings its own.
     validation: Validation,
@@ -70,6 +71,7 @@ impl Verifier {
             id_claim: settings.id_claim.clone(),
             rooms_claim: settings.rooms_claim.clone(),
             events_claim: settings.events_claim.clone(),
+            publish_claim: settings.publish_claim.clone(),
             leeway: settings.leeway,
             validation: validation(settings),
         }))
@@ -163,7 +165,11 @@ impl Verifier {
                     .get("exp")
                     .and_then(Value::as_f64)
                     .and_then(|exp| self.moment(exp)),
-                permissions: Permissions::read(claims.get(&self.rooms_claim), claims.get(&self.events_claim))?,
+                permissions: Permissions::read(Lists {
+                    rooms: claims.get(&self.rooms_claim),
+                    events: claims.get(&self.events_claim),
+                    publish: claims.get(&self.publish_claim),
+                })?,
             },
             // It was read from JSON.
             claims: serde_json::value::to_raw_value(claims).ok(),

@@ -12,6 +12,7 @@ use wsmesh_adapter::{Attachment, Frame};
 use super::admission::{Admission, Expected, Newcomer};
 use super::core::Core;
 use super::decoder::Decoder;
+use super::ending::Initiator;
 use super::handle::{Handle, Phase};
 use super::handler::FrameHandler;
 use super::reader::Reader;
@@ -141,6 +142,7 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
     if session.handle.is_open() {
         tracing::debug!(client = %session.client(), connection = session.connection().0, "a client is logged in");
         welcome.into_iter().for_each(|welcome| session.send(welcome));
+        H::opened(&session);
     }
     let mut reader = Reader::new(session, Some(decoder));
     reader.take(&read_ahead);
@@ -219,7 +221,7 @@ impl<H> Drop for Registration<H> {
         // Requests that still wait share the stream: without this, the peer would wait for its end as long as they do.
         stream.shutdown(Shutdown::Both);
         // Without an ending the session's task was dropped.
-        handle.ended_by_client(None);
+        handle.broken();
         let Some(ending) = handle.ending.get() else { return };
         let lasted = handle.opened_at.elapsed();
         tracing::debug!(
@@ -227,7 +229,7 @@ impl<H> Drop for Registration<H> {
             connection = handle.connection.0,
             by = ending.initiator.as_str(),
             code = ending.code,
-            reason = ending.reason.as_deref(),
+            reason = (ending.initiator == Initiator::Server).then_some(&*ending.reason),
             duration_ms = lasted.as_millis() as u64,
             "a client's connection has ended"
         );
@@ -279,6 +281,8 @@ mod tests {
             }
             None
         }
+
+        fn opened(_: &Session<Self>) {}
 
         fn closed(_: Session<Self>) -> impl Future<Output = ()> {
             std::future::ready(())

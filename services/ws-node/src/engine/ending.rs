@@ -35,25 +35,25 @@ pub(crate) fn come_back_within(spread: Duration) -> Farewell {
     Farewell::new(CloseCode::ServiceRestart, reason)
 }
 
-/// How a connection ended, for metrics and logs.
+/// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ending {
-    /// The close code; None if the connection broke.
-    pub(super) code: Option<u16>,
-    pub(super) initiator: Initiator,
-    /// The server's reason. A client's reason is not kept.
-    pub(super) reason: Option<Arc<str>>,
+pub(crate) struct Ending {
+    /// The close code; None if the connection broke, or if the client gave none.
+    pub(crate) code: Option<u16>,
+    pub(crate) initiator: Initiator,
+    /// The initiator's reason; empty if it gave none. A client's reason is never logged.
+    pub(crate) reason: Arc<str>,
 }
 
 /// Who ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Initiator {
+pub(crate) enum Initiator {
     Client,
     Server,
 }
 
 impl Initiator {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Server => "server",

@@ -2,6 +2,7 @@
 //! and no locks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -181,13 +182,18 @@ impl<H> Handle<H> {
         true
     }
 
-    /// The client ended it, with this code if it sent one. The first ending counts.
-    pub(super) fn ended_by_client(&self, code: Option<u16>) {
+    /// The client ended it, with this code and reason if it sent them. The first ending counts.
+    pub(super) fn ended_by_client(&self, code: Option<u16>, reason: Arc<str>) {
         self.ending.get_or_init(|| Ending {
             code,
             initiator: Initiator::Client,
-            reason: None,
+            reason,
         });
+    }
+
+    /// The connection broke, unless it had ended before.
+    pub(super) fn broken(&self) {
+        self.ended_by_client(None, Arc::default());
     }
 
     /// This server ends it. The first ending counts.
@@ -195,7 +201,7 @@ impl<H> Handle<H> {
         self.ending.get_or_init(|| Ending {
             code: Some(farewell.code),
             initiator: Initiator::Server,
-            reason: Some(farewell.reason.clone()),
+            reason: farewell.reason.clone(),
         });
     }
 

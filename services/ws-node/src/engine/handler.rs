@@ -1,7 +1,7 @@
 //! The interface to the user of the engine, which knows what frames mean and acts when a connection begins or ends.
 
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::decoder::{Message, Violation};
 use super::ending::Farewell;
@@ -31,7 +31,10 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
     /// Other servers can reach the client from now on. Its frames are not read before the verdict, if there is one.
     fn reachable(session: &Session<Self>) -> Option<Verdict>;
 
-    /// The connection has ended and is off the bus. Its task ends after the future.
+    /// The client is logged in: its frames are read after this. Not called for a client that the verdict sends away.
+    fn opened(session: &Session<Self>);
+
+    /// The connection has ended, and is off the bus once the future is polled. Its task ends after the future.
     fn closed(session: Session<Self>) -> impl Future<Output = ()>;
 }
 
@@ -43,8 +46,8 @@ pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Farewell>>>>;
 pub(crate) enum Control {
     /// A ping; the engine answers it.
     Ping,
-    /// The answer to a ping of the engine.
-    ExpectedPong,
+    /// The answer to a ping of the engine, and how long after it that came.
+    ExpectedPong(Duration),
     /// A pong that answers nothing.
     UnexpectedPong,
     /// A part of a message with nothing in it.

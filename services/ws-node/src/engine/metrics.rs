@@ -123,6 +123,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::ending::Initiator;
     use super::*;
 
@@ -134,7 +136,7 @@ mod tests {
             let ending = Ending {
                 code: Some(code),
                 initiator: Initiator::Client,
-                reason: None,
+                reason: Arc::default(),
             };
             metrics.closed(&ending, Duration::from_secs(1));
         }

@@ -115,7 +115,7 @@ impl<H: FrameHandler> Reader<H> {
         let handle = &session.handle;
         self.peer_closed = true;
         handle.ended.set(true);
-        handle.ended_by_client(None);
+        handle.broken();
         if handle.is_open() && handle.awaits_reply(Instant::now()) {
             // Shows whether anybody listens: see `ready`.
             handle.put_control(&PING);
@@ -127,7 +127,7 @@ impl<H: FrameHandler> Reader<H> {
 
     fn lost(&self) {
         let handle = &self.session.handle;
-        handle.ended_by_client(None);
+        handle.broken();
         handle.advance(Phase::Gone);
     }
 
@@ -151,15 +151,16 @@ impl<H: FrameHandler> Reader<H> {
                 Ok(Some(Incoming::Ping)) => H::control(&session, Control::Ping),
                 Ok(Some(Incoming::Pong)) => match handle.pinged_at.take() {
                     Some(sent) => {
-                        metrics.ponged(sent.elapsed());
-                        H::control(&session, Control::ExpectedPong);
+                        let after = sent.elapsed();
+                        metrics.ponged(after);
+                        H::control(&session, Control::ExpectedPong(after));
                     }
                     None => H::control(&session, Control::UnexpectedPong),
                 },
                 Ok(Some(Incoming::EmptyFragment)) => H::control(&session, Control::EmptyFragment),
-                Ok(Some(Incoming::Close(code))) => {
+                Ok(Some(Incoming::Close(code, reason))) => {
                     self.peer_closed = true;
-                    handle.ended_by_client(code);
+                    handle.ended_by_client(code, reason);
                     session.core.close_with(handle, replies);
                     return;
                 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, Payload};
 
 use super::core::Core;
-use super::ending::Farewell;
+use super::ending::{Ending, Farewell};
 use super::handle::{Handle, InFlightKind};
 
 /// One client's connection. Cheap to clone; stays on its thread.
@@ -59,6 +59,11 @@ impl<H> Session<H> {
     /// The client has shown a token with these claims.
     pub(crate) fn set_claims(&self, claims: Option<Box<RawValue>>) {
         self.handle.context.set_claims(claims);
+    }
+
+    /// How this connection ended, or how it is about to.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.handle.ending.get()
     }
 
     /// Sends a frame to this client.

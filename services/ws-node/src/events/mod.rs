@@ -8,6 +8,7 @@ mod closed;
 mod demo;
 mod forward;
 mod payloads;
+mod publish;
 pub(crate) mod refresh;
 mod refusal;
 mod rooms;
@@ -25,6 +26,7 @@ pub(crate) use refusal::Refusal;
 pub(crate) use server::listen;
 use work::Work;
 
+use crate::client::Session;
 use crate::metrics::{Denied, Received};
 use crate::routes::Route;
 use crate::trace;
@@ -36,7 +38,7 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     let (edge, session) = (call.edge(), call.session);
     let found = edge.routes.find(event);
-    let is_own = found.is_some_and(|(_, route)| route.is_own());
+    let is_own = found.is_some_and(|(_, route)| is_own(route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
         return call.refuse(ErrorCode::NotAllowed, "the token does not allow this event");
@@ -57,6 +59,11 @@ pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     }
     let work = span.in_scope(|| start(route, call));
     work.run(call, span);
+}
+
+/// Whether the list of events in the client's token says nothing about this one.
+fn is_own(route: &Route, session: &Session) -> bool {
+    route.is_own() || matches!(route, Route::Publish) && session.handler().grant.borrow().lists_publish()
 }
 
 /// The longest that a reply may take.
@@ -81,6 +88,7 @@ fn start(route: &Route, call: Call<'_>) -> Work {
         Route::RefreshToken => refresh::refresh(call),
         Route::JoinRoom => rooms::join(call),
         Route::LeaveRoom => rooms::leave(call),
+        Route::Publish => publish::publish(call),
         Route::Echo => Work::Done(Ok(OK)),
         Route::Say => demo::say(call),
         Route::Command => demo::command(call),

@@ -49,9 +49,13 @@ pub(super) struct RoomPayload {
 
 impl RoomPayload {
     pub(super) fn room(&self) -> Result<Room, Refusal> {
-        let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        Ok(Room::new(namespace, &self.room_id.0)?)
+        room(self.namespace.as_deref(), &self.room_id)
     }
+}
+
+/// The room with this id; in the namespace `chat` if none is given.
+pub(super) fn room(namespace: Option<&str>, id: &IdText) -> Result<Room, Refusal> {
+    Ok(Room::new(namespace.unwrap_or(DEFAULT_NAMESPACE), &id.0)?)
 }
 
 /// Reads a payload.
@@ -64,7 +68,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T, R
 mod tests {
     use super::*;
 
-    fn room(json: &str) -> Result<Room, Refusal> {
+    fn room_of(json: &str) -> Result<Room, Refusal> {
         let raw: &RawValue = serde_json::from_str(json).expect("JSON");
         read::<RoomPayload>(raw)?.room()
     }
@@ -72,11 +76,11 @@ mod tests {
     #[test]
     fn a_room_id_may_be_a_number_and_the_namespace_is_chat_unless_given() {
         assert_eq!(
-            room(r#"{"roomId":1000}"#),
+            room_of(r#"{"roomId":1000}"#),
             Ok(Room::new("chat", "1000").expect("valid"))
         );
         assert_eq!(
-            room(r#"{"roomId":"a","namespace":"game"}"#),
+            room_of(r#"{"roomId":"a","namespace":"game"}"#),
             Ok(Room::new("game", "a").expect("valid"))
         );
     }
@@ -92,9 +96,9 @@ mod tests {
             r#"{"roomId":1.5}"#,
             r#"{"roomId":["a"]}"#,
         ] {
-            assert_eq!(room(bad).expect_err("wrong").code, ErrorCode::BadPayload, "{bad}");
+            assert_eq!(room_of(bad).expect_err("wrong").code, ErrorCode::BadPayload, "{bad}");
         }
-        let long = room(&format!(r#"{{"roomId":"{}"}}"#, "x".repeat(256))).expect_err("256 bytes");
+        let long = room_of(&format!(r#"{{"roomId":"{}"}}"#, "x".repeat(256))).expect_err("256 bytes");
         assert_eq!(long.text, "room id has 256 bytes: at most 255 are allowed");
     }
 }

@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
                 Ok(None) => return Ok(None),
                 Ok(Some(Incoming::Ping | Incoming::Pong | Incoming::EmptyFragment)) => continue,
                 Ok(Some(Incoming::Message(message))) => text_of(message).map_err(Ended::Close)?,
-                Ok(Some(Incoming::Close(_))) => return Err(Ended::Lost),
+                Ok(Some(Incoming::Close(..))) => return Err(Ended::Lost),
                 Err(violation) => return Err(Ended::close(violation.code, violation.reason)),
             };
             if let Some(authenticated) = self.text(&text).await? {

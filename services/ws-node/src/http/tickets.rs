@@ -34,6 +34,7 @@ struct Wanted {
     ttl_ms: Option<u64>,
     rooms: Option<Value>,
     events: Option<Value>,
+    publish: Option<Value>,
     stay_ms: Option<u64>,
 }
 
@@ -106,6 +107,7 @@ fn read(body: &[u8]) -> Result<(Voucher, Duration), String> {
         client: ClientId::new(wanted.client).map_err(|error| error.to_string())?,
         rooms: wanted.rooms,
         events: wanted.events,
+        publish: wanted.publish,
         stay_ms: wanted.stay_ms,
     };
     // A voucher that cannot be read is rejected now, not when its client connects.

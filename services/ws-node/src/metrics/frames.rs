@@ -15,6 +15,10 @@ pub(crate) enum Limited {
     Rooms,
     /// It shows new tokens too often.
     Refreshes,
+    /// It publishes too fast.
+    Publish,
+    /// It publishes too much at once.
+    PublishBytes,
 }
 
 /// A wish of a client that its token, or the settings, do not allow.
@@ -22,6 +26,7 @@ pub(crate) enum Limited {
 pub(crate) enum Denied {
     Event,
     Room,
+    Publish,
 }
 
 /// Kind of a client's frame.
@@ -42,6 +47,7 @@ pub(crate) enum Received {
 pub(crate) struct FrameMetrics {
     received: [IntCounter; RECEIVED.len()],
     pub(crate) refused_requests: IntCounter,
+    pub(crate) published: IntCounter,
     denied: IntCounterVec,
     limited: IntCounterVec,
 }
@@ -73,9 +79,14 @@ impl FrameMetrics {
                 "Requests of clients that were answered with an error.",
                 registry
             )?,
+            published: register_int_counter_with_registry!(
+                "wsmesh_client_messages_published_total",
+                "Messages that clients published to rooms, once the other servers get them.",
+                registry
+            )?,
             denied: register_int_counter_vec_with_registry!(
                 "wsmesh_client_denied_total",
-                "Events and joins of clients that their token, or the settings, do not allow.",
+                "Events, joins and publishing of clients that their token, or the settings, do not allow.",
                 &["what"],
                 registry
             )?,
@@ -99,6 +110,7 @@ impl FrameMetrics {
         let what = match what {
             Denied::Event => "event",
             Denied::Room => "room",
+            Denied::Publish => "publish",
         };
         self.denied.with_label_values(&[what]).inc();
     }
@@ -110,6 +122,8 @@ impl FrameMetrics {
             Limited::Flood => "flood",
             Limited::Rooms => "rooms",
             Limited::Refreshes => "refreshes",
+            Limited::Publish => "publish",
+            Limited::PublishBytes => "publish_bytes",
         };
         self.limited.with_label_values(&[limit]).inc();
     }

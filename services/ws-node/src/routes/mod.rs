@@ -21,6 +21,7 @@ pub(crate) enum Route {
     RefreshToken,
     JoinRoom,
     LeaveRoom,
+    Publish,
     Echo,
     Say,
     Command,
@@ -87,11 +88,19 @@ impl Routes {
         for name in CREDENTIAL_EVENTS {
             self.routes.insert(name.into(), Route::RefreshToken);
         }
-        for (name, route) in [("joinRoom", Route::JoinRoom), ("leaveRoom", Route::LeaveRoom)] {
-            let taken = self.routes.entry(name.into()).or_insert(route);
-            if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
-                self.replaced.push(name.into());
-            }
+        self.with("joinRoom", Route::JoinRoom)
+            .with("leaveRoom", Route::LeaveRoom)
+    }
+
+    /// Adds the event with which clients publish to rooms.
+    pub(crate) fn with_publish(self) -> Self {
+        self.with("publish", Route::Publish)
+    }
+
+    fn with(mut self, name: &str, route: Route) -> Self {
+        let taken = self.routes.entry(name.into()).or_insert(route);
+        if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
+            self.replaced.push(name.into());
         }
         self
     }
@@ -160,7 +169,9 @@ mod tests {
     }
 
     fn events(settings: EdgeSettings) -> BTreeSet<String> {
+        let lets_publish = settings.lets_clients_publish();
         let routes = Routes::new(settings.rules.0, settings.client_rooms, settings.demo);
+        let routes = if lets_publish { routes.with_publish() } else { routes };
         routes.routes.keys().map(|event| event.to_string()).collect()
     }
 

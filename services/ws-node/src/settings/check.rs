@@ -43,7 +43,10 @@ impl EdgeSettings {
 mod tests {
     use std::time::Duration;
 
+    use wsmesh_adapter::Namespace;
+
     use super::*;
+    use crate::namespaces::NamespaceSettings;
     use crate::routes::Rule;
 
     fn keys(settings: EdgeSettings) -> Vec<String> {
@@ -88,6 +91,11 @@ mod tests {
             reconnect_spread: Duration::MAX,
             drain_time: Duration::MAX,
             max_connection_age: Duration::from_millis(1),
+            namespaces: vec![NamespaceSettings {
+                publish_bytes: 0,
+                ..NamespaceSettings::new(Namespace::new("chat").expect("valid"))
+            }]
+            .into(),
             rules: vec![
                 rule(r#"{"event":"a","service":"s","timeout_ms":0}"#),
                 rule(r#"{"event":"a","service":"s"}"#),
@@ -108,6 +116,7 @@ mod tests {
                 "logins_per_client",
                 "max_connection_age",
                 "max_message_bytes",
+                "namespaces",
                 "outbox_bytes",
                 "outbox_frames",
                 "rebalance_above",

@@ -5,6 +5,7 @@ use wsmesh_bootstrap::SecretFile;
 
 use super::EdgeSettings;
 use crate::auth::AuthSettings;
+use crate::namespaces::settings::demo_namespace;
 use crate::routes::settings::demo_rules;
 
 impl EdgeSettings {
@@ -43,6 +44,9 @@ impl EdgeSettings {
         if self.client_rooms.is_empty() {
             self.client_rooms.extend(Namespace::new("chat"));
         }
+        // Tables of the file say everything about their namespace.
+        let chat = demo_namespace().filter(|chat| self.namespaces.iter().all(|own| own.name != chat.name));
+        self.namespaces.extend(chat);
         // For trying out how many frames it can take.
         self.limits.events_per_second.get_or_insert(0);
         // A rule that is set replaces the demo's rule for the same event.

@@ -10,6 +10,7 @@ mod first_message;
 mod jwks;
 mod origins;
 mod permissions;
+mod publishing;
 mod refresh;
 mod tickets;
 mod tokens;

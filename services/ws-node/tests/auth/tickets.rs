@@ -207,3 +207,16 @@ async fn the_backend_is_told_what_to_write_and_strangers_get_nothing() {
     edge.server.node.start_draining();
     assert_eq!(edge.ask(KEY, r#"{"client":"ann"}"#).await.0, 503);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_may_list_the_rooms_that_its_client_publishes_to() {
+    let (one, two) = two().await;
+    let ticket = one.ticket(json!({"client": "ann", "publish": ["news:*"]})).await;
+    let mut client = two.show(&ticket).await.expect("good");
+    for (namespace, expected) in [("news", "none"), ("log", "NOT_ALLOWED")] {
+        let message = json!({"namespace": namespace, "roomId": "7", "data": 1});
+        assert_eq!(code(&client.request("publish", message).await), expected, "{namespace}");
+    }
+    let (status, _) = one.ask(KEY, r#"{"client":"ann","publish":["news"]}"#).await;
+    assert_eq!(status, 400);
+}

@@ -22,7 +22,7 @@ use book::{Book, Nonce};
 
 use super::error::AuthError;
 use super::keys::check_ticket_key;
-use super::permissions::{Grant, Permissions};
+use super::permissions::{Grant, Lists, Permissions};
 use super::verify::Proof;
 use crate::metrics::EntryMetrics;
 
@@ -50,6 +50,8 @@ pub(crate) struct Voucher {
     pub(crate) rooms: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) publish: Option<serde_json::Value>,
     /// How long the connection may last, in milliseconds. None: without limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stay_ms: Option<u64>,
@@ -172,7 +174,11 @@ impl Voucher {
         let expires = self
             .stay_ms
             .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-        let permissions = Permissions::read(self.rooms.as_ref(), self.events.as_ref())?;
+        let permissions = Permissions::read(Lists {
+            rooms: self.rooms.as_ref(),
+            events: self.events.as_ref(),
+            publish: self.publish.as_ref(),
+        })?;
         Ok(Proof {
             client: self.client,
             grant: Grant { expires, permissions },

@@ -15,6 +15,8 @@ mod message;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use wsmesh_protocol::CloseCode;
 
 use super::deflate;
@@ -60,8 +62,8 @@ pub(crate) enum Incoming {
     Pong,
     /// A part of a message with nothing in it.
     EmptyFragment,
-    /// A close frame, with its code if it has one; its answer is in the replies.
-    Close(Option<u16>),
+    /// A close frame, with its code if it has one, and its reason; its answer is in the replies.
+    Close(Option<u16>, Arc<str>),
 }
 
 /// A client's whole message.
@@ -213,11 +215,11 @@ impl Decoder {
                 Ok(Some(Incoming::Ping))
             }
             _ => {
-                let code = close_code(&payload)?;
+                let (code, reason) = close_reason(&payload)?;
                 put_frame(replies, Opcode::Close, &payload);
                 self.closed = true;
                 self.message = None;
-                Ok(Some(Incoming::Close(code)))
+                Ok(Some(Incoming::Close(code, reason.into())))
             }
         }
     }
@@ -284,10 +286,10 @@ fn put_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// The code of a close frame, if it has one (RFC 6455, section 7.4).
-fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
+/// The code of a close frame, if it has one, and its reason (RFC 6455, section 7.4).
+fn close_reason(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
     let (code, reason) = match payload {
-        [] => return Ok(None),
+        [] => return Ok((None, "")),
         [_] => return Err(Violation::protocol("an incomplete close code")),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
@@ -295,7 +297,7 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Violation> {
         return Err(Violation::protocol("a close code that may not be sent"));
     }
     match std::str::from_utf8(reason) {
-        Ok(_) => Ok(Some(code)),
+        Ok(reason) => Ok((Some(code), reason)),
         Err(_) => Err(Violation::UTF8),
     }
 }

@@ -31,7 +31,7 @@ fn all(bytes: &[u8]) -> (Vec<Incoming>, Option<u16>, Vec<u8>) {
         match decoder.next(&mut input, &mut replies) {
             Ok(Some(incoming)) => {
                 out.push(incoming);
-                if matches!(out.last(), Some(Incoming::Close(_))) {
+                if matches!(out.last(), Some(Incoming::Close(..))) {
                     return (out, None, replies);
                 }
             }
@@ -68,9 +68,9 @@ fn messages_come_out_whole_however_they_are_cut() {
 #[test]
 fn a_close_is_answered_with_its_own_code() {
     let (got, refused, replies) = all(&masked(0x88, b"\x0f\xa1bye"));
-    assert_eq!((got, refused), (vec![Incoming::Close(Some(4001))], None));
+    assert_eq!((got, refused), (vec![Incoming::Close(Some(4001), "bye".into())], None));
     assert_eq!(replies, b"\x88\x05\x0f\xa1bye");
-    assert_eq!(all(&masked(0x88, b"")).0, [Incoming::Close(None)]);
+    assert_eq!(all(&masked(0x88, b"")).0, [Incoming::Close(None, "".into())]);
 }
 
 #[test]
@@ -200,6 +200,6 @@ fn once_messages_are_ignored_they_are_neither_kept_nor_decompressed() {
     let close = masked(0x88, b"\x03\xe8");
     assert_eq!(
         decoder.next(&mut &close[..], &mut replies),
-        Ok(Some(Incoming::Close(Some(1000))))
+        Ok(Some(Incoming::Close(Some(1000), "".into())))
     );
 }
