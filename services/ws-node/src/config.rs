@@ -69,11 +69,8 @@ mod tests {
     fn rule(event: &str) -> Rule {
         let service = ServiceName::new("logic").expect("valid");
         Rule {
-            event: event.to_owned(),
-            service,
             pick: PickBy::Client,
-            reply: crate::routes::ReplyBy::Relay,
-            timeout_ms: None,
+            ..Rule::to_service(event, service)
         }
     }
 
@@ -104,7 +101,10 @@ mod tests {
         let config = Config::check(common(Profile::Demo), settings, &mut Problems::default()).expect("good");
         let service = |event: &str| {
             let mut found = config.settings.rules.iter().filter(|rule| rule.event == event);
-            let service = found.next().map(|rule| rule.service.as_str());
+            let service = found
+                .next()
+                .and_then(|rule| rule.service.as_ref())
+                .map(ServiceName::as_str);
             assert!(found.next().is_none(), "{event} twice");
             service
         };

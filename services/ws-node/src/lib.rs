@@ -7,7 +7,6 @@
 //! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
-#[expect(dead_code, reason = "rules with a URL call them")]
 mod backends;
 mod balance;
 mod client;
@@ -24,6 +23,7 @@ mod namespaces;
 mod node;
 mod orders;
 mod routes;
+mod seldom;
 mod service;
 mod session;
 mod settings;

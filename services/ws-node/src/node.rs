@@ -27,7 +27,7 @@ use crate::gate::Gate;
 use crate::http::{self, tickets};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
-use crate::routes::Routes;
+use crate::routes::{Routes, forwardings};
 use crate::settings::EdgeSettings;
 use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
@@ -75,6 +75,8 @@ impl WsNode {
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
+        let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
+        let routes = routes(&settings, &auth, &backends).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
@@ -87,8 +89,8 @@ impl WsNode {
         auth.listen(&adapter);
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
-            routes: routes(&settings, &auth),
-            backends: Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone())),
+            routes,
+            backends,
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
             wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
             adapter,
@@ -267,8 +269,9 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings) -> Options {
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, auth: &Auth) -> Routes {
-    let mut routes = Routes::new(settings.rules.0.clone(), settings.client_rooms.clone(), settings.demo);
+fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Result<Routes, String> {
+    let rules = forwardings(settings.rules.0.clone(), settings.request_timeout, shared)?;
+    let mut routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
     if auth.has_tokens() {
         routes = routes.with_tokens();
     }
@@ -282,7 +285,7 @@ fn routes(settings: &EdgeSettings, auth: &Auth) -> Routes {
             "a rule replaces a built-in event, which is not handled here any more: rename yours if you did not mean that"
         );
     }
-    routes
+    Ok(routes)
 }
 
 fn warn_if_short_of_files(edge: &Edge) {

@@ -128,8 +128,9 @@ settings! {
         /// Demo profile only: port of admin on the host of the playground. The playground then has buttons that stop and resume
         /// ws-nodes, if admin's API is open. Default: no buttons.
         pub playground_admin_port: Option<u16>,
-        /// Events that are forwarded to a service: [[rules]] with event, service, and optionally pick ("least-busy" or
-        /// "client"), reply ("relay" or "direct") and timeout_ms. The demo profile forwards the game's events without rules.
+        /// Events that are forwarded to a service or a backend: [[rules]] with event, either service or url, and optionally
+        /// timeout_ms; with service pick ("least-busy" or "client") and reply ("relay" or "direct"), with url what "Rules with a
+        /// URL" lists. The demo profile forwards the game's events without rules.
         #[check(|rules: &Tables<Rule>| rules::problems(rules))]
         pub rules: Tables<Rule>,
         /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a client's request needs.

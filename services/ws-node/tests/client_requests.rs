@@ -110,11 +110,8 @@ async fn a_service_replies_to_the_client_itself_where_the_rule_says_so() {
     let bus = bus();
     let mut settings = demo();
     settings.rules.push(Rule {
-        event: "buy".into(),
-        service: "shop".try_into().expect("valid"),
-        pick: Default::default(),
         reply: ReplyBy::Direct,
-        timeout_ms: None,
+        ..Rule::to_service("buy", "shop".try_into().expect("valid"))
     });
     let edge = Server::start("edge", &bus, settings).await;
     let mut ann = edge.client("ann").await.settled().await;

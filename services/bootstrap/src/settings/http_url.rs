@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Value;
@@ -20,7 +21,8 @@ use super::Value;
 /// assert_eq!(url.to_string(), "https://example.org/in?…");
 /// assert_eq!(url.with_path("/v1/traces").as_url().as_str(), "https://example.org/in/v1/traces?key=secret");
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HttpUrl {
     /// Without user and password.
     url: Url,
@@ -88,6 +90,21 @@ impl FromStr for HttpUrl {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(Self { url, authorization })
+    }
+}
+
+impl TryFrom<String> for HttpUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// As it is shown.
+impl From<HttpUrl> for String {
+    fn from(url: HttpUrl) -> Self {
+        url.to_string()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::Value;
 
 /// Bytes that are never shown: not by `Debug`, not by `--print-config`.
@@ -37,8 +39,9 @@ impl fmt::Debug for Secret {
 
 /// A secret that is set by the name of the file that holds it, for example a mounted Secret of Kubernetes. The file is read
 /// with the configuration, so that a missing or empty file is listed with the other problems. Line ends at the end of the file
-/// are not part of the secret.
-#[derive(Clone, PartialEq, Eq)]
+/// are not part of the secret. In a table of the file it is the file's name, too.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PathBuf", into = "PathBuf")]
 pub struct SecretFile {
     path: PathBuf,
     secret: Secret,
@@ -81,6 +84,21 @@ impl SecretFile {
     /// The secret in the file.
     pub fn secret(&self) -> &Secret {
         &self.secret
+    }
+}
+
+impl TryFrom<PathBuf> for SecretFile {
+    type Error = String;
+
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        Self::read(path)
+    }
+}
+
+/// The file's name.
+impl From<SecretFile> for PathBuf {
+    fn from(file: SecretFile) -> Self {
+        file.path
     }
 }
 

@@ -10,12 +10,12 @@ use serde::de::value::MapDeserializer;
 use super::{Field, Raw, Shape, Shown};
 
 /// One `[key]` table of the file, read by serde; unknown keys inside are problems. Its default is that of `T`.
-/// `--print-config` shows it unchanged, so it must not hold secrets.
+/// `--print-config` shows it unchanged except for URLs, so it must not hold other secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table<T>(pub T);
 
 /// Any number of `[[key]]` tables of the file, each read by serde; unknown keys inside are problems.
-/// `--print-config` shows them unchanged, so they must not hold secrets.
+/// `--print-config` shows them unchanged except for URLs, so they must not hold other secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables<T>(pub Vec<T>);
 

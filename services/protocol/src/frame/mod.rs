@@ -22,8 +22,8 @@ pub use message::{ClientMessage, FrameError, ServerMessage};
 pub use parts::{push_event, push_payload};
 pub use read::{MAX_ID_CHARS, parse, parse_server};
 pub use write::{
-    ERROR, answer, client_request, error_push, error_reply, event, push, push_raw, reply, reply_value, request,
-    unanswerable, with_idempotency_key, with_timeout, with_traceparent,
+    ERROR, answer, client_request, error_push, error_reply, error_reply_with, event, push, push_raw, reply,
+    reply_value, request, unanswerable, with_idempotency_key, with_timeout, with_traceparent,
 };
 
 #[cfg(test)]

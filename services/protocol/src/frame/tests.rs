@@ -188,6 +188,9 @@ fn an_error_reply_has_the_fields_of_the_protocol() {
     let expected =
         json!({"callbackId": "c\"1", "payload": {"error": "nobody handles \"x\"", "errorCode": "UNKNOWN_EVENT"}});
     assert_eq!(value, expected);
+    let own = error_reply_with("1", "BID_\"LOW", "too low");
+    let own: serde_json::Value = serde_json::from_str(&own).expect("JSON");
+    assert_eq!(own["payload"]["errorCode"], "BID_\"LOW");
 }
 
 proptest! {

@@ -82,9 +82,14 @@ pub fn reply_value<'a, T: Serialize + ?Sized>(callback_id: impl Into<CallbackId<
 
 /// `{"callbackId":ID,"payload":{"error":TEXT,"errorCode":CODE}}`: the error reply to a client's request.
 pub fn error_reply<'a>(callback_id: impl Into<CallbackId<'a>>, code: ErrorCode, text: &str) -> String {
-    let (id, text) = (callback_id.into(), to_json(text));
+    error_reply_with(callback_id, code.as_str(), text)
+}
+
+/// As [`error_reply`], with a code of the application.
+pub fn error_reply_with<'a>(callback_id: impl Into<CallbackId<'a>>, code: &str, text: &str) -> String {
+    let (id, code, text) = (callback_id.into(), to_json(code), to_json(text));
     let id = id.json();
-    format!("{{\"callbackId\":{id},\"payload\":{{\"error\":{text},\"errorCode\":\"{code}\"}}}}")
+    format!("{{\"callbackId\":{id},\"payload\":{{\"error\":{text},\"errorCode\":{code}}}}}")
 }
 
 /// `{"event":"wsmesh.error","payload":{"error":TEXT,"errorCode":CODE}}`: tells a client what is wrong with a frame that

@@ -1,20 +1,30 @@
 //! What a backend answered, or why there is no answer.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 
 /// What a backend answered, whatever the status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// How long the backend asks to wait (`retry-after` in seconds).
     pub(crate) retry_after: Option<Duration>,
     /// Whether the body is a problem (RFC 9457).
     pub(crate) is_problem: bool,
-    /// The body, at most `max_reply_bytes`.
+    /// The body, at most `max_reply_bytes`. Empty if it is larger and the status is no success.
     pub(crate) body: Bytes,
+}
+
+/// Without the body.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Answer");
+        shown.field("status", &self.status).field("bytes", &self.body.len());
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer.

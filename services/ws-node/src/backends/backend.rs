@@ -1,91 +1,103 @@
 //! One backend: sends it events and batches.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response, Uri};
-use parking_lot::Mutex;
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode, Uri};
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tracing::{Instrument, Span};
 
 use super::answer::{Answer, Failure};
-use super::client::{self, HttpClient};
+use super::breaker;
 use super::destination::Destination;
-use super::event::CloudEvent;
-use super::metrics::BackendMetrics;
+use super::event::{CloudEvent, put};
+use super::exchange::{Exchange, Lost, Outgoing};
+use super::metrics::CallMetrics;
+use super::retries::Retries;
+use super::shared::{Shared, Troubles};
+use super::signature::SigningKeys;
+use super::trace;
 
 /// `content-type` of a batch of events.
 const BATCH: &str = "application/cloudevents-batch+json";
 
-/// `content-type` of a problem (RFC 9457).
-const PROBLEM: &[u8] = b"application/problem+json";
-
-/// What all backends share: connections, metrics, and the runtime that calls run on.
-pub(crate) struct Shared {
-    runtime: Handle,
-    metrics: BackendMetrics,
-    /// By the file with the certificates that are trusted; None: the system's.
-    clients: Mutex<HashMap<Option<PathBuf>, HttpClient>>,
-}
-
-impl Shared {
-    /// Calls run on this runtime.
-    pub(crate) fn new(runtime: Handle, metrics: BackendMetrics) -> Self {
-        Self {
-            runtime,
-            metrics,
-            clients: Mutex::default(),
-        }
-    }
-
-    fn client(&self, destination: &Destination) -> Result<HttpClient, String> {
-        let mut clients = self.clients.lock();
-        if let Some(client) = clients.get(&destination.ca_file) {
-            return Ok(client.clone());
-        }
-        let client = client::client(destination.ca_file.as_deref())?;
-        clients.insert(destination.ca_file.clone(), client.clone());
-        Ok(client)
-    }
-}
+/// Who calls.
+const AGENT: &str = concat!("wsmesh/", env!("CARGO_PKG_VERSION"));
 
 /// One backend. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Backend {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     label: String,
+    /// The URL without what may be secret.
+    url: String,
     uri: Uri,
-    destination: Destination,
-    client: HttpClient,
+    timeout: Duration,
+    authorization: Option<HeaderValue>,
+    keys: Option<SigningKeys>,
+    calls: BoxCloneSyncService<Outgoing, Answer, Lost>,
     runtime: Handle,
-    metrics: BackendMetrics,
+    metrics: CallMetrics,
+    troubles: Arc<Troubles>,
 }
 
 impl Backend {
     /// A backend under this label in metrics, which must come from the configuration. The error says what to do.
     pub(crate) fn new(label: &str, destination: Destination, shared: &Shared) -> Result<Self, String> {
-        let uri = destination.url.as_url().as_str().parse();
-        Ok(Self {
+        if let Some(problem) = destination.problems().into_iter().next() {
+            return Err(problem);
+        }
+        let metrics = shared.metrics.of(label);
+        let inner = Inner {
             label: label.to_owned(),
-            uri: uri.map_err(|_| format!("{} cannot be called: write http://HOST:PORT/PATH", destination.url))?,
-            client: shared.client(&destination)?,
-            destination,
+            url: destination.url.to_string(),
+            uri: destination.uri().unwrap_or_default(),
+            timeout: destination.timeout,
+            authorization: destination.authorization()?,
+            keys: destination.signing_keys()?,
+            calls: calls(label, &destination, shared, &metrics)?,
             runtime: shared.runtime.clone(),
-            metrics: shared.metrics.clone(),
-        })
+            metrics,
+            troubles: shared.troubles(&destination.url),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Sends an event, and waits for the answer within this time or the destination's, whichever is shorter. Dropping the
-    /// future ends the call.
+    /// Sends an event, and waits for the answer within this time or the destination's, whichever is shorter. The call begins
+    /// now; dropping the future ends it.
     pub(crate) fn post(
         &self,
         event: CloudEvent,
         within: Duration,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send + 'static {
-        self.send(event.headers(), event.body, within)
+        self.send(within, move || {
+            let headers = event.headers();
+            (event.id, headers, event.body)
+        })
+    }
+
+    /// Like [`Backend::post`], with the key by which a client repeats the event: header `idempotency-key`.
+    pub(crate) fn post_keyed(
+        &self,
+        event: CloudEvent,
+        key: String,
+        within: Duration,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send + 'static {
+        self.send(within, move || {
+            let mut headers = event.headers();
+            put(&mut headers, "idempotency-key", &key);
+            (event.id, headers, event.body)
+        })
     }
 
     /// Sends a batch of events, which is JSON; `id` stays the same when it is sent again. Otherwise like [`Backend::post`].
@@ -95,54 +107,143 @@ impl Backend {
         body: Bytes,
         within: Duration,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send + 'static {
-        let _id = id;
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(BATCH))]);
-        self.send(headers, body, within)
+        self.send(within, move || (id, headers, body))
     }
 
+    /// The backend's answer cannot be used: logged once per URL and minute.
+    pub(crate) fn answered_badly(&self, why: &str) {
+        if let Some(times) = self.inner.troubles.bad_answers.count() {
+            let Inner { label, url, .. } = &*self.inner;
+            tracing::warn!(
+                backend = label,
+                url,
+                why,
+                times,
+                "the answer of a backend cannot be used"
+            );
+        }
+    }
+
+    /// An event was given up before it was sent, for this reason: counted.
+    pub(crate) fn not_called(&self, failure: Failure) {
+        let result = match failure {
+            Failure::Overloaded => "overloaded",
+            Failure::TimedOut => "expired",
+            Failure::Unavailable | Failure::BadAnswer(_) => "unreachable",
+        };
+        self.inner.metrics.count(result);
+    }
+
+    /// Starts a call on the runtime of the ws-node. What it sends is made there, too.
     fn send(
         &self,
-        headers: HeaderMap,
-        body: Bytes,
         within: Duration,
+        parts: impl FnOnce() -> (String, HeaderMap, Bytes) + Send + 'static,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send + 'static {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        let (backend, within) = (self.clone(), within.min(self.destination.timeout));
-        let call = AbortOnDropHandle::new(self.runtime.spawn(async move {
-            let exchange = exchange(backend.client, request, backend.destination.max_reply_bytes);
-            let result = tokio::time::timeout(within, exchange)
-                .await
-                .unwrap_or(Err(Failure::TimedOut));
-            let label = if result.is_ok() { "answered" } else { "failed" };
-            backend
-                .metrics
-                .requests
-                .with_label_values(&[&*backend.label, label])
-                .inc();
-            result
-        }));
+        let inner = Arc::clone(&self.inner);
+        let span = trace::call_span(&inner.label, &inner.uri);
+        let mut traced = HeaderMap::new();
+        trace::inject(&span, &mut traced);
+        let call = async move {
+            let (id, mut headers, body) = parts();
+            headers.extend(traced);
+            let request = inner.request(&id, headers, body);
+            let result = inner.call(request, within).await;
+            result.map_err(|lost| Failure::from(&lost))
+        };
+        let call = AbortOnDropHandle::new(self.inner.runtime.spawn(call.instrument(span)));
+        // It panicked, or the runtime ends.
         async move { call.await.unwrap_or(Err(Failure::Unavailable)) }
     }
 }
 
-async fn exchange(client: HttpClient, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, Failure> {
-    let response = client.request(request).await.map_err(|_| Failure::Unavailable)?;
-    let (parts, body) = response.into_parts();
-    let head = Response::from_parts(parts, ());
-    let body = Limited::new(body, most).collect().await;
-    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => Failure::BadAnswer("its answer is too large"),
-        None => Failure::Unavailable,
-    })?;
-    let header = |name| head.headers().get(name).map(HeaderValue::as_bytes);
-    let seconds = header(RETRY_AFTER).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-    Ok(Answer {
-        status: head.status(),
-        retry_after: seconds.map(Duration::from_secs),
-        is_problem: header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PROBLEM)),
-        body: body.to_bytes(),
-    })
+impl Inner {
+    fn request(&self, id: &str, mut headers: HeaderMap, body: Bytes) -> Outgoing {
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(keys) = &self.keys {
+            keys.sign(&mut headers, id, Timestamp::now().as_second(), &body);
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        request
+    }
+
+    async fn call(&self, request: Outgoing, within: Duration) -> Result<Answer, Lost> {
+        let begun = self.metrics.begin();
+        let answered = self.calls.clone().oneshot(request);
+        let result = if within < self.timeout {
+            // Not the backend's fault, so that its breaker does not hear of it.
+            let limited = tokio::time::timeout(within, answered).await;
+            limited.unwrap_or(Err(Lost::TooSlow))
+        } else {
+            answered.await
+        };
+        let status = result.as_ref().ok().map(|answer| answer.status);
+        let label = result.as_ref().map_or_else(Lost::result, |answer| class(answer.status));
+        begun.end(label);
+        trace::ended(&Span::current(), status, label);
+        if let Err(lost) = &result {
+            self.log(lost);
+        }
+        result
+    }
+
+    fn log(&self, lost: &Lost) {
+        let (label, url) = (&self.label, &self.url);
+        let times = match lost {
+            Lost::NotSent(_) | Lost::Broken(_) => self.troubles.unreachable.count(),
+            Lost::TooSlow => self.troubles.slow.count(),
+            Lost::BadAnswer(_) => self.troubles.bad_answers.count(),
+            // Counted; the reason was logged before.
+            Lost::Resting | Lost::Overloaded => None,
+        };
+        if let Some(times) = times {
+            tracing::warn!(backend = label, url, why = %lost, times, "a call to a backend failed");
+        }
+    }
+}
+
+/// What a call consists of, from the outside in: at most so many at once, else an error at once; the breaker; the time limit,
+/// which the retries share; the request.
+fn calls(
+    label: &str,
+    destination: &Destination,
+    shared: &Shared,
+    metrics: &CallMetrics,
+) -> Result<BoxCloneSyncService<Outgoing, Answer, Lost>, String> {
+    let exchange = Exchange {
+        client: shared.client(destination.ca_file.clone())?,
+        max_reply_bytes: destination.max_reply_bytes,
+    };
+    let attempts = ServiceBuilder::new()
+        .map_err(Lost::from)
+        .timeout(destination.timeout)
+        .retry(Retries::new(destination.is_idempotent, metrics.retries.clone())?)
+        .service(exchange);
+    let what = format!("{label} ({})", destination.url);
+    let breaker = breaker::layer(destination.breaker, metrics.breaker_open.clone(), what)?;
+    let guarded = breaker.layer(attempts).map_err(Lost::from);
+    let limited = ServiceBuilder::new()
+        .map_err(Lost::from)
+        .load_shed()
+        .concurrency_limit(destination.max_in_flight)
+        // Waits until the breaker has told, which may take a moment: that is no overload.
+        .service(service_fn(move |request| guarded.clone().oneshot(request)));
+    Ok(BoxCloneSyncService::new(limited))
+}
+
+/// The label of an answer in metrics.
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    }
 }

@@ -1,7 +1,8 @@
-//! The HTTP client: pooled connections with keep-alive, HTTP/1.1 and h2 (by ALPN), no redirects, no proxies.
+//! The HTTP client: pooled connections with keep-alive, HTTP/1.1, and h2 where a server of `https` offers it. It follows no
+//! redirects and uses no proxies.
 //!
-//! It is hyper-util's client, which is a tower service over `http` types as it is: reqwest would build it again below a second
-//! set of request types, and converts the URL for each request.
+//! It is hyper-util's client, which is a tower service over the types of `http` as it is. reqwest, which wraps it, has its own
+//! types for requests, converts the URL for each, and hides whether a request was sent.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// The client that calls are made with. Clones share its connections.
+/// The client that requests are sent with. Clones share its connections.
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// How long a connection may be idle before it is closed. Many servers close theirs after 5 s: a request that meets that is
@@ -26,18 +28,14 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Longest time to connect, which the addresses of a host share.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Makes a client that trusts the system's certificates, or those in a file.
+/// Makes a client that trusts the certificates in a file, or the system's.
 pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let certificates = certificates(path)?;
-            roots.add_parsable_certificates(certificates);
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
+    let mut roots = RootCertStore::empty();
+    let trusted = match ca_file {
+        Some(path) => certificates(path)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    roots.add_parsable_certificates(trusted);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -45,6 +43,7 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let mut tcp = HttpConnector::new();
+    // TLS is above it.
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT));
@@ -53,7 +52,9 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
+    // A request that a pooled connection gives back unsent is sent on another one: its default.
     Ok(Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .build(https))

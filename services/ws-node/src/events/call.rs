@@ -74,5 +74,9 @@ impl<'a> Call<'a> {
 /// Answers a request with an error.
 pub(crate) fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
     session.handler().edge.metrics.frames.refused_requests.inc();
-    session.send(Frame::new(frame::error_reply(callback_id, refusal.code, &refusal.text)));
+    session.send(Frame::new(frame::error_reply_with(
+        callback_id,
+        refusal.written_code(),
+        &refusal.text,
+    )));
 }

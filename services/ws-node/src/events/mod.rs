@@ -1,12 +1,14 @@
-//! Handles the events of clients: built-in ones, and those that a rule forwards to a service.
+//! Handles the events of clients: built-in ones, and those that a rule forwards to a service or a backend.
 //!
 //! A request never blocks the frames behind it: one that is not answered at once continues while they are handled, and the
 //! number of those is bounded for each client. Every request is answered, if only with an error.
 
+mod backend_answer;
 mod call;
 mod closed;
 mod demo;
 mod forward;
+mod forward_http;
 mod payloads;
 mod publish;
 pub(crate) mod refresh;
@@ -28,7 +30,7 @@ use work::Work;
 
 use crate::client::Session;
 use crate::metrics::{Denied, Received};
-use crate::routes::Route;
+use crate::routes::{Route, Way};
 use crate::trace;
 
 /// Most requests of one client that may wait for their reply at once.
@@ -57,7 +59,7 @@ pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     if call.callback_id.is_some() && call.deadline <= call.received_at {
         return call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
     }
-    let work = span.in_scope(|| start(route, call));
+    let work = span.in_scope(|| start(route, event, call));
     work.run(call, span);
 }
 
@@ -75,7 +77,7 @@ fn limit(route: &Route, call: Call<'_>) -> Duration {
     of_rule.map_or(call.edge().settings.request_timeout, Duration::from_millis)
 }
 
-fn start(route: &Route, call: Call<'_>) -> Work {
+fn start(route: &Route, event: &str, call: Call<'_>) -> Work {
     match route {
         Route::EnterBackground => {
             call.session.enter_background();
@@ -92,6 +94,9 @@ fn start(route: &Route, call: Call<'_>) -> Work {
         Route::Echo => Work::Done(Ok(OK)),
         Route::Say => demo::say(call),
         Route::Command => demo::command(call),
-        Route::Rule(forwarding) => forward::forward(forwarding, call),
+        Route::Rule(forwarding) => match &forwarding.way {
+            Way::Service(service) => forward::forward(forwarding, service, event, call),
+            Way::Backend(way) => forward_http::forward(way, event, call),
+        },
     }
 }

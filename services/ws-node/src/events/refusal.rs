@@ -9,6 +9,8 @@ use wsmesh_protocol::ErrorCode;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: ErrorCode,
+    /// The code of an application, which the client gets instead.
+    own_code: Option<Box<str>>,
     pub(crate) text: Cow<'static, str>,
 }
 
@@ -16,8 +18,22 @@ impl Refusal {
     pub(crate) fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
+            own_code: None,
             text: text.into(),
         }
+    }
+
+    /// With a code of the application instead of ours.
+    pub(crate) fn with_own_code(self, code: String) -> Self {
+        Self {
+            own_code: Some(code.into()),
+            ..self
+        }
+    }
+
+    /// The code that the client gets.
+    pub(crate) fn written_code(&self) -> &str {
+        self.own_code.as_deref().unwrap_or(self.code.as_str())
     }
 }
 

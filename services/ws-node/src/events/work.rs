@@ -19,6 +19,9 @@ pub(super) type Outcome = Result<Bytes, Refusal>;
 pub(super) enum Work {
     Done(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    /// Later, without a reply, and bounded by its handler: frames of the client are read meanwhile, however many of these there
+    /// are.
+    Aside(Pin<Box<dyn Future<Output = Outcome>>>),
     Handed(Pin<Box<dyn Future<Output = Result<(), Refusal>>>>),
 }
 
@@ -43,6 +46,7 @@ impl Work {
         match self {
             Self::Done(outcome) => answer(session, callback_id, Some(outcome)),
             Self::Later(work) => drive(session, callback_id, work, Some, span),
+            Self::Aside(work) => drive_aside(session, work, span),
             // The service answers the client; only what no service took is answered here.
             Self::Handed(work) => drive(session, callback_id, work, |handed| handed.err().map(Err), span),
         }
@@ -69,6 +73,20 @@ fn drive<T: 'static>(
     session.spawn(async move {
         let result = work.instrument(span).await;
         answer(in_flight.session(), callback_id.as_ref(), outcome_of(result));
+    });
+}
+
+/// Like [`drive`], for what needs no reply. The session's end does not end it, but a shutdown waits for it.
+fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>>>, span: Span) {
+    if let Poll::Ready(outcome) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+        return answer(session, None, Some(outcome));
+    }
+    let tracked = session.handler().edge.sessions.token();
+    let kept = session.clone();
+    session.spawn(async move {
+        let outcome = work.instrument(span).await;
+        answer(&kept, None, Some(outcome));
+        drop(tracked);
     });
 }
 

@@ -1,68 +1,93 @@
-//! A rule in use, and when to log that its events reach no server.
+//! A rule in use: where its events go, and when to log that they reach no server.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use wsmesh_adapter::ServiceName;
 
 use super::Rule;
+use super::lanes::Lanes;
+use crate::backends::{Backend, Shared};
+use crate::seldom::Seldom;
 
 /// How often it is logged that no server handles a rule's events.
 const UNSERVED_EVERY: Duration = Duration::from_secs(30);
 
+/// Events that may wait for each that may be under way, over all clients.
+const WAITING_FOR_ONE: usize = 16;
+
 /// A rule in use.
-#[derive(Debug)]
 pub(crate) struct Forwarding {
     pub(crate) rule: Rule,
-    unserved: Mutex<Unserved>,
+    pub(crate) way: Way,
+    unserved: Seldom,
 }
 
-/// Events that no server handled.
-#[derive(Debug, Default)]
-struct Unserved {
-    /// How many since the last log line.
-    events: u64,
-    logged: Option<Instant>,
+/// Where the events of a rule go.
+pub(crate) enum Way {
+    Service(ServiceName),
+    Backend(ToBackend),
 }
 
-impl Unserved {
-    /// Counts one more. Returns the number of events to log, if it is time to.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.events += 1;
-        let quiet = self
-            .logged
-            .is_some_and(|logged| now.saturating_duration_since(logged) < UNSERVED_EVERY);
-        (!quiet).then(|| {
-            self.logged = Some(now);
-            std::mem::take(&mut self.events)
-        })
-    }
+/// The way to a backend.
+pub(crate) struct ToBackend {
+    pub(crate) backend: Backend,
+    /// Those of all rules with this URL.
+    pub(crate) lanes: Arc<Lanes>,
+    /// Whether the events of one client are sent one after the other.
+    pub(crate) is_ordered: bool,
 }
 
 impl Forwarding {
-    pub(crate) fn new(rule: Rule) -> Self {
+    fn new(rule: Rule, way: Way) -> Self {
         Self {
             rule,
-            unserved: Mutex::default(),
+            way,
+            unserved: Seldom::every(UNSERVED_EVERY),
+        }
+    }
+
+    /// The service that handles its events, if it is one.
+    pub(crate) fn service(&self) -> Option<&ServiceName> {
+        match &self.way {
+            Way::Service(service) => Some(service),
+            Way::Backend(_) => None,
         }
     }
 
     /// No server handled an event. Returns the number of such events to log, if it is time to.
     pub(crate) fn count_unserved(&self) -> Option<u64> {
-        self.unserved.lock().count(Instant::now())
+        self.unserved.count()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The rules in use. A rule without a time limit has this one. The error says what to do.
+pub(crate) fn forwardings(rules: Vec<Rule>, timeout: Duration, shared: &Shared) -> Result<Vec<Forwarding>, String> {
+    let mut lanes: HashMap<String, Arc<Lanes>> = HashMap::new();
+    let forwarding = |rule: Rule| {
+        let of_rule = |problem| format!("the rule for {:?}: {problem}", rule.event);
+        let way = match (&rule.service, rule.destination(timeout)) {
+            (Some(service), None) => Way::Service(service.clone()),
+            (None, Some(destination)) => {
+                let url = destination.url.as_url().to_string();
+                let most = destination.max_in_flight.saturating_mul(WAITING_FOR_ONE);
+                Way::Backend(ToBackend {
+                    lanes: Arc::clone(lanes.entry(url).or_insert_with(|| Lanes::new(most))),
+                    backend: Backend::new(&rule.event, destination, shared).map_err(of_rule)?,
+                    is_ordered: rule.ordered.unwrap_or(true),
+                })
+            }
+            _ => return Err(of_rule("write either service or url".to_owned())),
+        };
+        Ok(Forwarding::new(rule, way))
+    };
+    rules.into_iter().map(forwarding).collect()
+}
 
-    #[test]
-    fn the_first_unserved_event_is_logged_and_then_their_number_every_half_minute() {
-        let (mut unserved, start) = (Unserved::default(), Instant::now());
-        assert_eq!(unserved.count(start), Some(1));
-        assert_eq!(unserved.count(start + UNSERVED_EVERY / 2), None);
-        assert_eq!(unserved.count(start + UNSERVED_EVERY / 2), None);
-        assert_eq!(unserved.count(start + UNSERVED_EVERY), Some(3));
-        assert_eq!(unserved.count(start + UNSERVED_EVERY), None);
-    }
+/// A rule for tests, whose way is a service.
+#[cfg(test)]
+pub(crate) fn to_service(rule: Rule) -> Forwarding {
+    let service = rule.service.clone().expect("a rule with a service");
+    Forwarding::new(rule, Way::Service(service))
 }

@@ -1,7 +1,8 @@
-//! The table of events: which are built in, and which a rule forwards to a service. Made once from the configuration; what
-//! handles an event is in `events`.
+//! The table of events: which are built in, and which a rule forwards to a service or a backend. Made once from the
+//! configuration; what handles an event is in `events`.
 
 mod forwarding;
+mod lanes;
 pub(crate) mod settings;
 
 use std::collections::HashMap;
@@ -9,12 +10,17 @@ use std::sync::Arc;
 
 use wsmesh_adapter::{Namespace, ServiceName};
 
-pub(crate) use forwarding::Forwarding;
+#[cfg(test)]
+pub(crate) use forwarding::to_service;
+pub(crate) use forwarding::{Forwarding, ToBackend, Way, forwardings};
 pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
 pub use settings::{PickBy, ReplyBy, Rule};
 
+/// Longest name of an event that a rule for several events forwards, in bytes: it becomes a header.
+const LONGEST_OF_PREFIX: usize = 256;
+
 /// What handles an event.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Route {
     EnterBackground,
     EnterForeground,
@@ -39,9 +45,11 @@ impl Route {
 }
 
 /// The table.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Routes {
     routes: HashMap<Box<str>, Route>,
+    /// The rules for several events, the longest beginning first.
+    prefixes: Vec<(Box<str>, Route)>,
     /// Services of the rules: they are told when a client is gone.
     services: Vec<ServiceName>,
     /// Namespaces that clients may join themselves.
@@ -52,7 +60,7 @@ pub(crate) struct Routes {
 
 impl Routes {
     /// Makes the table. A rule for the name of a built-in event replaces it, see [`Routes::replaced`].
-    pub(crate) fn new(rules: Vec<Rule>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
+    pub(crate) fn new(rules: Vec<Forwarding>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
         let mut built_in = vec![
             ("enterBackground", Route::EnterBackground),
             ("enterForeground", Route::EnterForeground),
@@ -63,20 +71,23 @@ impl Routes {
         if with_demo {
             built_in.extend([("echo", Route::Echo), ("say", Route::Say), ("command", Route::Command)]);
         }
-        let mut services: Vec<_> = rules.iter().map(|rule| rule.service.clone()).collect();
+        let mut services: Vec<_> = rules.iter().filter_map(Forwarding::service).cloned().collect();
         services.sort();
         services.dedup();
         let mut routes: HashMap<Box<str>, Route> = built_in.into_iter().map(|(name, r)| (name.into(), r)).collect();
-        let mut replaced = Vec::new();
-        for rule in rules {
-            let event: Box<str> = rule.event.as_str().into();
-            let forwarding = Route::Rule(Arc::new(Forwarding::new(rule)));
-            if routes.insert(event.clone(), forwarding).is_some() {
+        let (mut replaced, mut prefixes) = (Vec::new(), Vec::new());
+        for forwarding in rules.into_iter().map(Arc::new) {
+            let event: Box<str> = forwarding.rule.event.as_str().into();
+            if forwarding.rule.prefix().is_some() {
+                prefixes.push((event, Route::Rule(forwarding)));
+            } else if routes.insert(event.clone(), Route::Rule(forwarding)).is_some() {
                 replaced.push(event);
             }
         }
+        prefixes.sort_by_key(|(event, _)| std::cmp::Reverse(event.len()));
         Self {
             routes,
+            prefixes,
             services,
             client_rooms,
             replaced,
@@ -105,9 +116,21 @@ impl Routes {
         self
     }
 
-    /// The route of an event and its name, which is one of a bounded set.
+    /// The route of an event and its name, which is one of a bounded set: that of the rule, if it is for several events.
     pub(crate) fn find(&self, event: &str) -> Option<(&str, &Route)> {
-        self.routes.get_key_value(event).map(|(name, route)| (&**name, route))
+        let exact = self.routes.get_key_value(event).map(|(name, route)| (&**name, route));
+        exact.or_else(|| self.find_prefix(event))
+    }
+
+    fn find_prefix(&self, event: &str) -> Option<(&str, &Route)> {
+        let mut fitting = self
+            .prefixes
+            .iter()
+            .filter(|(pattern, _)| event.starts_with(pattern.trim_end_matches('*')));
+        let (pattern, route) = fitting.next()?;
+        // Those that no rule may forward.
+        let is_kept = event.starts_with("wsmesh.") || CREDENTIAL_EVENTS.contains(&event);
+        (!is_kept && event.len() <= LONGEST_OF_PREFIX).then_some((&**pattern, route))
     }
 
     /// Built-in events that a rule replaces, often by mistake: the author of the rule may not know that they exist.
@@ -133,13 +156,14 @@ mod tests {
     use super::*;
     use crate::settings::EdgeSettings;
 
-    fn rule(event: &str) -> Rule {
-        serde_json::from_str(&format!(r#"{{"event":"{event}","service":"s"}}"#)).expect("a rule")
+    fn rule(event: &str) -> Forwarding {
+        let rule = format!(r#"{{"event":"{event}","service":"s"}}"#);
+        to_service(serde_json::from_str(&rule).expect("a rule"))
     }
 
     #[test]
     fn a_rule_that_replaces_a_built_in_event_is_reported() {
-        let rules = || ["enterBackground", "joinRoom", "echo", "mine"].map(rule).to_vec();
+        let rules = || ["enterBackground", "joinRoom", "echo", "mine"].map(rule).into();
         let chat = Namespace::new("chat").expect("valid");
         let replaced = |routes: &Routes| routes.replaced().map(str::to_owned).collect::<Vec<_>>();
         let production = Routes::new(rules(), Vec::new(), false);
@@ -147,6 +171,32 @@ mod tests {
         assert_eq!(replaced(&production.with_tokens()), ["enterBackground", "joinRoom"]);
         let demo = Routes::new(rules(), vec![chat], true).with_tokens();
         assert_eq!(replaced(&demo), ["enterBackground", "joinRoom", "echo"]);
+    }
+
+    #[test]
+    fn an_event_without_a_rule_of_its_own_takes_the_rule_with_the_longest_beginning() {
+        let rules = ["bid.*", "bid.place", "bid.auto.*", "b*", "*"].map(rule).into();
+        let routes = Routes::new(rules, Vec::new(), true).with_tokens();
+        let found = |event: &str| routes.find(event).map(|(name, _)| name.to_owned());
+        for (event, name) in [
+            ("bid.place", "bid.place"),
+            ("bid.other", "bid.*"),
+            ("bid.", "bid.*"),
+            ("bid.auto.on", "bid.auto.*"),
+            ("bid", "b*"),
+            ("else", "*"),
+            ("echo", "echo"),
+            ("enterBackground", "enterBackground"),
+            ("refreshToken", "refreshToken"),
+        ] {
+            assert_eq!(found(event).as_deref(), Some(name), "{event}");
+        }
+        assert_eq!(found("wsmesh.kick"), None, "reserved");
+        assert_eq!(found(&"b".repeat(257)), None, "too long for a header");
+        let without_tokens = Routes::new([rule("*")].into(), Vec::new(), false);
+        for event in CREDENTIAL_EVENTS {
+            assert!(without_tokens.find(event).is_none(), "{event} carries tokens");
+        }
     }
 
     /// Events of the README's table, with what it says about where they exist.
@@ -170,7 +220,8 @@ mod tests {
 
     fn events(settings: EdgeSettings) -> BTreeSet<String> {
         let lets_publish = settings.lets_clients_publish();
-        let routes = Routes::new(settings.rules.0, settings.client_rooms, settings.demo);
+        let rules = settings.rules.0.into_iter().map(to_service).collect();
+        let routes = Routes::new(rules, settings.client_rooms, settings.demo);
         let routes = if lets_publish { routes.with_publish() } else { routes };
         routes.routes.keys().map(|event| event.to_string()).collect()
     }
