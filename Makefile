@@ -84,11 +84,16 @@ $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 	@touch $@
 
 # Builds what the commands in the documents need. The tests run in a network of their own, which needs `ip`.
-test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules ## Run or compile every code block of the documents, check every link
+DOCS_TESTS := tests/docs
+test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules $(DOCS_TESTS)/node_modules ## Run or compile every code block of the documents, check every link
 	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
 	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone
 	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
+
+$(DOCS_TESTS)/node_modules: $(DOCS_TESTS)/package-lock.json | tool-node
+	@npm ci --loglevel=error --no-audit --no-fund --prefix $(DOCS_TESTS)
+	@touch $@
 
 chaos: tool-cc tool-redis tool-faketime ## Break nodes, links and servers under load, and count what was lost or doubled: ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
