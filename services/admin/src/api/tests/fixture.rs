@@ -7,14 +7,16 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use wsmesh_adapter::{
-    Adapter, Attachment, Bus, ClientId, Driver, Frame, MemoryBus, Options, Room, ServerName, ServiceName, Shard,
-    Started,
+    Adapter, Attachment, Bus, ClientError, ClientId, Closing, Dismissal, Driver, Frame, MemoryBus, Options, Payload,
+    Refusal, Room, ServerName, ServiceName, Shard, Started,
 };
+use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, KICK};
 
 use super::super::*;
 
@@ -45,7 +47,7 @@ pub(super) struct Edge {
 
 pub(super) struct Client {
     pub(super) frames: mpsc::UnboundedReceiver<Frame>,
-    _attachment: Attachment,
+    pub(super) attachment: Attachment,
 }
 
 /// An answer of the API.
@@ -127,6 +129,12 @@ impl Cluster {
                         let _ = socket.send(frame);
                     }
                 });
+                for (connection, why) in shard.take_closing() {
+                    let socket = shard.remove(connection);
+                    if let (Some(socket), Closing::Dismissed(Dismissal { code, reason })) = (socket, why) {
+                        let _ = socket.send(Frame::new(format!("closed {code} {reason}")));
+                    }
+                }
             }
         });
         timeout(started.adapter.ready()).await;
@@ -178,10 +186,7 @@ impl Edge {
         let (sender, frames) = mpsc::unbounded_channel();
         self.sockets.lock().insert(attachment.connection(), id, sender);
         timeout(attachment.confirmed()).await.expect("confirmed");
-        Client {
-            frames,
-            _attachment: attachment,
-        }
+        Client { frames, attachment }
     }
 
     pub(super) async fn join(&self, id: &str, namespace: &str, room: &str) {
@@ -191,14 +196,80 @@ impl Edge {
             .expect("joins");
     }
 
+    /// Answers orders about its clients as a ws-node does.
+    pub(super) fn obeys_orders(&self) {
+        for order in [KICK, CLIENT_JOIN, CLIENT_LEAVE] {
+            let node = self.adapter.clone();
+            self.adapter.on_request(order, move |event| {
+                let node = node.clone();
+                async move { obey(&node, order, &event.payload.parse().expect("JSON")).await }
+            });
+        }
+    }
+
+    /// Answers the request that a client got in this frame.
+    pub(super) fn answer(&self, client: &Client, frame: &str, answer: &Value) {
+        let frame: Value = serde_json::from_str(frame).expect("JSON");
+        let request = frame["requestId"].as_str().expect("a request");
+        let answer = Payload::new(answer).expect("JSON");
+        let connection = client.attachment.connection();
+        assert!(self.sockets.lock().answered(connection, request, answer));
+    }
+
+    /// A client that answers every request; its other frames are dropped.
+    pub(super) async fn answering(&self, id: &str, answer: Value) -> JoinHandle<()> {
+        let mut client = self.client(id).await;
+        let sockets = self.sockets.clone();
+        tokio::spawn(async move {
+            while let Some(frame) = client.frames.recv().await {
+                // The end of its connection is no JSON.
+                let frame: Value = serde_json::from_str(frame.as_str()).unwrap_or_default();
+                if let Some(request) = frame["requestId"].as_str() {
+                    let answer = Payload::new(&answer).expect("JSON");
+                    let connection = client.attachment.connection();
+                    sockets.lock().answered(connection, request, answer);
+                }
+            }
+        })
+    }
+
     /// Ends the edge without a goodbye.
     pub(super) fn crash(self) {
         drop(self.driver);
     }
 }
 
+/// What a ws-node does on an order of another server.
+async fn obey(node: &Adapter, order: &str, wanted: &Value) -> Result<Value, Refusal> {
+    let text = |field: &str| wanted[field].as_str().expect("text").to_owned();
+    let client = ClientId::new(text("client")).expect("an id");
+    let room = || Room::new(text("namespace"), text("room")).expect("a room");
+    let not_here = |error: ClientError| Refusal::new("NOT_FOUND", error.to_string());
+    match order {
+        KICK => {
+            let code = u16::try_from(wanted["code"].as_u64().expect("a number")).expect("a close code");
+            let reason = text("reason").into();
+            let kicked = node
+                .dismiss(&client, Dismissal { code, reason })
+                .await
+                .map_err(not_here)?;
+            Ok(json!({"kicked": kicked}))
+        }
+        CLIENT_JOIN => node
+            .join(&client, room())
+            .await
+            .map(|()| json!({"ok": true}))
+            .map_err(not_here),
+        _ => node
+            .leave(&client, &room())
+            .await
+            .map(|_| json!({"ok": true}))
+            .map_err(not_here),
+    }
+}
+
 impl Client {
-    /// The next frame.
+    /// The next frame; of the end of the connection, `closed CODE REASON`.
     pub(super) async fn frame(&mut self) -> String {
         timeout(self.frames.recv())
             .await
@@ -211,6 +282,20 @@ impl Client {
 impl Answer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// Each line of a batch's answer.
+    pub(super) fn lines(&self) -> Vec<Value> {
+        assert_eq!(self.status, 200, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/x-ndjson");
+        let lines = self.text.lines();
+        lines.map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Checks that this is the problem of a client that is nowhere.
+    pub(super) fn is_offline(&self) {
+        self.problem(404);
+        assert_eq!(self.json()["code"], "offline");
     }
 
     pub(super) fn header(&self, name: &str) -> &str {
@@ -234,6 +319,19 @@ pub(super) async fn timeout<F: Future>(future: F) -> F::Output {
         .expect("within the time limit of the tests")
 }
 
+/// Checks again and again until it holds.
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let checking = async {
+        let mut every = tokio::time::interval(Duration::from_millis(10));
+        while !holds().await {
+            every.tick().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, checking)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within the time limit of the tests"));
+}
+
 pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
     let (head, body) = response.into_parts();
@@ -253,6 +351,21 @@ pub(super) async fn post(router: &Router, path: &str, body: impl Into<Body>) -> 
     let request = Request::post(path)
         .header("content-type", "application/json")
         .body(body.into());
+    send(router, request.expect("a request")).await
+}
+
+pub(super) async fn put(router: &Router, path: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::put(path)
+        .header("content-type", "application/json")
+        .body(body.into());
+    send(router, request.expect("a request")).await
+}
+
+/// Lines of JSON.
+pub(super) async fn batch(router: &Router, lines: impl Into<Body>) -> Answer {
+    let request = Request::post("/api/v1/batch")
+        .header("content-type", "application/x-ndjson")
+        .body(lines.into());
     send(router, request.expect("a request")).await
 }
 

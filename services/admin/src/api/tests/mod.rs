@@ -1,7 +1,13 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
+mod batch;
+mod clients;
 mod fixture;
+mod hostile;
+mod limits;
+mod messages;
 mod nodes;
+mod once;
 mod openapi;
 mod rejections;
 mod servers;
@@ -119,7 +125,12 @@ async fn a_client_is_found_with_its_rooms_or_known_to_be_offline() {
     let ann = get(&open, "/api/v1/clients/ann").await.json();
     assert_eq!(ann["state"], "connected");
     let rooms = json!([{"namespace": "chat", "id": "lobby"}]);
-    assert_eq!(ann["connections"], json!([{"server": "ws-node-1", "rooms": rooms}]));
+    let connection = &ann["connections"][0];
+    assert_eq!(
+        (&connection["server"], &connection["rooms"]),
+        (&json!("ws-node-1"), &rooms)
+    );
+    assert_eq!(connection["contexts"][0]["client"], "ann");
     openapi::check("Client", &ann);
     let bob = get(&open, "/api/v1/clients/bob").await.json();
     assert_eq!((&bob["state"], &bob["connections"]), (&json!("offline"), &json!([])));
