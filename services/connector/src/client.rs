@@ -10,6 +10,7 @@ use serde_json::value::to_raw_value;
 use tokio::sync::{mpsc, watch};
 use wsmesh_protocol::frame;
 
+use crate::rooms::RoomMessage;
 use crate::servers::Servers;
 use crate::shared::Shared;
 use crate::task::Wish;
@@ -165,6 +166,17 @@ impl Client {
         let room = room.into();
         self.shared.left(&room);
         self.request("leaveRoom", &room).retry().await
+    }
+
+    /// Sends a message to a room, without a service: its members get the event `roomMessage` with `namespace`, `roomId`, `from` (this
+    /// client's id) and `data`. The server must allow it: see `[[namespaces]]` of ws-node. A request like any other:
+    /// `client.publish("1000", &"hi").await?`.
+    pub fn publish<T: Serialize + ?Sized>(&self, room: impl Into<Room>, data: &T) -> Request {
+        let message = RoomMessage {
+            room: &room.into(),
+            data,
+        };
+        self.request("publish", &message)
     }
 
     /// Renews the token of the open connection, which stays open: asks the [provider](crate::Options::token) for a new token and

@@ -22,6 +22,14 @@ pub struct Room {
     pub namespace: Option<Box<str>>,
 }
 
+/// What a client publishes to a room.
+#[derive(Debug, Serialize)]
+pub(crate) struct RoomMessage<'a, T: ?Sized> {
+    #[serde(flatten)]
+    pub(crate) room: &'a Room,
+    pub(crate) data: &'a T,
+}
+
 /// The id of a room. To the server the number 7 and the text "7" are the same room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]

@@ -154,3 +154,27 @@ async fn joining_waits_for_a_connection_and_fails_when_there_is_none() {
     client.emit("mark", &1).await.expect("open");
     assert_eq!(peer.json().await["event"], "mark", "neither room is asked for");
 }
+
+#[tokio::test]
+async fn a_message_for_a_room_names_the_room_as_a_join_does() {
+    let server = Server::start().await;
+    let (client, mut peer, _task) = connected(&server, server.options()).await;
+    let rooms = [
+        (Room::from("1000"), json!({"roomId": "1000", "data": {"text": "hi"}})),
+        (
+            Room::new(7).in_namespace("chat"),
+            json!({"roomId": 7, "namespace": "chat", "data": {"text": "hi"}}),
+        ),
+    ];
+    for (room, expected) in rooms {
+        let published = client.publish(room, &json!({"text": "hi"})).into_future();
+        let asked = async {
+            let frame = peer.json().await;
+            assert_eq!((&frame["event"], &frame["payload"]), (&json!("publish"), &expected));
+            let reply = json!({"payload": {"ok": true}, "callbackId": frame["callbackId"]});
+            peer.say(reply).await;
+        };
+        let (reply, ()) = tokio::join!(published, asked);
+        assert_eq!(reply.expect("published").as_str(), r#"{"ok":true}"#);
+    }
+}

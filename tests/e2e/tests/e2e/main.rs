@@ -6,5 +6,6 @@ mod cluster;
 mod games;
 mod logins;
 mod nodes;
+mod publishing;
 mod sdk;
 mod start;
