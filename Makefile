@@ -22,13 +22,18 @@ HELM ?= helm
 HELM_TEMPLATE = $(HELM) template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0
 
 ##@ Run
-.PHONY: help run up down
+.PHONY: help run auction up down
 help: ## List the tasks
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: tool-cc ## Everything in one process, without Redis: playground on http://127.0.0.1:9000/
 	@cargo build --locked -p wsmesh-standalone
 	@exec $(TARGET_DIR)/debug/wsmesh-standalone $(ARGS)
+
+LANGUAGE ?=
+auction: tool-cc ## The auction of the tutorials: LANGUAGE=python, node or go beside `make run`, or rust
+	@if [ "$(LANGUAGE)" = rust ]; then $(MAKE) tool-redis; cargo build --locked --quiet -p ws-node -p auction-service; fi
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" exec tests/backends/auction.sh $(LANGUAGE)
 
 up: images ## The whole cluster in containers: three Redis, two ws-nodes, game-logic, admin, Jaeger
 	@tests/deploy/compose.sh up
@@ -38,10 +43,10 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-browser test-docs test-chart chaos bench bench-micro
+.PHONY: test test-rust test-js test-backends test-browser test-docs test-chart chaos bench bench-micro
 .PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
-test: tool-cc tool-redis tool-openssl tool-faketime tool-node ## All tests that need no container: installs what is missing, or says what to install
-	@tests/deploy/suites.sh test-rust test-js test-browser test-docs test-chart
+test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
+	@tests/deploy/suites.sh test-rust test-js test-backends test-browser test-docs test-chart
 
 test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
 	@cargo test --workspace --locked --no-fail-fast $(ARGS)
@@ -56,6 +61,12 @@ test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK
 $(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
 	@npm ci --loglevel=error --no-audit --no-fund --prefix $(CONNECTOR_JS)
 	@touch $@
+
+test-backends: tool-cc tool-redis tool-python $(CONNECTOR_JS)/node_modules ## The auction in each language, on two ws-nodes, and what HTTP backends may rely on
+	@command -v go >/dev/null || echo "!!! NOT TESTED: the auction in Go (install Go 1.22 or newer: https://go.dev/dl/)" >&2
+	@cargo build --locked --quiet -p ws-node -p admin -p wsmesh-standalone -p auction-service
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/backends/*.test.mjs
+	@if [ -x tests/backends/conformance/run.sh ]; then WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/backends/conformance/run.sh; fi
 
 BROWSER_TESTS := tests/browser
 # The program to test in: Debian's name, or a path.
@@ -73,11 +84,16 @@ $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 	@touch $@
 
 # Builds what the commands in the documents need. The tests run in a network of their own, which needs `ip`.
-test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules ## Run or compile every code block of the documents, check every link
+DOCS_TESTS := tests/docs
+test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules $(DOCS_TESTS)/node_modules ## Run or compile every code block of the documents, check every link
 	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
 	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone
 	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
+
+$(DOCS_TESTS)/node_modules: $(DOCS_TESTS)/package-lock.json | tool-node
+	@npm ci --loglevel=error --no-audit --no-fund --prefix $(DOCS_TESTS)
+	@touch $@
 
 chaos: tool-cc tool-redis tool-faketime ## Break nodes, links and servers under load, and count what was lost or doubled: ARGS="--help", "--short", "--scenario kill-one"
 	@cargo build --release --locked -p wsmesh-chaos
@@ -161,7 +177,7 @@ manifests-check: tool-helm ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node tool-shellcheck tool-cargo-deny tool-helm
+.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node tool-python tool-shellcheck tool-cargo-deny tool-helm
 NODE_IS_NEW := node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'
 NODE_PACKAGE := node@22.23.3
 tool-cc:
@@ -172,6 +188,8 @@ tool-openssl:
 	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"
 tool-curl:
 	@tests/deploy/need.sh curl curl "what the commands of the documents ask the servers with"
+tool-python:
+	@tests/deploy/need.sh python3 python3 "Python 3, for the auction in Python"
 tool-faketime:
 	@tests/deploy/need.sh faketime faketime "what sets the wall clock of single processes (libfaketime), for one scenario of chaos"
 tool-shellcheck:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { WAIT_MS, launch } from "./support/browser.mjs";
-import { startCluster } from "./support/cluster.mjs";
+import { startCluster } from "../support/cluster.mjs";
 
 const PAGE = new URL("../../services/connector-js/examples/chat.html", import.meta.url);
 

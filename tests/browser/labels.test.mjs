@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { labels } from "../../services/ws-node/assets/playground/labels.js";
 import { Playground, launch } from "./support/browser.mjs";
-import { startCluster } from "./support/cluster.mjs";
+import { startCluster } from "../support/cluster.mjs";
 
 const SIZE = 400;
 const overlap = (a, b) => Math.abs(a.x - b.x) < (a.width + b.width) / 2 && Math.abs(a.y - b.y) < (a.height + b.height) / 2;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Playground, launch } from "./support/browser.mjs";
-import { startCluster, startStandalone } from "./support/cluster.mjs";
+import { startCluster, startStandalone } from "../support/cluster.mjs";
 
 let browser;
 let bundle;

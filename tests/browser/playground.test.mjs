@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Playground, WAIT_MS, launch } from "./support/browser.mjs";
-import { startCluster, until } from "./support/cluster.mjs";
+import { startCluster, until } from "../support/cluster.mjs";
 
 let browser;
 let cluster;

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Playground, launch } from "./support/browser.mjs";
-import { startStandalone, until } from "./support/cluster.mjs";
+import { startStandalone, until } from "../support/cluster.mjs";
 
 const folder = fileURLToPath(new URL("screenshots", import.meta.url));
 const QUALITY = 60;

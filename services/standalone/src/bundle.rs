@@ -8,7 +8,6 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use ws_node::EdgeSettings;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
 use wsmesh_bootstrap::probe::{Answer, Probe};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
@@ -65,7 +64,7 @@ impl Bundle {
         for kind in STARTING {
             let (now, later) = bound.into_iter().partition(|(place, _)| place.kind == kind);
             bound = later;
-            if let Err(error) = bundle.start_all(now, &config.common, &bus, admin_port).await {
+            if let Err(error) = bundle.start_all(now, config, &bus, admin_port).await {
                 bundle.end_after_failure().await;
                 return Err(error);
             }
@@ -76,7 +75,7 @@ impl Bundle {
     async fn start_all(
         &mut self,
         bound: Vec<(Place, Sockets)>,
-        common: &CommonConfig,
+        config: &Config,
         bus: &MemoryBus,
         admin_port: Option<u16>,
     ) -> anyhow::Result<()> {
@@ -86,15 +85,13 @@ impl Bundle {
                 listen: place.public,
                 ops_listen: Some(place.ops),
                 bus: Bus::Memory(bus.clone()),
-                open_files: common.open_files / SERVICES,
-                ..common.clone()
+                open_files: config.common.open_files / SERVICES,
+                ..config.common.clone()
             };
             match place.kind {
                 Kind::WsNode => {
-                    let settings = EdgeSettings {
-                        playground_admin_port: admin_port,
-                        ..EdgeSettings::default()
-                    };
+                    let mut settings = config.edge.clone();
+                    settings.playground_admin_port = admin_port;
                     self.spawn::<ws_node::WsNodeService>(place, common, settings, sockets)?;
                 }
                 Kind::GameLogic => self.spawn::<game_logic::Service>(place, common, <_>::default(), sockets)?,

@@ -1,6 +1,7 @@
 //! The settings of the bundle, each declared once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 use wsmesh_bootstrap::{at_most, settings};
 
@@ -16,5 +17,8 @@ settings! {
         /// +100 admin. 0: free ports for all.
         #[check(at_most(u16::MAX - LAST_OFFSET))]
         pub port_base: u16 = PORT_BASE,
+        /// Configuration file of the two ws-nodes, as ws-node itself takes it by --config: rules, for example. What it does not set
+        /// is as in the demo profile.
+        pub ws_node_config: Option<PathBuf>,
     }
 }

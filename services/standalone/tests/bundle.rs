@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use ws_node::EdgeSettings;
 use wsmesh_bootstrap::{CommonConfig, Profile};
 use wsmesh_standalone::{Bundle, Config, Kind, StandaloneSettings};
 
@@ -23,7 +24,12 @@ fn config(port_base: u16) -> Config {
     };
     Config {
         common,
-        settings: StandaloneSettings { host: HERE, port_base },
+        settings: StandaloneSettings {
+            host: HERE,
+            port_base,
+            ..StandaloneSettings::default()
+        },
+        edge: EdgeSettings::default(),
     }
 }
 

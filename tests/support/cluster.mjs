@@ -1,4 +1,4 @@
-// One Redis, two ws-nodes and a game-logic as processes, on ports that were free a moment ago.
+// One Redis, two ws-nodes and what else a test needs as processes, on ports that were free a moment ago.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -7,10 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const SOON_MS = 30_000;
-const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../../target/debug", import.meta.url)));
+const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL("../../target/debug", import.meta.url)));
 
 /** A free port below the range of outgoing connections, so that it is not taken meanwhile. */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
     const server = createServer();
@@ -35,12 +35,13 @@ export async function until(what, ask) {
   }
 }
 
-class Program {
-  constructor(command, args) {
-    // The services read every WSMESH_ variable as a setting, and unknown settings are errors.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("WSMESH_")));
+/** A process; `log` is what it has written so far. */
+export class Program {
+  constructor(command, args, more = {}) {
+    // The services read every WSMESH_ variable as a setting, and unknown settings are errors. Nothing here is behind a proxy.
+    const kept = Object.entries(process.env).filter(([name]) => !/^WSMESH_|_proxy$/i.test(name));
     this.log = "";
-    this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(command, args, { env: { ...Object.fromEntries(kept), ...more }, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (this.log += text));
     }
@@ -49,9 +50,21 @@ class Program {
     this.ended.catch((error) => (this.log += error.message));
   }
 
+  /** Waits until it has written `text`. */
+  async says(text) {
+    await until(`it says "${text}"`, () => {
+      this.runs();
+      return this.log.includes(text);
+    });
+  }
+
+  runs() {
+    if (this.child.exitCode !== null || !this.child.pid) throw new Error(`it ended:\n${this.log}`);
+  }
+
   async ready(opsPort) {
     await until("it is ready", async () => {
-      if (this.child.exitCode !== null || !this.child.pid) throw new Error(`it ended:\n${this.log}`);
+      this.runs();
       return fetch(`http://127.0.0.1:${opsPort}/readyz`).then((answer) => answer.ok, () => false);
     }).catch((error) => {
       throw new Error(`${this.child.spawnfile}: ${error.message}\n${this.log}`);
@@ -90,13 +103,11 @@ class Service {
 }
 
 /** Starts the whole bundle in one process, like `make run`, on free ports; `stop()` ends it. */
-export async function startStandalone() {
-  const program = new Program(join(programs, "wsmesh-standalone"), ["--port-base=0", "--log-level=warn"]);
+export async function startStandalone(...more) {
+  const program = new Program(join(programs, "wsmesh-standalone"), ["--port-base=0", "--log-level=warn", ...more]);
   try {
-    const welcome = await until("it says where it is", () => {
-      if (program.child.exitCode !== null || !program.child.pid) throw new Error(`it ended:\n${program.log}`);
-      return program.log.includes("Ctrl-C ends it.") && program.log;
-    });
+    await program.says("Ctrl-C ends it.");
+    const welcome = program.log;
     const nodes = [...welcome.matchAll(/ws:\/\/(127\.0\.0\.1:\d+)/g)].map(([ws, address]) => ({ ws, http: `http://${address}/` }));
     const [, admin] = /admin +(http:\S+)/.exec(welcome);
     return { nodes, admin, stop: (signal) => program.stop(signal) };
@@ -106,21 +117,25 @@ export async function startStandalone() {
   }
 }
 
-/** Starts everything; `nodes` are the two ws-nodes, `stop()` ends everything. */
-export async function startCluster() {
+/**
+ * Starts everything: two ws-nodes with these flags, and one of each of the other services. `nodes` are the ws-nodes, `admin` is
+ * the address of admin if there is one, `redis` that of Redis; `stop()` ends everything.
+ */
+export async function startCluster({ flags = [], services = ["game-logic"] } = {}) {
   const redisPort = await freePort();
+  const redisUrl = `redis://127.0.0.1:${redisPort}`;
   const redis = new Program("redis-server", ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
   const service = async (program, name, ...more) => {
     const [port, opsPort] = [await freePort(), await freePort()];
-    const common = ["--profile=demo", `--name=${name}`, `--redis=redis://127.0.0.1:${redisPort}`];
+    const common = ["--profile=demo", `--name=${name}`, `--redis=${redisUrl}`];
     const listen = [`--listen=127.0.0.1:${port}`, `--ops-listen=127.0.0.1:${opsPort}`];
     return new Service(program, [...common, ...listen, ...more], port, opsPort);
   };
-  const nodes = [
-    await service("ws-node", "ws-0", "--reconnect-spread=1s"),
-    await service("ws-node", "ws-1", "--reconnect-spread=1s"),
-  ];
-  const all = [...nodes, await service("game-logic", "logic-0")];
+  const nodes = [];
+  for (const name of ["ws-0", "ws-1"]) nodes.push(await service("ws-node", name, "--reconnect-spread=1s", ...flags));
+  const others = [];
+  for (const program of services) others.push(await service(program, `${program.replace("game-", "")}-0`));
+  const all = [...nodes, ...others];
   const stop = async () => {
     await Promise.all(all.map((one) => one.stop("SIGKILL")));
     await redis.stop();
@@ -131,5 +146,5 @@ export async function startCluster() {
     await stop();
     throw error;
   }
-  return { nodes, stop };
+  return { nodes, redis: redisUrl, admin: others.find(({ name }) => name === "admin")?.http, stop };
 }
