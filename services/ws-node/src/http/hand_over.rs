@@ -1,5 +1,6 @@
 //! From hyper to a shard: takes the stream out of the upgraded connection, and waits for clients that have to authenticate.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use wsmesh_adapter::Introduction;
-use wsmesh_bootstrap::http::subscriber;
 
 use super::first_message;
 use crate::client::{ClientState, ConnectionGuard};
@@ -35,12 +35,14 @@ pub(super) enum Upgrading {
     /// Its client is attached; messages may be compressed with `deflate`.
     Attached { reservation: Reservation, deflate: bool },
     /// Its client has to authenticate, with its first message.
-    Unauthenticated(Unauthenticated),
+    Unauthenticated(Box<Unauthenticated>),
 }
 
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unauthenticated {
     pub(super) permit: UnauthenticatedPermit,
+    /// The address that it comes from, if it is known.
+    pub(super) address: Option<IpAddr>,
     /// What its request says about it.
     pub(super) introduction: Introduction,
     /// Context of the upgrade's span, when it was sampled.
@@ -87,13 +89,13 @@ where
             });
             return Ok(());
         }
-        Upgrading::Unauthenticated(client) => client,
+        Upgrading::Unauthenticated(client) => *client,
     };
     tracing::debug!("a connection is upgraded; its client has to authenticate with its first message");
     let arrival = first_message::wait(edge, &mut stream, read_ahead, client.permit, client.deflate).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
-            edge.failures.count(client.introduction.address.map(subscriber));
+            edge.failures.count(client.address);
         }
         return Ok(());
     };

@@ -106,7 +106,11 @@ impl Queries {
             Query::Client { client, contexts } => Payload::new(&ClientPart {
                 connected: self.clients.hub().is_here(&client),
                 rooms: self.clients.hub().joined_rooms(&client),
-                contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+                contexts: if contexts {
+                    self.clients.contexts(&client)
+                } else {
+                    Vec::new()
+                },
             }),
             Query::Stats => Payload::new(&StatsPart {
                 clients: self.clients.hub().client_count() as u64,
