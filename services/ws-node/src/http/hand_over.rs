@@ -1,5 +1,6 @@
 //! From hyper to a shard: takes the stream out of the upgraded connection, and waits for clients that have to authenticate.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub(super) enum Upgrading {
     /// Its client is attached; messages may be compressed with `deflate`.
     Attached { reservation: Reservation, deflate: bool },
     /// Its client has to authenticate, with its first message.
-    Unauthenticated(Unauthenticated),
+    Unauthenticated(Box<Unauthenticated>),
 }
 
 /// A client that still has to authenticate, with its first message.
@@ -90,7 +91,7 @@ where
             });
             return Ok(());
         }
-        Upgrading::Unauthenticated(client) => client,
+        Upgrading::Unauthenticated(client) => *client,
     };
     tracing::debug!("a connection is upgraded; its client has to authenticate with its first message");
     let waiting = first_message::Unproved {

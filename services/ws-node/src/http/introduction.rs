@@ -1,7 +1,7 @@
 //! What a request says about its connection, for services that ask: path, parameters, chosen headers, address.
 //!
-//! Never a credential: parameters that may hold one are left out, and so are tokens among the subprotocols. Other headers are
-//! shown only if the settings name them.
+//! Never a credential that nobody asked for: parameters that may hold one are left out, and so are tokens among the subprotocols.
+//! Headers, also those for credentials, are shown only if the settings name them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -15,7 +15,6 @@ use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use tracing::{Instrument, Span};
 use wsmesh_adapter::{ClientId, Introduction, Room};
-use wsmesh_bootstrap::http::subscriber;
 use wsmesh_protocol::Params;
 
 use super::address::client_address;
@@ -89,7 +88,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
                 Err(rejection) => return reject(gate, rejection, &span),
             }
         }
-        Identity::ByMessage(permit, asked) => Upgrading::Unauthenticated(Unauthenticated {
+        Identity::ByMessage(permit, asked) => Upgrading::Unauthenticated(Box::new(Unauthenticated {
             permit,
             asked,
             introduction,
@@ -97,7 +96,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             since,
             guard,
             deflate,
-        }),
+        })),
     };
     span.record("http.response.status_code", 101);
     tokio::spawn(hand_over(gate.clone(), hyper::upgrade::on(&mut request), upgrading));
@@ -190,7 +189,6 @@ fn address(gate: &Gate, request: &Request) -> Option<IpAddr> {
 fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
     reject_when_draining(gate)?;
     let edge = &gate.edge;
-    let address = address.map(subscriber);
     edge.failures.may_try(address).map_err(|wait| {
         let text = "too many clients of this address failed to authenticate: try again later".to_owned();
         Rejection::new(StatusCode::TOO_MANY_REQUESTS, Rejected::Failing, text).retry_after(wait)

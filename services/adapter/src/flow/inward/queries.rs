@@ -134,7 +134,11 @@ impl Queries {
             Query::Client { client, contexts } => Payload::new(&ClientPart {
                 connected: self.clients.hub().is_here(&client),
                 rooms: self.clients.hub().joined_rooms(&client),
-                contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+                contexts: if contexts {
+                    self.clients.contexts(&client)
+                } else {
+                    Vec::new()
+                },
             }),
             Query::Clients { clients, contexts } => Payload::new(&ClientsPart {
                 online: clients
