@@ -116,3 +116,26 @@ async fn a_call_that_is_given_up_while_it_probes_a_backend_does_not_leave_the_br
         () = tokio::time::sleep(LIMIT) => panic!("the breaker is stuck"),
     }
 }
+
+#[tokio::test]
+async fn the_breaker_counts_calls_that_had_most_of_their_time_and_not_those_of_impatient_callers() {
+    let (_listener, destination) = listener().await;
+    let limit = Duration::from_millis(200);
+    let backend = backend(Destination {
+        timeout: limit,
+        breaker: BreakerLimits {
+            failures: 2,
+            open: LIMIT,
+        },
+        ..destination
+    });
+    let post = |within| backend.post_batch("1".to_owned(), Bytes::from_static(b"[]"), within);
+    for _ in 0..4 {
+        assert_eq!(post(limit / 4).await, Err(Failure::TimedOut), "impatient");
+    }
+    // Events wait for their turn, so they never have all of it.
+    for _ in 0..2 {
+        assert_eq!(post(limit * 3 / 4).await, Err(Failure::TimedOut));
+    }
+    assert_eq!(post(limit).await, Err(Failure::Unavailable));
+}
