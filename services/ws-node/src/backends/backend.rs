@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryFutureExt;
 use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tracing::{Instrument, Span};
@@ -30,6 +32,10 @@ const BATCH: &str = "application/cloudevents-batch+json";
 
 /// Who calls.
 const AGENT: &str = concat!("wsmesh/", env!("CARGO_PKG_VERSION"));
+
+/// The time for one request, which may be shorter than that of its backend.
+#[derive(Clone)]
+struct Limit(Duration);
 
 /// One backend. Cheap to clone.
 #[derive(Clone)]
@@ -174,15 +180,16 @@ impl Inner {
         request
     }
 
-    async fn call(&self, request: Outgoing, within: Duration) -> Result<Answer, Lost> {
+    async fn call(&self, mut request: Outgoing, within: Duration) -> Result<Answer, Lost> {
         let begun = self.metrics.begin();
-        let answered = self.calls.clone().oneshot(request);
-        let result = if within < self.timeout {
-            // Not the backend's fault, so that its breaker does not hear of it.
-            let limited = tokio::time::timeout(within, answered).await;
-            limited.unwrap_or(Err(Lost::TooSlow))
+        let limit = within.min(self.timeout);
+        let result = if limit < self.timeout / 2 {
+            // The breaker does not hear of it: the caller is impatient, which is not the backend's fault.
+            let limited = tokio::time::timeout(limit, self.calls.clone().oneshot(request)).await;
+            limited.unwrap_or(Err(Lost::GivenUp))
         } else {
-            answered.await
+            request.extensions_mut().insert(Limit(limit));
+            self.calls.clone().oneshot(request).await
         };
         let status = result.as_ref().ok().map(|answer| answer.status);
         let label = result.as_ref().map_or_else(Lost::result, |answer| class(answer.status));
@@ -200,8 +207,8 @@ impl Inner {
             Lost::NotSent(_) | Lost::Broken(_) => self.troubles.unreachable.count(),
             Lost::TooSlow => self.troubles.slow.count(),
             Lost::BadAnswer(_) => self.troubles.bad_answers.count(),
-            // Counted; the reason was logged before.
-            Lost::Resting | Lost::Overloaded => None,
+            // Counted; where there is trouble, it was logged before.
+            Lost::Resting | Lost::Overloaded | Lost::GivenUp => None,
         };
         if let Some(times) = times {
             tracing::warn!(backend = label, url, why = %lost, times, "a call to a backend failed");
@@ -222,13 +229,18 @@ fn calls(
         max_reply_bytes: destination.max_reply_bytes,
     };
     let attempts = ServiceBuilder::new()
-        .map_err(Lost::from)
-        .timeout(destination.timeout)
         .retry(Retries::new(destination.is_idempotent, metrics.retries.clone())?)
         .service(exchange);
+    let longest = destination.timeout;
+    let in_time = service_fn(move |request: Outgoing| {
+        let limit = request.extensions().get().map_or(longest, |Limit(limit)| *limit);
+        Timeout::new(attempts.clone(), limit)
+            .oneshot(request)
+            .map_err(Lost::from)
+    });
     let what = format!("{label} ({})", destination.url);
     let breaker = breaker::layer(destination.breaker, metrics.breaker_open.clone(), what)?;
-    let guarded = breaker.layer(attempts).map_err(Lost::from);
+    let guarded = breaker.layer(in_time).map_err(Lost::from);
     let limited = ServiceBuilder::new()
         .map_err(Lost::from)
         .load_shed()

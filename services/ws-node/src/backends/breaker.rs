@@ -50,7 +50,7 @@ pub(super) fn layer(
 fn is_failure(result: &Result<Answer, Lost>) -> bool {
     match result {
         Ok(answer) => answer.status.is_server_error(),
-        Err(Lost::BadAnswer(_) | Lost::Overloaded | Lost::Resting) => false,
+        Err(Lost::BadAnswer(_) | Lost::GivenUp | Lost::Overloaded | Lost::Resting) => false,
         Err(Lost::NotSent(_) | Lost::Broken(_) | Lost::TooSlow) => true,
     }
 }

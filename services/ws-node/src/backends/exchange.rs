@@ -35,6 +35,9 @@ pub(super) enum Lost {
     BadAnswer(&'static str),
     #[error("it does not answer in time")]
     TooSlow,
+    /// Its caller had less than half of the time that it may take.
+    #[error("it does not answer in the time that its caller has")]
+    GivenUp,
     /// The breaker is open: it was not called.
     #[error("it failed repeatedly, and is not called for now")]
     Resting,
@@ -50,6 +53,7 @@ impl Lost {
             Self::Broken(_) => "broken",
             Self::BadAnswer(_) => "bad_answer",
             Self::TooSlow => "timeout",
+            Self::GivenUp => "given_up",
             Self::Resting => "breaker_open",
             Self::Overloaded => "overloaded",
         }
@@ -61,7 +65,7 @@ impl From<&Lost> for Failure {
         match lost {
             Lost::NotSent(_) | Lost::Broken(_) | Lost::Resting => Self::Unavailable,
             Lost::BadAnswer(why) => Self::BadAnswer(why),
-            Lost::TooSlow => Self::TimedOut,
+            Lost::TooSlow | Lost::GivenUp => Self::TimedOut,
             Lost::Overloaded => Self::Overloaded,
         }
     }

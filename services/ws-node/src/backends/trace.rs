@@ -1,6 +1,6 @@
 //! The spans of calls to backends, and the trace context that goes with a call (W3C `traceparent`, `tracestate`).
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{StatusCode, Uri};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
@@ -34,11 +34,11 @@ pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
     let (trace, parent, flags) = (context.trace_id(), context.span_id(), context.trace_flags().to_u8());
     put(headers, "traceparent", &format!("00-{trace}-{parent}-{flags:02x}"));
     let state = context.trace_state().header();
-    // Its own grammar, with spaces; what came in badly was not taken.
-    if let Ok(state) = state.parse()
-        && !context.trace_state().header().is_empty()
+    // It has a grammar of its own.
+    if let Ok(value) = HeaderValue::try_from(&*state)
+        && !state.is_empty()
     {
-        headers.insert("tracestate", state);
+        headers.insert("tracestate", value);
     }
 }
 
@@ -63,4 +63,52 @@ fn context(span: &Span) -> Option<SpanContext> {
     }
     let context = span.context().span().span_context().clone();
     context.is_valid().then_some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[test]
+    fn a_call_carries_its_own_span_of_the_trace_and_what_its_vendors_wrote() {
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let subscriber = tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
+        tracing::subscriber::with_default(subscriber, || {
+            let trace = "0af7651916cd43dd8448eb211c80319c";
+            let parent = wsmesh_adapter::remote_context(&format!("00-{trace}-b7ad6b7169203331-01"), Some("a=1,b=2"));
+            let received = tracing::info_span!("ws.receive");
+            let context = opentelemetry::Context::new().with_remote_span_context(parent.expect("valid"));
+            received.set_parent(context).expect("there is a layer");
+            let mut headers = HeaderMap::new();
+            received.in_scope(|| {
+                let span = call_span("bid.*", &Uri::from_static("http://auction:8080/bids"));
+                assert!(!span.is_disabled());
+                inject(&span, &mut headers);
+                ended(&span, Some(StatusCode::OK), "2xx");
+            });
+            let written = headers["traceparent"].to_str().expect("ASCII");
+            assert!(
+                written.starts_with(&format!("00-{trace}-")) && written.ends_with("-01"),
+                "{written}"
+            );
+            assert!(
+                !written.contains("b7ad6b7169203331"),
+                "the call has a span of its own: {written}"
+            );
+            assert_eq!(headers["tracestate"], "a=1,b=2");
+        });
+    }
+
+    #[test]
+    fn without_traces_there_is_no_header() {
+        let mut headers = HeaderMap::new();
+        let span = call_span("a", &Uri::from_static("http://h/"));
+        inject(&span, &mut headers);
+        ended(&span, None, "timeout");
+        assert!(span.is_disabled() && headers.is_empty());
+    }
 }

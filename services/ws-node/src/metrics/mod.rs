@@ -1,5 +1,5 @@
-//! Every metric of the edge, by subject; those of connections are the engine's. Labels are bounded; none names a client, a
-//! room or an address.
+//! Every metric of the edge, by subject; those of connections are the engine's, those of calls to backends are in `backends`.
+//! Labels are bounded; none names a client, a room or an address.
 
 mod entry;
 mod frames;

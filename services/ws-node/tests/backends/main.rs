@@ -6,6 +6,7 @@ mod common;
 
 mod answers;
 mod attacks;
+mod logged;
 mod misbehaving;
 mod order;
 mod recovery;

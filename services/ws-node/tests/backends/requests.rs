@@ -113,3 +113,22 @@ async fn a_repeat_by_the_client_has_the_same_id_and_its_key_on_whichever_ws_node
     assert_eq!(requests[0].header("idempotency-key"), "k%201%C3%A4");
     assert_eq!(requests[3].header("idempotency-key"), "k2");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_a_connection_travels_with_its_events() {
+    let backend = Backend::start(|_| Act::Send(answer(204, ""))).await;
+    let mut settings = demo();
+    settings.rules.push(backend.rule("ask"));
+    let server = Server::alone(settings).await;
+    let mut ann = server.client("ann").await.settled().await;
+    let adapter = server.node.adapter();
+    let client = "ann".try_into().expect("valid");
+    let context = adapter.client(&client).await.expect("known").remove(0);
+    let data = json!({"team": "röt", "n": [1, "\r\n"]});
+    assert!(adapter.set_client_data(&client, Some(&data)).await.expect("set"));
+    assert_eq!(ann.request("ask", json!(1)).await, json!({"ok": true}));
+    let request = &backend.requests()[0];
+    assert_eq!(request.header("ce-connection"), context.connection);
+    let expected = "{%22n%22:[1,%22\\r\\n%22],%22team%22:%22r%C3%B6t%22}";
+    assert_eq!(request.header("ce-data"), expected);
+}
