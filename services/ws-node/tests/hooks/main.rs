@@ -11,6 +11,7 @@ mod connect;
 mod consumer;
 mod door;
 mod refused;
+mod start;
 mod storm;
 mod telling;
 mod trouble;

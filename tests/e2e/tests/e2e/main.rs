@@ -8,3 +8,4 @@ mod logins;
 mod nodes;
 mod sdk;
 mod start;
+mod watches;
