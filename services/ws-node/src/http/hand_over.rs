@@ -1,6 +1,5 @@
 //! From hyper to a shard: takes the stream out of the upgraded connection, and waits for clients that have to authenticate.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

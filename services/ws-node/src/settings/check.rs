@@ -175,4 +175,35 @@ mod tests {
             ]
         );
     }
+
+    fn with_hook(hook: &str, settings: EdgeSettings) -> EdgeSettings {
+        let hook = serde_json::from_str(hook).expect("a hook");
+        EdgeSettings {
+            connect: wsmesh_bootstrap::Table(crate::connect::Connect { hook: Some(hook) }),
+            ..settings
+        }
+    }
+
+    #[test]
+    fn a_hook_is_enough_to_know_who_clients_are_unless_it_is_asked_afterwards() {
+        let hook = |more: &str| format!(r#"{{"url": "http://auth.example"{more}}}"#);
+        let keys_with = |more: &str, settings| keys(with_hook(&hook(more), settings));
+        assert_eq!(keys_with("", EdgeSettings::default()), [""; 0]);
+        assert_eq!(
+            keys_with(r#", "mode": "after""#, EdgeSettings::default()),
+            ["jwt_key_file"]
+        );
+        assert_eq!(keys_with(r#", "mode": "after""#, EdgeSettings::demo()), [""; 0]);
+    }
+
+    #[test]
+    fn cookies_are_shown_to_a_hook_only_if_pages_are_checked_by_somebody() {
+        let shows = |headers: &str| format!(r#"{{"url": "http://auth.example", "headers": {headers}}}"#);
+        let keys_of = |headers: &str, settings| keys(with_hook(&shows(headers), settings));
+        assert_eq!(keys_of(r#"["Cookie"]"#, EdgeSettings::demo()), ["connect"]);
+        assert_eq!(keys_of(r#"["cookie", "Origin"]"#, EdgeSettings::demo()), [""; 0]);
+        let mut pages = EdgeSettings::demo();
+        pages.auth.allowed_origins = vec!["https://app.example.org".to_owned()];
+        assert_eq!(keys_of(r#"["cookie"]"#, pages), [""; 0]);
+    }
 }

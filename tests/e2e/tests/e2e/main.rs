@@ -11,3 +11,4 @@ mod nodes;
 mod publishing;
 mod sdk;
 mod start;
+mod watches;
