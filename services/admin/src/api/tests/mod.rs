@@ -11,6 +11,7 @@ mod once;
 mod openapi;
 mod rejections;
 mod servers;
+mod traces;
 
 use std::time::Duration;
 
