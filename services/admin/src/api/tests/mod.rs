@@ -9,6 +9,7 @@ mod messages;
 mod nodes;
 mod once;
 mod openapi;
+mod outage;
 mod rejections;
 mod servers;
 mod traces;
