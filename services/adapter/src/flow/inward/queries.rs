@@ -162,7 +162,11 @@ impl Queries {
         let connections = self.clients.hub().connections(&client);
         let since_ms: Vec<_> = connections.into_iter().map(|(_, since)| since_ms(since)).collect();
         (!since_ms.is_empty()).then(|| OnlineClient {
-            contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+            contexts: if contexts {
+                self.clients.contexts(&client)
+            } else {
+                Vec::new()
+            },
             client,
             since_ms,
         })
