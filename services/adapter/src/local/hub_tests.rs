@@ -148,7 +148,7 @@ fn rooms_are_found_by_namespace_and_prefix_with_their_member_counts() {
 #[tokio::test]
 async fn a_frame_for_one_connection_goes_to_its_shard_and_to_no_other_connection_of_the_client() {
     let (hub, mut inboxes) = hub();
-    let (first, second) = (hub.attach(&client("ann"), 0), hub.attach(&client("ann"), 1));
+    let (first, second) = (attach(&hub, &client("ann"), 0), attach(&hub, &client("ann"), 1));
     assert!(hub.to_connection(&client("ann"), second, Frame::new("x")).await);
     assert!(inboxes[0].try_recv().is_err());
     let sent = inboxes[1].try_recv().expect("sent");
@@ -161,7 +161,7 @@ async fn a_frame_for_one_connection_goes_to_its_shard_and_to_no_other_connection
 #[test]
 fn a_client_is_in_the_rooms_that_it_joined_and_has_not_left() {
     let (hub, _inboxes) = hub();
-    hub.attach(&client("ann"), 0);
+    attach(&hub, &client("ann"), 0);
     assert!(!hub.has_joined(&client("ann"), &room("1")));
     hub.join(&client("ann"), &room("1"));
     assert!(hub.has_joined(&client("ann"), &room("1")) && !hub.has_joined(&client("ann"), &room("2")));

@@ -7,6 +7,8 @@ mod call;
 mod closed;
 mod demo;
 mod forward;
+mod handled;
+pub(crate) mod happenings;
 mod payloads;
 mod publish;
 pub(crate) mod refresh;
@@ -37,7 +39,11 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 /// Handles an event, if the client may send it and something handles it here.
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     let (edge, session) = (call.edge(), call.session);
-    let found = edge.routes.find(event);
+    let handlers = edge.handlers.find(event).map(Route::Handlers);
+    let found = match &handlers {
+        Some(handlers) => Some((event, handlers)),
+        None => edge.routes.find(event),
+    };
     let is_own = found.is_some_and(|(_, route)| is_own(route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
@@ -93,5 +99,6 @@ fn start(route: &Route, call: Call<'_>) -> Work {
         Route::Say => demo::say(call),
         Route::Command => demo::command(call),
         Route::Rule(forwarding) => forward::forward(forwarding, call),
+        Route::Handlers(found) => handled::handle(found, call),
     }
 }

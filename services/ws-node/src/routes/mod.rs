@@ -13,6 +13,8 @@ pub(crate) use forwarding::Forwarding;
 pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
 pub use settings::{PickBy, ReplyBy, Rule};
 
+use crate::handlers::Found;
+
 /// What handles an event.
 #[derive(Debug, Clone)]
 pub(crate) enum Route {
@@ -26,6 +28,8 @@ pub(crate) enum Route {
     Say,
     Command,
     Rule(Arc<Forwarding>),
+    /// Functions of the program. Not in the table: they may change at any time, and come before it.
+    Handlers(Arc<Found>),
 }
 
 impl Route {
