@@ -71,6 +71,7 @@ mod local;
 mod metrics;
 mod nodes;
 mod options;
+mod refusals;
 mod settings;
 mod trace;
 mod wire;

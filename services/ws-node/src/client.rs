@@ -9,6 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::auth::Grant;
 use crate::edge::Edge;
 use crate::engine;
+use crate::handlers::Turns;
 use crate::limits::{Meter, Permit};
 use crate::namespaces::Published;
 
@@ -30,6 +31,10 @@ pub(crate) struct ClientState {
     pub(crate) patience: Cell<Meter>,
     /// How many messages it may publish now.
     pub(crate) published: Published,
+    /// It was let in: handlers are told when it is gone.
+    pub(crate) is_opened: Cell<bool>,
+    /// Whose turn it is among the handlers for this connection.
+    pub(crate) turns: Turns,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -60,6 +65,8 @@ impl ClientState {
             pace: Cell::default(),
             patience: Cell::default(),
             published: Published::default(),
+            is_opened: Cell::new(false),
+            turns: Turns::default(),
         }
     }
 }

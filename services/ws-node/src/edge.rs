@@ -12,6 +12,7 @@ use crate::auth::Auth;
 use crate::backends;
 use crate::connect::Hook;
 use crate::engine;
+use crate::handlers::Handlers;
 use crate::lifecycle::Lifecycle;
 use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
@@ -45,6 +46,9 @@ pub(crate) struct Edge {
     pub(crate) door: Arc<Door>,
     pub(crate) failures: Failures,
     pub(crate) unauthenticated: UnauthenticatedPermits,
+    /// Functions of the program, and the runtime on which they run.
+    pub(crate) handlers: Handlers,
+    pub(crate) runtime: tokio::runtime::Handle,
     /// What clients may publish.
     pub(crate) namespaces: Namespaces,
     /// How many frames a client may send.
@@ -66,9 +70,11 @@ pub(crate) struct EdgeParts {
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
+    pub(crate) handlers: Handlers,
 }
 
 impl Edge {
+    /// Must be called on the runtime that is to run handlers.
     pub(crate) fn new(parts: EdgeParts) -> Self {
         let EdgeParts {
             adapter,
@@ -81,6 +87,7 @@ impl Edge {
             metrics,
             logins,
             wills,
+            handlers,
         } = parts;
         let limits = &settings.limits;
         let capacity = Capacity::of(limits, settings.shards);
@@ -94,6 +101,8 @@ impl Edge {
             ),
             failures: Failures::new(limits.accept_rate),
             unauthenticated: UnauthenticatedPermits::new(metrics.entry.unauthenticated.clone()),
+            handlers,
+            runtime: tokio::runtime::Handle::current(),
             namespaces: Namespaces::new(&settings.namespaces),
             pace: Rate::new(limits.events_per_second(), limits.events_burst),
             started: Instant::now(),

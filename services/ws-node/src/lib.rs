@@ -2,13 +2,15 @@
 //!
 //! The way of a frame: `engine` (a thread per shard that owns its connections) → `session` (what the frame means) → `events`
 //! (handles it, as `routes` says) → the adapter. A client comes in through `http`; `auth` decides who it is, `logins` whether it
-//! may stay, `limits` how much it may do, and `gate` gives it to a shard. `edge` is what everything shares, `client` what is
-//! kept for a connection, and `node` puts it all together; `orders` and `balance` send clients away.
+//! may stay, `limits` how much it may do, and `gate` gives it to a shard. `handlers` are functions of the program, `namespaces`
+//! say what clients may publish. `edge` is what everything shares, `client` what is kept for a connection, and `node` (with its
+//! `builder`) puts it all together; `orders` and `balance` send clients away.
 //! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
 mod backends;
 mod balance;
+mod builder;
 mod client;
 mod config;
 mod connect;
@@ -16,6 +18,7 @@ mod edge;
 mod engine;
 mod events;
 mod gate;
+mod handlers;
 mod http;
 mod lifecycle;
 mod limits;
@@ -43,8 +46,12 @@ pub mod fuzzing {
     pub use crate::http::fuzzing::credentials;
 }
 pub use auth::{AuthSettings, mint_token};
+pub use builder::WsNodeBuilder;
 pub use config::Config;
 pub use connect::{Connect, ConnectHook, HookMode};
+pub use handlers::{
+    Client, ClientFault, Closed, ClosedBy, HandlerError, HandlerId, Handlers, Handling, IntoReply, RawMessage,
+};
 pub use lifecycle::{Watch, WatchEvent};
 pub use limits::Limits;
 pub use logins::LoginPolicy;
@@ -54,3 +61,5 @@ pub use routes::{PickBy, ReplyBy, Rule};
 pub use service::{WsNodeService, run};
 pub use settings::EdgeSettings;
 pub use tls::TlsFiles;
+/// What a handler answers a client with when it does not do what was asked.
+pub use wsmesh_adapter::Refusal;

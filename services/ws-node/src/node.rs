@@ -27,6 +27,7 @@ use crate::edge::{Edge, EdgeParts};
 use crate::engine::{Order, Resources, ShardRuntime, ShardThread};
 use crate::events;
 use crate::gate::Gate;
+use crate::handlers::Handlers;
 use crate::http::{self, tickets};
 use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
@@ -77,6 +78,10 @@ impl WsNode {
     /// When settings are out of bounds, a key file cannot be used, the bus cannot be started, metrics are registered
     /// already, or a thread cannot be started. The message says what to do.
     pub fn start(options: Options, settings: EdgeSettings) -> anyhow::Result<Self> {
+        Self::start_with(options, settings, Handlers::new())
+    }
+
+    pub(crate) fn start_with(options: Options, settings: EdgeSettings, handlers: Handlers) -> anyhow::Result<Self> {
         let settings = settings
             .checked()
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
@@ -114,7 +119,11 @@ impl WsNode {
             settings,
             auth,
             metrics,
+            handlers,
         }));
+        let taken = Arc::downgrade(&edge);
+        edge.handlers
+            .started(move |event| taken.upgrade().is_some_and(|edge| edge.routes.find(event).is_some()));
         warn_if_short_of_files(&edge);
         let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
         let gate = Gate::new(Arc::clone(&edge), orders);
@@ -178,6 +187,11 @@ impl WsNode {
     /// were added.
     pub fn adapter(&self) -> &Adapter {
         &self.edge.adapter
+    }
+
+    /// The handlers of this program for what clients do: to add some, or to take some out.
+    pub fn handlers(&self) -> &Handlers {
+        &self.edge.handlers
     }
 
     /// Most connections at once: as the settings say, or fewer if there are too few files.
@@ -276,6 +290,7 @@ impl WsNode {
         if tokio::time::timeout(END, ending).await.is_err() {
             tracing::warn!("a shard's thread did not end in time");
         }
+        edge.handlers.clear();
     }
 }
 

@@ -12,7 +12,8 @@ use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::client::{ClientState, ConnectionGuard, Session};
 use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
-use crate::events::{self, Call, Refusal, refuse};
+use crate::events::{self, Call, Refusal, happenings, refuse};
+use crate::handlers::{ClientFault, Wanted};
 use crate::lifecycle::End;
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Limited, Received};
@@ -26,12 +27,10 @@ impl FrameHandler for ClientState {
         match message {
             Message::Text(echoed) if edge.settings.echo => session.send(Frame::new(echoed)),
             Message::Binary(bytes) if edge.settings.echo => session.send(Frame::binary(bytes)),
+            message if edge.handlers.want(Wanted::Messages) => offer(session, message),
             message => match text_of(message) {
                 Ok(meant) => text(session, &meant),
-                Err(farewell) => {
-                    edge.metrics.frames.received(Received::Invalid);
-                    session.close(&farewell);
-                }
+                Err(farewell) => not_text(session, &farewell),
             },
         }
     }
@@ -40,15 +39,22 @@ impl FrameHandler for ClientState {
         let frames = &session.handler().edge.metrics.frames;
         match control {
             Control::Ping => frames.received(Received::Ping),
-            Control::ExpectedPong(_) => return frames.received(Received::Pong),
+            Control::ExpectedPong(after) => {
+                frames.received(Received::Pong);
+                return happenings::ponged(session, after);
+            }
             Control::UnexpectedPong => frames.received(Received::Pong),
             Control::EmptyFragment => {}
         }
         paced(session, "");
     }
 
-    fn violation(session: &Session, _: &Violation) {
+    fn violation(session: &Session, violation: &Violation) {
         session.handler().edge.metrics.frames.received(Received::Invalid);
+        happenings::fault(session, || ClientFault::Violation {
+            code: violation.code.into(),
+            reason: violation.reason,
+        });
     }
 
     fn expires_at(&self) -> Option<Instant> {
@@ -66,7 +72,9 @@ impl FrameHandler for ClientState {
         Some(Box::pin(async { verdict.await.map_err(Farewell::from) }))
     }
 
-    fn opened(_: &Session) {}
+    fn opened(session: &Session) {
+        happenings::opened(session);
+    }
 
     fn detached(session: &Session, detached: Detached) {
         let edge = &session.handler().edge;
@@ -86,12 +94,16 @@ impl FrameHandler for ClientState {
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());
         let edge = Arc::clone(&state.edge);
+        let told = happenings::closed(session);
         async move {
             edge.logins.left(&client);
             // Unless it has come back here meanwhile.
             if !edge.adapter.is_here(&client) {
                 edge.wills.forget(&client);
                 events::tell_closed(&edge, &client).await;
+            }
+            if let Some(told) = told {
+                told.await;
             }
         }
     }
@@ -107,14 +119,47 @@ pub(crate) fn text_of(message: Message) -> Result<String, Farewell> {
 }
 
 fn text(session: &Session, text: &str) {
-    let edge = &session.handler().edge;
-    if !paced(session, text) {
+    if paced(session, text) && !is_heartbeat(session, text) {
+        meaning(session, text);
+    }
+}
+
+/// A message that handlers may handle before it is read.
+fn offer(session: &Session, message: Message) {
+    let text = match &message {
+        Message::Text(text) => text,
+        Message::Binary(_) => "",
+    };
+    let is_text = matches!(message, Message::Text(_));
+    if !paced(session, text) || is_text && is_heartbeat(session, text) {
         return;
     }
-    if text == edge.heartbeat.as_str() {
+    session.mark_active();
+    happenings::offer(session, message, |session, message| match text_of(message) {
+        Ok(text) if is_heartbeat(session, &text) => {}
+        Ok(text) => meaning(session, &text),
+        Err(farewell) => not_text(session, &farewell),
+    });
+}
+
+fn not_text(session: &Session, farewell: &Farewell) {
+    session.handler().edge.metrics.frames.received(Received::Invalid);
+    session.close(farewell);
+}
+
+/// Sends a heartbeat back; `false` if it is none.
+fn is_heartbeat(session: &Session, text: &str) -> bool {
+    let edge = &session.handler().edge;
+    let is_one = text == edge.heartbeat.as_str();
+    if is_one {
         edge.metrics.frames.received(Received::Heartbeat);
-        return session.send(edge.heartbeat.clone());
+        session.send(edge.heartbeat.clone());
     }
+    is_one
+}
+
+fn meaning(session: &Session, text: &str) {
+    let edge = &session.handler().edge;
     let now = session.mark_active();
     match frame::parse(text) {
         Ok(ClientMessage::Event {
@@ -156,6 +201,9 @@ fn text(session: &Session, text: &str) {
         Err(error) => {
             edge.metrics.frames.received(Received::Invalid);
             tracing::debug!(client = %session.client(), %error, "a client sent a frame that cannot be read");
+            happenings::fault(session, || ClientFault::BadFrame {
+                reason: error.to_string(),
+            });
             if let Some(callback_id) = error.callback_id() {
                 let refusal = Refusal::new(ErrorCode::BadFrame, error.to_string());
                 refuse(session, callback_id, &refusal);

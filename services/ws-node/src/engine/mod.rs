@@ -33,7 +33,7 @@ mod thread;
 
 pub(crate) use self::admission::{Admission, Expected, Newcomer, Reservation};
 pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message, Violation};
-pub(crate) use self::ending::{Ending, Farewell, Initiator, come_back_within};
+pub(crate) use self::ending::{Farewell, Initiator, come_back_within};
 pub(crate) use self::handler::{Control, FrameHandler, Verdict};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::session::Session;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
-use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, Payload};
+use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, LiveContext, Payload};
 
 use super::core::Core;
 use super::ending::{Ending, Farewell};
@@ -51,6 +51,11 @@ impl<H> Session<H> {
         Arc::new(self.core.adapter.context(client, *connection, context))
     }
 
+    /// A cheap handle on what is known about this connection.
+    pub(crate) fn live_context(&self) -> LiveContext {
+        self.handle.context.clone()
+    }
+
     /// What services attached to this connection.
     pub(crate) fn data(&self) -> Option<Arc<RawValue>> {
         self.handle.context.data()
@@ -59,6 +64,11 @@ impl<H> Session<H> {
     /// The client has shown a token with these claims.
     pub(crate) fn set_claims(&self, claims: Option<Box<RawValue>>) {
         self.handle.context.set_claims(claims);
+    }
+
+    /// Whether frames go both ways.
+    pub(crate) fn is_open(&self) -> bool {
+        self.handle.is_open()
     }
 
     /// How this connection ended, or how it is about to.

@@ -9,6 +9,8 @@ mod closed;
 mod demo;
 mod forward;
 mod forward_http;
+mod handled;
+pub(crate) mod happenings;
 mod payloads;
 mod publish;
 pub(crate) mod refresh;
@@ -39,7 +41,11 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 /// Handles an event, if the client may send it and something handles it here.
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     let (edge, session) = (call.edge(), call.session);
-    let found = edge.routes.find(event);
+    let handlers = edge.handlers.find(event).map(Route::Handlers);
+    let found = match &handlers {
+        Some(handlers) => Some((event, handlers)),
+        None => edge.routes.find(event),
+    };
     let is_own = found.is_some_and(|(_, route)| is_own(route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
@@ -98,5 +104,6 @@ fn start(route: &Route, event: &str, call: Call<'_>) -> Work {
             Way::Service(service) => forward::forward(forwarding, service, event, call),
             Way::Backend(way) => forward_http::forward(way, event, call),
         },
+        Route::Handlers(found) => handled::handle(found, call),
     }
 }

@@ -3,6 +3,7 @@
 use prometheus::{
     IntCounter, IntCounterVec, Registry, register_int_counter_vec_with_registry, register_int_counter_with_registry,
 };
+use tokio::task::JoinError;
 
 /// Which limit a client reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,21 @@ pub(crate) enum Denied {
     Publish,
 }
 
+/// Why a handler of the program did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandlerFailure {
+    Panicked,
+    TooLate,
+    /// Its runtime has ended.
+    Ended,
+}
+
+impl HandlerFailure {
+    pub(crate) fn of(error: &JoinError) -> Self {
+        if error.is_panic() { Self::Panicked } else { Self::Ended }
+    }
+}
+
 /// Kind of a client's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -50,6 +66,7 @@ pub(crate) struct FrameMetrics {
     pub(crate) published: IntCounter,
     denied: IntCounterVec,
     limited: IntCounterVec,
+    handler_failures: IntCounterVec,
 }
 
 const RECEIVED: [(Received, &str); 8] = [
@@ -84,6 +101,12 @@ impl FrameMetrics {
                 "Messages that clients published to rooms, once the other servers get them.",
                 registry
             )?,
+            handler_failures: register_int_counter_vec_with_registry!(
+                "wsmesh_handler_failures_total",
+                "Handlers of the program that did not come to their end.",
+                &["reason"],
+                registry
+            )?,
             denied: register_int_counter_vec_with_registry!(
                 "wsmesh_client_denied_total",
                 "Events, joins and publishing of clients that their token, or the settings, do not allow.",
@@ -113,6 +136,16 @@ impl FrameMetrics {
             Denied::Publish => "publish",
         };
         self.denied.with_label_values(&[what]).inc();
+    }
+
+    /// A handler did not come to its end.
+    pub(crate) fn handler_failed(&self, failure: HandlerFailure) {
+        let reason = match failure {
+            HandlerFailure::Panicked => "panic",
+            HandlerFailure::TooLate => "timeout",
+            HandlerFailure::Ended => "ended",
+        };
+        self.handler_failures.with_label_values(&[reason]).inc();
     }
 
     /// A client reached a limit.

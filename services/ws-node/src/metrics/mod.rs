@@ -10,7 +10,7 @@ use prometheus::{
 };
 
 pub(crate) use entry::{EntryMetrics, Rejected};
-pub(crate) use frames::{Denied, FrameMetrics, Limited, Received};
+pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
 
 use crate::backends::BackendMetrics;

@@ -16,6 +16,8 @@ pub(crate) use forwarding::{Forwarding, ToBackend, Way, forwardings};
 pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
 pub use settings::{PickBy, ReplyBy, Rule};
 
+use crate::handlers::Found;
+
 /// Longest name of an event that a rule for several events forwards, in bytes: it becomes a header.
 const LONGEST_OF_PREFIX: usize = 256;
 
@@ -32,6 +34,8 @@ pub(crate) enum Route {
     Say,
     Command,
     Rule(Arc<Forwarding>),
+    /// Functions of the program. Not in the table: they may change at any time, and come before it.
+    Handlers(Arc<Found>),
 }
 
 impl Route {

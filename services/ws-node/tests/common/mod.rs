@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
-use ws_node::{EdgeSettings, WsNode};
+use ws_node::{EdgeSettings, WsNode, WsNodeBuilder};
 use wsmesh_adapter::{Adapter, Bus, Driver, MemoryBus, Options, ServerName, ServiceName, Started};
 
 /// Longest wait of these tests: only something broken takes longer.
@@ -44,11 +44,21 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(name: &str, bus: &MemoryBus, settings: EdgeSettings) -> Self {
+        Self::start_built(name, bus, settings, |node| node).await
+    }
+
+    /// With handlers of the test.
+    pub(crate) async fn start_built(
+        name: &str,
+        bus: &MemoryBus,
+        settings: EdgeSettings,
+        build: impl FnOnce(WsNodeBuilder) -> WsNodeBuilder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let options = options(name, "ws-node", bus);
         let registry = options.registry.clone();
-        let node = WsNode::start(options, settings).expect("starts");
+        let node = build(WsNode::builder(options, settings)).start().expect("starts");
         let stop = CancellationToken::new();
         let serving = tokio::spawn(node.serve(listener, stop.clone()));
         timeout(PATIENCE, node.adapter().ready()).await.expect("ready");
