@@ -30,9 +30,6 @@ var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
 ]);
 
 // src/frames.ts
-function eventFrame(event, payload, callbackId, traceparent) {
-  return JSON.stringify({ event, payload: payload ?? null, callbackId, traceparent });
-}
 function answerFrame(payload, requestId) {
   return JSON.stringify({ payload: payload ?? null, requestId });
 }
@@ -53,7 +50,7 @@ function refusal(payload) {
 }
 
 // src/options.ts
-var REQUEST_OPTIONS = ["callbackTimeout", "onPending", "pendingTimeout", "retry"];
+var REQUEST_OPTIONS = ["callbackTimeout", "onPending", "pendingTimeout", "retry", "idempotencyKey"];
 var DEFAULTS = {
   pingInterval: 1e4,
   pongTimeout: 2e3,
@@ -447,17 +444,27 @@ var Requests = class {
   get full() {
     return this.#waiting.size >= this.#settings.maxPending;
   }
-  /** An id that no other client uses: any server may address a reply to this client. */
-  newId() {
+  /**
+   * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+   * limit is not valid.
+   */
+  add(frame, { onPending, retry, idempotencyKey, ...times }, done) {
     const random = Math.random().toString(36).slice(2, 6);
-    return `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
-  }
-  /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
-  add(id, text, { onPending, retry, ...times }, done) {
+    const id = `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
     const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
     const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
+    let text;
+    try {
+      text = frame({
+        callbackId: id,
+        timeoutMs: callbackTimeout === 5e3 ? void 0 : callbackTimeout,
+        idempotencyKey: idempotencyKey ?? (retry === true ? id : void 0)
+      });
+    } catch (error) {
+      return void done({ error: `the payload cannot be JSON: ${error}`, errorCode: "BAD_PAYLOAD" }, null);
+    }
     const slow = onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : void 0;
     const limit = setTimeout(() => {
       this.#waiting.get(id)?.end({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
@@ -725,8 +732,8 @@ var Connector = class {
     return true;
   }
   // ----------------------------------------------------------------------------------------------------------- frames
-  #frame(event, payload, id) {
-    return eventFrame(event, payload, id, this.settings.traceparent?.());
+  #frame(event, payload, fields) {
+    return JSON.stringify({ event, payload: payload ?? null, ...fields, traceparent: this.settings.traceparent?.() });
   }
   /** Sends what waited for a connection. */
   #flush() {
@@ -747,8 +754,9 @@ var Connector = class {
       }
     });
   }
+  /** With a `retry` that is not true: these requests may happen twice, and need no idempotency key. */
   #plainly(event, payload) {
-    return this.request(event, payload, { retry: true });
+    return this.request(event, payload, { retry: 1 });
   }
   /** Sends a request if there is a connection, or waits for one if the request may be repeated. */
   #ask(event, payload, options, done, refused) {
@@ -762,19 +770,13 @@ var Connector = class {
   }
   /** Registers a request, and sends it now or on the next connection. */
   #submit(event, payload, options, now, done, refused = refusal) {
-    const id = this.#requests.newId();
-    let text;
-    try {
-      text = this.#frame(event, payload, id);
-    } catch (error) {
-      return refuse(done, `the payload cannot be JSON: ${error}`, "BAD_PAYLOAD");
-    }
-    const waiting = this.#requests.add(id, text, options, (error, reply) => {
+    const frame = (fields) => this.#frame(event, payload, fields);
+    const waiting = this.#requests.add(frame, options, (error, reply) => {
       const wrong2 = error ?? refused(reply);
       done(wrong2, wrong2 ? null : reply);
     });
-    if (now) waiting.sent = this.#link.send(text);
-    return true;
+    if (waiting && now) waiting.sent = this.#link.send(waiting.text);
+    return !!waiting;
   }
   #received(text, socket) {
     const { event, payload, callbackId, requestId } = readFrame(text);

@@ -7,7 +7,7 @@ import {
   type AnyEvents, type Closed, type ListenerOf, type Name, type Payload, type Reply, type State, type SystemEvents,
   SYSTEM_EVENTS,
 } from "./events.js";
-import { type ErrorObject, answerFrame, eventFrame, readFrame, refusal } from "./frames.js";
+import { type ErrorObject, type FrameFields, answerFrame, readFrame, refusal } from "./frames.js";
 import { Link } from "./link.js";
 import { Listeners, NAME } from "./listeners.js";
 import { type Options, type RequestOptions, type Settings, REQUEST_OPTIONS, duration, known, settings, wrong } from "./options.js";
@@ -266,8 +266,8 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   // ----------------------------------------------------------------------------------------------------------- frames
 
-  #frame(event: string, payload: unknown, id?: string): string {
-    return eventFrame(event, payload, id, this.settings.traceparent?.());
+  #frame(event: string, payload: unknown, fields?: FrameFields): string {
+    return JSON.stringify({ event, payload: payload ?? null, ...fields, traceparent: this.settings.traceparent?.() });
   }
 
   /** Sends what waited for a connection. */
@@ -291,8 +291,9 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     });
   }
 
+  /** With a `retry` that is not true: these requests may happen twice, and need no idempotency key. */
   #plainly(event: string, payload: unknown): Promise<any> {
-    return (this as unknown as Connector).request(event, payload, { retry: true });
+    return (this as unknown as Connector).request(event, payload, { retry: 1 as never });
   }
 
   /** Sends a request if there is a connection, or waits for one if the request may be repeated. */
@@ -321,19 +322,13 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     done: Done,
     refused = refusal,
   ): boolean {
-    const id = this.#requests.newId();
-    let text: string;
-    try {
-      text = this.#frame(event, payload, id);
-    } catch (error) {
-      return refuse(done, `the payload cannot be JSON: ${error}`, "BAD_PAYLOAD");
-    }
-    const waiting = this.#requests.add(id, text, options, (error, reply) => {
+    const frame = (fields: FrameFields) => this.#frame(event, payload, fields);
+    const waiting = this.#requests.add(frame, options, (error, reply) => {
       const wrong = error ?? refused(reply);
       done(wrong, wrong ? null : reply);
     });
-    if (now) waiting.sent = this.#link.send(text);
-    return true;
+    if (waiting && now) waiting.sent = this.#link.send(waiting.text);
+    return !!waiting;
   }
 
   #received(text: string, socket: WebSocketLike): void {

@@ -8,9 +8,12 @@ export interface ErrorObject {
   errorCode: string;
 }
 
-/** An event, or with an id a request. A payload that is undefined is null. */
-export function eventFrame(event: string, payload: unknown, callbackId?: string, traceparent?: string): string {
-  return JSON.stringify({ event, payload: payload ?? null, callbackId, traceparent });
+/** What a frame of a client has besides its event and payload. What is undefined is left out. */
+export interface FrameFields {
+  callbackId?: string;
+  timeoutMs?: number | undefined;
+  idempotencyKey?: string | undefined;
+  traceparent?: string | undefined;
 }
 
 /** The answer to a request of the server. */

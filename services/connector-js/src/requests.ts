@@ -1,6 +1,6 @@
 /** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
 
-import type { ErrorObject } from "./frames.js";
+import type { ErrorObject, FrameFields } from "./frames.js";
 import { type RequestOptions, type Settings, duration } from "./options.js";
 
 /** Called once: with an error, or with null and the reply's payload. */
@@ -43,18 +43,32 @@ export class Requests {
     return this.#waiting.size >= this.#settings.maxPending;
   }
 
-  /** An id that no other client uses: any server may address a reply to this client. */
-  newId(): string {
+  /**
+   * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+   * limit is not valid.
+   */
+  add(
+    frame: (fields: FrameFields) => string,
+    { onPending, retry, idempotencyKey, ...times }: RequestOptions,
+    done: Done,
+  ): Waiting | undefined {
+    // An id that no other client uses: any server may address a reply to this client.
     const random = Math.random().toString(36).slice(2, 6);
-    return `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
-  }
-
-  /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
-  add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting {
+    const id = `${Date.now().toString(36)}-${random}-${(++this.#last).toString(36)}`;
     const callbackTimeout = times.callbackTimeout || this.#settings.callbackTimeout;
     const pendingTimeout = times.pendingTimeout || this.#settings.pendingTimeout;
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
+    let text: string;
+    try {
+      text = frame({
+        callbackId: id,
+        timeoutMs: callbackTimeout === 5000 ? undefined : callbackTimeout,
+        idempotencyKey: idempotencyKey ?? (retry === true ? id : undefined),
+      });
+    } catch (error) {
+      return void done({ error: `the payload cannot be JSON: ${error}`, errorCode: "BAD_PAYLOAD" }, null);
+    }
     const slow =
       onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : undefined;
     const limit = setTimeout(() => {

@@ -48,7 +48,7 @@ test("an unknown option is named together with the known ones: of a client, of a
   const client = new Connector({ url: server.url, WebSocket: ws, pingInterval: 0 });
   await server.accept();
   await client.opened();
-  const says = { name: "TypeError", message: "unknown option timeout: use callbackTimeout, onPending, pendingTimeout, retry" };
+  const says = { name: "TypeError", message: "unknown option timeout: use callbackTimeout, onPending, pendingTimeout, retry, idempotencyKey" };
   await assert.rejects(client.request("a", 1, { timeout: 100 }), says);
   await assert.rejects(client.emitWithPromise("a", 1, { timeout: 100 }), says);
   assert.throws(() => client.emit("a", 1, () => {}, { timeout: 100 }), says);

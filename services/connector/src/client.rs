@@ -155,7 +155,10 @@ impl Client {
     pub async fn join_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
         let room = room.into();
         let wanted = self.shared.wanted(&room);
-        self.request("joinRoom", &room).retry().joins(wanted.membership).await
+        self.request("joinRoom", &room)
+            .retry_plainly()
+            .joins(wanted.membership)
+            .await
     }
 
     /// Leaves a room. It is not joined again, whatever the server replies. Waits for a connection if there is none.
@@ -165,7 +168,7 @@ impl Client {
     pub async fn leave_room(&self, room: impl Into<Room>) -> Result<Payload, RequestError> {
         let room = room.into();
         self.shared.left(&room);
-        self.request("leaveRoom", &room).retry().await
+        self.request("leaveRoom", &room).retry_plainly().await
     }
 
     /// Sends a message to a room, without a service: its members get the event `roomMessage` with `namespace`, `roomId`, `from` (this

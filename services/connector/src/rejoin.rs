@@ -29,7 +29,7 @@ impl Rejoin {
                 return;
             }
             self.pending = shared.pending_again(&self.pending.frames);
-            let text = shared.traced(self.frame());
+            let text = shared.traced(self.frame(shared.options.request_timeout));
             if self.pending.frames.send(text).await.is_err() {
                 return;
             }

@@ -11,7 +11,7 @@ use wsmesh_protocol::frame;
 
 use crate::refusal::Refusal;
 use crate::rooms::Membership;
-use crate::shared::Shared;
+use crate::shared::{Shared, limited};
 use crate::{Payload, RequestError, State};
 
 /// A request to the server; `.await` sends it and returns the reply's payload. Dropping the future cancels it here; the server
@@ -27,8 +27,19 @@ pub struct Request {
     timeout: Duration,
     pending_timeout: Duration,
     on_pending: Option<Box<dyn FnOnce() + Send>>,
-    retry: bool,
+    repeats: Repeats,
+    key: Option<String>,
     joins: Option<Membership>,
+}
+
+/// Whether a request is sent again on the next connection when one breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repeats {
+    Never,
+    /// It is carried out once, by its idempotency key.
+    Once,
+    /// It may be carried out twice.
+    Plainly,
 }
 
 impl fmt::Debug for Request {
@@ -36,7 +47,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("event", &self.event)
             .field("timeout", &self.timeout)
-            .field("retry", &self.retry)
+            .field("repeats", &self.repeats)
             .finish_non_exhaustive()
     }
 }
@@ -50,7 +61,8 @@ impl Request {
             shared,
             event: event.to_owned(),
             payload,
-            retry: false,
+            repeats: Repeats::Never,
+            key: None,
             joins: None,
         }
     }
@@ -61,8 +73,8 @@ impl Request {
         self
     }
 
-    /// The time limit of this request, retries included. Default:
-    /// [`request_timeout`](crate::Options::request_timeout).
+    /// The time limit of this request, retries included. The server is told unless it is 5 s, and does no work for a client that has
+    /// given up. Default: [`request_timeout`](crate::Options::request_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -83,9 +95,30 @@ impl Request {
     }
 
     /// Waits for a connection if there is none, and repeats the request on the next one if this one breaks, within the time
-    /// limit. Only for what may safely happen twice: the server may have done the work before the connection broke.
+    /// limit. Gives the request an idempotency key, unless it has one, so that a service does it once.
     pub fn retry(mut self) -> Self {
-        self.retry = true;
+        self.repeats = Repeats::Once;
+        self
+    }
+
+    /// As [`retry`](Self::retry), for what may happen twice and needs no key.
+    pub(crate) fn retry_plainly(mut self) -> Self {
+        self.repeats = Repeats::Plainly;
+        self
+    }
+
+    /// Services carry out requests of this client with the same event and key once; all of them get the same answer, for two minutes.
+    /// For requests that the application repeats itself. 1 to 128 characters. Default: with [`retry`](Self::retry) one of its own,
+    /// else none.
+    ///
+    /// ```no_run
+    /// # async fn example(client: wsmesh_connector::Client) -> Result<(), wsmesh_connector::RequestError> {
+    /// let paid = client.request("pay", &7).idempotency_key("order-17").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
         self
     }
 
@@ -94,10 +127,18 @@ impl Request {
             return Err(RequestError::EmptyEvent);
         }
         let payload = self.payload.map_err(RequestError::Payload)?;
+        let own_key = || (self.repeats == Repeats::Once).then(|| format!("{:032x}", rand::random::<u128>()));
+        let asked = Asked {
+            event: &self.event,
+            payload: &payload,
+            timeout: self.timeout,
+            key: self.key.or_else(own_key),
+            joins: self.joins,
+        };
         let reply = async {
             loop {
-                match ask(&self.shared, &self.event, &payload, self.joins).await {
-                    Err(RequestError::NotOpen | RequestError::Disconnected) if self.retry => {
+                match asked.ask(&self.shared).await {
+                    Err(RequestError::NotOpen | RequestError::Disconnected) if self.repeats != Repeats::Never => {
                         let mut state = self.shared.state.subscribe();
                         let open = state.wait_for(|state| matches!(state, State::Open | State::Closed(_)));
                         if !open.await.is_ok_and(|state| state.is_open()) {
@@ -152,15 +193,27 @@ async fn reporting_slow<T>(
     }
 }
 
-async fn ask(
-    shared: &Arc<Shared>,
-    event: &str,
-    payload: &RawValue,
+/// What is sent, again on each attempt.
+struct Asked<'a> {
+    event: &'a str,
+    payload: &'a RawValue,
+    timeout: Duration,
+    key: Option<String>,
     joins: Option<Membership>,
-) -> Result<Payload, RequestError> {
-    let mut pending = shared.pending(joins)?;
-    let text = shared.traced(frame::client_request(event, payload, &pending.id.to_string()));
-    let sent = pending.frames.send(text).await;
-    sent.map_err(|_| RequestError::Disconnected)?;
-    (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
+}
+
+impl Asked<'_> {
+    async fn ask(&self, shared: &Arc<Shared>) -> Result<Payload, RequestError> {
+        let mut pending = shared.pending(self.joins)?;
+        let mut text = limited(
+            frame::client_request(self.event, self.payload, &pending.id.to_string()),
+            self.timeout,
+        );
+        if let Some(key) = &self.key {
+            text = frame::with_idempotency_key(text, key);
+        }
+        let sent = pending.frames.send(shared.traced(text)).await;
+        sent.map_err(|_| RequestError::Disconnected)?;
+        (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
+    }
 }

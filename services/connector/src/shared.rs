@@ -63,9 +63,12 @@ pub(crate) struct Rejoin {
 }
 
 impl Rejoin {
-    /// The frame that asks for it.
-    pub(crate) fn frame(&self) -> String {
-        frame::client_request("joinRoom", &self.room, &self.pending.id.to_string())
+    /// The frame that asks for it, with this time limit.
+    pub(crate) fn frame(&self, timeout: Duration) -> String {
+        limited(
+            frame::client_request("joinRoom", &self.room, &self.pending.id.to_string()),
+            timeout,
+        )
     }
 }
 
@@ -94,6 +97,18 @@ impl Drop for Wanted {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.shared.current().pending.remove(&self.id);
+    }
+}
+
+/// How long servers assume that a client waits which does not say so.
+const ASSUMED_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A request's frame that says how long the client waits, unless servers assume that anyway.
+pub(crate) fn limited(text: String, timeout: Duration) -> String {
+    if timeout == ASSUMED_TIMEOUT {
+        text
+    } else {
+        frame::with_timeout(text, timeout)
     }
 }
 
@@ -171,9 +186,10 @@ impl Shared {
                     room,
                     pending,
                 };
-                first
-                    .frames
-                    .push_back(with_trace(rejoin.frame(), traceparent.as_deref()));
+                first.frames.push_back(with_trace(
+                    rejoin.frame(self.options.request_timeout),
+                    traceparent.as_deref(),
+                ));
                 first.rejoins.push(rejoin);
             }
             first.frames.append(&mut current.kept);

@@ -6,8 +6,13 @@ export interface ErrorObject {
     /** For programs: `WS_NOT_OPEN`, `CALLBACK_TIMEOUT`, … or a code of the server. */
     errorCode: string;
 }
-/** An event, or with an id a request. A payload that is undefined is null. */
-export declare function eventFrame(event: string, payload: unknown, callbackId?: string, traceparent?: string): string;
+/** What a frame of a client has besides its event and payload. What is undefined is left out. */
+export interface FrameFields {
+    callbackId?: string;
+    timeoutMs?: number | undefined;
+    idempotencyKey?: string | undefined;
+    traceparent?: string | undefined;
+}
 /** The answer to a request of the server. */
 export declare function answerFrame(payload: unknown, requestId: string): string;
 /** What a server sent. An id that is not a string, or empty, counts as none. */

@@ -54,7 +54,7 @@ export interface Options {
 }
 /** Options of one request. */
 export interface RequestOptions {
-    /** Default: the client's `callbackTimeout`. */
+    /** Default: the client's `callbackTimeout`. The server is told unless it is 5000, and does no work for a client that has given up. */
     callbackTimeout?: number;
     /** Called once if there is no reply after `pendingTimeout`, for example to show a spinner. */
     onPending?: () => void;
@@ -62,9 +62,14 @@ export interface RequestOptions {
     pendingTimeout?: number;
     /**
      * Waits for a connection if there is none, and repeats the request on the next one if this one breaks, within the time
-     * limit. Only for what may safely happen twice. Default: false.
+     * limit. Gives the request an idempotency key, so that a service does it once. Default: false.
      */
     retry?: boolean;
+    /**
+     * Text of 1 to 128 characters. Services carry out requests of this client with the same event and key once; all of them get the
+     * same answer, for two minutes. For requests that the application repeats itself. Default: with `retry` one of its own, else none.
+     */
+    idempotencyKey?: string;
 }
 export declare const REQUEST_OPTIONS: string[];
 declare const DEFAULTS: {

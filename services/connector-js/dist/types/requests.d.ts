@@ -1,5 +1,5 @@
 /** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
-import type { ErrorObject } from "./frames.js";
+import type { ErrorObject, FrameFields } from "./frames.js";
 import { type RequestOptions, type Settings } from "./options.js";
 /** Called once: with an error, or with null and the reply's payload. */
 export type Done = (error: ErrorObject | null, payload: any) => void;
@@ -22,10 +22,11 @@ export declare class Requests {
     constructor(settings: Settings);
     /** Whether the limit of waiting requests is reached. */
     get full(): boolean;
-    /** An id that no other client uses: any server may address a reply to this client. */
-    newId(): string;
-    /** Registers a request that is not sent yet; its frame is `text`. Throws when a time limit is not valid. */
-    add(id: string, text: string, { onPending, retry, ...times }: RequestOptions, done: Done): Waiting;
+    /**
+     * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+     * limit is not valid.
+     */
+    add(frame: (fields: FrameFields) => string, { onPending, retry, idempotencyKey, ...times }: RequestOptions, done: Done): Waiting | undefined;
     /** Sends the requests that are not sent yet. */
     flush(send: (text: string) => boolean): void;
     /** Ends the request that a reply answers. Ignores a reply that no request waits for. */

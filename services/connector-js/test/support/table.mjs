@@ -102,14 +102,20 @@ class Stage {
     order(got).forEach((frame, i) => this.#same(frame, order(expected)[i]));
   }
 
-  /** Equal, where a `$NAME` of an id that is not known yet stands for any text, and is known from then on. */
+  /**
+   * Equal, where a `$NAME` stands for any text. It is known from then on: the callback id of a repeat may be another one, its
+   * idempotency key must be the same.
+   */
   #same(got, expected) {
-    const name = expected.callbackId;
-    if (name && !this.#ids.has(name)) {
-      assert.match(String(got.callbackId), /^.{1,64}$/);
+    const filled = { ...expected };
+    for (const [field, most] of [["callbackId", 64], ["idempotencyKey", 128]]) {
+      const name = expected[field];
+      if (!name?.startsWith("$")) continue;
+      if (!this.#ids.has(name)) assert.match(String(got[field]), new RegExp(`^.{1,${most}}$`));
+      if (field === "callbackId" || !this.#ids.has(name)) this.#ids.set(name, got[field]);
+      filled[field] = this.#ids.get(name);
     }
-    if (name) this.#ids.set(name, got.callbackId);
-    assert.deepEqual(got, name ? { ...expected, callbackId: got.callbackId } : expected);
+    assert.deepEqual(got, filled);
   }
 
   says(frame) {

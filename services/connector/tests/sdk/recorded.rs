@@ -26,7 +26,9 @@ fn texts(case: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_client_sends_what_the_javascript_package_sends() {
     let server = Server::start().await;
-    let options = server.options().param("id", "888").param("name", "sam & co");
+    let mut options = server.options().param("id", "888").param("name", "sam & co");
+    // The default: another limit is sent along.
+    options.request_timeout = Duration::from_secs(5);
     let (client, mut peer, _task) = connected(&server, options).await;
     assert_eq!([peer.path.clone()], *texts("connect url"));
 

@@ -1,11 +1,14 @@
 //! Forwards an event to a service, as its rule says; the service's reply goes back to the client.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fnv::FnvHasher;
 use serde_json::value::RawValue;
 use wsmesh_adapter::{
-    Adapter, Missing, Payload, PublishError, RequestError, RequestOptions, ServiceName, Target, TargetError,
+    Adapter, ClientId, Missing, Payload, Pick, PublishError, RequestError, RequestOptions, ServiceName, Target,
+    TargetError,
 };
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
@@ -13,7 +16,7 @@ use wsmesh_protocol::forward::Forwarded;
 use super::call::{Call, OK};
 use super::refusal::Refusal;
 use super::work::{Outcome, Work};
-use crate::routes::{Forwarding, ReplyBy};
+use crate::routes::{Forwarding, PickBy, ReplyBy};
 
 /// Forwards an event under this name. A request waits for the reply; anything else is only sent.
 pub(super) fn forward(forwarding: &Arc<Forwarding>, service: &ServiceName, event: &str, call: Call<'_>) -> Work {
@@ -37,15 +40,22 @@ pub(super) fn forward(forwarding: &Arc<Forwarding>, service: &ServiceName, event
     };
     let options = RequestOptions {
         timeout: Some(call.remaining()),
-        key: call.key.map(|key| format!("{client}/{event}/{key}")),
+        key: call.key.map(|key| key_of(client, key)),
+        // Not of everything that is forwarded: after a reconnect, the ws-node is another one.
+        fingerprint: call.key.map(|_| fingerprint(call.payload)),
         ..RequestOptions::default()
+    };
+    let pick = match &options.key {
+        // A repeat must reach the server that knows its key.
+        Some(key) if rule.pick == PickBy::LeastBusy => Pick::Key(key.clone()),
+        _ => rule.pick.pick(client),
     };
     let is_direct = forwarded.callback_id.is_some();
     let sent = Sent {
         adapter: edge.adapter.clone(),
         forwarding: Arc::clone(forwarding),
         event: forwarded.event,
-        target: Target::AnyOf(service.clone(), rule.pick.pick(client)),
+        target: Target::AnyOf(service.clone(), pick),
         payload,
     };
     if is_direct {
@@ -64,6 +74,18 @@ pub(super) fn forward(forwarding: &Arc<Forwarding>, service: &ServiceName, event
             Ok(OK)
         })
     }
+}
+
+/// The key by which a service knows a request: that of this client, and of no other. The adapter adds the event.
+fn key_of(client: &ClientId, key: &str) -> String {
+    format!("{}:{client}{key}", client.as_str().len())
+}
+
+/// Another number for another payload. A client can make two payloads that have the same, and only deceives itself.
+fn fingerprint(payload: &RawValue) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(payload.get().as_bytes());
+    hasher.finish()
 }
 
 /// One event on its way to a service.
@@ -126,8 +148,20 @@ fn refusal(forwarding: &Forwarding, error: RequestError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use wsmesh_adapter::{MAX_KEY_BYTES, MAX_NAME_BYTES};
+    use wsmesh_protocol::frame::MAX_KEY_CHARS;
+
     use super::*;
     use crate::routes::to_service;
+
+    #[test]
+    fn the_keys_of_two_clients_never_meet_and_the_longest_is_not_too_long() {
+        let client = |id: &str| ClientId::new(id).expect("valid");
+        assert_ne!(key_of(&client("a"), "bc"), key_of(&client("ab"), "c"));
+        assert_ne!(key_of(&client("1"), "1:1a"), key_of(&client("11:1"), "a"));
+        let longest = key_of(&client(&"x".repeat(MAX_NAME_BYTES)), &"\u{1f980}".repeat(MAX_KEY_CHARS));
+        assert!(longest.len() <= MAX_KEY_BYTES, "{}", longest.len());
+    }
 
     #[test]
     fn a_client_is_told_which_service_is_missing_and_which_does_not_handle_its_event() {

@@ -30,6 +30,9 @@ impl Stage {
                 if step.get("retry").is_some_and(|retry| retry == true) {
                     request = request.retry();
                 }
+                if let Some(key) = step.get("idempotencyKey") {
+                    request = request.idempotency_key(text(key));
+                }
                 self.asked(text(&step["as"]), request.into_future());
             }
             "joinRoom" | "leaveRoom" => {

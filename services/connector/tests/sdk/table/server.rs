@@ -60,15 +60,24 @@ impl Stage {
         }
     }
 
-    /// Compares values; `$NAME` in place of an id matches any id, which is known by that name afterwards.
+    /// Compares values; `$NAME` stands for any text, which is known by that name afterwards: the callback id of a repeat may be
+    /// another one, its idempotency key must be the same.
     fn same(&mut self, frame: &Value, expected: &Value) {
-        let Some(name) = expected["callbackId"].as_str() else {
-            assert_eq!(frame, expected);
-            return;
-        };
-        let id = &frame["callbackId"];
-        assert!(id.as_str().is_some_and(|id| (1..=64).contains(&id.len())), "{frame}");
-        assert_eq!(frame, &fill(expected, name, id));
-        self.ids.insert(name.to_owned(), id.clone());
+        let mut filled = expected.clone();
+        for (field, most) in [("callbackId", 64), ("idempotencyKey", 128)] {
+            let Some(name) = expected[field].as_str().filter(|name| name.starts_with('$')) else {
+                continue;
+            };
+            let text = &frame[field];
+            assert!(
+                text.as_str().is_some_and(|text| (1..=most).contains(&text.len())),
+                "{frame}"
+            );
+            if field == "callbackId" || !self.ids.contains_key(name) {
+                self.ids.insert(name.to_owned(), text.clone());
+            }
+            filled[field] = self.ids[name].clone();
+        }
+        assert_eq!(frame, &filled);
     }
 }
