@@ -71,7 +71,7 @@ async fn mistakes_of_clients_do_not_open_the_breaker() {
 async fn moody() -> Backend {
     let count = AtomicUsize::new(0);
     Backend::start(move |_| {
-        if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             Act::SendAndClose(Vec::new())
         } else {
             Act::Send(answer(200, "1"))

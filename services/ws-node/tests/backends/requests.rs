@@ -1,8 +1,9 @@
 //! What a backend gets.
 
 use serde_json::{Value, json};
+use wsmesh_adapter::Payload;
 
-use crate::common::{Server, demo, until};
+use crate::common::{Other, Server, demo, sees, until};
 use crate::server::{Act, Backend, answer};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,4 +132,23 @@ async fn the_data_of_a_connection_travels_with_its_events() {
     assert_eq!(request.header("ce-connection"), context.connection);
     let expected = "{%22n%22:[1,%22\\r\\n%22],%22team%22:%22r%C3%B6t%22}";
     assert_eq!(request.header("ce-data"), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_gets_events_with_a_common_beginning_under_their_own_names() {
+    let bus = crate::common::bus();
+    let mut settings = demo();
+    let service = "auction".try_into().expect("valid");
+    settings.rules.push(ws_node::Rule::to_service("bid.*", service));
+    let server = Server::start("edge", &bus, settings).await;
+    let auction = Other::start("auction-1", "auction", &bus).await;
+    sees(server.node.adapter(), 2).await;
+    auction.adapter.on("bid.place", |event| async move {
+        let forwarded: Value = serde_json::from_slice(&event.payload.to_json().expect("JSON")).expect("an object");
+        let name = Payload::new(&forwarded["event"]).expect("JSON");
+        event.reply(name).await.expect("replied");
+    });
+    let mut ann = server.client("ann").await.settled().await;
+    assert_eq!(ann.request("bid.place", json!(1)).await, "bid.place");
+    assert_eq!(ann.request("bid.other", json!(1)).await["errorCode"], "UNKNOWN_EVENT");
 }
