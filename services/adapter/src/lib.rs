@@ -76,7 +76,7 @@ mod trace;
 mod wire;
 
 pub use api::adapter::{Adapter, Started};
-pub use api::attachment::Attachment;
+pub use api::attachment::{Attachment, Detached};
 pub use api::channels::ChannelListener;
 pub use api::clients::{Presence, RoomOptions, Scope};
 pub use api::events::Listener;
@@ -96,9 +96,9 @@ pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
-    Class, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full, Introduction,
-    LiveContext, MAX_DATA_BYTES, Outbox, OutboxLimits, PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox,
-    Shared, Spared,
+    Class, ClientObserver, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full,
+    Introduction, LiveContext, LostServer, MAX_DATA_BYTES, ObservedConnection, Outbox, OutboxLimits, PendingRequest,
+    Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};

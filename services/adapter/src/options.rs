@@ -1,12 +1,13 @@
 //! The options of a server: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
 
 use crate::error::StartError;
-use crate::local::{Delivery, OutboxLimits};
+use crate::local::{ClientObserver, Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
@@ -78,6 +79,8 @@ pub struct Options {
     /// What happens to frames of an event that a slow client cannot take. Default: they wait, and a client that has too much waiting
     /// is disconnected.
     pub delivery: Delivery,
+    /// Who is told what happens to this server's clients, as it happens. Default: nobody.
+    pub observer: Option<Arc<dyn ClientObserver>>,
     /// Settings of the service itself that should be the same on every server that has them: differences are reported, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
@@ -110,6 +113,7 @@ impl Options {
             several_homes: false,
             outbox: OutboxLimits::default(),
             delivery: Delivery::default(),
+            observer: None,
             common_settings: BTreeMap::new(),
             registry: Registry::new(),
         }

@@ -12,6 +12,17 @@ use crate::CallbackId;
 
 /// Event: a client's connection ended. Sent by its ws-node to every server of the services named in its rules.
 pub const CLIENT_CLOSED: &str = "wsmesh.clientClosed";
+/// Event to the servers of a service that watches clients: a client's connection began. Payload: what is known about the
+/// connection (`ClientContext` in wsmesh-adapter), with `id` and `time` as in [`ClientDisconnected`].
+pub const CLIENT_CONNECTED: &str = "wsmesh.clientConnected";
+/// Event to the servers of a service that watches clients: a client's connection ended, see [`ClientDisconnected`].
+pub const CLIENT_DISCONNECTED: &str = "wsmesh.clientDisconnected";
+/// Event to the servers of a service that watches clients: a client joined a room, see [`ClientMoved`].
+pub const CLIENT_JOINED: &str = "wsmesh.clientJoined";
+/// Event to the servers of a service that watches clients: a client left a room, see [`ClientMoved`].
+pub const CLIENT_LEFT: &str = "wsmesh.clientLeft";
+/// Event to the servers of a service that watches clients: a ws-node is gone with its clients, see [`ServerLost`].
+pub const SERVER_LOST: &str = "wsmesh.serverLost";
 /// Request to the ws-node that has a client: the client joins a room. Reply: `{"ok": true}`, or a refusal:
 /// `NOT_FOUND` if the client is not connected there.
 pub const CLIENT_JOIN: &str = "wsmesh.clientJoin";
@@ -128,6 +139,65 @@ pub struct ClientClosed {
     pub client: String,
     /// The ws-node that it was connected to.
     pub server: String,
+}
+
+/// Payload of [`CLIENT_DISCONNECTED`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientDisconnected {
+    /// The same when the event is sent again: what a receiver recognises repeats by.
+    pub id: String,
+    /// When it happened, as text of RFC 3339.
+    pub time: String,
+    /// The client's id.
+    pub client: String,
+    /// The connection, as in the context of the client.
+    pub connection: String,
+    /// The ws-node that had it.
+    pub server: String,
+    /// The close code. 1005: the client gave none; 1006: the connection broke, or was never opened.
+    pub code: u16,
+    /// The reason of whoever closed it; may be empty.
+    pub reason: String,
+    /// How long the connection lasted, in milliseconds.
+    pub duration_ms: u64,
+    /// Whether the client had no other connection to this ws-node.
+    pub last: bool,
+}
+
+/// Payload of [`CLIENT_JOINED`] and [`CLIENT_LEFT`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientMoved {
+    /// As in [`ClientDisconnected`].
+    pub id: String,
+    /// When it happened, as text of RFC 3339.
+    pub time: String,
+    /// The client's id.
+    pub client: String,
+    /// The newest connection of the client to this ws-node. All of them share its rooms.
+    pub connection: String,
+    /// The ws-node that has it.
+    pub server: String,
+    /// The room's namespace.
+    pub namespace: String,
+    /// The room's id.
+    pub room_id: String,
+}
+
+/// Payload of [`SERVER_LOST`]: the ws-node left the cluster without saying goodbye. Its clients are disconnected, and nobody can
+/// name them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerLost {
+    /// The same, whichever server tells it.
+    pub id: String,
+    /// When it was noticed, as text of RFC 3339.
+    pub time: String,
+    /// The ws-node that is gone.
+    pub server: String,
+    /// How many clients it had, as it said last.
+    pub clients: u64,
 }
 
 /// Payload of [`CLIENT_JOIN`] and [`CLIENT_LEAVE`].

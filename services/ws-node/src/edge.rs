@@ -10,7 +10,9 @@ use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
 use crate::backends;
+use crate::connect::Hook;
 use crate::engine;
+use crate::lifecycle::Lifecycle;
 use crate::limits::{Capacity, Door, Failures, Rate, UnauthenticatedPermits};
 use crate::logins::Logins;
 use crate::metrics::Metrics;
@@ -27,6 +29,10 @@ pub(crate) struct Edge {
     pub(crate) engine: Arc<engine::Settings>,
     pub(crate) heartbeat: Frame,
     pub(crate) auth: Auth,
+    /// Says who may connect, if there is one.
+    pub(crate) hook: Option<Hook>,
+    /// Is told what happens to clients, if anybody watches.
+    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
     /// What the calls to backends share.
     pub(crate) backends: Arc<backends::Shared>,
@@ -53,6 +59,8 @@ pub(crate) struct EdgeParts {
     pub(crate) adapter: Adapter,
     pub(crate) settings: EdgeSettings,
     pub(crate) auth: Auth,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
     pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
@@ -66,6 +74,8 @@ impl Edge {
             adapter,
             settings,
             auth,
+            hook,
+            lifecycle,
             routes,
             backends,
             metrics,
@@ -91,6 +101,8 @@ impl Edge {
             engine: Arc::new(engine_settings(&settings)),
             settings,
             auth,
+            hook,
+            lifecycle,
             routes,
             backends,
             metrics,

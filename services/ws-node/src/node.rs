@@ -1,7 +1,7 @@
 //! One ws-node inside a process: starts the adapter, the shards and the way in, and ends them in the right order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -13,18 +13,22 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started};
+use wsmesh_adapter::{
+    Adapter, ClientObserver, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started,
+};
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 
 use crate::auth::Auth;
 use crate::backends;
 use crate::client::ClientState;
+use crate::connect::Hook;
 use crate::edge::{Edge, EdgeParts};
 use crate::engine::{Order, Resources, ShardRuntime, ShardThread};
 use crate::events;
 use crate::gate::Gate;
 use crate::http::{self, tickets};
+use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
@@ -38,6 +42,9 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How long the shards' threads may take to end after that; taken from the grace period too.
 const END: Duration = Duration::from_secs(1);
+
+/// How long the last lifecycle events may take at least, if there are watches; taken from the grace period too.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// How delivery rules find the parts of a frame.
 const FRAME_READER: FrameReader = FrameReader {
@@ -59,6 +66,8 @@ pub struct WsNode {
     balancing: AbortOnDropHandle<()>,
     /// Carries out wills, for as long as there are clients. Ends when this ws-node is dropped.
     carrying_out: AbortOnDropHandle<()>,
+    /// Tells watches what happens to clients. Ends when this ws-node is dropped.
+    tellers: Option<Tellers>,
 }
 
 impl WsNode {
@@ -80,17 +89,25 @@ impl WsNode {
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
+        let hook = settings.connect.hook.as_ref();
+        let hook = hook.map(|hook| Hook::new(hook, options.name.clone(), &backends, metrics.hook.clone()));
+        let hook = hook.transpose().map_err(anyhow::Error::msg)?;
+        let lifecycle = Lifecycle::new(&settings.watch, &metrics.lifecycle);
         let Started {
             adapter,
             driver,
             shards,
-        } = start_adapter(adapter_options(options, &settings), &runtimes)?;
+        } = start_adapter(adapter_options(options, &settings, lifecycle.as_ref()), &runtimes)?;
+        let tellers = lifecycle.clone().map(|lifecycle| lifecycle.start(&adapter, &backends));
+        let tellers = tellers.transpose().map_err(anyhow::Error::msg)?;
         events::listen(&adapter);
         auth.listen(&adapter);
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
             routes,
             backends,
+            hook,
+            lifecycle,
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),
             wills: WillBooks::start(adapter.clone(), metrics.wills_carried_out.clone()),
             adapter,
@@ -109,6 +126,7 @@ impl WsNode {
             tls,
             balancing,
             carrying_out,
+            tellers,
             edge,
             driver,
             shards: ended,
@@ -144,7 +162,7 @@ impl WsNode {
             head_timeout: settings.handshake_timeout,
             // A connection without upgrade must not stay.
             idle_timeout: None,
-            answer_timeout: settings.handshake_timeout + settings.request_timeout,
+            answer_timeout: settings.handshake_timeout + settings.request_timeout + settings.hook_timeout(),
             // The caller of `serve` decides how long to wait.
             grace: Duration::MAX,
         };
@@ -222,12 +240,18 @@ impl WsNode {
             shards,
             balancing,
             carrying_out,
+            tellers,
             ..
         } = self;
         drop(balancing);
         edge.start_draining();
         edge.sessions.close();
+        let all_gone = Instant::now() + grace.saturating_sub(GOODBYE + END);
         let for_clients = grace.saturating_sub(GOODBYE + END);
+        let for_events = tellers
+            .as_ref()
+            .map_or(Duration::ZERO, |_| LAST_EVENTS.min(for_clients / 2));
+        let for_clients = for_clients - for_events;
         let leaving = async {
             edge.adapter.retire().await;
             gate.drain(edge.settings.drain_time.min(for_clients)).await;
@@ -237,6 +261,9 @@ impl WsNode {
             tracing::warn!("some clients were still connected at the end of the grace period");
         }
         drop(carrying_out);
+        if let Some(tellers) = tellers {
+            tellers.finish(all_gone.saturating_duration_since(Instant::now())).await;
+        }
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
         driver.shutdown(GOODBYE).await;
@@ -253,7 +280,8 @@ impl WsNode {
 }
 
 /// The options of the adapter that follow from the settings of the edge.
-fn adapter_options(mut options: Options, settings: &EdgeSettings) -> Options {
+fn adapter_options(mut options: Options, settings: &EdgeSettings, lifecycle: Option<&Arc<Lifecycle>>) -> Options {
+    options.observer = lifecycle.map(|lifecycle| Arc::clone(lifecycle) as Arc<dyn ClientObserver>);
     options.shards = settings.shards;
     options.outbox = settings.outbox();
     options.delivery = Delivery::new(&settings.delivery, FRAME_READER);
@@ -275,8 +303,12 @@ fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Re
     if auth.has_tokens() {
         routes = routes.with_tokens();
     }
-    // Tokens and tickets may allow what the settings do not.
-    if settings.lets_clients_publish() || auth.has_tokens() || auth.tickets().is_some() {
+    let has_hook = settings.connect.hook.is_some();
+    if has_hook {
+        routes = routes.with_rooms();
+    }
+    // Tokens, tickets and the connect hook may allow what the settings do not.
+    if settings.lets_clients_publish() || auth.has_tokens() || auth.tickets().is_some() || has_hook {
         routes = routes.with_publish();
     }
     for event in routes.replaced() {

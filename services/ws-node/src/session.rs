@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wsmesh_adapter::{Frame, Payload};
+use wsmesh_adapter::{Detached, Frame, Payload};
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::client::{ClientState, ConnectionGuard, Session};
 use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
 use crate::events::{self, Call, Refusal, refuse};
+use crate::lifecycle::End;
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Limited, Received};
 
@@ -66,6 +67,21 @@ impl FrameHandler for ClientState {
     }
 
     fn opened(_: &Session) {}
+
+    fn detached(session: &Session, detached: Detached) {
+        let edge = &session.handler().edge;
+        let Some(lifecycle) = &edge.lifecycle else { return };
+        let none = Arc::default();
+        let end = End {
+            code: session.close_code(),
+            reason: session.ending().map_or(&none, |ending| &ending.reason),
+            lasted: session.lasted(),
+            was_last: detached.was_last,
+        };
+        // Reads no state of the adapter.
+        let connection = edge.adapter.connection_name(session.connection());
+        lifecycle.disconnected(session.client(), &connection, &end);
+    }
 
     fn closed(session: Session) -> impl Future<Output = ()> {
         let (state, client) = (session.handler(), session.client().clone());

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{SHORTEST_LIMIT, Tables, at_least, each, max_bytes, settings, text, within};
+use wsmesh_bootstrap::{SHORTEST_LIMIT, Table, Tables, at_least, each, max_bytes, settings, text, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
+use crate::connect::settings::{self as hook, Connect, ConnectHook};
+use crate::lifecycle::settings::{self as watches, Watch};
 use crate::limits::Limits;
 use crate::logins::settings::LoginPolicy;
 use crate::namespaces::settings::{self as namespaces, NamespaceSettings};
@@ -133,6 +135,14 @@ settings! {
         /// URL" lists. The demo profile forwards the game's events without rules.
         #[check(|rules: &Tables<Rule>| rules::problems(rules))]
         pub rules: Tables<Rule>,
+        /// The backend that says who may connect: [connect] with url, and optionally mode ("instead" of tokens, or "after" them),
+        /// headers, timeout_ms and more. Default: none.
+        #[check(|connect: &Table<Connect>| hook::problems(connect))]
+        pub connect: Table<Connect>,
+        /// Who is told what happens to clients: [[watch]] with url or service, events ("connected", "disconnected", "joined",
+        /// "left"), and optionally namespaces, keep_ms, max_waiting and more.
+        #[check(|watches: &Tables<Watch>| watches::problems(watches))]
+        pub watch: Tables<Watch>,
         /// Longest wait for a service's reply, unless a rule has its own, and for anything else that a client's request needs.
         #[filled_in = "the common setting request_timeout"]
         #[check(at_least(SHORTEST_LIMIT))]
@@ -182,6 +192,12 @@ impl EdgeSettings {
             lower_case_keys: self.lower_case_params,
             ..ParamOptions::default()
         }
+    }
+
+    /// How long the connect hook may take; zero without one.
+    pub(crate) fn hook_timeout(&self) -> Duration {
+        let hook = self.connect.hook.as_ref();
+        hook.map_or(Duration::ZERO, ConnectHook::timeout)
     }
 
     /// The files for TLS on the public port, if it is used.

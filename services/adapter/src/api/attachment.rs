@@ -16,6 +16,7 @@ pub struct Attachment {
     connection: ConnectionId,
     channel: Channel,
     context: LiveContext,
+    is_detached: bool,
 }
 
 impl Attachment {
@@ -33,6 +34,7 @@ impl Attachment {
             connection,
             channel,
             context,
+            is_detached: false,
         })
     }
 
@@ -67,8 +69,30 @@ impl Attachment {
     }
 }
 
+impl Attachment {
+    /// Ends the registration, as dropping it does. Before anything else happens to the client, `say` is told what was
+    /// detached: in order with what an observer ([`Options::observer`](crate::Options::observer)) is told. It must neither wait
+    /// nor call the adapter.
+    pub fn detach(mut self, say: impl FnOnce(Detached)) {
+        self.is_detached = true;
+        let say = |is_here: bool| say(Detached { was_last: !is_here });
+        self.clients.detach(&self.client, self.connection, &self.channel, say);
+    }
+}
+
+/// A connection that was detached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// The client has no connection to this server any more. One that was dismissed by itself
+    /// ([`Adapter::dismiss_connection`](crate::Adapter::dismiss_connection)) does not count, even if it has not ended yet.
+    pub was_last: bool,
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.clients.detach(&self.client, self.connection, &self.channel);
+        if !self.is_detached {
+            self.clients
+                .detach(&self.client, self.connection, &self.channel, |_| ());
+        }
     }
 }

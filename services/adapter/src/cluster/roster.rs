@@ -55,6 +55,8 @@ pub(crate) struct Roster {
     departed: BTreeMap<ServerName, Vec<Departed>>,
     /// Until then this server could not hear others, so their silence does not count.
     excused: Option<Instant>,
+    /// The last beacons of processes that left without saying goodbye, since somebody asked.
+    lost: Vec<Beacon>,
 }
 
 /// The time between two beacons. It grows with the roster, so that the total number stays bounded.
@@ -70,6 +72,7 @@ impl Roster {
             servers: BTreeMap::new(),
             departed: BTreeMap::new(),
             excused: None,
+            lost: Vec::new(),
         }
     }
 
@@ -99,7 +102,9 @@ impl Roster {
             }
             changes.push(Change::Left(name.clone(), known.instance));
             let (instance, number) = (known.instance, known.number);
-            self.servers.remove(&name);
+            let before = self.servers.remove(&name);
+            let is_lost = instance != beacon.instance;
+            self.lost.extend(before.filter(|_| is_lost).map(|entry| entry.beacon));
             self.remember(&name, instance, number, now);
         }
         if beacon.is_goodbye() {
@@ -167,11 +172,17 @@ impl Roster {
             .collect();
         let mut changes = Vec::new();
         for (name, instance, number) in silent {
-            self.servers.remove(&name);
+            let before = self.servers.remove(&name);
+            self.lost.extend(before.map(|entry| entry.beacon));
             self.remember(&name, instance, number, now);
             changes.push(Change::Left(name, instance));
         }
         changes
+    }
+
+    /// The last beacons of the processes that left without saying goodbye since the last call.
+    pub(crate) fn take_lost(&mut self) -> Vec<Beacon> {
+        std::mem::take(&mut self.lost)
     }
 
     /// The live servers except this one, by name, with the time of their last beacon.
@@ -363,6 +374,31 @@ mod tests {
             ..beacon("me", 3, 1)
         };
         assert_eq!(roster.on_name_conflict(&told), [Change::StepBack]);
+    }
+
+    #[test]
+    fn a_process_is_lost_unless_it_said_goodbye() {
+        let (mut roster, now) = roster();
+        let goodbye = |name, instance| Beacon {
+            parting: Parting::Leaving,
+            ..beacon(name, instance, 9)
+        };
+        for name in ["a", "b", "c"] {
+            roster.on_beacon(beacon(name, 1, 1), now);
+        }
+        roster.on_beacon(goodbye("a", 1), now);
+        assert!(roster.take_lost().is_empty());
+        // It was started again under its name.
+        roster.on_beacon(beacon("b", 2, 1), now);
+        let lost = |roster: &mut Roster| {
+            let lost = roster.take_lost().into_iter();
+            lost.map(|beacon| (beacon.name.to_string(), beacon.instance.0))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lost(&mut roster), [("b".to_owned(), 1)]);
+        roster.expire(now + Duration::from_secs(7));
+        assert_eq!(lost(&mut roster), [("b".to_owned(), 2), ("c".to_owned(), 1)]);
+        assert!(lost(&mut roster).is_empty(), "each is told once");
     }
 
     #[test]

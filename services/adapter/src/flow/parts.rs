@@ -18,7 +18,7 @@ use crate::flow::inward::queries::Queries;
 use crate::flow::inward::wanted::Wants;
 use crate::flow::outward::outbound::Outbound;
 use crate::flow::state::foundation::Foundation;
-use crate::local::{Hub, Origin};
+use crate::local::Hub;
 use crate::nodes::NodeStatus;
 
 /// The parts that carry messages.
@@ -44,11 +44,7 @@ impl FlowParts {
     ) -> Self {
         let on = foundation;
         let subscriptions = Arc::new(Subscriptions::new(on));
-        let origin = Origin {
-            server: on.options.name.clone(),
-            instance: on.members.instance(),
-        };
-        let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards, origin);
+        let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards, on.origin());
         let clients = Arc::new(clients);
         let outbound = Arc::new(Outbound::new(on));
         let requests = Arc::new(Requests::new(on.members.instance()));

@@ -15,6 +15,7 @@ use crate::flow::parts::FlowParts;
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::hearing::Hearing;
 use crate::flow::state::members::Members;
+use crate::local::LostServer;
 use crate::nodes::TopologyEntries;
 use crate::options::Options;
 use crate::settings::{Difference, differences};
@@ -131,6 +132,23 @@ impl Membership {
         }
         if membership {
             self.members.tell(self.beacons.servers(Instant::now()));
+        }
+        self.tell_lost();
+    }
+
+    /// Tells the observer which servers are gone without a goodbye.
+    fn tell_lost(&self) {
+        let lost = self.members.roster().take_lost();
+        let Some(observer) = &self.options.observer else {
+            return;
+        };
+        for beacon in lost {
+            observer.server_lost(&LostServer {
+                name: beacon.name,
+                service: beacon.service,
+                instance: beacon.instance,
+                clients: beacon.clients,
+            });
         }
     }
 

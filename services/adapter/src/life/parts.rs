@@ -41,7 +41,7 @@ impl Parts {
         let endpoints = Endpoints::new(&options)?;
         let foundation = Foundation::new(options, instance)?;
         let on = &foundation;
-        let hub = Arc::new(Hub::new(shards));
+        let hub = Arc::new(hub(on, shards));
         let statuses = watch::Sender::default();
         let flow = FlowParts::new(on, &hub, statuses.subscribe());
         let probe_channel = on.channels.probe(instance);
@@ -64,5 +64,14 @@ impl Parts {
             foundation,
         };
         Ok((Arc::new(parts), starts))
+    }
+}
+
+/// Where this server's clients are.
+fn hub(on: &Foundation, shards: Vec<mpsc::Sender<Command>>) -> Hub {
+    let hub = Hub::new(shards);
+    match on.options.observer.clone() {
+        Some(observer) => hub.observed(observer, on.origin()),
+        None => hub,
     }
 }

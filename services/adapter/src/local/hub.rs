@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
-use super::context::LiveContext;
+use super::context::{LiveContext, Origin};
 use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
+use super::observer::{ClientObserver, ObservedConnection};
 use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
@@ -62,6 +63,14 @@ pub(crate) struct Hub {
     room_count: AtomicUsize,
     /// Recent connections, in order: they do not get copies of older messages.
     newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
+    observed: Option<Observed>,
+}
+
+/// Who is told what happens to clients, and the names of their connections.
+#[derive(Debug)]
+struct Observed {
+    by: Arc<dyn ClientObserver>,
+    origin: Origin,
 }
 
 impl Hub {
@@ -74,7 +83,14 @@ impl Hub {
             client_count: AtomicUsize::new(0),
             room_count: AtomicUsize::new(0),
             newcomers: Mutex::default(),
+            observed: None,
         }
+    }
+
+    /// Tells an observer what happens to clients, each of which it locks meanwhile.
+    pub(crate) fn observed(mut self, by: Arc<dyn ClientObserver>, origin: Origin) -> Self {
+        self.observed = Some(Observed { by, origin });
+        self
     }
 
     /// Registers one more connection of a client. It shares the client's rooms: the owner of its shard makes it join
@@ -88,6 +104,7 @@ impl Hub {
             context,
         };
         self.note_newcomer(connection, attached.since);
+        self.tell(client, &attached, |by, at| by.connected(at));
         match clients.get_mut(client) {
             Some(entry) => {
                 for room in &entry.rooms {
@@ -108,7 +125,23 @@ impl Hub {
 
     /// Removes a connection. When it was the client's last one, the client leaves its rooms, which are returned.
     pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId) -> Vec<Room> {
+        self.detach_and(client, connection, |_| ())
+    }
+
+    /// As [`Hub::detach`]. Then says, before anything else happens to the client, whether the client has a connection here.
+    pub(crate) fn detach_and(&self, client: &ClientId, connection: ConnectionId, say: impl FnOnce(bool)) -> Vec<Room> {
         let mut clients = self.clients.lock(client);
+        let left = self.take_out(&mut clients, client, connection);
+        say(clients.contains_key(client));
+        left
+    }
+
+    fn take_out(
+        &self,
+        clients: &mut HashMap<ClientId, ClientEntry>,
+        client: &ClientId,
+        connection: ConnectionId,
+    ) -> Vec<Room> {
         let Some(entry) = clients.get_mut(client) else {
             return Vec::new();
         };
@@ -129,6 +162,7 @@ impl Hub {
         self.client_count.fetch_sub(1, Ordering::Relaxed);
         for room in &entry.rooms {
             self.forget_member(room, client, &entry);
+            self.tell(client, &entry.first, |by, at| by.left(at, room));
         }
         entry.rooms.into_iter().collect()
     }
@@ -148,6 +182,8 @@ impl Hub {
             entry
                 .connections()
                 .for_each(|connection| members.count_in(connection.location.shard));
+            drop(rooms);
+            self.tell(client, entry.newest(), |by, at| by.joined(at, room));
         }
         Some((entry.locations(), new))
     }
@@ -160,8 +196,27 @@ impl Hub {
         let was = entry.rooms.remove(room);
         if was {
             self.forget_member(room, client, entry);
+            self.tell(client, entry.newest(), |by, at| by.left(at, room));
         }
         Some((entry.locations(), was))
+    }
+
+    /// Tells the observer, if there is one, about a client that is locked.
+    fn tell(
+        &self,
+        client: &ClientId,
+        connection: &Connection,
+        what: impl FnOnce(&dyn ClientObserver, &ObservedConnection<'_>),
+    ) {
+        if let Some(Observed { by, origin }) = &self.observed {
+            let at = ObservedConnection {
+                origin,
+                client,
+                connection: connection.location.connection,
+                context: &connection.context,
+            };
+            what(&**by, &at);
+        }
     }
 
     fn forget_member(&self, room: &Room, client: &ClientId, gone: &ClientEntry) {

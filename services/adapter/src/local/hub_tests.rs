@@ -197,3 +197,65 @@ fn a_client_is_in_the_rooms_that_it_joined_and_has_not_left() {
     hub.leave(&client("ann"), &room("1"));
     assert!(!hub.has_joined(&client("ann"), &room("1")));
 }
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl ClientObserver for Notes {
+    fn connected(&self, at: &ObservedConnection<'_>) {
+        assert_eq!(at.context().connection, at.connection());
+        self.0.lock().push(format!("+{} {}", at.client(), at.connection()));
+    }
+
+    fn joined(&self, at: &ObservedConnection<'_>, room: &Room) {
+        self.0
+            .lock()
+            .push(format!("{} joins {} by {}", at.client(), room.id, at.connection()));
+    }
+
+    fn left(&self, at: &ObservedConnection<'_>, room: &Room) {
+        self.0
+            .lock()
+            .push(format!("{} leaves {} by {}", at.client(), room.id, at.connection()));
+    }
+
+    fn server_lost(&self, _: &super::super::observer::LostServer) {}
+}
+
+#[test]
+fn an_observer_is_told_what_happens_to_a_client_in_order_and_each_thing_once() {
+    let (notes, (hub, _inboxes)) = (Arc::new(Notes::default()), hub());
+    let origin = Origin {
+        server: crate::wire::ServerName::new("edge").expect("valid"),
+        instance: crate::wire::Instance(1),
+    };
+    let hub = hub.observed(notes.clone(), origin);
+    let ann = client("ann");
+    let first = attach(&hub, &ann, 0);
+    hub.join(&ann, &room("1"));
+    hub.join(&ann, &room("1"));
+    let second = attach(&hub, &ann, 1);
+    hub.join(&ann, &room("2"));
+    hub.leave(&ann, &room("1"));
+    hub.leave(&ann, &room("1"));
+    let say = |is_here: bool| notes.0.lock().push(format!("is here: {is_here}"));
+    assert!(hub.detach_and(&ann, first, say).is_empty());
+    assert_eq!(hub.detach_and(&ann, second, say), [room("2")]);
+    // As at the end of a connection that was dismissed: it was taken out before.
+    assert!(hub.detach_and(&ann, second, say).is_empty());
+    assert_eq!(
+        *notes.0.lock(),
+        [
+            "+ann 1-1",
+            "ann joins 1 by 1-1",
+            "+ann 1-2",
+            "ann joins 2 by 1-2",
+            "ann leaves 1 by 1-2",
+            "is here: true",
+            "ann leaves 2 by 1-2",
+            "is here: false",
+            "is here: false",
+        ]
+    );
+}

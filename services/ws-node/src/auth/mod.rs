@@ -23,7 +23,7 @@ use std::time::Duration;
 use wsmesh_adapter::{Adapter, ClientId};
 
 pub(crate) use error::{AuthError, Fault};
-pub(crate) use permissions::{Grant, Lists, Permissions};
+pub(crate) use permissions::{Grant, Lists, Overrides, Permissions};
 pub(crate) use verify::Proof;
 
 pub use mint::mint_token;

@@ -2,6 +2,7 @@
 //! A claim replaces what the settings allow; a missing claim changes nothing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -20,9 +21,37 @@ pub(crate) struct Grant {
     pub(crate) expires: Option<Instant>,
     /// None: what the settings allow. Boxed, since most clients have none.
     pub(crate) permissions: Option<Box<Permissions>>,
+    /// What counts in place of any token's. Few clients have some.
+    pub(crate) overrides: Option<Arc<Overrides>>,
+}
+
+/// What counts for a connection whatever its client's tokens say, also later ones.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overrides {
+    /// The connection ends then, if not before.
+    pub(crate) expires: Option<Instant>,
+    /// Each of these lists replaces the token's.
+    pub(crate) permissions: Option<Box<Permissions>>,
 }
 
 impl Grant {
+    /// This grant as far as the overrides let it count.
+    pub(crate) fn under(self, overrides: Arc<Overrides>) -> Self {
+        let expires = match (self.expires, overrides.expires) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let permissions = match overrides.permissions.clone() {
+            Some(own) => Some(Box::new(own.over(self.permissions))),
+            None => self.permissions,
+        };
+        Self {
+            expires,
+            permissions,
+            overrides: Some(overrides),
+        }
+    }
+
     /// Whether the client may send this event; without a list in its token, it may.
     pub(crate) fn allows_event(&self, event: &str) -> bool {
         self.permissions
@@ -82,6 +111,17 @@ enum RoomPattern {
 }
 
 impl Permissions {
+    /// These lists, and the others where there is none.
+    fn over(self, others: Option<Box<Self>>) -> Self {
+        let Self { rooms, events, publish } = self;
+        let others = others.map_or_else(Self::default, |others| *others);
+        Self {
+            rooms: rooms.or(others.rooms),
+            events: events.or(others.events),
+            publish: publish.or(others.publish),
+        }
+    }
+
     /// Reads the lists; None if all are missing. An unreadable one is an error: a list that was meant to restrict must not be
     /// ignored.
     pub(crate) fn read(lists: Lists<'_>) -> Result<Option<Box<Self>>, AuthError> {
@@ -322,5 +362,33 @@ mod tests {
         for bad in [json!("chat:*"), json!(["lobby"]), json!([7]), json!({"chat": true})] {
             assert!(read_publish(&bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn overrides_count_whatever_a_token_says() {
+        let (now, minute) = (Instant::now(), std::time::Duration::from_secs(60));
+        let token = |expires| Grant {
+            expires: Some(expires),
+            permissions: read(Some(&json!(["*"])), Some(&json!(["*"]))).expect("good"),
+            overrides: None,
+        };
+        let overrides = Arc::new(Overrides {
+            expires: Some(now + minute),
+            permissions: read(None, Some(&json!(["ping"]))).expect("good"),
+        });
+        let first = token(now + minute * 2).under(overrides);
+        assert_eq!(first.expires, Some(now + minute));
+        let next = token(now + minute / 2).under(first.overrides.clone().expect("kept"));
+        assert_eq!(next.expires, Some(now + minute / 2));
+        for grant in [first, next] {
+            assert!(grant.allows_event("ping") && !grant.allows_event("pong"));
+            assert_eq!(
+                grant.allows_room(&room("chat", "1")),
+                Some(true),
+                "only the list that is there"
+            );
+        }
+        let unlimited = Grant::default().under(Arc::default());
+        assert!(unlimited.expires.is_none() && unlimited.permissions.is_none());
     }
 }

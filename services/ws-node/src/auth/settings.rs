@@ -78,8 +78,8 @@ settings! {
 
 /// The problem of a production profile without any key.
 const NO_AUTH: &str = "the production profile needs authentication: make a key with `openssl rand -base64 48 > jwt.key` and \
-     name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or name the URL of keys with --jwks-url, or use --profile demo to try \
-     things out without authentication";
+     name it with --jwt-key-file (WSMESH_JWT_KEY_FILE), or name the URL of keys with --jwks-url, or let a backend of yours say \
+     who clients are ([connect] in the configuration file), or use --profile demo to try things out without authentication";
 
 /// The problem of keys that verify tokens of other services, too.
 const ANY_TOKEN: &str = "such keys also sign tokens for other services, and every client with such a token would get in: name \
@@ -90,10 +90,10 @@ const ANY_PAGE: &str = "browsers send cookies with requests of any page, so with
      in the name of its visitor: list the origins of your pages (\"*\": all of them)";
 
 impl AuthSettings {
-    /// Checks what no single setting can know. `demo` is whether clients are trusted to be who they say they are.
-    pub(crate) fn check_together(&self, demo: bool, problems: &mut Problems) {
+    /// Checks what no single setting can know. `otherwise`: it is known without a key who clients are.
+    pub(crate) fn check_together(&self, otherwise: bool, problems: &mut Problems) {
         let has_tokens = self.jwt_key.is_some() || self.jwks_url.is_some();
-        if !demo && !has_tokens && self.ticket_key.is_none() {
+        if !otherwise && !has_tokens && self.ticket_key.is_none() {
             problems.about("jwt_key_file", NO_AUTH);
         }
         if self.jwks_url.is_some() && self.audiences.is_empty() && self.issuers.is_empty() {

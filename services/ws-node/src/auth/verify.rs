@@ -22,6 +22,8 @@ pub(crate) struct Proof {
     pub(crate) grant: Grant,
     /// The claims of its token, as a JSON object; none without a token. Never shown.
     pub(crate) claims: Option<Box<RawValue>>,
+    /// What the connect hook attached to the connection. Never shown.
+    pub(crate) data: Option<Box<RawValue>>,
 }
 
 impl Proof {
@@ -31,6 +33,7 @@ impl Proof {
             client,
             grant: Grant::default(),
             claims: None,
+            data: None,
         }
     }
 }
@@ -170,9 +173,11 @@ impl Verifier {
                     events: claims.get(&self.events_claim),
                     publish: claims.get(&self.publish_claim),
                 })?,
+                overrides: None,
             },
             // It was read from JSON.
             claims: serde_json::value::to_raw_value(claims).ok(),
+            data: None,
         })
     }
 

@@ -67,7 +67,10 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
         handle,
     };
     tokio::task::spawn_local(run(Box::new(Arriving {
-        registration: Registration { session, attachment },
+        registration: Registration {
+            session,
+            attachment: Some(attachment),
+        },
         guard,
         reachable,
         admission,
@@ -113,8 +116,10 @@ async fn arrive<H: FrameHandler>(arriving: Box<Arriving<H>>) -> Connection<H> {
         }
     };
     // Without a connection to any node no other server can reach the client, and it does not have to wait for that.
-    if session.core.adapter.is_connected() {
-        let _late = tokio::time::timeout(CONFIRMATION, registration.attachment.confirmed()).await;
+    if let Some(attachment) = &registration.attachment
+        && session.core.adapter.is_connected()
+    {
+        let _late = tokio::time::timeout(CONFIRMATION, attachment.confirmed()).await;
     }
     let admitted = admission.try_recv();
     if matches!(admitted, Err(TryRecvError::Closed)) {
@@ -208,13 +213,24 @@ async fn depart<H: FrameHandler>(connection: Connection<H>) {
 }
 
 /// Takes the connection out of its shard and off the bus, also when the session's task ends by a panic.
-struct Registration<H> {
+struct Registration<H: FrameHandler> {
     session: Session<H>,
-    attachment: Attachment,
+    /// Until it is dropped.
+    attachment: Option<Attachment>,
 }
 
-impl<H> Drop for Registration<H> {
+impl<H: FrameHandler> Drop for Registration<H> {
     fn drop(&mut self) {
+        self.end();
+        if let Some(attachment) = self.attachment.take() {
+            attachment.detach(|detached| H::detached(&self.session, detached));
+        }
+    }
+}
+
+impl<H: FrameHandler> Registration<H> {
+    /// Takes the connection out of its shard and ends its stream.
+    fn end(&self) {
         let handle = &self.session.handle;
         self.session.core.remove(handle);
         let Some(stream) = handle.stream() else { return };
@@ -239,7 +255,7 @@ impl<H> Drop for Registration<H> {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::{ClientId, Introduction};
+    use wsmesh_adapter::{ClientId, Detached, Introduction};
 
     use super::super::decoder::{Message, Violation};
     use super::super::ending::Farewell;
@@ -283,6 +299,8 @@ mod tests {
         }
 
         fn opened(_: &Session<Self>) {}
+
+        fn detached(_: &Session<Self>, _: Detached) {}
 
         fn closed(_: Session<Self>) -> impl Future<Output = ()> {
             std::future::ready(())

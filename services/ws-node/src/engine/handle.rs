@@ -50,6 +50,8 @@ pub(super) struct Handle<H> {
     pub(super) active_at: Cell<Instant>,
     /// The client's side of the stream has ended.
     pub(super) ended: Cell<bool>,
+    /// The client sent a close frame first.
+    pub(super) said_goodbye: Cell<bool>,
     /// Since when a message of the client is unfinished.
     pub(super) unfinished_since: Cell<Option<Instant>>,
     pub(super) opened_at: Instant,
@@ -111,6 +113,7 @@ impl<H> Handle<H> {
             away_if_idle: Cell::new(false),
             active_at: Cell::new(Instant::now()),
             ended: Cell::new(false),
+            said_goodbye: Cell::new(false),
             unfinished_since: Cell::new(None),
             opened_at: Instant::now(),
             requests: Cell::new(0),

@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use wsmesh_adapter::Detached;
+
 use super::decoder::{Message, Violation};
 use super::ending::Farewell;
 use super::session::Session;
@@ -33,6 +35,10 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
 
     /// The client is logged in: its frames are read after this. Not called for a client that the verdict sends away.
     fn opened(session: &Session<Self>);
+
+    /// The connection is off the bus. Called before anything else happens to its client, which is locked meanwhile: nothing here
+    /// may wait, or ask the adapter about clients.
+    fn detached(session: &Session<Self>, detached: Detached);
 
     /// The connection has ended, and is off the bus once the future is polled. Its task ends after the future.
     fn closed(session: Session<Self>) -> impl Future<Output = ()>;

@@ -160,6 +160,7 @@ impl<H: FrameHandler> Reader<H> {
                 Ok(Some(Incoming::EmptyFragment)) => H::control(&session, Control::EmptyFragment),
                 Ok(Some(Incoming::Close(code, reason))) => {
                     self.peer_closed = true;
+                    handle.said_goodbye.set(true);
                     handle.ended_by_client(code, reason);
                     session.core.close_with(handle, replies);
                     return;

@@ -66,6 +66,18 @@ impl<H> Session<H> {
         self.handle.ending.get()
     }
 
+    /// The code that this connection ended with (RFC 6455, section 7.4.1): 1005 if the client gave none, 1006 if the connection
+    /// broke or was never opened.
+    pub(crate) fn close_code(&self) -> u16 {
+        let code = self.ending().and_then(|ending| ending.code);
+        code.unwrap_or(if self.handle.said_goodbye.get() { 1005 } else { 1006 })
+    }
+
+    /// How long this connection has lasted.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.handle.opened_at.elapsed()
+    }
+
     /// Sends a frame to this client.
     pub(crate) fn send(&self, frame: Frame) {
         self.core.push(&self.handle, frame);

@@ -88,7 +88,12 @@ fn put_in_force(session: &Session, number: u32, proof: Proof) -> Option<Grant> {
     refreshes.in_force = number;
     state.refreshes.set(refreshes);
     session.set_claims(proof.claims);
-    Some(state.grant.replace(proof.grant))
+    let overrides = state.grant.borrow().overrides.clone();
+    let grant = match overrides {
+        Some(overrides) => proof.grant.under(overrides),
+        None => proof.grant,
+    };
+    Some(state.grant.replace(grant))
 }
 
 async fn renewed(session: &Session, token: &str) -> Result<Proof, AuthError> {

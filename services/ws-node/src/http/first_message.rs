@@ -12,6 +12,7 @@ use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
 
 use crate::auth::{Fault, Proof};
+use crate::connect::{Admitted, Asked, Refused};
 use crate::edge::Edge;
 use crate::engine::framing::{self, Opcode};
 use crate::engine::{Accepts, Decoder, Farewell, Incoming, come_back_within};
@@ -26,9 +27,18 @@ const MOST_MESSAGE: usize = 16 * 1024;
 /// Most bytes before authentication, in frames of any kind.
 const MOST_BYTES: usize = 2 * MOST_MESSAGE;
 
+/// A connection whose client has not proved who it is.
+pub(super) struct Unproved {
+    pub(super) permit: UnauthenticatedPermit,
+    /// What the connect hook is asked, if there is one.
+    pub(super) asked: Option<Box<Asked>>,
+    /// Messages may be compressed.
+    pub(super) deflate: bool,
+}
+
 /// A client that has authenticated.
 pub(super) struct Arrival {
-    pub(super) proof: Proof,
+    pub(super) admitted: Admitted,
     /// Has decoded its messages so far.
     pub(super) decoder: Decoder,
     /// The bytes that followed.
@@ -37,24 +47,19 @@ pub(super) struct Arrival {
     pub(super) welcome: Option<Frame>,
 }
 
-/// The proof of a client, and the reply that it gets for it.
-type Authenticated = (Proof, Option<Frame>);
+/// A client that may connect, and the reply that it gets.
+type Authenticated = (Admitted, Option<Frame>);
 
-/// Waits until the client has authenticated; None if the connection was closed instead. With `deflate` its messages may be
-/// compressed.
-pub(super) async fn wait<S>(
-    edge: &Edge,
-    stream: &mut S,
-    read_ahead: Bytes,
-    permit: UnauthenticatedPermit,
-    deflate: bool,
-) -> Option<Arrival>
+/// Waits until the client has authenticated; None if the connection was closed instead.
+pub(super) async fn wait<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, unproved: Unproved) -> Option<Arrival>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let Unproved { permit, asked, deflate } = unproved;
     let mut waiting = Waiting {
         edge,
         stream,
+        asked,
         decoder: Decoder::new(Accepts {
             max_message: MOST_MESSAGE,
             ..edge.engine.accepts(deflate)
@@ -67,11 +72,11 @@ where
         () = edge.drained() => None,
     };
     let ended = match authenticated {
-        Some(Ok(Ok(((proof, welcome), read_ahead)))) => {
+        Some(Ok(Ok(((admitted, welcome), read_ahead)))) => {
             let mut decoder = waiting.decoder;
             decoder.accept(edge.engine.accepts(deflate));
             return Some(Arrival {
-                proof,
+                admitted,
                 decoder,
                 read_ahead,
                 welcome,
@@ -111,6 +116,7 @@ impl Ended {
 struct Waiting<'a, S> {
     edge: &'a Edge,
     stream: &'a mut S,
+    asked: Option<Box<Asked>>,
     decoder: Decoder,
     /// Finished frames that wait to be written.
     answers: Vec<u8>,
@@ -199,8 +205,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             return Ok(None);
         }
         let proof = self.verified(payload, callback_id).await?;
-        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(&proof.client, &proof.grant))));
-        Ok(Some((proof, welcome)))
+        let admitted = self.admitted(proof, callback_id).await?;
+        let Proof { client, grant, .. } = &admitted.proof;
+        let welcome = callback_id.map(|id| Frame::new(frame::reply(id, refresh::welcome(client, grant))));
+        Ok(Some((admitted, welcome)))
     }
 
     async fn verified(&mut self, payload: &RawValue, callback_id: Option<&CallbackId<'_>>) -> Result<Proof, Ended> {
@@ -221,6 +229,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             }
             self.refuse(callback_id, ErrorCode::NotAllowed, &error.to_string());
             failed
+        })
+    }
+
+    /// Asks the connect hook, if there is one.
+    async fn admitted(&mut self, proof: Proof, callback_id: Option<&CallbackId<'_>>) -> Result<Admitted, Ended> {
+        let (Some(hook), Some(asked)) = (&self.edge.hook, &self.asked) else {
+            return Ok(proof.into());
+        };
+        let confirmed = hook.confirm(asked.asker(), proof).await;
+        confirmed.map_err(|refused| match refused {
+            Refused::Unauthorized | Refused::Forbidden => {
+                self.edge.metrics.entry.auth_failed("hook");
+                let text = "the application does not let this client in";
+                self.refuse(callback_id, ErrorCode::NotAllowed, text);
+                Ended::close(CloseCode::AuthenticationFailed, "authentication failed")
+            }
+            Refused::Unanswered(_) => {
+                let text = "it is not known now whether this client may connect: try again";
+                self.refuse(callback_id, ErrorCode::Unavailable, text);
+                Ended::close(CloseCode::TryAgainLater, "clients cannot be let in now")
+            }
         })
     }
 

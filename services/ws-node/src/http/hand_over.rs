@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use wsmesh_adapter::Introduction;
 
+use super::asking;
 use super::first_message;
 use crate::client::{ClientState, ConnectionGuard};
+use crate::connect::{Admitted, Asked};
 use crate::engine::{Admission, Decoder, Newcomer, Parts, Reservation};
 use crate::gate::Gate;
 use crate::limits::UnauthenticatedPermit;
@@ -41,6 +43,8 @@ pub(super) enum Upgrading {
 /// A client that still has to authenticate, with its first message.
 pub(super) struct Unauthenticated {
     pub(super) permit: UnauthenticatedPermit,
+    /// What the connect hook is asked then, if there is one.
+    pub(super) asked: Option<Box<Asked>>,
     /// The address that it comes from, if it is known.
     pub(super) address: Option<IpAddr>,
     /// What its request says about it.
@@ -92,7 +96,12 @@ where
         Upgrading::Unauthenticated(client) => client,
     };
     tracing::debug!("a connection is upgraded; its client has to authenticate with its first message");
-    let arrival = first_message::wait(edge, &mut stream, read_ahead, client.permit, client.deflate).await;
+    let waiting = first_message::Unproved {
+        permit: client.permit,
+        asked: client.asked,
+        deflate: client.deflate,
+    };
+    let arrival = first_message::wait(edge, &mut stream, read_ahead, waiting).await;
     let Some(arrival) = arrival else {
         if !edge.is_draining() {
             edge.failures.count(client.address);
@@ -100,12 +109,14 @@ where
         return Ok(());
     };
     let stream = stream.into_parts()?;
-    let proof = arrival.proof;
+    let Admitted { proof, rooms } = arrival.admitted;
+    let id = proof.client.clone();
     let handler = ClientState::new(edge.clone(), proof.grant, client.context);
-    let reservation = gate.expect(Newcomer {
+    let expected = gate.expect(Newcomer {
         client: proof.client,
         introduction: Introduction {
             claims: proof.claims,
+            data: proof.data,
             ..client.introduction
         },
         handler,
@@ -113,7 +124,11 @@ where
         since: client.since,
         deflate: client.deflate,
     });
-    reservation.await.admit(Admission {
+    let mut reservation = expected.await;
+    if !rooms.is_empty() && reservation.reachable().await {
+        asking::join(edge, &id, rooms).await;
+    }
+    reservation.admit(Admission {
         stream,
         decoder: arrival.decoder,
         read_ahead: arrival.read_ahead,

@@ -2,6 +2,7 @@
 //! playground page. Finds what a request says about its client, and hands upgraded connections over to the shards.
 
 mod address;
+mod asking;
 mod credentials;
 mod extensions;
 mod first_message;

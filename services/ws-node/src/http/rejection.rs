@@ -28,6 +28,12 @@ impl Rejection {
         }
     }
 
+    /// This server sends its clients away.
+    pub(super) fn draining() -> Self {
+        let text = "this server is shutting down: try another one".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Rejected::Draining, text)
+    }
+
     /// When to try again.
     pub(super) fn retry_after(self, wait: Duration) -> Self {
         Self {

@@ -14,10 +14,11 @@ use axum::http::header::{
 use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use tracing::{Instrument, Span};
-use wsmesh_adapter::{ClientId, Introduction};
+use wsmesh_adapter::{ClientId, Introduction, Room};
 use wsmesh_protocol::Params;
 
 use super::address::client_address;
+use super::asking;
 use super::credentials;
 use super::extensions;
 use super::hand_over::{Unauthenticated, Upgrading, hand_over};
@@ -25,6 +26,7 @@ use super::introduction::introduce;
 use super::rejection::Rejection;
 use crate::auth::{AuthError, Entry, Fault, Proof};
 use crate::client::{ClientState, ConnectionGuard};
+use crate::connect::{Admitted, Asked, Asker, HookMode};
 use crate::engine::{Newcomer, Reservation};
 use crate::gate::Gate;
 use crate::limits::{Permit, Turned, UnauthenticatedPermit};
@@ -71,8 +73,8 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
         extension.is_some(),
     );
     let upgrading = match identity {
-        Identity::Known(proof) => {
-            introduction.claims = proof.claims;
+        Identity::Known(Admitted { proof, rooms }) => {
+            (introduction.claims, introduction.data) = (proof.claims, proof.data);
             let newcomer = Newcomer {
                 client: proof.client,
                 introduction,
@@ -81,13 +83,14 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
                 since,
                 deflate,
             };
-            match attach(gate, newcomer).instrument(span.clone()).await {
+            match attach(gate, newcomer, rooms).instrument(span.clone()).await {
                 Ok(reservation) => Upgrading::Attached { reservation, deflate },
                 Err(rejection) => return reject(gate, rejection, &span),
             }
         }
-        Identity::ByMessage(permit) => Upgrading::Unauthenticated(Unauthenticated {
+        Identity::ByMessage(permit, asked) => Upgrading::Unauthenticated(Unauthenticated {
             permit,
+            asked,
             address,
             introduction,
             context,
@@ -131,10 +134,15 @@ fn reject(gate: &Gate, rejection: Rejection, span: &Span) -> Response {
 
 /// Attaches the client before it is answered, so that other servers can reach it as soon as it is connected. What it is sent
 /// waits for its connection.
-async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>) -> Result<Reservation, Rejection> {
+async fn attach(gate: &Gate, newcomer: Newcomer<ClientState>, rooms: Vec<Room>) -> Result<Reservation, Rejection> {
+    let client = newcomer.client.clone();
     let attaching = async {
         let mut reservation = gate.expect(newcomer).await;
-        reservation.reachable().await.then_some(reservation)
+        if !reservation.reachable().await {
+            return None;
+        }
+        asking::join(&gate.edge, &client, rooms).await;
+        Some(reservation)
     };
     if let Ok(Some(reservation)) = tokio::time::timeout(ATTACHING, attaching).await {
         return Ok(reservation);
@@ -213,21 +221,16 @@ fn enter(gate: &Gate, address: Option<IpAddr>) -> Result<Permit, Rejection> {
 
 fn reject_when_draining(gate: &Gate) -> Result<(), Rejection> {
     if gate.edge.is_draining() {
-        let text = "this server is shutting down: try another one".to_owned();
-        return Err(Rejection::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Rejected::Draining,
-            text,
-        ));
+        return Err(Rejection::draining());
     }
     Ok(())
 }
 
 /// The client that asks for a connection.
 enum Identity {
-    Known(Proof),
-    /// The client says in its first message who it is.
-    ByMessage(UnauthenticatedPermit),
+    Known(Admitted),
+    /// The client says in its first message who it is. What the connect hook is asked then, if there is one.
+    ByMessage(UnauthenticatedPermit, Option<Box<Asked>>),
 }
 
 async fn identify(
@@ -239,44 +242,68 @@ async fn identify(
     let edge = &gate.edge;
     if edge.settings.echo {
         let id = ClientId::new(format!("echo-{:016x}", rand::random::<u64>()));
-        let proof = id.map(|id| (Identity::Known(Proof::of_anyone(id)), Introduction::default()));
+        let proof = id.map(|id| (Identity::Known(Proof::of_anyone(id).into()), Introduction::default()));
         return proof.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, Rejected::BadRequest, error.to_string()));
     }
     let params = Params::parse(uri.path(), uri.query().unwrap_or_default(), edge.settings.params());
-    let identity = prove(gate, &params, headers).await.map_err(|error| {
-        edge.metrics.entry.auth_failed(error.reason());
-        let fault = error.fault();
-        if fault != Fault::Server {
-            edge.failures.count(address);
-        }
-        let (status, why) = match fault {
-            Fault::Request => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
-            Fault::Credential => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
-            Fault::Origin => (StatusCode::FORBIDDEN, Rejected::Origin),
-            Fault::Server => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
-        };
-        Rejection::new(status, why, error.to_string())
-    })?;
+    let asker = Asker {
+        params: &params,
+        headers,
+        address,
+    };
+    let identity = admit(gate, asker).await?;
     let shown = &edge.settings.context_headers;
     Ok((identity, introduce(params, headers, shown, address)))
 }
 
-async fn prove(gate: &Gate, params: &Params, headers: &HeaderMap) -> Result<Identity, AuthError> {
+/// Who the client is, as its credential or the connect hook says, or both.
+async fn admit(gate: &Gate, asker: Asker<'_>) -> Result<Identity, Rejection> {
     let edge = &gate.edge;
-    edge.auth.check_origin(credentials::origins(headers))?;
-    let credential = credentials::find(params, headers, edge.auth.cookie());
-    let limit = edge.settings.request_timeout;
-    match edge
-        .auth
-        .enter(&edge.adapter, credential, params.one("id"), limit)
-        .await?
-    {
-        Entry::Known(proof) => Ok(Identity::Known(proof)),
-        Entry::ByMessage => {
-            let permit = edge.unauthenticated.take().ok_or(AuthError::TooManyWaiting)?;
-            Ok(Identity::ByMessage(permit))
+    let origins = edge.auth.check_origin(credentials::origins(asker.headers));
+    origins.map_err(|error| unproved(gate, asker.address, &error))?;
+    let hook = edge.hook.as_ref();
+    if let Some(hook) = hook.filter(|hook| hook.mode() == HookMode::Instead) {
+        return asking::identify(edge, hook, asker).await.map(Identity::Known);
+    }
+    let entry = prove(gate, asker).await;
+    match (entry.map_err(|error| unproved(gate, asker.address, &error))?, hook) {
+        (Entry::Known(proof), None) => Ok(Identity::Known(proof.into())),
+        (Entry::Known(proof), Some(hook)) => asking::confirm(edge, hook, asker, proof).await.map(Identity::Known),
+        (Entry::ByMessage, hook) => {
+            let permit = edge.unauthenticated.take().ok_or(AuthError::TooManyWaiting);
+            let permit = permit.map_err(|error| unproved(gate, asker.address, &error))?;
+            Ok(Identity::ByMessage(
+                permit,
+                hook.map(|hook| hook.for_later(asker).into()),
+            ))
         }
     }
+}
+
+async fn prove(gate: &Gate, asker: Asker<'_>) -> Result<Entry, AuthError> {
+    let edge = &gate.edge;
+    let credential = credentials::find(asker.params, asker.headers, edge.auth.cookie());
+    let limit = edge.settings.request_timeout;
+    edge.auth
+        .enter(&edge.adapter, credential, asker.params.one("id"), limit)
+        .await
+}
+
+/// The client has not proved who it is.
+fn unproved(gate: &Gate, address: Option<IpAddr>, error: &AuthError) -> Rejection {
+    let edge = &gate.edge;
+    edge.metrics.entry.auth_failed(error.reason());
+    let fault = error.fault();
+    if fault != Fault::Server {
+        edge.failures.count(address);
+    }
+    let (status, why) = match fault {
+        Fault::Request => (StatusCode::BAD_REQUEST, Rejected::BadRequest),
+        Fault::Credential => (StatusCode::UNAUTHORIZED, Rejected::Unauthorized),
+        Fault::Origin => (StatusCode::FORBIDDEN, Rejected::Origin),
+        Fault::Server => (StatusCode::SERVICE_UNAVAILABLE, Rejected::NotReady),
+    };
+    Rejection::new(status, why, error.to_string())
 }
 
 /// Whether this is 16 bytes in base64: 22 characters and two `=`.

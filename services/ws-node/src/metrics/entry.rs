@@ -13,6 +13,10 @@ pub(crate) enum Rejected {
     Unauthorized,
     /// A page of this origin may not connect.
     Origin,
+    /// The connect hook does not let this client in.
+    Forbidden,
+    /// The connect hook did not say whether this client may connect.
+    Hook,
     /// This server is shutting down.
     Draining,
     /// This server cannot tell yet which clients may connect.
@@ -35,6 +39,8 @@ impl Rejected {
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
             Self::Origin => "origin",
+            Self::Forbidden => "forbidden",
+            Self::Hook => "hook",
             Self::Draining => "draining",
             Self::NotReady => "not_ready",
             Self::Full => "full",

@@ -14,7 +14,9 @@ pub(crate) use frames::{Denied, FrameMetrics, Limited, Received};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
 
 use crate::backends::BackendMetrics;
+use crate::connect::HookMetrics;
 use crate::engine;
+use crate::lifecycle::LifecycleMetrics;
 
 /// Handles of all metrics; clones count the same ones.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) frames: FrameMetrics,
     pub(crate) entry: EntryMetrics,
     pub(crate) logins: LoginMetrics,
+    pub(crate) hook: HookMetrics,
+    pub(crate) lifecycle: LifecycleMetrics,
     pub(crate) wills_carried_out: IntCounter,
     pub(crate) draining: IntGauge,
 }
@@ -38,6 +42,8 @@ impl Metrics {
             frames,
             entry: EntryMetrics::register(registry)?,
             logins: LoginMetrics::register(registry)?,
+            hook: HookMetrics::register(registry)?,
+            lifecycle: LifecycleMetrics::register(registry)?,
             wills_carried_out: register_int_counter_with_registry!(
                 "wsmesh_wills_carried_out_total",
                 "Messages that clients got because a server that held state for them was lost.",

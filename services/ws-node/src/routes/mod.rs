@@ -99,6 +99,11 @@ impl Routes {
         for name in CREDENTIAL_EVENTS {
             self.routes.insert(name.into(), Route::RefreshToken);
         }
+        self.with_rooms()
+    }
+
+    /// Adds the events of rooms: what proves who a client is may allow rooms that the settings do not.
+    pub(crate) fn with_rooms(self) -> Self {
         self.with("joinRoom", Route::JoinRoom)
             .with("leaveRoom", Route::LeaveRoom)
     }

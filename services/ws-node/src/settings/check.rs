@@ -1,13 +1,18 @@
 //! Checks of several settings together, for the binary and for code that starts a ws-node in its own process.
 
+use axum::http::header::{COOKIE, ORIGIN};
 use wsmesh_bootstrap::{Problems, Settings};
 
 use super::EdgeSettings;
+use crate::connect::{ConnectHook, HookMode};
 
 impl EdgeSettings {
     /// Checks what no single setting can know.
     pub(crate) fn check_together(&self, problems: &mut Problems) {
-        self.auth.check_together(self.demo, problems);
+        self.auth.check_together(self.proves_clients_otherwise(), problems);
+        if let Some(hook) = &self.connect.hook {
+            self.check_hook(hook, problems);
+        }
         match (&self.tls_certificate_file, &self.tls_key_file) {
             (Some(_), None) => problems.about("tls_key_file", "is missing: a certificate needs its private key"),
             (None, Some(_)) => problems.about(
@@ -20,6 +25,46 @@ impl EdgeSettings {
             problems.about(
                 "playground_admin_port",
                 "is for the playground, which only --profile demo has: remove it",
+            );
+        }
+    }
+
+    /// Whether it is known who clients are without a key: because they are trusted, or because the connect hook says so.
+    fn proves_clients_otherwise(&self) -> bool {
+        let hook = self.connect.hook.as_ref();
+        self.demo || hook.is_some_and(|hook| hook.mode == HookMode::Instead)
+    }
+
+    /// Checks that the connect hook fits the other settings.
+    fn check_hook(&self, hook: &ConnectHook, problems: &mut Problems) {
+        let auth = &self.auth;
+        let unused = [
+            ("jwt_key_file", auth.jwt_key.is_some()),
+            ("jwks_url", auth.jwks_url.is_some()),
+            ("ticket_key_file", auth.ticket_key.is_some()),
+            ("auth_by_message", auth.by_message),
+            ("auth_cookie", auth.cookie.is_some()),
+        ];
+        if hook.mode == HookMode::Instead {
+            for (key, _) in unused.into_iter().filter(|(_, is_set)| *is_set) {
+                problems.about(
+                    key,
+                    "is not used, as the connect hook alone says who clients are: remove it, or write mode = \"after\" in \
+                     [connect]",
+                );
+            }
+        }
+        if auth.by_message && hook.mode == HookMode::After && hook.timeout() >= auth.timeout {
+            problems.about(
+                "auth_timeout",
+                "must be longer than timeout_ms of [connect], as the hook is asked within that time",
+            );
+        }
+        if hook.shows(&COOKIE) && !hook.shows(&ORIGIN) && auth.allowed_origins.is_empty() {
+            problems.about(
+                "connect",
+                "browsers send cookies with requests of any page, so without --allowed-origins every page could connect in the \
+                 name of its visitor: list the origins of your pages, or show the header origin to the hook and check it there",
             );
         }
     }
@@ -129,5 +174,36 @@ mod tests {
                 "shards"
             ]
         );
+    }
+
+    fn with_hook(hook: &str, settings: EdgeSettings) -> EdgeSettings {
+        let hook = serde_json::from_str(hook).expect("a hook");
+        EdgeSettings {
+            connect: wsmesh_bootstrap::Table(crate::connect::Connect { hook: Some(hook) }),
+            ..settings
+        }
+    }
+
+    #[test]
+    fn a_hook_is_enough_to_know_who_clients_are_unless_it_is_asked_afterwards() {
+        let hook = |more: &str| format!(r#"{{"url": "http://auth.example"{more}}}"#);
+        let keys_with = |more: &str, settings| keys(with_hook(&hook(more), settings));
+        assert_eq!(keys_with("", EdgeSettings::default()), [""; 0]);
+        assert_eq!(
+            keys_with(r#", "mode": "after""#, EdgeSettings::default()),
+            ["jwt_key_file"]
+        );
+        assert_eq!(keys_with(r#", "mode": "after""#, EdgeSettings::demo()), [""; 0]);
+    }
+
+    #[test]
+    fn cookies_are_shown_to_a_hook_only_if_pages_are_checked_by_somebody() {
+        let shows = |headers: &str| format!(r#"{{"url": "http://auth.example", "headers": {headers}}}"#);
+        let keys_of = |headers: &str, settings| keys(with_hook(&shows(headers), settings));
+        assert_eq!(keys_of(r#"["Cookie"]"#, EdgeSettings::demo()), ["connect"]);
+        assert_eq!(keys_of(r#"["cookie", "Origin"]"#, EdgeSettings::demo()), [""; 0]);
+        let mut pages = EdgeSettings::demo();
+        pages.auth.allowed_origins = vec!["https://app.example.org".to_owned()];
+        assert_eq!(keys_of(r#"["cookie"]"#, pages), [""; 0]);
     }
 }

@@ -9,3 +9,4 @@ mod nodes;
 mod publishing;
 mod sdk;
 mod start;
+mod watches;

@@ -63,8 +63,17 @@ impl LocalClients {
     }
 
     /// A connection has ended: its channel is released, and those of the rooms that nobody is in any more.
-    pub(crate) fn detach(&self, client: &ClientId, connection: ConnectionId, channel: &Channel) {
-        self.take_out(client, connection);
+    /// Before anything else happens to the client, `say` is told whether it still has a connection here.
+    pub(crate) fn detach(
+        &self,
+        client: &ClientId,
+        connection: ConnectionId,
+        channel: &Channel,
+        say: impl FnOnce(bool),
+    ) {
+        for room in self.hub.detach_and(client, connection, say) {
+            self.release_room(room);
+        }
         self.subscriptions.release(channel);
     }
 

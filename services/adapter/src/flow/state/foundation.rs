@@ -8,6 +8,7 @@ use super::hearing::Hearing;
 use super::lapses::Lapses;
 use super::members::Members;
 use super::tasks::Tasks;
+use crate::local::Origin;
 use crate::metrics::Metrics;
 use crate::options::{Bus, Options};
 use crate::wire::{Channels, Instance};
@@ -40,6 +41,14 @@ impl Foundation {
             tasks: Tasks::new(),
             options: Arc::new(options),
         })
+    }
+
+    /// What this server's connections are named by.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            server: self.options.name.clone(),
+            instance: self.members.instance(),
+        }
     }
 
     /// Single-server mode: there are no nodes, and never will be.

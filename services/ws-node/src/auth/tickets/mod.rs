@@ -181,8 +181,13 @@ impl Voucher {
         })?;
         Ok(Proof {
             client: self.client,
-            grant: Grant { expires, permissions },
+            grant: Grant {
+                expires,
+                permissions,
+                overrides: None,
+            },
             claims: None,
+            data: None,
         })
     }
 }
