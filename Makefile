@@ -87,7 +87,7 @@ $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 DOCS_TESTS := tests/docs
 test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules $(DOCS_TESTS)/node_modules ## Run or compile every code block of the documents, check every link
 	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
-	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone
+	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone -p auction-service
 	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
 

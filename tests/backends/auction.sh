@@ -7,6 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 programs=${WSMESH_PROGRAMS:-../../target/debug}
+unset WSMESH_PROGRAMS     # ws-node reads every such variable as a setting
 
 case ${1:-} in
   python) exec python3 python/auction.py ;;
@@ -16,10 +17,18 @@ case ${1:-} in
   *) echo "name one of python, node, go, rust: make auction LANGUAGE=python" >&2; exit 64 ;;
 esac
 
-redis-server --port 7000 --save "" --appendonly no >/dev/null &
-common=(--profile demo --redis redis://127.0.0.1:7000 --config rust/auction.toml --log-level warn)
-"$programs/ws-node" --name ws-0 --listen 127.0.0.1:9000 --ops-listen 127.0.0.1:9090 "${common[@]}" &
-"$programs/ws-node" --name ws-1 --listen 127.0.0.1:9001 --ops-listen 127.0.0.1:9091 "${common[@]}" &
-# Ctrl-C reaches all of them; a signal to this script alone is passed on.
-trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+# Not one of this terminal's processes: Ctrl-C must not end it before the servers.
+redis-server --port 7000 --save "" --appendonly no --daemonize yes >/dev/null
+nodes=()
+stop() {
+  kill "${nodes[@]}" 2>/dev/null || true
+  wait
+  redis-cli -p 7000 shutdown nosave
+}
+trap stop EXIT
+for i in 0 1; do
+  "$programs/ws-node" --profile demo --name "ws-$i" --listen "127.0.0.1:900$i" --ops-listen "127.0.0.1:909$i" \
+    --redis redis://127.0.0.1:7000 --config rust/auction.toml --log-level warn &
+  nodes+=($!)
+done
 "$programs/auction-service"

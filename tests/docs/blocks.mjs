@@ -5,6 +5,7 @@
 //   after   the block that runs before it, in the same shell
 //   then    the block that runs after it, in the same shell
 //   dry     why it cannot run here: every command only checks its arguments
+//   needs   a program that the block needs and that a machine may lack: then it is skipped, and the output says so
 //   use     JavaScript that runs after the block, where the block only declares something
 //   file    the file that contains this block, word for word: that file is built or run by a test of its own
 import { readFileSync, readdirSync } from "node:fs";
@@ -14,7 +15,7 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository. */
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const KEYS = new Set(["name", "after", "then", "dry", "use", "file"]);
+const KEYS = new Set(["name", "after", "then", "dry", "needs", "use", "file"]);
 const FOREIGN = new Set([".git", "node_modules", "target"]);
 
 /** The paths of all documents, from the root. */
@@ -27,7 +28,7 @@ export function documents(folder = root) {
   });
 }
 
-/** The blocks of one document, in order: `{ path, line, language, text, name, after, then, dry, use, file }`; `line` is that of its fence. */
+/** The blocks of one document, in order: `{ path, line, language, text, name, after, then, dry, needs, use, file }`; `line` is that of its fence. */
 export const blocksOf = (path) => parse(path, readFileSync(join(root, path), "utf8"));
 
 export function parse(path, markdown) {

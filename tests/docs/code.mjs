@@ -52,6 +52,11 @@ export function excerpt({ text, file }) {
   if (!`\n${trimmed(readFileSync(join(root, file), "utf8"))}\n`.includes(`\n${trimmed(text)}\n`)) throw new Error(`${file} does not contain this block`);
 }
 
+/** Python and Go: shown only as a part of a program that a test runs. */
+export function program(block) {
+  if (!block.file) throw new Error("write <!-- test: file=PATH --> before it: it must be a part of a program that a test runs");
+}
+
 /** HTML: shown only as a part of a page that a test opens in a browser. */
 export function html(block) {
   if (!block.file) throw new Error("write <!-- test: file=PATH --> before it: it must be a part of a page that is tested");

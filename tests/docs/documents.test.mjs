@@ -1,6 +1,7 @@
 // Every block of code in every document: it runs as it stands, or is checked in the way of its language. A block in a language
 // without a check fails. blocks.mjs says what the comments before blocks mean.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -13,7 +14,8 @@ const { startNode } = await import("../../services/connector-js/test/support/ws-
 
 const blocks = documents().flatMap(blocksOf);
 let node;
-before(async () => (node = await startNode()));
+// The namespace auction is that of a tutorial.
+before(async () => (node = await startNode(0, ["--client-rooms=chat,auction"])));
 after(() => node?.stop());
 
 /** By language, how a block is checked. */
@@ -24,7 +26,9 @@ const checks = {
   html: code.html,
   yaml: code.yaml,
   rust: (block) => code.rust(block, readFileSync(join(root, block.path), "utf8").split("\n")[block.line - 1]),
-  js: (block) => code.js(block, node),
+  python: code.program,
+  go: code.program,
+  js: (block) => (block.file ? undefined : code.js(block, node)),
   ts: (block) => code.ts(block, node),
   text: () => {}, // a picture
 };
@@ -48,7 +52,8 @@ test("`make run` shows the playground until Ctrl-C", async () => {
 });
 
 for (const block of blocks) {
-  test(`${block.path}:${block.line} ${block.language}`, { timeout: 1_000_000 }, async () => {
+  const skip = block.needs && spawnSync(block.needs, ["help"]).error ? `!!! NOT TESTED: ${block.needs} is not installed` : false;
+  test(`${block.path}:${block.line} ${block.language}`, { timeout: 1_000_000, skip }, async () => {
     const check = checks[block.language];
     assert.ok(check, `${block.path}:${block.line}: there is no check for ${block.language}: see tests/docs/documents.test.mjs`);
     if (block.file) code.excerpt(block);

@@ -36,7 +36,7 @@ export async function run(blocks, leftoversMs = LEFTOVERS_MS) {
   const folder = scratch(around, blocks.some(({ dry }) => dry));
   const output = join(folder, ".run/output");
   const said = () => readFileSync(output, "utf8");
-  const limitMs = blocks.some(({ text }) => /cargo \w+ .*--manifest-path/.test(text)) ? BUILD_LIMIT_MS : LIMIT_MS;
+  const limitMs = blocks.some(({ text }) => /cargo \w+ .*--manifest-path|LANGUAGE=go/.test(text)) ? BUILD_LIMIT_MS : LIMIT_MS;
   let shell;
   try {
     if (!ownNetwork) await portsAreFree(blocks);
