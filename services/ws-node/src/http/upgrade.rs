@@ -88,7 +88,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
                 Err(rejection) => return reject(gate, rejection, &span),
             }
         }
-        Identity::ByMessage(permit, asked) => Upgrading::Unauthenticated(Unauthenticated {
+        Identity::ByMessage(permit, asked) => Upgrading::Unauthenticated(Box::new(Unauthenticated {
             permit,
             asked,
             address,
@@ -97,7 +97,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             since,
             guard,
             deflate,
-        }),
+        })),
     };
     span.record("http.response.status_code", 101);
     tokio::spawn(hand_over(gate.clone(), hyper::upgrade::on(&mut request), upgrading));
