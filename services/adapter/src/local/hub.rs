@@ -4,53 +4,26 @@
 //! The hub never touches outboxes: it sends each command to the shard that must apply it.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
 use super::context::{LiveContext, Origin};
 use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
-use super::observer::{ClientObserver, ObservedConnection};
+use super::observer::{ClientObserver, Observed, ObservedConnection};
 use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
+use super::striped::Striped;
 use crate::wire::{ClientId, Frame, Namespace, Room};
 
-const STRIPES: usize = 64;
 /// A shard that accepts no command for this long is considered stuck.
 const STUCK: Duration = Duration::from_secs(10);
 /// A connection older than this is older than any copy that may still arrive.
 const NEW: Duration = Duration::from_secs(120);
-
-/// A map divided among many small locks.
-#[derive(Debug)]
-struct Striped<K, V> {
-    stripes: Vec<Mutex<HashMap<K, V>>>,
-    hasher: RandomState,
-}
-
-impl<K: Hash + Eq, V> Striped<K, V> {
-    fn new() -> Self {
-        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Self {
-            stripes,
-            hasher: RandomState::new(),
-        }
-    }
-
-    fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
-        let stripe = self.hasher.hash_one(key) as usize % STRIPES;
-        self.stripes[stripe].lock()
-    }
-
-    fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
-        self.stripes.iter().map(|stripe| stripe.lock())
-    }
-}
 
 /// Which shard holds which client and room.
 #[derive(Debug)]
@@ -64,13 +37,6 @@ pub(crate) struct Hub {
     /// Recent connections, in order: they do not get copies of older messages.
     newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
     observed: Option<Observed>,
-}
-
-/// Who is told what happens to clients, and the names of their connections.
-#[derive(Debug)]
-struct Observed {
-    by: Arc<dyn ClientObserver>,
-    origin: Origin,
 }
 
 impl Hub {
@@ -89,7 +55,7 @@ impl Hub {
 
     /// Tells an observer what happens to clients, each of which it locks meanwhile.
     pub(crate) fn observed(mut self, by: Arc<dyn ClientObserver>, origin: Origin) -> Self {
-        self.observed = Some(Observed { by, origin });
+        self.observed = Some(Observed::new(by, origin));
         self
     }
 
@@ -208,14 +174,8 @@ impl Hub {
         connection: &Connection,
         what: impl FnOnce(&dyn ClientObserver, &ObservedConnection<'_>),
     ) {
-        if let Some(Observed { by, origin }) = &self.observed {
-            let at = ObservedConnection {
-                origin,
-                client,
-                connection: connection.location.connection,
-                context: &connection.context,
-            };
-            what(&**by, &at);
+        if let Some(observed) = &self.observed {
+            observed.tell(client, connection.location.connection, &connection.context, what);
         }
     }
 

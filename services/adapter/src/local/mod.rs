@@ -7,6 +7,7 @@ mod hub_entries;
 mod observer;
 mod outbox;
 mod shard;
+mod striped;
 
 pub(crate) use context::Origin;
 pub use context::{Introduction, LiveContext, MAX_DATA_BYTES};

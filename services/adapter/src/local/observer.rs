@@ -1,6 +1,7 @@
 //! Who is told what happens to this server's clients, as it happens.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::context::{LiveContext, Origin};
 use super::shard::ConnectionId;
@@ -24,10 +25,40 @@ pub trait ClientObserver: fmt::Debug + Send + Sync {
 
 /// The connection that something happens to.
 pub struct ObservedConnection<'a> {
-    pub(super) origin: &'a Origin,
-    pub(super) client: &'a ClientId,
-    pub(super) connection: ConnectionId,
-    pub(super) context: &'a LiveContext,
+    origin: &'a Origin,
+    client: &'a ClientId,
+    connection: ConnectionId,
+    context: &'a LiveContext,
+}
+
+/// Who is told what happens to clients, and the names of their connections.
+#[derive(Debug)]
+pub(super) struct Observed {
+    by: Arc<dyn ClientObserver>,
+    origin: Origin,
+}
+
+impl Observed {
+    pub(super) fn new(by: Arc<dyn ClientObserver>, origin: Origin) -> Self {
+        Self { by, origin }
+    }
+
+    /// Tells something that happens to a client, which is locked.
+    pub(super) fn tell(
+        &self,
+        client: &ClientId,
+        connection: ConnectionId,
+        context: &LiveContext,
+        what: impl FnOnce(&dyn ClientObserver, &ObservedConnection<'_>),
+    ) {
+        let at = ObservedConnection {
+            origin: &self.origin,
+            client,
+            connection,
+            context,
+        };
+        what(&*self.by, &at);
+    }
 }
 
 /// A server that left the roster without saying goodbye: it crashed, was killed, or is cut off from every node.

@@ -5,7 +5,6 @@
 //! question or an answer is logged or counted, except what is wrong with an answer.
 
 mod answer;
-mod metrics;
 mod question;
 pub(crate) mod settings;
 
@@ -15,10 +14,9 @@ use wsmesh_adapter::{ClientId, Room, ServerName};
 
 use crate::auth::{Overrides, Proof};
 use crate::backends::{Backend, Failure, Shared};
+use crate::metrics::{HookMetrics, HookOutcome};
 use crate::quiet::Quiet;
 use answer::Permission;
-pub(crate) use metrics::HookMetrics;
-use metrics::Outcome;
 pub(crate) use question::{Asked, Asker};
 pub use settings::{Connect, ConnectHook, HookMode};
 
@@ -87,6 +85,7 @@ impl Hook {
         let Some(client) = permission.client.clone() else {
             return Err(self.unusable("`client` is missing: say who the client is"));
         };
+        self.metrics.count(HookOutcome::Allowed);
         Ok(permission.of_client(client))
     }
 
@@ -96,6 +95,7 @@ impl Hook {
         if permission.client.as_ref().is_some_and(|named| *named != proof.client) {
             return Err(self.unusable("`client` is not the client of the token: leave it out"));
         }
+        self.metrics.count(HookOutcome::Allowed);
         Ok(permission.of_proof(proof))
     }
 
@@ -106,23 +106,17 @@ impl Hook {
         let answered = self.backend.post(question, self.settings.timeout()).await;
         let answer = answered.map_err(|failure| self.failed(&failure))?;
         match answer.status.as_u16() {
-            200 => match answer::read(&answer.body) {
-                Ok(permission) => {
-                    self.metrics.count(Outcome::Allowed);
-                    Ok(permission)
-                }
-                Err(problem) => Err(self.unusable(&problem)),
-            },
+            200 => answer::read(&answer.body).map_err(|problem| self.unusable(&problem)),
             401 => {
-                self.metrics.count(Outcome::Refused);
+                self.metrics.count(HookOutcome::Refused);
                 Err(Refused::Unauthorized)
             }
             403 => {
-                self.metrics.count(Outcome::Refused);
+                self.metrics.count(HookOutcome::Refused);
                 Err(Refused::Forbidden)
             }
             status => {
-                self.metrics.count(Outcome::Failed);
+                self.metrics.count(HookOutcome::Failed);
                 self.log(&format!("it answered {status}: answer 200, 401 or 403"));
                 Err(Refused::Unanswered(answer.retry_after))
             }
@@ -131,17 +125,17 @@ impl Hook {
 
     fn failed(&self, failure: &Failure) -> Refused {
         self.metrics.count(match failure {
-            Failure::Overloaded => Outcome::Overloaded,
-            Failure::TimedOut => Outcome::TimedOut,
-            Failure::Unavailable => Outcome::Failed,
-            Failure::BadAnswer(_) => Outcome::Unusable,
+            Failure::Overloaded => HookOutcome::Overloaded,
+            Failure::TimedOut => HookOutcome::TimedOut,
+            Failure::Unavailable => HookOutcome::Failed,
+            Failure::BadAnswer(_) => HookOutcome::Unusable,
         });
         self.log(&failure.to_string());
         Refused::Unanswered(None)
     }
 
     fn unusable(&self, problem: &str) -> Refused {
-        self.metrics.count(Outcome::Unusable);
+        self.metrics.count(HookOutcome::Unusable);
         self.log(problem);
         Refused::Unanswered(None)
     }

@@ -3,6 +3,7 @@
 
 mod entry;
 mod frames;
+mod hook;
 mod logins;
 
 use prometheus::{
@@ -11,10 +12,10 @@ use prometheus::{
 
 pub(crate) use entry::{EntryMetrics, Rejected};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
+pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
 
 use crate::backends::BackendMetrics;
-use crate::connect::HookMetrics;
 use crate::engine;
 use crate::lifecycle::LifecycleMetrics;
 

@@ -53,6 +53,11 @@ async fn the_hook_refuses_with_its_status_and_everything_else_is_503() {
             1.0,
             "{status} {shown}"
         );
+        assert_eq!(
+            counted(&server, "wsmesh_connect_hook_total", "allowed"),
+            0.0,
+            "{status} {shown}"
+        );
         assert_eq!(server.node.adapter().client_count(), 0);
     }
 }

@@ -93,6 +93,8 @@ async fn a_consumer_that_hangs_slows_no_client() {
         assert_eq!(client.request("echo", json!(1)).await, json!({"ok": true}));
     }
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    until("a batch is on its way", || !backend.requests().is_empty()).await;
+    drop(server.client("late").await.settled().await);
     assert_eq!(backend.requests().len(), 1, "one batch at a time");
 }
 

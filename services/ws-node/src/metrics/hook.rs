@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, Registry, register_int_counter_vec_with_registry
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum HookOutcome {
     /// The client may connect.
     Allowed,
     /// The hook said 401 or 403.
@@ -24,7 +24,7 @@ pub(super) enum Outcome {
 pub(crate) struct HookMetrics(IntCounterVec);
 
 impl HookMetrics {
-    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let questions = register_int_counter_vec_with_registry!(
             "wsmesh_connect_hook_total",
             "Upgrades that the connect hook was asked about, by result.",
@@ -34,14 +34,15 @@ impl HookMetrics {
         Ok(Self(questions))
     }
 
-    pub(super) fn count(&self, outcome: Outcome) {
+    /// A question has this result.
+    pub(crate) fn count(&self, outcome: HookOutcome) {
         let result = match outcome {
-            Outcome::Allowed => "allowed",
-            Outcome::Refused => "refused",
-            Outcome::Failed => "failed",
-            Outcome::TimedOut => "timed_out",
-            Outcome::Overloaded => "overloaded",
-            Outcome::Unusable => "unusable",
+            HookOutcome::Allowed => "allowed",
+            HookOutcome::Refused => "refused",
+            HookOutcome::Failed => "failed",
+            HookOutcome::TimedOut => "timed_out",
+            HookOutcome::Overloaded => "overloaded",
+            HookOutcome::Unusable => "unusable",
         };
         self.0.with_label_values(&[result]).inc();
     }
