@@ -209,6 +209,9 @@ pub enum ClientOrderError {
     /// A server that may have the client did not say in time whether it does.
     #[error("client {0} was not found in time: a server that may have it did not answer")]
     Unknown(ClientId),
+    /// Too much is to be attached to a client.
+    #[error("the data has {0} bytes of JSON: at most {max} may be attached to a client", max = crate::local::MAX_DATA_BYTES)]
+    DataTooLarge(usize),
     /// It was carried out at some of the servers that have the client, and not at another one.
     #[error("done at {}, but not everywhere: {error}", listed(done))]
     Partly {

@@ -329,3 +329,42 @@ pub struct Rebalance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<usize>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn data_travels_with_an_event_only_if_there_is_some_and_debug_does_not_show_it() {
+        let mut forwarded = Forwarded {
+            client: "ann".to_owned(),
+            server: "edge".to_owned(),
+            event: "bid".to_owned(),
+            payload: raw("7"),
+            callback_id: None,
+            data: None,
+        };
+        let json = |forwarded: &Forwarded| serde_json::to_string(forwarded).expect("JSON");
+        let without = r#"{"client":"ann","server":"edge","event":"bid","payload":7}"#;
+        assert_eq!(json(&forwarded), without);
+        assert!(
+            serde_json::from_str::<Forwarded>(without)
+                .expect("reads")
+                .data
+                .is_none()
+        );
+        forwarded.data = Some(raw(r#"{"team":"red"}"#));
+        let read: Forwarded = serde_json::from_str(&json(&forwarded)).expect("reads");
+        assert_eq!(read.data.as_deref().map(RawValue::get), Some(r#"{"team":"red"}"#));
+        let order = ClientData {
+            client: "ann".to_owned(),
+            data: read.data,
+        };
+        let text = format!("{forwarded:?} {order:?}");
+        assert!(text.contains("ann") && !text.contains("red"), "{text}");
+    }
+}

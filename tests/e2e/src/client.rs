@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -37,7 +38,20 @@ impl Client {
     /// # Errors
     /// When the server refuses the upgrade.
     pub async fn try_connect(url: &str) -> Result<Self, String> {
-        match soon("the connection", connect_async(url)).await {
+        Self::connect_with(url, &[]).await
+    }
+
+    /// As [`Client::try_connect`], with headers.
+    ///
+    /// # Errors
+    /// When the server refuses the upgrade.
+    pub async fn connect_with(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, String> {
+        let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+        for (name, value) in headers {
+            let value = value.parse().map_err(|_| format!("{value:?} cannot be a header"))?;
+            request.headers_mut().append(*name, value);
+        }
+        match soon("the connection", connect_async(request)).await {
             Ok((socket, _)) => Ok(Self {
                 socket,
                 requests: 0,

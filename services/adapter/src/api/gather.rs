@@ -39,9 +39,13 @@ impl Adapter {
         .await
     }
 
-    /// The servers that a client is connected to, and its rooms there.
+    /// The servers that a client is connected to, its rooms there, and what is known about its connections.
     pub async fn cluster_client(&self, client: &ClientId) -> Gathered<ClientPart> {
-        self.gather(Query::Client { client: client.clone() }).await
+        self.gather(Query::Client {
+            client: client.clone(),
+            contexts: true,
+        })
+        .await
     }
 
     /// Every server's totals and statuses of nodes.

@@ -266,15 +266,15 @@ impl Adapter {
 
 /// The result of an order at all servers that have the client.
 #[derive(Default)]
-struct OrderOutcome {
+pub(super) struct OrderOutcome {
     /// The servers that carried it out.
-    done: Vec<ServerName>,
+    pub(super) done: Vec<ServerName>,
     /// The first error.
     error: Option<ClientOrderError>,
 }
 
 impl OrderOutcome {
-    fn add(&mut self, server: &ServerName, done: Result<bool, ClientOrderError>) {
+    pub(super) fn add(&mut self, server: &ServerName, done: Result<bool, ClientOrderError>) {
         match done {
             Ok(true) => self.done.push(server.clone()),
             Ok(false) => {}
@@ -282,11 +282,11 @@ impl OrderOutcome {
         }
     }
 
-    fn fail(&mut self, error: ClientOrderError) {
+    pub(super) fn fail(&mut self, error: ClientOrderError) {
         self.error.get_or_insert(error);
     }
 
-    fn result(self) -> Result<bool, ClientOrderError> {
+    pub(super) fn result(self) -> Result<bool, ClientOrderError> {
         match self.error {
             None => Ok(!self.done.is_empty()),
             Some(error) if self.done.is_empty() => Err(error),

@@ -12,6 +12,7 @@ use crate::flow::ask::requests::ServerRequests;
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::clients::subscriptions::Subscriptions;
 use crate::flow::inward::answers::Answers;
+use crate::flow::inward::client_data::DataOrders;
 use crate::flow::inward::dispatch::Dispatch;
 use crate::flow::inward::queries::Queries;
 use crate::flow::inward::wanted::Wants;
@@ -44,12 +45,14 @@ impl FlowParts {
         let on = foundation;
         let subscriptions = Arc::new(Subscriptions::new(on));
         let clients = LocalClients::new(hub.clone(), subscriptions.clone(), on.options.shards, on.origin());
+        let clients = Arc::new(clients);
         let outbound = Arc::new(Outbound::new(on));
         let requests = Arc::new(Requests::new(on.members.instance()));
         let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));
-        let queries = Queries::new(hub.clone(), statuses, on.lapses.subscribe());
+        let queries = Queries::new(clients.clone(), statuses, on.lapses.subscribe());
         let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
-        let dispatch = Arc::new(Dispatch::new(answers, queries, wants, on.metrics.clone()));
+        let data_orders = DataOrders::new(hub.clone());
+        let dispatch = Arc::new(Dispatch::new(answers, queries, wants, data_orders, on.metrics.clone()));
         let server_requests = Arc::new(ServerRequests::new(
             on,
             hub.clone(),
@@ -68,7 +71,7 @@ impl FlowParts {
         let catch_up = CatchUp::new(on, outbound.clone(), server_requests.clone());
         Self {
             subscriptions,
-            clients: Arc::new(clients),
+            clients,
             client_requests: Arc::new(client_requests),
             requests,
             server_requests,

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::shard::ConnectionId;
 use crate::wire::{ClientContext, ClientId, Instance, ServerName};
@@ -38,7 +39,8 @@ pub struct Introduction {
 pub struct LiveContext(Arc<Kept>);
 
 struct Kept {
-    since: SystemTime,
+    /// When it was attached, in milliseconds since the Unix epoch.
+    since_ms: u64,
     /// [`Fixed`] as JSON; none if there is nothing in it.
     fixed: Option<Box<str>>,
     changing: ArcSwapOption<Changing>,
@@ -63,6 +65,8 @@ struct Fixed {
 struct Changing {
     claims: Option<Arc<RawValue>>,
     data: Option<Arc<RawValue>>,
+    /// When services replaced the data, if they did.
+    data_since: Option<Instant>,
 }
 
 /// The server and process that connections belong to.
@@ -90,15 +94,20 @@ impl LiveContext {
             headers,
             address,
         };
-        let (claims, data) = (claims.map(Arc::from), data.map(Arc::from));
+        let changing = Changing {
+            claims: claims.map(Arc::from),
+            data: data.map(Arc::from),
+            data_since: None,
+        };
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         Self(Arc::new(Kept {
-            since: SystemTime::now(),
+            since_ms: since_epoch.map_or(0, |passed| passed.as_millis() as u64),
             // Maps with texts as keys can always be JSON.
             fixed: (!is_bare)
                 .then(|| serde_json::to_string(&fixed).ok())
                 .flatten()
                 .map(Into::into),
-            changing: ArcSwapOption::from(Changing { claims, data }.kept()),
+            changing: ArcSwapOption::from(changing.kept()),
         }))
     }
 
@@ -113,9 +122,15 @@ impl LiveContext {
         self.change(|now| now.claims.clone_from(&claims));
     }
 
-    /// Replaces what services attached.
-    pub(super) fn set_data(&self, data: Option<&Arc<RawValue>>) {
-        self.change(|now| now.data = data.cloned());
+    /// Replaces what services attached, unless that was done after this was sent first.
+    pub(super) fn set_data(&self, data: Option<&Arc<RawValue>>, sent: Option<Instant>) {
+        self.change(|now| {
+            let is_outdated = sent.is_some_and(|sent| now.data_since.is_some_and(|since| since > sent));
+            if !is_outdated {
+                now.data = data.cloned();
+                now.data_since = Some(sent.unwrap_or_else(Instant::now));
+            }
+        });
     }
 
     fn change(&self, change: impl Fn(&mut Changing)) {
@@ -145,7 +160,7 @@ impl LiveContext {
             client,
             connection: origin.connection_name(connection),
             server: origin.server.clone(),
-            since: self.0.since,
+            since: UNIX_EPOCH + Duration::from_millis(self.0.since_ms),
             path,
             params,
             headers,
@@ -166,7 +181,8 @@ impl Origin {
 impl Changing {
     /// Nothing is kept of nothing.
     fn kept(self) -> Option<Arc<Self>> {
-        (self.claims.is_some() || self.data.is_some()).then(|| Arc::new(self))
+        let is_something = self.claims.is_some() || self.data.is_some() || self.data_since.is_some();
+        is_something.then(|| Arc::new(self))
     }
 }
 
@@ -227,18 +243,35 @@ mod tests {
     fn claims_and_data_are_replaced_each_without_the_other() {
         let live = LiveContext::new(introduction());
         live.set_claims(Some(raw(r#"{"sub":"bob"}"#)));
-        live.set_data(Some(&raw("8").into()));
+        live.set_data(Some(&raw("8").into()), None);
         let now = |live: &LiveContext| {
             let found = context(live);
             let text = |json: Option<Box<RawValue>>| json.map(|json| json.get().to_owned());
             (text(found.claims), text(found.data))
         };
         assert_eq!(now(&live), (Some(r#"{"sub":"bob"}"#.to_owned()), Some("8".to_owned())));
-        live.set_data(None);
+        live.set_data(None, None);
         assert!(live.data().is_none());
         live.set_claims(None);
         assert_eq!(now(&live), (None, None));
-        assert!(live.0.changing.load().is_none(), "nothing is kept of nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_copy_does_not_undo_what_came_after_it() {
+        let live = LiveContext::new(Introduction::default());
+        let text = |live: &LiveContext| live.data().map(|data| data.get().to_owned());
+        let (first, second, third) = (raw("1").into(), raw("2").into(), raw("3").into());
+        let sent = Instant::now();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        live.set_data(Some(&second), None);
+        live.set_data(Some(&first), Some(sent));
+        assert_eq!(text(&live).as_deref(), Some("2"));
+        live.set_data(None, None);
+        live.set_data(Some(&first), Some(sent));
+        assert_eq!(text(&live), None, "removed is replaced, too");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        live.set_data(Some(&third), Some(Instant::now()));
+        assert_eq!(text(&live).as_deref(), Some("3"), "a copy of the newest order counts");
     }
 
     #[test]
@@ -246,7 +279,7 @@ mod tests {
         let bare = LiveContext::new(Introduction::default());
         assert!(bare.0.fixed.is_none() && bare.0.changing.load().is_none());
         // With the two counters of the Arc, and one word in the hub and one in the connection's owner.
-        assert!(size_of::<Kept>() + 16 <= 56, "{} bytes", size_of::<Kept>());
+        assert!(size_of::<Kept>() + 16 <= 48, "{} bytes", size_of::<Kept>());
         assert_eq!(size_of::<LiveContext>(), size_of::<usize>());
     }
 

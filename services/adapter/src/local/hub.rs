@@ -223,17 +223,19 @@ impl Hub {
         found
     }
 
-    /// Replaces what services attached to a client, on all its connections at once; `false` if it is not on this server.
-    pub(crate) fn set_data(&self, client: &ClientId, data: Option<Box<RawValue>>) -> bool {
+    /// Replaces what is attached to a client, on all its connections at once; `false` if it is not on this server. A copy does
+    /// not undo what came after it was sent first, and connections attached since then are not concerned.
+    pub(crate) fn set_data(&self, client: &ClientId, data: Option<Box<RawValue>>, sent: Option<Instant>) -> bool {
         let data: Option<Arc<RawValue>> = data.map(Arc::from);
         // Under the lock, so that of two concurrent calls the same one counts on every connection.
         let clients = self.clients.lock(client);
         let Some(entry) = clients.get(client) else {
             return false;
         };
-        entry
+        let old = entry
             .connections()
-            .for_each(|connection| connection.context.set_data(data.as_ref()));
+            .filter(|connection| sent.is_none_or(|sent| connection.since <= sent));
+        old.for_each(|connection| connection.context.set_data(data.as_ref(), sent));
         true
     }
 

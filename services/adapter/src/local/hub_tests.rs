@@ -97,6 +97,40 @@ fn connections_of_a_client_share_its_rooms_until_the_last_one_detaches() {
     assert_eq!((hub.client_count(), hub.room_count()), (0, 0));
 }
 
+#[test]
+fn data_is_replaced_on_all_connections_of_a_client_and_a_copy_skips_those_that_are_younger() {
+    let (hub, _inboxes) = hub();
+    let raw = |json: &str| serde_json::value::RawValue::from_string(json.to_owned()).ok();
+    let data = |hub: &Hub| -> Vec<Option<String>> {
+        let contexts = hub.contexts(&client("ann")).into_iter();
+        contexts
+            .map(|(_, context)| context.data().map(|data| data.get().to_owned()))
+            .collect()
+    };
+    assert!(!hub.set_data(&client("ann"), raw("1"), None), "it is not here");
+    let first = attach(&hub, &client("ann"), 0);
+    let between = Some(Instant::now());
+    std::thread::sleep(Duration::from_millis(2));
+    let second = attach(&hub, &client("ann"), 1);
+    let order: Vec<_> = hub.contexts(&client("ann")).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(order, [second, first], "newest first");
+    assert!(hub.set_data(&client("ann"), raw("2"), between));
+    assert_eq!(data(&hub), [None, Some("2".to_owned())]);
+    assert!(hub.set_data(&client("ann"), raw("3"), None));
+    assert!(hub.set_data(&client("ann"), raw("4"), between));
+    assert_eq!(
+        data(&hub),
+        vec![Some("3".to_owned()); 2],
+        "an older copy changes nothing"
+    );
+}
+
+#[test]
+fn a_context_makes_a_connection_one_word_larger() {
+    let before = size_of::<Location>() + size_of::<Instant>();
+    assert_eq!(size_of::<Connection>(), before + size_of::<usize>());
+}
+
 #[tokio::test]
 async fn a_request_goes_to_the_newest_connection_and_a_copy_only_to_older_ones() {
     let (hub, mut inboxes) = hub();

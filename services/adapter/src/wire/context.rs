@@ -53,10 +53,10 @@ pub struct ClientContext {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "address")]
     pub address: Option<IpAddr>,
     /// The claims of its verified token: a JSON object. The newest token counts. None for a client without a token.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "raw")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "raw_json")]
     pub claims: Option<Box<RawValue>>,
     /// What services attached to the connection, as JSON of at most [`MAX_DATA_BYTES`](crate::MAX_DATA_BYTES).
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "raw")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "raw_json")]
     pub data: Option<Box<RawValue>>,
 }
 
@@ -83,7 +83,7 @@ impl PartialEq for ClientContext {
 }
 
 /// Reads any JSON value as text; null is none. [`RawValue`] itself can be read from JSON only, not from MessagePack.
-fn raw<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+pub(crate) fn raw_json<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     use serde::de::Error;
 
     let value = serde_transcode::Transcoder::new(deserializer);
@@ -139,12 +139,12 @@ mod tests {
             params: [("tag".to_owned(), json!(["a", "b"]))].into(),
             headers: [("accept-language".to_owned(), "en".to_owned())].into(),
             address: Some("2001:db8::7".parse().expect("an address")),
-            claims: raw_json(r#"{"sub":"ann","z":1,"a":[1.5,null]}"#),
-            data: raw_json(r#""secret""#),
+            claims: json(r#"{"sub":"ann","z":1,"a":[1.5,null]}"#),
+            data: json(r#""secret""#),
         }
     }
 
-    fn raw_json(json: &str) -> Option<Box<RawValue>> {
+    fn json(json: &str) -> Option<Box<RawValue>> {
         RawValue::from_string(json.to_owned()).ok()
     }
 

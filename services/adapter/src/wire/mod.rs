@@ -29,6 +29,7 @@ pub(crate) use channels::Channels;
 pub use channels::Routing;
 pub(crate) use compress::compress;
 pub use context::ClientContext;
+pub(crate) use context::raw_json;
 pub(crate) use entries::DecodeError;
 pub(crate) use envelope::{Body, Envelope, FromChannel, Identity, Wm};
 pub use frame::Frame;

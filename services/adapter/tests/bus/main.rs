@@ -2,6 +2,7 @@
 
 mod acl;
 mod clients;
+mod contexts;
 mod events;
 mod faults;
 mod large;

@@ -210,6 +210,7 @@ mod tests {
             ClientPart {
                 connected: true,
                 rooms: vec![lobby()],
+                contexts: Vec::new(),
             },
         ));
         let view = client(id("7"), &gathered);

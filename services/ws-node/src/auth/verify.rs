@@ -222,3 +222,19 @@ fn auth_error(error: jsonwebtoken::errors::Error) -> AuthError {
 fn unusable(claim: &str) -> AuthError {
     AuthError::BadClaims(format!("a usable claim `{claim}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_claims() {
+        let claims = serde_json::value::to_raw_value(&serde_json::json!({"email": "ann@example.org"}));
+        let proof = Proof {
+            claims: claims.ok(),
+            ..Proof::of_anyone(ClientId::new("ann").expect("valid"))
+        };
+        let text = format!("{proof:?}");
+        assert!(text.contains("ann") && !text.contains("example.org"), "{text}");
+    }
+}

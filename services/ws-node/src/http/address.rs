@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-use wsmesh_bootstrap::http::subscriber;
 
 /// The client's address: if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not a trusted proxy. The
 /// header of an untrusted peer is ignored.
@@ -21,7 +20,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
             None => break,
         }
     }
-    subscriber(address)
+    address
 }
 
 /// An address; some proxies write it with the port, and IPv6 with brackets.
@@ -34,6 +33,8 @@ fn address_in(entry: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use wsmesh_bootstrap::http::subscriber;
+
     use super::*;
 
     fn from(peer: &str, forwarded: &[&str]) -> String {
@@ -42,7 +43,18 @@ mod tests {
             headers.append("x-forwarded-for", value.parse().expect("a header"));
         }
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network"));
-        client_address(peer.parse().expect("an address"), &headers, &trusted).to_string()
+        subscriber(client_address(peer.parse().expect("an address"), &headers, &trusted)).to_string()
+    }
+
+    #[test]
+    fn the_whole_address_is_found() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_static("2001:db8:1:2:3:4:5:6"));
+        let peer = "10.0.0.1".parse().expect("an address");
+        for (trusted, found) in [("10.0.0.0/8", "2001:db8:1:2:3:4:5:6"), ("192.0.2.0/24", "10.0.0.1")] {
+            let trusted = [trusted.parse().expect("a network")];
+            assert_eq!(client_address(peer, &headers, &trusted).to_string(), found);
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use axum::http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, ORIGIN, 
 use wsmesh_protocol::{ParamOptions, Params};
 
 use super::credentials::{self, origins};
+use super::introduction::introduce;
 use crate::auth::{Credential, fuzzing};
 
 /// Reads bytes as everything that a stranger may write into a request: query, headers, token, claims. Also as a JWKS.
 ///
 /// # Panics
-/// When somebody is let in, which is a bug.
+/// When somebody is let in, or a credential of a parameter is shown to services, which is a bug.
 pub fn credentials(bytes: &[u8]) {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -25,6 +26,12 @@ pub fn credentials(bytes: &[u8]) {
         fuzzing::forged_token(text);
     }
     fuzzing::forged_token(&query);
+    let shown = [AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, COOKIE].map(|name| name.to_string());
+    let introduction = introduce(params, &headers, &shown, None);
+    assert!(
+        !introduction.params.contains_key("token") && !introduction.params.contains_key("ticket"),
+        "a credential is shown"
+    );
     fuzzing::keys_and_claims(bytes);
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use wsmesh_bootstrap::http::subscriber;
 
 use super::meter::{Meter, Rate};
 
@@ -57,9 +58,10 @@ impl Door {
         })
     }
 
-    /// A permit for a connection, or why there is none. Connections from unknown addresses count only in all.
+    /// A permit for a connection, or why there is none. Connections from unknown addresses count only in all; all addresses of one
+    /// subscriber count as one.
     pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Turned> {
-        let address = address.filter(|_| self.most_of_one < usize::MAX);
+        let address = address.filter(|_| self.most_of_one < usize::MAX).map(subscriber);
         let mut inside = self.inside.lock();
         if inside.count >= self.most {
             return Err(Turned::Full);
@@ -118,6 +120,15 @@ mod tests {
         drop(first);
         let _again = door.enter(address(1)).expect("free");
         assert_eq!(door.inside.lock().of_one.len(), 2);
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_count_as_one() {
+        let door = Door::new(3, 1, None);
+        let enter = |address: &str| door.enter(Some(address.parse().expect("an address")));
+        let _first = enter("2001:db8:1:2:3::7").expect("free");
+        assert_eq!(enter("2001:db8:1:2::8").err(), Some(Turned::Crowded));
+        assert!(enter("2001:db8:1:3::7").is_ok(), "another subscriber");
     }
 
     #[test]

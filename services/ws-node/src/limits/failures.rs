@@ -1,11 +1,12 @@
 //! Addresses whose clients fail to authenticate: each may fail only so often, so that its attempts do not use up the
-//! connections that all clients share.
+//! connections that all clients share. All addresses of one subscriber count as one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use wsmesh_bootstrap::http::subscriber;
 
 use super::meter::{Meter, Rate};
 
@@ -48,7 +49,7 @@ impl Failures {
 
     /// Whether this address may try; if not, how long it must wait. An unknown address always may.
     pub(crate) fn may_try(&self, address: Option<IpAddr>) -> Result<(), Duration> {
-        let (Some(rate), Some(address)) = (self.rate, address) else {
+        let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return Ok(());
         };
         let now = self.started.elapsed();
@@ -60,7 +61,7 @@ impl Failures {
 
     /// A client of this address has failed.
     pub(crate) fn count(&self, address: Option<IpAddr>) {
-        let (Some(rate), Some(address)) = (self.rate, address) else {
+        let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return;
         };
         let now = self.started.elapsed();
@@ -99,6 +100,16 @@ mod tests {
             unlimited.count(address(1));
         }
         assert_eq!(unlimited.may_try(address(1)), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_fail_together() {
+        let failures = Failures::new(100);
+        let address = |last: u16| Some(IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, last]));
+        for last in 0..20 {
+            failures.count(address(last));
+        }
+        assert!(failures.may_try(address(99)).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chart;
 mod cluster;
+mod context;
 mod games;
 mod logins;
 mod nodes;

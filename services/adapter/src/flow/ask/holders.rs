@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::requests::OrderKey;
-use crate::cluster::Requests;
+use crate::cluster::{Reply, Requests};
 use crate::error::PublishError;
 use crate::flow::clients::subscriptions::Subscriptions;
 use crate::flow::inward::queries::{ClientPart, QUERY, Query};
@@ -17,6 +17,16 @@ use crate::flow::outward::seal::{Concerned, PublishOptions};
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::members::Members;
 use crate::wire::{Body, ClientId, Missing, Payload, ServerName, Topic};
+
+/// What the servers that may hold a client answered.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) replies: Vec<Reply>,
+    /// Servers that do not know the event: most likely they do not hold the client, unless they are of an older version.
+    pub(crate) unhandled: Vec<ServerName>,
+    /// Whether every server that may have the client has answered.
+    pub(crate) is_complete: bool,
+}
 
 /// The answers to the question which servers hold a client.
 #[derive(Debug, Default)]
@@ -86,13 +96,44 @@ impl Holders {
 
     /// Asks which other servers have a client.
     pub(crate) async fn find(&self, client: &ClientId, order_key: OrderKey) -> Result<Found, PublishError> {
+        let query = Payload::new(&Query::Client {
+            client: client.clone(),
+            contexts: false,
+        })?;
+        let asked = self.ask(client, QUERY, query, order_key).await?;
+        let mut found = Found {
+            servers: Vec::new(),
+            is_complete: asked.is_complete,
+        };
+        for reply in asked.replies {
+            match reply.payload.parse() {
+                Ok(ClientPart { connected: true, .. }) => found.servers.push(reply.server),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(server = %reply.server, "cannot read whether a server has a client: {error}");
+                    found.is_complete = false;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sends a request to every other server that may have a client, in one message. All of them get the requests about one
+    /// client in the same order, as long as their node stays the same.
+    pub(crate) async fn ask(
+        &self,
+        client: &ClientId,
+        event: &str,
+        payload: Payload,
+        order_key: OrderKey,
+    ) -> Result<Asked, PublishError> {
         let mut replies = self.requests.begin(Vec::new(), self.limit);
         replies.expect(usize::MAX);
         replies.accept_unknown();
         let body = Body::Event {
-            event: QUERY.to_owned(),
+            event: event.to_owned(),
             targets: Vec::new(),
-            payload: Payload::new(&Query::Client { client: client.clone() })?,
+            payload,
             callback_id: Some(self.requests.callback_id(replies.id())),
         };
         let receivers = match replies.within(self.publish(client, body, order_key)).await {
@@ -100,24 +141,18 @@ impl Holders {
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => return Err(PublishError::Isolated),
         };
-        let mut found = Found::default();
+        let mut asked = Asked::default();
         for _ in 0..receivers {
             match replies.next().await {
-                Some(Ok(reply)) => match reply.payload.parse() {
-                    Ok(ClientPart { connected: true, .. }) => found.servers.push(reply.server),
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::debug!(server = %reply.server, "cannot read whether a server has a client: {error}");
-                        return Ok(found);
-                    }
-                },
-                // A server of an older version, or one that has just ended, does not have it.
-                Some(Err((_, Missing::Unhandled | Missing::Gone | Missing::Restarted))) => {}
-                Some(Err(_)) | None => return Ok(found),
+                Some(Ok(reply)) => asked.replies.push(reply),
+                Some(Err((server, Missing::Unhandled))) => asked.unhandled.push(server),
+                // A server that has just ended does not have it.
+                Some(Err((_, Missing::Gone | Missing::Restarted))) => {}
+                Some(Err(_)) | None => return Ok(asked),
             }
         }
-        found.is_complete = true;
-        Ok(found)
+        asked.is_complete = true;
+        Ok(asked)
     }
 
     /// Publishes on a client's topic; how many other servers got it, if a node has taken it.

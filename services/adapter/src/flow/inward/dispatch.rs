@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::answers::{Answers, WayBack};
+use super::client_data::{CLIENT_DATA, DataOrders};
 use super::event::{ChannelMessage, ServerEvent};
 use super::queries::{QUERY, Queries};
 use super::wanted::{WANTED, Wants};
@@ -36,17 +37,25 @@ pub(crate) struct Dispatch {
     answers: Arc<Answers>,
     queries: Queries,
     wants: Wants,
+    data_orders: DataOrders,
     metrics: Arc<Metrics>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(answers: Arc<Answers>, queries: Queries, wants: Wants, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        answers: Arc<Answers>,
+        queries: Queries,
+        wants: Wants,
+        data_orders: DataOrders,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             events: Arc::new(Listeners::new()),
             channels: Arc::new(Listeners::new()),
             answers,
             queries,
             wants,
+            data_orders,
             metrics,
         }
     }
@@ -80,6 +89,7 @@ impl Dispatch {
         let own = match event {
             QUERY => Some(way_back.as_ref().map(|_| self.queries.answer(&payload))),
             WANTED => Some(way_back.as_ref().map(|_| self.wants.answer())),
+            CLIENT_DATA => Some(Some(self.data_orders.carry_out(&payload, sent))),
             _ => None,
         };
         if let Some(answer) = own {

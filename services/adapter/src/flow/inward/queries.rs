@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::state::lapse::Lapse;
-use crate::local::Hub;
 use crate::nodes::NodeStatus;
-use crate::wire::{ClientId, Missing, Namespace, Payload, Room};
+use crate::wire::{ClientContext, ClientId, Missing, Namespace, Payload, Room};
 
 /// The event by which servers ask each other; answered by the adapter itself.
 pub(crate) const QUERY: &str = "wsmesh.query";
@@ -28,6 +28,10 @@ pub struct ClientPart {
     pub connected: bool,
     /// The rooms it joined there.
     pub rooms: Vec<Room>,
+    /// What is known about its connections there, newest first. None if it was not asked for, and from a server of an older
+    /// version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<ClientContext>,
 }
 
 /// A server's rooms.
@@ -65,6 +69,9 @@ pub(crate) enum Query {
     },
     Client {
         client: ClientId,
+        /// Whether the contexts of its connections are wanted, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        contexts: bool,
     },
     Stats,
 }
@@ -72,18 +79,18 @@ pub(crate) enum Query {
 /// The state that queries are answered from.
 #[derive(Debug)]
 pub(crate) struct Queries {
-    hub: Arc<Hub>,
+    clients: Arc<LocalClients>,
     nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
     lapses: watch::Receiver<Arc<Vec<Lapse>>>,
 }
 
 impl Queries {
     pub(crate) fn new(
-        hub: Arc<Hub>,
+        clients: Arc<LocalClients>,
         nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
         lapses: watch::Receiver<Arc<Vec<Lapse>>>,
     ) -> Self {
-        Self { hub, nodes, lapses }
+        Self { clients, nodes, lapses }
     }
 
     /// This server's answer to a [`QUERY`].
@@ -91,18 +98,23 @@ impl Queries {
         let query: Query = payload.parse().map_err(|_| Missing::Unhandled)?;
         let answer = match query {
             Query::Room { room } => Payload::new(&RoomPart {
-                members: self.hub.members(&room),
+                members: self.clients.hub().members(&room),
             }),
             Query::Rooms { namespace, prefix } => Payload::new(&RoomsPart {
-                rooms: self.hub.rooms(namespace.as_ref(), &prefix),
+                rooms: self.clients.hub().rooms(namespace.as_ref(), &prefix),
             }),
-            Query::Client { client } => Payload::new(&ClientPart {
-                connected: self.hub.is_here(&client),
-                rooms: self.hub.joined_rooms(&client),
+            Query::Client { client, contexts } => Payload::new(&ClientPart {
+                connected: self.clients.hub().is_here(&client),
+                rooms: self.clients.hub().joined_rooms(&client),
+                contexts: if contexts {
+                    self.clients.contexts(&client)
+                } else {
+                    Vec::new()
+                },
             }),
             Query::Stats => Payload::new(&StatsPart {
-                clients: self.hub.client_count() as u64,
-                rooms: self.hub.room_count() as u64,
+                clients: self.clients.hub().client_count() as u64,
+                rooms: self.clients.hub().room_count() as u64,
                 nodes: self.nodes.borrow().to_vec(),
                 lapses: self.lapses.borrow().to_vec(),
             }),

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wsmesh_adapter::{
-    Adapter, Attachment, Bus, ClientId, Closing, Command, ConnectionId, Driver, Frame, Options, Room, ServerName,
-    ServiceName, Shard, ShardInbox, Started,
+    Adapter, Attachment, Bus, ClientId, Closing, Command, ConnectionId, Driver, Frame, Introduction, Options, Room,
+    ServerName, ServiceName, Shard, ShardInbox, Started,
 };
 
 pub(crate) mod ground;
@@ -114,7 +114,12 @@ impl Server {
     }
 
     pub(crate) async fn client(&self, id: &str) -> Client {
-        let attachment = self.adapter.attach(client(id), 0).expect("one shard");
+        self.client_with(id, Introduction::default()).await
+    }
+
+    pub(crate) async fn client_with(&self, id: &str, introduction: Introduction) -> Client {
+        let attaching = self.adapter.attach_with(client(id), 0, introduction);
+        let attachment = attaching.expect("one shard");
         let (sender, seen) = mpsc::unbounded_channel();
         self.attach
             .send((attachment.connection(), client(id), attachment.rooms(), sender))
