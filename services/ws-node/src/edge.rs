@@ -9,7 +9,6 @@ use wsmesh_adapter::{Adapter, Frame};
 use wsmesh_bootstrap::ops::hears_redis;
 
 use crate::auth::Auth;
-use crate::backends;
 use crate::connect::Hook;
 use crate::engine;
 use crate::handlers::Handlers;
@@ -35,8 +34,6 @@ pub(crate) struct Edge {
     /// Is told what happens to clients, if anybody watches.
     pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
-    /// What the calls to backends share.
-    pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
@@ -66,7 +63,6 @@ pub(crate) struct EdgeParts {
     pub(crate) hook: Option<Hook>,
     pub(crate) lifecycle: Option<Arc<Lifecycle>>,
     pub(crate) routes: Routes,
-    pub(crate) backends: Arc<backends::Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
@@ -83,7 +79,6 @@ impl Edge {
             hook,
             lifecycle,
             routes,
-            backends,
             metrics,
             logins,
             wills,
@@ -113,7 +108,6 @@ impl Edge {
             hook,
             lifecycle,
             routes,
-            backends,
             metrics,
             logins,
             wills,

@@ -89,7 +89,7 @@ impl WsNode {
         let tls = tls.map_err(anyhow::Error::msg)?;
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
-        let backends = Arc::new(backends::Shared::new(Handle::current(), metrics.backends.clone()));
+        let backends = backends::Shared::new(Handle::current(), metrics.backends.clone());
         let routes = routes(&settings, &auth, &backends).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
@@ -110,7 +110,6 @@ impl WsNode {
         let policy = (settings.login_policy, settings.logins_per_client);
         let edge = Arc::new(Edge::new(EdgeParts {
             routes,
-            backends,
             hook,
             lifecycle,
             logins: Logins::start(adapter.clone(), policy, &routing, metrics.logins.clone()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
-use wsmesh_adapter::{ClientContext, ClientId, ConnectionId, Frame, LiveContext, Payload};
+use wsmesh_adapter::{ClientId, ConnectionId, Frame, LiveContext, Payload};
 
 use super::core::Core;
 use super::ending::{Ending, Farewell};
@@ -38,17 +38,6 @@ impl<H> Session<H> {
 
     pub(crate) fn connection(&self) -> ConnectionId {
         self.handle.connection
-    }
-
-    /// What is known about this connection, as of now; also after its end. Reads JSON: not for every message.
-    pub(crate) fn context(&self) -> Arc<ClientContext> {
-        let Handle {
-            client,
-            connection,
-            context,
-            ..
-        } = &*self.handle;
-        Arc::new(self.core.adapter.context(client, *connection, context))
     }
 
     /// A cheap handle on what is known about this connection.

@@ -157,7 +157,7 @@ async fn the_namespace_or_the_token_decides_who_publishes_and_how_much() {
 async fn the_messages_of_each_sender_arrive_in_order_and_once_at_every_member_while_a_redis_dies() {
     const MESSAGES: u64 = 200;
     let mut stage = Stage::start().await;
-    let mut senders = vec![stage.member(0, "s0", "chat").await, stage.member(1, "s1", "chat").await];
+    let mut senders = [stage.member(0, "s0", "chat").await, stage.member(1, "s1", "chat").await];
     let mut readers = vec![stage.member(0, "r0", "chat").await, stage.member(1, "r1", "chat").await];
     for number in 0..MESSAGES {
         if number == MESSAGES / 2 {
