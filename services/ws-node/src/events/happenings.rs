@@ -11,12 +11,14 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handled::HANDLER_LIMIT;
 use crate::client::Session;
 use crate::edge::Edge;
 use crate::engine::{Initiator, Message};
 use crate::handlers::{Client, ClientFault, Closed, ClosedBy, Handling, Listed, RawMessage, Running, Wanted};
 use crate::metrics::HandlerFailure;
+
+/// Longest time for handlers, unless a client waits for less.
+pub(super) const HANDLER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A client is logged in.
 pub(crate) fn opened(session: &Session) {
