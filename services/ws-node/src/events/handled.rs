@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus::IntCounter;
@@ -14,14 +13,11 @@ use wsmesh_adapter::Frame;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::call::Call;
-use super::happenings::{self, client_of};
+use super::happenings::{self, HANDLER_LIMIT, client_of};
 use super::refusal::Refusal;
 use super::work::Work;
 use crate::handlers::{Client, ClientFault, Found, Listed, OnEvent};
 use crate::metrics::HandlerFailure;
-
-/// Longest time for handlers, unless a client waits for less.
-pub(super) const HANDLER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs the handlers of an event. A request is answered by its deadline; what its handlers still do then is given up.
 pub(super) fn handle(found: &Found, call: Call<'_>) -> Work {

@@ -11,12 +11,14 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::handled::HANDLER_LIMIT;
 use crate::client::Session;
 use crate::edge::Edge;
 use crate::engine::{Initiator, Message};
 use crate::handlers::{Client, ClientFault, Closed, ClosedBy, Handling, Listed, RawMessage, Running, Wanted};
 use crate::metrics::HandlerFailure;
+
+/// Longest time for handlers, unless a client waits for less.
+pub(super) const HANDLER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A client is logged in.
 pub(crate) fn opened(session: &Session) {
@@ -80,33 +82,34 @@ pub(crate) fn offer(session: &Session, message: Message, read: fn(&Session, Mess
     let (client, raw, turn) = (client_of(session), raw(&message), session.handler().turns.next());
     let (listed, in_flight) = (edge.handlers.of_messages(), session.begin_event());
     session.spawn(async move {
-        let asked = async {
-            let turn = turn.await;
-            let asking = async move {
-                for entry in &listed {
-                    if (entry.run)(client.clone(), raw.clone()).await == Handling::Handled {
-                        return (Handling::Handled, turn);
-                    }
+        // Held until the message is read, so that the messages of a client are read in order, and as long as its handlers run.
+        let turn = Arc::new(turn.await);
+        let held = Arc::clone(&turn);
+        let asking = async move {
+            let _held = held;
+            for entry in &listed {
+                if (entry.run)(client.clone(), raw.clone()).await == Handling::Handled {
+                    return Handling::Handled;
                 }
-                (Handling::Unhandled, turn)
-            };
-            AbortOnDropHandle::new(edge.runtime.spawn(asking)).await
+            }
+            Handling::Unhandled
         };
-        // The turn is held until the message is read, so that the messages of a client are read in order.
-        let (handling, _turn) = match timeout(HANDLER_LIMIT, asked).await {
-            Ok(Ok((handling, turn))) => (handling, Some(turn)),
+        let asking = AbortOnDropHandle::new(edge.runtime.spawn(asking));
+        let handling = match timeout(HANDLER_LIMIT, asking).await {
+            Ok(Ok(handling)) => handling,
             Ok(Err(error)) => {
                 failed(&edge, Some(&error));
-                (Handling::Unhandled, None)
+                Handling::Unhandled
             }
             Err(_) => {
                 failed(&edge, None);
-                (Handling::Unhandled, None)
+                Handling::Unhandled
             }
         };
         if handling == Handling::Unhandled && in_flight.session().is_open() {
             read(in_flight.session(), message);
         }
+        drop(turn);
     });
 }
 

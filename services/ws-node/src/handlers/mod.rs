@@ -13,7 +13,8 @@ mod turns;
 
 pub use client::Client;
 pub use news::{ClientFault, Closed, ClosedBy, Handling, RawMessage};
-pub use registry::{HandlerError, HandlerId, Handlers};
+pub use registry::{HandlerError, Handlers};
 pub use reply::IntoReply;
+pub use table::HandlerId;
 pub(crate) use table::{Found, Listed, OnEvent, Running, Wanted};
 pub(crate) use turns::Turns;

@@ -16,13 +16,9 @@ use super::client::Client;
 use super::news::{ClientFault, Closed, Handling, RawMessage};
 use super::reply::IntoReply;
 use super::table::{
-    Entry, Found, Listed, OnClose, OnConnection, OnError, OnEvent, OnMessage, OnPong, Running, Table, Wanted,
+    Entry, Found, HandlerId, Listed, OnClose, OnConnection, OnError, OnEvent, OnMessage, OnPong, Running, Table, Wanted,
 };
 use crate::routes::settings::CREDENTIAL_EVENTS;
-
-/// A registered handler, for [`Handlers::off`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HandlerId(u64);
 
 /// Why a handler was not registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,10 @@ use wsmesh_adapter::Refusal;
 
 use super::client::Client;
 use super::news::{ClientFault, Closed, Handling, RawMessage};
-use super::registry::HandlerId;
+
+/// A registered handler, for [`Handlers::off`](super::Handlers::off).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HandlerId(pub(super) u64);
 
 /// A handler at work.
 pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
