@@ -6,5 +6,6 @@ mod cluster;
 mod games;
 mod logins;
 mod nodes;
+mod once;
 mod sdk;
 mod start;
