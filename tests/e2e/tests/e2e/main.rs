@@ -8,6 +8,7 @@ mod context;
 mod games;
 mod logins;
 mod nodes;
+mod once;
 mod publishing;
 mod sdk;
 mod start;
