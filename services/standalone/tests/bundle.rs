@@ -52,9 +52,18 @@ async fn within<F: Future>(future: F) -> F::Output {
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
+    exchange(address, &format!("GET {path}"), "", "").await
+}
+
+async fn post(address: SocketAddr, path: &str, body: &str) -> String {
+    let more = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+    exchange(address, &format!("POST {path}"), &more, body).await
+}
+
+async fn exchange(address: SocketAddr, what: &str, more: &str, body: &str) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request = format!("{what} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{more}\r\n{body}");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -149,6 +158,14 @@ async fn clients_on_both_ws_nodes_talk_to_each_other_to_game_logic_and_are_seen_
         let told = json_of(edge, "/playground/admin.json").await;
         assert_eq!(told["port"], admin.port(), "the playground finds admin");
     }
+    let told = r#"{"event": "told", "payload": 1}"#;
+    let answer = post(admin, "/api/v1/clients/bob/messages", told).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"accepted":true,"servers":1,"state":"connected"}"#),
+        "{answer}"
+    );
+    assert_eq!(bob.frame(|frame| frame["event"] == "told").await["payload"], 1);
     let nodes = json_of(admin, "/api/v1/nodes").await;
     let heard: Vec<_> = nodes["nodes"]
         .as_array()

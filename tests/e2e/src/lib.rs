@@ -51,6 +51,18 @@ pub async fn send(
     request.send().await
 }
 
+/// Sends a POST request with these headers and this body.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn post_text(url: &str, headers: &[(&str, &str)], body: String) -> reqwest::Result<reqwest::Response> {
+    let mut request = HTTP.post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).send().await
+}
+
 /// Checks a condition again and again until it holds.
 ///
 /// # Panics

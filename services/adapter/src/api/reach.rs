@@ -63,7 +63,7 @@ impl Adapter {
     }
 
     /// Sends a frame to every client but some, on every server, and says how many servers got it. Servers of the JavaScript
-    /// package leave nobody out.
+    /// package, and those of an older version, leave nobody out.
     ///
     /// # Errors
     /// As [`Adapter::to_everyone`].

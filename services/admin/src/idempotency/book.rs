@@ -1,7 +1,7 @@
 //! The keys that are remembered, each with what it was used for and the answer. Bounded in bytes and in running requests.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,11 +105,8 @@ impl Keys {
 
     /// What a request is told apart from others by.
     pub(crate) fn fingerprint(&self, method: &Method, uri: &Uri, body: &Bytes) -> Fingerprint {
-        self.hashers.each_ref().map(|state| {
-            let mut hasher = state.build_hasher();
-            (method, uri.path(), uri.query(), body).hash(&mut hasher);
-            hasher.finish()
-        })
+        let request = (method, uri.path(), uri.query(), body);
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(request))
     }
 
     /// Looks a key up, and notes it if it is new.

@@ -1,5 +1,6 @@
 //! The whole bundle, end to end: separate processes, real Redis, real sockets.
 
+mod backends;
 mod bad_input;
 mod chart;
 mod cluster;

@@ -134,7 +134,11 @@ impl Queries {
             Query::Client { client, contexts } => Payload::new(&ClientPart {
                 connected: self.clients.hub().is_here(&client),
                 rooms: self.clients.hub().joined_rooms(&client),
-                contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+                contexts: if contexts {
+                    self.clients.contexts(&client)
+                } else {
+                    Vec::new()
+                },
             }),
             Query::Clients { clients, contexts } => Payload::new(&ClientsPart {
                 online: clients
@@ -158,7 +162,11 @@ impl Queries {
         let connections = self.clients.hub().connections(&client);
         let since_ms: Vec<_> = connections.into_iter().map(|(_, since)| since_ms(since)).collect();
         (!since_ms.is_empty()).then(|| OnlineClient {
-            contexts: contexts.then(|| self.clients.contexts(&client)).unwrap_or_default(),
+            contexts: if contexts {
+                self.clients.contexts(&client)
+            } else {
+                Vec::new()
+            },
             client,
             since_ms,
         })

@@ -92,9 +92,19 @@ impl Cluster {
         Self::of("admin-1", MemoryBus::new(["redis-1", "redis-2"]).expect("good ids")).await
     }
 
+    /// As [`Cluster::new`], with another replay window.
+    pub(super) async fn with_window(window: Duration) -> Self {
+        let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
+        Self::with("admin-1", bus, |options| options.replay_window = window).await
+    }
+
     /// An admin of this name on a bus that others may use, too.
     pub(super) async fn of(name: &str, bus: MemoryBus) -> Self {
-        let started = start(name, "admin", &bus, 0, |_| ());
+        Self::with(name, bus, |_| ()).await
+    }
+
+    async fn with(name: &str, bus: MemoryBus, set: impl FnOnce(&mut Options)) -> Self {
+        let started = start(name, "admin", &bus, 0, set);
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));

@@ -9,8 +9,10 @@ mod messages;
 mod nodes;
 mod once;
 mod openapi;
+mod outage;
 mod rejections;
 mod servers;
+mod traces;
 
 use std::time::Duration;
 
