@@ -1,6 +1,11 @@
 //! An auction: keeps the highest bid, answers every bid, and tells everyone in the room. A service on the mesh, without HTTP.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a program for a terminal"
+)]
 
 use std::error::Error;
 use std::time::Duration;
