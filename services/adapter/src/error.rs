@@ -1,5 +1,6 @@
 //! One small error per operation, each with its source kept and a message that says what to do.
 
+use crate::local::DataError;
 use crate::nodes::NodeUrlError;
 use crate::wire::{ClientId, Missing, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
 
@@ -213,9 +214,9 @@ pub enum ClientOrderError {
     /// A server that may have the client did not say in time whether it does.
     #[error("client {0} was not found in time: a server that may have it did not answer")]
     Unknown(ClientId),
-    /// Too much is to be attached to a client.
-    #[error("the data has {0} bytes of JSON: at most {max} may be attached to a client", max = crate::local::MAX_DATA_BYTES)]
-    DataTooLarge(usize),
+    /// This data cannot be attached to a client.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// It was carried out at some of the servers that have the client, and not at another one.
     #[error("done at {}, but not everywhere: {error}", listed(done))]
     Partly {

@@ -97,9 +97,9 @@ pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
 pub use local::{
-    Class, ClientObserver, Closing, Command, ConnectionId, Delivery, DeliveryRule, Dismissal, FrameReader, Full,
-    Introduction, LiveContext, LostServer, MAX_DATA_BYTES, ObservedConnection, Outbox, OutboxLimits, PendingRequest,
-    Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
+    Class, ClientObserver, Closing, Command, ConnectionId, DataError, Delivery, DeliveryRule, Dismissal, FrameReader,
+    Full, Introduction, LiveContext, LostServer, MAX_DATA_BYTES, MAX_DATA_DEPTH, ObservedConnection, Outbox,
+    OutboxLimits, PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
 pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
 pub use options::{Bus, Options};

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 use wsmesh_adapter::{
-    ClientError, ClientId, ClientOrderError, ClientRequestError, NameError, PublishError, TopologyError,
+    ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, PublishError, TopologyError,
 };
 
 /// The code of a repeat that comes while the first request is still running.
@@ -257,7 +257,10 @@ impl From<ClientOrderError> for Problem {
             ClientOrderError::Client(ClientError::CloseCode(_) | ClientError::Name(_)) => {
                 Self::bad_request(error.to_string())
             }
-            ClientOrderError::DataTooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            ClientOrderError::Data(DataError::TooLarge(_)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+            }
+            ClientOrderError::Data(DataError::TooDeep) => Self::bad_request(error.to_string()),
             ClientOrderError::Unknown(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).with_code("unknown")
             }

@@ -8,7 +8,7 @@ use super::ws_nodes::OrderOutcome;
 use crate::error::{CallError, ClientOrderError, PublishError, RequestError};
 use crate::flow::inward::client_data::{CLIENT_DATA, ClientData, Done};
 use crate::flow::inward::queries::{ClientPart, QUERY, Query};
-use crate::local::MAX_DATA_BYTES;
+use crate::local::DataError;
 use crate::wire::{ClientContext, ClientId, Missing, Payload, PayloadError, Refusal, ServerName};
 
 impl Adapter {
@@ -71,7 +71,7 @@ impl Adapter {
     /// ```
     ///
     /// # Errors
-    /// When the value is larger than [`MAX_DATA_BYTES`] as JSON, or cannot be JSON; when it cannot be known where the client
+    /// When the value cannot be JSON, or is too large or too deep as JSON (see [`DataError`]); when it cannot be known where the client
     /// is, or one of its servers does not do it: see [`ClientOrderError`].
     pub async fn set_client_data<T: Serialize + ?Sized>(
         &self,
@@ -82,12 +82,8 @@ impl Adapter {
             Some(value) => compact(value).map_err(PublishError::from)?,
             None => None,
         };
-        if let Some(bytes) = data
-            .as_ref()
-            .map(|json| json.get().len())
-            .filter(|bytes| *bytes > MAX_DATA_BYTES)
-        {
-            return Err(ClientOrderError::DataTooLarge(bytes));
+        if let Some(json) = &data {
+            DataError::check(json.get())?;
         }
         let has_several_homes = self.parts.foundation.options.several_homes;
         let here = self.parts.flow.clients.hub().set_data(client, data.clone(), None);

@@ -19,9 +19,6 @@ use tokio::time::Instant;
 use super::shard::ConnectionId;
 use crate::wire::{ClientContext, ClientId, Instance, ServerName};
 
-/// Most bytes of the JSON that services may attach to a connection.
-pub const MAX_DATA_BYTES: usize = 4096;
-
 /// What a server says about a connection when it attaches it: see [`ClientContext`] for what each part is.
 #[derive(Clone, Default)]
 #[expect(missing_docs, reason = "the fields of the same names in ClientContext say it")]

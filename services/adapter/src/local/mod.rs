@@ -1,5 +1,6 @@
 //! The clients of this server, with their rooms and outboxes. State without I/O; knows `wire` only.
 
+mod client_data;
 mod context;
 mod delivery;
 mod hub;
@@ -9,8 +10,9 @@ mod outbox;
 mod shard;
 mod striped;
 
+pub use client_data::{DataError, MAX_DATA_BYTES, MAX_DATA_DEPTH};
 pub(crate) use context::Origin;
-pub use context::{Introduction, LiveContext, MAX_DATA_BYTES};
+pub use context::{Introduction, LiveContext};
 pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use observer::{ClientObserver, LostServer, ObservedConnection};

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use wsmesh_adapter::{
-    Bus, CallError, ClientContext, ClientOrderError, Introduction, LinkFault, MAX_DATA_BYTES, MemoryBus, Missing,
-    NodeUrl, Options, RequestError,
+    Bus, CallError, ClientContext, ClientOrderError, DataError, Introduction, LinkFault, MAX_DATA_BYTES, MemoryBus,
+    Missing, NodeUrl, Options, RequestError,
 };
 
 use crate::support::ground::{Ground, suite};
@@ -185,7 +185,7 @@ async fn data_of_4096_bytes_is_taken_and_one_byte_more_is_refused_before_anythin
         .set_client_data(&client("ann"), Some(&format!("{most}y")))
         .await;
     assert!(
-        matches!(refused, Err(ClientOrderError::DataTooLarge(4097))),
+        matches!(refused, Err(ClientOrderError::Data(DataError::TooLarge(4097)))),
         "{refused:?}"
     );
     assert!(!refused.expect_err("too large").to_string().contains("xx"));
@@ -194,7 +194,10 @@ async fn data_of_4096_bytes_is_taken_and_one_byte_more_is_refused_before_anythin
     let numbers = format!("[{}]", vec!["1e9"; 600].join(","));
     let numbers: Box<RawValue> = serde_json::from_str(&numbers).expect("JSON");
     let refused = one.adapter.set_client_data(&client("ann"), Some(&numbers)).await;
-    assert!(matches!(refused, Err(ClientOrderError::DataTooLarge(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ClientOrderError::Data(DataError::TooLarge(_)))),
+        "{refused:?}"
+    );
     let not_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     let refused = one.adapter.set_client_data(&client("ann"), Some(&not_json)).await;
     assert!(matches!(refused, Err(ClientOrderError::Publish(_))), "{refused:?}");

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use wsmesh_adapter::{ClientId, MAX_DATA_BYTES, Room};
+use wsmesh_adapter::{ClientId, DataError, Room};
 
 use crate::auth::{Lists, Overrides, Permissions};
 
@@ -100,11 +100,11 @@ fn client(id: &Value) -> Result<ClientId, String> {
 
 fn data(fields: &BTreeMap<String, Box<RawValue>>) -> Result<Option<Box<RawValue>>, String> {
     match fields.get("data").filter(|json| json.get() != "null") {
-        Some(json) if json.get().len() > MAX_DATA_BYTES => Err(format!(
-            "`data` has {} bytes: at most {MAX_DATA_BYTES} are allowed",
-            json.get().len()
-        )),
-        json => Ok(json.cloned()),
+        Some(json) => match DataError::check(json.get()) {
+            Ok(()) => Ok(Some(json.clone())),
+            Err(error) => Err(format!("`data`: {error}")),
+        },
+        None => Ok(None),
     }
 }
 
@@ -123,6 +123,7 @@ fn room(value: &Value) -> Result<Room, String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use wsmesh_adapter::MAX_DATA_BYTES;
 
     use super::*;
 

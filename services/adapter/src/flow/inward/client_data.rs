@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::local::{Hub, MAX_DATA_BYTES};
+use crate::local::{DataError, Hub};
 use crate::wire::{ClientId, Missing, Payload, Refusal, raw_json};
 
 /// The request by which servers order it; answered by the adapter itself.
@@ -44,13 +44,14 @@ impl DataOrders {
     /// Carries out one order; returns the answer. `sent`: when a copy was published first.
     pub(crate) fn carry_out(&self, payload: &Payload, sent: Option<Instant>) -> Result<Payload, Missing> {
         let answer = match payload.parse::<ClientData>() {
-            Ok(ClientData { data: Some(data), .. }) if data.get().len() > MAX_DATA_BYTES => refusal(&format!(
-                "the data has {} bytes of JSON: at most {MAX_DATA_BYTES} may be attached to a client",
-                data.get().len()
-            )),
-            Ok(ClientData { client, data }) => Payload::new(&Done {
-                done: self.hub.set_data(&client, data, sent),
-            }),
+            Ok(ClientData { client, data }) => {
+                match data.as_ref().map_or(Ok(()), |json| DataError::check(json.get())) {
+                    Ok(()) => Payload::new(&Done {
+                        done: self.hub.set_data(&client, data, sent),
+                    }),
+                    Err(error) => refusal(&error.to_string()),
+                }
+            }
             // The text of the error may quote the data.
             Err(_) => refusal("write {\"client\": ID, \"data\": JSON}"),
         };
@@ -68,6 +69,7 @@ mod tests {
     use wsmesh_protocol::{ErrorCode, forward};
 
     use super::*;
+    use crate::local::MAX_DATA_BYTES;
     use crate::local::{Introduction, LiveContext};
     use crate::wire::Encoding;
 
