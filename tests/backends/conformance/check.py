@@ -54,8 +54,13 @@ def start(program: str, folder: Path, port: int) -> tuple[subprocess.Popen, str]
         """
     )
     arguments = ["--profile=demo", "--name=edge", "--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--log-format=json"]
-    node = subprocess.Popen([program, *arguments, f"--config={folder}/ws-node.toml"], stderr=subprocess.PIPE, text=True)
+    # Settings of the caller are not for this ws-node.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WSMESH_")}
+    command = [program, *arguments, f"--config={folder}/ws-node.toml"]
+    node = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    said = []
     for line in node.stderr:
+        said.append(line)
         try:
             listening = json.loads(line).get("listen")
         except ValueError:
@@ -64,7 +69,7 @@ def start(program: str, folder: Path, port: int) -> tuple[subprocess.Popen, str]
             # It must never wait for a reader of its log.
             threading.Thread(target=lambda: [None for _ in node.stderr], daemon=True).start()
             return node, listening
-    raise SystemExit("the ws-node ended at its start")
+    raise SystemExit("the ws-node ended at its start:\n" + "".join(said))
 
 
 def check(event: str, client: str, payload: object, key: "str | None") -> str:
