@@ -43,7 +43,7 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-backends test-browser test-docs test-chart chaos bench bench-micro
+.PHONY: test test-rust test-js test-backends test-browser test-docs test-chart chaos bench bench-backends bench-micro
 .PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
 	@tests/deploy/suites.sh test-rust test-js test-backends test-browser test-docs test-chart
@@ -104,6 +104,9 @@ PEERS ?=
 bench: tool-cc ## The standard load cases on one core, against PEERS="NAME=COMMAND with {port}; ..."; ARGS="--help"
 	@cargo build --release --locked -p ws-node -p game-logic -p wsmesh-load
 	@exec $(TARGET_DIR)/release/wsmesh-load bench $(if $(PEERS),--peers "$(PEERS)") $(ARGS)
+
+bench-backends: tool-cc tool-redis ## What events cost on their way to a backend over HTTP, and to a service: ARGS="--rate 2000"
+	@tests/load/backends.sh $(ARGS)
 
 bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames. ARGS=NAME runs those whose name contains it
 	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench frames -- $(ARGS)
