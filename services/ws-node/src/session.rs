@@ -120,7 +120,7 @@ pub(crate) fn text_of(message: Message) -> Result<String, Farewell> {
 
 fn text(session: &Session, text: &str) {
     if paced(session, text) && !is_heartbeat(session, text) {
-        meaning(session, text);
+        meaning(session, text, session.mark_active());
     }
 }
 
@@ -134,11 +134,13 @@ fn offer(session: &Session, message: Message) {
     if !paced(session, text) || is_text && is_heartbeat(session, text) {
         return;
     }
-    session.mark_active();
-    happenings::offer(session, message, |session, message| match text_of(message) {
-        Ok(text) if is_heartbeat(session, &text) => {}
-        Ok(text) => meaning(session, &text),
-        Err(farewell) => not_text(session, &farewell),
+    let arrived = session.mark_active();
+    happenings::offer(session, message, arrived, |session, message, arrived| {
+        match text_of(message) {
+            Ok(text) if is_heartbeat(session, &text) => {}
+            Ok(text) => meaning(session, &text, arrived),
+            Err(farewell) => not_text(session, &farewell),
+        }
     });
 }
 
@@ -158,9 +160,9 @@ fn is_heartbeat(session: &Session, text: &str) -> bool {
     is_one
 }
 
-fn meaning(session: &Session, text: &str) {
+/// Time limits begin when the message came, not when its turn came.
+fn meaning(session: &Session, text: &str, now: Instant) {
     let edge = &session.handler().edge;
-    let now = session.mark_active();
     match frame::parse(text) {
         Ok(ClientMessage::Event {
             event,

@@ -55,11 +55,6 @@ impl<H> Session<H> {
         self.handle.context.set_claims(claims);
     }
 
-    /// Whether frames go both ways.
-    pub(crate) fn is_open(&self) -> bool {
-        self.handle.is_open()
-    }
-
     /// How this connection ended, or how it is about to.
     pub(crate) fn ending(&self) -> Option<&Ending> {
         self.handle.ending.get()

@@ -4,7 +4,7 @@
 //! Costs nothing where there is no handler. What waits for handlers counts like an event of the client, so its number is bounded.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::task::JoinError;
@@ -77,7 +77,10 @@ fn how_it_ended(session: &Session) -> Closed {
 }
 
 /// Asks the handlers of raw messages whether one of them handles this one. `read` reads it if none does.
-pub(crate) fn offer(session: &Session, message: Message, read: fn(&Session, Message)) {
+///
+/// It came while the connection was open, so it is read even if that closes meanwhile: a client that sends and goes loses nothing
+/// to a handler that is asked first.
+pub(crate) fn offer(session: &Session, message: Message, arrived: Instant, read: fn(&Session, Message, Instant)) {
     let edge = Arc::clone(&session.handler().edge);
     let (client, raw, turn) = (client_of(session), raw(&message), session.handler().turns.next());
     let (listed, in_flight) = (edge.handlers.of_messages(), session.begin_event());
@@ -106,8 +109,8 @@ pub(crate) fn offer(session: &Session, message: Message, read: fn(&Session, Mess
                 Handling::Unhandled
             }
         };
-        if handling == Handling::Unhandled && in_flight.session().is_open() {
-            read(in_flight.session(), message);
+        if handling == Handling::Unhandled {
+            read(in_flight.session(), message, arrived);
         }
         drop(turn);
     });

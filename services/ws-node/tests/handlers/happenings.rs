@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use ws_node::{Client, ClosedBy, EdgeSettings, Handling, RawMessage};
+use ws_node::{Client, ClosedBy, EdgeSettings, Handling, RawMessage, Refusal};
 
 use crate::common::{PATIENCE, Received, demo, until};
 use crate::support::{Notes, code, server, server_with};
@@ -224,6 +224,29 @@ async fn messages_are_read_in_order_though_their_handlers_take_longer_or_panic()
     }
     let expected: Vec<_> = (0..MESSAGES).map(|number| format!("ann {number}")).collect();
     assert_eq!(notes.first(expected.len()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_sent_before_it_left_is_handled_though_a_message_handler_is_asked_first() {
+    let notes = Notes::default();
+    let told = notes.clone();
+    let server = server(move |node| {
+        node.on_message(|_, _| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Handling::Unhandled
+        })
+        .on("last", move |_: Client, number: u32| {
+            notes.add(number.to_string());
+            async { Ok::<_, Refusal>(()) }
+        })
+    })
+    .await;
+    let mut ann = server.client("ann").await;
+    for number in 0..5 {
+        ann.send(json!({"event": "last", "payload": number}).to_string()).await;
+    }
+    ann.socket.close(None).await.expect("sent");
+    assert_eq!(told.first(5).await, ["0", "1", "2", "3", "4"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
