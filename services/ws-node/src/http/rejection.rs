@@ -64,10 +64,13 @@ impl Rejection {
     }
 }
 
+/// Longest time that clients are asked to wait at least, whatever a connect hook says.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// A random number of seconds, up to three times as many, so that clients that were rejected together do not come back
 /// together.
 fn spread(at_least: Duration) -> u64 {
-    let seconds = at_least.as_secs().max(1);
+    let seconds = at_least.min(LONGEST_WAIT).as_secs().max(1);
     rand::random_range(seconds..=3 * seconds)
 }
 
@@ -86,5 +89,7 @@ mod tests {
             times.len() > 10 && times.iter().all(|time| (10..=30).contains(time)),
             "{times:?}"
         );
+        let absurd = of(Duration::from_secs(u64::MAX));
+        assert!(absurd.iter().all(|time| (300..=900).contains(time)), "{absurd:?}");
     }
 }
