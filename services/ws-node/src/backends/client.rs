@@ -25,6 +25,10 @@ pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// lost, and this side cannot tell whether it was handled.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// How often an h2 connection is tested while calls wait on it, and how long for. One to a host that has vanished would be used for
+/// as long as TCP believes in it, as all calls share it.
+const H2_PING: Duration = Duration::from_secs(2);
+
 /// Longest time to connect, which the addresses of a host share.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -57,6 +61,8 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
+        .http2_keep_alive_interval(Some(H2_PING))
+        .http2_keep_alive_timeout(H2_PING)
         .build(https))
 }
 
