@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prometheus::IntCounter;
 use serde_json::value::RawValue;
 use tokio::task::JoinError;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span};
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
@@ -19,12 +19,16 @@ use super::work::Work;
 use crate::handlers::{Client, ClientFault, Found, Listed, OnEvent};
 use crate::metrics::HandlerFailure;
 
-/// Runs the handlers of an event. A request is answered by its deadline; what its handlers still do then is given up.
-pub(super) fn handle(found: &Found, call: Call<'_>) -> Work {
+/// Runs the handlers of an event; None if they have run for the last time. A request is answered by its deadline; what its
+/// handlers still do then is given up.
+pub(super) fn handle(found: &Found, call: Call<'_>) -> Option<Work> {
     let (session, edge) = (call.session.clone(), Arc::clone(call.edge()));
     let entries = found.take();
     if found.has_spent() {
         edge.handlers.forget_spent();
+    }
+    if entries.is_empty() {
+        return None;
     }
     let deadline = match call.callback_id {
         Some(_) => call.deadline,
@@ -33,6 +37,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Work {
     let answer = Arc::new(Answer {
         callback_id: call.callback_id.cloned().map(CallbackId::into_owned),
         refused: edge.metrics.frames.refused_requests.clone(),
+        sending: edge.sessions.clone(),
         is_given: AtomicBool::new(false),
     });
     let running = run(
@@ -46,7 +51,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Work {
         Span::current(),
         Arc::clone(&found.event),
     );
-    Work::Handed(Box::pin(async move {
+    Some(Work::Handed(Box::pin(async move {
         let handled = async {
             let turn = turn.await;
             let task = async move {
@@ -76,7 +81,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Work {
         };
         // The answer may have gone out just before.
         if answer.take() { Err(refusal) } else { Ok(()) }
-    }))
+    })))
 }
 
 fn ended(error: &JoinError, event: &str) -> Refusal {
@@ -99,6 +104,8 @@ async fn run(entries: Listed<OnEvent>, client: Client, payload: Box<RawValue>, a
 struct Answer {
     callback_id: Option<CallbackId<'static>>,
     refused: IntCounter,
+    /// Sends it, even if its handlers are given up while the shard has no place for it.
+    sending: TaskTracker,
     is_given: AtomicBool,
 }
 
@@ -124,6 +131,10 @@ impl Answer {
                 return tracing::debug!(client = %client.id(), code = %refusal.code, "an event was not handled");
             }
         };
-        client.send(Frame::new(reply)).await;
+        let client = client.clone();
+        let sent = self.sending.spawn(async move { client.send(Frame::new(reply)).await });
+        if sent.await.is_err() {
+            tracing::debug!("a reply was not sent: this server ends");
+        }
     }
 }

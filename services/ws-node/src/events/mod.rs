@@ -40,33 +40,47 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 
 /// Handles an event, if the client may send it and something handles it here.
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
+    let edge = call.edge();
+    if let Some(handlers) = edge.handlers.find(event).map(Route::Handlers)
+        && pass(call, event, traceparent, Some((event, &handlers))).is_ok()
+    {
+        return;
+    }
+    let _routes_are_never_spent = pass(call, event, traceparent, edge.routes.find(event));
+}
+
+/// The handlers of an event have run for the last time, for an event of another shard.
+struct Spent;
+
+/// Hands the event to what was found for it, if the client may send it.
+fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<(&str, &Route)>) -> Result<(), Spent> {
     let (edge, session) = (call.edge(), call.session);
-    let handlers = edge.handlers.find(event).map(Route::Handlers);
-    let found = match &handlers {
-        Some(handlers) => Some((event, handlers)),
-        None => edge.routes.find(event),
-    };
     let is_own = found.is_some_and(|(_, route)| is_own(route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
-        return call.refuse(ErrorCode::NotAllowed, "the token does not allow this event");
+        call.refuse(ErrorCode::NotAllowed, "the token does not allow this event");
+        return Ok(());
     }
     let Some((name, route)) = found else {
         edge.metrics.frames.received(Received::Unknown);
         tracing::debug!(client = %session.client(), "a client sent an event that nobody handles");
-        return call.refuse(ErrorCode::UnknownEvent, "nobody handles this event");
+        call.refuse(ErrorCode::UnknownEvent, "nobody handles this event");
+        return Ok(());
     };
     if call.callback_id.is_some() && session.requests_in_flight() >= REQUESTS_IN_FLIGHT {
-        return call.refuse(ErrorCode::Overloaded, "too many requests are waiting");
+        call.refuse(ErrorCode::Overloaded, "too many requests are waiting");
+        return Ok(());
     }
     let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
     let span = trace::receive_span(name, trusted, session.handler().upgrade.as_deref());
     let call = call.within(limit(route, call));
     if call.callback_id.is_some() && call.deadline <= call.received_at {
-        return call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
+        call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
+        return Ok(());
     }
-    let work = span.in_scope(|| start(route, event, call));
+    let work = span.in_scope(|| start(route, event, call))?;
     work.run(call, span);
+    Ok(())
 }
 
 /// Whether the list of events in the client's token says nothing about this one.
@@ -83,8 +97,8 @@ fn limit(route: &Route, call: Call<'_>) -> Duration {
     of_rule.map_or(call.edge().settings.request_timeout, Duration::from_millis)
 }
 
-fn start(route: &Route, event: &str, call: Call<'_>) -> Work {
-    match route {
+fn start(route: &Route, event: &str, call: Call<'_>) -> Result<Work, Spent> {
+    Ok(match route {
         Route::EnterBackground => {
             call.session.enter_background();
             Work::Done(Ok(OK))
@@ -104,6 +118,6 @@ fn start(route: &Route, event: &str, call: Call<'_>) -> Work {
             Way::Service(service) => forward::forward(forwarding, service, event, call),
             Way::Backend(way) => forward_http::forward(way, event, call),
         },
-        Route::Handlers(found) => handled::handle(found, call),
-    }
+        Route::Handlers(found) => handled::handle(found, call).ok_or(Spent)?,
+    })
 }

@@ -1,5 +1,6 @@
 //! Handlers for events: typed payloads, replies and refusals, registered before the start and while clients are connected.
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use wsmesh_adapter::{ClientId, Options, Room, ServerName, ServiceName};
 use wsmesh_bootstrap::{Secret, SecretFile};
 
 use crate::common::{Client as Peer, Other, Received, Server, bus, demo, sees};
-use crate::support::{Notes, code, counter, server};
+use crate::support::{Notes, code, counter, server, server_with};
 
 #[derive(Deserialize)]
 struct Bid {
@@ -182,6 +183,25 @@ async fn the_first_of_several_handlers_replies_all_run_and_once_is_once() {
     handlers.once("single", note("single")).expect("allowed");
     assert_eq!(ann.request("single", json!(4)).await, json!("single"));
     assert_eq!(code(&ann.request("single", json!(5)).await), "UNKNOWN_EVENT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_clients_that_race_for_a_handler_that_runs_once_each_is_answered() {
+    let server = server_with(EdgeSettings { shards: 4, ..demo() }, |node| node).await;
+    let handlers = server.node.handlers();
+    let mut clients = Vec::new();
+    for number in 0..8 {
+        clients.push(server.client(&format!("c{number}")).await);
+    }
+    for _ in 0..50 {
+        handlers
+            .once("first", |_: Client, (): ()| async { Ok::<_, Refusal>("you") })
+            .expect("allowed");
+        let replies = join_all(clients.iter_mut().map(|client| client.request("first", json!(null)))).await;
+        let winners = replies.iter().filter(|reply| **reply == json!("you")).count();
+        let losers = replies.iter().filter(|reply| code(reply) == "UNKNOWN_EVENT").count();
+        assert_eq!((winners, losers), (1, 7), "{replies:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
