@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tracing::{Instrument, Span};
-use wsmesh_adapter::Frame;
+use wsmesh_adapter::{ClientId, Frame};
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::call::{Call, refuse};
@@ -82,10 +82,12 @@ fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>
         return answer(session, None, Some(outcome));
     }
     let tracked = session.handler().edge.sessions.token();
-    let kept = session.clone();
+    // Not the session, which would keep its socket open after the client is gone.
+    let client = session.client().clone();
     session.spawn(async move {
-        let outcome = work.instrument(span).await;
-        answer(&kept, None, Some(outcome));
+        if let Err(refusal) = work.instrument(span).await {
+            not_handled(&client, &refusal);
+        }
         drop(tracked);
     });
 }
@@ -97,8 +99,10 @@ fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Opti
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
         (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
         (None, Ok(_)) => {}
-        (None, Err(refusal)) => {
-            tracing::debug!(client = %session.client(), code = %refusal.code, "an event was not handled");
-        }
+        (None, Err(refusal)) => not_handled(session.client(), &refusal),
     }
+}
+
+fn not_handled(client: &ClientId, refusal: &Refusal) {
+    tracing::debug!(%client, code = %refusal.code, "an event was not handled");
 }
