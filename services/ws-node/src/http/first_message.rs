@@ -50,8 +50,13 @@ pub(super) struct Arrival {
 /// A client that may connect, and the reply that it gets.
 type Authenticated = (Admitted, Option<Frame>);
 
-/// Waits until the client has authenticated; None if the connection was closed instead.
-pub(super) async fn wait<S>(edge: &Edge, stream: &mut S, read_ahead: Bytes, unproved: Unproved) -> Option<Arrival>
+/// Waits until the client has authenticated; the error says whose fault it is that it has not.
+pub(super) async fn wait<S>(
+    edge: &Edge,
+    stream: &mut S,
+    read_ahead: Bytes,
+    unproved: Unproved,
+) -> Result<Arrival, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -75,7 +80,7 @@ where
         Some(Ok(Ok(((admitted, welcome), read_ahead)))) => {
             let mut decoder = waiting.decoder;
             decoder.accept(edge.engine.accepts(deflate));
-            return Some(Arrival {
+            return Ok(Arrival {
                 admitted,
                 decoder,
                 read_ahead,
@@ -95,9 +100,10 @@ where
             tracing::debug!(code, %reason, "a connection is closed because its client did not authenticate");
         }
     }
+    let fault = ended.fault();
     waiting.end(ended).await;
     drop(permit);
-    None
+    Err(fault)
 }
 
 /// Why a client did not authenticate.
@@ -108,6 +114,15 @@ enum Ended {
 }
 
 impl Ended {
+    /// A client that cannot be let in now has done nothing wrong.
+    fn fault(&self) -> Fault {
+        let of_server = [CloseCode::TryAgainLater, CloseCode::ServiceRestart].map(u16::from);
+        match self {
+            Self::Close(farewell) if of_server.contains(&farewell.code) => Fault::Server,
+            _ => Fault::Credential,
+        }
+    }
+
     fn close(code: CloseCode, reason: &'static str) -> Self {
         Self::Close(Farewell::new(code, reason))
     }

@@ -17,6 +17,7 @@ use wsmesh_adapter::Introduction;
 
 use super::asking;
 use super::first_message;
+use crate::auth::Fault;
 use crate::client::{ClientState, ConnectionGuard};
 use crate::connect::{Admitted, Asked};
 use crate::engine::{Admission, Decoder, Newcomer, Parts, Reservation};
@@ -99,11 +100,14 @@ where
         deflate: client.deflate,
     };
     let arrival = first_message::wait(edge, &mut stream, read_ahead, waiting).await;
-    let Some(arrival) = arrival else {
-        if !edge.is_draining() {
-            edge.failures.count(client.introduction.address);
+    let arrival = match arrival {
+        Ok(arrival) => arrival,
+        Err(fault) => {
+            if fault != Fault::Server && !edge.is_draining() {
+                edge.failures.count(client.introduction.address);
+            }
+            return Ok(());
         }
-        return Ok(());
     };
     let stream = stream.into_parts()?;
     let Admitted { proof, rooms } = arrival.admitted;
