@@ -64,6 +64,12 @@ impl Forwarding {
 
 /// The rules in use. A rule without a time limit has this one. The error says what to do.
 pub(crate) fn forwardings(rules: Vec<Rule>, timeout: Duration, shared: &Shared) -> Result<Vec<Forwarding>, String> {
+    // Rules with one URL share its lanes, which have room for all of them.
+    let mut most: HashMap<String, usize> = HashMap::new();
+    for destination in rules.iter().filter_map(|rule| rule.destination(timeout)) {
+        let of_url = most.entry(destination.url.as_url().to_string()).or_default();
+        *of_url = of_url.saturating_add(destination.max_in_flight.saturating_mul(WAITING_FOR_ONE));
+    }
     let mut lanes: HashMap<String, Arc<Lanes>> = HashMap::new();
     let forwarding = |rule: Rule| {
         let of_rule = |problem| format!("the rule for {:?}: {problem}", rule.event);
@@ -71,7 +77,7 @@ pub(crate) fn forwardings(rules: Vec<Rule>, timeout: Duration, shared: &Shared) 
             (Some(service), None) => Way::Service(service.clone()),
             (None, Some(destination)) => {
                 let url = destination.url.as_url().to_string();
-                let most = destination.max_in_flight.saturating_mul(WAITING_FOR_ONE);
+                let most = most.get(&url).copied().unwrap_or_default();
                 Way::Backend(ToBackend {
                     lanes: Arc::clone(lanes.entry(url).or_insert_with(|| Lanes::new(most))),
                     backend: Backend::new(&rule.event, destination, shared).map_err(of_rule)?,
