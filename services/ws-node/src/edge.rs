@@ -85,7 +85,7 @@ impl Edge {
             handlers,
         } = parts;
         let limits = &settings.limits;
-        let capacity = Capacity::of(limits, settings.shards);
+        let capacity = Capacity::of(limits, settings.shards, settings.calls_to_backends());
         Self {
             adapter,
             capacity,

@@ -186,6 +186,17 @@ impl EdgeSettings {
         self.deflate.then_some(self.deflate_above)
     }
 
+    /// Most calls to backends that may be under way at once: of rules, of the connect hook, and one for each watch.
+    pub(crate) fn calls_to_backends(&self) -> usize {
+        let rules = self
+            .rules
+            .iter()
+            .filter_map(|rule| rule.destination(self.request_timeout));
+        let rules = rules.map(|destination| destination.max_in_flight);
+        let hook = self.connect.hook.iter().map(|hook| hook.max_in_flight);
+        rules.chain(hook).fold(self.watch.len(), usize::saturating_add)
+    }
+
     /// How the URL of a client is read.
     pub(crate) fn params(&self) -> ParamOptions {
         ParamOptions {

@@ -26,11 +26,13 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    pub(crate) fn of(limits: &Limits, shards: usize) -> Self {
+    /// `calls`: most calls to backends at once, each of which has a connection.
+    pub(crate) fn of(limits: &Limits, shards: usize, calls: usize) -> Self {
         let files = limits.open_files;
         let handshakes = (files / 8).clamp(2, HANDSHAKES);
-        // With few files, the ops port is not expected to be full as well.
-        let others = (OTHERS + PER_SHARD * shards + ops::CONNECTIONS).min(files / 2);
+        // With few files, not everything is expected to be full at once.
+        let others = OTHERS + PER_SHARD * shards + ops::CONNECTIONS;
+        let others = others.saturating_add(calls).min(files / 2);
         let left = files.saturating_sub(others + handshakes).max(1);
         let wanted = match limits.connections {
             0 => usize::MAX,
@@ -54,7 +56,7 @@ mod tests {
             connections,
             ..Limits::default()
         };
-        Capacity::of(&limits, 2)
+        Capacity::of(&limits, 2, 0)
     }
 
     #[test]
@@ -79,6 +81,20 @@ mod tests {
                 assert_eq!(capacity.is_short, wanted > 0);
             }
         }
+    }
+
+    #[test]
+    fn calls_to_backends_have_files_of_their_own() {
+        let limits = Limits {
+            open_files: 20_000,
+            ..Limits::default()
+        };
+        let without = Capacity::of(&limits, 2, 0).connections;
+        assert_eq!(Capacity::of(&limits, 2, 3 * 256).connections, without - 3 * 256);
+        assert!(
+            Capacity::of(&limits, 2, usize::MAX).connections > 5_000,
+            "half of all files at most"
+        );
     }
 
     #[test]
