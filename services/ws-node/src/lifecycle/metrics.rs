@@ -12,6 +12,8 @@ pub(super) enum Dropped {
     Full,
     /// It could not be told for as long as it was to be kept.
     TooOld,
+    /// The consumer refused it, or it cannot be sent.
+    Refused,
     /// This server ended.
     Ended,
 }
@@ -34,6 +36,7 @@ pub(super) struct WatchMetrics {
     pub(super) repeated: IntCounter,
     full: IntCounter,
     too_old: IntCounter,
+    refused: IntCounter,
     ended: IntCounter,
 }
 
@@ -78,6 +81,7 @@ impl LifecycleMetrics {
             repeated: self.repeated.with_label_values(watch),
             full: dropped("full"),
             too_old: dropped("too_old"),
+            refused: dropped("refused"),
             ended: dropped("ended"),
         }
     }
@@ -89,6 +93,7 @@ impl WatchMetrics {
         match why {
             Dropped::Full => &self.full,
             Dropped::TooOld => &self.too_old,
+            Dropped::Refused => &self.refused,
             Dropped::Ended => &self.ended,
         }
         .inc_by(events);

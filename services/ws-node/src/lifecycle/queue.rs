@@ -134,6 +134,11 @@ impl Queue {
                     events,
                     "lifecycle events could not be told for keep_ms and were dropped"
                 ),
+                Dropped::Refused => tracing::error!(
+                    watch,
+                    events,
+                    "lifecycle events were refused by their consumer, or cannot be sent, and were dropped"
+                ),
                 Dropped::Ended => tracing::error!(
                     watch,
                     events,

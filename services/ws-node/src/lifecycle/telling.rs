@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use wsmesh_adapter::{Adapter, ServiceName, Target};
+use wsmesh_adapter::{Adapter, PublishError, ServiceName, Target};
 
 use super::happening::{Happening, Teller};
 use super::metrics::Dropped;
@@ -25,6 +25,9 @@ const WAIT_AT_END: Duration = Duration::from_millis(200);
 /// A batch ends with the event that makes it this large. Each is at most some ten kilobytes.
 const LARGE_BATCH: usize = 1 << 20;
 
+/// How often the consumer may refuse one event alone before it is dropped.
+const MOST_REFUSALS: u32 = 3;
+
 /// Tells one watch what happens.
 pub(super) struct Telling {
     queue: Arc<Queue>,
@@ -40,15 +43,22 @@ enum To {
     Service(Adapter, ServiceName),
 }
 
-/// Events of a batch, from its beginning, that were taken; and why the rest was not.
+/// What came of a batch.
+#[derive(Default)]
 struct Sent {
+    /// Events, from its beginning, that were taken.
     events: usize,
+    /// The event after these can never be sent.
+    is_next_impossible: bool,
+    /// Why the rest was not taken.
     trouble: Option<Trouble>,
 }
 
 /// Why events were not taken.
 struct Trouble {
     text: String,
+    /// How many events the consumer refused for what they are.
+    refused: Option<usize>,
     /// When to try again at the earliest, if the consumer said so.
     retry_after: Option<Duration>,
 }
@@ -96,20 +106,33 @@ impl Telling {
             .with_max_delay(WAITS.1)
             .with_jitter()
             .without_max_times();
-        let mut waits = backoff.build();
+        let (mut waits, mut most, mut refusals) = (backoff.build(), usize::MAX, 0);
         loop {
             self.drop_old(&mut batch);
             if batch.is_empty() {
                 return;
             }
-            let Sent { events, trouble } = self.send(&batch).await;
-            batch.drain(..events);
-            self.queue.metrics.sent.inc_by(events as u64);
-            self.queue.done(events);
-            let Some(trouble) = trouble else {
-                waits = backoff.build();
+            let sent = self.send(&batch, most).await;
+            batch.drain(..sent.events);
+            self.queue.metrics.sent.inc_by(sent.events as u64);
+            self.queue.done(sent.events);
+            if sent.is_next_impossible {
+                self.drop_first(&mut batch);
+            }
+            let Some(trouble) = sent.trouble else {
+                (waits, most, refusals) = (backoff.build(), most.saturating_mul(2), 0);
                 continue;
             };
+            match trouble.refused {
+                Some(1) if refusals + 1 >= MOST_REFUSALS => {
+                    self.drop_first(&mut batch);
+                    refusals = 0;
+                    continue;
+                }
+                Some(1) => refusals += 1,
+                Some(events) => most = events / 2,
+                None => {}
+            }
             let (watch, events) = (self.queue.name(), batch.len() as u64);
             if let Some(times) = self.quiet.count(1) {
                 let text = trouble.text;
@@ -148,17 +171,26 @@ impl Telling {
         }
     }
 
-    async fn send(&self, batch: &VecDeque<Arc<Happening>>) -> Sent {
+    /// The first event of the batch is not told.
+    fn drop_first(&self, batch: &mut VecDeque<Arc<Happening>>) {
+        if batch.pop_front().is_some() {
+            self.queue.dropped(Dropped::Refused, 1);
+            self.queue.done(1);
+        }
+    }
+
+    /// Sends a batch; to a backend at most this many events of it.
+    async fn send(&self, batch: &VecDeque<Arc<Happening>>, most: usize) -> Sent {
         match &self.to {
-            To::Backend(backend, timeout) => self.post(backend, *timeout, batch).await,
+            To::Backend(backend, timeout) => self.post(backend, *timeout, batch, most).await,
             To::Service(adapter, service) => self.emit(adapter, service, batch).await,
         }
     }
 
     /// Sends a batch, or the part of it that is not too large for one.
-    async fn post(&self, backend: &Backend, timeout: Duration, batch: &VecDeque<Arc<Happening>>) -> Sent {
+    async fn post(&self, backend: &Backend, timeout: Duration, batch: &VecDeque<Arc<Happening>>, most: usize) -> Sent {
         let (mut body, mut events) = (b"[".to_vec(), 0);
-        for happening in batch {
+        for happening in batch.iter().take(most) {
             let Ok(event) = happening.cloud_event(&self.teller) else {
                 // Of texts and numbers only: cannot happen, and must not hold up the others.
                 break;
@@ -175,27 +207,34 @@ impl Telling {
         body.push(b']');
         if events == 0 {
             return Sent {
-                events: 1,
-                trouble: None,
+                is_next_impossible: true,
+                ..Sent::default()
             };
         }
         let first = batch
             .front()
             .map_or_else(String::new, |happening| happening.id(&self.teller));
         let trouble = match backend.post_batch(first, Bytes::from(body), timeout).await {
-            Ok(answer) if answer.status.is_success() => return Sent { events, trouble: None },
+            Ok(answer) if answer.status.is_success() => {
+                return Sent {
+                    events,
+                    ..Sent::default()
+                };
+            }
             Ok(answer) => Trouble {
                 text: format!("it answered {}", answer.status.as_u16()),
+                refused: matches!(answer.status.as_u16(), 400 | 413 | 422).then_some(events),
                 retry_after: answer.retry_after,
             },
             Err(failure) => Trouble {
                 text: failure.to_string(),
+                refused: None,
                 retry_after: None,
             },
         };
         Sent {
-            events: 0,
             trouble: Some(trouble),
+            ..Sent::default()
         }
     }
 
@@ -207,17 +246,22 @@ impl Telling {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = told {
-                let text = error.to_string();
-                let trouble = Some(Trouble {
-                    text,
+                let is_impossible = matches!(error, PublishError::Payload(_) | PublishError::TooLarge { .. });
+                let trouble = Trouble {
+                    text: error.to_string(),
+                    refused: None,
                     retry_after: None,
-                });
-                return Sent { events, trouble };
+                };
+                return Sent {
+                    events,
+                    is_next_impossible: is_impossible,
+                    trouble: (!is_impossible).then_some(trouble),
+                };
             }
         }
         Sent {
             events: batch.len(),
-            trouble: None,
+            ..Sent::default()
         }
     }
 }

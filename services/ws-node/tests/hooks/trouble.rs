@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Server, until};
 use crate::consumer::{ALL, Consumer, kind, url, watched};
@@ -81,6 +81,56 @@ async fn events_that_cannot_be_told_for_as_long_as_they_are_kept_are_dropped_and
     })
     .await;
     assert_eq!(counted(&server, WAITING, "1"), 0.0);
+}
+
+/// A consumer that takes no batch with more than ten events, and no event about the client `bad`.
+async fn picky() -> Backend {
+    Backend::start(|request| {
+        let events: Vec<Value> = serde_json::from_str(&request.body).expect("a batch");
+        let status = match &events[..] {
+            batch if batch.len() > 10 => 413,
+            batch if batch.iter().any(|event| event["subject"] == "bad") => 400,
+            _ => 204,
+        };
+        Act::Send(answer(status, ""))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_its_consumer_refuses_is_dropped_alone_and_a_batch_that_is_too_large_is_divided() {
+    let backend = picky().await;
+    let server = Server::alone(watched(&url(&backend), &["connected"], &json!({}))).await;
+    let names = (0..30).map(|number| {
+        if number == 17 {
+            "bad".to_owned()
+        } else {
+            format!("c{number}")
+        }
+    });
+    let names: Vec<_> = names.collect();
+    for name in &names {
+        drop(server.client(name).await);
+    }
+    let dropped = |reason| counted(&server, "wsmesh_lifecycle_events_dropped_total", reason);
+    until("everything is told or dropped", || {
+        counted(&server, "wsmesh_lifecycle_events_sent_total", "1") == 29.0 && dropped("refused") == 1.0
+    })
+    .await;
+    assert_eq!(counted(&server, WAITING, "1"), 0.0);
+    let mut told: Vec<String> = Vec::new();
+    for request in backend.requests() {
+        let events: Vec<Value> = serde_json::from_str(&request.body).expect("a batch");
+        let names = events
+            .iter()
+            .map(|event| event["subject"].as_str().expect("a client").to_owned());
+        let names: Vec<_> = names.collect();
+        if names.len() <= 10 && !names.contains(&"bad".to_owned()) {
+            told.extend(names);
+        }
+    }
+    let expected: Vec<_> = names.into_iter().filter(|name| name != "bad").collect();
+    assert_eq!(told, expected, "each once, in order");
 }
 
 #[tokio::test(flavor = "multi_thread")]
