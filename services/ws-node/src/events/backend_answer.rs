@@ -33,7 +33,9 @@ pub(super) fn outcome(answered: Result<Answer, Failure>, backend: &Backend) -> O
         }),
         Ok(answer) => {
             let (code, is_usable) = code(answer.status);
-            if !is_usable {
+            if answer.status.is_server_error() {
+                backend.answered_badly(&format!("its status is {}", answer.status));
+            } else if !is_usable && !answer.is_problem {
                 backend.answered_badly(&format!("its status is {}, which has no meaning here", answer.status));
             }
             Err(refusal(code, &answer))
@@ -94,8 +96,8 @@ fn text(code: ErrorCode) -> &'static str {
 }
 
 fn refusal(code: ErrorCode, answer: &Answer) -> Refusal {
-    let problem = answer
-        .is_problem
+    // What a server error says is for its own developers: frameworks write the text of the exception there.
+    let problem = (answer.is_problem && !answer.status.is_server_error())
         .then(|| serde_json::from_slice::<Problem>(&answer.body));
     let Some(Ok(problem)) = problem else {
         return Refusal::new(code, text(code));
@@ -176,6 +178,12 @@ mod tests {
             r#"{"type":"about:blank","title":"Secret","detail":"too low\r\n","code":"BID_TOO_LOW","trace":"x"}"#;
         let refused = refusal(ErrorCode::Conflict, &answer(409, true, problem));
         assert_eq!((refused.written_code(), &*refused.text), ("BID_TOO_LOW", "too low\r\n"));
+        let failed = refusal(ErrorCode::Unavailable, &answer(500, true, problem));
+        assert_eq!(
+            (failed.written_code(), &*failed.text),
+            ("UNAVAILABLE", text(ErrorCode::Unavailable)),
+            "a server error"
+        );
         let refused = refusal(ErrorCode::Conflict, &answer(409, false, problem));
         let plain = ("CONFLICT", "this contradicts what the backend has already");
         assert_eq!(
