@@ -2,7 +2,8 @@
 //! time is handed in.
 //!
 //! While the first request with a key runs, its repeats wait for the same answer; afterwards they get the stored answer. The
-//! book is bounded in time, number and bytes. What runs is never forgotten; when too much runs, further requests are refused.
+//! book is bounded in time, number and bytes. What runs is not forgotten before its own deadline and the time for answers are over;
+//! when too much runs, further requests are refused.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub(crate) struct KeyBook<W> {
 #[derive(Debug)]
 struct Entry<W> {
     number: u64,
+    /// When its run counts as lost: a listener that never ends must not keep its key for ever.
+    lost_at: Option<Instant>,
     fingerprint: Option<u64>,
     state: State<W>,
 }
@@ -86,7 +89,8 @@ enum State<W> {
         deadline: Deadline,
         /// Whether a listener has got it.
         taken: bool,
-        waiting: Vec<W>,
+        /// Repeats, each with its own deadline.
+        waiting: Vec<(Deadline, W)>,
     },
     Answered(Answered),
 }
@@ -114,8 +118,9 @@ impl<W> KeyBook<W> {
         now: Instant,
     ) -> Entered<W> {
         self.expire(now);
+        let left = self.forget_lost(&key, now);
         if let Some(entry) = self.keys.get_mut(&key) {
-            return entry.repeat(fingerprint, deadline, way_back);
+            return entry.repeat(fingerprint, deadline, way_back, now);
         }
         while self.keys.len() >= MOST_KEYS || self.bytes > MOST_BYTES {
             if !self.evict() {
@@ -124,14 +129,17 @@ impl<W> KeyBook<W> {
         }
         self.next += 1;
         self.bytes += cost(&key, None);
+        let lost_at = deadline.until().and_then(|until| until.checked_add(KEPT_FOR));
         let deadline = deadline.shared();
+        left.iter().for_each(|(by, _)| deadline.extend(by));
         let entry = Entry {
             number: self.next,
+            lost_at,
             fingerprint,
             state: State::Running {
                 deadline: deadline.clone(),
                 taken: false,
-                waiting: Vec::new(),
+                waiting: left,
             },
         };
         self.keys.insert(key.clone(), entry);
@@ -170,10 +178,11 @@ impl<W> KeyBook<W> {
             return Vec::new();
         };
         let (was_taken, waiting) = (*taken, std::mem::take(waiting));
+        let waiting = waiting.into_iter().map(|(_, waits)| waits).collect();
         if is_kept(answer, was_taken) {
             self.bytes += cost_of(answer);
             if let Some(entry) = self.entry(run) {
-                entry.state = State::Answered(answer.clone());
+                entry.state = State::Answered(answer.clone().map(|payload| payload.in_memory_of_its_own()));
             }
             self.answered.push_back((now, run.clone()));
             while self.bytes > MOST_BYTES && self.evict() {}
@@ -190,6 +199,23 @@ impl<W> KeyBook<W> {
 
     fn entry(&mut self, run: &Run) -> Option<&mut Entry<W>> {
         self.keys.get_mut(&run.key).filter(|entry| entry.number == run.number)
+    }
+
+    /// Forgets a run that counts as lost. Returns those that still wait for it.
+    fn forget_lost(&mut self, key: &Key, now: Instant) -> Vec<(Deadline, W)> {
+        match self.keys.get_mut(key) {
+            Some(Entry {
+                lost_at: Some(lost_at),
+                state: State::Running { waiting, .. },
+                ..
+            }) if *lost_at <= now => {
+                let mut left = std::mem::take(waiting);
+                left.retain(|(deadline, _)| !deadline.is_over(now));
+                self.remove(key);
+                left
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn expire(&mut self, now: Instant) {
@@ -225,7 +251,7 @@ impl<W> KeyBook<W> {
 }
 
 impl<W> Entry<W> {
-    fn repeat(&mut self, fingerprint: Option<u64>, by: &Deadline, way_back: W) -> Entered<W> {
+    fn repeat(&mut self, fingerprint: Option<u64>, by: &Deadline, way_back: W, now: Instant) -> Entered<W> {
         if let (Some(first), Some(this)) = (self.fingerprint, fingerprint)
             && first != this
         {
@@ -233,10 +259,13 @@ impl<W> Entry<W> {
         }
         match &mut self.state {
             State::Answered(answer) => Entered::Answered(way_back, answer.clone()),
-            State::Running { waiting, .. } if waiting.len() >= MOST_WAITING => Entered::Full(way_back),
             State::Running { deadline, waiting, .. } => {
+                waiting.retain(|(deadline, _)| !deadline.is_over(now));
+                if waiting.len() >= MOST_WAITING {
+                    return Entered::Full(way_back);
+                }
                 deadline.extend(by);
-                waiting.push(way_back);
+                waiting.push((by.clone(), way_back));
                 Entered::Waits
             }
         }
@@ -262,167 +291,5 @@ fn cost_of(answer: &Answered) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn key(name: &str) -> Key {
-        Key {
-            event: "buy".into(),
-            key: name.into(),
-        }
-    }
-
-    fn reply(json: &str) -> Answered {
-        Ok(Payload::from_json(json.to_owned()))
-    }
-
-    fn enter(book: &mut KeyBook<u32>, name: &str, number: u32, now: Instant) -> Entered<u32> {
-        book.enter(key(name), Some(7), &Deadline::At(now + 4 * SECOND), number, now)
-    }
-
-    /// The first request with this key.
-    fn run(book: &mut KeyBook<u32>, name: &str, now: Instant) -> Run {
-        match enter(book, name, 0, now) {
-            Entered::First(_, run, _) => run,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_repeat_waits_while_the_first_runs_and_gets_its_answer_afterwards() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let first = run(&mut book, "a", now);
-        assert!(book.take(&first, now));
-        assert!(matches!(enter(&mut book, "a", 1, now), Entered::Waits));
-        assert!(matches!(enter(&mut book, "a", 2, now), Entered::Waits));
-        assert_eq!(book.settle(&first, &reply("1"), now), [1, 2]);
-        assert!(
-            book.settle(&first, &reply("2"), now).is_empty(),
-            "the first answer counts"
-        );
-        let Entered::Answered(3, answer) = enter(&mut book, "a", 3, now + 119 * SECOND) else {
-            panic!("it is stored")
-        };
-        assert_eq!(answer, reply("1"));
-        run(&mut book, "a", now + KEPT_FOR);
-        run(&mut book, "b", now);
-    }
-
-    #[test]
-    fn a_refusal_is_kept_unless_it_says_that_nothing_was_carried_out() {
-        let now = Instant::now();
-        let refused = |code: &str| reply(&format!(r#"{{"error":"no","errorCode":"{code}"}}"#));
-        for (answer, is_kept) in [
-            (refused("NOT_ALLOWED"), true),
-            (refused("CONFLICT"), true),
-            (refused("OVERLOADED"), false),
-            (refused("UNAVAILABLE"), false),
-            (refused("RATE_LIMITED"), false),
-            (Err(Missing::NoReply), true),
-            (Err(Missing::Overloaded), false),
-            (Err(Missing::Unhandled), false),
-        ] {
-            let mut book = KeyBook::default();
-            let first = run(&mut book, "a", now);
-            assert!(book.take(&first, now));
-            book.settle(&first, &answer, now);
-            let again = enter(&mut book, "a", 1, now);
-            assert_eq!(matches!(again, Entered::Answered(..)), is_kept, "{answer:?}");
-            assert_eq!(matches!(again, Entered::First(..)), !is_kept, "{answer:?}");
-        }
-    }
-
-    #[test]
-    fn a_request_whose_listener_ended_before_it_got_it_may_be_repeated() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let first = run(&mut book, "a", now);
-        book.settle(&first, &Err(Missing::NoReply), now);
-        run(&mut book, "a", now);
-    }
-
-    #[test]
-    fn another_request_with_the_same_key_is_a_conflict_before_and_after_the_answer() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let first = run(&mut book, "a", now);
-        let other = |book: &mut KeyBook<u32>| book.enter(key("a"), Some(8), &Deadline::Never, 1, now);
-        assert!(matches!(other(&mut book), Entered::Conflict(1)));
-        book.settle(&first, &reply("1"), now);
-        assert!(matches!(other(&mut book), Entered::Conflict(1)));
-        let without = book.enter(key("a"), None, &Deadline::Never, 1, now);
-        assert!(matches!(without, Entered::Answered(..)), "nothing to compare");
-        let elsewhere = Key {
-            event: "sell".into(),
-            ..key("a")
-        };
-        assert!(matches!(
-            book.enter(elsewhere, Some(8), &Deadline::Never, 1, now),
-            Entered::First(..)
-        ));
-    }
-
-    #[test]
-    fn a_repeat_keeps_the_request_wanted_after_the_first_has_given_up() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let first = run(&mut book, "a", now);
-        enter(&mut book, "a", 1, now + 2 * SECOND);
-        assert!(book.take(&first, now + 5 * SECOND), "the repeat waits until second 6");
-        let unwanted = run(&mut book, "b", now);
-        assert!(!book.take(&unwanted, now + 4 * SECOND));
-        run(&mut book, "b", now + 4 * SECOND);
-    }
-
-    #[test]
-    fn a_late_answer_does_not_settle_a_newer_request_with_the_same_key() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let old = run(&mut book, "a", now);
-        assert!(!book.take(&old, now + 4 * SECOND));
-        let new = run(&mut book, "a", now + 4 * SECOND);
-        book.settle(&old, &reply("1"), now + 5 * SECOND);
-        assert!(book.take(&new, now + 5 * SECOND));
-    }
-
-    #[test]
-    fn the_book_is_bounded_in_bytes_and_number_and_counts_what_it_evicts() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        let answer = reply(&format!("\"{}\"", "x".repeat(1024 * 1024)));
-        for n in 0..40 {
-            let first = run(&mut book, &n.to_string(), now);
-            book.settle(&first, &answer, now);
-            assert!(book.bytes <= MOST_BYTES);
-        }
-        assert!(book.take_evicted() >= 8);
-        run(&mut book, "0", now);
-        assert!(matches!(enter(&mut book, "39", 1, now), Entered::Answered(..)));
-        // Everything is given back.
-        run(&mut book, "later", now + KEPT_FOR);
-        let left: usize = book.keys.keys().map(|key| cost(key, None)).sum();
-        assert_eq!((book.answered.len(), book.bytes), (0, left));
-    }
-
-    #[test]
-    fn what_runs_is_never_forgotten_and_too_much_is_refused() {
-        let (mut book, now) = (KeyBook::default(), Instant::now());
-        for n in 0..MOST_KEYS.min(MOST_BYTES / OVERHEAD) {
-            run(&mut book, &n.to_string(), now);
-            if book.bytes > MOST_BYTES {
-                break;
-            }
-        }
-        assert!(matches!(enter(&mut book, "x", 1, now), Entered::Full(1)));
-        assert!(matches!(enter(&mut book, "0", 1, now), Entered::Waits), "it still runs");
-        for n in 2..=MOST_WAITING as u32 {
-            assert!(matches!(enter(&mut book, "0", n, now), Entered::Waits));
-        }
-        assert!(matches!(enter(&mut book, "0", 99, now), Entered::Full(99)));
-        assert_eq!(book.take_evicted(), 0);
-    }
-
-    #[test]
-    fn the_codes_are_those_of_the_client_protocol() {
-        use wsmesh_protocol::ErrorCode;
-        let codes = [ErrorCode::Overloaded, ErrorCode::Unavailable, ErrorCode::RateLimited];
-        assert_eq!(NOT_CARRIED_OUT, codes.map(ErrorCode::as_str));
-    }
-}
+#[path = "key_book_tests.rs"]
+mod tests;

@@ -128,6 +128,12 @@ impl Payload {
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
+
+    /// The same, in memory of its own: what was received is a part of a large buffer, which it keeps.
+    pub(crate) fn in_memory_of_its_own(mut self) -> Self {
+        self.bytes = Bytes::copy_from_slice(&self.bytes);
+        self
+    }
 }
 
 /// The deepest nesting that is parsed: the limit of serde_json, used for both encodings.

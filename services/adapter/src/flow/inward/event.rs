@@ -66,7 +66,7 @@ impl ServerEvent {
     /// adapter.on_request("report", |event| async move {
     ///     tokio::select! {
     ///         report = compute() => Ok(report),
-    ///         () = event.abandoned() => Err(Refusal::new("TIMEOUT", "nobody waits for this report any more")),
+    ///         () = event.abandoned() => Err(Refusal::new("UNAVAILABLE", "nobody waits for this report any more")),
     ///     }
     /// });
     /// # }
