@@ -49,13 +49,26 @@ service=$!
 "$programs/ws-node" "${common[@]}" --name=edge --listen=127.0.0.1:0 --config="$folder/ws-node.toml" >"$folder/ws-node" 2>&1 &
 node=$!
 listen=$(address "$folder/ws-node" '"listen":"\K[^"]+')
-load=("$programs/wsmesh-load" request --url "ws://$listen/" --connections 200 --rate 2000 --pid "ws-node=$node" "$@")
+# An option may be given once only.
+if [[ " $* " != *" --rate"* ]]; then set -- --rate 2000 "$@"; fi
+request=("$programs/wsmesh-load" request --url "ws://$listen/")
+load=("${request[@]}" --connections 200 --pid "ws-node=$node" "$@")
 # Both services must know each other before the first request.
 ops=$(address "$folder/ws-node" '"ops_listen":"\K[^"]+')
 curl --silent --fail --retry 50 --retry-connrefused --retry-all-errors --retry-delay 1 "http://$ops/readyz" >/dev/null
-for _ in $(seq 100); do
-  if "${load[@]}" --event gamePing --payload '{}' --rate 1 --connections 1 --warmup 0 --seconds 1 >/dev/null 2>&1; then break; fi
+known=''
+for _ in $(seq 30); do
+  if "${request[@]}" --event gamePing --payload '{}' --rate 1 --connections 1 --warmup 0 --seconds 1 >"$folder/known" 2>&1; then
+    known=yes
+    break
+  fi
+  sleep 0.5
 done
+if [ -z "$known" ]; then
+  echo "no reply to gamePing came through the mesh:" >&2
+  cat "$folder/known" >&2
+  exit 1
+fi
 
 results() { # what came of the events for backends
   curl --silent "http://$ops/metrics" | grep -E '^wsmesh_backend_(requests_total|retries_total|in_flight|breaker_open)' || true
@@ -69,7 +82,7 @@ echo "== mesh: ws-node → Redis → game-logic"
 echo "== other events (echo), all well"
 "${load[@]}" --event echo
 echo "== other events (echo), while the events of another rule hang"
-"$programs/wsmesh-load" request --url "ws://$listen/" --connections 200 --rate 1000 --seconds 14 --event hangs >"$folder/hangs" 2>&1 &
+"${request[@]}" --connections 200 --rate 1000 --seconds 14 --event hangs >"$folder/hangs" 2>&1 &
 hanging=$!
 "${load[@]}" --event echo
 wait "$hanging" || true
