@@ -69,6 +69,11 @@ impl Problem {
         }
     }
 
+    /// Whether nothing was done.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.effect == Effect::None
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status

@@ -217,11 +217,23 @@ async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant,
     let asking = Whereabouts::of_all(adapter, &receivers);
     // Without an answer nothing is known of the receivers.
     let whereabouts = timeout_at(deadline, asking).await.unwrap_or_default();
-    let running = commands.into_iter().map(|command| async {
-        let done = timeout_at(deadline, command.run(adapter, &whereabouts)).await;
+    // What is asked for a line of its own is there before the line's turn, so that its messages keep their place.
+    let asked = commands.into_iter().map(async |command| {
+        let own = match &command {
+            Command::SendToClients(send) => timeout_at(deadline, Whereabouts::of_ids(adapter, &send.ids)).await.ok(),
+            _ => None,
+        };
+        (command, own)
+    });
+    let running = stream::iter(asked).buffered(AT_ONCE).map(async |(command, own)| {
+        let whereabouts = match &own {
+            Some(Ok(own)) => own,
+            _ => &whereabouts,
+        };
+        let done = timeout_at(deadline, command.run(adapter, whereabouts)).await;
         done.unwrap_or_else(|_| Err(Problem::batch_overdue()))
     });
-    let mut running = stream::iter(running).buffered(at_once);
+    let mut running = running.buffered(at_once);
     while let Some(done) = running.next().await {
         write(results, &done);
     }
@@ -278,7 +290,9 @@ impl Command {
             }
             Self::SendToClients(send) => {
                 let message = Message::new(send.event, send.payload)?;
-                super::to_clients(adapter, send.ids, &message).await
+                super::to_clients(adapter, send.ids, &message, whereabouts)
+                    .await
+                    .map(Into::into)
             }
             Self::Broadcast(send) => {
                 let message = Message::new(send.event, send.payload)?;

@@ -130,6 +130,35 @@ async fn a_batch_of_a_thousand_messages_keeps_their_order() {
 }
 
 #[tokio::test]
+async fn messages_to_several_clients_keep_their_order_for_each_client() {
+    let cluster = Cluster::new().await;
+    let edges = [cluster.edge("ws-node-1").await, cluster.edge("ws-node-2").await];
+    let mut clients = Vec::new();
+    for number in 0..60 {
+        clients.push(edges[number % 2].client(&format!("c{number}")).await);
+    }
+    let everyone: Vec<_> = (0..60).map(|number| format!("c{number}")).collect();
+    let mut lines = String::new();
+    // Where one client is, is known sooner than where many are.
+    for number in 0..100 {
+        let ids = if number % 2 == 0 {
+            &everyone[..]
+        } else {
+            &everyone[59..]
+        };
+        let line = json!({"sendToClients": {"ids": ids, "event": "n", "payload": number}});
+        writeln!(lines, "{line}").expect("a text takes everything");
+    }
+    let results = batch(&cluster.open(), lines).await.lines();
+    assert!(statuses(&results).iter().all(|status| *status == 202), "{results:#?}");
+    for (index, client) in clients.iter_mut().enumerate() {
+        for number in (0..100).step_by(if index == 59 { 1 } else { 2 }) {
+            assert_eq!(client.frame().await, format!(r#"{{"event":"n","payload":{number}}}"#));
+        }
+    }
+}
+
+#[tokio::test]
 async fn messages_to_a_thousand_clients_ask_once_where_they_are() {
     let cluster = Cluster::new().await;
     let edge = cluster.edge("ws-node-1").await;
