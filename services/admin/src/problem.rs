@@ -114,6 +114,12 @@ impl Problem {
         )
     }
 
+    /// The body is larger than this route takes.
+    pub(crate) fn body_too_large(most: u32) -> Self {
+        let detail = format!("the body has more than {most} bytes, the most that are taken here: send less at once");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
     /// The body is in another encoding than UTF-8, or compressed.
     pub(crate) fn not_plain() -> Self {
         Self::new(
@@ -169,10 +175,30 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// The time of a batch was over before this line was begun.
+    pub(crate) fn batch_is_over() -> Self {
+        let detail =
+            "the batch took too long, and this command was not carried out; send smaller batches, or smaller timeoutMs";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("overdue")
+    }
+
+    /// The results of a batch were too many bytes before this line was begun.
+    pub(crate) fn batch_too_large() -> Self {
+        let detail = "the answer of the batch is too large, and this command was not carried out: send smaller batches";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).with_code("answer-too-large")
+    }
+
+    /// The result of this line does not fit in the answer of its batch.
+    pub(crate) fn result_left_out() -> Self {
+        let detail = "the result of this command is left out, as the answer of the batch is too large: the command may have been \
+                      carried out; send smaller batches";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).with_code("answer-forgotten")
+    }
+
     /// The time of a batch was over before this line had ended.
     pub(crate) fn batch_overdue() -> Self {
-        let detail = "the batch took too long: this command was not carried out, or it is not known whether it was; send smaller \
-                      batches, or smaller timeoutMs";
+        let detail = "the batch took too long: it is not known whether this command was carried out; send smaller batches, or \
+                      smaller timeoutMs";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("overdue")
     }
 }

@@ -1,8 +1,8 @@
 //! Requests with an `Idempotency-Key` are carried out once: repeats get the answer of the first. A request with a key runs to its
 //! end, even if its caller goes away meanwhile. Knows HTTP; what is remembered, and for how long, is decided in `idempotency`.
 
-use axum::body::{self, Bytes};
-use axum::extract::{FromRequest, Request, State};
+use axum::body;
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::Api;
+use super::bodies::Allowance;
+use super::body::whole;
 use super::limits::overdue;
 use crate::idempotency::{Answer, Taken, key};
 use crate::problem::{Effect, Problem, RUNNING};
@@ -30,8 +32,8 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
 
 async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let whole = Bytes::from_request(Request::from_parts(head.clone(), body), &());
-    let body = timeout(api.time_limit, whole)
+    let reading = whole(Request::from_parts(head.clone(), body));
+    let (_, body) = timeout(api.time_limit, reading)
         .await
         .map_err(|_| overdue(api.time_limit))??;
     let fingerprint = api.keys.fingerprint(&head.method, &head.uri, &body);
@@ -51,8 +53,11 @@ async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("too-many-keys"));
         }
     };
+    let allowance = head.extensions.get::<Allowance>().cloned();
     let request = Request::from_parts(head, body.into());
     let running = async move {
+        // The body counts until the request has ended, whether its caller waits or not.
+        let _counts = allowance;
         let response = next.run(request).await;
         let is_untouched = response.extensions().get() == Some(&Effect::None);
         let (mut head, body) = response.into_parts();

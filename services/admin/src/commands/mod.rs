@@ -9,6 +9,8 @@ mod farewell;
 mod orders;
 mod sends;
 
+mod command;
+
 pub(crate) mod batch;
 
 pub(crate) use farewell::Farewell;

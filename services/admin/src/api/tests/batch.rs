@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use axum::body::Bytes;
+use tokio::time::Instant;
+
 use super::fixture::{Cluster, batch, post};
 use super::openapi::check;
 
@@ -188,5 +191,61 @@ async fn a_body_that_is_no_batch_is_rejected_as_a_whole() {
         "{{\"broadcast\":{{\"event\":\"a\",\"payload\":\"{}\"}}}}",
         "x".repeat(4 * 1024 * 1024)
     );
-    batch(&open, large).await.problem(413);
+    let detail = batch(&open, large).await.problem(413);
+    assert!(detail.contains("4194304 bytes"), "{detail}");
+}
+
+#[tokio::test]
+async fn results_are_bounded_and_the_lines_that_are_left_are_not_begun() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    edge.obeys_orders();
+    let mut ann = edge.client("ann").await;
+    let _bob = edge.answering("bob", json!("x".repeat(900_000))).await;
+    let mut lines = "{\"ask\":{\"client\":\"bob\",\"event\":\"long\"}}\n".repeat(12);
+    lines.push_str("no command\n");
+    lines.push_str("{\"sendToClient\":{\"client\":\"ann\",\"event\":\"late\"}}\n");
+    let open = cluster.open();
+    let answer = batch(&open, lines).await;
+    assert!(answer.text.len() < 9 * 1024 * 1024, "{}", answer.text.len());
+    let results = answer.lines();
+    let left_out = |result: &Value| result["body"]["code"] == "answer-forgotten";
+    assert_eq!(results.iter().filter(|result| result["status"] == 200).count(), 9);
+    assert_eq!(results[..12].iter().filter(|result| left_out(result)).count(), 3);
+    for result in &results[12..] {
+        check("LineResult", result);
+        assert_eq!(
+            (&result["status"], &result["body"]["code"]),
+            (&json!(413), &json!("answer-too-large"))
+        );
+        assert!(result["body"]["detail"].to_string().contains("was not carried out"));
+    }
+    post(&open, "/api/v1/broadcast", r#"{"event":"end"}"#).await.json();
+    assert_eq!(ann.frame().await, r#"{"event":"end","payload":null}"#);
+}
+
+#[tokio::test]
+async fn lines_after_the_end_of_the_time_are_not_begun() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    let mut ann = edge.client("ann").await;
+    let lines = [
+        r#"{"sendToClient":{"client":"ann","event":"late"}}"#,
+        r#"{"broadcast":{"event":"late"}}"#,
+        r#"{"sendToClients":{"ids":["ann"],"event":"late"}}"#,
+    ];
+    let body = Bytes::from(lines.join("\n"));
+    let results = crate::commands::batch::run(&cluster.admin, &body, Instant::now()).await;
+    let results = String::from_utf8(results.expect("lines")).expect("text");
+    assert_eq!(results.lines().count(), 3);
+    for result in results.lines() {
+        assert!(
+            result.contains(r#""code":"overdue""#) && result.contains("was not carried out"),
+            "{result}"
+        );
+    }
+    post(&cluster.open(), "/api/v1/broadcast", r#"{"event":"end"}"#)
+        .await
+        .json();
+    assert_eq!(ann.frame().await, r#"{"event":"end","payload":null}"#);
 }

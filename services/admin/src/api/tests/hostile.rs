@@ -135,7 +135,7 @@ async fn each_mistake_is_told_with_what_to_do() {
             "clients/messages",
             format!(r#"{{"ids":["a"],"event":"{}"}}"#, "x".repeat(1024 * 1024)),
             413,
-            "",
+            "1048576 bytes",
         ),
     ] {
         let detail = post(&open, &format!("/api/v1/{path}"), body.clone())

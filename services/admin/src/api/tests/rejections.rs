@@ -189,8 +189,12 @@ async fn a_body_of_another_type_or_too_large_is_rejected() {
         .body(Body::from(r#"{"event":"say"}"#))
         .expect("a request");
     send(&open, plain).await.problem(415);
-    let big = format!(r#"{{"event":"say","payload":"{}"}}"#, "x".repeat(MAX_BODY_BYTES));
-    post(&open, "/api/v1/broadcast", big).await.problem(413);
+    let big = format!(
+        r#"{{"event":"say","payload":"{}"}}"#,
+        "x".repeat(MAX_BODY_BYTES as usize)
+    );
+    let detail = post(&open, "/api/v1/broadcast", big).await.problem(413);
+    assert!(detail.contains("1048576 bytes"), "{detail}");
 }
 
 #[tokio::test(start_paused = true)]
