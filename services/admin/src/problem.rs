@@ -69,6 +69,14 @@ impl Problem {
         }
     }
 
+    /// The error of a request of which a part was done.
+    pub(crate) fn begun(self) -> Self {
+        Self {
+            effect: Effect::Unknown,
+            ..self
+        }
+    }
+
     /// Whether nothing was done.
     pub(crate) fn is_untouched(&self) -> bool {
         self.effect == Effect::None
@@ -146,6 +154,7 @@ impl Problem {
             format!("client {client} is not connected to any server; nothing was sent or changed"),
         )
         .with_code("offline")
+        .untouched()
     }
 
     /// None of several clients is connected.
@@ -159,7 +168,8 @@ impl Problem {
                     clients.len()
                 ),
             )
-            .with_code("offline"),
+            .with_code("offline")
+            .untouched(),
         }
     }
 

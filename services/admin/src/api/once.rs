@@ -1,18 +1,21 @@
 //! Requests with an `Idempotency-Key` are carried out once: repeats get the answer of the first. A request with a key runs to its
 //! end, even if its caller goes away meanwhile. Knows HTTP; what is remembered, and for how long, is decided in `idempotency`.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::Api;
 use super::bodies::Allowance;
 use super::body::whole;
 use super::limits::overdue;
+use super::{Api, after_panic};
 use crate::idempotency::{Answer, Taken, key};
 use crate::problem::{Effect, Problem, RUNNING};
 
@@ -58,12 +61,18 @@ async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result
     let running = async move {
         // The body counts until the request has ended, whether its caller waits or not.
         let _counts = allowance;
-        let response = next.run(request).await;
+        // A panic has an answer, too, or a repeat would do again what was done before it.
+        let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(after_panic);
         let is_untouched = response.extensions().get() == Some(&Effect::None);
         let (mut head, body) = response.into_parts();
         head.extensions.clear();
         // The bodies of answers are whole already, so this cannot fail.
         let body = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        if !is_untouched {
+            // A repeat gets the same answer, however late it comes.
+            head.headers.remove(header::RETRY_AFTER);
+        }
         let answer = Answer { head, body };
         if !is_untouched {
             entry.finish(answer.clone());
