@@ -10,6 +10,8 @@ use wsmesh_adapter::{
     ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, PublishError, TopologyError,
 };
 
+use crate::json::in_words;
+
 /// The code of a repeat that comes while the first request is still running.
 pub(crate) const RUNNING: &str = "running";
 
@@ -266,7 +268,10 @@ impl From<JsonRejection> for Problem {
             JsonRejection::MissingJsonContentType(_) => Self::not_json(),
             // Wrong syntax or wrong shape: the text says where.
             JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => {
-                Self::bad_request(rejection.body_text())
+                let text = rejection.body_text();
+                // Before it stands what failed in this program.
+                let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+                Self::bad_request(format!("the body cannot be read: {}", in_words(why)))
             }
             other => Self::new(other.status(), other.body_text()),
         }

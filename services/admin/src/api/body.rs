@@ -6,15 +6,20 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::bodies::Allowance;
 use super::limits::MAX_BODY_BYTES;
+use crate::json::Object;
 use crate::problem::Problem;
 
-/// A JSON body.
+/// A body that is a JSON object.
 pub(super) struct JsonBody<T>(pub(super) T);
 
-/// A JSON body, or no body at all, which means an empty object and needs no content type.
+/// A body that is any JSON, kept as it is written.
+pub(super) struct AnyJson(pub(super) Box<RawValue>);
+
+/// A body that is a JSON object, or no body at all, which means an empty object and needs no content type.
 pub(super) struct OrEmpty<T>(pub(super) T);
 
 /// A body of lines, each of which is JSON. The lines are not read here.
@@ -25,6 +30,17 @@ where
     S: Send + Sync,
     T: DeserializeOwned,
 {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request).await?;
+        check(&headers, is_json, Problem::not_json)?;
+        let Json(Object(body)) = Json::from_bytes(&bytes)?;
+        Ok(Self(body))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for AnyJson {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -47,7 +63,8 @@ where
             return Ok(Self(T::default()));
         }
         check(&headers, is_json, Problem::not_json)?;
-        Ok(Self(Json::from_bytes(&bytes)?.0))
+        let Json(Object(body)) = Json::from_bytes(&bytes)?;
+        Ok(Self(body))
     }
 }
 

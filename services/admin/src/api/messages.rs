@@ -13,6 +13,7 @@ use super::address::{OfClient, OfRoom};
 use super::body::JsonBody;
 use crate::commands::{self, Message, Outcome, Whereabouts};
 use crate::gather;
+use crate::json::object_or_null;
 use crate::problem::Problem;
 
 /// Body of `POST /api/v1/rooms/{namespace}/{id}/messages`.
@@ -87,6 +88,7 @@ pub(super) struct Broadcast {
     /// Clients that do not get it; not with `clients`.
     #[serde(default)]
     except: Vec<ClientId>,
+    #[serde(default, deserialize_with = "object_or_null")]
     room: Option<Room>,
     clients: Option<Vec<ClientId>>,
 }

@@ -16,6 +16,7 @@ use wsmesh_adapter::Adapter;
 
 use super::Whereabouts;
 use super::command::{Command, Done, Kind};
+use crate::json::in_words;
 use crate::problem::Problem;
 
 /// Most commands of a batch.
@@ -105,7 +106,15 @@ fn read(line: &[u8]) -> Result<Command, Problem> {
     if line.trim_ascii().is_empty() {
         return Err(Problem::bad_request("the line is empty: send one command a line"));
     }
-    serde_json::from_slice(line).map_err(|error| Problem::bad_request(format!("not a command: {error}")))
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request(
+            "not a command: send a JSON object, such as {\"broadcast\":{\"event\":\"say\"}}",
+        ));
+    }
+    serde_json::from_slice(line).map_err(|error| {
+        let why = in_words(&error.to_string());
+        Problem::bad_request(format!("not a command: {why}"))
+    })
 }
 
 fn written(done: &Done) -> Vec<u8> {
@@ -207,6 +216,18 @@ mod tests {
             (b"  \r", "empty"),
             (b"say", "not a command"),
             (b"{}", "not a command"),
+            (br#"["broadcast"]"#, "send a JSON object"),
+            (br#""broadcast""#, "send a JSON object"),
+            (br#"{"broadcast":["say"]}"#, "send a JSON object"),
+            (br#"{"sendToClient":["ann","say"]}"#, "send a JSON object"),
+            (
+                br#"{"join":{"client":"ann","room":["chat","a"]}}"#,
+                "send a JSON object",
+            ),
+            (
+                br#"{"ask":{"client":"ann","event":"a","timeoutMs":"1"}}"#,
+                "expected a whole number",
+            ),
             (br#"{"shout":{}}"#, "unknown variant `shout`"),
             (br#"{"broadcast":{"event":"a"},"query":{"ids":["a"]}}"#, "column"),
             (br#"{"broadcast":{"event":"a","room":1}}"#, "unknown field `room`"),

@@ -6,28 +6,41 @@ use wsmesh_adapter::{Adapter, ClientId, Room};
 
 use super::farewell::ComeBack;
 use super::{Detail, Farewell, Message, Outcome, Whereabouts};
+use crate::json::object;
 use crate::problem::Problem;
 
 /// One line: an object whose only field names the command.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Command {
+    #[serde(deserialize_with = "object")]
     SendToRoom(SendToRoom),
+    #[serde(deserialize_with = "object")]
     SendToClient(SendToClient),
+    #[serde(deserialize_with = "object")]
     SendToClients(SendToClients),
+    #[serde(deserialize_with = "object")]
     Broadcast(Broadcast),
+    #[serde(deserialize_with = "object")]
     Ask(Ask),
+    #[serde(deserialize_with = "object")]
     Join(Membership),
+    #[serde(deserialize_with = "object")]
     Leave(Membership),
+    #[serde(deserialize_with = "object")]
     Disconnect(Disconnect),
+    #[serde(deserialize_with = "object")]
     Query(Query),
+    #[serde(deserialize_with = "object")]
     CloseRoom(CloseRoom),
+    #[serde(deserialize_with = "object")]
     SetData(SetData),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SendToRoom {
+    #[serde(deserialize_with = "object")]
     room: Room,
     event: String,
     pub(super) payload: Option<Box<RawValue>>,
@@ -73,6 +86,7 @@ pub(super) struct Ask {
 #[serde(deny_unknown_fields)]
 pub(super) struct Membership {
     client: ClientId,
+    #[serde(deserialize_with = "object")]
     room: Room,
 }
 
@@ -104,6 +118,7 @@ pub(super) struct SetData {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CloseRoom {
+    #[serde(deserialize_with = "object")]
     room: Room,
     event: Option<String>,
     payload: Option<Box<RawValue>>,
