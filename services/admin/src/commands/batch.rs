@@ -186,6 +186,9 @@ async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::mem::discriminant;
+
     use super::*;
 
     fn problem(line: &[u8]) -> String {
@@ -239,6 +242,21 @@ mod tests {
             assert!(problem.contains(why), "{}: {problem}", String::from_utf8_lossy(line));
         }
         assert!(problem(&vec![b' '; MAX_LINE_BYTES + 1]).contains("1048577 bytes"));
+    }
+
+    #[test]
+    fn the_lines_of_the_readme_are_one_of_each_command() {
+        let readme = include_str!("../../README.md");
+        let (_, lines) = readme.split_once("/batch -H").expect("an example");
+        let examples = lines.lines().skip(1).take_while(|line| *line != "END");
+        let mut seen = HashSet::new();
+        for line in examples {
+            let command = read(line.as_bytes()).unwrap_or_else(|problem| panic!("{line}: {}", problem.detail()));
+            assert!(seen.insert(discriminant(&command)), "{line}");
+        }
+        let unknown = problem(br#"{"shout":{}}"#);
+        let (_, names) = unknown.split_once("expected one of ").expect("all names");
+        assert_eq!(seen.len(), names.split(", ").count(), "{names}");
     }
 
     #[test]
