@@ -66,7 +66,7 @@ test-backends: tool-cc tool-redis tool-python $(CONNECTOR_JS)/node_modules ## Th
 	@command -v go >/dev/null || echo "!!! NOT TESTED: the auction in Go (install Go 1.22 or newer: https://go.dev/dl/)" >&2
 	@cargo build --locked --quiet -p ws-node -p admin -p wsmesh-standalone -p auction-service
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/backends/*.test.mjs
-	@if [ -x tests/backends/conformance/run.sh ]; then WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/backends/conformance/run.sh; fi
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/backends/conformance/run.sh
 
 BROWSER_TESTS := tests/browser
 # The program to test in: Debian's name, or a path.

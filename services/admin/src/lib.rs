@@ -11,6 +11,7 @@ mod config;
 mod gather;
 mod idempotency;
 mod jobs;
+mod json;
 mod kubernetes;
 mod metrics;
 mod problem;

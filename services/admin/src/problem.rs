@@ -10,6 +10,8 @@ use wsmesh_adapter::{
     ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, PublishError, TopologyError,
 };
 
+use crate::json::in_words;
+
 /// The code of a repeat that comes while the first request is still running.
 pub(crate) const RUNNING: &str = "running";
 
@@ -69,6 +71,19 @@ impl Problem {
         }
     }
 
+    /// The error of a request of which a part was done.
+    pub(crate) fn begun(self) -> Self {
+        Self {
+            effect: Effect::Unknown,
+            ..self
+        }
+    }
+
+    /// Whether nothing was done.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.effect == Effect::None
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -109,6 +124,12 @@ impl Problem {
         )
     }
 
+    /// The body is larger than this route takes.
+    pub(crate) fn body_too_large(most: u32) -> Self {
+        let detail = format!("the body has more than {most} bytes, the most that are taken here: send less at once");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
     /// The body is in another encoding than UTF-8, or compressed.
     pub(crate) fn not_plain() -> Self {
         Self::new(
@@ -135,6 +156,7 @@ impl Problem {
             format!("client {client} is not connected to any server; nothing was sent or changed"),
         )
         .with_code("offline")
+        .untouched()
     }
 
     /// None of several clients is connected.
@@ -148,7 +170,8 @@ impl Problem {
                     clients.len()
                 ),
             )
-            .with_code("offline"),
+            .with_code("offline")
+            .untouched(),
         }
     }
 
@@ -164,10 +187,30 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// The time of a batch was over before this line was begun.
+    pub(crate) fn batch_is_over() -> Self {
+        let detail =
+            "the batch took too long, and this command was not carried out; send smaller batches, or smaller timeoutMs";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("overdue")
+    }
+
+    /// The results of a batch were too many bytes before this line was begun.
+    pub(crate) fn batch_too_large() -> Self {
+        let detail = "the answer of the batch is too large, and this command was not carried out: send smaller batches";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).with_code("answer-too-large")
+    }
+
+    /// The result of this line does not fit in the answer of its batch.
+    pub(crate) fn result_left_out() -> Self {
+        let detail = "the result of this command is left out, as the answer of the batch is too large: the command may have been \
+                      carried out; send smaller batches";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).with_code("answer-forgotten")
+    }
+
     /// The time of a batch was over before this line had ended.
     pub(crate) fn batch_overdue() -> Self {
-        let detail = "the batch took too long: this command was not carried out, or it is not known whether it was; send smaller \
-                      batches, or smaller timeoutMs";
+        let detail = "the batch took too long: it is not known whether this command was carried out; send smaller batches, or \
+                      smaller timeoutMs";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("overdue")
     }
 }
@@ -225,7 +268,10 @@ impl From<JsonRejection> for Problem {
             JsonRejection::MissingJsonContentType(_) => Self::not_json(),
             // Wrong syntax or wrong shape: the text says where.
             JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => {
-                Self::bad_request(rejection.body_text())
+                let text = rejection.body_text();
+                // Before it stands what failed in this program.
+                let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
+                Self::bad_request(format!("the body cannot be read: {}", in_words(why)))
             }
             other => Self::new(other.status(), other.body_text()),
         }

@@ -66,12 +66,15 @@ export interface RequestOptions {
   pendingTimeout?: number;
   /**
    * Waits for a connection if there is none, and repeats the request on the next one if this one breaks, within the time
-   * limit. Gives the request an idempotency key, so that a service does it once. Default: false.
+   * limit. Only for what may happen twice, unless a service handles the event (a rule with `service` and reply = relay): there the
+   * idempotency key that this gives the request makes it once. `publish`, handlers inside a ws-node and reply = direct do not use
+   * the key; a backend over HTTP gets the same `ce-id` again. Default: false.
    */
   retry?: boolean;
   /**
-   * Text of 1 to 128 characters. Services carry out requests of this client with the same event and key once; all of them get the
-   * same answer, for two minutes. For requests that the application repeats itself. Default: with `retry` one of its own, else none.
+   * Text of 1 to 128 characters. Services (reply = relay) carry out requests of this client with the same event and key once; all
+   * of them get the same answer, for two minutes. For requests that the application repeats itself. Default: with `retry` one of
+   * its own, else none.
    */
   idempotencyKey?: string;
 }

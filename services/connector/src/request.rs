@@ -95,7 +95,9 @@ impl Request {
     }
 
     /// Waits for a connection if there is none, and repeats the request on the next one if this one breaks, within the time
-    /// limit. Gives the request an idempotency key, unless it has one, so that a service does it once.
+    /// limit. Only for what may happen twice, unless a service handles the event (a rule with `service` and `reply = "relay"`):
+    /// there the idempotency key, which this gives the request unless it has one, makes it once. `publish`, handlers inside a
+    /// ws-node and `reply = "direct"` do not use the key; a backend over HTTP gets the same `ce-id` again.
     pub fn retry(mut self) -> Self {
         self.repeats = Repeats::Once;
         self
@@ -107,7 +109,8 @@ impl Request {
         self
     }
 
-    /// Services carry out requests of this client with the same event and key once; all of them get the same answer, for two minutes.
+    /// Services (rules with `service` and `reply = "relay"`) carry out requests of this client with the same event and key once;
+    /// all of them get the same answer, for two minutes.
     /// For requests that the application repeats itself. 1 to 128 characters. Default: with [`retry`](Self::retry) one of its own,
     /// else none.
     ///

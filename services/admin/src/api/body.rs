@@ -4,15 +4,22 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
+use super::bodies::Allowance;
+use super::limits::MAX_BODY_BYTES;
+use crate::json::Object;
 use crate::problem::Problem;
 
-/// A JSON body.
+/// A body that is a JSON object.
 pub(super) struct JsonBody<T>(pub(super) T);
 
-/// A JSON body, or no body at all, which means an empty object and needs no content type.
+/// A body that is any JSON, kept as it is written.
+pub(super) struct AnyJson(pub(super) Box<RawValue>);
+
+/// A body that is a JSON object, or no body at all, which means an empty object and needs no content type.
 pub(super) struct OrEmpty<T>(pub(super) T);
 
 /// A body of lines, each of which is JSON. The lines are not read here.
@@ -25,8 +32,19 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (headers, bytes) = whole(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request).await?;
+        check(&headers, is_json, Problem::not_json)?;
+        let Json(Object(body)) = Json::from_bytes(&bytes)?;
+        Ok(Self(body))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for AnyJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request).await?;
         check(&headers, is_json, Problem::not_json)?;
         Ok(Self(Json::from_bytes(&bytes)?.0))
     }
@@ -39,29 +57,39 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (headers, bytes) = whole(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
         check(&headers, is_json, Problem::not_json)?;
-        Ok(Self(Json::from_bytes(&bytes)?.0))
+        let Json(Object(body)) = Json::from_bytes(&bytes)?;
+        Ok(Self(body))
     }
 }
 
 impl<S: Send + Sync> FromRequest<S> for Lines {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (headers, bytes) = whole(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (headers, bytes) = whole(request).await?;
         check(&headers, is_lines, Problem::not_lines)?;
         Ok(Self(bytes))
     }
 }
 
-async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<(HeaderMap, Bytes), Problem> {
+/// The headers, and the body whole.
+pub(super) async fn whole(request: Request) -> Result<(HeaderMap, Bytes), Problem> {
     let headers = request.headers().clone();
-    Ok((headers, Bytes::from_request(request, state).await?))
+    let most = request
+        .extensions()
+        .get::<Allowance>()
+        .map_or(MAX_BODY_BYTES, |allowance| allowance.most);
+    match Bytes::from_request(request, &()).await {
+        Ok(bytes) => Ok((headers, bytes)),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::body_too_large(most)),
+        Err(rejection) => Err(rejection.into()),
+    }
 }
 
 /// Whether the body is of a kind, in UTF-8 and not compressed.

@@ -7,7 +7,7 @@ use wsmesh_adapter::ClientId;
 
 use super::Api;
 use super::address::{OfClient, OfMember, OfRoom};
-use super::body::{JsonBody, OrEmpty};
+use super::body::{AnyJson, JsonBody, OrEmpty};
 use crate::commands::{self, Detail, Farewell, Message, Outcome};
 use crate::problem::Problem;
 
@@ -72,7 +72,7 @@ pub(super) async fn data(State(api): State<Api>, OfClient(client): OfClient) -> 
 pub(super) async fn set_data(
     State(api): State<Api>,
     OfClient(client): OfClient,
-    JsonBody(data): JsonBody<Box<RawValue>>,
+    AnyJson(data): AnyJson,
 ) -> Result<Outcome, Problem> {
     commands::set_data(&api.adapter, &client, &data).await
 }

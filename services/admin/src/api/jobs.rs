@@ -1,7 +1,7 @@
 //! Routes that change the nodes, and routes that show the progress of a change.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wsmesh_adapter::{NodeId, ServerName};
 
 use super::Api;
+use super::body::JsonBody;
 use crate::jobs::Job;
 use crate::problem::Problem;
 
@@ -23,9 +24,8 @@ pub(super) struct Addition {
 /// `POST /api/v1/nodes`
 pub(super) async fn add_node(
     State(api): State<Api>,
-    body: Result<Json<Addition>, JsonRejection>,
+    JsonBody(Addition { url }): JsonBody<Addition>,
 ) -> Result<Response, Problem> {
-    let Json(Addition { url }) = body?;
     Ok(accepted(&api.jobs.add(&url)?, "jobs"))
 }
 

@@ -15,9 +15,9 @@ use crate::commands::LONGEST_ASK;
 use crate::problem::Problem;
 
 /// Largest body of a request: enough for a large payload and thousands of client ids.
-pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: u32 = 1024 * 1024;
 /// Largest body of a batch.
-pub(super) const MAX_BATCH_BYTES: usize = 4 * MAX_BODY_BYTES;
+pub(super) const MAX_BATCH_BYTES: u32 = 4 * MAX_BODY_BYTES;
 /// Most requests at once.
 pub(super) const MAX_REQUESTS: usize = 512;
 /// Most requests at once that wait for the answer of a client. The others are left to everything else.
@@ -32,17 +32,20 @@ pub(crate) fn longest(limit: Duration) -> Duration {
 
 /// At most so many requests at once, over all routes.
 pub(super) fn limit_requests<S: Clone + Send + Sync + 'static>(router: Router<S>, most: usize) -> Router<S> {
-    let overloaded = async |_: BoxError| {
-        let detail = "too many requests run at once; try again in a moment, or ask another admin";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            .with_code("overloaded")
-            .untouched()
-    };
+    let too_many =
+        async |_: BoxError| overloaded("too many requests run at once; try again in a moment, or ask another admin");
     let limited = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(overloaded))
+        .layer(HandleErrorLayer::new(too_many))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(most));
     router.layer(limited)
+}
+
+/// The answer to a request for which there is no room.
+pub(super) fn overloaded(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        .with_code("overloaded")
+        .untouched()
 }
 
 /// A request ends in time, even if its body never does.

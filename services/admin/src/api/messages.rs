@@ -13,6 +13,7 @@ use super::address::{OfClient, OfRoom};
 use super::body::JsonBody;
 use crate::commands::{self, Message, Outcome, Whereabouts};
 use crate::gather;
+use crate::json::object_or_null;
 use crate::problem::Problem;
 
 /// Body of `POST /api/v1/rooms/{namespace}/{id}/messages`.
@@ -73,7 +74,9 @@ pub(super) async fn to_clients(
     JsonBody(body): JsonBody<ForClients>,
 ) -> Result<Outcome, Problem> {
     let message = Message::new(body.event, body.payload)?;
-    commands::to_clients(&api.adapter, body.ids, &message).await
+    let whereabouts = Whereabouts::of_ids(&api.adapter, &body.ids).await?;
+    let sent = commands::to_clients(&api.adapter, body.ids, &message, &whereabouts).await?;
+    Ok(sent.into())
 }
 
 /// Body of `POST /api/v1/broadcast`: an event for everyone, for a room, or for some clients.
@@ -85,6 +88,7 @@ pub(super) struct Broadcast {
     /// Clients that do not get it; not with `clients`.
     #[serde(default)]
     except: Vec<ClientId>,
+    #[serde(default, deserialize_with = "object_or_null")]
     room: Option<Room>,
     clients: Option<Vec<ClientId>>,
 }
@@ -98,6 +102,10 @@ pub(super) struct Sent {
     target: SentTo,
     /// Requested clients that are certainly not connected to any server.
     offline: Vec<ClientId>,
+    /// Requested clients that are connected nowhere as far as is known. The message was sent to them.
+    unknown: Vec<ClientId>,
+    /// Requested clients for which no Redis node took the message.
+    failed: Vec<ClientId>,
     accepted: bool,
     /// How many servers got it; null while no Redis node is heard.
     servers: Option<usize>,
@@ -119,37 +127,46 @@ pub(super) async fn broadcast(
 ) -> Result<Json<Sent>, Problem> {
     let message = Message::new(body.event, body.payload)?;
     let adapter = &api.adapter;
-    let (target, offline, servers) = match (body.room, body.clients) {
+    match (body.room, body.clients) {
         (None, None) => {
             let accepted = commands::to_everyone(adapter, &message, body.except).await?;
-            (SentTo::Everyone, Vec::new(), accepted.servers)
+            Ok(Json(Sent::to(SentTo::Everyone, accepted.servers)))
         }
         (Some(room), None) => {
             let accepted = commands::to_room(adapter, &room, &message, body.except).await?;
-            (SentTo::Room, Vec::new(), accepted.servers)
+            Ok(Json(Sent::to(SentTo::Room, accepted.servers)))
         }
-        (None, Some(_)) if !body.except.is_empty() => {
-            return Err(Problem::bad_request(
-                "except goes with everyone or a room: leave these clients out of clients",
-            ));
-        }
+        (None, Some(_)) if !body.except.is_empty() => Err(Problem::bad_request(
+            "except goes with everyone or a room: leave these clients out of clients",
+        )),
         (None, Some(clients)) => {
-            let sent = commands::many(adapter, clients, &message).await?;
-            (SentTo::Clients, sent.offline, Some(sent.servers))
+            let whereabouts = Whereabouts::of_ids(adapter, &clients).await?;
+            let accepted = commands::to_clients(adapter, clients, &message, &whereabouts).await?;
+            Ok(Json(Sent {
+                offline: accepted.offline,
+                unknown: accepted.unknown,
+                failed: accepted.failed,
+                ..Sent::to(SentTo::Clients, accepted.servers)
+            }))
         }
-        (Some(_), Some(_)) => {
-            return Err(Problem::bad_request(
-                "both room and clients are given: a message goes to one of them",
-            ));
+        (Some(_), Some(_)) => Err(Problem::bad_request(
+            "both room and clients are given: a message goes to one of them",
+        )),
+    }
+}
+
+impl Sent {
+    fn to(target: SentTo, servers: Option<usize>) -> Self {
+        Self {
+            as_of: Timestamp::now(),
+            target,
+            offline: Vec::new(),
+            unknown: Vec::new(),
+            failed: Vec::new(),
+            accepted: true,
+            servers,
         }
-    };
-    Ok(Json(Sent {
-        as_of: Timestamp::now(),
-        target,
-        offline,
-        accepted: true,
-        servers,
-    }))
+    }
 }
 
 impl IntoResponse for Outcome {

@@ -2,6 +2,7 @@
 //! `gather`, pass changes of the nodes to `jobs`, or make what a backend wants a command. Nothing is decided here.
 
 mod address;
+mod bodies;
 mod body;
 mod limits;
 mod once;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -40,6 +41,7 @@ use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::token::Token;
+use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
 
@@ -64,15 +66,16 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let once = middleware::from_fn_with_state(api.clone(), once::once);
     let asking = limit_requests(asking_routes(), MAX_ASKS);
     let batch = limit_requests(batch_routes(), MAX_BATCHES);
-    // A request with a key runs on without its caller, so the time limits are inside.
-    let guarded = limit_time(cluster_routes().merge(client_routes()), time_limit)
+    // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
+    // what bounds bodies is outside, and batches are counted there once more.
+    let bodies = Budget::default();
+    let others = limit_time(cluster_routes().merge(client_routes()), time_limit)
         .merge(limit_time(asking, longest(time_limit)))
-        .layer(once.clone())
-        .merge(
-            limit_time(batch, longest(time_limit))
-                .layer(once)
-                .layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)),
-        )
+        .layer(once.clone());
+    let batch = bodies.limit(limit_time(batch, longest(time_limit)).layer(once), MAX_BATCH_BYTES);
+    let guarded = bodies
+        .limit(others, MAX_BODY_BYTES)
+        .merge(limit_requests(batch, MAX_BATCHES))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let token = middleware::from_fn_with_state(api.clone(), require_token);
@@ -87,7 +90,6 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
     router
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(middleware::from_fn(trace::follow))
         .layer(middleware::from_fn_with_state(metrics, metrics::record))

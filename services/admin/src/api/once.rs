@@ -1,16 +1,21 @@
 //! Requests with an `Idempotency-Key` are carried out once: repeats get the answer of the first. A request with a key runs to its
 //! end, even if its caller goes away meanwhile. Knows HTTP; what is remembered, and for how long, is decided in `idempotency`.
 
-use axum::body::{self, Bytes};
-use axum::extract::{FromRequest, Request, State};
-use axum::http::{Method, StatusCode};
+use std::panic::AssertUnwindSafe;
+
+use axum::body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use super::Api;
+use super::bodies::Allowance;
+use super::body::whole;
 use super::limits::overdue;
+use super::{Api, after_panic};
 use crate::idempotency::{Answer, Taken, key};
 use crate::problem::{Effect, Problem, RUNNING};
 
@@ -30,8 +35,8 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
 
 async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let whole = Bytes::from_request(Request::from_parts(head.clone(), body), &());
-    let body = timeout(api.time_limit, whole)
+    let reading = whole(Request::from_parts(head.clone(), body));
+    let (_, body) = timeout(api.time_limit, reading)
         .await
         .map_err(|_| overdue(api.time_limit))??;
     let fingerprint = api.keys.fingerprint(&head.method, &head.uri, &body);
@@ -51,14 +56,23 @@ async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("too-many-keys"));
         }
     };
+    let allowance = head.extensions.get::<Allowance>().cloned();
     let request = Request::from_parts(head, body.into());
     let running = async move {
-        let response = next.run(request).await;
+        // The body counts until the request has ended, whether its caller waits or not.
+        let _counts = allowance;
+        // A panic has an answer, too, or a repeat would do again what was done before it.
+        let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(after_panic);
         let is_untouched = response.extensions().get() == Some(&Effect::None);
         let (mut head, body) = response.into_parts();
         head.extensions.clear();
         // The bodies of answers are whole already, so this cannot fail.
         let body = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        if !is_untouched {
+            // A repeat gets the same answer, however late it comes.
+            head.headers.remove(header::RETRY_AFTER);
+        }
         let answer = Answer { head, body };
         if !is_untouched {
             entry.finish(answer.clone());

@@ -3,13 +3,14 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::idempotency;
 use crate::problem::Problem;
 
 /// Rejects pages of other hosts, and lets browsers give the answers to pages of the same host.
@@ -17,8 +18,8 @@ pub(super) fn guard(router: Router) -> Router {
     let same_host = AllowOrigin::predicate(|origin, request| is_same_host(origin, &request.headers, &request.uri));
     let cors = CorsLayer::new()
         .allow_origin(same_host)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([CONTENT_TYPE]);
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([CONTENT_TYPE, HeaderName::from_static(idempotency::HEADER)]);
     router.layer(middleware::from_fn(refuse_others)).layer(cors)
 }
 

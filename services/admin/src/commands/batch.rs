@@ -4,125 +4,29 @@
 //! Commands of one kind that follow each other are started in their order without waiting for each other, and all messages are of
 //! one kind. A command of another kind waits until those before it have ended.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::body::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
-use wsmesh_adapter::{Adapter, ClientId, Room};
+use wsmesh_adapter::Adapter;
 
-use super::farewell::ComeBack;
-use super::{Detail, Farewell, Message, Outcome, Whereabouts};
+use super::Whereabouts;
+use super::command::{Command, Done, Kind};
+use crate::json::in_words;
 use crate::problem::Problem;
 
 /// Most commands of a batch.
 const MAX_LINES: usize = 1_000;
 /// Longest line, in bytes: as long as the body of a single request.
 const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// Most bytes of the results. Those that tell of no space left come on top: some hundred bytes each.
+const MAX_RESULT_BYTES: usize = 8 * 1024 * 1024;
 /// How many commands are under way at once, except messages, of which all are.
 const AT_ONCE: usize = 64;
-
-/// One line: an object whose only field names the command.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Command {
-    SendToRoom(SendToRoom),
-    SendToClient(SendToClient),
-    SendToClients(SendToClients),
-    Broadcast(Broadcast),
-    Ask(Ask),
-    Join(Membership),
-    Leave(Membership),
-    Disconnect(Disconnect),
-    Query(Query),
-    CloseRoom(CloseRoom),
-    SetData(SetData),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SendToRoom {
-    room: Room,
-    event: String,
-    payload: Option<Box<RawValue>>,
-    #[serde(default)]
-    except: Vec<ClientId>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SendToClient {
-    client: ClientId,
-    event: String,
-    payload: Option<Box<RawValue>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SendToClients {
-    ids: Vec<ClientId>,
-    event: String,
-    payload: Option<Box<RawValue>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Broadcast {
-    event: String,
-    payload: Option<Box<RawValue>>,
-    #[serde(default)]
-    except: Vec<ClientId>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Ask {
-    client: ClientId,
-    event: String,
-    payload: Option<Box<RawValue>>,
-    timeout_ms: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Membership {
-    client: ClientId,
-    room: Room,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Disconnect {
-    client: ClientId,
-    code: Option<u16>,
-    reason: Option<String>,
-    come_back: Option<ComeBack>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Query {
-    ids: Vec<ClientId>,
-    #[serde(default)]
-    detail: Detail,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SetData {
-    client: ClientId,
-    /// Null removes it.
-    data: Box<RawValue>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CloseRoom {
-    room: Room,
-    event: Option<String>,
-    payload: Option<Box<RawValue>>,
-}
 
 /// The result of a line.
 #[derive(Serialize)]
@@ -131,14 +35,17 @@ struct Line<'a, T> {
     body: &'a T,
 }
 
-type Done = Result<Outcome, Problem>;
+/// The bytes that are left for the results of a batch, also of those that wait for their turn.
+struct Space(AtomicUsize);
 
-/// Carries out the commands of a body, until `deadline`; the results, one a line.
+/// Carries out the commands of a body, until `deadline`; the results, one a line. What is left when the results are too many bytes,
+/// or the time is over, is not begun.
 ///
 /// # Errors
 /// When there are no lines or too many. Nothing was done then.
 pub(crate) async fn run(adapter: &Adapter, body: &Bytes, deadline: Instant) -> Result<Vec<u8>, Problem> {
     let mut results = Vec::with_capacity(256);
+    let space = Space(AtomicUsize::new(MAX_RESULT_BYTES));
     let mut alike: Vec<Command> = Vec::new();
     for line in lines(body)? {
         let read = read(line);
@@ -147,15 +54,33 @@ pub(crate) async fn run(adapter: &Adapter, body: &Bytes, deadline: Instant) -> R
             _ => false,
         };
         if !continues {
-            run_alike(adapter, std::mem::take(&mut alike), deadline, &mut results).await;
+            run_alike(adapter, std::mem::take(&mut alike), deadline, &space, &mut results).await;
         }
         match read {
             Ok(command) => alike.push(command),
-            Err(problem) => write(&mut results, &Err(problem)),
+            Err(problem) if space.is_left() => results.extend(space.line(&Err(problem))),
+            Err(_) => results.extend(written(&Err(Problem::batch_too_large()))),
         }
     }
-    run_alike(adapter, alike, deadline, &mut results).await;
+    run_alike(adapter, alike, deadline, &space, &mut results).await;
     Ok(results)
+}
+
+impl Space {
+    fn is_left(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+
+    /// A result as a line if there is space for it, else what came of it instead; then no space is left for others either.
+    fn line(&self, done: &Done) -> Vec<u8> {
+        let line = written(done);
+        let left = self.0.load(Relaxed).checked_sub(line.len());
+        self.0.store(left.unwrap_or(0), Relaxed);
+        match left {
+            Some(_) => line,
+            None => written(&Err(Problem::result_left_out())),
+        }
+    }
 }
 
 fn lines(body: &Bytes) -> Result<Vec<&[u8]>, Problem> {
@@ -181,20 +106,29 @@ fn read(line: &[u8]) -> Result<Command, Problem> {
     if line.trim_ascii().is_empty() {
         return Err(Problem::bad_request("the line is empty: send one command a line"));
     }
-    serde_json::from_slice(line).map_err(|error| Problem::bad_request(format!("not a command: {error}")))
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request(
+            "not a command: send a JSON object, such as {\"broadcast\":{\"event\":\"say\"}}",
+        ));
+    }
+    serde_json::from_slice(line).map_err(|error| {
+        let why = in_words(&error.to_string());
+        Problem::bad_request(format!("not a command: {why}"))
+    })
 }
 
-fn write(results: &mut Vec<u8>, done: &Done) {
+fn written(done: &Done) -> Vec<u8> {
+    let mut line = Vec::with_capacity(128);
     let written = match done {
         Ok(outcome) => serde_json::to_writer(
-            &mut *results,
+            &mut line,
             &Line {
                 status: outcome.status().as_u16(),
                 body: outcome,
             },
         ),
         Err(problem) => serde_json::to_writer(
-            &mut *results,
+            &mut line,
             &Line {
                 status: problem.status().as_u16(),
                 body: problem,
@@ -203,113 +137,58 @@ fn write(results: &mut Vec<u8>, done: &Done) {
     };
     // Neither has a map whose keys are not strings, and a vector takes everything.
     debug_assert!(written.is_ok());
-    results.push(b'\n');
+    line.push(b'\n');
+    line
 }
 
 /// Carries out commands of one kind, and writes their results.
-async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant, results: &mut Vec<u8>) {
+async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant, space: &Space, results: &mut Vec<u8>) {
     let at_once = match commands.first() {
         None => return,
         Some(first) if first.kind() == Kind::Message => MAX_LINES,
         Some(_) => AT_ONCE,
     };
+    let may_begin = || match Instant::now() < deadline {
+        _ if !space.is_left() => Err(Problem::batch_too_large()),
+        false => Err(Problem::batch_is_over()),
+        true => Ok(()),
+    };
     let receivers: Vec<_> = commands.iter().filter_map(Command::receiver).cloned().collect();
     let asking = Whereabouts::of_all(adapter, &receivers);
     // Without an answer nothing is known of the receivers.
     let whereabouts = timeout_at(deadline, asking).await.unwrap_or_default();
-    let running = commands.into_iter().map(|command| async {
-        let done = timeout_at(deadline, command.run(adapter, &whereabouts)).await;
-        done.unwrap_or_else(|_| Err(Problem::batch_overdue()))
-    });
-    let mut running = stream::iter(running).buffered(at_once);
-    while let Some(done) = running.next().await {
-        write(results, &done);
-    }
-}
-
-/// Commands of one kind do not wait for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Message,
-    Messages,
-    Ask,
-    Join,
-    Leave,
-    Disconnect,
-    Query,
-    CloseRoom,
-    SetData,
-}
-
-impl Command {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::SendToRoom(_) | Self::SendToClient(_) | Self::Broadcast(_) => Kind::Message,
-            Self::SendToClients(_) => Kind::Messages,
-            Self::Ask(_) => Kind::Ask,
-            Self::Join(_) => Kind::Join,
-            Self::Leave(_) => Kind::Leave,
-            Self::Disconnect(_) => Kind::Disconnect,
-            Self::Query(_) => Kind::Query,
-            Self::CloseRoom(_) => Kind::CloseRoom,
-            Self::SetData(_) => Kind::SetData,
-        }
-    }
-
-    /// The client whose whereabouts must be known before.
-    fn receiver(&self) -> Option<&ClientId> {
-        match self {
-            Self::SendToClient(send) => Some(&send.client),
+    // What is asked for a line of its own is there before the line's turn, so that its messages keep their place.
+    let asked = commands.into_iter().map(async |command| {
+        let own = match &command {
+            Command::SendToClients(send) if may_begin().is_ok() => {
+                timeout_at(deadline, Whereabouts::of_ids(adapter, &send.ids)).await.ok()
+            }
             _ => None,
+        };
+        (command, own)
+    });
+    let running = stream::iter(asked).buffered(AT_ONCE).map(async |(command, own)| {
+        if let Err(problem) = may_begin() {
+            return written(&Err(problem));
         }
-    }
-
-    async fn run(self, adapter: &Adapter, whereabouts: &Whereabouts) -> Done {
-        match self {
-            Self::SendToRoom(send) => {
-                let message = Message::new(send.event, send.payload)?;
-                super::to_room(adapter, &send.room, &message, send.except)
-                    .await
-                    .map(Into::into)
-            }
-            Self::SendToClient(send) => {
-                let message = Message::new(send.event, send.payload)?;
-                super::to_client(adapter, &send.client, &message, whereabouts).await
-            }
-            Self::SendToClients(send) => {
-                let message = Message::new(send.event, send.payload)?;
-                super::to_clients(adapter, send.ids, &message).await
-            }
-            Self::Broadcast(send) => {
-                let message = Message::new(send.event, send.payload)?;
-                super::to_everyone(adapter, &message, send.except).await.map(Into::into)
-            }
-            Self::Ask(ask) => {
-                let question = Message::new(ask.event, ask.payload)?;
-                super::ask(adapter, &ask.client, &question, ask.timeout_ms).await
-            }
-            Self::Join(Membership { client, room }) => super::join(adapter, &client, &room).await,
-            Self::Leave(Membership { client, room }) => super::leave(adapter, &client, &room).await,
-            Self::Disconnect(disconnect) => {
-                let farewell = Farewell {
-                    code: disconnect.code,
-                    reason: disconnect.reason,
-                    come_back: disconnect.come_back,
-                };
-                super::disconnect(adapter, &disconnect.client, farewell).await
-            }
-            Self::Query(Query { ids, detail }) => super::query(adapter, ids, detail).await,
-            Self::SetData(SetData { client, data }) => super::set_data(adapter, &client, &data).await,
-            Self::CloseRoom(close) => {
-                let last = Message::last(close.event, close.payload)?;
-                super::close_room(adapter, &close.room, last.as_ref()).await
-            }
-        }
+        let whereabouts = match &own {
+            Some(Ok(own)) => own,
+            _ => &whereabouts,
+        };
+        let done = timeout_at(deadline, command.run(adapter, whereabouts)).await;
+        space.line(&done.unwrap_or_else(|_| Err(Problem::batch_overdue())))
+    });
+    let mut running = running.buffered(at_once);
+    while let Some(line) = running.next().await {
+        results.extend(line);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::mem::discriminant;
+
     use super::*;
 
     fn problem(line: &[u8]) -> String {
@@ -340,6 +219,18 @@ mod tests {
             (b"  \r", "empty"),
             (b"say", "not a command"),
             (b"{}", "not a command"),
+            (br#"["broadcast"]"#, "send a JSON object"),
+            (br#""broadcast""#, "send a JSON object"),
+            (br#"{"broadcast":["say"]}"#, "send a JSON object"),
+            (br#"{"sendToClient":["ann","say"]}"#, "send a JSON object"),
+            (
+                br#"{"join":{"client":"ann","room":["chat","a"]}}"#,
+                "send a JSON object",
+            ),
+            (
+                br#"{"ask":{"client":"ann","event":"a","timeoutMs":"1"}}"#,
+                "expected a whole number",
+            ),
             (br#"{"shout":{}}"#, "unknown variant `shout`"),
             (br#"{"broadcast":{"event":"a"},"query":{"ids":["a"]}}"#, "column"),
             (br#"{"broadcast":{"event":"a","room":1}}"#, "unknown field `room`"),
@@ -351,6 +242,21 @@ mod tests {
             assert!(problem.contains(why), "{}: {problem}", String::from_utf8_lossy(line));
         }
         assert!(problem(&vec![b' '; MAX_LINE_BYTES + 1]).contains("1048577 bytes"));
+    }
+
+    #[test]
+    fn the_lines_of_the_readme_are_one_of_each_command() {
+        let readme = include_str!("../../README.md");
+        let (_, lines) = readme.split_once("/batch -H").expect("an example");
+        let examples = lines.lines().skip(1).take_while(|line| *line != "END");
+        let mut seen = HashSet::new();
+        for line in examples {
+            let command = read(line.as_bytes()).unwrap_or_else(|problem| panic!("{line}: {}", problem.detail()));
+            assert!(seen.insert(discriminant(&command)), "{line}");
+        }
+        let unknown = problem(br#"{"shout":{}}"#);
+        let (_, names) = unknown.split_once("expected one of ").expect("all names");
+        assert_eq!(seen.len(), names.split(", ").count(), "{names}");
     }
 
     #[test]

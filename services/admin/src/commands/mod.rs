@@ -9,12 +9,14 @@ mod farewell;
 mod orders;
 mod sends;
 
+mod command;
+
 pub(crate) mod batch;
 
 pub(crate) use farewell::Farewell;
 pub(crate) use message::Message;
 pub(crate) use orders::{Detail, LONGEST_ASK, ask, close_room, data, disconnect, join, leave, query, set_data};
-pub(crate) use sends::{Whereabouts, many, to_client, to_clients, to_everyone, to_room};
+pub(crate) use sends::{Whereabouts, to_client, to_clients, to_everyone, to_room};
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -39,6 +41,12 @@ pub(crate) enum Outcome {
 impl From<Accepted> for Outcome {
     fn from(accepted: Accepted) -> Self {
         Self::Accepted(accepted)
+    }
+}
+
+impl From<AcceptedForClients> for Outcome {
+    fn from(accepted: AcceptedForClients) -> Self {
+        Self::AcceptedForClients(accepted)
     }
 }
 
@@ -79,17 +87,17 @@ pub(crate) struct AcceptedForClient {
 }
 
 /// A message is on its way to several clients.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct AcceptedForClients {
     accepted: bool,
-    /// How many servers are known to have one of them.
-    pub(crate) servers: usize,
+    /// How many servers that are known to have one of them got it. Null if no Redis node was heard for some: nobody knows yet.
+    pub(crate) servers: Option<usize>,
     /// They are certainly not connected to any server.
     pub(crate) offline: Vec<ClientId>,
     /// They are connected nowhere as far as is known, but not every server has answered. The message was sent to them.
-    unknown: Vec<ClientId>,
+    pub(crate) unknown: Vec<ClientId>,
     /// No Redis node took the message for them.
-    failed: Vec<ClientId>,
+    pub(crate) failed: Vec<ClientId>,
 }
 
 /// The answer of a client.

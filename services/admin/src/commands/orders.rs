@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wsmesh_adapter::{Adapter, ClientId, Reach, Room};
+use wsmesh_adapter::{Adapter, ClientId, PublishError, Reach, Room};
 
 use super::message::{check_ids, distinct};
 use super::{Accepted, Answered, Attached, Done, Farewell, Message, Outcome};
@@ -106,9 +106,30 @@ pub(crate) async fn close_room(adapter: &Adapter, room: &Room, last: Option<&Mes
     if let Some(message) = last {
         adapter.reach_room(room, message.frame(), Vec::new()).await?;
     }
-    let servers = match adapter.remove_room(room).await? {
+    let removed = adapter.remove_room(room).await;
+    let servers = match removed.map_err(|error| not_closed(error, last))? {
         Reach::Servers(servers) => Some(servers),
         Reach::Later => None,
     };
     Ok(Outcome::Accepted(Accepted::at(servers)))
+}
+
+/// Why a room was not closed. If there was a last message, the members have got it, and would get it again.
+fn not_closed(error: PublishError, last: Option<&Message>) -> Problem {
+    match last {
+        Some(_) => Problem::from(error).begun(),
+        None => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_was_not_closed_after_its_last_message_is_not_untouched() {
+        let last = Message::new("closed".to_owned(), None).expect("a message");
+        assert!(!not_closed(PublishError::NoRoom, Some(&last)).is_untouched());
+        assert!(not_closed(PublishError::NoRoom, None).is_untouched());
+    }
 }

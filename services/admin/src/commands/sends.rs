@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
-use wsmesh_adapter::{Adapter, ClientId, Located, Reach, Room};
+use wsmesh_adapter::{Adapter, ClientId, Located, PublishError, Reach, Room, ServerName};
 
 use super::message::{check_except, check_ids, distinct};
 use super::{Accepted, AcceptedForClient, AcceptedForClients, Message, Outcome};
@@ -35,6 +35,15 @@ impl Whereabouts {
         }
     }
 
+    /// Asks for the clients that one command names.
+    ///
+    /// # Errors
+    /// When there are no ids or too many. Nobody is asked then.
+    pub(crate) async fn of_ids(adapter: &Adapter, ids: &[ClientId]) -> Result<Self, Problem> {
+        check_ids(ids)?;
+        Ok(Self::of_all(adapter, &distinct(ids.to_vec())).await)
+    }
+
     fn of_one(&self, client: &ClientId) -> Located {
         self.0.get(client).cloned().unwrap_or_default()
     }
@@ -49,6 +58,14 @@ fn servers(reach: Reach) -> Option<usize> {
         Reach::Servers(servers) => Some(servers),
         Reach::Later => None,
     }
+}
+
+/// How many servers of a client got its message: where everyone said who has it, Redis may have counted more than have it.
+fn told(reach: Reach, located: &Located) -> Option<usize> {
+    servers(reach).map(|reached| match located.complete {
+        true => reached.min(located.servers.len()),
+        false => reached,
+    })
 }
 
 /// Sends a message to the members of a room.
@@ -89,12 +106,9 @@ pub(crate) async fn to_client(
     if reach == Reach::Servers(0) {
         return Err(Problem::offline(client));
     }
-    let certain = servers(reach)
-        .filter(|_| located.complete)
-        .map(|_| located.servers.len());
     Ok(Outcome::AcceptedForClient(AcceptedForClient {
         accepted: true,
-        servers: certain.or(servers(reach)),
+        servers: told(reach, &located),
         state: match located.servers.is_empty() {
             true => ClientState::Unknown,
             false => ClientState::Connected,
@@ -102,34 +116,18 @@ pub(crate) async fn to_client(
     }))
 }
 
-/// Sends a message to several clients.
+/// Sends a message to several clients; some of them may be offline.
 ///
 /// # Errors
-/// When all of them are offline, or the message was sent to none of them.
+/// When there are no ids or too many, all of them are offline, or the message was sent to none of them.
 pub(crate) async fn to_clients(
     adapter: &Adapter,
     clients: Vec<ClientId>,
     message: &Message,
-) -> Result<Outcome, Problem> {
-    check_ids(&clients)?;
-    let sent = many(adapter, clients, message).await?;
-    if sent.unknown.is_empty() && sent.servers == 0 && sent.failed.is_empty() {
-        return Err(Problem::all_offline(&sent.offline));
-    }
-    Ok(Outcome::AcceptedForClients(sent))
-}
-
-/// Sends a message to several clients; any of them may be offline.
-///
-/// # Errors
-/// When the message was sent to none of them.
-pub(crate) async fn many(
-    adapter: &Adapter,
-    clients: Vec<ClientId>,
-    message: &Message,
+    whereabouts: &Whereabouts,
 ) -> Result<AcceptedForClients, Problem> {
+    check_ids(&clients)?;
     let clients = distinct(clients);
-    let whereabouts = Whereabouts::of_all(adapter, &clients).await;
     let frame = message.frame();
     let sending = clients.iter().map(async |client| {
         let located = whereabouts.of_one(client);
@@ -139,25 +137,143 @@ pub(crate) async fn many(
         let reach = adapter.reach_client(client, frame.clone()).await;
         (located, reach)
     });
-    let mut sent = AcceptedForClients {
-        accepted: true,
-        ..AcceptedForClients::default()
-    };
-    let (mut servers, mut refused) = (HashSet::new(), None);
-    for (client, (located, reach)) in clients.iter().zip(join_all(sending).await) {
+    let results = join_all(sending).await;
+    let mut sums = Sums::default();
+    for (client, (located, reach)) in clients.iter().zip(results) {
+        sums.add(client, located, reach);
+    }
+    sums.end(&clients)
+}
+
+/// What came of the sends to several clients.
+#[derive(Debug, Default)]
+struct Sums {
+    /// They have one of the clients.
+    servers: HashSet<ServerName>,
+    /// How often a server got the message, each time for one client.
+    reached: usize,
+    /// Whether it goes out later for some client, so that nobody knows how many servers get it.
+    is_later: bool,
+    offline: Vec<ClientId>,
+    unknown: Vec<ClientId>,
+    failed: Vec<ClientId>,
+    refused: Option<Problem>,
+}
+
+impl Sums {
+    fn add(&mut self, client: &ClientId, located: Located, reach: Result<Reach, PublishError>) {
         match reach {
-            Ok(Reach::Servers(0)) => sent.offline.push(client.clone()),
-            Ok(_) if located.servers.is_empty() => sent.unknown.push(client.clone()),
-            Ok(_) => servers.extend(located.servers),
+            Ok(Reach::Servers(0)) => self.offline.push(client.clone()),
+            Ok(reach) => {
+                match reach {
+                    Reach::Servers(servers) => self.reached += servers,
+                    Reach::Later => self.is_later = true,
+                }
+                if located.servers.is_empty() {
+                    self.unknown.push(client.clone());
+                }
+                self.servers.extend(located.servers);
+            }
             Err(error) => {
-                sent.failed.push(client.clone());
-                refused = Some(error);
+                self.failed.push(client.clone());
+                let problem = Problem::from(error);
+                // One that may have gone out all the same says so for all.
+                if self.refused.as_ref().is_none_or(Problem::is_untouched) {
+                    self.refused = Some(problem);
+                }
             }
         }
     }
-    sent.servers = servers.len();
-    match refused {
-        Some(error) if sent.failed.len() + sent.offline.len() == clients.len() => Err(error.into()),
-        _ => Ok(sent),
+
+    fn end(self, clients: &[ClientId]) -> Result<AcceptedForClients, Problem> {
+        if self.offline.len() == clients.len() {
+            return Err(Problem::all_offline(clients));
+        }
+        match self.refused {
+            Some(problem) if self.failed.len() + self.offline.len() == clients.len() => Err(problem),
+            _ => Ok(AcceptedForClients {
+                accepted: true,
+                servers: (!self.is_later).then_some(self.servers.len().min(self.reached)),
+                offline: self.offline,
+                unknown: self.unknown,
+                failed: self.failed,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> ClientId {
+        ClientId::new(text).expect("an id")
+    }
+
+    fn at(servers: &[&str], complete: bool) -> Located {
+        let servers = servers.iter().map(|name| ServerName::new(*name).expect("a name"));
+        Located {
+            servers: servers.collect(),
+            complete,
+        }
+    }
+
+    fn sum(sends: Vec<(&str, Located, Result<Reach, PublishError>)>) -> Result<AcceptedForClients, Problem> {
+        let clients: Vec<_> = sends.iter().map(|(client, ..)| id(client)).collect();
+        let mut sums = Sums::default();
+        for (client, located, reach) in sends {
+            sums.add(&id(client), located, reach);
+        }
+        sums.end(&clients)
+    }
+
+    #[test]
+    fn a_message_that_goes_out_later_has_reached_no_known_number_of_servers() {
+        let sent = sum(vec![
+            ("ann", at(&["ws-0"], true), Ok(Reach::Servers(1))),
+            ("bob", at(&["ws-1"], true), Ok(Reach::Later)),
+            ("cid", at(&[], false), Ok(Reach::Later)),
+        ])
+        .expect("accepted");
+        assert_eq!((sent.servers, sent.unknown), (None, vec![id("cid")]));
+        assert_eq!((sent.offline, sent.failed), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn no_more_servers_are_told_than_got_the_message() {
+        let sent = sum(vec![
+            ("ann", at(&["ws-0", "ws-1"], true), Ok(Reach::Servers(1))),
+            ("bob", at(&["ws-0"], true), Ok(Reach::Servers(0))),
+        ])
+        .expect("accepted");
+        assert_eq!((sent.servers, sent.offline), (Some(1), vec![id("bob")]));
+        assert_eq!(told(Reach::Servers(1), &at(&["ws-0", "ws-1"], true)), Some(1));
+        assert_eq!(told(Reach::Servers(5), &at(&["ws-0"], true)), Some(1));
+        assert_eq!(told(Reach::Servers(2), &at(&["ws-0"], false)), Some(2));
+        assert_eq!(told(Reach::Later, &at(&["ws-0"], true)), None);
+    }
+
+    #[test]
+    fn if_no_client_got_it_the_reason_is_the_one_that_leaves_most_open() {
+        let refused = || {
+            Err(PublishError::Refused {
+                node: "redis-0".to_owned(),
+                problem: "gone".to_owned(),
+            })
+        };
+        let problem = sum(vec![
+            ("ann", at(&[], false), Err(PublishError::NoRoom)),
+            ("bob", at(&[], false), refused()),
+            ("cid", at(&[], false), Err(PublishError::NoRoom)),
+        ])
+        .expect_err("rejected");
+        assert!(!problem.is_untouched(), "{problem:?}");
+        let problem = sum(vec![("ann", at(&[], false), Err(PublishError::NoRoom))]).expect_err("rejected");
+        assert!(problem.is_untouched());
+        let sent = sum(vec![
+            ("ann", at(&[], false), refused()),
+            ("bob", at(&["ws-0"], true), Ok(Reach::Servers(1))),
+        ]);
+        assert_eq!(sent.expect("accepted").failed, [id("ann")]);
     }
 }

@@ -20,8 +20,11 @@ const KEPT_FOR: Duration = Duration::from_secs(120);
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// Most requests with a key that run at once.
 const MAX_RUNNING: usize = 256;
-/// Largest answer that is remembered; of a larger one it is remembered only that it was given.
+/// Largest answer that is remembered; of a larger one, and of one that takes more than is reserved and left, it is remembered only
+/// that it was given.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// What a request that runs has reserved for its answer. All that may run at once reserve half of the book.
+const RESERVED_BYTES: usize = 64 * 1024;
 /// What an entry costs beside its key and its answer's body: headers, the maps.
 const OVERHEAD_BYTES: usize = 512;
 
@@ -31,7 +34,6 @@ pub(crate) struct Keys {
     book: Arc<Mutex<Book>>,
     /// Two, because a request that only looks the same must not get another one's answer.
     hashers: [RandomState; 2],
-    max_bytes: usize,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -61,8 +63,9 @@ pub(crate) enum Taken {
     Full,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Book {
+    max_bytes: usize,
     entries: HashMap<Arc<str>, Entry>,
     /// Those that have an answer, by the time when they are forgotten.
     ends: VecDeque<(Instant, Arc<str>)>,
@@ -74,7 +77,7 @@ struct Book {
 struct Entry {
     fingerprint: Fingerprint,
     cost: usize,
-    /// None while the request runs.
+    /// None while the request runs; then the cost has what is reserved.
     answer: Option<Answer>,
 }
 
@@ -94,10 +97,16 @@ impl Default for Keys {
 impl Keys {
     /// Keys that take up to so many bytes.
     fn limited(max_bytes: usize) -> Self {
-        Self {
-            book: Arc::default(),
-            hashers: [RandomState::new(), RandomState::new()],
+        let book = Book {
             max_bytes,
+            entries: HashMap::new(),
+            ends: VecDeque::new(),
+            bytes: 0,
+            running: 0,
+        };
+        Self {
+            book: Arc::new(Mutex::new(book)),
+            hashers: [RandomState::new(), RandomState::new()],
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -120,8 +129,8 @@ impl Keys {
                 None => Taken::Running,
             };
         }
-        let cost = key.len() + OVERHEAD_BYTES;
-        if book.bytes + cost > self.max_bytes || book.running >= MAX_RUNNING {
+        let cost = key.len() + OVERHEAD_BYTES + RESERVED_BYTES;
+        if book.bytes + cost > book.max_bytes || book.running >= MAX_RUNNING {
             return Taken::Full;
         }
         book.bytes += cost;
@@ -163,17 +172,19 @@ impl Running {
     /// Remembers the answer from now on.
     pub(crate) fn finish(self, answer: Answer) {
         let mut book = self.book.lock();
+        let book = &mut *book;
         let Some(entry) = book.entries.get_mut(&self.key) else {
             return;
         };
+        let without = book.bytes - RESERVED_BYTES;
         let answer = match answer.body.len() {
-            0..=MAX_ANSWER_BYTES => answer,
-            bytes => too_large(bytes),
+            bytes if bytes > MAX_ANSWER_BYTES || without + bytes > book.max_bytes => too_large(bytes),
+            _ => answer,
         };
-        let more = answer.body.len();
-        entry.cost += more;
+        let bytes = answer.body.len();
+        book.bytes = without + bytes;
+        entry.cost = entry.cost - RESERVED_BYTES + bytes;
         entry.answer = Some(answer);
-        book.bytes += more;
         book.ends.push_back((Instant::now() + KEPT_FOR, self.key.clone()));
     }
 }
@@ -256,13 +267,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_book_takes_no_new_key_and_forgets_none() {
-        let keys = Keys::limited(2 * (OVERHEAD_BYTES + 1) + 8);
+        let keys = Keys::limited(2 * (OVERHEAD_BYTES + 1) + 8 + RESERVED_BYTES);
         new(&keys, "a").finish(answer("12345678"));
         let second = new(&keys, "b");
         assert!(matches!(keys.take("c".to_owned(), [1, 1]), Taken::Full));
         assert!(matches!(keys.take("a".to_owned(), [1, 1]), Taken::Repeat(_)));
         drop(second);
         drop(new(&keys, "c"));
+    }
+
+    #[tokio::test]
+    async fn the_book_keeps_to_its_bytes_while_requests_run() {
+        let max_bytes = 3 * (OVERHEAD_BYTES + 1 + RESERVED_BYTES);
+        let keys = Keys::limited(max_bytes);
+        let (first, second, third) = (new(&keys, "a"), new(&keys, "b"), new(&keys, "c"));
+        let bytes = || keys.book.lock().bytes;
+        assert_eq!(bytes(), max_bytes);
+        // Not more than is reserved is left.
+        first.finish(answer(&"x".repeat(RESERVED_BYTES + 1)));
+        assert!(
+            matches!(keys.take("a".to_owned(), [1, 1]), Taken::Repeat(answer) if answer.head.status.as_u16() == 409)
+        );
+        second.finish(answer(&"x".repeat(RESERVED_BYTES)));
+        assert!(matches!(keys.take("b".to_owned(), [1, 1]), Taken::Repeat(answer) if answer.head.status.is_success()));
+        // The first has left room for more than is reserved.
+        third.finish(answer(&"x".repeat(RESERVED_BYTES + 1)));
+        assert!(matches!(keys.take("c".to_owned(), [1, 1]), Taken::Repeat(answer) if answer.head.status.is_success()));
+        assert!(bytes() <= max_bytes);
     }
 
     #[tokio::test]

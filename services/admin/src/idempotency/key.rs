@@ -4,7 +4,8 @@ use axum::http::HeaderMap;
 
 use crate::problem::Problem;
 
-const NAME: &str = "idempotency-key";
+/// The header's name.
+pub(crate) const HEADER: &str = "idempotency-key";
 /// Longest key.
 const MAX_KEY_CHARS: usize = 128;
 
@@ -13,7 +14,7 @@ const MAX_KEY_CHARS: usize = 128;
 /// # Errors
 /// When it cannot be a key.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(NAME).iter();
+    let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     fn read(values: &[&[u8]]) -> Result<Option<String>, Problem> {
-        let name = HeaderName::from_static(NAME);
+        let name = HeaderName::from_static(HEADER);
         let headers = values.iter().map(|value| {
             let value = HeaderValue::from_bytes(value).expect("a header");
             (name.clone(), value)

@@ -9,4 +9,4 @@ mod book;
 mod key;
 
 pub(crate) use book::{Answer, Keys, Taken};
-pub(crate) use key::key;
+pub(crate) use key::{HEADER, key};

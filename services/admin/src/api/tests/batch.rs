@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use axum::body::Bytes;
+use tokio::time::Instant;
+
 use super::fixture::{Cluster, batch, post};
 use super::openapi::check;
 
@@ -130,6 +133,35 @@ async fn a_batch_of_a_thousand_messages_keeps_their_order() {
 }
 
 #[tokio::test]
+async fn messages_to_several_clients_keep_their_order_for_each_client() {
+    let cluster = Cluster::new().await;
+    let edges = [cluster.edge("ws-node-1").await, cluster.edge("ws-node-2").await];
+    let mut clients = Vec::new();
+    for number in 0..60 {
+        clients.push(edges[number % 2].client(&format!("c{number}")).await);
+    }
+    let everyone: Vec<_> = (0..60).map(|number| format!("c{number}")).collect();
+    let mut lines = String::new();
+    // Where one client is, is known sooner than where many are.
+    for number in 0..100 {
+        let ids = if number % 2 == 0 {
+            &everyone[..]
+        } else {
+            &everyone[59..]
+        };
+        let line = json!({"sendToClients": {"ids": ids, "event": "n", "payload": number}});
+        writeln!(lines, "{line}").expect("a text takes everything");
+    }
+    let results = batch(&cluster.open(), lines).await.lines();
+    assert!(statuses(&results).iter().all(|status| *status == 202), "{results:#?}");
+    for (index, client) in clients.iter_mut().enumerate() {
+        for number in (0..100).step_by(if index == 59 { 1 } else { 2 }) {
+            assert_eq!(client.frame().await, format!(r#"{{"event":"n","payload":{number}}}"#));
+        }
+    }
+}
+
+#[tokio::test]
 async fn messages_to_a_thousand_clients_ask_once_where_they_are() {
     let cluster = Cluster::new().await;
     let edge = cluster.edge("ws-node-1").await;
@@ -159,5 +191,61 @@ async fn a_body_that_is_no_batch_is_rejected_as_a_whole() {
         "{{\"broadcast\":{{\"event\":\"a\",\"payload\":\"{}\"}}}}",
         "x".repeat(4 * 1024 * 1024)
     );
-    batch(&open, large).await.problem(413);
+    let detail = batch(&open, large).await.problem(413);
+    assert!(detail.contains("4194304 bytes"), "{detail}");
+}
+
+#[tokio::test]
+async fn results_are_bounded_and_the_lines_that_are_left_are_not_begun() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    edge.obeys_orders();
+    let mut ann = edge.client("ann").await;
+    let _bob = edge.answering("bob", json!("x".repeat(900_000))).await;
+    let mut lines = "{\"ask\":{\"client\":\"bob\",\"event\":\"long\"}}\n".repeat(12);
+    lines.push_str("no command\n");
+    lines.push_str("{\"sendToClient\":{\"client\":\"ann\",\"event\":\"late\"}}\n");
+    let open = cluster.open();
+    let answer = batch(&open, lines).await;
+    assert!(answer.text.len() < 9 * 1024 * 1024, "{}", answer.text.len());
+    let results = answer.lines();
+    let left_out = |result: &Value| result["body"]["code"] == "answer-forgotten";
+    assert_eq!(results.iter().filter(|result| result["status"] == 200).count(), 9);
+    assert_eq!(results[..12].iter().filter(|result| left_out(result)).count(), 3);
+    for result in &results[12..] {
+        check("LineResult", result);
+        assert_eq!(
+            (&result["status"], &result["body"]["code"]),
+            (&json!(413), &json!("answer-too-large"))
+        );
+        assert!(result["body"]["detail"].to_string().contains("was not carried out"));
+    }
+    post(&open, "/api/v1/broadcast", r#"{"event":"end"}"#).await.json();
+    assert_eq!(ann.frame().await, r#"{"event":"end","payload":null}"#);
+}
+
+#[tokio::test]
+async fn lines_after_the_end_of_the_time_are_not_begun() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    let mut ann = edge.client("ann").await;
+    let lines = [
+        r#"{"sendToClient":{"client":"ann","event":"late"}}"#,
+        r#"{"broadcast":{"event":"late"}}"#,
+        r#"{"sendToClients":{"ids":["ann"],"event":"late"}}"#,
+    ];
+    let body = Bytes::from(lines.join("\n"));
+    let results = crate::commands::batch::run(&cluster.admin, &body, Instant::now()).await;
+    let results = String::from_utf8(results.expect("lines")).expect("text");
+    assert_eq!(results.lines().count(), 3);
+    for result in results.lines() {
+        assert!(
+            result.contains(r#""code":"overdue""#) && result.contains("was not carried out"),
+            "{result}"
+        );
+    }
+    post(&cluster.open(), "/api/v1/broadcast", r#"{"event":"end"}"#)
+        .await
+        .json();
+    assert_eq!(ann.frame().await, r#"{"event":"end","payload":null}"#);
 }

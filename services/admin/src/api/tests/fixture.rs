@@ -162,7 +162,8 @@ impl Cluster {
         }
     }
 
-    fn api(&self, token: Option<&str>) -> Api {
+    /// What the handlers use, with keys of its own.
+    pub(super) fn api(&self, token: Option<&str>) -> Api {
         let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
         Api {
             adapter: self.admin.clone(),

@@ -135,7 +135,7 @@ async fn each_mistake_is_told_with_what_to_do() {
             "clients/messages",
             format!(r#"{{"ids":["a"],"event":"{}"}}"#, "x".repeat(1024 * 1024)),
             413,
-            "",
+            "1048576 bytes",
         ),
     ] {
         let detail = post(&open, &format!("/api/v1/{path}"), body.clone())
@@ -146,6 +146,41 @@ async fn each_mistake_is_told_with_what_to_do() {
             "{path} {}: {detail}",
             &body[..body.len().min(80)]
         );
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_another_shape_is_told_in_words_of_json_what_to_send() {
+    let cluster = Cluster::new().await;
+    let open = cluster.open();
+    for (path, body, reason) in [
+        (
+            "rooms/chat/a/messages",
+            r#"["say"]"#,
+            "the body cannot be read: invalid type: array: send a JSON object",
+        ),
+        ("clients/ann/messages", "null", "send a JSON object"),
+        ("clients/ann/disconnect", "[4010]", "send a JSON object"),
+        ("servers/a/drain", "[1]", "send a JSON object"),
+        ("nodes", r#"["redis://a:1"]"#, "send a JSON object"),
+        (
+            "broadcast",
+            r#"{"event":"a","room":["chat","a"]}"#,
+            "room: invalid type: array: send a JSON object",
+        ),
+        (
+            "clients/ann/requests",
+            r#"{"event":"a","timeoutMs":"1"}"#,
+            "timeoutMs: invalid type: string \"1\", expected a whole number from 0",
+        ),
+        (
+            "clients/query",
+            r#"{"ids":"ann"}"#,
+            "ids: invalid type: string \"ann\", expected an array",
+        ),
+    ] {
+        let detail = post(&open, &format!("/api/v1/{path}"), body).await.problem(400);
+        assert!(detail.contains(reason), "{path} {body}: {detail}");
     }
 }
 

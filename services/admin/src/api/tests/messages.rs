@@ -110,6 +110,34 @@ async fn a_broadcast_leaves_some_out_and_says_how_many_servers_got_it() {
 }
 
 #[tokio::test]
+async fn a_broadcast_to_some_clients_is_checked_and_answered_as_a_message_to_them() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    let mut ann = edge.client("ann").await;
+    let open = cluster.open();
+    let path = "/api/v1/broadcast";
+    let to = |ids: serde_json::Value| json!({"event": "you", "clients": ids}).to_string();
+    let sent = post(&open, path, to(json!(["ann", "nobody"]))).await.json();
+    check("Sent", &sent);
+    for (field, expected) in [
+        ("accepted", json!(true)),
+        ("servers", json!(1)),
+        ("offline", json!(["nobody"])),
+        ("unknown", json!([])),
+        ("failed", json!([])),
+    ] {
+        assert_eq!(sent[field], expected, "{field}");
+    }
+    assert_eq!(ann.frame().await, r#"{"event":"you","payload":null}"#);
+    for ids in [json!([]), json!(vec!["ann"; 1001])] {
+        assert!(post(&open, path, to(ids)).await.problem(400).contains("send 1 to 1000"));
+    }
+    post(&open, path, to(json!(["nobody"]))).await.is_offline();
+    post(&open, path, to(json!(["nobody", "noone"]))).await.is_offline();
+    assert!(ann.frames.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_client_on_a_server_that_does_not_answer_gets_its_message_and_is_unknown() {
     let cluster = Cluster::new().await;
     let edge = cluster.edge("ws-node-1").await;

@@ -1,12 +1,20 @@
 //! Requests that are repeated with an `Idempotency-Key`.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::routing::post as post_to;
 use serde_json::json;
 use tower::ServiceExt;
 
+use super::super::once::once;
 use super::fixture::{Answer, Cluster, TOKEN, post, send, timeout, until};
+use crate::problem::Problem;
 
 async fn with_key(router: &Router, key: &str, method: Method, path: &str, body: &str) -> Answer {
     send(router, keyed(key, method, path, body)).await
@@ -112,18 +120,33 @@ async fn a_repeat_while_the_first_is_running_is_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn errors_are_repeated_too_but_not_those_of_requests_that_were_not_begun() {
+async fn errors_are_repeated_too_but_not_those_of_requests_of_which_nothing_was_done() {
     let cluster = Cluster::new().await;
     let edge = cluster.edge("ws-node-1").await;
     let open = cluster.open();
     let path = "/api/v1/clients/ann/messages";
+    let several = r#"{"event":"b","ids":["ann","bob"]}"#;
     with_key(&open, "k", Method::POST, path, r#"{"event":"a"}"#)
         .await
         .is_offline();
-    let _ann = edge.client("ann").await;
-    with_key(&open, "k", Method::POST, path, r#"{"event":"a"}"#)
+    with_key(&open, "several", Method::POST, "/api/v1/clients/messages", several)
         .await
         .is_offline();
+    let mut ann = edge.client("ann").await;
+    let sent = with_key(&open, "k", Method::POST, path, r#"{"event":"a"}"#).await;
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    let sent = with_key(&open, "several", Method::POST, "/api/v1/clients/messages", several).await;
+    assert_eq!(sent.status, 202, "{}", sent.text);
+    for event in ["a", "b"] {
+        assert_eq!(ann.frame().await, format!(r#"{{"event":"{event}","payload":null}}"#));
+    }
+    let question = r#"{"event":"ready?","timeoutMs":50}"#;
+    for _ in 0..2 {
+        let silent = with_key(&open, "q", Method::POST, "/api/v1/clients/ann/requests", question).await;
+        silent.problem(504);
+    }
+    assert!(ann.frame().await.contains("ready?"));
+    assert!(ann.frames.try_recv().is_err(), "asked once");
     // No token: the key is not even read.
     let guarded = cluster.guarded();
     with_key(&guarded, "k", Method::POST, path, r#"{"event":"a"}"#)
@@ -133,6 +156,36 @@ async fn errors_are_repeated_too_but_not_those_of_requests_that_were_not_begun()
     let bearer = format!("Bearer {TOKEN}").parse().expect("a header");
     request.headers_mut().insert("authorization", bearer);
     assert_eq!(timeout(send(&guarded, request)).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_panic_and_what_is_perhaps_done_are_answered_once_and_say_not_when_to_try_again() {
+    let cluster = Cluster::new().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (bugs, failures) = (runs.clone(), runs.clone());
+    let bug = async move || -> &'static str {
+        bugs.fetch_add(1, Relaxed);
+        panic!("a bug of the test");
+    };
+    let failure = async move || {
+        failures.fetch_add(1, Relaxed);
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it is not known what was done")
+    };
+    let router = Router::new()
+        .route("/bug", post_to(bug))
+        .route("/failure", post_to(failure))
+        .layer(from_fn_with_state(cluster.api(None), once));
+    for (path, status) in [("/bug", 500), ("/failure", 503)] {
+        runs.store(0, Relaxed);
+        for _ in 0..2 {
+            let answer = with_key(&router, path, Method::POST, path, "").await;
+            answer.problem(status);
+            assert_eq!(answer.header("retry-after"), "", "{path}");
+        }
+        assert_eq!(runs.load(Relaxed), 1, "{path}");
+    }
+    // Without a key it may be tried again.
+    assert_eq!(post(&router, "/failure", "").await.header("retry-after"), "1");
 }
 
 #[tokio::test]

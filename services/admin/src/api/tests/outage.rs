@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wsmesh_adapter::Fault;
 
 use super::fixture::{Answer, Cluster, post, send, until};
+use super::openapi::check;
 
 fn all_nodes(cluster: &Cluster, fault: Fault) {
     for id in ["redis-1", "redis-2"] {
@@ -43,13 +44,35 @@ async fn a_message_accepted_in_an_outage_reaches_clients_once_after_it() {
         unknown.json(),
         json!({"accepted": true, "servers": null, "state": "unknown"})
     );
+    let several = post(
+        &open,
+        "/api/v1/clients/messages",
+        r#"{"event":"n","payload":4,"ids":["ann"]}"#,
+    )
+    .await;
+    assert_eq!(
+        several.json(),
+        json!({"accepted": true, "servers": null, "offline": [], "unknown": ["ann"], "failed": []})
+    );
+    check("AcceptedForClients", &several.json());
+    let some = post(
+        &open,
+        "/api/v1/broadcast",
+        r#"{"event":"n","payload":5,"clients":["ann"]}"#,
+    )
+    .await;
+    assert_eq!(
+        (&some.json()["servers"], &some.json()["unknown"]),
+        (&Value::Null, &json!(["ann"]))
+    );
+    check("Sent", &some.json());
     all_nodes(&cluster, Fault::None);
     let mut got = Vec::new();
-    while got.len() < 4 {
+    while got.len() < 6 {
         got.push(ann.frame().await);
     }
     got.sort_unstable();
-    let expected: Vec<_> = (0..4)
+    let expected: Vec<_> = (0..6)
         .map(|number| format!(r#"{{"event":"n","payload":{number}}}"#))
         .collect();
     assert_eq!(got, expected);

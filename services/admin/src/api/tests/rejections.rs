@@ -80,6 +80,15 @@ async fn while_the_api_is_open_only_pages_of_its_own_host_may_use_it() {
             "{method}"
         );
     }
+    let preflight = ask(&open, "OPTIONS", playground).await;
+    let methods = preflight.header("access-control-allow-methods");
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        assert!(methods.split(',').any(|allowed| allowed == method), "{methods}");
+    }
+    let headers = preflight.header("access-control-allow-headers");
+    for header in ["content-type", "idempotency-key"] {
+        assert!(headers.split(',').any(|allowed| allowed == header), "{headers}");
+    }
     for origin in ["http://evil.example.org", "null"] {
         assert_eq!(allowed(&ask(&open, "OPTIONS", origin).await), None);
         let refused = ask(&open, "GET", origin).await;
@@ -189,8 +198,12 @@ async fn a_body_of_another_type_or_too_large_is_rejected() {
         .body(Body::from(r#"{"event":"say"}"#))
         .expect("a request");
     send(&open, plain).await.problem(415);
-    let big = format!(r#"{{"event":"say","payload":"{}"}}"#, "x".repeat(MAX_BODY_BYTES));
-    post(&open, "/api/v1/broadcast", big).await.problem(413);
+    let big = format!(
+        r#"{{"event":"say","payload":"{}"}}"#,
+        "x".repeat(MAX_BODY_BYTES as usize)
+    );
+    let detail = post(&open, "/api/v1/broadcast", big).await.problem(413);
+    assert!(detail.contains("1048576 bytes"), "{detail}");
 }
 
 #[tokio::test(start_paused = true)]

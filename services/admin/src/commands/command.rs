@@ -1,0 +1,213 @@
+//! One line of a batch: a command and what it needs, and how it is carried out.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wsmesh_adapter::{Adapter, ClientId, Room};
+
+use super::farewell::ComeBack;
+use super::{Detail, Farewell, Message, Outcome, Whereabouts};
+use crate::json::object;
+use crate::problem::Problem;
+
+/// One line: an object whose only field names the command.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Command {
+    #[serde(deserialize_with = "object")]
+    SendToRoom(SendToRoom),
+    #[serde(deserialize_with = "object")]
+    SendToClient(SendToClient),
+    #[serde(deserialize_with = "object")]
+    SendToClients(SendToClients),
+    #[serde(deserialize_with = "object")]
+    Broadcast(Broadcast),
+    #[serde(deserialize_with = "object")]
+    Ask(Ask),
+    #[serde(deserialize_with = "object")]
+    Join(Membership),
+    #[serde(deserialize_with = "object")]
+    Leave(Membership),
+    #[serde(deserialize_with = "object")]
+    Disconnect(Disconnect),
+    #[serde(deserialize_with = "object")]
+    Query(Query),
+    #[serde(deserialize_with = "object")]
+    CloseRoom(CloseRoom),
+    #[serde(deserialize_with = "object")]
+    SetData(SetData),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendToRoom {
+    #[serde(deserialize_with = "object")]
+    room: Room,
+    event: String,
+    pub(super) payload: Option<Box<RawValue>>,
+    #[serde(default)]
+    except: Vec<ClientId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendToClient {
+    client: ClientId,
+    event: String,
+    payload: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendToClients {
+    pub(super) ids: Vec<ClientId>,
+    event: String,
+    payload: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Broadcast {
+    event: String,
+    payload: Option<Box<RawValue>>,
+    #[serde(default)]
+    except: Vec<ClientId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Ask {
+    client: ClientId,
+    event: String,
+    payload: Option<Box<RawValue>>,
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Membership {
+    client: ClientId,
+    #[serde(deserialize_with = "object")]
+    room: Room,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Disconnect {
+    client: ClientId,
+    code: Option<u16>,
+    reason: Option<String>,
+    come_back: Option<ComeBack>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    ids: Vec<ClientId>,
+    #[serde(default)]
+    detail: Detail,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetData {
+    client: ClientId,
+    /// Null removes it.
+    data: Box<RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CloseRoom {
+    #[serde(deserialize_with = "object")]
+    room: Room,
+    event: Option<String>,
+    payload: Option<Box<RawValue>>,
+}
+
+/// What came of a command.
+pub(super) type Done = Result<Outcome, Problem>;
+
+/// Commands of one kind do not wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    Messages,
+    Ask,
+    Join,
+    Leave,
+    Disconnect,
+    Query,
+    CloseRoom,
+    SetData,
+}
+
+impl Command {
+    /// Commands of one kind may run at once.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::SendToRoom(_) | Self::SendToClient(_) | Self::Broadcast(_) => Kind::Message,
+            Self::SendToClients(_) => Kind::Messages,
+            Self::Ask(_) => Kind::Ask,
+            Self::Join(_) => Kind::Join,
+            Self::Leave(_) => Kind::Leave,
+            Self::Disconnect(_) => Kind::Disconnect,
+            Self::Query(_) => Kind::Query,
+            Self::CloseRoom(_) => Kind::CloseRoom,
+            Self::SetData(_) => Kind::SetData,
+        }
+    }
+
+    /// The client whose whereabouts must be known before.
+    pub(super) fn receiver(&self) -> Option<&ClientId> {
+        match self {
+            Self::SendToClient(send) => Some(&send.client),
+            _ => None,
+        }
+    }
+
+    /// Carries the command out.
+    pub(super) async fn run(self, adapter: &Adapter, whereabouts: &Whereabouts) -> Done {
+        match self {
+            Self::SendToRoom(send) => {
+                let message = Message::new(send.event, send.payload)?;
+                super::to_room(adapter, &send.room, &message, send.except)
+                    .await
+                    .map(Into::into)
+            }
+            Self::SendToClient(send) => {
+                let message = Message::new(send.event, send.payload)?;
+                super::to_client(adapter, &send.client, &message, whereabouts).await
+            }
+            Self::SendToClients(send) => {
+                let message = Message::new(send.event, send.payload)?;
+                super::to_clients(adapter, send.ids, &message, whereabouts)
+                    .await
+                    .map(Into::into)
+            }
+            Self::Broadcast(send) => {
+                let message = Message::new(send.event, send.payload)?;
+                super::to_everyone(adapter, &message, send.except).await.map(Into::into)
+            }
+            Self::Ask(ask) => {
+                let question = Message::new(ask.event, ask.payload)?;
+                super::ask(adapter, &ask.client, &question, ask.timeout_ms).await
+            }
+            Self::Join(Membership { client, room }) => super::join(adapter, &client, &room).await,
+            Self::Leave(Membership { client, room }) => super::leave(adapter, &client, &room).await,
+            Self::Disconnect(disconnect) => {
+                let farewell = Farewell {
+                    code: disconnect.code,
+                    reason: disconnect.reason,
+                    come_back: disconnect.come_back,
+                };
+                super::disconnect(adapter, &disconnect.client, farewell).await
+            }
+            Self::Query(Query { ids, detail }) => super::query(adapter, ids, detail).await,
+            Self::SetData(SetData { client, data }) => super::set_data(adapter, &client, &data).await,
+            Self::CloseRoom(close) => {
+                let last = Message::last(close.event, close.payload)?;
+                super::close_room(adapter, &close.room, last.as_ref()).await
+            }
+        }
+    }
+}
