@@ -17,6 +17,7 @@ mod metrics;
 mod problem;
 mod service;
 mod settings;
+mod shapes;
 mod token;
 
 pub use config::Config;

@@ -1,12 +1,24 @@
 //! The HTTP layer: routes, who may use them, and the limits of a request. Handlers ask the adapter and pass its answers to
 //! `gather`, pass changes of the nodes to `jobs`, or make what a backend wants a command. Nothing is decided here.
+//!
+//! A route is a handler with `#[utoipa::path(…)]` beside it, in the list of the role that it needs below: `routes!(handler)`. The
+//! first line of its doc comment is the summary. `/openapi.json` is made from these, so a handler
+//! - names its `operation_id`, its `tag`, its path parameters and what it answers; of problems only those that tell more than their
+//!   status (`(status = 404, description = "…")`): `document` adds the others, and the form of all of them;
+//! - reads a path with the extractors of `address`, a query with [`query::Params`] (any other parameter is rejected before), a body with
+//!   those of `body`; each of them rejects with a [`Problem`];
+//! - answers with a type that derives `ToSchema`. Types of other crates: `#[schema(value_type = …)]`, with `String`, or with what
+//!   `shapes` has for it. Gathered answers are an [`Answer`](crate::gather::Answer) under an alias, as `type Rooms = Answer<RoomsView>`;
+//! - pages a list with [`Page`](crate::gather::Page) and answers the [`Cursor`](crate::gather::Cursor) of the next page as `next`.
 
 mod address;
 mod bodies;
 mod body;
+mod document;
 mod limits;
 mod once;
 mod origins;
+mod query;
 mod trace;
 
 mod batch;
@@ -26,13 +38,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use axum_extra::TypedHeader;
 use axum_extra::headers::Authorization;
 use axum_extra::headers::authorization::Bearer;
 use axum_extra::typed_header::TypedHeaderRejection;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use wsmesh_adapter::Adapter;
 
 use crate::idempotency::Keys;
@@ -62,20 +77,23 @@ pub(crate) struct Api {
 /// Everything that admin serves on its public port.
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let is_open = api.token.is_none();
+    let description = description();
+    let known_only = middleware::from_fn_with_state(query::Described::of(&description), query::known_only);
     let time_limit = api.time_limit;
     let once = middleware::from_fn_with_state(api.clone(), once::once);
-    let asking = limit_requests(asking_routes(), MAX_ASKS);
-    let batch = limit_requests(batch_routes(), MAX_BATCHES);
+    let asking = limit_requests(asking_routes().into(), MAX_ASKS);
+    let batch = limit_requests(batch_routes().into(), MAX_BATCHES);
     // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
     // what bounds bodies is outside, and batches are counted there once more.
     let bodies = Budget::default();
-    let others = limit_time(cluster_routes().merge(client_routes()), time_limit)
+    let others = limit_time(routes().into(), time_limit)
         .merge(limit_time(asking, longest(time_limit)))
         .layer(once.clone());
     let batch = bodies.limit(limit_time(batch, longest(time_limit)).layer(once), MAX_BATCH_BYTES);
     let guarded = bodies
         .limit(others, MAX_BODY_BYTES)
         .merge(limit_requests(batch, MAX_BATCHES))
+        .layer(known_only)
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let token = middleware::from_fn_with_state(api.clone(), require_token);
@@ -83,10 +101,12 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let open = Router::new()
         .route("/", get(pages::index))
         .route("/style.css", get(pages::style))
-        .route("/openapi.json", get(pages::openapi))
+        .route("/openapi.json", pages::openapi(&description))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
-    let router = limit_time(open, time_limit).nest("/api/v1", guarded).with_state(api);
+    let router = limit_time(open, time_limit)
+        .nest(document::ROOT, guarded)
+        .with_state(api);
     // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
     router
@@ -102,52 +122,71 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         ))
 }
 
-/// For operators: servers, nodes, and changes of both.
-fn cluster_routes() -> Router<Api> {
-    Router::new()
-        .route("/cluster", get(routes::cluster))
-        .route("/nodes", get(routes::nodes).post(jobs::add_node))
-        .route("/nodes/{id}", delete(jobs::remove_node))
-        .route("/servers/{name}/drain", post(servers::drain))
-        .route("/servers/{name}/resume", post(servers::resume))
-        .route("/servers/{name}/rebalance", post(servers::rebalance))
-        .route("/jobs", get(jobs::jobs))
-        .route("/jobs/{id}", get(jobs::job))
-        .route("/rooms", get(routes::rooms))
-        .route("/stats", get(routes::stats))
+/// The description of all routes of the API: OpenAPI 3.1.
+pub(crate) fn description() -> OpenApi {
+    let all = routes().merge(asking_routes()).merge(batch_routes());
+    let described = OpenApiRouter::with_openapi(document::empty()).nest(document::ROOT, all);
+    document::complete(described.into_openapi())
 }
 
-/// For backends: clients and their rooms.
-fn client_routes() -> Router<Api> {
+/// The routes that end within the usual time.
+fn routes() -> OpenApiRouter<Api> {
+    viewer_routes().merge(publisher_routes()).merge(operator_routes())
+}
+
+/// Read, and change nothing.
+fn viewer_routes() -> OpenApiRouter<Api> {
     // A client may be called as these paths end.
     let called = |id| get(async move |api: State<Api>| routes::client_called(api, id).await);
-    Router::new()
-        .route("/broadcast", post(messages::broadcast))
-        .route("/rooms/{namespace}/{id}", get(routes::room).delete(clients::close_room))
-        .route("/rooms/{namespace}/{id}/messages", post(messages::to_room))
-        .route("/clients/messages", called("messages").post(messages::to_clients))
-        .route("/clients/query", called("query").post(clients::query))
-        .route("/clients/{id}", get(routes::client))
-        .route("/clients/{id}/messages", post(messages::to_client))
-        .route("/clients/{id}/disconnect", post(clients::disconnect))
-        .route(
-            "/clients/{id}/data",
-            get(clients::data).put(clients::set_data).delete(clients::remove_data),
-        )
-        .route(
-            "/clients/{id}/rooms/{namespace}/{room}",
-            put(clients::join).delete(clients::leave),
-        )
+    let router = OpenApiRouter::default()
+        .routes(routes!(routes::cluster))
+        .routes(routes!(routes::nodes))
+        .routes(routes!(routes::stats))
+        .routes(routes!(routes::rooms))
+        .routes(routes!(routes::room))
+        .routes(routes!(routes::client))
+        .routes(routes!(clients::query))
+        .route("/clients/query", called("query"))
+        .route("/clients/messages", called("messages"))
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::job));
+    document::needs("viewer", router)
+}
+
+/// Send to clients, and read what services attached to them.
+fn publisher_routes() -> OpenApiRouter<Api> {
+    let router = OpenApiRouter::default()
+        .routes(routes!(messages::broadcast))
+        .routes(routes!(messages::to_room))
+        .routes(routes!(messages::to_clients))
+        .routes(routes!(messages::to_client))
+        .routes(routes!(clients::data));
+    document::needs("publisher", router)
+}
+
+/// Change the cluster: its nodes, its servers, and what clients are in.
+fn operator_routes() -> OpenApiRouter<Api> {
+    let router = OpenApiRouter::default()
+        .routes(routes!(jobs::add_node))
+        .routes(routes!(jobs::remove_node))
+        .routes(routes!(servers::drain))
+        .routes(routes!(servers::resume))
+        .routes(routes!(servers::rebalance))
+        .routes(routes!(clients::close_room))
+        .routes(routes!(clients::disconnect))
+        .routes(routes!(clients::set_data, clients::remove_data))
+        .routes(routes!(clients::join, clients::leave));
+    document::needs("operator", router)
 }
 
 /// For backends that wait for clients.
-fn asking_routes() -> Router<Api> {
-    Router::new().route("/clients/{id}/requests", post(clients::ask))
+fn asking_routes() -> OpenApiRouter<Api> {
+    document::needs("publisher", OpenApiRouter::default().routes(routes!(clients::ask)))
 }
 
 /// For backends with much to do.
-fn batch_routes() -> Router<Api> {
-    Router::new().route("/batch", post(batch::run))
+fn batch_routes() -> OpenApiRouter<Api> {
+    document::needs("publisher", OpenApiRouter::default().routes(routes!(batch::run)))
 }
 
 /// Sets a header of every answer.
