@@ -9,6 +9,7 @@ use wsmesh_adapter::ClientId;
 use super::Api;
 use super::address::{OfClient, OfMember, OfRoom};
 use super::body::{AnyJson, JsonBody, OrEmpty};
+use crate::access::Caller;
 use crate::commands::{self, Accepted, Answered, Attached, Detail, Done, Farewell, Message, Outcome};
 use crate::gather::{Answer, ClientsView};
 use crate::problem::Problem;
@@ -127,7 +128,12 @@ pub(super) struct Ids {
     request_body(content = Ids, example = json!({"ids": ["ann", "bob"]})),
     responses((status = 200, description = "Each client once, in the order of the question.", body = ClientsFound)),
 )]
-pub(super) async fn query(State(api): State<Api>, JsonBody(body): JsonBody<Ids>) -> Result<Outcome, Problem> {
+pub(super) async fn query(
+    State(api): State<Api>,
+    caller: Caller,
+    JsonBody(body): JsonBody<Ids>,
+) -> Result<Outcome, Problem> {
+    caller.need(body.detail.right())?;
     commands::query(&api.adapter, body.ids, body.detail).await
 }
 

@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -11,11 +11,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::server::ServerBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, SecurityRequirement,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema,
+    SecurityRequirement,
 };
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::Right;
 use crate::problem::Problem;
 
 /// The name of the scheme of tokens.
@@ -58,7 +60,8 @@ pub(super) fn empty() -> OpenApi {
 }
 
 /// Says which role the operations of these routes need at least.
-pub(super) fn needs<S: Clone + Send + Sync + 'static>(role: &str, mut router: OpenApiRouter<S>) -> OpenApiRouter<S> {
+pub(super) fn needs<S: Clone + Send + Sync + 'static>(right: Right, mut router: OpenApiRouter<S>) -> OpenApiRouter<S> {
+    let role = right.least().as_str();
     for item in router.get_openapi_mut().paths.paths.values_mut() {
         for (_, operation) in operations(item) {
             operation.security = Some(vec![SecurityRequirement::new(TOKEN, [role])]);
@@ -94,8 +97,9 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if path.contains('{') {
         problems.push((404, "There is nothing at this path."));
     }
-    if operation.request_body.is_some() {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
         problems.extend(WITH_A_BODY);
+        body.content.values_mut().for_each(complete_body);
     }
     if *method != HttpMethod::Get {
         problems.extend(WITH_A_KEY);
@@ -116,6 +120,16 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         {
             complete_problem(status, response);
         }
+    }
+}
+
+/// A body that may be left out is not null.
+fn complete_body(content: &mut RefOr<Content>) {
+    if let RefOr::T(content) = content
+        && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+        && let [given @ RefOr::Ref(_), _] = either.items.as_slice()
+    {
+        content.schema = Some(given.clone());
     }
 }
 

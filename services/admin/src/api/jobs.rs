@@ -6,12 +6,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wsmesh_adapter::{NodeId, ServerName};
+use wsmesh_adapter::{NodeId, NodeUrl, ServerName};
 
 use super::Api;
 use super::address::OfPath;
 use super::body::JsonBody;
 use super::query::Params;
+use crate::audit::Subject;
 use crate::gather::{Cursor, Page};
 use crate::jobs::Job;
 use crate::problem::Problem;
@@ -43,8 +44,12 @@ pub(super) struct Addition {
 )]
 pub(super) async fn add_node(
     State(api): State<Api>,
+    subject: Subject,
     JsonBody(Addition { url }): JsonBody<Addition>,
 ) -> Result<Response, Problem> {
+    if let Ok(node) = NodeUrl::parse(&url) {
+        subject.name(format!("node {}", node.id()));
+    }
     Ok(accepted(&api.jobs.add(&url)?, "jobs"))
 }
 

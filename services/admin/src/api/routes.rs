@@ -8,6 +8,7 @@ use wsmesh_adapter::{ClientId, MAX_NAME_BYTES};
 use super::Api;
 use super::address::{OfClient, OfRoom};
 use super::query::Params;
+use crate::access::{Caller, Right};
 use crate::gather::{
     self, Answer, ClientView, ClusterView, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
 };
@@ -115,21 +116,28 @@ pub(super) async fn room(
 }
 
 /// Where a client is, and its rooms
+///
+/// What is known about its connections is told to publishers and operators only.
 #[utoipa::path(
     get, path = "/clients/{id}", operation_id = "client", tag = "clients",
     params(("id" = Name, Path, description = "The client's id.")),
     responses((status = 200, description = "Its connections; none if it is offline.", body = Client)),
 )]
-pub(super) async fn client(State(api): State<Api>, OfClient(client): OfClient) -> Json<Client> {
-    find(&api, client).await
+pub(super) async fn client(State(api): State<Api>, caller: Caller, OfClient(client): OfClient) -> Json<Client> {
+    find(&api, &caller, client).await
 }
 
 /// As [`client`], for a client whose id is also the last word of another path.
-pub(super) async fn client_called(State(api): State<Api>, id: &str) -> Result<Json<Client>, Problem> {
-    Ok(find(&api, ClientId::new(id)?).await)
+pub(super) async fn client_called(State(api): State<Api>, caller: Caller, id: &str) -> Result<Json<Client>, Problem> {
+    Ok(find(&api, &caller, ClientId::new(id)?).await)
 }
 
-async fn find(api: &Api, id: ClientId) -> Json<Client> {
+async fn find(api: &Api, caller: &Caller, id: ClientId) -> Json<Client> {
     let gathered = api.adapter.cluster_client(&id).await;
-    Json(Answer::new(Timestamp::now(), &gathered, gather::client(id, &gathered)))
+    let found = gather::client(id, &gathered);
+    let shown = match caller.has(Right::Publish) {
+        true => found,
+        false => found.without_payloads(),
+    };
+    Json(Answer::new(Timestamp::now(), &gathered, shown))
 }
