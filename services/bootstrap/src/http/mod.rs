@@ -7,6 +7,7 @@
 
 mod accept;
 mod connection;
+mod forwarded;
 mod garbled;
 mod head;
 mod idle;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use accept::Acceptor;
 use connection::Served;
+pub use forwarded::client_address;
 use idle::Idle;
 pub use origin::subscriber;
 
