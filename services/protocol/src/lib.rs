@@ -9,6 +9,7 @@ mod error_code;
 pub mod forward;
 pub mod frame;
 mod params;
+pub mod watching;
 
 pub use callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
 pub use close::{CloseCode, Group};
