@@ -20,6 +20,7 @@ use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
+use crate::watching::Watching;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
 /// answered.
@@ -66,6 +67,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     } = Adapter::start(options)?;
 
     let ended = CancellationToken::new();
+    let watching = Watching::new(adapter.clone(), &registry, shutdown.child_token())?;
+    let keeping = tokio::spawn(watching.clone().run());
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
@@ -81,6 +84,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         kubernetes,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
+        watching: watching.clone(),
     };
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
@@ -88,6 +92,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
 
     keys.end().await;
+    watching.end();
+    keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
     for task in [ops, watch, Some(following)].into_iter().flatten() {

@@ -58,6 +58,8 @@ pub struct Watched {
     pub sightings: Vec<Sighting>,
     /// How much more was seen since the last batch, and left out because it was too much.
     pub lost: u64,
+    /// How much was seen since the watch began, this batch included: shows whether a batch is missing.
+    pub seen: u64,
 }
 
 /// One thing that was seen of a watched client.

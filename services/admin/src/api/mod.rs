@@ -16,6 +16,7 @@ mod messages;
 mod pages;
 mod routes;
 mod servers;
+mod watch;
 
 use std::any::Any;
 use std::time::Duration;
@@ -37,6 +38,7 @@ use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
+use crate::watching::Watching;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
@@ -55,6 +57,8 @@ pub(crate) struct Api {
     pub(crate) keys: Keys,
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
+    /// Clients that are watched.
+    pub(crate) watching: Watching,
 }
 
 /// Everything that admin serves on its public port.
@@ -126,6 +130,7 @@ fn viewer_routes() -> Router<Api> {
         .route("/clients/messages", called("messages"))
         .route("/clients/query", called("query").post(clients::query))
         .route("/clients/{id}", get(routes::client))
+        .route("/clients/{id}/watch", get(watch::watch))
 }
 
 /// Messages to clients, and what is attached to them.

@@ -21,6 +21,7 @@ pub(super) struct Buffer {
     sightings: Vec<Sighting>,
     bytes: usize,
     lost: u64,
+    seen: u64,
     last_ms: i64,
     is_closed: bool,
 }
@@ -39,6 +40,8 @@ pub(super) enum Often {
 pub(super) struct Batch {
     pub(super) sightings: Vec<Sighting>,
     pub(super) lost: u64,
+    /// How much was seen so far.
+    pub(super) seen: u64,
     /// About how large it is.
     pub(super) bytes: usize,
 }
@@ -49,6 +52,7 @@ impl Buffer {
         if self.is_closed {
             return;
         }
+        self.seen += 1;
         let (most, most_bytes) = match often {
             Often::Traffic => (MOST_TRAFFIC, MOST_BYTES - RESERVE_BYTES),
             Often::Seldom => (MOST, MOST_BYTES),
@@ -78,6 +82,7 @@ impl Buffer {
         (!self.sightings.is_empty() || self.lost > 0).then(|| Batch {
             sightings: std::mem::take(&mut self.sightings),
             lost: std::mem::take(&mut self.lost),
+            seen: self.seen,
             bytes: std::mem::take(&mut self.bytes),
         })
     }
@@ -140,6 +145,7 @@ mod tests {
             (batch.sightings.len(), batch.lost, looked),
             (MOST_TRAFFIC, 9_900, MOST_TRAFFIC)
         );
+        assert_eq!(batch.seen, 10_000);
         assert_eq!(buffer.take(), None);
     }
 

@@ -116,12 +116,19 @@ async fn send(adapter: &Adapter, watching: &Watching) {
     join_all(sending).await;
 }
 
-async fn send_batch(adapter: &Adapter, watch: Arc<Watch>, Batch { sightings, lost, .. }: Batch) {
+async fn send_batch(
+    adapter: &Adapter,
+    watch: Arc<Watch>,
+    Batch {
+        sightings, lost, seen, ..
+    }: Batch,
+) {
     let all = sightings.len() as u64 + lost;
     let watched = Watched {
         id: watch.id.clone(),
         sightings,
         lost,
+        seen,
     };
     let Ok(payload) = Payload::new(&watched) else { return };
     let sending = adapter.emit(Target::Server(watch.holder.clone()), WATCHED, payload);

@@ -35,6 +35,9 @@ pub(super) struct Cluster {
     pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
     jobs: Jobs,
+    watching: Watching,
+    /// Ends all watches.
+    pub(super) closing: CancellationToken,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -75,7 +78,9 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
     options.bus = bus;
     let started = Adapter::start(options).expect("starts");
+    let watching = Watching::new(started.adapter.clone(), &Registry::new(), CancellationToken::new());
     let api = Api {
+        watching: watching.expect("registers"),
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
         access: Access::open(),
         audit: Audit::new(started.adapter.name().clone()),
@@ -110,9 +115,14 @@ impl Cluster {
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
+        let closing = CancellationToken::new();
+        let watching = Watching::new(started.adapter.clone(), &Registry::new(), closing.clone()).expect("registers");
+        tokio::spawn(watching.clone().run());
         Self {
             bus,
             jobs,
+            watching,
+            closing,
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
@@ -175,6 +185,7 @@ impl Cluster {
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
+            watching: self.watching.clone(),
         }
     }
 
