@@ -4,39 +4,57 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::address::OfClient;
+use super::query::Params;
 use crate::access::{Caller, Right};
 use crate::problem::Problem;
+use crate::shapes::Name;
 use crate::watching::{Event, Refused};
 
 /// How often a viewer gets something to read, if there is nothing new.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What a viewer wants to see.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// Also the payloads of messages, at most 4 KiB of each. Needs the role operator.
     #[serde(default)]
     payloads: bool,
 }
 
-/// `GET /api/v1/clients/{id}/watch?payloads=`
+/// Follows one client, wherever it is and wherever it comes back
+///
+/// Server-sent events. First `watching`: `{client, until, payloads, servers, missing}`, with the ws-nodes that watch and those that did
+/// not answer. Then what ws-nodes see, each with `at` and `server`, and with what applies of `connection`, `node`, `what`, `event`,
+/// `callbackId`, `requestId`, `namespace`, `roomId`, `bytes`, `queuedMs`, `code`, `reason`, `lastedMs`, `rttMs`, `count`, `payload`,
+/// `cut`, `already`: `connected`, `closed`, `joined`, `left`, `in` and `out` (messages from and to the client), `reply` (with `code`, if
+/// it is an error), `dropped`, `slow`, `ping`. `lost`: `{at, server?, count}`, so many were left out. `servers`: `{at, servers,
+/// missing}`, when these change. `gone`: `{at, server, why}`, a ws-node is `stopped` or `lost`. At last `ended`: `{why}`, one of
+/// `time-is-up`, `shutting-down`, `token-ended`. A watch lasts at most 15 minutes. A comment comes when there was nothing for 15 s.
+#[utoipa::path(
+    get, path = "/clients/{id}/watch", operation_id = "watch", tag = "clients",
+    params(("id" = Name, Path, description = "The client's id. It does not have to be connected."), Wanted),
+    responses(
+        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "The cluster has 20 watches, the most there may be (code too-many-watches)."),
+    ),
+)]
 pub(super) async fn watch(
     State(api): State<Api>,
     caller: Caller,
     OfClient(client): OfClient,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    Params(Wanted { payloads }): Params<Wanted>,
 ) -> Result<Response, Problem> {
-    let Query(Wanted { payloads }) = wanted?;
     if payloads {
         caller.need(Right::Operate)?;
     }

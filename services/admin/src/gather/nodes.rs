@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{
-    Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
+    Gathered, NodeAtServer, NodeFacts, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
 use crate::kubernetes::Pod;
+use crate::shapes::{self, Name};
 
 /// `GET /api/v1/nodes`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Nodes)]
 pub(crate) struct NodesView {
     /// By id.
     pub(crate) nodes: Vec<NodeView>,
@@ -22,15 +25,18 @@ pub(crate) struct NodesView {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Node)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeView {
+    #[schema(value_type = Name)]
     pub(crate) id: NodeId,
     /// The URL, without credentials, for servers that have none of their own. None while the node is not in this admin's topology.
     pub(crate) url: Option<String>,
     /// How often it was made active; none as above.
     pub(crate) epoch: Option<u64>,
     /// Its state; none as above.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     /// `host:port` as the servers know it; several if they use different URLs.
     pub(crate) addresses: BTreeSet<String>,
@@ -38,14 +44,46 @@ pub(crate) struct NodeView {
     pub(crate) heard_by: Vec<Hearing>,
     /// Servers that do not hear it, by name; all servers once the node is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
+    /// What the node says about itself; null while it was not asked yet, and if it did not answer.
+    #[schema(value_type = Option<shapes::NodeFacts>)]
+    pub(crate) facts: Option<NodeFacts>,
+    /// Why it said nothing.
+    pub(crate) facts_error: Option<String>,
+    /// How long ago it was asked; null if it was not.
+    pub(crate) facts_age_ms: Option<u64>,
+}
+
+/// What the nodes said about themselves, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) of_nodes: BTreeMap<NodeId, Result<NodeFacts, String>>,
+    /// How long ago they were asked.
+    pub(crate) age_ms: u64,
+}
+
+/// Adds what the nodes say about themselves.
+pub(crate) fn with_facts(mut view: NodesView, facts: &Facts) -> NodesView {
+    for node in &mut view.nodes {
+        let Some(said) = facts.of_nodes.get(&node.id) else {
+            continue;
+        };
+        node.facts_age_ms = Some(facts.age_ms);
+        match said {
+            Ok(facts) => node.facts = Some(facts.clone()),
+            Err(why) => node.facts_error = Some(why.clone()),
+        }
+    }
+    view
 }
 
 /// What a server reports about a node. There are no numbers if the server did not answer and only its beacon is known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Hearing {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     pub(crate) rtt_ms: Option<f64>,
     pub(crate) reconnects: Option<u64>,
@@ -69,6 +107,9 @@ impl NodeView {
             addresses: BTreeSet::new(),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
+            facts: None,
+            facts_error: None,
+            facts_age_ms: None,
         }
     }
 
@@ -189,10 +230,8 @@ mod tests {
         (
             ServerName::new(server).expect("a name"),
             StatsPart {
-                clients: 0,
-                rooms: 0,
                 nodes,
-                lapses: Vec::new(),
+                ..StatsPart::default()
             },
         )
     }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use watch::{Known, Watch};
 
@@ -22,14 +23,14 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A watched Service. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
     service: Arc<str>,
     known: Arc<Mutex<Known>>,
 }
 
 /// A pod that may be a Redis node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub(crate) struct Pod {
     pub(crate) pod: String,
     pub(crate) ip: String,

@@ -29,6 +29,7 @@ mod queue_times;
 mod reader;
 mod session;
 mod settings;
+mod slow;
 mod socket;
 mod stream;
 mod sweep;
