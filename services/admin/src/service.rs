@@ -21,6 +21,7 @@ use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 use crate::statistics::Statistics;
+use crate::watching::Watching;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
 /// answered.
@@ -67,14 +68,16 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     } = Adapter::start(options)?;
 
     let ended = CancellationToken::new();
+    let stop = shutdown.child_token();
+    let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let stop = shutdown.child_token();
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
+    let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
     let api = Api {
@@ -86,6 +89,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
         statistics,
+        watching: watching.clone(),
     };
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
@@ -93,6 +97,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, stop).await;
 
     keys.end().await;
+    watching.end();
+    keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
     for task in [ops, watch, Some(following), Some(sampling)].into_iter().flatten() {

@@ -36,6 +36,7 @@ mod settings;
 mod striped;
 mod tls;
 mod trace;
+mod watching;
 mod wills;
 
 /// What fuzzers call. Not part of the interface.

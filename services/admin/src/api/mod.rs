@@ -30,6 +30,7 @@ mod pages;
 mod routes;
 mod servers;
 mod stats;
+mod watch;
 
 use std::any::Any;
 use std::time::Duration;
@@ -55,6 +56,7 @@ use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::statistics::Statistics;
+use crate::watching::Watching;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
@@ -74,6 +76,8 @@ pub(crate) struct Api {
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
     pub(crate) statistics: Statistics,
+    /// Clients that are watched.
+    pub(crate) watching: Watching,
 }
 
 /// Everything that admin serves on its public port.
@@ -165,12 +169,15 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
 /// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
 fn streams(described: query::Described) -> Router<Api> {
     let known_only = middleware::from_fn_with_state(described, query::known_only);
-    guard(Router::from(stream_routes()).layer(known_only), Right::Read)
+    let routes = Router::from(stream_routes()).layer(known_only);
+    guard(routes, Right::Read).method_not_allowed_fallback(async || Problem::wrong_method())
 }
 
 /// What every caller may follow.
 fn stream_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::default().routes(routes!(live::events))
+    OpenApiRouter::default()
+        .routes(routes!(live::events))
+        .routes(routes!(watch::watch))
 }
 
 /// What every caller may read.

@@ -37,6 +37,9 @@ pub(super) struct Cluster {
     pub(super) admin: Adapter,
     jobs: Jobs,
     pub(super) statistics: Statistics,
+    watching: Watching,
+    /// Ends all watches.
+    pub(super) closing: CancellationToken,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -77,7 +80,9 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
     options.bus = bus;
     let started = Adapter::start(options).expect("starts");
+    let watching = Watching::new(started.adapter.clone(), &Registry::new(), CancellationToken::new());
     let api = Api {
+        watching: watching.expect("registers"),
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
         statistics: sampled(&started.adapter),
         access: Access::open(),
@@ -120,10 +125,15 @@ impl Cluster {
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
+        let closing = CancellationToken::new();
+        let watching = Watching::new(started.adapter.clone(), &Registry::new(), closing.clone()).expect("registers");
+        tokio::spawn(watching.clone().run());
         Self {
             bus,
             jobs,
             statistics: sampled(&started.adapter),
+            watching,
+            closing,
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
@@ -187,6 +197,7 @@ impl Cluster {
             keys: Keys::default(),
             time_limit: LIMIT,
             statistics: self.statistics.clone(),
+            watching: self.watching.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ mod outage;
 mod rejections;
 mod servers;
 mod traces;
+mod watch;
 
 use std::time::Duration;
 
