@@ -85,6 +85,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     }
     let registry = Registry::new();
     let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), settings)?;
+    wsmesh_bootstrap::answer_log_level(node.adapter());
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {
