@@ -63,6 +63,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let Started {
         adapter, mut driver, ..
     } = Adapter::start(options)?;
+    wsmesh_bootstrap::answer_log_level(&adapter);
 
     let ended = CancellationToken::new();
     let ops = sockets

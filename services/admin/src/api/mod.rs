@@ -12,6 +12,7 @@ mod trace;
 mod batch;
 mod clients;
 mod jobs;
+mod log_level;
 mod messages;
 mod pages;
 mod routes;
@@ -111,8 +112,11 @@ fn cluster_routes() -> Router<Api> {
         .route("/servers/{name}/drain", post(servers::drain))
         .route("/servers/{name}/resume", post(servers::resume))
         .route("/servers/{name}/rebalance", post(servers::rebalance))
+        .route("/servers/{name}/log-level", post(log_level::of_server))
+        .route("/log-level", post(log_level::of_all))
         .route("/jobs", get(jobs::jobs))
         .route("/jobs/{id}", get(jobs::job))
+        .route("/jobs/{id}/events", get(jobs::events))
         .route("/rooms", get(routes::rooms))
         .route("/stats", get(routes::stats))
 }

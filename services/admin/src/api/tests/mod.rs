@@ -4,6 +4,7 @@ mod batch;
 mod clients;
 mod fixture;
 mod hostile;
+mod jobs;
 mod limits;
 mod messages;
 mod nodes;

@@ -135,7 +135,7 @@ async fn every_described_operation_is_served_and_its_problems_are_as_described()
         // One of the operations disconnects it.
         let _client = edge.answering("a", Value::Null).await;
         let id = match path.as_str() {
-            "/api/v1/jobs/{id}" => job,
+            "/api/v1/jobs/{id}" | "/api/v1/jobs/{id}/events" => job,
             "/api/v1/nodes/{id}" => "redis-2",
             _ => "a",
         };
