@@ -1,47 +1,95 @@
-//! Routes that change the nodes, and routes that show the progress of a change. Every admin answers for every job.
-
-use std::time::Duration;
+//! Routes that change the nodes, and routes that show the changes. Every admin answers for every job.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use wsmesh_adapter::{NodeId, ServerName};
 
 use super::Api;
+use super::address::OfPath;
 use super::body::JsonBody;
-use crate::jobs::{Changes, Job, MOST_JOBS};
+use super::preflight;
+use super::query::Params;
+use crate::audit::Subject;
+use crate::gather::{Cursor, Page};
+use crate::jobs::{Job, MOST_JOBS};
 use crate::problem::Problem;
+use crate::shapes::Name;
 
-/// How often a stream without news sends a comment, so that nothing in between takes it for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// Body of `POST /api/v1/nodes`.
-#[derive(Deserialize)]
+/// A node to add.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewNode)]
 pub(super) struct Addition {
-    /// `redis://host:port#id`, without credentials.
-    url: String,
+    /// redis[s]://host[:port][#id]; without user and password (each server uses its own) and without ?ca. The id is host:port if none
+    /// is given.
+    #[schema(pattern = r"^rediss?://[a-z0-9][a-z0-9.-]{0,60}(:[1-9][0-9]{0,3})?(#[A-Za-z0-9._-]{1,60})?$")]
+    pub(super) url: String,
 }
 
-/// `POST /api/v1/nodes`
+/// How to add it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Adding {
+    /// Add it without a preflight.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Adds a Redis node for the whole cluster, at run time
+///
+/// Before anything changes, this admin and at least two other servers try whether they could use it (a preflight). Idempotent: adding
+/// an active node gives a job that is done. Adding a draining node cancels the drain.
+#[utoipa::path(
+    post, path = "/nodes", operation_id = "addNode", tag = "nodes",
+    params(Adding),
+    request_body(content = Addition, example = json!({"url": "redis://redis-4:6379#redis-4"})),
+    responses(
+        (status = 202, description = "The change was accepted; the job follows it.", body = Job,
+            headers(("Location" = String, description = "The location of the job, relative to the request."))),
+        (status = 409, description = "This change of the nodes is not possible now, or the first request with this idempotency key is \
+            still running (code running)."),
+        (status = 422, description = "Some server could not use the node, and nothing was changed: node, servers and missing say what \
+            to do (code preflight). Or another request had this idempotency key."),
+    ),
+)]
 pub(super) async fn add_node(
     State(api): State<Api>,
+    subject: Subject,
+    Params(Adding { force }): Params<Adding>,
     JsonBody(Addition { url }): JsonBody<Addition>,
 ) -> Result<Response, Problem> {
+    let node = preflight::node_of(&url);
+    if let Some(node) = &node {
+        let how = if force { " by force" } else { "" };
+        subject.name(format!("node {node}{how}"));
+    }
+    if !force && !node.is_some_and(|node| api.jobs.is_in_use(&node)) {
+        preflight::check(&api, &url).await?;
+    }
     Ok(accepted(&api.jobs.add(&url).await?, "jobs"))
 }
 
-/// `DELETE /api/v1/nodes/{id}`
-pub(super) async fn remove_node(
-    State(api): State<Api>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let Path(id) = id?;
-    Ok(accepted(&api.jobs.remove(&NodeId::new(id)?).await?, "../jobs"))
+/// Drains a Redis node for the whole cluster, then removes it
+///
+/// Senders stop at once; subscribers stay for the replay window; then the node is gone and may be stopped. Idempotent.
+#[utoipa::path(
+    delete, path = "/nodes/{id}", operation_id = "removeNode", tag = "nodes",
+    params(("id" = Name, Path, description = "The node's id.")),
+    responses(
+        (status = 202, description = "The change was accepted; the job follows it.", body = Job,
+            headers(("Location" = String, description = "The location of the job, relative to the request."))),
+        (status = 404, description = "There is no such node."),
+        (status = 409, description = "Not every counted server hears another active node, or the first request with this idempotency \
+            key is still running (code running)."),
+    ),
+)]
+pub(super) async fn remove_node(State(api): State<Api>, OfPath(id): OfPath<NodeId>) -> Result<Response, Problem> {
+    Ok(accepted(&api.jobs.remove(&id).await?, "../jobs"))
 }
 
 /// 202 with the job and its location. The location is relative: a proxy may put a prefix before the path.
@@ -54,137 +102,66 @@ fn accepted(job: &Job, jobs: &str) -> Response {
     response
 }
 
-/// Which jobs to return.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct JobsPage {
-    /// Most jobs; 1 to 100.
-    #[serde(default = "all")]
-    limit: usize,
-    /// Where the page before ended: its `next`.
-    cursor: Option<String>,
-}
-
-fn all() -> usize {
-    MOST_JOBS
-}
-
-/// Answer of `GET /api/v1/jobs`.
-#[derive(Debug, Serialize)]
-pub(super) struct JobList {
-    /// The admin that answers. All admins have the same jobs.
-    admin: ServerName,
-    /// Newest first.
-    jobs: Vec<Job>,
-    /// The cursor of the next page; null at the end.
-    next: Option<String>,
-}
-
-/// `GET /api/v1/jobs?limit=&cursor=`
-pub(super) async fn jobs(
-    State(api): State<Api>,
-    page: Result<Query<JobsPage>, QueryRejection>,
-) -> Result<Json<JobList>, Problem> {
-    let Query(JobsPage { limit, cursor }) = page?;
-    if !(1..=MOST_JOBS).contains(&limit) {
-        return Err(Problem::bad_request(format!("limit must be 1 to {MOST_JOBS}")));
-    }
-    let after = cursor.as_deref().map(Place::read).transpose()?;
-    let mut jobs = api.jobs.list();
-    if let Some(after) = after {
-        jobs.retain(|job| Place::of(job) < after);
-    }
-    let next = jobs.get(limit).is_some();
-    jobs.truncate(limit);
-    Ok(Json(JobList {
-        admin: api.adapter.name().clone(),
-        next: jobs.last().filter(|_| next).map(|job| Place::of(job).cursor()),
-        jobs,
-    }))
-}
-
-/// Where a job stands in the list, as a cursor: a page goes on there, whatever happened to the list meanwhile.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    started_ns: i128,
-    id: String,
-}
+/// Where a job stands in the list: a page goes on there, whatever happened to the list meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Place(Timestamp, String);
 
 impl Place {
     fn of(job: &Job) -> Self {
-        Self {
-            started_ns: job.started_at.as_nanosecond(),
-            id: job.id.clone(),
-        }
-    }
-
-    fn cursor(&self) -> String {
-        format!("{:x}.{}", self.started_ns, self.id)
-    }
-
-    fn read(cursor: &str) -> Result<Self, Problem> {
-        let parts = cursor.split_once('.');
-        let read = parts.and_then(|(started, id)| {
-            Some(Self {
-                started_ns: i128::from_str_radix(started, 16).ok()?,
-                id: id.to_owned(),
-            })
-        });
-        read.ok_or_else(|| Problem::bad_request("cursor is not one of this list: take it from next of the page before"))
+        Self(job.started_at, job.id.clone())
     }
 }
 
-/// `GET /api/v1/jobs/{id}`
-pub(super) async fn job(State(api): State<Api>, id: Result<Path<String>, PathRejection>) -> Result<Json<Job>, Problem> {
-    let Path(id) = id?;
+/// Changes of the nodes.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Jobs)]
+pub(super) struct JobList {
+    /// The admin that answers; all admins have the same jobs.
+    #[schema(value_type = Name)]
+    admin: ServerName,
+    /// Newest first. The last hundred are kept.
+    jobs: Vec<Job>,
+    /// The cursor of the next page; null at the end.
+    #[schema(value_type = Option<String>)]
+    next: Option<Cursor<Place>>,
+}
+
+/// Changes of the nodes, whichever admin accepted them
+#[utoipa::path(
+    get, path = "/jobs", operation_id = "jobs", tag = "nodes",
+    params(Page<Place>),
+    responses((status = 200, description = "A page of the jobs, newest first.", body = JobList)),
+)]
+pub(super) async fn jobs(State(api): State<Api>, Params(page): Params<Page<Place>>) -> Json<JobList> {
+    let mut jobs = api.jobs.list();
+    if let Some(after) = page.after() {
+        jobs.retain(|job| Place::of(job) < *after);
+    }
+    let is_last = jobs.len() <= page.limit();
+    jobs.truncate(page.limit());
+    let next = jobs.last().filter(|_| !is_last).map(|job| Cursor(Place::of(job)));
+    Json(JobList {
+        admin: api.adapter.name().clone(),
+        jobs,
+        next,
+    })
+}
+
+/// The progress of a change on every server
+#[utoipa::path(
+    get, path = "/jobs/{id}", operation_id = "job", tag = "nodes",
+    params(("id" = Name, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The job.", body = Job),
+        (status = 404, description = "No admin has such a job."),
+    ),
+)]
+pub(super) async fn job(State(api): State<Api>, OfPath(id): OfPath<String>) -> Result<Json<Job>, Problem> {
     api.jobs.job(&id).map(Json).ok_or_else(|| unknown(&api, &id))
 }
 
-/// `GET /api/v1/jobs/{id}/events`: server-sent events named `job`, one now and one with every change, until the job has ended.
-pub(super) async fn events(
-    State(api): State<Api>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Problem> {
-    let Path(id) = id?;
-    // Before the job is read, so that nothing happens in between.
-    let changes = api.jobs.subscribe();
-    let job = api.jobs.job(&id).ok_or_else(|| unknown(&api, &id))?;
-    let stream = futures_util::stream::unfold(Progress::Now(job, changes), async |progress| {
-        let (job, changes) = progress.next().await?;
-        let event = Event::default().event("job").json_data(&job);
-        let rest = match job.is_running() {
-            true => Progress::Later(job.id, changes),
-            false => Progress::Over,
-        };
-        Some((event, rest))
-    });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
-}
-
-/// What a stream of one job's progress sends next.
-enum Progress {
-    Now(Job, Changes),
-    Later(String, Changes),
-    Over,
-}
-
-impl Progress {
-    async fn next(self) -> Option<(Job, Changes)> {
-        match self {
-            Self::Now(job, changes) => Some((job, changes)),
-            Self::Later(id, mut changes) => loop {
-                let changed = changes.next().await?;
-                if let Some(job) = changed.into_iter().find(|job| job.id == id) {
-                    return Some((job, changes));
-                }
-            },
-            Self::Over => None,
-        }
-    }
-}
-
 /// No admin knows the job, except perhaps one of the version before, which tells nobody.
-fn unknown(api: &Api, id: &str) -> Problem {
+pub(super) fn unknown(api: &Api, id: &str) -> Problem {
     let me = api.adapter.name();
     let of_instance = id.rsplit_once('-').map_or("", |(instance, _)| instance);
     let servers = api.adapter.servers();

@@ -1,49 +1,60 @@
 //! Routes that change the log level of one server or of all for a stated time. Each server falls back by itself.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wsmesh_adapter::{
     CallError, Missing, Payload, PublishError, Refusal, Reply, RequestError, RequestOptions, ServerName, Target,
 };
 use wsmesh_bootstrap::{LOG_LEVEL, LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder};
 
 use super::Api;
+use super::address::OfPath;
 use super::body::JsonBody;
 use crate::gather::{self, MissingServer};
 use crate::problem::Problem;
+use crate::shapes::Name;
 
-/// Body of `POST /api/v1/servers/{name}/log-level` and of `POST /api/v1/log-level`.
-#[derive(Debug, Deserialize)]
+/// What to log, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = LogLevel)]
 pub(super) struct LevelOrder {
-    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug. At most 256 characters.
+    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug.
+    #[schema(min_length = 1, max_length = 256)]
     level: String,
-    /// After how many milliseconds the configured level holds again: 1 second to 24 hours. Default: 10 minutes.
+    /// After how many milliseconds the configured level holds again. Default: 10 minutes.
+    #[schema(minimum = 1000, maximum = 86400000)]
     for_ms: Option<u64>,
 }
 
-/// Answer of `POST /api/v1/servers/{name}/log-level`.
-#[derive(Debug, Serialize)]
+/// What a server logs now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLevelAtServer)]
 pub(super) struct Level {
+    #[schema(value_type = Name)]
     server: ServerName,
     level: String,
     /// When the configured level holds again.
     #[serde(serialize_with = "gather::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
 
-/// Answer of `POST /api/v1/log-level`.
-#[derive(Debug, Serialize)]
+/// What all servers log now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLevelOfAll)]
 pub(super) struct LevelOfAll {
     level: String,
     /// When the configured level holds again.
     #[serde(serialize_with = "gather::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
     /// The servers that log at this level now, by name.
+    #[schema(value_type = Vec<Name>)]
     servers: Vec<ServerName>,
     /// Whether all live servers do.
     complete: bool,
@@ -51,13 +62,26 @@ pub(super) struct LevelOfAll {
     missing: Vec<MissingServer>,
 }
 
-/// `POST /api/v1/servers/{name}/log-level`
+/// Changes what one server logs, for a while
+///
+/// The server falls back to its configured level by itself, also if admin has ended meanwhile. Servers in one process have one level.
+#[utoipa::path(
+    post, path = "/servers/{name}/log-level", operation_id = "logLevel", tag = "cluster",
+    params(("name" = Name, Path, description = "A server's name.")),
+    request_body(content = LevelOrder, example = json!({"level": "debug", "forMs": 60000})),
+    responses(
+        (status = 200, description = "It logs at this level.", body = Level),
+        (status = 404, description = "There is no such server."),
+        (status = 409, description = "The server cannot change its level while it runs, or the first request with this idempotency \
+            key is still running (code running)."),
+        (status = 502, description = "The answer of the server cannot be read."),
+    ),
+)]
 pub(super) async fn of_server(
     State(api): State<Api>,
-    name: Result<Path<ServerName>, PathRejection>,
+    OfPath(server): OfPath<ServerName>,
     JsonBody(order): JsonBody<LevelOrder>,
 ) -> Result<Json<Level>, Problem> {
-    let Path(server) = name?;
     let order = checked(order)?;
     let target = Target::Server(server.clone());
     let asked = api
@@ -71,7 +95,17 @@ pub(super) async fn of_server(
     }))
 }
 
-/// `POST /api/v1/log-level`
+/// Changes what every server logs, for a while
+///
+/// Each server falls back to its configured level by itself.
+#[utoipa::path(
+    post, path = "/log-level", operation_id = "logLevelOfAll", tag = "cluster",
+    request_body(content = LevelOrder, example = json!({"level": "debug", "forMs": 60000})),
+    responses(
+        (status = 200, description = "The servers that log at this level now, and those that may not.", body = LevelOfAll),
+        (status = 409, description = "The first request with this idempotency key is still running (code running)."),
+    ),
+)]
 pub(super) async fn of_all(
     State(api): State<Api>,
     JsonBody(order): JsonBody<LevelOrder>,

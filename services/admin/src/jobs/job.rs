@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeView, ServerName};
 
 use super::progress::{self, ServerProgress, Verdict};
 use crate::gather;
+use crate::shapes::Name;
 
 /// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
     /// Every counted server shall hear the node.
@@ -22,8 +24,9 @@ pub(crate) enum What {
     Remove,
 }
 
-/// The state of a job. A later one replaces an earlier one, when two admins judge differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The state of a job. A failed job undoes nothing: the change stays in the topology.
+// A later one replaces an earlier one, when two admins judge differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum JobState {
     Running,
@@ -32,21 +35,25 @@ pub(crate) enum JobState {
 }
 
 /// One change of the nodes. Every admin has it, and every admin follows it from its own topology.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Job {
     /// The same on every admin.
     pub(crate) id: String,
     pub(crate) what: What,
+    #[schema(value_type = Name)]
     pub(crate) node: NodeId,
     /// The admin that accepted it.
+    #[schema(value_type = Name)]
     pub(crate) admin: ServerName,
     pub(crate) state: JobState,
     /// Why it failed, and what to do.
     pub(crate) why: Option<String>,
     #[serde(serialize_with = "gather::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) started_at: Timestamp,
     #[serde(serialize_with = "gather::rfc3339_or_null")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) finished_at: Option<Timestamp>,
     /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Adapter, NodeId, NodeView, ServerName, TopologyError};
+use wsmesh_adapter::{Adapter, NodeId, NodeState, NodeView, ServerName, TopologyError};
 
 pub(crate) use changes::Changes;
 use job::{Change, Sight};
@@ -98,6 +98,13 @@ impl Jobs {
     pub(crate) async fn remove(&self, node: &NodeId) -> Result<Job, TopologyError> {
         self.adapter.drain_node(node)?;
         self.begin(What::Remove, node.clone()).await
+    }
+
+    /// Whether a node has this id and is used, or soon will be.
+    pub(crate) fn is_in_use(&self, node: &NodeId) -> bool {
+        let is_used = |view: &NodeView| matches!(view.state, NodeState::Active | NodeState::Joining);
+        let topology = self.adapter.topology();
+        topology.iter().any(|view| view.id == *node && is_used(view))
     }
 
     /// All jobs that are kept, newest first.

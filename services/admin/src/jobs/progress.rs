@@ -4,16 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
 use super::job::What;
+use crate::shapes::{self, Name};
 
 /// The progress of one server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobAtServer)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerProgress {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     /// Whether that server hears the node.
     pub(crate) hears: bool,
