@@ -62,9 +62,9 @@ pub(super) struct Assignment {
 pub(super) async fn assign(State(api): State<Api>, Params(wish): Params<Wish>) -> Result<Json<Assignment>, Problem> {
     let labels = wish.label.as_deref().map(labels).transpose()?.unwrap_or_default();
     let choice = choice(wish.by, wish.client)?;
-    let gathered = api.adapter.cluster_stats().await;
-    let edges = gather::edges(&api.adapter.servers(), &gathered);
-    let (edge, url) = gather::assign(&edges, &choice, &labels).map_err(problem)?;
+    // Of the last second: many clients may ask at once.
+    let snapshot = api.statistics.current().await;
+    let (edge, url) = gather::assign(&snapshot.edges, &choice, &labels).map_err(problem)?;
     Ok(Json(Assignment {
         server: edge.server.clone(),
         url: url.to_owned(),

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use wsmesh_adapter::{Gathered, ServerInfo, ServerName, StatsPart};
-use wsmesh_protocol::report::{EDGE, EdgeReport};
 
 /// A ws-node as far as new clients are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +42,7 @@ pub(crate) fn edges(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> Ve
     let parts: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let edge = |server: &ServerInfo| {
         let part = parts.get(&server.name)?;
-        let report = part.reports.get(EDGE)?;
-        let report: EdgeReport = serde_json::from_str(report.get()).ok()?;
+        let report = super::edge(part)?;
         Some(Edge {
             server: server.name.clone(),
             url: report.public_url,

@@ -3,6 +3,7 @@
 
 mod clients;
 mod edges;
+mod measured;
 mod nodes;
 mod online;
 mod page;
@@ -10,16 +11,23 @@ mod pods;
 mod refused;
 mod rooms;
 mod servers;
+mod stats;
 
 pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
-pub(crate) use edges::{Choice, NoEdge, assign, edges};
-pub(crate) use nodes::{NodesView, nodes};
+pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
+#[cfg(test)]
+pub(crate) use measured::LagMs;
+pub(crate) use measured::{Measured, Rates, round};
+pub(crate) use nodes::{Facts, NodesView, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::with_pods;
 pub(crate) use refused::{FailedServer, RefusedNode};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
-pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
+pub(crate) use servers::{ClusterView, cluster, edge};
+pub(crate) use stats::{StatsView, stats};
+
+use std::time::Duration;
 
 use std::borrow::Cow;
 
@@ -38,6 +46,8 @@ pub(crate) struct Answer<T> {
     /// When the last answer of a server had arrived.
     #[serde(serialize_with = "rfc3339")]
     pub(crate) as_of: Timestamp,
+    /// How long ago that was when this answer was written.
+    pub(crate) age_ms: u64,
     /// Whether every live server answered.
     pub(crate) complete: bool,
     /// Servers that did not answer, and why.
@@ -62,9 +72,23 @@ impl<T> Answer<T> {
         missing.sort_by(|a, b| a.server.cmp(&b.server));
         Self {
             as_of,
+            age_ms: 0,
             complete: gathered.complete,
             missing,
             body,
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer, written later.
+    pub(crate) fn aged(&self, age: Duration) -> Answer<&T> {
+        Answer {
+            as_of: self.as_of,
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            complete: self.complete,
+            missing: self.missing.clone(),
+            body: &self.body,
         }
     }
 }
@@ -77,6 +101,8 @@ struct Head {
     /// When the last answer of a server had arrived.
     #[schema(format = DateTime)]
     as_of: String,
+    /// How long ago that was when this answer was written.
+    age_ms: u64,
     /// Whether every live server answered.
     complete: bool,
     /// Servers that did not answer, and why.
@@ -148,6 +174,7 @@ mod tests {
             serde_json::to_value(answer).expect("JSON"),
             serde_json::json!({
                 "asOf": "2023-11-14T22:13:20.000Z",
+                "ageMs": 0,
                 "complete": false,
                 "missing": [{"server": "edge-1", "why": "did not answer in time"}],
                 "count": 0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
 use super::ledger::Ledger;
@@ -15,6 +16,8 @@ pub(crate) struct Changes {
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) revisions: watch::Receiver<u64>,
     pub(super) seen: u64,
+    /// When it is cancelled, there are no more changes.
+    pub(super) closing: CancellationToken,
 }
 
 impl Changes {
@@ -30,7 +33,10 @@ impl Changes {
             if !changed.is_empty() {
                 return Some(changed);
             }
-            self.revisions.changed().await.ok()?;
+            tokio::select! {
+                changed = self.revisions.changed() => changed.ok()?,
+                () = self.closing.cancelled() => return None,
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Jobs {
     /// Something waits in `outgoing`.
     posted: Arc<Notify>,
     clearness: Arc<Mutex<Clearness>>,
+    /// Ends what [`Jobs::subscribe`] gives.
+    closing: CancellationToken,
 }
 
 /// Whether this admin sees all servers.
@@ -79,7 +81,13 @@ impl Jobs {
             outgoing: Arc::default(),
             posted: Arc::default(),
             clearness: Arc::default(),
+            closing: CancellationToken::new(),
         }
+    }
+
+    /// The same jobs, whose streams of changes end with `closing`.
+    pub(crate) fn closing_with(self, closing: CancellationToken) -> Self {
+        Self { closing, ..self }
     }
 
     /// Adds a node and returns the job that follows the change. The other admins have been told, if that is possible now.
@@ -125,6 +133,7 @@ impl Jobs {
             ledger: self.ledger.clone(),
             revisions: self.revisions.subscribe(),
             seen: self.ledger.lock().revision(),
+            closing: self.closing.clone(),
         }
     }
 
@@ -142,6 +151,14 @@ impl Jobs {
             )
         };
         shutdown.run_until_cancelled(working).await;
+    }
+
+    /// Tells each change of a job, until there are no more.
+    pub(crate) async fn tell(&self, tell: impl Fn(&Job)) {
+        let mut changes = self.subscribe();
+        while let Some(changed) = changes.next().await {
+            changed.iter().for_each(&tell);
+        }
     }
 
     async fn follow(&self) {

@@ -30,6 +30,7 @@ impl LogLevel {
     }
 }
 
+/// As it is written in the settings.
 impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -23,6 +23,8 @@ async fn a_client_is_sent_to_the_same_ws_node_to_the_least_busy_one_or_to_one_wi
     let _two = edge(&cluster, "ws-node-2", at("ws-node-2", "b")).await;
     let _ann = one.client("ann").await;
     let open = cluster.open();
+    let is_known = async || get(&open, "/api/v1/assign").await.text.contains("ws-node-2");
+    until("the next sample has both, and the client", is_known).await;
     let by_load = get(&open, "/api/v1/assign").await.json();
     check("Assignment", &by_load);
     assert_eq!(
@@ -48,6 +50,8 @@ async fn what_cannot_be_assigned_is_answered_with_what_there_is() {
     assert!(nobody.contains("--public-url"), "{nobody}");
     let draining = json!({"publicUrl": "wss://a.example.org", "labels": {"zone": "a"}, "draining": true});
     let _one = edge(&cluster, "ws-node-1", draining).await;
+    let is_known = async || get(&open, "/api/v1/assign").await.text.contains("draining");
+    until("the next sample has it", is_known).await;
     let busy = get(&open, "/api/v1/assign?label=zone:a").await.problem(503);
     assert!(busy.contains("draining"), "{busy}");
     let unknown = get(&open, "/api/v1/assign?label=zone:b").await.problem(404);
