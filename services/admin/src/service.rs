@@ -66,6 +66,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let Started {
         adapter, mut driver, ..
     } = Adapter::start(options)?;
+    wsmesh_bootstrap::answer_log_level(&adapter);
 
     let ended = CancellationToken::new();
     let stop = shutdown.child_token();
@@ -74,11 +75,12 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .ops
         .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
-    let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
+    let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
+    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let audit = Audit::new(adapter.name().clone());
     let api = Api {
         adapter,
@@ -101,10 +103,18 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [ops, watch, Some(following), Some(sampling)].into_iter().flatten() {
+    for task in [ops, watch, Some(following), Some(sampling), Some(telling)]
+        .into_iter()
+        .flatten()
+    {
         task.await?;
     }
     result
+}
+
+/// Everyone who watches the cluster is told each change of a job.
+async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
+    jobs.tell(|job| statistics.tell("job", job)).await;
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.

@@ -32,7 +32,7 @@ use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
-use crate::settings::EdgeSettings;
+use crate::settings::{EdgeSettings, place};
 use crate::tls::TlsFiles;
 use crate::watching::{self, Observers, Watching};
 use crate::wills::WillBooks;
@@ -352,6 +352,8 @@ fn report(edge: &Arc<Edge>) {
     edge.adapter.add_report(EDGE, move || {
         let report = told.upgrade().map(|edge| EdgeReport {
             draining: edge.is_draining(),
+            public_url: edge.settings.public_url.as_ref().map(ToString::to_string),
+            labels: place::by_name(&edge.settings.labels),
             ..edge.metrics.report()
         });
         json!(report)

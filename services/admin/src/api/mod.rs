@@ -21,12 +21,16 @@ mod origins;
 mod query;
 mod trace;
 
+mod assign;
 mod batch;
 mod clients;
 mod jobs;
 mod live;
+mod log_level;
 mod messages;
 mod pages;
+mod preflight;
+mod progress;
 mod routes;
 mod servers;
 mod stats;
@@ -178,6 +182,7 @@ fn stream_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(live::events))
         .routes(routes!(watch::watch))
+        .routes(routes!(progress::events))
 }
 
 /// What every caller may read.
@@ -197,6 +202,7 @@ fn viewer_routes() -> OpenApiRouter<Api> {
         .route("/clients/messages", called("messages"))
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::job))
+        .routes(routes!(assign::assign))
 }
 
 /// Messages to clients, and what is attached to them.
@@ -222,10 +228,13 @@ fn client_routes() -> OpenApiRouter<Api> {
 fn operator_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(jobs::add_node))
+        .routes(routes!(preflight::preflight))
         .routes(routes!(jobs::remove_node))
         .routes(routes!(servers::drain))
         .routes(routes!(servers::resume))
         .routes(routes!(servers::rebalance))
+        .routes(routes!(log_level::of_server))
+        .routes(routes!(log_level::of_all))
 }
 
 /// For publishers that wait for clients.

@@ -170,12 +170,13 @@ async fn every_described_operation_is_served_and_its_problems_are_as_described()
         // One of the operations disconnects it.
         let _client = edge.answering("a", Value::Null).await;
         let id = match path.as_str() {
-            "/api/v1/jobs/{id}" => job,
+            "/api/v1/jobs/{id}" | "/api/v1/jobs/{id}/events" => job,
             "/api/v1/nodes/{id}" => "redis-2",
             _ => "a",
         };
         let body = match path.as_str() {
-            "/api/v1/nodes" => node,
+            "/api/v1/nodes" | "/api/v1/nodes/preflight" => node,
+            path if path.ends_with("/log-level") => r#"{"level":"debug"}"#,
             "/api/v1/clients/messages" => r#"{"event":"say","ids":["a"]}"#,
             "/api/v1/clients/query" => r#"{"ids":["a"]}"#,
             path if path.ends_with("/messages") || path.ends_with("/requests") => r#"{"event":"say"}"#,
