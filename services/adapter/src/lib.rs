@@ -83,6 +83,7 @@ pub use api::clients::{Presence, RoomOptions, Scope};
 pub use api::events::Listener;
 pub use api::gather::Gathered;
 pub use api::reach::{Located, Reach};
+pub use api::visits::NameConflict;
 pub use cluster::{ListenerId, MAX_KEY_BYTES, Outcome, Replies, Reply};
 pub use error::{
     CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, PublishError,

@@ -84,6 +84,9 @@ pub struct Options {
     /// Settings of the service itself that should be the same on every server that has them: differences are reported, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
+    /// Whether this server only looks at the others and leaves. It is not counted by them, so it cannot keep them from a node that
+    /// it does not hear, and tells them neither settings nor nodes. It publishes as soon as it hears one node. Default no.
+    pub visiting: bool,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
     pub registry: Registry,
 }
@@ -115,6 +118,7 @@ impl Options {
             delivery: Delivery::default(),
             observer: None,
             common_settings: BTreeMap::new(),
+            visiting: false,
             registry: Registry::new(),
         }
     }

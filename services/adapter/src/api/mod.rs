@@ -16,3 +16,4 @@ pub(crate) mod contexts;
 pub(crate) mod channels;
 pub(crate) mod gather;
 pub(crate) mod topology;
+pub(crate) mod visits;

@@ -17,3 +17,4 @@ mod shared;
 mod support;
 mod topology;
 mod typed;
+mod visitors;
