@@ -82,6 +82,7 @@ pub use api::channels::ChannelListener;
 pub use api::clients::{Presence, RoomOptions, Scope};
 pub use api::events::Listener;
 pub use api::gather::Gathered;
+pub use api::preflight::preflight_alone;
 pub use api::reach::{Located, Reach};
 pub use api::visits::NameConflict;
 pub use cluster::{ListenerId, MAX_KEY_BYTES, Outcome, Replies, Reply};
@@ -97,12 +98,16 @@ pub use flow::state::lapse::{Lapse, LapseReason};
 pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
+pub use life::preflights::{FactsOfNode, PreflightFailure, Preflights};
 pub use local::{
     Class, ClientObserver, Closing, Command, ConnectionId, DataError, Delivery, DeliveryRule, Dismissal, FrameReader,
     Full, Introduction, LiveContext, LostServer, MAX_DATA_BYTES, MAX_DATA_DEPTH, ObservedConnection, Outbox,
     OutboxLimits, PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
 };
-pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
+pub use nodes::{
+    Check, CheckKind, CheckResult, Fault, LinkFault, MemoryBus, NodeFacts, NodeStatus, NodeUrl, NodeUrlError,
+    OutputBuffer, Preflight, SlowCommand, Strategy,
+};
 pub use options::{Bus, Options};
 pub use settings::Difference;
 pub use trace::remote_context;

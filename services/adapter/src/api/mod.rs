@@ -15,5 +15,6 @@ pub(crate) mod contexts;
 
 pub(crate) mod channels;
 pub(crate) mod gather;
+pub(crate) mod preflight;
 pub(crate) mod topology;
 pub(crate) mod visits;
