@@ -9,6 +9,7 @@ use prometheus::Registry;
 use crate::error::StartError;
 use crate::local::{ClientObserver, Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
+use crate::reports::Reports;
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
 /// How servers reach each other.
@@ -87,6 +88,9 @@ pub struct Options {
     /// Whether this server only looks at the others and leaves. It is not counted by them, so it cannot keep them from a node that
     /// it does not hear, and tells them neither settings nor nodes. It publishes as soon as it hears one node. Default no.
     pub visiting: bool,
+    /// What this server tells about itself when it is asked for its totals. Default: nothing;
+    /// [`Adapter::add_report`](crate::Adapter::add_report) adds more.
+    pub reports: Reports,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
     pub registry: Registry,
 }
@@ -119,6 +123,7 @@ impl Options {
             observer: None,
             common_settings: BTreeMap::new(),
             visiting: false,
+            reports: Reports::default(),
             registry: Registry::new(),
         }
     }

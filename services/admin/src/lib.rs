@@ -2,7 +2,7 @@
 //!
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `idempotency` (requests that are
 //! repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
-//! the nodes, followed until they are done), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
+//! the nodes, followed until they are done), `statistics` (samples the cluster once a second), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
 //! every answer is gathered from the live servers at the moment of the request.
 
 mod api;
@@ -17,6 +17,7 @@ mod metrics;
 mod problem;
 mod service;
 mod settings;
+mod statistics;
 mod token;
 
 pub use config::Config;

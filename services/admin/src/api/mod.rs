@@ -12,10 +12,12 @@ mod trace;
 mod batch;
 mod clients;
 mod jobs;
+mod live;
 mod messages;
 mod pages;
 mod routes;
 mod servers;
+mod stats;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
+use crate::statistics::Statistics;
 use crate::token::Token;
 use bodies::Budget;
 pub(crate) use limits::longest;
@@ -57,6 +60,7 @@ pub(crate) struct Api {
     pub(crate) keys: Keys,
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
+    pub(crate) statistics: Statistics,
 }
 
 /// Everything that admin serves on its public port.
@@ -79,7 +83,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let token = middleware::from_fn_with_state(api.clone(), require_token);
-    let guarded = limit_requests(guarded, MAX_REQUESTS).layer(token);
+    let guarded = limit_requests(guarded, MAX_REQUESTS).merge(streams()).layer(token);
     let open = Router::new()
         .route("/", get(pages::index))
         .route("/style.css", get(pages::style))
@@ -114,7 +118,13 @@ fn cluster_routes() -> Router<Api> {
         .route("/jobs", get(jobs::jobs))
         .route("/jobs/{id}", get(jobs::job))
         .route("/rooms", get(routes::rooms))
-        .route("/stats", get(routes::stats))
+        .route("/stats", get(stats::stats))
+        .route("/stats/history", get(stats::history))
+}
+
+/// Streams, which do not count among the requests that run, and have no time limit.
+fn streams() -> Router<Api> {
+    Router::new().route("/events", get(live::events))
 }
 
 /// For backends: clients and their rooms.

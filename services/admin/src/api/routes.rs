@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use wsmesh_adapter::{ClientId, Room};
 
 use super::Api;
-use crate::gather::{
-    self, Answer, ClientView, ClusterView, MAX_PAGE, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
-};
+use crate::gather::{self, Answer, ClientView, ClusterView, MAX_PAGE, NodesView, Page, RoomView, RoomsPage, RoomsView};
 use crate::problem::Problem;
+use crate::statistics;
 
 /// A path, query or body, or why it could not be read.
 type Part<T, R> = Result<T, R>;
@@ -18,39 +17,20 @@ type Part<T, R> = Result<T, R>;
 /// `GET /api/v1/cluster`
 pub(super) async fn cluster(State(api): State<Api>) -> Json<Answer<ClusterView>> {
     let gathered = api.adapter.cluster_stats().await;
-    let roster = api.adapter.servers();
+    let (roster, has_nodes) = (api.adapter.servers(), !api.adapter.topology().is_empty());
     Json(Answer::new(
         Timestamp::now(),
         &gathered,
-        gather::cluster(&roster, &gathered, api.adapter.differences()),
+        gather::cluster(&roster, &gathered, api.adapter.differences(), has_nodes),
     ))
 }
 
 /// `GET /api/v1/nodes`
 pub(super) async fn nodes(State(api): State<Api>) -> Json<Answer<NodesView>> {
     let gathered = api.adapter.cluster_stats().await;
-    let topology = api.adapter.topology();
-    let kubernetes = api.kubernetes.as_ref().map(|kubernetes| kubernetes.view());
-    let nodes = gather::nodes(topology, &gathered);
-    Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        match kubernetes {
-            Some(view) => gather::with_pods(nodes, view),
-            None => nodes,
-        },
-    ))
-}
-
-/// `GET /api/v1/stats`
-pub(super) async fn stats(State(api): State<Api>) -> Json<Answer<StatsView>> {
-    let gathered = api.adapter.cluster_stats().await;
-    let roster = api.adapter.servers();
-    Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        gather::stats(&roster, &gathered),
-    ))
+    let (kubernetes, facts) = (api.kubernetes.as_ref(), api.statistics.facts());
+    let nodes = statistics::nodes(&api.adapter, kubernetes, &gathered, &facts);
+    Json(Answer::new(Timestamp::now(), &gathered, nodes))
 }
 
 /// `GET /api/v1/rooms?namespace=&prefix=&limit=&afterNamespace=&afterId=`

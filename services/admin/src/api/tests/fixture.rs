@@ -34,6 +34,7 @@ pub(super) struct Cluster {
     pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
     jobs: Jobs,
+    pub(super) statistics: Statistics,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -76,6 +77,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let started = Adapter::start(options).expect("starts");
     let api = Api {
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        statistics: sampled(&started.adapter),
         adapter: started.adapter,
         token: None,
         kubernetes: None,
@@ -84,6 +86,13 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     };
     let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
     (router(api, metrics), started.driver)
+}
+
+/// Statistics that are sampled until the test ends.
+fn sampled(adapter: &Adapter) -> Statistics {
+    let statistics = Statistics::new(adapter.clone(), None, CancellationToken::new());
+    tokio::spawn(statistics.clone().run(CancellationToken::new()));
+    statistics
 }
 
 impl Cluster {
@@ -111,6 +120,7 @@ impl Cluster {
         Self {
             bus,
             jobs,
+            statistics: sampled(&started.adapter),
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
@@ -172,6 +182,7 @@ impl Cluster {
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
+            statistics: self.statistics.clone(),
         }
     }
 
