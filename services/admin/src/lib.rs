@@ -2,12 +2,14 @@
 //!
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `idempotency` (requests that are
 //! repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
-//! the nodes, followed until they are done), `statistics` (samples the cluster once a second), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
-//! every answer is gathered from the live servers at the moment of the request.
+//! the nodes, followed until they are done), `statistics` (samples the cluster once a second), `kubernetes`. Only the last jobs and the last
+//! idempotency keys are stored, in memory: every answer is gathered from the live servers at the moment of the request. `doctor` and
+//! `top` are commands of their own.
 
 mod api;
 mod commands;
 mod config;
+mod doctor;
 mod gather;
 mod idempotency;
 mod jobs;
@@ -19,6 +21,7 @@ mod service;
 mod settings;
 mod statistics;
 mod token;
+mod top;
 
 pub use config::Config;
 pub use metrics::{REQUEST_DURATION, REQUESTS};
