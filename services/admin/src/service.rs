@@ -1,7 +1,6 @@
 //! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,7 +13,9 @@ use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
 
+use crate::access::Access;
 use crate::api::{self, Api};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
@@ -101,10 +102,12 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let stop = shutdown.child_token();
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
+    let audit = Audit::new(adapter.name().clone());
     let api = Api {
         adapter,
         jobs,
-        token: token.map(Arc::new),
+        access: token.map_or_else(Access::open, Access::of_token),
+        audit,
         kubernetes,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,

@@ -13,7 +13,16 @@ use super::Api;
 use super::limits::overloaded;
 use crate::problem::Problem;
 
-/// `GET /api/v1/events`
+/// Follows the cluster: a snapshot each second, and what happens in between
+///
+/// Server-sent events. `snapshot`: `{asOf, cluster, nodes, stats}`, whose parts are the answers of `/cluster`, `/nodes` and `/stats`;
+/// one each second, and a viewer that reads slowly skips some. `job`: a job, as of `/jobs/{id}`, when it changes. `audit`: a record.
+/// `topology`: `{at, text}`, a change of servers or nodes in words. `missed`: `{count}`, so many of these three came too fast for the
+/// viewer. A comment comes when there was nothing for 15 s.
+#[utoipa::path(
+    get, path = "/events", operation_id = "events", tag = "cluster",
+    responses((status = 200, description = "The events.", body = String, content_type = "text/event-stream")),
+)]
 pub(super) async fn events(State(api): State<Api>) -> Result<Response, Problem> {
     let events = api.statistics.view();
     let events =

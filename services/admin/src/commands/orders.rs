@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Adapter, ClientId, PublishError, Reach, Room};
 
 use super::message::{check_ids, distinct};
 use super::{Accepted, Answered, Attached, Done, Farewell, Message, Outcome};
+use crate::access::Right;
 use crate::gather::{self, Answer};
 use crate::problem::Problem;
 
@@ -72,8 +74,8 @@ pub(crate) async fn data(adapter: &Adapter, client: &ClientId) -> Result<Outcome
     Ok(Outcome::Attached(Attached { data: context.data }))
 }
 
-/// What to tell about clients.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// What to tell about clients. contexts: what is known about their connections, too, for at most 100 clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Detail {
     /// Where they are, and since when.
@@ -81,6 +83,16 @@ pub(crate) enum Detail {
     Whereabouts,
     /// What is known about their connections, too.
     Contexts,
+}
+
+impl Detail {
+    /// What a caller needs to be told that.
+    pub(crate) fn right(self) -> Right {
+        match self {
+            Self::Whereabouts => Right::Read,
+            Self::Contexts => Right::Publish,
+        }
+    }
 }
 
 /// Which of these clients are connected, where, and since when.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::iter::Sum;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Counters, Namespace, Room};
 
 /// What happened per second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rates {
     /// Frames from clients.
@@ -64,7 +65,7 @@ pub(crate) struct Measured {
 }
 
 /// How long messages took from publishing to receiving, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub(crate) struct LagMs {
     #[serde(serialize_with = "exact")]
     pub(crate) p50: f64,

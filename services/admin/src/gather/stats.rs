@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Gathered, Room, ServerInfo, ServerName, ServiceName, StatsPart};
 use wsmesh_protocol::report::{EdgeReport, OTHER_CODES};
 
 use super::measured::{LagMs, Measured, Rates, short};
 use super::servers::{ServerState, edge, load, state};
+use crate::shapes::{self, Name};
 
 /// Most rooms of each kind in the answer.
 const TOP_ROOMS: usize = 20;
@@ -19,8 +21,9 @@ const NAMESPACES: usize = 64;
 const OTHER: &str = "other";
 
 /// `GET /api/v1/stats`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Stats)]
 pub(crate) struct StatsView {
     /// Clients on all servers.
     pub(crate) clients: u64,
@@ -41,7 +44,7 @@ pub(crate) struct StatsView {
 }
 
 /// The cluster as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Totals {
     pub(crate) servers: usize,
@@ -55,8 +58,9 @@ pub(crate) struct Totals {
 }
 
 /// A service.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ServiceStats {
+    #[schema(value_type = Name)]
     pub(crate) service: ServiceName,
     pub(crate) servers: usize,
     pub(crate) clients: u64,
@@ -65,10 +69,12 @@ pub(crate) struct ServiceStats {
 }
 
 /// A server.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerStats {
+    #[schema(value_type = Name)]
     pub(crate) name: ServerName,
+    #[schema(value_type = Name)]
     pub(crate) service: ServiceName,
     pub(crate) state: ServerState,
     /// It did not answer: its load is that of its last beacon, and the rest is not known.
@@ -83,7 +89,7 @@ pub(crate) struct ServerStats {
 }
 
 /// A namespace.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NamespaceStats {
     pub(crate) namespace: String,
@@ -97,7 +103,7 @@ pub(crate) struct NamespaceStats {
 }
 
 /// The rooms that have most.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TopRooms {
     /// Most members first, at most 20.
@@ -107,29 +113,35 @@ pub(crate) struct TopRooms {
 }
 
 /// A large room.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = LargeRoom)]
 pub(crate) struct RoomMembersView {
     #[serde(flatten)]
+    #[schema(value_type = shapes::Room)]
     pub(crate) room: Room,
     /// On the servers where it is among the largest ones.
     pub(crate) members: u64,
 }
 
 /// A busy room.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = BusyRoom)]
 pub(crate) struct RoomMessagesView {
     #[serde(flatten)]
+    #[schema(value_type = shapes::Room)]
     pub(crate) room: Room,
     #[serde(serialize_with = "short")]
     pub(crate) messages_per_second: f64,
 }
 
 /// A client that reads too slowly.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SlowClient)]
 pub(crate) struct SlowClientStats {
     pub(crate) client: String,
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     pub(crate) queued_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

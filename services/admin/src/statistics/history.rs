@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{NodeFacts, NodeId};
 
 use crate::gather::{Facts, StatsView, rfc3339, round};
@@ -59,10 +60,12 @@ struct Row {
 }
 
 /// `GET /api/v1/stats/history`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = History)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HistoryView {
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) as_of: Timestamp,
     /// The time between two rows.
     pub(crate) step_ms: u64,

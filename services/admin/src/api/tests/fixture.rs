@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use wsmesh_adapter::{
 use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, KICK};
 
 use super::super::*;
+use crate::access::Token;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
@@ -78,8 +80,9 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let api = Api {
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
         statistics: sampled(&started.adapter),
+        access: Access::open(),
+        audit: Audit::new(started.adapter.name().clone()),
         adapter: started.adapter,
-        token: None,
         kubernetes: None,
         keys: Keys::default(),
         time_limit: LIMIT,
@@ -174,11 +177,12 @@ impl Cluster {
 
     /// What the handlers use, with keys of its own.
     pub(super) fn api(&self, token: Option<&str>) -> Api {
-        let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
+        let token = token.map(|text| Token::new(text).expect("a token"));
         Api {
             adapter: self.admin.clone(),
             jobs: self.jobs.clone(),
-            token,
+            access: token.map_or_else(Access::open, Access::of_token),
+            audit: Audit::new(self.admin.name().clone()),
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
@@ -357,7 +361,17 @@ pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
     let (head, body) = response.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    let is_stream = head
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/event-stream");
+    let bytes = if is_stream {
+        // It does not end by itself.
+        let first = timeout(body.into_data_stream().next()).await;
+        first.expect("an event").expect("a body")
+    } else {
+        to_bytes(body, usize::MAX).await.expect("a body")
+    };
     Answer {
         status: head.status,
         headers: head.headers,
