@@ -1,8 +1,10 @@
 //! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{ArgMatches, Command};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -15,12 +17,14 @@ use crate::access::Access;
 use crate::api::{self, Api};
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 use crate::statistics::Statistics;
+use crate::top::{self, TOP};
 use crate::watching::Watching;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
@@ -47,6 +51,28 @@ impl Service for Admin {
 
     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
         run(config, sockets, shutdown).await
+    }
+
+    fn subcommands() -> Vec<Command> {
+        vec![doctor::command()]
+    }
+
+    fn subcommand(name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<ExitCode> {
+        match name {
+            DOCTOR => doctor::run(arguments, &config),
+            _ => anyhow::bail!("{name} is declared but not implemented"),
+        }
+    }
+
+    fn tools() -> Vec<Command> {
+        vec![top::command()]
+    }
+
+    fn tool(name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+        match name {
+            TOP => top::run(arguments),
+            _ => anyhow::bail!("{name} is declared but not implemented"),
+        }
     }
 }
 
