@@ -44,6 +44,7 @@ use crate::token::Token;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
+use pages::Login;
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -80,10 +81,10 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let token = middleware::from_fn_with_state(api.clone(), require_token);
     let guarded = limit_requests(guarded, MAX_REQUESTS).layer(token);
+    let login = if is_open { Login::Open } else { Login::Needed };
     let open = Router::new()
-        .route("/", get(pages::index))
-        .route("/style.css", get(pages::style))
         .route("/openapi.json", get(pages::openapi))
+        .merge(pages::router(login))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let router = limit_time(open, time_limit).nest("/api/v1", guarded).with_state(api);
@@ -96,9 +97,9 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(
+        .layer(SetResponseHeaderLayer::if_not_present(
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
         ))
 }
 

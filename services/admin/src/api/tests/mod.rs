@@ -231,7 +231,10 @@ async fn the_pages_are_open_and_may_load_nothing_from_elsewhere() {
     let guarded = cluster.guarded();
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
+        ("/dashboard/style.css", "text/css; charset=utf-8"),
+        ("/dashboard/main.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/icon.svg", "image/svg+xml"),
+        ("/dashboard/access.json", "application/json"),
         ("/openapi.json", "application/json"),
     ] {
         let answer = get(&guarded, path).await;
@@ -246,6 +249,30 @@ async fn the_pages_are_open_and_may_load_nothing_from_elsewhere() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert!(!answer.text.contains("https://"), "{path} refers to elsewhere");
     }
+    for path in [
+        "/dashboard",
+        "/dashboard/",
+        "/dashboard/none.js",
+        "/dashboard/../Cargo.toml",
+        "/style.css",
+    ] {
+        assert_eq!(get(&guarded, path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_is_told_whether_it_needs_a_token_and_may_run_only_its_own_scripts() {
+    let cluster = Cluster::new().await;
+    let asked = "/dashboard/access.json";
+    assert_eq!(get(&cluster.guarded(), asked).await.json()["login"], true);
+    assert_eq!(get(&cluster.open(), asked).await.json()["login"], false);
+    let policy = get(&cluster.guarded(), "/")
+        .await
+        .header("content-security-policy")
+        .to_owned();
+    assert!(policy.contains("script-src 'self'; style-src 'self';"), "{policy}");
+    assert!(policy.contains("require-trusted-types-for 'script'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
 }
 
 #[tokio::test]
