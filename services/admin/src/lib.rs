@@ -1,11 +1,13 @@
 //! HTTP API that shows the whole cluster, changes its Redis nodes and sends messages to its clients.
 //!
-//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `idempotency` (requests that are
-//! repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
+//! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `access` (who may use which of
+//! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
 //! the nodes, followed until they are done), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
 //! every answer is gathered from the live servers at the moment of the request.
 
+mod access;
 mod api;
+mod audit;
 mod commands;
 mod config;
 mod gather;
@@ -17,10 +19,9 @@ mod metrics;
 mod problem;
 mod service;
 mod settings;
-mod token;
 
+pub use access::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;
 pub use metrics::{REQUEST_DURATION, REQUESTS};
 pub use service::{Admin, run};
 pub use settings::AdminSettings;
-pub use token::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};

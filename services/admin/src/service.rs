@@ -1,6 +1,5 @@
 //! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,7 +11,9 @@ use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
 
+use crate::access::Access;
 use crate::api::{self, Api};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
@@ -71,10 +72,12 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
+    let audit = Audit::new(adapter.name().clone());
     let api = Api {
         adapter,
         jobs,
-        token: token.map(Arc::new),
+        access: token.map_or_else(Access::open, Access::of_token),
+        audit,
         kubernetes,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,

@@ -2,7 +2,7 @@
 
 use wsmesh_bootstrap::{SecretFile, each, settings, text};
 
-use crate::token::Token;
+use crate::access::Token;
 
 settings! {
     /// Settings of an admin.

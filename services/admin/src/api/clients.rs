@@ -8,6 +8,7 @@ use wsmesh_adapter::ClientId;
 use super::Api;
 use super::address::{OfClient, OfMember, OfRoom};
 use super::body::{AnyJson, JsonBody, OrEmpty};
+use crate::access::Caller;
 use crate::commands::{self, Detail, Farewell, Message, Outcome};
 use crate::problem::Problem;
 
@@ -59,7 +60,12 @@ pub(super) struct Ids {
 }
 
 /// `POST /api/v1/clients/query`
-pub(super) async fn query(State(api): State<Api>, JsonBody(body): JsonBody<Ids>) -> Result<Outcome, Problem> {
+pub(super) async fn query(
+    State(api): State<Api>,
+    caller: Caller,
+    JsonBody(body): JsonBody<Ids>,
+) -> Result<Outcome, Problem> {
+    caller.need(body.detail.right())?;
     commands::query(&api.adapter, body.ids, body.detail).await
 }
 

@@ -6,10 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use wsmesh_adapter::{NodeId, ServerName};
+use wsmesh_adapter::{NodeId, NodeUrl, ServerName};
 
 use super::Api;
 use super::body::JsonBody;
+use crate::audit::Subject;
 use crate::jobs::Job;
 use crate::problem::Problem;
 
@@ -24,8 +25,12 @@ pub(super) struct Addition {
 /// `POST /api/v1/nodes`
 pub(super) async fn add_node(
     State(api): State<Api>,
+    subject: Subject,
     JsonBody(Addition { url }): JsonBody<Addition>,
 ) -> Result<Response, Problem> {
+    if let Ok(node) = NodeUrl::parse(&url) {
+        subject.name(format!("node {}", node.id()));
+    }
     Ok(accepted(&api.jobs.add(&url)?, "jobs"))
 }
 

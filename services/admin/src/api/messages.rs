@@ -11,6 +11,7 @@ use wsmesh_adapter::{ClientId, Room};
 use super::Api;
 use super::address::{OfClient, OfRoom};
 use super::body::JsonBody;
+use crate::audit::Subject;
 use crate::commands::{self, Message, Outcome, Whereabouts};
 use crate::gather;
 use crate::json::object_or_null;
@@ -71,8 +72,10 @@ pub(super) struct ForClients {
 /// `POST /api/v1/clients/messages`
 pub(super) async fn to_clients(
     State(api): State<Api>,
+    subject: Subject,
     JsonBody(body): JsonBody<ForClients>,
 ) -> Result<Outcome, Problem> {
+    subject.name(format!("{} clients", body.ids.len()));
     let message = Message::new(body.event, body.payload)?;
     let whereabouts = Whereabouts::of_ids(&api.adapter, &body.ids).await?;
     let sent = commands::to_clients(&api.adapter, body.ids, &message, &whereabouts).await?;
@@ -123,8 +126,14 @@ enum SentTo {
 /// `POST /api/v1/broadcast`
 pub(super) async fn broadcast(
     State(api): State<Api>,
+    subject: Subject,
     JsonBody(body): JsonBody<Broadcast>,
 ) -> Result<Json<Sent>, Problem> {
+    match (&body.room, &body.clients) {
+        (Some(room), None) => subject.name(format!("room {room}")),
+        (None, Some(clients)) => subject.name(format!("{} clients", clients.len())),
+        _ => {}
+    }
     let message = Message::new(body.event, body.payload)?;
     let adapter = &api.adapter;
     match (body.room, body.clients) {

@@ -10,6 +10,7 @@ mod origins;
 mod trace;
 
 mod batch;
+mod callers;
 mod clients;
 mod jobs;
 mod messages;
@@ -18,29 +19,25 @@ mod routes;
 mod servers;
 
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use axum_extra::TypedHeader;
-use axum_extra::headers::Authorization;
-use axum_extra::headers::authorization::Bearer;
-use axum_extra::typed_header::TypedHeaderRejection;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use wsmesh_adapter::Adapter;
 
+use crate::access::{self, Access, Caller, Right, guard};
+use crate::audit::{self, Audit};
 use crate::idempotency::Keys;
 use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
-use crate::token::Token;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
@@ -51,8 +48,10 @@ use pages::Login;
 pub(crate) struct Api {
     pub(crate) adapter: Adapter,
     pub(crate) jobs: Jobs,
-    /// `None`: everyone who reaches the port may use the API (demo profile only).
-    pub(crate) token: Option<Arc<Token>>,
+    /// Who may use the API.
+    pub(crate) access: Access,
+    /// Who changed what.
+    pub(crate) audit: Audit,
     pub(crate) kubernetes: Option<Kubernetes>,
     /// Requests that may be repeated.
     pub(crate) keys: Keys,
@@ -62,25 +61,11 @@ pub(crate) struct Api {
 
 /// Everything that admin serves on its public port.
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
-    let is_open = api.token.is_none();
+    let is_open = api.access.is_open();
     let time_limit = api.time_limit;
-    let once = middleware::from_fn_with_state(api.clone(), once::once);
-    let asking = limit_requests(asking_routes(), MAX_ASKS);
-    let batch = limit_requests(batch_routes(), MAX_BATCHES);
-    // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
-    // what bounds bodies is outside, and batches are counted there once more.
-    let bodies = Budget::default();
-    let others = limit_time(cluster_routes().merge(client_routes()), time_limit)
-        .merge(limit_time(asking, longest(time_limit)))
-        .layer(once.clone());
-    let batch = bodies.limit(limit_time(batch, longest(time_limit)).layer(once), MAX_BATCH_BYTES);
-    let guarded = bodies
-        .limit(others, MAX_BODY_BYTES)
-        .merge(limit_requests(batch, MAX_BATCHES))
-        .fallback(async || Problem::no_route())
-        .method_not_allowed_fallback(async || Problem::wrong_method());
-    let token = middleware::from_fn_with_state(api.clone(), require_token);
-    let guarded = limit_requests(guarded, MAX_REQUESTS).layer(token);
+    let know = middleware::from_fn_with_state(api.access.clone(), access::know);
+    let record = middleware::from_fn_with_state(api.audit.clone(), audit::follow);
+    let guarded = limit_requests(guarded(&api), MAX_REQUESTS).layer(record).layer(know);
     let login = if is_open { Login::Open } else { Login::Needed };
     let open = Router::new()
         .route("/openapi.json", get(pages::openapi))
@@ -103,37 +88,67 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         ))
 }
 
-/// For operators: servers, nodes, and changes of both.
-fn cluster_routes() -> Router<Api> {
+/// The API, whose requests have a caller already.
+fn guarded(api: &Api) -> Router<Api> {
+    let time_limit = api.time_limit;
+    let once = middleware::from_fn_with_state(api.clone(), once::once);
+    // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
+    // what bounds bodies is outside, and batches are counted there once more. Who may not do it is told before that, so that no
+    // answer to a repeat comes to another caller than the first.
+    let group = |routes: Router<Api>, limit, right| guard(limit_time(routes, limit).layer(once.clone()), right);
+    let asking = limit_requests(asking_routes(), MAX_ASKS);
+    let batch = limit_requests(batch_routes(), MAX_BATCHES);
+    let others = group(viewer_routes(), time_limit, Right::Read)
+        .merge(group(publisher_routes(), time_limit, Right::Publish))
+        .merge(group(client_routes(), time_limit, Right::Clients))
+        .merge(group(operator_routes(), time_limit, Right::Operate))
+        .merge(group(asking, longest(time_limit), Right::Publish));
+    let batch = group(batch, longest(time_limit), Right::Publish);
+    let bodies = Budget::default();
+    let batch = bodies.limit(batch, MAX_BATCH_BYTES);
+    bodies
+        .limit(others, MAX_BODY_BYTES)
+        .merge(limit_requests(batch, MAX_BATCHES))
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+}
+
+/// What every caller may read.
+fn viewer_routes() -> Router<Api> {
+    // A client may be called as these paths end.
+    let called = |id| get(async move |api: State<Api>, caller: Caller| routes::client_called(api, caller, id).await);
     Router::new()
         .route("/cluster", get(routes::cluster))
-        .route("/nodes", get(routes::nodes).post(jobs::add_node))
-        .route("/nodes/{id}", delete(jobs::remove_node))
-        .route("/servers/{name}/drain", post(servers::drain))
-        .route("/servers/{name}/resume", post(servers::resume))
-        .route("/servers/{name}/rebalance", post(servers::rebalance))
+        .route("/nodes", get(routes::nodes))
         .route("/jobs", get(jobs::jobs))
         .route("/jobs/{id}", get(jobs::job))
         .route("/rooms", get(routes::rooms))
+        .route("/rooms/{namespace}/{id}", get(routes::room))
         .route("/stats", get(routes::stats))
-}
-
-/// For backends: clients and their rooms.
-fn client_routes() -> Router<Api> {
-    // A client may be called as these paths end.
-    let called = |id| get(async move |api: State<Api>| routes::client_called(api, id).await);
-    Router::new()
-        .route("/broadcast", post(messages::broadcast))
-        .route("/rooms/{namespace}/{id}", get(routes::room).delete(clients::close_room))
-        .route("/rooms/{namespace}/{id}/messages", post(messages::to_room))
-        .route("/clients/messages", called("messages").post(messages::to_clients))
+        .route("/clients/messages", called("messages"))
         .route("/clients/query", called("query").post(clients::query))
         .route("/clients/{id}", get(routes::client))
+        .route("/caller", get(callers::caller))
+}
+
+/// Messages to clients, and what is attached to them.
+fn publisher_routes() -> Router<Api> {
+    Router::new()
+        .route("/broadcast", post(messages::broadcast))
+        .route("/rooms/{namespace}/{id}/messages", post(messages::to_room))
+        .route("/clients/messages", post(messages::to_clients))
         .route("/clients/{id}/messages", post(messages::to_client))
+        .route("/clients/{id}/data", get(clients::data))
+}
+
+/// Changes of clients and their rooms: for operators, and for publishers that may.
+fn client_routes() -> Router<Api> {
+    Router::new()
+        .route("/rooms/{namespace}/{id}", delete(clients::close_room))
         .route("/clients/{id}/disconnect", post(clients::disconnect))
         .route(
             "/clients/{id}/data",
-            get(clients::data).put(clients::set_data).delete(clients::remove_data),
+            put(clients::set_data).delete(clients::remove_data),
         )
         .route(
             "/clients/{id}/rooms/{namespace}/{room}",
@@ -141,12 +156,22 @@ fn client_routes() -> Router<Api> {
         )
 }
 
-/// For backends that wait for clients.
+/// Changes of nodes and servers.
+fn operator_routes() -> Router<Api> {
+    Router::new()
+        .route("/nodes", post(jobs::add_node))
+        .route("/nodes/{id}", delete(jobs::remove_node))
+        .route("/servers/{name}/drain", post(servers::drain))
+        .route("/servers/{name}/resume", post(servers::resume))
+        .route("/servers/{name}/rebalance", post(servers::rebalance))
+}
+
+/// For publishers that wait for clients.
 fn asking_routes() -> Router<Api> {
     Router::new().route("/clients/{id}/requests", post(clients::ask))
 }
 
-/// For backends with much to do.
+/// For publishers with much to do.
 fn batch_routes() -> Router<Api> {
     Router::new().route("/batch", post(batch::run))
 }
@@ -154,34 +179,6 @@ fn batch_routes() -> Router<Api> {
 /// Sets a header of every answer.
 fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
-}
-
-/// Middleware: without the right token the API tells nothing, not even whether a path exists.
-async fn require_token(
-    State(api): State<Api>,
-    given: Result<TypedHeader<Authorization<Bearer>>, TypedHeaderRejection>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Some(token) = &api.token else {
-        return next.run(request).await;
-    };
-    let (challenge, detail) = match given {
-        Ok(given) if token.matches(given.token()) => return next.run(request).await,
-        Ok(_) => (
-            "Bearer realm=\"wsmesh\", error=\"invalid_token\"",
-            "the token is not the one of this API",
-        ),
-        Err(_) => (
-            "Bearer realm=\"wsmesh\"",
-            "send the API's token in the header authorization: Bearer TOKEN",
-        ),
-    };
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    response
 }
 
 /// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use wsmesh_adapter::{ClientId, Room};
 
 use super::Api;
+use crate::access::{Caller, Right};
 use crate::gather::{
     self, Answer, ClientView, ClusterView, MAX_PAGE, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
 };
@@ -101,22 +102,28 @@ fn check_limit(limit: usize) -> Result<(), Problem> {
 /// `GET /api/v1/clients/{id}`
 pub(super) async fn client(
     State(api): State<Api>,
+    caller: Caller,
     id: Part<Path<String>, PathRejection>,
 ) -> Result<Json<Answer<ClientView>>, Problem> {
     let Path(id) = id?;
-    find(&api, ClientId::new(id)?).await
+    find(&api, &caller, ClientId::new(id)?).await
 }
 
 /// As [`client`], for a client whose id is also the last word of another path.
-pub(super) async fn client_called(State(api): State<Api>, id: &str) -> Result<Json<Answer<ClientView>>, Problem> {
-    find(&api, ClientId::new(id)?).await
+pub(super) async fn client_called(
+    State(api): State<Api>,
+    caller: Caller,
+    id: &str,
+) -> Result<Json<Answer<ClientView>>, Problem> {
+    find(&api, &caller, ClientId::new(id)?).await
 }
 
-async fn find(api: &Api, id: ClientId) -> Result<Json<Answer<ClientView>>, Problem> {
+async fn find(api: &Api, caller: &Caller, id: ClientId) -> Result<Json<Answer<ClientView>>, Problem> {
     let gathered = api.adapter.cluster_client(&id).await;
-    Ok(Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        gather::client(id, &gathered),
-    )))
+    let found = gather::client(id, &gathered);
+    let shown = match caller.has(Right::Publish) {
+        true => found,
+        false => found.without_payloads(),
+    };
+    Ok(Json(Answer::new(Timestamp::now(), &gathered, shown)))
 }

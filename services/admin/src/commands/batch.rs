@@ -16,6 +16,7 @@ use wsmesh_adapter::Adapter;
 
 use super::Whereabouts;
 use super::command::{Command, Done, Kind};
+use crate::access::Caller;
 use crate::json::in_words;
 use crate::problem::Problem;
 
@@ -38,17 +39,22 @@ struct Line<'a, T> {
 /// The bytes that are left for the results of a batch, also of those that wait for their turn.
 struct Space(AtomicUsize);
 
-/// Carries out the commands of a body, until `deadline`; the results, one a line. What is left when the results are too many bytes,
+/// Carries out the commands of a body as far as the caller may, until `deadline`; the results, one a line. What is left when the results are too many bytes,
 /// or the time is over, is not begun.
 ///
 /// # Errors
 /// When there are no lines or too many. Nothing was done then.
-pub(crate) async fn run(adapter: &Adapter, body: &Bytes, deadline: Instant) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn run(
+    adapter: &Adapter,
+    caller: &Caller,
+    body: &Bytes,
+    deadline: Instant,
+) -> Result<Vec<u8>, Problem> {
     let mut results = Vec::with_capacity(256);
     let space = Space(AtomicUsize::new(MAX_RESULT_BYTES));
     let mut alike: Vec<Command> = Vec::new();
     for line in lines(body)? {
-        let read = read(line);
+        let read = read(line).and_then(|command| caller.need(command.right()).map(|()| command));
         let continues = match (&read, alike.last()) {
             (Ok(command), Some(last)) => command.kind() == last.kind(),
             _ => false,

@@ -6,6 +6,7 @@ use wsmesh_adapter::{Adapter, ClientId, Room};
 
 use super::farewell::ComeBack;
 use super::{Detail, Farewell, Message, Outcome, Whereabouts};
+use crate::access::Right;
 use crate::json::object;
 use crate::problem::Problem;
 
@@ -154,6 +155,21 @@ impl Command {
             Self::Query(_) => Kind::Query,
             Self::CloseRoom(_) => Kind::CloseRoom,
             Self::SetData(_) => Kind::SetData,
+        }
+    }
+
+    /// What a caller needs for it.
+    pub(super) fn right(&self) -> Right {
+        match self {
+            Self::SendToRoom(_)
+            | Self::SendToClient(_)
+            | Self::SendToClients(_)
+            | Self::Broadcast(_)
+            | Self::Ask(_) => Right::Publish,
+            Self::Join(_) | Self::Leave(_) | Self::Disconnect(_) | Self::CloseRoom(_) | Self::SetData(_) => {
+                Right::Clients
+            }
+            Self::Query(query) => query.detail.right(),
         }
     }
 

@@ -9,6 +9,7 @@ use wsmesh_adapter::{Adapter, ClientId, PublishError, Reach, Room};
 
 use super::message::{check_ids, distinct};
 use super::{Accepted, Answered, Attached, Done, Farewell, Message, Outcome};
+use crate::access::Right;
 use crate::gather::{self, Answer};
 use crate::problem::Problem;
 
@@ -81,6 +82,16 @@ pub(crate) enum Detail {
     Whereabouts,
     /// What is known about their connections, too.
     Contexts,
+}
+
+impl Detail {
+    /// What a caller needs to be told that.
+    pub(crate) fn right(self) -> Right {
+        match self {
+            Self::Whereabouts => Right::Read,
+            Self::Contexts => Right::Publish,
+        }
+    }
 }
 
 /// Which of these clients are connected, where, and since when.

@@ -110,6 +110,23 @@ pub(crate) struct Connection {
     pub(crate) contexts: Vec<ClientContext>,
 }
 
+impl ClientView {
+    /// For callers who may not read what clients sent when they connected, nor what was attached to them since.
+    pub(crate) fn without_payloads(mut self) -> Self {
+        let contexts = self
+            .connections
+            .iter_mut()
+            .flat_map(|connection| &mut connection.contexts);
+        for context in contexts {
+            context.params.clear();
+            context.headers.clear();
+            context.claims = None;
+            context.data = None;
+        }
+        self
+    }
+}
+
 /// Where a client is.
 pub(crate) fn client(client: ClientId, gathered: &Gathered<ClientPart>) -> ClientView {
     let mut connections: Vec<_> = gathered

@@ -19,6 +19,7 @@ use wsmesh_adapter::{
 use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, KICK};
 
 use super::super::*;
+use crate::access::Token;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
@@ -76,8 +77,9 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let started = Adapter::start(options).expect("starts");
     let api = Api {
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        access: Access::open(),
+        audit: Audit::new(started.adapter.name().clone()),
         adapter: started.adapter,
-        token: None,
         kubernetes: None,
         keys: Keys::default(),
         time_limit: LIMIT,
@@ -164,11 +166,12 @@ impl Cluster {
 
     /// What the handlers use, with keys of its own.
     pub(super) fn api(&self, token: Option<&str>) -> Api {
-        let token = token.map(|text| Arc::new(Token::new(text).expect("a token")));
+        let token = token.map(|text| Token::new(text).expect("a token"));
         Api {
             adapter: self.admin.clone(),
             jobs: self.jobs.clone(),
-            token,
+            access: token.map_or_else(Access::open, Access::of_token),
+            audit: Audit::new(self.admin.name().clone()),
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,

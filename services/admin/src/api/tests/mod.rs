@@ -276,6 +276,14 @@ async fn the_dashboard_is_told_whether_it_needs_a_token_and_may_run_only_its_own
 }
 
 #[tokio::test]
+async fn a_caller_is_told_its_name_and_role() {
+    let cluster = Cluster::new().await;
+    let demo = get(&cluster.open(), "/api/v1/caller").await;
+    assert_eq!(demo.json(), json!({"name": "demo", "role": "operator", "clients": true}));
+    assert_eq!(get(&cluster.guarded(), "/api/v1/caller").await.status, 401);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_route_and_never_by_id() {
     let cluster = Cluster::new().await;
     let guarded = cluster.guarded();

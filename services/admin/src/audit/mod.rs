@@ -1,0 +1,16 @@
+//! Who changed what: one record for each request that changes something, also for those that were rejected.
+//!
+//! The last records are kept in memory and logged, one line each. A record never holds a body, a payload or a token. Sends, and
+//! rejections that repeat, are summed up by the minute, so that no script pushes out what others did.
+
+mod record;
+
+mod book;
+
+mod layer;
+mod subject;
+
+pub(crate) use book::Audit;
+pub(crate) use layer::follow;
+pub(crate) use record::{Entry, Record};
+pub(crate) use subject::Subject;

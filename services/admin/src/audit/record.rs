@@ -1,0 +1,149 @@
+//! One entry of the audit.
+
+use std::net::IpAddr;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use opentelemetry::trace::TraceContextExt;
+use serde::{Deserialize, Deserializer, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use utoipa::ToSchema;
+use wsmesh_adapter::ServerName;
+
+use crate::access::{Caller, Role};
+use crate::gather::rfc3339;
+
+/// What somebody did, as the audit keeps and shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// When it was done; of several, the first.
+    #[serde(serialize_with = "rfc3339", deserialize_with = "timestamp")]
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    /// The admin that it was asked of.
+    #[schema(value_type = String)]
+    pub(crate) admin: ServerName,
+    /// The name that belongs to the caller's token; null for somebody without a token that counts.
+    pub(crate) caller: Option<String>,
+    pub(crate) role: Option<Role>,
+    /// What was asked for, in a word or two: `disconnect`, `add node`.
+    pub(crate) action: String,
+    /// On whom or what: `client ann`, `room chat/lobby`, `node redis-3`. Empty if that is in the action, or was not understood.
+    pub(crate) target: String,
+    pub(crate) result: Conclusion,
+    /// The status of the answer.
+    #[schema(value_type = u16)]
+    pub(crate) status: u16,
+    #[schema(value_type = Option<String>)]
+    pub(crate) address: Option<IpAddr>,
+    /// The trace of the request, if it has one.
+    pub(crate) trace_id: Option<String>,
+    /// How often, within a minute from `at`.
+    pub(crate) count: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Conclusion {
+    /// It was done, or is on its way.
+    Done,
+    /// The caller may not do that.
+    Forbidden,
+    /// The request was wrong, or not possible at that time: nothing was changed.
+    Rejected,
+    /// It was tried and failed: a part may have been done.
+    Failed,
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) action: String,
+    pub(crate) target: String,
+    pub(crate) status: StatusCode,
+    /// Whether it was a message to clients: those of a caller are summed up.
+    pub(crate) is_send: bool,
+    pub(crate) count: u64,
+}
+
+impl Entry {
+    /// Something that was done once.
+    pub(crate) fn new(action: impl Into<String>, target: impl Into<String>, status: StatusCode) -> Self {
+        Self {
+            action: action.into(),
+            target: target.into(),
+            status,
+            is_send: false,
+            count: 1,
+        }
+    }
+
+    /// As a message to clients.
+    pub(crate) fn send(self) -> Self {
+        Self { is_send: true, ..self }
+    }
+
+    /// Something that was done so often.
+    pub(crate) fn times(self, count: u64) -> Self {
+        Self { count, ..self }
+    }
+}
+
+impl Record {
+    /// A record of an entry of this caller.
+    pub(super) fn new(admin: ServerName, caller: &Caller, entry: Entry, at: Timestamp) -> Self {
+        Self {
+            at,
+            admin,
+            caller: Some(caller.name.clone()),
+            role: Some(caller.role),
+            result: Conclusion::of(entry.status),
+            action: entry.action,
+            target: entry.target,
+            status: entry.status.as_u16(),
+            address: caller.address,
+            trace_id: trace_id(),
+            count: entry.count,
+        }
+    }
+}
+
+impl Conclusion {
+    /// What an answer of this status means.
+    pub(super) fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Self::Forbidden,
+            // The time was over, or the caller went away: what was begun may go on.
+            status if matches!(status.as_u16(), 408 | 499) => Self::Failed,
+            status if status.is_client_error() => Self::Rejected,
+            status if status.is_server_error() => Self::Failed,
+            _ => Self::Done,
+        }
+    }
+
+    /// As it is logged.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Forbidden => "forbidden",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The trace that the current span belongs to, if it is followed.
+fn trace_id() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| span.trace_id().to_string())
+}
+
+fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
+}
