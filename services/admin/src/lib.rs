@@ -19,6 +19,7 @@ mod metrics;
 mod problem;
 mod service;
 mod settings;
+mod shapes;
 
 pub use access::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;

@@ -6,6 +6,8 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::{
     ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, PublishError, TopologyError,
 };
@@ -34,15 +36,31 @@ pub(crate) enum Effect {
     Unknown,
 }
 
-#[derive(Serialize)]
+/// RFC 9457.
+#[derive(Serialize, ToSchema)]
 struct Body<'a> {
     r#type: &'static str,
+    /// The words of the status.
     title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// For programs, where the status alone does not tell: offline (the client is connected nowhere), gone, no-answer, unknown (not
+    /// every server said whether it has the client), running, key-reused, answer-forgotten (it was carried out, or begun),
+    /// answer-too-large, too-many-keys, overloaded, overdue.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     code: Option<&'static str>,
+    /// What is wrong, and what to do.
     detail: &'a str,
 }
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Body::schema()
+    }
+}
+
+impl ToSchema for Problem {}
 
 impl Problem {
     /// An error of this status; `detail` is one sentence for the caller.
@@ -114,6 +132,15 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED,
             "this path does not support the method; the Allow header names those that it supports",
         )
+    }
+
+    /// The query has a parameter that the route does not take.
+    pub(crate) fn unknown_parameter(name: &str, known: &[&str]) -> Self {
+        let known = match known {
+            [] => "this route takes none".to_owned(),
+            names => format!("this route takes {}", names.join(", ")),
+        };
+        Self::bad_request(format!("unknown query parameter `{name}`: {known}"))
     }
 
     /// The request does not say that its body is lines of JSON.

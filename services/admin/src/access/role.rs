@@ -58,6 +58,15 @@ impl Right {
         }
     }
 
+    /// The least role that has it, or may have it.
+    pub(crate) fn least(self) -> Role {
+        match self {
+            Self::Read => Role::Viewer,
+            Self::Publish | Self::Clients => Role::Publisher,
+            Self::Operate => Role::Operator,
+        }
+    }
+
     /// Who has it, in words.
     pub(super) fn holders(self) -> &'static str {
         match self {

@@ -8,10 +8,31 @@ use tokio::time::Instant;
 use super::Api;
 use super::body::Lines;
 use crate::access::Caller;
-use crate::commands::{LONGEST_ASK, batch};
+use crate::commands::{
+    LONGEST_ASK,
+    batch::{self, Command, LineResult},
+};
 use crate::problem::Problem;
 
-/// `POST /api/v1/batch`
+/// Carries out up to 1,000 commands, one a line
+///
+/// A line that cannot be read or carried out is a problem of that line only. Commands of one kind that follow each other are started
+/// in their order without waiting for each other; sendToRoom, sendToClient and broadcast are of one kind. A command of another kind
+/// waits until those before it have ended. A batch ends after 60 s: what has not ended then is 503 with the code overdue. The results
+/// have at most 8 MiB: a result that does not fit is 413 with the code answer-forgotten, and lines that are left then are not carried
+/// out, 413 with the code answer-too-large.
+#[utoipa::path(
+    post, path = "/batch", operation_id = "batch", tag = "messages",
+    request_body(
+        content = Command, content_type = "application/x-ndjson",
+        description = "One command a line.",
+        example = json!({"sendToRoom": {"room": {"namespace": "chat", "id": "lobby"}, "event": "say", "payload": {"msg": "hello"}}}),
+    ),
+    responses(
+        (status = 200, description = "One result a line, in the order of the commands.", body = LineResult,
+            content_type = "application/x-ndjson"),
+    ),
+)]
 pub(super) async fn run(State(api): State<Api>, caller: Caller, Lines(body): Lines) -> Result<Response, Problem> {
     // The rest of the request's time limit is left for the body, and for writing the results.
     let deadline = Instant::now() + LONGEST_ASK;

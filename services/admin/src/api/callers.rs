@@ -16,7 +16,11 @@ pub(super) struct CallerView {
     clients: bool,
 }
 
-/// `GET /api/v1/caller`
+/// The caller: its name and its role
+#[utoipa::path(
+    get, path = "/caller", operation_id = "caller", tag = "cluster",
+    responses((status = 200, description = "Who the token belongs to.", body = CallerView)),
+)]
 pub(super) async fn caller(caller: Caller) -> Json<CallerView> {
     let clients = caller.has(Right::Clients);
     Json(CallerView {

@@ -6,30 +6,45 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use wsmesh_adapter::{ClientId, Room};
 
 use super::Api;
 use super::address::{OfClient, OfRoom};
 use super::body::JsonBody;
 use crate::audit::Subject;
-use crate::commands::{self, Message, Outcome, Whereabouts};
+use crate::commands::{self, Accepted, AcceptedForClient, AcceptedForClients, Message, Outcome, Whereabouts};
 use crate::gather;
 use crate::json::object_or_null;
 use crate::problem::Problem;
+use crate::shapes::{self, Event, Name};
 
-/// Body of `POST /api/v1/rooms/{namespace}/{id}/messages`.
-#[derive(Debug, Deserialize)]
+/// A message for a room.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RoomMessage)]
 pub(super) struct ForRoom {
+    #[schema(value_type = Event)]
     event: String,
-    /// Any JSON value; it is sent exactly as written.
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
     /// Members that do not get it.
     #[serde(default)]
+    #[schema(value_type = Vec<Name>, max_items = 100)]
     except: Vec<ClientId>,
 }
 
-/// `POST /api/v1/rooms/{namespace}/{id}/messages`
+/// Sends an event to the clients in a room
+#[utoipa::path(
+    post, path = "/rooms/{namespace}/{id}/messages", operation_id = "sendToRoom", tag = "messages",
+    params(
+        ("namespace" = Name, Path, description = "For example chat."),
+        ("id" = Name, Path, description = "The room's id."),
+    ),
+    request_body(content = ForRoom, example = json!({"event": "say", "payload": {"msg": "hello"}})),
+    responses((status = 202, description = "It is on its way.", body = Accepted)),
+)]
 pub(super) async fn to_room(
     State(api): State<Api>,
     OfRoom(room): OfRoom,
@@ -41,15 +56,28 @@ pub(super) async fn to_room(
         .map(Into::into)
 }
 
-/// Body of `POST /api/v1/clients/{id}/messages`.
-#[derive(Debug, Deserialize)]
+/// A message for a client.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ClientMessage)]
 pub(super) struct ForClient {
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
 }
 
-/// `POST /api/v1/clients/{id}/messages`
+/// Sends an event to a client, wherever it is connected
+#[utoipa::path(
+    post, path = "/clients/{id}/messages", operation_id = "sendToClient", tag = "messages",
+    params(("id" = Name, Path, description = "The client's id.")),
+    request_body(content = ForClient, example = json!({"event": "say", "payload": {"msg": "hello"}})),
+    responses(
+        (status = 202, description = "It is on its way.", body = AcceptedForClient),
+        (status = 404, description = "The client is connected nowhere (code offline)."),
+    ),
+)]
 pub(super) async fn to_client(
     State(api): State<Api>,
     OfClient(client): OfClient,
@@ -60,16 +88,30 @@ pub(super) async fn to_client(
     commands::to_client(&api.adapter, &client, &message, &whereabouts).await
 }
 
-/// Body of `POST /api/v1/clients/messages`.
-#[derive(Debug, Deserialize)]
+/// A message for some clients.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ClientsMessage)]
 pub(super) struct ForClients {
+    /// The clients; each gets it once.
+    #[schema(value_type = Vec<Name>, min_items = 1, max_items = 1000)]
     ids: Vec<ClientId>,
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
 }
 
-/// `POST /api/v1/clients/messages`
+/// Sends an event to up to 1,000 clients
+#[utoipa::path(
+    post, path = "/clients/messages", operation_id = "sendToClients", tag = "messages",
+    request_body(content = ForClients, example = json!({"ids": ["ann", "bob"], "event": "say", "payload": {"msg": "hello"}})),
+    responses(
+        (status = 202, description = "It is on its way, to those that are not offline.", body = AcceptedForClients),
+        (status = 404, description = "All of them are connected nowhere (code offline)."),
+    ),
+)]
 pub(super) async fn to_clients(
     State(api): State<Api>,
     subject: Subject,
@@ -82,32 +124,42 @@ pub(super) async fn to_clients(
     Ok(sent.into())
 }
 
-/// Body of `POST /api/v1/broadcast`: an event for everyone, for a room, or for some clients.
-#[derive(Debug, Deserialize)]
+/// A message for everyone, unless a room or some clients are given. Both cannot be given.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Broadcast {
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
     /// Clients that do not get it; not with `clients`.
     #[serde(default)]
+    #[schema(value_type = Vec<Name>, max_items = 100)]
     except: Vec<ClientId>,
     #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<shapes::Room>)]
     room: Option<Room>,
+    #[schema(value_type = Option<Vec<Name>>, min_items = 1, max_items = 1000)]
     clients: Option<Vec<ClientId>>,
 }
 
-/// Answer of `POST /api/v1/broadcast`.
-#[derive(Debug, Serialize)]
+/// The message was handed to a Redis node that every server concerned hears.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Sent {
     #[serde(serialize_with = "gather::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     as_of: Timestamp,
     target: SentTo,
     /// Requested clients that are certainly not connected to any server.
+    #[schema(value_type = Vec<Name>)]
     offline: Vec<ClientId>,
     /// Requested clients that are connected nowhere as far as is known. The message was sent to them.
+    #[schema(value_type = Vec<Name>)]
     unknown: Vec<ClientId>,
     /// Requested clients for which no Redis node took the message.
+    #[schema(value_type = Vec<Name>)]
     failed: Vec<ClientId>,
     accepted: bool,
     /// How many servers got it; null while no Redis node is heard.
@@ -115,7 +167,7 @@ pub(super) struct Sent {
 }
 
 /// The receivers of a broadcast.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 enum SentTo {
     Everyone,
@@ -123,7 +175,20 @@ enum SentTo {
     Clients,
 }
 
-/// `POST /api/v1/broadcast`
+/// Sends an event to everyone, to a room, or to some clients
+///
+/// The answer is 200, and means as much as the 202 of other messages.
+#[utoipa::path(
+    post, path = "/broadcast", operation_id = "broadcast", tag = "messages",
+    request_body(
+        content = Broadcast,
+        example = json!({"event": "say", "payload": {"msg": "hello"}, "room": {"namespace": "chat", "id": "lobby"}}),
+    ),
+    responses(
+        (status = 200, description = "It is on its way.", body = Sent),
+        (status = 404, description = "All of the given clients are connected nowhere (code offline)."),
+    ),
+)]
 pub(super) async fn broadcast(
     State(api): State<Api>,
     subject: Subject,

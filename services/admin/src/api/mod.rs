@@ -1,12 +1,24 @@
 //! The HTTP layer: routes, who may use them, and the limits of a request. Handlers ask the adapter and pass its answers to
 //! `gather`, pass changes of the nodes to `jobs`, or make what a backend wants a command. Nothing is decided here.
+//!
+//! A route is a handler with `#[utoipa::path(…)]` beside it, in the list of the role that it needs below: `routes!(handler)`. The
+//! first line of its doc comment is the summary. `/openapi.json` is made from these, so a handler
+//! - names its `operation_id`, its `tag`, its path parameters and what it answers; of problems only those that tell more than their
+//!   status (`(status = 404, description = "…")`): `document` adds the others, and the form of all of them;
+//! - reads a path with the extractors of `address`, a query with [`query::Params`] (any other parameter is rejected before), a body with
+//!   those of `body`; each of them rejects with a [`Problem`];
+//! - answers with a type that derives `ToSchema`. Types of other crates: `#[schema(value_type = …)]`, with `String`, or with what
+//!   `shapes` has for it. Gathered answers are an [`Answer`](crate::gather::Answer) under an alias, as `type Rooms = Answer<RoomsView>`;
+//! - pages a list with [`Page`](crate::gather::Page) and answers the [`Cursor`](crate::gather::Cursor) of the next page as `next`.
 
 mod address;
 mod bodies;
 mod body;
+mod document;
 mod limits;
 mod once;
 mod origins;
+mod query;
 mod trace;
 
 mod batch;
@@ -26,9 +38,12 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use wsmesh_adapter::Adapter;
 
 use crate::access::{self, Access, Caller, Right, guard};
@@ -63,16 +78,20 @@ pub(crate) struct Api {
 pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let is_open = api.access.is_open();
     let time_limit = api.time_limit;
+    let description = description();
+    let guarded = guarded(&api, query::Described::of(&description));
     let know = middleware::from_fn_with_state(api.access.clone(), access::know);
     let record = middleware::from_fn_with_state(api.audit.clone(), audit::follow);
-    let guarded = limit_requests(guarded(&api), MAX_REQUESTS).layer(record).layer(know);
+    let guarded = limit_requests(guarded, MAX_REQUESTS).layer(record).layer(know);
     let login = if is_open { Login::Open } else { Login::Needed };
     let open = Router::new()
-        .route("/openapi.json", get(pages::openapi))
+        .route("/openapi.json", pages::openapi(&description))
         .merge(pages::router(login))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
-    let router = limit_time(open, time_limit).nest("/api/v1", guarded).with_state(api);
+    let router = limit_time(open, time_limit)
+        .nest(document::ROOT, guarded)
+        .with_state(api);
     // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
     router
@@ -88,20 +107,42 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         ))
 }
 
+/// The description of all routes of the API: OpenAPI 3.1.
+pub(crate) fn description() -> OpenApi {
+    let all = [
+        (viewer_routes(), Right::Read),
+        (publisher_routes(), Right::Publish),
+        (client_routes(), Right::Clients),
+        (operator_routes(), Right::Operate),
+        (asking_routes(), Right::Publish),
+        (batch_routes(), Right::Publish),
+    ];
+    let all = all
+        .into_iter()
+        .map(|(routes, right)| document::needs(right, routes))
+        .fold(OpenApiRouter::default(), OpenApiRouter::merge);
+    let described = OpenApiRouter::with_openapi(document::empty()).nest(document::ROOT, all);
+    document::complete(described.into_openapi())
+}
+
 /// The API, whose requests have a caller already.
-fn guarded(api: &Api) -> Router<Api> {
+fn guarded(api: &Api, described: query::Described) -> Router<Api> {
     let time_limit = api.time_limit;
     let once = middleware::from_fn_with_state(api.clone(), once::once);
+    let known_only = middleware::from_fn_with_state(described, query::known_only);
     // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
     // what bounds bodies is outside, and batches are counted there once more. Who may not do it is told before that, so that no
     // answer to a repeat comes to another caller than the first.
-    let group = |routes: Router<Api>, limit, right| guard(limit_time(routes, limit).layer(once.clone()), right);
-    let asking = limit_requests(asking_routes(), MAX_ASKS);
-    let batch = limit_requests(batch_routes(), MAX_BATCHES);
-    let others = group(viewer_routes(), time_limit, Right::Read)
-        .merge(group(publisher_routes(), time_limit, Right::Publish))
-        .merge(group(client_routes(), time_limit, Right::Clients))
-        .merge(group(operator_routes(), time_limit, Right::Operate))
+    let group = |routes: Router<Api>, limit, right| {
+        let routes = limit_time(routes, limit).layer(once.clone()).layer(known_only.clone());
+        guard(routes, right)
+    };
+    let asking = limit_requests(asking_routes().into(), MAX_ASKS);
+    let batch = limit_requests(batch_routes().into(), MAX_BATCHES);
+    let others = group(viewer_routes().into(), time_limit, Right::Read)
+        .merge(group(publisher_routes().into(), time_limit, Right::Publish))
+        .merge(group(client_routes().into(), time_limit, Right::Clients))
+        .merge(group(operator_routes().into(), time_limit, Right::Operate))
         .merge(group(asking, longest(time_limit), Right::Publish));
     let batch = group(batch, longest(time_limit), Right::Publish);
     let bodies = Budget::default();
@@ -114,66 +155,61 @@ fn guarded(api: &Api) -> Router<Api> {
 }
 
 /// What every caller may read.
-fn viewer_routes() -> Router<Api> {
+fn viewer_routes() -> OpenApiRouter<Api> {
     // A client may be called as these paths end.
     let called = |id| get(async move |api: State<Api>, caller: Caller| routes::client_called(api, caller, id).await);
-    Router::new()
-        .route("/cluster", get(routes::cluster))
-        .route("/nodes", get(routes::nodes))
-        .route("/jobs", get(jobs::jobs))
-        .route("/jobs/{id}", get(jobs::job))
-        .route("/rooms", get(routes::rooms))
-        .route("/rooms/{namespace}/{id}", get(routes::room))
-        .route("/stats", get(routes::stats))
+    OpenApiRouter::default()
+        .routes(routes!(routes::cluster))
+        .routes(routes!(routes::nodes))
+        .routes(routes!(routes::stats))
+        .routes(routes!(routes::rooms))
+        .routes(routes!(routes::room))
+        .routes(routes!(routes::client))
+        .routes(routes!(clients::query))
+        .route("/clients/query", called("query"))
         .route("/clients/messages", called("messages"))
-        .route("/clients/query", called("query").post(clients::query))
-        .route("/clients/{id}", get(routes::client))
-        .route("/caller", get(callers::caller))
+        .routes(routes!(jobs::jobs))
+        .routes(routes!(jobs::job))
+        .routes(routes!(callers::caller))
 }
 
 /// Messages to clients, and what is attached to them.
-fn publisher_routes() -> Router<Api> {
-    Router::new()
-        .route("/broadcast", post(messages::broadcast))
-        .route("/rooms/{namespace}/{id}/messages", post(messages::to_room))
-        .route("/clients/messages", post(messages::to_clients))
-        .route("/clients/{id}/messages", post(messages::to_client))
-        .route("/clients/{id}/data", get(clients::data))
+fn publisher_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(messages::broadcast))
+        .routes(routes!(messages::to_room))
+        .routes(routes!(messages::to_clients))
+        .routes(routes!(messages::to_client))
+        .routes(routes!(clients::data))
 }
 
 /// Changes of clients and their rooms: for operators, and for publishers that may.
-fn client_routes() -> Router<Api> {
-    Router::new()
-        .route("/rooms/{namespace}/{id}", delete(clients::close_room))
-        .route("/clients/{id}/disconnect", post(clients::disconnect))
-        .route(
-            "/clients/{id}/data",
-            put(clients::set_data).delete(clients::remove_data),
-        )
-        .route(
-            "/clients/{id}/rooms/{namespace}/{room}",
-            put(clients::join).delete(clients::leave),
-        )
+fn client_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(clients::close_room))
+        .routes(routes!(clients::disconnect))
+        .routes(routes!(clients::set_data, clients::remove_data))
+        .routes(routes!(clients::join, clients::leave))
 }
 
 /// Changes of nodes and servers.
-fn operator_routes() -> Router<Api> {
-    Router::new()
-        .route("/nodes", post(jobs::add_node))
-        .route("/nodes/{id}", delete(jobs::remove_node))
-        .route("/servers/{name}/drain", post(servers::drain))
-        .route("/servers/{name}/resume", post(servers::resume))
-        .route("/servers/{name}/rebalance", post(servers::rebalance))
+fn operator_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(jobs::add_node))
+        .routes(routes!(jobs::remove_node))
+        .routes(routes!(servers::drain))
+        .routes(routes!(servers::resume))
+        .routes(routes!(servers::rebalance))
 }
 
 /// For publishers that wait for clients.
-fn asking_routes() -> Router<Api> {
-    Router::new().route("/clients/{id}/requests", post(clients::ask))
+fn asking_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(clients::ask))
 }
 
 /// For publishers with much to do.
-fn batch_routes() -> Router<Api> {
-    Router::new().route("/batch", post(batch::run))
+fn batch_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(batch::run))
 }
 
 /// Sets a header of every answer.

@@ -1,17 +1,16 @@
 //! What is open to everyone and never changes: the files of the dashboard, and the description of the API. The dashboard uses the
 //! API like any other caller, so its files tell nothing about a cluster.
 
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use serde_json::json;
+use utoipa::openapi::OpenApi;
 
 use crate::problem::Problem;
-
-/// The description of the API: OpenAPI 3.1. Written by hand; a test compares it with the real answers.
-pub(crate) const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// Nothing from other hosts, nothing inline, and no text becomes markup. The plots set styles through the CSSOM, which is allowed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -116,8 +115,10 @@ fn document(content_type: &'static str, body: &'static str) -> ([(HeaderName, He
 }
 
 /// `GET /openapi.json`
-pub(super) async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+pub(super) fn openapi<S: Clone + Send + Sync + 'static>(description: &OpenApi) -> MethodRouter<S> {
+    // Maps with names as keys, and numbers: there is nothing that JSON cannot have.
+    let json = Bytes::from(serde_json::to_vec(description).unwrap_or_default());
+    get(async move || ([(header::CONTENT_TYPE, "application/json")], json.clone()))
 }
 
 #[cfg(test)]

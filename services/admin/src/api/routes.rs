@@ -1,23 +1,33 @@
 //! One handler per route of the API: check the request, ask the adapter, answer.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use jiff::Timestamp;
-use wsmesh_adapter::{ClientId, Room};
+use wsmesh_adapter::{ClientId, MAX_NAME_BYTES};
 
 use super::Api;
+use super::address::{OfClient, OfRoom};
+use super::query::Params;
 use crate::access::{Caller, Right};
 use crate::gather::{
-    self, Answer, ClientView, ClusterView, MAX_PAGE, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
+    self, Answer, ClientView, ClusterView, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
 };
 use crate::problem::Problem;
+use crate::shapes::Name;
 
-/// A path, query or body, or why it could not be read.
-type Part<T, R> = Result<T, R>;
+type Cluster = Answer<ClusterView>;
+type Nodes = Answer<NodesView>;
+type Stats = Answer<StatsView>;
+type Rooms = Answer<RoomsView>;
+type RoomMembers = Answer<RoomView>;
+type Client = Answer<ClientView>;
 
-/// `GET /api/v1/cluster`
-pub(super) async fn cluster(State(api): State<Api>) -> Json<Answer<ClusterView>> {
+/// Servers by service: version, start, load, nodes heard, lapses; settings that differ
+#[utoipa::path(
+    get, path = "/cluster", operation_id = "cluster", tag = "cluster",
+    responses((status = 200, description = "The live servers.", body = Cluster)),
+)]
+pub(super) async fn cluster(State(api): State<Api>) -> Json<Cluster> {
     let gathered = api.adapter.cluster_stats().await;
     let roster = api.adapter.servers();
     Json(Answer::new(
@@ -27,8 +37,12 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<Answer<ClusterView>>
     ))
 }
 
-/// `GET /api/v1/nodes`
-pub(super) async fn nodes(State(api): State<Api>) -> Json<Answer<NodesView>> {
+/// Redis nodes: the state of each, and which servers hear it
+#[utoipa::path(
+    get, path = "/nodes", operation_id = "nodes", tag = "nodes",
+    responses((status = 200, description = "The nodes.", body = Nodes)),
+)]
+pub(super) async fn nodes(State(api): State<Api>) -> Json<Nodes> {
     let gathered = api.adapter.cluster_stats().await;
     let topology = api.adapter.topology();
     let kubernetes = api.kubernetes.as_ref().map(|kubernetes| kubernetes.view());
@@ -43,8 +57,12 @@ pub(super) async fn nodes(State(api): State<Api>) -> Json<Answer<NodesView>> {
     ))
 }
 
-/// `GET /api/v1/stats`
-pub(super) async fn stats(State(api): State<Api>) -> Json<Answer<StatsView>> {
+/// Clients in total, by service and by server
+#[utoipa::path(
+    get, path = "/stats", operation_id = "stats", tag = "cluster",
+    responses((status = 200, description = "The totals.", body = Stats)),
+)]
+pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
     let gathered = api.adapter.cluster_stats().await;
     let roster = api.adapter.servers();
     Json(Answer::new(
@@ -54,17 +72,17 @@ pub(super) async fn stats(State(api): State<Api>) -> Json<Answer<StatsView>> {
     ))
 }
 
-/// `GET /api/v1/rooms?namespace=&prefix=&limit=&afterNamespace=&afterId=`
-pub(super) async fn rooms(
-    State(api): State<Api>,
-    page: Part<Query<RoomsPage>, QueryRejection>,
-) -> Result<Json<Answer<RoomsView>>, Problem> {
-    let Query(page) = page?;
-    check_limit(page.limit)?;
-    if page.after_namespace.is_some() != page.after_id.is_some() {
-        return Err(Problem::bad_request(
-            "afterNamespace and afterId go together: give both or none",
-        ));
+/// Rooms with their number of members
+#[utoipa::path(
+    get, path = "/rooms", operation_id = "rooms", tag = "rooms",
+    params(RoomsPage),
+    responses((status = 200, description = "A page of the rooms, by namespace and id.", body = Rooms)),
+)]
+pub(super) async fn rooms(State(api): State<Api>, Params(page): Params<RoomsPage>) -> Result<Json<Rooms>, Problem> {
+    if page.prefix.chars().count() > MAX_NAME_BYTES {
+        return Err(Problem::bad_request(format!(
+            "prefix has more than {MAX_NAME_BYTES} characters: no room has such an id"
+        )));
     }
     let gathered = api.adapter.cluster_rooms(page.namespace.clone(), &page.prefix).await;
     Ok(Json(Answer::new(
@@ -74,56 +92,52 @@ pub(super) async fn rooms(
     )))
 }
 
-/// `GET /api/v1/rooms/{namespace}/{id}?limit=&after=`
+/// Members of a room
+#[utoipa::path(
+    get, path = "/rooms/{namespace}/{id}", operation_id = "room", tag = "rooms",
+    params(
+        ("namespace" = Name, Path, description = "For example chat."),
+        ("id" = Name, Path, description = "The room's id."),
+        Page<ClientId>,
+    ),
+    responses((status = 200, description = "A page of the members, by id.", body = RoomMembers)),
+)]
 pub(super) async fn room(
     State(api): State<Api>,
-    address: Part<Path<(String, String)>, PathRejection>,
-    page: Part<Query<Page>, QueryRejection>,
-) -> Result<Json<Answer<RoomView>>, Problem> {
-    let Path((namespace, id)) = address?;
-    let room = Room::new(namespace, id)?;
-    let Query(page) = page?;
-    check_limit(page.limit)?;
+    OfRoom(room): OfRoom,
+    Params(page): Params<Page<ClientId>>,
+) -> Json<RoomMembers> {
     let gathered = api.adapter.cluster_room(&room).await;
-    Ok(Json(Answer::new(
+    Json(Answer::new(
         Timestamp::now(),
         &gathered,
         gather::room(room, &gathered, &page),
-    )))
+    ))
 }
 
-fn check_limit(limit: usize) -> Result<(), Problem> {
-    if (1..=MAX_PAGE).contains(&limit) {
-        return Ok(());
-    }
-    Err(Problem::bad_request(format!("limit must be 1 to {MAX_PAGE}")))
-}
-
-/// `GET /api/v1/clients/{id}`
-pub(super) async fn client(
-    State(api): State<Api>,
-    caller: Caller,
-    id: Part<Path<String>, PathRejection>,
-) -> Result<Json<Answer<ClientView>>, Problem> {
-    let Path(id) = id?;
-    find(&api, &caller, ClientId::new(id)?).await
+/// Where a client is, and its rooms
+///
+/// What is known about its connections is told to publishers and operators only.
+#[utoipa::path(
+    get, path = "/clients/{id}", operation_id = "client", tag = "clients",
+    params(("id" = Name, Path, description = "The client's id.")),
+    responses((status = 200, description = "Its connections; none if it is offline.", body = Client)),
+)]
+pub(super) async fn client(State(api): State<Api>, caller: Caller, OfClient(client): OfClient) -> Json<Client> {
+    find(&api, &caller, client).await
 }
 
 /// As [`client`], for a client whose id is also the last word of another path.
-pub(super) async fn client_called(
-    State(api): State<Api>,
-    caller: Caller,
-    id: &str,
-) -> Result<Json<Answer<ClientView>>, Problem> {
-    find(&api, &caller, ClientId::new(id)?).await
+pub(super) async fn client_called(State(api): State<Api>, caller: Caller, id: &str) -> Result<Json<Client>, Problem> {
+    Ok(find(&api, &caller, ClientId::new(id)?).await)
 }
 
-async fn find(api: &Api, caller: &Caller, id: ClientId) -> Result<Json<Answer<ClientView>>, Problem> {
+async fn find(api: &Api, caller: &Caller, id: ClientId) -> Json<Client> {
     let gathered = api.adapter.cluster_client(&id).await;
     let found = gather::client(id, &gathered);
     let shown = match caller.has(Right::Publish) {
         true => found,
         false => found.without_payloads(),
     };
-    Ok(Json(Answer::new(Timestamp::now(), &gathered, shown)))
+    Json(Answer::new(Timestamp::now(), &gathered, shown))
 }

@@ -1,71 +1,119 @@
 //! Routes that tell a ws-node to drain, to resume, or to send some of its clients away.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Missing, Payload, PublishError, RequestError, RequestOptions, ServerName, Target};
 use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebalance};
 
 use super::Api;
+use super::address::OfPath;
 use super::body::OrEmpty;
 use crate::problem::Problem;
+use crate::shapes::{self, Name};
 
-/// Body of `POST /api/v1/servers/{name}/drain`.
-#[derive(Default, Deserialize)]
+/// How to drain.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct DrainOrder {
+    /// Milliseconds until all clients are to be gone. Default: the server's drain_time.
+    #[schema(maximum = 3600000)]
     within_ms: Option<u64>,
 }
 
-/// Body of `POST /api/v1/servers/{name}/resume`: empty.
-#[derive(Default, Deserialize)]
+/// Nothing.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResumeOrder {}
 
-/// Body of `POST /api/v1/servers/{name}/rebalance`.
-#[derive(Default, Deserialize)]
+/// How many clients to send away.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RebalanceOrder {
+    /// Most clients to send away. Default: the number of clients that the server has above the mean of its service.
+    #[schema(maximum = 1000000000)]
     clients: Option<usize>,
 }
 
-/// Answer of `POST /api/v1/servers/{name}/rebalance`.
-#[derive(Debug, Serialize, Deserialize)]
+/// The clients that are sent away.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(super) struct Shedding {
     /// Most clients that are sent away; only idle ones are.
     clients: usize,
 }
 
-type Name = Result<Path<ServerName>, PathRejection>;
-
-/// `POST /api/v1/servers/{name}/drain`
+/// Drains a ws-node of its clients
+///
+/// The ws-node becomes not ready, rejects new clients, answers requests in flight, and closes its clients in waves with 1012, each
+/// with a delay of its own. It stays empty until it is stopped or resumed.
+#[utoipa::path(
+    post, path = "/servers/{name}/drain", operation_id = "drain", tag = "cluster",
+    params(("name" = Name, Path, description = "A ws-node's name.")),
+    request_body(content = Option<DrainOrder>, example = json!({"withinMs": 15000})),
+    responses(
+        (status = 200, description = "It drains.", body = shapes::Draining),
+        (status = 404, description = "There is no such server."),
+        (status = 409, description = "The server is not a ws-node, or the first request with this idempotency key is still running \
+            (code running)."),
+        (status = 502, description = "The answer of the server cannot be read."),
+    ),
+)]
 pub(super) async fn drain(
     State(api): State<Api>,
-    name: Name,
+    OfPath(name): OfPath<ServerName>,
     OrEmpty(DrainOrder { within_ms }): OrEmpty<DrainOrder>,
 ) -> Result<Json<Draining>, Problem> {
-    order(&api, name?.0, DRAIN, &Drain { within_ms }).await
+    order(&api, name, DRAIN, &Drain { within_ms }).await
 }
 
-/// `POST /api/v1/servers/{name}/resume`
+/// Lets a ws-node accept clients again
+///
+/// Ends a drain. Clients that were told to leave do not come back automatically.
+#[utoipa::path(
+    post, path = "/servers/{name}/resume", operation_id = "resume", tag = "cluster",
+    params(("name" = Name, Path, description = "A ws-node's name.")),
+    request_body(content = Option<ResumeOrder>, example = json!({})),
+    responses(
+        (status = 200, description = "It accepts clients.", body = shapes::Draining),
+        (status = 404, description = "There is no such server."),
+        (status = 409, description = "The server is not a ws-node, or the first request with this idempotency key is still running \
+            (code running)."),
+        (status = 502, description = "The answer of the server cannot be read."),
+    ),
+)]
 pub(super) async fn resume(
     State(api): State<Api>,
-    name: Name,
+    OfPath(name): OfPath<ServerName>,
     OrEmpty(ResumeOrder {}): OrEmpty<ResumeOrder>,
 ) -> Result<Json<Draining>, Problem> {
-    order(&api, name?.0, RESUME, &Drain::default()).await
+    order(&api, name, RESUME, &Drain::default()).await
 }
 
-/// `POST /api/v1/servers/{name}/rebalance`
+/// Makes a ws-node send idle clients away
+///
+/// Clients that have been silent for the longest time go first. Clients that sent something in the last 10 s or wait for a reply stay.
+/// The ws-node's rebalance_rate limits how many go per second.
+#[utoipa::path(
+    post, path = "/servers/{name}/rebalance", operation_id = "rebalance", tag = "cluster",
+    params(("name" = Name, Path, description = "A ws-node's name.")),
+    request_body(content = Option<RebalanceOrder>, example = json!({"clients": 100})),
+    responses(
+        (status = 200, description = "They are sent away.", body = Shedding),
+        (status = 404, description = "There is no such server."),
+        (status = 409, description = "The server is not a ws-node, or the first request with this idempotency key is still running \
+            (code running)."),
+        (status = 502, description = "The answer of the server cannot be read."),
+    ),
+)]
 pub(super) async fn rebalance(
     State(api): State<Api>,
-    name: Name,
+    OfPath(name): OfPath<ServerName>,
     OrEmpty(RebalanceOrder { clients }): OrEmpty<RebalanceOrder>,
 ) -> Result<Json<Shedding>, Problem> {
-    order(&api, name?.0, REBALANCE, &Rebalance { clients }).await
+    order(&api, name, REBALANCE, &Rebalance { clients }).await
 }
 
 /// Sends the order and waits for the answer.

@@ -12,10 +12,12 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 use wsmesh_adapter::Adapter;
 
-use super::Whereabouts;
-use super::command::{Command, Done, Kind};
+pub(crate) use super::command::Command;
+use super::command::{Done, Kind};
+use super::{Outcome, Whereabouts};
 use crate::access::Caller;
 use crate::json::in_words;
 use crate::problem::Problem;
@@ -34,6 +36,16 @@ const AT_ONCE: usize = 64;
 struct Line<'a, T> {
     status: u16,
     body: &'a T,
+}
+
+/// The result of a line of a batch.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "described, never made")]
+pub(crate) struct LineResult {
+    /// The status that the command would have as a request of its own.
+    #[schema(minimum = 100, maximum = 599)]
+    status: u16,
+    body: Outcome,
 }
 
 /// The bytes that are left for the results of a batch, also of those that wait for their turn.

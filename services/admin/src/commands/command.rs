@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Adapter, ClientId, Room};
 
 use super::farewell::ComeBack;
@@ -9,11 +10,12 @@ use super::{Detail, Farewell, Message, Outcome, Whereabouts};
 use crate::access::Right;
 use crate::json::object;
 use crate::problem::Problem;
+use crate::shapes::{self, Event, Name};
 
-/// One line: an object whose only field names the command.
-#[derive(Debug, Deserialize)]
+/// A line of a batch: an object whose only field names the command. Each does what the request of the same name does.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Command {
+pub(crate) enum Command {
     #[serde(deserialize_with = "object")]
     SendToRoom(SendToRoom),
     #[serde(deserialize_with = "object")]
@@ -38,90 +40,126 @@ pub(super) enum Command {
     SetData(SetData),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendToRoom {
+pub(crate) struct SendToRoom {
     #[serde(deserialize_with = "object")]
+    #[schema(value_type = shapes::Room)]
     room: Room,
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     pub(super) payload: Option<Box<RawValue>>,
     #[serde(default)]
+    /// Clients that do not get it.
+    #[schema(value_type = Vec<Name>, max_items = 100)]
     except: Vec<ClientId>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendToClient {
+pub(crate) struct SendToClient {
+    #[schema(value_type = Name)]
     client: ClientId,
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendToClients {
+pub(crate) struct SendToClients {
+    #[schema(value_type = Vec<Name>, min_items = 1, max_items = 1000)]
     pub(super) ids: Vec<ClientId>,
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SendToEveryone)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Broadcast {
+pub(crate) struct Broadcast {
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
     #[serde(default)]
+    /// Clients that do not get it.
+    #[schema(value_type = Vec<Name>, max_items = 100)]
     except: Vec<ClientId>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Ask {
+pub(crate) struct Ask {
+    #[schema(value_type = Name)]
     client: ClientId,
+    #[schema(value_type = Event)]
     event: String,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
+    /// Longest wait for the answer. Default: the admin's request_timeout.
+    #[schema(minimum = 1, maximum = 60000)]
     timeout_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Membership {
+pub(crate) struct Membership {
+    #[schema(value_type = Name)]
     client: ClientId,
     #[serde(deserialize_with = "object")]
+    #[schema(value_type = shapes::Room)]
     room: Room,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Disconnect {
+pub(crate) struct Disconnect {
+    #[schema(value_type = Name)]
     client: ClientId,
     code: Option<u16>,
     reason: Option<String>,
     come_back: Option<ComeBack>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Query {
+pub(crate) struct Query {
+    #[schema(value_type = Vec<Name>, min_items = 1, max_items = 1000)]
     ids: Vec<ClientId>,
     #[serde(default)]
     detail: Detail,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SetData {
+pub(crate) struct SetData {
+    #[schema(value_type = Name)]
     client: ClientId,
-    /// Null removes it.
+    /// At most 4096 bytes; null removes what is there.
+    #[schema(value_type = Value)]
     data: Box<RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CloseRoom {
+pub(crate) struct CloseRoom {
     #[serde(deserialize_with = "object")]
+    #[schema(value_type = shapes::Room)]
     room: Room,
+    #[schema(value_type = Option<Event>)]
     event: Option<String>,
+    /// Any JSON value, sent exactly as written; null if absent.
+    #[schema(value_type = Value, required = false)]
     payload: Option<Box<RawValue>>,
 }
 

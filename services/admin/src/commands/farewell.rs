@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::Dismissal;
 use wsmesh_protocol::CloseCode;
 
@@ -16,14 +19,16 @@ const MAX_REASON_BYTES: usize = 123;
 const MAX_DELAY_MS: u64 = 3_600_000;
 
 /// What a client is told when its connections are closed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Farewell {
-    /// The close code. Default: by `comeBack`.
+    /// The close code: 1000 to 1003, 1007 to 1014, or 3000 to 4999. Default: by comeBack.
+    #[schema(minimum = 1000, maximum = 4999)]
     pub(crate) code: Option<u16>,
-    /// A short text for the client.
+    /// A short text for the client: at most 123 bytes. Not with a number as comeBack, which takes its place.
+    #[schema(max_length = 123)]
     pub(crate) reason: Option<String>,
-    /// Default: as the code says; without a code, never.
+    /// Default: as the code says, and never without a code. A code that tells clients something else is rejected.
     pub(crate) come_back: Option<ComeBack>,
 }
 
@@ -35,6 +40,28 @@ pub(crate) enum ComeBack {
     /// After this many milliseconds.
     After(u64),
 }
+
+impl PartialSchema for ComeBack {
+    fn schema() -> RefOr<Schema> {
+        let word = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["never", "now"]));
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0))
+            .maximum(Some(MAX_DELAY_MS as usize));
+        let either = OneOfBuilder::new()
+            .item(word)
+            .item(number)
+            .description(Some(
+                "\"never\": code 4010, the client does not reconnect. \"now\": 1001, it reconnects. A number: 1013, it reconnects \
+                 after so many milliseconds.",
+            ));
+        RefOr::T(either.build().into())
+    }
+}
+
+impl ToSchema for ComeBack {}
 
 impl ComeBack {
     fn code(self) -> CloseCode {

@@ -21,9 +21,14 @@ pub(crate) use sends::{Whereabouts, to_client, to_clients, to_everyone, to_room}
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::ClientId;
 
 use crate::gather::{Answer, ClientState, ClientsView};
+use crate::problem::Problem;
+use crate::shapes::Name;
 
 /// What came of a command.
 #[derive(Debug, Serialize)]
@@ -60,11 +65,49 @@ impl Outcome {
     }
 }
 
-/// A message is on its way to a room or to everyone.
-#[derive(Debug, Serialize)]
+impl PartialSchema for Outcome {
+    /// Any of them, or a problem.
+    fn schema() -> RefOr<Schema> {
+        let all = [
+            Accepted::name(),
+            AcceptedForClient::name(),
+            AcceptedForClients::name(),
+            Answered::name(),
+            Done::name(),
+            Attached::name(),
+            Answer::<ClientsView>::name(),
+            Problem::name(),
+        ];
+        let any = all
+            .into_iter()
+            .fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(name)));
+        RefOr::T(any.build().into())
+    }
+}
+
+impl ToSchema for Outcome {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+            schemas.push((T::name().into_owned(), T::schema()));
+            T::schemas(schemas);
+        }
+        add::<Accepted>(schemas);
+        add::<AcceptedForClient>(schemas);
+        add::<AcceptedForClients>(schemas);
+        add::<Answered>(schemas);
+        add::<Done>(schemas);
+        add::<Attached>(schemas);
+        add::<Answer<ClientsView>>(schemas);
+        add::<Problem>(schemas);
+    }
+}
+
+/// Handed to a Redis node that every server concerned hears: it reaches every server concerned once, also if that node dies now.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     accepted: bool,
-    /// How many servers got it. Null while no Redis node is heard: it goes out as soon as one is.
+    /// How many servers got it; a server whose last client for it has just left may be counted. null: no Redis node is heard; the
+    /// message goes out as soon as one is, within the replay window.
     pub(crate) servers: Option<usize>,
 }
 
@@ -77,43 +120,49 @@ impl Accepted {
     }
 }
 
-/// A message is on its way to a client.
-#[derive(Debug, Serialize)]
+/// As [`Accepted`], for a client.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AcceptedForClient {
     accepted: bool,
+    /// As for a room.
     servers: Option<usize>,
     /// Unknown: a server that may have the client did not say whether it does.
     state: ClientState,
 }
 
-/// A message is on its way to several clients.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// As [`Accepted`], for several clients.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct AcceptedForClients {
     accepted: bool,
     /// How many servers that are known to have one of them got it. Null if no Redis node was heard for some: nobody knows yet.
     pub(crate) servers: Option<usize>,
     /// They are certainly not connected to any server.
+    #[schema(value_type = Vec<Name>)]
     pub(crate) offline: Vec<ClientId>,
     /// They are connected nowhere as far as is known, but not every server has answered. The message was sent to them.
+    #[schema(value_type = Vec<Name>)]
     pub(crate) unknown: Vec<ClientId>,
     /// No Redis node took the message for them.
+    #[schema(value_type = Vec<Name>)]
     pub(crate) failed: Vec<ClientId>,
 }
 
 /// The answer of a client.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answered {
+    #[schema(value_type = Value)]
     answer: Box<RawValue>,
 }
 
 /// What services attached to a client; null if nothing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Attached {
+    #[schema(value_type = Value)]
     data: Option<Box<RawValue>>,
 }
 
 /// It is done, at every server concerned.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Done {
     done: bool,
 }

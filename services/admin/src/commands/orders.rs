@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Adapter, ClientId, PublishError, Reach, Room};
 
 use super::message::{check_ids, distinct};
@@ -73,8 +74,8 @@ pub(crate) async fn data(adapter: &Adapter, client: &ClientId) -> Result<Outcome
     Ok(Outcome::Attached(Attached { data: context.data }))
 }
 
-/// What to tell about clients.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// What to tell about clients. contexts: what is known about their connections, too, for at most 100 clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Detail {
     /// Where they are, and since when.

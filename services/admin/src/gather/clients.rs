@@ -1,40 +1,38 @@
 //! One room with its members, and one client with its connections.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{ClientContext, ClientId, ClientPart, Gathered, Room, RoomPart, ServerName};
 
-/// Which part of a long list to return.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Page {
-    /// Most entries; 1 to [`MAX_PAGE`](super::MAX_PAGE).
-    #[serde(default = "super::default_limit")]
-    pub(crate) limit: usize,
-    /// Only entries after this id.
-    pub(crate) after: Option<ClientId>,
-}
+use super::page::{Cursor, Page};
+use crate::shapes::{self, Name};
 
 /// `GET /api/v1/rooms/{namespace}/{id}`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = RoomMembers)]
 pub(crate) struct RoomView {
+    #[schema(value_type = shapes::Room)]
     pub(crate) room: Room,
-    /// Members on all servers that answered.
+    /// Members on all servers that answered. A room without members does not exist anywhere.
     pub(crate) count: usize,
     /// One page of members, sorted by id.
     pub(crate) members: Vec<Member>,
-    /// The `after` of the next page, if there is one.
-    pub(crate) next: Option<ClientId>,
+    /// The cursor of the next page; null at the end.
+    #[schema(value_type = Option<String>)]
+    pub(crate) next: Option<Cursor<ClientId>>,
 }
 
 /// A client in a room.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub(crate) struct Member {
+    #[schema(value_type = Name)]
     pub(crate) client: ClientId,
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
 }
 
 /// A room's members, one page of them.
-pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> RoomView {
+pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page<ClientId>) -> RoomView {
     let mut members: Vec<_> = gathered
         .servers
         .iter()
@@ -48,18 +46,18 @@ pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> Ro
     members.sort_unstable();
     let count = members.len();
     let first = page
-        .after
-        .as_ref()
+        .after()
         .map_or(0, |after| members.partition_point(|member| member.client <= *after));
     members.drain(..first);
     // One id may be on two servers for a moment; a page ends between ids, so that none is skipped.
-    let mut end = page.limit.min(members.len());
+    let mut end = page.limit().min(members.len());
     while end > 0 && end < members.len() && members[end].client == members[end - 1].client {
         end += 1;
     }
     let more = end < members.len();
     members.truncate(end);
-    let next = members.last().filter(|_| more).map(|member| member.client.clone());
+    let next = members.last().filter(|_| more);
+    let next = next.map(|member| Cursor(member.client.clone()));
     RoomView {
         room,
         count,
@@ -69,16 +67,18 @@ pub(crate) fn room(room: Room, gathered: &Gathered<RoomPart>, page: &Page) -> Ro
 }
 
 /// `GET /api/v1/clients/{id}`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Client)]
 pub(crate) struct ClientView {
+    #[schema(value_type = Name)]
     pub(crate) client: ClientId,
     pub(crate) state: ClientState,
     /// Sorted by server; more than one only while the client moves.
     pub(crate) connections: Vec<Connection>,
 }
 
-/// Whether a client is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// Whether a client is connected. unknown: no server that answered has it, but some servers did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ClientState {
     /// Some server has it.
@@ -101,12 +101,15 @@ impl ClientState {
 }
 
 /// A client's connection to a server.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Connection {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The rooms that the client joined there.
+    #[schema(value_type = Vec<shapes::Room>)]
     pub(crate) rooms: Vec<Room>,
     /// What is known about its connections there, newest first.
+    #[schema(value_type = Vec<shapes::Context>)]
     pub(crate) contexts: Vec<ClientContext>,
 }
 
@@ -183,14 +186,14 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let mut page = Page { limit: 2, after: None };
+        let mut page = Page::new(2, None);
         let mut seen = Vec::new();
         loop {
             let view = room(lobby(), &gathered, &page);
             assert_eq!(view.count, 5);
             seen.extend(view.members.iter().map(|member| member.client.to_string()));
             match view.next {
-                Some(next) => page.after = Some(next),
+                Some(next) => page = Page::new(2, Some(next)),
                 None => break,
             }
         }
@@ -204,9 +207,9 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let view = room(lobby(), &gathered, &Page { limit: 1, after: None });
+        let view = room(lobby(), &gathered, &Page::new(1, None));
         assert_eq!(view.members.len(), 2);
-        assert_eq!(view.next, Some(id("a")));
+        assert_eq!(view.next, Some(Cursor(id("a"))));
     }
 
     #[test]
@@ -216,7 +219,7 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let view = room(lobby(), &gathered, &Page { limit: 10, after: None });
+        let view = room(lobby(), &gathered, &Page::new(10, None));
         assert_eq!((view.count, view.next), (0, None));
     }
 

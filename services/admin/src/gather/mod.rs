@@ -4,28 +4,28 @@
 mod clients;
 mod nodes;
 mod online;
+mod page;
 mod pods;
 mod rooms;
 mod servers;
 
-pub(crate) use clients::{ClientState, ClientView, Page, RoomView, client, room};
+pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
 pub(crate) use nodes::{NodesView, nodes};
 pub(crate) use online::{ClientsView, clients};
+pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::with_pods;
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
 pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::{Gathered, ServerName};
 
-/// Longest page of a list: about a megabyte of JSON.
-pub(crate) const MAX_PAGE: usize = 10_000;
-
-/// Length of a page if the request does not say.
-fn default_limit() -> usize {
-    1_000
-}
+use crate::shapes::Name;
 
 /// The part that all answers gathered from the servers have in common.
 #[derive(Debug, Clone, Serialize)]
@@ -44,8 +44,9 @@ pub(crate) struct Answer<T> {
 }
 
 /// A server that did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct MissingServer {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     pub(crate) why: String,
 }
@@ -68,6 +69,43 @@ impl<T> Answer<T> {
             missing,
             body,
         }
+    }
+}
+
+/// What all answers have in common, for their description.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "described, never made")]
+struct Head {
+    /// When the last answer of a server had arrived.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// Whether every live server answered.
+    complete: bool,
+    /// Servers that did not answer, and why.
+    missing: Vec<MissingServer>,
+}
+
+impl<T: ToSchema> PartialSchema for Answer<T> {
+    /// The body's object, with the common fields.
+    fn schema() -> RefOr<Schema> {
+        let mut schema = T::schema();
+        if let (RefOr::T(Schema::Object(object)), RefOr::T(Schema::Object(head))) = (&mut schema, Head::schema()) {
+            object.properties.extend(head.properties);
+            object.required.extend(head.required);
+        }
+        schema
+    }
+}
+
+impl<T: ToSchema> ToSchema for Answer<T> {
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Head::schemas(schemas);
+        T::schemas(schemas);
     }
 }
 

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{
     Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
 use crate::kubernetes::Pod;
+use crate::shapes::{self, Name};
 
 /// `GET /api/v1/nodes`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Nodes)]
 pub(crate) struct NodesView {
     /// By id.
     pub(crate) nodes: Vec<NodeView>,
@@ -22,15 +25,18 @@ pub(crate) struct NodesView {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Node)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NodeView {
+    #[schema(value_type = Name)]
     pub(crate) id: NodeId,
     /// The URL, without credentials, for servers that have none of their own. None while the node is not in this admin's topology.
     pub(crate) url: Option<String>,
     /// How often it was made active; none as above.
     pub(crate) epoch: Option<u64>,
     /// Its state; none as above.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     /// `host:port` as the servers know it; several if they use different URLs.
     pub(crate) addresses: BTreeSet<String>,
@@ -41,11 +47,13 @@ pub(crate) struct NodeView {
 }
 
 /// What a server reports about a node. There are no numbers if the server did not answer and only its beacon is known.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Hearing {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     pub(crate) rtt_ms: Option<f64>,
     pub(crate) reconnects: Option<u64>,

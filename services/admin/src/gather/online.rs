@@ -4,35 +4,42 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{ClientContext, ClientId, ClientsPart, Gathered, ServerName};
 
 use super::{ClientState, rfc3339};
+use crate::shapes::{self, Name};
 
 /// `POST /api/v1/clients/query`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = ClientsFound)]
 pub(crate) struct ClientsView {
     /// Each client in question once, in the order of the question.
     pub(crate) clients: Vec<ClientFound>,
 }
 
 /// One of the clients in question.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ClientFound {
+    #[schema(value_type = Name)]
     pub(crate) client: ClientId,
     pub(crate) state: ClientState,
     /// By server, the oldest first.
     pub(crate) connections: Vec<ConnectionFound>,
     /// What is known about the connections, newest first of each server. Left out if it was not asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shapes::Context>, required = false)]
     pub(crate) contexts: Vec<ClientContext>,
 }
 
 /// A connection of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ConnectionFound {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// By the server's clock.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) since: Timestamp,
 }
 

@@ -3,40 +3,51 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wsmesh_adapter::{Gathered, Namespace, Room, RoomId, RoomsPart};
+use utoipa::{IntoParams, ToSchema};
+use wsmesh_adapter::{Gathered, Namespace, Room, RoomsPart};
+
+use super::page::{Cursor, Limit};
+use crate::shapes::{self, Name};
 
 /// Which rooms to return.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RoomsPage {
     /// Only rooms of this namespace.
+    #[param(value_type = Option<Name>)]
     pub(crate) namespace: Option<Namespace>,
     /// Only rooms whose id starts with this.
     #[serde(default)]
+    #[param(max_length = 255)]
     pub(crate) prefix: String,
-    /// Most entries; 1 to [`MAX_PAGE`](super::MAX_PAGE).
-    #[serde(default = "super::default_limit")]
-    pub(crate) limit: usize,
-    /// Only rooms after this one; both parts or none.
-    pub(crate) after_namespace: Option<Namespace>,
-    pub(crate) after_id: Option<RoomId>,
+    /// Most entries of a page.
+    #[serde(default)]
+    #[param(value_type = usize, minimum = 1, maximum = 10000, default = 1000)]
+    pub(crate) limit: Limit,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>, format = "cursor")]
+    pub(crate) cursor: Option<Cursor<Room>>,
 }
 
 /// `GET /api/v1/rooms`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Rooms)]
 pub(crate) struct RoomsView {
     /// Matching rooms on all servers that answered.
     pub(crate) count: usize,
     /// One page of rooms, sorted by namespace and id.
     pub(crate) rooms: Vec<RoomCount>,
-    /// `afterNamespace` and `afterId` of the next page, if there is one.
-    pub(crate) next: Option<Room>,
+    /// The cursor of the next page; null at the end.
+    #[schema(value_type = Option<String>)]
+    pub(crate) next: Option<Cursor<Room>>,
 }
 
 /// A room and how many members it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct RoomCount {
     #[serde(flatten)]
+    #[schema(value_type = shapes::Room)]
     pub(crate) room: Room,
     pub(crate) members: usize,
 }
@@ -47,25 +58,21 @@ pub(crate) fn rooms(gathered: &Gathered<RoomsPart>, page: &RoomsPage) -> RoomsVi
     for (room, members) in gathered.servers.iter().flat_map(|(_, part)| &part.rooms) {
         *rooms.entry(room).or_default() += members;
     }
-    let after = page
-        .after_namespace
-        .clone()
-        .zip(page.after_id.clone())
-        .map(|(namespace, id)| Room { namespace, id });
+    let after = page.cursor.as_ref().map(|Cursor(room)| room);
     let mut rest = rooms
         .iter()
-        .filter(|(room, _)| after.as_ref().is_none_or(|after| **room > after))
+        .filter(|(room, _)| after.is_none_or(|after| **room > after))
         .peekable();
     let wanted: Vec<_> = rest
         .by_ref()
-        .take(page.limit)
+        .take(page.limit.0)
         .map(|(room, members)| RoomCount {
             room: (*room).clone(),
             members: *members,
         })
         .collect();
     let more = rest.peek().is_some();
-    let next = wanted.last().filter(|_| more).map(|last| last.room.clone());
+    let next = wanted.last().filter(|_| more).map(|last| Cursor(last.room.clone()));
     RoomsView {
         count: rooms.len(),
         rooms: wanted,
@@ -91,9 +98,8 @@ mod tests {
         RoomsPage {
             namespace: None,
             prefix: String::new(),
-            limit,
-            after_namespace: None,
-            after_id: None,
+            limit: Limit(limit),
+            cursor: None,
         }
     }
 
@@ -129,10 +135,9 @@ mod tests {
         let first = rooms(&gathered, &page);
         assert_eq!(
             (first.count, first.rooms.len(), first.next),
-            (3, 2, Some(room("chat", "b")))
+            (3, 2, Some(Cursor(room("chat", "b"))))
         );
-        page.after_namespace = Some(Namespace::new("chat").expect("a name"));
-        page.after_id = Some(RoomId::new("b").expect("an id"));
+        page.cursor = Some(Cursor(room("chat", "b")));
         let second = rooms(&gathered, &page);
         assert_eq!(
             second.rooms,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{
     Difference, Gathered, Instance, Lapse, LapseReason, NodeId, ServerInfo, ServerName, ServiceName, StatsPart,
 };
 
 use super::rfc3339;
+use crate::shapes::{self, Name};
 
 /// Bits of an [`Instance`] below its milliseconds since the Unix epoch.
 const INSTANCE_RANDOM_BITS: u32 = 22;
@@ -16,52 +18,64 @@ const INSTANCE_RANDOM_BITS: u32 = 22;
 const LAPSES_SHOWN: usize = 10;
 
 /// `GET /api/v1/cluster`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Cluster)]
 pub(crate) struct ClusterView {
     /// By name.
     pub(crate) services: Vec<ServiceView>,
     /// Settings that should be the same everywhere and differ from those of this admin.
+    #[schema(value_type = Vec<shapes::Difference>)]
     pub(crate) differences: Vec<Difference>,
 }
 
 /// A service and its servers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = ServiceServers)]
 pub(crate) struct ServiceView {
+    #[schema(value_type = Name)]
     pub(crate) service: ServiceName,
     /// By name.
     pub(crate) servers: Vec<ServerView>,
 }
 
 /// One server.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Server)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerView {
+    #[schema(value_type = Name)]
     pub(crate) name: ServerName,
-    /// The process that has the name.
+    /// The process that has the name; it changes with every start.
     pub(crate) instance: String,
     pub(crate) version: String,
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) started_at: Timestamp,
-    /// Milliseconds since admin received its last beacon.
+    /// Milliseconds since this admin received its last beacon; 0 for itself.
     pub(crate) last_beacon_ms: u64,
     pub(crate) clients: u64,
     pub(crate) rooms: u64,
     /// Nodes that the server hears.
+    #[schema(value_type = Vec<Name>)]
     pub(crate) heard: Vec<NodeId>,
     /// Whether it counts for the choice of nodes: it has started far enough.
     pub(crate) counted: bool,
-    /// Its last lapses, newest first; empty for a server that did not answer.
+    /// The last ten spans of time for which the promise did not hold there, newest first; empty for a server that did not answer.
     pub(crate) lapses: Vec<LapseView>,
 }
 
 /// A span of time for which the promise did not hold on a server, so that messages may be missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Lapse)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LapseView {
+    #[schema(value_type = shapes::LapseReason)]
     pub(crate) reason: LapseReason,
+    #[schema(value_type = Option<Name>)]
     pub(crate) node: Option<NodeId>,
     /// When the server noticed it, on its own clock.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) noticed_at: Timestamp,
     /// How long before `noticed_at` it began.
     pub(crate) started_ms_ago: u64,
@@ -116,7 +130,8 @@ pub(crate) fn cluster(
 }
 
 /// `GET /api/v1/stats`
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Stats)]
 pub(crate) struct StatsView {
     /// Clients on all servers.
     pub(crate) clients: u64,
@@ -127,17 +142,20 @@ pub(crate) struct StatsView {
 }
 
 /// Totals of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ServiceStats {
+    #[schema(value_type = Name)]
     pub(crate) service: ServiceName,
     pub(crate) servers: usize,
     pub(crate) clients: u64,
 }
 
 /// Totals of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ServerStats {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
+    #[schema(value_type = Name)]
     pub(crate) service: ServiceName,
     pub(crate) clients: u64,
     /// Rooms with a member there. They are not added up, as a room may be on several servers.

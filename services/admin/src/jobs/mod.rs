@@ -15,9 +15,11 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use wsmesh_adapter::{Adapter, NodeId, NodeView, ServerName, TopologyError};
 
 use crate::gather;
+use crate::shapes::Name;
 pub(crate) use progress::What;
 use progress::{ServerProgress, Verdict};
 
@@ -29,20 +31,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
 
 /// One change of the nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) what: What,
+    #[schema(value_type = Name)]
     pub(crate) node: NodeId,
     /// The admin that took the job, and the only one that knows it.
+    #[schema(value_type = Name)]
     pub(crate) admin: ServerName,
     pub(crate) state: JobState,
     /// Why it failed, and what to do.
     pub(crate) why: Option<String>,
     #[serde(serialize_with = "gather::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) started_at: Timestamp,
     #[serde(serialize_with = "gather::rfc3339_or_null")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) finished_at: Option<Timestamp>,
     /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,
@@ -53,7 +59,7 @@ pub(crate) struct Job {
 }
 
 /// The state of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum JobState {
     Running,

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
+use crate::shapes::{self, Name};
+
 /// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
     /// Every counted server shall hear the node.
@@ -17,11 +20,14 @@ pub(crate) enum What {
 }
 
 /// The progress of one server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = JobAtServer)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerProgress {
+    #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
+    #[schema(value_type = Option<shapes::NodeState>)]
     pub(crate) state: Option<NodeState>,
     /// Whether that server hears the node.
     pub(crate) hears: bool,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use watch::{Known, Watch};
 
@@ -29,7 +30,7 @@ pub(crate) struct Kubernetes {
 }
 
 /// A pod that may be a Redis node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub(crate) struct Pod {
     pub(crate) pod: String,
     pub(crate) ip: String,

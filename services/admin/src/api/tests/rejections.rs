@@ -140,20 +140,42 @@ async fn invalid_ids_and_pages_are_rejected_with_the_reason() {
         ("/api/v1/clients/%FF".to_owned(), "UTF-8"),
         (
             "/api/v1/rooms/chat/lobby?limit=0".to_owned(),
-            "limit must be 1 to 10000",
+            "limit: write a whole number from 1 to 10000",
         ),
         (
             "/api/v1/rooms/chat/lobby?limit=10001".to_owned(),
-            "limit must be 1 to 10000",
+            "limit: write a whole number from 1 to 10000",
         ),
         ("/api/v1/rooms/chat/lobby?limit=many".to_owned(), "limit"),
-        ("/api/v1/rooms/chat/lobby?page=2".to_owned(), "page"),
-        ("/api/v1/rooms?limit=0".to_owned(), "limit must be 1 to 10000"),
+        (
+            "/api/v1/rooms/chat/lobby?page=2".to_owned(),
+            "unknown query parameter `page`: this route takes cursor, limit",
+        ),
+        (
+            "/api/v1/stats?pretty".to_owned(),
+            "unknown query parameter `pretty`: this route takes none",
+        ),
+        ("/api/v1/rooms?limit=0".to_owned(), "limit: write a whole number"),
+        ("/api/v1/rooms?limit=1&limit=2".to_owned(), "limit"),
         (
             format!("/api/v1/rooms?namespace={long}"),
             "room namespace has 256 bytes",
         ),
-        ("/api/v1/rooms?afterId=lobby".to_owned(), "afterNamespace and afterId"),
+        (
+            "/api/v1/rooms?afterId=lobby".to_owned(),
+            "unknown query parameter `afterId`",
+        ),
+        (
+            "/api/v1/rooms?cursor=lobby".to_owned(),
+            "cursor: not a cursor of this list",
+        ),
+        (
+            // The cursor of a list of members.
+            "/api/v1/rooms?cursor=ImFubiI".to_owned(),
+            "cursor: not a cursor of this list",
+        ),
+        ("/api/v1/jobs?cursor=".to_owned(), "cursor: not a cursor of this list"),
+        (format!("/api/v1/rooms?prefix={long}"), "prefix has more than 255"),
     ] {
         let detail = get(&open, &path).await.problem(400);
         assert!(detail.contains(reason), "{path}: {detail}");

@@ -1,0 +1,97 @@
+//! How values of other crates look in the description of the API. They are described here and never made: tests compare the answers
+//! of every route with the description.
+#![expect(dead_code, reason = "described, never made")]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// 1 to 255 bytes of UTF-8, no control characters.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+pub(crate) struct Name(String);
+
+/// A set of clients across servers.
+#[derive(ToSchema)]
+pub(crate) struct Room {
+    namespace: Name,
+    id: Name,
+}
+
+/// An event that clients listen to.
+#[derive(ToSchema)]
+#[schema(min_length = 1, examples("say"))]
+pub(crate) struct Event(String);
+
+/// A setting that differs between two servers.
+#[derive(ToSchema)]
+pub(crate) struct Difference {
+    server: Name,
+    setting: String,
+    /// The value on that server.
+    theirs: String,
+    /// The value of this admin.
+    ours: String,
+}
+
+/// Why a promise did not hold. isolated: the server heard no node for longer than the replay window; stalled: its process was stopped
+/// for longer than that; window-too-small: replay_bytes was used up before the window's time; expired: no node that the receivers
+/// hear was found for copies in time.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub(crate) enum LapseReason {
+    Isolated,
+    Stalled,
+    WindowTooSmall,
+    Expired,
+}
+
+/// joining: not every counted server hears it yet, and no server chooses it; active: in use; draining: senders have stopped,
+/// subscribers stay for the replay window; gone: no server uses it.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub(crate) enum NodeState {
+    Joining,
+    Active,
+    Draining,
+    Gone,
+}
+
+/// What is known about a connection.
+#[derive(ToSchema)]
+pub(crate) struct Context {
+    client: Name,
+    /// Unique in the cluster, also over time.
+    connection: String,
+    server: Name,
+    #[schema(format = DateTime)]
+    since: String,
+    /// The path of the URL, without the slash at its beginning.
+    path: String,
+    /// The parameters of the URL, without credentials: a string, or a list of strings if one came several times.
+    #[schema(value_type = Object)]
+    params: Value,
+    /// The headers that the ws-node's setting context_headers names.
+    #[schema(value_type = Object)]
+    headers: Value,
+    #[schema(required = false)]
+    address: String,
+    /// The claims of the client's verified token.
+    #[schema(value_type = Object, required = false)]
+    claims: Value,
+    /// What services attached to the connection.
+    #[schema(required = false)]
+    data: Value,
+}
+
+/// The state of a drain.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct Draining {
+    /// Whether new clients are rejected.
+    draining: bool,
+    /// Number of connected clients.
+    connections: u64,
+    /// Milliseconds until the last client is told to leave.
+    #[schema(required = false)]
+    within_ms: u64,
+}
