@@ -177,7 +177,7 @@ test("the bundle in one process has the same page, without login", async () => {
     await page.page.locator("#attention-title", { hasText: "Everything is well" }).waitFor();
     await page.view("Servers");
     await page.server("ws-node-1").waitFor();
-    await page.page.getByLabel("Filter", { exact: true }).and(page.page.locator("#server-filter")).fill("game");
+    await page.page.getByLabel("Filter", { exact: true }).and(page.page.locator("#server-filter")).fill("game-logic-2");
     await page.page.locator("#server-count", { hasText: "1 of" }).waitFor();
     await page.close();
   } finally {

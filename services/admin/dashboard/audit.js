@@ -16,6 +16,7 @@ export class Audit {
   constructor(live) {
     this.#table = new Table(byId("audit"), "Audit", COLUMNS);
     live.on("begin", () => this.#load());
+    live.on("missed", () => this.#load());
     live.on("audit", (record) => {
       this.#add([record]);
       this.#show();

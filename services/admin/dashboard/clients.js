@@ -138,7 +138,14 @@ class Client {
 function contextsOf(contexts) {
   const element = make("details");
   element.append(make("summary", `What is known about ${plural(contexts.length, "connection")}`));
-  for (const context of contexts) element.append(make("pre", JSON.stringify(context, null, 2), "answer"));
+  for (const context of contexts) {
+    const shown = make("pre", JSON.stringify(context, null, 2), "answer");
+    // It scrolls, so the keyboard must get there.
+    shown.tabIndex = 0;
+    shown.setAttribute("role", "region");
+    shown.setAttribute("aria-label", `Connection ${context.connection}`);
+    element.append(shown);
+  }
   return element;
 }
 

@@ -13,6 +13,7 @@ export class Jobs {
 
   constructor(live) {
     live.on("begin", () => this.#load());
+    live.on("missed", () => this.#load());
     live.on("job", (job) => this.follow(job));
   }
 

@@ -24,7 +24,7 @@ export class Live {
     setInterval(() => this.#check(), 500);
   }
 
-  /** Calls `action` with each event of this name: snapshot, job, audit, topology; `begin` when a stream begins; `state`. */
+  /** Calls `action` with each event of this name: snapshot, job, audit, topology, missed; `begin` when a stream begins; `state`. */
   on(name, action) {
     const actions = this.#listeners.get(name) ?? [];
     actions.push(action);

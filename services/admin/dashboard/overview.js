@@ -39,6 +39,7 @@ function showFindings(found) {
   const worst = found.some(({ mood }) => mood === "bad") ? "bad" : found.length ? "warn" : "good";
   mark(byId("attention"), "data-mood", worst);
   write(byId("attention-title"), found.length ? plural(found.length, "thing needs attention", "things need attention") : "Everything is well");
+  byId("problems").hidden = found.length === 0;
   const create = ({ text, mood }) => {
     const element = make("li", text);
     element.dataset.mood = mood;

@@ -80,6 +80,7 @@ class Plot {
     const caption = make("figcaption");
     caption.append(make("b", subject.title), this.#values);
     this.#area.setAttribute("role", "img");
+    this.#values.setAttribute("aria-label", `Newest of ${subject.title}`);
     this.#figure.id = `plot-${subject.id}`;
     this.#figure.append(caption, this.#area);
     parent.append(this.#figure);
@@ -99,6 +100,8 @@ class Plot {
     this.#lines = lines;
     const columns = lines.map(([column]) => valuesOf(history, column));
     this.#tell(history, columns);
+    // Many values scroll, so the keyboard must get there.
+    if (lines.length > LINES.length) this.#values.tabIndex = 0;
     // Hidden views are drawn when they are shown: ResizeObserver tells it.
     if (!this.#area.clientWidth) return this.forget();
     if (!lines.length) return;
