@@ -67,6 +67,9 @@ impl Beacons {
     pub(crate) fn beacon(&self) -> Beacon {
         let (on, now) = (&self.on, Instant::now());
         let nodes = self.topology.nodes();
+        let subscribers = nodes
+            .iter()
+            .filter_map(|node| Some((node.id.clone(), node.subscriber()?)));
         let gaps = nodes.iter().map(|node| (node.id.clone(), node.health.gaps()));
         Beacon {
             format: FORMAT,
@@ -78,6 +81,7 @@ impl Beacons {
             counted: on.members.is_counted(),
             heard: on.hearing.node_ids(now),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
+            subscribers: subscribers.collect(),
             mark: self.outbound.mark(),
             topology: serde_json::to_value(self.topology.entries()).unwrap_or_default(),
             settings: on.options.shared_settings(),

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::inquiry::{Inquiry, SubscriberNumber};
+
 /// A boxed future, so that these traits can be trait objects.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -139,6 +141,11 @@ pub(crate) trait Subscriber: Send {
         None
     }
 
+    /// The number that the node gave this connection, if it says so.
+    fn number(&self) -> Option<SubscriberNumber> {
+        None
+    }
+
     /// Subscribes to channels. Answers arrive through `next`: one per channel, in order, or a single one if the call is
     /// rejected. Without channels, does nothing.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
@@ -157,4 +164,10 @@ pub(crate) trait Endpoint: Send + Sync {
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>>;
     /// Opens a connection for subscribing. Dropping the result closes it.
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>>;
+    /// Whether its connections are encrypted.
+    fn is_encrypted(&self) -> bool;
+    /// Finds out whether anything accepts connections there.
+    fn reach(&self) -> Boxed<'_, Result<(), LinkError>>;
+    /// Opens a connection for questions. Dropping the result closes it.
+    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>>;
 }

@@ -8,8 +8,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 use super::Fault;
+use super::inquiry::MemoryInquiry;
 use super::link::{Connected, Link};
 use super::node::{BUFFER, Found, Held, MemoryNode, State};
+use crate::nodes::inquiry::{Inquiry, SubscriberNumber};
 use crate::nodes::link::{
     Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber,
 };
@@ -17,7 +19,7 @@ use crate::nodes::link::{
 /// The most arrivals that one `next` returns.
 const BATCH: usize = 1024;
 
-fn closed() -> LinkError {
+pub(super) fn closed() -> LinkError {
     LinkError::new(LinkErrorKind::Closed, "the embedded node ended the connection")
 }
 
@@ -27,7 +29,7 @@ fn refused() -> LinkError {
 
 impl MemoryNode {
     /// Opens a connection: a dead node rejects it, and a paused one answers when it resumes.
-    async fn connect<T>(&self, make: impl FnOnce(&mut State) -> T) -> Result<T, LinkError> {
+    pub(super) async fn connect<T>(&self, make: impl FnOnce(&mut State) -> T) -> Result<T, LinkError> {
         let mut fault = self.fault.subscribe();
         // Cannot fail: the node itself holds the sender.
         let _ = fault.wait_for(|fault| *fault != Fault::Pause).await;
@@ -71,6 +73,22 @@ impl Endpoint for Reach {
             let (id, wake) = self.node.connect(State::attach).await?;
             let node = self.node.clone();
             Ok(Box::new(MemorySubscriber { node, link, id, wake }) as Box<dyn Subscriber>)
+        })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn reach(&self) -> Boxed<'_, Result<(), LinkError>> {
+        Box::pin(async { self.connect().await.map(drop) })
+    }
+
+    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
+        Box::pin(async {
+            let link = self.connect().await?;
+            self.node.connect(|_| ()).await?;
+            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Inquiry>)
         })
     }
 }
@@ -162,6 +180,10 @@ impl MemorySubscriber {
 impl Subscriber for MemorySubscriber {
     fn holds(&self) -> Option<usize> {
         Some(BUFFER)
+    }
+
+    fn number(&self) -> Option<SubscriberNumber> {
+        Some(self.id)
     }
 
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {

@@ -5,6 +5,7 @@
 //! Nothing here does I/O.
 
 mod connection;
+mod inquiry;
 mod link;
 mod node;
 
@@ -142,6 +143,16 @@ impl MemoryBus {
             .links
             .between(self.from.as_deref().unwrap_or_default(), id.as_str());
         Arc::new(Reach { node, link })
+    }
+
+    /// The node with this id; if there is none, one like it that nobody else reaches.
+    pub(crate) fn candidate(&self, id: &NodeId) -> Arc<dyn Endpoint> {
+        let node = self.nodes().into_iter().find(|node| node.id == *id);
+        let from = self.from.as_deref().unwrap_or_default();
+        Arc::new(Reach {
+            node: node.unwrap_or_else(|| Arc::new(MemoryNode::new(id.clone()))),
+            link: self.links.between(from, id.as_str()),
+        })
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {
