@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::routing::get;
+use clap::{Arg, ArgMatches, Command};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, settings};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, print, settings};
 
 settings! {
     /// Settings of the greeter.
@@ -89,6 +90,17 @@ impl Service for Greeter {
         let router = ops::router(ops).route("/greet", get(greet));
         ops::serve_router(sockets.ops.into_iter().chain(sockets.public), router, shutdown).await;
         Ok(())
+    }
+
+    fn tools() -> Vec<Command> {
+        let guest = Arg::new("guest").long("guest").value_name("NAME").required(true);
+        vec![Command::new("rehearse").about("Print a greeting").arg(guest)]
+    }
+
+    fn tool(_name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+        let guest = arguments.get_one::<String>("guest").map_or("", String::as_str);
+        print(format_args!("hello, {guest}\n"))?;
+        Ok(ExitCode::from(if guest == "nobody" { 7 } else { 0 }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A service, as its `main` sees it.
 
 use std::future::Future;
+use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
@@ -43,7 +44,7 @@ pub trait Service: 'static {
         shutdown: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Its own subcommands, in addition to `healthcheck`.
+    /// Its own subcommands, in addition to `healthcheck`. They take all settings of the service.
     fn subcommands() -> Vec<Command> {
         Vec::new()
     }
@@ -52,8 +53,23 @@ pub trait Service: 'static {
     ///
     /// # Errors
     /// Printed to stderr; the process exits with 1.
-    fn subcommand(name: &str, arguments: &ArgMatches, config: Self::Config) -> anyhow::Result<()> {
+    fn subcommand(name: &str, arguments: &ArgMatches, config: Self::Config) -> anyhow::Result<ExitCode> {
         let _ = (arguments, config);
+        anyhow::bail!("{name} is declared but not implemented")
+    }
+
+    /// Its tools: subcommands that take no settings, because they need no server of this kind. Each is written first on the
+    /// command line. An argument with the id of a setting takes the place of that setting's flag.
+    fn tools() -> Vec<Command> {
+        Vec::new()
+    }
+
+    /// Runs one of [`Service::tools`], without a runtime and without logs.
+    ///
+    /// # Errors
+    /// Printed to stderr; the process exits with 1.
+    fn tool(name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+        let _ = arguments;
         anyhow::bail!("{name} is declared but not implemented")
     }
 }

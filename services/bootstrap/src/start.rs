@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ const LEFTOVERS: Duration = Duration::from_millis(500);
 pub fn main<S: Service>() -> ExitCode {
     // Must come first: a TLS connection without a provider panics. An error means that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    start::<S>(std::env::args_os(), environment())
+    start::<S>(std::env::args_os().collect(), environment())
 }
 
 /// Names and values that are not UTF-8 cannot be settings. The code that reads a damaged value reports it.
@@ -38,7 +39,10 @@ fn environment() -> Environment {
         .collect()
 }
 
-fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Environment) -> ExitCode {
+fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
+    if let Some(tool) = config::tool::<S>(&arguments) {
+        return run_tool::<S>(tool);
+    }
     let (arguments, wrong) = match config::parse::<S>(arguments) {
         Ok(arguments) => (arguments, None),
         Err(answer) if config::is_answer(&answer) => {
@@ -50,6 +54,12 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
     if let Some((HEALTHCHECK, _)) = arguments.subcommand() {
         return check_health::<S>(&arguments, environment);
     }
+    if let Some((name, _)) = arguments.subcommand().filter(|(name, _)| config::is_tool::<S>(name)) {
+        return reject::<S>(&[format!(
+            "{name} takes no settings of {0}: write {0} {name} first",
+            S::NAME
+        )]);
+    }
     // Before the configuration is read, which limits the number of connections.
     let raised = open_files::raise();
     let loaded = match config::read::<S>(&arguments, environment, wrong) {
@@ -60,7 +70,7 @@ fn start<S: Service>(arguments: impl Iterator<Item = OsString>, environment: Env
         return exit_code::<S>(print(&loaded.shown));
     }
     if let Some((name, matches)) = arguments.subcommand() {
-        return exit_code::<S>(S::subcommand(name, matches, loaded.config));
+        return code_or_error::<S>(S::subcommand(name, matches, loaded.config));
     }
     let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, loaded.traces.as_ref()) {
         Ok(telemetry) => telemetry,
@@ -90,11 +100,28 @@ fn reject<S: Service>(lines: &[String]) -> ExitCode {
 }
 
 fn exit_code<S: Service>(result: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = result else {
-        return ExitCode::SUCCESS;
-    };
-    let _ = writeln!(io::stderr(), "{}: {error:#}", S::NAME);
-    ExitCode::FAILURE
+    code_or_error::<S>(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn code_or_error<S: Service>(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "{}: {error:#}", S::NAME);
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a tool, unless its arguments are wrong or its help was asked for.
+fn run_tool<S: Service>(parsed: Result<(String, ArgMatches), clap::Error>) -> ExitCode {
+    match parsed {
+        Ok((name, arguments)) => code_or_error::<S>(S::tool(&name, &arguments)),
+        Err(answer) => {
+            let printed = answer.print().and_then(|()| io::stdout().flush());
+            match unless_closed(printed) {
+                Ok(()) if !config::is_answer(&answer) => ExitCode::from(EXIT_CONFIG),
+                printed => exit_code::<S>(printed),
+            }
+        }
+    }
 }
 
 fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> ExitCode {

@@ -1,5 +1,6 @@
 //! A ws-node as a process: serves the public and the ops port until it is told to stop, then shuts down gracefully.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -54,7 +55,7 @@ impl Service for WsNodeService {
         ]
     }
 
-    fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<()> {
+    fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<ExitCode> {
         let key = config
             .settings
             .auth
@@ -66,7 +67,7 @@ impl Service for WsNodeService {
             .copied()
             .context("--ttl is needed")?;
         let token = mint_token(&key, id, ttl).map_err(anyhow::Error::msg)?;
-        print(format_args!("{token}\n"))
+        print(format_args!("{token}\n")).map(|()| ExitCode::SUCCESS)
     }
 }
 

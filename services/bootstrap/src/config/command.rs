@@ -64,6 +64,26 @@ pub(crate) fn parse<S: Service>(arguments: impl IntoIterator<Item = OsString>) -
     })
 }
 
+/// The tool that the first argument names, if it names one, with the tool's own arguments.
+pub(crate) fn tool<S: Service>(arguments: &[OsString]) -> Option<Result<(String, ArgMatches), clap::Error>> {
+    let name = arguments.get(1)?.to_str()?.to_owned();
+    if !is_tool::<S>(&name) {
+        return None;
+    }
+    let command = Command::new(S::NAME)
+        .styles(styles())
+        .disable_help_subcommand(true)
+        .subcommands(S::tools());
+    let parsed = command.try_get_matches_from(arguments);
+    let own = |matches: &ArgMatches| matches.subcommand().map(|(_, own)| own.clone()).unwrap_or_default();
+    Some(parsed.map(|matches| (name, own(&matches))))
+}
+
+/// Whether a service has a tool of this name.
+pub(crate) fn is_tool<S: Service>(name: &str) -> bool {
+    S::tools().iter().any(|tool| tool.get_name() == name)
+}
+
 /// Whether clap's "error" is help or version, which was asked for.
 pub(crate) fn is_answer(error: &clap::Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
@@ -97,11 +117,7 @@ fn command<S: Service>() -> Command {
     let mut command = Command::new(S::NAME)
         .about(S::ABOUT)
         .version(format!("{} ({})", crate::VERSION, crate::REVISION))
-        .styles(
-            Styles::plain()
-                .header(AnsiColor::Green.on_default().bold())
-                .literal(AnsiColor::Cyan.on_default()),
-        )
+        .styles(styles())
         .subcommand_required(false)
         .next_line_help(true)
         .after_help(after_help(&declared))
@@ -110,7 +126,8 @@ fn command<S: Service>() -> Command {
         .subcommand(
             Command::new(HEALTHCHECK).about("Ask the running server whether it is ready: exit code 0 if it is, else 1"),
         )
-        .subcommands(S::subcommands());
+        .subcommands(S::subcommands())
+        .subcommands(S::tools());
     for (index, setting) in declared.iter().enumerate() {
         if setting.shape != Shape::Table {
             let heading = match index < common {
@@ -125,6 +142,12 @@ fn command<S: Service>() -> Command {
         }
     }
     command
+}
+
+fn styles() -> Styles {
+    Styles::plain()
+        .header(AnsiColor::Green.on_default().bold())
+        .literal(AnsiColor::Cyan.on_default())
 }
 
 fn config_argument() -> Arg {

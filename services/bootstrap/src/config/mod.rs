@@ -12,7 +12,7 @@ mod profile;
 mod show;
 mod unknown;
 
-pub(crate) use command::{Arguments, HEALTHCHECK, common, declared, is_answer, parse};
+pub(crate) use command::{Arguments, HEALTHCHECK, common, declared, is_answer, is_tool, parse, tool};
 pub use common::CommonConfig;
 pub(crate) use load::{Loaded, ops_address, read};
 pub use load::{configure, load};

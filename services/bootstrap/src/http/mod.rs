@@ -9,6 +9,7 @@
 mod accept;
 mod connection;
 mod endless;
+mod forwarded;
 mod garbled;
 mod head;
 mod idle;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use accept::Acceptor;
 use connection::Served;
+pub use forwarded::client_address;
 use idle::Idle;
 pub use origin::subscriber;
 

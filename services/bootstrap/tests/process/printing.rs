@@ -61,6 +61,39 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
+fn a_tool_needs_no_settings_and_decides_about_the_exit_code() {
+    // Without a token file, the service itself would not start.
+    let (code, stdout, stderr) = output(greeter().args(["rehearse", "--guest", "ann"]));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "hello, ann\n", ""));
+    let (code, _, _) = output(greeter().args(["rehearse", "--guest", "nobody"]));
+    assert_eq!(code, Some(7));
+    let (code, stdout, _) = output(greeter().args(["rehearse", "--help"]));
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.contains("--guest <NAME>") && !stdout.contains("--max-greetings"),
+        "{stdout}"
+    );
+    let (_, stdout, _) = output(greeter().arg("--help"));
+    assert!(stdout.contains("rehearse"), "{stdout}");
+}
+
+#[test]
+fn wrong_arguments_of_a_tool_end_with_64() {
+    for (arguments, said) in [
+        (vec!["rehearse"], "--guest <NAME>"),
+        (vec!["rehearse", "--max-greetings", "3"], "--max-greetings"),
+        (
+            vec!["--profile", "demo", "rehearse", "--guest", "ann"],
+            "write greeter rehearse first",
+        ),
+    ] {
+        let (code, stdout, stderr) = output(greeter().args(&arguments));
+        assert_eq!((code, stdout.as_str()), (Some(64), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_ends_with_1_and_output_that_is_not_read_with_0() {
     let code_and_stderr = |argument: &str, stdout: Stdio| {
         let mut command = greeter();

@@ -1,6 +1,7 @@
 //! Why a client may not connect, in words that say what to do. No text holds a token, a ticket or a part of one.
 
 use wsmesh_adapter::NameError;
+use wsmesh_tokens::VerifyError;
 
 /// Why a client may not connect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,22 +14,8 @@ pub(crate) enum AuthError {
         "a token is needed: add ?token=JWT or ?ticket=TICKET to the URL, or send the header Authorization: Bearer JWT"
     )]
     NoToken,
-    #[error("the token has expired: get a new one")]
-    Expired,
-    #[error("the token is not valid yet (nbf): wait, or correct the clock of the server that signs tokens")]
-    NotYet,
-    #[error("the token is for another audience: its `aud` is not one that this server accepts")]
-    WrongAudience,
-    #[error("the token is from another issuer: its `iss` is not one that this server trusts")]
-    WrongIssuer,
-    #[error("the token lacks what is needed here: {0}")]
-    BadClaims(String),
-    #[error("the token is not valid here: it must be a JWT signed with a key of this cluster, with `exp`")]
-    BadToken,
-    #[error("the token's key (`kid`) is not known here: sign with a current key")]
-    UnknownKey,
-    #[error("the keys that tokens are verified with could not be fetched yet: try again")]
-    NoKeysYet,
+    #[error(transparent)]
+    Token(#[from] VerifyError),
     #[error("this token is for another client id: reconnect with it")]
     OtherClient,
     #[error("the ticket is not valid here: get a new one")]
@@ -61,11 +48,16 @@ pub(crate) enum Fault {
 }
 
 impl AuthError {
+    /// A token or a ticket lacks something, or has something that cannot be used.
+    pub(crate) fn bad_claims(lacks: impl Into<String>) -> Self {
+        VerifyError::BadClaims(lacks.into()).into()
+    }
+
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::NoId | Self::BadId(_) => Fault::Request,
             Self::Origin => Fault::Origin,
-            Self::NoKeysYet | Self::TooManyWaiting => Fault::Server,
+            Self::Token(VerifyError::NoKeysYet) | Self::TooManyWaiting => Fault::Server,
             _ => Fault::Credential,
         }
     }
@@ -76,14 +68,7 @@ impl AuthError {
             Self::NoId => "no_id",
             Self::BadId(_) => "bad_id",
             Self::NoToken => "no_token",
-            Self::Expired => "expired",
-            Self::NotYet => "not_yet",
-            Self::WrongAudience => "audience",
-            Self::WrongIssuer => "issuer",
-            Self::BadClaims(_) => "claims",
-            Self::BadToken => "bad_token",
-            Self::UnknownKey => "unknown_key",
-            Self::NoKeysYet => "no_keys",
+            Self::Token(error) => error.reason(),
             Self::OtherClient => "other_client",
             Self::BadTicket | Self::NoTickets => "bad_ticket",
             Self::ExpiredTicket => "expired_ticket",

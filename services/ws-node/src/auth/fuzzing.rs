@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use wsmesh_bootstrap::{Secret, SecretFile};
+use wsmesh_tokens::KeySet;
 
-use super::keys::KeySet;
 use super::origins::Origins;
 use super::permissions::{Lists, Permissions};
 use super::settings::AuthSettings;

@@ -6,8 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use wsmesh_adapter::ClientId;
 use wsmesh_bootstrap::SecretFile;
-
-use super::keys::MIN_SECRET_BYTES;
+use wsmesh_tokens::MIN_SECRET_BYTES;
 
 #[derive(Serialize)]
 struct Claims<'a> {

@@ -1,15 +1,13 @@
 //! Who a client is and what it may do: by its `id` parameter in the demo profile, by a signed token or a one-time ticket in
 //! production.
 //!
-//! `verify` proves a credential with `keys` (from a file, or fetched by `jwks`), `tickets` are issued and redeemed by the
+//! `verify` reads what a token proves that `wsmesh_tokens` has verified, `tickets` are issued and redeemed by the
 //! servers themselves, `permissions` is what a proof allows, `origins` which pages may connect. Knows neither HTTP nor
 //! sockets: `http` finds what a request carries. Nothing here ever logs, counts or answers a token or a part of one.
 
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod jwks;
-mod keys;
 mod mint;
 mod origins;
 mod permissions;
@@ -21,6 +19,7 @@ mod verify;
 use std::time::Duration;
 
 use wsmesh_adapter::{Adapter, ClientId};
+use wsmesh_tokens::{Jwks, VerifyError};
 
 pub(crate) use error::{AuthError, Fault};
 pub(crate) use permissions::{Grant, Lists, Overrides, Permissions};
@@ -30,7 +29,6 @@ pub use mint::mint_token;
 pub use settings::AuthSettings;
 
 use crate::metrics::EntryMetrics;
-use jwks::Jwks;
 use origins::Origins;
 use tickets::Tickets;
 use verify::Verifier;
@@ -72,7 +70,12 @@ impl Auth {
     pub(crate) fn start(settings: &AuthSettings, open: bool, metrics: &EntryMetrics) -> Result<Self, String> {
         let jwks = settings.jwks_url.clone();
         let jwks = jwks
-            .map(|url| Jwks::start(url, settings.jwks_refresh, metrics.clone()))
+            .map(|url| {
+                let metrics = metrics.clone();
+                Jwks::start(url, settings.jwks_refresh, move |fetched| {
+                    metrics.jwks_fetched(if fetched { "ok" } else { "failed" });
+                })
+            })
             .transpose()?;
         let tickets = settings.ticket_key.as_ref();
         Ok(Self {
@@ -138,7 +141,7 @@ impl Auth {
     pub(crate) async fn verify(&self, token: &str) -> Result<Proof, AuthError> {
         match &self.verifier {
             Some(verifier) => verifier.verify(token).await,
-            None => Err(AuthError::BadToken),
+            None => Err(VerifyError::BadToken.into()),
         }
     }
 

@@ -182,7 +182,7 @@ struct RoomObject<'a> {
 
 fn room_pattern(value: &Value) -> Result<RoomPattern, AuthError> {
     let wrong = || {
-        AuthError::BadClaims(
+        AuthError::bad_claims(
             "a room is written NAMESPACE:ID, NAMESPACE:BEGINNING*, * or {\"namespace\": NAMESPACE, \"id\": ID}"
                 .to_owned(),
         )
@@ -218,7 +218,7 @@ fn list<T>(
 
 fn wrong(what: &str) -> AuthError {
     let entries = if what == "events" { "texts" } else { "texts or objects" };
-    AuthError::BadClaims(format!(
+    AuthError::bad_claims(format!(
         "the list of {what} must be a list of at most {MOST_PATTERNS} {entries}"
     ))
 }

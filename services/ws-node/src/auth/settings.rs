@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, text, within};
+use wsmesh_tokens::{KeySet, MIN_SECRET_BYTES};
 
-use super::keys::{KeySet, check_ticket_key};
 use super::origins::Origins;
 use super::subprotocol::is_answerable;
 
@@ -107,6 +107,25 @@ impl AuthSettings {
             problems.about("auth_cookie", ANY_PAGE);
         }
     }
+}
+
+/// Whether a key file can be used for tickets; the error says what to do.
+pub(super) fn check_ticket_key(file: &SecretFile) -> Result<(), String> {
+    let key = file.secret().expose();
+    if key.len() < MIN_SECRET_BYTES {
+        return Err(format!(
+            "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
+            key.len()
+        ));
+    }
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(
+            "the key goes into a header, so it must be one line of plain characters without spaces: make one with \
+                    `openssl rand -base64 48`"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn without_password(url: &HttpUrl) -> Result<(), String> {

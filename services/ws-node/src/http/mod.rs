@@ -1,7 +1,6 @@
 //! The HTTP side of the edge: any path upgrades to a WebSocket; `/` says that this is a ws-node, in the demo profile it is the
 //! playground page. Finds what a request says about its client, and hands upgraded connections over to the shards.
 
-mod address;
 mod asking;
 mod credentials;
 mod extensions;

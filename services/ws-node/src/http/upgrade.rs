@@ -15,9 +15,9 @@ use axum::http::{Method, StatusCode, Uri, Version};
 use axum::response::Response;
 use tracing::{Instrument, Span};
 use wsmesh_adapter::{ClientId, Introduction, Room};
+use wsmesh_bootstrap::http::client_address;
 use wsmesh_protocol::Params;
 
-use super::address::client_address;
 use super::asking;
 use super::credentials;
 use super::extensions;

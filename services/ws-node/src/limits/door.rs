@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wsmesh_bootstrap::http::subscriber;
 
-use super::meter::{Meter, Rate};
+use super::{Meter, Rate};
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,14 +3,11 @@
 
 mod capacity;
 mod door;
-mod failures;
-mod meter;
 pub(crate) mod settings;
 mod unauthenticated;
 
 pub(crate) use capacity::Capacity;
 pub(crate) use door::{Door, Permit, Turned};
-pub(crate) use failures::Failures;
-pub(crate) use meter::{Meter, Rate};
 pub use settings::Limits;
 pub(crate) use unauthenticated::{UnauthenticatedPermit, UnauthenticatedPermits};
+pub(crate) use wsmesh_tokens::{Failures, Meter, Rate};

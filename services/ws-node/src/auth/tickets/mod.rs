@@ -21,8 +21,8 @@ use wsmesh_bootstrap::{Secret, SecretFile};
 use book::{Book, Nonce};
 
 use super::error::AuthError;
-use super::keys::check_ticket_key;
 use super::permissions::{Grant, Lists, Permissions};
+use super::settings::check_ticket_key;
 use super::verify::Proof;
 use crate::metrics::EntryMetrics;
 

@@ -1,13 +1,13 @@
-//! The address that a client comes from. Behind trusted proxies it is the one that they name.
+//! The address that a request comes from. Behind trusted proxies it is the one that they name.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-/// The client's address: if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not a trusted proxy. The
+/// The address of who sent a request: if the peer is a trusted proxy, the last one in `X-Forwarded-For` that is not a trusted proxy. The
 /// header of an untrusted peer is ignored.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address.to_canonical()));
     let mut address = peer.to_canonical();
     let lines = headers.get_all("x-forwarded-for").into_iter();
@@ -33,9 +33,8 @@ fn address_in(entry: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_bootstrap::http::subscriber;
-
     use super::*;
+    use crate::http::subscriber;
 
     fn from(peer: &str, forwarded: &[&str]) -> String {
         let mut headers = HeaderMap::new();

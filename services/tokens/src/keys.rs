@@ -12,7 +12,7 @@ use spki::der::DecodePem;
 use wsmesh_bootstrap::SecretFile;
 
 /// RFC 7518, section 3.2: a key for HS256 has at least 256 bits.
-pub(super) const MIN_SECRET_BYTES: usize = 32;
+pub const MIN_SECRET_BYTES: usize = 32;
 
 /// RFC 7518, section 3.3: an RSA key has at least 2048 bits. Above 4096 a check costs too much.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
@@ -32,11 +32,14 @@ pub(super) struct Key {
 
 /// Keys of one source.
 #[derive(Debug, Default)]
-pub(super) struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 impl KeySet {
-    /// Reads a key file. The error says what to do.
-    pub(super) fn from_file(file: &SecretFile) -> Result<Self, String> {
+    /// Reads a key file: a secret, or public keys in PEM.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn from_file(file: &SecretFile) -> Result<Self, String> {
         let bytes = file.secret().expose();
         match std::str::from_utf8(bytes) {
             Ok(text) if text.contains("-----BEGIN ") => Self::from_pem(text),
@@ -71,8 +74,11 @@ impl KeySet {
         blocks.map(pem_key).collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// Reads a JWKS. Keys that cannot be used are left out; the error says why there is none at all.
-    pub(super) fn from_jwks(json: &[u8]) -> Result<Self, String> {
+    /// Reads a JWKS. Keys that cannot be used are left out.
+    ///
+    /// # Errors
+    /// A sentence that says why there is no key at all.
+    pub fn from_jwks(json: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
@@ -192,25 +198,6 @@ impl Key {
     }
 }
 
-/// Whether a key file can be used for tickets; the error says what to do.
-pub(super) fn check_ticket_key(file: &SecretFile) -> Result<(), String> {
-    let key = file.secret().expose();
-    if key.len() < MIN_SECRET_BYTES {
-        return Err(format!(
-            "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
-            key.len()
-        ));
-    }
-    if !key.iter().all(u8::is_ascii_graphic) {
-        return Err(
-            "the key goes into a header, so it must be one line of plain characters without spaces: make one with \
-                    `openssl rand -base64 48`"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use wsmesh_bootstrap::Secret;
@@ -221,9 +208,9 @@ mod tests {
         KeySet::from_file(&SecretFile::from_secret(Secret::new(text)))
     }
 
-    const RSA: &str = include_str!("../../tests/keys/rsa.pub.pem");
-    const P256: &str = include_str!("../../tests/keys/p256.pub.pem");
-    const ED25519: &str = include_str!("../../tests/keys/ed25519.pub.pem");
+    const RSA: &str = include_str!("../tests/keys/rsa.pub.pem");
+    const P256: &str = include_str!("../tests/keys/p256.pub.pem");
+    const ED25519: &str = include_str!("../tests/keys/ed25519.pub.pem");
 
     fn algorithms(set: &KeySet) -> Vec<Algorithm> {
         set.0.iter().map(|key| key.algorithm).collect()

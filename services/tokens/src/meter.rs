@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Time that one takes.
     each_ns: u64,
     /// Time that may be used ahead.
@@ -13,7 +13,8 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// This many per second, and `burst` at once; `None` for 0 per second, which means no limit.
-    pub(crate) fn new(per_second: u32, burst: u32) -> Option<Self> {
+    #[inline]
+    pub fn new(per_second: u32, burst: u32) -> Option<Self> {
         let each_ns = 1_000_000_000_u64.checked_div(u64::from(per_second))?.max(1);
         Some(Self {
             each_ns,
@@ -22,18 +23,20 @@ impl Rate {
     }
 
     /// How long until one more is allowed after a refusal, at the latest.
-    pub(crate) fn wait(self) -> Duration {
+    #[inline]
+    pub fn wait(self) -> Duration {
         Duration::from_nanos(self.each_ns)
     }
 }
 
 /// When the bucket will be full again, in nanoseconds after some start; 0: it is full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Meter(u64);
+pub struct Meter(u64);
 
 impl Meter {
     /// Takes one, if there is one; `now` is the time since the same start.
-    pub(crate) fn take(&mut self, rate: Rate, now: Duration) -> bool {
+    #[inline]
+    pub fn take(&mut self, rate: Rate, now: Duration) -> bool {
         let allowed = self.allows(rate, now);
         if allowed {
             self.0 = self.0.max(nanos(now)) + rate.each_ns;
@@ -42,13 +45,15 @@ impl Meter {
     }
 
     /// Whether there is one to take.
-    pub(crate) fn allows(self, rate: Rate, now: Duration) -> bool {
+    #[inline]
+    pub fn allows(self, rate: Rate, now: Duration) -> bool {
         let now = nanos(now);
         self.0.max(now) + rate.each_ns <= now + rate.burst_ns
     }
 
     /// Whether everything that was taken is there again.
-    pub(crate) fn is_full(self, now: Duration) -> bool {
+    #[inline]
+    pub fn is_full(self, now: Duration) -> bool {
         self.0 <= nanos(now)
     }
 }

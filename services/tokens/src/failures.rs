@@ -22,9 +22,9 @@ const MOST: usize = 16 * 1024;
 /// How often addresses are dropped that have not failed for a while.
 const REST: Duration = Duration::from_secs(1);
 
-/// Counts failures. Shared by all threads; used by every upgrade.
+/// Counts failures. Shared by all threads.
 #[derive(Debug)]
-pub(crate) struct Failures {
+pub struct Failures {
     rate: Option<Rate>,
     started: Instant,
     seen: Mutex<Seen>,
@@ -38,17 +38,25 @@ struct Seen {
 
 impl Failures {
     /// For this many connections per second from all addresses; 0: no limit.
-    pub(crate) fn new(accept_rate: u32) -> Self {
+    pub fn new(accept_rate: u32) -> Self {
         let of_one = (accept_rate / PART).max(AT_LEAST);
+        Self::of(Rate::new(of_one, of_one).filter(|_| accept_rate > 0))
+    }
+
+    /// So many failures of each address; none: no limit.
+    pub fn of(rate: Option<Rate>) -> Self {
         Self {
-            rate: Rate::new(of_one, of_one).filter(|_| accept_rate > 0),
+            rate,
             started: Instant::now(),
             seen: Mutex::default(),
         }
     }
 
-    /// Whether this address may try; if not, how long it must wait. An unknown address always may.
-    pub(crate) fn may_try(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// Whether this address may try. An unknown address always may.
+    ///
+    /// # Errors
+    /// How long it must wait.
+    pub fn may_try(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return Ok(());
         };
@@ -60,7 +68,7 @@ impl Failures {
     }
 
     /// A client of this address has failed.
-    pub(crate) fn count(&self, address: Option<IpAddr>) {
+    pub fn count(&self, address: Option<IpAddr>) {
         let (Some(rate), Some(address)) = (self.rate, address.map(subscriber)) else {
             return;
         };

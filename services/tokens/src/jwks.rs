@@ -16,7 +16,6 @@ use tokio_util::task::TaskTracker;
 use wsmesh_bootstrap::HttpUrl;
 
 use super::keys::KeySet;
-use crate::metrics::EntryMetrics;
 
 /// Longest time for one fetch.
 const FETCH: Duration = Duration::from_millis(3500);
@@ -34,7 +33,7 @@ const ASKED: Duration = Duration::from_secs(30);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
 /// Keys that are fetched.
-pub(crate) struct Jwks {
+pub struct Jwks {
     shared: Arc<Shared>,
     stop: CancellationToken,
     task: TaskTracker,
@@ -45,7 +44,8 @@ struct Shared {
     keys: ArcSwapOption<KeySet>,
     asked: Notify,
     state: watch::Sender<State>,
-    metrics: EntryMetrics,
+    /// Is told whether a fetch succeeded.
+    on_fetch: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,8 +58,15 @@ struct State {
 }
 
 impl Jwks {
-    /// Starts to fetch. The error says what to do. Must be called inside a tokio runtime.
-    pub(crate) fn start(url: HttpUrl, refresh: Duration, metrics: EntryMetrics) -> Result<Self, String> {
+    /// Starts to fetch. Must be called inside a tokio runtime. `on_fetch` is told after each fetch whether there were keys.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn start(
+        url: HttpUrl,
+        refresh: Duration,
+        on_fetch: impl Fn(bool) + Send + Sync + 'static,
+    ) -> Result<Self, String> {
         if url.as_url().scheme() == "http" {
             tracing::warn!(%url, "keys are fetched over http: anybody on the network path could replace them");
         }
@@ -69,7 +76,7 @@ impl Jwks {
             keys: ArcSwapOption::empty(),
             asked: Notify::new(),
             state: watch::Sender::default(),
-            metrics,
+            on_fetch: Box::new(on_fetch),
         });
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let work = stop
@@ -86,7 +93,7 @@ impl Jwks {
     }
 
     /// Whether there are keys yet.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.shared.keys.load().is_some()
     }
 
@@ -106,7 +113,7 @@ impl Jwks {
     }
 
     /// Ends the task, and waits until it has ended.
-    pub(crate) async fn stop(&self) {
+    pub async fn stop(&self) {
         self.stop.cancel();
         self.task.wait().await;
     }
@@ -148,15 +155,14 @@ async fn keep(shared: Arc<Shared>, client: reqwest::Client, refresh: Duration) {
 /// Keeps the fetched keys, or logs why there are none; each is logged once, not every time.
 fn take(shared: &Shared, fetched: Result<KeySet, String>, failed: u32) {
     let url = &shared.url;
+    (shared.on_fetch)(fetched.is_ok());
     match fetched {
         Ok(keys) => {
-            shared.metrics.jwks_fetched("ok");
             if shared.keys.swap(Some(Arc::new(keys))).is_none() {
                 tracing::info!(%url, "the keys that tokens are verified with were fetched");
             }
         }
         Err(problem) => {
-            shared.metrics.jwks_fetched("failed");
             let consequence = if shared.keys.load().is_some() {
                 "the last good ones stay in use"
             } else {
