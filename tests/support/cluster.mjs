@@ -117,14 +117,23 @@ export async function startStandalone(...more) {
   }
 }
 
+/** A Redis on a free port; `url` names it, if it is given a name. */
+export async function startRedis(name) {
+  const port = await freePort();
+  const url = `redis://127.0.0.1:${port}${name ? `#${name}` : ""}`;
+  const program = new Program("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+  return { url, name, stop: (signal) => program.stop(signal) };
+}
+
 /**
- * Starts everything: two ws-nodes with these flags, and one of each of the other services. `nodes` are the ws-nodes, `admin` is
- * the address of admin if there is one, `redis` that of Redis; `stop()` ends everything.
+ * Starts everything: two ws-nodes with these flags, and one of each of the other services. `redisCount` is the number of Redis
+ * nodes; several have the names redis-0, redis-1 and so on. `nodes` are the ws-nodes, `admin` is the address of admin if there is
+ * one, `adminService` its process, `redis` the URL of Redis, `redises` all of them; `stop()` ends everything.
  */
-export async function startCluster({ flags = [], services = ["game-logic"] } = {}) {
-  const redisPort = await freePort();
-  const redisUrl = `redis://127.0.0.1:${redisPort}`;
-  const redis = new Program("redis-server", ["--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+export async function startCluster({ flags = [], adminFlags = [], services = ["game-logic"], redisCount = 1 } = {}) {
+  const names = Array.from({ length: redisCount }, (_, i) => (redisCount > 1 ? `redis-${i}` : undefined));
+  const redises = await Promise.all(names.map(startRedis));
+  const redisUrl = redises.map(({ url }) => url).join(",");
   const service = async (program, name, ...more) => {
     const [port, opsPort] = [await freePort(), await freePort()];
     const common = ["--profile=demo", `--name=${name}`, `--redis=${redisUrl}`];
@@ -134,11 +143,13 @@ export async function startCluster({ flags = [], services = ["game-logic"] } = {
   const nodes = [];
   for (const name of ["ws-0", "ws-1"]) nodes.push(await service("ws-node", name, "--reconnect-spread=1s", ...flags));
   const others = [];
-  for (const program of services) others.push(await service(program, `${program.replace("game-", "")}-0`));
+  for (const program of services) {
+    others.push(await service(program, `${program.replace("game-", "")}-0`, ...(program === "admin" ? adminFlags : [])));
+  }
   const all = [...nodes, ...others];
   const stop = async () => {
     await Promise.all(all.map((one) => one.stop("SIGKILL")));
-    await redis.stop();
+    await Promise.all(redises.map((redis) => redis.stop()));
   };
   try {
     await Promise.all(all.map((one) => one.start()));
@@ -146,5 +157,6 @@ export async function startCluster({ flags = [], services = ["game-logic"] } = {
     await stop();
     throw error;
   }
-  return { nodes, redis: redisUrl, admin: others.find(({ name }) => name === "admin")?.http, stop };
+  const adminService = others.find(({ name }) => name === "admin");
+  return { nodes, redis: redisUrl, redises, admin: adminService?.http, adminService, stop };
 }

@@ -14,13 +14,15 @@ export function launch() {
 const SERVER_AWAY =
   /^WebSocket connection to 'ws:[^']*' failed: Error (in connection establishment: net::ERR_CONNECTION_(REFUSED|RESET)|during WebSocket handshake: Unexpected response code: 503)/;
 
-/** A playground in its own tab. */
-export class Playground {
+/** A page in its own tab. */
+export class Tab {
   constructor(page) {
     this.page = page;
     /** Errors on the console, exceptions, violations of the Content-Security-Policy. */
     this.problems = [];
     this.serverMayBeAway = false;
+    /** What a test provokes: problems that match are none. */
+    this.expected = [];
     this.closing = false;
     page.setDefaultTimeout(WAIT_MS);
     page.on("console", (message) => {
@@ -38,6 +40,52 @@ export class Playground {
     });
   }
 
+  field(label) {
+    return this.page.getByLabel(label, { exact: true });
+  }
+
+  choice(label) {
+    return this.page.getByRole("combobox", { name: label, exact: true });
+  }
+
+  button(name) {
+    return this.page.getByRole("button", { name, exact: true });
+  }
+
+  panel(name) {
+    return this.page.getByRole("region", { name, exact: true });
+  }
+
+  /** Resolves when the page is drawn. */
+  drawn() {
+    return this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
+  }
+
+  /** The serious and critical problems that axe finds. */
+  async barriers() {
+    await this.page.evaluate(axe.source);
+    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
+  }
+
+  /** How much wider the page is than its window, in CSS pixels. */
+  overflow() {
+    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  }
+
+  /** Closes the tab; fails if there were errors in it. */
+  async close() {
+    this.closing = true;
+    await this.page.context().close();
+    const unexpected = this.problems.filter((problem) => !this.expected.some((pattern) => pattern.test(problem)));
+    assert.deepEqual(unexpected, []);
+  }
+}
+
+/** A playground in its own tab. */
+export class Playground extends Tab {
   static async open(browser, node, { id, query, ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
     const playground = new Playground(await context.newPage());
@@ -56,22 +104,6 @@ export class Playground {
     await playground.button("Connect").click();
     await playground.status("Connected to");
     return playground;
-  }
-
-  field(label) {
-    return this.page.getByLabel(label, { exact: true });
-  }
-
-  choice(label) {
-    return this.page.getByRole("combobox", { name: label, exact: true });
-  }
-
-  button(name) {
-    return this.page.getByRole("button", { name, exact: true });
-  }
-
-  panel(name) {
-    return this.page.getByRole("region", { name, exact: true });
   }
 
   async status(text) {
@@ -108,31 +140,5 @@ export class Playground {
     const title = panel.locator("#outcome .title", { hasText: `${event} ·` });
     await title.waitFor();
     return { title: await title.innerText(), text: await panel.locator("#outcome pre").innerText() };
-  }
-
-  /** Resolves when the page is drawn. */
-  drawn() {
-    return this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))));
-  }
-
-  /** The serious and critical problems that axe finds. */
-  async barriers() {
-    await this.page.evaluate(axe.source);
-    const { violations } = await this.page.evaluate(() => globalThis.axe.run());
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .flatMap(({ id, help, nodes }) => nodes.map(({ html }) => `${id}: ${help}: ${html}`));
-  }
-
-  /** How much wider the page is than its window, in CSS pixels. */
-  overflow() {
-    return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  }
-
-  /** Closes the tab; fails if there were errors in it. */
-  async close() {
-    this.closing = true;
-    await this.page.context().close();
-    assert.deepEqual(this.problems, []);
   }
 }

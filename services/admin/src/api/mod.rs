@@ -23,6 +23,7 @@ mod trace;
 
 mod assign;
 mod batch;
+mod callers;
 mod clients;
 mod jobs;
 mod live;
@@ -64,6 +65,7 @@ use crate::watching::Watching;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
+use pages::Login;
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -98,10 +100,10 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .merge(streams)
         .layer(record)
         .layer(know);
+    let login = if is_open { Login::Open } else { Login::Needed };
     let open = Router::new()
-        .route("/", get(pages::index))
-        .route("/style.css", get(pages::style))
         .route("/openapi.json", pages::openapi(&description))
+        .merge(pages::router(login))
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::wrong_method());
     let router = limit_time(open, time_limit)
@@ -116,9 +118,9 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(
+        .layer(SetResponseHeaderLayer::if_not_present(
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
         ))
 }
 
@@ -203,6 +205,7 @@ fn viewer_routes() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::job))
         .routes(routes!(assign::assign))
+        .routes(routes!(callers::caller))
 }
 
 /// Messages to clients, and what is attached to them.

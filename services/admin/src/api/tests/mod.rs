@@ -238,7 +238,10 @@ async fn the_pages_are_open_and_may_load_nothing_from_elsewhere() {
     let guarded = cluster.guarded();
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
+        ("/dashboard/style.css", "text/css; charset=utf-8"),
+        ("/dashboard/main.js", "text/javascript; charset=utf-8"),
+        ("/dashboard/icon.svg", "image/svg+xml"),
+        ("/dashboard/access.json", "application/json"),
         ("/openapi.json", "application/json"),
     ] {
         let answer = get(&guarded, path).await;
@@ -253,6 +256,39 @@ async fn the_pages_are_open_and_may_load_nothing_from_elsewhere() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert!(!answer.text.contains("https://"), "{path} refers to elsewhere");
     }
+    for path in [
+        "/dashboard",
+        "/dashboard/",
+        "/dashboard/none.js",
+        "/dashboard/../Cargo.toml",
+        "/style.css",
+    ] {
+        assert_eq!(get(&guarded, path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_is_told_whether_it_needs_a_token_and_may_run_only_its_own_scripts() {
+    let (guarded, open) = (Cluster::new().await.guarded(), Cluster::new().await.open());
+    let asked = "/dashboard/access.json";
+    assert_eq!(get(&guarded, asked).await.json()["login"], true);
+    assert_eq!(get(&open, asked).await.json()["login"], false);
+    let policy = get(&guarded, "/").await.header("content-security-policy").to_owned();
+    assert!(policy.contains("script-src 'self'; style-src 'self';"), "{policy}");
+    assert!(policy.contains("require-trusted-types-for 'script'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test]
+async fn a_caller_is_told_its_name_and_role() {
+    let cluster = Cluster::new().await;
+    let demo = get(&cluster.open(), "/api/v1/caller").await;
+    assert_eq!(
+        demo.json(),
+        json!({"name": "demo", "role": "operator", "clients": true})
+    );
+    let guarded = Cluster::new().await.guarded();
+    assert_eq!(get(&guarded, "/api/v1/caller").await.status, 401);
 }
 
 #[tokio::test]

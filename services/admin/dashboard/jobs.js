@@ -1,0 +1,97 @@
+// Jobs: changes of the nodes, with the progress of each server. Any admin tells them all.
+import { ask, inWords } from "./api.js";
+import { byId, keyed, make, mark, write } from "./dom.js";
+import { pill, setPill } from "./table.js";
+import { change, clock, duration, plural } from "./words.js";
+
+const KEPT = 100;
+
+export class Jobs {
+  #jobs = new Map();
+  /** More elements of jobs, by id: a job that was started in a form is also shown there. */
+  #elements = new Map();
+
+  constructor(live) {
+    live.on("begin", () => this.#load());
+    live.on("missed", () => this.#load());
+    live.on("job", (job) => this.follow(job));
+  }
+
+  /** Shows a job, or its progress. */
+  follow(job) {
+    const known = this.#jobs.get(job.id);
+    // The answer to a request may come after later news.
+    if (known && known.state !== "running" && job.state === "running") return;
+    this.#jobs.set(job.id, job);
+    this.#show();
+  }
+
+  /** An element that shows this job from now on. */
+  element(id) {
+    const element = create();
+    this.#elements.set(id, element);
+    this.#show();
+    return element;
+  }
+
+  async #load() {
+    try {
+      const { jobs } = await ask("jobs");
+      for (const job of jobs) this.follow(job);
+      this.#show();
+    } catch (error) {
+      write(byId("jobs-empty"), `The jobs could not be loaded: ${inWords(error)}`);
+    }
+  }
+
+  #show() {
+    const jobs = [...this.#jobs.values()].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
+    for (const { id } of jobs.splice(KEPT)) this.#jobs.delete(id);
+    keyed(byId("jobs"), jobs, ({ id }) => id, create, fill);
+    byId("jobs-empty").hidden = jobs.length > 0;
+    for (const [id, element] of this.#elements) {
+      const job = this.#jobs.get(id);
+      if (job) fill(element, job);
+    }
+  }
+}
+
+function create() {
+  const element = make("li", "", "job");
+  const head = make("div", "", "bar");
+  head.append(make("b"), pill("running"), make("span", "", "hint"));
+  const progress = make("progress");
+  const servers = make("details");
+  servers.append(make("summary"), make("ul", "", "pairs"));
+  element.append(head, progress, make("p", "", "bad"), servers);
+  return element;
+}
+
+function fill(element, job) {
+  const { id, state, why, startedAt, finishedAt, admin, servers = [] } = job;
+  const [head, progress, problem, more] = element.children;
+  const counted = servers.filter((server) => server.counted || server.done);
+  const done = counted.filter((server) => server.done).length;
+  mark(element, "data-job", id);
+  write(head.children[0], change(job));
+  setPill(head.children[1], state);
+  const span = finishedAt ? `took ${duration(Date.parse(finishedAt) - Date.parse(startedAt))}` : "";
+  write(head.children[2], [clock(startedAt), span, admin].filter(Boolean).join(" · "));
+  mark(progress, "aria-label", `Progress: ${change(job)}`);
+  progress.max = Math.max(counted.length, 1);
+  progress.value = state === "done" ? progress.max : done;
+  write(problem, why ?? "");
+  write(more.firstChild, `${done} of ${plural(counted.length, "server")} done`);
+  const line = ({ server }) => {
+    const element = make("li");
+    element.append(make("span", server), make("b"));
+    return element;
+  };
+  keyed(more.lastChild, servers, ({ server }) => server, line, (element, server) => write(element.lastChild, progressOf(server)));
+}
+
+function progressOf({ state, hears, counted, done }) {
+  if (done) return "done";
+  if (!counted) return "is starting: nobody waits for it";
+  return `${state ?? "has not learned of it"}${hears ? "" : ", does not hear it"}`;
+}
