@@ -21,7 +21,7 @@ mod service;
 mod settings;
 mod shapes;
 
-pub use access::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
+pub use access::{AccessSettings, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;
 pub use metrics::{REQUEST_DURATION, REQUESTS};
 pub use service::{Admin, run};

@@ -1,17 +1,19 @@
 //! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{ArgMatches, Command};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops, print};
 
-use crate::access::Access;
+use crate::access::{self, Access, AccessMetrics};
 use crate::api::{self, Api};
 use crate::audit::Audit;
 use crate::config::Config;
@@ -46,6 +48,15 @@ impl Service for Admin {
     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
         run(config, sockets, shutdown).await
     }
+
+    fn tools() -> Vec<Command> {
+        vec![access::command()]
+    }
+
+    fn tool(_name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+        print(format_args!("{}", access::mint(arguments)?))?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Runs an admin until `shutdown`. Then it reports "not ready", accepts no new connections, finishes running requests and says
@@ -57,9 +68,9 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let public = sockets
         .public
         .context("admin needs a public listener for its API: give --listen")?;
-    let token = config.settings.token().map_err(anyhow::Error::msg)?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
+    let access = access(&config.settings, &registry)?;
     let options = config.common.adapter_options(Admin::NAME, registry.clone());
     let Started {
         adapter, mut driver, ..
@@ -68,15 +79,18 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ended = CancellationToken::new();
     let ops = sockets
         .ops
-        .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
+        .map(|listener| serve_ops(listener, &adapter, &access, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
+    audit.answer(&adapter);
+    let watched = tokio::spawn(access.clone().run(ended.clone()));
+    let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let api = Api {
         adapter,
         jobs,
-        access: token.map_or_else(Access::open, Access::of_token),
+        access,
         audit,
         kubernetes,
         keys: Keys::default(),
@@ -90,7 +104,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     keys.end().await;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [ops, watch, Some(following)].into_iter().flatten() {
+    for task in [ops, watch, Some(following), Some(watched), Some(recording)]
+        .into_iter()
+        .flatten()
+    {
         task.await?;
     }
     result
@@ -125,14 +142,31 @@ async fn serve_until_the_end(
     }
 }
 
+fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Access> {
+    let kubernetes = match settings.access.kubernetes_token_review {
+        true if kubernetes::is_here() => {
+            let client = kubernetes::client();
+            Some(client.context("the Kubernetes API cannot be used with this pod's service account")?)
+        }
+        true => {
+            tracing::warn!("not in Kubernetes (no service account): tokens of its users are not accepted");
+            None
+        }
+        false => None,
+    };
+    let (token, metrics) = (settings.token_file.as_ref(), AccessMetrics::new(registry)?);
+    Access::start(token, &settings.access, kubernetes, metrics).map_err(anyhow::Error::msg)
+}
+
 fn serve_ops(
     listener: TcpListener,
     adapter: &Adapter,
+    access: &Access,
     registry: Registry,
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let stats = adapter.clone();
+    let (stats, access) = (adapter.clone(), access.clone());
     let ops = Ops {
         registry,
         ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
@@ -143,6 +177,7 @@ fn serve_ops(
                 "ready": stats.is_ready(),
                 "servers": stats.servers().len(),
                 "nodes": *stats.nodes().borrow().clone(),
+                "access": access.stats(),
             })
         }),
     };
@@ -176,7 +211,7 @@ fn tell_start(config: &Config, public: &TcpListener) {
     if matches!(config.common.bus, Bus::Alone) {
         tracing::warn!("no Redis node is configured (--redis): this admin runs alone and sees no other server");
     }
-    if config.settings.token_file.is_none() {
+    if config.settings.needs_no_token() {
         tracing::warn!(
             "DEMO: the API needs no token; everyone who reaches its port can read everything, send to every client and change the \
              Redis nodes"

@@ -26,6 +26,7 @@ mod clients;
 mod jobs;
 mod messages;
 mod pages;
+mod records;
 mod routes;
 mod servers;
 
@@ -78,7 +79,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let time_limit = api.time_limit;
     let description = description();
     let guarded = guarded(&api, query::Described::of(&description));
-    let know = middleware::from_fn_with_state(api.access.clone(), access::know);
+    let know = middleware::from_fn_with_state((api.access.clone(), api.audit.clone()), access::know);
     let record = middleware::from_fn_with_state(api.audit.clone(), audit::follow);
     let guarded = limit_requests(guarded, MAX_REQUESTS).layer(record).layer(know);
     let open = Router::new()
@@ -168,6 +169,7 @@ fn viewer_routes() -> OpenApiRouter<Api> {
         .route("/clients/messages", called("messages"))
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::job))
+        .routes(routes!(records::audit))
 }
 
 /// Messages to clients, and what is attached to them.

@@ -35,8 +35,9 @@ pub(super) struct Cluster {
     pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
     jobs: Jobs,
+    audit: Audit,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
-    _driver: Driver,
+    driver: Driver,
     pub(super) registry: Registry,
 }
 
@@ -110,13 +111,32 @@ impl Cluster {
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
+        let audit = Audit::new(started.adapter.name().clone());
+        audit.answer(&started.adapter);
         Self {
             bus,
             jobs,
+            audit,
             admin: started.adapter,
-            _driver: started.driver,
+            driver: started.driver,
             registry: Registry::new(),
         }
+    }
+
+    /// Waits until admin counts another server.
+    pub(super) async fn knows(&self, name: &str) {
+        let mut roster = self.admin.roster();
+        let known = roster.wait_for(|servers| {
+            servers
+                .iter()
+                .any(|server| server.name.as_str() == name && server.counted)
+        });
+        timeout(known).await.expect("admin lives");
+    }
+
+    /// Ends the admin without a goodbye.
+    pub(super) fn crash(self) {
+        drop(self.driver);
     }
 
     /// Adds an edge and waits until admin knows that it is ready.
@@ -150,13 +170,7 @@ impl Cluster {
             }
         });
         timeout(started.adapter.ready()).await;
-        let mut roster = self.admin.roster();
-        let known = roster.wait_for(|servers| {
-            servers
-                .iter()
-                .any(|server| server.name.as_str() == name && server.counted)
-        });
-        timeout(known).await.expect("admin lives");
+        self.knows(name).await;
         Edge {
             adapter: started.adapter,
             driver: started.driver,
@@ -171,7 +185,7 @@ impl Cluster {
             adapter: self.admin.clone(),
             jobs: self.jobs.clone(),
             access: token.map_or_else(Access::open, Access::of_token),
-            audit: Audit::new(self.admin.name().clone()),
+            audit: self.audit.clone(),
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,

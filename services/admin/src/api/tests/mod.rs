@@ -1,5 +1,7 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
+mod access;
+mod audit;
 mod batch;
 mod clients;
 mod fixture;
