@@ -1,6 +1,8 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
 mod assign;
+mod access;
+mod audit;
 mod batch;
 mod clients;
 mod fixture;
