@@ -169,7 +169,8 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
 /// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
 fn streams(described: query::Described) -> Router<Api> {
     let known_only = middleware::from_fn_with_state(described, query::known_only);
-    guard(Router::from(stream_routes()).layer(known_only), Right::Read)
+    let streams = Router::from(stream_routes()).layer(known_only);
+    guard(streams, Right::Read).method_not_allowed_fallback(async || Problem::wrong_method())
 }
 
 /// What every caller may follow.
