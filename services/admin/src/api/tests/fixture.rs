@@ -424,6 +424,16 @@ pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
     }
 }
 
+/// The whole answer of a stream that ends by itself, with its kind.
+pub(super) async fn stream(router: &Router, path: &str) -> (String, String) {
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
+    let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
+    let bytes = timeout(to_bytes(response.into_body(), usize::MAX)).await;
+    let text = String::from_utf8(bytes.expect("a body").to_vec());
+    (kind, text.expect("text"))
+}
+
 pub(super) async fn get(router: &Router, path: &str) -> Answer {
     send(router, Request::get(path).body(Body::empty()).expect("a request")).await
 }
