@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
-use wsmesh_bootstrap::probe::{Answer, Probe};
+use wsmesh_bootstrap::probe::{Answer, Probe, Speaks};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
 
 use crate::config::Config;
@@ -43,6 +43,8 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Bundle {
     services: Vec<Running>,
+    /// What the ops ports speak.
+    speaks: Speaks,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -59,6 +61,10 @@ impl Bundle {
         let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
         let mut bundle = Self {
             services: Vec::new(),
+            speaks: match config.common.ops_tls {
+                true => Speaks::Tls,
+                false => Speaks::Plain,
+            },
             tasks: JoinSet::new(),
         };
         for kind in STARTING {
@@ -135,7 +141,7 @@ impl Bundle {
             .iter()
             .map(|service| (service.place.name, service.place.ops))
             .collect();
-        let probe = Probe::new(READY_LIMIT).map_err(|problem| anyhow!(problem))?;
+        let probe = Probe::new(READY_LIMIT, self.speaks).map_err(|problem| anyhow!(problem))?;
         let all = async {
             for (name, ops) in &asked {
                 ready(&probe, name, *ops, asked.len()).await?;

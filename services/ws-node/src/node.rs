@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{
     Adapter, ClientObserver, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started,
 };
+use wsmesh_bootstrap::TlsFiles;
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 
@@ -34,7 +35,6 @@ use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
 use crate::settings::EdgeSettings;
-use crate::tls::TlsFiles;
 use crate::wills::WillBooks;
 use crate::{balance, orders};
 

@@ -85,6 +85,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     }
     let registry = Registry::new();
     let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), settings)?;
+    let ops_tls = common.ops_acceptor()?;
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {
@@ -93,7 +94,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
             stats: Box::new(node.stats()),
         };
         let router = ops::router(ops).merge(node.backend_router());
-        tokio::spawn(ops::serve_router([listener], router, stop_ops.clone()))
+        tokio::spawn(ops::serve_router([listener], ops_tls, router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, max_connections = node.max_connections(), "accepting clients");
