@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAcceptor, ops};
 
 use crate::access::Access;
 use crate::api::{self, Api};
@@ -66,9 +66,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     } = Adapter::start(options)?;
 
     let ended = CancellationToken::new();
+    let ops_tls = config.common.ops_acceptor()?;
     let ops = sockets
         .ops
-        .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
+        .map(|listener| serve_ops(listener, ops_tls, &adapter, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
@@ -113,7 +114,9 @@ async fn serve_until_the_end(
         ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
     };
     let stop = shutdown.child_token();
-    let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());
+    let router = api::router(api, metrics, config.settings.path_prefix.as_deref());
+    let front = Front::new(router, limits).tls(config.common.public_acceptor()?);
+    let serving = http::serve(public, front, stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => Ok(()),
@@ -127,6 +130,7 @@ async fn serve_until_the_end(
 
 fn serve_ops(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     adapter: &Adapter,
     registry: Registry,
     shutdown: &CancellationToken,
@@ -146,7 +150,7 @@ fn serve_ops(
             })
         }),
     };
-    tokio::spawn(ops::serve(listener, ops, ended.clone()))
+    tokio::spawn(ops::serve(listener, tls, ops, ended.clone()))
 }
 
 /// Off unless a Service is named. Outside Kubernetes it is off as well, and a warning is logged.

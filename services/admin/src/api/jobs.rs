@@ -91,7 +91,7 @@ pub(super) struct JobList {
     /// The last hundred, newest first.
     jobs: Vec<Job>,
     /// The cursor of the next page; null at the end.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     next: Option<Cursor<String>>,
 }
 

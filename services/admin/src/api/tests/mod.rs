@@ -2,10 +2,12 @@
 
 mod batch;
 mod clients;
+mod docs;
 mod fixture;
 mod hostile;
 mod limits;
 mod messages;
+mod methods;
 mod nodes;
 mod once;
 mod openapi;
