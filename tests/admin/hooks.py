@@ -1,6 +1,7 @@
 """What a description cannot say: lines of JSON, and values that mean something only to the admin that made them."""
 
 import json
+import re
 import uuid
 
 import schemathesis
@@ -27,6 +28,9 @@ def before_call(context, case, kwargs):
         case.headers[key] = str(uuid.uuid4())
     if is_positive(case) and case.query and "cursor" in case.query:
         del case.query["cursor"]
+    # Nothing outside of this machine is asked.
+    if isinstance(case.body, dict) and re.match("^rediss?://", str(case.body.get("url"))):
+        case.body["url"] = f"redis://127.0.0.1:9#{uuid.uuid4()}"
 
 
 def is_key(text):
