@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAcceptor, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api};
@@ -101,9 +101,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ended = CancellationToken::new();
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
+    let ops_tls = config.common.ops_acceptor()?;
     let ops = sockets
         .ops
-        .map(|listener| serve_ops(listener, &adapter, &access, registry, &shutdown, &ended));
+        .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
@@ -174,7 +175,9 @@ async fn serve_until_the_end(
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
         ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
     };
-    let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());
+    let router = api::router(api, metrics, config.settings.path_prefix.as_deref());
+    let front = Front::new(router, limits).tls(config.common.public_acceptor()?);
+    let serving = http::serve(public, front, stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => Ok(()),
@@ -204,6 +207,7 @@ fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Acces
 
 fn serve_ops(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     adapter: &Adapter,
     access: &Access,
     registry: Registry,
@@ -225,7 +229,7 @@ fn serve_ops(
             })
         }),
     };
-    tokio::spawn(ops::serve(listener, ops, ended.clone()))
+    tokio::spawn(ops::serve(listener, tls, ops, ended.clone()))
 }
 
 /// Off unless a Service is named. Outside Kubernetes it is off as well, and a warning is logged.
