@@ -140,7 +140,7 @@ async fn a_top_that_is_not_at_a_terminal_says_what_to_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_have_a_help() {
     for (command, words) in [
-        ("doctor", ["--json", "changes nothing", "--redis-password-file"]),
+        ("doctor", ["--json", "deploy/wsmesh-admin", "--redis-password-file"]),
         ("top", ["--once", "--token-file", "WSMESH_TOKEN_FILE"]),
     ] {
         let output = run(&[command, "--help"]).await;

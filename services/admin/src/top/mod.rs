@@ -55,6 +55,7 @@ pub(crate) fn command() -> Command {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .env("WSMESH_TOKEN_FILE")
+        .hide_env_values(true)
         .help("File with a token of the API; one that may only read is enough");
     let ca = Arg::new(CA)
         .long("ca")
