@@ -65,7 +65,7 @@ impl Adapter {
     pub fn start(options: Options) -> Result<Started, StartError> {
         let (limits, delivery) = (options.outbox, options.delivery.clone());
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..options.shards).map(|_| mpsc::channel(SHARD_INBOX)).unzip();
-        let (parts, starts) = Parts::new(options, senders)?;
+        let (parts, starts, preflights) = Parts::new(options, senders)?;
         let shards = receivers.into_iter().enumerate();
         let shards = shards
             .map(|(index, commands)| ShardInbox {
@@ -75,7 +75,7 @@ impl Adapter {
                 delivery: delivery.clone(),
             })
             .collect();
-        let driver = Driver::start(parts.clone(), starts);
+        let driver = Driver::start(parts.clone(), starts, preflights);
         Ok(Started {
             adapter: Adapter { parts, order_key: None },
             driver,

@@ -106,7 +106,7 @@ impl Adapter {
     }
 }
 
-fn sorted<T: DeserializeOwned>(outcome: Outcome) -> Gathered<T> {
+pub(super) fn sorted<T: DeserializeOwned>(outcome: Outcome) -> Gathered<T> {
     let mut gathered = Gathered {
         servers: Vec::new(),
         missing: Vec::new(),

@@ -32,6 +32,10 @@ pub(crate) struct Beacon {
     /// The number of gaps in its hearing, by node.
     #[serde(default)]
     pub(crate) gaps: BTreeMap<NodeId, u64>,
+    /// What each node calls the server's subscribing connection, for those who ask the node about it. Unknown to servers of
+    /// an older version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) subscribers: BTreeMap<NodeId, u64>,
     /// The oldest sequence that the server may still publish again.
     #[serde(default)]
     pub(crate) mark: u64,

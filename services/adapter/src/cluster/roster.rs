@@ -226,6 +226,7 @@ mod tests {
             counted: true,
             heard: vec![NodeId::new("redis-0").expect("valid")],
             gaps: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
             mark: 1,
             topology: serde_json::Value::Null,
             settings: BTreeMap::new(),

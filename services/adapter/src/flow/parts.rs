@@ -14,6 +14,7 @@ use crate::flow::clients::subscriptions::Subscriptions;
 use crate::flow::inward::answers::Answers;
 use crate::flow::inward::client_data::DataOrders;
 use crate::flow::inward::dispatch::Dispatch;
+use crate::flow::inward::preflight::PreflightOrders;
 use crate::flow::inward::queries::Queries;
 use crate::flow::inward::wanted::Wants;
 use crate::flow::outward::outbound::Outbound;
@@ -41,6 +42,7 @@ impl FlowParts {
         foundation: &Foundation,
         hub: &Arc<Hub>,
         statuses: watch::Receiver<Arc<Vec<NodeStatus>>>,
+        preflights: PreflightOrders,
     ) -> Self {
         let on = foundation;
         let subscriptions = Arc::new(Subscriptions::new(on));
@@ -52,7 +54,8 @@ impl FlowParts {
         let queries = Queries::new(clients.clone(), statuses, on);
         let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
         let data_orders = DataOrders::new(hub.clone());
-        let dispatch = Arc::new(Dispatch::new(answers, queries, wants, data_orders, on.metrics.clone()));
+        let dispatch = Dispatch::new(answers, queries, wants, data_orders, preflights, on.metrics.clone());
+        let dispatch = Arc::new(dispatch);
         let server_requests = Arc::new(ServerRequests::new(
             on,
             hub.clone(),

@@ -74,6 +74,9 @@ impl Beacons {
             ),
         };
         let nodes = self.topology.nodes();
+        let subscribers = nodes
+            .iter()
+            .filter_map(|node| Some((node.id.clone(), node.subscriber()?)));
         let gaps = nodes.iter().map(|node| (node.id.clone(), node.health.gaps()));
         Beacon {
             format: FORMAT,
@@ -85,6 +88,7 @@ impl Beacons {
             counted: on.members.is_counted() && !on.options.visiting,
             heard: on.hearing.node_ids(now),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
+            subscribers: subscribers.collect(),
             mark: self.outbound.mark(),
             topology,
             settings,

@@ -15,6 +15,7 @@ use super::parts::Parts;
 use super::topology::Starts;
 use crate::error::DriverError;
 use crate::flow::inbound::{Arrivals, Inbound};
+use crate::flow::inward::preflight::Orders;
 use crate::nodes::{Environment, run_node};
 
 /// Batches that wait to be decoded. When full, subscribers stop reading and Redis holds the rest.
@@ -37,7 +38,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn start(parts: Arc<Parts>, starts: Starts) -> Self {
+    pub(crate) fn start(parts: Arc<Parts>, starts: Starts, preflights: Orders) -> Self {
         let fatal = watch::Sender::default();
         let receiver = fatal.subscribe();
         let (sender, batches) = mpsc::channel(INBOUND);
@@ -63,6 +64,8 @@ impl Driver {
         driver.run_until_stopped(async move { catch_up.run().await });
         let outbound = parts.flow.outbound.clone();
         driver.run_until_stopped(async move { outbound.send_waiting().await });
+        let examiner = parts.examiner.clone();
+        driver.run_until_stopped(async move { examiner.serve(preflights).await });
         driver.tasks.spawn(Clock::new(parts, fatal).run());
         driver
     }

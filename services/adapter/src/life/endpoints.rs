@@ -89,6 +89,18 @@ impl Endpoints {
         })
     }
 
+    /// An address that may become a node. Nothing is known of it afterwards.
+    ///
+    /// # Errors
+    /// When it cannot be reached from here at all; says why.
+    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+        match self {
+            Self::None => Err("this server runs alone".to_owned()),
+            Self::Memory(bus) => Ok(bus.candidate(id)),
+            Self::Redis(redis) => redis.endpoint(id, url),
+        }
+    }
+
     /// Single-server mode.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::None)
@@ -109,7 +121,9 @@ impl Endpoints {
             Self::None => Err(TopologyError::Alone),
             Self::Memory(_) => {
                 let id = url.strip_prefix(MEMORY).and_then(|id| NodeId::new(id).ok());
-                let id = id.ok_or_else(|| TopologyError::Embedded(url.to_owned()))?;
+                // It may be a Redis URL with a password, which must not be repeated.
+                let without_login = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+                let id = id.ok_or_else(|| TopologyError::Embedded(without_login.to_owned()))?;
                 Ok((id.clone(), format!("{MEMORY}{id}")))
             }
             Self::Redis(_) => {

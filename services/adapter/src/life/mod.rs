@@ -10,6 +10,9 @@ pub(crate) mod gauges;
 pub(crate) mod membership;
 
 pub(crate) mod endpoints;
+pub(crate) mod examiner;
+mod identity;
+pub(crate) mod inquiries;
 pub(crate) mod node_view;
 pub(crate) mod preflights;
 pub(crate) mod topology;

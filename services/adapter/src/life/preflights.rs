@@ -41,9 +41,9 @@ pub struct PreflightFailure {
 }
 
 impl Preflights {
-    /// Whether nothing failed anywhere. Servers that did not answer are no failure.
+    /// Whether at least one server checked, and nothing failed anywhere. Servers that did not answer are no failure.
     pub fn passes(&self) -> bool {
-        self.servers.iter().all(|(_, preflight)| preflight.passes())
+        !self.servers.is_empty() && self.servers.iter().all(|(_, preflight)| preflight.passes())
     }
 
     /// The checks that failed, by server.

@@ -20,8 +20,8 @@ use crate::flow::state::hearing::Hearing;
 use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
-    Copies, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Rejected, Topology, TopologyEntries,
-    TopologyEntry, Window,
+    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Rejected, Topology,
+    TopologyEntries, TopologyEntry, Window,
 };
 use crate::options::Options;
 use crate::wire::{NodeId, ServerName};
@@ -131,6 +131,11 @@ impl TopologyInUse {
     /// Reads the URL of a node that is to be added for everyone: its id, and the URL that travels.
     pub(crate) fn parse(&self, url: &str) -> Result<(NodeId, String), TopologyError> {
         self.endpoints.parse(url)
+    }
+
+    /// An address that may become a node; an error says why it cannot be reached from here at all.
+    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+        self.endpoints.candidate(id, url)
     }
 
     /// Adds a node for the whole cluster.

@@ -19,6 +19,9 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A Redis channel's name.
 pub(crate) type Channel = Arc<str>;
 
+/// The number that a node gave a server's subscribing connection.
+pub(crate) type SubscriberNumber = u64;
+
 /// The kind of a failure, for callers that act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkErrorKind {
@@ -139,6 +142,11 @@ pub(crate) trait Subscriber: Send {
         None
     }
 
+    /// The number that the node gave this connection, if it says so.
+    fn number(&self) -> Option<SubscriberNumber> {
+        None
+    }
+
     /// Subscribes to channels. Answers arrive through `next`: one per channel, in order, or a single one if the call is
     /// rejected. Without channels, does nothing.
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
@@ -147,14 +155,4 @@ pub(crate) trait Subscriber: Send {
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
     /// Waits for at least one arrival. Returns at most what one read brought. Dropping the future loses nothing.
     fn next(&mut self) -> Boxed<'_, Result<Vec<Arrival>, LinkError>>;
-}
-
-/// A node to which connections can be opened.
-pub(crate) trait Endpoint: Send + Sync {
-    /// `host:port`, without credentials.
-    fn address(&self) -> String;
-    /// Opens a connection for publishing. Dropping the result closes it.
-    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>>;
-    /// Opens a connection for subscribing. Dropping the result closes it.
-    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>>;
 }

@@ -11,6 +11,8 @@ use wsmesh_test_support::{redis as server, soon};
 use super::link::{Arrival, LinkError, LinkErrorKind, Publisher, Subscriber};
 use super::*;
 
+#[path = "redis/inquiry_tests.rs"]
+mod redis_inquiry;
 #[path = "redis/link_tests.rs"]
 mod redis_links;
 #[path = "redis/publisher_tests.rs"]

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use super::endpoint::Endpoint;
+use super::inquiry::Inquiry;
+use super::link::{Boxed, LinkError, LinkErrorKind, Publisher, Subscriber};
 
 /// An endpoint that always fails, with a reason.
 pub(crate) struct Unusable {
@@ -27,6 +29,18 @@ impl Endpoint for Unusable {
     }
 
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn reach(&self) -> Boxed<'_, Result<(), LinkError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+
+    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
         Box::pin(async { Err(self.error()) })
     }
 }

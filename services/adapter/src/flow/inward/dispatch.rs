@@ -11,6 +11,7 @@ use tracing::Span;
 use super::answers::{Answers, Once, WayBack};
 use super::client_data::{CLIENT_DATA, DataOrders};
 use super::event::{ChannelMessage, ServerEvent};
+use super::preflight::{PREFLIGHT, PreflightOrders};
 use super::queries::{QUERY, Queries};
 use super::wanted::{WANTED, Wants};
 use crate::cluster::{Deadline, Dispatched, Listeners};
@@ -42,6 +43,7 @@ pub(crate) struct Dispatch {
     queries: Queries,
     wants: Wants,
     data_orders: DataOrders,
+    preflights: PreflightOrders,
     metrics: Arc<Metrics>,
 }
 
@@ -51,6 +53,7 @@ impl Dispatch {
         queries: Queries,
         wants: Wants,
         data_orders: DataOrders,
+        preflights: PreflightOrders,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl Dispatch {
             queries,
             wants,
             data_orders,
+            preflights,
             metrics,
         }
     }
@@ -99,6 +103,12 @@ impl Dispatch {
             QUERY => Some(way_back.as_ref().map(|_| self.queries.answer(&payload))),
             WANTED => Some(way_back.as_ref().map(|_| self.wants.answer())),
             CLIENT_DATA => Some(Some(self.data_orders.carry_out(&payload, sent))),
+            PREFLIGHT => {
+                if let Some(way_back) = way_back.take() {
+                    self.preflights.accept(way_back, &payload);
+                }
+                Some(None)
+            }
             _ => None,
         };
         if let Some(answer) = own {

@@ -4,5 +4,6 @@ pub(crate) mod answers;
 pub(crate) mod client_data;
 pub(crate) mod dispatch;
 pub(crate) mod event;
+pub(crate) mod preflight;
 pub(crate) mod queries;
 pub(crate) mod wanted;

@@ -5,8 +5,10 @@
 //! Nothing here does I/O.
 
 mod connection;
+mod inquiry;
 mod link;
 mod node;
+mod reach;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +16,10 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use self::connection::Reach;
 use self::link::Links;
 use self::node::MemoryNode;
-use super::link::Endpoint;
+use self::reach::Reach;
+use super::endpoint::Endpoint;
 use crate::wire::{NameError, NodeId};
 
 /// A fault of a node of the embedded bus.
@@ -142,6 +144,16 @@ impl MemoryBus {
             .links
             .between(self.from.as_deref().unwrap_or_default(), id.as_str());
         Arc::new(Reach { node, link })
+    }
+
+    /// The node with this id; if there is none, one like it that nobody else reaches.
+    pub(crate) fn candidate(&self, id: &NodeId) -> Arc<dyn Endpoint> {
+        let node = self.nodes().into_iter().find(|node| node.id == *id);
+        let from = self.from.as_deref().unwrap_or_default();
+        Arc::new(Reach {
+            node: node.unwrap_or_else(|| Arc::new(MemoryNode::new(id.clone()))),
+            link: self.links.between(from, id.as_str()),
+        })
     }
 
     fn nodes(&self) -> Vec<Arc<MemoryNode>> {

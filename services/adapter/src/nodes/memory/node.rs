@@ -81,6 +81,21 @@ impl State {
         (self.subscribers, wake)
     }
 
+    /// How many subscribers there are.
+    pub(super) fn subscriber_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// How many channels have a subscriber.
+    pub(super) fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// The bytes that wait for a subscriber, if it is attached.
+    pub(super) fn waiting_for(&self, subscriber: u64) -> Option<usize> {
+        self.queues.get(&subscriber).map(|queue| queue.bytes)
+    }
+
     pub(super) fn is_attached(&self, subscriber: u64) -> bool {
         self.queues.contains_key(&subscriber)
     }

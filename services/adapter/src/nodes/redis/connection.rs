@@ -9,6 +9,7 @@ use redis_protocol::resp2::encode::extend_encode;
 use redis_protocol::resp2::types::{BytesFrame, Resp2Frame};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -27,6 +28,16 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
 pub(super) type Whole = Pin<Box<dyn Stream>>;
+
+/// Opens a connection to an address of the host that answers, and says nothing on it.
+pub(super) async fn reach(redis: &Redis) -> Result<TcpStream, LinkError> {
+    let url = &redis.url;
+    let reaching = timeout(redis.limit, wsmesh_dial::connect(url.host(), url.port(), redis.limit));
+    match reaching.await {
+        Ok(reached) => reached.map_err(|error| trouble::connect(&url.address(), url.tls(), &error.to_string())),
+        Err(_) => Err(trouble::unreachable(&url.address(), url.tls())),
+    }
+}
 
 /// A connection. `S` is the whole stream, or its reading half.
 pub(super) struct Connection<S = Whole> {
@@ -57,8 +68,7 @@ impl Connection {
     async fn open(redis: &Redis) -> Result<Self, LinkError> {
         let (url, address) = (&redis.url, redis.url.address());
         let failed = |why: &dyn std::fmt::Display| trouble::connect(&address, url.tls(), &why.to_string());
-        let tcp = wsmesh_dial::connect(url.host(), url.port(), redis.limit).await;
-        let tcp = tcp.map_err(|error| failed(&error))?;
+        let tcp = reach(redis).await?;
         tcp.set_nodelay(true).map_err(|error| failed(&error))?;
         let stream: Whole = match &redis.tls {
             None => Box::pin(tcp),
@@ -115,12 +125,21 @@ impl Connection {
 
     /// Writes one command, within the time limit.
     pub(super) async fn write(&mut self, words: impl Iterator<Item = Bytes>) -> Result<(), LinkError> {
-        let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
         let mut out = BytesMut::new();
-        extend_encode(&mut out, &command, false)
-            .map_err(|error| trouble::not_redis(&self.address, &[], &error.to_string()))?;
+        self.encode(&mut out, words)?;
+        self.send(&out).await
+    }
+
+    fn encode(&self, out: &mut BytesMut, words: impl Iterator<Item = Bytes>) -> Result<(), LinkError> {
+        let command = BytesFrame::Array(words.map(BytesFrame::BulkString).collect());
+        let encoded = extend_encode(out, &command, false);
+        encoded.map_err(|error| trouble::not_redis(&self.address, &[], &error.to_string()))?;
+        Ok(())
+    }
+
+    async fn send(&mut self, out: &[u8]) -> Result<(), LinkError> {
         let write = async {
-            self.stream.write_all(&out).await?;
+            self.stream.write_all(out).await?;
             // TLS may buffer data until it is flushed.
             self.stream.flush().await
         };
@@ -129,6 +148,16 @@ impl Connection {
             Ok(Err(error)) => Err(trouble::ended(&self.address, &error.to_string())),
             Err(_) => Err(trouble::unanswered(&self.address)),
         }
+    }
+
+    /// Writes several commands at once, so that their answers cost one round trip.
+    pub(super) async fn write_several(&mut self, commands: &[&[&'static str]]) -> Result<(), LinkError> {
+        let mut out = BytesMut::new();
+        for words in commands {
+            let words = words.iter().map(|word| Bytes::from_static(word.as_bytes()));
+            self.encode(&mut out, words)?;
+        }
+        self.send(&out).await
     }
 
     /// Splits the connection for a task that reads and writes at the same time.

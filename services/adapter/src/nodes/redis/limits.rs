@@ -1,28 +1,49 @@
-//! Reads from a Redis how much it buffers for a slow subscriber.
+//! What a Redis says to a subscriber that has just connected: how much it buffers for it, and the connection's number.
 
-use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
-use crate::nodes::link::LinkError;
+use crate::nodes::inquiry::BufferLimit;
+use crate::nodes::link::{LinkError, SubscriberNumber};
 
 /// The parameter. Its value lists classes of clients, each with a hard limit, a soft limit and the soft limit's
 /// seconds.
-const PARAMETER: &str = "client-output-buffer-limit";
+pub(super) const PARAMETER: &str = "client-output-buffer-limit";
 const CLASS: &str = "pubsub";
 
-/// How many bytes Redis buffers for one subscriber before it ends the connection. None if Redis does not say (an ACL
-/// may forbid CONFIG GET), or if there is no limit.
-pub(super) async fn held_for_subscribers(connection: &mut Connection) -> Result<Option<usize>, LinkError> {
-    let words = ["CONFIG", "GET", PARAMETER].map(|word| Bytes::from_static(word.as_bytes()));
-    connection.write(words.into_iter()).await?;
+/// What a Redis says about one subscribing connection. An ACL may forbid both questions, and some servers only imitate
+/// Redis.
+#[derive(Debug, Default)]
+pub(super) struct OfSubscriber {
+    /// How many bytes Redis buffers for it before it ends the connection. None if Redis does not say, or if there is no limit.
+    pub(super) holds: Option<usize>,
+    /// The connection's number, if Redis says it.
+    pub(super) number: Option<SubscriberNumber>,
+}
+
+/// Asks both in one round trip, on the subscriber's own connection: it must know its limit before the first message, and a
+/// connection for questions is opened only when somebody asks.
+pub(super) async fn of_subscriber(connection: &mut Connection) -> Result<OfSubscriber, LinkError> {
+    connection
+        .write_several(&[&["CONFIG", "GET", PARAMETER], &["CLIENT", "ID"]])
+        .await?;
+    let holds = match answer(connection).await? {
+        BytesFrame::Array(parts) => hard_limit(&parts),
+        _ => None,
+    };
+    let number = match answer(connection).await? {
+        BytesFrame::Integer(number) => number.try_into().ok(),
+        _ => None,
+    };
+    Ok(OfSubscriber { holds, number })
+}
+
+async fn answer(connection: &mut Connection) -> Result<BytesFrame, LinkError> {
     loop {
-        match connection.decode()? {
-            Some(BytesFrame::Array(parts)) => return Ok(hard_limit(&parts)),
-            // Forbidden, or answered differently: some servers only imitate Redis.
-            Some(_) => return Ok(None),
-            None => connection.fill().await?,
+        if let Some(frame) = connection.decode()? {
+            return Ok(frame);
         }
+        connection.fill().await?;
     }
 }
 
@@ -30,14 +51,26 @@ fn hard_limit(answer: &[BytesFrame]) -> Option<usize> {
     let [_, BytesFrame::BulkString(value)] = answer else {
         return None;
     };
-    let mut words = std::str::from_utf8(value).ok()?.split_whitespace();
+    let limit = of_subscribers(std::str::from_utf8(value).ok()?)?.hard;
+    usize::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+/// The limits of the class of subscribers, in the value of [`PARAMETER`].
+pub(super) fn of_subscribers(value: &str) -> Option<BufferLimit> {
+    let mut words = value.split_whitespace();
     words.find(|word| *word == CLASS)?;
-    let limit = words.next()?.parse().ok()?;
-    (limit > 0).then_some(limit)
+    let mut number = || words.next()?.parse().ok();
+    Some(BufferLimit {
+        hard: number()?,
+        soft: number()?,
+        soft_seconds: number()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn read(value: &'static str) -> Option<usize> {

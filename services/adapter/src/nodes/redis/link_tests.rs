@@ -9,7 +9,7 @@ use wsmesh_dial::testing::{Silent, name};
 use super::*;
 
 /// One command and its answer, as text.
-async fn answer(port: u16, command: &str) -> String {
+pub(super) async fn answer(port: u16, command: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
     let both = format!("{command}\r\nQUIT\r\n");
     stream.write_all(both.as_bytes()).await.expect("written");
@@ -233,7 +233,7 @@ async fn a_silent_address_of_a_host_costs_less_than_the_time_limit() {
 // ------------------------------------------------------------------- servers that are not a Redis, or a broken one
 
 /// A server that does the same with every connection.
-async fn impostor<F>(each: impl Fn(TcpStream) -> F + Send + 'static) -> String
+pub(super) async fn impostor<F>(each: impl Fn(TcpStream) -> F + Send + 'static) -> String
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -283,10 +283,12 @@ pub(super) async fn played(sent: &'static [u8], piece: usize) -> Arc<dyn Endpoin
             let _ = stream.read(&mut asked).await;
             let _ = stream.write_all(greeting).await;
         }
-        // A subscriber asks for a limit, which may be left unanswered; a publisher sends a command first.
+        // A subscriber asks for its limit and number, which may both be refused; a publisher sends a command first.
         let length = stream.read(&mut asked).await.unwrap_or_default();
         if asked[..length].windows(6).any(|word| word == b"CONFIG") {
-            let _ = stream.write_all(b"-ERR unknown command\r\n").await;
+            let _ = stream
+                .write_all(b"-ERR unknown command\r\n-ERR unknown command\r\n")
+                .await;
         }
         for piece in sent.chunks(piece) {
             let _ = stream.write_all(piece).await;

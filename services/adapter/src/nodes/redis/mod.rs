@@ -3,11 +3,15 @@
 //! There are two connections per node, implemented here on top of fred's protocol crate. The subscriber loses nothing:
 //! unread data waits in TCP, then in Redis (fred passes messages through a broadcast channel that drops some for a slow
 //! reader). The publisher combines all messages of a turn into one write (fred's cost per command would exceed the rest
-//! of a message's cost).
+//! of a message's cost). Everything else that is asked of a Redis goes through fred, on a connection of its own that is
+//! open only while somebody asks (`inquiry`).
 
 mod connection;
+mod info;
+mod inquiry;
 mod limits;
 mod publisher;
+mod slow_log;
 mod subscriber;
 mod trouble;
 
@@ -19,7 +23,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::link::{Boxed, Endpoint, LinkError, Publisher, Subscriber};
+use super::endpoint::Endpoint;
+use super::inquiry::Inquiry;
+use super::link::{Boxed, LinkError, Publisher, Subscriber};
 use super::url::{IdentityFiles, NodeUrl};
 
 /// A Redis node to which connections can be opened.
@@ -43,17 +49,18 @@ pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Result<Arc
     } else {
         None
     };
-    // Redis rejects spaces and control characters in a connection's name.
-    let name = name
-        .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '_' })
-        .collect();
     Ok(Arc::new(Redis {
         url: url.clone(),
-        name,
+        name: shown_name(name),
         tls,
         limit,
     }))
+}
+
+/// What the connections of this server are called in CLIENT LIST: Redis rejects spaces and control characters.
+fn shown_name(server: &str) -> String {
+    let shown = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+    server.chars().map(shown).collect()
 }
 
 fn tls_config(url: &NodeUrl) -> Result<ClientConfig, String> {
@@ -131,6 +138,21 @@ impl Endpoint for Redis {
         Box::pin(async {
             let subscriber = subscriber::RedisSubscriber::connect(self).await?;
             Ok(Box::new(subscriber) as Box<dyn Subscriber>)
+        })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    fn reach(&self) -> Boxed<'_, Result<(), LinkError>> {
+        Box::pin(async { connection::reach(self).await.map(drop) })
+    }
+
+    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
+        Box::pin(async {
+            let inquiry = inquiry::RedisInquiry::connect(self).await?;
+            Ok(Box::new(inquiry) as Box<dyn Inquiry>)
         })
     }
 }

@@ -5,24 +5,25 @@ use bytes::Bytes;
 use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
-use super::{Redis, limits, trouble};
-use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber};
+use super::limits::{self, OfSubscriber};
+use super::{Redis, trouble};
+use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber, SubscriberNumber};
 
 pub(super) struct RedisSubscriber {
     connection: Connection,
     /// An error that was found after arrivals that must be returned first.
     failed: Option<LinkError>,
-    holds: Option<usize>,
+    said: OfSubscriber,
 }
 
 impl RedisSubscriber {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
         let mut connection = Connection::connect(redis).await?;
-        let holds = limits::held_for_subscribers(&mut connection).await?;
+        let said = limits::of_subscriber(&mut connection).await?;
         Ok(Self {
             connection,
             failed: None,
-            holds,
+            said,
         })
     }
 
@@ -75,7 +76,11 @@ impl RedisSubscriber {
 
 impl Subscriber for RedisSubscriber {
     fn holds(&self) -> Option<usize> {
-        self.holds
+        self.said.holds
+    }
+
+    fn number(&self) -> Option<SubscriberNumber> {
+        self.said.number
     }
 
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {

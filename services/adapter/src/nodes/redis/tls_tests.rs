@@ -142,3 +142,59 @@ fn an_unusable_authority_file_is_an_error_before_connecting() {
         assert!(said.contains(reason), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_asked_with_the_same_certificates_as_the_links_use() {
+    let secured = Secured::start("yes").await;
+    let (certificate, key) = (secured.file("client.pem"), secured.file("client.key"));
+    let endpoint = secured.endpoint(&format!("&cert={certificate}&key={key}"));
+    let mut inquiry = soon("a connection", endpoint.inquiry()).await.expect("connects");
+    let facts = soon("facts", inquiry.facts(&[])).await.expect("answers");
+    assert!(facts.version.is_some() && facts.forbidden.is_empty(), "{facts:?}");
+    soon("the end", inquiry.close()).await;
+    let error = soon("an error", secured.endpoint("").inquiry())
+        .await
+        .err()
+        .expect("refused");
+    assert!(error.to_string().contains("?cert=FILE&key=FILE"), "{error}");
+}
+
+/// The check of an endpoint that fails, and why.
+async fn failed_check(endpoint: &Arc<dyn Endpoint>) -> (CheckKind, String) {
+    let demands = Demands {
+        channels: vec![Channel::from("wsmesh:servers")],
+        trial: Channel::from("wsmesh:preflight:1"),
+        rules: "&wsmesh:*".to_owned(),
+        buffer: 1,
+        limit: LIMIT,
+    };
+    let examined = soon("examined", examine(&**endpoint, &demands)).await;
+    let preflight = examined.findings.into_preflight();
+    let failures: Vec<_> = preflight.failures().cloned().collect();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    match &failures[0].result {
+        CheckResult::Failed { why, .. } => (failures[0].what, why.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_authority_host_or_scheme_fails_the_check_of_tls() {
+    let secured = Secured::start("no").await;
+    let (port, plain) = (secured.port, secured.redis.port);
+    let (ca, other) = (secured.file("ca.pem"), secured.file("other.pem"));
+    for (url, reason) in [
+        (format!("rediss://localhost:{port}?ca={other}"), "?ca=FILE"),
+        (format!("rediss://127.0.0.1:{port}?ca={ca}"), "for the host in the URL"),
+        (format!("rediss://localhost:{plain}?ca={ca}"), "then write redis://"),
+    ] {
+        let (what, why) = failed_check(&endpoint_of(&url)).await;
+        assert!(what == CheckKind::Tls && why.contains(reason), "{url}: {what:?}: {why}");
+    }
+    // It depends on timing whether the alert arrives before the connection ends.
+    let (what, why) = failed_check(&endpoint_of(&format!("redis://localhost:{port}"))).await;
+    assert!(
+        [CheckKind::Tls, CheckKind::Redis].contains(&what) && why.contains("rediss://"),
+        "{what:?}: {why}"
+    );
+}

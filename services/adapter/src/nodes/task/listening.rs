@@ -39,8 +39,10 @@ pub(super) async fn subscribe(node: &Arc<Node>, env: &Environment) {
                          client-output-buffer-limit pubsub"
                     );
                 }
+                node.note_subscriber(subscriber.number());
                 let since = Instant::now();
                 let error = listen(node, env, subscriber).await;
+                node.note_subscriber(None);
                 node.health.subscribed(false, Instant::now());
                 node.health.interrupted(Instant::now());
                 env.interest.disconnected(node.index);

@@ -10,6 +10,7 @@ mod listening;
 mod probing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,10 +25,11 @@ use self::listening::subscribe;
 use self::probing::publish;
 use super::NodeStatus;
 use super::copies::Copies;
+use super::endpoint::Endpoint;
 use super::health::Health;
 use super::interest::Interest;
 use super::largest::Largest;
-use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
+use super::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing, SubscriberNumber, limited};
 use super::replay::Window;
 use crate::wire::NodeId;
 
@@ -50,6 +52,8 @@ pub(crate) struct Node {
     /// either.
     silent: Notify,
     missing_rules: MissingRules,
+    /// What the node calls this server's subscribing connection; 0 while it is not known.
+    subscriber: AtomicU64,
 }
 
 impl std::fmt::Debug for Node {
@@ -92,7 +96,22 @@ impl Node {
             suspect: Notify::new(),
             silent: Notify::new(),
             missing_rules: MissingRules::default(),
+            subscriber: AtomicU64::new(0),
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> &dyn Endpoint {
+        &*self.endpoint
+    }
+
+    /// What the node calls this server's subscribing connection, if there is one and the node said so.
+    pub(crate) fn subscriber(&self) -> Option<SubscriberNumber> {
+        Some(self.subscriber.load(Ordering::Relaxed)).filter(|number| *number != 0)
+    }
+
+    fn note_subscriber(&self, number: Option<SubscriberNumber>) {
+        self.subscriber.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Publishes through this node, and returns the number of receivers. After a failure, the task checks the
@@ -211,4 +230,5 @@ pub(crate) async fn run(node: Arc<Node>, env: Environment) {
     node.health.subscribed(false, Instant::now());
     env.interest.disconnected(node.index);
     env.largest.note(node.index, None);
+    node.note_subscriber(None);
 }
