@@ -1,6 +1,6 @@
 //! Each Redis by itself: whether this machine could use it, and what it says about itself.
 
-use wsmesh_adapter::{CheckResult, NodeFacts, Preflight};
+use wsmesh_adapter::{CheckKind, CheckResult, NodeFacts, Preflight};
 
 use super::diagnosis::{Finding, Part, count, list};
 use super::evidence::Node;
@@ -66,8 +66,8 @@ fn of_preflight(node: &Node, preflight: &Preflight) -> Vec<Finding> {
             CheckResult::Passed => {}
             CheckResult::Failed { why, fix } => findings.push(
                 Finding::problem(&node.id, why.clone())
-                    .because("a server with these settings cannot use this node: messages take the other nodes")
-                    .fix(fix.clone()),
+                    .because(consequence(check.what))
+                    .fix(as_command(node, fix)),
             ),
             CheckResult::Unknown { why } => unknown.push(why.as_str()),
         }
@@ -80,6 +80,28 @@ fn of_preflight(node: &Node, preflight: &Preflight) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+fn consequence(check: CheckKind) -> &'static str {
+    match check {
+        CheckKind::OutputBuffer => {
+            "one large message ends the connections of all subscribers, and each of them hears a gap"
+        }
+        CheckKind::Identity => "a Redis that counts as two nodes is no reserve: when it fails, both are gone",
+        CheckKind::Version => "servers rely on what it does not do",
+        _ => "a server with these settings cannot use this node: messages take the other nodes",
+    }
+}
+
+/// Commands of Redis are given to `redis-cli`; everything else is a sentence.
+fn as_command(node: &Node, fix: &str) -> String {
+    match ["CONFIG SET ", "ACL SETUSER "]
+        .iter()
+        .any(|command| fix.starts_with(command))
+    {
+        true => format!("{} {fix}", node.cli),
+        false => fix.to_owned(),
+    }
 }
 
 fn of_facts(node: &Node, facts: &NodeFacts, now_ms: u64) -> Vec<Finding> {
@@ -203,7 +225,7 @@ fn mebibytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::{Check, CheckKind, NodeId, OutputBuffer, ServerName, SlowCommand};
+    use wsmesh_adapter::{Check, NodeId, OutputBuffer, ServerName, SlowCommand};
 
     use super::super::diagnosis::Severity;
     use super::*;
@@ -293,6 +315,21 @@ mod tests {
             (finding.severity, finding.what.as_str(), finding.fix.as_str()),
             (Severity::Problem, "nobody listens", "start it")
         );
+    }
+
+    #[test]
+    fn a_fix_that_is_a_command_of_redis_can_be_copied_whole() {
+        let failed = CheckResult::Failed {
+            why: "it buffers too little".to_owned(),
+            fix: "CONFIG SET client-output-buffer-limit \"pubsub 1 1 1\"".to_owned(),
+        };
+        let node = node(preflight(vec![(CheckKind::OutputBuffer, failed)]), NodeFacts::default());
+        let part = check(&[node], NOW);
+        assert_eq!(
+            only(&part.findings).fix,
+            "redis-cli -u redis://a:6379 CONFIG SET client-output-buffer-limit \"pubsub 1 1 1\""
+        );
+        assert!(only(&part.findings).why.contains("connections of all subscribers"));
     }
 
     #[test]
