@@ -86,6 +86,7 @@ pub use api::events::Listener;
 pub use api::gather::Gathered;
 pub use api::preflight::preflight_alone;
 pub use api::reach::{Located, Reach};
+pub use api::visits::NameConflict;
 pub use cluster::{ListenerId, MAX_KEY_BYTES, Outcome, Replies, Reply};
 pub use counters::{Counters, LAG_BUCKETS};
 pub use error::{

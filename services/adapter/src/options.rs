@@ -85,6 +85,9 @@ pub struct Options {
     /// Settings of the service itself that should be the same on every server that has them: differences are reported, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
+    /// Whether this server only looks at the others and leaves. It is not counted by them, so it cannot keep them from a node that
+    /// it does not hear, and tells them neither settings nor nodes. It publishes as soon as it hears one node. Default no.
+    pub visiting: bool,
     /// What this server tells about itself when it is asked for its totals. Default: nothing;
     /// [`Adapter::add_report`](crate::Adapter::add_report) adds more.
     pub reports: Reports,
@@ -119,6 +122,7 @@ impl Options {
             delivery: Delivery::default(),
             observer: None,
             common_settings: BTreeMap::new(),
+            visiting: false,
             reports: Reports::default(),
             registry: Registry::new(),
         }

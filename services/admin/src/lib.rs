@@ -3,14 +3,16 @@
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `access` (who may use which of
 //! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients),
 //! `gather` (turns what servers report into answers), `jobs` (changes of the nodes, followed until they are done), `statistics`
-//! (samples the cluster once a second), `kubernetes`. The last jobs, the last idempotency keys and an hour of numbers are stored, in
-//! memory; every other answer is gathered from the live servers at the moment of the request.
+//! (samples the cluster once a second), `watching` (follows one client), `kubernetes`. The last jobs, the last idempotency keys and an
+//! hour of numbers are stored, in memory; every other answer is gathered from the live servers at the moment of the request. `doctor`
+//! and `top` are commands of their own.
 
 mod access;
 mod api;
 mod audit;
 mod commands;
 mod config;
+mod doctor;
 mod gather;
 mod idempotency;
 mod jobs;
@@ -22,6 +24,8 @@ mod service;
 mod settings;
 mod shapes;
 mod statistics;
+mod top;
+mod watching;
 
 pub use access::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;

@@ -9,9 +9,11 @@ use serde::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::{
-    ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, PublishError, TopologyError,
+    ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, NodeId, PublishError,
+    TopologyError,
 };
 
+use crate::gather::{FailedServer, MissingServer, RefusedNode};
 use crate::json::in_words;
 
 /// The code of a repeat that comes while the first request is still running.
@@ -25,6 +27,8 @@ pub(crate) struct Problem {
     code: Option<&'static str>,
     detail: String,
     effect: Effect,
+    /// More about a node that was not added.
+    refused: Option<Box<RefusedNode>>,
 }
 
 /// What had been done when a request failed.
@@ -46,12 +50,24 @@ struct Body<'a> {
     status: u16,
     /// For programs, where the status alone does not tell: offline (the client is connected nowhere), gone, no-answer, unknown (not
     /// every server said whether it has the client), running, key-reused, answer-forgotten (it was carried out, or begun),
-    /// answer-too-large, too-many-keys, overloaded, overdue.
+    /// answer-too-large, too-many-keys, overloaded, overdue, preflight (a server could not use the node).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     code: Option<&'static str>,
     /// What is wrong, and what to do.
     detail: &'a str,
+    /// Of a node that was not added (code preflight): its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    node: Option<&'a NodeId>,
+    /// Of a node that was not added: the servers that could not use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<FailedServer>, required = false)]
+    servers: Option<&'a [FailedServer]>,
+    /// Of a node that was not added: the servers that did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<MissingServer>, required = false)]
+    missing: Option<&'a [MissingServer]>,
 }
 
 impl PartialSchema for Problem {
@@ -70,6 +86,7 @@ impl Problem {
             code: None,
             detail: detail.into(),
             effect: Effect::Unknown,
+            refused: None,
         }
     }
 
@@ -116,6 +133,17 @@ impl Problem {
     /// The request is wrong: it fails again unless it is changed.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// Some server could not use a node, so it was not added.
+    pub(crate) fn refused_node(refused: RefusedNode) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.detail())
+            .with_code("preflight")
+            .untouched();
+        Self {
+            refused: Some(Box::new(refused)),
+            ..problem
+        }
     }
 
     /// Nothing is served at this path.
@@ -244,12 +272,16 @@ impl Problem {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let refused = self.refused.as_ref();
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
+            node: refused.map(|refused| &refused.node),
+            servers: refused.map(|refused| &refused.servers[..]),
+            missing: refused.map(|refused| &refused.missing[..]),
         };
         body.serialize(serializer)
     }

@@ -1,8 +1,10 @@
 //! An admin as a process: the adapter, the ops port, the Kubernetes watch and the API, and their shutdown in the right order.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{ArgMatches, Command};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -15,12 +17,15 @@ use crate::access::Access;
 use crate::api::{self, Api};
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 use crate::statistics::Statistics;
+use crate::top::{self, TOP};
+use crate::watching::Watching;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
 /// answered.
@@ -47,6 +52,28 @@ impl Service for Admin {
     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
         run(config, sockets, shutdown).await
     }
+
+    fn subcommands() -> Vec<Command> {
+        vec![doctor::command()]
+    }
+
+    fn subcommand(name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<ExitCode> {
+        match name {
+            DOCTOR => doctor::run(arguments, &config),
+            _ => anyhow::bail!("{name} is declared but not implemented"),
+        }
+    }
+
+    fn tools() -> Vec<Command> {
+        vec![top::command()]
+    }
+
+    fn tool(name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+        match name {
+            TOP => top::run(arguments),
+            _ => anyhow::bail!("{name} is declared but not implemented"),
+        }
+    }
 }
 
 /// Runs an admin until `shutdown`. Then it reports "not ready", accepts no new connections, finishes running requests and says
@@ -65,17 +92,21 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let Started {
         adapter, mut driver, ..
     } = Adapter::start(options)?;
+    wsmesh_bootstrap::answer_log_level(&adapter);
 
     let ended = CancellationToken::new();
+    let stop = shutdown.child_token();
+    let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
-    let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
+    let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let stop = shutdown.child_token();
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
+    let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
+    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let audit = Audit::new(adapter.name().clone());
     let api = Api {
         adapter,
@@ -86,6 +117,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
         statistics,
+        watching: watching.clone(),
     };
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
@@ -93,12 +125,22 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let result = serve_until_the_end(api, metrics, public, &mut driver, &config, stop).await;
 
     keys.end().await;
+    watching.end();
+    keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [ops, watch, Some(following), Some(sampling)].into_iter().flatten() {
+    for task in [ops, watch, Some(following), Some(sampling), Some(telling)]
+        .into_iter()
+        .flatten()
+    {
         task.await?;
     }
     result
+}
+
+/// Everyone who watches the cluster is told each change of a job.
+async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
+    jobs.tell(|job| statistics.tell("job", job)).await;
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.

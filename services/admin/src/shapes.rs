@@ -146,3 +146,42 @@ pub(crate) struct SlowCommand {
     micros: u64,
     command: String,
 }
+
+/// A check of an address.
+#[derive(ToSchema)]
+pub(crate) struct Check {
+    what: CheckKind,
+    result: CheckResult,
+    /// Why it failed, or is not known.
+    #[schema(required = false)]
+    why: String,
+    /// What to do, if it failed.
+    #[schema(required = false)]
+    fix: String,
+}
+
+/// passed; failed: must be mended first; unknown: no reason to refuse the node.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub(crate) enum CheckResult {
+    Passed,
+    Failed,
+    Unknown,
+}
+
+/// reachable: a connection can be opened; redis: a Redis answers; tls: both sides trust each other; login: user and password fit;
+/// version: it is not too old; publish, subscribe: this server's user may; output-buffer: it buffers enough for a subscriber that
+/// falls behind; identity: it is not a known node under another id.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub(crate) enum CheckKind {
+    Reachable,
+    Redis,
+    Tls,
+    Login,
+    Version,
+    Publish,
+    Subscribe,
+    OutputBuffer,
+    Identity,
+}

@@ -79,6 +79,7 @@ pub mod document;
 mod healthcheck;
 pub mod http;
 mod listen;
+mod log_level;
 mod open_files;
 pub mod ops;
 mod print;
@@ -89,6 +90,10 @@ mod start;
 mod telemetry;
 
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
+pub use log_level::{
+    LOG_LEVEL, LOG_LEVEL_TIME, LONGEST_LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder, MAX_LOG_LEVEL_CHARS,
+    SHORTEST_LOG_LEVEL_TIME, answer_log_level, log_level,
+};
 pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};

@@ -9,6 +9,7 @@ use clap::ArgMatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
@@ -158,6 +159,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
         "starting {}",
         S::NAME
     );
+    let _keeping = telemetry::Level::of_this_process().map(|level| AbortOnDropHandle::new(tokio::spawn(level.keep())));
     let shutdown = CancellationToken::new();
     let mut service = tokio::spawn(S::run(config, sockets, shutdown.clone()));
     tokio::select! {

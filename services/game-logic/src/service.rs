@@ -60,6 +60,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     let Started {
         adapter, mut driver, ..
     } = Adapter::start(common.adapter_options(name, registry.clone()))?;
+    wsmesh_bootstrap::answer_log_level(&adapter);
     let game = GameLogic::start::<G>(adapter.clone(), settings, metrics);
 
     // Probes are answered until the very end.

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod frame;
 mod params;
 pub mod report;
+pub mod watching;
 
 pub use callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
 pub use close::{CloseCode, Group};

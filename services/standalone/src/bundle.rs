@@ -8,9 +8,10 @@ use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
+use ws_node::PublicUrl;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
 use wsmesh_bootstrap::probe::{Answer, Probe};
-use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, configure};
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, Value, configure};
 
 use crate::config::Config;
 use crate::ports::{Kind, Place, SERVICES, places, reachable};
@@ -92,6 +93,9 @@ impl Bundle {
                 Kind::WsNode => {
                     let mut settings = config.edge.clone();
                     settings.playground_admin_port = admin_port;
+                    if settings.public_url.is_none() {
+                        settings.public_url = place.public.and_then(public_url);
+                    }
                     self.spawn::<ws_node::WsNodeService>(place, common, settings, sockets)?;
                 }
                 Kind::GameLogic => self.spawn::<game_logic::Service>(place, common, <_>::default(), sockets)?,
@@ -229,6 +233,11 @@ impl Bundle {
             .with_context(|| service.place.name.to_owned())
             .map(|()| service.place.name)
     }
+}
+
+/// Where clients on this machine reach a ws-node.
+fn public_url(address: SocketAddr) -> Option<PublicUrl> {
+    PublicUrl::parse(&format!("ws://{}", reachable(address))).ok()
 }
 
 /// Binds everything, so that all taken ports are named at once and nothing is started if there are any.

@@ -12,6 +12,7 @@ use crate::engine;
 use crate::handlers::Turns;
 use crate::limits::{Meter, Permit};
 use crate::namespaces::Published;
+use crate::watching::ConnectionTap;
 
 /// One client's connection.
 pub(crate) type Session = engine::Session<ClientState>;
@@ -35,6 +36,8 @@ pub(crate) struct ClientState {
     pub(crate) is_opened: Cell<bool>,
     /// Whose turn it is among the handlers for this connection.
     pub(crate) turns: Turns,
+    /// If somebody watches the client.
+    pub(crate) tap: RefCell<Option<ConnectionTap>>,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -67,6 +70,19 @@ impl ClientState {
             published: Published::default(),
             is_opened: Cell::new(false),
             turns: Turns::default(),
+            tap: RefCell::default(),
+        }
+    }
+}
+
+impl Session {
+    /// What somebody who watches the client is to be told is given to this. None, at the cost of a look at a flag, if nobody does.
+    #[inline]
+    pub(crate) fn tap(&self) -> Option<ConnectionTap> {
+        if self.is_watched() {
+            self.handler().tap.borrow().clone()
+        } else {
+            None
         }
     }
 }

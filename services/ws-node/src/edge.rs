@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::routes::Routes;
 use crate::settings::EdgeSettings;
+use crate::watching::Watching;
 use crate::wills::WillBooks;
 
 /// Shared by every session.
@@ -37,6 +38,8 @@ pub(crate) struct Edge {
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
+    /// The clients that admins watch.
+    pub(crate) watching: Arc<Watching>,
     /// Every session, and every connection on its way to one.
     pub(crate) sessions: TaskTracker,
     pub(crate) capacity: Capacity,
@@ -66,6 +69,7 @@ pub(crate) struct EdgeParts {
     pub(crate) metrics: Metrics,
     pub(crate) logins: Arc<Logins>,
     pub(crate) wills: Arc<WillBooks>,
+    pub(crate) watching: Arc<Watching>,
     pub(crate) handlers: Handlers,
 }
 
@@ -82,6 +86,7 @@ impl Edge {
             metrics,
             logins,
             wills,
+            watching,
             handlers,
         } = parts;
         let limits = &settings.limits;
@@ -111,6 +116,7 @@ impl Edge {
             metrics,
             logins,
             wills,
+            watching,
             sessions: TaskTracker::new(),
             draining: watch::Sender::new(false),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use wsmesh_adapter::ConnectionId;
 
 use crate::client::ClientState;
 use crate::edge::Edge;
@@ -67,6 +68,11 @@ impl Gate {
     pub(crate) async fn shed(&self, clients: usize, over: Duration) {
         let each = clients.div_ceil(self.shards.len());
         self.tell(|| Order::Shed(each, over)).await;
+    }
+
+    /// Has these connections find out whether somebody watches their clients.
+    pub(crate) async fn look(&self, connections: &Arc<[ConnectionId]>) {
+        self.tell(|| Order::Look(Arc::clone(connections))).await;
     }
 
     /// Ends the shards, with all connections that are left.

@@ -36,6 +36,7 @@ mod settings;
 mod striped;
 mod tls;
 mod trace;
+mod watching;
 mod wills;
 
 /// What fuzzers call. Not part of the interface.
@@ -59,7 +60,7 @@ pub use namespaces::NamespaceSettings;
 pub use node::WsNode;
 pub use routes::{PickBy, ReplyBy, Rule};
 pub use service::{WsNodeService, run};
-pub use settings::EdgeSettings;
+pub use settings::{EdgeSettings, Label, PublicUrl};
 pub use tls::TlsFiles;
 /// What a handler answers a client with when it does not do what was asked.
 pub use wsmesh_adapter::Refusal;

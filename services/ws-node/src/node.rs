@@ -13,9 +13,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{
-    Adapter, ClientObserver, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started,
-};
+use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started};
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 use wsmesh_protocol::report::{EDGE, EdgeReport};
@@ -34,8 +32,9 @@ use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
-use crate::settings::EdgeSettings;
+use crate::settings::{EdgeSettings, place};
 use crate::tls::TlsFiles;
+use crate::watching::{self, Observers, Watching};
 use crate::wills::WillBooks;
 use crate::{balance, orders};
 
@@ -70,6 +69,8 @@ pub struct WsNode {
     carrying_out: AbortOnDropHandle<()>,
     /// Tells watches what happens to clients. Ends when this ws-node is dropped.
     tellers: Option<Tellers>,
+    /// Tells admins of the clients that they watch. Ends when this ws-node is dropped.
+    _watching: AbortOnDropHandle<()>,
 }
 
 impl WsNode {
@@ -99,11 +100,17 @@ impl WsNode {
         let hook = hook.map(|hook| Hook::new(hook, options.name.clone(), &backends, metrics.hook.clone()));
         let hook = hook.transpose().map_err(anyhow::Error::msg)?;
         let lifecycle = Lifecycle::new(&settings.watch, &metrics.lifecycle);
+        let watching =
+            Watching::register(&options.registry).context("the metrics of the edge are registered already")?;
+        let observers = Observers {
+            lifecycle: lifecycle.clone(),
+            watching: Arc::clone(&watching),
+        };
         let Started {
             adapter,
             driver,
             shards,
-        } = start_adapter(adapter_options(options, &settings, lifecycle.as_ref()), &runtimes)?;
+        } = start_adapter(adapter_options(options, &settings, observers), &runtimes)?;
         let tellers = lifecycle.clone().map(|lifecycle| lifecycle.start(&adapter, &backends));
         let tellers = tellers.transpose().map_err(anyhow::Error::msg)?;
         events::listen(&adapter);
@@ -119,6 +126,7 @@ impl WsNode {
             settings,
             auth,
             metrics,
+            watching,
             handlers,
         }));
         report(&edge);
@@ -129,6 +137,7 @@ impl WsNode {
         let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
         let gate = Gate::new(Arc::clone(&edge), orders);
         orders::listen(&gate);
+        let watching = watching::keeping::start(&gate);
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
         Ok(Self {
@@ -137,6 +146,7 @@ impl WsNode {
             balancing,
             carrying_out,
             tellers,
+            _watching: watching,
             edge,
             driver,
             shards: ended,
@@ -296,8 +306,8 @@ impl WsNode {
 }
 
 /// The options of the adapter that follow from the settings of the edge.
-fn adapter_options(mut options: Options, settings: &EdgeSettings, lifecycle: Option<&Arc<Lifecycle>>) -> Options {
-    options.observer = lifecycle.map(|lifecycle| Arc::clone(lifecycle) as Arc<dyn ClientObserver>);
+fn adapter_options(mut options: Options, settings: &EdgeSettings, observers: Observers) -> Options {
+    options.observer = Some(Arc::new(observers));
     options.shards = settings.shards;
     options.outbox = settings.outbox();
     options.delivery = Delivery::new(&settings.delivery, FRAME_READER);
@@ -342,6 +352,8 @@ fn report(edge: &Arc<Edge>) {
     edge.adapter.add_report(EDGE, move || {
         let report = told.upgrade().map(|edge| EdgeReport {
             draining: edge.is_draining(),
+            public_url: edge.settings.public_url.as_ref().map(ToString::to_string),
+            labels: place::by_name(&edge.settings.labels),
             ..edge.metrics.report()
         });
         json!(report)

@@ -92,6 +92,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .reports
         .add(PROCESS, common.process_report(Some(settings.drain_time)));
     let mut node = WsNode::start(options, settings)?;
+    wsmesh_bootstrap::answer_log_level(node.adapter());
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {

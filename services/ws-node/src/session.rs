@@ -11,12 +11,13 @@ use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::client::{ClientState, ConnectionGuard, Session};
-use crate::engine::{Control, Farewell, FrameHandler, Message, Verdict, Violation};
+use crate::engine::{Control, Farewell, FrameHandler, Message, Onlooker, Outgoing, Verdict, Violation};
 use crate::events::{self, Call, Refusal, happenings, refuse};
 use crate::handlers::{ClientFault, Wanted};
 use crate::lifecycle::End;
 use crate::limits::{Meter, Rate};
 use crate::metrics::{Limited, Received};
+use crate::watching::{Ended, Way};
 
 impl FrameHandler for ClientState {
     type Guard = ConnectionGuard;
@@ -41,6 +42,9 @@ impl FrameHandler for ClientState {
             Control::Ping => frames.received(Received::Ping),
             Control::ExpectedPong(after) => {
                 frames.received(Received::Pong);
+                if let Some(tap) = session.tap() {
+                    tap.ponged(after);
+                }
                 return happenings::ponged(session, after);
             }
             Control::UnexpectedPong => frames.received(Received::Pong),
@@ -66,6 +70,16 @@ impl FrameHandler for ClientState {
         Farewell::new(CloseCode::AuthenticationFailed, "token expired")
     }
 
+    fn is_watched(session: &Session) -> bool {
+        let state = session.handler();
+        // Reads no state of the adapter.
+        let name = || state.edge.adapter.connection_name(session.connection());
+        let tap = state.edge.watching.connection(session.client(), name);
+        let is_watched = tap.is_some();
+        state.tap.replace(tap);
+        is_watched
+    }
+
     fn reachable(session: &Session) -> Option<Verdict> {
         let logins = &session.handler().edge.logins;
         let verdict = logins.enter(session.client(), session.connection())?;
@@ -78,8 +92,15 @@ impl FrameHandler for ClientState {
 
     fn detached(session: &Session, detached: Detached) {
         let edge = &session.handler().edge;
-        let Some(lifecycle) = &edge.lifecycle else { return };
         let none = Arc::default();
+        if let Some(tap) = session.tap() {
+            tap.closed(&Ended {
+                code: session.close_code(),
+                reason: session.ending().map_or(&none, |ending| &ending.reason),
+                lasted: session.lasted(),
+            });
+        }
+        let Some(lifecycle) = &edge.lifecycle else { return };
         let end = End {
             code: session.close_code(),
             reason: session.ending().map_or(&none, |ending| &ending.reason),
@@ -105,6 +126,23 @@ impl FrameHandler for ClientState {
             if let Some(told) = told {
                 told.await;
             }
+        }
+    }
+}
+
+impl Onlooker for ClientState {
+    fn outgoing(&self, what: Outgoing<'_>) {
+        let tap = self.tap.borrow();
+        let Some(tap) = &*tap else { return };
+        match what {
+            Outgoing::Written(frame, _) if *frame == self.edge.heartbeat => tap.heartbeat(Way::ToClient, frame.len()),
+            Outgoing::Written(frame, waited) => tap.written(frame, waited),
+            Outgoing::Blocked(waiting) => tap.slow(waiting),
+            Outgoing::Spared(spared) => {
+                tap.not_sent(spared.replaced, "a newer message replaced it");
+                tap.not_sent(spared.dropped, "too much waits for the client");
+            }
+            Outgoing::Cleared(frames) => tap.not_sent(frames, "the client reads too slowly and is disconnected"),
         }
     }
 }
@@ -155,6 +193,9 @@ fn is_heartbeat(session: &Session, text: &str) -> bool {
     let is_one = text == edge.heartbeat.as_str();
     if is_one {
         edge.metrics.frames.received(Received::Heartbeat);
+        if let Some(tap) = session.tap() {
+            tap.heartbeat(Way::FromClient, text.len());
+        }
         session.send(edge.heartbeat.clone());
     }
     is_one
@@ -163,7 +204,11 @@ fn is_heartbeat(session: &Session, text: &str) -> bool {
 /// Time limits begin when the message came, not when its turn came.
 fn meaning(session: &Session, text: &str, now: Instant) {
     let edge = &session.handler().edge;
-    match frame::parse(text) {
+    let read = frame::parse(text);
+    if let Some(tap) = session.tap() {
+        tap.received(text, &read, now.elapsed());
+    }
+    match read {
         Ok(ClientMessage::Event {
             event,
             payload,
@@ -244,6 +289,9 @@ fn too_fast(session: &Session, rate: Rate, text: &str) {
         return session.close(&Farewell::new(CloseCode::RateLimit, reason));
     }
     edge.metrics.frames.limited(Limited::Events);
+    if let Some(tap) = session.tap() {
+        tap.not_handled(ErrorCode::RateLimited.as_str());
+    }
     if let Ok(ClientMessage::Request { callback_id, .. }) = frame::parse(text) {
         let refusal = Refusal::new(
             ErrorCode::RateLimited,

@@ -3,6 +3,7 @@
 
 mod check;
 mod delivery;
+pub(crate) mod place;
 mod profile;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::logins::settings::LoginPolicy;
 use crate::namespaces::settings::{self as namespaces, NamespaceSettings};
 use crate::routes::settings::{self as rules, Rule};
 use crate::tls::TlsFiles;
+pub use place::{Label, PublicUrl};
 
 /// Largest bound of a client's message.
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
@@ -124,6 +126,12 @@ settings! {
         pub tls_certificate_file: Option<PathBuf>,
         /// File with the private key of the certificate (PEM).
         pub tls_key_file: Option<PathBuf>,
+        /// Where clients reach this one ws-node, for example wss://ws-1.example.org: admin assigns new clients to it
+        /// (GET /api/v1/assign). Default: it is not assigned.
+        pub public_url: Option<PublicUrl>,
+        /// What this ws-node is called by, for example zone=a,tier=b: admin assigns clients by label. Default: none.
+        #[check(|labels: &Vec<Label>| place::problems(labels))]
+        pub labels: Vec<Label>,
         /// How clients prove who they are.
         #[group = "authentication"]
         pub auth: AuthSettings,

@@ -17,3 +17,4 @@ pub(crate) mod channels;
 pub(crate) mod gather;
 pub(crate) mod preflight;
 pub(crate) mod topology;
+pub(crate) mod visits;

@@ -63,9 +63,16 @@ impl Beacons {
         self.to_be_repeated.swap(false, Ordering::Relaxed)
     }
 
-    /// This server's description of itself, as of now.
+    /// This server's description of itself, as of now. One that only visits must change nothing for the others.
     pub(crate) fn beacon(&self) -> Beacon {
         let (on, now) = (&self.on, Instant::now());
+        let (topology, settings) = match on.options.visiting {
+            true => Default::default(),
+            false => (
+                serde_json::to_value(self.topology.entries()).unwrap_or_default(),
+                on.options.shared_settings(),
+            ),
+        };
         let nodes = self.topology.nodes();
         let subscribers = nodes
             .iter()
@@ -78,13 +85,13 @@ impl Beacons {
             instance: on.members.instance(),
             version: on.options.version.clone(),
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            counted: on.members.is_counted(),
+            counted: on.members.is_counted() && !on.options.visiting,
             heard: on.hearing.node_ids(now),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
             subscribers: subscribers.collect(),
             mark: self.outbound.mark(),
-            topology: serde_json::to_value(self.topology.entries()).unwrap_or_default(),
-            settings: on.options.shared_settings(),
+            topology,
+            settings,
             clients: self.hub.client_count() as u64,
             rooms: self.hub.room_count() as u64,
             parting: on.members.parting(),

@@ -201,7 +201,8 @@ impl Clock {
         }
     }
 
-    /// A starting server counts once it hears every active node (or one, after a while) and others had time to answer.
+    /// A starting server counts once it hears every active node (or one, after a while) and others had time to answer. One that
+    /// only visits does not wait for all nodes: only for itself does it count.
     fn count_in(&self, now: Instant) {
         let on = &self.parts.foundation;
         if on.members.is_counted() {
@@ -214,7 +215,7 @@ impl Clock {
         let settled = self
             .first_beacon
             .is_some_and(|first| now.saturating_duration_since(first) >= SETTLE);
-        let patient = now.saturating_duration_since(on.hearing.started()) < IMPATIENT;
+        let patient = !on.options.visiting && now.saturating_duration_since(on.hearing.started()) < IMPATIENT;
         if settled && heard != 0 && (heard == active || !patient) {
             on.members.count_in(now);
             self.parts.flow.subscriptions.interest().count();

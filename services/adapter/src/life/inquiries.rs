@@ -176,3 +176,106 @@ fn subscribers(node: &Node, on: &Foundation) -> Vec<(ServerName, SubscriberNumbe
     let me = node.subscriber().map(|number| (on.members.name().clone(), number));
     roster.iter().filter_map(of).chain(me).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::life::driver::Driver;
+    use crate::life::parts::Parts;
+    use crate::nodes::{Fault, MemoryBus};
+    use crate::options::{Bus, Options};
+    use crate::wire::{NodeId, ServiceName};
+
+    async fn server(bus: &MemoryBus) -> (Arc<Parts>, Driver) {
+        let name = ServerName::new("one").expect("valid");
+        let mut options = Options::new(name, ServiceName::new("test").expect("valid"));
+        options.bus = Bus::Memory(bus.clone());
+        let (parts, starts, preflights) = Parts::new(options, Vec::new()).expect("valid options");
+        let driver = Driver::start(parts.clone(), starts, preflights);
+        let mut counted = parts.foundation.members.counted();
+        counted.wait_for(|counted| *counted).await.expect("it starts");
+        (parts, driver)
+    }
+
+    /// How many nodes have a task that asks them.
+    fn open(inquiries: &Inquiries) -> usize {
+        let asked = inquiries.asked.lock();
+        asked.values().filter(|task| !task.askers.is_closed()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_closed_when_nobody_asked_for_a_minute_and_opened_by_the_next_question() {
+        let bus = MemoryBus::new(["a", "b"]).expect("valid ids");
+        let (parts, driver) = server(&bus).await;
+        let inquiries = parts.inquiries.clone();
+        assert_eq!(open(&inquiries), 0, "nothing is opened before somebody asks");
+        for _ in 0..2 {
+            assert!(inquiries.facts().await.iter().all(|node| node.facts.is_ok()));
+            tokio::time::sleep(UNUSED - Duration::from_secs(1)).await;
+            assert_eq!(open(&inquiries), 2);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(open(&inquiries), 0);
+        }
+        driver.shutdown(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_to_a_node_that_is_gone_is_closed_and_the_node_has_no_row() {
+        let bus = MemoryBus::new(["a", "b"]).expect("valid ids");
+        let (parts, driver) = server(&bus).await;
+        let inquiries = parts.inquiries.clone();
+        inquiries.facts().await;
+        let gone = NodeId::new("a").expect("valid");
+        parts.topology.drain(&gone).expect("b is left");
+        while parts.topology.nodes().index_of(&gone).is_some() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(open(&inquiries), 1);
+        let rows: Vec<_> = inquiries
+            .facts()
+            .await
+            .into_iter()
+            .map(|row| row.id.to_string())
+            .collect();
+        assert_eq!(rows, ["b"]);
+        driver.shutdown(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_does_not_wait_for_a_node_that_hangs() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (parts, driver) = server(&bus).await;
+        bus.set_fault("a", Fault::Pause);
+        let inquiries = parts.inquiries.clone();
+        let asking = tokio::spawn(async move { inquiries.facts().await });
+        tokio::task::yield_now().await;
+        driver.shutdown(Duration::from_secs(5)).await;
+        let rows = asking.await.expect("no panic");
+        assert!(rows[0].facts.is_err(), "{rows:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_askers_than_may_wait_are_told_so_and_the_others_share_one_answer() {
+        let bus = MemoryBus::new(["a"]).expect("valid ids");
+        let (parts, driver) = server(&bus).await;
+        bus.set_fault("a", Fault::Pause);
+        let inquiries = parts.inquiries.clone();
+        let start = Instant::now();
+        let rows = join_all((0..WAITING * 2).map(|_| inquiries.facts())).await;
+        assert!(
+            start.elapsed() <= Duration::from_secs(4),
+            "two answers at most: {:?}",
+            start.elapsed()
+        );
+        let errors = rows
+            .into_iter()
+            .map(|rows| rows[0].facts.clone().expect_err("it hangs"));
+        let (full, late): (Vec<_>, Vec<_>) = errors.partition(|error| error.contains("too many"));
+        assert!(
+            !full.is_empty() && late.iter().all(|error| error.contains("in time")),
+            "{full:?} {late:?}"
+        );
+        driver.shutdown(Duration::from_secs(5)).await;
+    }
+}

@@ -61,6 +61,7 @@ impl Membership {
         }
         match TopologyEntries::deserialize(&beacon.topology) {
             Ok(theirs) => self.topology.merge(&theirs),
+            // A server that only visits sends none.
             Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
         }
         let (name, instance, gaps, goodbye) = (

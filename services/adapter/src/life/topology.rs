@@ -358,10 +358,11 @@ impl TopologyInUse {
         entries.iter().map(view).collect()
     }
 
-    /// The other servers' maps, and the nodes that each hears.
+    /// The other servers' maps, and the nodes that each hears. Servers that only visit have none.
     fn other_maps(&self) -> Vec<(ServerName, TopologyEntries, Vec<NodeId>)> {
         let roster = self.members.roster();
-        let others = roster.iter().map(|(beacon, _)| {
+        let others = roster.iter().filter(|(beacon, _)| !beacon.topology.is_null());
+        let others = others.map(|(beacon, _)| {
             let map = TopologyEntries::deserialize(&beacon.topology).unwrap_or_default();
             (beacon.name.clone(), map, beacon.heard.clone())
         });

@@ -20,7 +20,5 @@ pub use context::{Introduction, LiveContext};
 pub use delivery::{Class, Delivery, DeliveryRule, FrameReader, Policy};
 pub(crate) use hub::Hub;
 pub use observer::{ClientObserver, LostServer, ObservedConnection};
-pub use outbox::{Full, Outbox, OutboxLimits, Pushed};
-pub use shard::{
-    Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, Shard, ShardInbox, Shared, Spared,
-};
+pub use outbox::{Full, Outbox, OutboxLimits, Pushed, Spared};
+pub use shard::{Closing, Command, ConnectionId, Dismissal, PendingRequest, Recipients, Shard, ShardInbox, Shared};

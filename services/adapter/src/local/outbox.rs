@@ -44,6 +44,15 @@ pub enum Pushed {
     Dropped,
 }
 
+/// The frames that slow clients did not get, because delivery rules allow that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// Replaced by a newer frame.
+    pub replaced: u64,
+    /// Dropped.
+    pub dropped: u64,
+}
+
 /// Frames that wait for one client, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -57,6 +66,8 @@ pub struct Outbox {
         reason = "one exists per connection, and it is almost always empty"
     )]
     latest: Option<Box<HashMap<u64, u64>>>,
+    /// Frames replaced and dropped since somebody asked: small, because almost nobody does.
+    spared: (u32, u32),
 }
 
 impl Outbox {
@@ -72,12 +83,14 @@ impl Outbox {
             let newer = frame.len();
             let older = std::mem::replace(waiting, frame).len();
             self.bytes = self.bytes - older + newer;
+            self.spared.0 = self.spared.0.wrapping_add(1);
             return Ok(Pushed::Replaced);
         }
         let part = if class == Class::MayDrop { 4 } else { 1 };
         let fits = self.frames.len() < limits.frames / part && self.bytes + frame.len() <= limits.bytes / part;
         if !fits && !self.frames.is_empty() {
             return if class == Class::MayDrop {
+                self.spared.1 = self.spared.1.wrapping_add(1);
                 Ok(Pushed::Dropped)
             } else {
                 Err(Full)
@@ -126,6 +139,15 @@ impl Outbox {
     /// How many bytes wait.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The frames that this client did not get since the last call, because delivery rules allow that.
+    pub fn take_spared(&mut self) -> Spared {
+        let (replaced, dropped) = std::mem::take(&mut self.spared);
+        Spared {
+            replaced: replaced.into(),
+            dropped: dropped.into(),
+        }
     }
 
     /// Drops everything that waits, because the client is gone.
@@ -207,5 +229,20 @@ mod tests {
         assert_eq!(push(1, Class::MayDrop), Ok(Pushed::Dropped));
         assert_eq!(push(1, Class::Must), Err(Full));
         assert_eq!(outbox.bytes(), 100);
+    }
+
+    #[test]
+    fn an_outbox_tells_once_how_many_frames_were_replaced_and_dropped() {
+        let limits = OutboxLimits { bytes: 100, frames: 4 };
+        let mut outbox = Outbox::default();
+        for class in [Class::Latest(1), Class::Latest(1), Class::MayDrop, Class::MayDrop] {
+            outbox.push(Frame::new("x"), class, limits).expect("fits");
+        }
+        let spared = Spared {
+            replaced: 1,
+            dropped: 2,
+        };
+        assert_eq!(outbox.take_spared(), spared);
+        assert_eq!(outbox.take_spared(), Spared::default());
     }
 }

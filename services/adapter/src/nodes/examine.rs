@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::findings::Findings;
 use super::inquiry::{About, BufferLimit, Inquiry, Rights};
-use super::link::{Arrival, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber, limited};
+use super::link::{Arrival, Channel, LinkError, LinkErrorKind, Publisher, Subscriber, limited};
 use super::preflight::CheckKind;
 
 /// The oldest Redis that works: older ones have no rules for channels in their ACLs, and cannot say what waits for a

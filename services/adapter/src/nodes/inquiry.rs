@@ -4,11 +4,8 @@
 //! reconnects by itself. Every call ends within the time limit of the endpoint.
 
 use super::facts::NodeFacts;
-use super::link::{Boxed, Channel, LinkError};
+use super::link::{Boxed, Channel, LinkError, SubscriberNumber};
 use crate::wire::ServerName;
-
-/// The number that a node gave a server's subscribing connection.
-pub(crate) type SubscriberNumber = u64;
 
 /// Which Redis it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

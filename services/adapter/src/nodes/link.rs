@@ -13,13 +13,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::inquiry::{Inquiry, SubscriberNumber};
-
 /// A boxed future, so that these traits can be trait objects.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A Redis channel's name.
 pub(crate) type Channel = Arc<str>;
+
+/// The number that a node gave a server's subscribing connection.
+pub(crate) type SubscriberNumber = u64;
 
 /// The kind of a failure, for callers that act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,20 +155,4 @@ pub(crate) trait Subscriber: Send {
     fn unsubscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>>;
     /// Waits for at least one arrival. Returns at most what one read brought. Dropping the future loses nothing.
     fn next(&mut self) -> Boxed<'_, Result<Vec<Arrival>, LinkError>>;
-}
-
-/// A node to which connections can be opened.
-pub(crate) trait Endpoint: Send + Sync {
-    /// `host:port`, without credentials.
-    fn address(&self) -> String;
-    /// Opens a connection for publishing. Dropping the result closes it.
-    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>>;
-    /// Opens a connection for subscribing. Dropping the result closes it.
-    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>>;
-    /// Whether its connections are encrypted.
-    fn is_encrypted(&self) -> bool;
-    /// Finds out whether anything accepts connections there.
-    fn reach(&self) -> Boxed<'_, Result<(), LinkError>>;
-    /// Opens a connection for questions. Dropping the result closes it.
-    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>>;
 }

@@ -2,6 +2,7 @@
 //! behind one trait. Knows `wire` only.
 
 mod copies;
+mod endpoint;
 mod examine;
 mod facts;
 mod fastest;
@@ -29,15 +30,16 @@ use serde::{Deserialize, Serialize};
 use crate::wire::NodeId;
 
 pub(crate) use copies::Copies;
+pub(crate) use endpoint::Endpoint;
 pub(crate) use examine::{Demands, Examined, examine};
 pub use facts::{NodeFacts, OutputBuffer, SlowCommand};
 pub(crate) use fastest::Fastest;
 pub(crate) use findings::Findings;
 pub(crate) use health::{Health, SILENT_INTERVALS};
-pub(crate) use inquiry::{Inquiry, SubscriberNumber};
+pub(crate) use inquiry::Inquiry;
 pub(crate) use interest::Interest;
 pub(crate) use largest::Largest;
-pub(crate) use link::{Channel, Endpoint, LinkError, LinkErrorKind, limited};
+pub(crate) use link::{Channel, LinkError, LinkErrorKind, SubscriberNumber, limited};
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::endpoint as redis_endpoint;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::endpoint::Endpoint;
 use super::inquiry::Inquiry;
-use super::link::{Boxed, Endpoint, LinkError, LinkErrorKind, Publisher, Subscriber};
+use super::link::{Boxed, LinkError, LinkErrorKind, Publisher, Subscriber};
 
 /// An endpoint that always fails, with a reason.
 pub(crate) struct Unusable {

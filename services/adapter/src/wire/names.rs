@@ -214,6 +214,11 @@ impl Instance {
             LAST.fetch_add(1, Ordering::AcqRel) + 1
         })
     }
+
+    /// When it started, in milliseconds since the Unix epoch, by its own clock.
+    pub fn started_ms(self) -> u64 {
+        self.0 >> Self::RANDOM_BITS
+    }
 }
 
 impl fmt::Display for Instance {

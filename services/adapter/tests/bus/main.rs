@@ -19,3 +19,4 @@ mod shared;
 mod support;
 mod topology;
 mod typed;
+mod visitors;

@@ -1,20 +1,22 @@
-//! Routes that change the nodes, and routes that show the progress of a change.
+//! Routes that change the nodes, and routes that show the changes. Every admin answers for every job.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-use wsmesh_adapter::{NodeId, NodeUrl, ServerName};
+use utoipa::{IntoParams, ToSchema};
+use wsmesh_adapter::{NodeId, ServerName};
 
 use super::Api;
 use super::address::OfPath;
 use super::body::JsonBody;
+use super::preflight;
 use super::query::Params;
 use crate::audit::Subject;
 use crate::gather::{Cursor, Page};
-use crate::jobs::Job;
+use crate::jobs::{Job, MOST_JOBS};
 use crate::problem::Problem;
 use crate::shapes::Name;
 
@@ -26,31 +28,50 @@ pub(super) struct Addition {
     /// redis[s]://host[:port][#id]; without user and password (each server uses its own) and without ?ca. The id is host:port if none
     /// is given.
     #[schema(pattern = r"^rediss?://[a-z0-9][a-z0-9.-]{0,60}(:[1-9][0-9]{0,3})?(#[A-Za-z0-9._-]{1,60})?$")]
-    url: String,
+    pub(super) url: String,
+}
+
+/// How to add it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Adding {
+    /// Add it without a preflight.
+    #[serde(default)]
+    force: bool,
 }
 
 /// Adds a Redis node for the whole cluster, at run time
 ///
-/// Idempotent: adding an active node gives a job that is done. Adding a draining node cancels the drain.
+/// Before anything changes, this admin and at least two other servers try whether they could use it (a preflight). Idempotent: adding
+/// an active node gives a job that is done. Adding a draining node cancels the drain.
 #[utoipa::path(
     post, path = "/nodes", operation_id = "addNode", tag = "nodes",
+    params(Adding),
     request_body(content = Addition, example = json!({"url": "redis://redis-4:6379#redis-4"})),
     responses(
         (status = 202, description = "The change was accepted; the job follows it.", body = Job,
             headers(("Location" = String, description = "The location of the job, relative to the request."))),
         (status = 409, description = "This change of the nodes is not possible now, or the first request with this idempotency key is \
             still running (code running)."),
+        (status = 422, description = "Some server could not use the node, and nothing was changed: node, servers and missing say what \
+            to do (code preflight). Or another request had this idempotency key."),
     ),
 )]
 pub(super) async fn add_node(
     State(api): State<Api>,
     subject: Subject,
+    Params(Adding { force }): Params<Adding>,
     JsonBody(Addition { url }): JsonBody<Addition>,
 ) -> Result<Response, Problem> {
-    if let Ok(node) = NodeUrl::parse(&url) {
-        subject.name(format!("node {}", node.id()));
+    let node = preflight::node_of(&url);
+    if let Some(node) = &node {
+        let how = if force { " by force" } else { "" };
+        subject.name(format!("node {node}{how}"));
     }
-    Ok(accepted(&api.jobs.add(&url)?, "jobs"))
+    if !force && !node.is_some_and(|node| api.jobs.is_in_use(&node)) {
+        preflight::check(&api, &url).await?;
+    }
+    Ok(accepted(&api.jobs.add(&url).await?, "jobs"))
 }
 
 /// Drains a Redis node for the whole cluster, then removes it
@@ -68,7 +89,7 @@ pub(super) async fn add_node(
     ),
 )]
 pub(super) async fn remove_node(State(api): State<Api>, OfPath(id): OfPath<NodeId>) -> Result<Response, Problem> {
-    Ok(accepted(&api.jobs.remove(&id)?, "../jobs"))
+    Ok(accepted(&api.jobs.remove(&id).await?, "../jobs"))
 }
 
 /// 202 with the job and its location. The location is relative: a proxy may put a prefix before the path.
@@ -81,40 +102,44 @@ fn accepted(job: &Job, jobs: &str) -> Response {
     response
 }
 
+/// Where a job stands in the list: a page goes on there, whatever happened to the list meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Place(Timestamp, String);
+
+impl Place {
+    fn of(job: &Job) -> Self {
+        Self(job.started_at, job.id.clone())
+    }
+}
+
 /// Changes of the nodes.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Jobs)]
 pub(super) struct JobList {
-    /// The admin that has these jobs.
+    /// The admin that answers; all admins have the same jobs.
     #[schema(value_type = Name)]
     admin: ServerName,
-    /// The last hundred, newest first.
+    /// Newest first. The last hundred are kept.
     jobs: Vec<Job>,
     /// The cursor of the next page; null at the end.
     #[schema(value_type = Option<String>)]
-    next: Option<Cursor<String>>,
+    next: Option<Cursor<Place>>,
 }
 
-/// Changes of the nodes that this admin took
+/// Changes of the nodes, whichever admin accepted them
 #[utoipa::path(
     get, path = "/jobs", operation_id = "jobs", tag = "nodes",
-    params(Page<String>),
+    params(Page<Place>),
     responses((status = 200, description = "A page of the jobs, newest first.", body = JobList)),
 )]
-pub(super) async fn jobs(State(api): State<Api>, Params(page): Params<Page<String>>) -> Json<JobList> {
-    let all = api.jobs.list();
-    // A job that is no longer kept was followed only by older ones, of which none is kept either.
-    let first = match page.after() {
-        None => 0,
-        Some(after) => all
-            .iter()
-            .position(|job| job.id == *after)
-            .map_or(all.len(), |place| place + 1),
-    };
-    let mut jobs: Vec<_> = all.into_iter().skip(first).take(page.limit() + 1).collect();
+pub(super) async fn jobs(State(api): State<Api>, Params(page): Params<Page<Place>>) -> Json<JobList> {
+    let mut jobs = api.jobs.list();
+    if let Some(after) = page.after() {
+        jobs.retain(|job| Place::of(job) < *after);
+    }
     let is_last = jobs.len() <= page.limit();
     jobs.truncate(page.limit());
-    let next = jobs.last().filter(|_| !is_last).map(|job| Cursor(job.id.clone()));
+    let next = jobs.last().filter(|_| !is_last).map(|job| Cursor(Place::of(job)));
     Json(JobList {
         admin: api.adapter.name().clone(),
         jobs,
@@ -128,30 +153,30 @@ pub(super) async fn jobs(State(api): State<Api>, Params(page): Params<Page<Strin
     params(("id" = Name, Path, description = "The job's id.")),
     responses(
         (status = 200, description = "The job.", body = Job),
-        (status = 404, description = "This admin has no such job."),
+        (status = 404, description = "No admin has such a job."),
     ),
 )]
 pub(super) async fn job(State(api): State<Api>, OfPath(id): OfPath<String>) -> Result<Json<Job>, Problem> {
     api.jobs.job(&id).map(Json).ok_or_else(|| unknown(&api, &id))
 }
 
-/// A job is known to one admin only. The answer names this admin, and the one that has the job if it is alive.
-fn unknown(api: &Api, id: &str) -> Problem {
+/// No admin knows the job, except perhaps one of the version before, which tells nobody.
+pub(super) fn unknown(api: &Api, id: &str) -> Problem {
     let me = api.adapter.name();
     let of_instance = id.rsplit_once('-').map_or("", |(instance, _)| instance);
     let servers = api.adapter.servers();
     let taker = servers
         .iter()
-        .find(|server| server.instance.to_string() == of_instance)
-        .map(|server| &server.name);
+        .find(|server| server.instance.to_string() == of_instance && server.name != *me);
     let detail = match taker {
-        Some(taker) if taker != me => format!(
-            "this is {me}, and the job was taken by {taker}, the only admin that knows it: ask {taker} (several admins behind \
-             one address answer in turn), or use GET /api/v1/nodes, which shows the state of each node on every admin"
+        Some(taker) => format!(
+            "{me} has no such job: {}, which runs version {}, accepted it and does not tell other admins of its jobs: ask it (several \
+             admins behind one address answer in turn), or use GET /api/v1/nodes, which shows the state of each node on every server",
+            taker.name, taker.version
         ),
-        _ => format!(
-            "{me} has no such job: only the admin that took a job knows it, until that admin ends or has taken a hundred newer \
-             ones; GET /api/v1/nodes shows the state of each node on every admin"
+        None => format!(
+            "there is no such job: the last {MOST_JOBS} are kept, and only while an admin runs; GET /api/v1/nodes shows the state of \
+             each node on every server"
         ),
     };
     Problem::new(StatusCode::NOT_FOUND, detail)

@@ -21,16 +21,21 @@ mod origins;
 mod query;
 mod trace;
 
+mod assign;
 mod batch;
 mod callers;
 mod clients;
 mod jobs;
 mod live;
+mod log_level;
 mod messages;
 mod pages;
+mod preflight;
+mod progress;
 mod routes;
 mod servers;
 mod stats;
+mod watch;
 
 use std::any::Any;
 use std::time::Duration;
@@ -56,6 +61,7 @@ use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::statistics::Statistics;
+use crate::watching::Watching;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
@@ -76,6 +82,8 @@ pub(crate) struct Api {
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
     pub(crate) statistics: Statistics,
+    /// Clients that are watched.
+    pub(crate) watching: Watching,
 }
 
 /// Everything that admin serves on its public port.
@@ -167,12 +175,16 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
 /// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
 fn streams(described: query::Described) -> Router<Api> {
     let known_only = middleware::from_fn_with_state(described, query::known_only);
-    guard(Router::from(stream_routes()).layer(known_only), Right::Read)
+    let routes = Router::from(stream_routes()).layer(known_only);
+    guard(routes, Right::Read).method_not_allowed_fallback(async || Problem::wrong_method())
 }
 
 /// What every caller may follow.
 fn stream_routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::default().routes(routes!(live::events))
+    OpenApiRouter::default()
+        .routes(routes!(live::events))
+        .routes(routes!(watch::watch))
+        .routes(routes!(progress::events))
 }
 
 /// What every caller may read.
@@ -192,6 +204,7 @@ fn viewer_routes() -> OpenApiRouter<Api> {
         .route("/clients/messages", called("messages"))
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::job))
+        .routes(routes!(assign::assign))
         .routes(routes!(callers::caller))
 }
 
@@ -218,10 +231,13 @@ fn client_routes() -> OpenApiRouter<Api> {
 fn operator_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(jobs::add_node))
+        .routes(routes!(preflight::preflight))
         .routes(routes!(jobs::remove_node))
         .routes(routes!(servers::drain))
         .routes(routes!(servers::resume))
         .routes(routes!(servers::rebalance))
+        .routes(routes!(log_level::of_server))
+        .routes(routes!(log_level::of_all))
 }
 
 /// For publishers that wait for clients.

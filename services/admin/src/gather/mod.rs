@@ -2,16 +2,19 @@
 //! Every answer says whether it is complete and which servers are missing.
 
 mod clients;
+mod edges;
 mod measured;
 mod nodes;
 mod online;
 mod page;
 mod pods;
+mod refused;
 mod rooms;
 mod servers;
 mod stats;
 
 pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
+pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
@@ -19,6 +22,7 @@ pub(crate) use nodes::{Facts, NodesView, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::with_pods;
+pub(crate) use refused::{FailedServer, RefusedNode};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
 pub(crate) use servers::{ClusterView, cluster, edge};
 pub(crate) use stats::{StatsView, stats};
@@ -64,14 +68,7 @@ pub(crate) struct MissingServer {
 impl<T> Answer<T> {
     /// An answer that is as complete as `gathered`.
     pub(crate) fn new<P>(as_of: Timestamp, gathered: &Gathered<P>, body: T) -> Self {
-        let mut missing: Vec<_> = gathered
-            .missing
-            .iter()
-            .map(|(server, why)| MissingServer {
-                server: server.clone(),
-                why: why.clone(),
-            })
-            .collect();
+        let mut missing = missing_servers(&gathered.missing);
         missing.sort_by(|a, b| a.server.cmp(&b.server));
         Self {
             as_of,
@@ -133,6 +130,15 @@ impl<T: ToSchema> ToSchema for Answer<T> {
         Head::schemas(schemas);
         T::schemas(schemas);
     }
+}
+
+/// Servers that did not answer, in their order.
+pub(crate) fn missing_servers(missing: &[(ServerName, String)]) -> Vec<MissingServer> {
+    let missing = missing.iter().map(|(server, why)| MissingServer {
+        server: server.clone(),
+        why: why.clone(),
+    });
+    missing.collect()
 }
 
 /// RFC 3339 in UTC with milliseconds, as `2026-11-23T02:40:00.123Z`.

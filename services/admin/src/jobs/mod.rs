@@ -1,87 +1,73 @@
-//! Changes of the nodes as jobs: requested once, made by every server, followed here until they are done or have failed.
+//! Changes of the nodes as jobs: requested once, made by every server, known to every admin and followed by every admin until they
+//! are done or have failed.
 //!
-//! A job is only a view: the change itself is in the topology, which every server carries. So if an admin ends, only its jobs
-//! are lost. The last [`KEPT`] jobs are kept in memory. A request that is repeated gets the same job.
+//! A job is only a view: the change itself is in the topology, which every server carries. Every admin judges every job from its own
+//! topology, so a job ends although the admin that accepted it has ended. The last hundred jobs are kept in memory. A request that is
+//! repeated gets the same job, also from another admin.
 
+mod job;
 mod progress;
 
-use std::collections::{BTreeSet, VecDeque};
+mod ledger;
+mod news;
+mod outgoing;
+
+mod changes;
+mod exchange;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
-use serde::Serialize;
-use tokio::sync::Notify;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
-use wsmesh_adapter::{Adapter, NodeId, NodeView, ServerName, TopologyError};
+use wsmesh_adapter::{Adapter, NodeId, NodeState, NodeView, ServerName, TopologyError};
 
-use crate::gather;
-use crate::shapes::Name;
-pub(crate) use progress::What;
-use progress::{ServerProgress, Verdict};
+pub(crate) use changes::Changes;
+use job::{Change, Sight};
+pub(crate) use job::{Job, What};
+use ledger::Ledger;
+pub(crate) use ledger::MOST_JOBS;
+use news::{JOB, JOBS};
+use outgoing::{Letter, Outgoing};
 
-/// Most jobs that are kept.
-const KEPT: usize = 100;
 /// How often running jobs are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time limit of a change. Without trouble a change takes seconds. Draining a node may take the replay window in addition.
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
+/// A change that this admin's topology has not learned of after this long is made here: the admin that accepted it may have ended
+/// before it told anybody.
+const UNHEARD_AFTER: Duration = Duration::from_secs(2);
+/// How long after it was cut off an admin sees all servers again: they tell about themselves once a second, a little later in a large
+/// cluster.
+const CLEAR_AFTER: Duration = Duration::from_secs(3);
 
-/// One change of the nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Job {
-    pub(crate) id: String,
-    pub(crate) what: What,
-    #[schema(value_type = Name)]
-    pub(crate) node: NodeId,
-    /// The admin that took the job, and the only one that knows it.
-    #[schema(value_type = Name)]
-    pub(crate) admin: ServerName,
-    pub(crate) state: JobState,
-    /// Why it failed, and what to do.
-    pub(crate) why: Option<String>,
-    #[serde(serialize_with = "gather::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    pub(crate) started_at: Timestamp,
-    #[serde(serialize_with = "gather::rfc3339_or_null")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(crate) finished_at: Option<Timestamp>,
-    /// By name; the state at the end once the job has finished.
-    pub(crate) servers: Vec<ServerProgress>,
-    #[serde(skip)]
-    epoch: u64,
-    #[serde(skip)]
-    began: Instant,
-}
-
-/// The state of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum JobState {
-    Running,
-    Done,
-    Failed,
-}
-
-/// The jobs of this admin. Cheap to clone.
+/// The jobs of all admins. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Jobs {
     adapter: Adapter,
     /// For adding, and for removing.
     limits: [Duration; 2],
     ledger: Arc<Mutex<Ledger>>,
-    begun: Arc<Notify>,
+    revisions: watch::Sender<u64>,
+    outgoing: Arc<Mutex<Outgoing>>,
+    /// Something waits in `outgoing`.
+    posted: Arc<Notify>,
+    clearness: Arc<Mutex<Clearness>>,
+    /// Ends what [`Jobs::subscribe`] gives.
+    closing: CancellationToken,
 }
 
-/// Oldest first.
+/// Whether this admin sees all servers.
 #[derive(Debug, Default)]
-struct Ledger {
-    jobs: VecDeque<Job>,
-    numbers: u64,
+enum Clearness {
+    #[default]
+    Clear,
+    CutOff,
+    /// It hears a node again, since then.
+    Back(Instant),
 }
 
 impl Jobs {
@@ -91,104 +77,204 @@ impl Jobs {
             adapter,
             limits: [limit, limit + replay_window],
             ledger: Arc::default(),
-            begun: Arc::default(),
+            revisions: watch::Sender::default(),
+            outgoing: Arc::default(),
+            posted: Arc::default(),
+            clearness: Arc::default(),
+            closing: CancellationToken::new(),
         }
     }
 
-    /// Adds a node and returns the job that follows the change.
+    /// The same jobs, whose streams of changes end with `closing`.
+    pub(crate) fn closing_with(self, closing: CancellationToken) -> Self {
+        Self { closing, ..self }
+    }
+
+    /// Adds a node and returns the job that follows the change. The other admins have been told, if that is possible now.
     ///
     /// # Errors
     /// As [`Adapter::add_node`].
-    pub(crate) fn add(&self, url: &str) -> Result<Job, TopologyError> {
+    pub(crate) async fn add(&self, url: &str) -> Result<Job, TopologyError> {
         let node = self.adapter.add_node(url)?;
-        self.begin(What::Add, node)
+        self.begin(What::Add, node).await
     }
 
-    /// Drains and removes a node and returns the job that follows the change.
+    /// Drains and removes a node and returns the job that follows the change. The other admins have been told, if that is possible now.
     ///
     /// # Errors
     /// As [`Adapter::drain_node`].
-    pub(crate) fn remove(&self, node: &NodeId) -> Result<Job, TopologyError> {
+    pub(crate) async fn remove(&self, node: &NodeId) -> Result<Job, TopologyError> {
         self.adapter.drain_node(node)?;
-        self.begin(What::Remove, node.clone())
+        self.begin(What::Remove, node.clone()).await
+    }
+
+    /// Whether a node has this id and is used, or soon will be.
+    pub(crate) fn is_in_use(&self, node: &NodeId) -> bool {
+        let is_used = |view: &NodeView| matches!(view.state, NodeState::Active | NodeState::Joining);
+        let topology = self.adapter.topology();
+        topology.iter().any(|view| view.id == *node && is_used(view))
     }
 
     /// All jobs that are kept, newest first.
     pub(crate) fn list(&self) -> Vec<Job> {
         self.look();
-        self.ledger().jobs.iter().rev().cloned().collect()
+        self.ledger.lock().jobs().rev().cloned().collect()
     }
 
     /// The job with this id.
     pub(crate) fn job(&self, id: &str) -> Option<Job> {
         self.look();
-        self.ledger().jobs.iter().find(|job| job.id == id).cloned()
+        self.ledger.lock().job(id).cloned()
     }
 
-    /// Follows running jobs until `shutdown`, so that they end in time even if nobody asks for them.
+    /// The changes of jobs from now on.
+    pub(crate) fn subscribe(&self) -> Changes {
+        Changes {
+            ledger: self.ledger.clone(),
+            revisions: self.revisions.subscribe(),
+            seen: self.ledger.lock().revision(),
+            closing: self.closing.clone(),
+        }
+    }
+
+    /// Follows running jobs until `shutdown`, so that they end in time even if nobody asks for them, and keeps the list the same on all
+    /// admins.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let following = async {
-            let mut every = tokio::time::interval(LOOK_EVERY);
-            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                while !self.look() {
-                    self.begun.notified().await;
-                }
-                every.tick().await;
-            }
+        let (news, questions) = (self.adapter.listen(JOB), self.adapter.listen(JOBS));
+        let working = async {
+            tokio::join!(
+                self.follow(),
+                exchange::hear(&self, news),
+                exchange::answer(&self, questions),
+                exchange::ask_newcomers(&self),
+                exchange::tell(&self),
+            )
         };
-        shutdown.run_until_cancelled(following).await;
+        shutdown.run_until_cancelled(working).await;
     }
 
-    fn begin(&self, what: What, node: NodeId) -> Result<Job, TopologyError> {
+    /// Tells each change of a job, until there are no more.
+    pub(crate) async fn tell(&self, tell: impl Fn(&Job)) {
+        let mut changes = self.subscribe();
+        while let Some(changed) = changes.next().await {
+            changed.iter().for_each(&tell);
+        }
+    }
+
+    async fn follow(&self) {
+        let mut revisions = self.revisions.subscribe();
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while !self.look() {
+                // It cannot end before this handle.
+                let _ = revisions.changed().await;
+            }
+            every.tick().await;
+        }
+    }
+
+    async fn begin(&self, what: What, node: NodeId) -> Result<Job, TopologyError> {
         let (nodes, counted) = self.view();
         let view = nodes.iter().find(|view| view.id == node);
         let view = view.ok_or_else(|| TopologyError::Unknown(node.clone()))?;
-        let mut ledger = self.ledger();
-        self.judge_all(&mut ledger, &nodes, &counted);
-        let same = |job: &&Job| (job.what, &job.node, job.epoch) == (what, &node, view.epoch);
-        if let Some(known) = ledger.jobs.iter().rev().find(same)
-            && known.state != JobState::Failed
-        {
-            return Ok(known.clone());
-        }
-        ledger.numbers += 1;
-        let mut job = Job {
-            id: format!("{}-{}", self.adapter.instance(), ledger.numbers),
-            what,
-            node,
-            admin: self.adapter.name().clone(),
-            state: JobState::Running,
-            why: None,
-            started_at: Timestamp::now(),
-            finished_at: None,
-            servers: Vec::new(),
+        let change = Change {
             epoch: view.epoch,
-            began: Instant::now(),
+            attempt: 1,
+            url: view.url.clone(),
         };
-        tracing::info!(job = job.id, ?what, node = %job.node, "job started");
-        job.judge(view, &counted, self.limit(what));
-        ledger.push(job.clone());
-        self.begun.notify_one();
+        let sight = self.sight(&nodes, &counted);
+        let me = self.adapter.name();
+        let (job, is_new) = self.change(|ledger| {
+            // A job that has ended in this moment is not given to the caller as a running one.
+            let mut ended = ledger.judge(&sight, me, |what| self.limit(what));
+            let (job, is_new) = ledger.begin(what, &node, change, me);
+            ended.extend(ledger.judge(&sight, me, |what| self.limit(what)));
+            self.post_all(ended);
+            (ledger.job(&job.id).cloned().unwrap_or(job), is_new)
+        });
+        if is_new {
+            tracing::info!(job = job.id, ?what, node = %job.node, "job started");
+            exchange::tell_now(self, &job).await;
+        }
         Ok(job)
     }
 
     /// Updates the running jobs. Returns whether any is still running.
     fn look(&self) -> bool {
-        if !self.ledger().jobs.iter().any(Job::is_running) {
+        if !self.ledger.lock().any_running() {
             return false;
         }
         let (nodes, counted) = self.view();
-        self.judge_all(&mut self.ledger(), &nodes, &counted)
+        let sight = self.sight(&nodes, &counted);
+        let (is_running, unheard) = self.change(|ledger| {
+            let ended = ledger.judge(&sight, self.adapter.name(), |what| self.limit(what));
+            self.post_all(ended);
+            let unheard = ledger.jobs().filter(|job| job.is_unheard_of(&sight, UNHEARD_AFTER));
+            (ledger.any_running(), unheard.cloned().collect::<Vec<_>>())
+        });
+        unheard.iter().for_each(|job| self.make(job));
+        is_running
     }
 
-    fn judge_all(&self, ledger: &mut Ledger, nodes: &[NodeView], counted: &BTreeSet<ServerName>) -> bool {
-        for job in ledger.jobs.iter_mut().filter(|job| job.is_running()) {
-            if let Some(view) = nodes.iter().find(|view| view.id == job.node) {
-                job.judge(view, counted, self.limit(job.what));
-            }
+    /// Makes a change that another admin accepted and could not tell the servers. It is no harm if they know it after all: a change of
+    /// one epoch is one change, whoever makes it.
+    fn make(&self, job: &Job) {
+        let made = match job.what {
+            What::Add => self.adapter.add_node(&job.change.url).map(drop),
+            What::Remove => self.adapter.drain_node(&job.node),
+        };
+        if let Err(error) = made {
+            tracing::debug!(job = job.id, %error, "a change that another admin accepted is not possible now");
         }
-        ledger.jobs.iter().any(Job::is_running)
+    }
+
+    /// Another admin told about a job.
+    fn take(&self, job: Job, sender: ServerName) {
+        let id = job.id.clone();
+        let merged = self.change(|ledger| ledger.merge(job));
+        if merged.is_behind && sender != *self.adapter.name() {
+            self.post(Letter::JobTo(sender, id));
+        }
+    }
+
+    /// Changes the ledger, and tells readers if anything is different then.
+    fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let (result, revision) = {
+            let mut ledger = self.ledger.lock();
+            (change(&mut ledger), ledger.revision())
+        };
+        self.revisions.send_if_modified(|told| {
+            let is_new = *told < revision;
+            *told = revision.max(*told);
+            is_new
+        });
+        result
+    }
+
+    fn post(&self, letter: Letter) {
+        self.outgoing.lock().put(letter);
+        self.posted.notify_one();
+    }
+
+    fn post_all(&self, jobs: Vec<String>) {
+        jobs.into_iter().map(Letter::Job).for_each(|letter| self.post(letter));
+    }
+
+    /// Waits until there may be something to tell.
+    async fn next_letter(&self) -> Option<Letter> {
+        let letter = self.outgoing.lock().take();
+        if letter.is_none() {
+            self.posted.notified().await;
+        }
+        letter
+    }
+
+    fn other_admins(&self) -> Vec<ServerName> {
+        let (me, service) = (self.adapter.name(), self.adapter.service());
+        let servers = self.adapter.servers().into_iter();
+        let admins = servers.filter(|server| server.service == *service && server.name != *me);
+        admins.map(|server| server.name).collect()
     }
 
     /// The topology, and the servers that count.
@@ -198,52 +284,35 @@ impl Jobs {
         (self.adapter.topology(), counted.collect())
     }
 
+    fn sight<'a>(&self, nodes: &'a [NodeView], counted: &'a BTreeSet<ServerName>) -> Sight<'a> {
+        let now = Instant::now();
+        let is_clear = self.clearness.lock().look(self.adapter.is_ready(), now);
+        Sight {
+            nodes,
+            counted,
+            is_clear,
+            now,
+        }
+    }
+
     fn limit(&self, what: What) -> Duration {
         match what {
             What::Add => self.limits[0],
             What::Remove => self.limits[1],
         }
     }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock()
-    }
 }
 
-impl Ledger {
-    /// Keeps a job. If there are too many, the oldest finished one is dropped.
-    fn push(&mut self, job: Job) {
-        if self.jobs.len() == KEPT {
-            let oldest = self.jobs.iter().position(|job| !job.is_running()).unwrap_or(0);
-            self.jobs.remove(oldest);
-        }
-        self.jobs.push_back(job);
-    }
-}
-
-impl Job {
-    fn is_running(&self) -> bool {
-        self.state == JobState::Running
-    }
-
-    fn judge(&mut self, node: &NodeView, counted: &BTreeSet<ServerName>, limit: Duration) {
-        self.servers = progress::progress(self.what, node, counted);
-        let (state, why) = match progress::verdict(self.what, self.epoch, node, &self.servers) {
-            Verdict::Done => (JobState::Done, None),
-            Verdict::Failed(why) => (JobState::Failed, Some(why)),
-            Verdict::Running if self.began.elapsed() < limit => return,
-            Verdict::Running => {
-                let why = progress::overdue(self.what, &self.node, &self.servers, limit);
-                (JobState::Failed, Some(why))
-            }
+impl Clearness {
+    /// Whether all servers are seen, given whether this admin hears a node now.
+    fn look(&mut self, hears: bool, now: Instant) -> bool {
+        *self = match (hears, &*self) {
+            (false, _) => Self::CutOff,
+            (true, Self::CutOff) => Self::Back(now),
+            (true, Self::Back(since)) if now.duration_since(*since) < CLEAR_AFTER => Self::Back(*since),
+            (true, _) => Self::Clear,
         };
-        match &why {
-            None => tracing::info!(job = self.id, node = %self.node, "job done"),
-            Some(why) => tracing::warn!(job = self.id, node = %self.node, why, "job failed"),
-        }
-        self.state = state;
-        self.why = why;
-        self.finished_at = Some(Timestamp::now());
+        matches!(self, Self::Clear)
     }
 }
 
@@ -251,30 +320,20 @@ impl Job {
 mod tests {
     use super::*;
 
-    fn job(number: usize, state: JobState) -> Job {
-        Job {
-            id: number.to_string(),
-            what: What::Add,
-            node: NodeId::new("redis-1").expect("an id"),
-            admin: ServerName::new("admin-1").expect("a name"),
-            state,
-            why: None,
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: None,
-            servers: Vec::new(),
-            epoch: 1,
-            began: Instant::now(),
-        }
-    }
-
     #[test]
-    fn the_last_hundred_jobs_are_kept_and_a_running_job_is_not_dropped() {
-        let mut ledger = Ledger::default();
-        ledger.push(job(0, JobState::Running));
-        for number in 1..=KEPT + 5 {
-            ledger.push(job(number, JobState::Done));
-        }
-        let ids: Vec<_> = ledger.jobs.iter().map(|job| job.id.as_str()).collect();
-        assert_eq!((ids.len(), ids[0], ids[1]), (KEPT, "0", "7"));
+    fn an_admin_that_was_cut_off_waits_until_it_sees_all_servers_again() {
+        let (mut clearness, now) = (Clearness::default(), Instant::now());
+        let after = |ms| now + Duration::from_millis(ms);
+        assert!(clearness.look(true, now), "nothing was lost");
+        assert!(!clearness.look(false, after(100)));
+        assert!(
+            !clearness.look(true, after(200)),
+            "it hears a node, and has not heard of all servers yet"
+        );
+        assert!(!clearness.look(true, after(3100)));
+        assert!(!clearness.look(false, after(3150)), "cut off again");
+        assert!(!clearness.look(true, after(3250)));
+        assert!(!clearness.look(true, after(6200)));
+        assert!(clearness.look(true, after(6250)));
     }
 }

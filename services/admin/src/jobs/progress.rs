@@ -3,24 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
+use super::job::What;
 use crate::shapes::{self, Name};
 
-/// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum What {
-    /// Every counted server shall hear the node.
-    Add,
-    /// The node shall be drained, and then gone, for every counted server.
-    Remove,
-}
-
 /// The progress of one server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = JobAtServer)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerProgress {
@@ -80,6 +71,17 @@ pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[Server
         (What::Remove, NodeState::Gone) if everywhere => Verdict::Done,
         _ => Verdict::Running,
     }
+}
+
+/// Whether the topology of this admin contains the change, or something later.
+pub(crate) fn is_learned(what: What, epoch: u64, node: Option<&NodeView>) -> bool {
+    node.is_some_and(|node| match what {
+        What::Add => node.epoch >= epoch,
+        What::Remove => {
+            let is_used = matches!(node.state, NodeState::Active | NodeState::Joining);
+            node.epoch > epoch || (node.epoch == epoch && !is_used)
+        }
+    })
 }
 
 /// Why a job took too long: the servers that it waits for, and what to do.
@@ -163,6 +165,24 @@ mod tests {
         assert!(matches!(judged(What::Add, &drained, &["a"]), Verdict::Failed(why) if why.contains("drained")));
         let back = node(2, NodeState::Active, &[("a", ACTIVE, true)]);
         assert!(matches!(judged(What::Remove, &back, &["a"]), Verdict::Failed(why) if why.contains("active again")));
+    }
+
+    #[test]
+    fn a_change_is_learned_with_its_epoch_or_a_later_one() {
+        let of = |epoch, state| node(epoch, state, &[]);
+        for (what, view, learned) in [
+            (What::Add, None, false),
+            (What::Add, Some(of(1, NodeState::Gone)), false),
+            (What::Add, Some(of(2, NodeState::Joining)), true),
+            (What::Add, Some(of(2, NodeState::Gone)), true),
+            (What::Remove, None, false),
+            (What::Remove, Some(of(1, NodeState::Gone)), false),
+            (What::Remove, Some(of(2, NodeState::Active)), false),
+            (What::Remove, Some(of(2, NodeState::Draining)), true),
+            (What::Remove, Some(of(3, NodeState::Active)), true),
+        ] {
+            assert_eq!(is_learned(what, 2, view.as_ref()), learned, "{what:?} {view:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
 use kube::{Api, Client};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -58,6 +59,21 @@ pub(crate) fn is_here() -> bool {
 /// When the service account cannot be read or TLS cannot be set up.
 pub(crate) fn client() -> anyhow::Result<Client> {
     Ok(Client::try_from(kube::Config::incluster()?)?)
+}
+
+/// The pods behind a headless Service of the client's namespace, as they are now.
+pub(crate) async fn look_once(client: Client, service: &str) -> View {
+    let slices: Api<EndpointSlice> = Api::default_namespaced(client);
+    let labels = ListParams::default().labels(&format!("{SERVICE_LABEL}={service}"));
+    let (pods, problem) = match slices.list(&labels).await {
+        Ok(list) => (pods(list.items.iter()), None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    View {
+        service: Arc::from(service),
+        pods,
+        problem,
+    }
 }
 
 impl Kubernetes {

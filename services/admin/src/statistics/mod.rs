@@ -213,6 +213,7 @@ fn snapshot_of(
         Answer::new(at, gathered, cluster),
         Answer::new(at, gathered, nodes),
         Answer::new(at, gathered, stats),
+        gather::edges(&roster, gathered),
     )
 }
 

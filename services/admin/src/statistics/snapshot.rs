@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::event::event;
-use crate::gather::{Answer, ClusterView, NodesView, StatsView, rfc3339};
+use crate::gather::{Answer, ClusterView, Edge, NodesView, StatsView, rfc3339};
 
 /// All statistics of one moment. Each part is the body that the API answers.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) cluster: Answer<ClusterView>,
     pub(crate) nodes: Answer<NodesView>,
     pub(crate) stats: Answer<StatsView>,
+    /// The ws-nodes, for new clients.
+    pub(crate) edges: Vec<Edge>,
     /// When it was taken, on the clock that cannot be set.
     taken: Instant,
     /// As an event; written once, by the first viewer that needs it.
@@ -40,12 +42,14 @@ impl Snapshot {
         cluster: Answer<ClusterView>,
         nodes: Answer<NodesView>,
         stats: Answer<StatsView>,
+        edges: Vec<Edge>,
     ) -> Self {
         Self {
             at,
             cluster,
             nodes,
             stats,
+            edges,
             taken: Instant::now(),
             event: OnceLock::new(),
         }

@@ -11,6 +11,7 @@ use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
 use super::profile::Profile;
+use crate::log_level::log_level;
 use crate::open_files;
 use crate::settings::{Problems, SHORTEST_LIMIT, SecretFile, at_least, at_most, within};
 
@@ -160,7 +161,12 @@ impl CommonConfig {
             shutdown_grace_ms: ms(self.shutdown_grace),
             drain_ms: drain.map(ms),
         };
-        move || json!(report)
+        move || {
+            // It may have been changed for a while.
+            let log_level = log_level().map_or_else(|| report.log_level.clone(), |now| now.level);
+            let report = report.clone();
+            json!(ProcessReport { log_level, ..report })
+        }
     }
 
     /// The options that the adapter of a service is started with. The caller adds its own (shards, outbox). Logs if the server

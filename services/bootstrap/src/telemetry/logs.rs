@@ -12,13 +12,14 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// The layer that writes logs as configured. Lines of text start with the server's name. Its filter is its own: events that are not
 /// logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
-pub(super) fn layer<S>(config: &LogConfig, server: &str) -> Box<dyn Layer<S> + Send + Sync>
+pub(super) fn layer<S, F>(config: &LogConfig, server: &str, filter: F) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    F: Filter<S> + Send + Sync + 'static,
 {
     let is_text = match config.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -27,16 +28,16 @@ where
     };
     if is_text {
         let text = text(server, std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-        text.log_internal_errors(false).with_filter(filter(config)).boxed()
+        text.log_internal_errors(false).with_filter(filter).boxed()
     } else {
-        json(std::io::stderr).with_filter(filter(config)).boxed()
+        json(std::io::stderr).with_filter(filter).boxed()
     }
 }
 
-/// The configured filter for events. It declares its lowest level: otherwise every library would format its lines down to TRACE
+/// The filter of a level, for events. It declares its lowest level: otherwise every library would format its lines down to TRACE
 /// only for them to be dropped.
-fn filter<S>(config: &LogConfig) -> impl Filter<S> + use<S> {
-    let chosen = config.level.filter();
+pub(super) fn filter<S>(level: &LogLevel) -> impl Filter<S> + use<S> {
+    let chosen = level.filter();
     let lowest = chosen.max_level_hint().unwrap_or(LevelFilter::TRACE);
     chosen.and(filter_fn(is_wanted).with_max_level_hint(lowest))
 }

@@ -2,6 +2,7 @@
 
 mod collector;
 mod exporter;
+mod level;
 mod logs;
 mod traces;
 
@@ -10,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+pub(crate) use level::Level;
 pub(crate) use traces::TraceConfig;
 
 use crate::config::LogConfig;
@@ -29,22 +31,26 @@ pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>
     if let Some(traces) = traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
+    let (layers, level) = layers(server, logs, provider.as_ref());
     tracing_subscriber::registry()
-        .with(layers(server, logs, provider.as_ref()))
+        .with(layers)
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
+    level.install();
     Ok(Telemetry { provider })
 }
 
-/// Only the layers that exist: an optional layer that is `None` would make every span cost something.
+/// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of
+/// the logs.
 fn layers(
     server: &str,
     logs: &LogConfig,
     provider: Option<&SdkTracerProvider>,
-) -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
-    let mut layers = vec![logs::layer(logs, server)];
+) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
+    let (filter, level) = Level::new(&logs.level);
+    let mut layers = vec![logs::layer(logs, server, filter)];
     layers.extend(provider.map(|provider| traces::layer(provider).boxed()));
-    layers
+    (layers, level)
 }
 
 impl Telemetry {
@@ -66,8 +72,8 @@ mod tests {
     #[test]
     fn without_an_exporter_of_traces_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
-            let subscriber =
-                tracing_subscriber::registry().with(layers("ws-0", &LogConfig::default(), provider.as_ref()));
+            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref());
+            let subscriber = tracing_subscriber::registry().with(layers);
             assert_eq!(
                 subscriber.max_level_hint(),
                 Some(LevelFilter::INFO),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use wsmesh_adapter::{Attachment, Frame};
+use wsmesh_adapter::{Attachment, ConnectionId, Frame};
 
 use super::admission::{Admission, Expected, Newcomer};
 use super::core::Core;
@@ -66,6 +66,8 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
         core: Rc::clone(core),
         handle,
     };
+    // After it was attached: a watch that begins later finds it among the connections of its client.
+    session.handle.is_watched.set(H::is_watched(&session));
     tokio::task::spawn_local(run(Box::new(Arriving {
         registration: Registration {
             session,
@@ -76,6 +78,15 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
         admission,
         since,
     })));
+}
+
+/// Finds out whether somebody watches these connections now, as far as they are on this shard.
+pub(super) fn look<H: FrameHandler>(core: &Rc<Core<H>>, connections: &[ConnectionId]) {
+    for handle in connections.iter().filter_map(|&connection| core.handle(connection)) {
+        let core = Rc::clone(core);
+        let session = Session { core, handle };
+        session.handle.is_watched.set(H::is_watched(&session));
+    }
 }
 
 /// Runs until the connection has ended. There is one of this future for every connection, so what is needed for a moment
@@ -261,12 +272,17 @@ mod tests {
     use super::super::ending::Farewell;
     use super::super::handler::{Control, Verdict};
     use super::super::metrics::Metrics;
+    use super::super::outgoing::{Onlooker, Outgoing};
     use super::super::settings::Settings;
     use super::*;
 
     /// Handles nothing, or panics when its client can be reached, with a request in flight that never ends.
     struct Nothing {
         panics: bool,
+    }
+
+    impl Onlooker for Nothing {
+        fn outgoing(&self, _: Outgoing<'_>) {}
     }
 
     impl FrameHandler for Nothing {
@@ -284,6 +300,10 @@ mod tests {
 
         fn expired(&self) -> Farewell {
             Farewell::new(wsmesh_protocol::CloseCode::Normal, "")
+        }
+
+        fn is_watched(_: &Session<Self>) -> bool {
+            false
         }
 
         fn reachable(session: &Session<Self>) -> Option<Verdict> {

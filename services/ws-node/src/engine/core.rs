@@ -16,6 +16,7 @@ use super::framing;
 use super::handle::{Handle, Phase};
 use super::metrics::Metrics;
 use super::ongoing::Ongoing;
+use super::outgoing::{Onlooker, Outgoing};
 use super::settings::Settings;
 use super::socket::{Encoded, Encoding, Socket, Tally};
 
@@ -72,15 +73,6 @@ impl<H> Core<H> {
             leaving: Cell::new(None),
             ongoing: Ongoing::default(),
         })
-    }
-
-    pub(super) fn apply(&self, commands: impl Iterator<Item = Command>) {
-        for command in commands {
-            self.shard.borrow_mut().apply(command);
-            if self.shard.borrow().is_full() {
-                self.write_dirty();
-            }
-        }
     }
 
     /// Takes a connection in, with the rooms that its client is in. What it is sent is kept from now on.
@@ -151,19 +143,6 @@ impl<H> Core<H> {
         self.mark_dirty(handle);
     }
 
-    /// Closes a client that reads too slowly. What waits for it is dropped.
-    pub(super) fn close_slow(&self, handle: &Handle<H>) {
-        if !handle.is_open() {
-            return;
-        }
-        if let Some((_, outbox)) = self.shard.borrow_mut().connection(handle.connection) {
-            outbox.clear();
-        }
-        self.metrics.slow_clients_closed.inc();
-        tracing::debug!(client = %handle.client, "closing a slow client");
-        self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
-    }
-
     /// The close frame for a client that is to come back, to this server or another one. Each has a random delay, so that
     /// clients do not all come at once; clients that a drain sends away come back during the rest of it.
     pub(super) fn come_back(&self, now: Instant) -> Farewell {
@@ -172,6 +151,25 @@ impl<H> Core<H> {
             .get()
             .map_or(Duration::ZERO, |drain| drain.waves_end.saturating_duration_since(now));
         come_back_within(rest.max(self.settings.reconnect_spread))
+    }
+
+    /// A connection, if it is here.
+    pub(super) fn handle(&self, connection: ConnectionId) -> Option<Rc<Handle<H>>> {
+        let mut shard = self.shard.borrow_mut();
+        shard
+            .connection(connection)
+            .map(|(socket, _)| Rc::clone(&socket.handle))
+    }
+}
+
+impl<H: Onlooker> Core<H> {
+    pub(super) fn apply(&self, commands: impl Iterator<Item = Command>) {
+        for command in commands {
+            self.shard.borrow_mut().apply(command);
+            if self.shard.borrow().is_full() {
+                self.write_dirty();
+            }
+        }
     }
 
     /// One turn: closes the clients that the shard names, then writes every dirty outbox once.
@@ -192,11 +190,20 @@ impl<H> Core<H> {
         self.metrics.spared(spared);
     }
 
-    fn handle(&self, connection: ConnectionId) -> Option<Rc<Handle<H>>> {
-        let mut shard = self.shard.borrow_mut();
-        shard
-            .connection(connection)
-            .map(|(socket, _)| Rc::clone(&socket.handle))
+    /// Closes a client that reads too slowly. What waits for it is dropped.
+    pub(super) fn close_slow(&self, handle: &Handle<H>) {
+        if !handle.is_open() {
+            return;
+        }
+        if let Some((_, outbox)) = self.shard.borrow_mut().connection(handle.connection) {
+            if handle.is_watched.get() {
+                handle.handler.outgoing(Outgoing::Cleared(outbox.len() as u64));
+            }
+            outbox.clear();
+        }
+        self.metrics.slow_clients_closed.inc();
+        tracing::debug!(client = %handle.client, "closing a slow client");
+        self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
     }
 
     fn write_dirty(&self) {

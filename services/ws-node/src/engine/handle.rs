@@ -63,6 +63,8 @@ pub(super) struct Handle<H> {
     events: Cell<u32>,
     /// Messages of at least this size are compressed. None: nothing is.
     pub(super) deflate_above: Option<usize>,
+    /// The handler is told what becomes of its frames.
+    pub(super) is_watched: Cell<bool>,
     /// Pings and pongs that wait to be written.
     pub(super) control: RefCell<Vec<u8>>,
 }
@@ -120,6 +122,7 @@ impl<H> Handle<H> {
             replies_until: Cell::new(None),
             events: Cell::new(0),
             deflate_above,
+            is_watched: Cell::new(false),
             control: RefCell::new(Vec::new()),
         }
     }

@@ -7,11 +7,12 @@ use wsmesh_adapter::Detached;
 
 use super::decoder::{Message, Violation};
 use super::ending::Farewell;
+use super::outgoing::Onlooker;
 use super::session::Session;
 
 /// Handles one connection's frames; the engine keeps one value for each connection. Called on the thread of the connection's
 /// shard, between two reads: nothing here may block.
-pub(crate) trait FrameHandler: Sized + Send + 'static {
+pub(crate) trait FrameHandler: Onlooker + Sized + Send + 'static {
     /// What the connection's task holds until it has ended, however it ends. The engine only drops it.
     type Guard: Send;
 
@@ -29,6 +30,9 @@ pub(crate) trait FrameHandler: Sized + Send + 'static {
 
     /// Called once, when the client has stayed until then: the handler may count it. Returns the close frame.
     fn expired(&self) -> Farewell;
+
+    /// Whether somebody watches this connection. Asked when its client is attached, and on [`Order::Look`](super::Order::Look).
+    fn is_watched(session: &Session<Self>) -> bool;
 
     /// Other servers can reach the client from now on. Its frames are not read before the verdict, if there is one.
     fn reachable(session: &Session<Self>) -> Option<Verdict>;

@@ -7,6 +7,7 @@
 //! An `admission` hands a connection over to the `thread` of a shard. `connection` sees it through its life, `reader` reads
 //! and `socket` writes its `stream`, `handle` is what they share, `session` what the handler gets. `core` is the shard's state,
 //! `sweep` keeps the time, `leaving` decides which connections are sent away, `ongoing` runs what is not done at once.
+//! `outgoing` is told what becomes of the frames for a watched connection, `queue_times` how long they waited.
 //! `decoder` and `framing` know RFC 6455, `deflate` RFC 7692.
 
 mod admission;
@@ -23,6 +24,8 @@ mod handler;
 mod leaving;
 mod metrics;
 mod ongoing;
+mod outgoing;
+mod queue_times;
 mod reader;
 mod session;
 mod settings;
@@ -37,6 +40,7 @@ pub(crate) use self::decoder::{Accepts, Decoder, Incoming, Message, Violation};
 pub(crate) use self::ending::{Farewell, Initiator, come_back_within};
 pub(crate) use self::handler::{Control, FrameHandler, Verdict};
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::outgoing::{Onlooker, Outgoing};
 pub(crate) use self::session::Session;
 pub(crate) use self::settings::Settings;
 pub(crate) use self::stream::Parts;

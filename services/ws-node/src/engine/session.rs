@@ -72,6 +72,12 @@ impl<H> Session<H> {
         self.handle.opened_at.elapsed()
     }
 
+    /// Whether somebody watches this connection.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.handle.is_watched.get()
+    }
+
     /// Sends a frame to this client.
     pub(crate) fn send(&self, frame: Frame) {
         self.core.push(&self.handle, frame);

@@ -7,14 +7,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use wsmesh_adapter::{Frame, Outbox, Shared};
+use wsmesh_adapter::{Frame, Outbox, Shared, Spared};
 
 use super::deflate;
 use super::framing::{self, Opcode};
 use super::handle::{Handle, Phase};
+use super::outgoing::{Onlooker, Outgoing};
+use super::queue_times::QueueTimes;
 
 /// Frames are gathered up to this many bytes before they are written.
 const CHUNK: usize = 32 * 1024;
@@ -30,6 +32,8 @@ pub(super) struct Socket<H> {
     goodbye: Goodbye,
     /// The stream took something since the last check.
     progressed: bool,
+    /// Of a watched connection.
+    times: Option<Box<QueueTimes>>,
 }
 
 /// The close frame goes out after everything else, and nothing after it.
@@ -67,6 +71,7 @@ impl<H> Socket<H> {
             unsent: VecDeque::new(),
             goodbye: Goodbye::NotYet,
             progressed: false,
+            times: None,
         }
     }
 
@@ -77,9 +82,11 @@ impl<H> Socket<H> {
         }
     }
 
-    /// Whether nothing waits here: there is a stream, no rest of a frame, no control frame, no goodbye.
+    /// Whether nothing waits here: there is a stream, no rest of a frame, no control frame, no goodbye. A watched connection never
+    /// is: of each of its frames somebody is told.
     pub(super) fn is_clear(&self) -> bool {
         self.handle.stream().is_some()
+            && !self.handle.is_watched.get()
             && self.unsent.is_empty()
             && self.handle.control.borrow().is_empty()
             && matches!(self.goodbye, Goodbye::NotYet)
@@ -123,33 +130,6 @@ impl<H> Socket<H> {
         }
     }
 
-    /// Writes what waits; `buffer` is scratch space.
-    pub(super) fn write(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Written {
-        loop {
-            match self.write_unsent() {
-                Written::All => {}
-                other => return other,
-            }
-            let large = self.gather(outbox, buffer, tally);
-            if buffer.is_empty() {
-                return self.flush();
-            }
-            let Some(stream) = self.handle.stream() else {
-                return Written::NotYet;
-            };
-            tally.bytes += buffer.len() as u64;
-            match accept(stream.try_write(buffer)) {
-                Ok(taken) if taken == buffer.len() => {}
-                Ok(taken) => self.unsent.push_back(Bytes::copy_from_slice(&buffer[taken..])),
-                Err(_) => return Written::Broken,
-            }
-            if let Some(large) = large {
-                tally.bytes += large.len() as u64;
-                self.unsent.push_back(large);
-            }
-        }
-    }
-
     /// Nothing waits here any more; something may wait in the stream.
     fn flush(&mut self) -> Written {
         let Some(stream) = self.handle.stream() else {
@@ -185,6 +165,69 @@ impl<H> Socket<H> {
         }
         Written::All
     }
+}
+
+impl<H: Onlooker> Socket<H> {
+    /// Writes what waits; `buffer` is scratch space.
+    pub(super) fn write(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Written {
+        if !self.handle.is_watched.get() {
+            return self.write_frames(outbox, buffer, tally);
+        }
+        self.note_waiting(outbox);
+        let was_blocked = self.handle.blocked_since.get().is_some();
+        let written = self.write_frames(outbox, buffer, tally);
+        if written == Written::Blocked && !was_blocked {
+            let unsent: usize = self.unsent.iter().map(Bytes::len).sum();
+            let waiting = (unsent + outbox.bytes()) as u64;
+            self.handle.handler.outgoing(Outgoing::Blocked(waiting));
+        }
+        written
+    }
+
+    /// Notes what waits for a watched connection, and tells what it did not get.
+    fn note_waiting(&mut self, outbox: &mut Outbox) {
+        let spared = outbox.take_spared();
+        // What was counted before the connection was watched is not told.
+        if self.times.is_some() && spared != Spared::default() {
+            self.handle.handler.outgoing(Outgoing::Spared(spared));
+        }
+        let times = self.times.get_or_insert_default();
+        times.note(outbox.len(), Instant::now());
+    }
+
+    /// A frame for a watched connection is handed to the stream.
+    #[cold]
+    fn tell_written(&mut self, frame: &Frame) {
+        let now = Instant::now();
+        let queued = self.times.as_mut().map_or(Duration::ZERO, |times| times.taken(now));
+        self.handle.handler.outgoing(Outgoing::Written(frame, queued));
+    }
+
+    fn write_frames(&mut self, outbox: &mut Outbox, buffer: &mut Vec<u8>, tally: &mut Tally) -> Written {
+        loop {
+            match self.write_unsent() {
+                Written::All => {}
+                other => return other,
+            }
+            let large = self.gather(outbox, buffer, tally);
+            if buffer.is_empty() {
+                return self.flush();
+            }
+            let Some(stream) = self.handle.stream() else {
+                return Written::NotYet;
+            };
+            tally.bytes += buffer.len() as u64;
+            match accept(stream.try_write(buffer)) {
+                Ok(taken) if taken == buffer.len() => {}
+                Ok(taken) => self.unsent.push_back(Bytes::copy_from_slice(&buffer[taken..])),
+                Err(_) => return Written::Broken,
+            }
+            if let Some(large) = large {
+                tally.bytes += large.len() as u64;
+                self.unsent.push_back(large);
+            }
+        }
+    }
 
     /// Fills `buffer` with control frames, then frames of the outbox, then, when nothing else is left, the close frame. If
     /// the last frame is large, only its header is in the buffer and its payload is returned.
@@ -195,6 +238,7 @@ impl<H> Socket<H> {
             return None;
         }
         buffer.append(&mut self.handle.control.borrow_mut());
+        let is_watched = self.handle.is_watched.get();
         while buffer.len() < CHUNK {
             let Some(frame) = outbox.pop() else {
                 if let Goodbye::Waiting(close_frame) = &self.goodbye {
@@ -204,6 +248,9 @@ impl<H> Socket<H> {
                 return None;
             };
             tally.frames += 1;
+            if is_watched {
+                self.tell_written(&frame);
+            }
             let payload = put_header(buffer, &frame, self.handle.deflate_above);
             if payload.len() > COPY_LIMIT {
                 return Some(payload);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Adapter, ShardInbox};
+use wsmesh_adapter::{Adapter, ConnectionId, ShardInbox};
 
 use super::admission::Expected;
 use super::connection;
@@ -38,6 +38,8 @@ pub(crate) enum Order<H: FrameHandler> {
     },
     /// End the drain: clients may stay.
     Resume,
+    /// Find out again whether somebody watches these connections, as far as they are here.
+    Look(Arc<[ConnectionId]>),
     /// Close at most this many idle connections within this time.
     Shed(usize, Duration),
     /// End the thread; sessions that are left are dropped.
@@ -153,6 +155,7 @@ async fn run<H: FrameHandler>(core: Rc<Core<H>>, mut inbox: ShardInbox, mut orde
                     core.resume();
                     clock = ticking(period);
                 }
+                Some(Order::Look(connections)) => connection::look(&core, &connections),
                 Some(Order::Shed(most, over)) => core.shed(most, over),
                 Some(Order::End) | None => break,
             },

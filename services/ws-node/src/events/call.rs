@@ -65,9 +65,17 @@ impl<'a> Call<'a> {
 
     /// Answers with an error, if the client wants a reply.
     pub(super) fn refuse(&self, code: ErrorCode, text: &'static str) {
-        if let Some(callback_id) = self.callback_id {
-            refuse(self.session, callback_id, &Refusal::new(code, text));
+        match self.callback_id {
+            Some(callback_id) => refuse(self.session, callback_id, &Refusal::new(code, text)),
+            None => not_handled(self.session, code),
         }
+    }
+}
+
+/// An event that wants no reply is not handled: who watches the client is told.
+fn not_handled(session: &Session, code: ErrorCode) {
+    if let Some(tap) = session.tap() {
+        tap.not_handled(code.as_str());
     }
 }
 

@@ -11,6 +11,7 @@ use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 use super::call::{Call, refuse};
 use super::refusal::Refusal;
 use crate::client::Session;
+use crate::watching::ConnectionTap;
 
 /// The result of a client's event: the reply's payload as JSON, or why there is none.
 pub(super) type Outcome = Result<Bytes, Refusal>;
@@ -83,10 +84,10 @@ fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>
     }
     let tracked = session.handler().edge.sessions.token();
     // Not the session, which would keep its socket open after the client is gone.
-    let client = session.client().clone();
+    let (client, tap) = (session.client().clone(), session.tap());
     session.spawn(async move {
         if let Err(refusal) = work.instrument(span).await {
-            not_handled(&client, &refusal);
+            not_handled(&client, tap.as_ref(), &refusal);
         }
         drop(tracked);
     });
@@ -99,10 +100,13 @@ fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Opti
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
         (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),
         (None, Ok(_)) => {}
-        (None, Err(refusal)) => not_handled(session.client(), &refusal),
+        (None, Err(refusal)) => not_handled(session.client(), session.tap().as_ref(), &refusal),
     }
 }
 
-fn not_handled(client: &ClientId, refusal: &Refusal) {
+fn not_handled(client: &ClientId, tap: Option<&ConnectionTap>, refusal: &Refusal) {
+    if let Some(tap) = tap {
+        tap.not_handled(refusal.written_code());
+    }
     tracing::debug!(%client, code = %refusal.code, "an event was not handled");
 }

@@ -15,7 +15,7 @@ pub use self::command::{Closing, Command, ConnectionId, Dismissal, PendingReques
 pub use self::fan_out::Shared;
 use self::fan_out::{Following, Rooms};
 use super::delivery::{Class, Delivery};
-use super::outbox::{Outbox, OutboxLimits, Pushed};
+use super::outbox::{Outbox, OutboxLimits, Pushed, Spared};
 use crate::wire::{ClientId, Frame, Payload, Room};
 
 /// The most requests that may wait for one client's answers at once; more are rejected.
@@ -53,15 +53,6 @@ struct Pending {
     dirty: Vec<usize>,
     closing: Vec<(ConnectionId, Closing)>,
     spared: Spared,
-}
-
-/// The frames that slow clients did not get, because delivery rules allow that.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spared {
-    /// Replaced by a newer frame.
-    pub replaced: u64,
-    /// Dropped.
-    pub dropped: u64,
 }
 
 impl<S> Shard<S> {

@@ -1,4 +1,4 @@
-//! Connections to a node of the embedded bus: the traits of `link` over the node's state.
+//! Connections to a node of the embedded bus that carry messages: the traits of `link` over the node's state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, sleep_until};
 
 use super::Fault;
-use super::inquiry::MemoryInquiry;
-use super::link::{Connected, Link};
+use super::link::Connected;
 use super::node::{BUFFER, Found, Held, MemoryNode, State};
-use crate::nodes::inquiry::{Inquiry, SubscriberNumber};
 use crate::nodes::link::{
-    Arrival, Boxed, Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber,
+    Arrival, Boxed, Channel, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber, SubscriberNumber,
 };
 
 /// The most arrivals that one `next` returns.
@@ -23,7 +21,7 @@ pub(super) fn closed() -> LinkError {
     LinkError::new(LinkErrorKind::Closed, "the embedded node ended the connection")
 }
 
-fn refused() -> LinkError {
+pub(super) fn refused() -> LinkError {
     LinkError::new(LinkErrorKind::Connect, "the embedded node is set to fail")
 }
 
@@ -41,64 +39,12 @@ impl MemoryNode {
     }
 }
 
-/// A node, reached over one server's link.
-pub(super) struct Reach {
-    pub(super) node: Arc<MemoryNode>,
-    pub(super) link: Arc<Link>,
-}
-
-impl Reach {
-    async fn connect(&self) -> Result<Connected, LinkError> {
-        self.link.connect().await.ok_or_else(refused)
-    }
-}
-
-impl Endpoint for Reach {
-    fn address(&self) -> String {
-        format!("memory:{}", self.node.id)
-    }
-
-    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
-        Box::pin(async {
-            let link = self.connect().await?;
-            let life = self.node.connect(|state| state.life).await?;
-            let node = self.node.clone();
-            Ok(Arc::new(MemoryPublisher { node, link, life }) as Arc<dyn Publisher>)
-        })
-    }
-
-    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
-        Box::pin(async {
-            let link = self.connect().await?;
-            let (id, wake) = self.node.connect(State::attach).await?;
-            let node = self.node.clone();
-            Ok(Box::new(MemorySubscriber { node, link, id, wake }) as Box<dyn Subscriber>)
-        })
-    }
-
-    fn is_encrypted(&self) -> bool {
-        false
-    }
-
-    fn reach(&self) -> Boxed<'_, Result<(), LinkError>> {
-        Box::pin(async { self.connect().await.map(drop) })
-    }
-
-    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
-        Box::pin(async {
-            let link = self.connect().await?;
-            self.node.connect(|_| ()).await?;
-            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Inquiry>)
-        })
-    }
-}
-
 /// Valid only in the life of the node in which it was created.
 #[derive(Clone)]
-struct MemoryPublisher {
-    node: Arc<MemoryNode>,
-    link: Connected,
-    life: u64,
+pub(super) struct MemoryPublisher {
+    pub(super) node: Arc<MemoryNode>,
+    pub(super) link: Connected,
+    pub(super) life: u64,
 }
 
 /// A message that a node has taken: the number of receivers and the delay of the answer, or where the number will
@@ -150,11 +96,11 @@ impl Publisher for MemoryPublisher {
     }
 }
 
-struct MemorySubscriber {
-    node: Arc<MemoryNode>,
-    link: Connected,
-    id: u64,
-    wake: Arc<Notify>,
+pub(super) struct MemorySubscriber {
+    pub(super) node: Arc<MemoryNode>,
+    pub(super) link: Connected,
+    pub(super) id: u64,
+    pub(super) wake: Arc<Notify>,
 }
 
 impl MemorySubscriber {

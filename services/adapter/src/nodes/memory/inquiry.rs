@@ -6,8 +6,8 @@ use super::connection::closed;
 use super::link::Connected;
 use super::node::{BUFFER, MemoryNode};
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
-use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights, SubscriberNumber};
-use crate::nodes::link::{Boxed, Channel, LinkError};
+use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights};
+use crate::nodes::link::{Boxed, Channel, LinkError, SubscriberNumber};
 use crate::wire::ServerName;
 
 /// What a node of the embedded bus calls its version.

@@ -8,6 +8,7 @@ mod connection;
 mod inquiry;
 mod link;
 mod node;
+mod reach;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use self::connection::Reach;
 use self::link::Links;
 use self::node::MemoryNode;
-use super::link::Endpoint;
+use self::reach::Reach;
+use super::endpoint::Endpoint;
 use crate::wire::{NameError, NodeId};
 
 /// A fault of a node of the embedded bus.

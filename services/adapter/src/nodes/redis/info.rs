@@ -1,7 +1,8 @@
 //! Reads the texts with which a Redis describes itself and its connections (INFO, CLIENT LIST). Pure.
 
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
-use crate::nodes::inquiry::{About, SubscriberNumber};
+use crate::nodes::inquiry::About;
+use crate::nodes::link::SubscriberNumber;
 use crate::wire::ServerName;
 
 /// INFO counts traffic in these.

@@ -19,8 +19,8 @@ use futures_util::future::join_all;
 
 use super::{Redis, info, limits, slow_log, trouble};
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
-use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights, SubscriberNumber};
-use crate::nodes::link::{Boxed, Channel, LinkError};
+use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights};
+use crate::nodes::link::{Boxed, Channel, LinkError, SubscriberNumber};
 use crate::wire::ServerName;
 
 /// The most entries of the slow log that are asked for.

@@ -3,8 +3,8 @@
 use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
-use crate::nodes::inquiry::{BufferLimit, SubscriberNumber};
-use crate::nodes::link::LinkError;
+use crate::nodes::inquiry::BufferLimit;
+use crate::nodes::link::{LinkError, SubscriberNumber};
 
 /// The parameter. Its value lists classes of clients, each with a hard limit, a soft limit and the soft limit's
 /// seconds.

@@ -23,8 +23,9 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::endpoint::Endpoint;
 use super::inquiry::Inquiry;
-use super::link::{Boxed, Endpoint, LinkError, Publisher, Subscriber};
+use super::link::{Boxed, LinkError, Publisher, Subscriber};
 use super::url::{IdentityFiles, NodeUrl};
 
 /// A Redis node to which connections can be opened.

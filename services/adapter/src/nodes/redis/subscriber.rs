@@ -7,8 +7,7 @@ use redis_protocol::resp2::types::BytesFrame;
 use super::connection::Connection;
 use super::limits::{self, OfSubscriber};
 use super::{Redis, trouble};
-use crate::nodes::inquiry::SubscriberNumber;
-use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber};
+use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber, SubscriberNumber};
 
 pub(super) struct RedisSubscriber {
     connection: Connection,

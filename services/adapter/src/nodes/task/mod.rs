@@ -25,11 +25,11 @@ use self::listening::subscribe;
 use self::probing::publish;
 use super::NodeStatus;
 use super::copies::Copies;
+use super::endpoint::Endpoint;
 use super::health::Health;
-use super::inquiry::SubscriberNumber;
 use super::interest::Interest;
 use super::largest::Largest;
-use super::link::{Channel, Endpoint, LinkError, LinkErrorKind, Publisher, Publishing, limited};
+use super::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing, SubscriberNumber, limited};
 use super::replay::Window;
 use crate::wire::NodeId;
 

@@ -28,6 +28,8 @@ pub(super) const LIMIT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_millis(600);
 /// How long a change of the nodes may take in these tests.
 pub(super) const JOB_LIMIT: Duration = Duration::from_secs(5);
+/// The same, where a server must be forgotten first, which takes half of it.
+pub(super) const PATIENT_JOB_LIMIT: Duration = Duration::from_secs(12);
 pub(super) const TOKEN: &str = "a-token-of-the-tests";
 
 type Sockets = Shard<mpsc::UnboundedSender<Frame>>;
@@ -37,6 +39,9 @@ pub(super) struct Cluster {
     pub(super) admin: Adapter,
     jobs: Jobs,
     pub(super) statistics: Statistics,
+    watching: Watching,
+    /// Ends all watches.
+    pub(super) closing: CancellationToken,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     _driver: Driver,
     pub(super) registry: Registry,
@@ -77,7 +82,9 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let mut options = Options::new(name, ServiceName::new("admin").expect("a name"));
     options.bus = bus;
     let started = Adapter::start(options).expect("starts");
+    let watching = Watching::new(started.adapter.clone(), &Registry::new(), CancellationToken::new());
     let api = Api {
+        watching: watching.expect("registers"),
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
         statistics: sampled(&started.adapter),
         access: Access::open(),
@@ -104,30 +111,55 @@ impl Cluster {
         Self::of("admin-1", MemoryBus::new(["redis-1", "redis-2"]).expect("good ids")).await
     }
 
+    /// As [`Cluster::new`], with more time for changes of the nodes.
+    pub(super) async fn new_patient() -> Self {
+        Self::patient("admin-1", MemoryBus::new(["redis-1", "redis-2"]).expect("good ids")).await
+    }
+
     /// As [`Cluster::new`], with another replay window.
     pub(super) async fn with_window(window: Duration) -> Self {
         let bus = MemoryBus::new(["redis-1", "redis-2"]).expect("good ids");
-        Self::with("admin-1", bus, |options| options.replay_window = window).await
+        Self::with("admin-1", bus, JOB_LIMIT, |options| options.replay_window = window).await
     }
 
     /// An admin of this name on a bus that others may use, too.
     pub(super) async fn of(name: &str, bus: MemoryBus) -> Self {
-        Self::with(name, bus, |_| ()).await
+        Self::with(name, bus, JOB_LIMIT, |_| ()).await
     }
 
-    async fn with(name: &str, bus: MemoryBus, set: impl FnOnce(&mut Options)) -> Self {
+    /// As [`Cluster::of`], with more time for changes of the nodes.
+    pub(super) async fn patient(name: &str, bus: MemoryBus) -> Self {
+        Self::with(name, bus, PATIENT_JOB_LIMIT, |_| ()).await
+    }
+
+    async fn with(name: &str, bus: MemoryBus, limit: Duration, set: impl FnOnce(&mut Options)) -> Self {
         let started = start(name, "admin", &bus, 0, set);
         timeout(started.adapter.ready()).await;
-        let jobs = Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW);
+        let jobs = Jobs::new(started.adapter.clone(), limit, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
+        let closing = CancellationToken::new();
+        let watching = Watching::new(started.adapter.clone(), &Registry::new(), closing.clone()).expect("registers");
+        tokio::spawn(watching.clone().run());
         Self {
             bus,
             jobs,
             statistics: sampled(&started.adapter),
+            watching,
+            closing,
             admin: started.adapter,
             _driver: started.driver,
             registry: Registry::new(),
         }
+    }
+
+    /// Another admin, of a version that tells nobody about its jobs.
+    pub(super) async fn older_admin(&self, name: &str) -> Started {
+        let started = start(name, "admin", &self.bus, 0, |_| ());
+        timeout(started.adapter.ready()).await;
+        let mut roster = self.admin.roster();
+        let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == name));
+        timeout(known).await.expect("admin lives");
+        started
     }
 
     /// Adds an edge and waits until admin knows that it is ready.
@@ -187,6 +219,7 @@ impl Cluster {
             keys: Keys::default(),
             time_limit: LIMIT,
             statistics: self.statistics.clone(),
+            watching: self.watching.clone(),
         }
     }
 

@@ -1,18 +1,23 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
+mod assign;
 mod batch;
 mod clients;
 mod fixture;
 mod hostile;
+mod jobs;
 mod limits;
+mod log_level;
 mod messages;
 mod nodes;
 mod once;
 mod openapi;
 mod outage;
+mod preflight;
 mod rejections;
 mod servers;
 mod traces;
+mod watch;
 
 use std::time::Duration;
 

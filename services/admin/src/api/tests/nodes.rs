@@ -7,12 +7,12 @@ use wsmesh_adapter::{Bus, Fault, NodeUrl};
 use super::fixture::{Answer, Cluster, JOB_LIMIT, alone, delete, get, post, timeout};
 use super::openapi;
 
-async fn add(open: &Router, url: &str) -> Answer {
+pub(super) async fn add(open: &Router, url: &str) -> Answer {
     post(open, "/api/v1/nodes", json!({"url": url}).to_string()).await
 }
 
 /// The job in an answer that accepts a change.
-fn taken(answer: &Answer) -> Value {
+pub(super) fn taken(answer: &Answer) -> Value {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let job = answer.json();
     openapi::check("Job", &job);
@@ -22,7 +22,7 @@ fn taken(answer: &Answer) -> Value {
 }
 
 /// Asks until the job of an answer has ended.
-async fn ended(open: &Router, answer: &Answer) -> Value {
+pub(super) async fn ended(open: &Router, answer: &Answer) -> Value {
     let path = again_path(&taken(answer));
     let path = path.as_str();
     let mut every = tokio::time::interval(std::time::Duration::from_millis(20));
@@ -40,13 +40,13 @@ async fn ended(open: &Router, answer: &Answer) -> Value {
     .await
 }
 
-async fn done(open: &Router, answer: &Answer) -> Value {
+pub(super) async fn done(open: &Router, answer: &Answer) -> Value {
     let job = ended(open, answer).await;
     assert_eq!((&job["state"], &job["why"]), (&json!("done"), &Value::Null), "{job}");
     job
 }
 
-async fn node(open: &Router, id: &str) -> Value {
+pub(super) async fn node(open: &Router, id: &str) -> Value {
     let listing = get(open, "/api/v1/nodes").await.json();
     openapi::check("Nodes", &listing);
     let nodes = listing["nodes"].as_array().expect("a list");
@@ -57,7 +57,7 @@ async fn node(open: &Router, id: &str) -> Value {
         .unwrap_or(Value::Null)
 }
 
-fn servers(list: &Value) -> Vec<&str> {
+pub(super) fn servers(list: &Value) -> Vec<&str> {
     let list = list.as_array().expect("a list");
     list.iter().filter_map(|entry| entry["server"].as_str()).collect()
 }
@@ -225,23 +225,6 @@ async fn a_node_that_is_not_heard_fails_its_job_stays_joining_and_can_be_taken_b
     assert_eq!(get(&open, again_path(&again).as_str()).await.json(), again);
 }
 
-#[tokio::test]
-async fn the_answer_to_an_unknown_job_names_the_admin_that_has_it() {
-    let one = Cluster::new().await;
-    let two = Cluster::of("admin-2", one.bus.clone()).await;
-    let mut roster = two.admin.roster();
-    let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == "admin-1"));
-    timeout(known).await.expect("it lives");
-    let job = taken(&add(&one.open(), "memory:redis-1").await);
-    let detail = get(&two.open(), &again_path(&job)).await.problem(404);
-    assert!(
-        detail.contains("this is admin-2") && detail.contains("taken by admin-1"),
-        "{detail}"
-    );
-    let detail = get(&two.open(), "/api/v1/jobs/7-1").await.problem(404);
-    assert!(detail.starts_with("admin-2 has no such job"), "{detail}");
-}
-
 /// The path that a relative reference in an answer to `path` leads to.
 fn resolved(path: &str, reference: &str) -> String {
     let (mut folder, _) = path.rsplit_once('/').expect("a path");
@@ -280,7 +263,7 @@ async fn behind_a_path_prefix_every_link_and_every_location_header_leads_somewhe
     }
 }
 
-fn again_path(job: &Value) -> String {
+pub(super) fn again_path(job: &Value) -> String {
     format!("/api/v1/jobs/{}", job["id"].as_str().expect("an id"))
 }
 

@@ -10,11 +10,16 @@ use super::openapi::check;
 
 /// A ws-node that answers with the order and does not carry it out. The tests of ws-node cover the rest.
 pub(super) fn obeys(edge: &Adapter) {
-    for order in ["wsmesh.drain", "wsmesh.resume", "wsmesh.rebalance"] {
+    edge.add_report(
+        "edge",
+        || json!({"publicUrl": "ws://a.example.org", "labels": {"zone": "a"}}),
+    );
+    for order in ["wsmesh.drain", "wsmesh.resume", "wsmesh.rebalance", "wsmesh.logLevel"] {
         edge.on(order, move |event| async move {
             let payload: Value = event.payload.parse().expect("JSON");
             let reply = match order {
                 "wsmesh.drain" => json!({"draining": true, "connections": 3, "withinMs": payload["withinMs"].as_u64().unwrap_or(15_000)}),
+                "wsmesh.logLevel" => json!({"level": payload["level"], "remainingMs": payload["forMs"]}),
                 "wsmesh.resume" => json!({"draining": false, "connections": 3}),
                 _ => json!({"clients": payload["clients"].as_u64().unwrap_or(7)}),
             };

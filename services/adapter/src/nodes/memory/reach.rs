@@ -1,0 +1,63 @@
+//! The way from one server to a node of the embedded bus: opens connections.
+
+use std::sync::Arc;
+
+use super::connection::{MemoryPublisher, MemorySubscriber, refused};
+use super::inquiry::MemoryInquiry;
+use super::link::{Connected, Link};
+use super::node::{MemoryNode, State};
+use crate::nodes::endpoint::Endpoint;
+use crate::nodes::inquiry::Inquiry;
+use crate::nodes::link::{Boxed, LinkError, Publisher, Subscriber};
+
+/// A node, reached over one server's link.
+pub(super) struct Reach {
+    pub(super) node: Arc<MemoryNode>,
+    pub(super) link: Arc<Link>,
+}
+
+impl Reach {
+    async fn connect(&self) -> Result<Connected, LinkError> {
+        self.link.connect().await.ok_or_else(refused)
+    }
+}
+
+impl Endpoint for Reach {
+    fn address(&self) -> String {
+        format!("memory:{}", self.node.id)
+    }
+
+    fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
+        Box::pin(async {
+            let link = self.connect().await?;
+            let life = self.node.connect(|state| state.life).await?;
+            let node = self.node.clone();
+            Ok(Arc::new(MemoryPublisher { node, link, life }) as Arc<dyn Publisher>)
+        })
+    }
+
+    fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
+        Box::pin(async {
+            let link = self.connect().await?;
+            let (id, wake) = self.node.connect(State::attach).await?;
+            let node = self.node.clone();
+            Ok(Box::new(MemorySubscriber { node, link, id, wake }) as Box<dyn Subscriber>)
+        })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn reach(&self) -> Boxed<'_, Result<(), LinkError>> {
+        Box::pin(async { self.connect().await.map(drop) })
+    }
+
+    fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
+        Box::pin(async {
+            let link = self.connect().await?;
+            self.node.connect(|_| ()).await?;
+            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Inquiry>)
+        })
+    }
+}

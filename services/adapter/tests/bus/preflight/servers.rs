@@ -1,0 +1,199 @@
+//! Which servers check an address, on which bus, and what each of them counts for.
+
+use tokio::net::TcpListener;
+use wsmesh_adapter::{Bus, CheckKind, CheckResult, Fault, MemoryBus, NodeUrl, TopologyError, preflight_alone};
+
+use super::{APP, Cluster, LINKS, is_unknown, result};
+use crate::facts::answers;
+use crate::support::ground::{Ground, redis_bus, suite};
+use crate::support::redis::Redis;
+use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_redis_passes_at_three_servers_and_what_an_acl_hides_is_unknown() {
+    let cluster = Cluster::with_login(&APP, "app:pw@").await;
+    let open = Redis::start(&APP);
+    let found = cluster.preflight(&open.url("new")).await;
+    assert!(found.passes() && found.missing.is_empty(), "{found:?}");
+    assert_eq!(found.url, open.url("new"));
+    let names: Vec<_> = found.servers.iter().map(|(server, _)| server.as_str()).collect();
+    assert_eq!(names, ["a", "g", "w"]);
+    let first = &found.servers[0].1;
+    assert!(
+        first.checks.iter().all(|check| check.result == CheckResult::Passed),
+        "{first:?}"
+    );
+    assert!(
+        found
+            .servers
+            .iter()
+            .all(|(_, preflight)| preflight.run_id == first.run_id && preflight.run_id.is_some())
+    );
+    answers(open.port, &[&format!("ACL SETUSER app reset {LINKS}")]).await;
+    let found = cluster.preflight(&open.url("new")).await;
+    assert!(found.passes(), "{found:?}");
+    let first = &found.servers[0].1;
+    assert!(
+        is_unknown(first, CheckKind::Version) && is_unknown(first, CheckKind::OutputBuffer),
+        "{first:?}"
+    );
+    assert_eq!(
+        result(first, CheckKind::Identity),
+        &CheckResult::Passed,
+        "a message shows it"
+    );
+    let left = answers(open.port, &["PUBSUB CHANNELS wsmesh:*", "CLIENT LIST"]).await;
+    assert!(
+        left.contains("*0\r\n") && !left.contains("name=a "),
+        "nothing is left behind: {left}"
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_reach_what_others_reach_is_named() {
+    let redis = [Redis::start(&[])];
+    let bus = redis_bus(&redis);
+    let one = Server::ready(options("one", "admin", bus.clone())).await;
+    // This one has a URL of its own for the new node, which leads nowhere.
+    let Bus::Redis(mut urls) = bus else { panic!("Redis") };
+    urls.push(NodeUrl::parse("redis://127.0.0.1:1#new").expect("valid"));
+    let two = Server::start(options("two", "ws-node", Bus::Redis(urls)));
+    let new = Redis::start(&[]);
+    until("they know each other", || one.adapter.servers().len() == 2).await;
+    let found = soon("a preflight", one.adapter.preflight(&new.url("other")))
+        .await
+        .expect("valid");
+    assert!(found.passes(), "{found:?}");
+    let found = soon("a preflight", one.adapter.preflight(&new.url("new")))
+        .await
+        .expect("valid");
+    let failures = found.failures();
+    let at_two: Vec<_> = failures
+        .iter()
+        .filter(|failure| failure.server.as_str() == "two")
+        .collect();
+    assert!(
+        at_two.iter().any(|failure| failure.what == CheckKind::Reachable),
+        "{failures:?}"
+    );
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_preflights_at_once_are_all_answered_or_named() {
+    let cluster = Cluster::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("redis://{}#new", silent.local_addr().expect("bound"));
+    let asking = (0..30).map(|_| cluster.servers[0].adapter.preflight(&url));
+    let all = soon("all", futures_util::future::join_all(asking)).await;
+    for found in all {
+        let found = found.expect("a valid URL");
+        assert!(!found.passes(), "{found:?}");
+        assert_eq!(found.servers.len() + found.missing.len(), 3, "{found:?}");
+    }
+    let good = Redis::start(&[]);
+    let found = cluster.preflight(&good.url("good")).await;
+    assert!(found.passes(), "{found:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_missing_and_the_others_count() {
+    let redis = [Redis::start(&[])];
+    let one = Server::ready(options("one", "admin", redis_bus(&redis))).await;
+    // It is in the roster, and never answers: its beacons are those of a server of another version.
+    let beacon = r#"{"format":1,"name":"mute","service":"ws-node","instance":1700000000000000,"version":"0","number":1,
+        "counted":false,"heard":["redis-0"],"clients":0,"rooms":0}"#
+        .replace(['\n', ' '], "");
+    let publish = format!("PUBLISH wsmesh:beacon '{beacon}'");
+    answers(redis[0].port, &[&publish]).await;
+    until("it is known", || one.adapter.servers().len() == 2).await;
+    let new = Redis::start(&[]);
+    let found = soon("a preflight", one.adapter.preflight(&new.url("new")))
+        .await
+        .expect("valid");
+    assert!(found.passes(), "{found:?}");
+    assert_eq!((found.servers.len(), found.missing.len()), (1, 1), "{found:?}");
+    assert_eq!(found.missing[0].0.as_str(), "mute");
+    one.stop().await;
+}
+
+async fn urls_with_credentials_or_files_are_rejected_before_anything_is_tried(mut ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let one_more = ground.one_more("new");
+    let found = soon("a preflight", one.adapter.preflight(&one_more))
+        .await
+        .expect("valid");
+    assert!(found.passes() && found.servers.len() == 2, "{found:?}");
+    assert_eq!(one.adapter.topology().len(), 3, "nothing is added");
+    for broken in [
+        "redis://:secret@host#new",
+        "rediss://host?ca=/etc/ca.pem",
+        "nonsense",
+        "",
+    ] {
+        let error = soon("an error", one.adapter.preflight(broken)).await.expect_err(broken);
+        assert!(!error.to_string().contains("secret@"), "{error}");
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+suite![urls_with_credentials_or_files_are_rejected_before_anything_is_tried];
+
+#[tokio::test(start_paused = true)]
+async fn an_embedded_node_that_fails_or_hangs_is_told_apart_and_an_unknown_one_is_not_created() {
+    let bus = MemoryBus::new(["a", "b", "c"]).expect("valid ids");
+    let one = Server::ready(options("one", "admin", Bus::Memory(bus.clone()))).await;
+    bus.set_fault("b", Fault::Fail);
+    bus.set_fault("c", Fault::Pause);
+    for (url, what) in [
+        ("memory:b", Some("set to fail")),
+        ("memory:c", Some("in time")),
+        ("memory:d", None),
+    ] {
+        let found = one.adapter.preflight(url).await.expect("a valid URL");
+        let failures = found.failures();
+        assert_eq!(failures.is_empty(), what.is_none(), "{url}: {failures:?}");
+        assert!(
+            failures
+                .iter()
+                .all(|failure| what.is_some_and(|what| failure.why.contains(what))),
+            "{failures:?}"
+        );
+    }
+    assert_eq!(format!("{bus:?}"), r#"["a", "b", "c"]"#);
+    one.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_runs_alone_checks_nothing() {
+    let one = Server::ready(options("one", "admin", Bus::Alone)).await;
+    assert_eq!(one.adapter.preflight("redis://host").await, Err(TopologyError::Alone));
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bus_an_address_is_checked_with_its_own_login_and_against_the_other_nodes() {
+    let redis = [Redis::start(&["--requirepass", "pw"]), Redis::start(&[])];
+    let with_login = |id: &str| redis[0].url(id).replace("://", "://:pw@");
+    let urls = [with_login("redis-0"), redis[1].url("redis-1")].map(|url| NodeUrl::parse(&url).expect("valid"));
+    let options = options("doctor", "doctor", Bus::Redis(urls.to_vec()));
+    for url in &urls {
+        let found = soon("a preflight", preflight_alone(url, &options)).await;
+        assert!(found.passes() && found.run_id.is_some(), "{found:?}");
+    }
+    let twice = NodeUrl::parse(&with_login("redis-2").replace("127.0.0.1", "localhost")).expect("valid");
+    let found = soon("a preflight", preflight_alone(&twice, &options)).await;
+    let kinds: Vec<_> = found.failures().map(|check| check.what).collect();
+    assert_eq!(kinds, [CheckKind::Identity], "{found:?}");
+    redis[1].pause().expect("it runs");
+    let found = soon("a preflight", preflight_alone(&urls[0], &options)).await;
+    assert!(
+        found.passes() && is_unknown(&found, CheckKind::Identity),
+        "the other one does not answer: {found:?}"
+    );
+    redis[1].resume().expect("it runs");
+}

@@ -1,0 +1,112 @@
+//! Gathers what the checks judge. Each part has a time limit; what hangs delays only its own line, and is a finding.
+
+mod nodes;
+mod pods;
+mod visit;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Bus, Instance, NodeUrl, Options, ServerName};
+
+use super::diagnosis::Part;
+use super::evidence::{Cluster, Node, Pods};
+use super::fixes::Fixes;
+use super::{clocks, files, redis, servers, topology};
+use crate::config::Config;
+use crate::kubernetes;
+
+/// Longest wait for everything that Kubernetes is asked.
+const KUBERNETES: Duration = Duration::from_secs(5);
+/// Its service on the bus.
+const SERVICE: &str = "doctor";
+
+/// Looks at everything, and judges it.
+pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) -> Vec<Part> {
+    let options = options(config);
+    let urls: &[NodeUrl] = match &config.common.bus {
+        Bus::Redis(urls) => urls,
+        _ => &[],
+    };
+    let is_embedded = matches!(config.common.bus, Bus::Memory(_));
+    let mut nodes = nodes::look(urls, &options).await;
+    let visited = match is_embedded || nodes.iter().any(nodes::is_usable) {
+        true => visit::visit(options, urls, interrupted).await,
+        false => Err("no Redis node can be used".to_owned()),
+    };
+    let (cluster, facts) = match visited {
+        Ok((cluster, facts)) => (Ok(cluster), facts),
+        Err(why) => (Err(why), Vec::new()),
+    };
+    nodes::add_facts(&mut nodes, facts);
+    let pods = tokio::time::timeout(KUBERNETES, pods_of(config, cluster.as_ref().ok())).await;
+    let pods = pods.unwrap_or_else(|_| {
+        Err(format!(
+            "the Kubernetes API did not answer within {} s",
+            KUBERNETES.as_secs()
+        ))
+    });
+    judge(config, &nodes, cluster.as_ref(), pods.as_ref())
+}
+
+/// The options of a server that only visits. Its name is its own: in a pod, the name in the settings is that of the admin.
+fn options(config: &Config) -> Options {
+    let random = Instance::now().0 & 0x00ff_ffff;
+    let options = config.common.adapter_options(SERVICE, Registry::new());
+    let name = ServerName::new(format!("{SERVICE}-{random:06x}")).unwrap_or_else(|_| options.name.clone());
+    Options {
+        name,
+        visiting: true,
+        ..options
+    }
+}
+
+async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, String> {
+    if !kubernetes::is_here() {
+        return Err("not in Kubernetes (no service account)".to_owned());
+    }
+    let client = kubernetes::client().map_err(|error| format!("{error:#}"))?;
+    let ws_nodes = cluster.into_iter().flat_map(|cluster| &cluster.servers);
+    let ws_nodes = ws_nodes
+        .filter(|server| server.info.service.as_str() == "ws-node")
+        .map(|server| server.name().clone());
+    let service = config.settings.kubernetes_redis_service.as_deref();
+    Ok(pods::look(client, service, ws_nodes.collect()).await)
+}
+
+fn judge(
+    config: &Config,
+    nodes: &[Node],
+    cluster: Result<&Cluster, &String>,
+    pods: Result<&Pods, &String>,
+) -> Vec<Part> {
+    let token_file = config.settings.token_file.as_ref();
+    let token_file = token_file.map(|file| file.path().display().to_string());
+    let port = config.common.listen.map_or(9100, |address| address.port());
+    let namespace = pods.ok().map(|pods| pods.namespace.clone());
+    let fixes = Fixes::new(port, token_file.as_deref(), namespace);
+    let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+    let mut parts = vec![match config.common.bus {
+        Bus::Memory(_) => Part::skipped("redis", "the embedded bus has none"),
+        _ => redis::check(nodes, now_ms),
+    }];
+    match cluster {
+        Ok(cluster) => parts.extend([
+            topology::check(cluster, &fixes),
+            servers::check(cluster, &fixes),
+            clocks::check(cluster, &fixes),
+            files::check(cluster, &fixes),
+        ]),
+        Err(why) => parts.extend(["topology", "servers", "clocks", "files"].map(|part| Part::skipped(part, why))),
+    }
+    parts.push(match pods {
+        Ok(pods) => super::pods::check(pods, cluster.ok()),
+        Err(why) => Part::skipped("kubernetes", why),
+    });
+    parts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Asks Kubernetes: the pods of the ws-nodes and of Redis, and what the service account of admin may do. Reads only.
+
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use wsmesh_adapter::ServerName;
+
+use super::super::evidence::{GraceTimes, PodGrace, Pods, Right};
+use crate::kubernetes;
+
+/// How many pods are asked for at once.
+const AT_ONCE: usize = 8;
+/// Most pods that are looked at: those of one Deployment are equal.
+const MOST_PODS: usize = 64;
+
+/// What admin does in Kubernetes: verb, resource, group and purpose. Those of EndpointSlices only if Redis pods are watched.
+const WATCHING: [(&str, &str, &str, &str); 3] = [
+    ("get", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
+    ("list", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
+    ("watch", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
+];
+const LOOKING: (&str, &str, &str, &str) = (
+    "get",
+    "pods",
+    "",
+    "so that the doctor can compare grace periods with the time that servers take to end",
+);
+
+/// Everything at once.
+pub(super) async fn look(client: Client, service: Option<&str>, ws_nodes: Vec<ServerName>) -> Pods {
+    let namespace = client.default_namespace().to_owned();
+    let wanted = WATCHING.iter().filter(|_| service.is_some()).chain([&LOOKING]);
+    let rights = stream::iter(wanted.map(|right| ask_right(&client, &namespace, *right))).buffered(AT_ONCE);
+    let pods = stream::iter(ws_nodes.into_iter().take(MOST_PODS)).map(|server| grace(&client, server));
+    let redis = async {
+        match service {
+            Some(service) => Some(kubernetes::look_once(client.clone(), service).await),
+            None => None,
+        }
+    };
+    let (account, rights, ws_nodes, redis) = tokio::join!(
+        account(&client),
+        rights.collect::<Vec<_>>(),
+        pods.buffered(AT_ONCE).collect::<Vec<_>>(),
+        redis
+    );
+    Pods {
+        namespace,
+        account,
+        redis,
+        ws_nodes,
+        rights,
+    }
+}
+
+/// The name of the service account, as the API server knows it.
+async fn account(client: &Client) -> String {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = reviews
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await;
+    let user = review.ok().and_then(|review| review.status?.user_info?.username);
+    let name = user.as_deref().and_then(|user| user.rsplit(':').next());
+    name.unwrap_or("SERVICE_ACCOUNT").to_owned()
+}
+
+async fn ask_right(
+    client: &Client,
+    namespace: &str,
+    (verb, resource, group, purpose): (&'static str, &'static str, &'static str, &'static str),
+) -> Right {
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                namespace: Some(namespace.to_owned()),
+                verb: Some(verb.to_owned()),
+                resource: Some(resource.to_owned()),
+                group: Some(group.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await;
+    let is_allowed = match answer {
+        Ok(SelfSubjectAccessReview {
+            status: Some(status), ..
+        }) => Ok(status.allowed),
+        Ok(_) => Err("the answer has no status".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    Right {
+        verb,
+        resource,
+        group,
+        purpose,
+        is_allowed,
+    }
+}
+
+/// The times of the pod with the server's name: in Kubernetes, a server has the name of its pod.
+async fn grace(client: &Client, server: ServerName) -> PodGrace {
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let times = match pods.get(server.as_str()).await {
+        Ok(Pod { spec: Some(spec), .. }) => Ok(times(&spec)),
+        Ok(_) => Err("the pod has no spec".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    PodGrace { server, times }
+}
+
+fn times(spec: &PodSpec) -> GraceTimes {
+    // What Kubernetes fills in where nothing is said.
+    const DEFAULT_SECONDS: i64 = 30;
+    let sleep = spec.containers.iter().filter_map(|container| {
+        let before = container.lifecycle.as_ref()?.pre_stop.as_ref()?;
+        Some(before.sleep.as_ref()?.seconds)
+    });
+    let seconds = |seconds: i64| u64::try_from(seconds).unwrap_or_default();
+    GraceTimes {
+        grace_seconds: seconds(spec.termination_grace_period_seconds.unwrap_or(DEFAULT_SECONDS)),
+        sleep_seconds: seconds(sleep.max().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+#[path = "pods_tests.rs"]
+mod tests;

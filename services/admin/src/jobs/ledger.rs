@@ -1,0 +1,382 @@
+//! The jobs that one admin knows, and the rules by which the lists of all admins become the same one. State without I/O.
+//!
+//! Of two versions of a job, the end wins over running, and done over failed: what was done once is done. Of two ends alike the
+//! earlier one wins, then the name of the admin that judged it; so does the earlier of two starts. These rules give the same job in
+//! whatever order versions arrive, and however often. The last [`MOST_JOBS`] jobs are kept.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use wsmesh_adapter::{NodeId, ServerName};
+
+use super::job::{Change, Job, JobState, Sight, What};
+
+/// Most jobs that are kept.
+pub(crate) const MOST_JOBS: usize = 100;
+
+/// What another admin's version of a job was good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Merged {
+    /// Something about the job was new to this admin.
+    pub(super) is_news: bool,
+    /// This admin knows something about it that the other one does not.
+    pub(super) is_behind: bool,
+}
+
+/// All jobs that are kept, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: Vec<Entry>,
+    revision: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: Job,
+    /// The ledger's revision when it changed last.
+    revision: u64,
+}
+
+impl Ledger {
+    /// Grows with every change.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The jobs, oldest first.
+    pub(super) fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.entries.iter().map(|entry| &entry.job)
+    }
+
+    pub(super) fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs().find(|job| job.id == id)
+    }
+
+    /// The jobs that changed after this revision, in the order of their changes.
+    pub(super) fn changed_since(&self, revision: u64) -> Vec<Job> {
+        let mut changed: Vec<_> = self.entries.iter().filter(|entry| entry.revision > revision).collect();
+        changed.sort_by_key(|entry| entry.revision);
+        changed.into_iter().map(|entry| entry.job.clone()).collect()
+    }
+
+    pub(super) fn any_running(&self) -> bool {
+        self.jobs().any(Job::is_running)
+    }
+
+    /// The job of a change that is asked for now: the one that is known, else a new one. A change that has failed is tried again.
+    /// The second value tells whether it is new.
+    pub(super) fn begin(&mut self, what: What, node: &NodeId, change: Change, me: &ServerName) -> (Job, bool) {
+        let of_this = self.jobs().filter(|job| job.is_of(what, node, change.epoch));
+        let last = of_this.max_by_key(|job| job.change.attempt);
+        let attempt = match last {
+            Some(last) if last.state != JobState::Failed => return (last.clone(), false),
+            Some(failed) => failed.change.attempt.saturating_add(1),
+            None => 1,
+        };
+        let job = Job::begin(what, node.clone(), Change { attempt, ..change }, me.clone());
+        self.put(job.clone());
+        (job, true)
+    }
+
+    /// Judges the running jobs. Returns those that have ended.
+    pub(super) fn judge(
+        &mut self,
+        sight: &Sight<'_>,
+        me: &ServerName,
+        limit: impl Fn(What) -> Duration,
+    ) -> Vec<String> {
+        let mut ended = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| entry.job.is_running()) {
+            let limit = limit(entry.job.what);
+            if entry.job.judge(sight, me, limit) {
+                self.revision += 1;
+                entry.revision = self.revision;
+            }
+            if !entry.job.is_running() {
+                ended.push(entry.job.id.clone());
+            }
+        }
+        ended
+    }
+
+    /// Another admin's version of a job has arrived.
+    pub(super) fn merge(&mut self, theirs: Job) -> Merged {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.job.id == theirs.id) else {
+            let id = theirs.id.clone();
+            self.put(theirs);
+            return Merged {
+                is_news: self.job(&id).is_some(),
+                is_behind: false,
+            };
+        };
+        let mine = &mut entry.job;
+        let (starts, ends) = (start(mine).cmp(&start(&theirs)), end(mine).cmp(&end(&theirs)));
+        let merged = Merged {
+            is_news: starts.is_gt() || ends.is_gt(),
+            is_behind: starts.is_lt() || ends.is_lt(),
+        };
+        // Clocks of admins are not compared: only ages travel, and a message makes an age smaller, never larger.
+        let began = mine.began.min(theirs.began);
+        let (started_at, admin) = start(mine).min(start(&theirs));
+        if ends.is_gt() {
+            *mine = theirs;
+        }
+        (mine.began, mine.admin, mine.started_at) = (began, admin, started_at);
+        if merged.is_news {
+            self.revision += 1;
+            entry.revision = self.revision;
+            self.entries.sort_by(|a, b| order(&a.job).cmp(&order(&b.job)));
+        }
+        merged
+    }
+
+    /// Keeps a job. If there are too many, the oldest finished one is dropped, which may be this one.
+    fn put(&mut self, job: Job) {
+        self.revision += 1;
+        let revision = self.revision;
+        let place = self.entries.partition_point(|entry| order(&entry.job) < order(&job));
+        self.entries.insert(place, Entry { job, revision });
+        if self.entries.len() > MOST_JOBS {
+            let finished = self.entries.iter().position(|entry| !entry.job.is_running());
+            self.entries.remove(finished.unwrap_or(0));
+        }
+    }
+}
+
+/// Where a job stands in the list.
+pub(super) fn order(job: &Job) -> (Timestamp, &str) {
+    (job.started_at, &job.id)
+}
+
+/// The smaller of two starts wins.
+fn start(job: &Job) -> (Timestamp, ServerName) {
+    (job.started_at, job.admin.clone())
+}
+
+/// The smaller of two ends wins.
+fn end(job: &Job) -> impl Ord {
+    (Reverse(job.state), job.finished_at, job.judge.clone(), job.why.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn name(text: &str) -> ServerName {
+        ServerName::new(text).expect("a name")
+    }
+
+    fn node(text: &str) -> NodeId {
+        NodeId::new(text).expect("an id")
+    }
+
+    fn change(epoch: u64, attempt: u32) -> Change {
+        Change {
+            epoch,
+            attempt,
+            url: "redis://redis-4:6379#redis-4".to_owned(),
+        }
+    }
+
+    /// A running job, accepted by this admin at this second.
+    fn running(attempt: u32, admin: &str, at_s: i64) -> Job {
+        Job {
+            started_at: Timestamp::from_second(at_s).expect("a time"),
+            ..Job::begin(What::Add, node("redis-4"), change(1, attempt), name(admin))
+        }
+    }
+
+    /// How this admin judged the job at this second.
+    fn ended(job: Job, state: JobState, judge: &str, at_s: i64) -> Job {
+        Job {
+            state,
+            why: (state == JobState::Failed).then(|| format!("as {judge} saw it")),
+            finished_at: Some(Timestamp::from_second(at_s).expect("a time")),
+            judge: Some(name(judge)),
+            ..job
+        }
+    }
+
+    /// What everyone sees of the jobs.
+    fn shown(
+        ledger: &Ledger,
+    ) -> Vec<(
+        String,
+        ServerName,
+        JobState,
+        Option<String>,
+        Timestamp,
+        Option<Timestamp>,
+    )> {
+        let shown = ledger.jobs().cloned();
+        shown
+            .map(|job| (job.id, job.admin, job.state, job.why, job.started_at, job.finished_at))
+            .collect()
+    }
+
+    /// Every order of these.
+    fn orders<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+        if items.is_empty() {
+            return vec![Vec::new()];
+        }
+        let first = |at: usize| {
+            let mut rest = items.to_vec();
+            let first = rest.remove(at);
+            orders(&rest).into_iter().map(move |mut order| {
+                order.insert(0, first.clone());
+                order
+            })
+        };
+        (0..items.len()).flat_map(first).collect()
+    }
+
+    #[test]
+    fn in_whatever_order_and_however_often_news_come_all_admins_have_the_same_list() {
+        let (one, two) = (running(1, "admin-2", 10), running(1, "admin-1", 10));
+        let again = running(2, "admin-1", 90);
+        let versions = [
+            one.clone(),
+            two.clone(),
+            ended(one, JobState::Failed, "admin-2", 70),
+            ended(two.clone(), JobState::Failed, "admin-1", 71),
+            ended(two, JobState::Done, "admin-1", 72),
+            again,
+        ];
+        let mut expected = None;
+        for order in orders(&versions) {
+            let mut ledger = Ledger::default();
+            for version in order.iter().chain(&order) {
+                ledger.merge(version.clone());
+            }
+            let shown = shown(&ledger);
+            assert_eq!(expected.get_or_insert_with(|| shown.clone()), &shown, "{order:#?}");
+        }
+        let list = expected.expect("there are orders");
+        let list: Vec<_> = list
+            .iter()
+            .map(|(_, admin, state, ..)| (admin.as_str(), *state))
+            .collect();
+        assert_eq!(list, [("admin-1", JobState::Done), ("admin-1", JobState::Running)]);
+    }
+
+    #[test]
+    fn two_admins_that_accept_one_change_at_the_same_moment_give_it_one_id() {
+        let (mut one, mut two) = (Ledger::default(), Ledger::default());
+        let (here, _) = one.begin(What::Add, &node("redis-4"), change(1, 1), &name("admin-1"));
+        let (there, _) = two.begin(What::Add, &node("redis-4"), change(1, 1), &name("admin-2"));
+        assert_eq!(here.id, there.id);
+        one.merge(there);
+        two.merge(here);
+        assert_eq!(shown(&one), shown(&two));
+        for (what, id, epoch) in [
+            (What::Remove, "redis-4", 1),
+            (What::Add, "redis-5", 1),
+            (What::Add, "redis-4", 2),
+        ] {
+            let (other, is_new) = one.begin(what, &node(id), change(epoch, 1), &name("admin-1"));
+            assert!(is_new && one.jobs().filter(|job| job.id == other.id).count() == 1);
+        }
+    }
+
+    #[test]
+    fn a_change_is_tried_again_only_after_it_has_failed_wherever_that_was() {
+        let mut ledger = Ledger::default();
+        let again = |ledger: &mut Ledger| ledger.begin(What::Add, &node("redis-4"), change(1, 1), &name("admin-1"));
+        let (first, is_new) = again(&mut ledger);
+        assert!(is_new && again(&mut ledger) == (first.clone(), false));
+        ledger.merge(ended(first.clone(), JobState::Failed, "admin-2", 70));
+        let (second, is_new) = again(&mut ledger);
+        assert!(is_new && second.id != first.id);
+        ledger.merge(ended(second.clone(), JobState::Done, "admin-2", 80));
+        let (known, is_new) = again(&mut ledger);
+        assert!(!is_new && known.id == second.id && known.state == JobState::Done);
+    }
+
+    #[test]
+    fn an_admin_that_knows_less_is_noticed_and_one_that_knows_as_much_is_not() {
+        let mut ledger = Ledger::default();
+        let told = running(1, "admin-1", 10);
+        let merged = |is_news, is_behind| Merged { is_news, is_behind };
+        assert_eq!(ledger.merge(told.clone()), merged(true, false));
+        assert_eq!(ledger.merge(told.clone()), merged(false, false));
+        let end = ended(told.clone(), JobState::Done, "admin-1", 20);
+        assert_eq!(ledger.merge(end.clone()), merged(true, false));
+        assert_eq!(ledger.merge(told), merged(false, true), "late news");
+        let both = ended(running(1, "admin-0", 9), JobState::Failed, "admin-2", 19);
+        assert_eq!(
+            ledger.merge(both),
+            merged(true, true),
+            "it knows the start, and not the end"
+        );
+        assert_eq!(ledger.merge(end).is_behind, true);
+    }
+
+    #[test]
+    fn the_time_limit_counts_from_the_first_admin_also_where_the_job_is_new() {
+        let mut ledger = Ledger::default();
+        let now = Instant::now();
+        let later = now + Duration::from_secs(70);
+        let limit = |_| Duration::from_secs(60);
+        let early = Job {
+            began: now,
+            ..running(1, "admin-1", 10)
+        };
+        let late = Job {
+            began: now + Duration::from_secs(50),
+            ..early.clone()
+        };
+        let (nodes, counted) = (Vec::new(), BTreeSet::new());
+        let sight = Sight {
+            nodes: &nodes,
+            counted: &counted,
+            is_clear: false,
+            now: later,
+        };
+        ledger.merge(late);
+        assert!(ledger.judge(&sight, &name("admin-2"), limit).is_empty(), "not yet");
+        ledger.merge(early.clone());
+        let ended = ledger.judge(&sight, &name("admin-2"), limit);
+        assert_eq!(
+            ended,
+            [early.id.as_str()],
+            "also for an admin that is cut off and does not know the node"
+        );
+        let job = ledger.job(&early.id).expect("kept");
+        assert!(job.why.as_ref().is_some_and(|why| why.contains("60 s")), "{job:?}");
+    }
+
+    #[test]
+    fn the_last_hundred_jobs_are_kept_and_a_running_job_is_not_dropped() {
+        let mut ledger = Ledger::default();
+        ledger.merge(running(1, "admin-1", 0));
+        for attempt in 2..=MOST_JOBS as u32 + 6 {
+            let job = running(attempt, "admin-1", attempt.into());
+            ledger.merge(ended(job, JobState::Done, "admin-1", 1000));
+        }
+        let kept: Vec<_> = ledger.jobs().map(|job| job.change.attempt).collect();
+        assert_eq!((kept.len(), kept[0], kept[1]), (MOST_JOBS, 1, 8));
+        let old = ended(running(2, "admin-1", 2), JobState::Done, "admin-1", 1000);
+        assert!(!ledger.merge(old).is_news, "one that was dropped does not come back");
+        assert_eq!(ledger.jobs().count(), MOST_JOBS);
+    }
+
+    #[test]
+    fn readers_get_each_job_that_changed_once_with_its_newest_version() {
+        let mut ledger = Ledger::default();
+        let first = running(1, "admin-1", 10);
+        ledger.merge(first.clone());
+        let seen = ledger.revision();
+        ledger.merge(running(2, "admin-1", 20));
+        ledger.merge(ended(first.clone(), JobState::Done, "admin-1", 30));
+        let changed = ledger.changed_since(seen);
+        let states: Vec<_> = changed.iter().map(|job| (job.change.attempt, job.state)).collect();
+        assert_eq!(states, [(2, JobState::Running), (1, JobState::Done)]);
+        ledger.merge(first);
+        assert!(ledger.changed_since(ledger.revision()).is_empty());
+    }
+}

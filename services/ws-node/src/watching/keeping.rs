@@ -1,0 +1,138 @@
+//! Talks with the admins that watch clients: hears what they watch, and sends them what was seen, five times a second, in bounded
+//! batches. What cannot be sent is counted, never kept for later.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::time::{MissedTickBehavior, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use wsmesh_adapter::{Adapter, Payload, PayloadError, Refusal, Target};
+use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::watching::{Details, SightingKind, WATCH, WATCHED, Watched, Watches};
+
+use super::buffer::Batch;
+use super::leases::Watch;
+use super::tap::of_room;
+use super::{Change, Watching};
+use crate::gate::Gate;
+
+/// How often what was seen is sent.
+const EVERY: Duration = Duration::from_millis(200);
+/// Most bytes that are sent at once, for all watches together: the window in which messages are kept for others must not fill with
+/// these. What is over waits for the next time.
+const MOST_BYTES: usize = 64 * 1024;
+/// Sending takes no longer. What is seen meanwhile has its bound.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
+/// Most rooms that are told of a client when a watch begins.
+const MOST_ROOMS: usize = 40;
+
+/// Listens to admins, and sends what was seen, until this is dropped.
+pub(crate) fn start(gate: &Gate) -> AbortOnDropHandle<()> {
+    let (adapter, hearing) = (gate.edge.adapter.clone(), gate.clone());
+    adapter.on_request(WATCH, move |event| {
+        let gate = hearing.clone();
+        async move {
+            let watches = event.payload.parse::<Watches>();
+            let bad = |error: PayloadError| Refusal::new(ErrorCode::BadPayload.as_str(), error.to_string());
+            let change = gate
+                .edge
+                .watching
+                .told(&event.sender, &watches.map_err(bad)?, Instant::now());
+            settle(&gate, &change).await;
+            Ok(change.taken)
+        }
+    });
+    AbortOnDropHandle::new(tokio::spawn(keep(gate.clone())))
+}
+
+async fn keep(gate: Gate) {
+    let (adapter, watching) = (&gate.edge.adapter, &gate.edge.watching);
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        while watching.watches().is_empty() {
+            watching.begun.notified().await;
+        }
+        every.tick().await;
+        settle(&gate, &watching.expire(Instant::now())).await;
+        // While no node is heard, messages wait: these must not take the place of others.
+        if adapter.is_ready() {
+            send(adapter, watching).await;
+        }
+    }
+}
+
+/// Connections whose clients are watched from now on, or not any more, find that out. Watches that begin are told how things are.
+async fn settle(gate: &Gate, change: &Change) {
+    if change.clients.is_empty() {
+        return;
+    }
+    let adapter = &gate.edge.adapter;
+    let connections = change.clients.iter().flat_map(|client| adapter.connections(client));
+    let connections: Arc<[_]> = connections.map(|(connection, _)| connection).collect();
+    if !connections.is_empty() {
+        gate.look(&connections).await;
+    }
+    change.begun.iter().for_each(|watch| tell_present(adapter, watch));
+}
+
+/// The client may be here already.
+fn tell_present(adapter: &Adapter, watch: &Watch) {
+    let connections = adapter.connections(&watch.client);
+    let names = connections
+        .iter()
+        .map(|(connection, _)| adapter.connection_name(*connection));
+    let names: Vec<_> = names.collect();
+    let Some(newest) = names.last() else { return };
+    for name in &names {
+        let details = Details {
+            connection: Some(name.clone()),
+            ..Details::default()
+        };
+        watch.see_already(SightingKind::Connected, details);
+    }
+    for room in adapter.joined_rooms(&watch.client).iter().take(MOST_ROOMS) {
+        watch.see_already(SightingKind::Joined, of_room(newest.clone(), room));
+    }
+}
+
+/// Sends a batch of each watch, as far as there is room. Those with the oldest ids do not always come first.
+async fn send(adapter: &Adapter, watching: &Watching) {
+    let mut watches = watching.watches();
+    let first = rand::random_range(0..watches.len().max(1));
+    watches.rotate_left(first);
+    let (mut sending, mut bytes) = (Vec::new(), 0);
+    for watch in watches {
+        if bytes >= MOST_BYTES {
+            break;
+        }
+        let batch = watch.buffer.lock().take();
+        if let Some(batch) = batch {
+            bytes += batch.bytes;
+            sending.push(send_batch(adapter, watch, batch));
+        }
+    }
+    join_all(sending).await;
+}
+
+async fn send_batch(
+    adapter: &Adapter,
+    watch: Arc<Watch>,
+    Batch {
+        sightings, lost, seen, ..
+    }: Batch,
+) {
+    let all = sightings.len() as u64 + lost;
+    let watched = Watched {
+        id: watch.id.clone(),
+        sightings,
+        lost,
+        seen,
+    };
+    let Ok(payload) = Payload::new(&watched) else { return };
+    let sending = adapter.emit(Target::Server(watch.holder.clone()), WATCHED, payload);
+    if !matches!(timeout(SEND_LIMIT, sending).await, Ok(Ok(()))) {
+        watch.buffer.lock().lose(all);
+    }
+}
