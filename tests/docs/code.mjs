@@ -22,11 +22,12 @@ async function inScratch(work) {
   }
 }
 
-/** TOML: a configuration that ws-node takes, or dependencies in a Cargo.toml that cargo resolves. */
+/** TOML: a configuration that ws-node takes, tokens that admin takes, or dependencies in a Cargo.toml that cargo resolves. */
 export const toml = (block) =>
   inScratch((folder) => {
     const manifest = /^\[dependencies\]$/m.test(block.text);
-    const [program, args] = manifest ? cargo(folder, block) : wsNode(folder, block);
+    const tokens = /^\[\[(tokens|kubernetes)\]\]$/m.test(block.text);
+    const [program, args] = manifest ? cargo(folder, block) : tokens ? admin(folder, block) : wsNode(folder, block);
     const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8", timeout: LIMIT_MS, env: plainEnvironment() });
     if (status !== 0) throw new Error(error?.message ?? stderr);
   });
@@ -34,6 +35,11 @@ export const toml = (block) =>
 function wsNode(folder, { text }) {
   writeFileSync(join(folder, "settings.toml"), text);
   return [join(programs, "ws-node"), ["--profile=demo", `--config=${folder}/settings.toml`, "--print-config"]];
+}
+
+function admin(folder, { text }) {
+  writeFileSync(join(folder, "tokens.toml"), text);
+  return [join(programs, "admin"), ["--profile=demo", `--tokens-file=${folder}/tokens.toml`, "--print-config"]];
 }
 
 function cargo(folder, { text }) {

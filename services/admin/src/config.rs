@@ -22,11 +22,12 @@ impl Config {
                 "is needed for the API: write an address, for example 0.0.0.0:9100",
             );
         }
-        if settings.token_file.is_none() && !common.profile.is_demo() {
+        settings.access.check_together(problems);
+        if settings.needs_no_token() && !common.profile.is_demo() {
             problems.about(
                 "token_file",
                 "in production the API needs a token: write one into a file (openssl rand -hex 32 > FILE) and name the file, \
-                 or try things out with --profile demo",
+                 or name a file with several tokens (--tokens-file, see admin token --help), or try things out with --profile demo",
             );
         }
         problems.lines().is_empty().then_some(Self { common, settings })
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn demo_needs_no_token_and_guards_the_api_if_one_is_given() {
         let open = wsmesh_bootstrap::load::<Admin>(["--profile", "demo"], NOTHING).expect("taken");
-        assert!(open.settings.token().expect("valid").is_none());
+        assert!(open.settings.needs_no_token());
         assert_eq!(open.common.listen.map(|address| address.port()), Some(9100));
         let file = token_file("0123456789abcdef\n");
         let environment = [
@@ -68,8 +69,9 @@ mod tests {
             ("WSMESH_PROFILE", "demo"),
         ];
         let guarded = wsmesh_bootstrap::load::<Admin>([""; 0], environment).expect("taken");
-        let token = guarded.settings.token().expect("valid");
-        assert!(token.expect("a token").matches("0123456789abcdef"));
+        assert!(!guarded.settings.needs_no_token());
+        let token = guarded.settings.token_file.expect("a token");
+        assert_eq!(token.secret().expose(), b"0123456789abcdef");
     }
 
     #[test]
@@ -95,6 +97,65 @@ mod tests {
             wsmesh_bootstrap::load::<Admin>(["--token-file", "/no/such/file"], NOTHING).expect_err("refused");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("/no/such/file"), "{problems:?}");
+    }
+
+    #[test]
+    fn everything_wrong_with_the_tokens_file_is_listed_and_no_hash_is_shown() {
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let text = format!(
+            "[[tokens]]\nname = \"a b\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n[[tokens]]\nname = \"c\"\nrole = \"king\"\n\
+             sha256 = \"{hash}\"\n"
+        );
+        let file = token_file(&text);
+        let arguments = ["--tokens-file", file.path().to_str().expect("a path")];
+        let problems = wsmesh_bootstrap::load::<Admin>(arguments, NOTHING).expect_err("refused");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(
+            problems.iter().all(|problem| problem.starts_with("--tokens-file")),
+            "{problems:?}"
+        );
+        assert!(!problems.concat().contains(&hash[..10]), "{problems:?}");
+    }
+
+    #[test]
+    fn settings_that_would_let_strangers_in_or_nobody_are_rejected() {
+        let keys = token_file("{\"keys\": []}");
+        let keys = keys.path().to_str().expect("a path");
+        for (arguments, wrong) in [
+            (
+                &["--oidc-jwks-url", "https://id.example.org/keys"][..],
+                "--oidc-jwks-url",
+            ),
+            (&["--oidc-jwks-file", keys, "--oidc-issuer", "a"], "--oidc-jwks-file"),
+            (
+                &["--kubernetes-token-review", "--token-file", keys],
+                "--kubernetes-token-review",
+            ),
+            (
+                &[
+                    "--oidc-jwks-url",
+                    "https://id.example.org/keys",
+                    "--oidc-issuer",
+                    "a",
+                    "--oidc-role",
+                    "king",
+                ],
+                "--oidc-role",
+            ),
+        ] {
+            let problems = wsmesh_bootstrap::load::<Admin>(arguments.iter().copied(), NOTHING).expect_err("refused");
+            assert!(
+                problems.iter().any(|problem| problem.starts_with(wrong)),
+                "{wrong}: {problems:?}"
+            );
+        }
+        let arguments = [
+            "--oidc-jwks-url",
+            "https://id.example.org/keys",
+            "--oidc-audience",
+            "wsmesh",
+        ];
+        assert!(wsmesh_bootstrap::load::<Admin>(arguments, NOTHING).is_ok());
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod statistics;
 mod top;
 mod watching;
 
-pub use access::{MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
+pub use access::{AccessSettings, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;
 pub use metrics::{REQUEST_DURATION, REQUESTS};
 pub use service::{Admin, run};

@@ -76,7 +76,11 @@ impl PartialSchema for Problem {
     }
 }
 
-impl ToSchema for Problem {}
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Body::schemas(schemas);
+    }
+}
 
 impl Problem {
     /// An error of this status; `detail` is one sentence for the caller.

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops, print};
 
-use crate::access::Access;
+use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api};
 use crate::audit::Audit;
 use crate::config::Config;
@@ -65,12 +65,16 @@ impl Service for Admin {
     }
 
     fn tools() -> Vec<Command> {
-        vec![top::command()]
+        vec![top::command(), access::command()]
     }
 
     fn tool(name: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
         match name {
             TOP => top::run(arguments),
+            TOKEN => {
+                print(format_args!("{}", access::mint(arguments)?))?;
+                Ok(ExitCode::SUCCESS)
+            }
             _ => anyhow::bail!("{name} is declared but not implemented"),
         }
     }
@@ -85,9 +89,9 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let public = sockets
         .public
         .context("admin needs a public listener for its API: give --listen")?;
-    let token = config.settings.token().map_err(anyhow::Error::msg)?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
+    let access = access(&config.settings, &registry)?;
     let options = config.common.adapter_options(Admin::NAME, registry.clone());
     let Started {
         adapter, mut driver, ..
@@ -99,7 +103,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
     let ops = sockets
         .ops
-        .map(|listener| serve_ops(listener, &adapter, registry, &shutdown, &ended));
+        .map(|listener| serve_ops(listener, &adapter, &access, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
@@ -108,10 +112,13 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let audit = Audit::new(adapter.name().clone());
+    audit.answer(&adapter);
+    let watched = tokio::spawn(access.clone().run(ended.clone()));
+    let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let api = Api {
         adapter,
         jobs,
-        access: token.map_or_else(Access::open, Access::of_token),
+        access,
         audit,
         kubernetes,
         keys: Keys::default(),
@@ -129,7 +136,15 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [ops, watch, Some(following), Some(sampling), Some(telling)]
+    for task in [
+        ops,
+        watch,
+        Some(following),
+        Some(sampling),
+        Some(telling),
+        Some(watched),
+        Some(recording),
+    ]
         .into_iter()
         .flatten()
     {
@@ -171,14 +186,31 @@ async fn serve_until_the_end(
     }
 }
 
+fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Access> {
+    let kubernetes = match settings.access.kubernetes_token_review {
+        true if kubernetes::is_here() => {
+            let client = kubernetes::client();
+            Some(client.context("the Kubernetes API cannot be used with this pod's service account")?)
+        }
+        true => {
+            tracing::warn!("not in Kubernetes (no service account): tokens of its users are not accepted");
+            None
+        }
+        false => None,
+    };
+    let (token, metrics) = (settings.token_file.as_ref(), AccessMetrics::new(registry)?);
+    Access::start(token, &settings.access, kubernetes, metrics).map_err(anyhow::Error::msg)
+}
+
 fn serve_ops(
     listener: TcpListener,
     adapter: &Adapter,
+    access: &Access,
     registry: Registry,
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let stats = adapter.clone();
+    let (stats, access) = (adapter.clone(), access.clone());
     let ops = Ops {
         registry,
         ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
@@ -189,6 +221,7 @@ fn serve_ops(
                 "ready": stats.is_ready(),
                 "servers": stats.servers().len(),
                 "nodes": *stats.nodes().borrow().clone(),
+                "access": access.stats(),
             })
         }),
     };
@@ -222,7 +255,7 @@ fn tell_start(config: &Config, public: &TcpListener) {
     if matches!(config.common.bus, Bus::Alone) {
         tracing::warn!("no Redis node is configured (--redis): this admin runs alone and sees no other server");
     }
-    if config.settings.token_file.is_none() {
+    if config.settings.needs_no_token() {
         tracing::warn!(
             "DEMO: the API needs no token; everyone who reaches its port can read everything, send to every client and change the \
              Redis nodes"

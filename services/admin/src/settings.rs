@@ -2,38 +2,35 @@
 
 use wsmesh_bootstrap::{SecretFile, each, settings, text};
 
-use crate::access::Token;
+use crate::access::{AccessSettings, Token};
 
 settings! {
     /// Settings of an admin.
     pub struct AdminSettings {
-        /// File with the token that callers of the API must send (authorization: Bearer TOKEN). Required in the production
-        /// profile. In the demo profile the API is open without it.
+        /// File with a token of the API that may do everything (authorization: Bearer TOKEN). The production profile needs it,
+        /// --tokens-file or --oidc-jwks-url. In the demo profile the API is open without them.
         #[check(each(token))]
         pub token_file: Option<SecretFile>,
         /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods, too.
         #[check(each(text(service_name)))]
         pub kubernetes_redis_service: Option<String>,
+        /// Who may use the API.
+        #[group = "Callers"]
+        pub access: AccessSettings,
     }
 }
 
 impl AdminSettings {
-    /// What opens the API. None: it needs no token.
-    ///
-    /// # Errors
-    /// When the token in the file cannot be used. The sentence says why.
-    pub fn token(&self) -> Result<Option<Token>, String> {
-        self.token_file.as_ref().map(read_token).transpose()
+    /// Whether the API is open to everyone who reaches its port.
+    pub(crate) fn needs_no_token(&self) -> bool {
+        self.token_file.is_none() && !self.access.lets_in()
     }
 }
 
 fn token(file: &SecretFile) -> Result<(), String> {
-    read_token(file).map(drop)
-}
-
-fn read_token(file: &SecretFile) -> Result<Token, String> {
     let text = file.secret().expose_text().unwrap_or_default();
-    Token::new(text.trim()).map_err(|error| format!("{}: {error}", file.path().display()))
+    let token = Token::new(text.trim()).map(drop);
+    token.map_err(|error| format!("{}: {error}", file.path().display()))
 }
 
 /// A DNS label, as Kubernetes requires it.

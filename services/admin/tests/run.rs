@@ -34,6 +34,7 @@ impl Running {
             settings: AdminSettings {
                 token_file: token.map(|text| SecretFile::from_secret(Secret::new(text))),
                 kubernetes_redis_service: Some("wsmesh-redis".to_owned()),
+                ..AdminSettings::default()
             },
         };
         let (public, ops) = (listener().await, listener().await);

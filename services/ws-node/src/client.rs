@@ -37,7 +37,7 @@ pub(crate) struct ClientState {
     /// Whose turn it is among the handlers for this connection.
     pub(crate) turns: Turns,
     /// If somebody watches the client.
-    pub(crate) tap: RefCell<Option<ConnectionTap>>,
+    pub(crate) tap: RefCell<Option<Box<ConnectionTap>>>,
 }
 
 /// The tokens that a client has shown since it was let in.
@@ -80,7 +80,7 @@ impl Session {
     #[inline]
     pub(crate) fn tap(&self) -> Option<ConnectionTap> {
         if self.is_watched() {
-            self.handler().tap.borrow().clone()
+            self.handler().tap.borrow().as_deref().cloned()
         } else {
             None
         }

@@ -76,7 +76,7 @@ impl FrameHandler for ClientState {
         let name = || state.edge.adapter.connection_name(session.connection());
         let tap = state.edge.watching.connection(session.client(), name);
         let is_watched = tap.is_some();
-        state.tap.replace(tap);
+        state.tap.replace(tap.map(Box::new));
         is_watched
     }
 
@@ -136,7 +136,7 @@ impl Onlooker for ClientState {
         let Some(tap) = &*tap else { return };
         match what {
             Outgoing::Written(frame, _) if *frame == self.edge.heartbeat => tap.heartbeat(Way::ToClient, frame.len()),
-            Outgoing::Written(frame, waited) => tap.written(frame, waited),
+            Outgoing::Written(frame, waited) => tap.written(frame, waited, || self.edge.adapter.carrier(frame)),
             Outgoing::Blocked(waiting) => tap.slow(waiting),
             Outgoing::Spared(spared) => {
                 tap.not_sent(spared.replaced, "a newer message replaced it");

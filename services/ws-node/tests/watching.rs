@@ -123,6 +123,7 @@ async fn a_client_is_seen_from_its_connecting_to_its_end() {
     );
     assert_eq!((asked.payload, asked.callback_id), (None, Some("\"r1\"".to_owned())));
     let (_, replied) = admin.skip_to(SightingKind::Reply).await;
+    assert_eq!(replied.node, None, "no node carried it");
     assert_eq!((replied.callback_id.as_deref(), replied.code), (Some("\"r1\""), None));
     assert_eq!(replied.connection, connected.connection);
     assert!(replied.queued_ms.is_some() && replied.bytes.is_some_and(|bytes| bytes > 20));
@@ -169,6 +170,8 @@ async fn a_client_is_seen_from_its_connecting_to_its_end() {
         (pushed.event.as_deref(), pushed.bytes),
         (Some("price"), Some(push.len() as u64))
     );
+    let node = pushed.node.as_deref().expect("another server sent it");
+    assert!(["a", "b", "c"].contains(&node), "{node}");
     server.node.adapter().leave(&id("ann"), &room).await.expect("leaves");
     admin.skip_to(SightingKind::Left).await;
 

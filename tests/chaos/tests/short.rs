@@ -87,4 +87,5 @@ scenarios! {
     a_node_is_drained_and_removed: "drain-node",
     a_node_is_added_while_another_is_killed: "add-and-kill",
     two_changes_of_the_nodes_at_once: "two-changes",
+    admins_are_killed_once_they_have_accepted_a_job: "killed-admins",
 }

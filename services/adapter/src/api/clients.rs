@@ -8,7 +8,7 @@ use crate::error::{ClientError, PublishError};
 use crate::flow::outward::outage::Published;
 use crate::flow::outward::seal::Concerned;
 use crate::local::{ConnectionId, Dismissal, Introduction, LiveContext};
-use crate::wire::{Body, ClientContext, ClientId, Frame, Namespace, Room, Topic};
+use crate::wire::{Body, ClientContext, ClientId, Frame, Namespace, NodeId, Room, Topic};
 
 /// How far a message to clients goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -176,6 +176,12 @@ impl Adapter {
     pub async fn to_connection(&self, client: &ClientId, connection: ConnectionId, frame: Frame) -> bool {
         let hub = self.parts.flow.clients.hub();
         hub.to_connection(client, connection, frame).await
+    }
+
+    /// The node that carried a frame to this server; none if it was sent by this server, or if the node is not used any more.
+    pub fn carrier(&self, frame: &Frame) -> Option<NodeId> {
+        let choices = self.parts.foundation.choices.load();
+        Some(choices.nodes.at(frame.carrier()?)?.id.clone())
     }
 
     /// Sends a frame to several clients, wherever they are connected. Returns those that are known to be offline.

@@ -123,7 +123,10 @@ impl<F: Fn(Beacon)> Inbound<F> {
                 // When a copy was sent first, as far as this server's clock can tell: younger receivers do not get it.
                 let sent = age.and_then(|age| now.checked_sub(age));
                 match message {
-                    Message::Envelope(envelope) => self.take(envelope, sent).await,
+                    Message::Envelope(mut envelope) => {
+                        envelope.body.carried_by(node.index);
+                        self.take(envelope, sent).await;
+                    }
                     Message::Custom(name, FromChannel { sender, payload, .. }) => {
                         self.dispatch.deliver_to_channel(&name, sender, payload, sent);
                     }

@@ -48,6 +48,11 @@ impl Caller {
         Self { clients, ..self }
     }
 
+    /// Its token expires then.
+    pub(super) fn until(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
     /// Everyone, while the API is open.
     pub(crate) fn demo() -> Self {
         Self::new("demo".to_owned(), Role::Operator, CancellationToken::new())

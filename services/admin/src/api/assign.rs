@@ -65,6 +65,7 @@ pub(super) async fn assign(State(api): State<Api>, Params(wish): Params<Wish>) -
     // Of the last second: many clients may ask at once.
     let snapshot = api.statistics.current().await;
     let (edge, url) = gather::assign(&snapshot.edges, &choice, &labels).map_err(problem)?;
+    edge.count();
     Ok(Json(Assignment {
         server: edge.server.clone(),
         url: url.to_owned(),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Api;
 use super::body::Lines;
 use crate::access::Caller;
+use crate::audit::{Entry, Subject};
 use crate::commands::{
     LONGEST_ASK,
     batch::{self, Command, LineResult},
@@ -33,9 +34,19 @@ use crate::problem::Problem;
             content_type = "application/x-ndjson"),
     ),
 )]
-pub(super) async fn run(State(api): State<Api>, caller: Caller, Lines(body): Lines) -> Result<Response, Problem> {
+pub(super) async fn run(
+    State(api): State<Api>,
+    caller: Caller,
+    subject: Subject,
+    Lines(body): Lines,
+) -> Result<Response, Problem> {
     // The rest of the request's time limit is left for the body, and for writing the results.
     let deadline = Instant::now() + LONGEST_ASK;
-    let results = batch::run(&api.adapter, &caller, &body, deadline).await?;
+    let (results, deeds) = batch::run(&api.adapter, &caller, &body, deadline).await?;
+    subject.recorded();
+    for (action, target, status, count) in deeds.sums() {
+        let entry = Entry::new(action, target, status).times(count);
+        api.audit.record(&caller, entry);
+    }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], results).into_response())
 }

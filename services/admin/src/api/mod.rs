@@ -32,6 +32,7 @@ mod messages;
 mod pages;
 mod preflight;
 mod progress;
+mod records;
 mod routes;
 mod servers;
 mod stats;
@@ -94,7 +95,7 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let described = query::Described::of(&description);
     let streams = streams(described.clone());
     let guarded = guarded(&api, described);
-    let know = middleware::from_fn_with_state(api.access.clone(), access::know);
+    let know = middleware::from_fn_with_state((api.access.clone(), api.audit.clone()), access::know);
     let record = middleware::from_fn_with_state(api.audit.clone(), audit::follow);
     let guarded = limit_requests(guarded, MAX_REQUESTS)
         .merge(streams)
@@ -206,6 +207,7 @@ fn viewer_routes() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::job))
         .routes(routes!(assign::assign))
         .routes(routes!(callers::caller))
+        .routes(routes!(records::audit))
 }
 
 /// Messages to clients, and what is attached to them.

@@ -16,6 +16,7 @@ use super::bodies::Allowance;
 use super::body::whole;
 use super::limits::overdue;
 use super::{Api, after_panic};
+use crate::access::Caller;
 use crate::idempotency::{Answer, Taken, key};
 use crate::problem::{Effect, Problem, RUNNING};
 
@@ -26,11 +27,17 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
     }
     match key(request.headers()) {
         Ok(None) => next.run(request).await,
-        Ok(Some(key)) => run_once(api, key, request, next)
+        Ok(Some(key)) => run_once(api, of_caller(&request, &key), request, next)
             .await
             .unwrap_or_else(IntoResponse::into_response),
         Err(problem) => problem.into_response(),
     }
+}
+
+/// A caller's keys are its own: no other gets its answers, or is in its way.
+fn of_caller(request: &Request, key: &str) -> String {
+    let name = request.extensions().get::<Caller>().map_or("", |caller| &caller.name);
+    format!("{name} {key}")
 }
 
 async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result<Response, Problem> {

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wsmesh_adapter::{Check, NodeId, NodeUrl, ServerName};
@@ -91,10 +92,23 @@ pub(super) async fn check(api: &Api, url: &str) -> Result<(), Problem> {
     if let Some(refused) = refused {
         return Err(Problem::refused_node(refused));
     }
+    if found.servers.is_empty() {
+        return Err(nobody(&found.missing));
+    }
     for (server, why) in &found.missing {
         tracing::warn!(%server, why, "a server did not say whether it could use the node that is added");
     }
     Ok(())
+}
+
+/// What nobody tried is not added as if it had passed.
+fn nobody(missing: &[(ServerName, String)]) -> Problem {
+    let missing: Vec<_> = missing.iter().map(|(server, why)| format!("{server} {why}")).collect();
+    let detail = format!(
+        "no server tried the address, and nothing was changed ({}): try again, or add it without a preflight with ?force=true",
+        missing.join("; ")
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).untouched()
 }
 
 /// The id that the node at this address would have; none if it is no address.

@@ -16,6 +16,7 @@ use super::Api;
 use super::address::OfClient;
 use super::query::Params;
 use crate::access::{Caller, Right};
+use crate::audit::Entry;
 use crate::problem::Problem;
 use crate::shapes::Name;
 use crate::watching::{Event, Refused};
@@ -29,7 +30,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) struct Wanted {
     /// Also the payloads of messages, at most 4 KiB of each. Needs the role operator.
     #[serde(default)]
-    payloads: bool,
+    pub(super) payloads: bool,
 }
 
 /// Follows one client, wherever it is and wherever it comes back
@@ -58,7 +59,12 @@ pub(super) async fn watch(
     if payloads {
         caller.need(Right::Operate)?;
     }
-    let viewing = api.watching.open(client, payloads).await.map_err(problem)?;
+    let viewing = api.watching.open(client.clone(), payloads).await.map_err(problem)?;
+    if payloads {
+        // It changes nothing, but somebody reads what was meant for others.
+        let entry = Entry::new("watch with payloads", format!("client {client}"), StatusCode::OK);
+        api.audit.record(&caller, entry);
+    }
     let events = viewing.events(async move { caller.ended().await });
     let events = events.map(|Event { name, data }| Ok::<_, Infallible>(sse::Event::default().event(name).data(data)));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));

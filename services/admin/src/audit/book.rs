@@ -1,18 +1,33 @@
-//! The last records of this admin, in memory and in the log.
+//! The last records of this admin, in memory and in the log. Bounded: who has no token, or repeats what is rejected, pushes out
+//! nothing that others did.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::ServerName;
+use wsmesh_bootstrap::http::subscriber;
 
-use super::record::{Entry, Record};
+use super::record::{Conclusion, Entry, Record};
 use crate::access::Caller;
 
 /// How many records are kept.
 const KEPT: usize = 1_000;
+/// How many records of callers without a token that counts are kept beside them.
+const KEPT_STRANGERS: usize = 100;
+/// From how many addresses such callers have a record each, per minute. The others have one together.
+const STRANGERS_APART: usize = 20;
+/// How long records of one kind are summed up.
+const SUMMED_FOR: Duration = Duration::from_secs(60);
+/// How often it is looked whether a sum is over.
+const LOOK: Duration = Duration::from_secs(5);
 /// How many new records a subscriber may be behind; then it misses the oldest.
 const BEHIND: usize = 256;
 
@@ -23,9 +38,36 @@ pub(crate) struct Audit(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     admin: ServerName,
-    /// Oldest first.
-    records: Mutex<VecDeque<Record>>,
+    book: Mutex<Book>,
     news: broadcast::Sender<Record>,
+}
+
+/// A record with its place among those of this admin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Numbered {
+    pub(super) number: u64,
+    pub(super) record: Record,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Oldest first.
+    records: VecDeque<Numbered>,
+    strangers: VecDeque<Numbered>,
+    /// The sums that are not over: their numbers, and since when they are.
+    sums: HashMap<Sum, (u64, Instant)>,
+    next: u64,
+}
+
+/// What is summed up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Sum {
+    caller: Option<String>,
+    address: Option<IpAddr>,
+    action: String,
+    /// None for messages: those to different clients are one sum.
+    target: Option<String>,
+    status: u16,
 }
 
 impl Audit {
@@ -33,39 +75,309 @@ impl Audit {
     pub(crate) fn new(admin: ServerName) -> Self {
         Self(Arc::new(Inner {
             admin,
-            records: Mutex::default(),
+            book: Mutex::default(),
             news: broadcast::Sender::new(BEHIND),
         }))
     }
 
     /// Records what a caller did. Requests are recorded by the API itself; this is for what is no request of its own.
     pub(crate) fn record(&self, caller: &Caller, entry: Entry) {
-        self.add(Record::new(self.0.admin.clone(), caller, entry, Timestamp::now()));
+        let is_send = entry.is_send();
+        let record = Record::new(self.0.admin.clone(), caller, entry, Timestamp::now());
+        let is_summed = is_send || record.result != Conclusion::Done;
+        let sum = is_summed.then(|| Sum {
+            caller: record.caller.clone(),
+            address: record.address,
+            action: record.action.clone(),
+            target: (!is_send).then(|| record.target.clone()),
+            status: record.status,
+        });
+        self.add(record, sum, Instant::now());
     }
 
-    /// The records that are new from now on.
+    /// Counts a request without a token that counts.
+    pub(crate) fn stranger(&self, action: &str, address: Option<IpAddr>, status: StatusCode) {
+        let now = Instant::now();
+        let mut sum = Sum {
+            caller: None,
+            address: address.map(subscriber),
+            action: action.to_owned(),
+            target: None,
+            status: status.as_u16(),
+        };
+        if !self.0.book.lock().has_room_for(&sum) {
+            sum.address = None;
+        }
+        let record = Record::of_stranger(self.0.admin.clone(), action, sum.address, status, Timestamp::now());
+        self.add(record, Some(sum), now);
+    }
+
+    /// The records that are new from now on. Of records that are summed up, the first.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Record> {
         self.0.news.subscribe()
     }
 
-    fn add(&self, record: Record) {
-        tracing::info!(
-            target: "audit",
-            caller = record.caller,
-            role = record.role.map(crate::access::Role::as_str),
-            action = record.action,
-            object = record.target,
-            result = record.result.as_str(),
-            status = record.status,
-            count = record.count,
-            "audit"
-        );
+    /// Logs sums that are over, until `ended`; then all.
+    pub(crate) async fn run(self, ended: CancellationToken) {
+        let mut every = interval(LOOK);
+        let looking = async {
+            loop {
+                every.tick().await;
+                self.0.book.lock().close(Instant::now().checked_sub(SUMMED_FOR));
+            }
+        };
+        ended.run_until_cancelled(looking).await;
+        self.0.book.lock().close(Some(Instant::now()));
+    }
+
+    pub(super) fn admin(&self) -> &ServerName {
+        &self.0.admin
+    }
+
+    /// All records that are kept.
+    pub(super) fn all(&self) -> Vec<Numbered> {
+        let book = self.0.book.lock();
+        book.records.iter().chain(&book.strangers).cloned().collect()
+    }
+
+    fn add(&self, record: Record, sum: Option<Sum>, now: Instant) {
+        let mut book = self.0.book.lock();
+        if let Some(sum) = &sum
+            && book.counts(sum, record.count, now)
+        {
+            return;
+        }
+        log(&record, "audit");
         // Nobody may listen.
         let _ = self.0.news.send(record.clone());
-        let mut records = self.0.records.lock();
-        if records.len() == KEPT {
-            records.pop_front();
+        book.push(record, sum, now);
+    }
+}
+
+impl Book {
+    /// Whether a stranger of this address has, or may have, a record of its own.
+    fn has_room_for(&self, sum: &Sum) -> bool {
+        let apart = self.sums.keys().filter(|other| other.caller.is_none()).count();
+        apart < STRANGERS_APART || self.sums.contains_key(sum)
+    }
+
+    /// Adds to a sum, if there is one that is not over.
+    fn counts(&mut self, sum: &Sum, count: u64, now: Instant) -> bool {
+        let Some((number, since)) = self.sums.get(sum).copied() else {
+            return false;
+        };
+        let kept = if sum.caller.is_some() {
+            &mut self.records
+        } else {
+            &mut self.strangers
+        };
+        let found = kept.iter_mut().rev().find(|kept| kept.number == number);
+        match found {
+            Some(kept) if now < since + SUMMED_FOR => {
+                kept.record.count += count;
+                true
+            }
+            _ => {
+                self.end(sum);
+                false
+            }
         }
-        records.push_back(record);
+    }
+
+    fn push(&mut self, record: Record, sum: Option<Sum>, now: Instant) {
+        let number = self.next;
+        self.next += 1;
+        let is_stranger = record.caller.is_none();
+        let most = if is_stranger { KEPT_STRANGERS } else { KEPT };
+        let full = if is_stranger { &self.strangers } else { &self.records };
+        if full.len() >= most {
+            self.forget_oldest(is_stranger);
+        }
+        let kept = if is_stranger {
+            &mut self.strangers
+        } else {
+            &mut self.records
+        };
+        kept.push_back(Numbered { number, record });
+        if let Some(sum) = sum {
+            self.sums.insert(sum, (number, now));
+        }
+    }
+
+    fn forget_oldest(&mut self, is_stranger: bool) {
+        let kept = if is_stranger { &self.strangers } else { &self.records };
+        let Some(number) = kept.front().map(|kept| kept.number) else {
+            return;
+        };
+        let sum = self
+            .sums
+            .iter()
+            .find(|(_, (of, _))| *of == number)
+            .map(|(sum, _)| sum.clone());
+        if let Some(sum) = sum {
+            self.end(&sum);
+        }
+        let kept = if is_stranger {
+            &mut self.strangers
+        } else {
+            &mut self.records
+        };
+        kept.pop_front();
+    }
+
+    /// Ends the sums that began by then.
+    fn close(&mut self, then: Option<Instant>) {
+        let Some(then) = then else { return };
+        let over: Vec<_> = self
+            .sums
+            .iter()
+            .filter(|(_, (_, since))| *since <= then)
+            .map(|(sum, _)| sum.clone())
+            .collect();
+        for sum in over {
+            self.end(&sum);
+        }
+    }
+
+    /// Ends a sum, and logs how many it was.
+    fn end(&mut self, sum: &Sum) {
+        let Some((number, _)) = self.sums.remove(sum) else {
+            return;
+        };
+        let kept = if sum.caller.is_some() {
+            &self.records
+        } else {
+            &self.strangers
+        };
+        if let Some(kept) = kept.iter().find(|kept| kept.number == number && kept.record.count > 1) {
+            log(&kept.record, "audit: so often since then");
+        }
+    }
+}
+
+fn log(record: &Record, message: &str) {
+    tracing::info!(
+        target: "audit",
+        at = %format_args!("{:.3}", record.at),
+        caller = record.caller,
+        role = record.role.map(crate::access::Role::as_str),
+        action = record.action,
+        object = record.target,
+        result = record.result.as_str(),
+        status = record.status,
+        address = record.address.map(tracing::field::display),
+        trace_id = record.trace_id,
+        count = record.count,
+        "{message}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audit() -> Audit {
+        Audit::new(ServerName::new("admin-1").expect("a name"))
+    }
+
+    fn shown(audit: &Audit) -> Vec<(String, u64)> {
+        let all = audit.all().into_iter();
+        all.map(|kept| {
+            (
+                format!("{} {}", kept.record.action, kept.record.target)
+                    .trim()
+                    .to_owned(),
+                kept.record.count,
+            )
+        })
+        .collect()
+    }
+
+    fn send(to: &str) -> Entry {
+        Entry::new("send to client", to, StatusCode::ACCEPTED)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_of_a_caller_are_one_record_a_minute_and_changes_are_not() {
+        let (audit, caller) = (audit(), Caller::demo());
+        for client in ["client ann", "client bob", "client cid"] {
+            audit.record(&caller, send(client));
+            audit.record(&caller, Entry::new("disconnect", client, StatusCode::OK));
+        }
+        let one = |text: &str| (text.to_owned(), 1);
+        let sum = ("send to client client ann".to_owned(), 3);
+        let disconnected = [
+            "disconnect client ann",
+            "disconnect client bob",
+            "disconnect client cid",
+        ]
+        .map(one);
+        assert_eq!(shown(&audit), [&[sum.clone()][..], &disconnected].concat());
+        // Other results are other sums.
+        audit.record(&caller, Entry::new("send to client", "client x", StatusCode::NOT_FOUND));
+        tokio::time::advance(SUMMED_FOR).await;
+        audit.record(&caller, send("client dan"));
+        assert_eq!(
+            shown(&audit)[4..],
+            [one("send to client client x"), one("send to client client dan")]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_rejected_again_and_again_pushes_nothing_out() {
+        let (audit, caller) = (audit(), Caller::demo());
+        audit.record(&caller, Entry::new("add node", "node redis-3", StatusCode::ACCEPTED));
+        for _ in 0..5 * KEPT {
+            audit.record(&caller, Entry::new("add node", "node redis-4", StatusCode::FORBIDDEN));
+        }
+        assert_eq!(
+            shown(&audit),
+            [
+                ("add node node redis-3".to_owned(), 1),
+                ("add node node redis-4".to_owned(), 5_000)
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_are_bounded_however_many_addresses_they_have() {
+        let (audit, caller) = (audit(), Caller::demo());
+        audit.record(&caller, Entry::new("drain", "server ws-0", StatusCode::OK));
+        for minute in 0..20_u32 {
+            for address in 0..2_000_u32 {
+                let address = IpAddr::from((minute * 10_000 + address).to_be_bytes());
+                audit.stranger("wrong token", Some(address), StatusCode::UNAUTHORIZED);
+            }
+            tokio::time::advance(SUMMED_FOR).await;
+            audit.0.book.lock().close(Instant::now().checked_sub(SUMMED_FOR));
+        }
+        let all = audit.all();
+        assert_eq!(all.len(), 1 + KEPT_STRANGERS);
+        assert_eq!(all[0].record.action, "drain");
+        // Those that have no record of their own are one together.
+        let others = all
+            .iter()
+            .filter(|kept| kept.record.caller.is_none() && kept.record.address.is_none());
+        assert!(others.clone().count() >= 4);
+        assert!(
+            others
+                .clone()
+                .all(|kept| kept.record.count == 2_000 - STRANGERS_APART as u64),
+            "{others:?}"
+        );
+        assert!(audit.0.book.lock().sums.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_records_are_bounded_and_the_oldest_go_first() {
+        let (audit, caller) = (audit(), Caller::demo());
+        let mut news = audit.subscribe();
+        for number in 0..KEPT + 3 {
+            audit.record(&caller, Entry::new("drain", number.to_string(), StatusCode::OK));
+        }
+        let all = shown(&audit);
+        assert_eq!((all.len(), all[0].0.as_str()), (KEPT, "drain 3"));
+        // A subscriber that is behind misses the oldest.
+        assert!(news.recv().await.is_err() && news.recv().await.is_ok());
     }
 }

@@ -12,8 +12,6 @@ use super::subject::Subject;
 use crate::access::Caller;
 use crate::metrics::{method_label, route_label};
 
-/// Longest text of a target. Ids may be longer; their beginning tells enough.
-const MAX_TARGET_CHARS: usize = 300;
 /// The status of a request whose caller went away: the one that other servers log for it. It is never sent.
 const WENT_AWAY: u16 = 499;
 
@@ -27,7 +25,7 @@ pub(crate) async fn follow(
     next: Next,
 ) -> Response {
     let pattern = route_label(route.as_ref());
-    let Some(action) = Action::of(request.method(), pattern) else {
+    let Some(action) = action(request.method(), pattern) else {
         return next.run(request).await;
     };
     let subject = Subject::default();
@@ -50,7 +48,7 @@ struct Pending {
     audit: Audit,
     caller: Caller,
     subject: Subject,
-    action: Action,
+    action: String,
     /// What the path names.
     target: String,
     /// None until it is answered.
@@ -65,64 +63,39 @@ impl Drop for Pending {
             return;
         }
         let target = self.subject.named().unwrap_or(&self.target);
-        let entry = Entry::new(&*self.action.name, cut(target), status);
-        let entry = match self.action.is_send {
-            true => entry.send(),
-            false => entry,
-        };
+        let entry = Entry::new(&*self.action, target, status);
         self.audit.record(&self.caller, entry);
     }
 }
 
-/// What a route does.
-#[derive(Debug, PartialEq, Eq)]
-struct Action {
-    name: String,
-    is_send: bool,
-}
-
-impl Action {
-    /// None: nothing is changed. A route that is not listed here is called by its method and path.
-    fn of(method: &Method, pattern: &str) -> Option<Self> {
-        let path = pattern.strip_prefix("/api/v1")?;
-        let method = method_label(method);
-        let name = match (method, path) {
-            ("GET" | "HEAD" | "OPTIONS", _) | ("POST", "/clients/query") => return None,
-            ("POST", "/broadcast") => "broadcast",
-            ("POST", "/rooms/{namespace}/{id}/messages") => "send to room",
-            ("POST", "/clients/{id}/messages") => "send to client",
-            ("POST", "/clients/messages") => "send to clients",
-            ("POST", "/clients/{id}/requests") => "ask client",
-            ("POST", "/clients/{id}/disconnect") => "disconnect",
-            ("PUT", "/clients/{id}/data") => "set data",
-            ("DELETE", "/clients/{id}/data") => "remove data",
-            ("PUT", "/clients/{id}/rooms/{namespace}/{room}") => "join",
-            ("DELETE", "/clients/{id}/rooms/{namespace}/{room}") => "leave",
-            ("DELETE", "/rooms/{namespace}/{id}") => "close room",
-            ("POST", "/batch") => "batch",
-            ("POST", "/nodes") => "add node",
-            ("POST", "/nodes/preflight") => "check node",
-            ("DELETE", "/nodes/{id}") => "remove node",
-            ("POST", "/servers/{name}/drain") => "drain",
-            ("POST", "/servers/{name}/resume") => "resume",
-            ("POST", "/servers/{name}/rebalance") => "rebalance",
-            ("POST", "/servers/{name}/log-level" | "/log-level") => "set log level",
-            _ => return Some(Self::new(format!("{method} {path}"), false)),
-        };
-        Some(Self::new(name.to_owned(), is_send(name)))
-    }
-
-    fn new(name: String, is_send: bool) -> Self {
-        Self { name, is_send }
-    }
-}
-
-/// Whether an action is a message to clients: many a second may be.
-pub(crate) fn is_send(action: &str) -> bool {
-    matches!(
-        action,
-        "broadcast" | "send to room" | "send to client" | "send to clients" | "ask client"
-    )
+/// What a route does. None: nothing is changed. A route that is not listed here is called by its method and path.
+fn action(method: &Method, pattern: &str) -> Option<String> {
+    let path = pattern.strip_prefix("/api/v1")?;
+    let method = method_label(method);
+    let name = match (method, path) {
+        ("GET" | "HEAD" | "OPTIONS", _) | ("POST", "/clients/query") => return None,
+        ("POST", "/broadcast") => "broadcast",
+        ("POST", "/rooms/{namespace}/{id}/messages") => "send to room",
+        ("POST", "/clients/{id}/messages") => "send to client",
+        ("POST", "/clients/messages") => "send to clients",
+        ("POST", "/clients/{id}/requests") => "ask client",
+        ("POST", "/clients/{id}/disconnect") => "disconnect",
+        ("PUT", "/clients/{id}/data") => "set data",
+        ("DELETE", "/clients/{id}/data") => "remove data",
+        ("PUT", "/clients/{id}/rooms/{namespace}/{room}") => "join",
+        ("DELETE", "/clients/{id}/rooms/{namespace}/{room}") => "leave",
+        ("DELETE", "/rooms/{namespace}/{id}") => "close room",
+        ("POST", "/batch") => "batch",
+        ("POST", "/nodes") => "add node",
+        ("POST", "/nodes/preflight") => "check node",
+        ("DELETE", "/nodes/{id}") => "remove node",
+        ("POST", "/servers/{name}/drain") => "drain",
+        ("POST", "/servers/{name}/resume") => "resume",
+        ("POST", "/servers/{name}/rebalance") => "rebalance",
+        ("POST", "/servers/{name}/log-level" | "/log-level") => "set log level",
+        _ => return Some(format!("{method} {path}")),
+    };
+    Some(name.to_owned())
 }
 
 /// What a path names: `client ann, room chat/lobby`.
@@ -147,39 +120,21 @@ fn target(pattern: &str, params: Option<&RawPathParams>) -> String {
     text
 }
 
-/// The beginning of a text, on one line.
-fn cut(text: &str) -> String {
-    let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-    text.chars().take(MAX_TARGET_CHARS).map(plain).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_reads_is_not_recorded_and_unknown_changes_are() {
-        let action = |method: Method, path: &str| Action::of(&method, path).map(|action| (action.name, action.is_send));
+        let action = |method: Method, path: &str| action(&method, path);
         assert_eq!(action(Method::GET, "/api/v1/nodes"), None);
         assert_eq!(action(Method::POST, "/api/v1/clients/query"), None);
         assert_eq!(action(Method::POST, "none"), None);
-        assert_eq!(
-            action(Method::POST, "/api/v1/nodes"),
-            Some(("add node".to_owned(), false))
-        );
-        assert_eq!(
-            action(Method::POST, "/api/v1/broadcast"),
-            Some(("broadcast".to_owned(), true))
-        );
+        assert_eq!(action(Method::POST, "/api/v1/nodes"), Some("add node".to_owned()));
+        assert_eq!(action(Method::POST, "/api/v1/broadcast"), Some("broadcast".to_owned()));
         assert_eq!(
             action(Method::PATCH, "/api/v1/moons/{id}"),
-            Some(("PATCH /moons/{id}".to_owned(), false))
+            Some("PATCH /moons/{id}".to_owned())
         );
-    }
-
-    #[test]
-    fn a_target_is_one_short_line() {
-        assert_eq!(cut("client a\r\nb\u{1b}[31m"), "client a\u{fffd}\u{fffd}b\u{fffd}[31m");
-        assert_eq!(cut(&"ä".repeat(1_000)).chars().count(), MAX_TARGET_CHARS);
     }
 }

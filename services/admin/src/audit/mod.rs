@@ -1,16 +1,20 @@
 //! Who changed what: one record for each request that changes something, also for those that were rejected.
 //!
-//! The last records are kept in memory and logged, one line each. A record never holds a body, a payload or a token. Sends, and
-//! rejections that repeat, are summed up by the minute, so that no script pushes out what others did.
+//! The last records are kept in memory (`book`), logged, one line each, and gathered from all admins (`gathering`). A record never
+//! holds a body, a payload or a token. Sends, and rejections that repeat, are summed up by the minute, so that no script pushes out
+//! what others did.
 
 mod record;
 
 mod book;
 
+mod gathering;
+
 mod layer;
 mod subject;
 
 pub(crate) use book::Audit;
+pub(crate) use gathering::{AuditView, Place, page};
 pub(crate) use layer::follow;
 pub(crate) use record::{Entry, Record};
 pub(crate) use subject::Subject;

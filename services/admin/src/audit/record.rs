@@ -58,32 +58,40 @@ pub(crate) enum Conclusion {
     Failed,
 }
 
+/// Actions that are messages to clients.
+const SENDS: [&str; 5] = [
+    "broadcast",
+    "send to room",
+    "send to client",
+    "send to clients",
+    "ask client",
+];
+/// Longest text of a target. More of it tells nothing more.
+const MAX_TARGET_CHARS: usize = 500;
+
 /// What is to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) action: String,
     pub(crate) target: String,
     pub(crate) status: StatusCode,
-    /// Whether it was a message to clients: those of a caller are summed up.
-    pub(crate) is_send: bool,
     pub(crate) count: u64,
 }
 
 impl Entry {
     /// Something that was done once.
-    pub(crate) fn new(action: impl Into<String>, target: impl Into<String>, status: StatusCode) -> Self {
+    pub(crate) fn new(action: impl Into<String>, target: impl AsRef<str>, status: StatusCode) -> Self {
         Self {
             action: action.into(),
-            target: target.into(),
+            target: cut(target.as_ref()),
             status,
-            is_send: false,
             count: 1,
         }
     }
 
-    /// As a message to clients.
-    pub(crate) fn send(self) -> Self {
-        Self { is_send: true, ..self }
+    /// Whether it was a message to clients: those of a caller are summed up, as many a second may be.
+    pub(super) fn is_send(&self) -> bool {
+        SENDS.contains(&self.action.as_str())
     }
 
     /// Something that was done so often.
@@ -107,6 +115,31 @@ impl Record {
             address: caller.address,
             trace_id: trace_id(),
             count: entry.count,
+        }
+    }
+}
+
+impl Record {
+    /// A record of requests without a token that counts.
+    pub(super) fn of_stranger(
+        admin: ServerName,
+        action: &str,
+        address: Option<IpAddr>,
+        status: StatusCode,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            at,
+            admin,
+            caller: None,
+            role: None,
+            action: action.to_owned(),
+            target: String::new(),
+            result: Conclusion::Forbidden,
+            status: status.as_u16(),
+            address,
+            trace_id: None,
+            count: 1,
         }
     }
 }
@@ -135,6 +168,12 @@ impl Conclusion {
     }
 }
 
+/// The beginning of a text, on one line.
+fn cut(text: &str) -> String {
+    let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+    text.chars().take(MAX_TARGET_CHARS).map(plain).collect()
+}
+
 /// The trace that the current span belongs to, if it is followed.
 fn trace_id() -> Option<String> {
     let context = Span::current().context();
@@ -146,4 +185,15 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D:
     String::deserialize(deserializer)?
         .parse()
         .map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_one_short_line() {
+        assert_eq!(cut("client a\r\nb\u{1b}[31m"), "client a\u{fffd}\u{fffd}b\u{fffd}[31m");
+        assert_eq!(cut(&"ä".repeat(1_000)).chars().count(), MAX_TARGET_CHARS);
+    }
 }

@@ -17,6 +17,7 @@ use wsmesh_adapter::Adapter;
 
 pub(crate) use super::command::Command;
 use super::command::{Done, Kind};
+use super::deeds::Deeds;
 use super::{Outcome, Whereabouts};
 use crate::access::Caller;
 use crate::json::in_words;
@@ -61,18 +62,20 @@ pub(crate) async fn run(
     caller: &Caller,
     body: &Bytes,
     deadline: Instant,
-) -> Result<Vec<u8>, Problem> {
+) -> Result<(Vec<u8>, Deeds), Problem> {
     let mut results = Vec::with_capacity(256);
     let space = Space(AtomicUsize::new(MAX_RESULT_BYTES));
+    let mut deeds = Deeds::default();
     let mut alike: Vec<Command> = Vec::new();
     for line in lines(body)? {
-        let read = read(line).and_then(|command| caller.need(command.right()).map(|()| command));
+        let read = read(line).and_then(|command| may(caller, command, &mut deeds));
         let continues = match (&read, alike.last()) {
             (Ok(command), Some(last)) => command.kind() == last.kind(),
             _ => false,
         };
         if !continues {
-            run_alike(adapter, std::mem::take(&mut alike), deadline, &space, &mut results).await;
+            let alike = std::mem::take(&mut alike);
+            run_alike(adapter, alike, deadline, &space, (&mut results, &mut deeds)).await;
         }
         match read {
             Ok(command) => alike.push(command),
@@ -80,8 +83,17 @@ pub(crate) async fn run(
             Err(_) => results.extend(written(&Err(Problem::batch_too_large()))),
         }
     }
-    run_alike(adapter, alike, deadline, &space, &mut results).await;
-    Ok(results)
+    run_alike(adapter, alike, deadline, &space, (&mut results, &mut deeds)).await;
+    Ok((results, deeds))
+}
+
+/// The command, if the caller may do that.
+fn may(caller: &Caller, command: Command, deeds: &mut Deeds) -> Result<Command, Problem> {
+    let needed = caller.need(command.right());
+    if let Err(problem) = &needed {
+        deeds.add(command.deed(), problem.status());
+    }
+    needed.map(|()| command)
 }
 
 impl Space {
@@ -159,8 +171,14 @@ fn written(done: &Done) -> Vec<u8> {
     line
 }
 
-/// Carries out commands of one kind, and writes their results.
-async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant, space: &Space, results: &mut Vec<u8>) {
+/// Carries out commands of one kind, and writes their results and what was done.
+async fn run_alike(
+    adapter: &Adapter,
+    commands: Vec<Command>,
+    deadline: Instant,
+    space: &Space,
+    (results, deeds): (&mut Vec<u8>, &mut Deeds),
+) {
     let at_once = match commands.first() {
         None => return,
         Some(first) if first.kind() == Kind::Message => MAX_LINES,
@@ -187,18 +205,24 @@ async fn run_alike(adapter: &Adapter, commands: Vec<Command>, deadline: Instant,
     });
     let running = stream::iter(asked).buffered(AT_ONCE).map(async |(command, own)| {
         if let Err(problem) = may_begin() {
-            return written(&Err(problem));
+            return (written(&Err(problem)), None);
         }
+        let deed = command.deed();
         let whereabouts = match &own {
             Some(Ok(own)) => own,
             _ => &whereabouts,
         };
         let done = timeout_at(deadline, command.run(adapter, whereabouts)).await;
-        space.line(&done.unwrap_or_else(|_| Err(Problem::batch_overdue())))
+        let done = done.unwrap_or_else(|_| Err(Problem::batch_overdue()));
+        let status = done.as_ref().map_or_else(Problem::status, Outcome::status);
+        (space.line(&done), deed.map(|deed| (deed, status)))
     });
     let mut running = running.buffered(at_once);
-    while let Some(line) = running.next().await {
+    while let Some((line, done)) = running.next().await {
         results.extend(line);
+        if let Some((deed, status)) = done {
+            deeds.add(Some(deed), status);
+        }
     }
 }
 

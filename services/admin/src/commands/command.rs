@@ -211,6 +211,24 @@ impl Command {
         }
     }
 
+    /// What it does, for the audit, and to whom: as a request of its own is recorded. Nothing for what only reads.
+    pub(super) fn deed(&self) -> Option<(&'static str, String)> {
+        let member = |membership: &Membership| format!("client {}, room {}", membership.client, membership.room);
+        Some(match self {
+            Self::SendToRoom(_) => ("send to room", String::new()),
+            Self::SendToClient(_) => ("send to client", String::new()),
+            Self::SendToClients(_) => ("send to clients", String::new()),
+            Self::Broadcast(_) => ("broadcast", String::new()),
+            Self::Ask(_) => ("ask client", String::new()),
+            Self::Join(membership) => ("join", member(membership)),
+            Self::Leave(membership) => ("leave", member(membership)),
+            Self::Disconnect(disconnect) => ("disconnect", format!("client {}", disconnect.client)),
+            Self::CloseRoom(close) => ("close room", format!("room {}", close.room)),
+            Self::SetData(set) => ("set data", format!("client {}", set.client)),
+            Self::Query(_) => return None,
+        })
+    }
+
     /// The client whose whereabouts must be known before.
     pub(super) fn receiver(&self) -> Option<&ClientId> {
         match self {

@@ -10,6 +10,7 @@ mod orders;
 mod sends;
 
 mod command;
+mod deeds;
 
 pub(crate) mod batch;
 

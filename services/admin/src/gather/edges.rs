@@ -1,18 +1,23 @@
 //! Which ws-node a new client should use. Pure: whoever asks with the same client, and sees the same ws-nodes, gets the same answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use sha2::{Digest, Sha256};
 use wsmesh_adapter::{Gathered, ServerInfo, ServerName, StatsPart};
 
 /// A ws-node as far as new clients are concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) server: ServerName,
     /// Where clients reach it by itself.
     pub(crate) url: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
+    /// How many it had when it was sampled.
     pub(crate) clients: u64,
+    /// How many were sent there since then; without them, all clients of one second would be sent to one ws-node.
+    pub(crate) assigned: AtomicU64,
     /// Whether it accepts clients and is connected to the others.
     pub(crate) is_serving: bool,
 }
@@ -48,10 +53,22 @@ pub(crate) fn edges(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> Ve
             url: report.public_url,
             labels: report.labels,
             clients: part.clients,
+            assigned: AtomicU64::default(),
             is_serving: server.counted && !server.retiring && !server.heard.is_empty() && !report.draining,
         })
     };
     roster.iter().filter_map(edge).collect()
+}
+
+impl Edge {
+    /// A client is sent there.
+    pub(crate) fn count(&self) {
+        self.assigned.fetch_add(1, Relaxed);
+    }
+
+    fn load(&self) -> u64 {
+        self.clients + self.assigned.load(Relaxed)
+    }
 }
 
 /// The ws-node for a new client, among those that have all of these labels. With its address.
@@ -75,7 +92,7 @@ pub(crate) fn assign<'a>(
     let serving = reachable.into_iter().filter(|(edge, _)| edge.is_serving);
     let chosen = match choice {
         Choice::Hash(client) => serving.max_by_key(|(edge, _)| weight(client, &edge.server)),
-        Choice::Load => serving.min_by_key(|(edge, _)| (edge.clients, edge.server.clone())),
+        Choice::Load => serving.min_by_key(|(edge, _)| (edge.load(), edge.server.clone())),
     };
     chosen.ok_or(NoEdge::AllBusy)
 }
@@ -106,6 +123,7 @@ mod tests {
             url: Some(format!("wss://{name}.example.org")),
             labels: [("zone".to_owned(), zone.to_owned())].into(),
             clients,
+            assigned: AtomicU64::default(),
             is_serving: true,
         }
     }
@@ -118,6 +136,12 @@ mod tests {
 
     fn hash(client: usize) -> Choice {
         Choice::Hash(format!("client-{client}"))
+    }
+
+    fn refusal(edges: &[Edge], choice: &Choice, labels: &[(String, String)]) -> NoEdge {
+        assign(edges, choice, labels)
+            .map(|(edge, _)| edge.server.clone())
+            .expect_err("nothing to assign")
     }
 
     fn server_for(edges: &[Edge], choice: &Choice) -> String {
@@ -135,7 +159,7 @@ mod tests {
                 .count();
             assert!((120..280).contains(&share), "{} has {share} of 1000", server.server);
         }
-        let mut fewer = all.clone();
+        let mut fewer = five();
         fewer.remove(2);
         for (client, before) in before.iter().enumerate() {
             let after = server_for(&fewer, &hash(client));
@@ -156,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn clients_of_one_second_are_spread_although_the_sample_does_not_show_them_yet() {
+        let all: Vec<_> = (1..=3).map(|n| edge(&format!("ws-node-{n}"), "a", 100 * n)).collect();
+        for _ in 0..300 {
+            assign(&all, &Choice::Load, &[]).expect("assigned").0.count();
+        }
+        let loads: Vec<_> = all.iter().map(Edge::load).collect();
+        assert_eq!(loads, [300, 300, 300]);
+    }
+
+    #[test]
     fn one_that_drains_or_is_isolated_or_has_no_address_is_not_chosen() {
         let mut all = five();
         all[4].is_serving = false;
@@ -166,10 +200,10 @@ mod tests {
             assert!(!["ws-node-4", "ws-node-5"].contains(&chosen.as_str()));
         }
         all.iter_mut().for_each(|edge| edge.is_serving = false);
-        assert_eq!(assign(&all, &Choice::Load, &[]), Err(NoEdge::AllBusy));
+        assert_eq!(refusal(&all, &Choice::Load, &[]), NoEdge::AllBusy);
         all.iter_mut().for_each(|edge| edge.url = None);
-        assert_eq!(assign(&all, &Choice::Load, &[]), Err(NoEdge::Unreachable));
-        assert_eq!(assign(&[], &Choice::Load, &[]), Err(NoEdge::Unreachable));
+        assert_eq!(refusal(&all, &Choice::Load, &[]), NoEdge::Unreachable);
+        assert_eq!(refusal(&[], &Choice::Load, &[]), NoEdge::Unreachable);
     }
 
     #[test]
@@ -182,8 +216,8 @@ mod tests {
             ("ws-node-2", "wss://ws-node-2.example.org")
         );
         let existing = vec!["zone:a".to_owned(), "zone:b".to_owned()];
-        assert_eq!(assign(&all, &hash(1), &label("c")), Err(NoEdge::Unlabelled(existing)));
+        assert_eq!(refusal(&all, &hash(1), &label("c")), NoEdge::Unlabelled(existing));
         let both = [label("a"), label("b")].concat();
-        assert!(matches!(assign(&all, &hash(1), &both), Err(NoEdge::Unlabelled(_))));
+        assert!(matches!(refusal(&all, &hash(1), &both), NoEdge::Unlabelled(_)));
     }
 }

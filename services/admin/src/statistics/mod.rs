@@ -30,6 +30,8 @@ use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
 pub(crate) use snapshot::Snapshot;
+#[cfg(test)]
+pub(crate) use viewers::MAX_VIEWERS;
 use viewers::Viewers;
 
 /// How often the cluster is sampled.

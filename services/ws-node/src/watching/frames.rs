@@ -1,5 +1,5 @@
 //! What is told of a message: its kind, name and size, and the beginning of its payload only where that was asked for. Read only for
-//! a watched client, and only as often as its watches have room.
+//! a watched client, and only as often as its watches have room. Tokens of clients are never told.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,8 @@ use serde_json::value::RawValue;
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::frame::{ClientMessage, FrameError};
 use wsmesh_protocol::watching::{Code, Details, MAX_SHOWN_BYTES, SightingKind};
+
+use crate::routes::CREDENTIAL_EVENTS;
 
 /// Longest name of an event that is told, and longest id, in bytes.
 const MAX_NAME: usize = 128;
@@ -68,12 +70,22 @@ pub(super) fn from_client(text: &str, read: &Result<ClientMessage<'_>, FrameErro
         }
         Err(_) => {
             details.what = Some("unreadable".to_owned());
-            show(&mut details, text, payloads);
+            // It may have been meant to carry a token.
+            if !CREDENTIAL_EVENTS.iter().any(|event| text.contains(event)) {
+                show(&mut details, text, payloads);
+            }
             return details;
         }
     };
     details.what = Some(what.to_owned());
-    show(&mut details, payload.get(), payloads);
+    let is_secret = |event: &Cow<'_, str>| CREDENTIAL_EVENTS.contains(&&**event);
+    let event = match read {
+        Ok(ClientMessage::Event { event, .. } | ClientMessage::Request { event, .. }) => Some(event),
+        _ => None,
+    };
+    if !event.is_some_and(is_secret) {
+        show(&mut details, payload.get(), payloads);
+    }
     details
 }
 
@@ -163,6 +175,19 @@ mod tests {
             payload.len()
         );
         assert!(details.cut && payload.starts_with("\"ä"));
+    }
+
+    #[test]
+    fn a_token_is_not_told_to_anybody() {
+        for event in CREDENTIAL_EVENTS {
+            let whole = frame::client_request(event, &serde_json::json!({"token": "s3cret"}), "1");
+            let broken = &whole[..whole.len() - 1];
+            for text in [&whole, broken] {
+                let details = received(text, Payloads::Shown);
+                assert_eq!(details.payload, None, "{text}");
+                assert!(details.bytes.is_some() && details.what.is_some());
+            }
+        }
     }
 
     #[test]

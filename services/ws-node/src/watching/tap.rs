@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wsmesh_adapter::{Frame, Room};
+use wsmesh_adapter::{Frame, NodeId, Room};
 use wsmesh_protocol::frame::{ClientMessage, FrameError};
 use wsmesh_protocol::watching::{Code, Details, SightingKind};
 
@@ -79,12 +79,16 @@ impl ConnectionTap {
         });
     }
 
-    /// The client is sent this frame, which has waited so long.
-    pub(crate) fn written(&self, frame: &Frame, waited: Duration) {
+    /// The client is sent this frame, which has waited so long. `carrier` says which node brought it.
+    pub(crate) fn written(&self, frame: &Frame, waited: Duration, carrier: impl Fn() -> Option<NodeId>) {
         self.see(Often::Traffic, |payloads| {
             let (kind, details) = frames::to_client(frame, payloads);
-            let queued_ms = Some(ms(waited));
-            (kind, Details { queued_ms, ..details })
+            let details = Details {
+                queued_ms: Some(ms(waited)),
+                node: carrier().map(|node| node.to_string()),
+                ..details
+            };
+            (kind, details)
         });
     }
 

@@ -1,5 +1,6 @@
 //! The table of scenarios: the setup of each, and its fault script. Load runs before, during and after every script.
 
+mod admins;
 mod links;
 mod nodes;
 mod servers;
@@ -140,5 +141,11 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "two servers change the map of nodes at the same time",
         plan: WITH_SPARE,
         script: topology::two_changes,
+    },
+    Scenario {
+        name: "killed-admins",
+        what: "nodes are added and removed over HTTP, and each admin is killed once it has accepted the job",
+        plan: WITH_SPARE,
+        script: admins::killed,
     },
 ];

@@ -4,6 +4,7 @@
 //! Every step prints a line, so that a run can be followed. What the promise excludes is declared by the script, not guessed by
 //! the judge.
 
+mod admins;
 mod faults;
 mod map;
 mod redis;
@@ -21,6 +22,7 @@ use crate::proxy::{Mode, Proxy};
 use crate::story::Story;
 use crate::talk::{Order, Say, Setup};
 use crate::wall_clock::WallClock;
+use admins::Admins;
 
 /// Time limit for something that must reach every server.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -45,6 +47,7 @@ pub(crate) struct Stage {
     redis: Vec<Redis>,
     links: Vec<Vec<Proxy>>,
     servers: Vec<Option<Process>>,
+    admins: Admins,
     clocks: Vec<WallClock>,
     lives: Vec<Life>,
     excuses: Vec<Excuse>,
@@ -65,6 +68,7 @@ impl Stage {
             redis: Vec::new(),
             links: Vec::new(),
             servers: Vec::new(),
+            admins: Admins::new()?,
             clocks: Vec::new(),
             lives: Vec::new(),
             excuses: Vec::new(),

@@ -63,6 +63,17 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// What it holds for clients came through the node with this index.
+    pub(crate) fn carried_by(&mut self, index: usize) {
+        match self {
+            Self::Client { frame, .. }
+            | Self::Clients { frame, .. }
+            | Self::Everyone { frame, .. }
+            | Self::Room { frame, .. } => frame.carried_by(index),
+            Self::Event { .. } | Self::Reply { .. } | Self::RoomRemove { .. } | Self::Custom { .. } => {}
+        }
+    }
+
     /// The kind, one of a fixed set, so it is safe in a span's name.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -51,6 +51,31 @@ async fn a_good_redis_passes_at_three_servers_and_what_an_acl_hides_is_unknown()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_the_documentation_names_are_enough_for_everything() {
+    const MORE: &str = "+info +slowlog|get +client|id +client|list +config|get +acl|whoami +acl|dryrun";
+    let document = include_str!("../../../../bootstrap/README.md");
+    assert!(document.contains(MORE), "the document names other rights");
+    let redis = [Redis::start(&[]), Redis::start(&[])];
+    for redis in &redis {
+        answers(redis.port, &[&format!("ACL SETUSER app reset {LINKS} {MORE}")]).await;
+    }
+    let url = redis[0].url("redis-0").replace("://", "://app:pw@");
+    let bus = Bus::Redis(vec![NodeUrl::parse(&url).expect("valid")]);
+    let one = Server::ready(options("one", "admin", bus)).await;
+    let facts = soon("facts", one.adapter.node_facts()).await;
+    let said = facts[0].facts.as_ref().expect("it answers");
+    assert!(said.forbidden.is_empty() && said.output_buffers.len() == 1, "{said:?}");
+    let found = soon("a preflight", one.adapter.preflight(&redis[1].url("new"))).await;
+    let found = found.expect("valid");
+    let checks = &found.servers[0].1.checks;
+    assert!(
+        checks.iter().all(|check| check.result == CheckResult::Passed),
+        "{checks:?}"
+    );
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_reach_what_others_reach_is_named() {
     let redis = [Redis::start(&[])];
     let bus = redis_bus(&redis);

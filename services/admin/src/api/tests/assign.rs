@@ -23,8 +23,8 @@ async fn a_client_is_sent_to_the_same_ws_node_to_the_least_busy_one_or_to_one_wi
     let _two = edge(&cluster, "ws-node-2", at("ws-node-2", "b")).await;
     let _ann = one.client("ann").await;
     let open = cluster.open();
-    let is_known = async || get(&open, "/api/v1/assign").await.text.contains("ws-node-2");
-    until("the next sample has both, and the client", is_known).await;
+    let is_sampled = async || get(&open, "/api/v1/stats").await.json()["totals"]["clients"] == 1;
+    until("the next sample has both, and the client", is_sampled).await;
     let by_load = get(&open, "/api/v1/assign").await.json();
     check("Assignment", &by_load);
     assert_eq!(

@@ -202,7 +202,7 @@ async fn results_are_bounded_and_the_lines_that_are_left_are_not_begun() {
     edge.obeys_orders();
     let mut ann = edge.client("ann").await;
     let _bob = edge.answering("bob", json!("x".repeat(900_000))).await;
-    let mut lines = "{\"ask\":{\"client\":\"bob\",\"event\":\"long\"}}\n".repeat(12);
+    let mut lines = "{\"ask\":{\"client\":\"bob\",\"event\":\"long\",\"timeoutMs\":15000}}\n".repeat(12);
     lines.push_str("no command\n");
     lines.push_str("{\"sendToClient\":{\"client\":\"ann\",\"event\":\"late\"}}\n");
     let open = cluster.open();
@@ -237,7 +237,8 @@ async fn lines_after_the_end_of_the_time_are_not_begun() {
     let body = Bytes::from(lines.join("\n"));
     let caller = crate::access::Caller::demo();
     let results = crate::commands::batch::run(&cluster.admin, &caller, &body, Instant::now()).await;
-    let results = String::from_utf8(results.expect("lines")).expect("text");
+    let (results, _) = results.expect("lines");
+    let results = String::from_utf8(results).expect("text");
     assert_eq!(results.lines().count(), 3);
     for result in results.lines() {
         assert!(

@@ -42,8 +42,9 @@ pub(super) struct Cluster {
     watching: Watching,
     /// Ends all watches.
     pub(super) closing: CancellationToken,
+    audit: Audit,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
-    _driver: Driver,
+    driver: Driver,
     pub(super) registry: Registry,
 }
 
@@ -137,6 +138,8 @@ impl Cluster {
         timeout(started.adapter.ready()).await;
         let jobs = Jobs::new(started.adapter.clone(), limit, WINDOW);
         tokio::spawn(jobs.clone().run(CancellationToken::new()));
+        let audit = Audit::new(started.adapter.name().clone());
+        audit.answer(&started.adapter);
         let closing = CancellationToken::new();
         let watching = Watching::new(started.adapter.clone(), &Registry::new(), closing.clone()).expect("registers");
         tokio::spawn(watching.clone().run());
@@ -146,8 +149,9 @@ impl Cluster {
             statistics: sampled(&started.adapter),
             watching,
             closing,
+            audit,
             admin: started.adapter,
-            _driver: started.driver,
+            driver: started.driver,
             registry: Registry::new(),
         }
     }
@@ -160,6 +164,20 @@ impl Cluster {
         let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == name));
         timeout(known).await.expect("admin lives");
         started
+    /// Waits until admin counts another server.
+    pub(super) async fn knows(&self, name: &str) {
+        let mut roster = self.admin.roster();
+        let known = roster.wait_for(|servers| {
+            servers
+                .iter()
+                .any(|server| server.name.as_str() == name && server.counted)
+        });
+        timeout(known).await.expect("admin lives");
+    }
+
+    /// Ends the admin without a goodbye.
+    pub(super) fn crash(self) {
+        drop(self.driver);
     }
 
     /// Adds an edge and waits until admin knows that it is ready.
@@ -193,13 +211,7 @@ impl Cluster {
             }
         });
         timeout(started.adapter.ready()).await;
-        let mut roster = self.admin.roster();
-        let known = roster.wait_for(|servers| {
-            servers
-                .iter()
-                .any(|server| server.name.as_str() == name && server.counted)
-        });
-        timeout(known).await.expect("admin lives");
+        self.knows(name).await;
         Edge {
             adapter: started.adapter,
             driver: started.driver,
@@ -214,7 +226,7 @@ impl Cluster {
             adapter: self.admin.clone(),
             jobs: self.jobs.clone(),
             access: token.map_or_else(Access::open, Access::of_token),
-            audit: Audit::new(self.admin.name().clone()),
+            audit: self.audit.clone(),
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
@@ -410,6 +422,16 @@ pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
         headers: head.headers,
         text: String::from_utf8(bytes.to_vec()).expect("text"),
     }
+}
+
+/// The whole answer of a stream that ends by itself, with its kind.
+pub(super) async fn stream(router: &Router, path: &str) -> (String, String) {
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
+    let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
+    let bytes = timeout(to_bytes(response.into_body(), usize::MAX)).await;
+    let text = String::from_utf8(bytes.expect("a body").to_vec());
+    (kind, text.expect("text"))
 }
 
 pub(super) async fn get(router: &Router, path: &str) -> Answer {

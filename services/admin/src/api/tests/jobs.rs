@@ -4,8 +4,8 @@ use axum::Router;
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Fault, Payload, RequestOptions, ServerName, Target};
 
-use super::fixture::{Cluster, delete, get, timeout, until};
-use super::nodes::{add, again_path, done, ended, node, taken};
+use super::fixture::{Cluster, delete, get, stream, timeout, until};
+use super::nodes::{add, add_by_force, again_path, done, ended, node, taken};
 use super::openapi;
 
 /// Another admin on the bus of this one, when both know each other.
@@ -76,7 +76,7 @@ async fn a_job_whose_admin_is_killed_right_after_it_accepted_it_is_followed_to_i
     let there = two.open();
     one.bus.add_node("redis-3").expect("a good id");
     one.bus.set_fault("redis-3", Fault::Fail);
-    let answer = add(&one.open(), "memory:redis-3").await;
+    let answer = add_by_force(&one.open(), "memory:redis-3").await;
     assert_eq!(taken(&answer)["state"], "running");
     let bus = one.bus.clone();
     drop(one);
@@ -94,7 +94,7 @@ async fn a_time_limit_holds_although_the_admin_that_accepted_the_job_is_gone() {
     let there = two.open();
     one.bus.add_node("redis-3").expect("a good id");
     one.bus.set_fault("redis-3", Fault::Fail);
-    let answer = add(&one.open(), "memory:redis-3").await;
+    let answer = add_by_force(&one.open(), "memory:redis-3").await;
     drop(one);
     has(&there, &taken(&answer)).await;
     let job = ended(&there, &answer).await;
@@ -111,7 +111,7 @@ async fn an_admin_that_starts_later_learns_of_every_job() {
     done(&here, &delete(&here, "/api/v1/nodes/redis-1").await).await;
     one.bus.add_node("redis-4").expect("a good id");
     one.bus.set_fault("redis-4", Fault::Fail);
-    let running = add(&here, "memory:redis-4").await;
+    let running = add_by_force(&here, "memory:redis-4").await;
     let late = beside(&one, "admin-2").await;
     let there = late.open();
     until("it has the whole list", async || list(&there).await.len() == 3).await;
@@ -275,18 +275,19 @@ async fn a_stream_of_progress_tells_every_change_and_ends_with_the_job() {
     let (here, there) = (one.open(), two.open());
     one.bus.add_node("redis-3").expect("a good id");
     one.bus.set_fault("redis-3", Fault::Fail);
-    let answer = add(&here, "memory:redis-3").await;
+    let answer = add_by_force(&here, "memory:redis-3").await;
     let job = taken(&answer);
     has(&there, &job).await;
     let path = format!("{}/events", again_path(&job));
     // It is read to its end: that comes although the fault ends only meanwhile, and at an admin that did not accept the job.
-    let (events, _was_set) = tokio::join!(get(&there, &path), async { one.bus.set_fault("redis-3", Fault::None) });
-    assert_eq!(events.header("content-type"), "text/event-stream");
-    let states = states(&events.text);
-    assert_eq!(states.first().map(String::as_str), Some("running"), "{}", events.text);
-    assert_eq!(states.last().map(String::as_str), Some("done"), "{}", events.text);
-    let over = get(&here, &path).await;
-    assert_eq!(self::states(&over.text), ["done"], "a job that has ended is told once");
+    let heal = async { one.bus.set_fault("redis-3", Fault::None) };
+    let ((kind, events), _was_set) = tokio::join!(stream(&there, &path), heal);
+    assert_eq!(kind, "text/event-stream");
+    let states = states(&events);
+    let ends = (states.first().map(String::as_str), states.last().map(String::as_str));
+    assert_eq!(ends, (Some("running"), Some("done")), "{events}");
+    let (_, over) = stream(&here, &path).await;
+    assert_eq!(self::states(&over), ["done"], "a job that has ended is told once");
     get(&here, "/api/v1/jobs/7/events").await.problem(404);
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::super::description;
-use super::fixture::{Cluster, batch, delete, get, post, put, timeout};
+use super::fixture::{Cluster, batch, delete, get, post, put, timeout, until};
 use super::servers::obeys;
 
 fn document() -> Value {
@@ -166,6 +166,8 @@ async fn every_described_operation_is_served_and_its_problems_are_as_described()
     let edge = cluster.edge("a").await;
     obeys(&edge.adapter);
     edge.obeys_orders();
+    let is_sampled = async || get(&open, "/api/v1/assign").await.status == 200;
+    until("the next sample has the ws-node", is_sampled).await;
     for (path, operations) in document()["paths"].as_object().expect("paths") {
         // One of the operations disconnects it.
         let _client = edge.answering("a", Value::Null).await;

@@ -10,13 +10,16 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use wsmesh_adapter::{MemoryBus, Payload, ServerName, Target};
+use wsmesh_adapter::{ClientId, MemoryBus, Payload, ServerName, Target};
 use wsmesh_protocol::watching::{
     Code, Details, MAX_WATCHES, Sighting, SightingKind, WATCH, WATCHED, WatchOrder, Watched, Watches, WatchesTaken,
 };
 
+use super::super::address::OfClient;
+use super::super::query::Params;
 use super::super::*;
 use super::fixture::{Cluster, Edge, get, timeout, until};
+use crate::access::Role;
 
 /// A ws-node, as far as admin can tell.
 struct Node {
@@ -362,6 +365,31 @@ async fn a_client_with_an_odd_id_can_be_watched_and_one_that_cannot_be_is_refuse
         "/api/v1/clients/ann/watch?payload=true",
     ] {
         get(&open, bad).await.problem(400);
+    }
+}
+
+#[tokio::test]
+async fn only_an_operator_sees_payloads() {
+    let cluster = Cluster::new().await;
+    let node = Node::start(&cluster, "ws-node-1").await;
+    for (role, may) in [(Role::Viewer, false), (Role::Publisher, false), (Role::Operator, true)] {
+        let mut caller = Caller::demo();
+        caller.role = role;
+        let watching = watch::watch(
+            State(cluster.api(None)),
+            caller,
+            OfClient(ClientId::new("ann").expect("an id")),
+            Params(watch::Wanted { payloads: true }),
+        );
+        match timeout(watching).await {
+            Ok(response) => assert!(may && response.status() == 200, "{role}"),
+            Err(problem) => {
+                assert!(!may, "{role}");
+                assert_eq!(problem.status(), 403);
+                assert!(problem.detail().contains("operator"), "{}", problem.detail());
+                assert_eq!(node.watches(), [], "nothing is watched");
+            }
+        }
     }
 }
 
