@@ -75,12 +75,12 @@ test-admin: tool-cc tool-redis tool-openssl tool-python ## Requests of all kinds
 BROWSER_TESTS := tests/browser
 # The program to test in: Debian's name, or a path.
 CHROMIUM ?= chromium
-test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground in Chromium, on two ws-nodes; skipped without Chromium, unless CI is set
+test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground and the dashboard in Chromium; skipped without Chromium, unless CI is set
 	@if ! tests/deploy/need.sh "$(CHROMIUM)" chromium "the browser that the playground is tested in"; then \
 	  echo "!!! NOT TESTED: the playground in a browser (another Chromium or Chrome: make test-browser CHROMIUM=/path/to/it)" >&2; \
 	  if [ -n "$${CI:-}" ]; then exit 1; else exit 0; fi; \
 	fi; \
-	cargo build --locked --quiet -p ws-node -p game-logic -p wsmesh-standalone; \
+	cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone; \
 	WSMESH_CHROMIUM="$$(command -v "$(CHROMIUM)")" WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" npm test --silent --prefix $(BROWSER_TESTS)
 
 $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node

@@ -52,7 +52,7 @@ test("a client is found, watched through a reconnect to the other ws-node, and d
   const watched = (kind, text) => page.page.locator(`#watched li[data-kind=${kind}]`, { hasText: text }).first().waitFor();
   await watched("connected", "on ws-0");
   await ann.say("are you watching?", "toRoom", "tea");
-  await watched("in", "toRoom");
+  await watched("in", "command");
   await page.view("Servers");
   await page.button("Drain ws-0").click();
   await page.answer("Drain ws-0");

@@ -1,11 +1,14 @@
-// Takes the pictures of the README: npm run screenshots. Look at them before they are committed.
+// Takes the pictures of the README: npm run screenshots (of the dashboard only: npm run screenshots dashboard). Look at them before they are committed.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Playground, launch } from "./support/browser.mjs";
+import { Dashboard } from "./support/dashboard.mjs";
 import { startStandalone, until } from "../support/cluster.mjs";
 
 const folder = fileURLToPath(new URL("screenshots", import.meta.url));
 const QUALITY = 60;
+/** Long enough for the plots to show something. */
+const LOAD_MS = 60_000;
 
 /** WebP, which is a quarter of a PNG; only the protocol of the browser has it. */
 async function take({ page }, name) {
@@ -38,9 +41,8 @@ async function play(ann, bob) {
   await until("they ran", async () => (await ann.page.locator("#frames li.in").count()) > 30);
 }
 
-const [browser, bundle] = await Promise.all([launch(), startStandalone()]);
-try {
-  mkdirSync(folder, { recursive: true });
+/** The pictures of the playground. */
+async function playgrounds(browser, bundle) {
   for (const colorScheme of ["light", "dark"]) {
     const [ann, bob] = await talk(browser, bundle.nodes, { colorScheme, viewport: { width: 1360, height: 1420 } });
     for (let i = 0; i < 12; i++) {
@@ -56,6 +58,25 @@ try {
   await play(ann, bob);
   await ann.page.locator("#game-title").evaluate((title) => title.parentElement.scrollIntoView());
   await take(ann, "phone");
+}
+
+/** The dashboard after a moment of load: players in matches on both ws-nodes. */
+async function watchOver(browser, { admin, nodes }) {
+  const players = await Promise.all(["ann", "bob", "eve", "joe"].map((id, i) => Playground.connected(browser, nodes[i % 2], { id })));
+  for (const player of players) await player.join("lobby");
+  await players[0].join("tea");
+  for (const player of players) await player.button("Find a match").click();
+  const page = await Dashboard.live(browser, admin, { viewport: { width: 1360, height: 1010 } });
+  await page.page.waitForTimeout(LOAD_MS);
+  await take(page, "dashboard");
+  for (const { page } of [...players, page]) await page.context().close();
+}
+
+const [browser, bundle] = await Promise.all([launch(), startStandalone()]);
+try {
+  mkdirSync(folder, { recursive: true });
+  await watchOver(browser, bundle);
+  if (!process.argv.includes("dashboard")) await playgrounds(browser, bundle);
 } finally {
   await browser.close();
   await bundle.stop();

@@ -5,16 +5,20 @@ import { pill, setPill } from "./table.js";
 import { change, clock, duration, plural } from "./words.js";
 
 const KEPT = 100;
+/** A job that runs and of which nothing was heard for so long is asked for. */
+const QUIET_MS = 2000;
 
 export class Jobs {
   #jobs = new Map();
   /** More elements of jobs, by id: a job that was started in a form is also shown there. */
   #elements = new Map();
+  #heardAt = 0;
 
   constructor(live) {
     live.on("begin", () => this.#load());
     live.on("missed", () => this.#load());
     live.on("job", (job) => this.follow(job));
+    live.on("snapshot", () => this.#check());
   }
 
   /** Shows a job, or its progress. */
@@ -23,6 +27,7 @@ export class Jobs {
     // The answer to a request may come after later news.
     if (known && known.state !== "running" && job.state === "running") return;
     this.#jobs.set(job.id, job);
+    this.#heardAt = performance.now();
     this.#show();
   }
 
@@ -34,7 +39,13 @@ export class Jobs {
     return element;
   }
 
+  #check() {
+    const running = [...this.#jobs.values()].some(({ state }) => state === "running");
+    if (running && performance.now() - this.#heardAt > QUIET_MS) this.#load();
+  }
+
   async #load() {
+    this.#heardAt = performance.now();
     try {
       const { jobs } = await ask("jobs");
       for (const job of jobs) this.follow(job);

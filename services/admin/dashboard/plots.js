@@ -7,8 +7,11 @@ const HEIGHT = 150;
 const LINES = ["line-1", "line-2", "line-3", "line-4", "line-5", "line-6"];
 const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3]];
 
+/** Steps of a scale for what is counted: there is no half client. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 const SUBJECTS = [
-  { id: "clients", title: "Clients", words: number, lines: [["clients", "clients"]] },
+  { id: "clients", title: "Clients", words: number, steps: WHOLE, lines: [["clients", "clients"]] },
   { id: "connects", title: "Connects/s", words: rate, lines: [["connects", "connect"], ["disconnects", "disconnect"]] },
   { id: "messages", title: "Messages/s", words: rate, lines: [["messagesIn", "in"], ["messagesOut", "out"]] },
   { id: "lag", title: "Lag between servers", words: milliseconds, lines: [["lagP50Ms", "p50"], ["lagP99Ms", "p99"]] },
@@ -140,7 +143,7 @@ class Plot {
   }
 
   #options(history) {
-    const { words } = this.#subject;
+    const { words, steps } = this.#subject;
     const soft = colour("soft");
     const grid = { stroke: colour("line"), width: 1 };
     const axis = { stroke: soft, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
@@ -156,7 +159,7 @@ class Plot {
       scales: { y: { range: (_, min, max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
       axes: [
         { ...axis, space: 50, size: 26, values: (_, times) => times.map(timeOfDay) },
-        { ...axis, size: 58, space: 32, values: (_, values) => values.map(words) },
+        { ...axis, size: 58, space: 32, incrs: steps, values: (_, values) => values.map(words) },
       ],
       series: [
         {},

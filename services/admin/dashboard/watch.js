@@ -32,6 +32,7 @@ export class Watch {
   constructor() {
     byId("watch-stop").addEventListener("click", () => this.#end("Stopped."));
     byId("watch-clear").addEventListener("click", () => byId("watched").replaceChildren());
+    byId("watch-heartbeats").addEventListener("change", ({ target }) => byId("watched").classList.toggle("quiet", !target.checked));
     byId("watch-payloads").addEventListener("change", () => this.#running && this.start(this.#id));
   }
 
@@ -85,15 +86,16 @@ export class Watch {
 }
 
 function add(name, data) {
-  const { at, server, node, bytes: size, queuedMs, payload, cut } = data;
+  const { at, server, node, what, bytes: size, queuedMs, payload, cut } = data;
   const more = [
-    size !== undefined && size !== null && bytes(size),
+    size > 0 && bytes(size),
     queuedMs !== undefined && queuedMs !== null && `${milliseconds(queuedMs)} in the queue`,
     node && `through ${node}`,
     server && `on ${server}`,
   ].filter(Boolean);
   const line = make("li");
   line.dataset.kind = name;
+  if (what) line.dataset.what = what;
   if (MOODS[name]) line.dataset.mood = MOODS[name];
   const text = make("span");
   text.append(make("b", WORDS[name]?.(data) ?? name), make("small", more.join(", ")));

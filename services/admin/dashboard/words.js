@@ -31,7 +31,7 @@ export function bytes(value) {
 
 export function milliseconds(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms === 0) return "0 ms";
+  if (ms < 0.005) return "0 ms";
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 1000) return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
   return duration(ms);
