@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{ArgMatches, Command};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
@@ -111,9 +112,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
-    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
+    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
+    let retelling = tokio::spawn(tell_audit(audit.clone(), statistics.clone(), ended.clone()));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
     let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let api = Api {
@@ -143,6 +145,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         Some(following),
         Some(sampling),
         Some(telling),
+        Some(retelling),
         Some(watched),
         Some(recording),
     ]
@@ -157,6 +160,21 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
 /// Everyone who watches the cluster is told each change of a job.
 async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
     jobs.tell(|job| statistics.tell("job", job)).await;
+}
+
+/// As [`tell_jobs`], of what is new in the audit. Those that come faster than they are told are left out here, and never in the audit.
+async fn tell_audit(audit: Audit, statistics: Statistics, ended: CancellationToken) {
+    let mut news = audit.subscribe();
+    let telling = async {
+        loop {
+            match news.recv().await {
+                Ok(record) => statistics.tell("audit", &record),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    };
+    ended.run_until_cancelled(telling).await;
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.

@@ -164,6 +164,8 @@ impl Cluster {
         let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == name));
         timeout(known).await.expect("admin lives");
         started
+    }
+
     /// Waits until admin counts another server.
     pub(super) async fn knows(&self, name: &str) {
         let mut roster = self.admin.roster();
