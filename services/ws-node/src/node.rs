@@ -137,7 +137,9 @@ impl WsNode {
         let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
         let gate = Gate::new(Arc::clone(&edge), orders);
         orders::listen(&gate);
-        let watching = watching::keeping::start(&gate);
+        let looking = gate.clone();
+        let look = move |connections| looking.clone().look(connections);
+        let watching = watching::keeping::start(&edge.adapter, &edge.watching, look);
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
         Ok(Self {
