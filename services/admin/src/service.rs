@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::{Stream, stream};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
@@ -13,7 +15,7 @@ use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops};
 
 use crate::access::Access;
 use crate::api::{self, Api};
-use crate::audit::Audit;
+use crate::audit::{Audit, Record};
 use crate::config::Config;
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
@@ -77,6 +79,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
+    let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
+    let telling = tokio::spawn(ended.clone().run_until_cancelled_owned(news));
     let api = Api {
         adapter,
         jobs,
@@ -98,7 +102,21 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     for task in [ops, watch, Some(following), Some(sampling)].into_iter().flatten() {
         task.await?;
     }
+    telling.await?;
     result
+}
+
+/// New records of the audit. Those that came too fast are in the list of all.
+fn records(news: broadcast::Receiver<Record>) -> impl Stream<Item = Record> + Send {
+    stream::unfold(news, async |mut news| {
+        loop {
+            match news.recv().await {
+                Ok(record) => return Some((record, news)),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.
