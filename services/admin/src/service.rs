@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{ArgMatches, Command};
+use futures_util::{Stream, stream};
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
@@ -16,7 +17,7 @@ use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAccepto
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api};
-use crate::audit::Audit;
+use crate::audit::{Audit, Record};
 use crate::config::Config;
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
@@ -115,7 +116,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
     let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
-    let retelling = tokio::spawn(tell_audit(audit.clone(), statistics.clone(), ended.clone()));
+    let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
+    let news = tokio::spawn(ended.clone().run_until_cancelled_owned(news));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
     let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let api = Api {
@@ -145,7 +147,6 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         Some(following),
         Some(sampling),
         Some(telling),
-        Some(retelling),
         Some(watched),
         Some(recording),
     ]
@@ -154,6 +155,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     {
         task.await?;
     }
+    news.await?;
     result
 }
 
@@ -162,19 +164,17 @@ async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
     jobs.tell(|job| statistics.tell("job", job)).await;
 }
 
-/// As [`tell_jobs`], of what is new in the audit. Those that come faster than they are told are left out here, and never in the audit.
-async fn tell_audit(audit: Audit, statistics: Statistics, ended: CancellationToken) {
-    let mut news = audit.subscribe();
-    let telling = async {
+/// New records of the audit. Those that came too fast are in the list of all.
+fn records(news: broadcast::Receiver<Record>) -> impl Stream<Item = Record> + Send {
+    stream::unfold(news, async |mut news| {
         loop {
             match news.recv().await {
-                Ok(record) => statistics.tell("audit", &record),
+                Ok(record) => return Some((record, news)),
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
+                Err(RecvError::Closed) => return None,
             }
         }
-    };
-    ended.run_until_cancelled(telling).await;
+    })
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.

@@ -36,9 +36,27 @@ impl Adapter {
     pub async fn cluster_rooms(&self, namespace: Option<Namespace>, prefix: &str) -> Gathered<RoomsPart> {
         self.gather(Query::Rooms {
             namespace,
+            namespace_prefix: String::new(),
             prefix: prefix.to_owned(),
         })
         .await
+    }
+
+    /// The rooms of all namespaces that start with `namespace_prefix` whose id starts with `prefix`, on every server.
+    pub async fn cluster_rooms_under(&self, namespace_prefix: &str, prefix: &str) -> Gathered<RoomsPart> {
+        let mut gathered: Gathered<RoomsPart> = self
+            .gather(Query::Rooms {
+                namespace: None,
+                namespace_prefix: namespace_prefix.to_owned(),
+                prefix: prefix.to_owned(),
+            })
+            .await;
+        // Servers of older versions send the others, too.
+        for (_, part) in &mut gathered.servers {
+            part.rooms
+                .retain(|(room, _)| room.namespace.as_str().starts_with(namespace_prefix));
+        }
+        gathered
     }
 
     /// The servers that a client is connected to, its rooms there, and what is known about its connections.

@@ -413,15 +413,19 @@ impl Hub {
         census.finish()
     }
 
+    /// The rooms of a namespace (all, if none is given) whose id starts with this, and how many members each has, sorted.
     pub(crate) fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
+        self.rooms_where(|room| {
+            namespace.is_none_or(|namespace| *namespace == room.namespace) && room.id.as_str().starts_with(id_prefix)
+        })
+    }
+
+    /// The rooms that `wanted` picks and how many members each has, sorted.
+    pub(crate) fn rooms_where(&self, wanted: impl Fn(&Room) -> bool) -> Vec<(Room, usize)> {
         let mut found = Vec::new();
         for stripe in self.rooms.each() {
-            for (room, entry) in stripe.iter() {
-                let wanted = namespace.is_none_or(|namespace| *namespace == room.namespace);
-                if wanted && room.id.as_str().starts_with(id_prefix) {
-                    found.push((room.clone(), entry.members.len()));
-                }
-            }
+            let rooms = stripe.iter().filter(|(room, _)| wanted(room));
+            found.extend(rooms.map(|(room, entry)| (room.clone(), entry.members.len())));
         }
         found.sort();
         found

@@ -273,3 +273,43 @@ fn a_client_is_in_the_rooms_that_it_joined_and_has_not_left() {
     hub.leave(&client("ann"), &room("1"));
     assert!(!hub.has_joined(&client("ann"), &room("1")));
 }
+
+#[tokio::test]
+async fn rooms_are_counted_as_they_change_and_the_largest_and_busiest_are_known() {
+    let (hub, mut inboxes) = hub();
+    let clients: Vec<_> = (0..30).map(|n| client(&format!("c{n}"))).collect();
+    let connections: Vec<_> = clients.iter().map(|client| attach(&hub, client, 0)).collect();
+    for (n, client) in clients.iter().enumerate() {
+        hub.join(client, &room("all"));
+        hub.join(client, &room(&format!("r{}", n % 3)));
+    }
+    for _ in 0..64 {
+        hub.to_room(&room("r1"), Frame::new("x"), [].into()).await;
+        hub.to_room(&room("nobody is here"), Frame::new("x"), [].into()).await;
+        while inboxes[0].try_recv().is_ok() {}
+    }
+    let (namespaces, top) = hub.census(Instant::now());
+    let counts: Vec<_> = namespaces
+        .iter()
+        .map(|count| (count.rooms, count.members, count.messages))
+        .collect();
+    assert_eq!(counts, [(4, 60, 64)]);
+    assert_eq!((&top.by_members[0].room, top.by_members[0].members), (&room("all"), 30));
+    assert_eq!(top.by_members.len(), 4);
+    assert_eq!(
+        (&top.by_messages[0].room, top.by_messages[0].messages),
+        (&room("r1"), 64)
+    );
+    assert_eq!(top.by_messages.len(), 1);
+
+    hub.leave(&clients[0], &room("all"));
+    for (client, connection) in clients.iter().zip(connections).skip(1) {
+        hub.detach(client, connection);
+    }
+    let (namespaces, top) = hub.census(Instant::now());
+    assert_eq!(
+        (namespaces[0].rooms, namespaces[0].members, namespaces[0].messages),
+        (1, 1, 64)
+    );
+    assert_eq!((top.by_members.len(), top.by_messages.len()), (1, 0));
+}

@@ -3,6 +3,7 @@
 mod acl;
 mod clients;
 mod contexts;
+mod costs;
 mod deadlines;
 mod events;
 mod facts;

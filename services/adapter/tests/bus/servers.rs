@@ -10,6 +10,7 @@ use crate::support::*;
 
 suite![
     the_cluster_answers_for_rooms_clients_and_totals,
+    a_server_tells_what_it_has_counted_and_what_its_parts_report,
     a_preset_room_is_subscribed_without_members,
     of_two_servers_with_one_name_the_younger_steps_back,
     the_roster_of_a_server_shows_when_the_server_itself_starts_to_count,
@@ -35,6 +36,38 @@ async fn the_cluster_answers_for_rooms_clients_and_totals(ground: Ground) {
     let totals = one.adapter.cluster_stats().await;
     assert_eq!(totals.servers.iter().map(|(_, part)| part.clients).sum::<u64>(), 2);
     assert!(totals.servers.iter().all(|(_, part)| part.nodes.len() == 3));
+}
+
+async fn a_server_tells_what_it_has_counted_and_what_its_parts_report(ground: Ground) {
+    let (one, two) = ground.pair().await;
+    let mut ann = one.client("ann").await;
+    one.adapter.join(&client("ann"), room("1")).await.expect("joined");
+    one.adapter
+        .add_report("edge", || serde_json::json!({"framesIn": 7, "labels": {"zone": "a"}}));
+    for _ in 0..10 {
+        two.adapter.push_to_room(&room("1"), "say", &1).await.expect("accepted");
+        ann.frame().await;
+    }
+    let parts = by_server(two.adapter.cluster_stats_within(Duration::from_secs(10)).await.servers);
+    let (one, two) = (&parts["one"], &parts["two"]);
+    assert!(
+        two.counters.published >= 10 && two.counters.published_bytes > 10 * 20,
+        "{:?}",
+        two.counters
+    );
+    assert!(
+        one.counters.received >= 10 && one.counters.received_bytes > 10 * 20,
+        "{:?}",
+        one.counters
+    );
+    assert!(one.counters.lag.iter().sum::<u64>() >= 10 && one.clock_ms > 0);
+    let namespace = &one.namespaces[0];
+    assert_eq!((namespace.rooms, namespace.members, namespace.messages), (1, 1, 10));
+    assert_eq!(one.top_rooms.by_members[0].room, room("1"));
+    assert_eq!(one.top_rooms.by_messages[0].messages, 10);
+    let report: serde_json::Value = serde_json::from_str(one.reports["edge"].get()).expect("JSON");
+    assert_eq!(report["labels"]["zone"], "a");
+    assert!(two.reports.is_empty());
 }
 
 async fn a_preset_room_is_subscribed_without_members(ground: Ground) {

@@ -54,12 +54,22 @@ pub(super) async fn nodes(State(api): State<Api>) -> Json<Nodes> {
     responses((status = 200, description = "A page of the rooms, by namespace and id.", body = Rooms)),
 )]
 pub(super) async fn rooms(State(api): State<Api>, Params(page): Params<RoomsPage>) -> Result<Json<Rooms>, Problem> {
-    if page.prefix.chars().count() > MAX_NAME_BYTES {
-        return Err(Problem::bad_request(format!(
-            "prefix has more than {MAX_NAME_BYTES} characters: no room has such an id"
-        )));
+    for (name, prefix) in [("prefix", &page.prefix), ("namespacePrefix", &page.namespace_prefix)] {
+        if prefix.chars().count() > MAX_NAME_BYTES {
+            return Err(Problem::bad_request(format!(
+                "{name} has more than {MAX_NAME_BYTES} characters: no room has such an address"
+            )));
+        }
     }
-    let gathered = api.adapter.cluster_rooms(page.namespace.clone(), &page.prefix).await;
+    let gathered = match (page.namespace.clone(), page.namespace_prefix.as_str()) {
+        (Some(_), prefix) if !prefix.is_empty() => {
+            return Err(Problem::bad_request(
+                "namespace and namespacePrefix exclude each other: give one of them",
+            ));
+        }
+        (None, prefix) if !prefix.is_empty() => api.adapter.cluster_rooms_under(prefix, &page.prefix).await,
+        (namespace, _) => api.adapter.cluster_rooms(namespace, &page.prefix).await,
+    };
     Ok(Json(Answer::new(
         Timestamp::now(),
         &gathered,

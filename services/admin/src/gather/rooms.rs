@@ -17,6 +17,10 @@ pub(crate) struct RoomsPage {
     /// Only rooms of this namespace.
     #[param(value_type = Option<Name>)]
     pub(crate) namespace: Option<Namespace>,
+    /// Only rooms of namespaces that start with this; not together with `namespace`.
+    #[serde(default)]
+    #[param(max_length = 255)]
+    pub(crate) namespace_prefix: String,
     /// Only rooms whose id starts with this.
     #[serde(default)]
     #[param(max_length = 255)]
@@ -36,6 +40,8 @@ pub(crate) struct RoomsPage {
 pub(crate) struct RoomsView {
     /// Matching rooms on all servers that answered.
     pub(crate) count: usize,
+    /// Their members; a client counts once for each room and server.
+    pub(crate) members: usize,
     /// One page of rooms, sorted by namespace and id.
     pub(crate) rooms: Vec<RoomCount>,
     /// The cursor of the next page; null at the end.
@@ -75,6 +81,7 @@ pub(crate) fn rooms(gathered: &Gathered<RoomsPart>, page: &RoomsPage) -> RoomsVi
     let next = wanted.last().filter(|_| more).map(|last| Cursor(last.room.clone()));
     RoomsView {
         count: rooms.len(),
+        members: rooms.values().sum(),
         rooms: wanted,
         next,
     }
@@ -97,6 +104,7 @@ mod tests {
     fn page(limit: usize) -> RoomsPage {
         RoomsPage {
             namespace: None,
+            namespace_prefix: String::new(),
             prefix: String::new(),
             limit: Limit(limit),
             cursor: None,

@@ -1,5 +1,6 @@
 //! The statistics of the cluster: totals and rates, by service, server and namespace, and the rooms and clients that stand out.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -248,7 +249,7 @@ fn namespaces(gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Me
         .map(|(namespace, sum)| NamespaceStats { namespace, ..sum })
         .collect();
     if all.len() > NAMESPACES {
-        all.sort_by(|a, b| (b.namespace != OTHER, b.rooms).cmp(&(a.namespace != OTHER, a.rooms)));
+        all.sort_by_key(|one| Reverse((one.namespace != OTHER, one.rooms)));
         let rest = all.split_off(NAMESPACES).into_iter();
         let rest = rest.fold(NamespaceStats::default(), |a, b| NamespaceStats {
             namespace: OTHER.to_owned(),
@@ -326,4 +327,99 @@ fn by_code<'a, C: 'a>(
     sums.values_mut()
         .for_each(|sum| *sum = super::measured::round(*sum, 10.0));
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_adapter::{Namespace, NamespaceCount, RoomMembers};
+
+    use super::super::servers::tests::two_servers_one_of_which_answered;
+    use super::*;
+
+    fn name(name: &str) -> ServerName {
+        ServerName::new(name).expect("a name")
+    }
+
+    fn room(id: &str) -> Room {
+        Room::new("chat", id).expect("a room")
+    }
+
+    fn gathered(parts: Vec<(&str, StatsPart)>) -> Gathered<StatsPart> {
+        Gathered {
+            servers: parts.into_iter().map(|(server, part)| (name(server), part)).collect(),
+            missing: Vec::new(),
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn totals_add_up_and_only_the_rates_of_servers_that_answered_are_known() {
+        let (roster, gathered) = two_servers_one_of_which_answered();
+        let rates = Rates {
+            messages_in: 3.0,
+            ..Rates::default()
+        };
+        let measured = Measured {
+            rates,
+            ..Measured::default()
+        };
+        let known = [(name("ws-node-1"), measured.clone()), (name("ws-node-2"), measured)];
+        let view = stats(&roster, &gathered, &known.into(), true);
+        assert_eq!((view.clients, view.totals.servers), (14, 3));
+        let of_service = &view.services[1];
+        assert_eq!(
+            (of_service.servers, of_service.clients, of_service.rates.messages_in),
+            (2, 14, 3.0)
+        );
+        let servers: Vec<_> = view
+            .servers
+            .iter()
+            .map(|server| (server.stale, server.rates.is_some()))
+            .collect();
+        assert_eq!(servers, [(false, false), (false, true), (true, false)]);
+    }
+
+    #[test]
+    fn namespaces_beyond_the_bound_are_shown_as_one_and_none_is_lost() {
+        let part = |range: std::ops::Range<u64>| StatsPart {
+            namespaces: range
+                .map(|n| NamespaceCount {
+                    namespace: Namespace::new(format!("n{n:03}")).ok(),
+                    rooms: n + 1,
+                    members: 1,
+                    messages: 0,
+                })
+                .collect(),
+            ..StatsPart::default()
+        };
+        let gathered = gathered(vec![("a", part(0..64)), ("b", part(32..96))]);
+        let all = namespaces(&gathered, &BTreeMap::new());
+        assert_eq!((all.len(), all[NAMESPACES].namespace.as_str()), (NAMESPACES + 1, OTHER));
+        assert_eq!(all.iter().map(|one| one.members).sum::<u64>(), 128);
+        let rooms = all.iter().map(|one| one.rooms).sum::<u64>();
+        assert_eq!(rooms, (1..=64).sum::<u64>() + (33..=96).sum::<u64>());
+    }
+
+    #[test]
+    fn the_members_of_a_room_are_added_up_and_its_messages_are_those_of_the_server_that_gets_most() {
+        let large = |members| StatsPart {
+            top_rooms: wsmesh_adapter::TopRooms {
+                by_members: vec![RoomMembers {
+                    room: room("a"),
+                    members,
+                }],
+                ..Default::default()
+            },
+            ..StatsPart::default()
+        };
+        let busy = |rate| Measured {
+            rooms: [(room("a"), rate), (room("quiet"), 0.0)].into(),
+            ..Measured::default()
+        };
+        let gathered = gathered(vec![("a", large(3)), ("b", large(4))]);
+        let top = top_rooms(&gathered, &[(name("a"), busy(5.0)), (name("b"), busy(7.0))].into());
+        assert_eq!((top.by_members.len(), top.by_members[0].members), (1, 7));
+        let busy: Vec<_> = top.by_messages.iter().map(|busy| busy.messages_per_second).collect();
+        assert_eq!(busy, [7.0]);
+    }
 }

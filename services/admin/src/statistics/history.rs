@@ -160,7 +160,7 @@ impl Row {
         let values = COLUMNS.iter().enumerate().map(|(column, (_, join))| {
             let known = || rows.iter().filter_map(|row| row.values[column]);
             match join {
-                Join::Last => known().last(),
+                Join::Last => known().next_back(),
                 Join::Largest => known().reduce(f64::max),
                 Join::Mean => {
                     let count = known().count();

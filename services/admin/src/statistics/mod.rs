@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -147,6 +147,14 @@ impl Statistics {
     /// Tells everyone who watches: `job`, `audit`, `topology`.
     pub(crate) fn tell(&self, name: &str, data: &impl Serialize) {
         self.shared.viewers.tell(name, data);
+    }
+
+    /// Tells everyone who watches what these news are, as events with this name, until they end.
+    pub(crate) async fn tell_all<T: Serialize>(self, name: &'static str, news: impl Stream<Item = T>) {
+        let mut news = std::pin::pin!(news);
+        while let Some(one) = news.next().await {
+            self.tell(name, &one);
+        }
     }
 
     /// The events for one more viewer; none if there are too many.

@@ -118,6 +118,9 @@ pub(crate) enum Query {
     },
     Rooms {
         namespace: Option<Namespace>,
+        /// The beginning of namespaces; servers of older versions do not know it, and answer with more.
+        #[serde(default, rename = "namespacePrefix", skip_serializing_if = "String::is_empty")]
+        namespace_prefix: String,
         prefix: String,
     },
     Client {
@@ -167,8 +170,16 @@ impl Queries {
             Query::Room { room } => Payload::new(&RoomPart {
                 members: self.clients.hub().members(&room),
             }),
-            Query::Rooms { namespace, prefix } => Payload::new(&RoomsPart {
-                rooms: self.clients.hub().rooms(namespace.as_ref(), &prefix),
+            Query::Rooms {
+                namespace,
+                namespace_prefix,
+                prefix,
+            } => Payload::new(&RoomsPart {
+                rooms: self.clients.hub().rooms_where(|room| {
+                    namespace.as_ref().is_none_or(|namespace| *namespace == room.namespace)
+                        && room.namespace.as_str().starts_with(&namespace_prefix)
+                        && room.id.as_str().starts_with(&prefix)
+                }),
             }),
             Query::Client { client, contexts } => Payload::new(&ClientPart {
                 connected: self.clients.hub().is_here(&client),

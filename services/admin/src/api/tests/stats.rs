@@ -117,12 +117,17 @@ async fn rooms_are_counted_by_namespace_and_the_large_and_busy_ones_are_named() 
     two.join("bob", "chat", "lobby").await;
     two.join("cid", "game", "7").await;
     let open = cluster.open();
-    until("a busy room is named", async || {
-        for _ in 0..20 {
-            super::fixture::post(&open, "/api/v1/rooms/game/7/messages", r#"{"event":"x"}"#).await;
+    let sender = one.adapter.clone();
+    let _sending = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        let room = wsmesh_adapter::Room::new("game", "7").expect("a room");
+        let mut every = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            every.tick().await;
+            sender.push_to_room(&room, "x", &1).await.expect("accepted");
         }
-        let stats = get(&open, STATS).await.json();
-        stats["topRooms"]["byMessages"][0]["id"] == "7"
+    }));
+    until("a busy room is named", async || {
+        get(&open, STATS).await.json()["topRooms"]["byMessages"][0]["id"] == "7"
     })
     .await;
     let stats = get(&open, STATS).await.json();
@@ -133,6 +138,12 @@ async fn rooms_are_counted_by_namespace_and_the_large_and_busy_ones_are_named() 
         (&json!("chat"), &json!(2), &json!(2)),
         "a room counts on each server"
     );
+    let under = get(&open, "/api/v1/rooms?namespacePrefix=cha&limit=1").await.json();
+    openapi::check("Rooms", &under);
+    assert_eq!((&under["count"], &under["members"]), (&json!(1), &json!(2)));
+    get(&open, "/api/v1/rooms?namespacePrefix=c&namespace=chat")
+        .await
+        .problem(400);
     let largest = json!({"namespace": "chat", "id": "lobby", "members": 2});
     assert_eq!(stats["topRooms"]["byMembers"][0], largest);
     assert_eq!(stats["totals"]["rooms"], 3);
