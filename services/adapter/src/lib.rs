@@ -61,6 +61,7 @@
 
 mod api;
 mod cluster;
+mod counters;
 mod error;
 mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -72,6 +73,7 @@ mod metrics;
 mod nodes;
 mod options;
 mod refusals;
+mod reports;
 mod settings;
 mod trace;
 mod wire;
@@ -82,8 +84,10 @@ pub use api::channels::ChannelListener;
 pub use api::clients::{Presence, RoomOptions, Scope};
 pub use api::events::Listener;
 pub use api::gather::Gathered;
+pub use api::preflight::preflight_alone;
 pub use api::reach::{Located, Reach};
 pub use cluster::{ListenerId, MAX_KEY_BYTES, Outcome, Replies, Reply};
+pub use counters::{Counters, LAG_BUCKETS};
 pub use error::{
     CallError, ChannelError, ClientError, ClientOrderError, ClientRequestError, DriverError, PublishError,
     RequestError, StartError, TargetError, TopologyError,
@@ -96,13 +100,19 @@ pub use flow::state::lapse::{Lapse, LapseReason};
 pub use flow::state::server_info::ServerInfo;
 pub use life::driver::Driver;
 pub use life::node_view::{NodeAtServer, NodeState, NodeView};
+pub use life::preflights::{FactsOfNode, PreflightFailure, Preflights};
 pub use local::{
     Class, ClientObserver, Closing, Command, ConnectionId, DataError, Delivery, DeliveryRule, Dismissal, FrameReader,
-    Full, Introduction, LiveContext, LostServer, MAX_DATA_BYTES, MAX_DATA_DEPTH, ObservedConnection, Outbox,
-    OutboxLimits, PendingRequest, Policy, Pushed, Recipients, Shard, ShardInbox, Shared, Spared,
+    Full, Introduction, LiveContext, LostServer, MAX_DATA_BYTES, MAX_DATA_DEPTH, NamespaceCount, ObservedConnection,
+    Outbox, OutboxLimits, PendingRequest, Policy, Pushed, Recipients, RoomMembers, RoomMessages, Shard, ShardInbox,
+    Shared, Spared, TopRooms,
 };
-pub use nodes::{Fault, LinkFault, MemoryBus, NodeStatus, NodeUrl, NodeUrlError, Strategy};
+pub use nodes::{
+    Check, CheckKind, CheckResult, Fault, LinkFault, MemoryBus, NodeFacts, NodeStatus, NodeUrl, NodeUrlError,
+    OutputBuffer, Preflight, SlowCommand, Strategy,
+};
 pub use options::{Bus, Options};
+pub use reports::{Report, Reports};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{

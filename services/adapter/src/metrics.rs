@@ -45,15 +45,21 @@ impl Metrics {
     }
 }
 
-/// 50 µs to about 3 s, doubling.
+/// The first of [`TIME_BUCKETS`] upper bounds of times, in seconds; each further one is twice as long, up to about 3 s.
+pub(crate) const SHORTEST_TIME: f64 = 0.000_05;
+/// How many upper bounds times are counted by.
+pub(crate) const TIME_BUCKETS: usize = 17;
+
 fn seconds(name: &str, help: &str) -> prometheus::Result<HistogramOpts> {
-    Ok(histogram_opts!(name, help, exponential_buckets(0.000_05, 2.0, 17)?))
+    let bounds = exponential_buckets(SHORTEST_TIME, 2.0, TIME_BUCKETS)?;
+    Ok(histogram_opts!(name, help, bounds))
 }
 
 /// Messages on their way out.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) publish: IntCounterVec,
+    pub(crate) publish_bytes: IntCounter,
     pub(crate) publish_seconds: HistogramVec,
     pub(crate) rerouted: IntCounterVec,
     pub(crate) unsent: IntCounterVec,
@@ -70,6 +76,11 @@ impl Sending {
                 "wsmesh_publish_total",
                 "Messages published, by result.",
                 &["node", "result"],
+                registry
+            )?,
+            publish_bytes: counter!(
+                "wsmesh_publish_bytes_total",
+                "Bytes of messages that nodes took.",
                 registry
             )?,
             publish_seconds: histograms!(
@@ -119,6 +130,7 @@ impl Sending {
 #[derive(Debug)]
 pub(crate) struct Receiving {
     pub(crate) receive: IntCounterVec,
+    pub(crate) receive_bytes: IntCounter,
     pub(crate) lag_seconds: HistogramVec,
     pub(crate) fanout_seconds: Histogram,
     pub(crate) duplicates: IntCounter,
@@ -131,6 +143,7 @@ impl Receiving {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
             receive: counters!("wsmesh_receive_total", "Messages received.", &["node"], registry)?,
+            receive_bytes: counter!("wsmesh_receive_bytes_total", "Bytes of messages received.", registry)?,
             lag_seconds: histograms!(
                 seconds("wsmesh_lag_seconds", "From publishing to receiving.")?,
                 &["node"],

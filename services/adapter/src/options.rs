@@ -9,6 +9,7 @@ use prometheus::Registry;
 use crate::error::StartError;
 use crate::local::{ClientObserver, Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
+use crate::reports::Reports;
 use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
 
 /// How servers reach each other.
@@ -84,6 +85,9 @@ pub struct Options {
     /// Settings of the service itself that should be the same on every server that has them: differences are reported, see
     /// [`Adapter::differences`](crate::Adapter::differences). Default: none.
     pub common_settings: BTreeMap<String, String>,
+    /// What this server tells about itself when it is asked for its totals. Default: nothing;
+    /// [`Adapter::add_report`](crate::Adapter::add_report) adds more.
+    pub reports: Reports,
     /// Where the adapter's metrics are registered. Default: a registry of its own.
     pub registry: Registry,
 }
@@ -115,6 +119,7 @@ impl Options {
             delivery: Delivery::default(),
             observer: None,
             common_settings: BTreeMap::new(),
+            reports: Reports::default(),
             registry: Registry::new(),
         }
     }

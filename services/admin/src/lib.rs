@@ -1,9 +1,10 @@
 //! HTTP API that shows the whole cluster, changes its Redis nodes and sends messages to its clients.
 //!
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `access` (who may use which of
-//! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients), `gather` (turns what servers report into answers), `jobs` (changes of
-//! the nodes, followed until they are done), `kubernetes`. Only the last jobs and the last idempotency keys are stored, in memory:
-//! every answer is gathered from the live servers at the moment of the request.
+//! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients),
+//! `gather` (turns what servers report into answers), `jobs` (changes of the nodes, followed until they are done), `statistics`
+//! (samples the cluster once a second), `kubernetes`. The last jobs, the last idempotency keys and an hour of numbers are stored, in
+//! memory; every other answer is gathered from the live servers at the moment of the request.
 
 mod access;
 mod api;
@@ -20,6 +21,7 @@ mod problem;
 mod service;
 mod settings;
 mod shapes;
+mod statistics;
 
 pub use access::{AccessSettings, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;

@@ -22,6 +22,7 @@ use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Kubernetes};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
+use crate::statistics::Statistics;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
 /// answered.
@@ -83,6 +84,9 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window);
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
+    let stop = shutdown.child_token();
+    let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
+    let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
     let watched = tokio::spawn(access.clone().run(ended.clone()));
@@ -95,32 +99,31 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         kubernetes,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
+        statistics,
     };
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
-    let result = serve_until_the_end(api, metrics, public, &mut driver, &config, shutdown).await;
+    let result = serve_until_the_end(api, metrics, public, &mut driver, &config, stop).await;
 
     keys.end().await;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [ops, watch, Some(following), Some(watched), Some(recording)]
-        .into_iter()
-        .flatten()
-    {
+    let own = [following, sampling, watched, recording];
+    for task in own.into_iter().chain(ops).chain(watch) {
         task.await?;
     }
     result
 }
 
-/// Ends at `shutdown`, or with the reason why the server cannot go on.
+/// Ends at `stop`, or with the reason why the server cannot go on.
 async fn serve_until_the_end(
     api: Api,
     metrics: HttpMetrics,
     public: TcpListener,
     driver: &mut Driver,
     config: &Config,
-    shutdown: CancellationToken,
+    stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let limits = Limits {
         // The API's own limit is reached first: its answer has the form of the API's errors.
@@ -129,7 +132,6 @@ async fn serve_until_the_end(
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
         ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
     };
-    let stop = shutdown.child_token();
     let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());
     tokio::pin!(serving);
     tokio::select! {

@@ -95,3 +95,54 @@ pub(crate) struct Draining {
     #[schema(required = false)]
     within_ms: u64,
 }
+
+/// What a Redis says about itself. Null: its user may not ask (see forbidden), or it is too old to know. A node of the embedded bus
+/// calls its version embedded and has no memory, rates or commands.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct NodeFacts {
+    version: Option<String>,
+    /// master or slave, in Redis's own words.
+    role: Option<String>,
+    /// What it calls this run of itself. Two addresses with the same one are the same Redis.
+    run_id: Option<String>,
+    uptime_seconds: Option<u64>,
+    used_memory_bytes: Option<u64>,
+    /// 0: there is no limit.
+    max_memory_bytes: Option<u64>,
+    /// Its connections, ours and others.
+    clients: Option<u64>,
+    ops_per_second: Option<u64>,
+    bytes_in_per_second: Option<u64>,
+    bytes_out_per_second: Option<u64>,
+    /// Channels with at least one subscriber.
+    pubsub_channels: Option<u64>,
+    pubsub_patterns: Option<u64>,
+    /// What waits for the subscribing connections of our servers.
+    output_buffers: Vec<OutputBuffer>,
+    /// Its slowest commands of late, newest first, without arguments.
+    slow_log: Vec<SlowCommand>,
+    evicted_keys: Option<u64>,
+    rejected_connections: Option<u64>,
+    /// How long asking took.
+    collected_ms: u64,
+    /// Commands that its user may not use.
+    forbidden: Vec<String>,
+}
+
+/// What waits in a Redis for one server to read it.
+#[derive(ToSchema)]
+pub(crate) struct OutputBuffer {
+    server: Name,
+    bytes: u64,
+}
+
+/// A slow command.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct SlowCommand {
+    /// When it ran, by the clock of that Redis: milliseconds since the Unix epoch.
+    at_ms: u64,
+    micros: u64,
+    command: String,
+}

@@ -1,5 +1,5 @@
 //! The client protocol (frames, error codes, close codes, connect parameters), and the payloads that ws-nodes and
-//! services exchange about clients. Pure data: no sockets, no clocks, no policy.
+//! services exchange about clients and themselves. Pure data: no sockets, no clocks, no policy.
 //!
 //! The client protocol is that of *websocket-cross-server-adapter* 1.x, with additions that its clients ignore.
 
@@ -9,6 +9,7 @@ mod error_code;
 pub mod forward;
 pub mod frame;
 mod params;
+pub mod report;
 
 pub use callback_id::{CallbackId, MAX_CALLBACK_ID_BYTES};
 pub use close::{CloseCode, Group};

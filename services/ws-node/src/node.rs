@@ -18,6 +18,7 @@ use wsmesh_adapter::{
 };
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
+use wsmesh_protocol::report::{EDGE, EdgeReport};
 
 use crate::auth::Auth;
 use crate::backends;
@@ -120,6 +121,7 @@ impl WsNode {
             metrics,
             handlers,
         }));
+        report(&edge);
         let taken = Arc::downgrade(&edge);
         edge.handlers
             .started(move |event| taken.upgrade().is_some_and(|edge| edge.routes.find(event).is_some()));
@@ -332,6 +334,18 @@ fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Re
         );
     }
     Ok(routes)
+}
+
+/// Tells admin about this ws-node's clients when it asks. The adapter, which keeps the report, is part of the edge.
+fn report(edge: &Arc<Edge>) {
+    let told = Arc::downgrade(edge);
+    edge.adapter.add_report(EDGE, move || {
+        let report = told.upgrade().map(|edge| EdgeReport {
+            draining: edge.is_draining(),
+            ..edge.metrics.report()
+        });
+        json!(report)
+    });
 }
 
 fn warn_if_short_of_files(edge: &Edge) {

@@ -9,6 +9,8 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops, print};
 
+use wsmesh_protocol::report::PROCESS;
+
 use crate::auth::mint_token;
 use crate::config::Config;
 use crate::node::WsNode;
@@ -85,7 +87,11 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         );
     }
     let registry = Registry::new();
-    let mut node = WsNode::start(common.adapter_options(WsNodeService::NAME, registry.clone()), settings)?;
+    let options = common.adapter_options(WsNodeService::NAME, registry.clone());
+    options
+        .reports
+        .add(PROCESS, common.process_report(Some(settings.drain_time)));
+    let mut node = WsNode::start(options, settings)?;
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {

@@ -176,6 +176,12 @@ impl Adapter {
         self.parts.foundation.lapses.subscribe()
     }
 
+    /// Adds what this server tells about itself when it is asked for its totals ([`Adapter::cluster_stats`]), or replaces the
+    /// report with this name. `report` is called only then, must be quick and must not wait.
+    pub fn add_report(&self, name: &str, report: impl Fn() -> serde_json::Value + Send + Sync + 'static) {
+        self.parts.foundation.options.reports.add(name, report);
+    }
+
     /// Settings in which live servers differ from this one, sorted. Nodes that a server was not configured with are used all
     /// the same: the topology is shared. But after a restart of all servers at once only configured nodes are known.
     pub fn differences(&self) -> Vec<Difference> {

@@ -2,6 +2,8 @@
 //!
 //! Every answer says who is missing. Nothing is stored anywhere: each server answers for itself, at once.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -72,12 +74,22 @@ impl Adapter {
         self.gather(Query::Stats).await
     }
 
+    /// As [`Adapter::cluster_stats`], for which the servers have this long.
+    pub async fn cluster_stats_within(&self, limit: Duration) -> Gathered<StatsPart> {
+        let options = RequestOptions {
+            timeout: Some(limit),
+            ..RequestOptions::default()
+        };
+        self.gather_with(Query::Stats, options).await
+    }
+
     async fn gather<T: DeserializeOwned>(&self, query: Query) -> Gathered<T> {
+        self.gather_with(query, RequestOptions::default()).await
+    }
+
+    async fn gather_with<T: DeserializeOwned>(&self, query: Query, options: RequestOptions) -> Gathered<T> {
         let outcome = match Payload::new(&query) {
-            Ok(payload) => {
-                self.ask(Target::Everyone, QUERY, payload, RequestOptions::default())
-                    .await
-            }
+            Ok(payload) => self.ask(Target::Everyone, QUERY, payload, options).await,
             Err(error) => Err(error.into()),
         };
         match outcome {

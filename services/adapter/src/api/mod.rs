@@ -15,4 +15,5 @@ pub(crate) mod contexts;
 
 pub(crate) mod channels;
 pub(crate) mod gather;
+pub(crate) mod preflight;
 pub(crate) mod topology;

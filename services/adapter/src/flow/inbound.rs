@@ -101,6 +101,8 @@ impl<F: Fn(Beacon)> Inbound<F> {
                 .receive
                 .with_label_values(&[id])
                 .inc_by(batch.len() as u64);
+            let bytes: usize = batch.iter().map(|(_, bytes)| bytes.len()).sum();
+            self.metrics.receiving.receive_bytes.inc_by(bytes as u64);
             let lag = self.metrics.receiving.lag_seconds.with_label_values(&[id]);
             for (channel, bytes) in batch {
                 if channel == self.beacon_channel.as_bytes() {

@@ -49,7 +49,7 @@ impl FlowParts {
         let outbound = Arc::new(Outbound::new(on));
         let requests = Arc::new(Requests::new(on.members.instance()));
         let answers = Arc::new(Answers::new(on, outbound.clone(), requests.clone()));
-        let queries = Queries::new(clients.clone(), statuses, on.lapses.subscribe());
+        let queries = Queries::new(clients.clone(), statuses, on);
         let wants = Wants::new(subscriptions.interest().clone(), on.hearing.started());
         let data_orders = DataOrders::new(hub.clone());
         let dispatch = Arc::new(Dispatch::new(answers, queries, wants, data_orders, on.metrics.clone()));

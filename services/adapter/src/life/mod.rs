@@ -11,4 +11,5 @@ pub(crate) mod membership;
 
 pub(crate) mod endpoints;
 pub(crate) mod node_view;
+pub(crate) mod preflights;
 pub(crate) mod topology;

@@ -128,6 +128,11 @@ impl TopologyInUse {
         });
     }
 
+    /// Reads the URL of a node that is to be added for everyone: its id, and the URL that travels.
+    pub(crate) fn parse(&self, url: &str) -> Result<(NodeId, String), TopologyError> {
+        self.endpoints.parse(url)
+    }
+
     /// Adds a node for the whole cluster.
     pub(crate) fn add(&self, url: &str) -> Result<NodeId, TopologyError> {
         let (id, url) = self.endpoints.parse(url)?;

@@ -13,9 +13,11 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, timeout};
 
+use super::census::{Census, NamespaceCount, TopRooms};
 use super::context::{LiveContext, Origin};
-use super::hub_entries::{ClientEntry, Connection, Location, Locations, RoomEntry};
+use super::hub_entries::{ClientEntry, Connection, Location, Locations};
 use super::observer::{ClientObserver, Observed, ObservedConnection};
+use super::room_stripe::RoomStripe;
 use super::shard::{Command, ConnectionId, PendingRequest, Recipients};
 use super::striped::Striped;
 use crate::wire::{ClientId, Frame, Namespace, Room};
@@ -28,8 +30,8 @@ const NEW: Duration = Duration::from_secs(120);
 /// Which shard holds which client and room.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    clients: Striped<ClientId, ClientEntry>,
-    rooms: Striped<Room, RoomEntry>,
+    clients: Striped<HashMap<ClientId, ClientEntry>>,
+    rooms: Striped<RoomStripe>,
     shards: Vec<mpsc::Sender<Command>>,
     next_connection: AtomicU64,
     client_count: AtomicUsize,
@@ -74,7 +76,7 @@ impl Hub {
         match clients.get_mut(client) {
             Some(entry) => {
                 for room in &entry.rooms {
-                    if let Some(entry) = self.rooms.lock(room).get_mut(room) {
+                    if let Some(entry) = self.rooms.lock(room).of_mut(room) {
                         entry.count_in(shard);
                     }
                 }
@@ -113,7 +115,7 @@ impl Hub {
         };
         if let Some(removed) = entry.remove(connection) {
             for room in &entry.rooms {
-                if let Some(entry) = self.rooms.lock(room).get_mut(room) {
+                if let Some(entry) = self.rooms.lock(room).of_mut(room) {
                     entry.count_out(removed.location.shard);
                 }
             }
@@ -140,15 +142,9 @@ impl Hub {
         let entry = clients.get_mut(client)?;
         let new = entry.rooms.insert(room.clone());
         if new {
-            let mut rooms = self.rooms.lock(room);
-            let members = rooms.entry(room.clone()).or_default();
-            if members.members.insert(client.clone(), Instant::now()).is_none() && members.members.len() == 1 {
+            if self.rooms.lock(room).join(room, client, entry) {
                 self.room_count.fetch_add(1, Ordering::Relaxed);
             }
-            entry
-                .connections()
-                .for_each(|connection| members.count_in(connection.location.shard));
-            drop(rooms);
             self.tell(client, entry.newest(), |by, at| by.joined(at, room));
         }
         Some((entry.locations(), new))
@@ -180,15 +176,8 @@ impl Hub {
     }
 
     fn forget_member(&self, room: &Room, client: &ClientId, gone: &ClientEntry) {
-        let mut rooms = self.rooms.lock(room);
-        if let Some(entry) = rooms.get_mut(room) {
-            entry.members.remove(client);
-            gone.connections()
-                .for_each(|connection| entry.count_out(connection.location.shard));
-            if entry.members.is_empty() {
-                rooms.remove(room);
-                self.room_count.fetch_sub(1, Ordering::Relaxed);
-            }
+        if self.rooms.lock(room).leave(room, client, gone) {
+            self.room_count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -315,7 +304,7 @@ impl Hub {
 
     /// Delivers a frame to the members of a room. Returns the number of shards that have members.
     pub(crate) async fn to_room(&self, room: &Room, frame: Frame, except: std::sync::Arc<[ClientId]>) -> usize {
-        let shards = self.shards_of(room);
+        let shards = self.rooms.lock(room).message(room);
         for &shard in &shards {
             let recipients = Recipients::Room(room.clone(), except.clone());
             self.command(shard, Command::Deliver(recipients, frame.clone())).await;
@@ -378,17 +367,11 @@ impl Hub {
     pub(crate) fn younger_members(&self, room: &Room, sent: Option<Instant>) -> Vec<ClientId> {
         let Some(sent) = sent else { return Vec::new() };
         let rooms = self.rooms.lock(room);
-        let members = rooms.get(room).into_iter().flat_map(|entry| &entry.members);
+        let members = rooms.of(room).into_iter().flat_map(|entry| &entry.members);
         members
             .filter(|(_, since)| **since > sent)
             .map(|(client, _)| client.clone())
             .collect()
-    }
-
-    fn shards_of(&self, room: &Room) -> Vec<usize> {
-        let rooms = self.rooms.lock(room);
-        let shards = rooms.get(room).into_iter().flat_map(|entry| &entry.shards);
-        shards.map(|(shard, _)| *shard).collect()
     }
 
     /// The number of clients, each counted once however many connections it has.
@@ -403,7 +386,7 @@ impl Hub {
     pub(crate) fn members(&self, room: &Room) -> Vec<ClientId> {
         let rooms = self.rooms.lock(room);
         rooms
-            .get(room)
+            .of(room)
             .map(|entry| entry.members.keys().cloned().collect())
             .unwrap_or_default()
     }
@@ -419,6 +402,15 @@ impl Hub {
             .get(client)
             .map(|entry| entry.rooms.iter().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// What is counted of all rooms. Takes one stripe after the other, each for a moment; at most one looks at all its rooms.
+    pub(crate) fn census(&self, now: Instant) -> (Vec<NamespaceCount>, TopRooms) {
+        let (mut census, mut renewed) = (Census::default(), false);
+        for mut stripe in self.rooms.each() {
+            renewed |= stripe.report(&mut census, now, !renewed);
+        }
+        census.finish()
     }
 
     pub(crate) fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::census::Place;
 use super::context::LiveContext;
+use super::leaders::Seat;
 use super::shard::ConnectionId;
 use crate::wire::{ClientId, Room};
 
@@ -105,13 +107,31 @@ impl Locations {
     }
 }
 
-/// The members that a room has on this server.
-#[derive(Debug, Default)]
+/// The members that a room has on this server, and what is counted of it.
+#[derive(Debug)]
 pub(super) struct RoomEntry {
     /// Each member, with the time when it joined.
     pub(super) members: HashMap<ClientId, Instant>,
     /// The shards with connections of members, and how many each has.
     pub(super) shards: Vec<(usize, usize)>,
+    /// Messages to it.
+    pub(super) messages: u64,
+    /// Where its namespace is counted.
+    pub(super) namespace: Place,
+    /// Its place among the busiest rooms.
+    pub(super) seat: Seat,
+}
+
+impl Default for RoomEntry {
+    fn default() -> Self {
+        Self {
+            members: HashMap::new(),
+            shards: Vec::new(),
+            messages: 0,
+            namespace: Place::default(),
+            seat: Seat::NONE,
+        }
+    }
 }
 
 impl RoomEntry {

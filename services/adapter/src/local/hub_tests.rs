@@ -3,6 +3,14 @@
 use super::super::context::Introduction;
 use super::*;
 
+impl Hub {
+    fn shards_of(&self, room: &Room) -> Vec<usize> {
+        let rooms = self.rooms.lock(room);
+        let shards = rooms.of(room).into_iter().flat_map(|entry| &entry.shards);
+        shards.map(|(shard, _)| *shard).collect()
+    }
+}
+
 fn hub() -> (Hub, Vec<mpsc::Receiver<Command>>) {
     let (senders, receivers) = (0..2).map(|_| mpsc::channel(16)).unzip();
     (Hub::new(senders), receivers)

@@ -1,20 +1,19 @@
-//! A map divided among many locks, so that threads seldom wait for each other.
+//! A state divided among many locks by key, so that threads seldom wait for each other.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use parking_lot::{Mutex, MutexGuard};
 
 const STRIPES: usize = 64;
 
-/// A map divided among many small locks.
+/// A state divided among many small locks. `S` is one part of it, usually a map.
 #[derive(Debug)]
-pub(super) struct Striped<K, V> {
-    stripes: Vec<Mutex<HashMap<K, V>>>,
+pub(super) struct Striped<S> {
+    stripes: Vec<Mutex<S>>,
     hasher: RandomState,
 }
 
-impl<K: Hash + Eq, V> Striped<K, V> {
+impl<S: Default> Striped<S> {
     pub(super) fn new() -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         Self {
@@ -24,13 +23,13 @@ impl<K: Hash + Eq, V> Striped<K, V> {
     }
 
     /// Locks the part that has this key.
-    pub(super) fn lock(&self, key: &K) -> MutexGuard<'_, HashMap<K, V>> {
+    pub(super) fn lock<K: Hash>(&self, key: &K) -> MutexGuard<'_, S> {
         let stripe = self.hasher.hash_one(key) as usize % STRIPES;
         self.stripes[stripe].lock()
     }
 
     /// Locks each part, one after the other.
-    pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {
+    pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, S>> {
         self.stripes.iter().map(|stripe| stripe.lock())
     }
 }

@@ -2,6 +2,7 @@
 //! behind one trait. Knows `wire` only.
 
 mod copies;
+mod facts;
 mod fastest;
 mod health;
 mod interest;
@@ -10,6 +11,7 @@ mod link;
 #[cfg(test)]
 mod link_tests;
 mod memory;
+mod preflight;
 mod redis;
 mod replay;
 mod select;
@@ -24,12 +26,14 @@ use serde::{Deserialize, Serialize};
 use crate::wire::NodeId;
 
 pub(crate) use copies::Copies;
+pub use facts::{NodeFacts, OutputBuffer, SlowCommand};
 pub(crate) use fastest::Fastest;
 pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use interest::Interest;
 pub(crate) use largest::Largest;
 pub(crate) use link::{Channel, Endpoint, LinkErrorKind};
 pub use memory::{Fault, LinkFault, MemoryBus};
+pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::endpoint as redis_endpoint;
 pub(crate) use replay::{Kept, Window};
 pub use select::Strategy;

@@ -24,11 +24,13 @@ mod trace;
 mod batch;
 mod clients;
 mod jobs;
+mod live;
 mod messages;
 mod pages;
 mod records;
 mod routes;
 mod servers;
+mod stats;
 
 use std::any::Any;
 use std::time::Duration;
@@ -46,13 +48,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wsmesh_adapter::Adapter;
 
-use crate::access::{self, Access, Caller, Right, guard};
+use crate::access::{self, Access, Caller, Right, guard, guard_streams};
 use crate::audit::{self, Audit};
 use crate::idempotency::Keys;
 use crate::jobs::Jobs;
 use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
+use crate::statistics::Statistics;
 use bodies::Budget;
 pub(crate) use limits::longest;
 use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
@@ -71,6 +74,7 @@ pub(crate) struct Api {
     pub(crate) keys: Keys,
     /// Time limit of a request, its body included. Longer than the wait for other servers.
     pub(crate) time_limit: Duration,
+    pub(crate) statistics: Statistics,
 }
 
 /// Everything that admin serves on its public port.
@@ -78,10 +82,15 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let is_open = api.access.is_open();
     let time_limit = api.time_limit;
     let description = description();
-    let guarded = guarded(&api, query::Described::of(&description));
+    let described = query::Described::of(&description);
+    let streams = streams(described.clone());
+    let guarded = guarded(&api, described);
     let know = middleware::from_fn_with_state((api.access.clone(), api.audit.clone()), access::know);
     let record = middleware::from_fn_with_state(api.audit.clone(), audit::follow);
-    let guarded = limit_requests(guarded, MAX_REQUESTS).layer(record).layer(know);
+    let guarded = limit_requests(guarded, MAX_REQUESTS)
+        .merge(streams)
+        .layer(record)
+        .layer(know);
     let open = Router::new()
         .route("/", get(pages::index))
         .route("/style.css", get(pages::style))
@@ -115,6 +124,7 @@ pub(crate) fn description() -> OpenApi {
         (operator_routes(), Right::Operate),
         (asking_routes(), Right::Publish),
         (batch_routes(), Right::Publish),
+        (stream_routes(), Right::Read),
     ];
     let all = all
         .into_iter()
@@ -153,6 +163,18 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
         .method_not_allowed_fallback(async || Problem::wrong_method())
 }
 
+/// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
+fn streams(described: query::Described) -> Router<Api> {
+    let known_only = middleware::from_fn_with_state(described, query::known_only);
+    guard_streams(Router::from(stream_routes()).layer(known_only), Right::Read)
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+}
+
+/// What every caller may follow.
+fn stream_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(live::events))
+}
+
 /// What every caller may read.
 fn viewer_routes() -> OpenApiRouter<Api> {
     // A client may be called as these paths end.
@@ -160,7 +182,8 @@ fn viewer_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(routes::cluster))
         .routes(routes!(routes::nodes))
-        .routes(routes!(routes::stats))
+        .routes(routes!(stats::stats))
+        .routes(routes!(stats::history))
         .routes(routes!(routes::rooms))
         .routes(routes!(routes::room))
         .routes(routes!(routes::client))

@@ -9,15 +9,13 @@ use super::Api;
 use super::address::{OfClient, OfRoom};
 use super::query::Params;
 use crate::access::{Caller, Right};
-use crate::gather::{
-    self, Answer, ClientView, ClusterView, NodesView, Page, RoomView, RoomsPage, RoomsView, StatsView,
-};
+use crate::gather::{self, Answer, ClientView, ClusterView, NodesView, Page, RoomView, RoomsPage, RoomsView};
 use crate::problem::Problem;
 use crate::shapes::Name;
+use crate::statistics;
 
 type Cluster = Answer<ClusterView>;
 type Nodes = Answer<NodesView>;
-type Stats = Answer<StatsView>;
 type Rooms = Answer<RoomsView>;
 type RoomMembers = Answer<RoomView>;
 type Client = Answer<ClientView>;
@@ -29,11 +27,11 @@ type Client = Answer<ClientView>;
 )]
 pub(super) async fn cluster(State(api): State<Api>) -> Json<Cluster> {
     let gathered = api.adapter.cluster_stats().await;
-    let roster = api.adapter.servers();
+    let (roster, has_nodes) = (api.adapter.servers(), !api.adapter.topology().is_empty());
     Json(Answer::new(
         Timestamp::now(),
         &gathered,
-        gather::cluster(&roster, &gathered, api.adapter.differences()),
+        gather::cluster(&roster, &gathered, api.adapter.differences(), has_nodes),
     ))
 }
 
@@ -44,32 +42,9 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<Cluster> {
 )]
 pub(super) async fn nodes(State(api): State<Api>) -> Json<Nodes> {
     let gathered = api.adapter.cluster_stats().await;
-    let topology = api.adapter.topology();
-    let kubernetes = api.kubernetes.as_ref().map(|kubernetes| kubernetes.view());
-    let nodes = gather::nodes(topology, &gathered);
-    Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        match kubernetes {
-            Some(view) => gather::with_pods(nodes, view),
-            None => nodes,
-        },
-    ))
-}
-
-/// Clients in total, by service and by server
-#[utoipa::path(
-    get, path = "/stats", operation_id = "stats", tag = "cluster",
-    responses((status = 200, description = "The totals.", body = Stats)),
-)]
-pub(super) async fn stats(State(api): State<Api>) -> Json<Stats> {
-    let gathered = api.adapter.cluster_stats().await;
-    let roster = api.adapter.servers();
-    Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        gather::stats(&roster, &gathered),
-    ))
+    let (kubernetes, facts) = (api.kubernetes.as_ref(), api.statistics.facts());
+    let nodes = statistics::nodes(&api.adapter, kubernetes, &gathered, &facts);
+    Json(Answer::new(Timestamp::now(), &gathered, nodes))
 }
 
 /// Rooms with their number of members

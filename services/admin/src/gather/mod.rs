@@ -2,20 +2,28 @@
 //! Every answer says whether it is complete and which servers are missing.
 
 mod clients;
+mod measured;
 mod nodes;
 mod online;
 mod page;
 mod pods;
 mod rooms;
 mod servers;
+mod stats;
 
 pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
-pub(crate) use nodes::{NodesView, nodes};
+#[cfg(test)]
+pub(crate) use measured::LagMs;
+pub(crate) use measured::{Measured, Rates, round};
+pub(crate) use nodes::{Facts, NodesView, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::with_pods;
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
-pub(crate) use servers::{ClusterView, StatsView, cluster, stats};
+pub(crate) use servers::{ClusterView, cluster, edge};
+pub(crate) use stats::{StatsView, stats};
+
+use std::time::Duration;
 
 use std::borrow::Cow;
 
@@ -34,6 +42,8 @@ pub(crate) struct Answer<T> {
     /// When the last answer of a server had arrived.
     #[serde(serialize_with = "rfc3339")]
     pub(crate) as_of: Timestamp,
+    /// How long ago that was when this answer was written.
+    pub(crate) age_ms: u64,
     /// Whether every live server answered.
     pub(crate) complete: bool,
     /// Servers that did not answer, and why.
@@ -65,9 +75,23 @@ impl<T> Answer<T> {
         missing.sort_by(|a, b| a.server.cmp(&b.server));
         Self {
             as_of,
+            age_ms: 0,
             complete: gathered.complete,
             missing,
             body,
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer, written later.
+    pub(crate) fn aged(&self, age: Duration) -> Answer<&T> {
+        Answer {
+            as_of: self.as_of,
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            complete: self.complete,
+            missing: self.missing.clone(),
+            body: &self.body,
         }
     }
 }
@@ -80,6 +104,8 @@ struct Head {
     /// When the last answer of a server had arrived.
     #[schema(format = DateTime)]
     as_of: String,
+    /// How long ago that was when this answer was written.
+    age_ms: u64,
     /// Whether every live server answered.
     complete: bool,
     /// Servers that did not answer, and why.
@@ -142,6 +168,7 @@ mod tests {
             serde_json::to_value(answer).expect("JSON"),
             serde_json::json!({
                 "asOf": "2023-11-14T22:13:20.000Z",
+                "ageMs": 0,
                 "complete": false,
                 "missing": [{"server": "edge-1", "why": "did not answer in time"}],
                 "count": 0,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wsmesh_adapter::{
-    Gathered, NodeAtServer, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
+    Gathered, NodeAtServer, NodeFacts, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
 use crate::kubernetes::Pod;
@@ -44,6 +44,36 @@ pub(crate) struct NodeView {
     pub(crate) heard_by: Vec<Hearing>,
     /// Servers that do not hear it, by name; all servers once the node is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
+    /// What the node says about itself; null while it was not asked yet, and if it did not answer.
+    #[schema(value_type = Option<shapes::NodeFacts>)]
+    pub(crate) facts: Option<NodeFacts>,
+    /// Why it said nothing.
+    pub(crate) facts_error: Option<String>,
+    /// How long ago it was asked; null if it was not.
+    pub(crate) facts_age_ms: Option<u64>,
+}
+
+/// What the nodes said about themselves, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) of_nodes: BTreeMap<NodeId, Result<NodeFacts, String>>,
+    /// How long ago they were asked.
+    pub(crate) age_ms: u64,
+}
+
+/// Adds what the nodes say about themselves.
+pub(crate) fn with_facts(mut view: NodesView, facts: &Facts) -> NodesView {
+    for node in &mut view.nodes {
+        let Some(said) = facts.of_nodes.get(&node.id) else {
+            continue;
+        };
+        node.facts_age_ms = Some(facts.age_ms);
+        match said {
+            Ok(facts) => node.facts = Some(facts.clone()),
+            Err(why) => node.facts_error = Some(why.clone()),
+        }
+    }
+    view
 }
 
 /// What a server reports about a node. There are no numbers if the server did not answer and only its beacon is known.
@@ -77,6 +107,9 @@ impl NodeView {
             addresses: BTreeSet::new(),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
+            facts: None,
+            facts_error: None,
+            facts_age_ms: None,
         }
     }
 
@@ -197,10 +230,8 @@ mod tests {
         (
             ServerName::new(server).expect("a name"),
             StatsPart {
-                clients: 0,
-                rooms: 0,
                 nodes,
-                lapses: Vec::new(),
+                ..StatsPart::default()
             },
         )
     }

@@ -80,6 +80,9 @@ mod tests {
             addresses: BTreeSet::from([address.to_owned()]),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
+            facts: None,
+            facts_error: None,
+            facts_age_ms: None,
         }
     }
 

@@ -11,9 +11,12 @@ use wsmesh_adapter::{
 
 use super::rfc3339;
 use crate::shapes::{self, Name};
+use wsmesh_protocol::report::{self, EdgeReport};
 
 /// Bits of an [`Instance`] below its milliseconds since the Unix epoch.
 const INSTANCE_RANDOM_BITS: u32 = 22;
+/// A server is not heard from after this many beacons that did not come.
+const SILENT_BEACONS: u64 = 3;
 /// How many lapses of each server are shown.
 const LAPSES_SHOWN: usize = 10;
 
@@ -45,6 +48,7 @@ pub(crate) struct ServiceView {
 pub(crate) struct ServerView {
     #[schema(value_type = Name)]
     pub(crate) name: ServerName,
+    pub(crate) state: ServerState,
     /// The process that has the name; it changes with every start.
     pub(crate) instance: String,
     pub(crate) version: String,
@@ -95,10 +99,12 @@ impl From<&Lapse> for LapseView {
 }
 
 /// The roster by service. The load is what a server reported just now, else what its last beacon reported.
+/// `has_nodes`: whether servers should hear nodes.
 pub(crate) fn cluster(
     roster: &[ServerInfo],
     gathered: &Gathered<StatsPart>,
     differences: Vec<Difference>,
+    has_nodes: bool,
 ) -> ClusterView {
     let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let mut services: BTreeMap<ServiceName, Vec<ServerView>> = BTreeMap::new();
@@ -108,6 +114,13 @@ pub(crate) fn cluster(
         let lapses = reported.into_iter().flat_map(|part| part.lapses.iter().rev());
         services.entry(server.service.clone()).or_default().push(ServerView {
             name: server.name.clone(),
+            state: state(
+                server,
+                reported,
+                reported.and_then(edge).as_ref(),
+                roster.len(),
+                has_nodes,
+            ),
             instance: server.instance.to_string(),
             version: server.version.clone(),
             started_at: started_at(server.instance),
@@ -129,75 +142,62 @@ pub(crate) fn cluster(
     }
 }
 
-/// `GET /api/v1/stats`
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[schema(as = Stats)]
-pub(crate) struct StatsView {
-    /// Clients on all servers.
-    pub(crate) clients: u64,
-    /// By name.
-    pub(crate) services: Vec<ServiceStats>,
-    /// By name.
-    pub(crate) servers: Vec<ServerStats>,
+/// The life of a server, as far as its place in the cluster goes. starting: it has not heard every node yet; draining: it sends its
+/// clients away, or is about to end; isolated: it hears no node, or is not heard from, so it serves its clients alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ServerState {
+    Starting,
+    Serving,
+    Draining,
+    Isolated,
 }
 
-/// Totals of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct ServiceStats {
-    #[schema(value_type = Name)]
-    pub(crate) service: ServiceName,
-    pub(crate) servers: usize,
-    pub(crate) clients: u64,
-}
-
-/// Totals of a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct ServerStats {
-    #[schema(value_type = Name)]
-    pub(crate) server: ServerName,
-    #[schema(value_type = Name)]
-    pub(crate) service: ServiceName,
-    pub(crate) clients: u64,
-    /// Rooms with a member there. They are not added up, as a room may be on several servers.
-    pub(crate) rooms: u64,
-}
-
-/// Totals. The load is taken as in [`cluster`].
-pub(crate) fn stats(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> StatsView {
-    let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
-    let mut servers: Vec<_> = roster
-        .iter()
-        .map(|server| {
-            let (clients, rooms) = load(server, fresh.get(&server.name).copied());
-            ServerStats {
-                server: server.name.clone(),
-                service: server.service.clone(),
-                clients,
-                rooms,
-            }
-        })
-        .collect();
-    servers.sort_by(|a, b| a.server.cmp(&b.server));
-    let mut services: BTreeMap<ServiceName, ServiceStats> = BTreeMap::new();
-    for server in &servers {
-        let service = server.service.clone();
-        let totals = services.entry(service.clone()).or_insert(ServiceStats {
-            service,
-            servers: 0,
-            clients: 0,
-        });
-        totals.servers += 1;
-        totals.clients += server.clients;
+impl ServerState {
+    /// The word for it in the API.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Isolated => "isolated",
+        }
     }
-    StatsView {
-        clients: servers.iter().map(|server| server.clients).sum(),
-        services: services.into_values().collect(),
-        servers,
+}
+
+/// The state of a server of a roster of this size, by its last beacon and what it answered. `has_nodes`: whether servers should
+/// hear nodes.
+pub(super) fn state(
+    server: &ServerInfo,
+    part: Option<&StatsPart>,
+    edge: Option<&EdgeReport>,
+    servers: usize,
+    has_nodes: bool,
+) -> ServerState {
+    let is_silent = part.is_none() && server.age_ms > SILENT_BEACONS * beacon_ms(servers);
+    if has_nodes && server.counted && (server.heard.is_empty() || is_silent) {
+        ServerState::Isolated
+    } else if server.retiring || edge.is_some_and(|edge| edge.draining) {
+        ServerState::Draining
+    } else if server.counted {
+        ServerState::Serving
+    } else {
+        ServerState::Starting
     }
+}
+
+/// The time between two beacons of one server.
+fn beacon_ms(servers: usize) -> u64 {
+    (servers as u64 * 20).max(1000)
+}
+
+/// What a ws-node tells about its clients; none from other services, and none that this version does not understand.
+pub(crate) fn edge(part: &StatsPart) -> Option<EdgeReport> {
+    serde_json::from_str(part.reports.get(report::EDGE)?.get()).ok()
 }
 
 /// Clients and rooms of a server.
-fn load(server: &ServerInfo, fresh: Option<&StatsPart>) -> (u64, u64) {
+pub(super) fn load(server: &ServerInfo, fresh: Option<&StatsPart>) -> (u64, u64) {
     fresh.map_or((server.clients, server.rooms), |part| (part.clients, part.rooms))
 }
 
@@ -233,19 +233,18 @@ pub(super) mod tests {
         }
     }
 
-    fn reported(server: &str, clients: u64, rooms: u64) -> (ServerName, StatsPart) {
+    pub(crate) fn reported(server: &str, clients: u64, rooms: u64) -> (ServerName, StatsPart) {
         (
             ServerName::new(server).expect("a name"),
             StatsPart {
                 clients,
                 rooms,
-                nodes: Vec::new(),
-                lapses: Vec::new(),
+                ..StatsPart::default()
             },
         )
     }
 
-    fn two_servers_one_of_which_answered() -> (Vec<ServerInfo>, Gathered<StatsPart>) {
+    pub(crate) fn two_servers_one_of_which_answered() -> (Vec<ServerInfo>, Gathered<StatsPart>) {
         let roster = vec![
             server("ws-node-2", "ws-node", &["redis-1"]),
             server("ws-node-1", "ws-node", &["redis-1"]),
@@ -265,7 +264,7 @@ pub(super) mod tests {
     #[test]
     fn servers_are_listed_by_service_and_name_with_the_freshest_load() {
         let (roster, gathered) = two_servers_one_of_which_answered();
-        let view = cluster(&roster, &gathered, Vec::new());
+        let view = cluster(&roster, &gathered, Vec::new(), true);
         let names: Vec<_> = view.services.iter().map(|service| service.service.as_str()).collect();
         assert_eq!(names, ["admin", "ws-node"]);
         let loads: Vec<_> = view.services[1]
@@ -279,7 +278,7 @@ pub(super) mod tests {
     #[test]
     fn the_start_of_a_server_is_read_from_its_instance() {
         let (roster, gathered) = two_servers_one_of_which_answered();
-        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new())).expect("JSON");
+        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new(), true)).expect("JSON");
         assert_eq!(
             view["services"][0]["servers"][0]["startedAt"],
             "2023-11-14T22:13:20.000Z"
@@ -298,7 +297,7 @@ pub(super) mod tests {
             noticed_ms: 1_700_000_000_000 + n,
         };
         gathered.servers[0].1.lapses = (0..30).map(lapse).collect();
-        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new())).expect("JSON");
+        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new(), true)).expect("JSON");
         let lapses = view["services"][1]["servers"][0]["lapses"].as_array().expect("a list");
         assert_eq!(lapses.len(), LAPSES_SHOWN);
         assert_eq!(
@@ -314,19 +313,42 @@ pub(super) mod tests {
         assert_eq!(view["services"][1]["servers"][1]["lapses"], serde_json::json!([]));
     }
 
+    fn found(server: &ServerInfo, part: Option<&StatsPart>) -> ServerState {
+        let edge = part.and_then(edge);
+        state(server, part, edge.as_ref(), 1, true)
+    }
+
     #[test]
-    fn totals_add_up_by_service() {
-        let (roster, gathered) = two_servers_one_of_which_answered();
-        let view = stats(&roster, &gathered);
-        assert_eq!(view.clients, 14);
+    fn a_server_is_starting_serving_or_draining_as_its_beacon_and_its_report_say() {
+        let mut info = server("ws-node-1", "ws-node", &["redis-1"]);
+        assert_eq!(found(&info, None), ServerState::Serving);
+        let mut part = StatsPart::default();
+        let draining = serde_json::value::to_raw_value(&serde_json::json!({"draining": true})).expect("JSON");
+        part.reports.insert("edge".to_owned(), draining);
+        assert_eq!(found(&info, Some(&part)), ServerState::Draining);
+        info.retiring = true;
+        assert_eq!(found(&info, None), ServerState::Draining);
+        (info.retiring, info.counted) = (false, false);
+        assert_eq!(found(&info, None), ServerState::Starting);
+    }
+
+    #[test]
+    fn a_server_that_hears_nothing_or_is_not_heard_from_is_isolated() {
+        let mut info = server("ws-node-1", "ws-node", &[]);
+        assert_eq!(found(&info, Some(&StatsPart::default())), ServerState::Isolated);
         assert_eq!(
-            view.services[1],
-            ServiceStats {
-                service: ServiceName::new("ws-node").expect("a name"),
-                servers: 2,
-                clients: 14
-            }
+            state(&info, None, None, 1, false),
+            ServerState::Serving,
+            "without nodes there is nothing to hear"
         );
-        assert_eq!(view.servers.len(), 3);
+        info = server("ws-node-1", "ws-node", &["redis-1"]);
+        info.age_ms = 3_500;
+        assert_eq!(found(&info, None), ServerState::Isolated);
+        assert_eq!(found(&info, Some(&StatsPart::default())), ServerState::Serving);
+        assert_eq!(
+            state(&info, None, None, 200, true),
+            ServerState::Serving,
+            "beacons of many servers are rarer"
+        );
     }
 }

@@ -23,7 +23,7 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A watched Service. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
     service: Arc<str>,
     known: Arc<Mutex<Known>>,

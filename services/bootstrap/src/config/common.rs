@@ -1,10 +1,13 @@
 //! The settings that every service has, and what they are once they are checked.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
-use wsmesh_adapter::{Bus, Encoding, Options, Routing, ServerName, ServiceName, Strategy};
+use serde_json::{Value, json};
+use wsmesh_adapter::{Bus, Encoding, Options, Reports, Routing, ServerName, ServiceName, Strategy};
+
+use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
 use super::profile::Profile;
@@ -145,6 +148,21 @@ impl CommonConfig {
         self
     }
 
+    /// What this process tells about itself, under the name [`PROCESS`]; the options of the adapter have it. A service with clients
+    /// replaces it, to tell how long it spreads the closing of their connections.
+    pub fn process_report(&self, drain: Option<Duration>) -> impl Fn() -> Value + Send + Sync + 'static {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let report = ProcessReport {
+            open_files: self.open_files as u64,
+            log_level: self.log.level.to_string(),
+            started_ms: ms(now),
+            shutdown_grace_ms: ms(self.shutdown_grace),
+            drain_ms: drain.map(ms),
+        };
+        move || json!(report)
+    }
+
     /// The options that the adapter of a service is started with. The caller adds its own (shards, outbox). Logs if the server
     /// runs alone.
     ///
@@ -155,7 +173,10 @@ impl CommonConfig {
         if matches!(self.bus, Bus::Alone) {
             tracing::info!("{} runs alone: no Redis node is set (--redis, WSMESH_REDIS)", self.name);
         }
+        let reports = Reports::default();
+        reports.add(PROCESS, self.process_report(None));
         Options {
+            reports,
             bus: self.bus.clone(),
             prefix: self.prefix.clone(),
             routing: self.routing.clone(),

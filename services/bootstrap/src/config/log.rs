@@ -1,5 +1,7 @@
 //! What a service logs, and in which format.
 
+use std::fmt;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::Value;
@@ -25,6 +27,13 @@ impl LogLevel {
     pub(crate) fn filter(&self) -> EnvFilter {
         // It would log the same line with every batch of traces; the exporter logs its failure once.
         EnvFilter::new(format!("rustls_platform_verifier=off,{}", self.0))
+    }
+}
+
+/// As it is written in the settings.
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

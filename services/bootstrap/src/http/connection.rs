@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Front;
 use super::accept::FailureLog;
+use super::endless::{Endless, is_endless};
 use super::head::{HEAD_BYTES, head_is_here};
 use super::idle::Idle;
 use super::origin::direct_address;
@@ -164,10 +165,13 @@ impl Served {
                 patience.end();
                 let (served, patience, turn) = (Arc::clone(&served), Arc::clone(&patience), turn.clone());
                 async move {
-                    let answer = served.answer(request, peer).await;
+                    let mut answer = served.answer(request, peer).await;
                     turn.give_back();
                     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                         patience.begin(served.until_next());
+                    }
+                    if is_endless(&answer) {
+                        answer = answer.map(|body| Body::new(Endless::new(body, patience, served.until_next())));
                     }
                     Ok::<_, std::convert::Infallible>(answer)
                 }

@@ -2,11 +2,13 @@
 //!
 //! A connection waits for its first or a further request, or it is being answered. Both are bounded in number and in time.
 //! Every new connection may wait: if too many do, the address with the most waiting connections loses the oldest. So silent
-//! connections block only themselves. A peer that does not read its answer counts as waiting. `serve` owns every connection's
+//! connections block only themselves. A peer that does not read its answer counts as waiting. A stream of
+//! events has no time limit of its own, but its peer must go on reading. `serve` owns every connection's
 //! task and returns only when all connections have ended or were upgraded.
 
 mod accept;
 mod connection;
+mod endless;
 mod forwarded;
 mod garbled;
 mod head;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,6 +30,8 @@ struct Port {
     /// Lets that request be answered.
     release: Arc<Notify>,
     evicted: Arc<AtomicUsize>,
+    /// Notified when a stream of events has ended.
+    let_go: Arc<Notify>,
 }
 
 fn long() -> Limits {
@@ -39,6 +42,22 @@ fn long() -> Limits {
         grace: PATIENCE,
         ..Limits::keep_alive(64)
     }
+}
+
+/// A stream that soon has more to say than fits into all buffers on the way to a peer.
+fn events(let_go: Arc<Notify>) -> impl IntoResponse {
+    struct Held(Arc<Notify>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let beat = tokio::time::interval(Duration::from_millis(100));
+    let beats = futures_util::stream::unfold((beat, Held(let_go)), async |(mut beat, held)| {
+        beat.tick().await;
+        Some((Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 20]), (beat, held)))
+    });
+    ([("content-type", "text/event-stream")], Body::from_stream(beats))
 }
 
 impl Port {
@@ -52,12 +71,15 @@ impl Port {
             waited.notified().await;
             "done"
         };
+        let let_go = Arc::new(Notify::new());
+        let held = Arc::clone(&let_go);
         let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
         let router = Router::new()
             .route("/", get(async || "hello"))
             .route("/who", get(who))
             .route("/wait", get(wait))
             .route("/large", get(async || Body::from(vec![b'x'; LARGE])))
+            .route("/events", get(async move || events(held)))
             .route("/take", post(async |body: String| body));
         let (evicted, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
         let count = Arc::clone(&evicted);
@@ -69,6 +91,7 @@ impl Port {
             arrived,
             release,
             evicted,
+            let_go,
         }
     }
 
@@ -320,5 +343,35 @@ async fn bytes_that_are_not_http_end_only_their_own_connection() {
     let port = Port::open(long()).await;
     rest(&mut port.send("\x16\x03\x01 no HTTP at all\r\n\r\n").await).await;
     ask(&mut port.connect().await).await;
+    port.ends().await;
+}
+
+/// A port whose connections may wait for a moment only.
+async fn impatient() -> Port {
+    let idle_timeout = Some(Duration::from_millis(1_500));
+    Port::open(Limits { idle_timeout, ..long() }).await
+}
+
+#[tokio::test]
+async fn a_stream_of_events_lasts_longer_than_a_connection_may_wait() {
+    let port = impatient().await;
+    let mut stream = port.send("GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let (begun, mut part) = (Instant::now(), vec![0; 1 << 16]);
+    while begun.elapsed() < Duration::from_secs(4) {
+        let read = timeout(PATIENCE, stream.read(&mut part)).await.expect("events");
+        let read = read.expect("the connection is open");
+        assert!(read > 0, "it ended after {:?}", begun.elapsed());
+    }
+    drop(stream);
+    port.ends().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_events_that_nobody_reads_is_closed() {
+    let port = impatient().await;
+    let stream = port.send("GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let closed = timeout(PATIENCE, port.let_go.notified()).await;
+    closed.expect("the port lets go of the stream");
+    drop(stream);
     port.ends().await;
 }

@@ -102,11 +102,16 @@ impl<H> Core<H> {
 
     /// The connections that `wanted` picks.
     pub(super) fn handles(&self, mut wanted: impl FnMut(&Handle<H>) -> bool) -> Vec<Rc<Handle<H>>> {
+        self.handles_with_queues(|handle, _| wanted(handle))
+    }
+
+    /// The connections that `wanted` picks, which is told how many bytes wait for each.
+    pub(super) fn handles_with_queues(&self, mut wanted: impl FnMut(&Handle<H>, usize) -> bool) -> Vec<Rc<Handle<H>>> {
         let shard = self.shard.borrow();
         shard
-            .connections()
-            .filter(|(_, _, socket)| wanted(&socket.handle))
-            .map(|(_, _, socket)| Rc::clone(&socket.handle))
+            .queues()
+            .filter(|(socket, queued)| wanted(&socket.handle, *queued))
+            .map(|(socket, _)| Rc::clone(&socket.handle))
             .collect()
     }
 

@@ -10,22 +10,25 @@ use wsmesh_adapter::Spared;
 use wsmesh_protocol::CloseCode;
 
 use super::ending::Ending;
+use super::slow::SlowClients;
 
 /// Handles of the metrics; clones count the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
     pub(crate) slow_clients_closed: IntCounter,
-    accepted: IntCounter,
-    closed: IntCounterVec,
+    pub(crate) accepted: IntCounter,
+    pub(crate) closed: IntCounterVec,
     handshake: Histogram,
     duration: Histogram,
     ping_rtt: Histogram,
-    pub(super) sent: IntCounter,
-    pub(super) bytes_in: IntCounter,
-    pub(super) bytes_out: IntCounter,
+    pub(crate) sent: IntCounter,
+    pub(crate) bytes_in: IntCounter,
+    pub(crate) bytes_out: IntCounter,
     replaced: IntCounter,
     dropped: IntCounter,
+    /// The clients that read too slowly now.
+    pub(crate) slow: SlowClients,
 }
 
 impl Metrics {
@@ -84,6 +87,7 @@ impl Metrics {
             bytes_out: bytes.with_label_values(&["out"]),
             replaced: spared.with_label_values(&["replaced"]),
             dropped: spared.with_label_values(&["dropped"]),
+            slow: SlowClients::default(),
         })
     }
 

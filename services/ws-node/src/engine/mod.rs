@@ -26,6 +26,7 @@ mod ongoing;
 mod reader;
 mod session;
 mod settings;
+mod slow;
 mod socket;
 mod stream;
 mod sweep;

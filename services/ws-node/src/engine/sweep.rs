@@ -12,6 +12,7 @@ use super::handle::{Handle, Phase};
 use super::handler::FrameHandler;
 use super::leaving::{is_idle, is_time_to_go};
 use super::settings::Settings;
+use super::slow::Look;
 
 /// How often the clock is checked: often enough for the shortest limit, at most once a second.
 pub(super) fn sweep_period(shortest: Duration) -> Duration {
@@ -76,7 +77,13 @@ impl<H: FrameHandler> Core<H> {
                 false
             });
         }
-        for handle in self.handles(|handle| due(handle, now, settings, until).is_some()) {
+        let mut look = Look::default();
+        let due_now = self.handles_with_queues(|handle, queued| {
+            look.see(&handle.client, queued, handle.blocked_since.get(), now);
+            due(handle, now, settings, until).is_some()
+        });
+        self.metrics.slow.set(self.index, look);
+        for handle in due_now {
             if let Some(due) = due(&handle, now, settings, until) {
                 self.carry_out(due, &handle, now);
             }

@@ -73,7 +73,8 @@ impl<'a> Call<'a> {
 
 /// Answers a request with an error.
 pub(crate) fn refuse(session: &Session, callback_id: &CallbackId<'_>, refusal: &Refusal) {
-    session.handler().edge.metrics.frames.refused_requests.inc();
+    let refused = &session.handler().edge.metrics.frames.refused_requests;
+    refused.count(refusal.written_code());
     session.send(Frame::new(frame::error_reply_with(
         callback_id,
         refusal.written_code(),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use prometheus::IntCounter;
 use serde_json::value::RawValue;
 use tokio::task::JoinError;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -17,7 +16,7 @@ use super::happenings::{self, HANDLER_LIMIT, client_of};
 use super::refusal::Refusal;
 use super::work::Work;
 use crate::handlers::{Client, ClientFault, Found, Listed, OnEvent};
-use crate::metrics::HandlerFailure;
+use crate::metrics::{HandlerFailure, RefusalMetrics};
 
 /// Runs the handlers of an event; None if they have run for the last time. A request is answered by its deadline; what its
 /// handlers still do then is given up.
@@ -103,7 +102,7 @@ async fn run(entries: Listed<OnEvent>, client: Client, payload: Box<RawValue>, a
 /// The answer to one event: given once, by its handler or in its place.
 struct Answer {
     callback_id: Option<CallbackId<'static>>,
-    refused: IntCounter,
+    refused: RefusalMetrics,
     /// Sends it, even if its handlers are given up while the shard has no place for it.
     sending: TaskTracker,
     is_given: AtomicBool,
@@ -123,7 +122,7 @@ impl Answer {
         let reply = match (&self.callback_id, result) {
             (Some(id), Ok(json)) => frame::reply(id.clone(), json),
             (Some(id), Err(refusal)) => {
-                self.refused.inc();
+                self.refused.count(&refusal.code);
                 frame::reply_value(id.clone(), &refusal)
             }
             (None, Ok(_)) => return,

@@ -270,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
 
     fn refuse(&mut self, callback_id: Option<&CallbackId<'_>>, code: ErrorCode, text: &str) {
         if let Some(callback_id) = callback_id {
-            self.edge.metrics.frames.refused_requests.inc();
+            self.edge.metrics.frames.refused_requests.count(code.as_str());
             self.put(&frame::error_reply(callback_id, code, text));
         }
     }

@@ -5,6 +5,8 @@ use prometheus::{
 };
 use tokio::task::JoinError;
 
+use super::refusals::RefusalMetrics;
+
 /// Which limit a client reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limited {
@@ -62,7 +64,7 @@ pub(crate) enum Received {
 #[derive(Debug, Clone)]
 pub(crate) struct FrameMetrics {
     received: [IntCounter; RECEIVED.len()],
-    pub(crate) refused_requests: IntCounter,
+    pub(crate) refused_requests: RefusalMetrics,
     pub(crate) published: IntCounter,
     denied: IntCounterVec,
     limited: IntCounterVec,
@@ -91,11 +93,7 @@ impl FrameMetrics {
         )?;
         let metrics = Self {
             received: RECEIVED.map(|(_, kind)| frames.with_label_values(&["in", kind])),
-            refused_requests: register_int_counter_with_registry!(
-                "wsmesh_client_requests_refused_total",
-                "Requests of clients that were answered with an error.",
-                registry
-            )?,
+            refused_requests: RefusalMetrics::register(registry)?,
             published: register_int_counter_with_registry!(
                 "wsmesh_client_messages_published_total",
                 "Messages that clients published to rooms, once the other servers get them.",
@@ -126,6 +124,11 @@ impl FrameMetrics {
     /// A frame of this kind came from a client.
     pub(crate) fn received(&self, kind: Received) {
         self.received[kind as usize].inc();
+    }
+
+    /// Frames of all kinds so far.
+    pub(super) fn received_in_all(&self) -> u64 {
+        self.received.iter().map(IntCounter::get).sum()
     }
 
     /// A client wanted something that it may not do.

@@ -5,6 +5,8 @@ mod entry;
 mod frames;
 mod hook;
 mod logins;
+mod refusals;
+mod report;
 
 use prometheus::{
     IntCounter, IntGauge, Registry, register_int_counter_with_registry, register_int_gauge_with_registry,
@@ -14,6 +16,7 @@ pub(crate) use entry::{EntryMetrics, Rejected};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
+pub(crate) use refusals::RefusalMetrics;
 
 use crate::backends::BackendMetrics;
 use crate::engine;

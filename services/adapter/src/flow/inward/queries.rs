@@ -1,17 +1,24 @@
 //! What servers ask each other about rooms, clients and totals, and this server's answers. Each server answers for itself, at
 //! once; nothing is stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::counters::Counters;
 use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::state::foundation::Foundation;
 use crate::flow::state::lapse::Lapse;
 use crate::flow::state::unix_time::now_ms;
+use crate::local::{NamespaceCount, TopRooms};
+use crate::metrics::Metrics;
 use crate::nodes::NodeStatus;
-use crate::wire::{ClientContext, ClientId, Missing, Namespace, Payload, Room};
+use crate::options::Options;
+use crate::wire::{ClientContext, ClientId, Missing, Namespace, Payload, Room, raw_json};
 
 /// The event by which servers ask each other; answered by the adapter itself.
 pub(crate) const QUERY: &str = "wsmesh.query";
@@ -63,8 +70,9 @@ pub struct RoomsPart {
     pub rooms: Vec<(Room, usize)>,
 }
 
-/// A server's totals, and what it noticed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A server's totals, and what it noticed. A server of an older version sends only the first three.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StatsPart {
     /// Connected clients.
     pub clients: u64,
@@ -72,10 +80,33 @@ pub struct StatsPart {
     pub rooms: u64,
     /// What it knows of each node.
     pub nodes: Vec<NodeStatus>,
-    /// Spans of time for which the promise did not hold, as it noticed them, oldest first. A server of an older version sends
-    /// none.
+    /// Spans of time for which the promise did not hold, as it noticed them, oldest first.
     #[serde(default)]
     pub lapses: Vec<Lapse>,
+    /// Its clock: milliseconds since the Unix epoch; 0 from a server of an older version.
+    #[serde(default)]
+    pub clock_ms: u64,
+    /// What its instance has counted.
+    #[serde(default)]
+    pub counters: Counters,
+    /// Its rooms by namespace, by name; at most 64, and the rest together.
+    #[serde(default)]
+    pub namespaces: Vec<NamespaceCount>,
+    /// Its rooms that have most.
+    #[serde(default)]
+    pub top_rooms: TopRooms,
+    /// What its parts tell, by name: see [`Adapter::add_report`](crate::Adapter::add_report).
+    #[serde(default, deserialize_with = "by_name")]
+    pub reports: BTreeMap<String, Box<RawValue>>,
+}
+
+/// Reports by name. They may arrive as MessagePack, which [`RawValue`] itself does not read.
+fn by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Box<RawValue>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Json(#[serde(deserialize_with = "raw_json")] Option<Box<RawValue>>);
+
+    let reports = BTreeMap::<String, Json>::deserialize(deserializer)?.into_iter();
+    Ok(reports.filter_map(|(name, Json(json))| Some((name, json?))).collect())
 }
 
 /// A question to every server.
@@ -110,15 +141,23 @@ pub(crate) struct Queries {
     clients: Arc<LocalClients>,
     nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
     lapses: watch::Receiver<Arc<Vec<Lapse>>>,
+    options: Arc<Options>,
+    metrics: Arc<Metrics>,
 }
 
 impl Queries {
     pub(crate) fn new(
         clients: Arc<LocalClients>,
         nodes: watch::Receiver<Arc<Vec<NodeStatus>>>,
-        lapses: watch::Receiver<Arc<Vec<Lapse>>>,
+        foundation: &Foundation,
     ) -> Self {
-        Self { clients, nodes, lapses }
+        Self {
+            clients,
+            nodes,
+            lapses: foundation.lapses.subscribe(),
+            options: foundation.options.clone(),
+            metrics: foundation.metrics.clone(),
+        }
     }
 
     /// This server's answer to a [`QUERY`].
@@ -146,14 +185,25 @@ impl Queries {
                     .filter_map(|client| self.online(client, contexts))
                     .collect(),
             }),
-            Query::Stats => Payload::new(&StatsPart {
-                clients: self.clients.hub().client_count() as u64,
-                rooms: self.clients.hub().room_count() as u64,
-                nodes: self.nodes.borrow().to_vec(),
-                lapses: self.lapses.borrow().to_vec(),
-            }),
+            Query::Stats => Payload::new(&self.stats()),
         };
         answer.map_err(|_| Missing::NoReply)
+    }
+
+    fn stats(&self) -> StatsPart {
+        let hub = self.clients.hub();
+        let (namespaces, top_rooms) = hub.census(Instant::now());
+        StatsPart {
+            clients: hub.client_count() as u64,
+            rooms: hub.room_count() as u64,
+            nodes: self.nodes.borrow().to_vec(),
+            lapses: self.lapses.borrow().to_vec(),
+            clock_ms: now_ms(),
+            counters: Counters::read(&self.metrics),
+            namespaces,
+            top_rooms,
+            reports: self.options.reports.make(),
+        }
     }
 
     fn online(&self, client: ClientId, contexts: bool) -> Option<OnlineClient> {

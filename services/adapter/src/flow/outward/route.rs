@@ -225,11 +225,17 @@ impl Router {
         } else {
             message.bytes.clone()
         };
+        let length = bytes.len() as u64;
         let result = node
             .publish(&message.channel, bytes, self.options.command_timeout)
             .await;
         let id = node.id.as_str();
-        let label = if result.is_ok() { "ok" } else { "error" };
+        let label = if result.is_ok() {
+            self.metrics.sending.publish_bytes.inc_by(length);
+            "ok"
+        } else {
+            "error"
+        };
         self.metrics.sending.publish.with_label_values(&[id, label]).inc();
         self.metrics
             .sending

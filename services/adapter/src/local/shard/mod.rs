@@ -218,6 +218,13 @@ impl<S> Shard<S> {
             .map(|(_, entry)| (entry.connection, &entry.client, &entry.socket))
     }
 
+    /// What the owner keeps for each connection and how many bytes wait in its outbox, in no particular order.
+    pub fn queues(&self) -> impl Iterator<Item = (&S, usize)> {
+        self.entries
+            .iter()
+            .map(|(_, entry)| (&entry.socket, entry.outbox.bytes()))
+    }
+
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -36,6 +37,7 @@ pub(super) struct Cluster {
     pub(super) admin: Adapter,
     jobs: Jobs,
     audit: Audit,
+    pub(super) statistics: Statistics,
     /// Dropping a driver ends a server without a goodbye, as a crash does.
     driver: Driver,
     pub(super) registry: Registry,
@@ -78,6 +80,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let started = Adapter::start(options).expect("starts");
     let api = Api {
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        statistics: sampled(&started.adapter),
         access: Access::open(),
         audit: Audit::new(started.adapter.name().clone()),
         adapter: started.adapter,
@@ -87,6 +90,13 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     };
     let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
     (router(api, metrics), started.driver)
+}
+
+/// Statistics that are sampled until the test ends.
+fn sampled(adapter: &Adapter) -> Statistics {
+    let statistics = Statistics::new(adapter.clone(), None, CancellationToken::new());
+    tokio::spawn(statistics.clone().run(CancellationToken::new()));
+    statistics
 }
 
 impl Cluster {
@@ -117,6 +127,7 @@ impl Cluster {
             bus,
             jobs,
             audit,
+            statistics: sampled(&started.adapter),
             admin: started.adapter,
             driver: started.driver,
             registry: Registry::new(),
@@ -189,6 +200,7 @@ impl Cluster {
             kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
+            statistics: self.statistics.clone(),
         }
     }
 
@@ -363,7 +375,17 @@ pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
     let response = timeout(router.clone().oneshot(request)).await.expect("infallible");
     let (head, body) = response.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.expect("a body");
+    let is_stream = head
+        .headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/event-stream");
+    let bytes = if is_stream {
+        // It does not end by itself.
+        let first = timeout(body.into_data_stream().next()).await;
+        first.expect("an event").expect("a body")
+    } else {
+        to_bytes(body, usize::MAX).await.expect("a body")
+    };
     Answer {
         status: head.status,
         headers: head.headers,

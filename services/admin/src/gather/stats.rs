@@ -1,0 +1,329 @@
+//! The statistics of the cluster: totals and rates, by service, server and namespace, and the rooms and clients that stand out.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use wsmesh_adapter::{Gathered, Room, ServerInfo, ServerName, ServiceName, StatsPart};
+use wsmesh_protocol::report::{EdgeReport, OTHER_CODES};
+
+use super::measured::{LagMs, Measured, Rates, short};
+use super::servers::{ServerState, edge, load, state};
+use crate::shapes::{self, Name};
+
+/// Most rooms of each kind in the answer.
+const TOP_ROOMS: usize = 20;
+/// Most clients in the answer.
+const SLOW_CLIENTS: usize = 20;
+/// Most namespaces in the answer, the rest as one.
+const NAMESPACES: usize = 64;
+/// The name of the rest: of namespaces, of close codes.
+const OTHER: &str = "other";
+
+/// `GET /api/v1/stats`
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Stats)]
+pub(crate) struct StatsView {
+    /// Clients on all servers.
+    pub(crate) clients: u64,
+    pub(crate) totals: Totals,
+    /// By name.
+    pub(crate) services: Vec<ServiceStats>,
+    /// By name.
+    pub(crate) servers: Vec<ServerStats>,
+    /// By name, at most 64; the others together as `other`.
+    pub(crate) namespaces: Vec<NamespaceStats>,
+    pub(crate) top_rooms: TopRooms,
+    /// Clients that read too slowly, those with most in their queue first; at most 20.
+    pub(crate) slow_clients: Vec<SlowClientStats>,
+    /// Connections that ended, by close code.
+    pub(crate) closes_per_second: BTreeMap<String, f64>,
+    /// Requests of clients that were answered with an error, by code.
+    pub(crate) errors_per_second: BTreeMap<String, f64>,
+}
+
+/// The cluster as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Totals {
+    pub(crate) servers: usize,
+    pub(crate) clients: u64,
+    /// The rooms of all servers. A room with members on several servers is counted on each.
+    pub(crate) rooms: u64,
+    /// Of the servers whose rates are known.
+    pub(crate) rates: Rates,
+    /// Of the same servers; null if no message arrived.
+    pub(crate) lag_ms: Option<LagMs>,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ServiceStats {
+    #[schema(value_type = Name)]
+    pub(crate) service: ServiceName,
+    pub(crate) servers: usize,
+    pub(crate) clients: u64,
+    /// Of the servers whose rates are known.
+    pub(crate) rates: Rates,
+}
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServerStats {
+    #[schema(value_type = Name)]
+    pub(crate) name: ServerName,
+    #[schema(value_type = Name)]
+    pub(crate) service: ServiceName,
+    pub(crate) state: ServerState,
+    /// It did not answer: its load is that of its last beacon, and the rest is not known.
+    pub(crate) stale: bool,
+    pub(crate) clients: u64,
+    /// Rooms with a member there.
+    pub(crate) rooms: u64,
+    /// Null until it has answered twice, and while it does not answer.
+    pub(crate) rates: Option<Rates>,
+    /// Null as above, and if no message arrived.
+    pub(crate) lag_ms: Option<LagMs>,
+}
+
+/// A namespace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NamespaceStats {
+    pub(crate) namespace: String,
+    /// Rooms, counted on each server where they have members.
+    pub(crate) rooms: u64,
+    /// Members; a client counts once for each room.
+    pub(crate) members: u64,
+    /// Messages to these rooms, counted on each server where they have members.
+    #[serde(serialize_with = "short")]
+    pub(crate) messages_per_second: f64,
+}
+
+/// The rooms that have most.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TopRooms {
+    /// Most members first, at most 20.
+    pub(crate) by_members: Vec<RoomMembersView>,
+    /// Most messages first, at most 20.
+    pub(crate) by_messages: Vec<RoomMessagesView>,
+}
+
+/// A large room.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = LargeRoom)]
+pub(crate) struct RoomMembersView {
+    #[serde(flatten)]
+    #[schema(value_type = shapes::Room)]
+    pub(crate) room: Room,
+    /// On the servers where it is among the largest ones.
+    pub(crate) members: u64,
+}
+
+/// A busy room.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = BusyRoom)]
+pub(crate) struct RoomMessagesView {
+    #[serde(flatten)]
+    #[schema(value_type = shapes::Room)]
+    pub(crate) room: Room,
+    #[serde(serialize_with = "short")]
+    pub(crate) messages_per_second: f64,
+}
+
+/// A client that reads too slowly.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SlowClient)]
+pub(crate) struct SlowClientStats {
+    pub(crate) client: String,
+    #[schema(value_type = Name)]
+    pub(crate) server: ServerName,
+    pub(crate) queued_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) queued_ms: Option<u64>,
+}
+
+/// What the servers have now, from `gathered`, and what they did since the question before, from `measured`. Of a server that did
+/// not answer only the load of its last beacon is known. `has_nodes`: whether servers should hear nodes.
+pub(crate) fn stats(
+    roster: &[ServerInfo],
+    gathered: &Gathered<StatsPart>,
+    measured: &BTreeMap<ServerName, Measured>,
+    has_nodes: bool,
+) -> StatsView {
+    let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
+    let edges: BTreeMap<_, _> = gathered
+        .servers
+        .iter()
+        .filter_map(|(name, part)| Some((name, edge(part)?)))
+        .collect();
+    let mut servers: Vec<_> = roster
+        .iter()
+        .map(|server| {
+            let part = fresh.get(&server.name).copied();
+            let measured = part.and_then(|_| measured.get(&server.name));
+            let (clients, rooms) = load(server, part);
+            ServerStats {
+                name: server.name.clone(),
+                service: server.service.clone(),
+                state: state(server, part, edges.get(&server.name), roster.len(), has_nodes),
+                stale: part.is_none(),
+                clients,
+                rooms,
+                rates: measured.map(|measured| measured.rates),
+                lag_ms: measured.and_then(|measured| LagMs::of(&measured.lag)),
+            }
+        })
+        .collect();
+    servers.sort_by(|a, b| a.name.cmp(&b.name));
+    StatsView {
+        clients: servers.iter().map(|server| server.clients).sum(),
+        totals: totals(&servers, measured),
+        services: services(&servers),
+        namespaces: namespaces(gathered, measured),
+        top_rooms: top_rooms(gathered, measured),
+        slow_clients: slow_clients(edges),
+        closes_per_second: by_code(
+            measured.values().flat_map(|measured| &measured.closes),
+            |code| match *code {
+                OTHER_CODES => OTHER.to_owned(),
+                code => code.to_string(),
+            },
+        ),
+        errors_per_second: by_code(measured.values().flat_map(|measured| &measured.errors), String::clone),
+        servers,
+    }
+}
+
+fn totals(servers: &[ServerStats], measured: &BTreeMap<ServerName, Measured>) -> Totals {
+    let mut lag = Vec::new();
+    for measured in measured.values() {
+        if lag.len() < measured.lag.len() {
+            lag.resize(measured.lag.len(), 0);
+        }
+        lag.iter_mut().zip(&measured.lag).for_each(|(sum, count)| *sum += count);
+    }
+    Totals {
+        servers: servers.len(),
+        clients: servers.iter().map(|server| server.clients).sum(),
+        rooms: servers.iter().map(|server| server.rooms).sum(),
+        rates: servers.iter().filter_map(|server| server.rates).sum(),
+        lag_ms: LagMs::of(&lag),
+    }
+}
+
+fn services(servers: &[ServerStats]) -> Vec<ServiceStats> {
+    let mut services: BTreeMap<&ServiceName, Vec<&ServerStats>> = BTreeMap::new();
+    for server in servers {
+        services.entry(&server.service).or_default().push(server);
+    }
+    let services = services.into_iter().map(|(service, servers)| ServiceStats {
+        service: service.clone(),
+        servers: servers.len(),
+        clients: servers.iter().map(|server| server.clients).sum(),
+        rates: servers.iter().filter_map(|server| server.rates).sum(),
+    });
+    services.collect()
+}
+
+fn namespaces(gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Measured>) -> Vec<NamespaceStats> {
+    let mut named: BTreeMap<String, NamespaceStats> = BTreeMap::new();
+    for (server, part) in &gathered.servers {
+        for count in &part.namespaces {
+            let rates = measured.get(server).map(|measured| &measured.namespaces);
+            let name = count.namespace.as_ref().map_or(OTHER, |namespace| namespace.as_str());
+            let sum = named.entry(name.to_owned()).or_default();
+            sum.rooms += count.rooms;
+            sum.members += count.members;
+            sum.messages_per_second += rates.and_then(|rates| rates.get(&count.namespace)).unwrap_or(&0.0);
+        }
+    }
+    let mut all: Vec<_> = named
+        .into_iter()
+        .map(|(namespace, sum)| NamespaceStats { namespace, ..sum })
+        .collect();
+    if all.len() > NAMESPACES {
+        all.sort_by(|a, b| (b.namespace != OTHER, b.rooms).cmp(&(a.namespace != OTHER, a.rooms)));
+        let rest = all.split_off(NAMESPACES).into_iter();
+        let rest = rest.fold(NamespaceStats::default(), |a, b| NamespaceStats {
+            namespace: OTHER.to_owned(),
+            rooms: a.rooms + b.rooms,
+            members: a.members + b.members,
+            messages_per_second: a.messages_per_second + b.messages_per_second,
+        });
+        all.sort_by(|a, b| a.namespace.cmp(&b.namespace));
+        all.push(rest);
+    }
+    all
+}
+
+/// Each server with members gets every message of a room, so the largest number is that of the room.
+fn top_rooms(gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Measured>) -> TopRooms {
+    let mut members: BTreeMap<&Room, u64> = BTreeMap::new();
+    for large in gathered.servers.iter().flat_map(|(_, part)| &part.top_rooms.by_members) {
+        *members.entry(&large.room).or_default() += large.members;
+    }
+    let mut messages: BTreeMap<&Room, f64> = BTreeMap::new();
+    for (room, rate) in measured.values().flat_map(|measured| &measured.rooms) {
+        let most = messages.entry(room).or_default();
+        *most = most.max(*rate);
+    }
+    messages.retain(|_, rate| *rate > 0.0);
+    let mut by_members: Vec<_> = members.into_iter().collect();
+    by_members.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let mut by_messages: Vec<_> = messages.into_iter().collect();
+    by_messages.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    TopRooms {
+        by_members: by_members
+            .into_iter()
+            .take(TOP_ROOMS)
+            .map(|(room, members)| RoomMembersView {
+                room: room.clone(),
+                members,
+            })
+            .collect(),
+        by_messages: by_messages
+            .into_iter()
+            .take(TOP_ROOMS)
+            .map(|(room, messages_per_second)| RoomMessagesView {
+                room: room.clone(),
+                messages_per_second,
+            })
+            .collect(),
+    }
+}
+
+fn slow_clients(edges: BTreeMap<&ServerName, EdgeReport>) -> Vec<SlowClientStats> {
+    let mut slow: Vec<_> = edges
+        .into_iter()
+        .flat_map(|(server, edge)| edge.slow_clients.into_iter().map(move |client| (server, client)))
+        .map(|(server, slow)| SlowClientStats {
+            client: slow.client,
+            server: server.clone(),
+            queued_bytes: slow.queued_bytes,
+            queued_ms: slow.queued_ms,
+        })
+        .collect();
+    slow.sort_by(|a, b| (b.queued_bytes, &a.client).cmp(&(a.queued_bytes, &b.client)));
+    slow.truncate(SLOW_CLIENTS);
+    slow
+}
+
+/// Adds up rates by code. Codes without any are left out.
+fn by_code<'a, C: 'a>(
+    rates: impl Iterator<Item = (&'a C, &'a f64)>,
+    name: impl Fn(&C) -> String,
+) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for (code, rate) in rates.filter(|(_, rate)| **rate > 0.0) {
+        *sums.entry(name(code)).or_default() += rate;
+    }
+    sums.values_mut()
+        .for_each(|sum| *sum = super::measured::round(*sum, 10.0));
+    sums
+}

@@ -1,0 +1,231 @@
+//! The statistics of the cluster: sampled once a second by one gathering that everyone who looks shares, kept for an hour.
+//!
+//! The sampler never waits for a server longer than [`ANSWER_TIME`], and its gatherings never overlap. A server that does not answer
+//! is named as missing; its load is that of its last beacon, and nothing else of it is counted. Nothing here changes the cluster.
+
+mod changes;
+mod event;
+mod history;
+mod meter;
+mod snapshot;
+mod viewers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::Stream;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::{Adapter, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
+
+use crate::gather::{self, Answer, Facts, Measured, NodesView, rfc3339};
+use crate::kubernetes::Kubernetes;
+use history::History;
+pub(crate) use history::{HISTORY_SECONDS, HistoryView};
+use meter::Meter;
+pub(crate) use snapshot::Snapshot;
+use viewers::Viewers;
+
+/// How often the cluster is sampled.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// How long the servers have for an answer. Less than [`SAMPLE_EVERY`]: a server that hangs delays no sample.
+const ANSWER_TIME: Duration = Duration::from_millis(800);
+/// How often the nodes are asked.
+const FACTS_EVERY: Duration = Duration::from_secs(5);
+
+/// The statistics. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Statistics {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    adapter: Adapter,
+    kubernetes: Option<Kubernetes>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Whether a sample was taken.
+    sampled: watch::Sender<bool>,
+    history: Mutex<History>,
+    facts: Mutex<KnownFacts>,
+    viewers: Viewers,
+}
+
+/// What the nodes said last, and when.
+#[derive(Debug, Default)]
+struct KnownFacts {
+    asked: Option<Instant>,
+    of_nodes: BTreeMap<NodeId, Result<NodeFacts, String>>,
+}
+
+/// A change of the cluster, for viewers.
+#[derive(Serialize)]
+struct Change<'a> {
+    #[serde(serialize_with = "rfc3339")]
+    at: Timestamp,
+    text: &'a str,
+}
+
+impl Statistics {
+    /// Nothing is sampled before [`Statistics::run`]. All streams of viewers end with `closing`.
+    pub(crate) fn new(adapter: Adapter, kubernetes: Option<Kubernetes>, closing: CancellationToken) -> Self {
+        let nobody = Gathered {
+            servers: Vec::new(),
+            missing: vec![(adapter.name().clone(), "has not sampled the cluster yet".to_owned())],
+            complete: false,
+        };
+        let first = snapshot_of(
+            &adapter,
+            kubernetes.as_ref(),
+            &nobody,
+            &BTreeMap::new(),
+            &Facts::default(),
+        );
+        Self {
+            shared: Arc::new(Shared {
+                adapter,
+                kubernetes,
+                snapshot: watch::Sender::new(Arc::new(first)),
+                sampled: watch::Sender::new(false),
+                history: Mutex::default(),
+                facts: Mutex::default(),
+                viewers: Viewers::new(closing),
+            }),
+        }
+    }
+
+    /// Samples until it is stopped.
+    pub(crate) async fn run(self, ended: CancellationToken) {
+        let asking = self.clone();
+        tokio::select! {
+            () = self.sample() => {}
+            () = asking.ask_nodes() => {}
+            () = ended.cancelled() => {}
+        }
+    }
+
+    /// The newest snapshot; one without answers before the first sample.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.snapshot.borrow())
+    }
+
+    /// As [`Statistics::snapshot`], but waits for the first sample if there is none.
+    pub(crate) async fn current(&self) -> Arc<Snapshot> {
+        let mut sampled = self.shared.sampled.subscribe();
+        // The sender lives as long as this handle. A sample takes less than this.
+        let _ = tokio::time::timeout(2 * SAMPLE_EVERY, sampled.wait_for(|sampled| *sampled)).await;
+        self.snapshot()
+    }
+
+    /// Each new snapshot.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.shared.snapshot.subscribe()
+    }
+
+    /// The numbers of the last seconds.
+    pub(crate) fn history(&self, seconds: u64) -> HistoryView {
+        self.shared.history.lock().last(seconds, Timestamp::now())
+    }
+
+    /// What the nodes said about themselves.
+    pub(crate) fn facts(&self) -> Facts {
+        let known = self.shared.facts.lock();
+        Facts {
+            of_nodes: known.of_nodes.clone(),
+            age_ms: known.asked.map_or(0, |asked| asked.elapsed().as_millis() as u64),
+        }
+    }
+
+    /// Tells everyone who watches: `job`, `audit`, `topology`.
+    pub(crate) fn tell(&self, name: &str, data: &impl Serialize) {
+        self.shared.viewers.tell(name, data);
+    }
+
+    /// The events for one more viewer; none if there are too many.
+    pub(crate) fn view(&self) -> Option<impl Stream<Item = Bytes> + use<>> {
+        self.shared.viewers.view(self.subscribe())
+    }
+
+    async fn sample(&self) {
+        let (mut every, mut meter) = (interval(SAMPLE_EVERY), Meter::default());
+        // After a delay the next sample is a second later: two in a row would only cost.
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let adapter = &self.shared.adapter;
+            let gathered = adapter.cluster_stats_within(ANSWER_TIME).await;
+            let measured = meter.measure(&adapter.servers(), &gathered, Instant::now());
+            self.take(&gathered, &measured);
+        }
+    }
+
+    fn take(&self, gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Measured>) {
+        let facts = self.facts();
+        let (adapter, kubernetes) = (&self.shared.adapter, self.shared.kubernetes.as_ref());
+        let snapshot = Arc::new(snapshot_of(adapter, kubernetes, gathered, measured, &facts));
+        let mut history = self.shared.history.lock();
+        history.push(snapshot.at, &snapshot.stats.body, &facts);
+        drop(history);
+        let before = self.shared.snapshot.send_replace(Arc::clone(&snapshot));
+        // Before the first sample nothing was known, so nothing changed.
+        if self.shared.sampled.send_replace(true) {
+            for text in changes::changes(&before, &snapshot) {
+                let at = snapshot.at;
+                self.tell("topology", &Change { at, text: &text });
+            }
+        }
+    }
+
+    async fn ask_nodes(&self) {
+        let mut every = interval(FACTS_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let said = self.shared.adapter.node_facts().await;
+            let mut known = self.shared.facts.lock();
+            known.of_nodes = said.into_iter().map(|node| (node.id, node.facts)).collect();
+            known.asked = Some(Instant::now());
+        }
+    }
+}
+
+/// The bodies of all answers, from one gathering.
+fn snapshot_of(
+    adapter: &Adapter,
+    kubernetes: Option<&Kubernetes>,
+    gathered: &Gathered<StatsPart>,
+    measured: &BTreeMap<ServerName, Measured>,
+    facts: &Facts,
+) -> Snapshot {
+    let (at, roster, topology) = (Timestamp::now(), adapter.servers(), adapter.topology());
+    let has_nodes = !topology.is_empty();
+    let cluster = gather::cluster(&roster, gathered, adapter.differences(), has_nodes);
+    let nodes = nodes(adapter, kubernetes, gathered, facts);
+    let stats = gather::stats(&roster, gathered, measured, has_nodes);
+    Snapshot::new(
+        at,
+        Answer::new(at, gathered, cluster),
+        Answer::new(at, gathered, nodes),
+        Answer::new(at, gathered, stats),
+    )
+}
+
+/// The nodes, their pods and their facts.
+pub(crate) fn nodes(
+    adapter: &Adapter,
+    kubernetes: Option<&Kubernetes>,
+    gathered: &Gathered<StatsPart>,
+    facts: &Facts,
+) -> NodesView {
+    let nodes = gather::with_facts(gather::nodes(adapter.topology(), gathered), facts);
+    match kubernetes {
+        Some(kubernetes) => gather::with_pods(nodes, kubernetes.view()),
+        None => nodes,
+    }
+}
