@@ -106,7 +106,7 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
     assert_eq!(get(admin.api, "/api/v1/stats", "").await.0, 401);
     let (status, stats) = get(admin.api, "/api/v1/stats", TOKEN).await;
     assert_eq!(status, 200, "{stats}");
-    assert!(stats.contains("\"server\":\"admin-1\""), "{stats}");
+    assert!(stats.contains("\"name\":\"admin-1\""), "{stats}");
     let (_, metrics) = get(admin.ops, "/metrics", "").await;
     let counted = "wsmesh_http_requests_total{method=\"GET\",route=\"/api/v1/stats\",status=\"200\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
