@@ -141,18 +141,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    for task in [
-        ops,
-        watch,
-        Some(following),
-        Some(sampling),
-        Some(telling),
-        Some(watched),
-        Some(recording),
-    ]
-        .into_iter()
-        .flatten()
-    {
+    let own = [following, sampling, telling, watched, recording];
+    for task in own.into_iter().chain(ops).chain(watch) {
         task.await?;
     }
     news.await?;

@@ -31,7 +31,7 @@ mod mint;
 pub(crate) use caller::Caller;
 pub(crate) use callers::Access;
 pub(crate) use door::know;
-pub(crate) use guard::guard;
+pub(crate) use guard::{guard, guard_streams};
 pub(crate) use metrics::AccessMetrics;
 pub(crate) use mint::{TOKEN, command, mint};
 pub(crate) use role::{Right, Role};

@@ -55,7 +55,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wsmesh_adapter::Adapter;
 
-use crate::access::{self, Access, Caller, Right, guard};
+use crate::access::{self, Access, Caller, Right, guard, guard_streams};
 use crate::audit::{self, Audit};
 use crate::idempotency::Keys;
 use crate::jobs::Jobs;
@@ -181,8 +181,8 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
 /// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
 fn streams(described: query::Described) -> Router<Api> {
     let known_only = middleware::from_fn_with_state(described, query::known_only);
-    let routes = Router::from(stream_routes()).layer(known_only);
-    guard(routes, Right::Read).method_not_allowed_fallback(async || Problem::wrong_method())
+    guard_streams(Router::from(stream_routes()).layer(known_only), Right::Read)
+        .method_not_allowed_fallback(async || Problem::wrong_method())
 }
 
 /// What every caller may follow.

@@ -2,9 +2,10 @@
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use wsmesh_adapter::remote_context;
 
 use super::book::Audit;
 use super::record::Entry;
@@ -36,6 +37,7 @@ pub(crate) async fn follow(
         subject,
         action,
         target: target(pattern, params.as_ref().ok()),
+        trace_id: named_trace(request.headers()),
         status: None,
     };
     let response = next.run(request).await;
@@ -51,6 +53,8 @@ struct Pending {
     action: String,
     /// What the path names.
     target: String,
+    /// The trace that the caller names.
+    trace_id: Option<String>,
     /// None until it is answered.
     status: Option<StatusCode>,
 }
@@ -63,7 +67,8 @@ impl Drop for Pending {
             return;
         }
         let target = self.subject.named().unwrap_or(&self.target);
-        let entry = Entry::new(&*self.action, target, status);
+        let mut entry = Entry::new(&*self.action, target, status);
+        entry.trace_id = self.trace_id.take();
         self.audit.record(&self.caller, entry);
     }
 }
@@ -96,6 +101,12 @@ fn action(method: &Method, pattern: &str) -> Option<String> {
         _ => return Some(format!("{method} {path}")),
     };
     Some(name.to_owned())
+}
+
+/// The trace of W3C `traceparent`.
+fn named_trace(headers: &HeaderMap) -> Option<String> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    Some(remote_context(parent, None)?.trace_id().to_string())
 }
 
 /// What a path names: `client ann, room chat/lobby`.

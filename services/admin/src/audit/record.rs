@@ -76,6 +76,8 @@ pub(crate) struct Entry {
     pub(crate) target: String,
     pub(crate) status: StatusCode,
     pub(crate) count: u64,
+    /// The trace that its caller named, if this admin follows none itself.
+    pub(super) trace_id: Option<String>,
 }
 
 impl Entry {
@@ -86,6 +88,7 @@ impl Entry {
             target: cut(target.as_ref()),
             status,
             count: 1,
+            trace_id: None,
         }
     }
 
@@ -113,7 +116,7 @@ impl Record {
             target: entry.target,
             status: entry.status.as_u16(),
             address: caller.address,
-            trace_id: trace_id(),
+            trace_id: trace_id().or(entry.trace_id),
             count: entry.count,
         }
     }

@@ -8,6 +8,7 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use prometheus::Registry;
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::super::*;
 use super::fixture::{Answer, Cluster, send, timeout};
@@ -257,6 +258,11 @@ async fn a_token_that_is_replaced_stops_working_and_its_streams_end() {
     let caller = api.access.enter(Some("old-0123456789abc"), None).await.expect("listed");
     assert_eq!(stats("old-0123456789abc").await, 200);
 
+    let request = Request::get("/api/v1/events").header("authorization", "Bearer old-0123456789abc");
+    let stream = router.clone().oneshot(request.body(Body::empty()).expect("a request"));
+    let stream = timeout(stream).await.expect("infallible");
+    assert_eq!(stream.status(), 200);
+
     // Both count while one replaces the other.
     let both = entry("ci", "viewer", false, "old-0123456789abc") + &entry("ci", "viewer", false, "new-0123456789abc");
     write(&path, &both);
@@ -268,6 +274,9 @@ async fn a_token_that_is_replaced_stops_working_and_its_streams_end() {
     write(&path, &entry("ci", "viewer", false, "new-0123456789abc"));
     api.access.reread();
     timeout(caller.ended()).await;
+    timeout(axum::body::to_bytes(stream.into_body(), usize::MAX))
+        .await
+        .expect("it ends");
     assert_eq!(
         (stats("old-0123456789abc").await, stats("new-0123456789abc").await),
         (401, 200)

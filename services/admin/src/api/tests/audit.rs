@@ -99,6 +99,7 @@ async fn a_record_has_its_caller_its_address_and_its_trace() {
     let request = |path: &str, token: &str| {
         let request = Request::post(path)
             .header("authorization", format!("Bearer {token}"))
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
             .header("content-type", "application/json");
         let mut request = request.body(Body::from("{}")).expect("a request");
         let peer: std::net::SocketAddr = ([192, 0, 2, 1], 4711).into();
@@ -123,6 +124,7 @@ async fn a_record_has_its_caller_its_address_and_its_trace() {
         (&json!("token"), &json!("operator"), &json!("192.0.2.1"), &json!(404)),
         "{all}"
     );
+    assert_eq!(drain["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736", "{all}");
     let stranger = &all["records"][0];
     assert_eq!(
         (
