@@ -9,6 +9,8 @@ cd "$(dirname "$0")/../.."
 here=$PWD/tests/admin
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 programs=$(realpath "${WSMESH_PROGRAMS:-$target/debug}")
+# The servers would take it for a setting.
+unset WSMESH_PROGRAMS
 venv=$target/schemathesis
 seed=${SEED:-$RANDOM}
 examples=${EXAMPLES:-10}
