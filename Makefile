@@ -43,10 +43,10 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-backends test-browser test-docs test-chart chaos bench bench-backends bench-micro
+.PHONY: test test-rust test-js test-backends test-admin test-browser test-docs test-chart chaos bench bench-backends bench-micro
 .PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
-	@tests/deploy/suites.sh test-rust test-js test-backends test-browser test-docs test-chart
+	@tests/deploy/suites.sh test-rust test-js test-backends test-admin test-browser test-docs test-chart
 
 test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
 	@cargo test --workspace --locked --no-fail-fast $(ARGS)
@@ -67,6 +67,10 @@ test-backends: tool-cc tool-redis tool-python $(CONNECTOR_JS)/node_modules ## Th
 	@cargo build --locked --quiet -p ws-node -p admin -p wsmesh-standalone -p auction-service
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/backends/*.test.mjs
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/backends/conformance/run.sh
+
+test-admin: tool-cc tool-redis tool-openssl tool-python ## Requests of all kinds to admin's API, made from its description: SEED=7 repeats a run, EXAMPLES=200 ROLES="viewer"
+	@cargo build --locked --quiet -p ws-node -p admin
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/admin/run.sh
 
 BROWSER_TESTS := tests/browser
 # The program to test in: Debian's name, or a path.

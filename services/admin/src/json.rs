@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Unexpected, Visitor};
 
 /// A value that is written as a JSON object, and not as a list of its fields.
 #[derive(Debug)]
@@ -39,6 +39,51 @@ pub(crate) fn object_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// For a field that may be null or left out: a whole number, also written as `7.0`, which is the same in JSON.
+pub(crate) fn whole_or_null<'de, T: TryFrom<u64>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
+/// The whole number that this is, if it is one and is counted exactly.
+pub(crate) fn whole(number: f64) -> Option<u64> {
+    /// 2 to the power of 53: above it, not every whole number can be written as a floating-point number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    ((0.0..=EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
+struct Whole<T>(T);
+
+impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number<T>(PhantomData<T>);
+        impl<T: TryFrom<u64>> Visitor<'_> for Number<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(std::any::type_name::<T>())
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+                T::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+                Err(E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+                match whole(number) {
+                    Some(number) => self.visit_u64(number),
+                    None => Err(E::invalid_type(Unexpected::Float(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Number(PhantomData)).map(Self)
+    }
 }
 
 /// What a parser says, in words of JSON. Only its own words are changed: those at the ends of the text, never what a caller sent.
@@ -93,7 +138,9 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Sample {
         name: String,
+        #[serde(default, deserialize_with = "whole_or_null")]
         count: Option<u64>,
+        #[serde(default, deserialize_with = "whole_or_null")]
         code: Option<u16>,
         #[serde(default)]
         list: Vec<String>,
@@ -115,6 +162,27 @@ mod tests {
         assert_eq!(sample.inner.expect("an inner one").name, "b");
         assert_eq!((sample.count, sample.code, sample.list.len()), (None, None, 0));
         assert!(read(r#"{"name":"a","inner":null}"#).is_ok());
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        for (json, count) in [
+            ("7", 7),
+            ("7.0", 7),
+            ("0.0", 0),
+            ("1e3", 1_000),
+            ("9007199254740992.0", 1 << 53),
+        ] {
+            let sample = read(&format!(r#"{{"name":"a","count":{json}}}"#)).expect(json);
+            assert_eq!(sample.count, Some(count), "{json}");
+        }
+        for json in ["7.5", "-1.0", "1e300", "65536.0"] {
+            let text = read(&format!(r#"{{"name":"a","code":{json}}}"#)).expect_err(json);
+            assert!(
+                text.contains("expected a whole number from 0 to 65535"),
+                "{json}: {text}"
+            );
+        }
     }
 
     #[test]

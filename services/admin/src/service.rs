@@ -7,11 +7,12 @@ use anyhow::Context;
 use clap::{ArgMatches, Command};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAcceptor, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api};
@@ -101,18 +102,20 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ended = CancellationToken::new();
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
+    let ops_tls = config.common.ops_acceptor()?;
     let ops = sockets
         .ops
-        .map(|listener| serve_ops(listener, &adapter, &access, registry, &shutdown, &ended));
+        .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
     let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
-    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
+    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
+    let retelling = tokio::spawn(tell_audit(audit.clone(), statistics.clone(), ended.clone()));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
     let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let api = Api {
@@ -142,6 +145,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         Some(following),
         Some(sampling),
         Some(telling),
+        Some(retelling),
         Some(watched),
         Some(recording),
     ]
@@ -156,6 +160,21 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
 /// Everyone who watches the cluster is told each change of a job.
 async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
     jobs.tell(|job| statistics.tell("job", job)).await;
+}
+
+/// As [`tell_jobs`], of what is new in the audit. Those that come faster than they are told are left out here, and never in the audit.
+async fn tell_audit(audit: Audit, statistics: Statistics, ended: CancellationToken) {
+    let mut news = audit.subscribe();
+    let telling = async {
+        loop {
+            match news.recv().await {
+                Ok(record) => statistics.tell("audit", &record),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    };
+    ended.run_until_cancelled(telling).await;
 }
 
 /// Ends at `stop`, or with the reason why the server cannot go on.
@@ -174,7 +193,9 @@ async fn serve_until_the_end(
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
         ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
     };
-    let serving = http::serve(public, Front::new(api::router(api, metrics), limits), stop.clone());
+    let router = api::router(api, metrics, config.settings.path_prefix.as_deref());
+    let front = Front::new(router, limits).tls(config.common.public_acceptor()?);
+    let serving = http::serve(public, front, stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => Ok(()),
@@ -204,6 +225,7 @@ fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Acces
 
 fn serve_ops(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     adapter: &Adapter,
     access: &Access,
     registry: Registry,
@@ -225,7 +247,7 @@ fn serve_ops(
             })
         }),
     };
-    tokio::spawn(ops::serve(listener, ops, ended.clone()))
+    tokio::spawn(ops::serve(listener, tls, ops, ended.clone()))
 }
 
 /// Off unless a Service is named. Outside Kubernetes it is off as well, and a warning is logged.

@@ -11,6 +11,9 @@ settings! {
         /// --tokens-file or --oidc-jwks-url. In the demo profile the API is open without them.
         #[check(each(token))]
         pub token_file: Option<SecretFile>,
+        /// Path before all paths of the API and of its pages, such as /admin: for a proxy that does not take it away.
+        #[check(each(text(path_prefix)))]
+        pub path_prefix: Option<String>,
         /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods, too.
         #[check(each(text(service_name)))]
         pub kubernetes_redis_service: Option<String>,
@@ -31,6 +34,20 @@ fn token(file: &SecretFile) -> Result<(), String> {
     let text = file.secret().expose_text().unwrap_or_default();
     let token = Token::new(text.trim()).map(drop);
     token.map_err(|error| format!("{}: {error}", file.path().display()))
+}
+
+/// Segments of a path that need no escaping.
+fn path_prefix(prefix: &str) -> Result<(), String> {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    let is_segment = |segment: &str| !segment.is_empty() && segment.bytes().all(inside) && !segment.starts_with('.');
+    match prefix.strip_prefix('/') {
+        Some(segments) if segments.split('/').all(is_segment) => Ok(()),
+        _ => Err(
+            "is not a path prefix: write a path with a slash at its beginning and none at its end, such as /admin, of letters, \
+             digits, and - _ . ~"
+                .to_owned(),
+        ),
+    }
 }
 
 /// A DNS label, as Kubernetes requires it.

@@ -93,11 +93,14 @@ async fn a_redis_that_hangs_is_named_and_the_others_are_looked_at() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     assert_eq!(code, Some(1), "{diagnosis:#}");
     let found = findings(&diagnosis, "redis");
-    assert!(
-        found.iter().any(|finding| finding.starts_with("redis-1: "))
-            && !found.iter().any(|finding| finding.starts_with("redis-0: ")),
-        "{found:?}"
-    );
+    assert!(found[0].starts_with("redis-1: "), "the problem comes first: {found:?}");
+    // That they are not the same Redis cannot be known.
+    let is_note = |finding: &String| finding.contains("cannot be compared with node redis-1");
+    let others: Vec<_> = found
+        .iter()
+        .filter(|finding| finding.starts_with("redis-0: "))
+        .collect();
+    assert!(others.into_iter().all(is_note), "{found:?}");
     assert!(findings(&diagnosis, "servers")[0].starts_with("servers: no other server runs"));
     redis[1].resume().expect("resumed");
 }
@@ -110,7 +113,7 @@ async fn a_doctor_without_a_redis_says_what_to_set_and_bad_settings_end_with_64(
     assert!(printed.contains("problem --redis: no Redis node is set"), "{printed}");
     assert!(printed.contains("fix  export WSMESH_REDIS="), "{printed}");
     assert!(
-        printed.ends_with("something is wrong: 1 problem; 5 parts not checked\n"),
+        printed.ends_with("something is wrong: 1 problem; 4 parts not checked\n"),
         "{printed}"
     );
     assert_eq!(text(&output.stderr), "");
@@ -140,7 +143,7 @@ async fn a_top_that_is_not_at_a_terminal_says_what_to_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_have_a_help() {
     for (command, words) in [
-        ("doctor", ["--json", "changes nothing", "--redis-password-file"]),
+        ("doctor", ["--json", "deploy/wsmesh-admin", "--redis-password-file"]),
         ("top", ["--once", "--token-file", "WSMESH_TOKEN_FILE"]),
     ] {
         let output = run(&[command, "--help"]).await;

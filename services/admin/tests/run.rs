@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use admin::{AdminSettings, Config};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, MemoryBus};
+use wsmesh_bootstrap::probe::{Probe, Speaks};
 use wsmesh_bootstrap::{CommonConfig, Profile, Secret, SecretFile, Sockets};
 
 const TOKEN: &str = "a-token-of-the-tests";
@@ -22,7 +24,10 @@ struct Running {
 
 impl Running {
     async fn start(name: &str, bus: &MemoryBus, token: Option<&str>) -> Self {
-        let mut common = CommonConfig::new(name);
+        Self::start_with(CommonConfig::new(name), bus, token).await
+    }
+
+    async fn start_with(mut common: CommonConfig, bus: &MemoryBus, token: Option<&str>) -> Self {
         common.bus = Bus::Memory(bus.clone());
         common.profile = if token.is_some() {
             Profile::Production
@@ -118,11 +123,47 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
 async fn silent_connections_do_not_block_the_api() {
     let bus = MemoryBus::new(["redis-1"]).expect("good ids");
     let admin = Running::start("admin-1", &bus, Some(TOKEN)).await;
+    // Both ends of each connection are in this process.
+    let mut limits = getrlimit(Resource::Nofile);
+    limits.current = limits.maximum;
+    setrlimit(Resource::Nofile, limits).expect("raised to the hard limit");
     let mut silent = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..1_000 {
         silent.push(TcpStream::connect(admin.api).await.expect("connects"));
     }
     assert_eq!(get(admin.api, "/", "").await.0, 200);
+    assert_eq!(get(admin.api, "/api/v1/stats", TOKEN).await.0, 200);
+    admin.end().await.expect("ends cleanly");
+}
+
+#[tokio::test]
+async fn both_ports_speak_tls_with_the_same_certificate_and_the_probe_needs_no_trust_in_it() {
+    let made = rcgen::generate_simple_self_signed(["admin.example.org".to_owned()]).expect("a certificate");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let common = CommonConfig {
+        tls_certificate_file: Some(certificate),
+        tls_key_file: Some(key),
+        ops_tls: true,
+        ..CommonConfig::new("admin-1")
+    };
+    let bus = MemoryBus::new(["redis-1"]).expect("good ids");
+    let admin = Running::start_with(common, &bus, Some(TOKEN)).await;
+    let encrypted = Probe::new(LIMIT, Speaks::Tls).expect("a probe");
+    for (address, path, status) in [
+        (admin.api, "/", 200),
+        (admin.api, "/api/v1/stats", 401),
+        (admin.ops, "/livez", 200),
+    ] {
+        let answer = encrypted.get(address, path, 1 << 20).await.expect("answers");
+        assert_eq!(answer.status, status, "{path}");
+    }
+    let plain = Probe::new(LIMIT, Speaks::Plain).expect("a probe");
+    for address in [admin.api, admin.ops] {
+        plain.get(address, "/", 100).await.expect_err("speaks TLS only");
+    }
     admin.end().await.expect("ends cleanly");
 }
 

@@ -88,7 +88,8 @@ impl Service for Greeter {
             "hello\n"
         };
         let router = ops::router(ops).route("/greet", get(greet));
-        ops::serve_router(sockets.ops.into_iter().chain(sockets.public), router, shutdown).await;
+        let tls = config.common.ops_acceptor()?;
+        ops::serve_router(sockets.ops.into_iter().chain(sockets.public), tls, router, shutdown).await;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::probe::{self, Answer};
+use crate::probe::{Answer, Probe, Speaks};
 
 /// Below the two seconds that container platforms usually give.
 const LIMIT: Duration = Duration::from_millis(1_500);
@@ -15,13 +15,14 @@ const MAX_ANSWER: usize = 4_096;
 ///
 /// # Errors
 /// Why it is not, or why it could not be asked.
-pub(crate) fn ask(address: SocketAddr) -> Result<(), String> {
+pub(crate) fn ask(address: SocketAddr, speaks: Speaks) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let Answer { status, text } = runtime.block_on(probe::get(address, "/readyz", LIMIT, MAX_ANSWER))?;
+    let probe = Probe::new(LIMIT, speaks)?;
+    let Answer { status, text } = runtime.block_on(probe.get(address, "/readyz", MAX_ANSWER))?;
     match status {
         200 => Ok(()),
-        _ => Err(format!("http://{address}/readyz says {status}: {}", text.trim())),
+        _ => Err(format!("{speaks}{address}/readyz says {status}: {}", text.trim())),
     }
 }
 
@@ -32,6 +33,10 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    fn asked(address: SocketAddr) -> Result<(), String> {
+        ask(address, Speaks::Plain)
+    }
 
     fn answering(answer: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -48,18 +53,18 @@ mod tests {
 
     #[test]
     fn a_ready_server_is_healthy() {
-        assert_eq!(ask(answering("HTTP/1.1 200 OK\r\n\r\nready\n")), Ok(()));
+        assert_eq!(asked(answering("HTTP/1.1 200 OK\r\n\r\nready\n")), Ok(()));
     }
 
     #[test]
     fn a_server_that_is_not_ready_says_why() {
-        let answer = ask(answering("HTTP/1.1 503 Service Unavailable\r\n\r\ndraining\n"));
+        let answer = asked(answering("HTTP/1.1 503 Service Unavailable\r\n\r\ndraining\n"));
         assert!(answer.expect_err("not ready").ends_with("/readyz says 503: draining"));
     }
 
     #[test]
     fn something_else_on_the_port_is_not_healthy() {
-        assert!(ask(answering("hello")).is_err());
+        assert!(asked(answering("hello")).is_err());
     }
 
     #[test]
@@ -67,14 +72,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
-        assert!(ask(address).expect_err("nobody there").starts_with("no answer from"));
+        assert!(asked(address).expect_err("nobody there").starts_with("no answer from"));
     }
 
     #[test]
     fn a_server_that_hangs_is_not_waited_for_too_long() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let started = Instant::now();
-        assert!(ask(listener.local_addr().expect("bound")).is_err());
+        assert!(asked(listener.local_addr().expect("bound")).is_err());
         assert!(started.elapsed() < Duration::from_secs(2));
     }
 }

@@ -88,6 +88,7 @@ mod service;
 mod settings;
 mod start;
 mod telemetry;
+mod tls;
 
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
 pub use log_level::{
@@ -103,6 +104,9 @@ pub use settings::{
     at_least, at_most, each, max_bytes, text, within,
 };
 pub use start::main;
+pub use tls::TlsFiles;
+/// What accepts TLS connections, made of [`TlsFiles`].
+pub use tokio_rustls::TlsAcceptor;
 
 /// For the macros.
 #[doc(hidden)]

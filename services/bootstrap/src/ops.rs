@@ -14,6 +14,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::Adapter;
 
@@ -60,23 +61,30 @@ pub fn hears_redis(adapter: &Adapter) -> Result<(), String> {
     }
 }
 
-/// Serves until `shutdown` is cancelled. Cancel it last: while the server ends, probes should see "not ready" and not a closed port.
-pub async fn serve(listener: TcpListener, ops: Ops, shutdown: CancellationToken) {
-    serve_all([listener], ops, shutdown).await;
+/// Serves until `shutdown` is cancelled, over TLS if there is an acceptor ([`CommonConfig::ops_acceptor`](crate::CommonConfig::ops_acceptor)). Cancel it last: while the
+/// server ends, probes should see "not ready" and not a closed port.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, ops: Ops, shutdown: CancellationToken) {
+    serve_all([listener], tls, ops, shutdown).await;
 }
 
 /// As [`serve`], on several listeners: `sockets.ops.into_iter().chain(sockets.public)` serves on all that exist.
-pub async fn serve_all(listeners: impl IntoIterator<Item = TcpListener>, ops: Ops, shutdown: CancellationToken) {
-    serve_router(listeners, router(ops), shutdown).await;
+pub async fn serve_all(
+    listeners: impl IntoIterator<Item = TcpListener>,
+    tls: Option<TlsAcceptor>,
+    ops: Ops,
+    shutdown: CancellationToken,
+) {
+    serve_router(listeners, tls, router(ops), shutdown).await;
 }
 
 /// As [`serve_all`], for a service with routes of its own in addition to those of [`router()`].
 pub async fn serve_router(
     listeners: impl IntoIterator<Item = TcpListener>,
+    tls: Option<TlsAcceptor>,
     router: Router,
     shutdown: CancellationToken,
 ) {
-    let front = Front::new(router, Limits::keep_alive(CONNECTIONS));
+    let front = Front::new(router, Limits::keep_alive(CONNECTIONS)).tls(tls);
     let served = |listener| http::serve(listener, front.clone(), shutdown.clone());
     join_all(listeners.into_iter().map(served)).await;
 }

@@ -127,7 +127,7 @@ fn run_tool<S: Service>(parsed: Result<(String, ArgMatches), clap::Error>) -> Ex
 
 fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> ExitCode {
     match config::ops_address::<S>(arguments, environment) {
-        Ok(address) => exit_code::<S>(healthcheck::ask(address).map_err(anyhow::Error::msg)),
+        Ok((address, speaks)) => exit_code::<S>(healthcheck::ask(address, speaks).map_err(anyhow::Error::msg)),
         Err(lines) => reject::<S>(&lines),
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Started};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, TlsAcceptor, ops};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -66,9 +66,15 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     // Probes are answered until the very end.
     let ended = CancellationToken::new();
     let mut probes = JoinSet::new();
-    for listener in [sockets.ops, sockets.public].into_iter().flatten() {
+    let places = [
+        (sockets.ops, common.ops_acceptor()?),
+        (sockets.public, common.public_acceptor()?),
+    ];
+    for (listener, tls) in places {
+        let Some(listener) = listener else { continue };
         probes.spawn(serve_ops(
             listener,
+            tls,
             &adapter,
             &game,
             &registry,
@@ -109,6 +115,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
 
 fn serve_ops(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     adapter: &Adapter,
     game: &GameLogic,
     registry: &Registry,
@@ -120,5 +127,5 @@ fn serve_ops(
         ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(game.stats()),
     };
-    ops::serve(listener, ops, ended)
+    ops::serve(listener, tls, ops, ended)
 }

@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use ws_node::PublicUrl;
 use wsmesh_adapter::{Bus, MemoryBus, ServerName};
-use wsmesh_bootstrap::probe::{Answer, Probe};
+use wsmesh_bootstrap::probe::{Answer, Probe, Speaks};
 use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, Value, configure};
 
 use crate::config::Config;
@@ -44,6 +44,8 @@ pub struct Running {
 #[derive(Debug)]
 pub struct Bundle {
     services: Vec<Running>,
+    /// What the ops ports speak.
+    speaks: Speaks,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -60,6 +62,10 @@ impl Bundle {
         let bus = MemoryBus::new(NODES).context("the names of the embedded bus's nodes")?;
         let mut bundle = Self {
             services: Vec::new(),
+            speaks: match config.common.ops_tls {
+                true => Speaks::Tls,
+                false => Speaks::Plain,
+            },
             tasks: JoinSet::new(),
         };
         for kind in STARTING {
@@ -139,7 +145,7 @@ impl Bundle {
             .iter()
             .map(|service| (service.place.name, service.place.ops))
             .collect();
-        let probe = Probe::new(READY_LIMIT).map_err(|problem| anyhow!(problem))?;
+        let probe = Probe::new(READY_LIMIT, self.speaks).map_err(|problem| anyhow!(problem))?;
         let all = async {
             for (name, ops) in &asked {
                 ready(&probe, name, *ops, asked.len()).await?;

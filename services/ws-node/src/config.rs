@@ -29,10 +29,9 @@ impl Config {
         }
         settings.request_timeout = common.request_timeout;
         settings.limits.open_files = common.open_files;
+        settings.tls_certificate_file.clone_from(&common.tls_certificate_file);
+        settings.tls_key_file.clone_from(&common.tls_key_file);
         settings.check_together(problems);
-        if let Some(Err(problem)) = settings.tls().map(|files| files.acceptor().map(drop)) {
-            problems.about("tls_certificate_file", problem);
-        }
         problems.lines().is_empty().then_some(Self { common, settings })
     }
 }

@@ -71,8 +71,8 @@ impl Gate {
     }
 
     /// Has these connections find out whether somebody watches their clients.
-    pub(crate) async fn look(&self, connections: &Arc<[ConnectionId]>) {
-        self.tell(|| Order::Look(Arc::clone(connections))).await;
+    pub(crate) async fn look(self, connections: Arc<[ConnectionId]>) {
+        self.tell(|| Order::Look(Arc::clone(&connections))).await;
     }
 
     /// Ends the shards, with all connections that are left.

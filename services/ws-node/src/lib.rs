@@ -34,7 +34,6 @@ mod service;
 mod session;
 mod settings;
 mod striped;
-mod tls;
 mod trace;
 mod watching;
 mod wills;
@@ -61,6 +60,6 @@ pub use node::WsNode;
 pub use routes::{PickBy, ReplyBy, Rule};
 pub use service::{WsNodeService, run};
 pub use settings::{EdgeSettings, Label, PublicUrl};
-pub use tls::TlsFiles;
 /// What a handler answers a client with when it does not do what was asked.
 pub use wsmesh_adapter::Refusal;
+pub use wsmesh_bootstrap::TlsFiles;

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, ShardInbox, StartError, Started};
+use wsmesh_bootstrap::TlsFiles;
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
 use wsmesh_protocol::report::{EDGE, EdgeReport};
@@ -33,7 +34,6 @@ use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
 use crate::settings::{EdgeSettings, place};
-use crate::tls::TlsFiles;
 use crate::watching::{self, Observers, Watching};
 use crate::wills::WillBooks;
 use crate::{balance, orders};
@@ -137,7 +137,9 @@ impl WsNode {
         let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
         let gate = Gate::new(Arc::clone(&edge), orders);
         orders::listen(&gate);
-        let watching = watching::keeping::start(&gate);
+        let looking = gate.clone();
+        let look = move |connections| looking.clone().look(connections);
+        let watching = watching::keeping::start(&edge.adapter, &edge.watching, look);
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
         Ok(Self {

@@ -93,6 +93,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .add(PROCESS, common.process_report(Some(settings.drain_time)));
     let mut node = WsNode::start(options, settings)?;
     wsmesh_bootstrap::answer_log_level(node.adapter());
+    let ops_tls = common.ops_acceptor()?;
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {
@@ -101,7 +102,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
             stats: Box::new(node.stats()),
         };
         let router = ops::router(ops).merge(node.backend_router());
-        tokio::spawn(ops::serve_router([listener], router, stop_ops.clone()))
+        tokio::spawn(ops::serve_router([listener], ops_tls, router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, max_connections = node.max_connections(), "accepting clients");

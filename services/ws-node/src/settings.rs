@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use wsmesh_adapter::{DeliveryRule, Namespace, OutboxLimits};
-use wsmesh_bootstrap::{SHORTEST_LIMIT, Table, Tables, at_least, each, max_bytes, settings, text, within};
+use wsmesh_bootstrap::{SHORTEST_LIMIT, Table, Tables, TlsFiles, at_least, each, max_bytes, settings, text, within};
 use wsmesh_protocol::ParamOptions;
 
 use crate::auth::AuthSettings;
@@ -21,7 +21,6 @@ use crate::limits::Limits;
 use crate::logins::settings::LoginPolicy;
 use crate::namespaces::settings::{self as namespaces, NamespaceSettings};
 use crate::routes::settings::{self as rules, Rule};
-use crate::tls::TlsFiles;
 pub use place::{Label, PublicUrl};
 
 /// Largest bound of a client's message.
@@ -123,8 +122,10 @@ settings! {
         /// Use a client's traceparent as the parent of the spans of its frames: the client then decides what is traced.
         pub trust_client_traces: bool = false,
         /// File with the certificate of the public port, followed by those that signed it (PEM). Without it the port speaks plain HTTP.
+        #[filled_in = "the common setting tls_certificate_file"]
         pub tls_certificate_file: Option<PathBuf>,
         /// File with the private key of the certificate (PEM).
+        #[filled_in = "the common setting tls_key_file"]
         pub tls_key_file: Option<PathBuf>,
         /// Where clients reach this one ws-node, for example wss://ws-1.example.org: admin assigns new clients to it
         /// (GET /api/v1/assign). Default: it is not assigned.

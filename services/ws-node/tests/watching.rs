@@ -128,16 +128,6 @@ async fn a_client_is_seen_from_its_connecting_to_its_end() {
     assert_eq!(replied.connection, connected.connection);
     assert!(replied.queued_ms.is_some() && replied.bytes.is_some_and(|bytes| bytes > 20));
 
-    ann.request("nothing of the kind", json!(1)).await;
-    let (_, refused) = admin.skip_to(SightingKind::Reply).await;
-    assert_eq!(refused.code, Some(Code::Error("UNKNOWN_EVENT".to_owned())));
-    ann.emit("nothing either", json!(1)).await;
-    let (_, dropped) = admin.skip_to(SightingKind::Dropped).await;
-    assert_eq!(dropped.code, Some(Code::Error("UNKNOWN_EVENT".to_owned())));
-    ann.send("no frame").await;
-    let unreadable = async { while admin.skip_to(SightingKind::In).await.1.what.as_deref() != Some("unreadable") {} };
-    timeout(PATIENCE, unreadable).await.expect("is told");
-
     let room = Room::new("chat", "lobby").expect("valid");
     server
         .node
@@ -196,6 +186,22 @@ async fn a_client_is_seen_from_its_connecting_to_its_end() {
     );
     assert_eq!(closed.connection, connected.connection);
     assert_eq!(admin.lost, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_not_handled_or_not_readable_is_seen_with_the_code() {
+    let (_bus, server, mut admin) = cluster(demo()).await;
+    let mut ann = server.client("ann").await.settled().await;
+    admin.watch(&["ann"], false).await;
+    ann.request("nothing of the kind", json!(1)).await;
+    let (_, refused) = admin.skip_to(SightingKind::Reply).await;
+    assert_eq!(refused.code, Some(Code::Error("UNKNOWN_EVENT".to_owned())));
+    ann.emit("nothing either", json!(1)).await;
+    let (_, dropped) = admin.skip_to(SightingKind::Dropped).await;
+    assert_eq!(dropped.code, Some(Code::Error("UNKNOWN_EVENT".to_owned())));
+    ann.send("no frame").await;
+    let unreadable = async { while admin.skip_to(SightingKind::In).await.1.what.as_deref() != Some("unreadable") {} };
+    timeout(PATIENCE, unreadable).await.expect("is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use super::body::{AnyJson, JsonBody, OrEmpty};
 use crate::access::Caller;
 use crate::commands::{self, Accepted, Answered, Attached, Detail, Done, Farewell, Message, Outcome};
 use crate::gather::{Answer, ClientsView};
+use crate::json::whole_or_null;
 use crate::problem::Problem;
 use crate::shapes::{Event, Name};
 
@@ -28,6 +29,7 @@ pub(super) struct Question {
     payload: Option<Box<RawValue>>,
     /// Longest wait for the answer. Default: the admin's request_timeout.
     #[schema(minimum = 1, maximum = 60000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     timeout_ms: Option<u64>,
 }
 

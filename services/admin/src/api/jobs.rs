@@ -122,7 +122,7 @@ pub(super) struct JobList {
     /// Newest first. The last hundred are kept.
     jobs: Vec<Job>,
     /// The cursor of the next page; null at the end.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     next: Option<Cursor<Place>>,
 }
 

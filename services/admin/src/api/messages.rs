@@ -163,6 +163,7 @@ pub(super) struct Sent {
     failed: Vec<ClientId>,
     accepted: bool,
     /// How many servers got it; null while no Redis node is heard.
+    #[schema(required = true)]
     servers: Option<usize>,
 }
 

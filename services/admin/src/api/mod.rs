@@ -14,6 +14,7 @@
 mod address;
 mod bodies;
 mod body;
+mod docs;
 mod document;
 mod limits;
 mod once;
@@ -43,7 +44,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -87,8 +88,8 @@ pub(crate) struct Api {
     pub(crate) watching: Watching,
 }
 
-/// Everything that admin serves on its public port.
-pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
+/// Everything that admin serves on its public port, behind a prefix if there is one.
+pub(crate) fn router(api: Api, metrics: HttpMetrics, prefix: Option<&str>) -> Router {
     let is_open = api.access.is_open();
     let time_limit = api.time_limit;
     let description = description();
@@ -105,24 +106,28 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics) -> Router {
     let open = Router::new()
         .route("/openapi.json", pages::openapi(&description))
         .merge(pages::router(login))
+        .merge(docs::router())
         .fallback(async || Problem::no_route())
-        .method_not_allowed_fallback(async || Problem::wrong_method());
+        .method_not_allowed_fallback(wrong_method);
     let router = limit_time(open, time_limit)
         .nest(document::ROOT, guarded)
         .with_state(api);
     // With a token, pages that do not know it are rejected anyway.
     let router = if is_open { origins::guard(router) } else { router };
-    router
-        .layer(CatchPanicLayer::custom(after_panic))
-        .layer(middleware::from_fn(trace::follow))
-        .layer(middleware::from_fn_with_state(metrics, metrics::record))
-        .layer(fixed(header::CACHE_CONTROL, "no-store"))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-        ))
+    match prefix {
+        Some(prefix) => behind(prefix, router),
+        None => router,
+    }
+    .layer(CatchPanicLayer::custom(after_panic))
+    .layer(trace::layer())
+    .layer(middleware::from_fn_with_state(metrics, metrics::record))
+    .layer(unless_given(header::CACHE_CONTROL, "no-store"))
+    .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+    .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+    .layer(unless_given(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ))
 }
 
 /// The description of all routes of the API: OpenAPI 3.1.
@@ -170,7 +175,7 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
         .limit(others, MAX_BODY_BYTES)
         .merge(limit_requests(batch, MAX_BATCHES))
         .fallback(async || Problem::no_route())
-        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .method_not_allowed_fallback(wrong_method)
 }
 
 /// Answers that do not end by themselves: they do not count among the requests that run, have limits of their own, and end with admin.
@@ -255,6 +260,33 @@ fn batch_routes() -> OpenApiRouter<Api> {
 /// Sets a header of every answer.
 fn fixed(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+}
+
+/// Sets a header of answers that do not have it.
+fn unless_given(name: header::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// The routes, with a path before each. Locations that they answer are relative, as are the links of pages.
+fn behind(prefix: &str, router: Router) -> Router {
+    let folder = prefix.rsplit('/').next().unwrap_or_default();
+    let folder = format!("{folder}/");
+    Router::new()
+        .route(
+            prefix,
+            get(async move || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, folder.clone())])),
+        )
+        .nest(&format!("{prefix}/"), router)
+        .fallback(async || Problem::no_route())
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// The path has other methods. Its header Allow is added by the router; to OPTIONS it is the whole answer.
+async fn wrong_method(method: Method) -> Response {
+    match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => Problem::wrong_method().into_response(),
+    }
 }
 
 /// A panic ends its own request only. Its text may hold anything, so it goes to the log and not to the caller.

@@ -12,6 +12,7 @@ use wsmesh_protocol::forward::{DRAIN, Drain, Draining, REBALANCE, RESUME, Rebala
 use super::Api;
 use super::address::OfPath;
 use super::body::OrEmpty;
+use crate::json::whole_or_null;
 use crate::problem::Problem;
 use crate::shapes::{self, Name};
 
@@ -21,6 +22,7 @@ use crate::shapes::{self, Name};
 pub(super) struct DrainOrder {
     /// Milliseconds until all clients are to be gone. Default: the server's drain_time.
     #[schema(maximum = 3600000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     within_ms: Option<u64>,
 }
 
@@ -35,6 +37,7 @@ pub(super) struct ResumeOrder {}
 pub(super) struct RebalanceOrder {
     /// Most clients to send away. Default: the number of clients that the server has above the mean of its service.
     #[schema(maximum = 1000000000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     clients: Option<usize>,
 }
 

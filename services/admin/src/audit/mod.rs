@@ -16,5 +16,5 @@ mod subject;
 pub(crate) use book::Audit;
 pub(crate) use gathering::{AuditView, Place, page};
 pub(crate) use layer::follow;
-pub(crate) use record::{Entry, Record};
+pub(crate) use record::Entry;
 pub(crate) use subject::Subject;

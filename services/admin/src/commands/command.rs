@@ -8,7 +8,7 @@ use wsmesh_adapter::{Adapter, ClientId, Room};
 use super::farewell::ComeBack;
 use super::{Detail, Farewell, Message, Outcome, Whereabouts};
 use crate::access::Right;
-use crate::json::object;
+use crate::json::{object, whole_or_null};
 use crate::problem::Problem;
 use crate::shapes::{self, Event, Name};
 
@@ -108,6 +108,7 @@ pub(crate) struct Ask {
     payload: Option<Box<RawValue>>,
     /// Longest wait for the answer. Default: the admin's request_timeout.
     #[schema(minimum = 1, maximum = 60000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     timeout_ms: Option<u64>,
 }
 
@@ -126,6 +127,7 @@ pub(crate) struct Membership {
 pub(crate) struct Disconnect {
     #[schema(value_type = Name)]
     client: ClientId,
+    #[serde(default, deserialize_with = "whole_or_null")]
     code: Option<u16>,
     reason: Option<String>,
     come_back: Option<ComeBack>,

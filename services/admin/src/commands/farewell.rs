@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::Dismissal;
 use wsmesh_protocol::CloseCode;
 
+use crate::json::{whole, whole_or_null};
 use crate::problem::Problem;
 
 /// Longest reason, in bytes: a close frame carries no more.
@@ -24,6 +25,7 @@ const MAX_DELAY_MS: u64 = 3_600_000;
 pub(crate) struct Farewell {
     /// The close code: 1000 to 1003, 1007 to 1014, or 3000 to 4999. Default: by comeBack.
     #[schema(minimum = 1000, maximum = 4999)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     pub(crate) code: Option<u16>,
     /// A short text for the client: at most 123 bytes. Not with a number as comeBack, which takes its place.
     #[schema(max_length = 123)]
@@ -135,6 +137,11 @@ impl<'de> Deserialize<'de> for ComeBack {
 
             fn visit_u64<E: de::Error>(self, ms: u64) -> Result<ComeBack, E> {
                 Ok(ComeBack::After(ms))
+            }
+
+            fn visit_f64<E: de::Error>(self, ms: f64) -> Result<ComeBack, E> {
+                let after = whole(ms).map(ComeBack::After);
+                after.ok_or_else(|| E::invalid_value(de::Unexpected::Float(ms), &self))
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<ComeBack, E> {

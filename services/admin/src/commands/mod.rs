@@ -109,6 +109,7 @@ pub(crate) struct Accepted {
     accepted: bool,
     /// How many servers got it; a server whose last client for it has just left may be counted. null: no Redis node is heard; the
     /// message goes out as soon as one is, within the replay window.
+    #[schema(required = true)]
     pub(crate) servers: Option<usize>,
 }
 
@@ -126,6 +127,7 @@ impl Accepted {
 pub(crate) struct AcceptedForClient {
     accepted: bool,
     /// As for a room.
+    #[schema(required = true)]
     servers: Option<usize>,
     /// Unknown: a server that may have the client did not say whether it does.
     state: ClientState,
@@ -136,6 +138,7 @@ pub(crate) struct AcceptedForClient {
 pub(crate) struct AcceptedForClients {
     accepted: bool,
     /// How many servers that are known to have one of them got it. Null if no Redis node was heard for some: nobody knows yet.
+    #[schema(required = true)]
     pub(crate) servers: Option<usize>,
     /// They are certainly not connected to any server.
     #[schema(value_type = Vec<Name>)]

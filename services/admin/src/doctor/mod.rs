@@ -85,12 +85,19 @@ pub(crate) fn run(arguments: &ArgMatches, config: &Config) -> anyhow::Result<Exi
         let document = serde_json::to_string_pretty(&diagnosis).context("the result is no JSON")?;
         wsmesh_bootstrap::print(format_args!("{document}\n"))?;
     } else {
-        let no_color = std::env::var("NO_COLOR").ok();
-        let colours = Colours::of(io::stdout().is_terminal(), no_color.as_deref());
-        wsmesh_bootstrap::print(print::text(&diagnosis, colours))?;
+        wsmesh_bootstrap::print(print::text(&diagnosis, colours()))?;
     }
     Ok(match diagnosis.is_healthy() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a convention of terminals, and no setting of admin"
+)]
+fn colours() -> Colours {
+    let no_color = std::env::var("NO_COLOR").ok();
+    Colours::of(io::stdout().is_terminal(), no_color.as_deref())
 }

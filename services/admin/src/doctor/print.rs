@@ -75,13 +75,21 @@ fn add_part(text: &mut String, part: &Part, colours: Colours) {
 
 fn add_finding(text: &mut String, finding: &Finding, colours: Colours) {
     let severity = colours.of_severity(&finding.severity.to_string(), finding.severity);
-    let _ = writeln!(text, "  {severity} {}: {}", colours.bold(&finding.about), finding.what);
+    let (about, what) = (colours.bold(&visible(&finding.about)), visible(&finding.what));
+    let _ = writeln!(text, "  {severity} {about}: {what}");
     for (name, lines) in [("why", &finding.why), ("fix", &finding.fix)] {
         for (index, line) in lines.lines().enumerate() {
             let name = if index == 0 { name } else { "" };
-            let _ = writeln!(text, "    {name:<4} {line}");
+            let _ = writeln!(text, "    {name:<4} {}", visible(line));
         }
     }
+}
+
+/// Without characters that a terminal obeys: texts come from servers and Redis, too.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect()
 }
 
 /// One line: whether all is well, else how much is not.
@@ -144,6 +152,14 @@ mod tests {
              \n\
              something is wrong: 1 problem, 1 note; 1 part not checked\n"
         );
+    }
+
+    #[test]
+    fn what_a_redis_says_cannot_command_the_terminal() {
+        let finding = Finding::note("a\nb", "\u{1b}[2Jgone\r").because("\u{7}why");
+        let hostile = Diagnosis::new(Timestamp::UNIX_EPOCH, vec![Part::new("redis", "1 node", vec![finding])]);
+        let text = text(&hostile, Colours::None);
+        assert!(text.contains("note a b:  [2Jgone \n    why   why\n"), "{text:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
 use super::diagnosis::{Finding, Part, count, list};
 use super::evidence::Cluster;
-use super::fixes::Fixes;
+use super::fixes::{Fixes, quoted};
 
 /// Judges the topology. `None` of it can be known without another server.
 pub(crate) fn check(cluster: &Cluster, fixes: &Fixes) -> Part {
@@ -125,8 +125,14 @@ fn hearing(node: &Node<'_>, cluster: &Cluster, fixes: &Fixes) -> Option<Finding>
     };
     let why = "only nodes that everyone concerned hears carry messages: the other nodes have its share now. A node that was \
                added is joining until every server hears it";
-    let server = node.deaf.first().map_or("", |server| server.as_str());
-    Some(finding.because(why).fix(fixes.logs(server)))
+    let fix = match (node.hearing.as_slice(), node.deaf.as_slice()) {
+        ([_, ..], [server, ..]) => fixes.logs(server.as_str()),
+        _ => {
+            let url = node.view.url.split(['#', '?']).next().unwrap_or_default();
+            format!("redis-cli -u {} ping", quoted(url))
+        }
+    };
+    Some(finding.because(why).fix(fix))
 }
 
 /// Whether the servers' maps are the same, once news had time to travel.
@@ -186,7 +192,7 @@ fn setting(cluster: &Cluster, wanted: impl Fn(&NodeId) -> bool) -> String {
     let urls: Vec<&str> = in_use
         .map(|node| own(&node.id).map_or(node.url.as_str(), |(_, url)| url))
         .collect();
-    super::fixes::quoted(&urls.join(","))
+    quoted(&urls.join(","))
 }
 
 /// Whether there is a node that carries messages for everyone, and another if it fails.

@@ -18,7 +18,7 @@ pub(crate) struct RoomView {
     /// One page of members, sorted by id.
     pub(crate) members: Vec<Member>,
     /// The cursor of the next page; null at the end.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     pub(crate) next: Option<Cursor<ClientId>>,
 }
 

@@ -32,11 +32,13 @@ pub(crate) struct NodeView {
     #[schema(value_type = Name)]
     pub(crate) id: NodeId,
     /// The URL, without credentials, for servers that have none of their own. None while the node is not in this admin's topology.
+    #[schema(required = true)]
     pub(crate) url: Option<String>,
     /// How often it was made active; none as above.
+    #[schema(required = true)]
     pub(crate) epoch: Option<u64>,
     /// Its state; none as above.
-    #[schema(value_type = Option<shapes::NodeState>)]
+    #[schema(value_type = Option<shapes::NodeState>, required = true)]
     pub(crate) state: Option<NodeState>,
     /// `host:port` as the servers know it; several if they use different URLs.
     pub(crate) addresses: BTreeSet<String>,
@@ -83,11 +85,15 @@ pub(crate) struct Hearing {
     #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
-    #[schema(value_type = Option<shapes::NodeState>)]
+    #[schema(value_type = Option<shapes::NodeState>, required = true)]
     pub(crate) state: Option<NodeState>,
+    #[schema(required = true)]
     pub(crate) rtt_ms: Option<f64>,
+    #[schema(required = true)]
     pub(crate) reconnects: Option<u64>,
+    #[schema(required = true)]
     pub(crate) gaps: Option<u64>,
+    #[schema(required = true)]
     pub(crate) error: Option<String>,
 }
 

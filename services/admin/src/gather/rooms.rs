@@ -39,7 +39,7 @@ pub(crate) struct RoomsView {
     /// One page of rooms, sorted by namespace and id.
     pub(crate) rooms: Vec<RoomCount>,
     /// The cursor of the next page; null at the end.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     pub(crate) next: Option<Cursor<Room>>,
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct ServerView {
 pub(crate) struct LapseView {
     #[schema(value_type = shapes::LapseReason)]
     pub(crate) reason: LapseReason,
-    #[schema(value_type = Option<Name>)]
+    #[schema(value_type = Option<Name>, required = true)]
     pub(crate) node: Option<NodeId>,
     /// When the server noticed it, on its own clock.
     #[serde(serialize_with = "rfc3339")]

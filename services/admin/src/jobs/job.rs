@@ -48,12 +48,13 @@ pub(crate) struct Job {
     pub(crate) admin: ServerName,
     pub(crate) state: JobState,
     /// Why it failed, and what to do.
+    #[schema(required = true)]
     pub(crate) why: Option<String>,
     #[serde(serialize_with = "gather::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub(crate) started_at: Timestamp,
     #[serde(serialize_with = "gather::rfc3339_or_null")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub(crate) finished_at: Option<Timestamp>,
     /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,

@@ -18,7 +18,7 @@ pub(crate) struct ServerProgress {
     #[schema(value_type = Name)]
     pub(crate) server: ServerName,
     /// The node's state in that server's topology; none if it is not in it.
-    #[schema(value_type = Option<shapes::NodeState>)]
+    #[schema(value_type = Option<shapes::NodeState>, required = true)]
     pub(crate) state: Option<NodeState>,
     /// Whether that server hears the node.
     pub(crate) hears: bool,

@@ -55,6 +55,7 @@ pub(crate) fn command() -> Command {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .env("WSMESH_TOKEN_FILE")
+        .hide_env_values(true)
         .help("File with a token of the API; one that may only read is enough");
     let ca = Arg::new(CA)
         .long("ca")
@@ -80,7 +81,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let path = |id| arguments.get_one::<PathBuf>(id).map(PathBuf::as_path);
     let source = Source::new(url, path(TOKEN_FILE), path(CA))?;
     let is_once = arguments.get_flag(ONCE);
-    if !is_once && !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
+    let is_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
+    if !is_once && !is_terminal {
         let api = url.trim_end_matches('/');
         anyhow::bail!(
             "this is no terminal: use admin top --once for a table, or curl {api}/api/v1/stats for the numbers"

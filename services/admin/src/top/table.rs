@@ -40,11 +40,11 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    /// Characters that a terminal obeys are left out.
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            number: None,
-        }
+        let mut text = text.into();
+        text.retain(|char| !char.is_control());
+        Self { text, number: None }
     }
 
     /// A dash if it is not known.
@@ -257,6 +257,11 @@ mod tests {
         assert_eq!(fitting(80), [0, 1, 2]);
         assert_eq!(fitting(15), [0, 1]);
         assert_eq!(fitting(3), [0], "the first is always there");
+    }
+
+    #[test]
+    fn what_a_server_says_cannot_command_the_terminal() {
+        assert_eq!(Cell::text("\u{1b}[2Ja\nb").text, "[2Jab");
     }
 
     #[test]

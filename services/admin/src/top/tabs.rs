@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::numbers::{bytes, short};
-use super::snapshot::{ClusterServer, Lag, Node, Rates, RoomStats, ServerStats, Snapshot};
+use super::snapshot::{ClusterServer, Lag, Node, Rates, ServerStats, Snapshot};
 use super::table::{Cell, Column, Direction, Row, Sort, Table, Tone};
 
 /// The tabs, in their order.
@@ -114,59 +114,62 @@ fn whole(number: Option<u64>) -> Cell {
     Cell::number(number.map(|number| number as f64), short)
 }
 
+/// A server, as far as the two answers know it.
+#[derive(Default)]
+struct Known<'a> {
+    service: Option<&'a str>,
+    server: Option<&'a ClusterServer>,
+    stats: Option<&'a ServerStats>,
+}
+
 /// Servers of both answers: one that is in one of them only is shown, too.
 fn servers(snapshot: &Snapshot) -> Vec<Row> {
-    let mut known: BTreeMap<&str, (Option<&str>, Option<&ClusterServer>, Option<&ServerStats>)> = BTreeMap::new();
+    let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
     for service in &snapshot.cluster.services {
         for server in &service.servers {
             let entry = known.entry(&server.name).or_default();
-            (entry.0, entry.1) = (Some(service.service.as_str()), Some(server));
+            (entry.service, entry.server) = (Some(service.service.as_str()), Some(server));
         }
     }
     for stats in &snapshot.stats.servers {
         let entry = known.entry(&stats.name).or_default();
-        entry.0 = entry.0.or(stats.service.as_deref());
-        entry.2 = Some(stats);
+        entry.service = entry.service.or(stats.service.as_deref());
+        entry.stats = Some(stats);
     }
+    known.into_iter().map(|(name, known)| server(name, &known)).collect()
+}
+
+fn server(name: &str, known: &Known<'_>) -> Row {
+    let Known { service, server, stats } = *known;
+    let state = server.and_then(|server| server.state.as_deref());
+    let state = state.or_else(|| stats?.state.as_deref()).unwrap_or("-");
     let unknown = (Rates::default(), Lag::default());
-    let row =
-        |(name, (service, server, stats)): (&str, (Option<&str>, Option<&ClusterServer>, Option<&ServerStats>))| {
-            let state = server.and_then(|server| server.state.as_deref());
-            let state = state.or_else(|| stats?.state.as_deref()).unwrap_or("-");
-            let rates = stats.map_or(&unknown.0, |stats| &stats.rates);
-            let lag = stats.map_or(&unknown.1, |stats| &stats.lag_ms);
-            let heard = server.map(|server| server.heard.len() as u64);
-            let either = |stats: Option<u64>, cluster: Option<u64>| whole(stats.or(cluster));
-            Row {
-                tone: match state {
-                    "isolated" => Tone::Alarm,
-                    "starting" | "draining" => Tone::Dim,
-                    _ => Tone::Plain,
-                },
-                cells: vec![
-                    Cell::text(name),
-                    Cell::text(service.unwrap_or("-")),
-                    Cell::text(state),
-                    either(
-                        stats.and_then(|stats| stats.clients),
-                        server.and_then(|server| server.clients),
-                    ),
-                    either(
-                        stats.and_then(|stats| stats.rooms),
-                        server.and_then(|server| server.rooms),
-                    ),
-                    Cell::number(rates.messages_in, short),
-                    Cell::number(rates.messages_out, short),
-                    Cell::number(rates.bytes_in, bytes),
-                    Cell::number(rates.bytes_out, bytes),
-                    Cell::number(lag.p50, short),
-                    Cell::number(lag.p99, short),
-                    whole(heard),
-                    Cell::text(server.and_then(|server| server.version.as_deref()).unwrap_or("-")),
-                ],
-            }
-        };
-    known.into_iter().map(row).collect()
+    let rates = stats.map_or(&unknown.0, |stats| &stats.rates);
+    let lag = stats.map_or(&unknown.1, |stats| &stats.lag_ms);
+    let clients = stats.and_then(|stats| stats.clients);
+    let rooms = stats.and_then(|stats| stats.rooms);
+    Row {
+        tone: match state {
+            "isolated" => Tone::Alarm,
+            "starting" | "draining" => Tone::Dim,
+            _ => Tone::Plain,
+        },
+        cells: vec![
+            Cell::text(name),
+            Cell::text(service.unwrap_or("-")),
+            Cell::text(state),
+            whole(clients.or_else(|| server?.clients)),
+            whole(rooms.or_else(|| server?.rooms)),
+            Cell::number(rates.messages_in, short),
+            Cell::number(rates.messages_out, short),
+            Cell::number(rates.bytes_in, bytes),
+            Cell::number(rates.bytes_out, bytes),
+            Cell::number(lag.p50, short),
+            Cell::number(lag.p99, short),
+            whole(server.map(|server| server.heard.len() as u64)),
+            Cell::text(server.and_then(|server| server.version.as_deref()).unwrap_or("-")),
+        ],
+    }
 }
 
 fn node(node: &Node) -> Row {
@@ -201,31 +204,32 @@ fn node(node: &Node) -> Row {
     }
 }
 
+/// A room, as far as the two lists know it.
+#[derive(Default)]
+struct KnownRoom {
+    members: Option<u64>,
+    messages: Option<f64>,
+}
+
 /// The rooms of both lists, once each.
 fn rooms(snapshot: &Snapshot) -> Vec<Row> {
     let top = &snapshot.stats.top_rooms;
-    let mut known: BTreeMap<(&str, &str), (Option<u64>, Option<f64>)> = BTreeMap::new();
-    for RoomStats {
-        namespace,
-        id,
-        members,
-        messages_per_second,
-    } in top.by_members.iter().chain(&top.by_messages)
-    {
-        let entry = known.entry((namespace, id)).or_default();
-        entry.0 = members.or(entry.0);
-        entry.1 = messages_per_second.or(entry.1);
+    let mut known: BTreeMap<(&str, &str), KnownRoom> = BTreeMap::new();
+    for room in top.by_members.iter().chain(&top.by_messages) {
+        let entry = known.entry((&room.namespace, &room.id)).or_default();
+        entry.members = room.members.or(entry.members);
+        entry.messages = room.messages_per_second.or(entry.messages);
     }
-    let row = |((namespace, id), (members, messages)): ((&str, &str), (Option<u64>, Option<f64>))| Row {
+    let rows = known.into_iter().map(|((namespace, id), room)| Row {
         tone: Tone::Plain,
         cells: vec![
             Cell::text(id),
             Cell::text(namespace),
-            whole(members),
-            Cell::number(messages, short),
+            whole(room.members),
+            Cell::number(room.messages, short),
         ],
-    };
-    known.into_iter().map(row).collect()
+    });
+    rows.collect()
 }
 
 fn namespaces(snapshot: &Snapshot) -> Vec<Row> {

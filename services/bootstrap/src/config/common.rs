@@ -1,12 +1,13 @@
 //! The settings that every service has, and what they are once they are checked.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::Registry;
 use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
 use wsmesh_adapter::{Bus, Encoding, Options, Reports, Routing, ServerName, ServiceName, Strategy};
-
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
@@ -14,6 +15,7 @@ use super::profile::Profile;
 use crate::log_level::log_level;
 use crate::open_files;
 use crate::settings::{Problems, SHORTEST_LIMIT, SecretFile, at_least, at_most, within};
+use crate::tls::TlsFiles;
 
 /// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
 const MAX_REPLAY_WINDOW: Duration = Duration::from_secs(120);
@@ -35,6 +37,12 @@ crate::settings! {
         pub listen: Option<SocketAddr>,
         /// Address for operators: /livez, /readyz, /metrics and /stats. "none": they are not served.
         pub ops_listen: Option<SocketAddr> = Some(OPS_LISTEN),
+        /// File with the certificate of the public port, followed by those that signed it (PEM). Without it the port speaks plain HTTP.
+        pub tls_certificate_file: Option<PathBuf>,
+        /// File with the private key of the certificate (PEM).
+        pub tls_key_file: Option<PathBuf>,
+        /// Use this certificate on the address for operators, too. Probes must ask with https then; healthcheck does.
+        pub ops_tls: bool,
         /// A Redis node: redis[s]://[user[:password]@]host[:port][?ca=FILE&cert=FILE&key=FILE][#id], or host:port. For several nodes,
         /// repeat the flag or separate the URLs by commas. Without any node the server runs alone.
         #[key = "redis"]
@@ -124,6 +132,7 @@ impl CommonConfig {
             let text = format!("port {} is used by --listen, too: choose another", ops.port());
             problems.about("ops_listen", text);
         }
+        self.check_tls(problems);
         if let (Bus::Redis(nodes), Ok(Some(password))) = (&mut self.bus, password(&self.redis_password_file)) {
             for node in nodes.iter_mut().filter(|node| !node.has_password()) {
                 *node = node.clone().with_password(password);
@@ -167,6 +176,49 @@ impl CommonConfig {
             let report = report.clone();
             json!(ProcessReport { log_level, ..report })
         }
+    }
+
+    fn check_tls(&self, problems: &mut Problems) {
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => problems.about("tls_key_file", "is missing: a certificate needs its private key"),
+            (None, Some(_)) => problems.about(
+                "tls_certificate_file",
+                "is missing: a private key needs its certificate",
+            ),
+            (None, None) if self.ops_tls => {
+                problems.about(
+                    "ops_tls",
+                    "needs a certificate: name its file with --tls-certificate-file",
+                );
+            }
+            _ => {}
+        }
+        if let Some(Err(problem)) = self.tls_files().map(|files| files.acceptor().map(drop)) {
+            problems.about("tls_certificate_file", problem);
+        }
+    }
+
+    /// The files for TLS, if it is used.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_certificate_file.clone().zip(self.tls_key_file.clone())?;
+        Some(TlsFiles { certificate, key })
+    }
+
+    /// What accepts TLS connections on the address for the public; `None`: it speaks plain HTTP.
+    ///
+    /// # Errors
+    /// When the files cannot be used any more.
+    pub fn public_acceptor(&self) -> anyhow::Result<Option<TlsAcceptor>> {
+        let acceptor = self.tls_files().as_ref().map(TlsFiles::acceptor).transpose();
+        acceptor.map_err(anyhow::Error::msg)
+    }
+
+    /// As [`CommonConfig::public_acceptor`], on the address for operators.
+    ///
+    /// # Errors
+    /// When the files cannot be used any more.
+    pub fn ops_acceptor(&self) -> anyhow::Result<Option<TlsAcceptor>> {
+        if self.ops_tls { self.public_acceptor() } else { Ok(None) }
     }
 
     /// The options that the adapter of a service is started with. The caller adds its own (shards, outbox). Logs if the server

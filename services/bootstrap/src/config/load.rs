@@ -10,6 +10,7 @@ use super::command::{self, Arguments};
 use super::common::CommonConfig;
 use super::unknown::CONFIG_VARIABLE;
 use super::{file, unknown};
+use crate::probe::Speaks;
 use crate::service::Service;
 use crate::settings::{Environment, Problems, Settings, Value, Values};
 use crate::telemetry::TraceConfig;
@@ -178,16 +179,20 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// The address that `healthcheck` asks: the ops address, on this machine. Reads no other setting, so that it is cheap.
+/// The address that `healthcheck` asks, and how: the ops address, on this machine. Reads no other setting, so that it is cheap.
 ///
 /// # Errors
 /// What is wrong, one line each.
 pub(crate) fn ops_address<S: Service>(
     arguments: &Arguments,
     environment: Environment,
-) -> Result<SocketAddr, Vec<String>> {
+) -> Result<(SocketAddr, Speaks), Vec<String>> {
     let mut values = layers::<S>(arguments, environment, None);
     let address = values.take("ops_listen", CommonConfig::default().ops_listen);
+    let speaks = match values.take("ops_tls", CommonConfig::default().ops_tls) {
+        true => Speaks::Tls,
+        false => Speaks::Plain,
+    };
     if !values.problems.lines().is_empty() {
         return Err(values.problems.into_lines());
     }
@@ -205,5 +210,5 @@ pub(crate) fn ops_address<S: Service>(
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    Ok(address)
+    Ok((address, speaks))
 }

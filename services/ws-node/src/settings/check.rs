@@ -13,14 +13,6 @@ impl EdgeSettings {
         if let Some(hook) = &self.connect.hook {
             self.check_hook(hook, problems);
         }
-        match (&self.tls_certificate_file, &self.tls_key_file) {
-            (Some(_), None) => problems.about("tls_key_file", "is missing: a certificate needs its private key"),
-            (None, Some(_)) => problems.about(
-                "tls_certificate_file",
-                "is missing: a private key needs its certificate",
-            ),
-            _ => {}
-        }
         if self.playground_admin_port.is_some() && !self.demo {
             problems.about(
                 "playground_admin_port",

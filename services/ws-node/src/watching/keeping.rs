@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use wsmesh_adapter::{Adapter, Payload, PayloadError, Refusal, Target};
+use wsmesh_adapter::{Adapter, ConnectionId, Payload, PayloadError, Refusal, Target};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::watching::{Details, SightingKind, WATCH, WATCHED, Watched, Watches};
 
@@ -15,7 +15,6 @@ use super::buffer::Batch;
 use super::leases::Watch;
 use super::tap::of_room;
 use super::{Change, Watching};
-use crate::gate::Gate;
 
 /// How often what was seen is sent.
 const EVERY: Duration = Duration::from_millis(200);
@@ -27,54 +26,78 @@ const SEND_LIMIT: Duration = Duration::from_secs(2);
 /// Most rooms that are told of a client when a watch begins.
 const MOST_ROOMS: usize = 40;
 
-/// Listens to admins, and sends what was seen, until this is dropped.
-pub(crate) fn start(gate: &Gate) -> AbortOnDropHandle<()> {
-    let (adapter, hearing) = (gate.edge.adapter.clone(), gate.clone());
+/// The watched clients, and the way to their connections. Cheap to clone.
+#[derive(Clone)]
+struct Keeping<L> {
+    adapter: Adapter,
+    watching: Arc<Watching>,
+    look: L,
+}
+
+/// Listens to admins, and sends what was seen, until this is dropped. `look` has connections find out whether somebody watches
+/// their clients.
+pub(crate) fn start<L, F>(adapter: &Adapter, watching: &Arc<Watching>, look: L) -> AbortOnDropHandle<()>
+where
+    L: Fn(Arc<[ConnectionId]>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let keeping = Keeping {
+        adapter: adapter.clone(),
+        watching: Arc::clone(watching),
+        look,
+    };
+    let hearing = keeping.clone();
     adapter.on_request(WATCH, move |event| {
-        let gate = hearing.clone();
+        let keeping = hearing.clone();
         async move {
             let watches = event.payload.parse::<Watches>();
             let bad = |error: PayloadError| Refusal::new(ErrorCode::BadPayload.as_str(), error.to_string());
-            let change = gate
-                .edge
-                .watching
-                .told(&event.sender, &watches.map_err(bad)?, Instant::now());
-            settle(&gate, &change).await;
+            let told = watches.map_err(bad)?;
+            let change = keeping.watching.told(&event.sender, &told, Instant::now());
+            keeping.settle(&change).await;
             Ok(change.taken)
         }
     });
-    AbortOnDropHandle::new(tokio::spawn(keep(gate.clone())))
+    AbortOnDropHandle::new(tokio::spawn(keeping.keep()))
 }
 
-async fn keep(gate: Gate) {
-    let (adapter, watching) = (&gate.edge.adapter, &gate.edge.watching);
-    let mut every = tokio::time::interval(EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        while watching.watches().is_empty() {
-            watching.begun.notified().await;
-        }
-        every.tick().await;
-        settle(&gate, &watching.expire(Instant::now())).await;
-        // While no node is heard, messages wait: these must not take the place of others.
-        if adapter.is_ready() {
-            send(adapter, watching).await;
+impl<L, F> Keeping<L>
+where
+    L: Fn(Arc<[ConnectionId]>) -> F,
+    F: Future<Output = ()>,
+{
+    async fn keep(self) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            while self.watching.watches().is_empty() {
+                self.watching.begun.notified().await;
+            }
+            every.tick().await;
+            self.settle(&self.watching.expire(Instant::now())).await;
+            // While no node is heard, messages wait: these must not take the place of others.
+            if self.adapter.is_ready() {
+                send(&self.adapter, &self.watching).await;
+            }
         }
     }
-}
 
-/// Connections whose clients are watched from now on, or not any more, find that out. Watches that begin are told how things are.
-async fn settle(gate: &Gate, change: &Change) {
-    if change.clients.is_empty() {
-        return;
+    /// Connections whose clients are watched from now on, or not any more, find that out. Watches that begin are told how things
+    /// are.
+    async fn settle(&self, change: &Change) {
+        if change.clients.is_empty() {
+            return;
+        }
+        let clients = change.clients.iter();
+        let connections = clients.flat_map(|client| self.adapter.connections(client));
+        let connections: Arc<[_]> = connections.map(|(connection, _)| connection).collect();
+        if !connections.is_empty() {
+            (self.look)(connections).await;
+        }
+        for watch in &change.begun {
+            tell_present(&self.adapter, watch);
+        }
     }
-    let adapter = &gate.edge.adapter;
-    let connections = change.clients.iter().flat_map(|client| adapter.connections(client));
-    let connections: Arc<[_]> = connections.map(|(connection, _)| connection).collect();
-    if !connections.is_empty() {
-        gate.look(&connections).await;
-    }
-    change.begun.iter().for_each(|watch| tell_present(adapter, watch));
 }
 
 /// The client may be here already.

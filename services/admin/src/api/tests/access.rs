@@ -69,7 +69,7 @@ fn of_file(cluster: &Cluster, path: &Path) -> (Api, Router) {
         access: Access::of_file(path),
         ..cluster.api(None)
     };
-    let router = router(api.clone(), HttpMetrics::new(&Registry::new()).expect("registers"));
+    let router = router(api.clone(), HttpMetrics::new(&Registry::new()).expect("registers"), None);
     (api, router)
 }
 
@@ -394,7 +394,7 @@ async fn while_the_keys_of_the_provider_cannot_be_fetched_its_tokens_are_neither
         access,
         ..cluster.api(None)
     };
-    let router = router(api, HttpMetrics::new(&Registry::new()).expect("registers"));
+    let router = router(api, HttpMetrics::new(&Registry::new()).expect("registers"), None);
     // {"alg":"ES256","kid":"k"}
     let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJzdWIiOiJhbm4ifQ.AAAA";
     let stats = async |token: &str| ask(&router, ("GET", "/api/v1/stats"), "", token, Some("192.0.2.9")).await;

@@ -96,7 +96,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
         time_limit: LIMIT,
     };
     let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
-    (router(api, metrics), started.driver)
+    (router(api, metrics, None), started.driver)
 }
 
 /// Statistics that are sampled until the test ends.
@@ -164,6 +164,8 @@ impl Cluster {
         let known = roster.wait_for(|servers| servers.iter().any(|server| server.name.as_str() == name));
         timeout(known).await.expect("admin lives");
         started
+    }
+
     /// Waits until admin counts another server.
     pub(super) async fn knows(&self, name: &str) {
         let mut roster = self.admin.roster();
@@ -237,7 +239,13 @@ impl Cluster {
 
     /// The routes, open to everyone.
     pub(super) fn open(&self) -> Router {
-        router(self.api(None), HttpMetrics::new(&Registry::new()).expect("registers"))
+        self.behind(None)
+    }
+
+    /// As [`Cluster::open`], behind a path prefix.
+    pub(super) fn behind(&self, prefix: Option<&str>) -> Router {
+        let metrics = HttpMetrics::new(&Registry::new()).expect("registers");
+        router(self.api(None), metrics, prefix)
     }
 
     /// The routes, guarded by [`TOKEN`], counting in `registry`.
@@ -245,6 +253,7 @@ impl Cluster {
         router(
             self.api(Some(TOKEN)),
             HttpMetrics::new(&self.registry).expect("registers"),
+            None,
         )
     }
 }

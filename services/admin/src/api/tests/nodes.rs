@@ -248,7 +248,7 @@ fn resolved(path: &str, reference: &str) -> String {
 #[tokio::test]
 async fn behind_a_path_prefix_every_link_and_every_location_header_leads_somewhere() {
     let cluster = Cluster::new().await;
-    let prefixed = Router::new().nest("/admin/", cluster.open());
+    let prefixed = cluster.behind(Some("/admin"));
     let page = get(&prefixed, "/admin/").await;
     assert_eq!(page.status, 200);
     let links: Vec<_> = page.text.split("href=\"").skip(1).collect();

@@ -41,13 +41,10 @@ pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) ->
         Err(why) => (Err(why), Vec::new()),
     };
     nodes::add_facts(&mut nodes, facts);
-    let pods = tokio::time::timeout(KUBERNETES, pods_of(config, cluster.as_ref().ok())).await;
-    let pods = pods.unwrap_or_else(|_| {
-        Err(format!(
-            "the Kubernetes API did not answer within {} s",
-            KUBERNETES.as_secs()
-        ))
-    });
+    let pods = match kubernetes::is_here() {
+        true => Some(pods_of(config, cluster.as_ref().ok()).await),
+        false => None,
+    };
     judge(config, &nodes, cluster.as_ref(), pods.as_ref())
 }
 
@@ -64,28 +61,28 @@ fn options(config: &Config) -> Options {
 }
 
 async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, String> {
-    if !kubernetes::is_here() {
-        return Err("not in Kubernetes (no service account)".to_owned());
-    }
     let client = kubernetes::client().map_err(|error| format!("{error:#}"))?;
     let ws_nodes = cluster.into_iter().flat_map(|cluster| &cluster.servers);
     let ws_nodes = ws_nodes
         .filter(|server| server.info.service.as_str() == "ws-node")
         .map(|server| server.name().clone());
     let service = config.settings.kubernetes_redis_service.as_deref();
-    Ok(pods::look(client, service, ws_nodes.collect()).await)
+    let looking = pods::look(client, service, ws_nodes.collect());
+    let pods = tokio::time::timeout(KUBERNETES, looking).await;
+    pods.map_err(|_| format!("the Kubernetes API did not answer within {} s", KUBERNETES.as_secs()))
 }
 
+/// `pods` is none outside Kubernetes: there is no such part then.
 fn judge(
     config: &Config,
     nodes: &[Node],
     cluster: Result<&Cluster, &String>,
-    pods: Result<&Pods, &String>,
+    pods: Option<&Result<Pods, String>>,
 ) -> Vec<Part> {
     let token_file = config.settings.token_file.as_ref();
     let token_file = token_file.map(|file| file.path().display().to_string());
     let port = config.common.listen.map_or(9100, |address| address.port());
-    let namespace = pods.ok().map(|pods| pods.namespace.clone());
+    let namespace = pods.and_then(|pods| Some(pods.as_ref().ok()?.namespace.clone()));
     let fixes = Fixes::new(port, token_file.as_deref(), namespace);
     let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     let mut parts = vec![match config.common.bus {
@@ -101,10 +98,10 @@ fn judge(
         ]),
         Err(why) => parts.extend(["topology", "servers", "clocks", "files"].map(|part| Part::skipped(part, why))),
     }
-    parts.push(match pods {
+    parts.extend(pods.map(|pods| match pods {
         Ok(pods) => super::pods::check(pods, cluster.ok()),
         Err(why) => Part::skipped("kubernetes", why),
-    });
+    }));
     parts
 }
 

@@ -50,9 +50,10 @@ async fn a_healthy_cluster_has_no_problem_and_forgets_the_doctor_at_once() {
         part(&parts, "topology").looked_at.as_deref(),
         Some("2 nodes in use, 2 servers")
     );
-    assert_eq!(
-        part(&parts, "clocks").looked_at.as_deref(),
-        Some("2 servers within 0 ms")
+    let clocks = part(&parts, "clocks").looked_at.as_deref();
+    assert!(
+        clocks.is_some_and(|text| text.starts_with("2 servers within ")),
+        "{clocks:?}"
     );
     let names: Vec<_> = one
         .servers()

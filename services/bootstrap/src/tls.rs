@@ -1,4 +1,4 @@
-//! TLS on the public port: rustls with a certificate from files, which are checked again so that a renewed one is used
+//! TLS of a port: rustls with a certificate from files, which are checked again so that a renewed one is used
 //! without a restart.
 
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ impl TlsFiles {
     ///
     /// # Errors
     /// When the files cannot be used. The sentence says which and why.
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, String> {
+    pub fn acceptor(&self) -> Result<TlsAcceptor, String> {
         let certificates = Certificates {
             files: self.clone(),
             current: Mutex::new(Current {
@@ -43,7 +43,7 @@ impl TlsFiles {
         let builder = builder.with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| error.to_string())?.with_no_client_auth();
         let mut config = builder.with_cert_resolver(Arc::new(certificates));
-        // RFC 6455 is spoken over HTTP/1.1 here.
+        // RFC 6455 is spoken over HTTP/1.1 here, and `http` speaks nothing else.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
