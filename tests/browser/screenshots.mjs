@@ -69,7 +69,7 @@ async function watchOver(browser, { admin, nodes }) {
   const page = await Dashboard.live(browser, admin, { viewport: { width: 1360, height: 1010 } });
   await page.page.waitForTimeout(LOAD_MS);
   await take(page, "dashboard");
-  for (const { page } of [...players, page]) await page.context().close();
+  for (const tab of [...players, page]) await tab.page.context().close();
 }
 
 const [browser, bundle] = await Promise.all([launch(), startStandalone()]);

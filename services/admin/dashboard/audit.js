@@ -3,6 +3,7 @@ import { ask, inWords } from "./api.js";
 import { byId, keyed, make, write } from "./dom.js";
 import { lapses } from "./findings.js";
 import { Table, pill, setPill } from "./table.js";
+import { whenShown } from "./views.js";
 import { clock, plural } from "./words.js";
 
 const PAGE = 50;
@@ -17,6 +18,8 @@ export class Audit {
     this.#table = new Table(byId("audit"), "Audit", COLUMNS);
     live.on("begin", () => this.#load());
     live.on("missed", () => this.#load());
+    // What other admins recorded does not come by the stream.
+    whenShown((view) => view === "activity" && live.snapshot && this.#load());
     live.on("audit", (record) => {
       this.#add([record]);
       this.#show();
