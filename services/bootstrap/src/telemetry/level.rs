@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn logs_debug() -> bool {
-        tracing::enabled!(tracing::Level::DEBUG)
+        tracing::event_enabled!(tracing::Level::DEBUG)
     }
 
     #[tokio::test(start_paused = true)]
@@ -171,7 +171,7 @@ mod tests {
     async fn what_may_never_be_logged_stays_so_at_any_level() {
         let (levels, _guard) = logging("info");
         levels.choose(level("trace"), Duration::from_secs(60)).expect("changes");
-        assert!(tracing::enabled!(tracing::Level::TRACE));
-        assert!(!tracing::enabled!(target: "tungstenite::protocol", tracing::Level::TRACE));
+        assert!(tracing::event_enabled!(tracing::Level::TRACE));
+        assert!(!tracing::event_enabled!(target: "tungstenite::protocol", tracing::Level::TRACE));
     }
 }
