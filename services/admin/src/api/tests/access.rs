@@ -70,7 +70,11 @@ fn of_file(cluster: &Cluster, path: &Path) -> (Api, Router) {
         access: Access::of_file(path),
         ..cluster.api(None)
     };
-    let router = router(api.clone(), HttpMetrics::new(&Registry::new()).expect("registers"), None);
+    let router = router(
+        api.clone(),
+        HttpMetrics::new(&Registry::new()).expect("registers"),
+        None,
+    );
     (api, router)
 }
 

@@ -1,7 +1,7 @@
 //! Every route and its errors, over a cluster on the embedded bus.
 
-mod assign;
 mod access;
+mod assign;
 mod audit;
 mod batch;
 mod clients;

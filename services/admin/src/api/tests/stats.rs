@@ -296,7 +296,11 @@ async fn streams_end_when_admin_ends() {
         statistics,
         ..cluster.api(None)
     };
-    let router = router(api, HttpMetrics::new(&prometheus::Registry::new()).expect("registers"), None);
+    let router = router(
+        api,
+        HttpMetrics::new(&prometheus::Registry::new()).expect("registers"),
+        None,
+    );
     let mut events = Events::of(&router).await.expect("a stream");
     events.named("snapshot").await;
     closing.cancel();
