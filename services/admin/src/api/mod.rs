@@ -182,7 +182,7 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
 fn streams(described: query::Described) -> Router<Api> {
     let known_only = middleware::from_fn_with_state(described, query::known_only);
     guard_streams(Router::from(stream_routes()).layer(known_only), Right::Read)
-        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .method_not_allowed_fallback(wrong_method)
 }
 
 /// What every caller may follow.
