@@ -60,8 +60,18 @@ impl Running {
         ]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let line = lines.next().expect("a line").expect("text");
-        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON, as stderr is not a terminal");
+        // Other threads may log before it does, if everything is logged.
+        let mut next = || {
+            let line = lines.next().expect("a line").expect("text");
+            serde_json::from_str::<serde_json::Value>(&line).expect("JSON, as stderr is not a terminal")
+        };
+        let line = loop {
+            let line = next();
+            if line["listen"].is_string() {
+                break line;
+            }
+            assert!(line["level"] == "TRACE" || line["level"] == "DEBUG", "before it listens: {line}");
+        };
         let address = |key: &str| line[key].as_str().expect(key).parse().expect("an address");
         let (public, ops) = (address("listen"), address("ops_listen"));
         Self {
