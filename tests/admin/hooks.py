@@ -1,6 +1,8 @@
 """What a description cannot say: lines of JSON, and values that mean something only to the admin that made them."""
 
+import ipaddress
 import json
+import random
 import re
 import uuid
 
@@ -25,9 +27,11 @@ def before_call(context, case, kwargs):
     headers = case.headers or {}
     key = next((name for name in headers if name.lower() == "idempotency-key"), None)
     if key and isinstance(headers[key], str) and is_key(headers[key]):
-        case.headers[key] = str(uuid.uuid4())
+        headers[key] = str(uuid.uuid4())
     if is_positive(case) and case.query and "cursor" in case.query:
         del case.query["cursor"]
+    # Wrong tokens slow down an address, and each wrong request would be one of the same.
+    case.headers = {**headers, "X-Forwarded-For": str(ipaddress.IPv4Address(random.getrandbits(32)))}
     # Nothing outside of this machine is asked.
     if isinstance(case.body, dict) and re.match("^rediss?://", str(case.body.get("url"))):
         case.body["url"] = f"redis://127.0.0.1:9#{uuid.uuid4()}"

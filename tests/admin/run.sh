@@ -57,8 +57,8 @@ read -r redis edge edge_ops api api_ops <<<"$("$venv/bin/python" "$here/ports.py
 start redis redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no
 common=(--redis "redis://127.0.0.1:$redis#redis-1" --log-level warn)
 start ws-node "$programs/ws-node" "${common[@]}" --profile demo --name ws-node-1 \
-  --listen "127.0.0.1:$edge" --ops-listen "127.0.0.1:$edge_ops"
-start admin "$programs/admin" "${common[@]}" --name admin-1 --tokens-file "$folder/tokens.toml" \
+  --public-url "ws://127.0.0.1:$edge" --listen "127.0.0.1:$edge" --ops-listen "127.0.0.1:$edge_ops"
+start admin "$programs/admin" "${common[@]}" --name admin-1 --tokens-file "$folder/tokens.toml" --trusted-proxies 127.0.0.0/8 \
   --listen "127.0.0.1:$api" --ops-listen "127.0.0.1:$api_ops"
 ready ws-node "$edge_ops"
 ready admin "$api_ops"

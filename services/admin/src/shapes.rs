@@ -10,6 +10,15 @@ use utoipa::ToSchema;
 #[schema(min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
 pub(crate) struct Name(String);
 
+/// One event of a stream (text/event-stream).
+#[derive(ToSchema)]
+pub(crate) struct StreamEvent {
+    /// What it is about.
+    event: String,
+    /// JSON.
+    data: String,
+}
+
 /// A set of clients across servers.
 #[derive(ToSchema)]
 pub(crate) struct Room {

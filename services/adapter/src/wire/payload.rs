@@ -141,7 +141,8 @@ const MAX_DEPTH: usize = 128;
 
 /// Parses bytes that are exactly one value.
 pub(super) fn from_msgpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    // Values were written as JSON first, so an IP address, for example, is a text.
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
     reader.set_max_depth(MAX_DEPTH);
     T::deserialize(&mut reader)
 }
@@ -176,6 +177,17 @@ mod tests {
         assert_eq!(msgpack.parse::<Value>().expect("parses"), value);
         let back = Payload::from_json(msgpack.to_json().expect("converts"));
         assert_eq!(back.parse::<Value>().expect("parses"), value);
+    }
+
+    #[test]
+    fn what_json_writes_as_a_text_is_read_from_both_encodings() {
+        let address = std::net::IpAddr::from([192, 0, 2, 7]);
+        let payload = Payload::new(&Some(address)).expect("JSON");
+        let msgpack = Payload::from_msgpack(payload.encoded(Encoding::Msgpack).expect("converts"));
+        assert_eq!(
+            msgpack.parse::<Option<std::net::IpAddr>>().expect("parses"),
+            Some(address)
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::shapes::Name;
 #[into_params(parameter_in = Query)]
 pub(super) struct Wish {
     /// The client's id; needed by hash.
+    #[param(min_length = 1, max_length = 255)]
     client: Option<String>,
     /// hash: a client gets the same ws-node every time, as long as it is there; load: the one with the fewest clients. Default: hash
     /// with a client, else load.
@@ -57,6 +58,7 @@ pub(super) struct Assignment {
     responses(
         (status = 200, description = "A ws-node.", body = Assignment),
         (status = 404, description = "No ws-node has these labels; the detail names those that exist."),
+        (status = 409, description = "No ws-node says where clients reach it (--public-url)."),
     ),
 )]
 pub(super) async fn assign(State(api): State<Api>, Params(wish): Params<Wish>) -> Result<Json<Assignment>, Problem> {
@@ -110,7 +112,7 @@ fn problem(none: NoEdge) -> Problem {
             ),
         ),
         NoEdge::Unreachable => (
-            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::CONFLICT,
             "no ws-node that answered says where clients reach it: start ws-nodes with --public-url".to_owned(),
         ),
         NoEdge::AllBusy => (

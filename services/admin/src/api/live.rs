@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use super::Api;
 use super::limits::overloaded;
 use crate::problem::Problem;
+use crate::shapes;
 
 /// Follows the cluster: a snapshot each second, and what happens in between
 ///
@@ -21,7 +22,7 @@ use crate::problem::Problem;
 /// viewer. A comment comes when there was nothing for 15 s.
 #[utoipa::path(
     get, path = "/events", operation_id = "events", tag = "cluster",
-    responses((status = 200, description = "The events.", body = String, content_type = "text/event-stream")),
+    responses((status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream")),
 )]
 pub(super) async fn events(State(api): State<Api>) -> Result<Response, Problem> {
     let events = api.statistics.view();

@@ -13,7 +13,7 @@ use super::jobs::unknown;
 use crate::access::Caller;
 use crate::jobs::{Changes, Job};
 use crate::problem::Problem;
-use crate::shapes::Name;
+use crate::shapes::{self, Name};
 
 /// How often a stream without news sends a comment, so that nothing in between takes it for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
     get, path = "/jobs/{id}/events", operation_id = "jobEvents", tag = "nodes",
     params(("id" = Name, Path, description = "The job's id.")),
     responses(
-        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream"),
         (status = 404, description = "No admin has such a job."),
     ),
 )]

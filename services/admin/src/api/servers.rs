@@ -16,6 +16,9 @@ use crate::json::whole_or_null;
 use crate::problem::Problem;
 use crate::shapes::{self, Name};
 
+/// Longest time that a drain may take.
+const LONGEST_DRAIN_MS: u64 = 60 * 60 * 1000;
+
 /// How to drain.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -69,6 +72,11 @@ pub(super) async fn drain(
     OfPath(name): OfPath<ServerName>,
     OrEmpty(DrainOrder { within_ms }): OrEmpty<DrainOrder>,
 ) -> Result<Json<Draining>, Problem> {
+    if within_ms.is_some_and(|within| within > LONGEST_DRAIN_MS) {
+        return Err(Problem::bad_request(format!(
+            "withinMs must be at most {LONGEST_DRAIN_MS}, an hour"
+        )));
+    }
     order(&api, name, DRAIN, &Drain { within_ms }).await
 }
 

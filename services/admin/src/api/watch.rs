@@ -18,7 +18,7 @@ use super::query::Params;
 use crate::access::{Caller, Right};
 use crate::audit::Entry;
 use crate::problem::Problem;
-use crate::shapes::Name;
+use crate::shapes::{self, Name};
 use crate::watching::{Event, Refused};
 
 /// How often a viewer gets something to read, if there is nothing new.
@@ -46,7 +46,7 @@ pub(super) struct Wanted {
     get, path = "/clients/{id}/watch", operation_id = "watch", tag = "clients",
     params(("id" = Name, Path, description = "The client's id. It does not have to be connected."), Wanted),
     responses(
-        (status = 200, description = "The events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream"),
         (status = 429, description = "The cluster has 20 watches, the most there may be (code too-many-watches)."),
     ),
 )]

@@ -70,7 +70,10 @@ impl Running {
             if line["listen"].is_string() {
                 break line;
             }
-            assert!(line["level"] == "TRACE" || line["level"] == "DEBUG", "before it listens: {line}");
+            assert!(
+                line["level"] == "TRACE" || line["level"] == "DEBUG",
+                "before it listens: {line}"
+            );
         };
         let address = |key: &str| line[key].as_str().expect(key).parse().expect("an address");
         let (public, ops) = (address("listen"), address("ops_listen"));

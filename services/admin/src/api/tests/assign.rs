@@ -46,7 +46,7 @@ async fn a_client_is_sent_to_the_same_ws_node_to_the_least_busy_one_or_to_one_wi
 async fn what_cannot_be_assigned_is_answered_with_what_there_is() {
     let cluster = Cluster::new().await;
     let open = cluster.open();
-    let nobody = get(&open, "/api/v1/assign").await.problem(503);
+    let nobody = get(&open, "/api/v1/assign").await.problem(409);
     assert!(nobody.contains("--public-url"), "{nobody}");
     let draining = json!({"publicUrl": "wss://a.example.org", "labels": {"zone": "a"}, "draining": true});
     let _one = edge(&cluster, "ws-node-1", draining).await;

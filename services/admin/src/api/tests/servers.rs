@@ -39,6 +39,8 @@ async fn a_ws_node_is_drained_resumed_and_rebalanced_by_name() {
     check("Draining", &drained);
     assert_eq!(drained, json!({"draining": true, "connections": 3, "withinMs": 2000}));
     assert_eq!(post(&open, &at("drain"), "{}").await.json()["withinMs"], 15_000);
+    let detail = post(&open, &at("drain"), r#"{"withinMs":3600001}"#).await.problem(400);
+    assert!(detail.contains("at most 3600000"), "{detail}");
     let resumed = post(&open, &at("resume"), "{}").await.json();
     check("Draining", &resumed);
     assert_eq!(resumed["draining"], false);
