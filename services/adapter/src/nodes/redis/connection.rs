@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::extent::extent;
 use super::{Redis, trouble};
 use crate::nodes::link::{LinkError, LinkErrorKind};
 
@@ -179,13 +180,18 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         if self.read.is_empty() {
             return Ok(None);
         }
-        match decode_bytes_mut(&mut self.read) {
-            Ok(Some((frame, ..))) => Ok(Some(frame)),
+        // It calls itself for each array in an array: only what is complete and not too deep may reach it.
+        match extent(&self.read) {
+            Ok(Some(_)) => {}
             Ok(None) if self.read.len() > LARGEST => {
                 let text = format!("a message of more than {LARGEST} bytes");
-                Err(trouble::ended(&self.address, &text))
+                return Err(trouble::ended(&self.address, &text));
             }
-            Ok(None) => Ok(None),
+            Ok(None) => return Ok(None),
+            Err(why) => return Err(trouble::not_redis(&self.address, &self.read, why)),
+        }
+        match decode_bytes_mut(&mut self.read) {
+            Ok(frame) => Ok(frame.map(|(frame, ..)| frame)),
             Err(error) => Err(trouble::not_redis(&self.address, &self.read, &error.to_string())),
         }
     }

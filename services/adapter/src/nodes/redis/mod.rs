@@ -7,6 +7,7 @@
 //! open only while somebody asks (`inquiry`).
 
 mod connection;
+mod extent;
 mod info;
 mod inquiry;
 mod limits;
