@@ -163,7 +163,7 @@ impl Asking {
     async fn denied(&self, user: &str, command: &[&str]) -> Result<Option<Option<String>>, LinkError> {
         let words: Vec<&str> = ["DRYRUN", user].into_iter().chain(command.iter().copied()).collect();
         let said = self.text("ACL", &words).await?;
-        Ok(said.map(|said| (said != "OK").then_some(said)))
+        Ok(said.map(|said| (said != "OK").then(|| trouble::shortened(&said))))
     }
 
     async fn rights(&self, channels: &[Channel]) -> Result<Option<Rights>, LinkError> {
