@@ -86,7 +86,8 @@ async fn a_server_that_cannot_reach_what_others_reach_is_named() {
     urls.push(NodeUrl::parse("redis://127.0.0.1:1#new").expect("valid"));
     let two = Server::start(options("two", "ws-node", Bus::Redis(urls)));
     let new = Redis::start(&[]);
-    until("they know each other", || one.adapter.servers().len() == 2).await;
+    // A server answers nothing before it counts.
+    acquainted(&[&one, &two]).await;
     let found = soon("a preflight", one.adapter.preflight(&new.url("other")))
         .await
         .expect("valid");
@@ -158,10 +159,10 @@ async fn a_visitor_checks_nothing_and_those_who_answer_take_the_place_of_one_tha
         start("two", "ws-node").await,
         start("three", "ws-node").await,
     );
+    acquainted(&[&one, &two, &three]).await;
     let mut visiting = options("visitor", "doctor", bus.clone());
     (visiting.visiting, visiting.shards) = (true, 0);
     let visitor = Server::ready(visiting).await;
-    acquainted(&[&one, &two, &three]).await;
     until("the visitor is known", || one.adapter.servers().len() == 4).await;
     let new = Redis::start(&[]);
     let found = soon("a preflight", one.adapter.preflight(&new.url("new"))).await;
