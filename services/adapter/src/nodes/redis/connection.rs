@@ -25,6 +25,9 @@ const ROOM: usize = 8 * 1024;
 /// A larger message ends the connection: wsmesh sends none, and it would have to be held in memory completely.
 const LARGEST: usize = 64 * 1024 * 1024;
 
+/// A larger answer to a question about the Redis itself ends the connection: the largest, of INFO, takes some kilobytes.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
@@ -111,13 +114,7 @@ impl Connection {
     async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
         self.write(words).await?;
-        let answer = loop {
-            if let Some(frame) = self.decode()? {
-                break frame;
-            }
-            self.fill().await?;
-        };
-        Ok(match answer {
+        Ok(match self.answer().await? {
             BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
             BytesFrame::Error(text) => Err(trouble::rejected(&self.address, &text)),
             other => return Err(self.unexpected(&other)),
@@ -193,6 +190,20 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         match decode_bytes_mut(&mut self.read) {
             Ok(frame) => Ok(frame.map(|(frame, ..)| frame)),
             Err(error) => Err(trouble::not_redis(&self.address, &self.read, &error.to_string())),
+        }
+    }
+
+    /// The next frame, as the answer to a question about the Redis itself.
+    pub(super) async fn answer(&mut self) -> Result<BytesFrame, LinkError> {
+        loop {
+            if let Some(frame) = self.decode()? {
+                return Ok(frame);
+            }
+            if self.read.len() > LARGEST_ANSWER {
+                let text = format!("an answer of more than {LARGEST_ANSWER} bytes");
+                return Err(trouble::ended(&self.address, &text));
+            }
+            self.fill().await?;
         }
     }
 
