@@ -178,7 +178,8 @@ impl Adapter {
         hub.to_connection(client, connection, frame).await
     }
 
-    /// The node that carried a frame to this server; none if it was sent by this server, or if the node is not used any more.
+    /// The node that carried a frame to this server; none if it was sent by this server, or, usually, if the node is not used any
+    /// more: a node that took its place meanwhile is taken for it.
     pub fn carrier(&self, frame: &Frame) -> Option<NodeId> {
         let choices = self.parts.foundation.choices.load();
         Some(choices.nodes.at(frame.carrier()?)?.id.clone())

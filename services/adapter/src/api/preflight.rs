@@ -1,10 +1,14 @@
 //! What the nodes say about themselves, and the check of an address before it becomes a node.
 
 use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::time::Instant;
 
 use super::adapter::Adapter;
 use super::gather::sorted;
-use crate::cluster::Parting;
+use crate::cluster::{Beacon, Parting};
 use crate::error::TopologyError;
 use crate::flow::ask::request_options::RequestOptions;
 use crate::flow::ask::target::Target;
@@ -31,40 +35,88 @@ impl Adapter {
         self.parts.inquiries.facts().await
     }
 
+    /// As [`Adapter::node_facts`], with each node's answer as soon as it comes: a node that hangs delays no other. The nodes are
+    /// asked while the stream is polled.
+    pub fn node_facts_each(&self) -> impl Stream<Item = FactsOfNode> + Send + Unpin + use<> {
+        self.parts.inquiries.facts_each()
+    }
+
     /// Checks an address before it is added with [`Adapter::add_node`], whose URLs this takes, too: this server and at least two
     /// others (all, if there are fewer), of different services if possible, try whether they could use it, each with its own
-    /// credentials. Takes four times [`Options::command_timeout`](crate::Options::command_timeout) at most.
+    /// credentials. If one does not answer, another one is asked while there is time. Takes four times
+    /// [`Options::command_timeout`](crate::Options::command_timeout) at most.
     ///
     /// # Errors
     /// When the URL cannot be used.
     pub async fn preflight(&self, url: &str) -> Result<Preflights, TopologyError> {
         let (_, url) = self.parts.topology.parse(url)?;
-        let mut servers = self.checkers();
-        servers.push(self.name().clone());
-        let options = RequestOptions {
-            timeout: Some(self.parts.foundation.options.command_timeout * LIMITS),
-            ..RequestOptions::default()
+        let limit = self.parts.foundation.options.command_timeout;
+        let deadline = Instant::now() + limit * LIMITS;
+        let (mut asked, mut others) = self.checkers();
+        asked.push(self.name().clone());
+        // This server is one of them.
+        let wanted = 1 + OTHERS.min(asked.len() + others.len() - 1);
+        let mut found = Preflights {
+            url,
+            servers: Vec::new(),
+            missing: Vec::new(),
         };
-        let outcome = match Payload::new(&Candidate { url: url.clone() }) {
-            Ok(candidate) => self.ask(Target::Servers(servers), PREFLIGHT, candidate, options).await,
-            Err(error) => Err(error.into()),
-        };
-        let (servers, missing) = match outcome.map(sorted) {
-            Ok(gathered) => (gathered.servers, gathered.missing),
-            Err(error) => (Vec::new(), vec![(self.name().clone(), error.to_string())]),
-        };
-        Ok(Preflights { url, servers, missing })
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.check_at(asked, left, &mut found).await;
+            let fewer = wanted.saturating_sub(found.servers.len()).min(others.len());
+            if fewer == 0 || deadline.saturating_duration_since(Instant::now()) < limit {
+                break;
+            }
+            asked = others.drain(..fewer).collect();
+        }
+        found.servers.sort_by(|a, b| a.0.cmp(&b.0));
+        found.missing.sort();
+        Ok(found)
     }
 
-    /// The other servers that check an address: one of each service first, then more of them.
-    fn checkers(&self) -> Vec<ServerName> {
+    /// Lets these servers check an address.
+    async fn check_at(&self, servers: Vec<ServerName>, limit: Duration, found: &mut Preflights) {
+        let options = RequestOptions {
+            timeout: Some(limit),
+            ..RequestOptions::default()
+        };
+        let candidate = Candidate { url: found.url.clone() };
+        let outcome = match Payload::new(&candidate) {
+            Ok(candidate) => {
+                let target = Target::Servers(servers.clone());
+                self.ask(target, PREFLIGHT, candidate, options).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match outcome.map(sorted) {
+            Ok(gathered) => {
+                found.servers.extend(gathered.servers);
+                found.missing.extend(gathered.missing);
+            }
+            Err(error) => {
+                let missing = servers.into_iter().map(|server| (server, error.to_string()));
+                found.missing.extend(missing);
+            }
+        }
+    }
+
+    /// The other servers that check an address, and those that do in their place, the best ones first: those that count before
+    /// those that are starting, one of each service before more of them. Servers that only visit use no nodes, so they do not.
+    fn checkers(&self) -> (Vec<ServerName>, Vec<ServerName>) {
         let roster = self.parts.foundation.members.roster();
-        let staying = roster.iter().filter(|(beacon, _)| beacon.parting == Parting::Staying);
+        let able = |beacon: &&Beacon| beacon.parting == Parting::Staying && !beacon.topology.is_null();
+        let able = roster.iter().map(|(beacon, _)| beacon).filter(able);
+        let (counted, starting): (Vec<_>, Vec<_>) = able.partition(|beacon| beacon.counted);
         let mut services = HashSet::from([self.service().clone()]);
-        let (firsts, more): (Vec<_>, Vec<_>) = staying.partition(|(beacon, _)| services.insert(beacon.service.clone()));
-        let more = more.into_iter().take(OTHERS.saturating_sub(firsts.len()));
-        let chosen = firsts.into_iter().take(MOST_OTHERS).chain(more);
-        chosen.map(|(beacon, _)| beacon.name.clone()).collect()
+        let (firsts, more): (Vec<_>, Vec<_>) = counted
+            .into_iter()
+            .partition(|beacon| services.insert(beacon.service.clone()));
+        let first = firsts.len().clamp(OTHERS, MOST_OTHERS);
+        let all = firsts.into_iter().chain(more).chain(starting);
+        let mut chosen: Vec<_> = all.map(|beacon| beacon.name.clone()).collect();
+        let others = chosen.split_off(first.min(chosen.len()));
+        (chosen, others)
     }
 }
 

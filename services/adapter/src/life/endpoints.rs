@@ -31,6 +31,33 @@ pub(crate) struct RedisEndpoints {
     limit: Duration,
 }
 
+/// Why an address cannot even be tried from here.
+#[derive(Debug)]
+pub(crate) struct Barred {
+    pub(crate) why: String,
+    /// What to do.
+    pub(crate) fix: &'static str,
+}
+
+impl Barred {
+    /// A file that the URL names cannot be used.
+    pub(crate) fn by_files(why: String) -> Self {
+        let fix = "let the servers' own URLs name files that exist there and can be read (?ca=FILE&cert=FILE&key=FILE)";
+        Self { why, fix }
+    }
+
+    /// User and password would be sent in plain text.
+    fn by_login(address: &str) -> Self {
+        let why = format!(
+            "{address} has no TLS, and this server's user and password belong to nodes with TLS: they would cross the network in plain \
+             text"
+        );
+        let fix =
+            "use TLS there and write rediss://, or give each server a URL of its own for this node (--redis-urls)";
+        Self { why, fix }
+    }
+}
+
 /// Nodes by id, with URLs that show no credentials.
 type Seeds = Vec<(NodeId, String)>;
 
@@ -92,12 +119,12 @@ impl Endpoints {
     /// An address that may become a node. Nothing is known of it afterwards.
     ///
     /// # Errors
-    /// When it cannot be reached from here at all; says why.
-    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+    /// When it must not or cannot be tried from here at all; says why.
+    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
         match self {
-            Self::None => Err("this server runs alone".to_owned()),
+            Self::None => Err(Barred::by_files("this server runs alone".to_owned())),
             Self::Memory(bus) => Ok(bus.candidate(id)),
-            Self::Redis(redis) => redis.endpoint(id, url),
+            Self::Redis(redis) => redis.candidate(id, url),
         }
     }
 
@@ -145,11 +172,58 @@ impl RedisEndpoints {
         redis_endpoint(url, &self.name, self.limit)
     }
 
+    /// Whoever answers at a candidate's address is not known yet: what is encrypted otherwise is not told to it in plain text.
+    fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
+        let is_plain = NodeUrl::parse(url).is_ok_and(|url| !url.tls());
+        if is_plain && self.login.tls() && self.login.has_login() && !self.own.contains_key(id) {
+            return Err(Barred::by_login(url));
+        }
+        self.endpoint(id, url).map_err(Barred::by_files)
+    }
+
     fn endpoint(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
         if let Some(own) = self.own.get(id) {
             return self.connect(own);
         }
         let url = NodeUrl::parse(url).map_err(|error| error.to_string())?;
         self.connect(&url.with_login_of(&self.login))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{ServerName, ServiceName};
+
+    fn endpoints(urls: &[&str]) -> Endpoints {
+        let name = ServerName::new("one").expect("valid");
+        let mut options = Options::new(name, ServiceName::new("test").expect("valid"));
+        options.bus = Bus::Redis(urls.iter().map(|url| NodeUrl::parse(url).expect("valid")).collect());
+        Endpoints::new(&options).expect("valid options").0
+    }
+
+    fn barred(endpoints: &Endpoints, url: &str) -> Option<Barred> {
+        let (id, url) = endpoints.parse(url).expect("valid");
+        endpoints.candidate(&id, &url).err()
+    }
+
+    #[test]
+    fn a_password_of_nodes_with_tls_is_not_told_to_an_address_without_it() {
+        let secure = endpoints(&["rediss://app:secret@a#a", "redis://:other@b#b"]);
+        let error = barred(&secure, "redis://c#c").expect("plain text");
+        assert!(
+            error.why.contains("plain text") && error.fix.contains("rediss://"),
+            "{error:?}"
+        );
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        assert!(barred(&secure, "rediss://c#c").is_none());
+        assert!(barred(&secure, "redis://b#b").is_none(), "its own URL says so");
+        for urls in [
+            &["rediss://a#a"][..],
+            &["redis://:secret@a#a"],
+            &["redis://:secret@a#a", "rediss://b#b"],
+        ] {
+            assert!(barred(&endpoints(urls), "redis://c#c").is_none(), "{urls:?}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::endpoints::Barred;
 use super::identity::{Known, compare};
 use super::topology::TopologyInUse;
 use crate::error::TopologyError;
@@ -19,9 +20,6 @@ use crate::wire::{Channels, ClientId, Instance, Missing, NodeId, Payload, Room, 
 
 /// The most examinations at once. Each opens a few connections.
 const AT_ONCE: usize = 3;
-
-const FILES: &str =
-    "let the servers' own URLs name files that exist there and can be read (?ca=FILE&cert=FILE&key=FILE)";
 
 /// Examines addresses.
 #[derive(Debug)]
@@ -69,11 +67,7 @@ impl Examiner {
         let demands = demands(options, channels, self.on.members.instance());
         let endpoint = match self.topology.candidate(id, url) {
             Ok(endpoint) => endpoint,
-            Err(problem) => {
-                let mut findings = Findings::default();
-                findings.fail(CheckKind::Tls, problem, FILES);
-                return findings.into_preflight();
-            }
+            Err(barred) => return not_tried(barred),
         };
         let mut examined = examine(&*endpoint, &demands).await;
         let nodes = self.topology.nodes();
@@ -110,11 +104,7 @@ pub(crate) async fn examine_alone(url: &NodeUrl, options: &Options) -> Preflight
     let endpoint_of = |url: &NodeUrl| redis_endpoint(url, options.name.as_str(), options.command_timeout);
     let endpoint = match endpoint_of(url) {
         Ok(endpoint) => endpoint,
-        Err(problem) => {
-            let mut findings = Findings::default();
-            findings.fail(CheckKind::Tls, problem, FILES);
-            return findings.into_preflight();
-        }
+        Err(problem) => return not_tried(Barred::by_files(problem)),
     };
     let mut examined = examine(&*endpoint, &demands).await;
     let others = match &options.bus {
@@ -131,6 +121,12 @@ pub(crate) async fn examine_alone(url: &NodeUrl, options: &Options) -> Preflight
     });
     compare(&mut examined, &endpoint.address(), &known.collect::<Vec<_>>(), &demands).await;
     examined.findings.into_preflight()
+}
+
+fn not_tried(barred: Barred) -> Preflight {
+    let mut findings = Findings::default();
+    findings.fail(CheckKind::Tls, barred.why, barred.fix);
+    findings.into_preflight()
 }
 
 /// What a server with these options needs from a node.

@@ -1,12 +1,15 @@
 //! Whether an address is one more independent Redis, or one that is a node already.
 //!
-//! Two signs tell: the run id, if both say it; and an empty message on a channel that only the address's subscriber knows,
-//! which has a receiver if it is published at the same Redis.
+//! The run ids tell, if both say theirs. Else a message does, on a channel that nobody else knows: it is published at the known
+//! node, and if the address's subscriber gets it, both are the same Redis. That somebody got it is not enough: who subscribes to
+//! patterns gets every message.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 
-use crate::nodes::{CheckKind, Demands, Endpoint, Examined, LinkError, limited};
+use crate::nodes::{Arrival, CheckKind, Demands, Endpoint, Examined, LinkError, Subscriber, limited};
 use crate::wire::NodeId;
 
 /// What to do about a Redis that is not independent.
@@ -42,17 +45,26 @@ pub(crate) async fn compare(examined: &mut Examined, address: &str, known: &[Kno
     }
     let may_receive = subscribed.is_some();
     let shown = join_all(known.iter().map(|node| show(node, demands, may_receive))).await;
+    // Whether it is the same run, if both say theirs.
+    let same_run = |node: &Shown| match (&node.run_id, &findings.run_id) {
+        (Ok(Some(theirs)), Some(run_id)) => Some(theirs == run_id),
+        _ => None,
+    };
+    let in_question = shown.iter().filter(|node| same_run(node).is_none());
+    let in_question = in_question.filter(|node| matches!(node.receivers, Ok(Some(1..))));
+    let in_question: HashSet<Bytes> = in_question.map(|node| message(&node.id)).collect();
+    let got = match subscribed {
+        Some(subscriber) => arrived(&mut **subscriber, in_question, demands).await,
+        None => None,
+    };
     let is_same = |node: &&Shown| {
-        let same_run = matches!(&node.run_id, Ok(Some(run_id)) if Some(run_id) == findings.run_id.as_ref());
-        same_run || matches!(node.receivers, Ok(Some(1..))) || node.address == address
+        let got = || got.as_ref() == Some(&message(&node.id));
+        node.address == address || same_run(node).unwrap_or_else(got)
     };
     if let Some(twin) = shown.iter().find(is_same) {
         return findings.fail(CheckKind::Identity, already(address, &twin.id), rename(&twin.id));
     }
-    let unclear = |node: &&Shown| {
-        let compared = matches!(node.run_id, Ok(Some(_))) && findings.run_id.is_some();
-        !compared && !matches!(node.receivers, Ok(Some(_)))
-    };
+    let unclear = |node: &&Shown| same_run(node).is_none() && !matches!(node.receivers, Ok(Some(_)));
     match shown.iter().find(unclear) {
         Some(node) => {
             let error = node.run_id.as_ref().err().or(node.receivers.as_ref().err());
@@ -80,7 +92,7 @@ async fn show(node: &Known<'_>, demands: &Demands, may_receive: bool) -> Shown {
         }
         let publishing = limited(demands.limit, async {
             let publisher = node.endpoint.publisher().await?;
-            publisher.publish(&demands.trial, Bytes::new()).await
+            publisher.publish(&demands.trial, message(&node.id)).await
         });
         publishing.await.map(Some)
     };
@@ -91,6 +103,30 @@ async fn show(node: &Known<'_>, demands: &Demands, may_receive: bool) -> Shown {
         run_id: about.map(|about| about.run_id),
         receivers,
     }
+}
+
+/// What is published at a known node.
+fn message(id: &NodeId) -> Bytes {
+    Bytes::copy_from_slice(id.as_str().as_bytes())
+}
+
+/// Which of these messages arrives, if one does.
+async fn arrived(subscriber: &mut dyn Subscriber, messages: HashSet<Bytes>, demands: &Demands) -> Option<Bytes> {
+    if messages.is_empty() {
+        return None;
+    }
+    let arriving = limited(demands.limit / 2, async {
+        loop {
+            for arrival in subscriber.next().await? {
+                if let Arrival::Message { payload, .. } = arrival
+                    && messages.contains(&payload)
+                {
+                    return Ok(payload);
+                }
+            }
+        }
+    });
+    arriving.await.ok()
 }
 
 fn already(address: &str, id: &NodeId) -> String {

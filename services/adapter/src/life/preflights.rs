@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::nodes::{CheckKind, CheckResult, NodeFacts, Preflight};
 use crate::wire::{NodeId, ServerName};
 
+/// So many servers must have checked an address, if there are as many.
+const ENOUGH: usize = 3;
+
 /// The facts of one node, or why it did not say them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactsOfNode {
@@ -41,9 +44,29 @@ pub struct PreflightFailure {
 }
 
 impl Preflights {
-    /// Whether at least one server checked, and nothing failed anywhere. Servers that did not answer are no failure.
+    /// Whether enough servers checked (see [`Preflights::shortfall`]), and nothing failed anywhere.
     pub fn passes(&self) -> bool {
-        !self.servers.is_empty() && self.servers.iter().all(|(_, preflight)| preflight.passes())
+        self.shortfall().is_none() && self.servers.iter().all(|(_, preflight)| preflight.passes())
+    }
+
+    /// Why too few servers checked, if so: the server that asks and two others must have answered, or all, if there are fewer.
+    pub fn shortfall(&self) -> Option<String> {
+        let asked = self.servers.len() + self.missing.len();
+        let wanted = asked.clamp(1, ENOUGH);
+        if self.servers.len() >= wanted {
+            return None;
+        }
+        let missing: Vec<_> = self
+            .missing
+            .iter()
+            .map(|(server, why)| format!("{server} {why}"))
+            .collect();
+        Some(format!(
+            "{} of {wanted} servers tried the address ({}): try again when they answer, or add it without a preflight with \
+             ?force=true",
+            self.servers.len(),
+            missing.join("; ")
+        ))
     }
 
     /// The checks that failed, by server.
@@ -62,5 +85,50 @@ impl Preflights {
             }
         }
         failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(servers: &[&str], missing: &[&str]) -> Preflights {
+        let name = |name: &&str| ServerName::new(*name).expect("valid");
+        Preflights {
+            url: "redis://a:1#a".to_owned(),
+            servers: servers
+                .iter()
+                .map(|server| (name(server), Preflight::default()))
+                .collect(),
+            missing: missing
+                .iter()
+                .map(|server| (name(server), "is gone".to_owned()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn it_passes_only_if_two_others_answered_or_all_if_there_are_fewer() {
+        for (servers, missing) in [
+            (&["a"][..], &[][..]),
+            (&["a", "b"], &[]),
+            (&["a", "b", "c"], &["d", "e"]),
+        ] {
+            assert!(found(servers, missing).passes(), "{servers:?} {missing:?}");
+        }
+        for (servers, missing) in [
+            (&[][..], &[][..]),
+            (&[], &["a"]),
+            (&["a"], &["b"]),
+            (&["a", "b"], &["c", "d"]),
+        ] {
+            let found = found(servers, missing);
+            let why = found.shortfall().expect("too few");
+            assert!(!found.passes() && why.contains("?force=true"), "{why}");
+            assert!(
+                missing.iter().all(|server| why.contains(&format!("{server} is gone"))),
+                "{why}"
+            );
+        }
     }
 }

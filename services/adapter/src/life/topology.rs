@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::endpoints::Endpoints;
+use super::endpoints::{Barred, Endpoints};
 use super::node_view::{NodeAtServer, NodeState, NodeView};
 use crate::error::TopologyError;
 use crate::flow::state::choices::{Choices, CurrentChoices};
@@ -133,8 +133,8 @@ impl TopologyInUse {
         self.endpoints.parse(url)
     }
 
-    /// An address that may become a node; an error says why it cannot be reached from here at all.
-    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+    /// An address that may become a node; an error says why it cannot be tried from here at all.
+    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
         self.endpoints.candidate(id, url)
     }
 

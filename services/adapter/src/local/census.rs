@@ -1,5 +1,5 @@
 //! Counts of rooms by namespace, and the largest and busiest rooms: kept up to date where rooms change, so that asking for them
-//! costs the same for ten rooms as for a million.
+//! looks at few rooms: those of one of 64 stripes at most, and only if one of its largest has shrunk.
 //!
 //! Each stripe of the hub's rooms has its own part, changed under the stripe's lock: no message takes another lock for it, or
 //! allocates. Every table is bounded. `Census` adds the parts up.
@@ -59,8 +59,8 @@ pub struct RoomMessages {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TopRooms {
-    /// Those with most local members, most first; 20 at most. A room that does not grow is missed for a minute or so after
-    /// larger ones have shrunk.
+    /// Those with most local members, most first; 20 at most. After larger ones have shrunk, a room that does not grow may be
+    /// missed by the next 64 questions: each looks at one part of the rooms again.
     pub by_members: Vec<RoomMembers>,
     /// Those that got most messages in the last seconds, most first; 20 at most.
     pub by_messages: Vec<RoomMessages>,

@@ -38,6 +38,8 @@ pub(crate) struct Hub {
     room_count: AtomicUsize,
     /// Recent connections, in order: they do not get copies of older messages.
     newcomers: Mutex<VecDeque<(Instant, ConnectionId)>>,
+    /// The stripe of rooms whose turn it is to look at all its rooms.
+    renewed_next: AtomicUsize,
     observed: Option<Observed>,
 }
 
@@ -51,6 +53,7 @@ impl Hub {
             client_count: AtomicUsize::new(0),
             room_count: AtomicUsize::new(0),
             newcomers: Mutex::default(),
+            renewed_next: AtomicUsize::new(0),
             observed: None,
         }
     }
@@ -405,9 +408,11 @@ impl Hub {
     }
 
     /// What is counted of all rooms. Takes one stripe after the other, each for a moment; at most one looks at all its rooms.
+    /// The next call begins with the next stripe, so that each has its turn.
     pub(crate) fn census(&self, now: Instant) -> (Vec<NamespaceCount>, TopRooms) {
         let (mut census, mut renewed) = (Census::default(), false);
-        for mut stripe in self.rooms.each() {
+        let first = self.renewed_next.fetch_add(1, Ordering::Relaxed);
+        for mut stripe in self.rooms.each_from(first) {
             renewed |= stripe.report(&mut census, now, !renewed);
         }
         census.finish()

@@ -313,3 +313,24 @@ async fn rooms_are_counted_as_they_change_and_the_largest_and_busiest_are_known(
     );
     assert_eq!((top.by_members.len(), top.by_messages.len()), (1, 0));
 }
+
+#[tokio::test]
+async fn each_stripe_of_rooms_has_its_turn_to_look_at_all_its_rooms_again() {
+    let (hub, _inboxes) = hub();
+    attach(&hub, &client("ann"), 0);
+    let rooms: Vec<_> = (0..2000).map(|n| room(&n.to_string())).collect();
+    rooms.iter().for_each(|room| _ = hub.join(&client("ann"), room));
+    let mut renewed = std::collections::BTreeSet::new();
+    for _ in 0..64 {
+        // In every stripe, one of the largest rooms shrinks.
+        for room in &rooms {
+            hub.leave(&client("ann"), room);
+            hub.join(&client("ann"), room);
+        }
+        assert!(hub.rooms.each().all(|stripe| stripe.is_stale()));
+        hub.census(Instant::now());
+        let fresh = hub.rooms.each().enumerate().filter(|(_, stripe)| !stripe.is_stale());
+        renewed.extend(fresh.map(|(index, _)| index));
+    }
+    assert_eq!(renewed.len(), 64);
+}

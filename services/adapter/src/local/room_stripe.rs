@@ -87,6 +87,12 @@ impl RoomStripe {
         shards
     }
 
+    /// Whether its largest rooms are not known for certain.
+    #[cfg(test)]
+    pub(super) fn is_stale(&self) -> bool {
+        self.largest.is_stale()
+    }
+
     /// Adds what is counted here. `renews`: whether there is time to look at all rooms if the largest ones are not known for
     /// certain; says whether it did.
     pub(super) fn report(&mut self, census: &mut Census, now: Instant, renews: bool) -> bool {

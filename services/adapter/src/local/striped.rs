@@ -30,6 +30,12 @@ impl<S: Default> Striped<S> {
 
     /// Locks each part, one after the other.
     pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, S>> {
-        self.stripes.iter().map(|stripe| stripe.lock())
+        self.each_from(0)
+    }
+
+    /// As [`Striped::each`], beginning with another part; any number is one.
+    pub(super) fn each_from(&self, first: usize) -> impl Iterator<Item = MutexGuard<'_, S>> {
+        let (before, from) = self.stripes.split_at(first % STRIPES);
+        from.iter().chain(before).map(|stripe| stripe.lock())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::inquiry::Inquiry;
+use super::inquiry::{Inquiry, Interview};
 use super::link::{Boxed, LinkError, Publisher, Subscriber};
 
 /// A node to which connections can be opened.
@@ -19,4 +19,6 @@ pub(crate) trait Endpoint: Send + Sync {
     fn reach(&self) -> Boxed<'_, Result<(), LinkError>>;
     /// Opens a connection for questions. Dropping the result closes it.
     fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>>;
+    /// Opens a connection for questions to an address of which nothing is known yet. Dropping the result closes it.
+    fn interview(&self) -> Boxed<'_, Result<Box<dyn Interview>, LinkError>>;
 }

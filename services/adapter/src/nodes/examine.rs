@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::findings::Findings;
-use super::inquiry::{About, BufferLimit, Inquiry, Rights};
+use super::inquiry::{About, BufferLimit, Interview, Rights};
 use super::link::{Arrival, Channel, LinkError, LinkErrorKind, Publisher, Subscriber, limited};
 use super::preflight::CheckKind;
 
@@ -121,10 +121,8 @@ impl Examination<'_> {
     async fn ask(&self) -> Asked {
         let mut asked = Asked::default();
         let asking = async {
-            let mut inquiry = self.step(self.endpoint.inquiry()).await?;
-            let answered = self.ask_all(&mut *inquiry, &mut asked).await;
-            inquiry.close().await;
-            answered
+            let mut interview = self.step(self.endpoint.interview()).await?;
+            self.ask_all(&mut *interview, &mut asked).await
         };
         if let Err(error) = asking.await {
             asked.trouble = Some(error.to_string());
@@ -132,10 +130,10 @@ impl Examination<'_> {
         asked
     }
 
-    async fn ask_all(&self, inquiry: &mut dyn Inquiry, asked: &mut Asked) -> Result<(), LinkError> {
-        asked.about = self.step(inquiry.about()).await?;
-        asked.rights = self.step(inquiry.rights(&self.demands.channels)).await?;
-        asked.buffer = self.step(inquiry.buffer_limit()).await?;
+    async fn ask_all(&self, interview: &mut dyn Interview, asked: &mut Asked) -> Result<(), LinkError> {
+        asked.about = self.step(interview.about()).await?;
+        asked.rights = self.step(interview.rights(&self.demands.channels)).await?;
+        asked.buffer = self.step(interview.buffer_limit()).await?;
         Ok(())
     }
 

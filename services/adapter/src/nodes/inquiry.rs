@@ -44,10 +44,17 @@ pub(crate) trait Inquiry: Send {
     ) -> Boxed<'a, Result<NodeFacts, LinkError>>;
     /// Which Redis it is.
     fn about(&mut self) -> Boxed<'_, Result<About, LinkError>>;
+    /// Closes the connection, and waits until it is closed.
+    fn close(self: Box<Self>) -> Boxed<'static, ()>;
+}
+
+/// A connection for questions to an address that may become a node: whatever it answers, it costs no more than its own result.
+/// Dropping it closes it.
+pub(crate) trait Interview: Send {
+    /// Which Redis it is.
+    fn about(&mut self) -> Boxed<'_, Result<About, LinkError>>;
     /// What this server's user may do on these channels; none if the node does not say.
     fn rights<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<Option<Rights>, LinkError>>;
     /// How much it buffers for a subscriber; none if it does not say.
     fn buffer_limit(&mut self) -> Boxed<'_, Result<Option<BufferLimit>, LinkError>>;
-    /// Closes the connection, and waits until it is closed.
-    fn close(self: Box<Self>) -> Boxed<'static, ()>;
 }

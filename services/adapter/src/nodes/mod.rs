@@ -39,7 +39,7 @@ pub(crate) use health::{Health, SILENT_INTERVALS};
 pub(crate) use inquiry::Inquiry;
 pub(crate) use interest::Interest;
 pub(crate) use largest::Largest;
-pub(crate) use link::{Channel, LinkError, LinkErrorKind, SubscriberNumber, limited};
+pub(crate) use link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, SubscriberNumber, limited};
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::endpoint as redis_endpoint;

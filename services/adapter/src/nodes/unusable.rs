@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::endpoint::Endpoint;
-use super::inquiry::Inquiry;
+use super::inquiry::{Inquiry, Interview};
 use super::link::{Boxed, LinkError, LinkErrorKind, Publisher, Subscriber};
 
 /// An endpoint that always fails, with a reason.
@@ -41,6 +41,10 @@ impl Endpoint for Unusable {
     }
 
     fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
+        Box::pin(async { Err(self.error()) })
+    }
+
+    fn interview(&self) -> Boxed<'_, Result<Box<dyn Interview>, LinkError>> {
         Box::pin(async { Err(self.error()) })
     }
 }

@@ -10,7 +10,9 @@ use crate::support::ground::redis_bus;
 use crate::support::redis::Redis;
 use crate::support::*;
 
-/// The time limit of servers in these tests is 2 s; nothing may take much longer, even on a busy machine.
+/// The time limit of one command, which servers in these tests have.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Nothing may take much longer, even on a busy machine.
 const SOON_ENOUGH: Duration = Duration::from_secs(6);
 
 /// Commands and their answers, as text.
@@ -48,7 +50,8 @@ async fn a_hung_redis_and_a_dead_one_delay_and_spoil_only_their_own_rows() {
     assert_eq!(ids(&all), ["redis-0", "redis-1", "redis-2"]);
     assert!(error(&all, 0).contains("in time"), "{}", error(&all, 0));
     assert!(error(&all, 1).contains("is Redis running there?"), "{}", error(&all, 1));
-    assert!(facts(&all, 2).collected_ms < 1000, "{:?}", facts(&all, 2));
+    let took = Duration::from_millis(facts(&all, 2).collected_ms);
+    assert!(took <= LIMIT, "it is not delayed by the others: {:?}", facts(&all, 2));
     redis[0].resume().expect("it runs");
     redis[1].relaunch().expect("it is started");
     until("it answers", || redis[1].answers()).await;
@@ -177,7 +180,7 @@ async fn foreign_clients_and_foreign_data_make_facts_neither_slower_nor_larger()
         said.clients >= Some(CLIENTS as u64) && said.used_memory_bytes > Some(100_000_000),
         "{said:?}"
     );
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took <= LIMIT, "{took:?}");
     let sent = answers(port, &["INFO commandstats"]).await;
     for needless in ["cmdstat_keys", "cmdstat_scan", "cmdstat_dbsize", "cmdstat_memory"] {
         assert!(!sent.contains(needless), "{sent}");

@@ -149,3 +149,18 @@ async fn a_listener_that_never_answers_does_not_prevent_the_goodbye() {
         "{answer}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_panics_costs_its_answer_and_nothing_else() {
+    let (one, two) = crate::support::ground::Ground::memory().pair().await;
+    two.adapter.add_report("broken", || panic!("a defect"));
+    for _ in 0..3 {
+        let found = soon("the totals", one.adapter.cluster_stats()).await;
+        let missing: Vec<_> = found.missing.iter().map(|(server, _)| server.as_str()).collect();
+        assert_eq!((missing, found.servers.len()), (vec!["two"], 1), "{found:?}");
+    }
+    let mut bob = two.client("bob").await;
+    bob_is_reached(&one, &mut bob).await;
+    one.stop().await;
+    two.stop().await;
+}

@@ -40,7 +40,7 @@ pub(crate) struct Dispatch {
     events: Arc<Listeners<ServerEvent>>,
     channels: Arc<Listeners<ChannelMessage>>,
     answers: Arc<Answers>,
-    queries: Queries,
+    queries: Arc<Queries>,
     wants: Wants,
     data_orders: DataOrders,
     preflights: PreflightOrders,
@@ -60,7 +60,7 @@ impl Dispatch {
             events: Arc::new(Listeners::new()),
             channels: Arc::new(Listeners::new()),
             answers,
-            queries,
+            queries: Arc::new(queries),
             wants,
             data_orders,
             preflights,
@@ -99,23 +99,8 @@ impl Dispatch {
         if way_back.as_ref().is_some_and(WayBack::is_abandoned) {
             return;
         }
-        let own = match event {
-            QUERY => Some(way_back.as_ref().map(|_| self.queries.answer(&payload))),
-            WANTED => Some(way_back.as_ref().map(|_| self.wants.answer())),
-            CLIENT_DATA => Some(Some(self.data_orders.carry_out(&payload, sent))),
-            PREFLIGHT => {
-                if let Some(way_back) = way_back.take() {
-                    self.preflights.accept(way_back, &payload);
-                }
-                Some(None)
-            }
-            _ => None,
-        };
-        if let Some(answer) = own {
-            if let (Some(way_back), Some(answer)) = (way_back, answer) {
-                Arc::new(way_back).answer_later(answer);
-            }
-            return;
+        if matches!(event, QUERY | WANTED | CLIENT_DATA | PREFLIGHT) {
+            return self.serve(event, way_back, &payload, sent);
         }
         let key = key.filter(|_| way_back.is_some());
         if let (Some(request), Some((key, fingerprint))) = (way_back.take_if(|_| key.is_some()), key.clone()) {
@@ -156,6 +141,24 @@ impl Dispatch {
         };
         if let Some(way_back) = way_back {
             way_back.answer_later(Err(why));
+        }
+    }
+
+    /// What servers ask of the adapter itself.
+    fn serve(&self, event: &str, way_back: Option<WayBack>, payload: &Payload, sent: Option<Instant>) {
+        if event == CLIENT_DATA {
+            let answer = self.data_orders.carry_out(payload, sent);
+            if let Some(way_back) = way_back {
+                Arc::new(way_back).answer_later(answer);
+            }
+            return;
+        }
+        // The others only ask.
+        let Some(way_back) = way_back else { return };
+        match event {
+            QUERY => self.queries.answer(way_back, payload),
+            PREFLIGHT => self.preflights.accept(way_back, payload),
+            _ => Arc::new(way_back).answer_later(self.wants.answer()),
         }
     }
 

@@ -9,10 +9,12 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::answers::WayBack;
 use crate::counters::Counters;
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::lapse::Lapse;
+use crate::flow::state::tasks::Tasks;
 use crate::flow::state::unix_time::now_ms;
 use crate::local::{NamespaceCount, TopRooms};
 use crate::metrics::Metrics;
@@ -146,6 +148,7 @@ pub(crate) struct Queries {
     lapses: watch::Receiver<Arc<Vec<Lapse>>>,
     options: Arc<Options>,
     metrics: Arc<Metrics>,
+    tasks: Tasks,
 }
 
 impl Queries {
@@ -160,12 +163,30 @@ impl Queries {
             lapses: foundation.lapses.subscribe(),
             options: foundation.options.clone(),
             metrics: foundation.metrics.clone(),
+            tasks: foundation.tasks.clone(),
         }
     }
 
-    /// This server's answer to a [`QUERY`].
-    pub(crate) fn answer(&self, payload: &Payload) -> Result<Payload, Missing> {
-        let query: Query = payload.parse().map_err(|_| Missing::Unhandled)?;
+    /// Answers a [`QUERY`]. Totals are made in a task of their own: they take longer, and reports are made by code that may panic,
+    /// which must cost this answer and not the way in.
+    pub(crate) fn answer(self: &Arc<Self>, way_back: WayBack, payload: &Payload) {
+        let way_back = Arc::new(way_back);
+        let query: Query = match payload.parse() {
+            Ok(query) => query,
+            Err(_) => return way_back.answer_later(Err(Missing::Unhandled)),
+        };
+        if !matches!(query, Query::Stats) {
+            return way_back.answer_later(self.part(query));
+        }
+        let queries = self.clone();
+        self.tasks.spawn(async move {
+            // If this panics, the way back is dropped, which says that there is no reply.
+            let totals = queries.part(query);
+            way_back.answer_later(totals);
+        });
+    }
+
+    fn part(&self, query: Query) -> Result<Payload, Missing> {
         let answer = match query {
             Query::Room { room } => Payload::new(&RoomPart {
                 members: self.clients.hub().members(&room),

@@ -6,7 +6,7 @@ use super::connection::closed;
 use super::link::Connected;
 use super::node::{BUFFER, MemoryNode};
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
-use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights};
+use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Interview, Rights};
 use crate::nodes::link::{Boxed, Channel, LinkError, SubscriberNumber};
 use crate::wire::ServerName;
 
@@ -67,6 +67,16 @@ impl Inquiry for MemoryInquiry {
         })
     }
 
+    fn close(self: Box<Self>) -> Boxed<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Interview for MemoryInquiry {
+    fn about(&mut self) -> Boxed<'_, Result<About, LinkError>> {
+        Inquiry::about(self)
+    }
+
     fn rights<'a>(&'a mut self, _channels: &'a [Channel]) -> Boxed<'a, Result<Option<Rights>, LinkError>> {
         Box::pin(async {
             self.answers().await?;
@@ -83,9 +93,5 @@ impl Inquiry for MemoryInquiry {
                 soft_seconds: 0,
             }))
         })
-    }
-
-    fn close(self: Box<Self>) -> Boxed<'static, ()> {
-        Box::pin(async {})
     }
 }

@@ -7,7 +7,7 @@ use super::inquiry::MemoryInquiry;
 use super::link::{Connected, Link};
 use super::node::{MemoryNode, State};
 use crate::nodes::endpoint::Endpoint;
-use crate::nodes::inquiry::Inquiry;
+use crate::nodes::inquiry::{Inquiry, Interview};
 use crate::nodes::link::{Boxed, LinkError, Publisher, Subscriber};
 
 /// A node, reached over one server's link.
@@ -58,6 +58,14 @@ impl Endpoint for Reach {
             let link = self.connect().await?;
             self.node.connect(|_| ()).await?;
             Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Inquiry>)
+        })
+    }
+
+    fn interview(&self) -> Boxed<'_, Result<Box<dyn Interview>, LinkError>> {
+        Box::pin(async {
+            let link = self.connect().await?;
+            self.node.connect(|_| ()).await?;
+            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Interview>)
         })
     }
 }

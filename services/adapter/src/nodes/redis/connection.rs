@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::extent::extent;
 use super::{Redis, trouble};
 use crate::nodes::link::{LinkError, LinkErrorKind};
 
@@ -23,6 +24,9 @@ const READ: usize = 64 * 1024;
 const ROOM: usize = 8 * 1024;
 /// A larger message ends the connection: wsmesh sends none, and it would have to be held in memory completely.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// A larger answer to a question about the Redis itself ends the connection: the largest, of INFO, takes some kilobytes.
+const LARGEST_ANSWER: usize = 1024 * 1024;
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
@@ -110,13 +114,7 @@ impl Connection {
     async fn command(&mut self, words: &[&str], expected: &str) -> Result<Result<(), LinkError>, LinkError> {
         let words = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
         self.write(words).await?;
-        let answer = loop {
-            if let Some(frame) = self.decode()? {
-                break frame;
-            }
-            self.fill().await?;
-        };
-        Ok(match answer {
+        Ok(match self.answer().await? {
             BytesFrame::SimpleString(text) if text == expected.as_bytes() => Ok(()),
             BytesFrame::Error(text) => Err(trouble::rejected(&self.address, &text)),
             other => return Err(self.unexpected(&other)),
@@ -179,14 +177,33 @@ impl<S: AsyncRead + Unpin> Connection<S> {
         if self.read.is_empty() {
             return Ok(None);
         }
-        match decode_bytes_mut(&mut self.read) {
-            Ok(Some((frame, ..))) => Ok(Some(frame)),
+        // It calls itself for each array in an array: only what is complete and not too deep may reach it.
+        match extent(&self.read) {
+            Ok(Some(_)) => {}
             Ok(None) if self.read.len() > LARGEST => {
                 let text = format!("a message of more than {LARGEST} bytes");
-                Err(trouble::ended(&self.address, &text))
+                return Err(trouble::ended(&self.address, &text));
             }
-            Ok(None) => Ok(None),
+            Ok(None) => return Ok(None),
+            Err(why) => return Err(trouble::not_redis(&self.address, &self.read, why)),
+        }
+        match decode_bytes_mut(&mut self.read) {
+            Ok(frame) => Ok(frame.map(|(frame, ..)| frame)),
             Err(error) => Err(trouble::not_redis(&self.address, &self.read, &error.to_string())),
+        }
+    }
+
+    /// The next frame, as the answer to a question about the Redis itself.
+    pub(super) async fn answer(&mut self) -> Result<BytesFrame, LinkError> {
+        loop {
+            if let Some(frame) = self.decode()? {
+                return Ok(frame);
+            }
+            if self.read.len() > LARGEST_ANSWER {
+                let text = format!("an answer of more than {LARGEST_ANSWER} bytes");
+                return Err(trouble::ended(&self.address, &text));
+            }
+            self.fill().await?;
         }
     }
 

@@ -3,6 +3,9 @@
 //! What is asked costs the same however many clients and keys the Redis has: the counts of INFO, our own connections by
 //! their numbers, ten entries of the slow log. Nothing lists all clients, and nothing touches keys. A command that the
 //! user may not use, or that this Redis does not know, leaves out what it would have said.
+//!
+//! Only nodes are asked this way: fred reads without a bound, and calls itself for arrays inside arrays. What may become a
+//! node is asked over a connection of our own (`interview`).
 
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
@@ -15,12 +18,11 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::config::{Config, Server, ServerConfig, TlsConfig, TlsConnector};
 use fred::types::{Builder, ConnectHandle, CustomCommand, Value};
-use futures_util::future::join_all;
 
-use super::{Redis, info, limits, slow_log, trouble};
+use super::{Redis, info, slow_log, trouble};
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
-use crate::nodes::inquiry::{About, BufferLimit, Inquiry, Rights};
-use crate::nodes::link::{Boxed, Channel, LinkError, SubscriberNumber};
+use crate::nodes::inquiry::{About, Inquiry};
+use crate::nodes::link::{Boxed, LinkError, SubscriberNumber};
 use crate::wire::ServerName;
 
 /// The most entries of the slow log that are asked for.
@@ -37,8 +39,6 @@ pub(super) struct RedisInquiry {
 struct Asking {
     client: Client,
     address: String,
-    /// The user that the URL names.
-    user: Option<String>,
 }
 
 impl Drop for RedisInquiry {
@@ -66,7 +66,6 @@ impl RedisInquiry {
             asking: Asking {
                 client: client.clone(),
                 address: address.clone(),
-                user: url.username().map(str::to_owned),
             },
         };
         connected
@@ -158,41 +157,6 @@ impl Asking {
     async fn about(&self) -> Result<About, LinkError> {
         Ok(info::about(self.info().await?.as_deref().unwrap_or_default()))
     }
-
-    /// Asks without doing it (Redis 7): what the Redis says against this command, if anything. None if it cannot be asked.
-    async fn denied(&self, user: &str, command: &[&str]) -> Result<Option<Option<String>>, LinkError> {
-        let words: Vec<&str> = ["DRYRUN", user].into_iter().chain(command.iter().copied()).collect();
-        let said = self.text("ACL", &words).await?;
-        Ok(said.map(|said| (said != "OK").then_some(said)))
-    }
-
-    async fn rights(&self, channels: &[Channel]) -> Result<Option<Rights>, LinkError> {
-        let user = self.text("ACL", &["WHOAMI"]).await?.or_else(|| self.user.clone());
-        let user = user.unwrap_or_else(|| "default".to_owned());
-        let publishing = channels
-            .iter()
-            .map(async |channel| self.denied(&user, &["PUBLISH", channel, ""]).await);
-        let subscribing = channels
-            .iter()
-            .map(async |channel| self.denied(&user, &["SUBSCRIBE", channel]).await);
-        let (publishing, subscribing) = tokio::join!(join_all(publishing), join_all(subscribing));
-        let first = |answers: Vec<Result<Option<Option<String>>, LinkError>>| {
-            let answers = answers.into_iter().collect::<Result<Option<Vec<_>>, _>>()?;
-            Ok::<_, LinkError>(answers.map(|denied| denied.into_iter().flatten().next()))
-        };
-        let rights = first(publishing)?.zip(first(subscribing)?);
-        Ok(rights.map(|(publish_denied, subscribe_denied)| Rights {
-            publish_denied,
-            subscribe_denied,
-        }))
-    }
-
-    async fn buffer_limit(&self) -> Result<Option<BufferLimit>, LinkError> {
-        let answer = self.command("CONFIG", &["GET", limits::PARAMETER]).await?;
-        let parts = answer.map(Value::into_array).unwrap_or_default();
-        let text = parts.into_iter().nth(1).and_then(|value| value.into_string());
-        Ok(text.as_deref().and_then(limits::of_subscribers))
-    }
 }
 
 /// A client that logs in as the links do, and gives up at the first error.
@@ -227,7 +191,7 @@ fn client(redis: &Redis, address: SocketAddr) -> Result<Client, Error> {
 }
 
 /// Whether a Redis, or a server that imitates one, does not answer this command to this user. It can answer others.
-fn is_refusal(said: &str) -> bool {
+pub(super) fn is_refusal(said: &str) -> bool {
     said.starts_with("NOPERM") || said.starts_with("ERR")
 }
 
@@ -279,14 +243,6 @@ impl Inquiry for RedisInquiry {
 
     fn about(&mut self) -> Boxed<'_, Result<About, LinkError>> {
         Box::pin(self.while_connected(Asking::about))
-    }
-
-    fn rights<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<Option<Rights>, LinkError>> {
-        Box::pin(self.while_connected(|asking| asking.rights(channels)))
-    }
-
-    fn buffer_limit(&mut self) -> Boxed<'_, Result<Option<BufferLimit>, LinkError>> {
-        Box::pin(self.while_connected(Asking::buffer_limit))
     }
 
     fn close(mut self: Box<Self>) -> Boxed<'static, ()> {

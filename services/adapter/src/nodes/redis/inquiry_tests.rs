@@ -142,3 +142,45 @@ async fn servers_that_only_imitate_redis_fail_or_leave_facts_out() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_that_answers_without_end_or_too_deep_only_fails_its_interview() {
+    let endless = || "$9000000\r\n".to_owned() + &"x".repeat(5_000_000);
+    let deep = || "*1\r\n".repeat(100_000);
+    for (said, why) in [(endless(), "more than"), (deep(), "not Redis's protocol")] {
+        let said: Arc<str> = said.into();
+        let address = impostor(move |mut stream| {
+            let said = said.clone();
+            async move {
+                let mut asked = [0; 4096];
+                for answer in ["+PONG\r\n", "+OK\r\n", &*said] {
+                    let _ = stream.read(&mut asked).await;
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+                let _ = stream.read(&mut asked).await;
+            }
+        });
+        let endpoint = endpoint_of(&format!("redis://{}", address.await));
+        let mut interview = soon("a connection", endpoint.interview()).await.expect("connects");
+        let error = soon("an error", interview.about()).await.expect_err("hostile");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_against_a_command_is_shortened() {
+    let address = impostor(move |mut stream| async move {
+        let mut asked = [0; 4096];
+        let long = format!("${}\r\n{}\r\n", 5000, "x".repeat(5000));
+        for answer in ["+PONG\r\n", "+OK\r\n", "+app\r\n", &long, &long] {
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", address.await));
+    let mut interview = soon("a connection", endpoint.interview()).await.expect("connects");
+    let channels = [Channel::from("c")];
+    let rights = soon("rights", interview.rights(&channels)).await.expect("answers");
+    let denied = rights.and_then(|rights| rights.publish_denied).expect("denied");
+    assert_eq!(denied.len(), 120);
+}

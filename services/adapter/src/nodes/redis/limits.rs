@@ -27,24 +27,15 @@ pub(super) async fn of_subscriber(connection: &mut Connection) -> Result<OfSubsc
     connection
         .write_several(&[&["CONFIG", "GET", PARAMETER], &["CLIENT", "ID"]])
         .await?;
-    let holds = match answer(connection).await? {
+    let holds = match connection.answer().await? {
         BytesFrame::Array(parts) => hard_limit(&parts),
         _ => None,
     };
-    let number = match answer(connection).await? {
+    let number = match connection.answer().await? {
         BytesFrame::Integer(number) => number.try_into().ok(),
         _ => None,
     };
     Ok(OfSubscriber { holds, number })
-}
-
-async fn answer(connection: &mut Connection) -> Result<BytesFrame, LinkError> {
-    loop {
-        if let Some(frame) = connection.decode()? {
-            return Ok(frame);
-        }
-        connection.fill().await?;
-    }
 }
 
 fn hard_limit(answer: &[BytesFrame]) -> Option<usize> {

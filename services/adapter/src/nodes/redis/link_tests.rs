@@ -355,3 +355,31 @@ async fn a_hostile_length_allocates_nothing() {
         assert!(nothing.is_err(), "{nothing:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_inside_arrays_that_would_overflow_the_stack_end_the_connection() {
+    let bomb = || "*1\r\n".repeat(100_000);
+    let at_once = impostor(move |mut stream| async move {
+        let _ = stream.write_all(bomb().as_bytes()).await;
+        let _ = stream.read(&mut [0; 1024]).await;
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", at_once.await));
+    fails_with(&endpoint, LinkErrorKind::Protocol, "is this a Redis server?").await;
+    // This one answers as a Redis does, until it is asked to subscribe.
+    let later = impostor(move |mut stream| async move {
+        let mut asked = [0; 4096];
+        for answer in ["+PONG\r\n", "+OK\r\n", "*0\r\n:1\r\n"] {
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+        let _ = stream.read(&mut asked).await;
+        let message = format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n{}", bomb());
+        let _ = stream.write_all(message.as_bytes()).await;
+        let _ = stream.read(&mut asked).await;
+    });
+    let endpoint = endpoint_of(&format!("redis://{}", later.await));
+    let mut subscriber = soon("a subscriber", endpoint.subscriber()).await.expect("connects");
+    subscriber.subscribe(&[Channel::from("c")]).await.expect("asked");
+    let error = soon("an error", subscriber.next()).await.expect_err("a bomb");
+    assert_eq!(error.kind, LinkErrorKind::Protocol, "{error}");
+}

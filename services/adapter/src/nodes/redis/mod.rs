@@ -4,11 +4,13 @@
 //! unread data waits in TCP, then in Redis (fred passes messages through a broadcast channel that drops some for a slow
 //! reader). The publisher combines all messages of a turn into one write (fred's cost per command would exceed the rest
 //! of a message's cost). Everything else that is asked of a Redis goes through fred, on a connection of its own that is
-//! open only while somebody asks (`inquiry`).
+//! open only while somebody asks (`inquiry`), but for an address that is not a node yet (`interview`).
 
 mod connection;
+mod extent;
 mod info;
 mod inquiry;
+mod interview;
 mod limits;
 mod publisher;
 mod slow_log;
@@ -24,7 +26,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::endpoint::Endpoint;
-use super::inquiry::Inquiry;
+use super::inquiry::{Inquiry, Interview};
 use super::link::{Boxed, LinkError, Publisher, Subscriber};
 use super::url::{IdentityFiles, NodeUrl};
 
@@ -153,6 +155,13 @@ impl Endpoint for Redis {
         Box::pin(async {
             let inquiry = inquiry::RedisInquiry::connect(self).await?;
             Ok(Box::new(inquiry) as Box<dyn Inquiry>)
+        })
+    }
+
+    fn interview(&self) -> Boxed<'_, Result<Box<dyn Interview>, LinkError>> {
+        Box::pin(async {
+            let interview = interview::RedisInterview::connect(self).await?;
+            Ok(Box::new(interview) as Box<dyn Interview>)
         })
     }
 }

@@ -150,6 +150,6 @@ pub(super) fn not_redis(address: &str, began: &[u8], why: &str) -> LinkError {
 }
 
 /// The beginning of a foreign text, short enough for a log line.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(120).collect()
 }

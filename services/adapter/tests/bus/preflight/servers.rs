@@ -1,6 +1,7 @@
 //! Which servers check an address, on which bus, and what each of them counts for.
 
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use wsmesh_adapter::{Bus, CheckKind, CheckResult, Fault, MemoryBus, NodeUrl, TopologyError, preflight_alone};
 
 use super::{APP, Cluster, LINKS, is_unknown, result};
@@ -85,7 +86,8 @@ async fn a_server_that_cannot_reach_what_others_reach_is_named() {
     urls.push(NodeUrl::parse("redis://127.0.0.1:1#new").expect("valid"));
     let two = Server::start(options("two", "ws-node", Bus::Redis(urls)));
     let new = Redis::start(&[]);
-    until("they know each other", || one.adapter.servers().len() == 2).await;
+    // A server answers nothing before it counts.
+    acquainted(&[&one, &two]).await;
     let found = soon("a preflight", one.adapter.preflight(&new.url("other")))
         .await
         .expect("valid");
@@ -125,12 +127,12 @@ async fn many_preflights_at_once_are_all_answered_or_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_missing_and_the_others_count() {
+async fn a_server_that_does_not_answer_is_missing_and_nothing_passes_with_too_few_others() {
     let redis = [Redis::start(&[])];
     let one = Server::ready(options("one", "admin", redis_bus(&redis))).await;
     // It is in the roster, and never answers: its beacons are those of a server of another version.
     let beacon = r#"{"format":1,"name":"mute","service":"ws-node","instance":1700000000000000,"version":"0","number":1,
-        "counted":false,"heard":["redis-0"],"clients":0,"rooms":0}"#
+        "counted":false,"heard":["redis-0"],"topology":{},"clients":0,"rooms":0}"#
         .replace(['\n', ' '], "");
     let publish = format!("PUBLISH wsmesh:beacon '{beacon}'");
     answers(redis[0].port, &[&publish]).await;
@@ -139,10 +141,85 @@ async fn a_server_that_hangs_is_missing_and_the_others_count() {
     let found = soon("a preflight", one.adapter.preflight(&new.url("new")))
         .await
         .expect("valid");
-    assert!(found.passes(), "{found:?}");
+    assert!(!found.passes() && found.failures().is_empty(), "{found:?}");
     assert_eq!((found.servers.len(), found.missing.len()), (1, 1), "{found:?}");
+    let why = found.shortfall().expect("nobody else checked");
+    assert!(why.contains("mute") && why.contains("?force=true"), "{why}");
     assert_eq!(found.missing[0].0.as_str(), "mute");
     one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_checks_nothing_and_those_who_answer_take_the_place_of_one_that_cannot() {
+    let redis = [Redis::start(&[])];
+    let bus = redis_bus(&redis);
+    let start = async |name, service| Server::ready(options(name, service, bus.clone())).await;
+    let (one, two, three) = (
+        start("one", "admin").await,
+        start("two", "ws-node").await,
+        start("three", "ws-node").await,
+    );
+    acquainted(&[&one, &two, &three]).await;
+    let mut visiting = options("visitor", "doctor", bus.clone());
+    (visiting.visiting, visiting.shards) = (true, 0);
+    let visitor = Server::ready(visiting).await;
+    until("the visitor is known", || one.adapter.servers().len() == 4).await;
+    let new = Redis::start(&[]);
+    let found = soon("a preflight", one.adapter.preflight(&new.url("new"))).await;
+    let found = found.expect("valid");
+    let names: Vec<_> = found.servers.iter().map(|(server, _)| server.as_str()).collect();
+    assert_eq!(
+        (names, found.passes()),
+        (vec!["one", "three", "two"], true),
+        "{found:?}"
+    );
+    for server in [one, two, three, visitor] {
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_subscribes_to_patterns_at_a_known_node_makes_nothing_the_same_redis() {
+    // Without run ids, so that only messages tell.
+    let redis: Vec<Redis> = (0..2).map(|_| Redis::start(&[])).collect();
+    for redis in &redis {
+        answers(redis.port, &[&format!("ACL SETUSER app reset {LINKS}")]).await;
+    }
+    let url = redis[0].url("redis-0").replace("://", "://app:pw@");
+    let bus = Bus::Redis(vec![NodeUrl::parse(&url).expect("valid")]);
+    let one = Server::ready(options("one", "admin", bus)).await;
+    let curious = Pattern::subscribe(redis[0].port).await;
+    let found = soon("a preflight", one.adapter.preflight(&redis[1].url("new"))).await;
+    let found = found.expect("valid");
+    assert!(found.passes(), "{found:?}");
+    assert_eq!(result(&found.servers[0].1, CheckKind::Identity), &CheckResult::Passed);
+    let twin = soon(
+        "a preflight",
+        one.adapter
+            .preflight(&redis[0].url("twin").replace("127.0.0.1", "localhost")),
+    )
+    .await;
+    let kinds: Vec<_> = twin
+        .expect("valid")
+        .failures()
+        .into_iter()
+        .map(|failure| failure.what)
+        .collect();
+    assert_eq!(kinds, [CheckKind::Identity]);
+    drop(curious);
+    one.stop().await;
+}
+
+/// A connection that gets every message.
+struct Pattern(#[expect(dead_code, reason = "it stays open")] TcpStream);
+
+impl Pattern {
+    async fn subscribe(port: u16) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
+        stream.write_all(b"PSUBSCRIBE *\r\n").await.expect("written");
+        stream.read_exact(&mut [0; 10]).await.expect("confirmed");
+        Self(stream)
+    }
 }
 
 async fn urls_with_credentials_or_files_are_rejected_before_anything_is_tried(mut ground: Ground) {
