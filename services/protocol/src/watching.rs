@@ -153,7 +153,8 @@ pub struct Details {
     /// The size of the message; of `slow`, of everything that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// How long the message waited in the ws-node: before it was handled, or before it was written.
+    /// How long the message waited in the ws-node. One from the client: since it was read, until it is handled. One to the client:
+    /// since the end of the turn of the shard in which it was queued, or since the watch began, until it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<f64>,
     /// The close code, or the code of an error.

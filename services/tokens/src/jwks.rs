@@ -32,6 +32,19 @@ const ASKED: Duration = Duration::from_secs(30);
 /// After a fetch that failed: the first and the longest wait.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
+/// Which keys are fetched, and what is said when they cannot be.
+#[derive(Debug, Clone)]
+pub struct JwksSource {
+    /// Where they are.
+    pub url: HttpUrl,
+    /// How often they are fetched.
+    pub refresh: Duration,
+    /// The setting that names the URL, as it is written on a command line.
+    pub setting: &'static str,
+    /// What follows as long as there are no keys.
+    pub without_keys: &'static str,
+}
+
 /// Keys that are fetched.
 pub struct Jwks {
     shared: Arc<Shared>,
@@ -40,7 +53,7 @@ pub struct Jwks {
 }
 
 struct Shared {
-    url: HttpUrl,
+    source: JwksSource,
     keys: ArcSwapOption<KeySet>,
     asked: Notify,
     state: watch::Sender<State>,
@@ -62,17 +75,14 @@ impl Jwks {
     ///
     /// # Errors
     /// A sentence that says what to do.
-    pub fn start(
-        url: HttpUrl,
-        refresh: Duration,
-        on_fetch: impl Fn(bool) + Send + Sync + 'static,
-    ) -> Result<Self, String> {
+    pub fn start(source: JwksSource, on_fetch: impl Fn(bool) + Send + Sync + 'static) -> Result<Self, String> {
+        let (url, refresh) = (&source.url, source.refresh);
         if url.as_url().scheme() == "http" {
             tracing::warn!(%url, "keys are fetched over http: anybody on the network path could replace them");
         }
         let client = client().and_then(|builder| builder.build().map_err(|error| chain(&error)))?;
         let shared = Arc::new(Shared {
-            url,
+            source,
             keys: ArcSwapOption::empty(),
             asked: Notify::new(),
             state: watch::Sender::default(),
@@ -136,7 +146,7 @@ async fn keep(shared: Arc<Shared>, client: reqwest::Client, refresh: Duration) {
     let mut failed = 0;
     loop {
         shared.state.send_modify(|state| state.fetching = true);
-        let fetched = fetch(&client, &shared.url).await;
+        let fetched = fetch(&client, &shared.source.url).await;
         failed = if fetched.is_ok() { 0 } else { failed + 1 };
         take(&shared, fetched, failed);
         shared.state.send_modify(|state| {
@@ -154,7 +164,7 @@ async fn keep(shared: Arc<Shared>, client: reqwest::Client, refresh: Duration) {
 
 /// Keeps the fetched keys, or logs why there are none; each is logged once, not every time.
 fn take(shared: &Shared, fetched: Result<KeySet, String>, failed: u32) {
-    let url = &shared.url;
+    let JwksSource { url, setting, .. } = &shared.source;
     (shared.on_fetch)(fetched.is_ok());
     match fetched {
         Ok(keys) => {
@@ -166,10 +176,10 @@ fn take(shared: &Shared, fetched: Result<KeySet, String>, failed: u32) {
             let consequence = if shared.keys.load().is_some() {
                 "the last good ones stay in use"
             } else {
-                "until then this server is not ready"
+                shared.source.without_keys
             };
             if failed == 1 {
-                tracing::error!(%url, problem, consequence, "keys cannot be fetched; trying again: check --jwks-url, what answers there, and its certificate");
+                tracing::error!(%url, problem, consequence, "keys cannot be fetched; trying again: check {setting}, what answers there, and its certificate");
             } else {
                 tracing::debug!(%url, problem, failed, "keys cannot be fetched");
             }

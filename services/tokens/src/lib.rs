@@ -16,7 +16,7 @@ mod failures;
 
 pub use error::VerifyError;
 pub use failures::Failures;
-pub use jwks::Jwks;
+pub use jwks::{Jwks, JwksSource};
 pub use keys::{KeySet, MIN_SECRET_BYTES};
 pub use meter::{Meter, Rate};
 pub use verify::{Claims, Expected, Verifier, expiry};

@@ -76,7 +76,7 @@ impl ClientState {
 }
 
 impl Session {
-    /// What somebody who watches the client is to be told is given to this. None, at the cost of a look at a flag, if nobody does.
+    /// Tells those who watch the client. None if nobody does; finding that out costs one look at a flag.
     #[inline]
     pub(crate) fn tap(&self) -> Option<ConnectionTap> {
         if self.is_watched() {

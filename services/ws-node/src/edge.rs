@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use wsmesh_adapter::{Adapter, Frame};
 use wsmesh_bootstrap::ops::hears_redis;
+use wsmesh_protocol::report::{EDGE, EdgeReport};
 
 use crate::auth::Auth;
 use crate::connect::Hook;
@@ -18,7 +20,7 @@ use crate::logins::Logins;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::routes::Routes;
-use crate::settings::EdgeSettings;
+use crate::settings::{EdgeSettings, place};
 use crate::watching::Watching;
 use crate::wills::WillBooks;
 
@@ -120,6 +122,20 @@ impl Edge {
             sessions: TaskTracker::new(),
             draining: watch::Sender::new(false),
         }
+    }
+
+    /// Tells admin about the clients when it asks. The adapter, which keeps the report, is part of the edge.
+    pub(crate) fn report_to_admin(self: &Arc<Self>) {
+        let told = Arc::downgrade(self);
+        self.adapter.add_report(EDGE, move || {
+            let report = told.upgrade().map(|edge| EdgeReport {
+                draining: edge.is_draining(),
+                public_url: edge.settings.public_url.as_ref().map(ToString::to_string),
+                labels: place::by_name(&edge.settings.labels),
+                ..edge.metrics.report()
+            });
+            json!(report)
+        });
     }
 
     /// For meters: the time since this edge was made.

@@ -10,6 +10,7 @@ use wsmesh_adapter::ConnectionId;
 use crate::client::ClientState;
 use crate::edge::Edge;
 use crate::engine::{Expected, Newcomer, Order, Reservation};
+use crate::watching::keeping::{self, Keeper};
 
 /// The part of a drain in which clients are sent away; the rest is for requests in flight and close handshakes.
 const IN_WAVES: f64 = 0.8;
@@ -68,6 +69,13 @@ impl Gate {
     pub(crate) async fn shed(&self, clients: usize, over: Duration) {
         let each = clients.div_ceil(self.shards.len());
         self.tell(|| Order::Shed(each, over)).await;
+    }
+
+    /// Talks with the admins that watch clients.
+    pub(crate) fn start_watching(&self) -> Keeper {
+        let gate = self.clone();
+        let look = move |connections| gate.clone().look(connections);
+        keeping::start(&self.edge.adapter, &self.edge.watching, look)
     }
 
     /// Has these connections find out whether somebody watches their clients.

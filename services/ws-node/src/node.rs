@@ -17,7 +17,6 @@ use wsmesh_adapter::{Adapter, Delivery, Driver, FrameReader, Options, ShardInbox
 use wsmesh_bootstrap::TlsFiles;
 use wsmesh_bootstrap::http::{Front, Limits};
 use wsmesh_protocol::frame;
-use wsmesh_protocol::report::{EDGE, EdgeReport};
 
 use crate::auth::Auth;
 use crate::backends;
@@ -33,8 +32,9 @@ use crate::lifecycle::{Lifecycle, Tellers};
 use crate::logins::{LoginPolicy, Logins};
 use crate::metrics::{Metrics, Rejected};
 use crate::routes::{Routes, forwardings};
-use crate::settings::{EdgeSettings, place};
-use crate::watching::{self, Observers, Watching};
+use crate::settings::EdgeSettings;
+use crate::watching::keeping::Keeper;
+use crate::watching::{Observers, Watching};
 use crate::wills::WillBooks;
 use crate::{balance, orders};
 
@@ -44,7 +44,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// How long the shards' threads may take to end after that; taken from the grace period too.
 const END: Duration = Duration::from_secs(1);
 
-/// How long the last lifecycle events may take at least, if there are watches; taken from the grace period too.
+/// How long the last lifecycle events and sightings may take at least, if somebody is told; taken from the grace period too.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// How delivery rules find the parts of a frame.
@@ -70,7 +70,7 @@ pub struct WsNode {
     /// Tells watches what happens to clients. Ends when this ws-node is dropped.
     tellers: Option<Tellers>,
     /// Tells admins of the clients that they watch. Ends when this ws-node is dropped.
-    _watching: AbortOnDropHandle<()>,
+    watching: Keeper,
 }
 
 impl WsNode {
@@ -129,17 +129,15 @@ impl WsNode {
             watching,
             handlers,
         }));
-        report(&edge);
+        edge.report_to_admin();
         let taken = Arc::downgrade(&edge);
         edge.handlers
             .started(move |event| taken.upgrade().is_some_and(|edge| edge.routes.find(event).is_some()));
-        warn_if_short_of_files(&edge);
+        edge.capacity.warn_if_short(&edge.settings.limits);
         let (orders, ended) = start_shards(&edge, shards, runtimes).context(NO_THREAD)?;
         let gate = Gate::new(Arc::clone(&edge), orders);
         orders::listen(&gate);
-        let looking = gate.clone();
-        let look = move |connections| looking.clone().look(connections);
-        let watching = watching::keeping::start(&edge.adapter, &edge.watching, look);
+        let watching = gate.start_watching();
         let balancing = AbortOnDropHandle::new(tokio::spawn(balance::keep(gate.clone())));
         let carrying_out = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&edge.wills).keep()));
         Ok(Self {
@@ -148,7 +146,7 @@ impl WsNode {
             balancing,
             carrying_out,
             tellers,
-            _watching: watching,
+            watching,
             edge,
             driver,
             shards: ended,
@@ -268,6 +266,7 @@ impl WsNode {
             balancing,
             carrying_out,
             tellers,
+            watching,
             ..
         } = self;
         drop(balancing);
@@ -275,9 +274,10 @@ impl WsNode {
         edge.sessions.close();
         let all_gone = Instant::now() + grace.saturating_sub(GOODBYE + END);
         let for_clients = grace.saturating_sub(GOODBYE + END);
-        let for_events = tellers
-            .as_ref()
-            .map_or(Duration::ZERO, |_| LAST_EVENTS.min(for_clients / 2));
+        let for_events = match tellers.is_some() || edge.watching.is_anybody_watched() {
+            true => LAST_EVENTS.min(for_clients / 2),
+            false => Duration::ZERO,
+        };
         let for_clients = for_clients - for_events;
         let leaving = async {
             edge.adapter.retire().await;
@@ -288,9 +288,13 @@ impl WsNode {
             tracing::warn!("some clients were still connected at the end of the grace period");
         }
         drop(carrying_out);
-        if let Some(tellers) = tellers {
-            tellers.finish(all_gone.saturating_duration_since(Instant::now())).await;
-        }
+        let left = all_gone.saturating_duration_since(Instant::now());
+        let tellers = async {
+            if let Some(tellers) = tellers {
+                tellers.finish(left).await;
+            }
+        };
+        tokio::join!(tellers, watching.finish(left));
         // Clients that are still here may have shown new tokens until now.
         edge.auth.stop().await;
         driver.shutdown(GOODBYE).await;
@@ -346,33 +350,6 @@ fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Re
         );
     }
     Ok(routes)
-}
-
-/// Tells admin about this ws-node's clients when it asks. The adapter, which keeps the report, is part of the edge.
-fn report(edge: &Arc<Edge>) {
-    let told = Arc::downgrade(edge);
-    edge.adapter.add_report(EDGE, move || {
-        let report = told.upgrade().map(|edge| EdgeReport {
-            draining: edge.is_draining(),
-            public_url: edge.settings.public_url.as_ref().map(ToString::to_string),
-            labels: place::by_name(&edge.settings.labels),
-            ..edge.metrics.report()
-        });
-        json!(report)
-    });
-}
-
-fn warn_if_short_of_files(edge: &Edge) {
-    if edge.capacity.is_short {
-        let limits = &edge.settings.limits;
-        tracing::warn!(
-            open_files = limits.open_files,
-            max_connections = edge.capacity.connections,
-            "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
-             LimitNOFILE= of systemd), or write the lower number",
-            limits.connections
-        );
-    }
 }
 
 type Orders = Vec<mpsc::Sender<Order<ClientState>>>;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wsmesh_tokens::{Claims, Jwks, Verifier, VerifyError, expiry};
+use wsmesh_tokens::{Claims, Jwks, JwksSource, Verifier, VerifyError, expiry};
 
 use super::caller::Caller;
 use super::role::Role;
@@ -35,7 +35,13 @@ impl Signed {
             return Ok(None);
         }
         let url = settings.oidc_jwks_url.clone();
-        let jwks = url.map(|url| Jwks::start(url, REFRESH, |_| ())).transpose()?;
+        let source = |url| JwksSource {
+            url,
+            refresh: REFRESH,
+            setting: "--oidc-jwks-url",
+            without_keys: "until then tokens that these keys sign are rejected",
+        };
+        let jwks = url.map(|url| Jwks::start(source(url), |_| ())).transpose()?;
         let file = settings.oidc_jwks_file.as_ref().map(public_keys).transpose()?;
         Ok(Some(Self {
             verifier: Verifier::new(file.unwrap_or_default(), jwks, &settings.expected()),

@@ -19,7 +19,7 @@ mod verify;
 use std::time::Duration;
 
 use wsmesh_adapter::{Adapter, ClientId};
-use wsmesh_tokens::{Jwks, VerifyError};
+use wsmesh_tokens::{Jwks, JwksSource, VerifyError};
 
 pub(crate) use error::{AuthError, Fault};
 pub(crate) use permissions::{Grant, Lists, Overrides, Permissions};
@@ -72,7 +72,13 @@ impl Auth {
         let jwks = jwks
             .map(|url| {
                 let metrics = metrics.clone();
-                Jwks::start(url, settings.jwks_refresh, move |fetched| {
+                let source = JwksSource {
+                    url,
+                    refresh: settings.jwks_refresh,
+                    setting: "--jwks-url",
+                    without_keys: "until then this server is not ready",
+                };
+                Jwks::start(source, move |fetched| {
                     metrics.jwks_fetched(if fetched { "ok" } else { "failed" });
                 })
             })

@@ -85,7 +85,11 @@ pub(super) fn look<H: FrameHandler>(core: &Rc<Core<H>>, connections: &[Connectio
     for handle in connections.iter().filter_map(|&connection| core.handle(connection)) {
         let core = Rc::clone(core);
         let session = Session { core, handle };
-        session.handle.is_watched.set(H::is_watched(&session));
+        let is_watched = H::is_watched(&session);
+        session.handle.is_watched.set(is_watched);
+        if !is_watched {
+            session.core.forget_queue_times(&session.handle);
+        }
     }
 }
 

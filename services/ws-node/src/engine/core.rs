@@ -153,6 +153,13 @@ impl<H> Core<H> {
         come_back_within(rest.max(self.settings.reconnect_spread))
     }
 
+    /// Nobody watches this connection any more. A later watch begins anew.
+    pub(super) fn forget_queue_times(&self, handle: &Handle<H>) {
+        if let Some((socket, _)) = self.shard.borrow_mut().connection(handle.connection) {
+            socket.forget_queue_times();
+        }
+    }
+
     /// A connection, if it is here.
     pub(super) fn handle(&self, connection: ConnectionId) -> Option<Rc<Handle<H>>> {
         let mut shard = self.shard.borrow_mut();

@@ -6,7 +6,7 @@ use wsmesh_adapter::{Frame, Spared};
 
 /// Is told what becomes of the frames for a watched connection. The shard is in use meanwhile: nothing here may send.
 pub(crate) trait Onlooker {
-    /// This became of frames.
+    /// Frames for this connection were written, wait, or are left out.
     fn outgoing(&self, what: Outgoing<'_>);
 }
 

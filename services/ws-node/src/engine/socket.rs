@@ -82,6 +82,11 @@ impl<H> Socket<H> {
         }
     }
 
+    /// Nobody watches this connection any more: what waits now says nothing about what will wait later.
+    pub(super) fn forget_queue_times(&mut self) {
+        self.times = None;
+    }
+
     /// Whether nothing waits here: there is a stream, no rest of a frame, no control frame, no goodbye. A watched connection never
     /// is: of each of its frames somebody is told.
     pub(super) fn is_clear(&self) -> bool {

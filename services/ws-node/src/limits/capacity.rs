@@ -44,6 +44,19 @@ impl Capacity {
             is_short: limits.connections > left,
         }
     }
+
+    /// Logs what to do if there may be fewer connections than these settings say.
+    pub(crate) fn warn_if_short(&self, limits: &Limits) {
+        if self.is_short {
+            tracing::warn!(
+                open_files = limits.open_files,
+                max_connections = self.connections,
+                "there are files for fewer than --max-connections={}: raise the hard limit of open files (ulimit -Hn, \
+                 LimitNOFILE= of systemd), or write the lower number",
+                limits.connections
+            );
+        }
+    }
 }
 
 #[cfg(test)]

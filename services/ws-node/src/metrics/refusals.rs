@@ -18,6 +18,10 @@ impl RefusalMetrics {
             &["code"],
             registry
         )?;
+        // A series that begins with its first refusal has no rate.
+        for code in ErrorCode::ALL.iter().map(|code| code.as_str()).chain([OTHER]) {
+            refused.with_label_values(&[code]);
+        }
         Ok(Self(refused))
     }
 
@@ -32,6 +36,14 @@ impl RefusalMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_of_the_protocol_is_there_before_the_first_refusal() {
+        let registry = Registry::new();
+        let _refusals = RefusalMetrics::register(&registry).expect("registers");
+        let families = registry.gather();
+        assert_eq!(families[0].get_metric().len(), ErrorCode::ALL.len() + 1);
+    }
 
     #[test]
     fn codes_of_applications_do_not_make_labels() {

@@ -22,7 +22,7 @@ impl Metrics {
             bytes_out: engine.bytes_out.get(),
             connects: engine.accepted.get(),
             closes: closes(&by_label(&engine.closed, "code")),
-            errors: by_label(&self.frames.refused_requests.0, "code"),
+            errors: errors(by_label(&self.frames.refused_requests.0, "code")),
             slow_clients: engine.slow.list(),
             ..EdgeReport::default()
         }
@@ -39,6 +39,12 @@ fn closes(by_label: &BTreeMap<String, u64>) -> BTreeMap<u16, u64> {
         *closes.entry(code).or_default() += count;
     }
     closes
+}
+
+/// Only those that there were: each known code has a counter.
+fn errors(mut by_code: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    by_code.retain(|_, count| *count > 0);
+    by_code
 }
 
 /// The sums of a counter by one of its labels.

@@ -6,11 +6,11 @@ use wsmesh_protocol::watching::{Details, Sighting, SightingKind};
 
 /// Most messages between two batches. With five batches a second, these are 500 messages a second.
 pub(super) const MOST_TRAFFIC: usize = 100;
-/// So many more places are left to what happens seldom: connections, rooms, slow reading. A flood of messages must not hide it.
+/// So many more places are left to what happens seldom: connections and rooms. A flood of messages must not hide it.
 const MOST: usize = MOST_TRAFFIC + 50;
 /// Most bytes between two batches.
 const MOST_BYTES: usize = 32 * 1024;
-/// Left to what happens seldom.
+/// So many of these bytes are left to what happens seldom.
 const RESERVE_BYTES: usize = 8 * 1024;
 /// What a sighting takes besides its texts.
 const FIXED_BYTES: usize = 96;

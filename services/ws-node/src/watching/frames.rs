@@ -14,6 +14,9 @@ use crate::routes::CREDENTIAL_EVENTS;
 /// Longest name of an event that is told, and longest id, in bytes.
 const MAX_NAME: usize = 128;
 
+/// Largest frame for a client that is read, in bytes: the shard waits meanwhile, and a frame is read for each of its connections.
+const MAX_READ: usize = 64 * 1024;
+
 /// Whether payloads are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Payloads {
@@ -89,14 +92,15 @@ pub(super) fn from_client(text: &str, read: &Result<ClientMessage<'_>, FrameErro
     details
 }
 
-/// Of a frame for a client.
+/// Of a frame for a client. Only the size of a large one is told, and its beginning where that was asked for.
 pub(super) fn to_client(frame: &Frame, payloads: Payloads) -> (SightingKind, Details) {
     let mut details = Details {
         bytes: Some(frame.len() as u64),
         ..Details::default()
     };
     let text = if frame.is_binary() { "" } else { frame.as_str() };
-    let Ok(parts) = serde_json::from_str::<Parts<'_>>(text) else {
+    let read = (text.len() <= MAX_READ).then(|| serde_json::from_str::<Parts<'_>>(text));
+    let Some(Ok(parts)) = read else {
         details.what = Some("other".to_owned());
         show(&mut details, text, payloads);
         return (SightingKind::Out, details);
@@ -207,6 +211,18 @@ mod tests {
         assert_eq!((broken.what.as_deref(), broken.event), (Some("unreadable"), None));
         let long = received(&frame::event(&"e".repeat(10_000), &1), Payloads::Hidden);
         assert_eq!(long.event.map(|event| event.len()), Some(MAX_NAME));
+    }
+
+    #[test]
+    fn a_large_frame_for_a_client_is_not_read() {
+        let frame = frame::push("price", &"x".repeat(MAX_READ));
+        let (kind, details) = sent(frame.clone());
+        assert_eq!((kind, details.what.as_deref()), (SightingKind::Out, Some("other")));
+        assert_eq!((details.bytes, details.event), (Some(frame.len() as u64), None));
+        assert_eq!(details.payload.as_deref(), Some(&frame[..MAX_SHOWN_BYTES]));
+        let around = frame::push("price", &"").len();
+        let (_, details) = sent(frame::push("price", &"x".repeat(MAX_READ - around)));
+        assert_eq!(details.event.as_deref(), Some("price"));
     }
 
     #[test]

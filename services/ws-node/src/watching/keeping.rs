@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Interval, MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use wsmesh_adapter::{Adapter, ConnectionId, Payload, PayloadError, Refusal, Target};
 use wsmesh_protocol::ErrorCode;
-use wsmesh_protocol::watching::{Details, SightingKind, WATCH, WATCHED, Watched, Watches};
+use wsmesh_protocol::watching::{Details, MAX_WATCHES, SightingKind, WATCH, WATCHED, Watched, Watches};
 
 use super::buffer::Batch;
 use super::leases::Watch;
@@ -21,10 +22,27 @@ const EVERY: Duration = Duration::from_millis(200);
 /// Most bytes that are sent at once, for all watches together: the window in which messages are kept for others must not fill with
 /// these. What is over waits for the next time.
 const MOST_BYTES: usize = 64 * 1024;
-/// Sending takes no longer. What is seen meanwhile has its bound.
+/// Longest time for sending one batch. What is seen meanwhile waits in its buffer.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 /// Most rooms that are told of a client when a watch begins.
 const MOST_ROOMS: usize = 40;
+
+/// The task that talks with admins. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    ending: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Keeper {
+    /// Sends what waits, within this time. What is left then is dropped.
+    pub(crate) async fn finish(self, within: Duration) {
+        self.ending.cancel();
+        if timeout(within, self.task).await.is_err() {
+            tracing::debug!("the last of what was seen of watched clients was not sent in time");
+        }
+    }
+}
 
 /// The watched clients, and the way to their connections. Cheap to clone.
 #[derive(Clone)]
@@ -34,9 +52,9 @@ struct Keeping<L> {
     look: L,
 }
 
-/// Listens to admins, and sends what was seen, until this is dropped. `look` has connections find out whether somebody watches
+/// Listens to admins, and sends what was seen, until the keeper is dropped. `look` has connections find out whether somebody watches
 /// their clients.
-pub(crate) fn start<L, F>(adapter: &Adapter, watching: &Arc<Watching>, look: L) -> AbortOnDropHandle<()>
+pub(crate) fn start<L, F>(adapter: &Adapter, watching: &Arc<Watching>, look: L) -> Keeper
 where
     L: Fn(Arc<[ConnectionId]>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -58,7 +76,9 @@ where
             Ok(change.taken)
         }
     });
-    AbortOnDropHandle::new(tokio::spawn(keeping.keep()))
+    let ending = CancellationToken::new();
+    let task = AbortOnDropHandle::new(tokio::spawn(keeping.keep(ending.clone())));
+    Keeper { ending, task }
 }
 
 impl<L, F> Keeping<L>
@@ -66,24 +86,34 @@ where
     L: Fn(Arc<[ConnectionId]>) -> F,
     F: Future<Output = ()>,
 {
-    async fn keep(self) {
+    /// Until `ending`; then it sends what waits.
+    async fn keep(self, ending: CancellationToken) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            while self.watching.watches().is_empty() {
-                self.watching.begun.notified().await;
-            }
-            every.tick().await;
+        while ending.run_until_cancelled(self.due(&mut every)).await.is_some() {
             self.settle(&self.watching.expire(Instant::now())).await;
             // While no node is heard, messages wait: these must not take the place of others.
             if self.adapter.is_ready() {
                 send(&self.adapter, &self.watching).await;
             }
         }
+        // Each time, all that waits for one watch goes out, at least.
+        for _ in 0..MAX_WATCHES {
+            if !self.adapter.is_ready() || !send(&self.adapter, &self.watching).await {
+                break;
+            }
+        }
     }
 
-    /// Connections whose clients are watched from now on, or not any more, find that out. Watches that begin are told how things
-    /// are.
+    /// Waits until somebody is watched and the next batch is due.
+    async fn due(&self, every: &mut Interval) {
+        while self.watching.watches().is_empty() {
+            self.watching.begun.notified().await;
+        }
+        every.tick().await;
+    }
+
+    /// Has connections find out whether their clients are watched, and tells watches that begin which connections and rooms there are.
     async fn settle(&self, change: &Change) {
         if change.clients.is_empty() {
             return;
@@ -120,8 +150,9 @@ fn tell_present(adapter: &Adapter, watch: &Watch) {
     }
 }
 
-/// Sends a batch of each watch, as far as there is room. Those with the oldest ids do not always come first.
-async fn send(adapter: &Adapter, watching: &Watching) {
+/// Sends a batch of each watch, as far as there is room. Those with the oldest ids do not always come first. Returns whether
+/// anything waited.
+async fn send(adapter: &Adapter, watching: &Watching) -> bool {
     let mut watches = watching.watches();
     let first = rand::random_range(0..watches.len().max(1));
     watches.rotate_left(first);
@@ -136,7 +167,9 @@ async fn send(adapter: &Adapter, watching: &Watching) {
             sending.push(send_batch(adapter, watch, batch));
         }
     }
+    let has_waited = !sending.is_empty();
     join_all(sending).await;
+    has_waited
 }
 
 async fn send_batch(

@@ -78,8 +78,13 @@ impl Watching {
         Some(ConnectionTap::new(tap, name().into()))
     }
 
+    /// Whether anybody watches a client of any server.
+    pub(crate) fn is_anybody_watched(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
     fn tap(&self, client: &ClientId) -> Option<Arc<Tap>> {
-        if !self.any.load(Ordering::Relaxed) {
+        if !self.is_anybody_watched() {
             return None;
         }
         self.taps.load().get(client).cloned()
