@@ -38,7 +38,7 @@ fn rights(pods: &Pods) -> Vec<Finding> {
                 .or_default()
                 .push(right.verb),
             Err(why) => findings.push(
-                Finding::note(
+                Finding::problem(
                     account,
                     format!("whether it may {} {} is not known: {why}", right.verb, right.resource),
                 )
