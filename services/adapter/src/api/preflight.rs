@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use futures_util::Stream;
+
 use super::adapter::Adapter;
 use super::gather::sorted;
 use crate::cluster::Parting;
@@ -29,6 +31,12 @@ impl Adapter {
     /// The connections for it are opened when first needed, and closed when unused for a minute.
     pub async fn node_facts(&self) -> Vec<FactsOfNode> {
         self.parts.inquiries.facts().await
+    }
+
+    /// As [`Adapter::node_facts`], with each node's answer as soon as it comes: a node that hangs delays no other. The nodes are
+    /// asked while the stream is polled.
+    pub fn node_facts_each(&self) -> impl Stream<Item = FactsOfNode> + Send + Unpin + use<> {
+        self.parts.inquiries.facts_each()
     }
 
     /// Checks an address before it is added with [`Adapter::add_node`], whose URLs this takes, too: this server and at least two

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -57,14 +57,20 @@ impl Inquiries {
         }
     }
 
-    /// The facts of every node, sorted by id.
-    pub(crate) async fn facts(&self) -> Vec<FactsOfNode> {
-        let nodes = self.topology.nodes();
-        let asking = nodes.iter().map(async |node| FactsOfNode {
+    /// The facts of every node, each as soon as it answers. The nodes are asked while this is polled.
+    pub(crate) fn facts_each(self: &Arc<Self>) -> impl Stream<Item = FactsOfNode> + Send + Unpin + use<> {
+        let ask = async |inquiries: Arc<Self>, node: Arc<Node>| FactsOfNode {
             id: node.id.clone(),
-            facts: self.facts_of(node).await.map_err(|error| error.to_string()),
-        });
-        let mut facts = join_all(asking).await;
+            facts: inquiries.facts_of(&node).await.map_err(|error| error.to_string()),
+        };
+        let nodes = self.topology.nodes();
+        let asking = nodes.iter().map(|node| ask(self.clone(), node.clone()));
+        asking.collect::<FuturesUnordered<_>>()
+    }
+
+    /// The facts of every node, sorted by id.
+    pub(crate) async fn facts(self: &Arc<Self>) -> Vec<FactsOfNode> {
+        let mut facts: Vec<_> = self.facts_each().collect().await;
         facts.sort_by(|a, b| a.id.cmp(&b.id));
         facts
     }
@@ -179,6 +185,8 @@ fn subscribers(node: &Node, on: &Foundation) -> Vec<(ServerName, SubscriberNumbe
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
     use crate::life::driver::Driver;
     use crate::life::parts::Parts;
@@ -253,6 +261,24 @@ mod tests {
         driver.shutdown(Duration::from_secs(5)).await;
         let rows = asking.await.expect("no panic");
         assert!(rows[0].facts.is_err(), "{rows:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_hangs_comes_last_and_delays_no_other() {
+        let bus = MemoryBus::new(["a", "b", "c"]).expect("valid ids");
+        let (parts, driver) = server(&bus).await;
+        bus.set_fault("a", Fault::Pause);
+        let start = Instant::now();
+        let mut each = parts.inquiries.facts_each();
+        for _ in 0..2 {
+            let row = each.next().await.expect("three nodes");
+            assert!(row.facts.is_ok() && row.id.as_str() != "a", "{row:?}");
+            assert_eq!(start.elapsed(), Duration::ZERO, "the others do not wait");
+        }
+        let late = each.next().await.expect("three nodes");
+        assert!(late.facts.is_err() && late.id.as_str() == "a", "{late:?}");
+        assert!(each.next().await.is_none());
+        driver.shutdown(Duration::from_secs(5)).await;
     }
 
     #[tokio::test(start_paused = true)]
