@@ -278,7 +278,11 @@ mod tests {
              --serviceaccount=games:wsmesh-admin"
         );
         pods.rights = vec![right("get", Err("timed out".to_owned()))];
-        assert_eq!(only(&check(&pods)).severity, Severity::Note);
+        assert_eq!(
+            only(&check(&pods)).severity,
+            Severity::Problem,
+            "an API server that does not answer"
+        );
         assert_eq!(super::check(&pods, None).findings.len(), 1, "also without a bus");
     }
 

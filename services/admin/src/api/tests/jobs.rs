@@ -76,8 +76,12 @@ async fn a_job_whose_request_is_dropped_in_the_middle_is_told_to_the_others_all_
     let two = beside(&one, "admin-2").await;
     one.bus.add_node("redis-3").expect("a good id");
     one.bus.set_fault("redis-3", Fault::Fail);
+    let used = ["redis-1", "redis-2"];
+    let set = |fault| used.iter().all(|node| one.bus.set_fault(node, fault));
+    assert!(set(Fault::Pause));
     let begun = add_by_force(&one.open(), "memory:redis-3").now_or_never();
     assert!(begun.is_none(), "its caller goes away before the answer");
+    assert!(set(Fault::None));
     let there = two.open();
     until("the other admin knows the job", async || !list(&there).await.is_empty()).await;
     // At its end it would be told anyway.
