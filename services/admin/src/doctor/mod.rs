@@ -36,6 +36,9 @@ use print::Colours;
 /// The name of the subcommand.
 pub(crate) const DOCTOR: &str = "doctor";
 
+/// Its service on the bus, where it is a visitor.
+pub(crate) const SERVICE: &str = "doctor";
+
 const JSON: &str = "json";
 const ABOUT: &str = "Look at everything that may be wrong with the cluster: what it is, why it matters, what mends it";
 const MORE: &str = "It takes the settings of admin, and needs no running admin: `kubectl exec deploy/wsmesh-admin -- admin doctor` \

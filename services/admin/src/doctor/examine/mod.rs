@@ -14,14 +14,12 @@ use wsmesh_adapter::{Bus, Instance, NodeUrl, Options, ServerName};
 use super::diagnosis::{Finding, Part, Severity};
 use super::evidence::{Cluster, Node, Pods};
 use super::fixes::Fixes;
-use super::{clocks, files, redis, servers, topology};
+use super::{SERVICE, clocks, files, redis, servers, topology};
 use crate::config::Config;
 use crate::kubernetes;
 
 /// Longest wait for everything that Kubernetes is asked.
 const KUBERNETES: Duration = Duration::from_secs(5);
-/// Its service on the bus.
-const SERVICE: &str = "doctor";
 
 /// Looks at everything, and judges it.
 pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) -> Vec<Part> {
@@ -117,7 +115,10 @@ fn judge(
 
 /// The topology of a cluster that could not be visited. That is a problem by itself, unless the one of its Redis is said already.
 fn unvisited(redis: &Part, nodes: &[Node], why: &str) -> Part {
-    let is_said = redis.findings.iter().any(|finding| finding.severity == Severity::Problem);
+    let is_said = redis
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Problem);
     if is_said && !nodes.iter().any(nodes::is_usable) {
         return Part::skipped("topology", why);
     }

@@ -120,7 +120,11 @@ fn a_kubernetes_that_does_not_answer_is_a_problem_and_the_exit_code_says_so() {
     let unseen = part(&seen.parts, "kubernetes");
     assert_eq!((unseen.looked_at.as_ref(), seen.exit_code()), (None, 1));
     assert_eq!(unseen.findings[0].severity, Severity::Problem);
-    assert_eq!(diagnosis(None).exit_code(), 0, "outside Kubernetes there is nothing to ask");
+    assert_eq!(
+        diagnosis(None).exit_code(),
+        0,
+        "outside Kubernetes there is nothing to ask"
+    );
 }
 
 #[tokio::test(start_paused = true)]

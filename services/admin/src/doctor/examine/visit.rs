@@ -6,7 +6,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Adapter, Bus, FactsOfNode, NodeState, NodeUrl, NodeView, Options, ServerInfo, ServerName, Started};
+use wsmesh_adapter::{
+    Adapter, Bus, FactsOfNode, NodeState, NodeUrl, NodeView, Options, ServerInfo, ServerName, Started,
+};
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::super::evidence::{Answer, Cluster, Server};
