@@ -110,7 +110,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let statistics = Statistics::new(adapter.clone(), kubernetes.clone(), stop.clone());
+    let statistics = Statistics::new(adapter.clone(), kubernetes, stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
@@ -125,7 +125,6 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         jobs,
         access,
         audit,
-        kubernetes,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
         statistics,

@@ -59,7 +59,6 @@ use crate::access::{self, Access, Caller, Right, guard, guard_streams};
 use crate::audit::{self, Audit};
 use crate::idempotency::Keys;
 use crate::jobs::Jobs;
-use crate::kubernetes::Kubernetes;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
 use crate::statistics::Statistics;
@@ -78,7 +77,6 @@ pub(crate) struct Api {
     pub(crate) access: Access,
     /// Who changed what.
     pub(crate) audit: Audit,
-    pub(crate) kubernetes: Option<Kubernetes>,
     /// Requests that may be repeated.
     pub(crate) keys: Keys,
     /// Time limit of a request, its body included. Longer than the wait for other servers.

@@ -12,7 +12,6 @@ use crate::access::{Caller, Right};
 use crate::gather::{self, Answer, ClientView, ClusterView, NodesView, Page, RoomView, RoomsPage, RoomsView};
 use crate::problem::Problem;
 use crate::shapes::Name;
-use crate::statistics;
 
 type Cluster = Answer<ClusterView>;
 type Nodes = Answer<NodesView>;
@@ -26,13 +25,7 @@ type Client = Answer<ClientView>;
     responses((status = 200, description = "The live servers.", body = Cluster)),
 )]
 pub(super) async fn cluster(State(api): State<Api>) -> Json<Cluster> {
-    let gathered = api.adapter.cluster_stats().await;
-    let (roster, has_nodes) = (api.adapter.servers(), !api.adapter.topology().is_empty());
-    Json(Answer::new(
-        Timestamp::now(),
-        &gathered,
-        gather::cluster(&roster, &gathered, api.adapter.differences(), has_nodes),
-    ))
+    Json(api.statistics.cluster_now().await)
 }
 
 /// Redis nodes: the state of each, and which servers hear it
@@ -41,10 +34,7 @@ pub(super) async fn cluster(State(api): State<Api>) -> Json<Cluster> {
     responses((status = 200, description = "The nodes.", body = Nodes)),
 )]
 pub(super) async fn nodes(State(api): State<Api>) -> Json<Nodes> {
-    let gathered = api.adapter.cluster_stats().await;
-    let (kubernetes, facts) = (api.kubernetes.as_ref(), api.statistics.facts());
-    let nodes = statistics::nodes(&api.adapter, kubernetes, &gathered, &facts);
-    Json(Answer::new(Timestamp::now(), &gathered, nodes))
+    Json(api.statistics.nodes_now().await)
 }
 
 /// Rooms with their number of members

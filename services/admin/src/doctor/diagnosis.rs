@@ -109,6 +109,14 @@ impl Part {
         }
     }
 
+    /// A part that could not be looked at although it should be: whether all is well there is not known, which is a problem.
+    pub(crate) fn unseen(part: &'static str, why: &str, finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+            ..Self::skipped(part, why)
+        }
+    }
+
     /// A part that was not looked at.
     pub(crate) fn skipped(part: &'static str, why: impl Into<String>) -> Self {
         Self {
@@ -157,9 +165,9 @@ impl Diagnosis {
         }
     }
 
-    /// Whether the exit code is 0.
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.problems == 0
+    /// 0 without a problem, else 1.
+    pub(crate) fn exit_code(&self) -> u8 {
+        u8::from(self.problems > 0)
     }
 }
 
@@ -196,14 +204,14 @@ mod tests {
         let part = |findings| Part::new("redis", "1 node", findings);
         let diagnosis = |parts| Diagnosis::new(Timestamp::UNIX_EPOCH, parts);
         let nothing = diagnosis(vec![part(Vec::new()), Part::skipped("kubernetes", "not here")]);
-        assert_eq!((nothing.verdict, nothing.is_healthy()), (None, true));
+        assert_eq!((nothing.verdict, nothing.exit_code()), (None, 0));
         let warned = diagnosis(vec![
             part(vec![Finding::note("a", "b")]),
             part(vec![Finding::warning("a", "b")]),
         ]);
-        assert_eq!((warned.verdict, warned.is_healthy()), (Some(Severity::Warning), true));
+        assert_eq!((warned.verdict, warned.exit_code()), (Some(Severity::Warning), 0));
         let ill = diagnosis(vec![part(vec![Finding::note("a", "b"), Finding::problem("a", "b")])]);
-        assert_eq!((ill.verdict, ill.is_healthy()), (Some(Severity::Problem), false));
+        assert_eq!((ill.verdict, ill.exit_code()), (Some(Severity::Problem), 1));
         assert_eq!((ill.problems, ill.warnings, ill.notes), (1, 0, 1));
         assert_eq!(
             ill.parts[0].findings[0].severity,

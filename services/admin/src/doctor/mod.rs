@@ -36,12 +36,15 @@ use print::Colours;
 /// The name of the subcommand.
 pub(crate) const DOCTOR: &str = "doctor";
 
+/// Its service on the bus, where it is a visitor.
+pub(crate) const SERVICE: &str = "doctor";
+
 const JSON: &str = "json";
 const ABOUT: &str = "Look at everything that may be wrong with the cluster: what it is, why it matters, what mends it";
 const MORE: &str = "It takes the settings of admin, and needs no running admin: `kubectl exec deploy/wsmesh-admin -- admin doctor` \
                     just works. It asks each Redis directly, joins the bus for some seconds as a server that nobody counts, asks \
                     every server, and in Kubernetes looks at pods and rights. It changes nothing, and ends within 30 seconds.\n\nExit \
-                    codes: 0 without a problem, 1 with one, 64 if the settings are wrong.";
+                    codes: 0 without a problem, 1 with one or if it could not look, 64 if the settings are wrong.";
 
 /// Its command line.
 pub(crate) fn command() -> Command {
@@ -87,10 +90,7 @@ pub(crate) fn run(arguments: &ArgMatches, config: &Config) -> anyhow::Result<Exi
     } else {
         wsmesh_bootstrap::print(print::text(&diagnosis, colours()))?;
     }
-    Ok(match diagnosis.is_healthy() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(ExitCode::from(diagnosis.exit_code()))
 }
 
 #[expect(

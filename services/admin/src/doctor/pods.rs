@@ -38,7 +38,7 @@ fn rights(pods: &Pods) -> Vec<Finding> {
                 .or_default()
                 .push(right.verb),
             Err(why) => findings.push(
-                Finding::note(
+                Finding::problem(
                     account,
                     format!("whether it may {} {} is not known: {why}", right.verb, right.resource),
                 )
@@ -278,7 +278,11 @@ mod tests {
              --serviceaccount=games:wsmesh-admin"
         );
         pods.rights = vec![right("get", Err("timed out".to_owned()))];
-        assert_eq!(only(&check(&pods)).severity, Severity::Note);
+        assert_eq!(
+            only(&check(&pods)).severity,
+            Severity::Problem,
+            "an API server that does not answer"
+        );
         assert_eq!(super::check(&pods, None).findings.len(), 1, "also without a bus");
     }
 

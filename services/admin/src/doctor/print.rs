@@ -106,6 +106,7 @@ fn verdict(diagnosis: &Diagnosis, colours: Colours) -> String {
         .collect();
     let unchecked = diagnosis.parts.iter().filter(|part| part.looked_at.is_none()).count();
     let mut line = match diagnosis.verdict {
+        None if unchecked > 0 => "nothing is wrong in what was checked".to_owned(),
         None => "nothing is wrong".to_owned(),
         Some(Severity::Problem) => format!("something is wrong: {}", found.join(", ")),
         Some(_) => format!("nothing is broken: {}", found.join(", ")),

@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use sha2::{Digest, Sha256};
 use wsmesh_adapter::{Gathered, ServerInfo, ServerName, StatsPart};
 
+use super::reports::EdgeReports;
+use super::servers::{ServerState, load, state};
+
 /// A ws-node as far as new clients are concerned.
 #[derive(Debug)]
 pub(crate) struct Edge {
@@ -42,19 +45,25 @@ pub(crate) enum NoEdge {
     AllBusy,
 }
 
-/// The ws-nodes among the servers. One that did not answer has no labels and no address.
-pub(crate) fn edges(roster: &[ServerInfo], gathered: &Gathered<StatsPart>) -> Vec<Edge> {
+/// The ws-nodes among the servers, as their last reports and beacons say. One that has never answered has no labels and no address.
+/// `has_nodes`: whether servers should hear nodes.
+pub(crate) fn edges(
+    roster: &[ServerInfo],
+    gathered: &Gathered<StatsPart>,
+    reports: &EdgeReports,
+    has_nodes: bool,
+) -> Vec<Edge> {
     let parts: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
     let edge = |server: &ServerInfo| {
-        let part = parts.get(&server.name)?;
-        let report = super::edge(part)?;
+        let report = reports.of(&server.name)?;
+        let part = parts.get(&server.name).copied();
         Some(Edge {
             server: server.name.clone(),
-            url: report.public_url,
-            labels: report.labels,
-            clients: part.clients,
+            url: report.public_url.clone(),
+            labels: report.labels.clone(),
+            clients: load(server, part).0,
             assigned: AtomicU64::default(),
-            is_serving: server.counted && !server.retiring && !server.heard.is_empty() && !report.draining,
+            is_serving: state(server, part, Some(report), roster.len(), has_nodes) == ServerState::Serving,
         })
     };
     roster.iter().filter_map(edge).collect()

@@ -9,6 +9,7 @@ mod online;
 mod page;
 mod pods;
 mod refused;
+mod reports;
 mod rooms;
 mod servers;
 mod stats;
@@ -18,13 +19,14 @@ pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
-pub(crate) use nodes::{Facts, NodesView, nodes, with_facts};
+pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::with_pods;
 pub(crate) use refused::{FailedServer, RefusedNode};
+pub(crate) use reports::{EdgeReports, edge};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
-pub(crate) use servers::{ClusterView, cluster, edge};
+pub(crate) use servers::{ClusterView, cluster};
 pub(crate) use stats::{StatsView, stats};
 
 use std::time::Duration;

@@ -51,15 +51,21 @@ pub(crate) struct NodeView {
     pub(crate) facts: Option<NodeFacts>,
     /// Why it said nothing.
     pub(crate) facts_error: Option<String>,
-    /// How long ago it was asked; null if it was not.
+    /// How long ago it answered, or did not in time; null if it was not asked.
     pub(crate) facts_age_ms: Option<u64>,
 }
 
 /// What the nodes said about themselves, and when.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) of_nodes: BTreeMap<NodeId, Result<NodeFacts, String>>,
-    /// How long ago they were asked.
+    pub(crate) of_nodes: BTreeMap<NodeId, Said>,
+}
+
+/// What a node said about itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) facts: Result<NodeFacts, String>,
+    /// How long ago that was, or ago it did not answer in time.
     pub(crate) age_ms: u64,
 }
 
@@ -69,8 +75,8 @@ pub(crate) fn with_facts(mut view: NodesView, facts: &Facts) -> NodesView {
         let Some(said) = facts.of_nodes.get(&node.id) else {
             continue;
         };
-        node.facts_age_ms = Some(facts.age_ms);
-        match said {
+        node.facts_age_ms = Some(said.age_ms);
+        match &said.facts {
             Ok(facts) => node.facts = Some(facts.clone()),
             Err(why) => node.facts_error = Some(why.clone()),
         }

@@ -9,9 +9,10 @@ use wsmesh_adapter::{
     Difference, Gathered, Instance, Lapse, LapseReason, NodeId, ServerInfo, ServerName, ServiceName, StatsPart,
 };
 
+use super::reports::EdgeReports;
 use super::rfc3339;
 use crate::shapes::{self, Name};
-use wsmesh_protocol::report::{self, EdgeReport};
+use wsmesh_protocol::report::EdgeReport;
 
 /// Bits of an [`Instance`] below its milliseconds since the Unix epoch.
 const INSTANCE_RANDOM_BITS: u32 = 22;
@@ -98,11 +99,12 @@ impl From<&Lapse> for LapseView {
     }
 }
 
-/// The roster by service. The load is what a server reported just now, else what its last beacon reported.
+/// The roster by service, with the last reports of ws-nodes. The load is what a server reported just now, else what its last beacon reported.
 /// `has_nodes`: whether servers should hear nodes.
 pub(crate) fn cluster(
     roster: &[ServerInfo],
     gathered: &Gathered<StatsPart>,
+    reports: &EdgeReports,
     differences: Vec<Difference>,
     has_nodes: bool,
 ) -> ClusterView {
@@ -114,13 +116,7 @@ pub(crate) fn cluster(
         let lapses = reported.into_iter().flat_map(|part| part.lapses.iter().rev());
         services.entry(server.service.clone()).or_default().push(ServerView {
             name: server.name.clone(),
-            state: state(
-                server,
-                reported,
-                reported.and_then(edge).as_ref(),
-                roster.len(),
-                has_nodes,
-            ),
+            state: state(server, reported, reports.of(&server.name), roster.len(), has_nodes),
             instance: server.instance.to_string(),
             version: server.version.clone(),
             started_at: started_at(server.instance),
@@ -165,7 +161,7 @@ impl ServerState {
     }
 }
 
-/// The state of a server of a roster of this size, by its last beacon and what it answered. `has_nodes`: whether servers should
+/// The state of a server of a roster of this size, by its last beacon, what it answered and its last report. `has_nodes`: whether servers should
 /// hear nodes.
 pub(super) fn state(
     server: &ServerInfo,
@@ -189,11 +185,6 @@ pub(super) fn state(
 /// The time between two beacons of one server.
 fn beacon_ms(servers: usize) -> u64 {
     (servers as u64 * 20).max(1000)
-}
-
-/// What a ws-node tells about its clients; none from other services, and none that this version does not understand.
-pub(crate) fn edge(part: &StatsPart) -> Option<EdgeReport> {
-    serde_json::from_str(part.reports.get(report::EDGE)?.get()).ok()
 }
 
 /// Clients and rooms of a server.
@@ -264,7 +255,7 @@ pub(super) mod tests {
     #[test]
     fn servers_are_listed_by_service_and_name_with_the_freshest_load() {
         let (roster, gathered) = two_servers_one_of_which_answered();
-        let view = cluster(&roster, &gathered, Vec::new(), true);
+        let view = cluster(&roster, &gathered, &EdgeReports::default(), Vec::new(), true);
         let names: Vec<_> = view.services.iter().map(|service| service.service.as_str()).collect();
         assert_eq!(names, ["admin", "ws-node"]);
         let loads: Vec<_> = view.services[1]
@@ -278,7 +269,8 @@ pub(super) mod tests {
     #[test]
     fn the_start_of_a_server_is_read_from_its_instance() {
         let (roster, gathered) = two_servers_one_of_which_answered();
-        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new(), true)).expect("JSON");
+        let view =
+            serde_json::to_value(cluster(&roster, &gathered, &EdgeReports::default(), Vec::new(), true)).expect("JSON");
         assert_eq!(
             view["services"][0]["servers"][0]["startedAt"],
             "2023-11-14T22:13:20.000Z"
@@ -297,7 +289,8 @@ pub(super) mod tests {
             noticed_ms: 1_700_000_000_000 + n,
         };
         gathered.servers[0].1.lapses = (0..30).map(lapse).collect();
-        let view = serde_json::to_value(cluster(&roster, &gathered, Vec::new(), true)).expect("JSON");
+        let view =
+            serde_json::to_value(cluster(&roster, &gathered, &EdgeReports::default(), Vec::new(), true)).expect("JSON");
         let lapses = view["services"][1]["servers"][0]["lapses"].as_array().expect("a list");
         assert_eq!(lapses.len(), LAPSES_SHOWN);
         assert_eq!(
@@ -314,7 +307,7 @@ pub(super) mod tests {
     }
 
     fn found(server: &ServerInfo, part: Option<&StatsPart>) -> ServerState {
-        let edge = part.and_then(edge);
+        let edge = part.and_then(super::super::edge);
         state(server, part, edge.as_ref(), 1, true)
     }
 

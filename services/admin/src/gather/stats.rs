@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wsmesh_adapter::{Gathered, Room, ServerInfo, ServerName, ServiceName, StatsPart};
-use wsmesh_protocol::report::{EdgeReport, OTHER_CODES};
+use wsmesh_protocol::report::OTHER_CODES;
 
 use super::measured::{LagMs, Measured, Rates, short};
-use super::servers::{ServerState, edge, load, state};
+use super::reports::EdgeReports;
+use super::servers::{ServerState, load, state};
 use crate::shapes::{self, Name};
 
 /// Most rooms of each kind in the answer.
@@ -150,19 +151,15 @@ pub(crate) struct SlowClientStats {
 }
 
 /// What the servers have now, from `gathered`, and what they did since the question before, from `measured`. Of a server that did
-/// not answer only the load of its last beacon is known. `has_nodes`: whether servers should hear nodes.
+/// not answer only the load of its last beacon and its last report are known. `has_nodes`: whether servers should hear nodes.
 pub(crate) fn stats(
     roster: &[ServerInfo],
     gathered: &Gathered<StatsPart>,
+    reports: &EdgeReports,
     measured: &BTreeMap<ServerName, Measured>,
     has_nodes: bool,
 ) -> StatsView {
     let fresh: BTreeMap<_, _> = gathered.servers.iter().map(|(name, part)| (name, part)).collect();
-    let edges: BTreeMap<_, _> = gathered
-        .servers
-        .iter()
-        .filter_map(|(name, part)| Some((name, edge(part)?)))
-        .collect();
     let mut servers: Vec<_> = roster
         .iter()
         .map(|server| {
@@ -172,7 +169,7 @@ pub(crate) fn stats(
             ServerStats {
                 name: server.name.clone(),
                 service: server.service.clone(),
-                state: state(server, part, edges.get(&server.name), roster.len(), has_nodes),
+                state: state(server, part, reports.of(&server.name), roster.len(), has_nodes),
                 stale: part.is_none(),
                 clients,
                 rooms,
@@ -188,7 +185,7 @@ pub(crate) fn stats(
         services: services(&servers),
         namespaces: namespaces(gathered, measured),
         top_rooms: top_rooms(gathered, measured),
-        slow_clients: slow_clients(edges),
+        slow_clients: slow_clients(gathered, reports),
         closes_per_second: by_code(
             measured.values().flat_map(|measured| &measured.closes),
             |code| match *code {
@@ -299,12 +296,14 @@ fn top_rooms(gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Mea
     }
 }
 
-fn slow_clients(edges: BTreeMap<&ServerName, EdgeReport>) -> Vec<SlowClientStats> {
+/// Those of servers that answered now: what others said last may be long over.
+fn slow_clients(gathered: &Gathered<StatsPart>, reports: &EdgeReports) -> Vec<SlowClientStats> {
+    let edges = gathered.servers.iter();
+    let edges = edges.filter_map(|(server, _)| Some((server, reports.of(server)?)));
     let mut slow: Vec<_> = edges
-        .into_iter()
-        .flat_map(|(server, edge)| edge.slow_clients.into_iter().map(move |client| (server, client)))
+        .flat_map(|(server, edge)| edge.slow_clients.iter().map(move |client| (server, client)))
         .map(|(server, slow)| SlowClientStats {
-            client: slow.client,
+            client: slow.client.clone(),
             server: server.clone(),
             queued_bytes: slow.queued_bytes,
             queued_ms: slow.queued_ms,
@@ -364,7 +363,7 @@ mod tests {
             ..Measured::default()
         };
         let known = [(name("ws-node-1"), measured.clone()), (name("ws-node-2"), measured)];
-        let view = stats(&roster, &gathered, &known.into(), true);
+        let view = stats(&roster, &gathered, &EdgeReports::default(), &known.into(), true);
         assert_eq!((view.clients, view.totals.servers), (14, 3));
         let of_service = &view.services[1];
         assert_eq!(

@@ -23,8 +23,26 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Tells the other admins at once about a job; later, if that is not possible now.
 pub(super) async fn tell_now(jobs: &Jobs, job: &Job) {
     let letter = Letter::Job(job.id.clone());
-    if !matches!(timeout(BEFORE_THE_ANSWER, send(jobs, &letter)).await, Ok(Ok(()))) {
-        jobs.post(letter);
+    let mut owed = Owed {
+        jobs,
+        letter: Some(letter.clone()),
+    };
+    if matches!(timeout(BEFORE_THE_ANSWER, send(jobs, &letter)).await, Ok(Ok(()))) {
+        owed.letter = None;
+    }
+}
+
+/// What others must be told, also if whoever tells it is dropped meanwhile, with the request of a caller that went away.
+struct Owed<'a> {
+    jobs: &'a Jobs,
+    letter: Option<Letter>,
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        if let Some(letter) = self.letter.take() {
+            self.jobs.post(letter);
+        }
     }
 }
 

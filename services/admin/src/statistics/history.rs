@@ -82,7 +82,7 @@ impl History {
         let is_measured = stats.servers.iter().any(|server| server.rates.is_some());
         let rate = |rate: f64| is_measured.then(|| round(rate, 10.0));
         let of_nodes = facts.of_nodes.iter().take(NODES);
-        let of_nodes = of_nodes.filter_map(|(id, facts)| Some((id, facts.as_ref().ok()?)));
+        let of_nodes = of_nodes.filter_map(|(id, said)| Some((id, said.facts.as_ref().ok()?)));
         self.fine.push_back(Row {
             at_ms: at.as_millisecond(),
             values: [
@@ -206,7 +206,7 @@ mod tests {
             missing: Vec::new(),
             complete: true,
         };
-        let mut stats = gather::stats(&[], &nobody, &BTreeMap::new(), true);
+        let mut stats = gather::stats(&[], &nobody, &gather::EdgeReports::default(), &BTreeMap::new(), true);
         stats.clients = clients;
         stats.totals.lag_ms = p99.map(|p99| gather::LagMs { p50: 0.0, p99 });
         stats
@@ -218,8 +218,14 @@ mod tests {
             ..NodeFacts::default()
         };
         Facts {
-            of_nodes: [(NodeId::new(id).expect("an id"), Ok(facts))].into(),
-            age_ms: 0,
+            of_nodes: [(
+                NodeId::new(id).expect("an id"),
+                gather::Said {
+                    facts: Ok(facts),
+                    age_ms: 0,
+                },
+            )]
+            .into(),
         }
     }
 

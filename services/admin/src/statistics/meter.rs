@@ -88,6 +88,15 @@ impl Answered {
             connects: per_second(edge.connects, before.edge.connects)?,
             disconnects: per_second(disconnects(edge), disconnects(&before.edge))?,
         };
+        // A server names its largest namespaces only: one that moves out of the rest was counted there before, and one that moves
+        // into it brings what it had counted.
+        let has_rest = |answer: &Self| answer.namespaces.contains_key(&None);
+        let is_whole = !has_rest(self) && !has_rest(before);
+        let new = if is_whole { New::FromZero } else { New::Unknown };
+        let mut namespaces = each(&self.namespaces, &before.namespaces, new, seconds);
+        if before.namespaces.keys().any(|name| !self.namespaces.contains_key(name)) {
+            namespaces.remove(&None);
+        }
         let lag = counters.lag.iter().enumerate();
         let lag = lag.map(|(place, count)| count.checked_sub(before.counters.lag.get(place).copied().unwrap_or(0)));
         Some(Measured {
@@ -95,7 +104,7 @@ impl Answered {
             lag: lag.collect::<Option<_>>()?,
             closes: each(&edge.closes, &before.edge.closes, New::FromZero, seconds),
             errors: each(&edge.errors, &before.edge.errors, New::FromZero, seconds),
-            namespaces: each(&self.namespaces, &before.namespaces, New::FromZero, seconds),
+            namespaces,
             rooms: each(&self.rooms, &before.rooms, New::Unknown, seconds),
         })
     }
@@ -275,6 +284,38 @@ mod tests {
         assert_eq!(rooms, [("a", 3.0)]);
         let names = found.namespaces.keys().flatten().map(|name| name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_namespace_that_moves_out_of_the_rest_or_into_it_makes_no_spike() {
+        let with = |namespaces: &[(&str, u64)]| StatsPart {
+            namespaces: namespaces
+                .iter()
+                .map(|(name, messages)| NamespaceCount {
+                    namespace: Namespace::new(*name).ok(),
+                    messages: *messages,
+                    ..NamespaceCount::default()
+                })
+                .collect(),
+            ..StatsPart::default()
+        };
+        // The rest has no name.
+        let out = two(
+            (1, with(&[("a", 5), ("", 900)])),
+            (1, with(&[("a", 8), ("b", 890), ("", 20)])),
+        );
+        let into = two(
+            (1, with(&[("a", 5), ("b", 700), ("", 9)])),
+            (1, with(&[("a", 8), ("", 710)])),
+        );
+        for found in [out, into] {
+            let found = found.expect("rates").namespaces;
+            let found: Vec<_> = found
+                .iter()
+                .map(|(name, rate)| (name.as_ref().map(Namespace::as_str), *rate))
+                .collect();
+            assert_eq!(found, [(Some("a"), 3.0)]);
+        }
     }
 
     #[test]

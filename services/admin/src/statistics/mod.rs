@@ -7,10 +7,11 @@ mod changes;
 mod event;
 mod history;
 mod meter;
+mod sight;
 mod snapshot;
 mod viewers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +23,14 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Adapter, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
+use wsmesh_adapter::{Adapter, FactsOfNode, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
 
-use crate::gather::{self, Answer, Facts, Measured, NodesView, rfc3339};
+use crate::gather::{Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
 use crate::kubernetes::Kubernetes;
 use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
+use sight::Sight;
 pub(crate) use snapshot::Snapshot;
 #[cfg(test)]
 pub(crate) use viewers::MAX_VIEWERS;
@@ -55,15 +57,17 @@ struct Shared {
     /// Whether a sample was taken.
     sampled: watch::Sender<bool>,
     history: Mutex<History>,
-    facts: Mutex<KnownFacts>,
+    facts: Mutex<BTreeMap<NodeId, KnownFacts>>,
+    /// The last reports of ws-nodes.
+    reports: Mutex<EdgeReports>,
     viewers: Viewers,
 }
 
-/// What the nodes said last, and when.
-#[derive(Debug, Default)]
+/// What a node said last, and when.
+#[derive(Debug)]
 struct KnownFacts {
-    asked: Option<Instant>,
-    of_nodes: BTreeMap<NodeId, Result<NodeFacts, String>>,
+    facts: Result<NodeFacts, String>,
+    at: Instant,
 }
 
 /// A change of the cluster, for viewers.
@@ -82,10 +86,11 @@ impl Statistics {
             missing: vec![(adapter.name().clone(), "has not sampled the cluster yet".to_owned())],
             complete: false,
         };
+        let sight = Sight::new(&adapter, nobody, &EdgeReports::default());
         let first = snapshot_of(
             &adapter,
             kubernetes.as_ref(),
-            &nobody,
+            &sight,
             &BTreeMap::new(),
             &Facts::default(),
         );
@@ -97,6 +102,7 @@ impl Statistics {
                 sampled: watch::Sender::new(false),
                 history: Mutex::default(),
                 facts: Mutex::default(),
+                reports: Mutex::default(),
                 viewers: Viewers::new(closing),
             }),
         }
@@ -135,12 +141,33 @@ impl Statistics {
         self.shared.history.lock().last(seconds, Timestamp::now())
     }
 
+    /// The servers as they answer now, not as they were sampled.
+    pub(crate) async fn cluster_now(&self) -> Answer<ClusterView> {
+        let sight = self.look(self.shared.adapter.cluster_stats().await);
+        Answer::new(Timestamp::now(), &sight.gathered, sight.cluster(&self.shared.adapter))
+    }
+
+    /// The nodes as the servers answer now, not as they were sampled; with what the nodes said last.
+    pub(crate) async fn nodes_now(&self) -> Answer<NodesView> {
+        let sight = self.look(self.shared.adapter.cluster_stats().await);
+        let nodes = sight.nodes(self.shared.kubernetes.as_ref(), &self.facts());
+        Answer::new(Timestamp::now(), &sight.gathered, nodes)
+    }
+
+    fn look(&self, gathered: Gathered<StatsPart>) -> Sight {
+        let reports = self.shared.reports.lock().clone();
+        Sight::new(&self.shared.adapter, gathered, &reports)
+    }
+
     /// What the nodes said about themselves.
     pub(crate) fn facts(&self) -> Facts {
         let known = self.shared.facts.lock();
+        let said = |known: &KnownFacts| Said {
+            facts: known.facts.clone(),
+            age_ms: u64::try_from(known.at.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
         Facts {
-            of_nodes: known.of_nodes.clone(),
-            age_ms: known.asked.map_or(0, |asked| asked.elapsed().as_millis() as u64),
+            of_nodes: known.iter().map(|(id, known)| (id.clone(), said(known))).collect(),
         }
     }
 
@@ -169,16 +196,17 @@ impl Statistics {
         loop {
             every.tick().await;
             let adapter = &self.shared.adapter;
-            let gathered = adapter.cluster_stats_within(ANSWER_TIME).await;
-            let measured = meter.measure(&adapter.servers(), &gathered, Instant::now());
-            self.take(&gathered, &measured);
+            let sight = self.look(adapter.cluster_stats_within(ANSWER_TIME).await);
+            let measured = meter.measure(&sight.roster, &sight.gathered, Instant::now());
+            self.take(&sight, &measured);
         }
     }
 
-    fn take(&self, gathered: &Gathered<StatsPart>, measured: &BTreeMap<ServerName, Measured>) {
+    fn take(&self, sight: &Sight, measured: &BTreeMap<ServerName, Measured>) {
+        *self.shared.reports.lock() = sight.reports.clone();
         let facts = self.facts();
         let (adapter, kubernetes) = (&self.shared.adapter, self.shared.kubernetes.as_ref());
-        let snapshot = Arc::new(snapshot_of(adapter, kubernetes, gathered, measured, &facts));
+        let snapshot = Arc::new(snapshot_of(adapter, kubernetes, sight, measured, &facts));
         let mut history = self.shared.history.lock();
         history.push(snapshot.at, &snapshot.stats.body, &facts);
         drop(history);
@@ -197,10 +225,18 @@ impl Statistics {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let said = self.shared.adapter.node_facts().await;
-            let mut known = self.shared.facts.lock();
-            known.of_nodes = said.into_iter().map(|node| (node.id, node.facts)).collect();
-            known.asked = Some(Instant::now());
+            let mut asked = BTreeSet::new();
+            let mut said = self.shared.adapter.node_facts_each();
+            // Each as it comes: one that hangs delays its own row only.
+            while let Some(FactsOfNode { id, facts }) = said.next().await {
+                asked.insert(id.clone());
+                let known = KnownFacts {
+                    facts,
+                    at: Instant::now(),
+                };
+                self.shared.facts.lock().insert(id, known);
+            }
+            self.shared.facts.lock().retain(|id, _| asked.contains(id));
         }
     }
 }
@@ -209,34 +245,16 @@ impl Statistics {
 fn snapshot_of(
     adapter: &Adapter,
     kubernetes: Option<&Kubernetes>,
-    gathered: &Gathered<StatsPart>,
+    sight: &Sight,
     measured: &BTreeMap<ServerName, Measured>,
     facts: &Facts,
 ) -> Snapshot {
-    let (at, roster, topology) = (Timestamp::now(), adapter.servers(), adapter.topology());
-    let has_nodes = !topology.is_empty();
-    let cluster = gather::cluster(&roster, gathered, adapter.differences(), has_nodes);
-    let nodes = nodes(adapter, kubernetes, gathered, facts);
-    let stats = gather::stats(&roster, gathered, measured, has_nodes);
+    let (at, gathered) = (Timestamp::now(), &sight.gathered);
     Snapshot::new(
         at,
-        Answer::new(at, gathered, cluster),
-        Answer::new(at, gathered, nodes),
-        Answer::new(at, gathered, stats),
-        gather::edges(&roster, gathered),
+        Answer::new(at, gathered, sight.cluster(adapter)),
+        Answer::new(at, gathered, sight.nodes(kubernetes, facts)),
+        Answer::new(at, gathered, sight.stats(measured)),
+        sight.edges(),
     )
-}
-
-/// The nodes, their pods and their facts.
-pub(crate) fn nodes(
-    adapter: &Adapter,
-    kubernetes: Option<&Kubernetes>,
-    gathered: &Gathered<StatsPart>,
-    facts: &Facts,
-) -> NodesView {
-    let nodes = gather::with_facts(gather::nodes(adapter.topology(), gathered), facts);
-    match kubernetes {
-        Some(kubernetes) => gather::with_pods(nodes, kubernetes.view()),
-        None => nodes,
-    }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn show(mut screen: Screen, mut news: mpsc::Receiver<News>) -> 
     let mut signals = Signals::new()?;
     // Its panic hook restores the terminal before the message is printed.
     let mut terminal = Restored(ratatui::try_init().context("the terminal cannot be used")?);
-    let (mut keys, _reading) = Keys::read();
+    let mut keys = Keys::read(next_event);
     loop {
         terminal.0.draw(|frame| draw(frame, &mut screen))?;
         tokio::select! {
@@ -36,7 +36,7 @@ pub(crate) async fn show(mut screen: Screen, mut news: mpsc::Receiver<News>) -> 
                 Some(told) => screen.on_news(told),
                 None => return Ok(()),
             },
-            key = keys.recv() => match key.context("keys cannot be read any more")?? {
+            key = keys.events.recv() => match key.context("keys cannot be read any more")?? {
                 Event::Key(key) if screen.on_key(key) == Outcome::Quit => return Ok(()),
                 // Drawing asks for the size.
                 _ => {}
@@ -56,24 +56,29 @@ impl Drop for Restored {
     }
 }
 
+/// What happens at the terminal; none, if nothing did for a moment.
+fn next_event() -> io::Result<Option<Event>> {
+    match event::poll(NOTICED)? {
+        true => event::read().map(Some),
+        false => Ok(None),
+    }
+}
+
 /// A thread that reads what happens at the terminal. Dropping this ends it, and waits for that.
 struct Keys {
+    events: mpsc::Receiver<io::Result<Event>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keys {
-    fn read() -> (mpsc::Receiver<io::Result<Event>>, Self) {
-        let (sender, keys) = mpsc::channel(KEYS);
+    fn read(mut next: impl FnMut() -> io::Result<Option<Event>> + Send + 'static) -> Self {
+        let (sender, events) = mpsc::channel(KEYS);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                let event = match event::poll(NOTICED) {
-                    Ok(false) => continue,
-                    Ok(true) => event::read(),
-                    Err(error) => Err(error),
-                };
+                let Some(event) = next().transpose() else { continue };
                 let failed = event.is_err();
                 if sender.blocking_send(event).is_err() || failed {
                     return;
@@ -81,13 +86,15 @@ impl Keys {
             }
         });
         let thread = Some(thread);
-        (keys, Self { stop, thread })
+        Self { events, stop, thread }
     }
 }
 
 impl Drop for Keys {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        // It may wait for a place in the queue.
+        self.events.close();
         if let Some(thread) = self.thread.take() {
             // It does not panic; if it did, its message was printed.
             let _ = thread.join();
@@ -117,5 +124,29 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.hangup.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_screen_that_is_left_while_keys_wait_does_not_hang() {
+        let keys = Keys::read(|| Ok(Some(Event::FocusGained)));
+        let full = async {
+            let mut every = tokio::time::interval(Duration::from_millis(1));
+            while keys.events.len() < KEYS {
+                every.tick().await;
+            }
+        };
+        let limit = Duration::from_secs(15);
+        tokio::time::timeout(limit, full).await.expect("the queue is full");
+        let (ended, end) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            drop(keys);
+            ended.send(())
+        });
+        end.recv_timeout(limit).expect("the thread ended");
     }
 }

@@ -91,7 +91,6 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
         access: Access::open(),
         audit: Audit::new(started.adapter.name().clone()),
         adapter: started.adapter,
-        kubernetes: None,
         keys: Keys::default(),
         time_limit: LIMIT,
     };
@@ -229,7 +228,6 @@ impl Cluster {
             jobs: self.jobs.clone(),
             access: token.map_or_else(Access::open, Access::of_token),
             audit: self.audit.clone(),
-            kubernetes: None,
             keys: Keys::default(),
             time_limit: LIMIT,
             statistics: self.statistics.clone(),

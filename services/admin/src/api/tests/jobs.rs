@@ -1,6 +1,7 @@
 //! Several admins know the same jobs: whoever accepted them, whoever has ended, and in whatever order they learn of them.
 
 use axum::Router;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Fault, Payload, RequestOptions, ServerName, Target};
 
@@ -67,6 +68,24 @@ async fn any_admin_answers_for_any_job_and_a_repeat_at_another_admin_gets_the_sa
         (&removed["admin"], &list(&here).await[0]),
         (&json!("admin-2"), &removed)
     );
+}
+
+#[tokio::test]
+async fn a_job_whose_request_is_dropped_in_the_middle_is_told_to_the_others_all_the_same() {
+    let one = Cluster::new_patient().await;
+    let two = beside(&one, "admin-2").await;
+    one.bus.add_node("redis-3").expect("a good id");
+    one.bus.set_fault("redis-3", Fault::Fail);
+    let used = ["redis-1", "redis-2"];
+    let set = |fault| used.iter().all(|node| one.bus.set_fault(node, fault));
+    assert!(set(Fault::Pause));
+    let begun = add_by_force(&one.open(), "memory:redis-3").now_or_never();
+    assert!(begun.is_none(), "its caller goes away before the answer");
+    assert!(set(Fault::None));
+    let there = two.open();
+    until("the other admin knows the job", async || !list(&there).await.is_empty()).await;
+    // At its end it would be told anyway.
+    assert_eq!(list(&there).await[0]["state"], "running");
 }
 
 #[tokio::test]

@@ -318,7 +318,13 @@ async fn a_server_of_an_older_version_has_its_load_and_nothing_else() {
         missing: Vec::new(),
         complete: true,
     };
-    let stats = crate::gather::stats(&cluster.admin.servers(), &gathered, &Default::default(), true);
+    let stats = crate::gather::stats(
+        &cluster.admin.servers(),
+        &gathered,
+        &Default::default(),
+        &Default::default(),
+        true,
+    );
     assert_eq!(
         (stats.clients, stats.namespaces.len(), stats.slow_clients.len()),
         (4, 0, 0)

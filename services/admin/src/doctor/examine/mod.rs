@@ -11,17 +11,15 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, Instance, NodeUrl, Options, ServerName};
 
-use super::diagnosis::Part;
+use super::diagnosis::{Finding, Part, Severity};
 use super::evidence::{Cluster, Node, Pods};
 use super::fixes::Fixes;
-use super::{clocks, files, redis, servers, topology};
+use super::{SERVICE, clocks, files, redis, servers, topology};
 use crate::config::Config;
 use crate::kubernetes;
 
 /// Longest wait for everything that Kubernetes is asked.
 const KUBERNETES: Duration = Duration::from_secs(5);
-/// Its service on the bus.
-const SERVICE: &str = "doctor";
 
 /// Looks at everything, and judges it.
 pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) -> Vec<Part> {
@@ -96,13 +94,38 @@ fn judge(
             clocks::check(cluster, &fixes),
             files::check(cluster, &fixes),
         ]),
-        Err(why) => parts.extend(["topology", "servers", "clocks", "files"].map(|part| Part::skipped(part, why))),
+        Err(why) => {
+            let others = ["servers", "clocks", "files"].map(|part| Part::skipped(part, why));
+            parts.push(unvisited(&parts[0], nodes, why));
+            parts.extend(others);
+        }
     }
     parts.extend(pods.map(|pods| match pods {
         Ok(pods) => super::pods::check(pods, cluster.ok()),
-        Err(why) => Part::skipped("kubernetes", why),
+        Err(why) => Part::unseen(
+            "kubernetes",
+            why,
+            Finding::problem("kubernetes", format!("it could not be asked: {why}"))
+                .because("whether pods have time to end, and what admin may do there, is not known")
+                .fix("kubectl get --raw /readyz   # and look whether a network policy keeps this pod from the API server"),
+        ),
     }));
     parts
+}
+
+/// The topology of a cluster that could not be visited. That is a problem by itself, unless the one of its Redis is said already.
+fn unvisited(redis: &Part, nodes: &[Node], why: &str) -> Part {
+    let is_said = redis
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Problem);
+    if is_said && !nodes.iter().any(nodes::is_usable) {
+        return Part::skipped("topology", why);
+    }
+    let finding = Finding::problem("cluster", format!("it could not be visited: {why}"))
+        .because("servers, topology and clocks are not known; servers that start with these settings may fail in the same way")
+        .fix("run admin doctor again, and look at the time that PING takes: redis-cli -u URL --latency");
+    Part::unseen("topology", why, finding)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use wsmesh_adapter::{Adapter, Driver, Fault, MemoryBus, ServiceName, Started};
 use wsmesh_bootstrap::CommonConfig;
 
-use super::super::diagnosis::Severity;
+use super::super::diagnosis::{Diagnosis, Severity};
 use super::*;
 use crate::settings::AdminSettings;
 
@@ -98,6 +98,33 @@ async fn a_bus_that_hears_nothing_is_given_up_in_time() {
     let parts = look(&config(Bus::Memory(bus))).await;
     let why = part(&parts, "servers").skipped.as_deref();
     assert_eq!(why, Some("no Redis node was heard within 4 s"));
+    let found = &part(&parts, "topology").findings[0];
+    assert_eq!(
+        (found.severity, found.what.as_str()),
+        (
+            Severity::Problem,
+            "it could not be visited: no Redis node was heard within 4 s"
+        )
+    );
+    assert!(!found.why.is_empty() && !found.fix.is_empty());
+    assert_eq!(Diagnosis::new(Timestamp::now(), parts).exit_code(), 1);
+}
+
+#[test]
+fn a_kubernetes_that_does_not_answer_is_a_problem_and_the_exit_code_says_so() {
+    let config = config(Bus::Memory(MemoryBus::new(["a"]).expect("valid ids")));
+    let cluster = super::super::fixture::cluster();
+    let silent = Err("the Kubernetes API did not answer within 5 s".to_owned());
+    let diagnosis = |pods| Diagnosis::new(Timestamp::now(), judge(&config, &[], Ok(&cluster), pods));
+    let seen = diagnosis(Some(&silent));
+    let unseen = part(&seen.parts, "kubernetes");
+    assert_eq!((unseen.looked_at.as_ref(), seen.exit_code()), (None, 1));
+    assert_eq!(unseen.findings[0].severity, Severity::Problem);
+    assert_eq!(
+        diagnosis(None).exit_code(),
+        0,
+        "outside Kubernetes there is nothing to ask"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Adapter, Bus, FactsOfNode, NodeState, NodeUrl, Options, ServerInfo, ServerName, Started};
+use wsmesh_adapter::{
+    Adapter, Bus, FactsOfNode, NodeState, NodeUrl, NodeView, Options, ServerInfo, ServerName, Started,
+};
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::super::evidence::{Answer, Cluster, Server};
 
 /// Longest wait for a node that is heard: probes come back within a second.
 const JOIN: Duration = Duration::from_secs(4);
-/// Every server sends a beacon within this time, as soon as it knows of a new one.
-const LISTEN: Duration = Duration::from_millis(1_500);
+/// Every server sends a beacon within this time, as soon as it knows of a new one: after so long without a further one, all are known.
+const QUIET: Duration = Duration::from_millis(1_500);
+/// Longest wait for that: servers may start all the time.
+const LISTEN: Duration = Duration::from_secs(4);
 /// What is still changing has this much more time to settle: a fault is only what lasts.
 const SETTLE: Duration = Duration::from_secs(4);
 /// Longest wait for a server, unless the settings have a shorter one.
@@ -60,6 +64,11 @@ async fn look(adapter: &Adapter, urls: &[NodeUrl]) -> Result<(Cluster, Vec<Facts
         .collect::<Vec<_>>();
     let facts = timeout(FACTS, adapter.node_facts());
     let (mut servers, facts) = tokio::join!(asking, facts);
+    let overdue = |node: NodeView| FactsOfNode {
+        id: node.id,
+        facts: Err(format!("did not answer within {} s", FACTS.as_secs())),
+    };
+    let facts = facts.unwrap_or_else(|_| adapter.topology().into_iter().map(overdue).collect());
     servers.sort_by(|a, b| a.name().cmp(b.name()));
     let topology = adapter.topology();
     // The nodes of the embedded bus are no setting.
@@ -78,13 +87,19 @@ async fn look(adapter: &Adapter, urls: &[NodeUrl]) -> Result<(Cluster, Vec<Facts
         differences: adapter.differences(),
         conflicts: adapter.name_conflicts(),
     };
-    Ok((cluster, facts.unwrap_or_default()))
+    Ok((cluster, facts))
 }
 
 /// Listens until every server has sent a beacon, and longer while not every server hears every node.
 async fn listen(adapter: &Adapter) {
-    sleep(LISTEN).await;
     let mut roster = adapter.roster();
+    let meeting = async {
+        let mut known = roster.borrow().len();
+        while let Ok(Ok(servers)) = timeout(QUIET, roster.wait_for(|servers| servers.len() > known)).await {
+            known = servers.len();
+        }
+    };
+    let _ = timeout(LISTEN, meeting).await;
     let settling = async {
         while !is_settled(adapter) {
             if roster.changed().await.is_err() {

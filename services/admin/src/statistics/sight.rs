@@ -1,0 +1,142 @@
+//! What this admin sees of the cluster in one moment: the roster, the topology and what the servers answered, without visitors.
+//! A visitor (`admin doctor`) is no part of the cluster: it comes for some seconds and carries nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wsmesh_adapter::{Adapter, Gathered, NodeView, ServerInfo, ServerName, StatsPart};
+
+use crate::doctor;
+use crate::gather::{self, ClusterView, EdgeReports, Facts, Measured, NodesView};
+use crate::kubernetes::Kubernetes;
+
+/// The cluster in one moment.
+#[derive(Debug)]
+pub(super) struct Sight {
+    pub(super) roster: Vec<ServerInfo>,
+    topology: Vec<NodeView>,
+    pub(super) gathered: Gathered<StatsPart>,
+    /// The last reports of ws-nodes.
+    pub(super) reports: EdgeReports,
+}
+
+impl Sight {
+    /// What was answered just now; of ws-nodes that did not, `reports` has the last report.
+    pub(super) fn new(adapter: &Adapter, gathered: Gathered<StatsPart>, reports: &EdgeReports) -> Self {
+        Self::of(adapter.servers(), adapter.topology(), gathered, reports)
+    }
+
+    fn of(
+        mut roster: Vec<ServerInfo>,
+        mut topology: Vec<NodeView>,
+        mut gathered: Gathered<StatsPart>,
+        reports: &EdgeReports,
+    ) -> Self {
+        let is_visitor = |server: &&ServerInfo| server.service.as_str() == doctor::SERVICE;
+        let visitors: BTreeSet<ServerName> = roster
+            .iter()
+            .filter(is_visitor)
+            .map(|server| server.name.clone())
+            .collect();
+        if !visitors.is_empty() {
+            roster.retain(|server| !visitors.contains(&server.name));
+            for node in &mut topology {
+                node.servers.retain(|at| !visitors.contains(&at.server));
+            }
+            gathered.servers.retain(|(name, _)| !visitors.contains(name));
+            let before = gathered.missing.len();
+            gathered.missing.retain(|(name, _)| !visitors.contains(name));
+            gathered.complete |= before > 0 && gathered.missing.is_empty();
+        }
+        Self {
+            reports: reports.with(&roster, &gathered),
+            roster,
+            topology,
+            gathered,
+        }
+    }
+
+    fn has_nodes(&self) -> bool {
+        !self.topology.is_empty()
+    }
+
+    pub(super) fn cluster(&self, adapter: &Adapter) -> ClusterView {
+        let differences = adapter.differences();
+        gather::cluster(
+            &self.roster,
+            &self.gathered,
+            &self.reports,
+            differences,
+            self.has_nodes(),
+        )
+    }
+
+    /// The nodes, their pods and their facts.
+    pub(super) fn nodes(&self, kubernetes: Option<&Kubernetes>, facts: &Facts) -> NodesView {
+        let nodes = gather::with_facts(gather::nodes(self.topology.clone(), &self.gathered), facts);
+        match kubernetes {
+            Some(kubernetes) => gather::with_pods(nodes, kubernetes.view()),
+            None => nodes,
+        }
+    }
+
+    pub(super) fn stats(&self, measured: &BTreeMap<ServerName, Measured>) -> gather::StatsView {
+        gather::stats(&self.roster, &self.gathered, &self.reports, measured, self.has_nodes())
+    }
+
+    pub(super) fn edges(&self) -> Vec<gather::Edge> {
+        gather::edges(&self.roster, &self.gathered, &self.reports, self.has_nodes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wsmesh_adapter::{Instance, NodeAtServer, NodeId, NodeState, ServiceName};
+
+    use super::*;
+
+    fn name(text: &str) -> ServerName {
+        ServerName::new(text).expect("a name")
+    }
+
+    fn server(server: &str, service: &str) -> ServerInfo {
+        ServerInfo {
+            name: name(server),
+            service: ServiceName::new(service).expect("a name"),
+            instance: Instance(1),
+            version: String::new(),
+            clients: 0,
+            rooms: 0,
+            heard: Vec::new(),
+            counted: service != doctor::SERVICE,
+            retiring: false,
+            age_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_visitor_is_no_server_hears_no_node_and_its_silence_is_not_missed() {
+        let at = |server: &str, hears| NodeAtServer {
+            server: name(server),
+            state: Some(NodeState::Active),
+            hears,
+        };
+        let topology = NodeView {
+            id: NodeId::new("redis-1").expect("an id"),
+            url: "redis://redis-1:6379".to_owned(),
+            epoch: 1,
+            state: NodeState::Active,
+            servers: vec![at("doctor-1", false), at("ws-1", true)],
+        };
+        let gathered = Gathered {
+            servers: vec![(name("ws-1"), StatsPart::default())],
+            missing: vec![(name("doctor-1"), "did not answer in time".to_owned())],
+            complete: false,
+        };
+        let roster = vec![server("doctor-1", doctor::SERVICE), server("ws-1", "ws-node")];
+        let sight = Sight::of(roster, vec![topology], gathered, &EdgeReports::default());
+        let nodes = sight.nodes(None, &Facts::default());
+        assert_eq!((nodes.warnings.len(), nodes.nodes[0].not_heard_by.len()), (0, 0));
+        assert_eq!(sight.stats(&BTreeMap::new()).totals.servers, 1);
+        assert!(sight.gathered.complete && sight.gathered.missing.is_empty());
+    }
+}
