@@ -100,6 +100,10 @@ spec:
 - name: {{ .env }}
   value: /etc/wsmesh/secret/{{ .key }}
 {{- end }}
+{{- if include "wsmesh.tokensSecret" . }}
+- name: WSMESH_TOKENS_FILE
+  value: /etc/wsmesh/tokens/tokens.toml
+{{- end }}
 {{- if .values.config }}
 - name: WSMESH_CONFIG
   value: /etc/wsmesh/config/config.toml
@@ -137,9 +141,14 @@ spec:
 {{- end }}
 {{- end }}
 
+{{/* The Secret with admin's tokens file; empty if there is none. Argument: dict values. */}}
+{{- define "wsmesh.tokensSecret" -}}
+{{- with .values.tokens }}{{ .existingSecret }}{{ end -}}
+{{- end }}
+
 {{/* Secrets and the config file, mounted as files. */}}
 {{- define "wsmesh.mounts" -}}
-{{- if or (include "wsmesh.redisSecret" .root) .secret .values.config -}}
+{{- if or (include "wsmesh.redisSecret" .root) (include "wsmesh.tokensSecret" .) .secret .values.config -}}
 volumeMounts:
   {{- if include "wsmesh.redisSecret" .root }}
   - name: redis-password
@@ -151,6 +160,11 @@ volumeMounts:
     mountPath: /etc/wsmesh/secret
     readOnly: true
   {{- end }}
+  {{- if include "wsmesh.tokensSecret" . }}
+  - name: tokens
+    mountPath: /etc/wsmesh/tokens
+    readOnly: true
+  {{- end }}
   {{- if .values.config }}
   - name: config
     mountPath: /etc/wsmesh/config
@@ -160,7 +174,7 @@ volumeMounts:
 {{- end }}
 
 {{- define "wsmesh.volumes" -}}
-{{- if or (include "wsmesh.redisSecret" .root) .secret .values.config -}}
+{{- if or (include "wsmesh.redisSecret" .root) (include "wsmesh.tokensSecret" .) .secret .values.config -}}
 volumes:
   {{- with include "wsmesh.redisSecret" .root }}
   - name: redis-password
@@ -172,6 +186,12 @@ volumes:
   - name: secret
     secret:
       secretName: {{ .name }}
+      defaultMode: 0440
+  {{- end }}
+  {{- with include "wsmesh.tokensSecret" . }}
+  - name: tokens
+    secret:
+      secretName: {{ . }}
       defaultMode: 0440
   {{- end }}
   {{- if .values.config }}

@@ -126,7 +126,13 @@ mod tests {
                 &["--oidc-jwks-url", "https://id.example.org/keys"][..],
                 "--oidc-jwks-url",
             ),
-            (&["--oidc-jwks-file", keys, "--oidc-issuer", "a"], "--oidc-jwks-file"),
+            (&["--oidc-jwks-file", keys, "--oidc-audience", "a"], "--oidc-jwks-file"),
+            // Its other tokens would do, too.
+            (
+                &["--oidc-jwks-url", "https://id.example.org/keys", "--oidc-issuer", "a"],
+                "--oidc-jwks-url",
+            ),
+            (&["--kubernetes-audience", "wsmesh"], "--kubernetes-audience"),
             (
                 &["--kubernetes-token-review", "--token-file", keys],
                 "--kubernetes-token-review",
@@ -135,7 +141,7 @@ mod tests {
                 &[
                     "--oidc-jwks-url",
                     "https://id.example.org/keys",
-                    "--oidc-issuer",
+                    "--oidc-audience",
                     "a",
                     "--oidc-role",
                     "king",

@@ -19,6 +19,7 @@ mod jobs;
 mod json;
 mod kubernetes;
 mod metrics;
+mod paths;
 mod problem;
 mod service;
 mod settings;

@@ -58,6 +58,13 @@ impl Caller {
         Self::new("demo".to_owned(), Role::Operator, CancellationToken::new())
     }
 
+    /// The same under another name.
+    #[cfg(test)]
+    pub(crate) fn called(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
+    }
+
     /// Whether it has a right.
     pub(crate) fn has(&self, right: Right) -> bool {
         right.is_of(self.role, self.clients)
@@ -94,6 +101,11 @@ impl Caller {
             () = expired => {}
         }
     }
+}
+
+/// Whether a name from elsewhere may be a caller's: it goes into records and logs, so it is one short line.
+pub(super) fn is_short_line(name: &str, max_chars: usize) -> bool {
+    (1..=max_chars).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

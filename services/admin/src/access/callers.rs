@@ -18,7 +18,7 @@ use super::door::Unknown;
 use super::files::{Kind, Source};
 use super::listing::highest;
 use super::metrics::AccessMetrics;
-use super::reviews::Reviews;
+use super::reviews::{Reviews, Unsaid};
 use super::settings::AccessSettings;
 use super::signed::Signed;
 use super::token::Digest;
@@ -34,6 +34,8 @@ const WRONG_PER_SECOND: u32 = 1;
 const MAX_CHARS: usize = 16 * 1024;
 /// What is sent to a user of Kubernetes for longer than one answer ends after this time, as nobody says when its token expires.
 const REVIEWED_STAY: Duration = Duration::from_secs(600);
+/// When an address may try again that has too many tokens in question.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// Who may use the API. Cheap to clone.
 #[derive(Clone)]
@@ -95,7 +97,8 @@ impl Access {
         Ok(Self::of(sources, |inner| {
             inner.open = token.is_none() && !settings.lets_in();
             inner.signed = signed;
-            inner.reviews = kubernetes.map(Reviews::new);
+            let audiences = settings.kubernetes_audiences.clone();
+            inner.reviews = kubernetes.map(|client| Reviews::new(client, audiences));
             inner.trusted_proxies.clone_from(&settings.trusted_proxies);
             inner.metrics = Some(metrics);
         }))
@@ -191,14 +194,14 @@ impl Access {
         }
         let token = token.ok_or(Unknown::NoToken)?;
         self.0.failures.may_try(address).map_err(Unknown::Slowed)?;
-        let found = self.find(token).await;
+        let found = self.find(token, address).await;
         if matches!(found, Err(Unknown::Wrong { .. })) {
             self.0.failures.count(address);
         }
         found
     }
 
-    async fn find(&self, token: &str) -> Result<Caller, Unknown> {
+    async fn find(&self, token: &str, address: Option<IpAddr>) -> Result<Caller, Unknown> {
         if token.len() > MAX_CHARS {
             return Err(Unknown::not_listed());
         }
@@ -215,21 +218,29 @@ impl Access {
             }
         }
         match self.0.reviews.as_ref().filter(|_| is_jwt) {
-            Some(reviews) => self.reviewed(reviews, token, why).await,
+            Some(reviews) => self.reviewed(reviews, (token, address), why).await,
             None => Err(why),
         }
     }
 
     /// The caller that the Kubernetes API says; `otherwise` is why it is no other caller.
-    async fn reviewed(&self, reviews: &Reviews, token: &str, otherwise: Unknown) -> Result<Caller, Unknown> {
-        let user = reviews.user(token).await.map_err(|why| {
-            tracing::warn!(
-                why,
-                "the Kubernetes API does not say whose a token is: admin needs to create tokenreviews"
-            );
-            Unknown::Unavailable {
-                reason: "kubernetes",
-                detail: "the Kubernetes API does not say now whose this token is: try again".to_owned(),
+    async fn reviewed(
+        &self,
+        reviews: &Reviews,
+        (token, address): (&str, Option<IpAddr>),
+        otherwise: Unknown,
+    ) -> Result<Caller, Unknown> {
+        let user = reviews.user(token, address).await.map_err(|why| match why {
+            Unsaid::Crowded => Unknown::Slowed(CROWDED),
+            Unsaid::Failed(why) => {
+                tracing::warn!(
+                    why,
+                    "the Kubernetes API does not say whose a token is: admin needs to create tokenreviews"
+                );
+                Unknown::Unavailable {
+                    reason: "kubernetes",
+                    detail: "the Kubernetes API does not say now whose this token is: try again".to_owned(),
+                }
             }
         })?;
         let Some(user) = user else {
@@ -243,7 +254,9 @@ impl Access {
                 user.name
             ),
         })?;
-        let caller = Caller::new(user.name, role, CancellationToken::new()).with_clients(clients);
+        // Names of tokens have no colon, so nobody is called as somebody else.
+        let name = format!("kubernetes:{}", user.name);
+        let caller = Caller::new(name, role, CancellationToken::new()).with_clients(clients);
         Ok(caller.until(Instant::now().checked_add(REVIEWED_STAY)))
     }
 }

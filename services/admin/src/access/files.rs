@@ -37,7 +37,7 @@ pub(super) struct Source {
     pub(super) problem: Option<String>,
 }
 
-/// Reads a file's text.
+/// Reads a file's text at the start.
 ///
 /// # Errors
 /// Everything that is wrong, one sentence each.
@@ -49,6 +49,14 @@ pub(super) fn read(kind: Kind, text: &[u8]) -> Result<Listing, Vec<String>> {
             let token = Token::new(text.trim()).map_err(|error| vec![error.to_string()])?;
             Ok(single(&token))
         }
+    }
+}
+
+/// Reads a file's text after a change.
+fn read_again(kind: Kind, text: &[u8]) -> Result<Listing, Vec<String>> {
+    match (kind, std::str::from_utf8(text)) {
+        (Kind::List, Ok(text)) => Listing::read_again(text),
+        _ => read(kind, text),
     }
 }
 
@@ -98,17 +106,27 @@ impl Source {
             return false;
         }
         let text = contents(&self.path);
-        if text == self.text {
+        let is_empty = self.kind == Kind::List && text.as_ref().is_ok_and(|text| text.trim_ascii().is_empty());
+        let is_as_before = text == self.text;
+        if is_as_before && !(is_empty && self.problem.is_some()) {
             return false;
         }
-        let read = text
-            .clone()
-            .map_err(|why| vec![why])
-            .and_then(|text| read(self.kind, &text));
+        let read = match &text {
+            // It may be about to be written. If it stays empty, that is what it says.
+            Ok(_) if is_empty && !is_as_before => Err(vec!["is empty; if it stays so, it has no token".to_owned()]),
+            Ok(text) => read_again(self.kind, text),
+            Err(why) => Err(vec![why.clone()]),
+        };
         self.text = text;
         match read {
             Ok(listing) => {
-                tracing::info!(file = %self.path.display(), "the tokens of the API were read again");
+                let file = self.path.display();
+                match listing == Listing::default() {
+                    true => {
+                        tracing::warn!(%file, "the file with tokens of the API has none any more: nobody gets in with it")
+                    }
+                    false => tracing::info!(%file, "the tokens of the API were read again"),
+                }
                 self.problem = None;
                 let is_new = listing != self.listing;
                 self.listing = listing;
@@ -189,6 +207,28 @@ mod tests {
         );
         // As it was: nothing new, and no problem any more.
         write(&list("shop", "b"));
+        assert!(!source.reread() && source.problem.is_none());
+    }
+
+    #[test]
+    fn the_last_token_can_be_taken_away_and_a_file_that_is_being_written_takes_none_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.toml");
+        let write = |text: &str| std::fs::write(&path, text).expect("written");
+        let mut source = Source::new(Kind::List, &path, list("ci", "a").trim_end().as_bytes()).expect("valid");
+        for none in ["# nobody", "tokens = []"] {
+            write(none);
+            assert!(source.reread() && names(&source).is_empty() && source.problem.is_none());
+            write(&list("ci", "a"));
+            assert!(source.reread() && names(&source) == ["ci"]);
+        }
+        write("");
+        assert!(!source.reread() && names(&source) == ["ci"]);
+        write(&list("ci", "a"));
+        assert!(!source.reread() && source.problem.is_none());
+        write(" \n");
+        assert!(!source.reread() && source.problem.is_some());
+        assert!(source.reread() && names(&source).is_empty(), "it stays empty");
         assert!(!source.reread() && source.problem.is_none());
     }
 

@@ -68,11 +68,26 @@ struct KubernetesTable {
 }
 
 impl Listing {
-    /// Reads a file's text.
+    /// Reads a file's text at the start.
+    ///
+    /// # Errors
+    /// As [`Listing::read_again`], and when nobody could use the API with it.
+    pub(super) fn read(text: &str) -> Result<Self, Vec<String>> {
+        let listing = Self::read_again(text)?;
+        match listing == Self::default() {
+            true => Err(vec![
+                "has no token, so nobody could use the API: make one with `admin token --name NAME --role ROLE`"
+                    .to_owned(),
+            ]),
+            false => Ok(listing),
+        }
+    }
+
+    /// Reads a file's text after a change: the last token may be taken away.
     ///
     /// # Errors
     /// Everything that is wrong, one sentence each. None holds what is written as `sha256`.
-    pub(super) fn read(text: &str) -> Result<Self, Vec<String>> {
+    pub(super) fn read_again(text: &str) -> Result<Self, Vec<String>> {
         let mut file: toml::Table =
             toml::from_str(text).map_err(|error| vec![format!("is not valid TOML: {}", one_line(error.message()))])?;
         let mut wrong = Vec::new();
@@ -98,12 +113,6 @@ impl Listing {
                 Ok(mapping) => listing.mappings.push(mapping),
                 Err(why) => wrong.push(format!("{place}: {why}")),
             }
-        }
-        if wrong.is_empty() && listing == Self::default() {
-            wrong.push(
-                "has no token, so nobody could use the API: make one with `admin token --name NAME --role ROLE`"
-                    .to_owned(),
-            );
         }
         if wrong.is_empty() { Ok(listing) } else { Err(wrong) }
     }

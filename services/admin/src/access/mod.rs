@@ -17,6 +17,7 @@ mod tokens;
 
 pub(crate) mod settings;
 
+mod questions;
 mod reviews;
 mod signed;
 

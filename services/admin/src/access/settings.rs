@@ -16,14 +16,13 @@ settings! {
         /// File with tokens of the API, each with a name and a role (TOML; admin token makes entries). Read again within 5 s
         /// after a change, as the file of --token-file is.
         pub tokens_file: Option<SecretFile>,
-        /// URL of the keys of an identity provider (JWKS): callers may then send its tokens (JWT). Needs --oidc-audience or
-        /// --oidc-issuer.
+        /// URL of the keys of an identity provider (JWKS): callers may then send its tokens (JWT). Needs --oidc-audience.
         #[check(each(without_password))]
         pub oidc_jwks_url: Option<HttpUrl>,
         /// File with such keys, instead of their URL: a JWKS, or public keys in PEM.
         #[check(each(|file: &SecretFile| public_keys(file).map(drop)))]
         pub oidc_jwks_file: Option<SecretFile>,
-        /// Tokens of the provider must be for one of these (claim "aud"); several. Default: not checked.
+        /// Tokens of the provider must be for one of these (claim "aud"); several. Needed with keys of a provider.
         #[key = "oidc_audience"]
         pub oidc_audiences: Vec<String>,
         /// Tokens of the provider must be from one of these (claim "iss"); several. Default: not checked.
@@ -43,6 +42,10 @@ settings! {
         /// In Kubernetes: callers may send tokens of users and service accounts, which the Kubernetes API checks (TokenReview). Their
         /// roles are in --tokens-file ([[kubernetes]]).
         pub kubernetes_token_review: bool = false,
+        /// Tokens of Kubernetes must be for one of these; several. Default: for the Kubernetes API itself, so whoever gets such a
+        /// token from its owner may use it there, too.
+        #[key = "kubernetes_audience"]
+        pub kubernetes_audiences: Vec<String>,
         /// Networks of proxies whose X-Forwarded-For is trusted, for example 10.0.0.0/8; several. Wrong tokens are slowed down by
         /// the address that they name.
         pub trusted_proxies: Vec<IpNet>,
@@ -51,7 +54,7 @@ settings! {
 
 /// Such keys sign tokens for other programs, too.
 const ANY_TOKEN: &str = "such keys also sign tokens for other services, and everyone with such a token and a role would get in: name \
-     the audience of your tokens with --oidc-audience, or their issuer with --oidc-issuer";
+     the audience of your tokens with --oidc-audience";
 
 impl AccessSettings {
     /// Whether there are keys of an identity provider.
@@ -72,15 +75,24 @@ impl AccessSettings {
             }
         }
         if self.oidc_jwks_url.is_some() && self.oidc_jwks_file.is_some() {
-            problems.about("oidc_jwks_file", "goes not with --oidc-jwks-url: name one of them");
+            problems.about(
+                "oidc_jwks_file",
+                "cannot be used together with --oidc-jwks-url: name one of them",
+            );
         }
-        if self.has_provider() && self.oidc_audiences.is_empty() && self.oidc_issuers.is_empty() {
+        if self.has_provider() && self.oidc_audiences.is_empty() {
             let key = if self.oidc_jwks_url.is_some() {
                 "oidc_jwks_url"
             } else {
                 "oidc_jwks_file"
             };
             problems.about(key, ANY_TOKEN);
+        }
+        if !self.kubernetes_audiences.is_empty() && !self.kubernetes_token_review {
+            problems.about(
+                "kubernetes_audience",
+                "says nothing without --kubernetes-token-review: set both",
+            );
         }
         if self.kubernetes_token_review && self.tokens_file.is_none() {
             problems.about(

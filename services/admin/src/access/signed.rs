@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wsmesh_tokens::{Claims, Jwks, JwksSource, Verifier, VerifyError, expiry};
 
-use super::caller::Caller;
+use super::caller::{Caller, is_short_line};
 use super::role::Role;
 use super::settings::{AccessSettings, public_keys};
 
@@ -90,9 +90,7 @@ impl Signed {
 /// Who the token is about: goes into records and logs, so it is one short line.
 fn subject(claims: &Claims) -> Result<&str, VerifyError> {
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let is_good =
-        !subject.is_empty() && subject.chars().count() <= MAX_SUBJECT_CHARS && !subject.chars().any(char::is_control);
-    match is_good {
+    match is_short_line(subject, MAX_SUBJECT_CHARS) {
         true => Ok(subject),
         false => Err(VerifyError::BadClaims(format!(
             "a claim `sub` of 1 to {MAX_SUBJECT_CHARS} characters"

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::Api;
 use super::body::Lines;
 use crate::access::Caller;
-use crate::audit::{Entry, Subject};
+use crate::audit::{Audit, Entry, Subject};
 use crate::commands::{
-    LONGEST_ASK,
+    Deeds, LONGEST_ASK,
     batch::{self, Command, LineResult},
 };
 use crate::problem::Problem;
@@ -42,11 +42,28 @@ pub(super) async fn run(
 ) -> Result<Response, Problem> {
     // The rest of the request's time limit is left for the body, and for writing the results.
     let deadline = Instant::now() + LONGEST_ASK;
-    let (results, deeds) = batch::run(&api.adapter, &caller, &body, deadline).await?;
+    let done = Recorded {
+        audit: &api.audit,
+        caller: &caller,
+        deeds: Deeds::default(),
+    };
+    let results = batch::run(&api.adapter, &caller, &body, deadline, &done.deeds).await?;
     subject.recorded();
-    for (action, target, status, count) in deeds.sums() {
-        let entry = Entry::new(action, target, status).times(count);
-        api.audit.record(&caller, entry);
-    }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], results).into_response())
+}
+
+/// What a batch did. It is recorded when this is dropped: also if the caller goes away before the end.
+struct Recorded<'a> {
+    audit: &'a Audit,
+    caller: &'a Caller,
+    deeds: Deeds,
+}
+
+impl Drop for Recorded<'_> {
+    fn drop(&mut self) {
+        for (action, targets, status, count) in self.deeds.take() {
+            let entry = Entry::of_several(action, targets, status, count);
+            self.audit.record(self.caller, entry);
+        }
+    }
 }

@@ -18,12 +18,11 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Right;
+pub(super) use crate::paths::ROOT;
 use crate::problem::Problem;
 
 /// The name of the scheme of tokens.
 const TOKEN: &str = "token";
-/// Where the routes of the API are.
-pub(super) const ROOT: &str = "/api/v1";
 
 /// The description without routes.
 pub(super) fn empty() -> OpenApi {

@@ -153,7 +153,7 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
     let once = middleware::from_fn_with_state(api.clone(), once::once);
     let known_only = middleware::from_fn_with_state(described, query::known_only);
     // A request with a key runs on without its caller, so the time limits are inside. Its body is read by the layer of the keys:
-    // what bounds bodies is outside, and batches are counted there once more. Who may not do it is told before that, so that no
+    // what bounds bodies is outside, and batches are counted there once more. Callers without the right are rejected before that, so that no
     // answer to a repeat comes to another caller than the first.
     let group = |routes: Router<Api>, limit, right| {
         let routes = limit_time(routes, limit).layer(once.clone()).layer(known_only.clone());

@@ -17,6 +17,7 @@ use super::body::whole;
 use super::limits::overdue;
 use super::{Api, after_panic};
 use crate::access::Caller;
+use crate::audit::Subject;
 use crate::idempotency::{Answer, Taken, key};
 use crate::problem::{Effect, Problem, RUNNING};
 
@@ -41,6 +42,7 @@ fn of_caller(request: &Request, key: &str) -> String {
 }
 
 async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result<Response, Problem> {
+    let subject = request.extensions().get::<Subject>().cloned().unwrap_or_default();
     let (head, body) = request.into_parts();
     let reading = whole(Request::from_parts(head.clone(), body));
     let (_, body) = timeout(api.time_limit, reading)
@@ -49,7 +51,10 @@ async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result
     let fingerprint = api.keys.fingerprint(&head.method, &head.uri, &body);
     let entry = match api.keys.take(key, fingerprint) {
         Taken::New(entry) => entry,
-        Taken::Repeat(answer) => return Ok(respond(answer)),
+        Taken::Repeat(answer) => {
+            subject.repeats();
+            return Ok(respond(answer));
+        }
         Taken::Running => {
             let detail = "the first request with this idempotency key is still running; repeat it in a moment";
             return Err(Problem::new(StatusCode::CONFLICT, detail).with_code(RUNNING));
@@ -81,6 +86,8 @@ async fn run_once(api: Api, key: String, request: Request, next: Next) -> Result
             head.headers.remove(header::RETRY_AFTER);
         }
         let answer = Answer { head, body };
+        // Its record tells what came of it, whether its caller waited or not.
+        subject.answered(answer.head.status);
         if !is_untouched {
             entry.finish(answer.clone());
         }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::{OpenApi, RefOr};
 
-use super::document::ROOT;
+use crate::paths::{ROOT, below_root};
 use crate::problem::Problem;
 
 /// The parameters of the query, checked.
@@ -65,9 +65,8 @@ impl Described {
     fn unknown<'a>(&'a self, method: &Method, path: &str, query: &str) -> Option<(String, &'a BTreeSet<String>)> {
         // HEAD is GET without its body.
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        // There may be a prefix before it.
-        let path = &path[path.rfind(ROOT)?..];
-        let known = self.0.get(&(method.clone(), path.to_owned()))?;
+        let path = format!("{ROOT}{}", below_root(path)?);
+        let known = self.0.get(&(method.clone(), path))?;
         let mut given = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name.into_owned());
         let unknown = given.find(|name| !known.contains(name))?;
         Some((unknown, known))

@@ -13,8 +13,8 @@ type Audit = Answer<AuditView>;
 
 /// Who changed what, newest first
 ///
-/// The last 1,000 records of each admin. Messages of one caller, and rejections that repeat, are one record a minute. Requests
-/// without a token that counts are among them, by address.
+/// The last 1,000 records of each admin of what was done, and 500 of what was rejected or failed. Messages of one caller, and
+/// rejections that repeat, are one record a minute. Requests without a token that counts are among them, by address.
 #[utoipa::path(
     get, path = "/audit", operation_id = "audit", tag = "cluster",
     params(Page<Place>),

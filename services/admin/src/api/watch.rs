@@ -56,14 +56,19 @@ pub(super) async fn watch(
     OfClient(client): OfClient,
     Params(Wanted { payloads }): Params<Wanted>,
 ) -> Result<Response, Problem> {
+    // It changes nothing, but somebody reads what was meant for others.
+    let recorded = |status| {
+        let entry = Entry::new("watch with payloads", format!("client {client}"), status);
+        api.audit.record(&caller, entry);
+    };
     if payloads {
-        caller.need(Right::Operate)?;
+        caller
+            .need(Right::Operate)
+            .inspect_err(|problem| recorded(problem.status()))?;
     }
     let viewing = api.watching.open(client.clone(), payloads).await.map_err(problem)?;
     if payloads {
-        // It changes nothing, but somebody reads what was meant for others.
-        let entry = Entry::new("watch with payloads", format!("client {client}"), StatusCode::OK);
-        api.audit.record(&caller, entry);
+        recorded(StatusCode::OK);
     }
     let events = viewing.events(async move { caller.ended().await });
     let events = events.map(|Event { name, data }| Ok::<_, Infallible>(sse::Event::default().event(name).data(data)));

@@ -1,6 +1,7 @@
-//! The last records of this admin, in memory and in the log. Bounded: who has no token, or repeats what is rejected, pushes out
-//! nothing that others did.
+//! The last records of this admin, in memory and in the log. Bounded: callers without a token, and requests that are rejected, push
+//! out nothing that others did.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::access::Caller;
 
 /// How many records are kept.
 const KEPT: usize = 1_000;
+/// How many records of what was not done are kept beside them.
+const KEPT_REJECTED: usize = 500;
 /// How many records of callers without a token that counts are kept beside them.
 const KEPT_STRANGERS: usize = 100;
 /// From how many addresses such callers have a record each, per minute. The others have one together.
@@ -51,17 +54,30 @@ pub(super) struct Numbered {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// Oldest first.
-    records: VecDeque<Numbered>,
+    /// Each oldest first.
+    done: VecDeque<Numbered>,
+    rejected: VecDeque<Numbered>,
     strangers: VecDeque<Numbered>,
     /// The sums that are not over: their numbers, and since when they are.
     sums: HashMap<Sum, (u64, Instant)>,
     next: u64,
 }
 
+/// Where a record is kept. Each place is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// What was done.
+    Done,
+    /// What was not done, or perhaps in part. Full of one caller's records, it forgets those of that caller.
+    Rejected,
+    /// What callers without a token that counts wanted.
+    Strangers,
+}
+
 /// What is summed up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sum {
+    place: Place,
     caller: Option<String>,
     address: Option<IpAddr>,
     action: String,
@@ -81,11 +97,23 @@ impl Audit {
     }
 
     /// Records what a caller did. Requests are recorded by the API itself; this is for what is no request of its own.
-    pub(crate) fn record(&self, caller: &Caller, entry: Entry) {
+    pub(crate) fn record(&self, caller: &Caller, mut entry: Entry) {
         let is_send = entry.is_send();
+        let each = std::mem::take(&mut entry.each);
         let record = Record::new(self.0.admin.clone(), caller, entry, Timestamp::now());
         let is_summed = is_send || record.result != Conclusion::Done;
+        for target in each {
+            log(
+                &Record {
+                    target,
+                    count: 1,
+                    ..record.clone()
+                },
+                "audit: one of several",
+            );
+        }
         let sum = is_summed.then(|| Sum {
+            place: Place::of(&record),
             caller: record.caller.clone(),
             address: record.address,
             action: record.action.clone(),
@@ -99,6 +127,7 @@ impl Audit {
     pub(crate) fn stranger(&self, action: &str, address: Option<IpAddr>, status: StatusCode) {
         let now = Instant::now();
         let mut sum = Sum {
+            place: Place::Strangers,
             caller: None,
             address: address.map(subscriber),
             action: action.to_owned(),
@@ -134,10 +163,14 @@ impl Audit {
         &self.0.admin
     }
 
-    /// All records that are kept.
+    /// All records that are kept, oldest first.
     pub(super) fn all(&self) -> Vec<Numbered> {
         let book = self.0.book.lock();
-        book.records.iter().chain(&book.strangers).cloned().collect()
+        let places = book.done.iter().chain(&book.rejected).chain(&book.strangers);
+        let mut all: Vec<_> = places.cloned().collect();
+        drop(book);
+        all.sort_unstable_by_key(|kept| kept.number);
+        all
     }
 
     fn add(&self, record: Record, sum: Option<Sum>, now: Instant) {
@@ -154,7 +187,34 @@ impl Audit {
     }
 }
 
+impl Place {
+    fn of(record: &Record) -> Self {
+        match record.result {
+            _ if record.caller.is_none() => Self::Strangers,
+            Conclusion::Done => Self::Done,
+            _ => Self::Rejected,
+        }
+    }
+
+    /// How many records are kept there.
+    fn most(self) -> usize {
+        match self {
+            Self::Done => KEPT,
+            Self::Rejected => KEPT_REJECTED,
+            Self::Strangers => KEPT_STRANGERS,
+        }
+    }
+}
+
 impl Book {
+    fn kept(&mut self, place: Place) -> &mut VecDeque<Numbered> {
+        match place {
+            Place::Done => &mut self.done,
+            Place::Rejected => &mut self.rejected,
+            Place::Strangers => &mut self.strangers,
+        }
+    }
+
     /// Whether a stranger of this address has, or may have, a record of its own.
     fn has_room_for(&self, sum: &Sum) -> bool {
         let apart = self.sums.keys().filter(|other| other.caller.is_none()).count();
@@ -166,12 +226,7 @@ impl Book {
         let Some((number, since)) = self.sums.get(sum).copied() else {
             return false;
         };
-        let kept = if sum.caller.is_some() {
-            &mut self.records
-        } else {
-            &mut self.strangers
-        };
-        let found = kept.iter_mut().rev().find(|kept| kept.number == number);
+        let found = self.kept(sum.place).iter_mut().rev().find(|kept| kept.number == number);
         match found {
             Some(kept) if now < since + SUMMED_FOR => {
                 kept.record.count += count;
@@ -187,26 +242,23 @@ impl Book {
     fn push(&mut self, record: Record, sum: Option<Sum>, now: Instant) {
         let number = self.next;
         self.next += 1;
-        let is_stranger = record.caller.is_none();
-        let most = if is_stranger { KEPT_STRANGERS } else { KEPT };
-        let full = if is_stranger { &self.strangers } else { &self.records };
-        if full.len() >= most {
-            self.forget_oldest(is_stranger);
+        let place = Place::of(&record);
+        if self.kept(place).len() >= place.most() {
+            self.forget_one(place);
         }
-        let kept = if is_stranger {
-            &mut self.strangers
-        } else {
-            &mut self.records
-        };
-        kept.push_back(Numbered { number, record });
+        self.kept(place).push_back(Numbered { number, record });
         if let Some(sum) = sum {
             self.sums.insert(sum, (number, now));
         }
     }
 
-    fn forget_oldest(&mut self, is_stranger: bool) {
-        let kept = if is_stranger { &self.strangers } else { &self.records };
-        let Some(number) = kept.front().map(|kept| kept.number) else {
+    /// Makes room: the oldest record goes; of those that were not done, the oldest of the caller that has most.
+    fn forget_one(&mut self, place: Place) {
+        let index = match place {
+            Place::Rejected => oldest_of_most(&self.rejected),
+            Place::Done | Place::Strangers => 0,
+        };
+        let Some(number) = self.kept(place).get(index).map(|kept| kept.number) else {
             return;
         };
         let sum = self
@@ -217,12 +269,7 @@ impl Book {
         if let Some(sum) = sum {
             self.end(&sum);
         }
-        let kept = if is_stranger {
-            &mut self.strangers
-        } else {
-            &mut self.records
-        };
-        kept.pop_front();
+        self.kept(place).remove(index);
     }
 
     /// Ends the sums that began by then.
@@ -244,15 +291,23 @@ impl Book {
         let Some((number, _)) = self.sums.remove(sum) else {
             return;
         };
-        let kept = if sum.caller.is_some() {
-            &self.records
-        } else {
-            &self.strangers
-        };
-        if let Some(kept) = kept.iter().find(|kept| kept.number == number && kept.record.count > 1) {
+        let mut kept = self.kept(sum.place).iter();
+        if let Some(kept) = kept.find(|kept| kept.number == number && kept.record.count > 1) {
             log(&kept.record, "audit: so often since then");
         }
     }
+}
+
+/// Where the oldest record of the caller is that has most.
+fn oldest_of_most(kept: &VecDeque<Numbered>) -> usize {
+    let mut counts: HashMap<Option<&str>, (usize, usize)> = HashMap::new();
+    for (index, kept) in kept.iter().enumerate() {
+        counts.entry(kept.record.caller.as_deref()).or_insert((0, index)).0 += 1;
+    }
+    let most = counts
+        .into_values()
+        .max_by_key(|(count, index)| (*count, Reverse(*index)));
+    most.map_or(0, |(_, index)| index)
 }
 
 fn log(record: &Record, message: &str) {
@@ -336,6 +391,29 @@ mod tests {
                 ("add node node redis-3".to_owned(), 1),
                 ("add node node redis-4".to_owned(), 5_000)
             ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_rejected_with_ever_new_targets_pushes_out_only_its_own_rejections() {
+        let (audit, viewer, operator) = (audit(), Caller::demo(), Caller::demo().called("ops"));
+        let entry = |number: usize, status| Entry::new("drain", format!("server {number}"), status);
+        audit.record(&operator, entry(0, StatusCode::OK));
+        audit.record(&operator, entry(1, StatusCode::INTERNAL_SERVER_ERROR));
+        audit.record(&operator, entry(2, StatusCode::NOT_FOUND));
+        for number in 0..2 * KEPT {
+            audit.record(&viewer, entry(number, StatusCode::FORBIDDEN));
+        }
+        let all = audit.all();
+        assert_eq!(all.len(), 1 + KEPT_REJECTED);
+        let of_operator = all.iter().filter(|kept| kept.record.caller.as_deref() == Some("ops"));
+        let targets: Vec<_> = of_operator.map(|kept| kept.record.target.as_str()).collect();
+        assert_eq!(targets, ["server 0", "server 1", "server 2"]);
+        assert_eq!(all.last().map(|kept| kept.record.target.as_str()), Some("server 1999"));
+        assert_eq!(
+            audit.0.book.lock().sums.len(),
+            KEPT_REJECTED,
+            "sums end with their records"
         );
     }
 

@@ -2,19 +2,16 @@
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use wsmesh_adapter::remote_context;
 
 use super::book::Audit;
-use super::record::Entry;
-use super::subject::Subject;
+use super::subject::{Pending, Subject};
 use crate::access::Caller;
 use crate::metrics::{method_label, route_label};
-
-/// The status of a request whose caller went away: the one that other servers log for it. It is never sent.
-const WENT_AWAY: u16 = 499;
+use crate::paths::below_root;
 
 /// Middleware: records requests. Inside of what finds their callers, outside of everything that may reject them.
 pub(crate) async fn follow(
@@ -29,53 +26,22 @@ pub(crate) async fn follow(
     let Some(action) = action(request.method(), pattern) else {
         return next.run(request).await;
     };
-    let subject = Subject::default();
-    request.extensions_mut().insert(subject.clone());
-    let mut pending = Pending {
+    let subject = Subject::of(Pending {
         audit,
         caller,
-        subject,
         action,
         target: target(pattern, params.as_ref().ok()),
         trace_id: named_trace(request.headers()),
-        status: None,
-    };
+    });
+    request.extensions_mut().insert(subject.clone());
     let response = next.run(request).await;
-    pending.status = Some(response.status());
+    subject.answered(response.status());
     response
-}
-
-/// A request under way. It is recorded when this is dropped.
-struct Pending {
-    audit: Audit,
-    caller: Caller,
-    subject: Subject,
-    action: String,
-    /// What the path names.
-    target: String,
-    /// The trace that the caller names.
-    trace_id: Option<String>,
-    /// None until it is answered.
-    status: Option<StatusCode>,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let went_away = || StatusCode::from_u16(WENT_AWAY).unwrap_or(StatusCode::REQUEST_TIMEOUT);
-        let status = self.status.unwrap_or_else(went_away);
-        if status == StatusCode::METHOD_NOT_ALLOWED || self.subject.is_recorded(status) {
-            return;
-        }
-        let target = self.subject.named().unwrap_or(&self.target);
-        let mut entry = Entry::new(&*self.action, target, status);
-        entry.trace_id = self.trace_id.take();
-        self.audit.record(&self.caller, entry);
-    }
 }
 
 /// What a route does. None: nothing is changed. A route that is not listed here is called by its method and path.
 fn action(method: &Method, pattern: &str) -> Option<String> {
-    let path = pattern.strip_prefix("/api/v1")?;
+    let path = below_root(pattern)?;
     let method = method_label(method);
     let name = match (method, path) {
         ("GET" | "HEAD" | "OPTIONS", _) | ("POST", "/clients/query") => return None,
@@ -142,6 +108,7 @@ mod tests {
         assert_eq!(action(Method::POST, "/api/v1/clients/query"), None);
         assert_eq!(action(Method::POST, "none"), None);
         assert_eq!(action(Method::POST, "/api/v1/nodes"), Some("add node".to_owned()));
+        assert_eq!(action(Method::POST, "/admin/api/v1/nodes"), Some("add node".to_owned()));
         assert_eq!(action(Method::POST, "/api/v1/broadcast"), Some("broadcast".to_owned()));
         assert_eq!(
             action(Method::PATCH, "/api/v1/moons/{id}"),

@@ -66,6 +66,8 @@ const SENDS: [&str; 5] = [
     "send to clients",
     "ask client",
 ];
+/// How many targets of a record of several are named. The others are counted.
+const NAMED: usize = 10;
 /// Longest text of a target. More of it tells nothing more.
 const MAX_TARGET_CHARS: usize = 500;
 
@@ -76,6 +78,8 @@ pub(crate) struct Entry {
     pub(crate) target: String,
     pub(crate) status: StatusCode,
     pub(crate) count: u64,
+    /// All targets, if there are several: each is logged.
+    pub(super) each: Vec<String>,
     /// The trace that its caller named, if this admin follows none itself.
     pub(super) trace_id: Option<String>,
 }
@@ -88,18 +92,29 @@ impl Entry {
             target: cut(target.as_ref()),
             status,
             count: 1,
+            each: Vec::new(),
             trace_id: None,
         }
+    }
+
+    /// Something that was done so often, to these targets. The record names the first; of messages none is logged of its own.
+    pub(crate) fn of_several(action: &str, targets: Vec<String>, status: StatusCode, count: u64) -> Self {
+        let named = targets.len().min(NAMED);
+        let mut target = targets[..named].join("; ");
+        if targets.len() > named {
+            target = format!("{target}; and {} more", targets.len() - named);
+        }
+        let entry = Self::new(action, target, status);
+        let each = match targets.len() > 1 && !entry.is_send() {
+            true => targets.iter().map(|target| cut(target)).collect(),
+            false => Vec::new(),
+        };
+        Self { count, each, ..entry }
     }
 
     /// Whether it was a message to clients: those of a caller are summed up, as many a second may be.
     pub(super) fn is_send(&self) -> bool {
         SENDS.contains(&self.action.as_str())
-    }
-
-    /// Something that was done so often.
-    pub(crate) fn times(self, count: u64) -> Self {
-        Self { count, ..self }
     }
 }
 
@@ -171,6 +186,11 @@ impl Conclusion {
     }
 }
 
+/// The status of a request whose caller went away: the one that other servers log for it. It is never sent.
+pub(crate) fn went_away() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
+}
+
 /// The beginning of a text, on one line.
 fn cut(text: &str) -> String {
     let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
@@ -193,6 +213,22 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_of_several_names_the_first_and_has_all_for_the_log() {
+        let clients = || (0..12).map(|number| format!("client {number}")).collect::<Vec<_>>();
+        let entry = Entry::of_several("join", clients(), StatusCode::OK, 12);
+        assert!(
+            entry.target.starts_with("client 0; ") && entry.target.ends_with("client 9; and 2 more"),
+            "{}",
+            entry.target
+        );
+        assert_eq!((entry.count, entry.each), (12, clients()));
+        let one = Entry::of_several("join", vec!["client x".to_owned()], StatusCode::OK, 1);
+        assert_eq!((one.target.as_str(), one.each.len()), ("client x", 0));
+        let sends = Entry::of_several("send to client", clients(), StatusCode::OK, 12);
+        assert!(sends.each.is_empty());
+    }
 
     #[test]
     fn a_target_is_one_short_line() {

@@ -52,8 +52,8 @@ pub(crate) struct LineResult {
 /// The bytes that are left for the results of a batch, also of those that wait for their turn.
 struct Space(AtomicUsize);
 
-/// Carries out the commands of a body as far as the caller may, until `deadline`; the results, one a line. What is left when the results are too many bytes,
-/// or the time is over, is not begun.
+/// Carries out the commands of a body as far as the caller may, until `deadline`; the results, one a line. What is left when the
+/// results are too many bytes, or the time is over, is not begun. `deeds` counts what is done meanwhile.
 ///
 /// # Errors
 /// When there are no lines or too many. Nothing was done then.
@@ -62,20 +62,20 @@ pub(crate) async fn run(
     caller: &Caller,
     body: &Bytes,
     deadline: Instant,
-) -> Result<(Vec<u8>, Deeds), Problem> {
+    deeds: &Deeds,
+) -> Result<Vec<u8>, Problem> {
     let mut results = Vec::with_capacity(256);
     let space = Space(AtomicUsize::new(MAX_RESULT_BYTES));
-    let mut deeds = Deeds::default();
     let mut alike: Vec<Command> = Vec::new();
     for line in lines(body)? {
-        let read = read(line).and_then(|command| may(caller, command, &mut deeds));
+        let read = read(line).and_then(|command| may(caller, command, deeds));
         let continues = match (&read, alike.last()) {
             (Ok(command), Some(last)) => command.kind() == last.kind(),
             _ => false,
         };
         if !continues {
             let alike = std::mem::take(&mut alike);
-            run_alike(adapter, alike, deadline, &space, (&mut results, &mut deeds)).await;
+            run_alike(adapter, alike, deadline, &space, (&mut results, deeds)).await;
         }
         match read {
             Ok(command) => alike.push(command),
@@ -83,15 +83,15 @@ pub(crate) async fn run(
             Err(_) => results.extend(written(&Err(Problem::batch_too_large()))),
         }
     }
-    run_alike(adapter, alike, deadline, &space, (&mut results, &mut deeds)).await;
-    Ok((results, deeds))
+    run_alike(adapter, alike, deadline, &space, (&mut results, deeds)).await;
+    Ok(results)
 }
 
 /// The command, if the caller may do that.
-fn may(caller: &Caller, command: Command, deeds: &mut Deeds) -> Result<Command, Problem> {
+fn may(caller: &Caller, command: Command, deeds: &Deeds) -> Result<Command, Problem> {
     let needed = caller.need(command.right());
     if let Err(problem) = &needed {
-        deeds.add(command.deed(), problem.status());
+        deeds.begin(command.deed()).ended(problem.status());
     }
     needed.map(|()| command)
 }
@@ -177,7 +177,7 @@ async fn run_alike(
     commands: Vec<Command>,
     deadline: Instant,
     space: &Space,
-    (results, deeds): (&mut Vec<u8>, &mut Deeds),
+    (results, deeds): (&mut Vec<u8>, &Deeds),
 ) {
     let at_once = match commands.first() {
         None => return,
@@ -205,9 +205,9 @@ async fn run_alike(
     });
     let running = stream::iter(asked).buffered(AT_ONCE).map(async |(command, own)| {
         if let Err(problem) = may_begin() {
-            return (written(&Err(problem)), None);
+            return written(&Err(problem));
         }
-        let deed = command.deed();
+        let deed = deeds.begin(command.deed());
         let whereabouts = match &own {
             Some(Ok(own)) => own,
             _ => &whereabouts,
@@ -215,14 +215,12 @@ async fn run_alike(
         let done = timeout_at(deadline, command.run(adapter, whereabouts)).await;
         let done = done.unwrap_or_else(|_| Err(Problem::batch_overdue()));
         let status = done.as_ref().map_or_else(Problem::status, Outcome::status);
-        (space.line(&done), deed.map(|deed| (deed, status)))
+        deed.ended(status);
+        space.line(&done)
     });
     let mut running = running.buffered(at_once);
-    while let Some((line, done)) = running.next().await {
+    while let Some(line) = running.next().await {
         results.extend(line);
-        if let Some((deed, status)) = done {
-            deeds.add(Some(deed), status);
-        }
     }
 }
 

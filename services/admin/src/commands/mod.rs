@@ -14,6 +14,7 @@ mod deeds;
 
 pub(crate) mod batch;
 
+pub(crate) use deeds::Deeds;
 pub(crate) use farewell::Farewell;
 pub(crate) use message::Message;
 pub(crate) use orders::{Detail, LONGEST_ASK, ask, close_room, data, disconnect, join, leave, query, set_data};

@@ -286,6 +286,13 @@ async fn a_token_that_is_replaced_stops_working_and_its_streams_end() {
         (401, 200)
     );
 
+    // The last token is taken away.
+    write(&path, "tokens = []");
+    api.access.reread();
+    assert_eq!(stats("new-0123456789abc").await, 401);
+    write(&path, &entry("ci", "viewer", false, "new-0123456789abc"));
+    api.access.reread();
+
     // Garbage: those before it stay in force, and it is shown.
     for garbage in ["", "[[tokens", "tokens = \"none\""] {
         write(&path, garbage);

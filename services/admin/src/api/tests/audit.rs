@@ -5,7 +5,7 @@ use axum::http::Request;
 use serde_json::{Value, json};
 
 use super::super::*;
-use super::fixture::{Cluster, TOKEN, delete, get, post, put, send};
+use super::fixture::{Cluster, TOKEN, batch, delete, get, post, put, send, until};
 use super::openapi::check;
 
 /// The records of an answer: action, target, result and how often.
@@ -35,27 +35,35 @@ async fn records(router: &Router) -> Vec<(String, String, String, u64)> {
 
 #[tokio::test]
 async fn what_changes_something_is_recorded_and_what_reads_is_not() {
+    for prefix in ["", "/admin"] {
+        what_changes_something_is_recorded_behind(prefix).await;
+    }
+}
+
+async fn what_changes_something_is_recorded_behind(prefix: &str) {
     let cluster = Cluster::new().await;
     let edge = cluster.edge("ws-node-1").await;
     edge.obeys_orders();
     let _ann = edge.client("ann").await;
-    let open = cluster.open();
-    get(&open, "/api/v1/stats").await.json();
-    post(&open, "/api/v1/clients/query", r#"{"ids":["ann"]}"#).await.json();
-    get(&open, "/api/v1/nothing").await.problem(404);
-    assert_eq!(records(&open).await, []);
+    let open = cluster.behind(Some(prefix).filter(|prefix| !prefix.is_empty()));
+    let at = |path: &str| format!("{prefix}/api/v1{path}");
+    let records = async || told(&get(&open, &at("/audit")).await.json());
+    get(&open, &at("/stats")).await.json();
+    post(&open, &at("/clients/query"), r#"{"ids":["ann"]}"#).await.json();
+    get(&open, &at("/nothing")).await.problem(404);
+    assert_eq!(records().await, []);
 
-    put(&open, "/api/v1/clients/ann/rooms/chat/lobby", "").await.json();
+    put(&open, &at("/clients/ann/rooms/chat/lobby"), "").await.json();
     for client in ["ann", "bob"] {
-        post(&open, &format!("/api/v1/clients/{client}/disconnect"), "{}").await;
+        post(&open, &at(&format!("/clients/{client}/disconnect")), "{}").await;
     }
-    delete(&open, "/api/v1/nodes/redis-9").await.problem(404);
+    delete(&open, &at("/nodes/redis-9")).await.problem(404);
     let url = r#"{"url":"redis://ann:hunter2@127.0.0.1:1#redis-7"}"#;
-    post(&open, "/api/v1/nodes", url).await.problem(400);
-    post(&open, "/api/v1/nodes", "hunter2").await.problem(400);
+    post(&open, &at("/nodes"), url).await.problem(400);
+    post(&open, &at("/nodes"), "hunter2").await.problem(400);
     let line = |action: &str, target: &str, result: &str| (action.to_owned(), target.to_owned(), result.to_owned(), 1);
     assert_eq!(
-        records(&open).await,
+        records().await,
         [
             line("add node", "", "rejected"),
             line("add node", "node redis-7", "rejected"),
@@ -65,7 +73,7 @@ async fn what_changes_something_is_recorded_and_what_reads_is_not() {
             line("join", "client ann, room chat/lobby", "done"),
         ]
     );
-    assert!(!get(&open, "/api/v1/audit").await.text.contains("hunter2"));
+    assert!(!get(&open, &at("/audit")).await.text.contains("hunter2"));
 }
 
 #[tokio::test]
@@ -155,6 +163,77 @@ async fn a_request_whose_caller_goes_away_is_recorded() {
     assert_eq!(
         (told[0].0.as_str(), told[0].2.as_str()),
         ("ask client", "failed"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_is_recorded_once_with_its_result_also_if_its_caller_goes_away() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    edge.obeys_orders();
+    let mut ann = edge.client("ann").await;
+    let open = cluster.open();
+    let keyed = |path: &str, body: &'static str| {
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .header("idempotency-key", path.replace('/', "-"));
+        request.body(Body::from(body)).expect("a request")
+    };
+    let waiting = tokio::spawn({
+        let (open, request) = (
+            open.clone(),
+            keyed("/api/v1/clients/ann/requests", r#"{"event":"wait"}"#),
+        );
+        async move { send(&open, request).await }
+    });
+    let frame = ann.frame().await;
+    waiting.abort();
+    assert!(waiting.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(records(&open).await, [], "it runs on");
+    edge.answer(&ann, &frame, &json!("yes"));
+    until("it has ended", async || !records(&open).await.is_empty()).await;
+    for _ in 0..3 {
+        let request = keyed("/api/v1/clients/ann/disconnect", "{}");
+        assert_eq!(send(&open, request).await.status, 200);
+    }
+    let told = records(&open).await;
+    let told: Vec<_> = told
+        .iter()
+        .map(|(action, _, result, count)| (action.as_str(), result.as_str(), *count))
+        .collect();
+    assert_eq!(told, [("disconnect", "done", 1), ("ask client", "done", 1)]);
+}
+
+#[tokio::test]
+async fn what_a_batch_did_is_recorded_also_if_its_caller_goes_away() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("ws-node-1").await;
+    edge.obeys_orders();
+    let mut ann = edge.client("ann").await;
+    let open = cluster.open();
+    let lines = [
+        r#"{"join":{"client":"ann","room":{"namespace":"chat","id":"lobby"}}}"#,
+        r#"{"ask":{"client":"ann","event":"wait"}}"#,
+        r#"{"broadcast":{"event":"never"}}"#,
+    ]
+    .join("\n");
+    let waiting = tokio::spawn({
+        let open = open.clone();
+        async move { batch(&open, lines).await }
+    });
+    ann.frame().await;
+    waiting.abort();
+    assert!(waiting.await.is_err_and(|error| error.is_cancelled()));
+    let told = records(&open).await;
+    let line = |action: &str, target: &str, result: &str| (action.to_owned(), target.to_owned(), result.to_owned(), 1);
+    assert!(
+        told.contains(&line("join", "client ann, room chat/lobby", "done")),
+        "{told:?}"
+    );
+    assert!(told.contains(&line("ask client", "", "failed")), "{told:?}");
+    assert!(
+        told.contains(&line("batch", "", "failed")) && told.len() == 3,
         "{told:?}"
     );
 }

@@ -236,9 +236,8 @@ async fn lines_after_the_end_of_the_time_are_not_begun() {
     ];
     let body = Bytes::from(lines.join("\n"));
     let caller = crate::access::Caller::demo();
-    let results = crate::commands::batch::run(&cluster.admin, &caller, &body, Instant::now()).await;
-    let (results, _) = results.expect("lines");
-    let results = String::from_utf8(results).expect("text");
+    let results = crate::commands::batch::run(&cluster.admin, &caller, &body, Instant::now(), &<_>::default()).await;
+    let results = String::from_utf8(results.expect("lines")).expect("text");
     assert_eq!(results.lines().count(), 3);
     for result in results.lines() {
         assert!(

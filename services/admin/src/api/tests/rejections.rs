@@ -102,6 +102,43 @@ async fn while_the_api_is_open_only_pages_of_its_own_host_may_use_it() {
 }
 
 #[tokio::test]
+async fn while_the_api_is_open_browsers_get_nothing_for_pages_of_others_without_an_origin_either() {
+    let cluster = Cluster::new().await;
+    let ask = async |router: &Router, path: &str, host: &str, site: &str| {
+        let request = Request::get(path).header("host", host).header("sec-fetch-site", site);
+        send(router, request.body(Body::empty()).expect("a request"))
+            .await
+            .status
+            .as_u16()
+    };
+    for (prefix, path) in [(None, "/api/v1/caller"), (Some("/admin"), "/admin/api/v1/caller")] {
+        let open = cluster.behind(prefix);
+        let here = "127.0.0.1:9100";
+        for (site, status) in [
+            ("same-origin", 200),
+            ("none", 200),
+            ("cross-site", 403),
+            ("same-site", 403),
+        ] {
+            assert_eq!(ask(&open, path, here, site).await, status, "{path} {site}");
+        }
+        // A link to the page may be anywhere.
+        let page = path.replace("api/v1/caller", "");
+        assert_eq!(ask(&open, &page, here, "cross-site").await, 200, "{page}");
+        // The page of a name that was made to lead here is of the same origin.
+        for (host, status) in [("admin:9100", 200), ("rebound.example.org:9100", 403)] {
+            assert_eq!(ask(&open, path, host, "same-origin").await, status, "{host}");
+        }
+    }
+    // With a token none of this matters.
+    let guarded = cluster.guarded();
+    assert_eq!(
+        ask(&guarded, "/api/v1/caller", "a.example.org", "cross-site").await,
+        401
+    );
+}
+
+#[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_problems() {
     let cluster = Cluster::new().await;
     let open = cluster.open();

@@ -391,6 +391,22 @@ async fn only_an_operator_sees_payloads() {
             }
         }
     }
+    // Each is recorded, those that may not, too.
+    let records = get(&cluster.open(), "/api/v1/audit").await.json();
+    let records = records["records"].as_array().expect("records");
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                record["action"].as_str().expect("text"),
+                record["status"].as_u64().expect("a status"),
+            )
+        })
+        .collect();
+    assert_eq!(told.len(), 2, "two may not, and are one sum: {records:?}");
+    for status in [200, 403] {
+        assert!(told.contains(&("watch with payloads", status)), "{told:?}");
+    }
 }
 
 #[tokio::test]
