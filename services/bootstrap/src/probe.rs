@@ -42,7 +42,8 @@ impl fmt::Display for Speaks {
     }
 }
 
-/// Asks a port that speaks plain HTTP for `path` once. The whole answer must be there within `limit`; at most `most` bytes of its text are kept.
+/// Asks a port that speaks plain HTTP for `path` once. The whole answer must be there within `limit`. Keeps at most `most` bytes of
+/// its text.
 ///
 /// # Errors
 /// Why there is no answer.

@@ -46,6 +46,8 @@ pub struct Bundle {
     services: Vec<Running>,
     /// What the ops ports speak.
     speaks: Speaks,
+    /// What the ports for clients and for admin's callers speak.
+    speaks_in_public: Speaks,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -65,6 +67,10 @@ impl Bundle {
             speaks: match config.common.ops_tls {
                 true => Speaks::Tls,
                 false => Speaks::Plain,
+            },
+            speaks_in_public: match config.common.tls_files() {
+                Some(_) => Speaks::Tls,
+                None => Speaks::Plain,
             },
             tasks: JoinSet::new(),
         };
@@ -100,7 +106,9 @@ impl Bundle {
                     let mut settings = config.edge.clone();
                     settings.playground_admin_port = admin_port;
                     if settings.public_url.is_none() {
-                        settings.public_url = place.public.and_then(public_url);
+                        settings.public_url = place
+                            .public
+                            .and_then(|address| public_url(address, self.speaks_in_public));
                     }
                     self.spawn::<ws_node::WsNodeService>(place, common, settings, sockets)?;
                 }
@@ -171,22 +179,20 @@ impl Bundle {
     pub fn welcome(&self) -> String {
         let public = |kind| self.of(kind).filter_map(|service| service.place.public).map(reachable);
         let list = |addresses: Vec<String>| addresses.join("  ");
-        let edges = list(public(Kind::WsNode).map(|address| format!("ws://{address}")).collect());
+        let (ws, http) = (scheme(self.speaks_in_public), self.speaks_in_public);
+        let edges = list(public(Kind::WsNode).map(|address| format!("{ws}{address}")).collect());
         let playground = list(
             public(Kind::WsNode)
                 .take(1)
-                .map(|address| format!("http://{address}/"))
+                .map(|address| format!("{http}{address}/"))
                 .collect(),
         );
-        let admin = list(
-            public(Kind::Admin)
-                .map(|address| format!("http://{address}/"))
-                .collect(),
-        );
+        let admin = list(public(Kind::Admin).map(|address| format!("{http}{address}/")).collect());
         let ops = |service: &Running| {
             format!(
-                "  {:<14}http://{}/metrics",
+                "  {:<14}{}{}/metrics",
                 service.place.name,
+                self.speaks,
                 reachable(service.place.ops)
             )
         };
@@ -242,8 +248,16 @@ impl Bundle {
 }
 
 /// Where clients on this machine reach a ws-node.
-fn public_url(address: SocketAddr) -> Option<PublicUrl> {
-    PublicUrl::parse(&format!("ws://{}", reachable(address))).ok()
+fn public_url(address: SocketAddr, speaks: Speaks) -> Option<PublicUrl> {
+    PublicUrl::parse(&format!("{}{}", scheme(speaks), reachable(address))).ok()
+}
+
+/// The beginning of the URLs that WebSocket clients of such a port use.
+fn scheme(speaks: Speaks) -> &'static str {
+    match speaks {
+        Speaks::Plain => "ws://",
+        Speaks::Tls => "wss://",
+    }
 }
 
 /// Binds everything, so that all taken ports are named at once and nothing is started if there are any.
@@ -326,6 +340,14 @@ fn known_servers(metrics: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_are_sent_to_a_ws_node_as_it_speaks() {
+        let address = "0.0.0.0:9000".parse().expect("an address");
+        let url = |speaks| public_url(address, speaks).expect("a URL").to_string();
+        assert_eq!(url(Speaks::Plain), "ws://127.0.0.1:9000");
+        assert_eq!(url(Speaks::Tls), "wss://127.0.0.1:9000");
+    }
 
     #[test]
     fn servers_of_all_services_are_added_up() {

@@ -57,10 +57,20 @@ impl Level {
 
     /// Logs at this level for so long, then as configured again. A later call replaces it.
     pub(crate) fn choose(&self, level: LogLevel, length: Duration) -> Result<(), String> {
-        self.apply(&level)?;
-        let until = Instant::now() + length;
+        let chosen = Chosen {
+            level: level.clone(),
+            until: Instant::now() + length,
+        };
+        let mut applied = Ok(());
+        self.chosen.send_if_modified(|now| {
+            applied = self.apply(&chosen.level);
+            if applied.is_ok() {
+                *now = Some(chosen);
+            }
+            applied.is_ok()
+        });
+        applied?;
         tracing::warn!(%level, for_s = length.as_secs_f64(), "log level changed on request");
-        self.chosen.send_replace(Some(Chosen { level, until }));
         Ok(())
     }
 
@@ -95,21 +105,24 @@ impl Level {
     }
 
     fn fall_back(&self) {
-        if let Err(error) = self.apply(&self.configured) {
-            tracing::error!(%error, "the log level cannot be changed back");
-        }
-        let is_over = |chosen: &mut Option<Chosen>| {
-            let is_over = chosen.as_ref().is_some_and(|chosen| chosen.until <= Instant::now());
+        let mut applied = Ok(());
+        let fell_back = self.chosen.send_if_modified(|now| {
+            // Another one may have been chosen meanwhile.
+            let is_over = now.as_ref().is_some_and(|chosen| chosen.until <= Instant::now());
             if is_over {
-                *chosen = None;
+                applied = self.apply(&self.configured);
+                *now = None;
             }
             is_over
-        };
-        if self.chosen.send_if_modified(is_over) {
-            tracing::warn!(level = %self.configured, "log level is as configured again");
+        });
+        match applied {
+            Err(error) => tracing::error!(%error, "the log level cannot be changed back"),
+            Ok(()) if fell_back => tracing::warn!(level = %self.configured, "log level is as configured again"),
+            Ok(()) => {}
         }
     }
 
+    /// Only while `chosen` is locked: what is shown is what is logged.
     fn apply(&self, level: &LogLevel) -> Result<(), String> {
         let replaced = self.handle.reload(filter(level));
         replaced.map_err(|error| format!("the filter of the logs cannot be replaced: {error}"))
@@ -165,6 +178,16 @@ mod tests {
         pass(&mut keeping, 2).await;
         assert!(!logs_debug());
         assert_eq!(levels.now(), (level("info"), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_level_that_is_chosen_while_another_one_ends_stays() {
+        let (levels, _guard) = logging("info");
+        levels.choose(level("debug"), Duration::from_secs(60)).expect("changes");
+        // Late: the time that was over belonged to an earlier choice.
+        levels.fall_back();
+        assert!(logs_debug());
+        assert_eq!(levels.now().0, level("debug"));
     }
 
     #[tokio::test(start_paused = true)]
