@@ -50,7 +50,7 @@ struct Body<'a> {
     status: u16,
     /// For programs, where the status alone does not tell: offline (the client is connected nowhere), gone, no-answer, unknown (not
     /// every server said whether it has the client), running, key-reused, answer-forgotten (it was carried out, or begun),
-    /// answer-too-large, too-many-keys, overloaded, overdue, preflight (a server could not use the node).
+    /// answer-too-large, too-many-keys, too-many-streams, too-many-watches, overloaded, overdue, preflight (a server could not use the node).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     code: Option<&'static str>,

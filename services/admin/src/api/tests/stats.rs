@@ -248,7 +248,7 @@ async fn more_viewers_than_there_are_places_are_told_to_go_elsewhere_and_a_place
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let mut viewers = Vec::new();
-    for _ in 0..crate::statistics::MAX_VIEWERS {
+    for _ in 0..super::super::seats::MOST_STREAMS {
         viewers.push(Events::of(&open).await.expect("a place"));
     }
     let rejected = Events::of(&open).await.err().expect("no place");
