@@ -8,6 +8,7 @@ mod nodes;
 mod online;
 mod page;
 mod pods;
+mod prominent;
 mod refused;
 mod reports;
 mod rooms;
