@@ -1,20 +1,17 @@
 //! Errors of the HTTP API: every one of them is `application/problem+json` (RFC 9457) with a detail that says what to do.
 //! Never carries a token, a payload or a backtrace.
 
+mod causes;
+
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
-use wsmesh_adapter::{
-    ClientError, ClientId, ClientOrderError, ClientRequestError, DataError, NameError, NodeId, PublishError,
-    TopologyError,
-};
+use wsmesh_adapter::{ClientId, NodeId};
 
 use crate::gather::{FailedServer, MissingServer, RefusedNode};
-use crate::json::in_words;
 
 /// The code of a repeat that comes while the first request is still running.
 pub(crate) const RUNNING: &str = "running";
@@ -50,7 +47,7 @@ struct Body<'a> {
     status: u16,
     /// For programs, where the status alone does not tell: offline (the client is connected nowhere), gone, no-answer, unknown (not
     /// every server said whether it has the client), running, key-reused, answer-forgotten (it was carried out, or begun),
-    /// answer-too-large, too-many-keys, overloaded, overdue, preflight (a server could not use the node).
+    /// answer-too-large, too-many-keys, too-many-streams, too-many-watches, overloaded, overdue, preflight (a server could not use the node).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     code: Option<&'static str>,
@@ -304,116 +301,5 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
-    }
-}
-
-impl From<NameError> for Problem {
-    fn from(error: NameError) -> Self {
-        Self::bad_request(error.to_string())
-    }
-}
-
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self::bad_request(rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request(rejection.body_text())
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::not_json(),
-            // Wrong syntax or wrong shape: the text says where.
-            JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => {
-                let text = rejection.body_text();
-                // Before it stands what failed in this program.
-                let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-                Self::bad_request(format!("the body cannot be read: {}", in_words(why)))
-            }
-            other => Self::new(other.status(), other.body_text()),
-        }
-    }
-}
-
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Payload(_) => Self::bad_request(error.to_string()),
-            PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
-            // The node may have taken it all the same.
-            PublishError::Refused { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).untouched(),
-        }
-    }
-}
-
-impl From<ClientOrderError> for Problem {
-    fn from(error: ClientOrderError) -> Self {
-        match error {
-            ClientOrderError::Publish(error) => error.into(),
-            ClientOrderError::Client(ClientError::CloseCode(_) | ClientError::Name(_)) => {
-                Self::bad_request(error.to_string())
-            }
-            ClientOrderError::Data(DataError::TooLarge(_)) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
-            }
-            ClientOrderError::Data(DataError::TooDeep) => Self::bad_request(error.to_string()),
-            ClientOrderError::Unknown(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).with_code("unknown")
-            }
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        }
-    }
-}
-
-impl From<ClientRequestError> for Problem {
-    fn from(error: ClientRequestError) -> Self {
-        match error {
-            ClientRequestError::Offline(client) => Self::offline(&client),
-            ClientRequestError::Gone(_) => Self::new(StatusCode::CONFLICT, error.to_string()).with_code("gone"),
-            ClientRequestError::TimedOut(_) => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()).with_code("no-answer")
-            }
-            ClientRequestError::Publish(error) => error.into(),
-        }
-    }
-}
-
-impl From<TopologyError> for Problem {
-    fn from(error: TopologyError) -> Self {
-        let status = match error {
-            TopologyError::Url(_) | TopologyError::Embedded(_) | TopologyError::Credentials | TopologyError::Files => {
-                StatusCode::BAD_REQUEST
-            }
-            TopologyError::Unknown(_) => StatusCode::NOT_FOUND,
-            TopologyError::Alone
-            | TopologyError::LastNode(_)
-            | TopologyError::Elsewhere { .. }
-            | TopologyError::TooMany(_) => StatusCode::CONFLICT,
-        };
-        Self::new(status, error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_that_is_too_large_is_an_error_of_the_caller() {
-        let problem = Problem::from(PublishError::TooLarge { bytes: 9, most: 8 });
-        assert_eq!(problem.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

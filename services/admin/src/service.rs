@@ -16,7 +16,7 @@ use wsmesh_bootstrap::http::{self, Front, Limits};
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAcceptor, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
-use crate::api::{self, Api};
+use crate::api::{self, Api, Seats};
 use crate::audit::{Audit, Record};
 use crate::config::Config;
 use crate::doctor::{self, DOCTOR};
@@ -30,7 +30,7 @@ use crate::top::{self, TOP};
 use crate::watching::Watching;
 
 /// Most connections at once; more wait in the listener's backlog. More than requests may run at once, so that what is too much is
-/// answered.
+/// answered; streams take half of them at most.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a request may take in addition to waiting for other servers, above all to send its body.
 const BODY_TIME: Duration = Duration::from_secs(5);
@@ -120,6 +120,8 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let news = tokio::spawn(ended.clone().run_until_cancelled_owned(news));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
     let recording = tokio::spawn(audit.clone().run(ended.clone()));
+    let seats = Seats::of_connections(connections(&config));
+    let seats = if access.is_open() { seats.shared() } else { seats };
     let api = Api {
         adapter,
         jobs,
@@ -129,6 +131,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         time_limit: config.common.request_timeout + BODY_TIME,
         statistics,
         watching: watching.clone(),
+        seats,
     };
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
@@ -146,6 +149,11 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     }
     news.await?;
     result
+}
+
+/// How many connections this process may have at once.
+fn connections(config: &Config) -> usize {
+    MAX_CONNECTIONS.min(config.common.open_files / 4)
 }
 
 /// Everyone who watches the cluster is told each change of a job.
@@ -180,7 +188,7 @@ async fn serve_until_the_end(
         answer_timeout: 2 * api::longest(api.time_limit),
         // Half of the grace period is left for the goodbye.
         grace: api.time_limit.min(config.common.shutdown_grace / 2),
-        ..Limits::keep_alive(MAX_CONNECTIONS.min(config.common.open_files / 4))
+        ..Limits::keep_alive(connections(config))
     };
     let router = api::router(api, metrics, config.settings.path_prefix.as_deref());
     let front = Front::new(router, limits).tls(config.common.public_acceptor()?);

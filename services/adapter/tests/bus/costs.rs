@@ -37,7 +37,6 @@ async fn per_second(asker: &Server, asks: u32) -> Duration {
 /// `cargo test --release -p wsmesh-adapter --test bus -- --ignored --nocapture costs`
 #[tokio::test]
 #[ignore = "a measurement of 40 s"]
-#[expect(clippy::print_stderr, reason = "it is read by whoever measures")]
 async fn statistics_once_a_second_cost_each_of_24_idle_servers_less_than_a_millisecond() {
     let bus = Bus::Memory(MemoryBus::new(["redis-0", "redis-1", "redis-2"]).expect("good ids"));
     let mut servers = Vec::new();

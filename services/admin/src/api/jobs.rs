@@ -53,7 +53,7 @@ pub(super) struct Adding {
             headers(("Location" = String, description = "The location of the job, relative to the request."))),
         (status = 409, description = "This change of the nodes is not possible now, or the first request with this idempotency key is \
             still running (code running)."),
-        (status = 422, description = "Some server could not use the node, and nothing was changed: node, servers and missing say what \
+        (status = 422, description = "Some server could not use the node, or too few servers tried, and nothing was changed: node, servers and missing say what \
             to do (code preflight). Or another request had this idempotency key."),
     ),
 )]
@@ -68,10 +68,12 @@ pub(super) async fn add_node(
         let how = if force { " by force" } else { "" };
         subject.name(format!("node {node}{how}"));
     }
-    if !force && !node.is_some_and(|node| api.jobs.is_in_use(&node)) {
-        preflight::check(&api, &url).await?;
-    }
-    Ok(accepted(&api.jobs.add(&url).await?, "jobs"))
+    let is_checked = !force && !node.is_some_and(|node| api.jobs.is_in_use(&node));
+    let missing = match is_checked {
+        true => preflight::check(&api, &url).await?,
+        false => Vec::new(),
+    };
+    Ok(accepted(&api.jobs.add(&url, missing).await?, "jobs"))
 }
 
 /// Drains a Redis node for the whole cluster, then removes it

@@ -25,9 +25,17 @@ pub(super) const MAX_ASKS: usize = 256;
 /// Most batches at once: each may hold a large body.
 pub(super) const MAX_BATCHES: usize = 16;
 
+/// How long a preflight takes at most: four times the time limit of a command, and some more.
+const PREFLIGHT: Duration = Duration::from_secs(10);
+
 /// The time limit of requests that wait for clients, when that of others is `limit`.
 pub(crate) fn longest(limit: Duration) -> Duration {
     limit + LONGEST_ASK
+}
+
+/// The time limit of requests with a preflight, when that of others is `limit`.
+pub(super) fn checking(limit: Duration) -> Duration {
+    limit + PREFLIGHT
 }
 
 /// At most so many requests at once, over all routes.

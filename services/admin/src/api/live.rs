@@ -1,5 +1,5 @@
 //! The stream of everything that happens: a snapshot each second, and news in between. It ends when the viewer leaves or admin ends,
-//! and counts towards a limit of its own.
+//! and has a seat as long as it lasts.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use super::Api;
-use super::limits::overloaded;
+use super::seats::Kind;
+use crate::access::Caller;
 use crate::problem::Problem;
 use crate::shapes;
 
@@ -22,12 +23,14 @@ use crate::shapes;
 /// viewer. A comment comes when there was nothing for 15 s.
 #[utoipa::path(
     get, path = "/events", operation_id = "events", tag = "cluster",
-    responses((status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream")),
+    responses(
+        (status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream"),
+        (status = 429, description = "This caller has as many streams as one may have (code too-many-streams)."),
+    ),
 )]
-pub(super) async fn events(State(api): State<Api>) -> Result<Response, Problem> {
-    let events = api.statistics.view();
-    let events =
-        events.ok_or_else(|| overloaded("too many pages follow this admin: close some, or ask another admin"))?;
+pub(super) async fn events(State(api): State<Api>, caller: Caller) -> Result<Response, Problem> {
+    let seat = api.seats.take(&caller, Kind::Follow)?;
+    let events = seat.hold(api.statistics.view());
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // Proxies that collect an answer before they pass it on would pass nothing on.
     let buffering = ("x-accel-buffering", "no");

@@ -20,6 +20,7 @@ mod limits;
 mod once;
 mod origins;
 mod query;
+mod seats;
 mod trace;
 
 mod assign;
@@ -65,8 +66,11 @@ use crate::statistics::Statistics;
 use crate::watching::Watching;
 use bodies::Budget;
 pub(crate) use limits::longest;
-use limits::{MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, limit_requests, limit_time};
+use limits::{
+    MAX_ASKS, MAX_BATCH_BYTES, MAX_BATCHES, MAX_BODY_BYTES, MAX_REQUESTS, checking, limit_requests, limit_time,
+};
 use pages::Login;
+pub(crate) use seats::Seats;
 
 /// What the handlers use. Cheap to clone.
 #[derive(Clone)]
@@ -84,6 +88,8 @@ pub(crate) struct Api {
     pub(crate) statistics: Statistics,
     /// Clients that are watched.
     pub(crate) watching: Watching,
+    /// Places for streams.
+    pub(crate) seats: Seats,
 }
 
 /// Everything that admin serves on its public port, behind a prefix if there is one.
@@ -135,6 +141,7 @@ pub(crate) fn description() -> OpenApi {
         (publisher_routes(), Right::Publish),
         (client_routes(), Right::Clients),
         (operator_routes(), Right::Operate),
+        (checking_routes(), Right::Operate),
         (asking_routes(), Right::Publish),
         (batch_routes(), Right::Publish),
         (stream_routes(), Right::Read),
@@ -165,6 +172,7 @@ fn guarded(api: &Api, described: query::Described) -> Router<Api> {
         .merge(group(publisher_routes().into(), time_limit, Right::Publish))
         .merge(group(client_routes().into(), time_limit, Right::Clients))
         .merge(group(operator_routes().into(), time_limit, Right::Operate))
+        .merge(group(checking_routes().into(), checking(time_limit), Right::Operate))
         .merge(group(asking, longest(time_limit), Right::Publish));
     let batch = group(batch, longest(time_limit), Right::Publish);
     let bodies = Budget::default();
@@ -235,14 +243,19 @@ fn client_routes() -> OpenApiRouter<Api> {
 /// Changes of nodes and servers.
 fn operator_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
-        .routes(routes!(jobs::add_node))
-        .routes(routes!(preflight::preflight))
         .routes(routes!(jobs::remove_node))
         .routes(routes!(servers::drain))
         .routes(routes!(servers::resume))
         .routes(routes!(servers::rebalance))
         .routes(routes!(log_level::of_server))
         .routes(routes!(log_level::of_all))
+}
+
+/// Changes of nodes that wait for a preflight.
+fn checking_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(jobs::add_node))
+        .routes(routes!(preflight::preflight))
 }
 
 /// For publishers that wait for clients.

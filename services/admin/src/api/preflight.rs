@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wsmesh_adapter::{Check, NodeId, NodeUrl, ServerName};
@@ -82,33 +81,20 @@ pub(super) async fn preflight(
     }))
 }
 
-/// Checks an address before it is added.
+/// Checks an address before it is added. Returns the servers that did not answer.
 ///
 /// # Errors
-/// When some server could not use it; nothing has been changed then.
-pub(super) async fn check(api: &Api, url: &str) -> Result<(), Problem> {
+/// When some server could not use it, or too few tried; nothing has been changed then.
+pub(super) async fn check(api: &Api, url: &str) -> Result<Vec<MissingServer>, Problem> {
     let found = api.adapter.preflight(url).await?;
     let refused = node_of(url).and_then(|node| RefusedNode::new(node, &found));
     if let Some(refused) = refused {
         return Err(Problem::refused_node(refused));
     }
-    if found.servers.is_empty() {
-        return Err(nobody(&found.missing));
-    }
     for (server, why) in &found.missing {
         tracing::warn!(%server, why, "a server did not say whether it could use the node that is added");
     }
-    Ok(())
-}
-
-/// What nobody tried is not added as if it had passed.
-fn nobody(missing: &[(ServerName, String)]) -> Problem {
-    let missing: Vec<_> = missing.iter().map(|(server, why)| format!("{server} {why}")).collect();
-    let detail = format!(
-        "no server tried the address, and nothing was changed ({}): try again, or add it without a preflight with ?force=true",
-        missing.join("; ")
-    );
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).untouched()
+    Ok(gather::missing_servers(&found.missing))
 }
 
 /// The id that the node at this address would have; none if it is no address.

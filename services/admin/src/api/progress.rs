@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use super::Api;
 use super::address::OfPath;
 use super::jobs::unknown;
+use super::seats::Kind;
 use crate::access::Caller;
 use crate::jobs::{Changes, Job};
 use crate::problem::Problem;
@@ -27,6 +28,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
     responses(
         (status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream"),
         (status = 404, description = "No admin has such a job."),
+        (status = 429, description = "This caller has as many streams as one may have (code too-many-streams)."),
     ),
 )]
 pub(super) async fn events(
@@ -37,6 +39,7 @@ pub(super) async fn events(
     // Before the job is read, so that nothing is missed in between.
     let changes = api.jobs.subscribe();
     let job = api.jobs.job(&id).ok_or_else(|| unknown(&api, &id))?;
+    let seat = api.seats.take(&caller, Kind::Follow)?;
     let events = stream::unfold(Progress::Now(job, changes), async |progress| {
         let (job, changes) = progress.next().await?;
         let event = Event::default().event("job").json_data(&job);
@@ -47,7 +50,7 @@ pub(super) async fn events(
         Some((event, rest))
     });
     // Whoever lost the right to read it gets no more of it.
-    let events = events.take_until(async move { caller.ended().await });
+    let events = seat.hold(events.take_until(async move { caller.ended().await }));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 use super::Api;
 use super::address::OfClient;
 use super::query::Params;
+use super::seats::Kind;
 use crate::access::{Caller, Right};
 use crate::audit::Entry;
 use crate::problem::Problem;
@@ -47,7 +48,7 @@ pub(super) struct Wanted {
     params(("id" = Name, Path, description = "The client's id. It does not have to be connected."), Wanted),
     responses(
         (status = 200, description = "The events.", body = shapes::StreamEvent, content_type = "text/event-stream"),
-        (status = 429, description = "The cluster has 20 watches, the most there may be (code too-many-watches)."),
+        (status = 429, description = "The cluster has 20 watches, or this caller 10 at this admin: the most there may be (code too-many-watches)."),
     ),
 )]
 pub(super) async fn watch(
@@ -66,11 +67,12 @@ pub(super) async fn watch(
             .need(Right::Operate)
             .inspect_err(|problem| recorded(problem.status()))?;
     }
+    let seat = api.seats.take(&caller, Kind::Watch)?;
     let viewing = api.watching.open(client.clone(), payloads).await.map_err(problem)?;
     if payloads {
         recorded(StatusCode::OK);
     }
-    let events = viewing.events(async move { caller.ended().await });
+    let events = seat.hold(viewing.events(async move { caller.ended().await }));
     let events = events.map(|Event { name, data }| Ok::<_, Infallible>(sse::Event::default().event(name).data(data)));
     let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that collect an answer before they pass it on would pass nothing on.

@@ -8,6 +8,7 @@ mod nodes;
 mod online;
 mod page;
 mod pods;
+mod prominent;
 mod refused;
 mod reports;
 mod rooms;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use wsmesh_adapter::{Gathered, ServerName};
@@ -60,7 +61,7 @@ pub(crate) struct Answer<T> {
 }
 
 /// A server that did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MissingServer {
     #[schema(value_type = Name)]
     pub(crate) server: ServerName,

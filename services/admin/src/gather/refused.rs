@@ -38,7 +38,7 @@ pub(crate) struct FailedCheck {
 }
 
 impl RefusedNode {
-    /// None if nothing failed.
+    /// None if the node may be added.
     pub(crate) fn new(node: NodeId, found: &Preflights) -> Option<Self> {
         let mut servers: Vec<FailedServer> = Vec::new();
         for failure in found.failures() {
@@ -55,7 +55,7 @@ impl RefusedNode {
                 }),
             }
         }
-        (!servers.is_empty()).then(|| Self {
+        (!found.passes()).then(|| Self {
             node,
             servers,
             missing: super::missing_servers(&found.missing),
@@ -70,9 +70,10 @@ impl RefusedNode {
                 .flat_map(|server| server.checks.iter().map(move |check| (server, check)))
         };
         let first = failures().next();
-        let first = first.map_or_else(String::new, |(server, check)| {
-            format!("{}: {}: {}", server.server, check.why, check.fix)
-        });
+        let first = first.map_or_else(
+            || silent(&self.missing),
+            |(server, check)| format!("{}: {}: {}", server.server, check.why, check.fix),
+        );
         let others = match failures().count().saturating_sub(1) {
             0 => String::new(),
             others => format!(" ({others} more in servers)"),
@@ -82,6 +83,18 @@ impl RefusedNode {
             self.node
         )
     }
+}
+
+/// Nothing failed, and too few servers tried.
+fn silent(missing: &[MissingServer]) -> String {
+    let missing: Vec<_> = missing
+        .iter()
+        .map(|missing| format!("{}: {}", missing.server, missing.why))
+        .collect();
+    format!(
+        "Too few servers said whether they can use it ({}): try again when they answer",
+        missing.join("; ")
+    )
 }
 
 #[cfg(test)]
@@ -152,5 +165,20 @@ mod tests {
             missing: vec![(name("ws-node-3"), "did not answer in time".to_owned())],
         };
         assert_eq!(RefusedNode::new(NodeId::new("redis-4").expect("an id"), &found), None);
+    }
+
+    #[test]
+    fn what_nobody_tried_is_refused_with_those_that_did_not_answer() {
+        let found = Preflights {
+            url: "redis://redis-4:6379#redis-4".to_owned(),
+            servers: Vec::new(),
+            missing: vec![(name("ws-node-3"), "did not answer in time".to_owned())],
+        };
+        let refused = RefusedNode::new(NodeId::new("redis-4").expect("an id"), &found).expect("refused");
+        let detail = refused.detail();
+        assert!(
+            detail.contains("ws-node-3: did not answer in time") && detail.contains("?force=true"),
+            "{detail}"
+        );
     }
 }

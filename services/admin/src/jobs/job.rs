@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeView, ServerName};
 
 use super::progress::{self, ServerProgress, Verdict};
-use crate::gather;
+use crate::gather::{self, MissingServer};
 use crate::shapes::Name;
 
 /// What a job does.
@@ -56,6 +56,8 @@ pub(crate) struct Job {
     #[serde(serialize_with = "gather::rfc3339_or_null")]
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub(crate) finished_at: Option<Timestamp>,
+    /// Servers that were to try a new node before it was added, and did not answer.
+    pub(crate) missing: Vec<MissingServer>,
     /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,
     #[serde(skip)]
@@ -78,6 +80,9 @@ pub(super) struct Change {
     pub(super) attempt: u32,
     /// Where the node is, without credentials. An admin that has not learned of the change makes it with this.
     pub(super) url: String,
+    /// Servers that did not say whether they can use a new node.
+    #[serde(default)]
+    pub(super) missing: Vec<MissingServer>,
 }
 
 /// What an admin sees at one moment.
@@ -107,6 +112,7 @@ impl Job {
             why: None,
             started_at: Timestamp::now(),
             finished_at: None,
+            missing: change.missing.clone(),
             servers: Vec::new(),
             change,
             began: Instant::now(),

@@ -119,10 +119,12 @@ impl Ledger {
         // Clocks of admins are not compared: only ages travel, and a message makes an age smaller, never larger.
         let began = mine.began.min(theirs.began);
         let (started_at, admin) = start(mine).min(start(&theirs));
+        let first = if starts.is_gt() { &theirs } else { &*mine };
+        let missing = first.missing.clone();
         if ends.is_gt() {
             *mine = theirs;
         }
-        (mine.began, mine.admin, mine.started_at) = (began, admin, started_at);
+        (mine.began, mine.admin, mine.started_at, mine.missing) = (began, admin, started_at, missing);
         if merged.is_news {
             self.revision += 1;
             entry.revision = self.revision;
@@ -181,6 +183,7 @@ mod tests {
             epoch,
             attempt,
             url: "redis://redis-4:6379#redis-4".to_owned(),
+            missing: Vec::new(),
         }
     }
 

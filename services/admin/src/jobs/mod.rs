@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, NodeId, NodeState, NodeView, ServerName, TopologyError};
 
+use crate::gather::MissingServer;
 pub(crate) use changes::Changes;
 use job::{Change, Sight};
 pub(crate) use job::{Job, What};
@@ -90,13 +91,13 @@ impl Jobs {
         Self { closing, ..self }
     }
 
-    /// Adds a node and returns the job that follows the change. The other admins have been told, if that is possible now.
+    /// Adds a node and returns the job that follows the change; `missing` did not say whether they can use it. The other admins have been told, if that is possible now.
     ///
     /// # Errors
     /// As [`Adapter::add_node`].
-    pub(crate) async fn add(&self, url: &str) -> Result<Job, TopologyError> {
+    pub(crate) async fn add(&self, url: &str, missing: Vec<MissingServer>) -> Result<Job, TopologyError> {
         let node = self.adapter.add_node(url)?;
-        self.begin(What::Add, node).await
+        self.begin(What::Add, node, missing).await
     }
 
     /// Drains and removes a node and returns the job that follows the change. The other admins have been told, if that is possible now.
@@ -105,7 +106,7 @@ impl Jobs {
     /// As [`Adapter::drain_node`].
     pub(crate) async fn remove(&self, node: &NodeId) -> Result<Job, TopologyError> {
         self.adapter.drain_node(node)?;
-        self.begin(What::Remove, node.clone()).await
+        self.begin(What::Remove, node.clone(), Vec::new()).await
     }
 
     /// Whether a node has this id and is used, or soon will be.
@@ -174,7 +175,7 @@ impl Jobs {
         }
     }
 
-    async fn begin(&self, what: What, node: NodeId) -> Result<Job, TopologyError> {
+    async fn begin(&self, what: What, node: NodeId, missing: Vec<MissingServer>) -> Result<Job, TopologyError> {
         let (nodes, counted) = self.view();
         let view = nodes.iter().find(|view| view.id == node);
         let view = view.ok_or_else(|| TopologyError::Unknown(node.clone()))?;
@@ -182,6 +183,7 @@ impl Jobs {
             epoch: view.epoch,
             attempt: 1,
             url: view.url.clone(),
+            missing,
         };
         let sight = self.sight(&nodes, &counted);
         let me = self.adapter.name();

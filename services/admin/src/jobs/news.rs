@@ -56,7 +56,10 @@ impl News {
             id: job.id.clone(),
             what: job.what,
             node: job.node.clone(),
-            change: job.change.clone(),
+            change: Change {
+                missing: job.missing.clone(),
+                ..job.change.clone()
+            },
             admin: job.admin.clone(),
             started_at: job.started_at,
             age_ms: u64::try_from(now.duration_since(job.began).as_millis()).unwrap_or(u64::MAX),
@@ -76,6 +79,7 @@ impl News {
             why: None,
             started_at: self.started_at,
             finished_at: None,
+            missing: self.change.missing.clone(),
             servers: Vec::new(),
             change: self.change,
             // A clock that began later than the job cannot say when that was.
@@ -103,12 +107,17 @@ impl News {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gather::MissingServer;
 
     fn job() -> Job {
         let change = Change {
             epoch: 3,
             attempt: 1,
             url: "redis://redis-4:6379#redis-4".to_owned(),
+            missing: vec![MissingServer {
+                server: ServerName::new("ws-1").expect("a name"),
+                why: "did not answer in time".to_owned(),
+            }],
         };
         let node = NodeId::new("redis-4").expect("an id");
         Job::begin(What::Remove, node, change, ServerName::new("admin-1").expect("a name"))
@@ -136,8 +145,8 @@ mod tests {
         };
         assert_eq!(same.started_at.as_millisecond(), job.started_at.as_millisecond());
         assert_eq!(
-            (same.id, same.change, same.state),
-            (job.id, job.change, JobState::Running)
+            (same.id, same.change, same.missing, same.state),
+            (job.id, job.change, job.missing, JobState::Running)
         );
     }
 

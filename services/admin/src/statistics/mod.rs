@@ -32,8 +32,6 @@ pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
 use sight::Sight;
 pub(crate) use snapshot::Snapshot;
-#[cfg(test)]
-pub(crate) use viewers::MAX_VIEWERS;
 use viewers::Viewers;
 
 /// How often the cluster is sampled.
@@ -184,8 +182,8 @@ impl Statistics {
         }
     }
 
-    /// The events for one more viewer; none if there are too many.
-    pub(crate) fn view(&self) -> Option<impl Stream<Item = Bytes> + use<>> {
+    /// The events for one more viewer.
+    pub(crate) fn view(&self) -> impl Stream<Item = Bytes> + use<> {
         self.shared.viewers.view(self.subscribe())
     }
 

@@ -1,5 +1,6 @@
 //! Those who watch the cluster: each gets the newest snapshot when it is ready to read, and the news in between. A viewer that reads
-//! slowly skips snapshots; news that it is too late for are counted to it. Nothing is kept for one viewer alone.
+//! slowly skips snapshots; news that it is too late for are counted to it. Nothing is kept for one viewer alone, and nothing here limits
+//! how many there are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,13 @@ use axum::body::Bytes;
 use futures_util::{Stream, stream};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{HEARTBEAT, event};
 use super::snapshot::Snapshot;
 
-/// Most viewers at once.
-pub(crate) const MAX_VIEWERS: usize = 300;
 /// How many news are kept for viewers that read slowly.
 const NEWS: usize = 256;
 /// How often a viewer gets something to read, if there is nothing new.
@@ -25,7 +24,6 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// All viewers.
 #[derive(Debug)]
 pub(super) struct Viewers {
-    seats: Arc<Semaphore>,
     news: broadcast::Sender<Bytes>,
     /// When it is cancelled, all streams end.
     closing: CancellationToken,
@@ -40,7 +38,6 @@ struct Missed {
 impl Viewers {
     pub(super) fn new(closing: CancellationToken) -> Self {
         Self {
-            seats: Arc::new(Semaphore::new(MAX_VIEWERS)),
             news: broadcast::Sender::new(NEWS),
             closing,
         }
@@ -54,12 +51,8 @@ impl Viewers {
         }
     }
 
-    /// A stream for one more viewer; none if there are too many.
-    pub(super) fn view(
-        &self,
-        mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    ) -> Option<impl Stream<Item = Bytes> + use<>> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+    /// A stream for one more viewer.
+    pub(super) fn view(&self, mut snapshots: watch::Receiver<Arc<Snapshot>>) -> impl Stream<Item = Bytes> + use<> {
         // The one that is there now comes first.
         snapshots.mark_changed();
         let mut heartbeat = interval_at(tokio::time::Instant::now() + HEARTBEAT_EVERY, HEARTBEAT_EVERY);
@@ -69,13 +62,12 @@ impl Viewers {
             news: self.news.subscribe(),
             heartbeat,
             closing: self.closing.clone(),
-            _seat: seat,
         };
-        Some(stream::unfold(viewer, async |mut viewer| {
+        stream::unfold(viewer, async |mut viewer| {
             let event = viewer.next().await?;
             viewer.heartbeat.reset();
             Some((event, viewer))
-        }))
+        })
     }
 }
 
@@ -85,7 +77,6 @@ struct Viewer {
     news: broadcast::Receiver<Bytes>,
     heartbeat: Interval,
     closing: CancellationToken,
-    _seat: OwnedSemaphorePermit,
 }
 
 impl Viewer {

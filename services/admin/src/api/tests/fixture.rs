@@ -86,6 +86,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
     let watching = Watching::new(started.adapter.clone(), &Registry::new(), CancellationToken::new());
     let api = Api {
         watching: watching.expect("registers"),
+        seats: Seats::of_connections(1024).shared(),
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
         statistics: sampled(&started.adapter),
         access: Access::open(),
@@ -222,6 +223,8 @@ impl Cluster {
 
     /// What the handlers use, with keys of its own.
     pub(super) fn api(&self, token: Option<&str>) -> Api {
+        let seats = Seats::of_connections(1024);
+        let seats = if token.is_none() { seats.shared() } else { seats };
         let token = token.map(|text| Token::new(text).expect("a token"));
         Api {
             adapter: self.admin.clone(),
@@ -232,6 +235,7 @@ impl Cluster {
             time_limit: LIMIT,
             statistics: self.statistics.clone(),
             watching: self.watching.clone(),
+            seats,
         }
     }
 

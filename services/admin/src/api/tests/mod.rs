@@ -10,6 +10,7 @@ mod fixture;
 mod hostile;
 mod jobs;
 mod limits;
+mod load;
 mod log_level;
 mod messages;
 mod methods;

@@ -248,7 +248,7 @@ async fn more_viewers_than_there_are_places_are_told_to_go_elsewhere_and_a_place
     let cluster = Cluster::new().await;
     let open = cluster.open();
     let mut viewers = Vec::new();
-    for _ in 0..crate::statistics::MAX_VIEWERS {
+    for _ in 0..super::super::seats::MOST_STREAMS {
         viewers.push(Events::of(&open).await.expect("a place"));
     }
     let rejected = Events::of(&open).await.err().expect("no place");
@@ -336,7 +336,6 @@ async fn a_server_of_an_older_version_has_its_load_and_nothing_else() {
 /// `cargo test --release -p admin --lib -- --ignored --nocapture two_hundred`
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: 200 servers in one process"]
-#[expect(clippy::print_stderr, reason = "it is read by whoever measures")]
 async fn two_hundred_servers_are_shown_at_once() {
     let cluster = Cluster::new().await;
     let mut edges = Vec::new();
