@@ -4,6 +4,7 @@ mod access;
 mod assign;
 mod audit;
 mod batch;
+mod callers;
 mod clients;
 mod docs;
 mod fixture;
@@ -20,8 +21,10 @@ mod openapi;
 mod outage;
 mod preflight;
 mod rejections;
+mod requests;
 mod servers;
 mod stats;
+mod tokens;
 mod traces;
 mod watch;
 
