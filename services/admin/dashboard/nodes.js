@@ -111,8 +111,9 @@ function fillPairs(list, pairs) {
 }
 
 function fillMemory(memory, facts) {
-  memory.hidden = !facts;
-  if (!facts) return;
+  // The bus in one process has none.
+  memory.hidden = (facts?.usedMemoryBytes ?? null) === null;
+  if (memory.hidden) return;
   const [meter, text] = memory.children;
   const { usedMemoryBytes: used, maxMemoryBytes: most } = facts;
   meter.hidden = !most;

@@ -115,6 +115,7 @@ class Plot {
     write(this.#nothing, history.isEmbedded ? "No Redis: in-process bus." : "Nothing is known yet.");
     this.#nothing.hidden = !isEmpty;
     this.#area.hidden = isEmpty;
+    this.#values.hidden = isEmpty;
     // Many values scroll, so the keyboard must get there.
     if (lines.length > LINES.length) this.#values.tabIndex = 0;
     // Hidden views are drawn when they are shown: ResizeObserver tells it.
