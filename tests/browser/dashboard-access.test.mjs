@@ -112,3 +112,14 @@ test("the pages forbid inline code and framing, and their files do not need a to
     assert.equal((await fetch(`${cluster.admin}${file}`)).status, 200, file);
   }
 });
+
+test("an audit that lacks the records of an admin says so", async () => {
+  const page = await Dashboard.open(browser, cluster.admin);
+  const answer = { asOf: new Date().toISOString(), complete: false, missing: [{ server: "admin-1", why: "did not answer in time" }], records: [], next: null };
+  await page.page.route("**/api/v1/audit?*", (route) => route.fulfill({ json: answer }));
+  await page.logIn(TOKENS.viewer);
+  await page.isLive();
+  await page.view("Activity");
+  await page.page.locator("#audit-missing", { hasText: "records are missing here. admin-1 did not answer in time." }).waitFor();
+  await page.close();
+});

@@ -18,6 +18,14 @@ after(async () => {
 const desktop = { width: 1360, height: 900 };
 const phone = { width: 360, height: 740 };
 
+/** What scrolls up and down inside the page, but for the log of a watched client and fields. */
+function scrolling({ page }) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll("main *:not(#watched, textarea, select, input)")]
+      .filter((element) => element.scrollHeight > element.clientHeight + 1 && ["auto", "scroll"].includes(getComputedStyle(element).overflowY))
+      .map((element) => element.id || element.className));
+}
+
 for (const colorScheme of ["light", "dark"]) {
   for (const [name, viewport] of Object.entries({ desktop, phone })) {
     test(`axe finds nothing serious in any view and nothing is too wide: ${colorScheme}, ${name}`, { timeout: 120_000 }, async () => {
@@ -38,6 +46,7 @@ for (const colorScheme of ["light", "dark"]) {
         await page.drawn();
         assert.deepEqual(await page.barriers(), [], view);
         assert.equal(await page.overflow(), 0, view);
+        if (name === "phone") assert.deepEqual(await scrolling(page), [], `nothing in ${view} scrolls inside the page`);
       }
       await page.view("Servers");
       await page.button("Drain ws-0").click();

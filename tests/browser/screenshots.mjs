@@ -1,4 +1,4 @@
-// Takes the pictures of the README: npm run screenshots (of the dashboard only: npm run screenshots dashboard). Look at them before they are committed.
+// Takes the pictures of the README: npm ci once, then npm run screenshots (of the dashboard only: npm run screenshots dashboard). Look at them before they are committed.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Playground, launch } from "./support/browser.mjs";

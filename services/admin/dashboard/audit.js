@@ -4,7 +4,7 @@ import { byId, keyed, make, write } from "./dom.js";
 import { lapses } from "./findings.js";
 import { Table, pill, setPill } from "./table.js";
 import { whenShown } from "./views.js";
-import { clock, plural } from "./words.js";
+import { absent, clock, plural } from "./words.js";
 
 const PAGE = 50;
 const KEPT = 1000;
@@ -31,9 +31,10 @@ export class Audit {
 
   async #load(cursor = null) {
     try {
-      const { records, next } = await ask(`audit?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+      const { records, next, missing = [] } = await ask(`audit?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
       this.#add(records);
       this.#next = next;
+      showMissing(missing);
       this.#show();
     } catch (error) {
       write(byId("audit-empty"), `The audit could not be loaded: ${inWords(error)}`);
@@ -80,6 +81,12 @@ function targetOf({ target }) {
 
 function resultOf({ result, status }) {
   return result ?? (status < 400 ? "done" : "rejected");
+}
+
+/** What other admins recorded comes only if they answer. */
+function showMissing(missing) {
+  const words = missing.map(({ server, why }) => `${absent(server, why)}.`);
+  write(byId("audit-missing"), words.length ? `Not complete: records are missing here. ${words.join(" ")}` : "");
 }
 
 function showLapses(cluster) {

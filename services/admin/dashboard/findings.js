@@ -1,5 +1,5 @@
 // What needs attention in a snapshot, each finding one sentence. Only what a person should look at or do something about.
-import { bytes, clock, lapse, number } from "./words.js";
+import { absent, bytes, clock, lapse, number } from "./words.js";
 
 /** A lapse is shown as news for so long; after that it is in the view Activity only. */
 const LAPSE_IS_NEWS_MS = 15 * 60_000;
@@ -33,7 +33,7 @@ function ofNodes({ nodes, warnings = [] }) {
 }
 
 function ofServers(servers, { missing = [] }) {
-  const found = missing.map(({ server, why }) => ({ key: `missing ${server}`, text: `${server} did not answer: ${why}.`, mood: "bad" }));
+  const found = missing.map(({ server, why }) => ({ key: `missing ${server}`, text: `${absent(server, why)}.`, mood: "bad" }));
   for (const { name, state } of servers) {
     if (state === "isolated") found.push({ key: `isolated ${name}`, text: `${name} hears no Redis: nothing reaches its clients. Check its network and its Redis password.`, mood: "bad" });
   }

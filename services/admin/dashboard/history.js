@@ -2,6 +2,9 @@
 import { ask, inWords } from "./api.js";
 import { worstLag } from "./lag.js";
 
+/** What a node of the bus in one process calls its version. */
+const EMBEDDED = "embedded";
+
 const sum = (object) => Object.values(object ?? {}).reduce((all, one) => all + one, 0);
 
 /** A row of the history, from a snapshot. */
@@ -34,6 +37,9 @@ export class History {
   #listeners = [];
   seconds = 300;
   problem = "";
+  /** Whether the servers use a bus in their own process: there is no Redis then. */
+  isEmbedded = false;
+  #gone = new Set();
 
   constructor(live) {
     live.on("begin", () => this.load());
@@ -76,15 +82,19 @@ export class History {
 
   /** A column made of those of all nodes: what `combine` makes of the numbers that are known. */
   ofNodes(what, combine) {
-    const columns = this.nodes.map((id) => this.column(`nodes.${id}.${what}`));
+    const columns = this.#nodesEver.map((id) => this.column(`nodes.${id}.${what}`));
     return this.times.map((_, i) => {
       const known = columns.map((values) => values[i]).filter((value) => value !== null);
       return known.length ? combine(known) : null;
     });
   }
 
-  /** The nodes that there are columns of. */
+  /** The nodes that there are columns of, without those that were removed. */
   get nodes() {
+    return this.#nodesEver.filter((id) => !this.#gone.has(id));
+  }
+
+  get #nodesEver() {
     const ids = new Set();
     for (const name of this.#columns.keys()) {
       const [, id] = /^nodes\.(.+)\.opsPerSecond$/.exec(name) ?? [];
@@ -94,6 +104,9 @@ export class History {
   }
 
   #add(snapshot) {
+    const nodes = snapshot.nodes.nodes;
+    this.#gone = new Set(nodes.filter(({ state }) => state === "gone").map(({ id }) => id));
+    this.isEmbedded = nodes.some(({ facts }) => facts?.version === EMBEDDED);
     const at = Date.parse(snapshot.asOf) / 1000;
     const last = this.times.at(-1) ?? 0;
     // Half a step of tolerance: snapshots do not come on the dot.

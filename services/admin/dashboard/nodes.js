@@ -24,10 +24,14 @@ export class NodesView {
     const all = this.#live.snapshot.nodes.nodes;
     const wanted = byId("node-filter").value.toLowerCase();
     const shown = all.filter(({ id, state, addresses }) => `${id} ${state} ${addresses.join(" ")}`.toLowerCase().includes(wanted));
+    // Stable: those that were removed come last.
+    shown.sort((a, b) => Number(a.state === "gone") - Number(b.state === "gone"));
     keyed(byId("node-cards"), shown, ({ id }) => id, (node) => this.#card(node), fill);
     byId("nodes-empty").hidden = shown.length > 0;
     write(byId("nodes-empty"), all.length ? "No Redis node matches the filter." : "No Redis node is known yet.");
-    write(byId("node-count"), shown.length === all.length ? plural(all.length, "Redis node") : `${shown.length} of ${plural(all.length, "Redis node")}`);
+    const gone = all.filter(({ state }) => state === "gone").length;
+    const many = gone ? `${plural(all.length - gone, "Redis node")}, ${number(gone)} removed` : plural(all.length, "Redis node");
+    write(byId("node-count"), shown.length === all.length ? many : `${shown.length} shown of ${many}`);
   }
 
   #card({ id }) {
@@ -88,9 +92,11 @@ function fill(card, { id, url, state, addresses, heardBy, notHeardBy, facts, fac
     ["Channels", number(facts?.pubsubChannels)],
   ];
   fillPairs(card.parts.facts, pairs);
-  fillMemory(memory, facts);
-  more.hidden = !facts;
-  if (facts) fillMore(more, facts);
+  card.parts.facts.hidden = state === "gone";
+  const shown = state === "gone" ? null : facts;
+  fillMemory(memory, shown);
+  more.hidden = !shown;
+  if (shown) fillMore(more, shown);
 }
 
 const perSecond = (value, words) => (value === null ? "–" : `${words(value)}/s`);
@@ -105,8 +111,9 @@ function fillPairs(list, pairs) {
 }
 
 function fillMemory(memory, facts) {
-  memory.hidden = !facts;
-  if (!facts) return;
+  // The bus in one process has none.
+  memory.hidden = (facts?.usedMemoryBytes ?? null) === null;
+  if (memory.hidden) return;
   const [meter, text] = memory.children;
   const { usedMemoryBytes: used, maxMemoryBytes: most } = facts;
   meter.hidden = !most;

@@ -1,18 +1,22 @@
 // The cluster at a glance: what needs attention, the numbers of now, and who stands out.
 import { byId, keyed, make, mark, write } from "./dom.js";
 import { findings } from "./findings.js";
+import { Fold } from "./fold.js";
 import { worstLag } from "./lag.js";
 import { drawIn, go } from "./views.js";
 import { bytes, clock, duration, milliseconds, number, plural, rate } from "./words.js";
 
 const CHANGES_KEPT = 200;
 const LISTED = 10;
+/** Findings and changes that are shown before one asks for all. */
+const FIRST = 6;
 
 /** `open` has what to do when a room or a client is chosen. */
 export function startOverview(live, open) {
   const changes = [];
+  const [problems, newest] = [new Fold(byId("problems"), FIRST), new Fold(byId("changes"), FIRST)];
   drawIn("overview", live, (snapshot) => {
-    showFindings(findings(snapshot));
+    showFindings(problems, findings(snapshot));
     showTiles(snapshot);
     showRanks(snapshot.stats, open);
     showRates(snapshot.stats);
@@ -20,7 +24,7 @@ export function startOverview(live, open) {
   live.on("topology", ({ at, text }) => {
     changes.unshift({ at, text, id: `${at} ${text}` });
     changes.length = Math.min(changes.length, CHANGES_KEPT);
-    keyed(byId("changes"), unique(changes), ({ id }) => id, line, () => {});
+    newest.show(unique(changes), ({ id }) => id, line, () => {});
     byId("changes-empty").hidden = true;
   });
 }
@@ -35,7 +39,7 @@ function line({ at, text }) {
   return element;
 }
 
-function showFindings(found) {
+function showFindings(problems, found) {
   const worst = found.some(({ mood }) => mood === "bad") ? "bad" : found.length ? "warn" : "good";
   mark(byId("attention"), "data-mood", worst);
   write(byId("attention-title"), found.length ? plural(found.length, "thing needs attention", "things need attention") : "Everything is well");
@@ -45,7 +49,7 @@ function showFindings(found) {
     element.dataset.mood = mood;
     return element;
   };
-  keyed(byId("problems"), found, ({ key }) => key, create, (element, { text }) => write(element, text));
+  problems.show(found, ({ key }) => key, create, (element, { text }) => write(element, text));
 }
 
 function showTiles({ stats, nodes }) {

@@ -10,6 +10,10 @@ const DASHES = [[], [6, 4], [2, 3], [10, 3, 2, 3]];
 /** Steps of a scale for what is counted: there is no half client. */
 const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
+/** Steps of a scale of bytes, so close that there are always several. */
+const BINARY = Array.from({ length: 32 }, (_, power) => [1, 1.5].map((step) => step * 2 ** (18 + power))).flat();
+const wholeBytes = (value) => bytes(value).replace(".0 ", " ");
+
 const SUBJECTS = [
   { id: "clients", title: "Clients", words: number, steps: WHOLE, lines: [["clients", "clients"]] },
   { id: "connects", title: "Connects/s", words: rate, lines: [["connects", "connect"], ["disconnects", "disconnect"]] },
@@ -26,8 +30,9 @@ const COMBINED = {
 };
 const valuesOf = (history, column) => COMBINED[column]?.(history) ?? history.column(column);
 
+/** Redis alone tells these; there is nothing to plot without it. */
 const OF_NODES = [
-  { id: "memory", title: "Memory", words: bytes, column: (id) => `nodes.${id}.usedMemoryBytes` },
+  { id: "memory", title: "Memory", words: bytes, marks: wholeBytes, steps: BINARY, least: 2 ** 20, column: (id) => `nodes.${id}.usedMemoryBytes` },
   { id: "operations", title: "Operations/s", words: rate, column: (id) => `nodes.${id}.opsPerSecond` },
 ];
 
@@ -38,10 +43,10 @@ export class Plots {
 
   constructor(history) {
     this.#history = history;
-    const ofNodes = OF_NODES.map(({ column, ...subject }) => ({ ...subject, lines: () => history.nodes.map((id) => [column(id), id]) }));
+    const ofNodes = OF_NODES.map(({ column, ...subject }) => ({ ...subject, ofRedis: true, lines: () => history.nodes.map((id) => [column(id), id]) }));
     this.#plots = [
       ...SUBJECTS.map((subject) => new Plot(byId("plots"), { ...subject, lines: () => subject.lines })),
-      new Plot(byId("plots"), { id: "redis", title: "Redis operations/s", words: rate, lines: () => TOGETHER }),
+      new Plot(byId("plots"), { id: "redis", title: "Redis operations/s", words: rate, ofRedis: true, lines: () => TOGETHER }),
       ...ofNodes.map((subject) => new Plot(byId("node-plots"), subject)),
     ];
     history.onChange(() => this.#draw());
@@ -77,6 +82,7 @@ class Plot {
   #figure = make("figure", "", "plot");
   #values = make("ul", "", "values");
   #area = make("div", "", "area");
+  #nothing = make("p", "", "empty nothing");
 
   constructor(parent, subject) {
     this.#subject = subject;
@@ -85,7 +91,8 @@ class Plot {
     this.#area.setAttribute("role", "img");
     this.#values.setAttribute("aria-label", `Newest of ${subject.title}`);
     this.#figure.id = `plot-${subject.id}`;
-    this.#figure.append(caption, this.#area);
+    this.#nothing.hidden = true;
+    this.#figure.append(caption, this.#area, this.#nothing);
     parent.append(this.#figure);
     new ResizeObserver(() => this.#fit()).observe(this.#area);
   }
@@ -103,6 +110,12 @@ class Plot {
     this.#lines = lines;
     const columns = lines.map(([column]) => valuesOf(history, column));
     this.#tell(history, columns);
+    this.#redraw = () => this.draw(history);
+    const isEmpty = Boolean(this.#subject.ofRedis) && !columns.some((values) => values.some((value) => value !== null));
+    write(this.#nothing, history.isEmbedded ? "No Redis: in-process bus." : "Nothing is known yet.");
+    this.#nothing.hidden = !isEmpty;
+    this.#area.hidden = isEmpty;
+    this.#values.hidden = isEmpty;
     // Many values scroll, so the keyboard must get there.
     if (lines.length > LINES.length) this.#values.tabIndex = 0;
     // Hidden views are drawn when they are shown: ResizeObserver tells it.
@@ -115,7 +128,6 @@ class Plot {
     this.#plot.batch(() => {
       this.#plot.setScale("x", { min: now - history.seconds, max: now });
     });
-    this.#redraw = () => this.draw(history);
   }
 
   #redraw = () => {};
@@ -143,23 +155,24 @@ class Plot {
   }
 
   #options(history) {
-    const { words, steps } = this.#subject;
+    const { words, marks = words, steps, least = 1 } = this.#subject;
     const soft = colour("soft");
     const grid = { stroke: colour("line"), width: 1 };
     const axis = { stroke: soft, grid, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     return {
       width: this.#area.clientWidth,
       height: HEIGHT,
-      padding: [8, 10, 0, 0],
+      // Half of a time fits to the right of the last one.
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "time" }, drag: { x: false, y: false }, points: { size: 6 } },
       hooks: {
         setCursor: [({ cursor }) => this.#tell(history, this.#lines.map(([column]) => valuesOf(history, column)), cursor.idx ?? undefined)],
       },
-      scales: { y: { range: (_, min, max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
+      scales: { y: { range: (_, min, max) => [0, Math.max(max ?? 0, least) * 1.1] } },
       axes: [
         { ...axis, space: 50, size: 26, values: (_, times) => times.map(timeOfDay) },
-        { ...axis, size: 58, space: 32, incrs: steps, values: (_, values) => values.map(words) },
+        { ...axis, size: 58, space: 32, incrs: steps, values: (_, values) => values.map(marks) },
       ],
       series: [
         {},

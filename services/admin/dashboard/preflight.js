@@ -86,7 +86,7 @@ function show(servers, missing = []) {
   }
   for (const one of missing) {
     const [server, why] = Array.isArray(one) ? one : [one.server, one.why];
-    list.append(make("li", `${server} did not answer: ${why}`));
+    list.append(make("li", `${absent(server, why)}.`));
   }
   byId("preflight").append(list);
   byId("preflight").hidden = false;

@@ -16,6 +16,11 @@ export function rate(value) {
   return number(value);
 }
 
+/** Why a server is missing in an answer, as admin says it: a sentence without its full stop. */
+export function absent(server, why) {
+  return /^(did|does|went|was|is|has|ended|could) /.test(why) ? `${server} ${why}` : `${server} did not answer: ${why}`;
+}
+
 /** "1 client", "2 clients". */
 export function plural(value, one, many = `${one}s`) {
   return `${number(value)} ${value === 1 ? one : many}`;

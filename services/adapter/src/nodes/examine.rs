@@ -169,14 +169,18 @@ const ANSWER: &str =
 const ENCRYPT: &str = "write rediss:// if the port uses TLS, else redis://; give each server the CA and client certificate with the URLs \
      of its configured nodes (?ca=FILE&cert=FILE&key=FILE)";
 const LOG_IN: &str = "give this Redis the user and password that wsmesh has (requirepass, or ACL SETUSER USER on >PASSWORD), or give \
-     each server the right ones (--redis-password-file)";
+     each server the right ones (--redis-password-file, or its own --redis)";
+const LOG_IN_OPEN: &str = "give this Redis the password that the servers have (requirepass), or take it from each of them, out of both \
+     --redis-password-file and --redis";
+const REDIS: &str = "make sure that a Redis listens on this port, or correct host and port";
 
 /// Which check a failure to log in belongs to, and what to do.
 fn blame(error: &LinkError, is_encrypted: bool) -> (CheckKind, &'static str) {
     match error.kind {
+        LinkErrorKind::Auth if error.to_string().contains("has no password") => (CheckKind::Login, LOG_IN_OPEN),
         LinkErrorKind::Auth | LinkErrorKind::Rejected | LinkErrorKind::Forbidden => (CheckKind::Login, LOG_IN),
         LinkErrorKind::Protocol if error.to_string().contains("rediss://") => (CheckKind::Tls, ENCRYPT),
-        LinkErrorKind::Protocol => (CheckKind::Redis, ANSWER),
+        LinkErrorKind::Protocol => (CheckKind::Redis, REDIS),
         _ if is_encrypted => (CheckKind::Tls, ENCRYPT),
         _ => (CheckKind::Redis, ANSWER),
     }

@@ -57,6 +57,7 @@ static FILES: &[File] = &[
     file!("findings.js", SCRIPT),
     file!("overview.js", SCRIPT),
     file!("matrix.js", SCRIPT),
+    file!("fold.js", SCRIPT),
     file!("lag.js", SCRIPT),
     file!("history.js", SCRIPT),
     file!("plots.js", SCRIPT),

@@ -1,6 +1,8 @@
 //! Each Redis by itself: whether this machine could use it, and what it says about itself.
 
-use wsmesh_adapter::{CheckKind, CheckResult, NodeFacts, Preflight};
+use std::collections::BTreeSet;
+
+use wsmesh_adapter::{CheckKind, CheckResult, NodeFacts, NodeId, Preflight};
 
 use super::diagnosis::{Finding, Part, count, list};
 use super::evidence::Node;
@@ -22,8 +24,12 @@ pub(crate) fn check(nodes: &[Node], now_ms: u64) -> Part {
             .fix("export WSMESH_REDIS=redis://HOST:PORT#redis-0");
         return Part::new("redis", "no nodes", vec![nothing]);
     }
-    let findings = nodes.iter().flat_map(|node| of_node(node, now_ms)).collect();
-    let versions: std::collections::BTreeSet<_> = nodes
+    let is_any_unusable = !unusable(nodes).is_empty();
+    let findings = nodes
+        .iter()
+        .flat_map(|node| of_node(node, is_any_unusable, now_ms))
+        .collect();
+    let versions: BTreeSet<_> = nodes
         .iter()
         .filter_map(|node| node.facts.as_ref()?.as_ref().ok()?.version.as_deref())
         .collect();
@@ -34,10 +40,20 @@ pub(crate) fn check(nodes: &[Node], now_ms: u64) -> Part {
     Part::new("redis", looked_at, findings)
 }
 
-fn of_node(node: &Node, now_ms: u64) -> Vec<Finding> {
+/// Nodes that this machine cannot use: each is a finding here, and needs no second one elsewhere.
+pub(crate) fn unusable(nodes: &[Node]) -> BTreeSet<&NodeId> {
+    let fails = |node: &&Node| match &node.preflight {
+        Some(Ok(preflight)) => !preflight.passes(),
+        Some(Err(_)) => true,
+        None => false,
+    };
+    nodes.iter().filter(fails).map(|node| &node.id).collect()
+}
+
+fn of_node(node: &Node, is_any_unusable: bool, now_ms: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &node.preflight {
-        Some(Ok(preflight)) => findings.extend(of_preflight(node, preflight)),
+        Some(Ok(preflight)) => findings.extend(of_preflight(node, preflight, is_any_unusable)),
         Some(Err(overdue)) => findings.push(
             Finding::problem(&node.id, overdue.clone())
                 .because("servers do not use a Redis that hangs: messages take the other nodes")
@@ -58,7 +74,7 @@ fn of_node(node: &Node, now_ms: u64) -> Vec<Finding> {
     findings
 }
 
-fn of_preflight(node: &Node, preflight: &Preflight) -> Vec<Finding> {
+fn of_preflight(node: &Node, preflight: &Preflight, is_any_unusable: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut unknown = Vec::new();
     for check in &preflight.checks {
@@ -69,6 +85,8 @@ fn of_preflight(node: &Node, preflight: &Preflight) -> Vec<Finding> {
                     .because(consequence(check.what))
                     .fix(as_command(node, fix)),
             ),
+            // What is down cannot be compared with the others, and is said to be down.
+            CheckResult::Unknown { .. } if check.what == CheckKind::Identity && is_any_unusable => {}
             CheckResult::Unknown { why } => unknown.push(why.as_str()),
         }
     }

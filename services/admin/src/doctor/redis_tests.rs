@@ -122,6 +122,33 @@ fn what_could_not_be_checked_is_a_note_and_a_node_that_hangs_a_problem() {
 }
 
 #[test]
+fn a_node_that_is_down_is_one_finding_and_no_doubt_about_the_others() {
+    let unclear = || CheckResult::Unknown {
+        why: "it cannot be compared with node redis-2: connection refused".to_owned(),
+    };
+    let unsure = || node(preflight(vec![(CheckKind::Identity, unclear())]), NodeFacts::default());
+    let mut down = unsure();
+    down.id = NodeId::new("redis-2").expect("an id");
+    down.preflight = Some(Ok(preflight(vec![(
+        CheckKind::Reachable,
+        CheckResult::Failed {
+            why: "nobody listens".to_owned(),
+            fix: "start it".to_owned(),
+        },
+    )])));
+    down.facts = None;
+    let nodes = [unsure(), unsure(), down];
+    assert_eq!(only(&check(&nodes, NOW).findings).about, "redis-2");
+    assert_eq!(unusable(&nodes), BTreeSet::from([&nodes[2].id]));
+    assert_eq!(only_note(&check(&[unsure()], NOW).findings).severity, Severity::Note);
+}
+
+fn only_note(findings: &[Finding]) -> &Finding {
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    &findings[0]
+}
+
+#[test]
 fn memory_near_its_limit_is_a_warning_and_no_limit_is_none() {
     let facts = |used, max| NodeFacts {
         used_memory_bytes: Some(used),

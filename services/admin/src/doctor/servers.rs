@@ -28,7 +28,7 @@ pub(crate) fn check(cluster: &Cluster, fixes: &Fixes) -> Part {
     for server in &cluster.servers {
         findings.extend(answers(server, fixes));
         findings.extend(starts(server, cluster.now_ms, fixes));
-        findings.extend(lapses(server, cluster.now_ms));
+        findings.extend(lapses(server, cluster.now_ms, fixes));
     }
     findings.extend(names(cluster));
     findings.extend(versions(&cluster.servers, fixes));
@@ -73,7 +73,7 @@ fn starts(server: &Server, now_ms: u64, fixes: &Fixes) -> Option<Finding> {
 }
 
 /// The lapses of the last hour by the server's own clock, those of one reason together.
-fn lapses(server: &Server, now_ms: u64) -> Vec<Finding> {
+fn lapses(server: &Server, now_ms: u64, fixes: &Fixes) -> Vec<Finding> {
     let Ok(answer) = &server.answer else {
         return Vec::new();
     };
@@ -85,7 +85,7 @@ fn lapses(server: &Server, now_ms: u64) -> Vec<Finding> {
     }
     let finding = |lapses: Vec<&Lapse>| {
         let last = lapses.iter().max_by_key(|lapse| lapse.noticed_ms)?;
-        let (happened, fix) = explain(last.reason);
+        let (happened, fix) = explain(last, fixes);
         let ago_s = its_now.saturating_sub(last.noticed_ms) / 1000;
         Some(
             Finding::warning(
@@ -103,24 +103,29 @@ fn lapses(server: &Server, now_ms: u64) -> Vec<Finding> {
     by_reason.into_values().filter_map(finding).collect()
 }
 
-fn explain(reason: LapseReason) -> (&'static str, &'static str) {
-    match reason {
+fn explain(lapse: &Lapse, fixes: &Fixes) -> (&'static str, String) {
+    match lapse.reason {
         LapseReason::Isolated => (
             "it heard no Redis node for longer than the replay window",
-            "export WSMESH_REPLAY_WINDOW=15s   # on every server, if such outages are to be survived; and look at the network",
+            "export WSMESH_REPLAY_WINDOW=15s   # on every server, if such outages are to be survived; and look at the network"
+                .to_owned(),
         ),
         LapseReason::Stalled => (
             "its process was stopped for longer than the replay window",
-            "give it more CPU (resources.requests.cpu in the chart), and look whether its machine sleeps or swaps",
+            "give it more CPU (resources.requests.cpu in the chart), and look whether its machine sleeps or swaps".to_owned(),
         ),
         LapseReason::WindowTooSmall => (
             "its replay window ran out of bytes before its time",
-            "export WSMESH_REPLAY_BYTES=268435456   # on every server",
+            "export WSMESH_REPLAY_BYTES=268435456   # on every server".to_owned(),
         ),
-        LapseReason::Expired => (
-            "copies of its messages found no node that their receivers hear",
-            "add a Redis node that all servers reach: see \"Redis nodes at run time\" in the README of admin",
-        ),
+        LapseReason::Expired => {
+            let node = lapse.node.as_ref().map_or("ID", |node| node.as_str());
+            let remove = fixes.api(&format!("/nodes/{node}"), "-X DELETE");
+            (
+                "copies of its messages found no node that their receivers hear",
+                format!("start the Redis that is down, or remove it:\n{remove}"),
+            )
+        }
     }
 }
 
@@ -221,7 +226,7 @@ fn differences(cluster: &Cluster) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::{Difference, Instance, NameConflict};
+    use wsmesh_adapter::{Difference, Instance, NameConflict, NodeId};
 
     use super::super::diagnosis::Severity;
     use super::super::fixture::{NOW, about, answer, cluster, fixes, name, only};
@@ -300,6 +305,22 @@ mod tests {
         );
         answer(&mut cluster.servers[1]).lapses.truncate(1);
         assert_eq!(check(&cluster).findings, []);
+    }
+
+    #[test]
+    fn messages_that_found_no_node_are_mended_by_the_redis_that_is_down() {
+        let mut cluster = cluster();
+        answer(&mut cluster.servers[1]).lapses = vec![Lapse {
+            reason: LapseReason::Expired,
+            node: Some(NodeId::new("redis-2").expect("an id")),
+            started_ms_ago: 9_000,
+            length_ms: 9_000,
+            noticed_ms: NOW,
+        }];
+        assert_eq!(
+            only(&check(&cluster)).fix,
+            "start the Redis that is down, or remove it:\ncurl http://127.0.0.1:9100/api/v1/nodes/redis-2 -X DELETE"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::diagnosis::{Finding, Part, count, list};
 use super::evidence::Cluster;
 use super::fixes::{Fixes, quoted};
 
-/// Judges the topology. `None` of it can be known without another server.
-pub(crate) fn check(cluster: &Cluster, fixes: &Fixes) -> Part {
+/// Judges the topology. `None` of it can be known without another server. `unusable` nodes have a finding in the part `redis`.
+pub(crate) fn check(cluster: &Cluster, unusable: &BTreeSet<&NodeId>, fixes: &Fixes) -> Part {
     if cluster.servers.is_empty() {
         return Part::skipped("topology", "no other server runs");
     }
@@ -18,16 +18,25 @@ pub(crate) fn check(cluster: &Cluster, fixes: &Fixes) -> Part {
     let nodes: Vec<Node<'_>> = cluster.topology.iter().map(|view| Node::new(view, &names)).collect();
     let mut findings = Vec::new();
     for node in &nodes {
-        findings.extend(hearing(node, cluster, fixes));
+        // That nobody hears a Redis that is down is no second fault.
+        if !(node.hearing.is_empty() && unusable.contains(node.id())) {
+            findings.extend(hearing(node, cluster, fixes));
+        }
         findings.extend(agreement(node, fixes));
         findings.extend(settings(node, cluster, fixes));
     }
     findings.extend(common_ground(&nodes));
     findings.extend(cut_off(cluster, fixes));
-    let used = nodes.iter().filter(|node| node.is_to_be_heard()).count();
+    let wanted: Vec<_> = nodes.iter().filter(|node| node.is_to_be_heard()).collect();
+    let heard = wanted.iter().filter(|node| !node.hearing.is_empty()).count();
+    let of_all = match heard == wanted.len() {
+        true => String::new(),
+        false => format!("{heard} of "),
+    };
+    let in_use = format!("{of_all}{} in use", count(wanted.len(), "node"));
     Part::new(
         "topology",
-        format!("{} in use, {}", count(used, "node"), count(names.len(), "server")),
+        format!("{in_use}, {}", count(names.len(), "server")),
         findings,
     )
 }

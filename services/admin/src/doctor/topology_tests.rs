@@ -5,7 +5,7 @@ use super::super::fixture::{about, answer, cluster, fixes, id, name, node, only,
 use super::*;
 
 fn check(cluster: &Cluster) -> Part {
-    super::check(cluster, &fixes())
+    super::check(cluster, &BTreeSet::new(), &fixes())
 }
 
 fn deafen(view: &mut NodeView, servers: &[&str]) {
@@ -72,6 +72,21 @@ fn a_node_that_no_server_hears_is_a_problem_also_while_it_is_joining() {
             (Severity::Problem, "no server hears it")
         );
     }
+}
+
+#[test]
+fn a_node_that_is_down_is_not_said_to_be_in_use_and_has_no_second_finding_here() {
+    let mut cluster = cluster();
+    deafen(&mut cluster.topology[1], &["admin-0", "ws-0", "ws-1"]);
+    let down = id("redis-1");
+    let part = super::check(&cluster, &BTreeSet::from([&down]), &fixes());
+    assert_eq!(
+        (part.findings.len(), part.looked_at.as_deref()),
+        (0, Some("1 of 2 nodes in use, 3 servers"))
+    );
+    cluster.topology[1].servers[0].hears = true;
+    let part = super::check(&cluster, &BTreeSet::from([&down]), &fixes());
+    assert_eq!(only(&part).what, "ws-0 and ws-1 do not hear it");
 }
 
 #[test]

@@ -199,7 +199,11 @@ fn last_line(screen: &Screen) -> Line<'static> {
 
 fn draw_help(frame: &mut Frame<'_>) {
     let area = frame.area();
-    let (width, height) = (64.min(area.width), 14.min(area.height));
+    // The border takes a column and a line at each side.
+    let longest = HELP.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let fitting = |of: usize, most: u16| u16::try_from(of + 2).unwrap_or(most).min(most);
+    let width = fitting(longest, area.width);
+    let height = fitting(HELP.lines().count(), area.height);
     let inside = Rect {
         x: (area.width - width) / 2,
         y: (area.height - height) / 2,

@@ -125,6 +125,9 @@ fn the_help_lists_the_keys() {
     let mut screen = screen();
     press(&mut screen, "?");
     let text = drawn(&mut screen, 80, 24).join("\n");
+    for line in HELP.lines() {
+        assert!(text.contains(line), "the whole of {line:?} in\n{text}");
+    }
     for key in ["Keys", "sort by the next", "pause", "Ctrl-C", "A dash is a number"] {
         assert!(text.contains(key), "{key} in\n{text}");
     }

@@ -117,7 +117,7 @@ impl Source {
         let answer = timeout(ANSWER, request.send()).await;
         let answer = answer.with_context(|| format!("{url} did not answer within {} s", ANSWER.as_secs()))?;
         // Of a chain such as "error sending request: client error (Connect): tcp connect error: Connection refused", the cause says all.
-        let answer = answer.map_err(|error| anyhow::anyhow!("{url}: {}", root_cause(&error)))?;
+        let answer = answer.map_err(|error| anyhow::anyhow!("{url}: {}", plain_cause(&error)))?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => {
@@ -165,6 +165,23 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Why there is no connection. What the TLS library says of a certificate is put into words that say what to do.
+fn plain_cause(error: &dyn std::error::Error) -> String {
+    let cause = root_cause(error);
+    let words = if cause.contains("CaUsedAsEndEntity") {
+        "the certificate of this admin is one of an authority (CA:TRUE), which no server may use as its own: give admin one that is \
+         not, as the README of admin shows under Top"
+    } else if cause.contains("UnknownIssuer") {
+        "it is not known who signed the certificate of this admin: name the file with that authority, or with the certificate itself \
+         if it signed itself: --ca FILE"
+    } else if cause.contains("NotValidForName") {
+        "the certificate of this admin is for other hosts than the one in --url: use a name that is in it"
+    } else {
+        return cause;
+    };
+    format!("{words} ({cause})")
 }
 
 /// What the admin says about a rejection.

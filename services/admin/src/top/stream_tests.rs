@@ -159,3 +159,18 @@ fn wrong_arguments_are_told_before_anything_is_drawn() {
         "{refused}"
     );
 }
+
+#[test]
+fn what_tls_says_of_a_certificate_is_put_into_words_that_say_what_to_do() {
+    let cause = |text: &str| plain_cause(&std::io::Error::other(text.to_owned()));
+    let own = cause("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+    assert!(
+        own.starts_with("the certificate of this admin is one of an authority"),
+        "{own}"
+    );
+    let unknown = cause("invalid peer certificate: UnknownIssuer");
+    assert!(unknown.contains("--ca FILE"), "{unknown}");
+    let elsewhere = cause("invalid peer certificate: certificate not valid for name \"a\"; NotValidForNameContext");
+    assert!(elsewhere.contains("--url"), "{elsewhere}");
+    assert_eq!(cause("Connection refused"), "Connection refused");
+}

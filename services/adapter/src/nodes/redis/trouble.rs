@@ -5,6 +5,12 @@ use super::super::link::{LinkError, LinkErrorKind};
 /// The first byte of a TLS record is its type: an alert or a handshake.
 const TLS_RECORDS: [u8; 2] = [0x15, 0x16];
 
+/// Characters of a foreign text that are told.
+const MOST_QUOTED: usize = 160;
+
+/// Where a server has its password. The URL of a request has none, so this must not be read as if it could.
+const PASSWORD: &str = "give the server the password, with --redis-password-file or in its own --redis";
+
 /// No connection could be opened; `why` is the message of the system or the TLS library.
 pub(super) fn connect(address: &str, tls: bool, why: &str) -> LinkError {
     let hint = if let Some(hint) = identity_hint(why) {
@@ -51,17 +57,14 @@ fn identity_hint(why: &str) -> Option<&'static str> {
 pub(super) fn password_missing(address: &str) -> LinkError {
     LinkError::new(
         LinkErrorKind::Auth,
-        format!("{address} requires a password for this user: give it in the URL, or with --redis-password-file"),
+        format!("{address} requires a password for this user: {PASSWORD}"),
     )
 }
 
 /// Redis answered with an error.
 pub(super) fn rejected(address: &str, said: &str) -> LinkError {
     let (kind, hint) = match said.split_whitespace().next() {
-        Some("NOAUTH") => (
-            LinkErrorKind::Auth,
-            "give a password in the URL, or with --redis-password-file",
-        ),
+        Some("NOAUTH") => (LinkErrorKind::Auth, PASSWORD),
         Some("WRONGPASS") => (LinkErrorKind::Auth, "check user and password"),
         // "No permissions to access a channel", and before Redis 7 "… to access one of the channels used as arguments".
         Some("NOPERM") if said.contains("access a channel") || said.contains("access one of the channels") => {
@@ -83,7 +86,7 @@ pub(super) fn rejected(address: &str, said: &str) -> LinkError {
         _ if said.contains("max number of clients") => (LinkErrorKind::Rejected, "raise its maxclients"),
         _ if said.contains("without any password configured") => (
             LinkErrorKind::Auth,
-            "this Redis has no password; remove it from the URL",
+            "this Redis has no password: take it out of the server's --redis-password-file and --redis",
         ),
         _ if said.starts_with("ERR") => (LinkErrorKind::Rejected, "see its log"),
         _ => (LinkErrorKind::Protocol, "is this a Redis server?"),
@@ -135,21 +138,65 @@ pub(super) fn ended_at_once(address: &str, tls: bool, error: &LinkError) -> Link
     LinkError::new(LinkErrorKind::Connect, text)
 }
 
-/// The received bytes are not Redis's protocol; `began` is their beginning.
+/// The received bytes are not Redis's protocol; `began` is their beginning. `why` is the word of a library: for servers that almost
+/// speak the protocol.
 pub(super) fn not_redis(address: &str, began: &[u8], why: &str) -> LinkError {
-    let hint = if began.first().is_some_and(|byte| TLS_RECORDS.contains(byte)) {
-        "it uses TLS: write rediss://"
+    let text = if began.first().is_some_and(|byte| TLS_RECORDS.contains(byte)) {
+        format!("{address} sent data that is not Redis's protocol: it uses TLS: write rediss://")
+    } else if began.is_empty() && !why.contains("Decode Error") {
+        format!(
+            "{address} sent data that is not Redis's protocol ({}): is this a Redis server?",
+            shortened(why)
+        )
     } else {
-        "is this a Redis server?"
+        format!("something answers at {address} that is not Redis: is this a Redis server?")
     };
-    let text = format!(
-        "{address} sent data that is not Redis's protocol ({}): {hint}",
-        shortened(why)
-    );
     LinkError::new(LinkErrorKind::Protocol, text)
 }
 
-/// The beginning of a foreign text, short enough for a log line.
+/// The beginning of a foreign text, short enough for a log line; it says so where it is cut.
 pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(120).collect()
+    match text.char_indices().nth(MOST_QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_of_redis_ends_where_it_is_cut_with_a_sign() {
+        assert_eq!(shortened("ERR short"), "ERR short");
+        assert_eq!(shortened(&"ä".repeat(MOST_QUOTED)), "ä".repeat(MOST_QUOTED));
+        let cut = shortened(&"ä".repeat(MOST_QUOTED + 1));
+        assert_eq!(cut, format!("{}…", "ä".repeat(MOST_QUOTED)));
+    }
+
+    #[test]
+    fn a_password_is_asked_for_where_a_server_has_it() {
+        for said in [
+            "NOAUTH Authentication required.",
+            "ERR AUTH called without any password configured",
+        ] {
+            let text = rejected("a:6379", said).to_string();
+            assert!(
+                text.contains("--redis-password-file") && text.contains("--redis"),
+                "{text}"
+            );
+            assert!(!text.contains("in the URL"), "a URL in a request may have none: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_redis_is_said_in_plain_words() {
+        let text = not_redis("a:80", b"HTTP/1.1 400", "Decode Error: frame_type: Invalid frame type.").to_string();
+        assert_eq!(
+            text,
+            "something answers at a:80 that is not Redis: is this a Redis server?"
+        );
+        let text = not_redis("a:6379", &[0x15, 3], "Decode Error").to_string();
+        assert!(text.ends_with("it uses TLS: write rediss://"), "{text}");
+    }
 }

@@ -61,7 +61,9 @@ async fn what_is_no_redis_is_named_so_and_says_nothing_of_what_it_answered() {
     });
     let (why, fix) = cluster.fails(&format!("redis://{address}#new"), CheckKind::Redis).await;
     assert!(
-        why.contains("is this a Redis server?") && fix.contains("a Redis listens"),
+        why.contains("that is not Redis: is this a Redis server?")
+            && fix.contains("a Redis listens")
+            && !fix.contains("restart"),
         "{why}: {fix}"
     );
     assert!(!why.contains("<b>"), "{why}");
@@ -79,8 +81,14 @@ async fn a_wrong_missing_or_needless_password_fails_the_login_and_is_not_shown()
         "{why}: {fix}"
     );
     let open = Redis::start(&[]);
-    let (why, _) = cluster.fails(&open.url("new"), CheckKind::Login).await;
+    let (why, fix) = cluster.fails(&open.url("new"), CheckKind::Login).await;
     assert!(why.contains("has no password"), "{why}");
+    for text in [why, fix] {
+        assert!(
+            text.contains("--redis-password-file and --redis"),
+            "both places of a password: {text}"
+        );
+    }
     let same = Redis::start(&["--requirepass", "right-one"]);
     let found = cluster.preflight(&same.url("new")).await;
     assert!(found.passes(), "each server uses its own password: {found:?}");

@@ -89,7 +89,7 @@ fn judge(
     }];
     match cluster {
         Ok(cluster) => parts.extend([
-            topology::check(cluster, &fixes),
+            topology::check(cluster, &redis::unusable(nodes), &fixes),
             servers::check(cluster, &fixes),
             clocks::check(cluster, &fixes),
             files::check(cluster, &fixes),
