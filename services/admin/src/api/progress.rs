@@ -40,7 +40,7 @@ pub(super) async fn events(
     let changes = api.jobs.subscribe();
     let job = api.jobs.job(&id).ok_or_else(|| unknown(&api, &id))?;
     let seat = api.seats.take(&caller, Kind::Follow)?;
-    let events = stream::unfold(Progress::Now(job, changes), async |progress| {
+    let events = stream::unfold(Progress::Now(Box::new(job), changes), async |progress| {
         let (job, changes) = progress.next().await?;
         let event = Event::default().event("job").json_data(&job);
         let rest = match job.is_running() {
@@ -56,7 +56,7 @@ pub(super) async fn events(
 
 /// What is sent next.
 enum Progress {
-    Now(Job, Changes),
+    Now(Box<Job>, Changes),
     Later(String, Changes),
     Over,
 }
@@ -64,7 +64,7 @@ enum Progress {
 impl Progress {
     async fn next(self) -> Option<(Job, Changes)> {
         match self {
-            Self::Now(job, changes) => Some((job, changes)),
+            Self::Now(job, changes) => Some((*job, changes)),
             Self::Later(id, mut changes) => loop {
                 let changed = changes.next().await?;
                 if let Some(job) = changed.into_iter().find(|job| job.id == id) {
