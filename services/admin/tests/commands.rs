@@ -76,8 +76,13 @@ async fn a_doctor_finds_nothing_wrong_with_a_healthy_cluster_and_the_dead_node_o
     redis[1].kill();
     let (code, ill) = diagnosis(&urls.join(",")).await;
     assert_eq!((code, &ill["verdict"]), (Some(1), &Value::from("problem")), "{ill:#}");
-    let found = findings(&ill, "topology");
-    assert!(found[0].starts_with("redis-1: no server hears it"), "{found:?}");
+    let found = findings(&ill, "redis");
+    assert!(
+        found.len() == 1 && found[0].starts_with("redis-1: cannot connect"),
+        "{found:?}"
+    );
+    assert_eq!(findings(&ill, "topology"), [""; 0], "one fault is one finding");
+    assert_eq!(ill["parts"][1]["lookedAt"], "1 of 2 nodes in use, 1 server");
     assert_eq!(findings(&ill, "servers"), [""; 0]);
     let nodes: Vec<_> = one.topology().into_iter().map(|node| node.id.to_string()).collect();
     assert_eq!(nodes, ["redis-0", "redis-1"]);

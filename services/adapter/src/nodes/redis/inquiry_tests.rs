@@ -70,7 +70,10 @@ async fn a_login_that_fails_is_reported_as_the_links_report_it() {
     let mut open = inquiry(&locked.endpoint).await.expect("connects");
     assert!(open.about().await.expect("answers").run_id.is_some());
     let host = format!("127.0.0.1:{}", port(&locked));
-    for (login, hint) in [(":wrong@", "check user and password"), ("", "give a password")] {
+    for (login, hint) in [
+        (":wrong@", "check user and password"),
+        ("", "give the server the password"),
+    ] {
         let error = inquiry(&endpoint_of(&format!("redis://{login}{host}"))).await.err();
         let error = error.expect("refused");
         assert_eq!(error.kind, LinkErrorKind::Auth, "{error}");

@@ -115,13 +115,13 @@ async fn the_error_names_a_wrong_missing_or_needless_password() {
         "check user and password",
     )
     .await;
-    fails_with(&with(""), LinkErrorKind::Auth, "give a password").await;
+    fails_with(&with(""), LinkErrorKind::Auth, "give the server the password").await;
     let open = redis();
     let needless = endpoint_of(&format!("redis://:needless@127.0.0.1:{}", port(&open)));
     fails_with(
         &needless,
         LinkErrorKind::Auth,
-        "has no password; remove it from the URL",
+        "has no password: take it out of the server's --redis-password-file and --redis",
     )
     .await;
     for error in connect_errors(&with(":wrong@")).await {
