@@ -157,14 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_and_who_did_not_answer_are_no_reason_to_refuse_a_node() {
+    fn what_is_unknown_and_who_did_not_answer_are_no_reason_to_refuse_a_node_that_two_others_could_use() {
         let unknown = CheckResult::Unknown { why: "busy".to_owned() };
-        let found = Preflights {
+        let mut tried = Preflights {
             url: "redis://redis-4:6379".to_owned(),
-            servers: vec![found("admin-1", &[(CheckKind::Version, unknown)])],
+            servers: ["admin-1", "ws-node-1", "ws-node-2"]
+                .map(|server| found(server, &[(CheckKind::Version, unknown.clone())]))
+                .into(),
             missing: vec![(name("ws-node-3"), "did not answer in time".to_owned())],
         };
-        assert_eq!(RefusedNode::new(NodeId::new("redis-4").expect("an id"), &found), None);
+        let node = || NodeId::new("redis-4").expect("an id");
+        assert_eq!(RefusedNode::new(node(), &tried), None);
+        tried.servers.pop();
+        let refused = RefusedNode::new(node(), &tried).expect("too few tried");
+        assert_eq!((refused.servers.len(), refused.missing.len()), (0, 1));
     }
 
     #[test]

@@ -169,7 +169,10 @@ async fn silent_connections_do_not_block_others() {
     }
     let mut newcomer = port.send(REQUEST).await;
     assert!(rest(&mut newcomer).await.ends_with("hello"));
-    assert_eq!(rest(&mut silent[0]).await, "", "it was evicted");
+    // Each has a moment left for its request, and is counted after that.
+    for first in &mut silent[..5] {
+        assert_eq!(rest(first).await, "", "it was evicted");
+    }
     let mut last = silent.pop().expect("eight");
     last.write_all(REQUEST.as_bytes()).await.expect("written");
     assert!(rest(&mut last).await.ends_with("hello"), "it was not among the first");
