@@ -13,7 +13,7 @@ programs=$(realpath "${WSMESH_PROGRAMS:-$target/debug}")
 unset WSMESH_PROGRAMS
 venv=$target/schemathesis
 seed=${SEED:-$RANDOM}
-examples=${EXAMPLES:-10}
+examples=${EXAMPLES:-5}
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 # Made again when the libraries change.
