@@ -24,3 +24,16 @@
 {{- $more := dict "extraVolumes" (concat $volumes .Values.wsNode.extraVolumes) "extraVolumeMounts" (concat $mounts .Values.wsNode.extraVolumeMounts) -}}
 {{- toJson (merge $more .Values.wsNode) -}}
 {{- end }}
+
+{{/* Ports of the URLs that the values of ws-node name, comma-separated, each once. Argument: root. */}}
+{{- define "wsmesh.wsNode.urlPorts" -}}
+{{- $values := .Values.wsNode -}}
+{{- $ports := list -}}
+{{- range $entry := concat $values.rules $values.watch (list $values.connect (dict "url" $values.settings.jwks_url)) -}}
+{{- with $entry.url -}}
+{{- $host := regexReplaceAll "^https?://([^@/]*@)?|[?#/].*$" . "" -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" $host | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .))) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | sortAlpha | join "," -}}
+{{- end }}
