@@ -69,6 +69,11 @@
 {{- if or $values.jwt.existingSecret $values.tickets.existingSecret $values.settings.jwks_url -}}
 {{- fail "wsNode.connect takes the place of tokens and tickets: set wsNode.connect.mode to after, or remove wsNode.jwt.existingSecret, wsNode.tickets.existingSecret and wsNode.settings.jwks_url" -}}
 {{- end -}}
+{{- range $key := list "auth_by_message" "auth_cookie" -}}
+{{- if get $values.settings $key -}}
+{{- fail (printf "wsNode.settings.%s is about tokens, and wsNode.connect takes their place: set wsNode.connect.mode to after, or remove it" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $values.settings.jwks_url (not (or $values.settings.jwt_audience $values.settings.jwt_issuer)) -}}
 {{- fail "wsNode.settings.jwks_url needs jwt_audience or jwt_issuer beside it, because others use the same keys" -}}
