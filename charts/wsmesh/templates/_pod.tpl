@@ -71,6 +71,7 @@ strategy:
 {{/* The container of the service. */}}
 {{- define "wsmesh.container" -}}
 {{- $root := .root -}}
+{{- include "wsmesh.checkEnv" . -}}
 name: {{ .component }}
 image: {{ include "wsmesh.image" (list .root .component) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
