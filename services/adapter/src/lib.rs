@@ -117,8 +117,8 @@ pub use reports::{Report, Reports};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{
-    ClientContext, ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace, NodeId, Payload,
-    PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientContext, ClientId, ClusterId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace,
+    NodeId, Payload, PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
 
 /// The README's examples, compiled by its tests only: builds of images do not have the file.

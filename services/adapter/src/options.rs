@@ -12,7 +12,7 @@ use crate::error::StartError;
 use crate::local::{ClientObserver, Delivery, OutboxLimits};
 use crate::nodes::{MemoryBus, NodeUrl, SILENT_INTERVALS, Strategy};
 use crate::reports::Reports;
-use crate::wire::{Encoding, Room, Routing, ServerName, ServiceName};
+use crate::wire::{ClusterId, Encoding, Room, Routing, ServerName, ServiceName};
 
 /// How servers reach each other.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +58,9 @@ pub struct Options {
     pub first_nodes: Option<Arc<dyn FirstNodes>>,
     /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
     pub prefix: String,
+    /// The cluster that this server belongs to. Servers with another id on the same channels are not met; the younger cluster's end
+    /// with an error. Default empty: it fits every cluster.
+    pub cluster_id: ClusterId,
     /// Which channels messages take. Default direct; shared joins a cluster of servers of the JavaScript package
     /// (websocket-cross-server-adapter).
     pub routing: Routing,
@@ -126,6 +129,7 @@ impl Options {
             bus: Bus::Alone,
             first_nodes: None,
             prefix: "wsmesh:".to_owned(),
+            cluster_id: ClusterId::default(),
             routing: Routing::Direct,
             compress_above: None,
             encoding: Encoding::default(),

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
-use wsmesh_adapter::{Bus, Encoding, Options, PasswordFile, Reports, Routing, ServerName, ServiceName, Strategy};
+use wsmesh_adapter::{
+    Bus, ClusterId, Encoding, Options, PasswordFile, Reports, Routing, ServerName, ServiceName, Strategy,
+};
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
@@ -83,6 +85,9 @@ crate::settings! {
         pub request_timeout: Duration = Duration::from_secs(4),
         /// Prefix of every Redis channel, so that several clusters can share Redis nodes.
         pub prefix: String = "wsmesh:".to_owned(),
+        /// Name of the cluster that this server belongs to. A server with another one on the same channels is not met: the younger
+        /// cluster's servers end with an error. Empty, it fits every cluster. Should be the same on every server.
+        pub cluster_id: ClusterId,
         /// Redis channels that messages use. "direct": a message reaches only the servers that need it. "shared": the channels of
         /// websocket-cross-server-adapter, for a cluster with its servers.
         pub routing: Routing,
@@ -260,6 +265,7 @@ impl CommonConfig {
             bus: self.bus.clone(),
             first_nodes: self.redis_service.clone().map(first_nodes),
             prefix: self.prefix.clone(),
+            cluster_id: self.cluster_id.clone(),
             routing: self.routing.clone(),
             compress_above: self.compress_above,
             encoding: self.encoding,
