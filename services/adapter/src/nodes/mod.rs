@@ -48,7 +48,7 @@ pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::{check_files, endpoint as redis_endpoint};
 pub(crate) use replay::{Kept, Window};
 pub use select::Strategy;
-pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, nth, rendezvous, score};
+pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, key_for, nth, rendezvous, score};
 pub(crate) use set::NodeSet;
 pub(crate) use task::{Batch, Environment, Node, run as run_node};
 pub(crate) use topology::{Entries as TopologyEntries, Entry as TopologyEntry, Phase, Rejected, Topology};
