@@ -48,7 +48,7 @@ config() {
 # pod NAME PASSWORDFILE TLSFOLDER VALUES…: sets what both containers of a pod have in common.
 pod() {
   pod=$work/$1 port=$((20000 + RANDOM % 20000))
-  export PASSWORD_FILE=$2 TLS_FOLDER=$3 OVERLAP=4 PAUSE=0.2 RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
+  export PASSWORD_FILE=$2 TLS_FOLDER=$3 OVERLAP=8 PAUSE=0.2 RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
   shift 3
   mkdir -p "$pod/run"
   config "$pod/config" "$@"
