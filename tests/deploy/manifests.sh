@@ -15,7 +15,7 @@ folder=$1
 # k8s/production/kustomization.yaml), the demo needs none.
 render() {
   echo "# Rendered from charts/wsmesh by make manifests. Do not edit."
-  "$helm" template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0 "$@" | sed '/managed-by: Helm$/d; /helm.sh\/chart: /d'
+  "$helm" template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0 --skip-tests "$@" | sed '/managed-by: Helm$/d; /helm.sh\/chart: /d'
 }
 
 out=$(mktemp -d)

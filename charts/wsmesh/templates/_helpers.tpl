@@ -1,39 +1,156 @@
+{{/*
+Names, labels, images, replicas and what the cluster knows already. Everything here is a small text; pods are in _pod.tpl, whole
+resources that several components have are in _resources.tpl. `list root component` means: `.` of the chart, and redis, ws-node, ….
+*/}}
+
 {{/* Name of a component's resources: RELEASE-COMPONENT, or RELEASE-wsmesh-COMPONENT if the release has another name. It is so short
-     that the names of pods fit a label's 63 characters. Argument: list root component. */}}
+     that the names of pods fit a label's 63 characters; what is cut off is told apart by a hash. Argument: list root component. */}}
 {{- define "wsmesh.name" -}}
 {{- $root := index . 0 -}}
 {{- $release := $root.Release.Name -}}
-{{- $base := ternary $release (printf "%s-wsmesh" $release) (contains "wsmesh" $release) -}}
-{{- printf "%s-%s" ($base | trunc 30 | trimSuffix "-") (index . 1) -}}
+{{- $base := ternary $release (printf "%s-%s" $release $root.Chart.Name) (contains $root.Chart.Name $release) -}}
+{{- if gt (len $base) 30 -}}
+{{- $base = printf "%s-%s" ($base | trunc 21 | trimSuffix "-") (sha256sum $base | trunc 8) -}}
+{{- end -}}
+{{- printf "%s-%s" $base (index . 1) -}}
 {{- end }}
 
 {{/* Labels of selectors, which never change. Argument: list root component. */}}
 {{- define "wsmesh.selector" -}}
-app.kubernetes.io/name: wsmesh
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* Labels of pods. There is no version among them, so an upgrade of only the chart does not restart pods. */}}
+{{/* Labels of pods. There is no version among them, so an upgrade of only the chart does not restart pods.
+     Argument: list root component, and values (optional) with podLabels. */}}
 {{- define "wsmesh.podLabels" -}}
-{{ include "wsmesh.selector" . }}
+{{- $root := index . 0 -}}
+{{- $more := merge (dict) (dig "podLabels" dict (ternary (index . (sub (len .) 1)) dict (gt (len .) 2))) $root.Values.commonLabels -}}
+{{- include "wsmesh.selector" . }}
 app.kubernetes.io/part-of: wsmesh
+{{- with omit $more "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/part-of" }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* All labels. Argument: list root component. */}}
+{{/* All labels of a resource. Argument: list root component. */}}
 {{- define "wsmesh.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "wsmesh.selector" . }}
-app.kubernetes.io/part-of: wsmesh
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- $own := fromYaml (include "wsmesh.selector" .) -}}
+{{- $own = merge $own (dict
+  "app.kubernetes.io/part-of" "wsmesh"
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name ($root.Chart.Version | replace "+" "_"))) -}}
+{{- toYaml (merge $own $root.Values.commonLabels) }}
+{{- end }}
+
+{{/* Name and labels, the metadata of most resources. Argument: list root component. */}}
+{{- define "wsmesh.metadata" -}}
+name: {{ include "wsmesh.name" . }}
+labels:
+  {{- include "wsmesh.labels" . | nindent 2 }}
 {{- end }}
 
 {{/* Image of one of our services. Argument: list root service. */}}
 {{- define "wsmesh.image" -}}
 {{- $root := index . 0 -}}
-{{- printf "%swsmesh/%s:%s" $root.Values.image.registry (index . 1) ($root.Values.image.tag | default $root.Chart.AppVersion) -}}
+{{- $service := index . 1 -}}
+{{- $registry := $root.Values.global.imageRegistry | default $root.Values.image.registry | trimSuffix "/" -}}
+{{- $tag := $root.Values.image.tag | default $root.Chart.AppVersion -}}
+{{- $digest := get $root.Values.image.digests $service -}}
+{{- if eq $tag "latest" -}}
+{{- fail "image.tag: `latest` is another image tomorrow, so pods of one release would differ: write a version, or leave it empty for the chart's own" -}}
+{{- end -}}
+{{- printf "%swsmesh/%s:%s" (ternary (printf "%s/" $registry) "" (ne $registry "")) $service $tag -}}
+{{- with $digest }}@{{ . }}{{ end -}}
+{{- end }}
+
+{{/* Image that is not ours. Argument: list root key image; the key is for messages. */}}
+{{- define "wsmesh.foreignImage" -}}
+{{- $root := index . 0 -}}
+{{- $key := index . 1 -}}
+{{- $image := index . 2 -}}
+{{- $last := $image | splitList "/" | last -}}
+{{- if not (contains "@sha256:" $image) -}}
+{{- if or (not (contains ":" $last)) (hasSuffix ":latest" $last) -}}
+{{- fail (printf "%s: %s is another image tomorrow: name a version (%s:VERSION) or a digest (%s@sha256:…)" $key $image (splitList ":" $image | first) (splitList ":" $image | first)) -}}
+{{- end -}}
+{{- end -}}
+{{- $registry := $root.Values.global.imageRegistry | trimSuffix "/" -}}
+{{- $hasRegistry := and (contains "/" $image) (regexMatch "[.:]|^localhost$" ($image | splitList "/" | first)) -}}
+{{- if and $registry (not $hasRegistry) }}{{ $registry }}/{{ end -}}
+{{- $image -}}
+{{- end }}
+
+{{/* Secrets with registry credentials: those of the values and those of a parent chart, which may be names or {name: …}. */}}
+{{- define "wsmesh.pullSecrets" -}}
+{{- $names := list -}}
+{{- range concat .Values.global.imagePullSecrets .Values.image.pullSecrets -}}
+{{- $names = append $names (dict "name" (ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .))) -}}
+{{- end -}}
+{{- with $names | uniq -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* "true" if templates can read the cluster: helm install and upgrade can, helm template and --dry-run=client cannot. A real list
+     has a kind, even if nothing is in it. */}}
+{{- define "wsmesh.canLookUp" -}}
+{{- if hasKey (lookup "v1" "Secret" .Release.Namespace "" | default dict) "kind" }}true{{ end -}}
+{{- end }}
+
+{{/* "true" if something else decides how many pods there are. Argument: values of the component. */}}
+{{- define "wsmesh.autoscaled" -}}
+{{- if or (dig "autoscaling" "enabled" false .) (dig "keda" "enabled" false .) }}true{{ end -}}
+{{- end }}
+
+{{/* How many pods: what the values say, else what runs now, else the default; nothing if an autoscaler decides and nothing runs yet.
+     Without `what runs now` an upgrade would undo what kubectl scale or an autoscaler did.
+     Argument: dict root component values kind default. */}}
+{{- define "wsmesh.replicas" -}}
+{{- $autoscaled := include "wsmesh.autoscaled" .values -}}
+{{- $name := include "wsmesh.name" (list .root .component) -}}
+{{- $running := lookup "apps/v1" .kind .root.Release.Namespace $name | default dict -}}
+{{- if and (not $autoscaled) (not (kindIs "invalid" .values.replicas)) -}}
+replicas: {{ int .values.replicas }}
+{{- else if hasKey (get $running "spec" | default dict) "replicas" -}}
+replicas: {{ int $running.spec.replicas }}
+{{- else if not $autoscaled -}}
+replicas: {{ .default }}
+{{- end -}}
+{{- end }}
+
+{{/* NAMESPACE/RELEASE, and the alias if a parent chart has one for this chart: what makes a cluster of servers distinct. */}}
+{{- define "wsmesh.identity" -}}
+{{- printf "%s/%s" .Release.Namespace .Release.Name -}}
+{{- if ne .Chart.Name "wsmesh" }}-{{ .Chart.Name }}{{ end -}}
+{{- end }}
+
+{{/* Prefix of the Redis channels. Servers with another one are not met, so a running release keeps its own across upgrades. */}}
+{{- define "wsmesh.prefix" -}}
+{{- $prefix := .Values.prefix -}}
+{{- if not $prefix -}}
+{{- $running := lookup "apps/v1" "Deployment" .Release.Namespace (include "wsmesh.name" (list . "ws-node")) | default dict -}}
+{{- range $container := dig "spec" "template" "spec" "containers" list $running -}}
+{{- range $container.env -}}
+{{- if eq .name "WSMESH_PREFIX" }}{{ $prefix = .value }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $prefix | default (printf "%s:" (include "wsmesh.identity" .)) -}}
+{{- end }}
+
+{{- define "wsmesh.clusterId" -}}
+{{- .Values.clusterId | default (include "wsmesh.identity" .) -}}
+{{- end }}
+
+{{/* "true" if this release has Redis pods of its own. */}}
+{{- define "wsmesh.redisPods" -}}
+{{- if or (kindIs "invalid" .Values.redis.replicas) (gt (int .Values.redis.replicas) 0) }}true{{ end -}}
 {{- end }}
 
 {{/* Name of the Secret with the Redis password; empty if there is none. */}}
@@ -43,81 +160,55 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* URLs of all Redis nodes, comma-separated, with short DNS names that are valid in any namespace. */}}
-{{- define "wsmesh.redisUrls" -}}
-{{- $name := include "wsmesh.name" (list . "redis") -}}
-{{- $urls := list -}}
-{{- range $i := until (int .Values.redis.replicas) -}}
-{{- $urls = append $urls (printf "redis://%s-%d.%s:6379#redis-%d" $name $i $name $i) -}}
+{{/* Name of the Secret with the TLS files of a component (tls.crt, tls.key, and ca.crt if the authority is not a public one); empty
+     without TLS. Argument: list root component tls, where tls are the values existingSecret and certManager. */}}
+{{- define "wsmesh.tlsSecret" -}}
+{{- $tls := index . 2 -}}
+{{- if and $tls.existingSecret $tls.certManager.issuerRef -}}
+{{- fail (printf "%s: tls.existingSecret and tls.certManager.issuerRef exclude each other: a certificate comes from one of them" (index . 1)) -}}
 {{- end -}}
-{{- $urls = concat $urls .Values.redis.external -}}
-{{- if not $urls -}}
-{{- fail "no Redis node: set redis.replicas to 1 or more, or list nodes in redis.external" -}}
-{{- end -}}
-{{- join "," $urls -}}
+{{- if $tls.existingSecret }}{{ $tls.existingSecret }}{{ else if $tls.certManager.issuerRef }}{{ include "wsmesh.name" . }}-tls{{ end -}}
 {{- end }}
 
-{{/* Name of admin's service account; empty if admin does not use the Kubernetes API. */}}
-{{- define "wsmesh.adminAccount" -}}
-{{- if and .Values.admin.watchRedisPods .Values.redis.replicas -}}
-{{- include "wsmesh.name" (list . "admin") -}}
-{{- end -}}
+{{/* "true" if the Redis pods of this release speak TLS. */}}
+{{- define "wsmesh.redisTls" -}}
+{{- if include "wsmesh.tlsSecret" (list . "redis" .Values.redis.tls) }}true{{ end -}}
 {{- end }}
 
-{{/* A generated secret value: the one that the cluster has already, else a new one. Argument: list root secretName key. */}}
+{{/* URL of the headless Service whose pods are the first Redis nodes. It does not change with the number of pods, so adding a node
+     restarts no server. */}}
+{{- define "wsmesh.redisService" -}}
+{{- $tls := include "wsmesh.redisTls" . -}}
+{{- ternary "rediss" "redis" (ne $tls "") }}://{{ include "wsmesh.name" (list . "redis") }}:6379
+{{- if $tls }}?ca=/etc/wsmesh/redis-ca/ca.crt{{ end }}#redis
+{{- end }}
+
+{{/* Name of a component's service account; empty if its pods use none. Argument: list root component values. */}}
+{{- define "wsmesh.account" -}}
+{{- $account := (index . 2).serviceAccount -}}
+{{- if $account.name }}{{ $account.name }}{{ else if $account.create }}{{ include "wsmesh.name" . }}{{ end -}}
+{{- end }}
+
+{{/* A generated secret value: the one that the cluster has already, else a new one. Where the cluster cannot be read, each rendering
+     would give another value and applying it would lock out what runs, so that fails.
+     Argument: list root secretName key setting; the setting is for the message. */}}
 {{- define "wsmesh.generated" -}}
-{{- $found := lookup "v1" "Secret" (index . 0).Release.Namespace (index . 1) -}}
-{{- $old := dig "data" (index . 2) "" ($found | default dict) -}}
-{{- $old | default (randAlphaNum 48 | b64enc) -}}
+{{- $root := index . 0 -}}
+{{- if not (include "wsmesh.canLookUp" $root) -}}
+{{- fail (printf "%s: this run of Helm cannot read the cluster (helm template, --dry-run=client, GitOps), so a generated secret would differ with every rendering: create a Secret with the key `%s` and name it in %s (to only look at the result: --dry-run=server)" (index . 3) (index . 2) (index . 3)) -}}
+{{- end -}}
+{{- $found := lookup "v1" "Secret" $root.Release.Namespace (index . 1) | default dict -}}
+{{- get (get $found "data" | default dict) (index . 2) | default (randAlphaNum 48 | b64enc) -}}
 {{- end }}
 
-{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict, its serviceAccount (if any) is used. */}}
-{{- define "wsmesh.podSecurity" -}}
-{{- with .serviceAccount -}}
-serviceAccountName: {{ . }}
-automountServiceAccountToken: true
-{{- else -}}
-automountServiceAccountToken: false
-{{- end }}
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
-{{- end }}
-
-{{/* Container-level security. */}}
-{{- define "wsmesh.containerSecurity" -}}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-{{- end }}
-
-{{/* Placement of pods: as the values say, else spread over the machines. Argument: list root component values. */}}
-{{- define "wsmesh.placement" -}}
-{{- $values := index . 2 -}}
-topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "wsmesh.selector" . | nindent 8 }}
-{{- with $values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{/* A quantity in bytes. It reads what Kubernetes writes (512Mi, 1G, 1048576) and what Redis writes (64mb, 1gb). Argument: the text. */}}
+{{- define "wsmesh.bytes" -}}
+{{- $text := ternary (printf "%d" (int64 .)) (toString .) (or (kindIs "float64" .) (kindIs "int64" .) (kindIs "int" .)) -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text | float64 -}}
+{{- $unit := regexReplaceAll "^[0-9.]+" $text "" -}}
+{{- $units := dict "" 1 "k" 1000 "Ki" 1024 "kb" 1024 "M" 1000000 "Mi" 1048576 "mb" 1048576 "G" 1000000000 "Gi" 1073741824 "gb" 1073741824 "Ti" 1099511627776 -}}
+{{- if not (hasKey $units $unit) -}}
+{{- fail (printf "%s is no amount of memory: write 512Mi or 1Gi" $text) -}}
+{{- end -}}
+{{- mulf $number (get $units $unit) | int64 -}}
 {{- end }}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Renders the alerts of the chart and tests them: promtool checks the rules, runs alerts_test.yaml, and every alert must appear in it.
+# Every metric that an alert or the dashboard names must be in the code.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+helm=${HELM:-helm} promtool=${PROMTOOL:-promtool}
+here=tests/deploy
+"$here/need.sh" "$promtool" prometheus "what tests the alerts (promtool)"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$helm" template wsmesh charts/wsmesh --namespace prod --kube-version 1.34.0 --show-only templates/monitoring/prometheusrule.yaml \
+  --set profile=demo,redis.auth.enabled=false,monitoring.prometheusRule.enabled=true |
+  sed '1,/^spec:/d; s/^  //' >"$work/rules.yaml"
+cp "$here/alerts_test.yaml" "$work/"
+"$promtool" check rules "$work/rules.yaml"
+"$promtool" test rules "$work/alerts_test.yaml"
+
+for alert in $(sed -n 's/^ *- alert: //p' "$work/rules.yaml"); do
+  grep -q "$alert" "$work/alerts_test.yaml" || { echo "alerts_test.yaml does not test $alert" >&2; exit 1; }
+done
+
+# Histograms have series of their own.
+grep -ohE '\bwsmesh_[a-z_]+' "$work/rules.yaml" charts/wsmesh/files/dashboard.json | sed -E 's/_(bucket|sum|count)$//' | sort -u >"$work/used"
+grep -rohE '"wsmesh_[a-z_]+"' services --include='*.rs' | tr -d '"' | sort -u >"$work/known"
+missing=$(comm -23 "$work/used" "$work/known")
+[ -z "$missing" ] || { printf 'no service has these metrics: %s\n' "$missing" >&2; exit 1; }
+
+# A runbook that an alert names must exist.
+for section in $(sed -n 's/.*README.md#//p' "$work/rules.yaml" | sort -u); do
+  grep '^#' charts/wsmesh/README.md | tr '[:upper:] ' '[:lower:]-' | sed 's/^#*-//' | grep -qx "$section" ||
+    { echo "charts/wsmesh/README.md has no section #$section, which an alert names" >&2; exit 1; }
+done
+echo "alerts ok"
