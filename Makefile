@@ -153,7 +153,7 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 	@$(MAKE) images
 	@tests/deploy/up-test.sh
 
-cluster-test: ## Clients talk through the chart, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
+cluster-test: tool-cc ## What clients miss while the chart is upgraded, scaled and broken, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image" STEP="rights"
 	@tests/deploy/cluster-test.sh
 
 chart-lint: tool-helm ## Lint the chart and render both profiles
