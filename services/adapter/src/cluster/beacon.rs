@@ -81,6 +81,12 @@ impl Parting {
 }
 
 impl Beacon {
+    /// Whether the server says in both beacons that it hears and counts the same.
+    pub(crate) fn hears_as(&self, other: &Self) -> bool {
+        let said = |of: &Self| (of.counted, of.parting);
+        said(self) == said(other) && self.heard == other.heard && self.runs == other.runs
+    }
+
     /// Whether this is the server's last beacon.
     pub(crate) fn is_goodbye(&self) -> bool {
         self.parting == Parting::Leaving

@@ -64,21 +64,22 @@ impl Membership {
             // A server that only visits sends none.
             Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
         }
-        let (name, instance, gaps, goodbye) = (
-            beacon.name.clone(),
-            beacon.instance,
-            beacon.gaps.clone(),
-            beacon.is_goodbye(),
-        );
-        let changes = self.members.roster().on_beacon(beacon, Instant::now());
+        let (name, instance, gaps) = (beacon.name.clone(), beacon.instance, beacon.gaps.clone());
+        let (goodbye, counted, now) = (beacon.is_goodbye(), beacon.counted, Instant::now());
+        let changes = self.members.roster().on_beacon(beacon, now);
         // A late beacon, or one of a process that is no longer the one of its name, is owed nothing.
         let current = self.members.roster().instance_of(&name) == Some(instance);
         let debts = self.outbound.debts();
         if goodbye {
             debts.forget(&name, instance);
-        } else if current && debts.on_beacon(&name, instance, &gaps, Instant::now()) {
-            // It may have missed this server's beacons, too.
-            self.beacons.repeat_soon();
+        } else if current {
+            if debts.on_beacon(&name, instance, &gaps, now) {
+                // It may have missed this server's beacons, too.
+                self.beacons.repeat_soon();
+            }
+            if !counted {
+                debts.starting(&name, instance, now);
+            }
         }
         debts.keep_what_is_owed();
         self.apply(changes);

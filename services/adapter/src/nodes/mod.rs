@@ -18,6 +18,7 @@ mod memory;
 mod preflight;
 mod redis;
 mod replay;
+mod runs_in_use;
 mod select;
 mod set;
 mod task;
@@ -44,6 +45,7 @@ pub use memory::{Fault, LinkFault, MemoryBus};
 pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::endpoint as redis_endpoint;
 pub(crate) use replay::{Kept, Window};
+pub(crate) use runs_in_use::RunsInUse;
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, nth, rendezvous, score};
 pub(crate) use set::NodeSet;
@@ -64,7 +66,7 @@ pub struct NodeStatus {
     pub heard: bool,
     /// Last round trip of a probe, in milliseconds; none while the node is not heard.
     pub rtt_ms: Option<f64>,
-    /// Why the node is not heard, as text.
+    /// Why the node is not heard, or not used together with another server, as text.
     pub error: Option<String>,
     /// How often a connection was opened again.
     pub reconnects: u64,
