@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::parts::Parts;
-use crate::cluster::beacon_interval;
+use crate::cluster::{Claim, beacon_interval};
 use crate::error::DriverError;
 use crate::flow::state::choices::Choices;
 use crate::flow::state::lapse::LapseReason;
@@ -83,7 +83,9 @@ impl Clock {
             self.judge(now);
             self.move_mark(now);
             self.judge_fastest(now);
-            self.count_in(now);
+            if !self.gives_way(now) {
+                self.count_in(now);
+            }
             if on.members.is_refused() {
                 let name = on.options.name.clone();
                 self.fatal.send_replace(Some(DriverError::DuplicateName { name }));
@@ -203,6 +205,25 @@ impl Clock {
             && old(at)
         {
             outbound.move_mark(sequence);
+        }
+    }
+
+    /// Whether another cluster uses the same channels and is, or may be, older. Then this server ends, or does not start yet.
+    fn gives_way(&self, now: Instant) -> bool {
+        let on = &self.parts.foundation;
+        match on.members.claim(now) {
+            Claim::None => false,
+            Claim::Possible => true,
+            Claim::Certain(server, theirs) => {
+                let (prefix, ours) = (on.options.prefix.clone(), on.options.cluster_id.clone());
+                self.fatal.send_replace(Some(DriverError::OtherCluster {
+                    prefix,
+                    server,
+                    theirs,
+                    ours,
+                }));
+                true
+            }
         }
     }
 

@@ -55,6 +55,9 @@ impl Membership {
 
     /// Takes the beacon of another server.
     pub(crate) fn on_beacon(&self, beacon: Beacon) {
+        if !self.options.cluster_id.fits(&beacon.cluster_id) {
+            return self.on_foreign(&beacon);
+        }
         if beacon.name == self.options.name {
             let changes = self.members.roster().on_beacon(beacon, Instant::now());
             return self.apply(changes);
@@ -151,6 +154,21 @@ impl Membership {
                 instance: beacon.instance,
                 clients: beacon.clients,
             });
+        }
+    }
+
+    /// Of the two clusters, the younger one's servers give way: this one answers with a beacon at once, so that the other knows.
+    fn on_foreign(&self, beacon: &Beacon) {
+        if self.members.note_foreign(beacon, Instant::now()) {
+            tracing::error!(
+                server = %beacon.name,
+                prefix = self.options.prefix,
+                theirs = %beacon.cluster_id,
+                ours = %self.options.cluster_id,
+                "a server of another cluster uses this cluster's Redis channels; its messages are dropped here, and the servers of the \
+                 younger cluster end: give each cluster its own --prefix"
+            );
+            self.hearing.changed().notify_one();
         }
     }
 

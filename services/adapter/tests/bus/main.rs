@@ -2,6 +2,7 @@
 
 mod acl;
 mod clients;
+mod clusters;
 mod contexts;
 mod costs;
 mod deadlines;
