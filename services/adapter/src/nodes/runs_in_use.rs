@@ -11,7 +11,8 @@ use crate::wire::{NodeId, RunId, Runs};
 
 #[derive(Debug, Default)]
 struct State {
-    runs: BTreeMap<NodeId, RunId>,
+    /// Each with the slot of its link: while a node moves to another URL, there are two.
+    runs: BTreeMap<NodeId, (usize, RunId)>,
     active: BTreeSet<NodeId>,
 }
 
@@ -25,12 +26,17 @@ impl RunsInUse {
         self.0.lock().active = active.collect();
     }
 
-    /// A link has connected, to this run as far as it says, or has ended. Returns whether that changes what is known.
-    pub(crate) fn note(&self, node: &NodeId, run: Option<RunId>) -> bool {
+    /// The link in this slot has connected, to this run as far as it says, or has ended. Returns whether that changes what is known.
+    pub(crate) fn note(&self, node: &NodeId, slot: usize, run: Option<RunId>) -> bool {
         let mut state = self.0.lock();
+        let known = state.runs.get(node);
         match run {
-            Some(run) => state.runs.insert(node.clone(), run.clone()) != Some(run),
-            None => state.runs.remove(node).is_some(),
+            Some(run) => {
+                let is_news = known.is_none_or(|(_, known)| *known != run);
+                state.runs.insert(node.clone(), (slot, run));
+                is_news
+            }
+            None => known.is_some_and(|(of, _)| *of == slot) && state.runs.remove(node).is_some(),
         }
     }
 
@@ -41,13 +47,16 @@ impl RunsInUse {
             return None;
         }
         let mut others = state.active.range::<NodeId, _>(..node);
-        others.find(|other| state.runs.get(*other) == Some(run)).cloned()
+        let is_same = |other: &&NodeId| state.runs.get(*other).is_some_and(|(_, known)| known == run);
+        others.find(is_same).cloned()
     }
 
     /// What is known, for other servers.
     pub(crate) fn all(&self) -> Runs {
         let runs = &self.0.lock().runs;
-        runs.iter().map(|(node, run)| (node.clone(), run.clone())).collect()
+        runs.iter()
+            .map(|(node, (_, run))| (node.clone(), run.clone()))
+            .collect()
     }
 }
 
@@ -68,7 +77,7 @@ mod tests {
         let runs = RunsInUse::default();
         runs.set_active(["a", "b", "c"].map(node).into_iter());
         for id in ["c", "b", "a"] {
-            assert!(runs.note(&node(id), Some(run("0f7a6b5c"))));
+            assert!(runs.note(&node(id), 0, Some(run("0f7a6b5c"))));
         }
         let twin = |id| runs.twin(&node(id), &run("0f7a6b5c"));
         assert_eq!(
@@ -88,9 +97,21 @@ mod tests {
     #[test]
     fn a_run_is_news_once_and_forgotten_with_its_connection() {
         let runs = RunsInUse::default();
-        assert!(runs.note(&node("a"), Some(run("0f7a6b5c"))) && !runs.note(&node("a"), Some(run("0f7a6b5c"))));
-        assert!(runs.note(&node("a"), Some(run("99999998"))), "it was restarted");
+        assert!(runs.note(&node("a"), 0, Some(run("0f7a6b5c"))) && !runs.note(&node("a"), 0, Some(run("0f7a6b5c"))));
+        assert!(runs.note(&node("a"), 0, Some(run("99999998"))), "it was restarted");
         assert_eq!(runs.all().of(&node("a")), Some(&run("99999998")));
-        assert!(runs.note(&node("a"), None) && !runs.note(&node("a"), None) && runs.all().is_empty());
+        assert!(runs.note(&node("a"), 0, None) && !runs.note(&node("a"), 0, None) && runs.all().is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_link_that_was_replaced_forgets_nothing() {
+        let runs = RunsInUse::default();
+        runs.note(&node("a"), 0, Some(run("0f7a6b5c")));
+        assert!(
+            runs.note(&node("a"), 1, Some(run("99999998"))),
+            "it moved to another URL"
+        );
+        assert!(!runs.note(&node("a"), 0, None));
+        assert_eq!(runs.all().of(&node("a")), Some(&run("99999998")));
     }
 }

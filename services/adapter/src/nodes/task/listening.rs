@@ -78,7 +78,7 @@ fn is_twin(node: &NodeId, twin: &NodeId) -> LinkError {
 
 /// Notes which Redis the link leads to, if it leads anywhere.
 fn note_run(node: &Node, env: &Environment, run: Option<RunId>) {
-    if env.runs.note(&node.id, run) {
+    if env.runs.note(&node.id, node.index, run) {
         (env.led_elsewhere)();
     }
 }

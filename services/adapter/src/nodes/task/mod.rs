@@ -274,5 +274,5 @@ pub(crate) async fn run(node: Arc<Node>, env: Environment) {
     env.interest.disconnected(node.index);
     env.largest.note(node.index, None);
     node.note_subscriber(None);
-    env.runs.note(&node.id, None);
+    env.runs.note(&node.id, node.index, None);
 }
