@@ -185,11 +185,14 @@ async fn run_nodes(
 fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
     let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
     let (window, copies) = outbound.replay();
+    let topology = parts.topology.clone();
     Environment {
         interest: parts.flow.subscriptions.interest().clone(),
         window,
         copies,
         largest: outbound.largest().clone(),
+        runs: topology.runs().clone(),
+        led_elsewhere: Arc::new(move || topology.rebuild_choices()),
         inbound,
         changed: on.hearing.changed().clone(),
         heard: on.hearing.heard().clone(),

@@ -2,6 +2,7 @@
 
 mod acl;
 mod clients;
+mod clusters;
 mod contexts;
 mod costs;
 mod deadlines;
@@ -9,6 +10,7 @@ mod events;
 mod facts;
 mod faults;
 mod first_nodes;
+mod identity;
 mod keys;
 mod large;
 mod orders;
@@ -19,6 +21,7 @@ mod reach;
 mod requests;
 mod servers;
 mod shared;
+mod starts;
 mod support;
 mod topology;
 mod typed;
