@@ -20,6 +20,7 @@ PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy
 # Where tool-cargo-deny and tool-helm put what the system lacks, and tool-node a Node.js if the system's is too old (Debian 12 has 18).
 TOOLS := $(abspath $(TARGET_DIR))/tools
 export PATH := $(TOOLS)/bin:$(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
+CHART_TOOLS := helm-unittest kube-score helm-docs kubernetes-validate actionlint promtool
 IMAGES := ws-node game-logic admin standalone
 HELM ?= helm
 # Rendered for this version, whatever helm was built with.
@@ -48,10 +49,10 @@ down: ## Stop what `make up` started
 
 ##@ Check
 .PHONY: test test-rust test-js test-backends test-admin test-browser test-docs chaos bench bench-backends bench-micro
-.PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
+.PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-test tools
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
 	@$(MAKE) test-programs || true # each suite says what does not build
-	@tests/deploy/suites.sh test-rust + test-js test-backends test-admin test-browser test-docs chart-lint
+	@tests/deploy/suites.sh test-rust + test-js test-backends test-admin test-browser test-docs chart-test
 
 test-programs: tool-cc ## Build all that the suites run: once, before they run beside each other
 	@cargo build --workspace --locked --lib --bins --tests --examples
@@ -165,11 +166,13 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 cluster-test: ## Clients talk through the chart, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
 	@tests/deploy/cluster-test.sh
 
-chart-lint: tool-helm ## Lint the chart and render both profiles
-	@$(HELM) lint --strict --quiet charts/wsmesh
-	@$(HELM_TEMPLATE) >/dev/null
-	@$(HELM_TEMPLATE) --set profile=demo,jaeger.enabled=true >/dev/null
-	@echo "chart ok"
+# Its tools are built once (two minutes of Go) and stay in target/tools; the servers read the files that the chart writes.
+chart-test: tools tool-cc tool-redis tool-openssl tool-python ## Check the chart, all that it renders, alerts and workflows, without a cluster: ARGS="units schemas"
+	@$(CARGO_BUILD) --quiet --bin ws-node --bin game-logic
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/deploy/chart-test.sh $(ARGS)
+
+tools: tool-helm ## Get what chart-test needs, pinned, into target/tools: helm-unittest, kube-score, helm-docs and others
+	@tests/deploy/tool.sh $(TOOLS) $(CHART_TOOLS)
 
 ##@ Build
 .PHONY: images manifests sdk sdk-check
