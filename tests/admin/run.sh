@@ -3,7 +3,8 @@
 # the description does not say. Once as a caller of each role, on an admin and a ws-node with a real Redis. Needs Python 3.10 or
 # newer, and PyPI the first time. The programs are those in WSMESH_PROGRAMS (target/debug).
 #
-#   run.sh                   SEED=7 repeats a run; EXAMPLES=200 makes more requests; ROLES="viewer" takes only some roles
+#   run.sh                   SEED=7 repeats a run; EXAMPLES=200 makes more requests; ROLES="viewer" takes only some roles;
+#                            ROLES="clients" is a publisher that may act on clients, as backends are
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/admin
@@ -46,11 +47,13 @@ ready() { # NAME PORT
 
 read -r redis edge edge_ops api api_ops <<<"$("$venv/bin/python" "$here/ports.py" 5)"
 {
-  for role in viewer publisher operator; do
+  for role in viewer publisher operator clients; do
     token=$role-$(openssl rand -hex 16)
     printf '%s' "$token" >"$folder/$role"
     hash=$(printf '%s' "$token" | sha256sum | cut -d' ' -f1)
-    printf '[[tokens]]\nname = "test-%s"\nrole = "%s"\nsha256 = "%s"\n' "$role" "$role" "$hash"
+    rights="role = \"$role\""
+    if [ "$role" = clients ]; then rights=$'role = "publisher"\nclients = true'; fi
+    printf '[[tokens]]\nname = "test-%s"\n%s\nsha256 = "%s"\n' "$role" "$rights" "$hash"
   done
 } >"$folder/tokens.toml"
 

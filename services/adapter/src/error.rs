@@ -2,7 +2,7 @@
 
 use crate::local::DataError;
 use crate::nodes::NodeUrlError;
-use crate::wire::{ClientId, Missing, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
+use crate::wire::{ClientId, ClusterId, Missing, NameError, NodeId, PayloadError, Refusal, ServerName, ServiceName};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,21 @@ pub enum DriverError {
     DuplicateName {
         /// The name that both have.
         name: ServerName,
+    },
+    /// An older server on the same channels belongs to another cluster.
+    #[error(
+        "{server} of the cluster {theirs:?} uses the same Redis channels (prefix {prefix:?}), and this server belongs to the cluster {ours:?}: \
+         give each cluster its own prefix (--prefix or WSMESH_PREFIX), or, if they are one, the same id (--cluster-id or WSMESH_CLUSTER_ID)"
+    )]
+    OtherCluster {
+        /// The prefix of the channels.
+        prefix: String,
+        /// The other server.
+        server: ServerName,
+        /// Its cluster.
+        theirs: ClusterId,
+        /// This server's cluster.
+        ours: ClusterId,
     },
     /// One of the adapter's own tasks ended, which is a defect.
     #[error("a task of the adapter ended: {0}; please report this")]

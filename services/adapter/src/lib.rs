@@ -110,15 +110,15 @@ pub use local::{
 };
 pub use nodes::{
     Check, CheckKind, CheckResult, Fault, LinkFault, MemoryBus, NodeFacts, NodeStatus, NodeUrl, NodeUrlError,
-    OutputBuffer, Preflight, SlowCommand, Strategy,
+    OutputBuffer, PasswordFile, Preflight, SlowCommand, Strategy,
 };
-pub use options::{Bus, Options};
+pub use options::{Bus, FirstNodes, FoundNodes, Options};
 pub use reports::{Report, Reports};
 pub use settings::Difference;
 pub use trace::remote_context;
 pub use wire::{
-    ClientContext, ClientId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace, NodeId, Payload,
-    PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
+    ClientContext, ClientId, ClusterId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace,
+    NodeId, Payload, PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,
 };
 
 /// The README's examples, compiled by its tests only: builds of images do not have the file.

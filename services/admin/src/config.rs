@@ -23,6 +23,7 @@ impl Config {
             );
         }
         settings.access.check_together(problems);
+        settings.check_kubernetes(problems);
         if settings.needs_no_token() && !common.profile.is_demo() {
             problems.about(
                 "token_file",
@@ -115,6 +116,34 @@ mod tests {
             "{problems:?}"
         );
         assert!(!problems.concat().contains(&hash[..10]), "{problems:?}");
+    }
+
+    #[test]
+    fn a_stateful_set_is_followed_only_with_its_service_and_a_lease() {
+        let token = token_file("0123456789abcdef");
+        let token = token.path().to_str().expect("a path");
+        let load = |more: &[&str]| {
+            let arguments = ["--token-file", token, "--kubernetes-redis-statefulset", "wsmesh-redis"];
+            wsmesh_bootstrap::load::<Admin>(arguments.into_iter().chain(more.iter().copied()), NOTHING)
+        };
+        let both = [
+            "--kubernetes-redis-service",
+            "wsmesh-redis",
+            "--kubernetes-lease",
+            "wsmesh-admin",
+        ];
+        assert!(load(&both).is_ok());
+        for (given, missing) in [
+            (&both[..2], "--kubernetes-lease"),
+            (&both[2..], "--kubernetes-redis-service"),
+        ] {
+            let problems = load(given).expect_err("refused");
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(
+                problems[0].starts_with("--kubernetes-redis-statefulset") && problems[0].contains(missing),
+                "{problems:?}"
+            );
+        }
     }
 
     #[test]

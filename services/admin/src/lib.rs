@@ -12,6 +12,7 @@ mod api;
 mod audit;
 mod commands;
 mod config;
+mod discovery;
 mod doctor;
 mod gather;
 mod idempotency;

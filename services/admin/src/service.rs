@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
-use crate::kubernetes::{self, Kubernetes};
+use crate::kubernetes::{self, Parts};
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
 use crate::statistics::Statistics;
@@ -107,10 +107,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
-    let (kubernetes, watch) = watch_kubernetes(&config, &ended)?.unzip();
+    let kubernetes = Parts::start(&config.settings, adapter.name().as_str(), &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let statistics = Statistics::new(adapter.clone(), kubernetes, stop.clone());
+    let statistics = Statistics::new(adapter.clone(), kubernetes.pods.clone(), stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
@@ -144,9 +144,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     driver.shutdown(goodbye).await;
     ended.cancel();
     let own = [following, sampling, telling, watched, recording];
-    for task in own.into_iter().chain(ops).chain(watch) {
+    for task in own.into_iter().chain(ops) {
         task.await?;
     }
+    kubernetes.end().await?;
     news.await?;
     result
 }
@@ -245,25 +246,6 @@ fn serve_ops(
         }),
     };
     tokio::spawn(ops::serve(listener, tls, ops, ended.clone()))
-}
-
-/// Off unless a Service is named. Outside Kubernetes it is off as well, and a warning is logged.
-fn watch_kubernetes(
-    config: &Config,
-    ended: &CancellationToken,
-) -> anyhow::Result<Option<(Kubernetes, JoinHandle<()>)>> {
-    let Some(service) = &config.settings.kubernetes_redis_service else {
-        return Ok(None);
-    };
-    if !kubernetes::is_here() {
-        tracing::warn!(
-            service,
-            "not in Kubernetes (no service account): the Redis pods are not watched"
-        );
-        return Ok(None);
-    }
-    let client = kubernetes::client().context("the Kubernetes API cannot be used with this pod's service account")?;
-    Ok(Some(Kubernetes::watch(client, service, ended.clone())))
 }
 
 fn tell_start(config: &Config, public: &TcpListener) {

@@ -1,6 +1,6 @@
 //! The settings of an admin, each declared once.
 
-use wsmesh_bootstrap::{SecretFile, each, settings, text};
+use wsmesh_bootstrap::{Problems, SecretFile, each, settings, text};
 
 use crate::access::{AccessSettings, Token};
 
@@ -15,8 +15,15 @@ settings! {
         #[check(each(text(path_prefix)))]
         pub path_prefix: Option<String>,
         /// In Kubernetes: name of the headless Service of the Redis pods. GET /api/v1/nodes then shows the pods, too.
-        #[check(each(text(service_name)))]
+        #[check(each(text(label)))]
         pub kubernetes_redis_service: Option<String>,
+        /// In Kubernetes: name of the StatefulSet of the Redis pods. A pod becomes a node when it is ready, and a node leaves when the
+        /// StatefulSet is made smaller. Needs --kubernetes-redis-service and --kubernetes-lease.
+        #[check(each(text(label)))]
+        pub kubernetes_redis_statefulset: Option<String>,
+        /// In Kubernetes: name of the Lease by which one of several admins leads. The leader alone follows the StatefulSet.
+        #[check(each(text(label)))]
+        pub kubernetes_lease: Option<String>,
         /// Who may use the API.
         #[group = "Callers"]
         pub access: AccessSettings,
@@ -27,6 +34,23 @@ impl AdminSettings {
     /// Whether the API is open to everyone who reaches its port.
     pub(crate) fn needs_no_token(&self) -> bool {
         self.token_file.is_none() && !self.access.lets_in()
+    }
+
+    /// Several admins must not follow a StatefulSet at once, and its pods are found by their Service.
+    pub(crate) fn check_kubernetes(&self, problems: &mut Problems) {
+        if self.kubernetes_redis_statefulset.is_none() {
+            return;
+        }
+        let needed = [
+            (&self.kubernetes_redis_service, "--kubernetes-redis-service NAME"),
+            (&self.kubernetes_lease, "--kubernetes-lease NAME"),
+        ];
+        for (_, missing) in needed.iter().filter(|(setting, _)| setting.is_none()) {
+            problems.about(
+                "kubernetes_redis_statefulset",
+                &format!("is followed only together with {missing}"),
+            );
+        }
     }
 }
 
@@ -51,12 +75,12 @@ fn path_prefix(prefix: &str) -> Result<(), String> {
 }
 
 /// A DNS label, as Kubernetes requires it.
-fn service_name(name: &str) -> Result<(), String> {
+fn label(name: &str) -> Result<(), String> {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let is_label =
         (1..=63).contains(&name.len()) && name.bytes().all(inside) && !name.starts_with('-') && !name.ends_with('-');
     match is_label {
         true => Ok(()),
-        false => Err("is not the name of a Service: write 1 to 63 lower-case letters, digits and dashes".to_owned()),
+        false => Err("is not a name: write 1 to 63 lower-case letters, digits and dashes".to_owned()),
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const EDGE: &str = "edge";
 /// The name of the report of every process: [`ProcessReport`].
 pub const PROCESS: &str = "process";
+/// The service of a `ws-node selftest`, which visits the bus for some seconds.
+pub const SELFTEST: &str = "selftest";
 
 /// Most clients in [`EdgeReport::slow_clients`].
 pub const MAX_SLOW_CLIENTS: usize = 20;

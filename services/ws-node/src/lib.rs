@@ -4,7 +4,7 @@
 //! (handles it, as `routes` says) → the adapter. A client comes in through `http`; `auth` decides who it is, `logins` whether it
 //! may stay, `limits` how much it may do, and `gate` gives it to a shard. `handlers` are functions of the program, `namespaces`
 //! say what clients may publish. `edge` is what everything shares, `client` what is kept for a connection, and `node` (with its
-//! `builder`) puts it all together; `orders` and `balance` send clients away.
+//! `builder`) puts it all together; `orders` and `balance` send clients away. `selftest` is a client of its own: a subcommand.
 //! Clients' frames are never stored, and nothing that a client sends can end this process.
 
 mod auth;
@@ -30,6 +30,7 @@ mod orders;
 mod quiet;
 mod routes;
 mod seldom;
+mod selftest;
 mod service;
 mod session;
 mod settings;

@@ -11,9 +11,9 @@ use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops
 
 use wsmesh_protocol::report::PROCESS;
 
-use crate::auth::mint_token;
 use crate::config::Config;
 use crate::node::WsNode;
+use crate::selftest;
 use crate::settings::EdgeSettings;
 
 /// The `ws-node` binary, for [`wsmesh_bootstrap::main`].
@@ -36,39 +36,43 @@ impl Service for WsNodeService {
     }
 
     fn subcommands() -> Vec<Command> {
-        let id = Arg::new("id")
-            .long("id")
-            .value_name("ID")
-            .required(true)
-            .help("The client id that the token is for");
-        let ttl = Arg::new("ttl")
-            .long("ttl")
-            .value_name("DURATION")
-            .default_value("1h")
-            .help("How long it is valid");
-        let about = "Makes a token for trials, signed with the key of --jwt-key-file, and prints it to stdout";
-        vec![
-            Command::new("token")
-                .about(about)
-                .arg(id)
-                .arg(ttl.value_parser(<Duration as Value>::parse)),
-        ]
+        vec![token_command(), selftest::command()]
     }
 
-    fn subcommand(_name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<ExitCode> {
-        let key = config
-            .settings
-            .auth
-            .jwt_key
-            .context("name the key that signs tokens with --jwt-key-file")?;
-        let id = arguments.get_one::<String>("id").context("--id is needed")?;
-        let ttl = arguments
-            .get_one::<Duration>("ttl")
-            .copied()
-            .context("--ttl is needed")?;
-        let token = mint_token(&key, id, ttl).map_err(anyhow::Error::msg)?;
-        print(format_args!("{token}\n")).map(|()| ExitCode::SUCCESS)
+    fn subcommand(name: &str, arguments: &ArgMatches, config: Config) -> anyhow::Result<ExitCode> {
+        match name {
+            selftest::SELFTEST => selftest::run(arguments, &config),
+            _ => print_token(arguments, &config),
+        }
     }
+}
+
+fn token_command() -> Command {
+    let id = Arg::new("id")
+        .long("id")
+        .value_name("ID")
+        .required(true)
+        .help("The client id that the token is for");
+    let ttl = Arg::new("ttl")
+        .long("ttl")
+        .value_name("DURATION")
+        .default_value("1h")
+        .help("How long it is valid");
+    let about = "Makes a token for trials, signed with the key of --jwt-key-file, and prints it to stdout";
+    Command::new("token")
+        .about(about)
+        .arg(id)
+        .arg(ttl.value_parser(<Duration as Value>::parse))
+}
+
+fn print_token(arguments: &ArgMatches, config: &Config) -> anyhow::Result<ExitCode> {
+    let id = arguments.get_one::<String>("id").context("--id is needed")?;
+    let ttl = arguments
+        .get_one::<Duration>("ttl")
+        .copied()
+        .context("--ttl is needed")?;
+    let token = config.settings.auth.mint(id, ttl).map_err(anyhow::Error::msg)?;
+    print(format_args!("{token}\n")).map(|()| ExitCode::SUCCESS)
 }
 
 /// Serves clients on the public socket and probes on the ops socket. When `shutdown` is cancelled: not ready, stop

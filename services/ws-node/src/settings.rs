@@ -60,6 +60,10 @@ settings! {
         /// Largest number of frames that may wait for one client.
         #[check(within(1..=1 << 24))]
         pub outbox_frames: usize = 4096,
+        /// Most memory that all outboxes together may hold, in bytes. Beyond it, the slowest clients are disconnected with 4013 until three
+        /// quarters are left. A third to a half of the memory that the process may use is right.
+        #[check(within(1 << 20..=1 << 40))]
+        pub outbox_total_bytes: usize = 256 << 20,
         /// What happens to frames that a slow client cannot take: [[delivery]] with event, policy ("must-arrive";
         /// "latest": a newer frame replaces the waiting one; "may-drop"), and for "latest" a key (JSON pointer into the payload).
         #[check(|rules: &Tables<DeliveryRule>| delivery::problems(rules))]

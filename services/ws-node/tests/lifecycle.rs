@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use ws_node::EdgeSettings;
-use wsmesh_adapter::{Frame, Scope};
+use wsmesh_adapter::{ClientId, Frame, Scope};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_too_slowly_is_closed_while_the_others_are_served() {
@@ -40,6 +40,72 @@ async fn a_client_that_reads_too_slowly_is_closed_while_the_others_are_served() 
     }
     assert_eq!(slow.close_code().await, Some(4013));
     assert_eq!(other.request("echo", json!(1)).await, json!({"ok": true}));
+}
+
+fn of_one_shard_with_a_mebibyte_for_all() -> EdgeSettings {
+    EdgeSettings {
+        shards: 1,
+        outbox_total_bytes: 1 << 20,
+        close_timeout: Duration::from_millis(200),
+        ..demo()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_outboxes_hold_too_much_the_slowest_clients_are_closed_and_the_others_stay() {
+    let server = Server::alone(of_one_shard_with_a_mebibyte_for_all()).await;
+    let adapter = server.node.adapter();
+    let send = async |client: &str, bytes: usize| {
+        let payload = format!("{client}{}", "x".repeat(bytes));
+        let frame = Frame::new(json!({"event": "say", "payload": payload}).to_string());
+        let id = ClientId::new(client).expect("valid");
+        adapter.to_client(&id, frame).await.expect("sent");
+    };
+    let (mut slow, mut slower) = (Vec::new(), server.client("slower").await.settled().await);
+    for number in 0..8 {
+        slow.push(server.client(&format!("slow{number}")).await.settled().await);
+    }
+    // The kernel's buffers are full first. Half of what all may hold waits then.
+    for number in 0..8 {
+        for _ in 0..20 {
+            send(&format!("slow{number}"), 16 * 1024).await;
+        }
+    }
+    assert_eq!(server.node.stats()()["slowClientsClosed"], 0);
+    let mut sent = 0;
+    while server.node.stats()()["slowClientsClosed"] == 0 {
+        send("slower", 64 * 1024).await;
+        sent += 1;
+        assert!(sent < 100, "nobody is closed after 6 MiB");
+    }
+    assert_eq!(slower.close_code().await, Some(4013));
+    assert_eq!(server.node.stats()()["slowClientsClosed"], 1, "only the slowest");
+    for client in &mut slow {
+        for _ in 0..20 {
+            assert_eq!(client.frame().await["event"], "say");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_many_slow_clients_wait_for_counts_once() {
+    let server = Server::alone(of_one_shard_with_a_mebibyte_for_all()).await;
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        clients.push(server.client(&format!("c{number}")).await.settled().await);
+    }
+    let frame = || Frame::new(json!({"event": "say", "payload": "x".repeat(16 * 1024)}).to_string());
+    // Each holds more than a twentieth of what all may hold; together it is a third.
+    for _ in 0..24 {
+        let sent = server.node.adapter().to_everyone(frame(), Scope::Local).await;
+        sent.expect("sent");
+    }
+    for client in &mut clients {
+        for _ in 0..24 {
+            assert_eq!(client.frame().await["event"], "say");
+        }
+    }
+    assert_eq!(server.node.stats()()["slowClientsClosed"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

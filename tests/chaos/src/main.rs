@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
-use wsmesh_chaos::run::{Report, run};
+use wsmesh_chaos::run::{Options, Report, run};
 use wsmesh_chaos::scenario::{SCENARIOS, Scenario};
 use wsmesh_chaos::{server, table};
 
@@ -32,7 +32,8 @@ Exit code 0 if every scenario is ok, 1 if not, 64 if the options make no sense.
 Examples:
   make chaos                                                  every scenario, some 15 minutes
   make chaos ARGS=\"--short --jobs 2\"                          every scenario, some 2 minutes
-  make chaos ARGS=\"--scenario hang-one --keep /tmp/chaos\"     one, with its logs: DIR/SCENARIO/NUMBER-SERVER.txt";
+  make chaos ARGS=\"--scenario hang-one --keep /tmp/chaos\"     one, with its logs: DIR/SCENARIO/NUMBER-SERVER.txt
+  make chaos ARGS=\"--scenario killed-admins --changes-by tests/browser/change-nodes.mjs\"   nodes changed through the dashboard";
 
 /// Breaks Redis nodes, links and servers under load, and counts what was sent and what arrived.
 ///
@@ -55,6 +56,10 @@ struct Arguments {
     /// The number of scenarios to play at the same time. They disturb each other unless the machine has cores for all.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// Change nodes of admins by this program instead of over HTTP. It gets `add URL` or `remove ID`, and the admin's address in
+    /// WSMESH_ADMIN; the first line that it prints is the id of the job.
+    #[arg(long, value_name = "PROGRAM")]
+    changes_by: Option<PathBuf>,
     /// Keep the logs in this folder.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -157,7 +162,12 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     let running = scenarios.into_iter().map(|scenario| async move {
         let folder = folder.join(scenario.name);
-        let report = run(scenario, arguments.short, arguments.rate, &folder).await;
+        let options = Options {
+            short: arguments.short,
+            rate: arguments.rate,
+            changes_by: arguments.changes_by.as_deref(),
+        };
+        let report = run(scenario, &options, &folder).await;
         if arguments.keep.is_none() {
             // Logs of a long run are large, and the next scenario needs the space.
             let _ = std::fs::remove_dir_all(folder);

@@ -13,6 +13,17 @@ use crate::scenario::Scenario;
 use crate::stage::Stage;
 use crate::story::Story;
 
+/// How to play.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// A few seconds per scenario.
+    pub short: bool,
+    /// Messages a second of all servers together. Default: what the plan says.
+    pub rate: Option<u32>,
+    /// The program that changes nodes through admins. Default: requests over HTTP.
+    pub changes_by: Option<&'a Path>,
+}
+
 /// The outcome of a scenario.
 #[derive(Debug)]
 pub struct Report {
@@ -44,10 +55,9 @@ impl Report {
     }
 }
 
-/// Plays a scenario, long or short, in a folder for its logs, and judges it. The plan says how many messages a second,
-/// unless `rate` does.
-pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, folder: &Path) -> Report {
-    let pace = Pace::new(&scenario.plan, short, rate);
+/// Plays a scenario in a folder for its logs, and judges it.
+pub async fn run(scenario: &'static Scenario, options: &Options<'_>, folder: &Path) -> Report {
+    let pace = Pace::new(&scenario.plan, options.short, options.rate);
     let story = Story::new(scenario.name);
     story.tell(scenario.what);
     let mut report = Report {
@@ -56,7 +66,7 @@ pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, fo
         problem: None,
         notes: Vec::new(),
     };
-    match play(scenario, pace, &story, folder).await {
+    match play(scenario, (options, pace), &story, folder).await {
         Err(error) => report.problem = Some(format!("{error:#}")),
         Ok((evidence, problem)) => {
             report.notes = evidence.lives.iter().flat_map(notes).collect();
@@ -76,12 +86,13 @@ pub async fn run(scenario: &'static Scenario, short: bool, rate: Option<u32>, fo
 /// What is to be judged, and the error of the script, if there was one.
 async fn play(
     scenario: &Scenario,
-    pace: Pace,
+    (options, pace): (&Options<'_>, Pace),
     story: &Story,
     folder: &Path,
 ) -> anyhow::Result<(Evidence, Option<String>)> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
     let mut stage = Stage::set(scenario.plan, pace, story.clone(), folder.to_owned()).await?;
+    stage.changes_by(options.changes_by);
     stage.tell(&format!("load begins: {} messages/s", pace.rate));
     let from_us = now_us();
     stage.load().await?;

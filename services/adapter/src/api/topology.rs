@@ -3,6 +3,7 @@
 use super::adapter::Adapter;
 use crate::error::TopologyError;
 use crate::life::node_view::NodeView;
+use crate::nodes::key_for;
 use crate::wire::NodeId;
 
 impl Adapter {
@@ -28,5 +29,14 @@ impl Adapter {
     /// When there is no such node, or no other active one that every counted server hears.
     pub fn drain_node(&self, id: &NodeId) -> Result<(), TopologyError> {
         self.parts.topology.drain(id)
+    }
+
+    /// A key for [`Adapter::with_order_key`] that sends messages through this node: with the strategy `ordered`, and as long as
+    /// everyone concerned hears the node. For programs that check the nodes. `None` if the node is not active.
+    pub fn key_through(&self, node: &NodeId) -> Option<String> {
+        let nodes = self.parts.topology.nodes();
+        let active = nodes.iter().filter(|it| nodes.active & 1 << it.index != 0);
+        let ids: Vec<&str> = active.map(|it| it.id.as_str()).collect();
+        key_for(node.as_str(), &ids)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::wire::{Instance, NodeId, ServerName, ServiceName};
+use crate::wire::{ClusterId, Instance, NodeId, Runs, ServerName, ServiceName};
 
 /// The format that this build writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -18,6 +18,9 @@ pub(crate) const FORMAT: u32 = 1;
 pub(crate) struct Beacon {
     /// Format version.
     pub(crate) format: u32,
+    /// The cluster that the server belongs to. Empty at servers of an older version: it fits every cluster.
+    #[serde(default, skip_serializing_if = "ClusterId::is_empty")]
+    pub(crate) cluster_id: ClusterId,
     pub(crate) name: ServerName,
     pub(crate) service: ServiceName,
     pub(crate) instance: Instance,
@@ -29,6 +32,9 @@ pub(crate) struct Beacon {
     pub(crate) counted: bool,
     /// The nodes that the server hears.
     pub(crate) heard: Vec<NodeId>,
+    /// The run of Redis that the server's link leads to, by node. Unknown to servers of an older version.
+    #[serde(default, skip_serializing_if = "Runs::is_empty")]
+    pub(crate) runs: Runs,
     /// The number of gaps in its hearing, by node.
     #[serde(default)]
     pub(crate) gaps: BTreeMap<NodeId, u64>,

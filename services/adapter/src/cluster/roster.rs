@@ -218,6 +218,7 @@ mod tests {
     fn beacon(name: &str, instance: u64, number: u64) -> Beacon {
         Beacon {
             format: super::super::beacon::FORMAT,
+            cluster_id: Default::default(),
             name: ServerName::new(name).expect("valid"),
             service: ServiceName::new("ws-node").expect("valid"),
             instance: Instance(instance),
@@ -225,6 +226,7 @@ mod tests {
             number,
             counted: true,
             heard: vec![NodeId::new("redis-0").expect("valid")],
+            runs: Default::default(),
             gaps: BTreeMap::new(),
             subscribers: BTreeMap::new(),
             mark: 1,

@@ -80,6 +80,7 @@ impl Beacons {
         let gaps = nodes.iter().map(|node| (node.id.clone(), node.health.gaps()));
         Beacon {
             format: FORMAT,
+            cluster_id: on.options.cluster_id.clone(),
             name: on.options.name.clone(),
             service: on.options.service.clone(),
             instance: on.members.instance(),
@@ -87,6 +88,7 @@ impl Beacons {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             counted: on.members.is_counted() && !on.options.visiting,
             heard: on.hearing.node_ids(now),
+            runs: Default::default(),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
             subscribers: subscribers.collect(),
             mark: self.outbound.mark(),

@@ -141,6 +141,16 @@ impl Outbox {
         self.bytes
     }
 
+    /// How much memory it holds, if nobody else waits for these frames.
+    pub(super) fn weight(&self) -> usize {
+        self.bytes + self.frames.len() * size_of::<Frame>()
+    }
+
+    /// The frames that wait, in order.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter()
+    }
+
     /// The frames that this client did not get since the last call, because delivery rules allow that.
     pub fn take_spared(&mut self) -> Spared {
         let (replaced, dropped) = std::mem::take(&mut self.spared);

@@ -63,6 +63,16 @@ pub(crate) fn score(key: &str, id: &str) -> u64 {
     stable_hash(0, [key.as_bytes(), &[0], id.as_bytes()])
 }
 
+/// The most keys that are tried to find one for a node. One of as many as there are nodes fits.
+const MOST_KEYS: u32 = 10_000;
+
+/// A key that rendezvous hashing gives to the node `wanted` among `ids`, and so among any of them that are usable.
+pub(crate) fn key_for(wanted: &str, ids: &[&str]) -> Option<String> {
+    let keys = (0..MOST_KEYS).map(|number| number.to_string());
+    let mut fitting = keys.filter(|key| ids.iter().max_by_key(|id| score(key, id)) == Some(&wanted));
+    fitting.next()
+}
+
 /// One of the usable nodes, selected by any number.
 pub(crate) fn nth(usable: Mask, number: u64) -> Option<usize> {
     let count = u64::from(usable.count_ones());
@@ -147,6 +157,17 @@ mod tests {
     #[test]
     fn scores_are_the_same_in_every_version() {
         assert_eq!(score("room:1", "redis-0"), 0x26dd5aca20275c59);
+    }
+
+    #[test]
+    fn a_key_for_a_node_selects_it_whatever_other_nodes_are_usable() {
+        for (index, id) in IDS.iter().enumerate() {
+            let key = key_for(id, &IDS).expect("there is one");
+            for usable in (1..16).filter(|usable| usable & (1 << index) != 0) {
+                assert_eq!(chosen(&key, usable), index, "{key} among {usable:b}");
+            }
+        }
+        assert_eq!(key_for("redis-9", &IDS), None, "not one of them");
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod channels;
 
 mod hash;
 
+mod runs;
+
 pub(crate) use channels::Channels;
 pub use channels::Routing;
 pub(crate) use compress::compress;
@@ -36,8 +38,9 @@ pub use frame::Frame;
 pub(crate) use hash::stable_hash;
 pub use missing::Missing;
 pub use names::{
-    ClientId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
+    ClientId, ClusterId, Instance, MAX_NAME_BYTES, NameError, Namespace, NodeId, Room, RoomId, ServerName, ServiceName,
 };
 pub use payload::{Encoding, Payload, PayloadError};
 pub use refusal::Refusal;
+pub(crate) use runs::{RunId, Runs};
 pub use topic::Topic;

@@ -1,4 +1,4 @@
-//! Names and ids: of servers, services, clients, rooms and processes.
+//! Names and ids: of clusters, servers, services, clients, rooms and processes.
 //!
 //! A name is checked once, when it is created. After that it can be used in a channel, a log line or a frame. Names are
 //! never parsed back out of a Redis channel.
@@ -161,6 +161,65 @@ name!(
     "room id"
 );
 
+/// The name of a whole cluster, so that two clusters on the same channels notice each other. Empty, the default: it fits every
+/// other one.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClusterId(Option<Arc<str>>);
+
+impl ClusterId {
+    /// Checks an id and takes it.
+    ///
+    /// # Errors
+    /// When it is longer than [`MAX_NAME_BYTES`] bytes, or contains a control character.
+    pub fn new(id: impl AsRef<str>) -> Result<Self, NameError> {
+        match id.as_ref() {
+            "" => Ok(Self(None)),
+            id => checked("cluster id", id).map(|id| Self(Some(id))),
+        }
+    }
+
+    /// The id as a string.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether servers with these two ids may be of one cluster: the ids are the same, or one of them is empty.
+    pub fn fits(&self, other: &Self) -> bool {
+        self.is_empty() || other.is_empty() || self == other
+    }
+}
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for ClusterId {
+    type Error = NameError;
+    fn try_from(id: String) -> Result<Self, NameError> {
+        Self::new(id)
+    }
+}
+
+impl From<ClusterId> for String {
+    fn from(id: ClusterId) -> Self {
+        id.as_str().to_owned()
+    }
+}
+
 /// A set of clients across servers, addressed by namespace and id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Room {
@@ -251,6 +310,14 @@ mod tests {
                 position: 1
             })
         );
+    }
+
+    #[test]
+    fn an_empty_cluster_id_fits_every_other_one_and_two_that_differ_do_not_fit() {
+        let id = |id: &str| ClusterId::new(id).expect("valid");
+        assert!(id("").fits(&id("shop/mesh")) && id("shop/mesh").fits(&id("")) && id("a").fits(&id("a")));
+        assert!(!id("a").fits(&id("b")));
+        assert!(ClusterId::new("a\nb").is_err() && ClusterId::new("x".repeat(256)).is_err());
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub(super) async fn hear(jobs: &Jobs, mut news: Listener) {
         let job = event.payload.parse::<News>().map(|news| news.job(now, event.age));
         match job {
             Ok(Some(job)) => jobs.take(job, event.sender),
-            Ok(None) => tracing::warn!(sender = %event.sender, "an admin told an end of a job that is none"),
+            Ok(None) => {
+                tracing::warn!(sender = %event.sender, "an admin told half a job, or an end of a job that is none")
+            }
             // A later version may know other changes of nodes.
             Err(error) => tracing::warn!(sender = %event.sender, %error, "an admin told a job that cannot be read"),
         }

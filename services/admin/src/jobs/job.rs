@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeView, ServerName};
 
 use super::progress::{self, ServerProgress, Verdict};
+use super::replicas::{NodeProgress, Replicas, Scaling};
 use crate::gather::{self, MissingServer};
 use crate::shapes::Name;
 
@@ -22,6 +23,8 @@ pub(crate) enum What {
     Add,
     /// The node shall be drained, and then gone, for every counted server.
     Remove,
+    /// The StatefulSet of the Redis nodes shall have another number of replicas.
+    Scale,
 }
 
 /// The state of a job. A failed job undoes nothing: the change stays in the topology.
@@ -34,15 +37,19 @@ pub(crate) enum JobState {
     Done,
 }
 
-/// One change of the nodes. Every admin has it, and every admin follows it from its own topology.
+/// One change of the nodes. Every admin has it, and every admin follows it from its own topology. The admin that leads scales.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Job {
     /// The same on every admin.
     pub(crate) id: String,
     pub(crate) what: What,
-    #[schema(value_type = Name)]
-    pub(crate) node: NodeId,
+    /// The node that is added or removed; null if a StatefulSet is scaled.
+    #[schema(value_type = Option<Name>, required = true)]
+    pub(crate) node: Option<NodeId>,
+    /// Of a StatefulSet that is scaled; else null.
+    #[schema(required = true)]
+    pub(crate) replicas: Option<Replicas>,
     /// The admin that accepted it.
     #[schema(value_type = Name)]
     pub(crate) admin: ServerName,
@@ -60,8 +67,13 @@ pub(crate) struct Job {
     pub(crate) missing: Vec<MissingServer>,
     /// By name; the state at the end once the job has finished.
     pub(crate) servers: Vec<ServerProgress>,
+    /// Of a StatefulSet that is scaled: the nodes that come, or that go, in this order.
+    pub(crate) nodes: Vec<NodeProgress>,
     #[serde(skip)]
     pub(super) change: Change,
+    /// The change, if a StatefulSet is scaled.
+    #[serde(skip)]
+    pub(super) scaling: Option<Scaling>,
     /// When it was accepted, on this server's clock.
     #[serde(skip)]
     pub(super) began: Instant,
@@ -71,14 +83,15 @@ pub(crate) struct Job {
 }
 
 /// Which change of the topology a job stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Change {
-    /// The epoch of the node with this change.
+    /// The epoch of the node with this change; 0 if a StatefulSet is scaled.
     pub(super) epoch: u64,
     /// Starts at 1; a change is tried again only after it has failed.
     pub(super) attempt: u32,
-    /// Where the node is, without credentials. An admin that has not learned of the change makes it with this.
+    /// Where the node is, without credentials. An admin that has not learned of the change makes it with this. Empty if a StatefulSet is
+    /// scaled.
     pub(super) url: String,
     /// Servers that did not say whether they can use a new node.
     #[serde(default)]
@@ -103,18 +116,46 @@ impl Sight<'_> {
 impl Job {
     /// A job that begins now. Admins that accept one change at the same moment give it the same id, so it is one job.
     pub(super) fn begin(what: What, node: NodeId, change: Change, admin: ServerName) -> Self {
+        let id = id(what, change.epoch, node.as_str(), change.attempt);
         Self {
-            id: id(what, &node, &change),
+            node: Some(node),
+            missing: change.missing.clone(),
+            change,
+            ..Self::new(id, what, admin)
+        }
+    }
+
+    /// A job that begins to scale a StatefulSet now; with one id as above.
+    pub(super) fn begin_scale(scaling: Scaling, attempt: u32, admin: ServerName) -> Self {
+        let id = id(What::Scale, scaling.replicas.to.into(), &scaling.version, attempt);
+        Self {
+            replicas: Some(scaling.replicas),
+            change: Change {
+                attempt,
+                ..Change::default()
+            },
+            scaling: Some(scaling),
+            ..Self::new(id, What::Scale, admin)
+        }
+    }
+
+    /// A running job without a change.
+    pub(super) fn new(id: String, what: What, admin: ServerName) -> Self {
+        Self {
+            id,
             what,
-            node,
+            node: None,
+            replicas: None,
             admin,
             state: JobState::Running,
             why: None,
             started_at: Timestamp::now(),
             finished_at: None,
-            missing: change.missing.clone(),
+            missing: Vec::new(),
             servers: Vec::new(),
-            change,
+            nodes: Vec::new(),
+            change: Change::default(),
+            scaling: None,
             began: Instant::now(),
             judge: None,
         }
@@ -126,60 +167,107 @@ impl Job {
 
     /// Whether this is about the change, whichever attempt it is.
     pub(super) fn is_of(&self, what: What, node: &NodeId, epoch: u64) -> bool {
-        (self.what, &self.node, self.change.epoch) == (what, node, epoch)
+        (self.what, self.node.as_ref(), self.change.epoch) == (what, Some(node), epoch)
+    }
+
+    /// Whether this scales a StatefulSet from this version of it to so many replicas, whichever attempt it is.
+    pub(super) fn is_same_scale(&self, other: &Scaling) -> bool {
+        let of = |scaling: &Scaling| (scaling.replicas.to, scaling.version.clone());
+        self.scaling.as_ref().is_some_and(|scaling| of(scaling) == of(other))
     }
 
     /// Whether this admin's topology has not learned of the change, though it began a while ago.
     pub(super) fn is_unheard_of(&self, sight: &Sight<'_>, patience: Duration) -> bool {
-        let learned = progress::is_learned(self.what, self.change.epoch, sight.node(&self.node));
+        // Whoever knows of a scale knows all of it.
+        let Some(node) = &self.node else { return false };
+        let learned = progress::is_learned(self.what, self.change.epoch, sight.node(node));
         self.is_running() && !learned && sight.now.duration_since(self.began) >= patience
     }
 
     /// Updates a running job. Returns whether anything about it is different.
     pub(super) fn judge(&mut self, sight: &Sight<'_>, me: &ServerName, limit: Duration) -> bool {
-        let mut verdict = Verdict::Running;
-        let before = std::mem::take(&mut self.servers);
-        if let Some(node) = sight.node(&self.node) {
-            self.servers = progress::progress(self.what, node, sight.counted);
-            if sight.is_clear {
-                verdict = progress::verdict(self.what, self.change.epoch, node, &self.servers);
+        let (is_changed, verdict) = match (&self.node, &self.scaling) {
+            (Some(node), _) => self.judge_node(&node.clone(), sight),
+            (None, Some(scaling)) => {
+                let nodes = scaling.progress(sight.nodes, sight.counted, sight.is_clear);
+                // Only the admin that leads knows whether the StatefulSet is scaled.
+                (
+                    std::mem::replace(&mut self.nodes, nodes) != self.nodes,
+                    Verdict::Running,
+                )
             }
-        }
-        let (state, why) = match verdict {
-            Verdict::Done => (JobState::Done, None),
-            Verdict::Failed(why) => (JobState::Failed, Some(why)),
-            Verdict::Running if sight.now.duration_since(self.began) < limit => return self.servers != before,
-            Verdict::Running => {
-                let why = progress::overdue(self.what, &self.node, &self.servers, limit);
-                (JobState::Failed, Some(why))
-            }
+            (None, None) => (false, Verdict::Running),
         };
-        match &why {
-            None => tracing::info!(job = self.id, node = %self.node, "job done"),
-            Some(why) => tracing::warn!(job = self.id, node = %self.node, why, "job failed"),
+        let end = match verdict {
+            Verdict::Done => Ok(()),
+            Verdict::Failed(why) => Err(why),
+            Verdict::Running if sight.now.duration_since(self.began) < limit => return is_changed,
+            Verdict::Running => Err(self.overdue(limit)),
+        };
+        self.end(end, me);
+        true
+    }
+
+    /// Updates the progress of a change of one node. Returns whether it is different, and what the topology says about the change.
+    fn judge_node(&mut self, node: &NodeId, sight: &Sight<'_>) -> (bool, Verdict) {
+        let before = std::mem::take(&mut self.servers);
+        let Some(view) = sight.node(node) else {
+            return (!before.is_empty(), Verdict::Running);
+        };
+        self.servers = progress::progress(self.what, view, sight.counted);
+        let verdict = match sight.is_clear {
+            true => progress::verdict(self.what, self.change.epoch, view, &self.servers),
+            false => Verdict::Running,
+        };
+        (self.servers != before, verdict)
+    }
+
+    fn overdue(&self, limit: Duration) -> String {
+        match (&self.node, &self.scaling) {
+            (Some(node), _) => progress::overdue(self.what, node, &self.servers, limit),
+            (None, Some(scaling)) => scaling.overdue(&self.nodes, limit),
+            (None, None) => format!("not done within {} s", limit.as_secs_f64()),
         }
-        self.state = state;
-        self.why = why;
+    }
+
+    /// Ends a running job, as this admin judges it; with an error it has failed.
+    pub(super) fn end(&mut self, end: Result<(), String>, me: &ServerName) {
+        let about = self.about();
+        match &end {
+            Ok(()) => tracing::info!(job = self.id, about, "job done"),
+            Err(why) => tracing::warn!(job = self.id, about, why, "job failed"),
+        }
+        self.state = if end.is_ok() { JobState::Done } else { JobState::Failed };
+        self.why = end.err();
         self.finished_at = Some(Timestamp::now());
         self.judge = Some(me.clone());
-        true
+    }
+
+    /// What it changes, in a word or two.
+    pub(super) fn about(&self) -> String {
+        match (&self.node, self.replicas) {
+            (Some(node), _) => format!("node {node}"),
+            (None, Some(Replicas { from, to })) => format!("replicas {from} to {to}"),
+            (None, None) => String::new(),
+        }
     }
 }
 
 /// Hexadecimal digits and a dash: it stands in paths and in headers, which an id of a node could not.
-fn id(what: What, node: &NodeId, change: &Change) -> String {
+fn id(what: What, number: u64, name: &str, attempt: u32) -> String {
     let mut digest = Sha256::new();
     digest.update(match what {
         What::Add => "add\0",
         What::Remove => "remove\0",
+        What::Scale => "scale\0",
     });
-    digest.update(change.epoch.to_be_bytes());
-    digest.update(node.as_str());
+    digest.update(number.to_be_bytes());
+    digest.update(name);
     let digits: String = digest
         .finalize()
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("{digits}-{}", change.attempt)
+    format!("{digits}-{attempt}")
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use wsmesh_adapter::{NodeId, ServerName};
 
 use super::job::{Change, Job, JobState, Sight, What};
+use super::replicas::Scaling;
 
 /// Most jobs that are kept.
 pub(crate) const MOST_JOBS: usize = 100;
@@ -79,16 +80,52 @@ impl Ledger {
         (job, true)
     }
 
+    /// The jobs that scale and are running, in the order in which they are carried out.
+    pub(super) fn scales(&self) -> impl Iterator<Item = &Job> {
+        self.jobs().filter(|job| job.what == What::Scale && job.is_running())
+    }
+
+    /// The job of a scale that is asked for now: the one that is running if it does the same, else a new one. The second value tells
+    /// whether it is new.
+    ///
+    /// # Errors
+    /// The job that is running, if it does something else.
+    pub(super) fn begin_scale(&mut self, scaling: Scaling, me: &ServerName) -> Result<(Job, bool), Box<Job>> {
+        if let Some(running) = self.scales().next() {
+            return match running.replicas.map(|replicas| replicas.to) == Some(scaling.replicas.to) {
+                true => Ok((running.clone(), false)),
+                false => Err(Box::new(running.clone())),
+            };
+        }
+        let before = self.jobs().filter(|job| job.is_same_scale(&scaling));
+        let attempt = before.map(|job| job.change.attempt).max().unwrap_or_default();
+        let job = Job::begin_scale(scaling, attempt.saturating_add(1), me.clone());
+        self.put(job.clone());
+        Ok((job, true))
+    }
+
+    /// Ends a running job. Returns whether it was running.
+    pub(super) fn end(&mut self, id: &str, end: Result<(), String>, me: &ServerName) -> bool {
+        let mut running = self.entries.iter_mut().filter(|entry| entry.job.is_running());
+        let Some(entry) = running.find(|entry| entry.job.id == id) else {
+            return false;
+        };
+        entry.job.end(end, me);
+        self.revision += 1;
+        entry.revision = self.revision;
+        true
+    }
+
     /// Judges the running jobs. Returns those that have ended.
     pub(super) fn judge(
         &mut self,
         sight: &Sight<'_>,
         me: &ServerName,
-        limit: impl Fn(What) -> Duration,
+        limit: impl Fn(&Job) -> Duration,
     ) -> Vec<String> {
         let mut ended = Vec::new();
         for entry in self.entries.iter_mut().filter(|entry| entry.job.is_running()) {
-            let limit = limit(entry.job.what);
+            let limit = limit(&entry.job);
             if entry.job.judge(sight, me, limit) {
                 self.revision += 1;
                 entry.revision = self.revision;
@@ -168,6 +205,7 @@ mod tests {
     use serde_json::json;
     use tokio::time::Instant;
 
+    use super::super::replicas::Replicas;
     use super::*;
 
     fn name(text: &str) -> ServerName {
@@ -313,7 +351,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let now = Instant::now();
         let later = now + Duration::from_secs(70);
-        let limit = |_| Duration::from_secs(60);
+        let limit = |_: &Job| Duration::from_secs(60);
         let early = Job {
             began: now,
             ..running(1, "admin-1", 10)
@@ -355,6 +393,49 @@ mod tests {
         let old = ended(running(2, "admin-1", 2), JobState::Done, "admin-1", 1000);
         assert!(!ledger.merge(old).is_news, "one that was dropped does not come back");
         assert_eq!(ledger.jobs().count(), MOST_JOBS);
+    }
+
+    fn scaling(to: u32) -> Scaling {
+        Scaling {
+            replicas: Replicas { from: 3, to },
+            version: "7".to_owned(),
+            nodes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_scale_runs_at_a_time_and_one_that_failed_is_tried_again_as_another_job() {
+        let (mut one, mut two, me) = (Ledger::default(), Ledger::default(), name("admin-1"));
+        let (first, is_new) = one.begin_scale(scaling(5), &me).expect("accepted");
+        assert!(is_new && one.begin_scale(scaling(5), &me) == Ok((first.clone(), false)));
+        let running = one.begin_scale(scaling(4), &me).expect_err("another one runs");
+        assert_eq!(running.id, first.id);
+        let (there, _) = two.begin_scale(scaling(5), &name("admin-2")).expect("accepted");
+        assert_eq!(there.id, first.id, "at the same moment, at two admins");
+        assert!(one.end(&first.id, Err("forbidden".to_owned()), &me));
+        assert!(!one.end(&first.id, Ok(()), &me), "it has ended");
+        assert_eq!(one.scales().count(), 0);
+        let (second, is_new) = one.begin_scale(scaling(5), &me).expect("accepted");
+        assert!(is_new && second.id != first.id);
+        let add = one.begin(What::Add, &node("redis-4"), change(1, 1), &me);
+        assert!(add.1, "nodes are changed meanwhile");
+    }
+
+    #[test]
+    fn of_two_scales_that_were_accepted_at_the_same_moment_the_same_one_is_first_everywhere() {
+        let scale = |to, admin, at_s| Job {
+            started_at: Timestamp::from_second(at_s).expect("a time"),
+            ..Job::begin_scale(scaling(to), 1, name(admin))
+        };
+        let (early, late) = (scale(5, "admin-2", 10), scale(4, "admin-1", 11));
+        for order in [[&early, &late], [&late, &early]] {
+            let mut ledger = Ledger::default();
+            for job in order {
+                ledger.merge(job.clone());
+            }
+            let ids: Vec<_> = ledger.scales().map(|job| job.id.clone()).collect();
+            assert_eq!(ids, [early.id.clone(), late.id.clone()]);
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Changes of the nodes as jobs: requested once, made by every server, known to every admin and followed by every admin until they
-//! are done or have failed.
+//! are done or have failed. `scaler` carries out the jobs that scale a StatefulSet.
 //!
 //! A job is only a view: the change itself is in the topology, which every server carries. Every admin judges every job from its own
 //! topology, so a job ends although the admin that accepted it has ended. The last hundred jobs are kept in memory. A request that is
 //! repeated gets the same job, also from another admin.
 
+mod clearness;
 mod job;
 mod progress;
+mod replicas;
 
 mod ledger;
 mod news;
@@ -19,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -27,23 +30,27 @@ use wsmesh_adapter::{Adapter, NodeId, NodeState, NodeView, ServerName, TopologyE
 
 use crate::gather::MissingServer;
 pub(crate) use changes::Changes;
+use clearness::Clearness;
 use job::{Change, Sight};
-pub(crate) use job::{Job, What};
+pub(crate) use job::{Job, JobState, What};
 use ledger::Ledger;
 pub(crate) use ledger::MOST_JOBS;
 use news::{JOB, JOBS};
 use outgoing::{Letter, Outgoing};
+pub(crate) use replicas::{NodeProgress, Replicas, Scaling};
 
 /// How often running jobs are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time limit of a change. Without trouble a change takes seconds. Draining a node may take the replay window in addition.
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
+/// How many times the time limit of a change a StatefulSet may take to get more replicas: pods must be started, and images may have to
+/// be loaded first.
+const STARTING_TAKES: u32 = 5;
+/// How long after a StatefulSet was scaled down its old number of replicas may still be read somewhere.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// A change that this admin's topology has not learned of after this long is made here: the admin that accepted it may have ended
 /// before it told anybody.
 const UNHEARD_AFTER: Duration = Duration::from_secs(2);
-/// How long after it was cut off an admin sees all servers again: they tell about themselves once a second, a little later in a large
-/// cluster.
-const CLEAR_AFTER: Duration = Duration::from_secs(3);
 
 /// The jobs of all admins. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,16 +66,6 @@ pub(crate) struct Jobs {
     clearness: Arc<Mutex<Clearness>>,
     /// Ends what [`Jobs::subscribe`] gives.
     closing: CancellationToken,
-}
-
-/// Whether this admin sees all servers.
-#[derive(Debug, Default)]
-enum Clearness {
-    #[default]
-    Clear,
-    CutOff,
-    /// It hears a node again, since then.
-    Back(Instant),
 }
 
 impl Jobs {
@@ -107,6 +104,62 @@ impl Jobs {
     pub(crate) async fn remove(&self, node: &NodeId) -> Result<Job, TopologyError> {
         self.adapter.drain_node(node)?;
         self.begin(What::Remove, node.clone(), Vec::new()).await
+    }
+
+    /// Begins to scale a StatefulSet and returns the job; another one that does the same and is running is returned as it is. The other
+    /// admins have been told, if that is possible now.
+    ///
+    /// # Errors
+    /// The job that scales it to another number of replicas.
+    pub(crate) async fn scale(&self, scaling: Scaling) -> Result<Job, Box<Job>> {
+        let me = self.adapter.name();
+        self.look();
+        let (job, is_new) = self.change(|ledger| ledger.begin_scale(scaling, me))?;
+        // So that the answer shows the nodes.
+        self.look();
+        let job = self.ledger.lock().job(&job.id).cloned().unwrap_or(job);
+        if is_new {
+            tracing::info!(job = job.id, about = job.about(), "job started");
+            exchange::tell_now(self, &job).await;
+        }
+        Ok(job)
+    }
+
+    /// The jobs that scale the StatefulSet and are running. The first is to be carried out; more than one only if several admins accepted
+    /// some at the same moment.
+    pub(crate) fn scales(&self) -> Vec<Job> {
+        self.look();
+        self.ledger.lock().scales().cloned().collect()
+    }
+
+    /// Ends a running job that scales; with an error it has failed.
+    pub(crate) fn end_scale(&self, id: &str, end: Result<(), String>) {
+        let me = self.adapter.name();
+        if self.change(|ledger| ledger.end(id, end, me)) {
+            self.post(Letter::Job(id.to_owned()));
+        }
+    }
+
+    /// How many pods of the StatefulSet may be nodes at most, if it is being scaled or was scaled down a moment ago: those with a lower
+    /// ordinal than this. Its replicas are changed only after the others have left.
+    pub(crate) fn scale_target(&self) -> Option<u32> {
+        self.look();
+        let ledger = self.ledger.lock();
+        if let Some(job) = ledger.scales().next() {
+            return job.scaling.as_ref().map(|scaling| scaling.target(&job.nodes));
+        }
+        let last = ledger.jobs().rev().find(|job| job.what == What::Scale)?;
+        let replicas = last.replicas.filter(|replicas| replicas.is_down())?;
+        let since = Timestamp::now().duration_since(last.finished_at?).abs();
+        let is_settled = last.state != JobState::Done || since >= SETTLED_AFTER;
+        (!is_settled).then_some(replicas.to)
+    }
+
+    /// The job that removed this node last, if it began after that time.
+    pub(crate) fn removal_since(&self, node: &NodeId, since: Timestamp) -> Option<Job> {
+        let ledger = self.ledger.lock();
+        let is_it = |job: &&Job| job.what == What::Remove && job.node.as_ref() == Some(node) && job.started_at >= since;
+        ledger.jobs().rev().find(is_it).cloned()
     }
 
     /// Whether a node has this id and is used, or soon will be.
@@ -189,14 +242,14 @@ impl Jobs {
         let me = self.adapter.name();
         let (job, is_new) = self.change(|ledger| {
             // A job that has ended in this moment is not given to the caller as a running one.
-            let mut ended = ledger.judge(&sight, me, |what| self.limit(what));
+            let mut ended = ledger.judge(&sight, me, |job| self.limit(job));
             let (job, is_new) = ledger.begin(what, &node, change, me);
-            ended.extend(ledger.judge(&sight, me, |what| self.limit(what)));
+            ended.extend(ledger.judge(&sight, me, |job| self.limit(job)));
             self.post_all(ended);
             (ledger.job(&job.id).cloned().unwrap_or(job), is_new)
         });
         if is_new {
-            tracing::info!(job = job.id, ?what, node = %job.node, "job started");
+            tracing::info!(job = job.id, ?what, about = job.about(), "job started");
             exchange::tell_now(self, &job).await;
         }
         Ok(job)
@@ -210,7 +263,7 @@ impl Jobs {
         let (nodes, counted) = self.view();
         let sight = self.sight(&nodes, &counted);
         let (is_running, unheard) = self.change(|ledger| {
-            let ended = ledger.judge(&sight, self.adapter.name(), |what| self.limit(what));
+            let ended = ledger.judge(&sight, self.adapter.name(), |job| self.limit(job));
             self.post_all(ended);
             let unheard = ledger.jobs().filter(|job| job.is_unheard_of(&sight, UNHEARD_AFTER));
             (ledger.any_running(), unheard.cloned().collect::<Vec<_>>())
@@ -222,9 +275,10 @@ impl Jobs {
     /// Makes a change that another admin accepted and could not tell the servers. It is no harm if they know it after all: a change of
     /// one epoch is one change, whoever makes it.
     fn make(&self, job: &Job) {
-        let made = match job.what {
-            What::Add => self.adapter.add_node(&job.change.url).map(drop),
-            What::Remove => self.adapter.drain_node(&job.node),
+        let made = match (job.what, &job.node) {
+            (What::Add, _) => self.adapter.add_node(&job.change.url).map(drop),
+            (What::Remove, Some(node)) => self.adapter.drain_node(node),
+            (What::Remove, None) | (What::Scale, _) => Ok(()),
         };
         if let Err(error) = made {
             tracing::debug!(job = job.id, %error, "a change that another admin accepted is not possible now");
@@ -297,45 +351,15 @@ impl Jobs {
         }
     }
 
-    fn limit(&self, what: What) -> Duration {
-        match what {
-            What::Add => self.limits[0],
-            What::Remove => self.limits[1],
+    fn limit(&self, job: &Job) -> Duration {
+        let [adding, removing] = self.limits;
+        match (job.what, job.replicas) {
+            (What::Remove, _) => removing,
+            (What::Scale, Some(replicas)) if replicas.is_down() => {
+                removing.saturating_mul(replicas.difference()).saturating_add(adding)
+            }
+            (What::Scale, _) => adding * STARTING_TAKES,
+            (What::Add, _) => adding,
         }
-    }
-}
-
-impl Clearness {
-    /// Whether all servers are seen, given whether this admin hears a node now.
-    fn look(&mut self, hears: bool, now: Instant) -> bool {
-        *self = match (hears, &*self) {
-            (false, _) => Self::CutOff,
-            (true, Self::CutOff) => Self::Back(now),
-            (true, Self::Back(since)) if now.duration_since(*since) < CLEAR_AFTER => Self::Back(*since),
-            (true, _) => Self::Clear,
-        };
-        matches!(self, Self::Clear)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_admin_that_was_cut_off_waits_until_it_sees_all_servers_again() {
-        let (mut clearness, now) = (Clearness::default(), Instant::now());
-        let after = |ms| now + Duration::from_millis(ms);
-        assert!(clearness.look(true, now), "nothing was lost");
-        assert!(!clearness.look(false, after(100)));
-        assert!(
-            !clearness.look(true, after(200)),
-            "it hears a node, and has not heard of all servers yet"
-        );
-        assert!(!clearness.look(true, after(3100)));
-        assert!(!clearness.look(false, after(3150)), "cut off again");
-        assert!(!clearness.look(true, after(3250)));
-        assert!(!clearness.look(true, after(6200)));
-        assert!(clearness.look(true, after(6250)));
     }
 }

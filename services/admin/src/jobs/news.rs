@@ -10,6 +10,7 @@ use wsmesh_adapter::{NodeId, ServerName};
 
 use super::job::{Change, Job, JobState, What};
 use super::progress::ServerProgress;
+use super::replicas::{NodeProgress, Scaling};
 
 /// The event that carries a job to other admins.
 pub(super) const JOB: &str = "wsmesh.job";
@@ -22,8 +23,11 @@ pub(super) const JOBS: &str = "wsmesh.jobs";
 pub(super) struct News {
     id: String,
     what: What,
-    node: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<NodeId>,
     change: Change,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scaling: Option<Scaling>,
     admin: ServerName,
     started_at: Timestamp,
     age_ms: u64,
@@ -40,6 +44,8 @@ struct End {
     finished_at: Timestamp,
     judge: ServerName,
     servers: Vec<ServerProgress>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeProgress>,
 }
 
 impl News {
@@ -51,6 +57,7 @@ impl News {
             finished_at,
             judge,
             servers: job.servers.clone(),
+            nodes: job.nodes.clone(),
         });
         Self {
             id: job.id.clone(),
@@ -60,6 +67,7 @@ impl News {
                 missing: job.missing.clone(),
                 ..job.change.clone()
             },
+            scaling: job.scaling.clone(),
             admin: job.admin.clone(),
             started_at: job.started_at,
             age_ms: u64::try_from(now.duration_since(job.began).as_millis()).unwrap_or(u64::MAX),
@@ -67,24 +75,26 @@ impl News {
         }
     }
 
-    /// The job that was told, `late` after it was sent. None if its end is none.
+    /// The job that was told, `late` after it was sent. None if it changes nothing, or if its end is none.
     pub(super) fn job(self, now: Instant, late: Duration) -> Option<Job> {
+        let is_whole = match self.what {
+            What::Add | What::Remove => self.node.is_some() && self.scaling.is_none(),
+            What::Scale => self.node.is_none() && self.scaling.is_some(),
+        };
+        if !is_whole {
+            return None;
+        }
         let age = Duration::from_millis(self.age_ms).saturating_add(late);
         let job = Job {
-            id: self.id,
-            what: self.what,
             node: self.node,
-            admin: self.admin,
-            state: JobState::Running,
-            why: None,
+            replicas: self.scaling.as_ref().map(|scaling| scaling.replicas),
             started_at: self.started_at,
-            finished_at: None,
             missing: self.change.missing.clone(),
-            servers: Vec::new(),
             change: self.change,
+            scaling: self.scaling,
             // A clock that began later than the job cannot say when that was.
             began: now.checked_sub(age).unwrap_or(now),
-            judge: None,
+            ..Job::new(self.id, self.what, self.admin)
         };
         match self.end {
             None => Some(job),
@@ -98,6 +108,7 @@ impl News {
                 finished_at: Some(end.finished_at),
                 judge: Some(end.judge),
                 servers: end.servers,
+                nodes: end.nodes,
                 ..job
             }),
         }
@@ -106,6 +117,7 @@ impl News {
 
 #[cfg(test)]
 mod tests {
+    use super::super::replicas::Replicas;
     use super::*;
     use crate::gather::MissingServer;
 
@@ -148,6 +160,38 @@ mod tests {
             (same.id, same.change, same.missing, same.state),
             (job.id, job.change, job.missing, JobState::Running)
         );
+    }
+
+    #[test]
+    fn a_scale_arrives_as_it_was_told_and_half_a_job_is_none() {
+        let scaling = Scaling {
+            replicas: Replicas { from: 5, to: 3 },
+            version: "7".to_owned(),
+            nodes: ["redis-4", "redis-3"]
+                .map(|id| NodeId::new(id).expect("an id"))
+                .to_vec(),
+        };
+        let mut job = Job::begin_scale(scaling.clone(), 2, ServerName::new("admin-1").expect("a name"));
+        let json = serde_json::to_value(News::of(&job, job.began)).expect("JSON");
+        assert_eq!(json["scaling"]["to"], 3);
+        let arrived = told(&json.to_string(), Duration::ZERO).expect("a job");
+        assert_eq!(
+            (arrived.scaling, arrived.replicas, arrived.node),
+            (Some(scaling), job.replicas, None)
+        );
+        assert_eq!((arrived.id, arrived.change.attempt), (job.id.clone(), 2));
+        job.end(Err("forbidden".to_owned()), &job.admin.clone());
+        let ended = serde_json::to_string(&News::of(&job, job.began)).expect("JSON");
+        let ended = told(&ended, Duration::ZERO).expect("a job");
+        assert_eq!(
+            (ended.state, ended.why.as_deref()),
+            (JobState::Failed, Some("forbidden"))
+        );
+        let mut half = json.clone();
+        half["scaling"] = serde_json::Value::Null;
+        assert!(told(&half.to_string(), Duration::ZERO).is_none());
+        half["what"] = "remove".into();
+        assert!(told(&half.to_string(), Duration::ZERO).is_none(), "of no node");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerNam
             hears: at.hears,
             counted: counted.contains(&at.server),
             done: match what {
-                What::Add => used && at.hears,
+                What::Add | What::Scale => used && at.hears,
                 What::Remove => matches!(at.state, None | Some(NodeState::Gone)),
             },
         }
@@ -76,7 +76,7 @@ pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[Server
 /// Whether the topology of this admin contains the change, or something later.
 pub(crate) fn is_learned(what: What, epoch: u64, node: Option<&NodeView>) -> bool {
     node.is_some_and(|node| match what {
-        What::Add => node.epoch >= epoch,
+        What::Add | What::Scale => node.epoch >= epoch,
         What::Remove => {
             let is_used = matches!(node.state, NodeState::Active | NodeState::Joining);
             node.epoch > epoch || (node.epoch == epoch && !is_used)
@@ -95,7 +95,7 @@ pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], lim
     };
     let seconds = limit.as_secs_f64();
     match what {
-        What::Add => format!(
+        What::Add | What::Scale => format!(
             "not heard within {seconds} s by: {names}. The node stays in the topology and is used as soon as all servers hear \
              it. See the errors of these servers in GET /api/v1/nodes (can they reach the node, is the password right?), or \
              remove it with DELETE /api/v1/nodes/{node}"

@@ -1,22 +1,35 @@
-//! The Redis nodes as Kubernetes sees them: the pods behind their headless Service, kept up to date by a watch on its
-//! EndpointSlices. Off by default, and reads only. No other part of the product talks to the Kubernetes API.
+//! What admin asks of and tells the Kubernetes API: the pods behind the headless Service of Redis (a watch on its EndpointSlices), the
+//! size of their StatefulSet, the Lease that one admin holds, and Events. Off by default. No other part of the product talks to the
+//! Kubernetes API.
 
+mod pods;
+
+mod events;
+mod lease;
+mod names;
+mod size;
 mod watch;
 
-use std::collections::BTreeMap;
+mod parts;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
-use parking_lot::Mutex;
-use serde::Serialize;
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-use watch::{Known, Watch};
+pub(crate) use events::{Events, Told};
+pub(crate) use lease::{Leadership, Lease};
+pub(crate) use names::{PodNames, Scheme};
+pub(crate) use parts::{Parts, StatefulSet};
+pub(crate) use pods::Pod;
+pub(crate) use size::{Size, Sizes};
+pub(crate) use watch::Known;
+use watch::Watch;
 
 /// Label of an EndpointSlice with the name of its Service.
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -27,15 +40,7 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/tok
 #[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
     service: Arc<str>,
-    known: Arc<Mutex<Known>>,
-}
-
-/// A pod that may be a Redis node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-pub(crate) struct Pod {
-    pub(crate) pod: String,
-    pub(crate) ip: String,
-    pub(crate) ready: bool,
+    known: Receiver<Known>,
 }
 
 /// The pods as they are known at one moment.
@@ -66,7 +71,7 @@ pub(crate) async fn look_once(client: Client, service: &str) -> View {
     let slices: Api<EndpointSlice> = Api::default_namespaced(client);
     let labels = ListParams::default().labels(&format!("{SERVICE_LABEL}={service}"));
     let (pods, problem) = match slices.list(&labels).await {
-        Ok(list) => (pods(list.items.iter()), None),
+        Ok(list) => (pods::pods(list.items.iter()), None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     View {
@@ -79,12 +84,10 @@ pub(crate) async fn look_once(client: Client, service: &str) -> View {
 impl Kubernetes {
     /// Starts watching a headless Service of the client's namespace; the task ends with `shutdown`.
     pub(crate) fn watch(client: Client, service: &str, shutdown: CancellationToken) -> (Self, JoinHandle<()>) {
-        let known = Arc::new(Mutex::new(Known {
-            problem: Some("the list has not been read yet".to_owned()),
-            ..Known::default()
-        }));
+        let sender = Sender::new(Known::unread());
+        let known = sender.subscribe();
         let labels = format!("{SERVICE_LABEL}={service}");
-        let watch = Watch::new(Api::default_namespaced(client), labels, Arc::clone(&known));
+        let watch = Watch::new(Api::default_namespaced(client), labels, sender);
         let task = tokio::spawn(async move {
             shutdown.run_until_cancelled(watch.keep()).await;
         });
@@ -94,34 +97,18 @@ impl Kubernetes {
 
     /// What is known now.
     pub(crate) fn view(&self) -> View {
-        let known = self.known.lock();
+        let known = self.known.borrow();
         View {
             service: Arc::clone(&self.service),
-            pods: pods(known.slices.values()),
+            pods: known.pods(),
             problem: known.problem.clone(),
         }
     }
-}
 
-/// The pods in the EndpointSlices, by name. An endpoint that does not say whether it is ready is ready, as the API specifies.
-fn pods<'a>(slices: impl Iterator<Item = &'a EndpointSlice>) -> Vec<Pod> {
-    let mut pods = BTreeMap::new();
-    for endpoint in slices.flat_map(|slice| slice.endpoints.iter().flatten()) {
-        let Some(name) = endpoint.target_ref.as_ref().and_then(|target| target.name.as_ref()) else {
-            continue;
-        };
-        let ready = endpoint
-            .conditions
-            .as_ref()
-            .and_then(|conditions| conditions.ready)
-            .unwrap_or(true);
-        for ip in &endpoint.addresses {
-            pods.insert((name.clone(), ip.clone()), ready);
-        }
+    /// What is known, and each change of it.
+    pub(crate) fn known(&self) -> Receiver<Known> {
+        self.known.clone()
     }
-    pods.into_iter()
-        .map(|((pod, ip), ready)| Pod { pod, ip, ready })
-        .collect()
 }
 
 #[cfg(test)]

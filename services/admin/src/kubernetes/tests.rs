@@ -40,7 +40,7 @@ fn endpoints_become_pods_by_name_and_are_ready_unless_they_say_otherwise() {
     ])))
     .expect("a slice");
     assert_eq!(
-        pods([&slice].into_iter()),
+        super::pods::pods([&slice].into_iter()),
         [pod("redis-0", "10.0.0.1", true), pod("redis-1", "10.0.0.2", false)]
     );
 }

@@ -5,7 +5,6 @@
 //! a watch is closed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -14,8 +13,10 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::Status;
 use kube::{Api, ResourceExt};
-use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch::Sender;
 use tokio::time::timeout;
+
+use super::pods::{self, Pod};
 
 /// Longest wait for a list, or for a watch to start.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -33,10 +34,29 @@ const GONE: u16 = 410;
 
 /// The slices as they are known now.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) slices: BTreeMap<String, EndpointSlice>,
+pub(crate) struct Known {
+    slices: BTreeMap<String, EndpointSlice>,
     /// Why they may be out of date.
-    pub(super) problem: Option<String>,
+    pub(crate) problem: Option<String>,
+}
+
+impl Known {
+    /// Nothing yet.
+    pub(super) fn unread() -> Self {
+        Self {
+            problem: Some("the list has not been read yet".to_owned()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn pods(&self) -> Vec<Pod> {
+        pods::pods(self.slices.values())
+    }
+
+    /// Whether each pod is ready, by name.
+    pub(crate) fn readiness(&self) -> BTreeMap<String, bool> {
+        pods::readiness(self.slices.values())
+    }
 }
 
 /// How a watch ended.
@@ -52,7 +72,7 @@ enum Outcome {
 pub(super) struct Watch {
     slices: Api<EndpointSlice>,
     labels: String,
-    known: Arc<Mutex<Known>>,
+    known: Sender<Known>,
     pauses: ExponentialBackoff,
 }
 
@@ -65,7 +85,7 @@ fn pauses() -> ExponentialBackoff {
 }
 
 impl Watch {
-    pub(super) fn new(slices: Api<EndpointSlice>, labels: String, known: Arc<Mutex<Known>>) -> Self {
+    pub(super) fn new(slices: Api<EndpointSlice>, labels: String, known: Sender<Known>) -> Self {
         Self {
             slices,
             labels,
@@ -90,7 +110,7 @@ impl Watch {
                 Ok(Ok(list)) => match list.metadata.resource_version.filter(|version| !version.is_empty()) {
                     Some(version) => {
                         let slices = list.items.into_iter().map(|slice| (slice.name_any(), slice)).collect();
-                        *self.known() = Known { slices, problem: None };
+                        self.known.send_replace(Known { slices, problem: None });
                         return version;
                     }
                     None => "the list has no resourceVersion".to_owned(),
@@ -138,7 +158,7 @@ impl Watch {
             Err(_) => return Outcome::Failed(unanswered()),
         };
         // The watch works (again): it sends all changes since the version.
-        self.known().problem = None;
+        self.known.send_if_modified(|known| known.problem.take().is_some());
         let mut events = std::pin::pin!(events);
         let reading = async {
             loop {
@@ -160,11 +180,13 @@ impl Watch {
         let reached = match event {
             WatchEvent::Added(slice) | WatchEvent::Modified(slice) => {
                 let reached = slice.resource_version();
-                self.known().slices.insert(slice.name_any(), slice);
+                self.known
+                    .send_modify(|known| drop(known.slices.insert(slice.name_any(), slice)));
                 reached
             }
             WatchEvent::Deleted(slice) => {
-                self.known().slices.remove(&slice.name_any());
+                self.known
+                    .send_modify(|known| drop(known.slices.remove(&slice.name_any())));
                 slice.resource_version()
             }
             WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version),
@@ -176,17 +198,13 @@ impl Watch {
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock()
-    }
-
     fn fails(&self, problem: String) {
         tracing::warn!(
             labels = self.labels,
             problem,
             "watching the Redis pods failed; trying again"
         );
-        self.known().problem = Some(problem);
+        self.known.send_modify(|known| known.problem = Some(problem));
     }
 
     async fn pause(&mut self) {

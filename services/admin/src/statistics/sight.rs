@@ -1,9 +1,10 @@
 //! What this admin sees of the cluster in one moment: the roster, the topology and what the servers answered, without visitors.
-//! A visitor (`admin doctor`) is no part of the cluster: it comes for some seconds and carries nothing.
+//! A visitor (`admin doctor`, `ws-node selftest`) is no part of the cluster: it comes for some seconds and carries nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wsmesh_adapter::{Adapter, Gathered, NodeView, ServerInfo, ServerName, StatsPart};
+use wsmesh_protocol::report::SELFTEST;
 
 use crate::doctor;
 use crate::gather::{self, ClusterView, EdgeReports, Facts, Measured, NodesView};
@@ -31,7 +32,7 @@ impl Sight {
         mut gathered: Gathered<StatsPart>,
         reports: &EdgeReports,
     ) -> Self {
-        let is_visitor = |server: &&ServerInfo| server.service.as_str() == doctor::SERVICE;
+        let is_visitor = |server: &&ServerInfo| matches!(server.service.as_str(), doctor::SERVICE | SELFTEST);
         let visitors: BTreeSet<ServerName> = roster
             .iter()
             .filter(is_visitor)
@@ -107,7 +108,7 @@ mod tests {
             clients: 0,
             rooms: 0,
             heard: Vec::new(),
-            counted: service != doctor::SERVICE,
+            counted: service == "ws-node",
             retiring: false,
             age_ms: 0,
         }
@@ -125,14 +126,15 @@ mod tests {
             url: "redis://redis-1:6379".to_owned(),
             epoch: 1,
             state: NodeState::Active,
-            servers: vec![at("doctor-1", false), at("ws-1", true)],
+            servers: vec![at("doctor-1", false), at("selftest-1", false), at("ws-1", true)],
         };
         let gathered = Gathered {
             servers: vec![(name("ws-1"), StatsPart::default())],
             missing: vec![(name("doctor-1"), "did not answer in time".to_owned())],
             complete: false,
         };
-        let roster = vec![server("doctor-1", doctor::SERVICE), server("ws-1", "ws-node")];
+        let visitors = [server("doctor-1", doctor::SERVICE), server("selftest-1", SELFTEST)];
+        let roster = visitors.into_iter().chain([server("ws-1", "ws-node")]).collect();
         let sight = Sight::of(roster, vec![topology], gathered, &EdgeReports::default());
         let nodes = sight.nodes(None, &Facts::default());
         assert_eq!((nodes.warnings.len(), nodes.nodes[0].not_heard_by.len()), (0, 0));

@@ -2,12 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use wsmesh_adapter::{Bus, Encoding, Namespace, NodeUrl, Routing, ServerName, Strategy};
+use wsmesh_adapter::{Bus, ClusterId, Encoding, Namespace, NodeUrl, Routing, ServerName, Strategy};
 
 use super::{Field, Raw, Shape, Shown, Value};
 
 impl Value for ServerName {
     const HINT: &'static str = "NAME";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|error| error.to_string())
+    }
+
+    fn show(&self) -> Option<toml::Value> {
+        Some(self.as_str().into())
+    }
+}
+
+/// May be empty.
+impl Value for ClusterId {
+    const HINT: &'static str = "ID";
 
     fn parse(text: &str) -> Result<Self, String> {
         Self::new(text).map_err(|error| error.to_string())

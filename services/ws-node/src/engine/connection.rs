@@ -350,6 +350,10 @@ mod tests {
             deflate_above: None,
             ping_interval: limit,
             background: limit,
+            budget: super::super::pressure::Budget {
+                bytes: usize::MAX,
+                shards: 1,
+            },
             write_timeout: limit,
             close_timeout: limit,
             message_timeout: limit,

@@ -2,7 +2,7 @@
 //!
 //! The shard is borrowed for single calls only, never across an await.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use super::handle::{Handle, Phase};
 use super::metrics::Metrics;
 use super::ongoing::Ongoing;
 use super::outgoing::{Onlooker, Outgoing};
+use super::pressure::Pressure;
 use super::settings::Settings;
 use super::socket::{Encoded, Encoding, Socket, Tally};
 
@@ -37,6 +38,7 @@ pub(super) struct Core<H> {
     /// Everyone is sent away, new connections at once.
     pub(super) leaving: Cell<Option<Drain>>,
     pub(super) ongoing: Ongoing,
+    pub(super) pressure: Pressure,
 }
 
 /// A drain under way.
@@ -72,7 +74,13 @@ impl<H> Core<H> {
             output: RefCell::default(),
             leaving: Cell::new(None),
             ongoing: Ongoing::default(),
+            pressure: Pressure::default(),
         })
+    }
+
+    /// To look at the shard, for single calls only.
+    pub(super) fn shard(&self) -> Ref<'_, Shard<Socket<H>>> {
+        self.shard.borrow()
     }
 
     /// Takes a connection in, with the rooms that its client is in. What it is sent is kept from now on.
@@ -195,6 +203,7 @@ impl<H: Onlooker> Core<H> {
         self.write_dirty();
         let spared = self.shard.borrow_mut().take_spared();
         self.metrics.spared(spared);
+        self.relieve();
     }
 
     /// Closes a client that reads too slowly. What waits for it is dropped.

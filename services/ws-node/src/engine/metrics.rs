@@ -16,6 +16,8 @@ use super::slow::SlowClients;
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
+    /// What waits for all clients of all shards.
+    pub(crate) outboxes: IntGauge,
     pub(crate) slow_clients_closed: IntCounter,
     pub(crate) accepted: IntCounter,
     pub(crate) closed: IntCounterVec,
@@ -48,6 +50,11 @@ impl Metrics {
         )?;
         Ok(Self {
             connections: register_int_gauge_with_registry!("wsmesh_connections", "Open client connections.", registry)?,
+            outboxes: register_int_gauge_with_registry!(
+                "wsmesh_outbox_bytes",
+                "Bytes that wait for clients; a frame counts for each client that it waits for.",
+                registry
+            )?,
             slow_clients_closed: register_int_counter_with_registry!(
                 "wsmesh_slow_clients_closed_total",
                 "Clients that were closed because they read too slowly.",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decoder::Accepts;
+use super::pressure::Budget;
 
 /// What every connection of a shard is held to.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) ping_interval: Duration,
     /// How long a client may stay in the background.
     pub(crate) background: Duration,
+    /// How much may wait for all clients together.
+    pub(crate) budget: Budget,
     /// How long a stream may accept no data while some waits.
     pub(crate) write_timeout: Duration,
     /// How long a close handshake may take.

@@ -13,6 +13,13 @@ impl EdgeSettings {
         if let Some(hook) = &self.connect.hook {
             self.check_hook(hook, problems);
         }
+        if self.outbox_total_bytes < self.outbox_bytes {
+            let text = format!(
+                "must be at least outbox_bytes ({}), else one client could use it up",
+                self.outbox_bytes
+            );
+            problems.about("outbox_total_bytes", text);
+        }
         if self.playground_admin_port.is_some() && !self.demo {
             problems.about(
                 "playground_admin_port",
@@ -111,6 +118,16 @@ mod tests {
     }
 
     #[test]
+    fn all_clients_together_may_hold_no_less_than_one() {
+        let settings = EdgeSettings {
+            outbox_bytes: 8 << 20,
+            outbox_total_bytes: 4 << 20,
+            ..EdgeSettings::demo()
+        };
+        assert_eq!(keys(settings), ["outbox_total_bytes"]);
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_found_at_once() {
         let rule = |json| serde_json::from_str::<Rule>(json).expect("a rule");
         let settings = EdgeSettings {
@@ -122,6 +139,7 @@ mod tests {
             deflate_above: 0,
             outbox_bytes: 0,
             outbox_frames: 0,
+            outbox_total_bytes: 0,
             logins_per_client: 0,
             max_message_bytes: usize::MAX,
             request_timeout: Duration::ZERO,
@@ -156,6 +174,7 @@ mod tests {
                 "namespaces",
                 "outbox_bytes",
                 "outbox_frames",
+                "outbox_total_bytes",
                 "rebalance_above",
                 "rebalance_rate",
                 "reconnect_spread",

@@ -31,6 +31,7 @@ impl EdgeSettings {
         Self {
             max_message_bytes: 16 << 20,
             outbox_bytes: 64 << 20,
+            outbox_total_bytes: 1 << 40,
             outbox_frames: 1 << 16,
             echo: true,
             demo: true,

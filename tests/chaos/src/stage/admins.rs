@@ -1,12 +1,13 @@
 //! Admins of a stage, and the steps of scripts that change nodes through their HTTP API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use wsmesh_test_support::ports::free_port;
 
 use super::{PATIENCE, Stage};
@@ -25,12 +26,19 @@ pub(super) struct Admins {
     http: reqwest::Client,
     running: Vec<Option<Admin>>,
     starts: usize,
+    changes_by: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Admin {
     child: Child,
-    api: String,
+    address: String,
+}
+
+impl Admin {
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1/{path}", self.address)
+    }
 }
 
 impl Admins {
@@ -46,7 +54,12 @@ impl Admins {
             http: http.build()?,
             running: Vec::new(),
             starts: 0,
+            changes_by: None,
         })
+    }
+
+    pub(super) fn changes_by(&mut self, program: Option<&Path>) {
+        self.changes_by = program.map(Path::to_owned);
     }
 
     fn admin(&self, number: usize) -> anyhow::Result<&Admin> {
@@ -81,7 +94,7 @@ impl Admins {
             .context("an admin does not start")?;
         let admin = Admin {
             child,
-            api: format!("http://127.0.0.1:{port}/api/v1"),
+            address: format!("http://127.0.0.1:{port}"),
         };
         if self.running.len() <= number {
             self.running.resize_with(number + 1, || None);
@@ -92,19 +105,53 @@ impl Admins {
 
     /// The answer to GET, if there is one.
     async fn get(&self, number: usize, path: &str) -> anyhow::Result<Value> {
-        let url = format!("{}/{path}", self.admin(number)?.api);
+        let url = self.admin(number)?.url(path);
         let answer = self.http.get(url).send().await?.error_for_status()?;
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// The job that accepts a change.
-    async fn accepted(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
-        let answer = request.send().await?;
-        let (status, body) = (answer.status(), answer.text().await?);
-        ensure!(status == 202, "a change was answered with {status}: {body}");
-        let job: Value = serde_json::from_str(&body)?;
-        Ok(job["id"].as_str().context("a job has an id")?.to_owned())
+    /// Adds a node; the job.
+    async fn add(&self, number: usize, url: &str) -> anyhow::Result<String> {
+        if let Some(program) = &self.changes_by {
+            return self.changed_by(program, number, ["add", url]).await;
+        }
+        let request = self.http.post(self.admin(number)?.url("nodes"));
+        let request = request.header("content-type", "application/json");
+        accepted(request.body(json!({"url": url}).to_string())).await
     }
+
+    /// Removes a node; the job.
+    async fn remove(&self, number: usize, id: &str) -> anyhow::Result<String> {
+        if let Some(program) = &self.changes_by {
+            return self.changed_by(program, number, ["remove", id]).await;
+        }
+        accepted(self.http.delete(self.admin(number)?.url(&format!("nodes/{id}")))).await
+    }
+
+    /// The program changes a node; the job that it names. Whatever the program still does then may meet an admin that is killed.
+    async fn changed_by(&self, program: &Path, number: usize, change: [&str; 2]) -> anyhow::Result<String> {
+        let mut child = Command::new(program)
+            .args(change)
+            .env("WSMESH_ADMIN", &self.admin(number)?.address)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} does not start", program.display()))?;
+        let stdout = child.stdout.take().context("its output is read")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let named = timeout(PATIENCE, lines.next_line()).await;
+        let named = named.with_context(|| format!("{} does not name a job", program.display()))?;
+        named?.with_context(|| format!("{} ended without naming a job", program.display()))
+    }
+}
+
+/// The job that accepts a change.
+async fn accepted(request: reqwest::RequestBuilder) -> anyhow::Result<String> {
+    let answer = request.send().await?;
+    let (status, body) = (answer.status(), answer.text().await?);
+    ensure!(status == 202, "a change was answered with {status}: {body}");
+    let job: Value = serde_json::from_str(&body)?;
+    Ok(job["id"].as_str().context("a job has an id")?.to_owned())
 }
 
 impl Stage {
@@ -145,10 +192,7 @@ impl Stage {
     /// When it refuses.
     pub(crate) async fn add_through(&self, number: usize, node: usize) -> anyhow::Result<String> {
         self.tell(&format!("admin-{number} is told to add redis-{node}"));
-        let (url, admins) = (format!("{}/nodes", self.admins.admin(number)?.api), &self.admins);
-        let body = json!({"url": self.url(node)}).to_string();
-        let request = admins.http.post(url).header("content-type", "application/json");
-        admins.accepted(request.body(body)).await
+        self.admins.add(number, &self.url(node)).await
     }
 
     /// An admin accepts the removal of a node. Returns the job.
@@ -157,8 +201,7 @@ impl Stage {
     /// When it refuses.
     pub(crate) async fn remove_through(&self, number: usize, node: usize) -> anyhow::Result<String> {
         self.tell(&format!("admin-{number} is told to remove redis-{node}"));
-        let url = format!("{}/nodes/redis-{node}", self.admins.admin(number)?.api);
-        self.admins.accepted(self.admins.http.delete(url)).await
+        self.admins.remove(number, &format!("redis-{node}")).await
     }
 
     /// Asks an admin for a job, which another one may have accepted, until the job is done.

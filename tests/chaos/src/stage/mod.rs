@@ -9,7 +9,7 @@ mod faults;
 mod map;
 mod redis;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use tokio::time::{Duration, Instant, sleep};
@@ -132,6 +132,11 @@ impl Stage {
     fn names(&self, servers: &[usize]) -> String {
         let names: Vec<String> = servers.iter().map(|&server| self.plan.name(server)).collect();
         names.join(", ")
+    }
+
+    /// Changes of nodes through admins are made by this program, if any.
+    pub(crate) fn changes_by(&mut self, program: Option<&Path>) {
+        self.admins.changes_by(program);
     }
 
     /// Prints what happens.

@@ -187,6 +187,7 @@ impl<S> Shard<S> {
                 }
             }
             drain(entry.connection, &mut entry.socket, &mut entry.outbox, None);
+            entry.weigh(&mut self.waiting);
         }
         self.pending.dirty = dirty;
         self.end_turn();

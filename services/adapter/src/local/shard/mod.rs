@@ -6,6 +6,7 @@
 
 mod command;
 mod fan_out;
+mod pressure;
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +32,8 @@ struct Entry<S> {
     following: Option<Following>,
     rooms: HashSet<Room>,
     pending_requests: Vec<PendingRequest>,
+    /// How much its outbox held when its last turn ended.
+    weight: usize,
     dirty: bool,
     closing: bool,
 }
@@ -43,6 +46,8 @@ pub struct Shard<S> {
     by_connection: HashMap<ConnectionId, usize>,
     rooms: Rooms,
     pending: Pending,
+    /// The sum of the entries' weights.
+    waiting: usize,
     limits: OutboxLimits,
     delivery: Delivery,
 }
@@ -67,6 +72,7 @@ impl<S> Shard<S> {
             by_connection: HashMap::new(),
             rooms: Rooms::default(),
             pending: Pending::default(),
+            waiting: 0,
             limits,
             delivery,
         }
@@ -82,6 +88,7 @@ impl<S> Shard<S> {
             following: None,
             rooms: HashSet::new(),
             pending_requests: Vec::new(),
+            weight: 0,
             dirty: false,
             closing: false,
         };
@@ -95,6 +102,7 @@ impl<S> Shard<S> {
         let key = self.by_connection.remove(&connection)?;
         let entry = *self.entries.remove(key);
         self.rooms.removed(key, &entry.rooms);
+        self.waiting -= entry.weight;
         // Its key may stay in the dirty list: the next connection with that key has nothing to write then. Searching the
         // list would take quadratic time when many connections end.
         Some(entry.socket)
@@ -256,6 +264,15 @@ impl<S> Entry<S> {
             }
         }
         true
+    }
+
+    /// Its turn has ended: counts what still waits into the sum of all.
+    fn weigh(&mut self, waiting: &mut usize) {
+        let weight = self.outbox.weight();
+        if weight != self.weight {
+            *waiting = *waiting - self.weight + weight;
+            self.weight = weight;
+        }
     }
 
     fn mark(&mut self, key: usize, dirty: &mut Vec<usize>) {

@@ -1,0 +1,54 @@
+//! Whether this admin sees all servers. One that was cut off knows too little for a while to call a change done.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long after it was cut off an admin sees all servers again: they tell about themselves once a second, a little later in a large
+/// cluster.
+const CLEAR_AFTER: Duration = Duration::from_secs(3);
+
+/// Whether this admin sees all servers.
+#[derive(Debug, Default)]
+pub(super) enum Clearness {
+    #[default]
+    Clear,
+    CutOff,
+    /// It hears a node again, since then.
+    Back(Instant),
+}
+
+impl Clearness {
+    /// Whether all servers are seen, given whether this admin hears a node now.
+    pub(super) fn look(&mut self, hears: bool, now: Instant) -> bool {
+        *self = match (hears, &*self) {
+            (false, _) => Self::CutOff,
+            (true, Self::CutOff) => Self::Back(now),
+            (true, Self::Back(since)) if now.duration_since(*since) < CLEAR_AFTER => Self::Back(*since),
+            (true, _) => Self::Clear,
+        };
+        matches!(self, Self::Clear)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_that_was_cut_off_waits_until_it_sees_all_servers_again() {
+        let (mut clearness, now) = (Clearness::default(), Instant::now());
+        let after = |ms| now + Duration::from_millis(ms);
+        assert!(clearness.look(true, now), "nothing was lost");
+        assert!(!clearness.look(false, after(100)));
+        assert!(
+            !clearness.look(true, after(200)),
+            "it hears a node, and has not heard of all servers yet"
+        );
+        assert!(!clearness.look(true, after(3100)));
+        assert!(!clearness.look(false, after(3150)), "cut off again");
+        assert!(!clearness.look(true, after(3250)));
+        assert!(!clearness.look(true, after(6200)));
+        assert!(clearness.look(true, after(6250)));
+    }
+}

@@ -1,0 +1,126 @@
+//! Starts what admin needs of Kubernetes by its settings, and ends it. Outside of Kubernetes everything is there and does nothing.
+
+use std::fmt;
+
+use anyhow::Context;
+use kube::Client;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Pace;
+use super::{Events, Kubernetes, Leadership, Lease, PodNames, Sizes};
+use crate::settings::AdminSettings;
+
+/// Everything of Kubernetes.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The pods behind the Service of Redis.
+    pub(crate) pods: Option<Kubernetes>,
+    /// The StatefulSet of these pods.
+    pub(crate) stateful_set: Option<StatefulSet>,
+    pub(crate) leadership: Leadership,
+    pub(crate) events: Events,
+    tasks: Vec<JoinHandle<()>>,
+    /// Ends after everything that acts as the leader.
+    lease: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+/// The StatefulSet that decides which Redis nodes there are. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct StatefulSet {
+    pub(crate) name: String,
+    pub(crate) client: Client,
+    pub(crate) sizes: Sizes,
+    pub(crate) names: PodNames,
+}
+
+impl fmt::Debug for StatefulSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatefulSet")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// Nothing of Kubernetes.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            pods: None,
+            stateful_set: None,
+            leadership: Leadership::nobody(),
+            events: Events::nowhere(),
+            tasks: Vec::new(),
+            lease: None,
+        }
+    }
+
+    /// Starts what the settings name. Outside of Kubernetes that is nothing, with a warning in the log. `me` is this admin's name.
+    ///
+    /// # Errors
+    /// When the service account cannot be used.
+    pub(crate) fn start(settings: &AdminSettings, me: &str, ended: &CancellationToken) -> anyhow::Result<Self> {
+        let mut parts = Self::nothing();
+        if settings.kubernetes_redis_service.is_none() && settings.kubernetes_lease.is_none() {
+            return Ok(parts);
+        }
+        if !super::is_here() {
+            tracing::warn!("not in Kubernetes (no service account): no pods are watched, and no Lease is taken");
+            return Ok(parts);
+        }
+        let client = super::client().context("the Kubernetes API cannot be used with this pod's service account")?;
+        if let Some(service) = &settings.kubernetes_redis_service {
+            let (pods, task) = Kubernetes::watch(client.clone(), service, ended.clone());
+            parts.tasks.push(task);
+            if let Some(name) = &settings.kubernetes_redis_statefulset {
+                let names = PodNames::new(name, service, super::Scheme::Plain, 6379, "redis");
+                parts.follow(client.clone(), name, names, &pods, me, ended);
+            }
+            parts.pods = Some(pods);
+        }
+        if let Some(name) = &settings.kubernetes_lease {
+            let (lease, leadership) = Lease::new(client, name, me, Pace::default());
+            let ending = CancellationToken::new();
+            let task = tokio::spawn(lease.keep(ending.clone()));
+            (parts.leadership, parts.lease) = (leadership, Some((task, ending)));
+        }
+        Ok(parts)
+    }
+
+    fn follow(
+        &mut self,
+        client: Client,
+        name: &str,
+        names: PodNames,
+        pods: &Kubernetes,
+        me: &str,
+        ended: &CancellationToken,
+    ) {
+        let (sizes, following) = Sizes::follow(client.clone(), name, pods, ended.clone());
+        let (events, telling) = Events::about(client.clone(), name, sizes.clone(), me, ended.clone());
+        self.tasks.extend([following, telling]);
+        self.events = events;
+        self.stateful_set = Some(StatefulSet {
+            name: name.to_owned(),
+            client,
+            sizes,
+            names,
+        });
+    }
+
+    /// Waits for the tasks, which end with the token of the start, and gives the Lease back. Whoever acts as the leader has stopped by
+    /// then.
+    ///
+    /// # Errors
+    /// When a task panicked.
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
+        for task in self.tasks {
+            task.await?;
+        }
+        if let Some((task, ending)) = self.lease {
+            ending.cancel();
+            task.await?;
+        }
+        Ok(())
+    }
+}
