@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+CREATED := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
@@ -21,7 +22,7 @@ PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy
 TOOLS := $(abspath $(TARGET_DIR))/tools
 export PATH := $(TOOLS)/bin:$(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
 CHART_TOOLS := helm-unittest kube-score helm-docs kubernetes-validate actionlint promtool
-IMAGES := ws-node game-logic admin standalone
+IMAGES := ws-node game-logic admin standalone load
 HELM ?= helm
 # Rendered for this version, whatever helm was built with.
 HELM_TEMPLATE = $(HELM) template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0
@@ -42,7 +43,7 @@ auction: tool-cc ## The auction of the tutorials: LANGUAGE=python, node or go be
 
 up: images ## The whole cluster in containers: three Redis, two ws-nodes, game-logic, admin, Jaeger
 	@tests/deploy/compose.sh up
-	@echo "ws://127.0.0.1:9000/ and :9001 · playground http://127.0.0.1:9000/ · admin http://127.0.0.1:9100/api/v1/cluster · traces http://127.0.0.1:16686/"
+	@echo "ws://127.0.0.1:9000/ and :9001 (more ws-nodes: up to :9009) · playground http://127.0.0.1:9000/ · admin http://127.0.0.1:9100/api/v1/cluster · traces http://127.0.0.1:16686/"
 
 down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
@@ -154,9 +155,7 @@ DOC_PROGRAMS := --bin auction-service --bin wsmesh-check --bin wsmesh-chaos-admi
 docs: tool-cc ## API documentation, warnings as errors: target/doc/
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --lib $(DOC_PROGRAMS)
 
-settings-# Programs without a library. The example is there for the same reason as in CARGO_BUILD.
-DOC_PROGRAMS := --bin auction-service --bin wsmesh-check --bin wsmesh-chaos-admin --example first_service
-docs: tool-cc ## Write the tables of settings in services/*/README.md from the declarations in the code
+settings-docs: tool-cc ## Write the tables of settings in services/*/README.md from the declarations in the code
 	@UPDATE_SETTINGS_DOCS=1 cargo test --locked --quiet -p wsmesh-bootstrap -p ws-node -p game-logic -p admin -p wsmesh-standalone --lib the_readme_has
 
 up-test: ## Clients talk through the containers of docker-compose.yml; needs docker and docker-compose
@@ -166,7 +165,7 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 cluster-test: ## Clients talk through the chart, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image"
 	@tests/deploy/cluster-test.sh
 
-# Its tools are built once (two minutes of Go) and stay in target/tools; the servers read the files that the chart writes.
+# Its tools are built once (four minutes of CPU time, in Go) and stay in target/tools; the servers read the files that the chart writes.
 chart-test: tools tool-cc tool-redis tool-openssl tool-python ## Check the chart, all that it renders, alerts and workflows, without a cluster: ARGS="units schemas"
 	@$(CARGO_BUILD) --quiet --bin ws-node --bin game-logic
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/deploy/chart-test.sh $(ARGS)
@@ -182,12 +181,14 @@ sdk: $(CONNECTOR_JS)/node_modules ## Build the JavaScript SDK into services/conn
 sdk-check: $(CONNECTOR_JS)/node_modules ## Fail if that folder is not what the sources build, or too large
 	@npm run check --silent --prefix $(CONNECTOR_JS)
 
-images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone}
+images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone,load}, and their sizes
 	@for service in $(IMAGES); do \
 	  echo "building wsmesh/$$service:$(VERSION)"; \
 	  DOCKER_BUILDKIT=1 docker build -f services/Dockerfile --target "$$service" -t "wsmesh/$$service:$(VERSION)" \
-	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
 	done
+	@for service in $(IMAGES); do docker image inspect -f '{{index .RepoTags 0}} {{.Size}}' "wsmesh/$$service:$(VERSION)"; done | \
+	  awk '{ printf "%-28s %6.1f MB\n", $$1, $$2 / 1e6 }'
 
 manifests: tool-helm ## Render the chart into k8s/
 	@tests/deploy/manifests.sh k8s
