@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Bus, Instance, NodeUrl, Options, ServerName};
+use wsmesh_adapter::{Bus, Instance, Options, ServerName};
 
 use super::diagnosis::{Finding, Part, Severity};
 use super::evidence::{Cluster, Node, Pods};
@@ -24,14 +24,11 @@ const KUBERNETES: Duration = Duration::from_secs(5);
 /// Looks at everything, and judges it.
 pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) -> Vec<Part> {
     let options = options(config);
-    let urls: &[NodeUrl] = match &config.common.bus {
-        Bus::Redis(urls) => urls,
-        _ => &[],
-    };
+    let (urls, unfound) = config.common.known_nodes().await;
     let is_embedded = matches!(config.common.bus, Bus::Memory(_));
-    let mut nodes = nodes::look(urls, &options).await;
+    let mut nodes = nodes::look(&urls, &options).await;
     let visited = match is_embedded || nodes.iter().any(nodes::is_usable) {
-        true => visit::visit(options, urls, interrupted).await,
+        true => visit::visit(options, &urls, interrupted).await,
         false => Err("no Redis node can be used".to_owned()),
     };
     let (cluster, facts) = match visited {
@@ -43,7 +40,11 @@ pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) ->
         true => Some(pods_of(config, cluster.as_ref().ok()).await),
         false => None,
     };
-    judge(config, &nodes, cluster.as_ref(), pods.as_ref())
+    let mut parts = judge(config, &nodes, cluster.as_ref(), pods.as_ref());
+    if let (Some(why), Some(part)) = (unfound, parts.first_mut()) {
+        redis::tell_unfound(part, why);
+    }
+    parts
 }
 
 /// The options of a server that only visits. Its name is its own: in a pod, the name in the settings is that of the admin.
