@@ -19,13 +19,15 @@ use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
 use crate::audit::{Audit, Record};
 use crate::config::Config;
+use crate::discovery::{self, Found};
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, Parts};
+use crate::membership::Membership;
 use crate::metrics::HttpMetrics;
 use crate::settings::AdminSettings;
-use crate::statistics::Statistics;
+use crate::statistics::{Outside, Statistics};
 use crate::top::{self, TOP};
 use crate::watching::Watching;
 
@@ -107,10 +109,19 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
-    let kubernetes = Parts::start(&config.settings, adapter.name().as_str(), &ended)?;
+    let redis = config.common.redis_service.as_ref();
+    let kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let statistics = Statistics::new(adapter.clone(), kubernetes.pods.clone(), stop.clone());
+    let names = kubernetes.stateful_set.as_ref().map(|set| set.names.clone());
+    let (leadership, events) = (kubernetes.leadership.clone(), kubernetes.events.clone());
+    let membership = Membership::new(adapter.clone(), jobs.clone(), leadership, events, names);
+    let matching = follow(&membership, &kubernetes, &ended);
+    let outside = Outside {
+        pods: kubernetes.pods.clone(),
+        membership: Some(membership),
+    };
+    let statistics = Statistics::new(adapter.clone(), outside, stop.clone());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
@@ -143,13 +154,25 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     keeping.await?;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    let own = [following, sampling, telling, watched, recording];
+    let own = [following, matching, sampling, telling, watched, recording];
     for task in own.into_iter().chain(ops) {
         task.await?;
     }
     kubernetes.end().await?;
     news.await?;
     result
+}
+
+/// Follows the StatefulSet of the Redis pods, if there is one.
+fn follow(membership: &Membership, kubernetes: &Parts, ended: &CancellationToken) -> JoinHandle<()> {
+    let (membership, ended) = (membership.clone(), ended.clone());
+    match kubernetes.stateful_set.as_ref().zip(kubernetes.pods.as_ref()) {
+        Some((set, pods)) => {
+            let discovery = discovery::Pods::new(set.names.clone(), pods, &set.sizes);
+            tokio::spawn(membership.run(discovery, ended))
+        }
+        None => tokio::spawn(membership.run(discovery::Fixed::new(Found::default()), ended)),
+    }
 }
 
 /// How many connections this process may have at once.

@@ -107,6 +107,8 @@ pub(crate) struct Right {
     pub(crate) resource: &'static str,
     /// The resource's API group; empty for the core one.
     pub(crate) group: &'static str,
+    /// The one object that it is about; none: all of them.
+    pub(crate) name: Option<String>,
     /// What admin needs it for.
     pub(crate) purpose: &'static str,
     /// Whether it may; an error if that could not be asked.

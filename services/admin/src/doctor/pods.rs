@@ -28,13 +28,13 @@ pub(crate) fn check(pods: &Pods, cluster: Option<&Cluster>) -> Part {
 
 fn rights(pods: &Pods) -> Vec<Finding> {
     let (namespace, account) = (&pods.namespace, &pods.account);
-    let mut missing: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<(&str, &str, Option<&str>, &str), Vec<&str>> = BTreeMap::new();
     let mut findings = Vec::new();
     for right in &pods.rights {
         match &right.is_allowed {
             Ok(true) => {}
             Ok(false) => missing
-                .entry((right.resource, right.group, right.purpose))
+                .entry((right.resource, right.group, right.name.as_deref(), right.purpose))
                 .or_default()
                 .push(right.verb),
             Err(why) => findings.push(
@@ -47,18 +47,22 @@ fn rights(pods: &Pods) -> Vec<Finding> {
             ),
         }
     }
-    for ((resource, group, purpose), verbs) in missing {
+    for ((resource, group, name, purpose), verbs) in missing {
         let dotted = if group.is_empty() {
             resource.to_owned()
         } else {
             format!("{resource}.{group}")
         };
-        let role = format!("wsmesh-admin-{resource}");
+        let (of, only) = match name {
+            Some(name) => (format!(" {name}"), format!(" --resource-name={name}")),
+            None => (String::new(), String::new()),
+        };
+        let role = format!("wsmesh-admin-{resource}{}", if name.is_some() { "-one" } else { "" });
         findings.push(
-            Finding::warning(account, format!("it may not {} {resource}", list(&verbs)))
+            Finding::warning(account, format!("it may not {} {resource}{of}", list(&verbs)))
                 .because(format!("admin needs that {purpose}"))
                 .fix(format!(
-                    "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}\n\
+                    "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}{only}\n\
                      kubectl -n {namespace} create rolebinding {role} --role={role} --serviceaccount={namespace}:{account}",
                     verbs.join(",")
                 )),
@@ -68,9 +72,10 @@ fn rights(pods: &Pods) -> Vec<Finding> {
 }
 
 fn can_i(pods: &Pods, right: &Right) -> String {
+    let one = right.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
     format!(
-        "kubectl -n {0} auth can-i {1} {2} --as=system:serviceaccount:{0}:{3}",
-        pods.namespace, right.verb, right.resource, pods.account
+        "kubectl -n {0} auth can-i {1} {2}{3} --as=system:serviceaccount:{0}:{4}",
+        pods.namespace, right.verb, right.resource, one, pods.account
     )
 }
 
@@ -186,6 +191,7 @@ mod tests {
             verb,
             resource: "endpointslices",
             group: "discovery.k8s.io",
+            name: None,
             purpose: "to show the Redis pods",
             is_allowed,
         }
@@ -284,6 +290,25 @@ mod tests {
             "an API server that does not answer"
         );
         assert_eq!(super::check(&pods, None).findings.len(), 1, "also without a bus");
+    }
+
+    #[test]
+    fn a_right_that_is_missing_for_one_object_is_granted_for_that_one_only() {
+        let mut pods = well();
+        pods.rights = ["get", "update"]
+            .map(|verb| Right {
+                name: Some("wsmesh-admin".to_owned()),
+                resource: "leases",
+                group: "coordination.k8s.io",
+                ..right(verb, Ok(false))
+            })
+            .into();
+        let part = check(&pods);
+        assert_eq!(only(&part).what, "it may not get and update leases wsmesh-admin");
+        assert!(only(&part).fix.starts_with(
+            "kubectl -n games create role wsmesh-admin-leases-one --verb=get,update --resource=leases.coordination.k8s.io \
+             --resource-name=wsmesh-admin\n"
+        ), "{}", only(&part).fix);
     }
 
     #[test]

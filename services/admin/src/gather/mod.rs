@@ -4,6 +4,7 @@
 mod clients;
 mod edges;
 mod measured;
+mod membership;
 mod nodes;
 mod online;
 mod page;
@@ -20,6 +21,7 @@ pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
+pub(crate) use membership::{Lack, MembershipView, NodeDifference, with_membership};
 pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};

@@ -64,8 +64,12 @@ async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, Str
     let ws_nodes = ws_nodes
         .filter(|server| server.info.service.as_str() == "ws-node")
         .map(|server| server.name().clone());
-    let service = config.settings.kubernetes_redis_service.as_deref();
-    let looking = pods::look(client, service, ws_nodes.collect());
+    let names = pods::Names {
+        service: config.settings.kubernetes_redis_service.as_deref(),
+        stateful_set: config.settings.kubernetes_redis_statefulset.as_deref(),
+        lease: config.settings.kubernetes_lease.as_deref(),
+    };
+    let looking = pods::look(client, names, ws_nodes.collect());
     let pods = tokio::time::timeout(KUBERNETES, looking).await;
     pods.map_err(|_| format!("the Kubernetes API did not answer within {} s", KUBERNETES.as_secs()))
 }

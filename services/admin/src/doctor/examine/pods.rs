@@ -16,27 +16,69 @@ const AT_ONCE: usize = 8;
 /// Most pods that are looked at: those of one Deployment are equal.
 const MOST_PODS: usize = 64;
 
-/// What admin does in Kubernetes: verb, resource, group and purpose. Those of EndpointSlices only if Redis pods are watched.
-const WATCHING: [(&str, &str, &str, &str); 3] = [
-    ("get", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-    ("list", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-    ("watch", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-];
-const LOOKING: (&str, &str, &str, &str) = (
-    "get",
-    "pods",
-    "",
-    "so that the doctor can compare grace periods with the time that servers take to end",
-);
+/// What admin does in Kubernetes.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    verb: &'static str,
+    resource: &'static str,
+    group: &'static str,
+    /// The one object of that kind; none: all of them.
+    name: Option<&'a str>,
+    purpose: &'static str,
+}
+
+/// What only some admins do, by the names in their settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Names<'a> {
+    pub(super) service: Option<&'a str>,
+    pub(super) stateful_set: Option<&'a str>,
+    pub(super) lease: Option<&'a str>,
+}
+
+const PODS: &str = "to show the Redis pods";
+const FOLLOWING: &str = "so that Redis pods become nodes, and leave";
+const LEADING: &str = "so that one admin leads";
+const TELLING: &str = "to write Events about what it did";
+const LOOKING: &str = "so that the doctor can compare grace periods with the time that servers take to end";
+
+impl<'a> Names<'a> {
+    fn wanted(self) -> Vec<Wanted<'a>> {
+        let all = |resource, group, purpose| {
+            move |verb| Wanted {
+                verb,
+                resource,
+                group,
+                name: None,
+                purpose,
+            }
+        };
+        let mut wanted = Vec::new();
+        if self.service.is_some() {
+            wanted.extend(["get", "list", "watch"].map(all("endpointslices", "discovery.k8s.io", PODS)));
+        }
+        if let name @ Some(_) = self.stateful_set {
+            let get = all("statefulsets", "apps", FOLLOWING)("get");
+            wanted.push(Wanted { name, ..get });
+            wanted.extend(["create", "patch"].map(all("events", "events.k8s.io", TELLING)));
+        }
+        if let name @ Some(_) = self.lease {
+            let lease = all("leases", "coordination.k8s.io", LEADING);
+            wanted.push(lease("create"));
+            wanted.extend(["get", "update"].map(lease).map(|of_one| Wanted { name, ..of_one }));
+        }
+        wanted.push(all("pods", "", LOOKING)("get"));
+        wanted
+    }
+}
 
 /// Everything at once.
-pub(super) async fn look(client: Client, service: Option<&str>, ws_nodes: Vec<ServerName>) -> Pods {
+pub(super) async fn look(client: Client, names: Names<'_>, ws_nodes: Vec<ServerName>) -> Pods {
     let namespace = client.default_namespace().to_owned();
-    let wanted = WATCHING.iter().filter(|_| service.is_some()).chain([&LOOKING]);
-    let rights = stream::iter(wanted.map(|right| ask_right(&client, &namespace, *right))).buffered(AT_ONCE);
+    let wanted = names.wanted();
+    let rights = stream::iter(wanted.iter().map(|right| ask_right(&client, &namespace, *right))).buffered(AT_ONCE);
     let pods = stream::iter(ws_nodes.into_iter().take(MOST_PODS)).map(|server| grace(&client, server));
     let redis = async {
-        match service {
+        match names.service {
             Some(service) => Some(kubernetes::look_once(client.clone(), service).await),
             None => None,
         }
@@ -70,7 +112,13 @@ async fn account(client: &Client) -> String {
 async fn ask_right(
     client: &Client,
     namespace: &str,
-    (verb, resource, group, purpose): (&'static str, &'static str, &'static str, &'static str),
+    Wanted {
+        verb,
+        resource,
+        group,
+        name,
+        purpose,
+    }: Wanted<'_>,
 ) -> Right {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -79,6 +127,7 @@ async fn ask_right(
                 verb: Some(verb.to_owned()),
                 resource: Some(resource.to_owned()),
                 group: Some(group.to_owned()),
+                name: name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -98,6 +147,7 @@ async fn ask_right(
         verb,
         resource,
         group,
+        name: name.map(str::to_owned),
         purpose,
         is_allowed,
     }

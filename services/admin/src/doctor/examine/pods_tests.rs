@@ -65,7 +65,11 @@ async fn client() -> Client {
 #[tokio::test]
 async fn rights_pods_and_redis_pods_are_read() {
     let name = |name: &str| ServerName::new(name).expect("a name");
-    let pods = look(client().await, Some("wsmesh-redis"), vec![name("ws-0"), name("ws-1")]).await;
+    let names = Names {
+        service: Some("wsmesh-redis"),
+        ..Names::default()
+    };
+    let pods = look(client().await, names, vec![name("ws-0"), name("ws-1")]).await;
     assert_eq!(
         (pods.namespace.as_str(), pods.account.as_str()),
         ("games", "wsmesh-admin")
@@ -97,8 +101,34 @@ async fn rights_pods_and_redis_pods_are_read() {
 
 #[tokio::test]
 async fn without_a_service_of_redis_pods_only_pods_are_needed() {
-    let pods = look(client().await, None, Vec::new()).await;
+    let pods = look(client().await, Names::default(), Vec::new()).await;
     assert_eq!((pods.redis, pods.rights.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn an_admin_that_leads_needs_the_rights_of_its_own_objects_only() {
+    let names = Names {
+        stateful_set: Some("wsmesh-redis"),
+        lease: Some("wsmesh-admin"),
+        ..Names::default()
+    };
+    let pods = look(client().await, names, Vec::new()).await;
+    let rights = pods.rights.iter();
+    let rights: Vec<_> = rights
+        .map(|right| (right.verb, right.resource, right.name.as_deref()))
+        .collect();
+    assert_eq!(
+        rights,
+        [
+            ("get", "statefulsets", Some("wsmesh-redis")),
+            ("create", "events", None),
+            ("patch", "events", None),
+            ("create", "leases", None),
+            ("get", "leases", Some("wsmesh-admin")),
+            ("update", "leases", Some("wsmesh-admin")),
+            ("get", "pods", None),
+        ]
+    );
 }
 
 #[test]
