@@ -54,7 +54,7 @@ impl AdminSettings {
         for (_, missing) in needed.iter().filter(|(is_set, _)| !is_set) {
             problems.about(
                 "kubernetes_redis_statefulset",
-                &format!("is followed only together with {missing}"),
+                format!("is followed only together with {missing}"),
             );
         }
     }
