@@ -110,9 +110,9 @@ pub use local::{
 };
 pub use nodes::{
     Check, CheckKind, CheckResult, Fault, LinkFault, MemoryBus, NodeFacts, NodeStatus, NodeUrl, NodeUrlError,
-    OutputBuffer, Preflight, SlowCommand, Strategy,
+    OutputBuffer, PasswordFile, Preflight, SlowCommand, Strategy,
 };
-pub use options::{Bus, Options};
+pub use options::{Bus, FirstNodes, FoundNodes, Options};
 pub use reports::{Report, Reports};
 pub use settings::Difference;
 pub use trace::remote_context;

@@ -1,6 +1,8 @@
 //! The options of a server: its name, its bus and its bounds. Plain data with defaults; checked by `start`.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,22 @@ pub enum Bus {
     Redis(Vec<NodeUrl>),
 }
 
+/// Nodes that were found, or why none could be.
+pub type FoundNodes = Result<Vec<NodeUrl>, String>;
+
+/// Finds the first nodes of a server, for example in DNS. It is asked at the start, and every few seconds while the server
+/// hears no node. Nodes that the server does not know are used then; what other servers know about nodes, by their beacons,
+/// is always newer.
+pub trait FirstNodes: fmt::Debug + Send + Sync {
+    /// The URL whose user, password and files are used with the nodes that are found, and with all later nodes.
+    fn login(&self) -> &NodeUrl;
+    /// Looks now. Must end by itself within some seconds.
+    ///
+    /// # Errors
+    /// A sentence that says why nothing can be found.
+    fn find(&self) -> Pin<Box<dyn Future<Output = FoundNodes> + Send + '_>>;
+}
+
 /// Everything that [`Adapter::start`](crate::Adapter::start) needs. [`Options::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -35,6 +53,9 @@ pub struct Options {
     pub version: String,
     /// How servers reach each other. Default: not at all.
     pub bus: Bus,
+    /// How this server finds nodes while it hears none, in addition to those of a Redis bus, which may be empty then. Default:
+    /// it does not.
+    pub first_nodes: Option<Arc<dyn FirstNodes>>,
     /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
     pub prefix: String,
     /// Which channels messages take. Default direct; shared joins a cluster of servers of the JavaScript package
@@ -103,6 +124,7 @@ impl Options {
             service,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             bus: Bus::Alone,
+            first_nodes: None,
             prefix: "wsmesh:".to_owned(),
             routing: Routing::Direct,
             compress_above: None,

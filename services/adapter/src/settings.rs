@@ -29,15 +29,19 @@ impl Options {
             Bus::Alone | Bus::Memory(_) => Vec::new(),
         };
         nodes.sort();
+        // Servers that find their nodes need not be told the same ones.
+        let nodes = self.first_nodes.is_none().then(|| ("redis", nodes.join(" ")));
         let settings = [
-            ("redis", nodes.join(" ")),
             ("redis_probe_interval_ms", self.probe_interval.as_millis().to_string()),
             ("replay_window_ms", self.replay_window.as_millis().to_string()),
             ("replay_bytes", self.replay_bytes.to_string()),
             ("routing", format!("{:?}", self.routing).to_lowercase()),
             ("strategy", format!("{:?}", self.strategy).to_lowercase()),
         ];
-        let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let settings = nodes
+            .into_iter()
+            .chain(settings)
+            .map(|(name, value)| (name.to_owned(), value));
         let of_service = self.common_settings.clone();
         settings.chain(of_service).collect()
     }

@@ -19,15 +19,17 @@ use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
 use crate::audit::{Audit, Record};
 use crate::config::Config;
+use crate::discovery::{self, Found};
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, DeletionCosts, Parts};
+use crate::membership::Membership;
 use crate::metrics::HttpMetrics;
 use crate::probes;
 use crate::scaler::Scaler;
 use crate::settings::AdminSettings;
-use crate::statistics::Statistics;
+use crate::statistics::{Outside, Statistics};
 use crate::top::{self, TOP};
 use crate::watching::Watching;
 
@@ -109,16 +111,16 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
-    let kubernetes = Parts::start(&config.settings, adapter.name().as_str(), &ended)?;
+    let redis = config.common.redis_service.as_ref();
+    let kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let stateful_set = kubernetes.stateful_set.as_ref();
-    let scaler = stateful_set.map(|set| Scaler::new(adapter.clone(), jobs.clone(), set));
-    let leading = scaler
-        .clone()
-        .map(|scaler| scaler.run(kubernetes.leadership.clone(), ended.clone()));
-    let leading = leading.map(tokio::spawn);
-    let statistics = Statistics::new(adapter.clone(), kubernetes.pods.clone(), stop.clone());
+    let Following {
+        scaler,
+        outside,
+        tasks: leading,
+    } = follow(&adapter, &jobs, &kubernetes, &ended);
+    let statistics = Statistics::new(adapter.clone(), outside, stop.clone());
     let costs = deletion_costs(&config, &kubernetes, &statistics, &ended)?;
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
@@ -160,6 +162,36 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     kubernetes.end().await?;
     news.await?;
     result
+}
+
+/// What follows the StatefulSet of the Redis pods. It acts only while this admin leads.
+struct Following {
+    scaler: Option<Scaler>,
+    outside: Outside,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Follows the StatefulSet of the Redis pods, if there is one.
+fn follow(adapter: &Adapter, jobs: &Jobs, kubernetes: &Parts, ended: &CancellationToken) -> Following {
+    let set = kubernetes.stateful_set.as_ref();
+    let (leadership, events) = (kubernetes.leadership.clone(), kubernetes.events.clone());
+    let names = set.map(|set| set.names.clone());
+    let membership = Membership::new(adapter.clone(), jobs.clone(), leadership, events, names);
+    let outside = Outside {
+        pods: kubernetes.pods.clone(),
+        membership: Some(membership.clone()),
+    };
+    let mut tasks = vec![match set.zip(kubernetes.pods.as_ref()) {
+        Some((set, pods)) => {
+            let discovery = discovery::Pods::new(set.names.clone(), pods, &set.sizes);
+            tokio::spawn(membership.run(discovery, ended.clone()))
+        }
+        None => tokio::spawn(membership.run(discovery::Fixed::new(Found::default()), ended.clone())),
+    }];
+    let scaler = set.map(|set| Scaler::new(adapter.clone(), jobs.clone(), set));
+    let scaling = scaler.clone();
+    tasks.extend(scaling.map(|scaler| tokio::spawn(scaler.run(kubernetes.leadership.clone(), ended.clone()))));
+    Following { scaler, outside, tasks }
 }
 
 /// Tells Kubernetes what it costs to end a pod, if the settings say so.

@@ -76,6 +76,7 @@
 
 mod config;
 pub mod document;
+mod first_nodes;
 mod healthcheck;
 pub mod http;
 mod listen;
@@ -99,7 +100,7 @@ pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};
 pub use settings::{
-    Bounded, Bounds, Check, Each, Field, HttpUrl, LONGEST_DURATION, MaxBytes, NoSettings, Problems, Raw,
+    Bounded, Bounds, Check, Each, Field, HttpUrl, LONGEST_DURATION, MaxBytes, NoSettings, Problems, Raw, RedisService,
     SHORTEST_LIMIT, Secret, SecretFile, Setting, Settings, Shape, Shown, Table, Tables, Text, Value, Values, Verdict,
     at_least, at_most, each, max_bytes, text, within,
 };

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
+use super::first_nodes::Finding;
 use super::parts::Parts;
 use super::topology::Starts;
 use crate::error::DriverError;
@@ -66,6 +67,11 @@ impl Driver {
         driver.run_until_stopped(async move { outbound.send_waiting().await });
         let examiner = parts.examiner.clone();
         driver.run_until_stopped(async move { examiner.serve(preflights).await });
+        if let Some(first_nodes) = &parts.foundation.options.first_nodes {
+            let deaf = parts.foundation.hearing.deaf();
+            let finding = Finding::new(first_nodes.clone(), parts.topology.clone(), deaf);
+            driver.run_until_stopped(finding.run());
+        }
         driver.tasks.spawn(Clock::new(parts, fatal).run());
         driver
     }

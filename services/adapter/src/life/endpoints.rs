@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{StartError, TopologyError};
-use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, redis_endpoint};
+use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, check_files, redis_endpoint};
 use crate::options::{Bus, Options};
 use crate::wire::NodeId;
 
@@ -72,25 +72,23 @@ impl Endpoints {
             }
             Bus::Redis(urls) => {
                 let seeds = urls.iter().map(|url| (url.id().clone(), url.to_string())).collect();
-                let with_login = || urls.iter().find(|url| url.has_login());
-                let login = urls.iter().find(|url| url.has_password()).or_else(with_login);
-                let login = login.or(urls.first());
-                let redis = RedisEndpoints {
-                    login: login.ok_or(StartError::NoNodes)?.clone(),
-                    own: urls.iter().map(|url| (url.id().clone(), url.clone())).collect(),
-                    name: options.name.to_string(),
-                    limit: options.command_timeout,
-                };
-                for url in urls {
-                    redis.connect(url).map_err(|problem| StartError::Node {
+                let login = login(options, urls).ok_or(StartError::NoNodes)?;
+                for url in urls.iter().chain([login]) {
+                    check_files(url).map_err(|problem| StartError::Node {
                         node: url.id().to_string(),
                         problem,
                     })?;
                 }
+                let redis = RedisEndpoints {
+                    login: login.clone(),
+                    own: urls.iter().map(|url| (url.id().clone(), url.clone())).collect(),
+                    name: options.name.to_string(),
+                    limit: options.command_timeout,
+                };
                 (Self::Redis(Box::new(redis)), seeds)
             }
         };
-        if seeds.is_empty() {
+        if seeds.is_empty() && options.first_nodes.is_none() {
             return Err(StartError::NoNodes);
         }
         if seeds.len() > MAX_NODES {
@@ -167,8 +165,19 @@ impl Endpoints {
     }
 }
 
+/// Whose user, password and files are used with nodes that have no URL of their own. Nodes that are found belong together, so
+/// they never get the login of others.
+fn login<'a>(options: &'a Options, urls: &'a [NodeUrl]) -> Option<&'a NodeUrl> {
+    if let Some(first_nodes) = &options.first_nodes {
+        return Some(first_nodes.login());
+    }
+    let with_login = || urls.iter().find(|url| url.has_login());
+    let login = urls.iter().find(|url| url.has_password()).or_else(with_login);
+    login.or(urls.first())
+}
+
 impl RedisEndpoints {
-    fn connect(&self, url: &NodeUrl) -> Result<Arc<dyn Endpoint>, String> {
+    fn connect(&self, url: &NodeUrl) -> Arc<dyn Endpoint> {
         redis_endpoint(url, &self.name, self.limit)
     }
 
@@ -178,15 +187,22 @@ impl RedisEndpoints {
         if is_plain && self.login.tls() && self.login.has_login() && !self.own.contains_key(id) {
             return Err(Barred::by_login(url));
         }
-        self.endpoint(id, url).map_err(Barred::by_files)
+        let url = self.url(id, url).map_err(Barred::by_files)?;
+        check_files(&url).map_err(Barred::by_files)?;
+        Ok(self.connect(&url))
     }
 
     fn endpoint(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
+        Ok(self.connect(&self.url(id, url)?))
+    }
+
+    /// The URL by which this server reaches a node.
+    fn url(&self, id: &NodeId, url: &str) -> Result<NodeUrl, String> {
         if let Some(own) = self.own.get(id) {
-            return self.connect(own);
+            return Ok(own.clone());
         }
         let url = NodeUrl::parse(url).map_err(|error| error.to_string())?;
-        self.connect(&url.with_login_of(&self.login))
+        Ok(url.with_login_of(&self.login))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::TopologyError;
 use crate::flow::inward::preflight::{Order, Orders};
 use crate::flow::state::foundation::Foundation;
 use crate::nodes::{
-    CheckKind, Demands, Endpoint, Examined, Findings, NodeUrl, Phase, Preflight, examine, redis_endpoint,
+    CheckKind, Demands, Endpoint, Examined, Findings, NodeUrl, Phase, Preflight, check_files, examine, redis_endpoint,
 };
 use crate::options::{Bus, Options};
 use crate::wire::{Channels, ClientId, Instance, Missing, NodeId, Payload, Room, Routing, Topic};
@@ -102,19 +102,17 @@ pub(crate) async fn examine_alone(url: &NodeUrl, options: &Options) -> Preflight
     let channels = Channels::new(&options.prefix, options.routing.clone());
     let demands = demands(options, &channels, Instance::now());
     let endpoint_of = |url: &NodeUrl| redis_endpoint(url, options.name.as_str(), options.command_timeout);
-    let endpoint = match endpoint_of(url) {
-        Ok(endpoint) => endpoint,
-        Err(problem) => return not_tried(Barred::by_files(problem)),
-    };
+    if let Err(problem) = check_files(url) {
+        return not_tried(Barred::by_files(problem));
+    }
+    let endpoint = endpoint_of(url);
     let mut examined = examine(&*endpoint, &demands).await;
     let others = match &options.bus {
         Bus::Redis(urls) => urls.as_slice(),
         Bus::Alone | Bus::Memory(_) => &[],
     };
     let others = others.iter().filter(|other| other.id() != url.id());
-    let others: BTreeMap<&NodeId, Arc<dyn Endpoint>> = others
-        .filter_map(|other| Some((other.id(), endpoint_of(other).ok()?)))
-        .collect();
+    let others: BTreeMap<&NodeId, Arc<dyn Endpoint>> = others.map(|other| (other.id(), endpoint_of(other))).collect();
     let known = others.iter().map(|(id, endpoint)| Known {
         id: (*id).clone(),
         endpoint: &**endpoint,

@@ -11,6 +11,7 @@ pub(crate) mod membership;
 
 pub(crate) mod endpoints;
 pub(crate) mod examiner;
+pub(crate) mod first_nodes;
 mod identity;
 pub(crate) mod inquiries;
 pub(crate) mod node_view;

@@ -20,7 +20,7 @@ use crate::flow::state::hearing::Hearing;
 use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
-    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, Phase, Rejected, Topology,
+    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, NodeUrl, Phase, Rejected, Topology,
     TopologyEntries, TopologyEntry, Window,
 };
 use crate::options::Options;
@@ -161,6 +161,24 @@ impl TopologyInUse {
             Err(Rejected::Elsewhere(url)) => Err(TopologyError::Elsewhere { id, url }),
             Err(Rejected::Unknown | Rejected::Last) => Err(TopologyError::Unknown(id)),
         }
+    }
+
+    /// Nodes were found that may be unknown here. Their URLs travel without credentials, like all others.
+    pub(crate) fn suggest(&self, nodes: &[NodeUrl]) {
+        let nodes = nodes.iter().map(|url| (url.id().clone(), url.to_string()));
+        let added = self.plan.lock().topology.suggest(nodes, Instant::now());
+        if added.is_empty() {
+            return;
+        }
+        let names: Vec<_> = added.iter().map(NodeId::as_str).collect();
+        tracing::info!(nodes = names.join(" "), "Redis nodes found");
+        self.count_change("found");
+        self.follow();
+    }
+
+    /// Whether senders may use any node, heard or not.
+    pub(crate) fn has_active(&self) -> bool {
+        self.plan.lock().topology.active().next().is_some()
     }
 
     /// Drains a node, for the whole cluster.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::select::MAX_NODES;
 use crate::wire::NodeId;
 
 /// More entries than any cluster has, including gone ones, and a higher epoch than any cluster reaches. Entries of a
@@ -100,6 +101,26 @@ impl Topology {
             }
         }
         news
+    }
+
+    /// Adds nodes that are not in the map, with the first epoch, so that whatever other servers know about them counts: a node
+    /// that was drained stays gone. Returns those that were added.
+    pub(crate) fn suggest(&mut self, nodes: impl IntoIterator<Item = (NodeId, String)>, now: Instant) -> Vec<NodeId> {
+        let mut added = Vec::new();
+        for (id, url) in nodes {
+            let in_use = self.entries.values().filter(|entry| entry.state != Phase::Gone).count();
+            if self.entries.contains_key(&id) || self.entries.len() >= MOST || in_use >= MAX_NODES {
+                continue;
+            }
+            let entry = Entry {
+                epoch: 1,
+                state: Phase::Active,
+                url,
+            };
+            self.set(&id, entry, now);
+            added.push(id);
+        }
+        added
     }
 
     /// Adds a node; `false` if it is active already.
@@ -223,6 +244,36 @@ mod tests {
         assert_eq!(map.drain(&id("b"), now), Err(Rejected::Last));
         assert_eq!(map.add(&id("a"), "redis://a", now), Ok(true), "the drain is cancelled");
         assert_eq!(state(&map, "a"), Some((2, Phase::Active)));
+    }
+
+    #[test]
+    fn a_suggested_node_is_added_only_if_it_is_unknown_and_what_others_know_counts() {
+        let (mut map, now) = topology(&["a"]);
+        let suggested = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (id(name), format!("redis://found/{name}")))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(map.suggest(suggested(&["a", "b", "b"]), now), [id("b")]);
+        assert_eq!(map.entries[&id("a")].url, "redis://a", "a known node keeps its URL");
+        assert_eq!(state(&map, "b"), Some((1, Phase::Active)));
+        // Another server drained it before: that is newer than any suggestion.
+        let gone = Entry {
+            epoch: 1,
+            state: Phase::Gone,
+            url: "redis://found/b".to_owned(),
+        };
+        assert!(map.merge(&Entries::from([(id("b"), gone)]), now));
+        assert!(map.suggest(suggested(&["b"]), now).is_empty());
+        assert_eq!(state(&map, "b"), Some((1, Phase::Gone)));
+        let many: Vec<String> = (0..100).map(|n| format!("n{n:03}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(
+            map.suggest(suggested(&many), now).len(),
+            MAX_NODES - 1,
+            "no more than can be used"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::password::{Password, PasswordFile};
 use crate::wire::NodeId;
 
 /// Redis's port if the URL names none.
@@ -42,7 +43,7 @@ pub struct NodeUrl {
     ca_file: Option<PathBuf>,
     identity: Option<IdentityFiles>,
     username: Option<String>,
-    password: Option<String>,
+    password: Option<Password>,
 }
 
 /// The files of this server's client certificate and its key.
@@ -80,7 +81,11 @@ impl NodeUrl {
         Ok(Self {
             id: NodeId::new(id).map_err(|error| wrong(&error.to_string()))?,
             username: username.map(decoded).transpose()?,
-            password: url.password().map(decoded).transpose()?,
+            password: url
+                .password()
+                .map(decoded)
+                .transpose()?
+                .map(|text| Password::Text(text.into())),
             host,
             port,
             tls,
@@ -99,16 +104,45 @@ impl NodeUrl {
         address(&self.host, self.port)
     }
 
-    /// Whether the URL has a password.
+    /// Whether the URL has a password, as text or in a file.
     pub fn has_password(&self) -> bool {
         self.password.is_some()
     }
 
-    /// Sets the password, for example one from a file, instead of the URL's own.
+    /// Sets the password instead of the URL's own.
     #[must_use]
     pub fn with_password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(password.into());
+        self.password = Some(Password::Text(password.into().into()));
         self
+    }
+
+    /// Sets the file of the password instead of the URL's own password. It is read at every connection attempt, so a new
+    /// password needs no restart.
+    #[must_use]
+    pub fn with_password_file(mut self, file: PasswordFile) -> Self {
+        self.password = Some(Password::File(file));
+        self
+    }
+
+    /// Another node, reached in the same way: with this URL's scheme, port, login and files.
+    ///
+    /// # Errors
+    /// When the host or the id is not valid.
+    pub fn of_host(&self, host: &str, id: &str) -> Result<Self, NodeUrlError> {
+        let host = Host::parse(host).map_err(|error| wrong(&format!("{host:?} is not a host ({error})")))?;
+        Ok(Self {
+            id: NodeId::new(id).map_err(|error| wrong(&error.to_string()))?,
+            host: match host {
+                Host::Ipv6(address) => address.to_string(),
+                host => host.to_string(),
+            },
+            ..self.clone()
+        })
+    }
+
+    /// The host, without port.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Whether the URL has a user or a password.
@@ -125,10 +159,6 @@ impl NodeUrl {
             self.identity.clone_from(&other.identity);
         }
         self
-    }
-
-    pub(crate) fn host(&self) -> &str {
-        &self.host
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -156,8 +186,8 @@ impl NodeUrl {
         self.username.as_deref()
     }
 
-    pub(crate) fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+    pub(crate) fn password(&self) -> Option<&Password> {
+        self.password.as_ref()
     }
 }
 
@@ -262,7 +292,8 @@ mod tests {
     #[test]
     fn credentials_are_decoded_and_never_shown() {
         let url = NodeUrl::parse("rediss://app:p%40ss@10.0.0.7:7000?ca=/etc/ca.pem#redis-2").expect("valid");
-        assert_eq!((url.username(), url.password()), (Some("app"), Some("p@ss")));
+        assert_eq!(url.username(), Some("app"));
+        assert!(url.password() == Some(&Password::Text("p@ss".into())));
         assert_eq!(url.ca_file(), Some(Path::new("/etc/ca.pem")));
         assert_eq!(url.to_string(), "rediss://10.0.0.7:7000#redis-2");
         assert!(!format!("{url:?}").contains("p@ss"));
@@ -291,6 +322,25 @@ mod tests {
         assert_eq!((other.identity(), other.ca_file()), (url.identity(), url.ca_file()));
         let plain = NodeUrl::parse("redis://other").expect("valid").with_login_of(&url);
         assert!(!plain.has_files());
+    }
+
+    #[test]
+    fn another_host_is_reached_with_the_same_login_and_port() {
+        let url = NodeUrl::parse("rediss://app:p%40ss@redis:7000?ca=/etc/ca.pem#redis").expect("valid");
+        let other = url.of_host("redis-1.redis", "redis-1").expect("valid");
+        assert_eq!(other.to_string(), "rediss://redis-1.redis:7000#redis-1");
+        assert!(other.password() == url.password() && other.ca_file() == url.ca_file());
+        for (host, id) in [
+            ("", "a"),
+            ("a b", "a"),
+            ("a/b", "a"),
+            ("a@b", "a"),
+            ("a", ""),
+            ("a", "b\n"),
+        ] {
+            let error = url.of_host(host, id).expect_err(host).to_string();
+            assert!(!error.contains("p@ss"), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod clients;
 mod edges;
 mod loads;
 mod measured;
+mod membership;
 mod nodes;
 mod online;
 mod page;
@@ -22,6 +23,7 @@ pub(crate) use loads::loads;
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
+pub(crate) use membership::{Lack, MembershipView, NodeDifference, with_membership};
 pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};

@@ -59,7 +59,7 @@ impl DeletionCosts {
     pub(crate) async fn keep(
         mut self,
         loads: impl Fn() -> Loads + Send + Sync,
-        mut leadership: Leadership,
+        leadership: Leadership,
         shutdown: CancellationToken,
     ) {
         let keeping = async {

@@ -27,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use deletion_cost::DeletionCosts;
 pub(crate) use events::{Events, Told};
 pub(crate) use lease::{Leadership, Lease};
-pub(crate) use names::{PodNames, Scheme};
+#[cfg(test)]
+pub(crate) use lease::{Pace, ScriptedLead};
+pub(crate) use names::PodNames;
 pub(crate) use parts::{Parts, StatefulSet};
 pub(crate) use pods::Pod;
 pub(crate) use scale::{ScaleFault, Sized, StatefulSetScale};
@@ -115,6 +117,12 @@ impl Kubernetes {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod api_server;
+#[cfg(test)]
+mod events_tests;
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod work;
 #[cfg(test)]
 pub(crate) use work::Pace;
 
-use wsmesh_adapter::{Adapter, NameError, NodeId, NodeState};
+use wsmesh_adapter::{Adapter, NodeId, NodeState};
 
 use crate::jobs::{Job, Jobs, Replicas, Scaling};
 use crate::kubernetes::{PodNames, ScaleFault, Sized, StatefulSet, StatefulSetScale};
@@ -48,7 +48,7 @@ pub(crate) enum NotScaled {
     Kubernetes(#[from] ScaleFault),
     /// The names of the pods do not fit into ids of nodes.
     #[error("the pods cannot be nodes: {0}")]
-    Names(#[from] NameError),
+    Names(String),
 }
 
 /// A node that comes back by itself as long as the StatefulSet has its pod.
@@ -94,13 +94,13 @@ impl Scaler {
         let scaling = Scaling {
             replicas,
             version,
-            nodes: self.nodes(replicas)?,
+            nodes: self.nodes(replicas).map_err(NotScaled::Names)?,
         };
         accepted(self.jobs.scale(scaling).await, to)
     }
 
     /// The nodes that come, lowest ordinal first, or that go, highest first. A pod that is a node under another id is that node.
-    fn nodes(&self, replicas: Replicas) -> Result<Vec<NodeId>, NameError> {
+    fn nodes(&self, replicas: Replicas) -> Result<Vec<NodeId>, String> {
         let Replicas { from, to } = replicas;
         let topology = self.adapter.topology();
         let used = topology.iter().filter(|view| view.state != NodeState::Gone);
@@ -109,7 +109,7 @@ impl Scaler {
             .collect();
         let id = |ordinal| match known.iter().find(|(known, _)| *known == ordinal) {
             Some((_, id)) => Ok((*id).clone()),
-            None => self.names.id(ordinal),
+            None => self.names.node(ordinal).map(|(id, _)| id),
         };
         match replicas.is_down() {
             true => (to..from).rev().map(id).collect(),

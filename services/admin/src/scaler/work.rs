@@ -45,7 +45,7 @@ impl Default for Pace {
 
 impl Scaler {
     /// Carries out jobs while this admin leads, until `shutdown`.
-    pub(crate) async fn run(self, mut leadership: Leadership, shutdown: CancellationToken) {
+    pub(crate) async fn run(self, leadership: Leadership, shutdown: CancellationToken) {
         let leading = async {
             loop {
                 leadership.taken().await;

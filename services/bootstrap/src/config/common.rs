@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
-use wsmesh_adapter::{Bus, Encoding, Options, Reports, Routing, ServerName, ServiceName, Strategy};
+use wsmesh_adapter::{Bus, Encoding, Options, PasswordFile, Reports, Routing, ServerName, ServiceName, Strategy};
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
 use super::profile::Profile;
+use crate::first_nodes::first_nodes;
 use crate::log_level::log_level;
 use crate::open_files;
-use crate::settings::{Problems, SHORTEST_LIMIT, SecretFile, at_least, at_most, within};
+use crate::settings::{Problems, RedisService, SHORTEST_LIMIT, SecretFile, at_least, at_most, within};
 use crate::tls::TlsFiles;
 
 /// Longest replay window: receivers remember four windows of identities, and forget a sender ten minutes after its last beacon.
@@ -47,7 +48,12 @@ crate::settings! {
         /// repeat the flag or separate the URLs by commas. Without any node the server runs alone.
         #[key = "redis"]
         pub bus: Bus,
-        /// File with the password for every Redis URL that has none.
+        /// The headless Service of Kubernetes whose pods are the first Redis nodes, as a URL:
+        /// redis[s]://[user@]SERVICE[:port][?ca=FILE&cert=FILE&key=FILE][#id]. The server asks DNS for SRV records
+        /// (_redis._tcp.SERVICE) at its start and while it hears no node. The pod POD-2 becomes the node id-2.
+        pub redis_service: Option<RedisService>,
+        /// File with the password for every Redis URL that has none. It is read at every connection attempt. A node that refuses the
+        /// password is tried with the one that worked before it.
         #[check(|file: &Option<SecretFile>| password(file).map(drop))]
         pub redis_password_file: Option<SecretFile>,
         /// Time between two probes of a Redis node. A node that is silent for three intervals is not used.
@@ -133,10 +139,12 @@ impl CommonConfig {
             problems.about("ops_listen", text);
         }
         self.check_tls(problems);
-        if let (Bus::Redis(nodes), Ok(Some(password))) = (&mut self.bus, password(&self.redis_password_file)) {
-            for node in nodes.iter_mut().filter(|node| !node.has_password()) {
-                *node = node.clone().with_password(password);
-            }
+        if self.redis_service.is_some() && matches!(self.bus, Bus::Alone) {
+            self.bus = Bus::Redis(Vec::new());
+        }
+        // A file that cannot be used is a problem already.
+        if let Ok(Some(file)) = password(&self.redis_password_file) {
+            self.set_password_file(&file);
         }
         if let Routing::Shared {
             bridge_prefix,
@@ -156,6 +164,17 @@ impl CommonConfig {
             );
         }
         self
+    }
+
+    fn set_password_file(&mut self, file: &PasswordFile) {
+        if let Bus::Redis(nodes) = &mut self.bus {
+            for node in nodes.iter_mut().filter(|node| !node.has_password()) {
+                *node = node.clone().with_password_file(file.clone());
+            }
+        }
+        if let Some(service) = &mut self.redis_service {
+            service.set_password_file(file);
+        }
     }
 
     /// What this process tells about itself, under the name [`PROCESS`]; the options of the adapter have it. A service with clients
@@ -229,13 +248,17 @@ impl CommonConfig {
     pub fn adapter_options(&self, service: &str, registry: Registry) -> Options {
         let service = ServiceName::new(service).expect("a service's name is a constant of the program");
         if matches!(self.bus, Bus::Alone) {
-            tracing::info!("{} runs alone: no Redis node is set (--redis, WSMESH_REDIS)", self.name);
+            tracing::info!(
+                "{} runs alone: no Redis node is set (--redis, --redis-service)",
+                self.name
+            );
         }
         let reports = Reports::default();
         reports.add(PROCESS, self.process_report(None));
         Options {
             reports,
             bus: self.bus.clone(),
+            first_nodes: self.redis_service.clone().map(first_nodes),
             prefix: self.prefix.clone(),
             routing: self.routing.clone(),
             compress_above: self.compress_above,
@@ -254,8 +277,7 @@ impl CommonConfig {
     }
 }
 
-fn password(file: &Option<SecretFile>) -> Result<Option<&str>, String> {
-    let Some(file) = file else { return Ok(None) };
-    let text = file.secret().expose_text().map(Some);
-    text.map_err(|_| format!("{} is not UTF-8 text", file.path().display()))
+/// A secret of no file is of no use here: it could not be read again.
+fn password(file: &Option<SecretFile>) -> Result<Option<PasswordFile>, String> {
+    file.as_ref().map(|file| PasswordFile::read(file.path())).transpose()
 }

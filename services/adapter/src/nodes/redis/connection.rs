@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::extent::extent;
+use super::login::Login;
 use super::{Redis, trouble};
 use crate::nodes::link::{LinkError, LinkErrorKind};
 
@@ -76,9 +77,10 @@ impl Connection {
         tcp.set_nodelay(true).map_err(|error| failed(&error))?;
         let stream: Whole = match &redis.tls {
             None => Box::pin(tcp),
-            Some(config) => {
+            Some(tls) => {
+                let config = tls.now().await.map_err(|problem| trouble::files(&address, &problem))?;
                 let name = ServerName::try_from(url.host().to_owned()).map_err(|error| failed(&error))?;
-                let tls = TlsConnector::from(config.clone()).connect(name, tcp).await;
+                let tls = TlsConnector::from(config).connect(name, tcp).await;
                 Box::pin(tls.map_err(|error| failed(&error))?)
             }
         };
@@ -91,23 +93,37 @@ impl Connection {
     }
 
     async fn introduce(&mut self, redis: &Redis) -> Result<(), LinkError> {
-        let (user, password) = (redis.url.username(), redis.url.password());
-        if user.is_some() || password.is_some() {
-            // AUTH requires a password, but Redis accepts any password for a user that needs none.
-            let words: Vec<_> = ["AUTH"]
-                .into_iter()
-                .chain(user)
-                .chain([password.unwrap_or_default()])
-                .collect();
-            self.command(&words, "OK").await?.map_err(|error| match password {
-                None if error.kind == LinkErrorKind::Auth => trouble::password_missing(&self.address),
-                _ => error,
-            })?;
-        }
+        self.log_in(&Login::of(&redis.url).await?).await?;
         self.command(&["PING"], "PONG").await??;
         // Only helps people who look at CLIENT LIST, so an ACL may forbid it.
         let _may_be_forbidden = self.command(&["CLIENT", "SETNAME", &redis.name], "OK").await?;
         Ok(())
+    }
+
+    /// Tries one password after the other. If none is accepted, the error is that of the first.
+    async fn log_in(&mut self, login: &Login) -> Result<(), LinkError> {
+        let mut refused = None;
+        for attempt in login.attempts() {
+            let words: Vec<_> = ["AUTH"]
+                .into_iter()
+                .chain(attempt.user())
+                .chain([attempt.password()])
+                .collect();
+            match self.command(&words, "OK").await? {
+                Ok(()) => {
+                    attempt.worked();
+                    return Ok(());
+                }
+                Err(error) => {
+                    let error = attempt.explained(&self.address, error);
+                    if error.kind != LinkErrorKind::Auth {
+                        return Err(error);
+                    }
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Sends a command and waits for the answer. The outer error is the connection's, the inner one is Redis's.

@@ -10,6 +10,7 @@
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -18,11 +19,13 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::config::{Config, Server, ServerConfig, TlsConfig, TlsConnector};
 use fred::types::{Builder, ConnectHandle, CustomCommand, Value};
+use rustls::ClientConfig;
 
+use super::login::{Attempt, Login};
 use super::{Redis, info, slow_log, trouble};
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
 use crate::nodes::inquiry::{About, Inquiry};
-use crate::nodes::link::{Boxed, LinkError, SubscriberNumber};
+use crate::nodes::link::{Boxed, LinkError, LinkErrorKind, SubscriberNumber};
 use crate::wire::ServerName;
 
 /// The most entries of the slow log that are asked for.
@@ -51,13 +54,42 @@ impl Drop for RedisInquiry {
 
 impl RedisInquiry {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
+        let address = redis.url.address();
+        let login = Login::of(&redis.url).await?;
+        let tls = match &redis.tls {
+            Some(tls) => Some(tls.now().await.map_err(|problem| trouble::files(&address, &problem))?),
+            None => None,
+        };
+        let mut attempts = login.attempts().peekable();
+        if attempts.peek().is_none() {
+            return Self::open(redis, tls, None).await;
+        }
+        let mut refused = None;
+        for attempt in attempts {
+            match Self::open(redis, tls.clone(), Some(&attempt)).await {
+                Ok(inquiry) => {
+                    attempt.worked();
+                    return Ok(inquiry);
+                }
+                Err(error) if error.kind == LinkErrorKind::Auth => _ = refused.get_or_insert(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| trouble::unanswered(&address)))
+    }
+
+    async fn open(
+        redis: &Redis,
+        tls: Option<Arc<ClientConfig>>,
+        attempt: Option<&Attempt<'_>>,
+    ) -> Result<Self, LinkError> {
         let (url, address) = (&redis.url, redis.url.address());
         // fred tries the addresses of a host one after the other, and a silent one would take all the time.
         let reached = super::connection::reach(redis).await?;
         let answering = reached.peer_addr();
         let answering = answering.map_err(|error| trouble::connect(&address, url.tls(), &error.to_string()))?;
         drop(reached);
-        let client = client(redis, answering).map_err(|error| not_opened(&address, url.tls(), &error))?;
+        let client = client(redis, answering, tls, attempt).map_err(|error| not_opened(&address, url.tls(), &error))?;
         let mut connected = pin!(client.wait_for_connect());
         // It listens from its first poll on, and must not miss what happens at once.
         poll_fn(|cx| Poll::Ready(connected.as_mut().poll(cx).is_pending())).await;
@@ -160,18 +192,21 @@ impl Asking {
 }
 
 /// A client that logs in as the links do, and gives up at the first error.
-fn client(redis: &Redis, address: SocketAddr) -> Result<Client, Error> {
-    let url = &redis.url;
+fn client(
+    redis: &Redis,
+    address: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
+    attempt: Option<&Attempt<'_>>,
+) -> Result<Client, Error> {
     let host = match address.ip() {
         IpAddr::V6(ip) => format!("[{ip}]"),
         IpAddr::V4(ip) => ip.to_string(),
     };
-    let name = redis.tls.is_some().then(|| url.host().to_owned());
-    let tls = redis.tls.clone().map(|tls| TlsConnector::Rustls(tls.into()));
+    let name = tls.is_some().then(|| redis.url.host().to_owned());
+    let tls = tls.map(|tls| TlsConnector::Rustls(tls.into()));
     let config = Config {
-        username: url.username().map(str::to_owned),
-        // Redis accepts any password for a user that needs none.
-        password: url.has_login().then(|| url.password().unwrap_or_default().to_owned()),
+        username: attempt.and_then(Attempt::user).map(str::to_owned),
+        password: attempt.map(|attempt| attempt.password().to_owned()),
         server: ServerConfig::Centralized {
             server: Server::new_with_tls(host, address.port(), name),
         },

@@ -12,23 +12,21 @@ mod info;
 mod inquiry;
 mod interview;
 mod limits;
+mod login;
 mod publisher;
 mod slow_log;
 mod subscriber;
+mod tls;
 mod trouble;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::endpoint::Endpoint;
 use super::inquiry::{Inquiry, Interview};
 use super::link::{Boxed, LinkError, Publisher, Subscriber};
-use super::url::{IdentityFiles, NodeUrl};
+use super::url::NodeUrl;
+use tls::{Tls, tls};
 
 /// A Redis node to which connections can be opened.
 #[derive(Debug)]
@@ -36,92 +34,37 @@ struct Redis {
     url: NodeUrl,
     /// This server's name, shown by CLIENT LIST.
     name: String,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Tls>,
     limit: Duration,
 }
 
 /// The node at a URL. `name` is shown by Redis for this server's connections; `limit` is the longest wait for a
-/// command.
-///
-/// # Errors
-/// When a file named in the URL of a TLS node cannot be used.
-pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Result<Arc<dyn Endpoint>, String> {
-    let tls = if url.tls() {
-        Some(Arc::new(tls_config(url)?))
-    } else {
-        None
-    };
-    Ok(Arc::new(Redis {
+/// command. The files that the URL names are read now and whenever a connection is opened. If they cannot be used, opening
+/// fails; [`check_files`] says so before.
+pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Arc<dyn Endpoint> {
+    let tls = url.tls().then(|| tls(url));
+    // A problem is the error of the first attempt to connect.
+    let _seen_later = tls.as_ref().map(Tls::read);
+    Arc::new(Redis {
         url: url.clone(),
         name: shown_name(name),
         tls,
         limit,
-    }))
+    })
+}
+
+/// Whether the files of a URL with TLS can be used.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(crate) fn check_files(url: &NodeUrl) -> Result<(), String> {
+    if url.tls() { tls(url).read().map(drop) } else { Ok(()) }
 }
 
 /// What the connections of this server are called in CLIENT LIST: Redis rejects spaces and control characters.
 fn shown_name(server: &str) -> String {
     let shown = |c: char| if c.is_ascii_graphic() { c } else { '_' };
     server.chars().map(shown).collect()
-}
-
-fn tls_config(url: &NodeUrl) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = versions
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots(url)?);
-    let Some(files) = url.identity() else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let (chain, key) = identity(files)?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| unusable("client certificate", &files.certificate, &error))
-}
-
-fn roots(url: &NodeUrl) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = url.ca_file() {
-        for certificate in certificates("CA file", file)? {
-            roots
-                .add(certificate)
-                .map_err(|error| unusable("CA file", file, &error))?;
-        }
-        return Ok(roots);
-    }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(
-            "this system has no root certificates: install them (Debian: ca-certificates) or name a CA \
-                    file in the URL (?ca=FILE)"
-                .to_owned(),
-        );
-    }
-    Ok(roots)
-}
-
-/// The certificate that this server presents to a Redis that requires one, and its key.
-fn identity(files: &IdentityFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let chain = certificates("client certificate", &files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
-        pem::Error::NoItemsFound => unusable("key", &files.key, &"it has no private key in PEM form"),
-        error => unusable("key", &files.key, &error),
-    })?;
-    Ok((chain, key))
-}
-
-fn certificates(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates.map_err(|error| unusable(what, file, &error))?;
-    if certificates.is_empty() {
-        return Err(unusable(what, file, &"it has no certificate in PEM form"));
-    }
-    Ok(certificates)
-}
-
-fn unusable(what: &str, file: &Path, why: &dyn std::fmt::Display) -> String {
-    format!("the {what} {} cannot be used: {why}", file.display())
 }
 
 impl Endpoint for Redis {

@@ -87,7 +87,7 @@ async fn a_full_publisher_still_probes_and_resumes_with_redis() {
     let ground = redis();
     let url = NodeUrl::parse(&format!("redis://127.0.0.1:{}", port(&ground))).expect("a valid URL");
     // A limit so long that even a busy machine fills the queue before the first command times out.
-    let endpoint = redis_endpoint(&url, "a test", LIMIT * 30).expect("an endpoint");
+    let endpoint = redis_endpoint(&url, "a test", LIMIT * 30);
     let publisher = soon("connects", endpoint.publisher()).await.expect("connects");
     let channel = Channel::from("c");
     ground.pause();

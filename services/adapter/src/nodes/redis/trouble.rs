@@ -53,6 +53,14 @@ fn identity_hint(why: &str) -> Option<&'static str> {
     )
 }
 
+/// A file that the URL names cannot be used.
+pub(super) fn files(address: &str, problem: &str) -> LinkError {
+    LinkError::new(
+        LinkErrorKind::Connect,
+        format!("cannot connect to {address}: {problem}"),
+    )
+}
+
 /// The URL names a user without a password, but the user needs one.
 pub(super) fn password_missing(address: &str) -> LinkError {
     LinkError::new(
@@ -83,6 +91,8 @@ pub(super) fn rejected(address: &str, said: &str) -> LinkError {
             "it is still loading its data; wsmesh will try again",
         ),
         Some("BUSY") => (LinkErrorKind::Rejected, "a script is blocking it"),
+        // Before Redis 6.
+        _ if said.contains("invalid password") => (LinkErrorKind::Auth, "check user and password"),
         _ if said.contains("max number of clients") => (LinkErrorKind::Rejected, "raise its maxclients"),
         _ if said.contains("without any password configured") => (
             LinkErrorKind::Auth,

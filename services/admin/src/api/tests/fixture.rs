@@ -18,6 +18,7 @@ use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, KICK};
 use super::super::*;
 pub(super) use super::requests::{Answer, batch, delete, get, post, put, send, stream};
 use crate::access::Token;
+use crate::statistics::Outside;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
@@ -94,7 +95,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
 
 /// Statistics that are sampled until the test ends.
 fn sampled(adapter: &Adapter) -> Statistics {
-    let statistics = Statistics::new(adapter.clone(), None, CancellationToken::new());
+    let statistics = Statistics::new(adapter.clone(), Outside::default(), CancellationToken::new());
     tokio::spawn(statistics.clone().run(CancellationToken::new()));
     statistics
 }
