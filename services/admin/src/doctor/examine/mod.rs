@@ -61,12 +61,16 @@ fn options(config: &Config) -> Options {
 
 async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, String> {
     let client = kubernetes::client().map_err(|error| format!("{error:#}"))?;
-    let ws_nodes = cluster.into_iter().flat_map(|cluster| &cluster.servers);
-    let ws_nodes = ws_nodes
-        .filter(|server| server.info.service.as_str() == "ws-node")
-        .map(|server| server.name().clone());
-    let service = config.settings.kubernetes_redis_service.as_deref();
-    let looking = pods::look(client, service, ws_nodes.collect());
+    let servers = cluster.into_iter().flat_map(|cluster| &cluster.servers);
+    let settings = &config.settings;
+    let names = pods::Names {
+        service: settings.kubernetes_redis_service.as_deref(),
+        stateful_set: settings.kubernetes_redis_statefulset.as_deref(),
+        redis: config.common.redis_service.as_ref(),
+        lease: settings.kubernetes_lease.as_deref(),
+        writes_costs: settings.pod_deletion_cost,
+    };
+    let looking = pods::look(client, names, servers.map(|server| server.name().clone()).collect());
     let pods = tokio::time::timeout(KUBERNETES, looking).await;
     pods.map_err(|_| format!("the Kubernetes API did not answer within {} s", KUBERNETES.as_secs()))
 }
