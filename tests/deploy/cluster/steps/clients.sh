@@ -2,7 +2,7 @@
 # Two clients on two ws-nodes talk to each other and to game-logic, through three Redis nodes.
 . tests/deploy/cluster/lib.sh
 forwards=()
-trap 'kill "${forwards[@]}" 2>/dev/null || true' EXIT
+at_end 'kill "${forwards[@]}" 2>/dev/null'
 urls=()
 for node in $(pods ws-node); do
   # To one pod each, which only port-forward reaches.
