@@ -16,12 +16,12 @@ say() { printf -- '--- %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 k() { kubectl -n "$namespace" "$@"; }
 
-# at_end COMMAND: is run when the step ends, however it ends; the last one first.
+# at_end COMMAND…: is run when the step ends, however it ends; the last one first.
 ending=()
-at_end() { ending=("$1" "${ending[@]}"); }
+at_end() { ending=("$(printf '%q ' "$@")" "${ending[@]}"); }
 end() {
   local command
-  for command in "${ending[@]}"; do eval "$command" || true; done
+  for command in "${ending[@]}"; do eval "$command" >/dev/null 2>&1 || true; done
 }
 trap end EXIT
 
@@ -130,7 +130,7 @@ load_start() {
   : >"$out/$step.load"
   "$load_program" --url "$url" --rate "$load_rate" --clients "$load_clients" "$@" >"$out/$step.load" 2>"$out/$step.load.err" &
   load_pid=$!
-  at_end 'load_end'
+  at_end load_end
   until grep -q '^ready' "$out/$step.load"; do
     kill -0 "$load_pid" 2>/dev/null || { cat "$out/$step.load.err" >&2; fail "the clients ended before they were connected"; }
     ((SECONDS < end)) || { kill "$load_pid"; fail "the clients did not connect"; }

@@ -16,7 +16,7 @@ restarts() { k get pod "$pod" -o json | jq '[.status.containerStatuses[] | selec
 restarted=$(restarts)
 load_start
 say "stopping process $process of $pod"
-at_end 'kill -CONT "$process" 2>/dev/null'
+at_end kill -CONT "$process"
 kill -STOP "$process"
 unready() { [ "$(k get pod "$pod" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = False ]; }
 until_true 60 "the pod is not ready any more" unready

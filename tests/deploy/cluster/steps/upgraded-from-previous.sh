@@ -8,7 +8,7 @@ mkdir -p "$previous"
 git archive "${PREVIOUS_CHART:-d00584e}" charts/wsmesh 2>/dev/null | tar -x -C "$previous" ||
   { echo "the previous chart is not in this repository: name a commit that has one with PREVIOUS_CHART" >&2; exit 77; }
 kubectl create namespace "$namespace"
-at_end 'kubectl delete namespace "$namespace" --wait=false >/dev/null'
+at_end kubectl delete namespace "$namespace" --wait=false
 tag=()
 if [ -n "${PREVIOUS_TAG:-}" ]; then tag=(--set "image.tag=$PREVIOUS_TAG"); fi
 today=$chart
