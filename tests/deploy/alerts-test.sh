@@ -16,9 +16,18 @@ cp "$here/alerts_test.yaml" "$work/"
 "$promtool" check rules "$work/rules.yaml"
 "$promtool" test rules "$work/alerts_test.yaml"
 
-for alert in $(sed -n 's/^ *- alert: //p' "$work/rules.yaml"); do
+sed -n 's/^ *- alert: //p' "$work/rules.yaml" | while read -r alert; do
   grep -q "$alert" "$work/alerts_test.yaml" || { echo "alerts_test.yaml does not test $alert" >&2; exit 1; }
 done
+
+# The queries of the dashboard, as rules, so that promtool reads them.
+# shellcheck disable=SC2016 # what has a dollar is JavaScript
+node -e '
+  const { panels } = JSON.parse(require("fs").readFileSync("charts/wsmesh/files/dashboard.json", "utf8"));
+  const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr.replaceAll("$__rate_interval", "5m")));
+  const rules = queries.map((expr, index) => ({ record: `query:${index}`, expr }));
+  console.log(JSON.stringify({ groups: [{ name: "dashboard", rules }] }));' >"$work/dashboard.yaml"
+"$promtool" check rules "$work/dashboard.yaml"
 
 # Histograms have series of their own.
 grep -ohE '\bwsmesh_[a-z_]+' "$work/rules.yaml" charts/wsmesh/files/dashboard.json | sed -E 's/_(bucket|sum|count)$//' | sort -u >"$work/used"
@@ -27,7 +36,7 @@ missing=$(comm -23 "$work/used" "$work/known")
 [ -z "$missing" ] || { printf 'no service has these metrics: %s\n' "$missing" >&2; exit 1; }
 
 # A runbook that an alert names must exist.
-for section in $(sed -n 's/.*README.md#//p' "$work/rules.yaml" | sort -u); do
+sed -n 's/.*README.md#//p' "$work/rules.yaml" | sort -u | while read -r section; do
   grep '^#' charts/wsmesh/README.md | tr '[:upper:] ' '[:lower:]-' | sed 's/^#*-//' | grep -qx "$section" ||
     { echo "charts/wsmesh/README.md has no section #$section, which an alert names" >&2; exit 1; }
 done

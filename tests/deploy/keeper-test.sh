@@ -48,7 +48,7 @@ config() {
 # pod NAME PASSWORDFILE TLSFOLDER VALUES…: sets what both containers of a pod have in common.
 pod() {
   pod=$work/$1 port=$((20000 + RANDOM % 20000))
-  export PASSWORD_FILE=$2 TLS_FOLDER=$3 OVERLAP=4 PAUSE=0.2 RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
+  export PASSWORD_FILE=$2 TLS_FOLDER=$3 OVERLAP=8 PAUSE=0.2 RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
   shift 3
   mkdir -p "$pod/run"
   config "$pod/config" "$@"
@@ -200,6 +200,30 @@ eventually "Redis without a password is ready" script ready
 eventually "and lets everyone in" accepts ""
 [ ! -e "$pod/run/keeper" ] || fail "there is a keeper's password"
 ok "it has no keeper"
+
+echo "# an image that has Valkey and little else"
+mkdir "$work/bin"
+for tool in sh cat cut grep head mv sed sha256sum sleep timeout touch tr wc; do ln -s "$(command -v "$tool")" "$work/bin/"; done
+ln -s "$(command -v redis-cli)" "$work/bin/valkey-cli"
+server=$(command -v redis-server)
+cat >"$work/bin/valkey-server" <<END
+#!/bin/sh
+if [ "\$1" = --version ]; then echo "Valkey server v=8.1.3 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=0"; exit; fi
+exec "$server" "\$@"
+END
+chmod +x "$work/bin/valkey-server"
+write valkey "$work/secret/password"
+pod four "$work/secret/password" ""
+shell=("$work/bin/sh")
+little() { PATH=$work/bin "$@"; }
+little container keep
+little container start
+eventually "Valkey is ready" little script ready
+eventually "its password counts" accepts valkey
+write changed "$work/secret/password"
+eventually "a changed one, too" accepts changed
+little script alive || fail "a live Valkey counts as dead"
+ok "it is alive"
 
 if PASSWORD_FILE=$work/missing script start >"$pod.log" 2>&1; then fail "Redis starts without its password"; fi
 grep -q "has no password" "$pod.log" || fail "it does not say what is missing"

@@ -71,6 +71,7 @@ strategy:
 {{/* The container of the service. */}}
 {{- define "wsmesh.container" -}}
 {{- $root := .root -}}
+{{- include "wsmesh.checkEnv" . -}}
 name: {{ .component }}
 image: {{ include "wsmesh.image" (list .root .component) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -214,9 +215,8 @@ readinessProbe:
 {{- with include "wsmesh.redisSecret" .root -}}
 {{- $files = append $files (dict "volume" "redis-password" "path" "redis" "secret" .) -}}
 {{- end -}}
-{{- if include "wsmesh.redisTls" .root -}}
-{{- $secret := .root.Values.redis.tls.caSecret | default (include "wsmesh.tlsSecret" (list .root "redis" .root.Values.redis.tls)) -}}
-{{- $files = append $files (dict "volume" "redis-ca" "path" "redis-ca" "secret" $secret "only" "ca.crt") -}}
+{{- with .root.Values.redis.tls.caSecret | default (include "wsmesh.tlsSecret" (list .root "redis" .root.Values.redis.tls)) -}}
+{{- $files = append $files (dict "volume" "redis-ca" "path" "redis-ca" "secret" . "only" "ca.crt") -}}
 {{- end -}}
 {{- range .secrets -}}
 {{- $files = append $files (dict "volume" .name "path" .name "secret" .secret) -}}
@@ -290,7 +290,12 @@ securityContext:
 {{- $selector := dict "matchLabels" (include "wsmesh.selector" . | fromYaml) -}}
 {{- $spread := $values.topologySpreadConstraints -}}
 {{- if kindIs "invalid" $spread -}}
-{{- $spread = list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- $own := dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway" -}}
+{{- if ne (index . 1) "redis" -}}
+{{- /* New pods are spread among themselves: the old ones of a Deployment leave when the new ones are there. */ -}}
+{{- $_ := set $own "matchLabelKeys" (list "pod-template-hash") -}}
+{{- end -}}
+{{- $spread = list $own -}}
 {{- end -}}
 {{- $constraints := list -}}
 {{- range $spread -}}

@@ -105,25 +105,25 @@ look() {
       say "empty" "the password is empty or cannot be read: Redis keeps the one that it has"
     else
       write_accepted "$current"
-      tell "$REDISCLI_AUTH$(rules)" accepts || true
+      tell "$REDISCLI_AUTH$(rules)" accepts "the passwords that count now ($(wc -l <"$accepted" | tr -d ' '))"
     fi
   fi
   if [ -n "$certificates" ]; then
-    tell "$REDISCLI_AUTH$(cat "$certificates/tls.crt" "$certificates/tls.key" | sha256sum)" reads_certificate || true
+    tell "$REDISCLI_AUTH$(cat "$certificates/tls.crt" "$certificates/tls.key" | sha256sum)" reads_certificate "the certificate"
   fi
 }
 
-# tell STATE COMMAND: runs it if Redis was not told of this state yet. What fails is tried again with the next look.
+# tell STATE COMMAND WHAT: runs it if Redis was not told of this state yet. What fails is tried again with the next look.
 tell() {
   told=$run/told-$2
   if [ "$(cat "$told" 2>/dev/null)" = "$1" ]; then return 0; fi
   answer=$("$2" 2>&1) || answer=${answer:-"no answer within 2 s"}
   if [ "$answer" != OK ]; then
-    say "$answer" "Redis was not told ($2), next attempt in $pause s: $answer"
-    return 1
+    say "$answer" "Redis does not know $3 yet, next attempt in $pause s: $answer"
+    return 0
   fi
   said=''
-  if [ -e "$told" ]; then say "" "Redis was told of a change ($2)"; fi
+  say "" "Redis knows $3"
   echo "$1" >"$told"
 }
 

@@ -56,6 +56,9 @@ redis.conf: |
   {{- if not .Values.redis.auth.enabled }}
   protected-mode no
   {{- end }}
+  {{- with .Values.redis.config }}
+  {{- . | nindent 2 }}
+  {{- end }}
 # For Redis 7 and newer, and Valkey.
 redis-7.conf: |
   maxmemory-clients {{ .Values.redis.maxmemoryClients }}

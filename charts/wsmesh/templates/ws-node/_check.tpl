@@ -5,6 +5,7 @@
 {{- include "wsmesh.wsNode.checkEntry" . -}}
 {{- include "wsmesh.wsNode.checkAccess" . -}}
 {{- include "wsmesh.wsNode.checkDrain" . -}}
+{{- include "wsmesh.wsNode.checkMemory" . -}}
 {{- include "wsmesh.toml.checkOnce" (dict "path" "wsNode" "settings" .Values.wsNode.settings "text" .Values.wsNode.config) -}}
 {{- include "wsmesh.wsNode.checkRules" .Values.wsNode.rules -}}
 {{- include "wsmesh.wsNode.checkTables" .Values.wsNode -}}
@@ -69,6 +70,11 @@
 {{- if or $values.jwt.existingSecret $values.tickets.existingSecret $values.settings.jwks_url -}}
 {{- fail "wsNode.connect takes the place of tokens and tickets: set wsNode.connect.mode to after, or remove wsNode.jwt.existingSecret, wsNode.tickets.existingSecret and wsNode.settings.jwks_url" -}}
 {{- end -}}
+{{- range $key := list "auth_by_message" "auth_cookie" -}}
+{{- if get $values.settings $key -}}
+{{- fail (printf "wsNode.settings.%s is about tokens, and wsNode.connect takes their place: set wsNode.connect.mode to after, or remove it" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and $values.settings.jwks_url (not (or $values.settings.jwt_audience $values.settings.jwt_issuer)) -}}
 {{- fail "wsNode.settings.jwks_url needs jwt_audience or jwt_issuer beside it, because others use the same keys" -}}
@@ -90,6 +96,19 @@
 {{- $seconds := mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-z]+$" .) | default 1.0) -}}
 {{- if gt $seconds (float64 $.Values.drain.shutdownGraceSeconds) -}}
 {{- fail (printf "wsNode.settings.drain_time is %s, but a ws-node ends after drain.shutdownGraceSeconds, %d s, and cuts off the clients that are left: raise that, or lower drain_time" . (int $.Values.drain.shutdownGraceSeconds)) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The memory of a ws-node: outboxes, the replay window, and 64 MiB for all else. The defaults are those of the service. */}}
+{{- define "wsmesh.wsNode.checkMemory" -}}
+{{- $settings := .Values.wsNode.settings -}}
+{{- with dig "limits" "memory" "" .Values.wsNode.resources -}}
+{{- $outboxes := int64 ($settings.outbox_total_bytes | default 268435456) -}}
+{{- $replay := int64 ($settings.replay_bytes | default 67108864) -}}
+{{- $least := add $outboxes $replay 67108864 -}}
+{{- if lt (include "wsmesh.bytes" . | int64) $least -}}
+{{- fail (printf "wsNode.resources.limits.memory is %s, but outboxes may hold %dMi and the replay window %dMi: raise it to %dMi or more, or lower wsNode.settings.outbox_total_bytes and replay_bytes" (toString .) (div $outboxes 1048576) (div $replay 1048576) (div $least 1048576)) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

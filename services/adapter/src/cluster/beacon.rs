@@ -81,6 +81,12 @@ impl Parting {
 }
 
 impl Beacon {
+    /// Whether the server says in both beacons that it hears and counts the same.
+    pub(crate) fn hears_as(&self, other: &Self) -> bool {
+        let said = |of: &Self| (of.counted, of.parting);
+        said(self) == said(other) && self.heard == other.heard && self.runs == other.runs
+    }
+
     /// Whether this is the server's last beacon.
     pub(crate) fn is_goodbye(&self) -> bool {
         self.parting == Parting::Leaving
@@ -94,5 +100,47 @@ impl Beacon {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let beacon: Self = serde_json::from_slice(bytes).ok()?;
         (1..=FORMAT + 1).contains(&beacon.format).then_some(beacon)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn written(more: Value) -> Option<Beacon> {
+        let mut beacon = json!({
+            "format": 1, "name": "a", "service": "s", "instance": 5, "version": "1", "number": 1, "counted": true, "heard": ["redis-0"],
+            "clients": 0, "rooms": 0,
+        });
+        let fields = beacon.as_object_mut().expect("a map");
+        fields.extend(more.as_object().expect("a map").clone());
+        Beacon::decode(&serde_json::to_vec(&beacon).expect("JSON"))
+    }
+
+    #[test]
+    fn a_beacon_of_an_older_version_says_neither_its_cluster_nor_its_runs() {
+        let beacon = written(json!({})).expect("readable");
+        assert!(beacon.cluster_id.is_empty() && beacon.runs.is_empty());
+        let again = String::from_utf8(beacon.encode()).expect("JSON");
+        assert!(!again.contains("clusterId") && !again.contains("runs"), "{again}");
+    }
+
+    #[test]
+    fn run_ids_and_the_cluster_id_travel_and_hostile_ones_do_no_harm() {
+        let beacon = written(json!({"clusterId": "shop/mesh", "runs": {"redis-0": "0f7a6b5c"}})).expect("readable");
+        assert_eq!(Beacon::decode(&beacon.encode()), Some(beacon.clone()));
+        assert_eq!(beacon.cluster_id.as_str(), "shop/mesh");
+        for runs in [
+            json!(7),
+            json!({"redis-0": "x".repeat(1 << 20)}),
+            json!({"redis-0": null}),
+        ] {
+            assert!(written(json!({"runs": runs})).expect("readable").runs.is_empty());
+        }
+        for id in [json!("x".repeat(256)), json!("a\nb"), json!(7)] {
+            assert_eq!(written(json!({"clusterId": id})), None, "not a beacon");
+        }
     }
 }

@@ -28,6 +28,8 @@ struct Debt {
     since: Option<Instant>,
     /// While the server is being served: since when it is owed what it gets.
     serving: Option<Instant>,
+    /// When it was last known not to count: nothing older is promised to it.
+    starting: Option<Instant>,
 }
 
 /// Everything that this server owes others.
@@ -66,10 +68,18 @@ impl Debts {
                     owed: Some(Owed::Everything),
                     since: Some(now),
                     serving: None,
+                    starting: None,
                 };
                 self.servers.insert(name.clone(), debt);
                 false
             }
+        }
+    }
+
+    /// This process does not count yet: nothing resolved on it so far, so nothing older than this moment is promised to it.
+    pub(crate) fn starting(&mut self, name: &ServerName, instance: Instance, now: Instant) {
+        if let Some(debt) = self.servers.get_mut(name).filter(|debt| debt.instance == instance) {
+            debt.starting = Some(now);
         }
     }
 
@@ -94,7 +104,7 @@ impl Debts {
     /// Since when the oldest debt exists, if there is any.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let debts = self.servers.values();
-        debts.flat_map(|debt| [debt.since, debt.serving]).flatten().min()
+        debts.flat_map(|debt| [debt.owed_since(), debt.serving]).flatten().min()
     }
 
     /// Begins to serve a server: returns what it is owed and since when; `None` if it is owed nothing or is being
@@ -104,7 +114,8 @@ impl Debts {
         if debt.serving.is_some() {
             return None;
         }
-        let (owed, since) = (debt.owed.take()?, debt.since.take()?);
+        let (since, owed) = (debt.owed_since()?, debt.owed.take()?);
+        debt.since = None;
         debt.serving = Some(since);
         Some((owed, since))
     }
@@ -121,6 +132,11 @@ impl Debts {
 }
 
 impl Debt {
+    fn owed_since(&self) -> Option<Instant> {
+        self.since
+            .map(|since| self.starting.map_or(since, |starting| since.max(starting)))
+    }
+
     fn owe(&mut self, more: Owed, since: Instant) {
         self.since = Some(self.since.map_or(since, |before| before.min(since)));
         self.owed = Some(match (self.owed.take(), more) {
@@ -136,6 +152,8 @@ impl Debt {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const LIFE: Instance = Instance(5);
@@ -192,6 +210,20 @@ mod tests {
         assert_eq!(debts.oldest(), unserved.as_ref().map(|(_, since)| *since));
         debts.end(&name(), LIFE, unserved);
         assert_eq!(owed(&mut debts, &name(), LIFE), Some(nodes(&["n0", "n1"])));
+    }
+
+    #[test]
+    fn a_server_that_takes_long_to_start_is_owed_nothing_from_before_it_counts() {
+        let (mut debts, now) = (Debts::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        debts.on_beacon(&name(), LIFE, &gaps(&[]), now);
+        debts.starting(&name(), LIFE, now);
+        let unserved = debts.begin(&name(), LIFE).expect("it is new");
+        debts.starting(&name(), LIFE, at(20));
+        debts.end(&name(), LIFE, Some(unserved));
+        assert_eq!(debts.oldest(), Some(at(20)));
+        debts.starting(&name(), Instance(9), at(30));
+        assert_eq!(debts.begin(&name(), LIFE), Some((Owed::Everything, at(20))));
     }
 
     #[test]

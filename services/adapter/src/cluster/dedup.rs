@@ -81,6 +81,11 @@ impl Dedup {
         }
     }
 
+    /// Drops whatever this sender sends: it is not of this cluster. Its messages count as old.
+    pub(crate) fn shut_out(&mut self, instance: Instance, now: Instant) {
+        self.on_mark(instance, u64::MAX, now);
+    }
+
     /// Forgets senders that were silent for too long.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.senders
@@ -116,6 +121,17 @@ mod tests {
         assert_eq!(dedup.see(ONE, 7, now), Seen::Old);
         assert_eq!(dedup.see(ONE, 99, now), Seen::Old);
         assert_eq!(dedup.see(ONE, 100, now), Seen::First);
+    }
+
+    #[test]
+    fn nothing_is_taken_from_a_sender_that_is_shut_out() {
+        let (mut dedup, now) = (Dedup::default(), Instant::now());
+        dedup.see(ONE, 7, now);
+        dedup.shut_out(ONE, now);
+        dedup.on_mark(ONE, 5, now);
+        for sequence in [0, 8, 1 << 60] {
+            assert_eq!(dedup.see(ONE, sequence, now), Seen::Old);
+        }
     }
 
     #[test]

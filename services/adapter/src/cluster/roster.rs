@@ -24,7 +24,7 @@ pub(crate) enum Change {
     Joined(ServerName),
     /// This process of a server is gone: it said goodbye, fell silent, or was restarted.
     Left(ServerName, Instance),
-    /// A server hears other nodes, or counts or not, or is leaving.
+    /// A server hears other nodes, or nodes as another Redis, or counts or not, or is leaving.
     Hearing,
     /// A younger process uses this server's own name.
     NameConflict(Instance),
@@ -89,7 +89,7 @@ impl Roster {
         if let Some(entry) = self.servers.get_mut(&name) {
             let known = &entry.beacon;
             if beacon.instance == known.instance && !beacon.is_goodbye() {
-                if (&known.heard, known.counted, known.parting) != (&beacon.heard, beacon.counted, beacon.parting) {
+                if !known.hears_as(&beacon) {
                     changes.push(Change::Hearing);
                 }
                 *entry = Entry { beacon, last: now };
@@ -358,6 +358,18 @@ mod tests {
         };
         assert_eq!(roster.on_beacon(deaf.clone(), now), [Change::Hearing]);
         assert_eq!(roster.on_beacon(deaf, now), [], "a late copy");
+    }
+
+    #[test]
+    fn a_node_that_a_server_hears_after_its_restart_is_a_change_of_hearing() {
+        let (mut roster, now) = roster();
+        let of_run = |run, number| Beacon {
+            runs: serde_json::json!({"redis-0": run}).into(),
+            ..beacon("a", 1, number)
+        };
+        roster.on_beacon(of_run("0f7a6b5c", 1), now);
+        assert_eq!(roster.on_beacon(of_run("0f7a6b5c", 2), now), []);
+        assert_eq!(roster.on_beacon(of_run("99999998", 3), now), [Change::Hearing]);
     }
 
     #[test]

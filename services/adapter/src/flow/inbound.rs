@@ -21,7 +21,7 @@ use crate::flow::state::unix_time::now_ms;
 use crate::metrics::Metrics;
 use crate::nodes::{Batch, Channel, Node};
 use crate::trace;
-use crate::wire::{Body, Channels, DecodeError, Envelope, FromChannel, Instance, Missing, ServerName, Wm};
+use crate::wire::{Body, Channels, ClusterId, DecodeError, Envelope, FromChannel, Instance, Missing, ServerName, Wm};
 
 /// How often senders that fell silent long ago are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -33,6 +33,7 @@ pub(crate) type Arrivals = (Arc<Node>, Batch);
 pub(crate) struct Inbound<F> {
     me: ServerName,
     instance: Instance,
+    cluster_id: ClusterId,
     channels: Arc<Channels>,
     beacon_channel: Channel,
     clients: Arc<LocalClients>,
@@ -74,6 +75,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
         Self {
             me: foundation.members.name().clone(),
             instance: foundation.members.instance(),
+            cluster_id: foundation.options.cluster_id.clone(),
             beacon_channel: foundation.channels.beacon(),
             channels: foundation.channels.clone(),
             clients,
@@ -138,7 +140,12 @@ impl<F: Fn(Beacon)> Inbound<F> {
     fn take_beacon(&mut self, bytes: &[u8], now: Instant) {
         match Beacon::decode(bytes) {
             Some(beacon) => {
-                self.dedup.on_mark(beacon.instance, beacon.mark, now);
+                if self.cluster_id.fits(&beacon.cluster_id) {
+                    self.dedup.on_mark(beacon.instance, beacon.mark, now);
+                } else {
+                    // It sends its first messages after its first beacon.
+                    self.dedup.shut_out(beacon.instance, now);
+                }
                 (self.on_beacon)(beacon);
             }
             None => self.malformed("beacon", "this version does not understand it"),

@@ -88,7 +88,7 @@ impl Beacons {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             counted: on.members.is_counted() && !on.options.visiting,
             heard: on.hearing.node_ids(now),
-            runs: Default::default(),
+            runs: self.topology.runs().all(),
             gaps: gaps.filter(|(_, count)| *count > 0).collect(),
             subscribers: subscribers.collect(),
             mark: self.outbound.mark(),

@@ -8,10 +8,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::parts::Parts;
-use crate::cluster::beacon_interval;
+use crate::cluster::{Claim, beacon_interval};
 use crate::error::DriverError;
+use crate::flow::state::choices::Choices;
 use crate::flow::state::lapse::LapseReason;
 use crate::nodes::{Mask, SILENT_INTERVALS};
+use crate::options::Options;
 
 /// Time between two checks for silent nodes, silent servers and channels to give up.
 const TICK: Duration = Duration::from_millis(250);
@@ -19,8 +21,8 @@ const TICK: Duration = Duration::from_millis(250);
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// A server waits this long after its first beacon for others to answer: then its roster is filled.
 const SETTLE: Duration = Duration::from_millis(150);
-/// A starting server counts without hearing all nodes after this time, if it hears one.
-const IMPATIENT: Duration = Duration::from_secs(10);
+/// A starting server waits for this many probe intervals for nodes that cannot be reached: so long, they may be starting as well.
+const A_MOMENT: u32 = 2;
 /// If more time than this passes between two ticks, this process was stopped.
 const STALL: Duration = Duration::from_secs(2);
 
@@ -29,6 +31,8 @@ pub(crate) struct Clock {
     parts: Arc<Parts>,
     fatal: watch::Sender<Option<DriverError>>,
     first_beacon: Option<Instant>,
+    /// Since when a node is heard, until this server counts.
+    heard_since: Option<Instant>,
     last_tick: Instant,
     heard_before: Mask,
     judged: Instant,
@@ -47,6 +51,7 @@ impl Clock {
             parts,
             fatal,
             first_beacon: None,
+            heard_since: None,
             last_tick: now,
             heard_before: 0,
             judged: now,
@@ -78,7 +83,9 @@ impl Clock {
             self.judge(now);
             self.move_mark(now);
             self.judge_fastest(now);
-            self.count_in(now);
+            if !self.gives_way(now) {
+                self.count_in(now);
+            }
             if on.members.is_refused() {
                 let name = on.options.name.clone();
                 self.fatal.send_replace(Some(DriverError::DuplicateName { name }));
@@ -201,25 +208,57 @@ impl Clock {
         }
     }
 
-    /// A starting server counts once it hears every active node (or one, after a while) and others had time to answer. One that
-    /// only visits does not wait for all nodes: only for itself does it count.
-    fn count_in(&self, now: Instant) {
+    /// Whether another cluster uses the same channels and is, or may be, older. Then this server ends, or does not start yet.
+    fn gives_way(&self, now: Instant) -> bool {
+        let on = &self.parts.foundation;
+        match on.members.claim(now) {
+            Claim::None => false,
+            Claim::Possible => true,
+            Claim::Certain(server, theirs) => {
+                let (prefix, ours) = (on.options.prefix.clone(), on.options.cluster_id.clone());
+                self.fatal.send_replace(Some(DriverError::OtherCluster {
+                    prefix,
+                    server,
+                    theirs,
+                    ours,
+                }));
+                true
+            }
+        }
+    }
+
+    /// A starting server counts once it hears every active node that can be heard, and others had time to answer. One that only
+    /// visits does not wait for all nodes: only for itself does it count.
+    fn count_in(&mut self, now: Instant) {
         let on = &self.parts.foundation;
         if on.members.is_counted() {
             return;
         }
-        let (active, heard) = {
-            let choices = on.choices.load();
-            (choices.nodes.active, choices.usable(now))
-        };
+        let choices = on.choices.load();
+        let heard = choices.usable(now);
+        if heard == 0 {
+            self.heard_since = None;
+            return;
+        }
+        let heard_for = now.saturating_duration_since(*self.heard_since.get_or_insert(now));
         let settled = self
             .first_beacon
             .is_some_and(|first| now.saturating_duration_since(first) >= SETTLE);
-        let patient = !on.options.visiting && now.saturating_duration_since(on.hearing.started()) < IMPATIENT;
-        if settled && heard != 0 && (heard == active || !patient) {
+        let missing = choices.nodes.active & !heard;
+        if settled && (on.options.visiting || !is_worth_waiting(&choices, missing, heard_for, &on.options)) {
             on.members.count_in(now);
             self.parts.flow.subscriptions.interest().count();
             on.hearing.changed().notify_one();
         }
     }
+}
+
+/// Whether a starting server should wait for these nodes, having heard another one for this long. Once it counts, nobody uses a node
+/// that it does not hear. Those that the others do without need no waiting, and those that cannot be reached only a moment.
+fn is_worth_waiting(choices: &Choices, missing: Mask, heard_for: Duration, options: &Options) -> bool {
+    if choices.with_everyone(missing) == 0 || heard_for >= options.probe_interval + options.command_timeout {
+        return false;
+    }
+    let mut nodes = choices.nodes.iter().filter(|node| missing & 1 << node.index != 0);
+    heard_for < options.probe_interval * A_MOMENT || nodes.any(|node| node.health.error().is_none())
 }

@@ -18,6 +18,7 @@ use crate::error::DriverError;
 use crate::flow::inbound::{Arrivals, Inbound};
 use crate::flow::inward::preflight::Orders;
 use crate::nodes::{Environment, run_node};
+use crate::options::Bus;
 
 /// Batches that wait to be decoded. When full, subscribers stop reading and Redis holds the rest.
 const INBOUND: usize = 256;
@@ -67,7 +68,8 @@ impl Driver {
         driver.run_until_stopped(async move { outbound.send_waiting().await });
         let examiner = parts.examiner.clone();
         driver.run_until_stopped(async move { examiner.serve(preflights).await });
-        if let Some(first_nodes) = &parts.foundation.options.first_nodes {
+        let options = &parts.foundation.options;
+        if let (Bus::Redis(_), Some(first_nodes)) = (&options.bus, &options.first_nodes) {
             let deaf = parts.foundation.hearing.deaf();
             let finding = Finding::new(first_nodes.clone(), parts.topology.clone(), deaf);
             driver.run_until_stopped(finding.run());
@@ -183,11 +185,14 @@ async fn run_nodes(
 fn environment(parts: &Parts, inbound: mpsc::Sender<Arrivals>) -> Environment {
     let (on, outbound) = (&parts.foundation, &parts.flow.outbound);
     let (window, copies) = outbound.replay();
+    let topology = parts.topology.clone();
     Environment {
         interest: parts.flow.subscriptions.interest().clone(),
         window,
         copies,
         largest: outbound.largest().clone(),
+        runs: topology.runs().clone(),
+        led_elsewhere: Arc::new(move || topology.rebuild_choices()),
         inbound,
         changed: on.hearing.changed().clone(),
         heard: on.hearing.heard().clone(),

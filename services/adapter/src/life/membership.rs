@@ -55,6 +55,9 @@ impl Membership {
 
     /// Takes the beacon of another server.
     pub(crate) fn on_beacon(&self, beacon: Beacon) {
+        if !self.options.cluster_id.fits(&beacon.cluster_id) {
+            return self.on_foreign(&beacon);
+        }
         if beacon.name == self.options.name {
             let changes = self.members.roster().on_beacon(beacon, Instant::now());
             return self.apply(changes);
@@ -64,21 +67,22 @@ impl Membership {
             // A server that only visits sends none.
             Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
         }
-        let (name, instance, gaps, goodbye) = (
-            beacon.name.clone(),
-            beacon.instance,
-            beacon.gaps.clone(),
-            beacon.is_goodbye(),
-        );
-        let changes = self.members.roster().on_beacon(beacon, Instant::now());
+        let (name, instance, gaps) = (beacon.name.clone(), beacon.instance, beacon.gaps.clone());
+        let (goodbye, counted, now) = (beacon.is_goodbye(), beacon.counted, Instant::now());
+        let changes = self.members.roster().on_beacon(beacon, now);
         // A late beacon, or one of a process that is no longer the one of its name, is owed nothing.
         let current = self.members.roster().instance_of(&name) == Some(instance);
         let debts = self.outbound.debts();
         if goodbye {
             debts.forget(&name, instance);
-        } else if current && debts.on_beacon(&name, instance, &gaps, Instant::now()) {
-            // It may have missed this server's beacons, too.
-            self.beacons.repeat_soon();
+        } else if current {
+            if debts.on_beacon(&name, instance, &gaps, now) {
+                // It may have missed this server's beacons, too.
+                self.beacons.repeat_soon();
+            }
+            if !counted {
+                debts.starting(&name, instance, now);
+            }
         }
         debts.keep_what_is_owed();
         self.apply(changes);
@@ -150,6 +154,21 @@ impl Membership {
                 instance: beacon.instance,
                 clients: beacon.clients,
             });
+        }
+    }
+
+    /// Of the two clusters, the younger one's servers give way: this one answers with a beacon at once, so that the other knows.
+    fn on_foreign(&self, beacon: &Beacon) {
+        if self.members.note_foreign(beacon, Instant::now()) {
+            tracing::error!(
+                server = %beacon.name,
+                prefix = self.options.prefix,
+                theirs = %beacon.cluster_id,
+                ours = %self.options.cluster_id,
+                "a server of another cluster uses this cluster's Redis channels; its messages are dropped here, and the servers of the \
+                 younger cluster end: give each cluster its own --prefix"
+            );
+            self.hearing.changed().notify_one();
         }
     }
 

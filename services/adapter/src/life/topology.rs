@@ -20,11 +20,14 @@ use crate::flow::state::hearing::Hearing;
 use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
-    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, NodeUrl, Phase, Rejected, Topology,
-    TopologyEntries, TopologyEntry, Window,
+    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, NodeUrl, Phase, Rejected, RunsInUse,
+    Topology, TopologyEntries, TopologyEntry, Window,
 };
 use crate::options::Options;
 use crate::wire::{NodeId, ServerName};
+
+/// Most servers that a status names.
+const MOST_NAMED: usize = 5;
 
 /// The map of nodes, and which of them are in use.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ pub(crate) struct TopologyInUse {
     hearing: Arc<Hearing>,
     members: Arc<Members>,
     interest: Arc<Interest>,
+    runs: Arc<RunsInUse>,
     window: Arc<Window>,
     copies: Arc<Copies>,
     statuses: watch::Sender<Arc<Vec<NodeStatus>>>,
@@ -88,6 +92,7 @@ impl TopologyInUse {
             hearing: on.hearing,
             members: on.members,
             interest,
+            runs: Arc::default(),
             window,
             copies,
             statuses,
@@ -107,6 +112,11 @@ impl TopologyInUse {
         self.choices.load().nodes.clone()
     }
 
+    /// Which Redis each node's link leads to.
+    pub(crate) fn runs(&self) -> &Arc<RunsInUse> {
+        &self.runs
+    }
+
     /// The nodes' statuses, sorted by id. The receiver is notified when one changes, but not for a round trip alone.
     pub(crate) fn statuses(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
         self.statuses.subscribe()
@@ -116,7 +126,13 @@ impl TopologyInUse {
     pub(crate) fn refresh(&self, now: Instant) {
         // Else the metrics of a node that is given up meanwhile would come back.
         let one_at_a_time = self.plan.lock();
-        let mut statuses: Vec<_> = self.nodes().iter().map(|node| node.status(now)).collect();
+        let choices = self.choices.load_full();
+        let status = |node: &Arc<Node>| {
+            let status = node.status(now);
+            let error = status.error.or_else(|| divided(&choices, &node.id));
+            NodeStatus { error, ..status }
+        };
+        let mut statuses: Vec<_> = choices.nodes.iter().map(status).collect();
         statuses.iter().for_each(|status| self.metrics.nodes.set(status));
         drop(one_at_a_time);
         statuses.sort_by(|a, b| a.id.cmp(&b.id));
@@ -268,6 +284,8 @@ impl TopologyInUse {
                 };
             }
         }
+        let active = entries.iter().filter(|(_, entry)| entry.state == Phase::Active);
+        self.runs.set_active(active.map(|(id, _)| id.clone()));
         self.choose_among(Arc::new(nodes));
         // Not earlier: nothing that still sees these nodes in use may write their metrics again.
         unused.iter().for_each(|id| self.metrics.nodes.forget(id.as_str()));
@@ -311,14 +329,22 @@ impl TopologyInUse {
         true
     }
 
-    /// The roster changed: so do the choices.
+    /// The roster, or what links lead to, changed: so do the choices.
     pub(crate) fn rebuild_choices(&self) {
         let _one_at_a_time = self.plan.lock();
         self.choose_among(self.nodes());
     }
 
     fn choose_among(&self, nodes: Arc<NodeSet>) {
-        let choices = Choices::new(nodes, &self.members.roster());
+        let choices = Choices::new(nodes, &self.members.roster(), &self.runs.all());
+        let before = self.choices.load_full();
+        for (node, server) in choices.elsewhere.iter().filter(|pair| !before.elsewhere.contains(pair)) {
+            tracing::warn!(
+                %node,
+                %server,
+                "this server and another one reach two different Redis under one node's id: they do not use it together; let its                  address lead to one Redis"
+            );
+        }
         self.choices.store(Arc::new(choices));
     }
 
@@ -386,4 +412,16 @@ impl TopologyInUse {
         });
         others.collect()
     }
+}
+
+/// Why a node is not used together with some servers, although it is heard.
+fn divided(choices: &Choices, node: &NodeId) -> Option<String> {
+    let others = choices.elsewhere.iter().filter(|(of, _)| of == node);
+    let others: Vec<&str> = others.map(|(_, server)| server.as_str()).take(MOST_NAMED).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "{node} is another Redis for this server than for {}, by their run ids: let its address lead to one Redis",
+            others.join(", ")
+        )
+    })
 }

@@ -23,13 +23,26 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) type Contents = Vec<Vec<u8>>;
 
 /// Makes a value of the files' contents, in the order of the paths.
-type Make<T> = Box<dyn Fn(&[PathBuf], &[Vec<u8>]) -> Result<T, String> + Send + Sync>;
+type Make<T> = Box<dyn Fn(&[NamedFile], &[Vec<u8>]) -> Result<T, String> + Send + Sync>;
+
+/// A file, and what people call what is in it.
+pub(crate) struct NamedFile {
+    pub(crate) what: &'static str,
+    pub(crate) path: PathBuf,
+}
+
+impl NamedFile {
+    /// Why it cannot be used.
+    pub(crate) fn unusable(&self, why: &dyn fmt::Display) -> String {
+        format!("the {} {} cannot be used: {why}", self.what, self.path.display())
+    }
+}
 
 /// A value that is made of files. Cheap to clone; clones share what was read.
 pub(crate) struct FromFiles<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    paths: Vec<PathBuf>,
+    files: Vec<NamedFile>,
     make: Make<T>,
     state: Mutex<State<T>>,
 }
@@ -50,15 +63,15 @@ impl<T> Clone for FromFiles<T> {
 
 impl<T> fmt::Debug for FromFiles<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FromFiles").field(&self.0.paths).finish()
+        write!(f, "FromFiles({})", shown(&self.0.files))
     }
 }
 
 impl<T: Clone + Send + 'static> FromFiles<T> {
     /// Reads nothing yet.
     pub(crate) fn new(
-        paths: Vec<PathBuf>,
-        make: impl Fn(&[PathBuf], &[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
+        files: Vec<NamedFile>,
+        make: impl Fn(&[NamedFile], &[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
     ) -> Self {
         let state = State {
             good: None,
@@ -66,14 +79,15 @@ impl<T: Clone + Send + 'static> FromFiles<T> {
             is_reading: false,
         };
         Self(Arc::new(Shared {
-            paths,
+            files,
             make: Box::new(make),
             state: Mutex::new(state),
         }))
     }
 
-    pub(crate) fn paths(&self) -> &[PathBuf] {
-        &self.0.paths
+    /// The first file.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.files.first().map_or(Path::new(""), |file| &file.path)
     }
 
     /// Reads the files on this thread, and does not fall back to what was good before. For the start.
@@ -82,7 +96,7 @@ impl<T: Clone + Send + 'static> FromFiles<T> {
     /// A sentence that names the file.
     pub(crate) fn read(&self) -> Result<T, String> {
         let contents = self.0.contents()?;
-        let made = (self.0.make)(&self.0.paths, &contents)?;
+        let made = (self.0.make)(&self.0.files, &contents)?;
         self.0.state.lock().good = Some((contents, made.clone()));
         Ok(made)
     }
@@ -97,14 +111,14 @@ impl<T: Clone + Send + 'static> FromFiles<T> {
             let shared = self.0.clone();
             let reading = tokio::task::spawn_blocking(move || shared.read_again());
             if timeout(PATIENCE, reading).await.is_err() {
-                tracing::warn!(files = ?self.0.paths, "reading takes long: what was read before stays in use");
+                tracing::warn!(files = %shown(&self.0.files), "reading takes long: what was read before stays in use");
             }
         }
         let state = self.0.state.lock();
         match (&state.good, &state.problem) {
             (Some((_, good)), _) => Ok(good.clone()),
             (None, Some(problem)) => Err(problem.clone()),
-            (None, None) => Err(format!("{} could not be read in time", shown(&self.0.paths))),
+            (None, None) => Err(format!("{} could not be read in time", shown(&self.0.files))),
         }
     }
 }
@@ -120,7 +134,7 @@ impl<T> Drop for Reading<'_, T> {
 
 impl<T: Clone> Shared<T> {
     fn contents(&self) -> Result<Contents, String> {
-        self.paths.iter().map(|path| contents(path)).collect()
+        self.files.iter().map(contents).collect()
     }
 
     fn read_again(&self) {
@@ -135,12 +149,12 @@ impl<T: Clone> Shared<T> {
             }
         }
         // Without the lock: making a value may take a while.
-        let made = contents.and_then(|contents| Ok(((self.make)(&self.paths, &contents)?, contents)));
+        let made = contents.and_then(|contents| Ok(((self.make)(&self.files, &contents)?, contents)));
         let mut state = self.state.lock();
         match made {
             Ok((value, contents)) => {
                 if state.good.replace((contents, value)).is_some() {
-                    tracing::info!(files = %shown(&self.paths), "changed: new connections to Redis use what is in there now");
+                    tracing::info!(files = %shown(&self.files), "changed: new connections to Redis use what is in there now");
                 }
                 state.problem = None;
             }
@@ -155,18 +169,18 @@ impl<T: Clone> Shared<T> {
     }
 }
 
-fn shown(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+fn shown(files: &[NamedFile]) -> String {
+    let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
     paths.join(", ")
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+fn contents(file: &NamedFile) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| file.unusable(&error);
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let opened = File::open(&file.path).map_err(failed)?;
+    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > MAX_BYTES {
-        true => Err(format!("{} has more than {MAX_BYTES} bytes", path.display())),
+        true => Err(file.unusable(&format!("it has more than {MAX_BYTES} bytes"))),
         false => Ok(bytes),
     }
 }
@@ -178,10 +192,11 @@ mod tests {
     use super::*;
 
     fn text(path: PathBuf) -> FromFiles<String> {
-        FromFiles::new(vec![path], |paths, contents| {
-            let text = String::from_utf8(contents[0].clone()).map_err(|_| format!("{} is no text", shown(paths)))?;
+        let what = "password file";
+        FromFiles::new(vec![NamedFile { what, path }], |files, contents| {
+            let text = String::from_utf8(contents[0].clone()).map_err(|_| files[0].unusable(&"it is no text"))?;
             match text.is_empty() {
-                true => Err(format!("{} is empty", shown(paths))),
+                true => Err(files[0].unusable(&"it is empty")),
                 false => Ok(text),
             }
         })

@@ -225,6 +225,12 @@ impl Health {
         news
     }
 
+    /// For how long no probe has returned, if none ever has.
+    pub(crate) fn never_heard_for(&self, now: Instant) -> Option<Duration> {
+        let is_new = self.detail().rtt.is_none();
+        is_new.then(|| now.saturating_duration_since(self.start))
+    }
+
     /// Counts a connection that was opened again.
     pub(crate) fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::wire::RunId;
+
 /// A boxed future, so that these traits can be trait objects.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -41,6 +43,8 @@ pub(crate) enum LinkErrorKind {
     Closed,
     /// The node's answer does not fit the call.
     Protocol,
+    /// The connection leads to a Redis that is another node already, or the two connections lead to different ones.
+    Identity,
 }
 
 /// Why a call to a node failed; the message says what to do.
@@ -121,6 +125,11 @@ pub(crate) trait Publisher: Send + Sync {
     fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
         self.publish(channel, payload)
     }
+
+    /// The run of Redis that the connection leads to, if the node says so.
+    fn run(&self) -> Option<RunId> {
+        None
+    }
 }
 
 /// Something that a subscriber received.
@@ -144,6 +153,11 @@ pub(crate) trait Subscriber: Send {
 
     /// The number that the node gave this connection, if it says so.
     fn number(&self) -> Option<SubscriberNumber> {
+        None
+    }
+
+    /// The run of Redis that the connection leads to, if the node says so.
+    fn run(&self) -> Option<RunId> {
         None
     }
 

@@ -20,6 +20,7 @@ mod password;
 mod preflight;
 mod redis;
 mod replay;
+mod runs_in_use;
 mod select;
 mod set;
 mod task;
@@ -47,6 +48,7 @@ pub use password::PasswordFile;
 pub use preflight::{Check, CheckKind, CheckResult, Preflight};
 pub(crate) use redis::{check_files, endpoint as redis_endpoint};
 pub(crate) use replay::{Kept, Window};
+pub(crate) use runs_in_use::RunsInUse;
 pub use select::Strategy;
 pub(crate) use select::{MAX_NODES, Mask, RETIRED, cover, indexes, key_for, nth, rendezvous, score};
 pub(crate) use set::NodeSet;
@@ -67,7 +69,7 @@ pub struct NodeStatus {
     pub heard: bool,
     /// Last round trip of a probe, in milliseconds; none while the node is not heard.
     pub rtt_ms: Option<f64>,
-    /// Why the node is not heard, as text.
+    /// Why the node is not heard, or not used together with another server, as text.
     pub error: Option<String>,
     /// How often a connection was opened again.
     pub reconnects: u64,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::files::FromFiles;
+use super::files::{FromFiles, NamedFile};
 
 /// Passwords that worked and are kept: the one in the file, and the one before it.
 const KEPT: usize = 2;
@@ -40,8 +40,12 @@ impl PasswordFile {
     /// # Errors
     /// A sentence that names the file and says what is wrong.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, String> {
+        let file = NamedFile {
+            what: "password file",
+            path: path.into(),
+        };
         let password = Self {
-            file: FromFiles::new(vec![path.into()], text),
+            file: FromFiles::new(vec![file], text),
             worked: Arc::default(),
         };
         password.file.read().map(|_| password)
@@ -49,7 +53,7 @@ impl PasswordFile {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.file.paths().first().map_or(Path::new(""), PathBuf::as_path)
+        self.file.path()
     }
 
     /// Notes that a node accepted a password. They are kept in the order of the file, not of success: a node that is late
@@ -63,15 +67,12 @@ impl PasswordFile {
     }
 }
 
-fn text(paths: &[PathBuf], contents: &[Vec<u8>]) -> Result<Text, String> {
-    let named = |what: &str| {
-        let path = paths.first().map_or(Path::new(""), PathBuf::as_path).display();
-        format!("{path} {what}: write the password of Redis into it")
-    };
+fn text(files: &[NamedFile], contents: &[Vec<u8>]) -> Result<Text, String> {
+    let unusable = |why: &str| files.first().map_or_else(String::new, |file| file.unusable(&why));
     let bytes = contents.first().map_or(&[][..], Vec::as_slice);
-    let text = std::str::from_utf8(bytes).map_err(|_| named("is not UTF-8 text"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text"))?;
     match text.trim_end_matches(['\n', '\r']) {
-        "" => Err(named("is empty")),
+        "" => Err(unusable("it is empty: write the password of Redis into it")),
         text => Ok(text.into()),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Hang,
     /// Connections between a server and a node end.
     Reset,
+    /// A server's link to a node leads to another one, which is behind the same name.
+    Lead,
     /// A server is killed and restarted.
     Restart,
     /// A node is added.
@@ -45,7 +47,7 @@ pub(crate) enum Kind {
     Two,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     Kind::Kill,
     Kind::Kill,
     Kind::Dark,
@@ -59,6 +61,7 @@ const KINDS: [Kind; 17] = [
     Kind::Hang,
     Kind::Hang,
     Kind::Reset,
+    Kind::Lead,
     Kind::Restart,
     Kind::Add,
     Kind::Drain,
@@ -158,7 +161,7 @@ impl Plan {
             Kind::Kill | Kind::Pause | Kind::Deaf => vec![(Touched::Node(node.clone()), lasts)],
             Kind::Delay => vec![(Touched::Node(node.clone()), lasts + 5.0)],
             Kind::Slow => vec![(Touched::Node(node.clone()), 3.0)],
-            Kind::Cut | Kind::Hang => vec![(Touched::Link(server.clone(), node.clone()), lasts)],
+            Kind::Cut | Kind::Hang | Kind::Lead => vec![(Touched::Link(server.clone(), node.clone()), lasts)],
             Kind::Reset => vec![(Touched::Link(server.clone(), node.clone()), 3.0)],
             Kind::Restart => vec![(Touched::Server(server.clone()), lasts)],
             Kind::Add | Kind::Drain | Kind::Two => vec![(Touched::Topology, 8.0)],
@@ -252,6 +255,11 @@ fn all(plan: &Plan, bus: &MemoryBus, fault: Fault) {
     plan.nodes.iter().for_each(|node| _ = bus.set_fault(node, fault));
 }
 
+fn lead(bus: &MemoryBus, server: &str, node: &str, to: &str) {
+    bus.lead(server, node, to).expect("a valid id");
+    bus.reset_link(server, node);
+}
+
 fn begin(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
     let (node, server) = (fault.node.as_str(), fault.server.as_str());
     match fault.kind {
@@ -264,6 +272,7 @@ fn begin(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Cluster) {
         Kind::Cut => bus.set_link(server, node, LinkFault::Cut),
         Kind::Hang => bus.set_link(server, node, LinkFault::Hang),
         Kind::Reset => bus.reset_link(server, node),
+        Kind::Lead => lead(bus, server, node, &format!("{node}-behind")),
         Kind::Restart => cluster.kill(server),
         Kind::Add | Kind::Drain | Kind::Two => {}
     }
@@ -276,6 +285,7 @@ async fn finish(plan: &Plan, fault: &Happening, bus: &MemoryBus, cluster: &Clust
         Kind::Dark => all(plan, bus, Fault::None),
         Kind::Delay => _ = bus.set_delay(node, LATENCY),
         Kind::Cut | Kind::Hang => bus.set_link(server, node, LinkFault::None),
+        Kind::Lead => lead(bus, server, node, node),
         Kind::Restart => cluster.revive(server).await,
         Kind::Slow | Kind::Reset | Kind::Add | Kind::Drain | Kind::Two => {}
     }

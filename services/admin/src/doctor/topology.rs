@@ -25,6 +25,9 @@ pub(crate) fn check(cluster: &Cluster, unusable: &BTreeSet<&NodeId>, fixes: &Fix
         findings.extend(agreement(node, fixes));
         findings.extend(settings(node, cluster, fixes));
     }
+    for node in &nodes {
+        findings.extend(divided(node, cluster));
+    }
     findings.extend(common_ground(&nodes));
     findings.extend(cut_off(cluster, fixes));
     let wanted: Vec<_> = nodes.iter().filter(|node| node.is_to_be_heard()).collect();
@@ -132,8 +135,16 @@ fn hearing(node: &Node<'_>, cluster: &Cluster, fixes: &Fixes) -> Option<Finding>
         0 => Finding::problem(node.id(), what),
         _ => Finding::warning(node.id(), what),
     };
-    let why = "only nodes that everyone concerned hears carry messages: the other nodes have its share now. A node that was \
-               added is joining until every server hears it";
+    let why = match node.hearing.len() {
+        0 => {
+            "messages take the other nodes. A node that was added is joining until every server hears it; one that will not come back is \
+             removed with DELETE /api/v1/nodes/ID"
+        }
+        _ => {
+            "only nodes that everyone concerned hears carry messages: the other nodes have its share now. A node that was added is joining \
+             until every server hears it"
+        }
+    };
     let fix = match (node.hearing.as_slice(), node.deaf.as_slice()) {
         ([_, ..], [server, ..]) => fixes.logs(server.as_str()),
         _ => {
@@ -142,6 +153,19 @@ fn hearing(node: &Node<'_>, cluster: &Cluster, fixes: &Fixes) -> Option<Finding>
         }
     };
     Some(finding.because(why).fix(fix))
+}
+
+/// Whether servers that hear the node reach different Redis under its id.
+fn divided(node: &Node<'_>, cluster: &Cluster) -> Option<Finding> {
+    let answers = cluster.servers.iter().filter_map(|server| server.answer.as_ref().ok());
+    let statuses = answers.flat_map(|answer| &answer.nodes);
+    let mut divided = statuses.filter(|status| status.heard && status.id == *node.id());
+    let error = divided.find_map(|status| status.error.clone())?;
+    Some(
+        Finding::problem(node.id(), error)
+            .because("servers that reach different Redis under one id do not use the node between them: it is no reserve")
+            .fix("give each Redis a name of its own; see --redis of these servers, and what the name in its URL leads to: getent ahosts HOST"),
+    )
 }
 
 /// Whether the servers' maps are the same, once news had time to travel.

@@ -50,6 +50,28 @@ fn a_server_that_does_not_hear_a_node_is_named_with_its_error() {
 }
 
 #[test]
+fn servers_that_reach_different_redis_under_one_id_are_a_problem() {
+    let mut cluster = cluster();
+    answer(&mut cluster.servers[2]).nodes.push(NodeStatus {
+        id: id("redis-1"),
+        address: "redis:6379".to_owned(),
+        heard: true,
+        rtt_ms: Some(0.2),
+        error: Some("redis-1 is another Redis for this server than for ws-0".to_owned()),
+        reconnects: 0,
+        gaps: 0,
+    });
+    let part = check(&cluster);
+    assert_eq!(
+        (only(&part).severity, only(&part).what.as_str()),
+        (
+            Severity::Problem,
+            "redis-1 is another Redis for this server than for ws-0"
+        )
+    );
+}
+
+#[test]
 fn the_doctor_itself_and_servers_without_a_map_do_not_count() {
     let mut cluster = cluster();
     cluster.topology[1].servers.push(NodeAtServer {

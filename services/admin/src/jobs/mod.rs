@@ -155,13 +155,6 @@ impl Jobs {
         (!is_settled).then_some(replicas.to)
     }
 
-    /// The job that removed this node last, if it began after that time.
-    pub(crate) fn removal_since(&self, node: &NodeId, since: Timestamp) -> Option<Job> {
-        let ledger = self.ledger.lock();
-        let is_it = |job: &&Job| job.what == What::Remove && job.node.as_ref() == Some(node) && job.started_at >= since;
-        ledger.jobs().rev().find(is_it).cloned()
-    }
-
     /// Whether a node has this id and is used, or soon will be.
     pub(crate) fn is_in_use(&self, node: &NodeId) -> bool {
         let is_used = |view: &NodeView| matches!(view.state, NodeState::Active | NodeState::Joining);

@@ -42,6 +42,11 @@ impl DebtBook {
         self.debts.lock().on_beacon(name, instance, gaps, now)
     }
 
+    /// This process does not count yet: nothing older than this moment is promised to it.
+    pub(crate) fn starting(&self, name: &ServerName, instance: Instance, now: Instant) {
+        self.debts.lock().starting(name, instance, now);
+    }
+
     /// A server said goodbye.
     pub(crate) fn forget(&self, name: &ServerName, instance: Instance) {
         self.debts.lock().forget(name, instance);

@@ -48,7 +48,9 @@ impl Unsent {
     fn refused(node: &NodeId, kind: LinkErrorKind, problem: String) -> Self {
         Self {
             prospect: match kind {
-                LinkErrorKind::Connect | LinkErrorKind::TimedOut | LinkErrorKind::Closed => Prospect::Later,
+                LinkErrorKind::Connect | LinkErrorKind::TimedOut | LinkErrorKind::Closed | LinkErrorKind::Identity => {
+                    Prospect::Later
+                }
                 LinkErrorKind::Full => Prospect::Busy,
                 LinkErrorKind::Auth | LinkErrorKind::Forbidden | LinkErrorKind::Rejected | LinkErrorKind::Protocol => {
                     Prospect::Never

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Roster;
 use crate::nodes::{Fastest, Kept, Mask, Node, NodeSet, Strategy, cover, nth, rendezvous};
-use crate::wire::{NodeId, ServerName};
+use crate::wire::{NodeId, Runs, ServerName};
 
 /// The current choices: replaced as a whole.
 pub(crate) type CurrentChoices = ArcSwap<Choices>;
@@ -28,18 +28,27 @@ pub(crate) struct Choices {
     all: Mask,
     /// What each live server hears.
     servers: HashMap<ServerName, Mask>,
+    /// Nodes that another server hears, too, but as another Redis.
+    pub(crate) elsewhere: Vec<(NodeId, ServerName)>,
 }
 
 impl Choices {
-    pub(crate) fn new(nodes: Arc<NodeSet>, roster: &Roster) -> Self {
+    /// A node is shared with another server only if both links lead to one Redis, as far as they know: behind a name, there may be
+    /// two.
+    pub(crate) fn new(nodes: Arc<NodeSet>, roster: &Roster, runs: &Runs) -> Self {
         let mut choices = Self {
             everyone: Mask::MAX,
             all: Mask::MAX,
             ..Self::default()
         };
         for (beacon, _) in roster.iter() {
-            let indexes = beacon.heard.iter().filter_map(|id| nodes.index_of(id));
-            let heard = indexes.fold(0, |mask, index| mask | 1 << index);
+            let mut heard = 0;
+            for (id, index) in beacon.heard.iter().filter_map(|id| Some((id, nodes.index_of(id)?))) {
+                match runs.may_be(id, beacon.runs.of(id)) {
+                    true => heard |= 1 << index,
+                    false => choices.elsewhere.push((id.clone(), beacon.name.clone())),
+                }
+            }
             choices.all &= heard;
             if beacon.counted {
                 choices.everyone &= heard;

@@ -1,4 +1,5 @@
-//! The servers that take part: the roster of the others, whether this one counts or leaves, and name conflicts.
+//! The servers that take part: the roster of the others, whether this one counts or leaves, name conflicts, and servers of other
+//! clusters.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::server_info::ServerInfo;
-use crate::cluster::{Parting, Roster};
+use crate::cluster::{Beacon, Claim, Foreign, Parting, Roster};
 use crate::wire::{Instance, ServerName};
 
 /// Processes that share this server's name.
@@ -26,6 +27,8 @@ pub(crate) struct Members {
     instance: Instance,
     roster: Mutex<Roster>,
     conflicts: Mutex<NameConflicts>,
+    /// Servers of other clusters.
+    foreign: Mutex<Foreign>,
     counted: watch::Sender<bool>,
     /// Since when this server counts; before that it published nothing.
     counted_since: OnceLock<Instant>,
@@ -41,6 +44,7 @@ impl Members {
             name,
             instance,
             conflicts: Mutex::default(),
+            foreign: Mutex::default(),
             counted: watch::Sender::new(is_alone),
             counted_since: OnceLock::new(),
             parting: watch::Sender::default(),
@@ -116,6 +120,21 @@ impl Members {
     /// Whether an older process of this name told this one to step back.
     pub(crate) fn is_refused(&self) -> bool {
         self.conflicts.lock().refused
+    }
+
+    /// Takes the beacon of a server of another cluster; whether the server is new.
+    pub(crate) fn note_foreign(&self, beacon: &Beacon, now: Instant) -> bool {
+        self.foreign.lock().on_beacon(beacon, now)
+    }
+
+    /// Whether this server must give way to another cluster.
+    pub(crate) fn claim(&self, now: Instant) -> Claim {
+        if self.foreign.lock().is_empty() {
+            return Claim::None;
+        }
+        let others = self.roster().iter().map(|(beacon, _)| beacon.instance).min();
+        let ours = others.map_or(self.instance, |oldest| oldest.min(self.instance));
+        self.foreign.lock().claim(ours, now)
     }
 
     /// Every live server, sorted by name: the others, and this one as it describes itself.

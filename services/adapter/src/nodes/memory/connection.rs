@@ -13,6 +13,7 @@ use super::node::{BUFFER, Found, Held, MemoryNode, State};
 use crate::nodes::link::{
     Arrival, Boxed, Channel, LinkError, LinkErrorKind, Publisher, Publishing, Subscriber, SubscriberNumber,
 };
+use crate::wire::RunId;
 
 /// The most arrivals that one `next` returns.
 const BATCH: usize = 1024;
@@ -94,12 +95,17 @@ impl Publisher for MemoryPublisher {
             }
         }))
     }
+
+    fn run(&self) -> Option<RunId> {
+        self.node.run(self.life)
+    }
 }
 
 pub(super) struct MemorySubscriber {
     pub(super) node: Arc<MemoryNode>,
     pub(super) link: Connected,
     pub(super) id: u64,
+    pub(super) life: u64,
     pub(super) wake: Arc<Notify>,
 }
 
@@ -130,6 +136,10 @@ impl Subscriber for MemorySubscriber {
 
     fn number(&self) -> Option<SubscriberNumber> {
         Some(self.id)
+    }
+
+    fn run(&self) -> Option<RunId> {
+        self.node.run(self.life)
     }
 
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {

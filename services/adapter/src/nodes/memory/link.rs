@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::LinkFault;
+use super::node::MemoryNode;
 
 /// All links, by server and node.
 #[derive(Default)]
@@ -28,23 +29,36 @@ struct State {
 
 /// One link.
 #[derive(Default)]
-pub(super) struct Link(watch::Sender<State>);
+pub(super) struct Link {
+    state: watch::Sender<State>,
+    /// Another node, if it leads there.
+    elsewhere: Mutex<Option<Arc<MemoryNode>>>,
+}
 
 impl Link {
+    /// Connections that are opened from now on lead to this node.
+    pub(super) fn lead(&self, to: Arc<MemoryNode>) {
+        *self.elsewhere.lock() = Some(to);
+    }
+
+    pub(super) fn elsewhere(&self) -> Option<Arc<MemoryNode>> {
+        self.elsewhere.lock().clone()
+    }
+
     pub(super) fn set(&self, fault: LinkFault) {
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             state.fault = fault;
             state.life += u64::from(fault == LinkFault::Cut);
         });
     }
 
     pub(super) fn reset(&self) {
-        self.0.send_modify(|state| state.life += 1);
+        self.state.send_modify(|state| state.life += 1);
     }
 
     /// Waits while the link hangs, then opens a connection; `None` if the link is cut.
     pub(super) async fn connect(self: &Arc<Self>) -> Option<Connected> {
-        let mut state = self.0.subscribe();
+        let mut state = self.state.subscribe();
         let now = *state.wait_for(|state| state.fault != LinkFault::Hang).await.ok()?;
         (now.fault == LinkFault::None).then_some(Connected {
             link: self.clone(),
@@ -69,19 +83,19 @@ impl Connected {
     /// Waits while the link hangs; `false` if the connection was ended.
     pub(super) async fn passes(&self) -> bool {
         {
-            let state = self.link.0.borrow();
+            let state = self.link.state.borrow();
             if state.fault != LinkFault::Hang {
                 return !self.ended(&state);
             }
         }
-        let mut state = self.link.0.subscribe();
+        let mut state = self.link.state.subscribe();
         let settled = state.wait_for(|state| self.ended(state) || state.fault != LinkFault::Hang);
         settled.await.is_ok_and(|state| !self.ended(&state))
     }
 
     /// Resolves when the link changes, so that callers check it again.
     pub(super) async fn changed(&self) {
-        let mut state = self.link.0.subscribe();
+        let mut state = self.link.state.subscribe();
         if self.ended(&state.borrow_and_update()) {
             return;
         }

@@ -52,6 +52,8 @@ pub enum LinkFault {
 #[derive(Clone, Default)]
 pub struct MemoryBus {
     nodes: Arc<RwLock<Vec<Arc<MemoryNode>>>>,
+    /// Nodes that are only reached by links that lead to them, see [`MemoryBus::lead`].
+    hidden: Arc<RwLock<Vec<Arc<MemoryNode>>>>,
     links: Arc<Links>,
     /// The server whose links these are, see [`MemoryBus::seen_from`].
     from: Option<Arc<str>>,
@@ -127,6 +129,22 @@ impl MemoryBus {
         self.links.between(server, id).reset();
     }
 
+    /// Lets the link between a server and a node lead to another node, as a name does that stands for two of them. That may be a
+    /// node that nobody else reaches; it is created if there is none with this id. Open connections stay as they are.
+    ///
+    /// # Errors
+    /// When the other node's id is not a valid name.
+    pub fn lead(&self, server: &str, id: &str, other: &str) -> Result<(), NameError> {
+        let other = NodeId::new(other)?;
+        let node = self.node(other.as_str()).unwrap_or_else(|| {
+            let node = Arc::new(MemoryNode::new(other));
+            self.hidden.write().push(node.clone());
+            node
+        });
+        self.links.between(server, id).lead(node);
+        Ok(())
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         self.nodes().into_iter().map(|node| node.id.clone())
     }
@@ -161,7 +179,9 @@ impl MemoryBus {
     }
 
     fn node(&self, id: &str) -> Option<Arc<MemoryNode>> {
-        self.nodes().into_iter().find(|node| node.id.as_str() == id)
+        let mut nodes = self.nodes();
+        nodes.extend(self.hidden.read().iter().cloned());
+        nodes.into_iter().find(|node| node.id.as_str() == id)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Fault;
 use crate::nodes::link::{Arrival, Channel};
-use crate::wire::NodeId;
+use crate::wire::{NodeId, RunId};
 
 /// The most bytes that wait for one subscriber before its connection ends, or inside a paused node. Redis's default
 /// limit for subscribers (client-output-buffer-limit pubsub).
@@ -22,6 +22,8 @@ const OVERHEAD: usize = 64;
 
 pub(super) struct MemoryNode {
     pub(super) id: NodeId,
+    /// The beginning of its run ids.
+    mark: u64,
     /// Changes only under the lock of `state`.
     pub(super) fault: watch::Sender<Fault>,
     state: Mutex<State>,
@@ -228,6 +230,7 @@ impl MemoryNode {
     pub(super) fn new(id: NodeId) -> Self {
         Self {
             id,
+            mark: rand::random(),
             fault: watch::Sender::default(),
             state: Mutex::default(),
         }
@@ -235,6 +238,11 @@ impl MemoryNode {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// What it calls one of its lives.
+    pub(super) fn run(&self, life: u64) -> Option<RunId> {
+        RunId::new(&format!("embedded{:016x}x{life:x}", self.mark))
     }
 
     pub(super) fn set_fault(&self, fault: Fault) {

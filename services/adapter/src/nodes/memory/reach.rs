@@ -5,18 +5,23 @@ use std::sync::Arc;
 use super::connection::{MemoryPublisher, MemorySubscriber, refused};
 use super::inquiry::MemoryInquiry;
 use super::link::{Connected, Link};
-use super::node::{MemoryNode, State};
+use super::node::MemoryNode;
 use crate::nodes::endpoint::Endpoint;
 use crate::nodes::inquiry::{Inquiry, Interview};
 use crate::nodes::link::{Boxed, LinkError, Publisher, Subscriber};
 
 /// A node, reached over one server's link.
 pub(super) struct Reach {
+    /// The node that the link leads to, unless it leads elsewhere.
     pub(super) node: Arc<MemoryNode>,
     pub(super) link: Arc<Link>,
 }
 
 impl Reach {
+    fn node(&self) -> Arc<MemoryNode> {
+        self.link.elsewhere().unwrap_or_else(|| self.node.clone())
+    }
+
     async fn connect(&self) -> Result<Connected, LinkError> {
         self.link.connect().await.ok_or_else(refused)
     }
@@ -30,8 +35,8 @@ impl Endpoint for Reach {
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, LinkError>> {
         Box::pin(async {
             let link = self.connect().await?;
-            let life = self.node.connect(|state| state.life).await?;
-            let node = self.node.clone();
+            let node = self.node();
+            let life = node.connect(|state| state.life).await?;
             Ok(Arc::new(MemoryPublisher { node, link, life }) as Arc<dyn Publisher>)
         })
     }
@@ -39,9 +44,16 @@ impl Endpoint for Reach {
     fn subscriber(&self) -> Boxed<'_, Result<Box<dyn Subscriber>, LinkError>> {
         Box::pin(async {
             let link = self.connect().await?;
-            let (id, wake) = self.node.connect(State::attach).await?;
-            let node = self.node.clone();
-            Ok(Box::new(MemorySubscriber { node, link, id, wake }) as Box<dyn Subscriber>)
+            let node = self.node();
+            let (life, (id, wake)) = node.connect(|state| (state.life, state.attach())).await?;
+            let subscriber = MemorySubscriber {
+                node,
+                link,
+                id,
+                life,
+                wake,
+            };
+            Ok(Box::new(subscriber) as Box<dyn Subscriber>)
         })
     }
 
@@ -56,16 +68,18 @@ impl Endpoint for Reach {
     fn inquiry(&self) -> Boxed<'_, Result<Box<dyn Inquiry>, LinkError>> {
         Box::pin(async {
             let link = self.connect().await?;
-            self.node.connect(|_| ()).await?;
-            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Inquiry>)
+            let node = self.node();
+            node.connect(|_| ()).await?;
+            Ok(Box::new(MemoryInquiry::new(node, link)) as Box<dyn Inquiry>)
         })
     }
 
     fn interview(&self) -> Boxed<'_, Result<Box<dyn Interview>, LinkError>> {
         Box::pin(async {
             let link = self.connect().await?;
-            self.node.connect(|_| ()).await?;
-            Ok(Box::new(MemoryInquiry::new(self.node.clone(), link)) as Box<dyn Interview>)
+            let node = self.node();
+            node.connect(|_| ()).await?;
+            Ok(Box::new(MemoryInquiry::new(node, link)) as Box<dyn Interview>)
         })
     }
 }

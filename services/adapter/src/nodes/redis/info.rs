@@ -3,7 +3,7 @@
 use crate::nodes::facts::{NodeFacts, OutputBuffer};
 use crate::nodes::inquiry::About;
 use crate::nodes::link::SubscriberNumber;
-use crate::wire::ServerName;
+use crate::wire::{RunId, ServerName};
 
 /// INFO counts traffic in these.
 const KILOBYTE: f64 = 1024.0;
@@ -57,6 +57,11 @@ pub(super) fn facts(text: &str) -> NodeFacts {
         rejected_connections: info.number("rejected_connections"),
         ..NodeFacts::default()
     }
+}
+
+/// The run of Redis that INFO describes, if it can be told from others.
+pub(super) fn run(text: &str) -> Option<RunId> {
+    RunId::new(Info(text).text("run_id")?)
 }
 
 /// Which Redis INFO describes.

@@ -1,17 +1,23 @@
-//! What a Redis says to a subscriber that has just connected: how much it buffers for it, and the connection's number.
+//! What a Redis says to a connection that was just opened: which Redis it is; and to a subscriber, how much it buffers for it, and
+//! the connection's number.
 
 use redis_protocol::resp2::types::BytesFrame;
 
 use super::connection::Connection;
+use super::info;
 use crate::nodes::inquiry::BufferLimit;
 use crate::nodes::link::{LinkError, SubscriberNumber};
+use crate::wire::RunId;
+
+/// The section of INFO with the run id. Some servers that only imitate Redis have no other.
+const ABOUT: &[&str] = &["INFO", "server"];
 
 /// The parameter. Its value lists classes of clients, each with a hard limit, a soft limit and the soft limit's
 /// seconds.
 pub(super) const PARAMETER: &str = "client-output-buffer-limit";
 const CLASS: &str = "pubsub";
 
-/// What a Redis says about one subscribing connection. An ACL may forbid both questions, and some servers only imitate
+/// What a Redis says about one subscribing connection. An ACL may forbid each question, and some servers only imitate
 /// Redis.
 #[derive(Debug, Default)]
 pub(super) struct OfSubscriber {
@@ -19,13 +25,15 @@ pub(super) struct OfSubscriber {
     pub(super) holds: Option<usize>,
     /// The connection's number, if Redis says it.
     pub(super) number: Option<SubscriberNumber>,
+    /// The run of Redis that it leads to, if Redis says it.
+    pub(super) run: Option<RunId>,
 }
 
-/// Asks both in one round trip, on the subscriber's own connection: it must know its limit before the first message, and a
+/// Asks all in one round trip, on the subscriber's own connection: it must know its limit before the first message, and a
 /// connection for questions is opened only when somebody asks.
 pub(super) async fn of_subscriber(connection: &mut Connection) -> Result<OfSubscriber, LinkError> {
     connection
-        .write_several(&[&["CONFIG", "GET", PARAMETER], &["CLIENT", "ID"]])
+        .write_several(&[&["CONFIG", "GET", PARAMETER], &["CLIENT", "ID"], ABOUT])
         .await?;
     let holds = match connection.answer().await? {
         BytesFrame::Array(parts) => hard_limit(&parts),
@@ -35,7 +43,22 @@ pub(super) async fn of_subscriber(connection: &mut Connection) -> Result<OfSubsc
         BytesFrame::Integer(number) => number.try_into().ok(),
         _ => None,
     };
-    Ok(OfSubscriber { holds, number })
+    let run = run(connection).await?;
+    Ok(OfSubscriber { holds, number, run })
+}
+
+/// Asks which Redis a publishing connection leads to. Takes no longer than what a subscriber asks at the same time.
+pub(super) async fn of_publisher(connection: &mut Connection) -> Result<Option<RunId>, LinkError> {
+    connection.write_several(&[ABOUT]).await?;
+    run(connection).await
+}
+
+/// Reads the answer to [`ABOUT`].
+async fn run(connection: &mut Connection) -> Result<Option<RunId>, LinkError> {
+    Ok(match connection.answer().await? {
+        BytesFrame::BulkString(text) => info::run(&String::from_utf8_lossy(&text)),
+        _ => None,
+    })
 }
 
 fn hard_limit(answer: &[BytesFrame]) -> Option<usize> {

@@ -283,12 +283,13 @@ pub(super) async fn played(sent: &'static [u8], piece: usize) -> Arc<dyn Endpoin
             let _ = stream.read(&mut asked).await;
             let _ = stream.write_all(greeting).await;
         }
-        // A subscriber asks for its limit and number, which may both be refused; a publisher sends a command first.
+        // A subscriber asks for its limit, its number and the run id, a publisher for the run id: all may be refused.
         let length = stream.read(&mut asked).await.unwrap_or_default();
         if asked[..length].windows(6).any(|word| word == b"CONFIG") {
-            let _ = stream
-                .write_all(b"-ERR unknown command\r\n-ERR unknown command\r\n")
-                .await;
+            let _ = stream.write_all("-ERR unknown command\r\n".repeat(3).as_bytes()).await;
+        } else {
+            let _ = stream.write_all(b"-ERR unknown command\r\n").await;
+            let _ = stream.read(&mut asked).await;
         }
         for piece in sent.chunks(piece) {
             let _ = stream.write_all(piece).await;
@@ -368,7 +369,7 @@ async fn arrays_inside_arrays_that_would_overflow_the_stack_end_the_connection()
     // This one answers as a Redis does, until it is asked to subscribe.
     let later = impostor(move |mut stream| async move {
         let mut asked = [0; 4096];
-        for answer in ["+PONG\r\n", "+OK\r\n", "*0\r\n:1\r\n"] {
+        for answer in ["+PONG\r\n", "+OK\r\n", "*0\r\n:1\r\n$0\r\n\r\n"] {
             let _ = stream.read(&mut asked).await;
             let _ = stream.write_all(answer.as_bytes()).await;
         }

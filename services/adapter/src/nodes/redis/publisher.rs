@@ -18,8 +18,9 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Whole};
-use super::{Redis, trouble};
+use super::{Redis, limits, trouble};
 use crate::nodes::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing};
+use crate::wire::RunId;
 
 /// The most messages that wait for one connection; more are rejected and go to another node. Probes are not: they show
 /// whether the node is reachable.
@@ -34,6 +35,7 @@ const KEPT_BUFFER: usize = 1024 * 1024;
 pub(super) struct RedisPublisher {
     outgoing: Arc<Outgoing>,
     serving: JoinHandle<()>,
+    run: Option<RunId>,
 }
 
 /// The messages to write, and those that wait for an answer.
@@ -64,14 +66,15 @@ struct Waiting {
 
 impl RedisPublisher {
     pub(super) async fn connect(redis: &Redis) -> Result<Self, LinkError> {
-        let connection = Connection::connect(redis).await?;
+        let mut connection = Connection::connect(redis).await?;
+        let run = limits::of_publisher(&mut connection).await?;
         let outgoing = Arc::new(Outgoing {
             state: Mutex::default(),
             added: Notify::new(),
             address: redis.url.address(),
         });
         let serving = tokio::spawn(serve(outgoing.clone(), connection, redis.limit));
-        Ok(Self { outgoing, serving })
+        Ok(Self { outgoing, serving, run })
     }
 }
 
@@ -82,6 +85,10 @@ impl Publisher for RedisPublisher {
 
     fn probe(&self, channel: &Channel, payload: Bytes) -> Publishing {
         self.outgoing.add(channel, &payload, usize::MAX, usize::MAX)
+    }
+
+    fn run(&self) -> Option<RunId> {
+        self.run.clone()
     }
 }
 

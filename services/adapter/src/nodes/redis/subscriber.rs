@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::limits::{self, OfSubscriber};
 use super::{Redis, trouble};
 use crate::nodes::link::{Arrival, Boxed, Channel, LinkError, LinkErrorKind, Subscriber, SubscriberNumber};
+use crate::wire::RunId;
 
 pub(super) struct RedisSubscriber {
     connection: Connection,
@@ -81,6 +82,10 @@ impl Subscriber for RedisSubscriber {
 
     fn number(&self) -> Option<SubscriberNumber> {
         self.said.number
+    }
+
+    fn run(&self) -> Option<RunId> {
+        self.said.run.clone()
     }
 
     fn subscribe<'a>(&'a mut self, channels: &'a [Channel]) -> Boxed<'a, Result<(), LinkError>> {

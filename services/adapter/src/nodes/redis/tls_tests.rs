@@ -110,6 +110,43 @@ async fn a_redis_that_requires_a_client_certificate_gets_it_and_else_the_error_s
     fails_with(&identity("stranger"), LinkErrorKind::Connect, "?cert=").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_read_again_for_every_connection_and_a_broken_file_leaves_the_last_good_ones_in_use() {
+    let secured = Secured::start("yes").await;
+    let copy = |from: &str, to: &str| {
+        std::fs::copy(secured.file(from), secured.file(to))
+            .map(drop)
+            .expect("copied")
+    };
+    for (from, to) in [
+        ("other.pem", "my-ca.pem"),
+        ("stranger.pem", "my.pem"),
+        ("stranger.key", "my.key"),
+    ] {
+        copy(from, to);
+    }
+    let [ca, certificate, key] = ["my-ca.pem", "my.pem", "my.key"].map(|name| secured.file(name));
+    let url = format!(
+        "rediss://localhost:{}?ca={ca}&cert={certificate}&key={key}",
+        secured.port
+    );
+    let endpoint = endpoint_of(&url);
+    fails_with(&endpoint, LinkErrorKind::Connect, "?ca=FILE").await;
+    copy("ca.pem", "my-ca.pem");
+    fails_with(&endpoint, LinkErrorKind::Connect, "?cert=").await;
+    // Half of it: certificate and key do not fit together.
+    copy("client.pem", "my.pem");
+    fails_with(&endpoint, LinkErrorKind::Connect, "?cert=").await;
+    copy("client.key", "my.key");
+    works(&endpoint).await;
+    for name in [&ca, &certificate, &key] {
+        std::fs::write(name, "nothing").expect("written");
+        works(&endpoint).await;
+        let mut inquiry = soon("a connection", endpoint.inquiry()).await.expect("connects");
+        soon("facts", inquiry.facts(&[])).await.expect("answers");
+    }
+}
+
 #[test]
 fn an_unusable_certificate_or_key_is_an_error_before_connecting() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -15,6 +15,7 @@ use super::acl::{RETRY_AFTER, forbidden};
 use super::{Backoff, Batch, Environment, Node};
 use crate::nodes::interest::Wish;
 use crate::nodes::link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, limited};
+use crate::wire::{NodeId, RunId};
 
 /// The most channels in one SUBSCRIBE command: enough to catch up quickly, few enough not to block Redis.
 const BATCH: usize = 512;
@@ -25,7 +26,7 @@ pub(super) async fn subscribe(node: &Arc<Node>, env: &Environment) {
     let mut backoff = Backoff::new(env.deaf.clone());
     let mut first = true;
     loop {
-        let error = match limited(env.command_timeout * 2, node.endpoint.subscriber()).await {
+        let error = match connect(node, env).await {
             Ok(subscriber) => {
                 if !std::mem::take(&mut first) {
                     node.health.reconnected();
@@ -43,6 +44,7 @@ pub(super) async fn subscribe(node: &Arc<Node>, env: &Environment) {
                 let since = Instant::now();
                 let error = listen(node, env, subscriber).await;
                 node.note_subscriber(None);
+                note_run(node, env, None);
                 node.health.subscribed(false, Instant::now());
                 node.health.interrupted(Instant::now());
                 env.interest.disconnected(node.index);
@@ -54,6 +56,30 @@ pub(super) async fn subscribe(node: &Arc<Node>, env: &Environment) {
         };
         node.report("subscribing", &error);
         backoff.wait().await;
+    }
+}
+
+/// Opens a connection, unless its Redis is another node already: it would be used as if it were two.
+async fn connect(node: &Node, env: &Environment) -> Result<Box<dyn Subscriber>, LinkError> {
+    let subscriber = limited(env.command_timeout * 2, node.endpoint.subscriber()).await?;
+    let run = subscriber.run();
+    if let Some(twin) = run.as_ref().and_then(|run| env.runs.twin(&node.id, run)) {
+        return Err(is_twin(&node.id, &twin));
+    }
+    node.run.write().clone_from(&run);
+    note_run(node, env, run);
+    Ok(subscriber)
+}
+
+fn is_twin(node: &NodeId, twin: &NodeId) -> LinkError {
+    let text = format!("{node} is the same Redis as {twin}, by its run id: remove one of them; {twin} is used");
+    LinkError::new(LinkErrorKind::Identity, text)
+}
+
+/// Notes which Redis the link leads to, if it leads anywhere.
+fn note_run(node: &Node, env: &Environment, run: Option<RunId>) {
+    if env.runs.note(&node.id, node.index, run) {
+        (env.led_elsewhere)();
     }
 }
 
@@ -121,11 +147,14 @@ async fn listen(node: &Arc<Node>, env: &Environment, mut subscriber: Box<dyn Sub
                 ticked = now;
                 subs.retry_forbidden(env, now);
                 // Without a publisher, no probe can return; then other arrivals must show that the connection is alive.
+                if let Some(twin) = node.run().and_then(|run| env.runs.twin(&node.id, &run)) {
+                    return is_twin(&node.id, &twin);
+                }
                 let idle = now.saturating_duration_since(subs.last) > node.health.patience();
                 let doubtful = !subs.pending.is_empty() || !node.health.can_probe();
-                if idle && doubtful || node.health.silent(now) {
+                if idle && doubtful || node.health.silent(now) || node.is_split() {
                     node.silent.notify_one();
-                    return LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals");
+                    return node.silence();
                 }
             }
         }

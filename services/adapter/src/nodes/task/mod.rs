@@ -31,7 +31,11 @@ use super::interest::Interest;
 use super::largest::Largest;
 use super::link::{Channel, LinkError, LinkErrorKind, Publisher, Publishing, SubscriberNumber, limited};
 use super::replay::Window;
-use crate::wire::NodeId;
+use super::runs_in_use::RunsInUse;
+use crate::wire::{NodeId, RunId};
+
+/// A node that was never heard for this long is probably a mistake, not one that is starting.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Messages that a subscriber read at once: channel and payload.
 pub(crate) type Batch = Vec<(Bytes, Bytes)>;
@@ -54,6 +58,8 @@ pub(crate) struct Node {
     missing_rules: MissingRules,
     /// What the node calls this server's subscribing connection; 0 while it is not known.
     subscriber: AtomicU64,
+    /// The run of Redis that the last subscribing connection led to, if the node said so.
+    run: RwLock<Option<RunId>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -71,6 +77,10 @@ pub(crate) struct Environment {
     pub(crate) window: Arc<Window>,
     pub(crate) copies: Arc<Copies>,
     pub(crate) largest: Arc<Largest>,
+    pub(crate) runs: Arc<RunsInUse>,
+    /// Called when a link leads to another Redis than before, and before the node is heard: who shares the node with this server has
+    /// to be judged again.
+    pub(crate) led_elsewhere: Arc<dyn Fn() + Send + Sync>,
     /// Receives the messages. Bounded: when it is full, the subscriber stops reading and Redis buffers the rest.
     pub(crate) inbound: mpsc::Sender<(Arc<Node>, Batch)>,
     /// Notified when hearing or a status changed.
@@ -97,6 +107,7 @@ impl Node {
             silent: Notify::new(),
             missing_rules: MissingRules::default(),
             subscriber: AtomicU64::new(0),
+            run: RwLock::default(),
         }
     }
 
@@ -112,6 +123,29 @@ impl Node {
 
     fn note_subscriber(&self, number: Option<SubscriberNumber>) {
         self.subscriber.store(number.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The run of Redis that this server's last subscribing connection led to, if the node said so.
+    fn run(&self) -> Option<RunId> {
+        self.run.read().clone()
+    }
+
+    /// Whether the two connections lead to different Redis: then no probe can return.
+    fn is_split(&self) -> bool {
+        let publishing = self.publisher.read().as_ref().and_then(|publisher| publisher.run());
+        publishing.is_some_and(|run| self.run().is_some_and(|other| other != run))
+    }
+
+    /// Why no probe returns.
+    fn silence(&self) -> LinkError {
+        if self.is_split() {
+            let text = format!(
+                "{} leads to two different Redis, one for each connection of this server: let it lead to one",
+                self.endpoint.address()
+            );
+            return LinkError::new(LinkErrorKind::Identity, text);
+        }
+        LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals")
     }
 
     /// Publishes through this node, and returns the number of receivers. After a failure, the task checks the
@@ -190,10 +224,19 @@ impl Node {
                 .rtt()
                 .filter(|_| heard)
                 .map(|rtt| rtt.as_secs_f64() * 1000.0),
-            error: if heard { None } else { self.health.error() },
+            error: if heard { None } else { self.trouble(now) },
             reconnects: self.health.reconnects(),
             gaps: self.health.gaps(),
         }
+    }
+
+    /// Why the node is not heard.
+    fn trouble(&self, now: Instant) -> Option<String> {
+        let error = self.health.error()?;
+        Some(match self.health.never_heard_for(now) >= Some(LONG) {
+            true => format!("{error}; it was never heard since this server knows it: if it will not come, remove it"),
+            false => error,
+        })
     }
 
     fn set_publisher(&self, publisher: Option<Arc<dyn Publisher>>) {
@@ -231,4 +274,5 @@ pub(crate) async fn run(node: Arc<Node>, env: Environment) {
     env.interest.disconnected(node.index);
     env.largest.note(node.index, None);
     node.note_subscriber(None);
+    env.runs.note(&node.id, node.index, None);
 }

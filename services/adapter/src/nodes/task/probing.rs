@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Backoff, Environment, Node};
-use crate::nodes::link::{LinkError, LinkErrorKind, limited};
+use crate::nodes::link::{LinkError, limited};
 
 pub(super) async fn publish(node: &Node, env: &Environment) {
     let mut backoff = Backoff::new(env.deaf.clone());
@@ -49,7 +49,7 @@ async fn probe(node: &Node, env: &Environment) -> LinkError {
             _ = tick.tick() => {}
             () = node.suspect.notified() => {}
             () = node.silent.notified() => {
-                return LinkError::new(LinkErrorKind::TimedOut, "silent for three probe intervals");
+                return node.silence();
             }
         }
         let now = Instant::now();

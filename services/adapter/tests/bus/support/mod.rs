@@ -12,6 +12,7 @@ use wsmesh_adapter::{
 };
 
 pub(crate) mod ground;
+pub(crate) mod load;
 pub(crate) mod raw;
 pub(crate) use wsmesh_test_support::{redis, soon, until};
 

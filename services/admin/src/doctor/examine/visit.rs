@@ -44,8 +44,13 @@ pub(super) async fn visit(
     }
     options.request_timeout = options.request_timeout.min(ANSWER);
     let service = options.service.clone();
-    let Started { adapter, driver, .. } = Adapter::start(options).map_err(|error| error.to_string())?;
-    let looked = interrupted.run_until_cancelled(look(&adapter, urls)).await;
+    let Started {
+        adapter, mut driver, ..
+    } = Adapter::start(options).map_err(|error| error.to_string())?;
+    let looked = tokio::select! {
+        looked = interrupted.run_until_cancelled(look(&adapter, urls)) => looked,
+        failed = driver.failed() => Some(Err(failed.to_string())),
+    };
     driver.shutdown(GOODBYE).await;
     let (mut cluster, facts) = looked.unwrap_or_else(|| Err("interrupted".to_owned()))?;
     // Other doctors come and go, too.
