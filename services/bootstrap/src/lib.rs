@@ -80,6 +80,7 @@ mod first_nodes;
 mod healthcheck;
 pub mod http;
 mod listen;
+mod live;
 mod log_level;
 mod open_files;
 pub mod ops;
@@ -92,6 +93,7 @@ mod telemetry;
 mod tls;
 
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
+pub use live::{Live, REREAD};
 pub use log_level::{
     LOG_LEVEL, LOG_LEVEL_TIME, LONGEST_LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder, MAX_LOG_LEVEL_CHARS,
     SHORTEST_LOG_LEVEL_TIME, answer_log_level, log_level,

@@ -35,7 +35,7 @@ pub(super) struct Key {
 pub struct KeySet(Vec<Key>);
 
 impl KeySet {
-    /// Reads a key file: a secret, or public keys in PEM.
+    /// Reads a key file: a secret, public keys in PEM, or a JWKS with one or several of both.
     ///
     /// # Errors
     /// A sentence that says what to do.
@@ -43,7 +43,26 @@ impl KeySet {
         let bytes = file.secret().expose();
         match std::str::from_utf8(bytes) {
             Ok(text) if text.contains("-----BEGIN ") => Self::from_pem(text),
+            Ok(text) if text.trim_start().starts_with('{') => Self::from_secret_jwks(bytes),
             _ => Self::from_secret(bytes),
+        }
+    }
+
+    /// A JWKS in a file that nobody else can read: it may hold secrets. Each key must be usable.
+    fn from_secret_jwks(json: &[u8]) -> Result<Self, String> {
+        let keys = jwks_values(json).map_err(|_| "begins like a JWKS, but is none ({\"keys\": […]})".to_owned())?;
+        let key = |(index, value): (usize, serde_json::Value)| {
+            let jwk = serde_json::from_value(value).map_err(|_| "it is not a JWK");
+            let key = jwk.and_then(|jwk: Jwk| match &jwk.algorithm {
+                AlgorithmParameters::OctetKey(_) => secret_key(&jwk),
+                _ => jwks_key(&jwk),
+            });
+            key.map_err(|why| format!("key {} of the JWKS cannot be used: {why}", index + 1))
+        };
+        let keys: Vec<_> = keys.into_iter().enumerate().map(key).collect::<Result<_, _>>()?;
+        match keys.is_empty() {
+            true => Err("the JWKS has no key".to_owned()),
+            false => Ok(Self(keys)),
         }
     }
 
@@ -79,20 +98,8 @@ impl KeySet {
     /// # Errors
     /// A sentence that says why there is no key at all.
     pub fn from_jwks(json: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<serde_json::Value>,
-        }
-        let set: Set =
-            serde_json::from_slice(json).map_err(|_| "the answer is not a JWKS ({\"keys\": […]})".to_owned())?;
-        if set.keys.len() > MOST_KEYS {
-            return Err(format!(
-                "it has {} keys: at most {MOST_KEYS} are accepted",
-                set.keys.len()
-            ));
-        }
         let mut keys = Vec::new();
-        for value in set.keys {
+        for value in jwks_values(json)? {
             match serde_json::from_value(value)
                 .map_err(|_| "it is not a JWK")
                 .and_then(|jwk| jwks_key(&jwk))
@@ -141,6 +148,39 @@ fn pem_key(block: &str) -> Result<Key, String> {
         decoding,
     };
     key.checked().map_err(str::to_owned)
+}
+
+fn jwks_values(json: &[u8]) -> Result<Vec<serde_json::Value>, String> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<serde_json::Value>,
+    }
+    let set: Set = serde_json::from_slice(json).map_err(|_| "the answer is not a JWKS ({\"keys\": […]})".to_owned())?;
+    match set.keys.len() > MOST_KEYS {
+        true => Err(format!(
+            "it has {} keys: at most {MOST_KEYS} are accepted",
+            set.keys.len()
+        )),
+        false => Ok(set.keys),
+    }
+}
+
+/// A secret of a JWKS.
+fn secret_key(jwk: &Jwk) -> Result<Key, &'static str> {
+    let decoding = DecodingKey::from_jwk(jwk).map_err(|_| "its secret is not base64url")?;
+    let bytes = decoding.try_get_as_bytes().map_err(|_| "it is no secret")?;
+    if bytes.len() < MIN_SECRET_BYTES {
+        return Err("a secret for HS256 has at least 32 bytes");
+    }
+    let named = jwk.common.key_algorithm;
+    if named.is_some_and(|named| named != KeyAlgorithm::HS256) {
+        return Err("it is for another algorithm");
+    }
+    Ok(Key {
+        id: jwk.common.key_id.as_deref().map(Into::into),
+        algorithm: Algorithm::HS256,
+        decoding,
+    })
 }
 
 fn jwks_key(jwk: &Jwk) -> Result<Key, &'static str> {
@@ -222,6 +262,38 @@ mod tests {
         assert_eq!(algorithms(&secret), [Algorithm::HS256]);
         let all = file(&format!("old keys:\n{RSA}\n{P256}{ED25519}")).expect("three keys");
         assert_eq!(algorithms(&all), [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]);
+    }
+
+    #[test]
+    fn a_key_file_may_hold_several_keys_in_a_jwks_and_each_must_be_usable() {
+        let secret =
+            |id: &str| format!(r#"{{"kty":"oct","kid":"{id}","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}}"#);
+        let both = file(&format!(r#"{{"keys":[{},{}]}}"#, secret("new"), secret("old"))).expect("two secrets");
+        assert_eq!(algorithms(&both), [Algorithm::HS256, Algorithm::HS256]);
+        let found = |id| both.candidates(Algorithm::HS256, id).count();
+        assert_eq!((found(None), found(Some("old")), found(Some("other"))), (2, 1, 0));
+        for (bad, why) in [
+            (r#"{"keys":[]}"#.to_owned(), "no key"),
+            (r#"{"keys":7}"#.to_owned(), "begins like a JWKS"),
+            (
+                r#"{"k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#.to_owned(),
+                "begins like a JWKS",
+            ),
+            (
+                format!(r#"{{"keys":[{},{{"kty":"oct","k":"c2hvcnQ"}}]}}"#, secret("a")),
+                "key 2",
+            ),
+            (
+                format!(
+                    r#"{{"keys":[{}]}}"#,
+                    secret("a").replace("\"kid\"", "\"alg\":\"RS256\",\"kid\"")
+                ),
+                "another algorithm",
+            ),
+        ] {
+            let problem = file(&bad).expect_err(&bad);
+            assert!(problem.contains(why) && !problem.contains("MDEy"), "{bad}: {problem}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod error;
 mod keys;
 
+mod key_file;
+
 mod jwks;
 
 mod verify;
@@ -17,6 +19,7 @@ mod failures;
 pub use error::VerifyError;
 pub use failures::Failures;
 pub use jwks::{Jwks, JwksSource};
+pub use key_file::KeyFile;
 pub use keys::{KeySet, MIN_SECRET_BYTES};
 pub use meter::{Meter, Rate};
 pub use verify::{Claims, Expected, Verifier, expiry};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::error::VerifyError;
 use crate::jwks::Jwks;
+use crate::key_file::KeyFile;
 use crate::keys::{Key, KeySet};
 
 /// What a token says: the members of its JSON object.
@@ -27,7 +28,7 @@ pub struct Expected {
 /// Verifies tokens with the keys of a file, of a JWKS, or of both.
 #[derive(Debug)]
 pub struct Verifier {
-    file: KeySet,
+    file: KeyFile,
     jwks: Option<Jwks>,
     /// Without an algorithm: each key brings its own.
     validation: Validation,
@@ -35,9 +36,9 @@ pub struct Verifier {
 
 impl Verifier {
     /// With these keys. Without any, no token is accepted.
-    pub fn new(file: KeySet, jwks: Option<Jwks>, expected: &Expected) -> Self {
+    pub fn new(file: impl Into<KeyFile>, jwks: Option<Jwks>, expected: &Expected) -> Self {
         Self {
-            file,
+            file: file.into(),
             jwks,
             validation: validation(expected),
         }
@@ -71,10 +72,11 @@ impl Verifier {
             return Err(VerifyError::BadToken);
         }
         let fetched = self.jwks.as_ref().and_then(Jwks::keys);
-        let sets = [Some(&self.file), fetched.as_deref()];
-        for key in sets
-            .into_iter()
-            .flatten()
+        let of_file = self.file.in_force();
+        for key in of_file
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(fetched.as_deref())
             .flat_map(|set| set.candidates(header.alg, header.kid.as_deref()))
         {
             match self.verify_with(token, key) {

@@ -20,8 +20,8 @@ use crate::flow::state::hearing::Hearing;
 use crate::flow::state::members::Members;
 use crate::metrics::Metrics;
 use crate::nodes::{
-    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, NodeUrl, Phase, Rejected, RunsInUse,
-    Topology, TopologyEntries, TopologyEntry, Window,
+    Copies, Endpoint, Health, Interest, MAX_NODES, Mask, Node, NodeSet, NodeStatus, NodeUrl, Phase, Rejected,
+    RunsInUse, Topology, TopologyEntries, TopologyEntry, Window,
 };
 use crate::options::Options;
 use crate::wire::{NodeId, ServerName};

@@ -19,7 +19,7 @@ settings! {
         /// URL of the keys of an identity provider (JWKS): callers may then send its tokens (JWT). Needs --oidc-audience.
         #[check(each(without_password))]
         pub oidc_jwks_url: Option<HttpUrl>,
-        /// File with such keys, instead of their URL: a JWKS, or public keys in PEM.
+        /// File with such keys, instead of their URL: a JWKS, or public keys in PEM. Read again within 5 s after a change.
         #[check(each(|file: &SecretFile| public_keys(file).map(drop)))]
         pub oidc_jwks_file: Option<SecretFile>,
         /// Tokens of the provider must be for one of these (claim "aud"); several. Needed with keys of a provider.

@@ -1,16 +1,18 @@
 //! Callers with a token of an identity provider (JWT): the verifier proves it, a claim says which role its caller has.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wsmesh_tokens::{Claims, Jwks, JwksSource, Verifier, VerifyError, expiry};
+use wsmesh_tokens::{Claims, Jwks, JwksSource, KeyFile, Verifier, VerifyError, expiry};
 
 use super::caller::{Caller, is_short_line};
 use super::role::Role;
 use super::settings::{AccessSettings, public_keys};
 
 /// How often keys are fetched anew.
-const REFRESH: std::time::Duration = std::time::Duration::from_secs(600);
+const REFRESH: Duration = Duration::from_secs(600);
 /// Longest subject of a token that becomes a caller's name.
 const MAX_SUBJECT_CHARS: usize = 128;
 /// Most values of the claim that are looked at.
@@ -22,7 +24,7 @@ pub(super) struct Signed {
     verifier: Verifier,
     claim: String,
     meanings: Vec<(String, (Role, bool))>,
-    leeway: std::time::Duration,
+    leeway: Duration,
 }
 
 impl Signed {
@@ -42,7 +44,9 @@ impl Signed {
             without_keys: "until then tokens that these keys sign are rejected",
         };
         let jwks = url.map(|url| Jwks::start(source(url), |_| ())).transpose()?;
-        let file = settings.oidc_jwks_file.as_ref().map(public_keys).transpose()?;
+        // A key that was taken out of the file counts no more: providers publish several while they replace one.
+        let keys = |file| KeyFile::start(file, public_keys, Duration::ZERO);
+        let file = settings.oidc_jwks_file.as_ref().map(keys).transpose()?;
         Ok(Some(Self {
             verifier: Verifier::new(file.unwrap_or_default(), jwks, &settings.expected()),
             claim: settings.role_claim.clone(),
@@ -111,7 +115,7 @@ mod tests {
             ..AccessSettings::default()
         };
         Signed {
-            verifier: Verifier::new(<_>::default(), None, &settings.expected()),
+            verifier: Verifier::new(KeyFile::default(), None, &settings.expected()),
             claim: claim.to_owned(),
             meanings: settings.meanings(),
             leeway: settings.oidc_leeway,
@@ -188,7 +192,7 @@ mod tests {
             .caller(&token(-9, &json!({})))
             .await
             .expect("within the leeway");
-        tokio::time::timeout(std::time::Duration::from_secs(15), short.ended())
+        tokio::time::timeout(Duration::from_secs(15), short.ended())
             .await
             .expect("it expires");
     }

@@ -1,11 +1,16 @@
 //! Secrets: read from files, never shown.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Value;
+
+/// Larger files are not read.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Bytes that are never shown: not by `Debug`, not by `--print-config`.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,12 +59,21 @@ impl SecretFile {
     /// A sentence that names the file and says what is wrong.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, String> {
         let path = path.into();
-        let mut bytes = std::fs::read(&path).map_err(|error| {
+        let failed = |error: std::io::Error| {
             format!(
                 "cannot read {}: {error}; name a file that this user may read",
                 path.display()
             )
-        })?;
+        };
+        let mut bytes = Vec::new();
+        let file = File::open(&path).map_err(failed)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(format!(
+                "{} has more than {MAX_BYTES} bytes: name the file with the secret",
+                path.display()
+            ));
+        }
         while matches!(bytes.last(), Some(b'\n' | b'\r')) {
             bytes.pop();
         }

@@ -1,7 +1,11 @@
 //! Makes tokens for trials: `ws-node token` prints them, `ws-node selftest` connects with one, and tests use them.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value};
 use wsmesh_adapter::ClientId;
@@ -42,7 +46,7 @@ fn mint(
     ttl: Duration,
 ) -> Result<String, String> {
     let client = ClientId::new(client).map_err(|error| error.to_string())?;
-    let secret = key.secret().expose();
+    let (secret, id) = secret_of(key.secret().expose());
     if secret.len() < MIN_SECRET_BYTES || secret.starts_with(b"-----BEGIN ") {
         return Err(
             "a token is signed with a secret of at least 32 bytes: make one with `openssl rand -base64 48`; with \
@@ -53,8 +57,26 @@ fn mint(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     claims.insert("exp".to_owned(), (now + ttl).as_secs().into());
     claims.insert(id_claim.to_owned(), client.as_str().into());
-    let key = EncodingKey::from_secret(secret);
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| error.to_string())
+    let header = Header {
+        kid: id,
+        ..Header::new(Algorithm::HS256)
+    };
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).map_err(|error| error.to_string())
+}
+
+/// The secret in a key file, and its id if it has one: the first secret if it is a JWKS.
+fn secret_of(bytes: &[u8]) -> (Cow<'_, [u8]>, Option<String>) {
+    let Ok(set) = serde_json::from_slice::<JwkSet>(bytes) else {
+        return (Cow::Borrowed(bytes), None);
+    };
+    let secret = set.keys.into_iter().find_map(|key| {
+        let AlgorithmParameters::OctetKey(octets) = &key.algorithm else {
+            return None;
+        };
+        let secret = URL_SAFE_NO_PAD.decode(&octets.value).ok()?;
+        Some((Cow::Owned(secret), key.common.key_id))
+    });
+    secret.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -97,5 +119,27 @@ mod tests {
             ..AuthSettings::default()
         };
         assert!(settings.mint("", Duration::from_secs(60)).is_err());
+    }
+
+    #[test]
+    fn a_token_is_signed_with_the_first_secret_of_a_jwks_and_accepted_with_it() {
+        let secret = r#"{"kty":"oct","kid":"new","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;
+        let other = secret.replace("new", "old").replace("MDEy", "MzEy");
+        let public = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let file = |keys: &str| SecretFile::from_secret(Secret::new(format!(r#"{{"keys":[{keys}]}}"#)));
+        let several = file(&format!("{public},{secret},{other}"));
+        let token = mint_token(&several, "ann", Duration::from_secs(60)).expect("signed");
+        for keys in [&several, &file(secret)] {
+            let verifier = Verifier::new(KeySet::from_file(keys).expect("keys"), None, &Expected::default());
+            verifier.verify_now(&token).expect("accepted");
+        }
+        let verifier = Verifier::new(
+            KeySet::from_file(&file(&other)).expect("a key"),
+            None,
+            &Expected::default(),
+        );
+        assert!(verifier.verify_now(&token).is_err());
+        let error = mint_token(&file(public), "ann", Duration::from_secs(60)).expect_err("no secret");
+        assert!(error.contains("holder of the private key"), "{error}");
     }
 }

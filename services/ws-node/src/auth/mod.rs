@@ -87,7 +87,7 @@ impl Auth {
         Ok(Self {
             verifier: Verifier::new(settings, jwks)?,
             tickets: tickets
-                .map(|key| Tickets::new(key, settings.leeway, metrics))
+                .map(|key| Tickets::start(key, settings.key_overlap, settings.leeway, metrics))
                 .transpose()?,
             origins: Origins::new(&settings.allowed_origins)?,
             cookie: settings.cookie.clone(),

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use wsmesh_bootstrap::{HttpUrl, Problems, SecretFile, each, settings, text, within};
+use wsmesh_bootstrap::{HttpUrl, Problems, Secret, SecretFile, each, settings, text, within};
 use wsmesh_tokens::{KeySet, MIN_SECRET_BYTES};
 
 use super::origins::Origins;
 use super::subprotocol::is_answerable;
 
+/// Most keys for tickets that are valid at once.
+const MOST_TICKET_KEYS: usize = 8;
+
 settings! {
     /// How clients prove who they are. [`AuthSettings::default`] lets no client in: it names no key.
     pub struct AuthSettings {
-        /// File with the key that verifies tokens of clients (JWT): a secret of at least 32 bytes (HS256), or public keys in
-        /// PEM (RS256, ES256, EdDSA). The production profile needs it, --jwks-url or --ticket-key-file.
+        /// File with the key that verifies tokens of clients (JWT): a secret of at least 32 bytes (HS256), public keys in
+        /// PEM (RS256, ES256, EdDSA), or a JWKS with several of both. Read again within 5 s after a change. The production profile
+        /// needs it, --jwks-url or --ticket-key-file.
         #[key = "jwt_key_file"]
         #[check(each(|file: &SecretFile| KeySet::from_file(file).map(drop)))]
         pub jwt_key: Option<SecretFile>,
@@ -61,10 +65,15 @@ settings! {
         #[check(within(Duration::from_millis(10)..=Duration::from_secs(60)))]
         pub timeout: Duration = Duration::from_secs(5),
         /// File with the key that your backend shows to get one-time tickets for clients (POST /api/v1/tickets on the ops
-        /// port), at least 32 bytes. Must be the same on every ws-node. Default: there are no tickets.
+        /// port), at least 32 bytes. Must be the same on every ws-node. Several, one a line: each is accepted, the first one signs.
+        /// Read again within 5 s after a change. Default: there are no tickets.
         #[key = "ticket_key_file"]
-        #[check(each(check_ticket_key))]
+        #[check(each(|file: &SecretFile| ticket_keys(file).map(drop)))]
         pub ticket_key: Option<SecretFile>,
+        /// How long the keys of --jwt-key-file and --ticket-key-file are still accepted after they were replaced in their file,
+        /// because others may still use them. Write 0s if a key became known to strangers.
+        #[check(within(Duration::ZERO..=Duration::from_secs(86_400)))]
+        pub key_overlap: Duration = Duration::from_secs(600),
         /// Origins of pages whose scripts may connect: https://app.example.org, https://*.example.org, or "*"; several. Others
         /// are rejected with 403. Requests without Origin do not come from browsers and are allowed. Default: not checked.
         #[check(each(|origin: &String| Origins::new(std::slice::from_ref(origin)).map(drop)))]
@@ -109,9 +118,18 @@ impl AuthSettings {
     }
 }
 
-/// Whether a key file can be used for tickets; the error says what to do.
-pub(super) fn check_ticket_key(file: &SecretFile) -> Result<(), String> {
-    let key = file.secret().expose();
+/// The keys of a file for tickets; the error says what to do.
+pub(super) fn ticket_keys(file: &SecretFile) -> Result<Vec<Secret>, String> {
+    let lines = file.secret().expose().split(|byte| *byte == b'\n');
+    let lines = lines.map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
+    let keys: Vec<_> = lines.map(ticket_key).collect::<Result<_, _>>()?;
+    match keys.len() > MOST_TICKET_KEYS {
+        true => Err(format!("has more than {MOST_TICKET_KEYS} keys: remove the old ones")),
+        false => Ok(keys),
+    }
+}
+
+fn ticket_key(key: &[u8]) -> Result<Secret, String> {
     if key.len() < MIN_SECRET_BYTES {
         return Err(format!(
             "the key has {} bytes, it needs at least {MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`",
@@ -125,7 +143,7 @@ pub(super) fn check_ticket_key(file: &SecretFile) -> Result<(), String> {
                 .to_owned(),
         );
     }
-    Ok(())
+    Ok(Secret::new(key))
 }
 
 fn without_password(url: &HttpUrl) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use wsmesh_adapter::ClientId;
-use wsmesh_tokens::{Claims, Expected, Jwks, KeySet, expiry};
+use wsmesh_tokens::{Claims, Expected, Jwks, KeyFile, KeySet, expiry};
 
 use super::error::AuthError;
 use super::permissions::{Grant, Lists, Permissions};
@@ -61,7 +61,8 @@ impl Verifier {
         if settings.jwt_key.is_none() && jwks.is_none() {
             return Ok(None);
         }
-        let file = settings.jwt_key.as_ref().map(KeySet::from_file).transpose()?;
+        let keys = |file| KeyFile::start(file, KeySet::from_file, settings.key_overlap);
+        let file = settings.jwt_key.as_ref().map(keys).transpose()?;
         let expected = Expected {
             audiences: settings.audiences.clone(),
             issuers: settings.issuers.clone(),

@@ -15,6 +15,7 @@ use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tracing::{Instrument, Span};
+use wsmesh_bootstrap::Live;
 
 use super::answer::{Answer, Failure};
 use super::breaker;
@@ -29,6 +30,9 @@ use super::trace;
 
 /// `content-type` of a batch of events.
 const BATCH: &str = "application/cloudevents-batch+json";
+
+/// How long a key that was replaced in its file signs, too.
+const SIGNED_BY_FORMER: Duration = Duration::from_secs(600);
 
 /// Who calls.
 const AGENT: &str = concat!("wsmesh/", env!("CARGO_PKG_VERSION"));
@@ -49,8 +53,8 @@ struct Inner {
     url: String,
     uri: Uri,
     timeout: Duration,
-    authorization: Option<HeaderValue>,
-    keys: Option<SigningKeys>,
+    authorization: Option<Live<HeaderValue>>,
+    keys: Option<Live<SigningKeys>>,
     calls: BoxCloneSyncService<Outgoing, Answer, Lost>,
     runtime: Handle,
     metrics: CallMetrics,
@@ -64,6 +68,8 @@ impl Backend {
             return Err(problem);
         }
         let metrics = shared.metrics.of(label);
+        // Files with secrets are read again there.
+        let _on = shared.runtime.enter();
         let inner = Inner {
             label: label.to_owned(),
             url: destination.url.to_string(),
@@ -168,10 +174,12 @@ impl Inner {
     fn request(&self, id: &str, mut headers: HeaderMap, body: Bytes) -> Outgoing {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         if let Some(authorization) = &self.authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
+            headers.insert(AUTHORIZATION, HeaderValue::clone(&authorization.current()));
         }
         if let Some(keys) = &self.keys {
-            keys.sign(&mut headers, id, Timestamp::now().as_second(), &body);
+            // With a key that was replaced, too: it is not known when the backend learns the new one.
+            let keys = keys.in_force(SIGNED_BY_FORMER);
+            SigningKeys::sign(&keys, &mut headers, id, Timestamp::now().as_second(), &body);
         }
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;

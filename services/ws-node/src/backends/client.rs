@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use wsmesh_bootstrap::{Live, SecretFile};
 
 /// The client that requests are sent with. Clones share its connections.
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -32,14 +33,18 @@ const H2_PING: Duration = Duration::from_secs(2);
 /// Longest time to connect, which the addresses of a host share.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Makes a client that trusts the certificates in a file, or the system's.
-pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
-    let mut roots = RootCertStore::empty();
-    let trusted = match ca_file {
-        Some(path) => certificates(path)?,
-        None => rustls_native_certs::load_native_certs().certs,
+/// Makes a client that trusts the certificates in a file, or the system's. The file is read again while the server runs; the
+/// connections of a client that was replaced are not used any more. Must be called inside a tokio runtime.
+pub(super) fn client(ca_file: Option<&Path>) -> Result<Live<HttpClient>, String> {
+    let Some(path) = ca_file else {
+        return trusting(rustls_native_certs::load_native_certs().certs).map(Live::fixed);
     };
-    roots.add_parsable_certificates(trusted);
+    Live::start(&SecretFile::read(path)?, |file| trusting(certificates_in(file)?))
+}
+
+fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<HttpClient, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -68,8 +73,13 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<HttpClient, String> {
 
 /// The certificates in a file; there must be one at least.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let shown = path.display();
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let file = SecretFile::read(path).map_err(|problem| format!("cannot read certificates: {problem}"))?;
+    certificates_in(&file)
+}
+
+fn certificates_in(file: &SecretFile) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = file.path().display();
+    let read = CertificateDer::pem_slice_iter(file.secret().expose()).collect::<Result<Vec<_>, _>>();
     match read {
         Ok(certificates) if certificates.is_empty() => Err(format!("{shown} has no certificate: write PEM into it")),
         Ok(certificates) => Ok(certificates),

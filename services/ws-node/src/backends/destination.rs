@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use wsmesh_bootstrap::{HttpUrl, LONGEST_DURATION, Secret, SecretFile};
+use wsmesh_bootstrap::{HttpUrl, LONGEST_DURATION, Live, Secret, SecretFile};
 
 use super::client;
 use super::signature::SigningKeys;
@@ -117,8 +117,14 @@ impl Destination {
             "ca_file is for https: write an https URL, or remove it",
         );
         let files = [
-            self.signing_keys().err().map(|problem| ("signing_key_file", problem)),
-            self.authorization().err().map(|problem| ("bearer_token_file", problem)),
+            self.signing_key
+                .as_ref()
+                .and_then(|file| signing_keys(file).err())
+                .map(|problem| ("signing_key_file", problem)),
+            self.bearer_token
+                .as_ref()
+                .and_then(|file| authorization(file).err())
+                .map(|problem| ("bearer_token_file", problem)),
             self.ca_file
                 .as_deref()
                 .and_then(|path| client::certificates(path).err())
@@ -140,26 +146,33 @@ impl Destination {
         url.as_str().parse().ok()
     }
 
-    /// The keys that sign, if what is sent is signed.
-    pub(super) fn signing_keys(&self) -> Result<Option<SigningKeys>, String> {
-        let keys = self.signing_key.as_ref().map(|file| {
-            let keys = SigningKeys::read(file.secret());
-            keys.map_err(|problem| format!("{}: {problem}", file.path().display()))
-        });
-        keys.transpose()
+    /// The keys that sign, if what is sent is signed. Must be called inside a tokio runtime.
+    pub(super) fn signing_keys(&self) -> Result<Option<Live<SigningKeys>>, String> {
+        self.signing_key
+            .as_ref()
+            .map(|file| Live::start(file, signing_keys))
+            .transpose()
     }
 
-    /// The value of the `authorization` header, if there is one.
-    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        let value = self.bearer_token.as_ref().map(|file| {
-            let value = bearer(file.secret());
-            value.ok_or_else(|| {
-                let shown = file.path().display();
-                format!("{shown} must hold one token: visible ASCII characters without spaces")
-            })
-        });
-        value.transpose()
+    /// The value of the `authorization` header, if there is one. Must be called inside a tokio runtime.
+    pub(super) fn authorization(&self) -> Result<Option<Live<HeaderValue>>, String> {
+        self.bearer_token
+            .as_ref()
+            .map(|file| Live::start(file, authorization))
+            .transpose()
     }
+}
+
+fn signing_keys(file: &SecretFile) -> Result<SigningKeys, String> {
+    let keys = SigningKeys::read(file.secret());
+    keys.map_err(|problem| format!("{}: {problem}", file.path().display()))
+}
+
+fn authorization(file: &SecretFile) -> Result<HeaderValue, String> {
+    bearer(file.secret()).ok_or_else(|| {
+        let shown = file.path().display();
+        format!("{shown} must hold one token: visible ASCII characters without spaces")
+    })
 }
 
 fn bearer(token: &Secret) -> Option<HeaderValue> {

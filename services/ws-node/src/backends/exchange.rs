@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTE
 use hyper::{Request, Response};
 use hyper_util::client::legacy;
 use tower::{BoxError, Service};
+use wsmesh_bootstrap::Live;
 
 use super::answer::{Answer, Failure};
 use super::client::HttpClient;
@@ -90,7 +91,7 @@ impl From<BoxError> for Lost {
 /// Sends one request, and reads its answer up to a number of bytes.
 #[derive(Clone)]
 pub(super) struct Exchange {
-    pub(super) client: HttpClient,
+    pub(super) client: Live<HttpClient>,
     pub(super) max_reply_bytes: usize,
 }
 
@@ -105,7 +106,7 @@ impl Service<Outgoing> for Exchange {
     }
 
     fn call(&mut self, request: Outgoing) -> Self::Future {
-        let (sent, most) = (self.client.request(request), self.max_reply_bytes);
+        let (sent, most) = (self.client.current().request(request), self.max_reply_bytes);
         Box::pin(async move {
             let response = sent.await.map_err(|error| lost(&error))?;
             read(response, most).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use wsmesh_bootstrap::HttpUrl;
+use wsmesh_bootstrap::{HttpUrl, Live};
 
 use super::client::{self, HttpClient};
 use super::metrics::BackendMetrics;
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(super) runtime: Handle,
     pub(super) metrics: BackendMetrics,
     /// By the file with the certificates that are trusted; None: the system's.
-    clients: Mutex<HashMap<Option<PathBuf>, HttpClient>>,
+    clients: Mutex<HashMap<Option<PathBuf>, Live<HttpClient>>>,
     /// By URL.
     troubles: Mutex<HashMap<String, Arc<Troubles>>>,
 }
@@ -46,7 +46,7 @@ impl Shared {
     }
 
     /// The client for those who trust the certificates in this file, or the system's.
-    pub(super) fn client(&self, ca_file: Option<PathBuf>) -> Result<HttpClient, String> {
+    pub(super) fn client(&self, ca_file: Option<PathBuf>) -> Result<Live<HttpClient>, String> {
         let mut clients = self.clients.lock();
         if let Some(client) = clients.get(&ca_file) {
             return Ok(client.clone());

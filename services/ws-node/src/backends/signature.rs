@@ -5,6 +5,7 @@
 //! a second HMAC, SHA-256 and base64 to the program. `tests/backends/conformance` checks it against their library.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,8 +46,8 @@ impl SigningKeys {
         keys.filter(|keys| !keys.is_empty()).map(Self).ok_or_else(wrong)
     }
 
-    /// Adds the headers that sign this body, sent at this time (seconds since 1970).
-    pub(super) fn sign(&self, headers: &mut HeaderMap, id: &str, at: i64, body: &[u8]) {
+    /// Adds the headers that sign this body with the keys of these files, sent at this time (seconds since 1970).
+    pub(super) fn sign(files: &[Arc<Self>], headers: &mut HeaderMap, id: &str, at: i64, body: &[u8]) {
         let (id, at) = (encode(id), at.to_string());
         let signed = |key: &Hmac<Sha256>| {
             let mut mac = key.clone();
@@ -55,7 +56,14 @@ impl SigningKeys {
             }
             format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
         };
-        let signatures: Vec<_> = self.0.iter().map(signed).collect();
+        let mut signatures: Vec<String> = Vec::new();
+        for file in files {
+            let of_file: Vec<_> = file.0.iter().map(signed).collect();
+            // A key that stayed when another one was added is in the former file, too.
+            let new = of_file.into_iter().filter(|signature| !signatures.contains(signature));
+            let new: Vec<_> = new.collect();
+            signatures.extend(new);
+        }
         if let Ok(signatures) = HeaderValue::try_from(signatures.join(" ")) {
             headers.insert("webhook-signature", signatures);
         }
@@ -82,7 +90,8 @@ mod tests {
     fn signature(secret: &str) -> String {
         let keys = SigningKeys::read(&Secret::new(secret)).expect("good");
         let mut headers = HeaderMap::new();
-        keys.sign(
+        SigningKeys::sign(
+            &[Arc::new(keys)],
             &mut headers,
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             1_614_265_330,
@@ -100,6 +109,24 @@ mod tests {
         assert_eq!(signature(SECRET), expected);
         let both = signature(&format!("{SECRET}\n{SECRET}\n"));
         assert_eq!(both, format!("{expected} {expected}"), "while one replaces another");
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_signs_too_and_one_that_stayed_signs_once() {
+        let other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx";
+        let signatures = |files: &[&str]| {
+            let files = files
+                .iter()
+                .map(|text| SigningKeys::read(&Secret::new(*text)).expect("good"));
+            let mut headers = HeaderMap::new();
+            SigningKeys::sign(&files.map(Arc::new).collect::<Vec<_>>(), &mut headers, "id", 1, b"body");
+            let signatures = headers["webhook-signature"].to_str().expect("ASCII");
+            signatures.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (old, new) = (signatures(&[SECRET]), signatures(&[other]));
+        assert_eq!(signatures(&[other, SECRET]), [new[0].clone(), old[0].clone()]);
+        let added = format!("{other} {SECRET}");
+        assert_eq!(signatures(&[&added, SECRET]), [new[0].clone(), old[0].clone()]);
     }
 
     #[test]

@@ -12,5 +12,6 @@ mod origins;
 mod permissions;
 mod publishing;
 mod refresh;
+mod rotation;
 mod tickets;
 mod tokens;

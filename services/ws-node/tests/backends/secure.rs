@@ -38,6 +38,42 @@ async fn requests_are_signed_and_carry_the_token() {
     assert!(signature.starts_with("v1,") && signature.len() == 47, "{signature}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_token_and_signing_key_are_used_without_a_restart_and_the_key_before_signs_too() {
+    let backend = Backend::start(|_| Act::Send(answer(204, ""))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (key, token) = (folder.path().join("key"), folder.path().join("token"));
+    std::fs::write(&key, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("written");
+    std::fs::write(&token, "token-7").expect("written");
+    let mut settings = demo();
+    settings.rules.push(ws_node::Rule {
+        signing_key_file: Some(SecretFile::read(&key).expect("readable")),
+        bearer_token_file: Some(SecretFile::read(&token).expect("readable")),
+        ..backend.rule("ask")
+    });
+    let server = Server::alone(settings).await;
+    let mut ann = server.client("ann").await;
+    std::fs::write(&key, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx").expect("written");
+    std::fs::write(&token, "token-8").expect("written");
+    let asking = async {
+        let mut pace = tokio::time::interval(std::time::Duration::from_millis(200));
+        loop {
+            pace.tick().await;
+            ann.request("ask", json!({"n": 1})).await;
+            let requests = backend.requests();
+            let last = requests.last().expect("just sent");
+            let signatures = last.header("webhook-signature").split(' ').count();
+            if last.header("authorization") == "Bearer token-8" && signatures == 2 {
+                return;
+            }
+        }
+    };
+    let within = wsmesh_bootstrap::REREAD * 10;
+    tokio::time::timeout(within, asking).await.expect("read again");
+    let first = &backend.requests()[0];
+    assert_eq!(first.header("authorization"), "Bearer token-7");
+}
+
 /// Serves TLS with a certificate for localhost; the certificate, and what came.
 async fn secure(alpn: &[&str]) -> (u16, String, Arc<Mutex<Vec<Request>>>) {
     let key = KeyPair::generate().expect("a key");

@@ -162,7 +162,7 @@ fn an_unusable_certificate_or_key_is_an_error_before_connecting() {
         let path = folder.path().display();
         let url = format!("rediss://h?ca={path}/ca.pem&cert={path}/{certificate}&key={path}/{key}");
         let url = NodeUrl::parse(&url).expect("a valid URL");
-        let error = check_files(&url).err().expect(reason);
+        let error = check_files(&url).expect_err(reason);
         assert!(error.contains(reason) && error.contains("cannot be used"), "{error}");
     }
 }
@@ -175,7 +175,7 @@ fn an_unusable_authority_file_is_an_error_before_connecting() {
     let missing = folder.path().join("missing.pem");
     for (file, reason) in [(&empty, "no certificate in PEM form"), (&missing, "cannot be used")] {
         let url = NodeUrl::parse(&format!("rediss://h?ca={}", file.display())).expect("a valid URL");
-        let said = check_files(&url).err().expect("refused");
+        let said = check_files(&url).expect_err("refused");
         assert!(said.contains(reason), "{said}");
     }
 }

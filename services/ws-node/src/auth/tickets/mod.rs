@@ -5,32 +5,28 @@
 //! one causes no request; what a ticket stands for never leaves the servers.
 
 mod book;
+mod keys;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, TokenData, Validation};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 use wsmesh_adapter::{Adapter, ClientId, Payload, RequestError, RequestOptions, ServerEvent, ServerName, Target};
-use wsmesh_bootstrap::{Secret, SecretFile};
+use wsmesh_bootstrap::SecretFile;
 
 use book::{Book, Nonce};
+use keys::Keys;
 
 use super::error::AuthError;
 use super::permissions::{Grant, Lists, Permissions};
-use super::settings::check_ticket_key;
 use super::verify::Proof;
 use crate::metrics::EntryMetrics;
 
 /// Request to the ws-node that issued a ticket. It answers once with what the ticket stands for, else with null.
 const REDEEM: &str = "wsmesh.ticketRedeem";
-
-/// Tickets are signed with a key that is derived for this purpose: the key of the API itself signs nothing.
-const PURPOSE: &[u8] = b"wsmesh ticket 1";
 
 /// The type in a ticket's header, so that a ticket is not mistaken for another token.
 const TYPE: &str = "wsmesh-ticket";
@@ -67,10 +63,7 @@ struct Claims {
 
 /// Issues tickets and redeems them.
 pub(crate) struct Tickets {
-    /// The key that a caller of the API must show.
-    api_key: Secret,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    keys: Keys,
     validation: Validation,
     book: Arc<Mutex<Book<Voucher>>>,
     metrics: EntryMetrics,
@@ -78,19 +71,17 @@ pub(crate) struct Tickets {
 
 impl Tickets {
     /// The error says what to do.
-    pub(super) fn new(key: &SecretFile, leeway: Duration, metrics: &EntryMetrics) -> Result<Self, String> {
-        check_ticket_key(key)?;
-        let api_key = key.secret().clone();
-        let derived =
-            jsonwebtoken::crypto::sign(PURPOSE, &EncodingKey::from_secret(api_key.expose()), Algorithm::HS256)
-                .map_err(|error| error.to_string())?;
+    pub(super) fn start(
+        file: &SecretFile,
+        overlap: Duration,
+        leeway: Duration,
+        metrics: &EntryMetrics,
+    ) -> Result<Self, String> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = leeway.as_secs();
         validation.validate_aud = false;
         Ok(Self {
-            api_key,
-            encoding: EncodingKey::from_secret(derived.as_bytes()),
-            decoding: DecodingKey::from_secret(derived.as_bytes()),
+            keys: Keys::start(file, overlap)?,
             validation,
             book: Arc::new(Mutex::new(Book::new())),
             metrics: metrics.clone(),
@@ -106,9 +97,9 @@ impl Tickets {
         });
     }
 
-    /// Whether this is the key of the API; takes the same time for every wrong one.
+    /// Whether this is a key of the API; takes the same time for every wrong one.
     pub(crate) fn is_api_key(&self, shown: &[u8]) -> bool {
-        shown.ct_eq(self.api_key.expose()).into()
+        self.keys.let_in(shown)
     }
 
     /// Issues a ticket that is valid for `ttl`; None if too many are outstanding. `bytes` is about what the voucher takes.
@@ -123,7 +114,7 @@ impl Tickets {
         };
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
-        let ticket = jsonwebtoken::encode(&header, &claims, &self.encoding).ok()?;
+        let ticket = self.keys.sign(&header, &claims)?;
         let mut book = self.book.lock();
         let has_room = book.put(nonce, voucher, now + ttl, bytes, now);
         self.metrics.tickets.set(book.len() as i64);
@@ -149,11 +140,7 @@ impl Tickets {
 
     /// Which server issued a ticket, and its number there.
     fn open(&self, ticket: &str) -> Result<(ServerName, String), AuthError> {
-        let opened = jsonwebtoken::decode::<Claims>(ticket, &self.decoding, &self.validation);
-        let opened = opened.map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => AuthError::ExpiredTicket,
-            _ => AuthError::BadTicket,
-        })?;
+        let opened: TokenData<Claims> = self.keys.open(ticket, &self.validation)?;
         if opened.header.typ.as_deref() != Some(TYPE) {
             return Err(AuthError::BadTicket);
         }
