@@ -30,6 +30,7 @@ impl Options {
         };
         nodes.sort();
         let settings = [
+            ("cluster_id", self.cluster_id.to_string()),
             ("redis", nodes.join(" ")),
             ("redis_probe_interval_ms", self.probe_interval.as_millis().to_string()),
             ("replay_window_ms", self.replay_window.as_millis().to_string()),
