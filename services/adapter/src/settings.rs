@@ -32,6 +32,7 @@ impl Options {
         // Servers that find their nodes need not be told the same ones.
         let nodes = self.first_nodes.is_none().then(|| ("redis", nodes.join(" ")));
         let settings = [
+            ("cluster_id", self.cluster_id.to_string()),
             ("redis_probe_interval_ms", self.probe_interval.as_millis().to_string()),
             ("replay_window_ms", self.replay_window.as_millis().to_string()),
             ("replay_bytes", self.replay_bytes.to_string()),

@@ -142,7 +142,8 @@ impl Adapter {
         self.parts.beacons.retire().await;
     }
 
-    /// Resolves once this server counts: it hears every active node, or one after ten seconds, and knows the others.
+    /// Resolves once this server counts: it hears every active node that can be heard, and knows the others. A node that cannot be
+    /// heard delays that by some seconds at most, see [`Options::probe_interval`] and [`Options::command_timeout`].
     pub async fn ready(&self) {
         // The sender lives as long as this handle.
         let _ = self
