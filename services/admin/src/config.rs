@@ -197,6 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn costs_of_pods_are_written_only_by_the_admin_that_leads() {
+        let problems = wsmesh_bootstrap::load::<Admin>(["--profile", "demo", "--pod-deletion-cost"], NOTHING);
+        let problems = problems.expect_err("several admins would write them");
+        assert!(
+            problems.len() == 1 && problems[0].contains("--kubernetes-lease"),
+            "{problems:?}"
+        );
+        let with_lease = [
+            "--profile",
+            "demo",
+            "--pod-deletion-cost",
+            "--kubernetes-lease",
+            "wsmesh-admin",
+        ];
+        let config = wsmesh_bootstrap::load::<Admin>(with_lease, NOTHING).expect("taken");
+        assert!(config.settings.pod_deletion_cost);
+    }
+
+    #[test]
     fn the_readme_has_the_settings_as_declared() {
         let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
         assert_eq!(Reference::of::<Admin>().check(readme), Ok(()));

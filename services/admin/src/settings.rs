@@ -25,6 +25,9 @@ settings! {
         /// In Kubernetes: name of the Lease by which one of several admins leads. The leader alone follows the StatefulSet.
         #[check(each(text(label)))]
         pub kubernetes_lease: Option<String>,
+        /// In Kubernetes: write into each pod of ws-nodes and of services with matches how much would be interrupted there, so that the
+        /// emptiest pod goes first when a Deployment is made smaller. Needs --kubernetes-lease.
+        pub pod_deletion_cost: bool,
         /// Who may use the API.
         #[group = "Callers"]
         pub access: AccessSettings,
@@ -40,6 +43,12 @@ impl AdminSettings {
     /// Several admins must not follow a StatefulSet at once, its pods are found by their Service, and all servers must call them the
     /// same.
     pub(crate) fn check_kubernetes(&self, common: &CommonConfig, problems: &mut Problems) {
+        if self.pod_deletion_cost && self.kubernetes_lease.is_none() {
+            problems.about(
+                "pod_deletion_cost",
+                "is written only together with --kubernetes-lease NAME",
+            );
+        }
         if self.kubernetes_redis_statefulset.is_none() {
             return;
         }

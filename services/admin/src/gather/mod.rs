@@ -3,6 +3,7 @@
 
 mod clients;
 mod edges;
+mod loads;
 mod measured;
 mod membership;
 mod nodes;
@@ -18,6 +19,7 @@ mod stats;
 
 pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
 pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
+pub(crate) use loads::loads;
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};

@@ -83,6 +83,15 @@ impl Jobs {
         }
     }
 
+    /// The same jobs, with another time limit for those that are followed by this handle.
+    #[cfg(test)]
+    pub(crate) fn with_limit(self, limit: Duration) -> Self {
+        Self {
+            limits: [limit, limit],
+            ..self
+        }
+    }
+
     /// The same jobs, whose streams of changes end with `closing`.
     pub(crate) fn closing_with(self, closing: CancellationToken) -> Self {
         Self { closing, ..self }
@@ -153,13 +162,6 @@ impl Jobs {
         let since = Timestamp::now().duration_since(last.finished_at?).abs();
         let is_settled = last.state != JobState::Done || since >= SETTLED_AFTER;
         (!is_settled).then_some(replicas.to)
-    }
-
-    /// The job that removed this node last, if it began after that time.
-    pub(crate) fn removal_since(&self, node: &NodeId, since: Timestamp) -> Option<Job> {
-        let ledger = self.ledger.lock();
-        let is_it = |job: &&Job| job.what == What::Remove && job.node.as_ref() == Some(node) && job.started_at >= since;
-        ledger.jobs().rev().find(is_it).cloned()
     }
 
     /// Whether a node has this id and is used, or soon will be.

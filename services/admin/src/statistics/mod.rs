@@ -25,7 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, FactsOfNode, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
 
-use crate::gather::{Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
+use crate::gather::{self, Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
 use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
@@ -248,5 +248,6 @@ fn snapshot_of(
         Answer::new(at, gathered, sight.nodes(outside, facts)),
         Answer::new(at, gathered, sight.stats(measured)),
         sight.edges(),
+        gather::loads(&sight.gathered),
     )
 }
