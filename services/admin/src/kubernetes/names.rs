@@ -1,6 +1,6 @@
 //! What the pods of the Redis StatefulSet are called as nodes: pod `wsmesh-redis-3` is node `redis-3`, wherever it runs. A plain value.
 
-use wsmesh_adapter::{NodeId, NodeUrl};
+use wsmesh_adapter::{NameError, NodeId, NodeUrl};
 use wsmesh_bootstrap::RedisService;
 
 /// The names of the pods of one StatefulSet behind one headless Service.
@@ -47,23 +47,30 @@ impl PodNames {
         format!("{}-{ordinal}", self.stateful_set)
     }
 
+    /// The id of the node that the pod with this ordinal is.
+    ///
+    /// # Errors
+    /// When the names are too long for an id.
+    pub(crate) fn id(&self, ordinal: u32) -> Result<NodeId, NameError> {
+        match self.service.as_ref().and_then(|service| service.id.as_ref()) {
+            Some(id) => NodeId::new(format!("{id}-{ordinal}")),
+            None => NodeId::new(self.pod(ordinal)),
+        }
+    }
+
     /// The node that the pod with this ordinal is: its id and its URL, without credentials.
     ///
     /// # Errors
     /// When the names are too long for a node.
     pub(crate) fn node(&self, ordinal: u32) -> Result<(NodeId, String), String> {
-        let pod = self.pod(ordinal);
+        let (pod, id) = (self.pod(ordinal), self.id(ordinal));
+        let id = id.map_err(|error| error.to_string())?;
         let Some(service) = &self.service else {
-            let id = NodeId::new(&pod).map_err(|error| error.to_string())?;
             return Ok((id, format!("memory:{pod}")));
         };
-        let id = service
-            .id
-            .as_ref()
-            .map_or_else(|| pod.clone(), |id| format!("{id}-{ordinal}"));
-        let url = service.url.of_host(&format!("{pod}.{}", service.name), &id);
+        let url = service.url.of_host(&format!("{pod}.{}", service.name), id.as_str());
         let url = url.map_err(|error| error.to_string())?;
-        Ok((url.id().clone(), url.to_string()))
+        Ok((id, url.to_string()))
     }
 
     /// The ordinal of a pod; none if it is no pod of this StatefulSet.
