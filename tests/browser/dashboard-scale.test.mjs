@@ -46,7 +46,7 @@ async function inKubernetes(answer) {
   });
   await page.page.goto(`${bundle.admin}#nodes`);
   await page.page.locator("#scale-now", { hasText: "The StatefulSet has 4 pods; admin-7d9c-x2x4k follows it." }).waitFor();
-  return { page, asked, replicas: page.field("Redis nodes"), scale: page.panel("Scale the Redis nodes").getByRole("button", { name: "Scale" }) };
+  return { page, asked, replicas: page.page.getByRole("spinbutton", { name: "Redis nodes", exact: true }), scale: page.panel("Scale the Redis nodes").getByRole("button", { name: "Scale" }) };
 }
 
 test("scaling down is asked about first, and the job shows each node", async () => {
