@@ -71,7 +71,7 @@ strategy:
 {{/* The container of the service. */}}
 {{- define "wsmesh.container" -}}
 {{- $root := .root -}}
-{{- include "wsmesh.checkEnv" . -}}
+{{- include "wsmesh.checkPart" . -}}
 name: {{ .component }}
 image: {{ include "wsmesh.image" (list .root .component) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -99,13 +99,9 @@ resources:
 
 {{/* Annotations of pods. A changed config file restarts them, a changed Secret does not: it is read again. */}}
 {{- define "wsmesh.podAnnotations" -}}
-kubectl.kubernetes.io/default-container: {{ .component }}
-{{- with .config }}
-wsmesh/config-checksum: {{ sha256sum . }}
-{{- end }}
-{{- with .values.podAnnotations }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict -}}
+{{- with .config }}{{ $_ := set $own "wsmesh/config-checksum" (sha256sum .) }}{{ end -}}
+{{- merge $own .values.podAnnotations (dict "kubectl.kubernetes.io/default-container" .component) | toYaml -}}
 {{- end }}
 
 {{/* Probes on the ops port. Liveness does not depend on Redis. A service is ready while it hears a node and is not stopping. */}}
@@ -259,7 +255,7 @@ volumes:
 {{- end -}}
 {{- end }}
 
-{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict account callsApi. */}}
+{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict root account callsApi. */}}
 {{- define "wsmesh.podSecurity" -}}
 {{- with .account -}}
 serviceAccountName: {{ . }}
@@ -268,9 +264,11 @@ automountServiceAccountToken: {{ if and .account .callsApi }}true{{ else }}false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
+  {{- with .root.Values.podSecurity.user }}
+  runAsUser: {{ int . }}
+  runAsGroup: {{ int . }}
+  fsGroup: {{ int . }}
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- end }}
