@@ -136,7 +136,7 @@ readinessProbe:
 {{- if include "wsmesh.redisPods" $root }}
 - name: WSMESH_REDIS_SERVICE
   value: {{ include "wsmesh.redisService" $root | quote }}
-{{- else if not $root.Values.redis.external }}
+{{- else if not (or $root.Values.redis.external (include "wsmesh.ownNodes" .)) }}
 {{- fail "no Redis node: leave redis.replicas empty or set it to 1 or more, or list nodes in redis.external" }}
 {{- end }}
 {{- with $root.Values.redis.external }}
@@ -175,6 +175,11 @@ readinessProbe:
 {{- with .values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* "true" if the values name nodes in the environment: those with passwords of their own. Argument: the part. */}}
+{{- define "wsmesh.ownNodes" -}}
+{{- range .values.extraEnv }}{{ if eq .name "WSMESH_REDIS" }}true{{ end }}{{ end -}}
 {{- end }}
 
 {{/* Variables for traces, if there is an endpoint. */}}

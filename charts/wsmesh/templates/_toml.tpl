@@ -33,7 +33,7 @@
 {{- end }}
 
 {{/* Settings, and those that a text has before its first table, as JSON, so that checks see both. Helm reads no TOML in all of its
-     versions that this chart is for: a value that goes on in the next line is left out. Argument: dict settings text. */}}
+     versions that this chart is for: a list that goes on in the next line counts as one with something in it. Argument: dict settings text. */}}
 {{- define "wsmesh.toml.settings" -}}
 {{- $found := dict -}}
 {{- range $line := regexSplit "(?m)^[ \\t]*\\[" .text 2 | first | splitList "\n" -}}
@@ -49,6 +49,8 @@
 {{- $_ := set $found $key (int64 ($plain | replace "_" "")) -}}
 {{- else if regexMatch "^(true|false)$" $plain -}}
 {{- $_ := set $found $key (eq $plain "true") -}}
+{{- else if and (hasPrefix "[" $plain) (not (hasSuffix "]" $plain)) -}}
+{{- $_ := set $found $key (list "…") -}}
 {{- else if hasPrefix "[" $plain -}}
 {{- $_ := set $found $key (without (regexSplit "[\\[\\],\"' \\t]+" $plain -1) "") -}}
 {{- end -}}

@@ -18,7 +18,7 @@
 {{- $user := regexFind "^.*@" $address -}}
 {{- $host := $address | trimPrefix $user | trimSuffix "/" -}}
 {{- if contains ":" $user -}}
-{{- fail (printf "redis.external: the URL of %s has a password, which everyone who may look at Deployments would see: put it into a Secret and name that in redis.auth.existingSecret (the user may stay in the URL: redis://app@%s)" $host $host) -}}
+{{- fail (printf "redis.external: the URL of %s has a password, which everyone who may look at Deployments would see: put it into a Secret and name that in redis.auth.existingSecret (the user may stay in the URL: redis://app@%s). Nodes with other passwords go into WSMESH_REDIS in extraEnv of all services, from a Secret" $host $host) -}}
 {{- end -}}
 {{- $id := regexFind "#.+$" $url | trimPrefix "#" | default $host -}}
 {{- if has $id $ids -}}

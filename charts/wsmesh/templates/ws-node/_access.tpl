@@ -3,7 +3,7 @@
 {{- define "wsmesh.wsNode.hasKey" -}}
 {{- $values := .Values.wsNode -}}
 {{- $hook := and $values.connect (ne ($values.connect.mode | default "instead") "after") -}}
-{{- if and $values.jwt.enabled (ne .Values.profile "demo") (not $hook) (or $values.jwt.existingSecret (not (include "wsmesh.wsNode.allSettings" . | fromJson).jwks_url)) -}}
+{{- if and $values.jwt.enabled (ne .Values.profile "demo") (not $hook) (or $values.jwt.existingSecret (not $values.settings.jwks_url)) -}}
 true
 {{- end -}}
 {{- end }}
