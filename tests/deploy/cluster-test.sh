@@ -5,7 +5,7 @@
 #
 #   CLUSTER_LOAD="kind load docker-image" make cluster-test   loads local images into the cluster first
 #   CLUSTER_LOAD="minikube image load"    make cluster-test
-#   make cluster-test                                         the cluster pulls them (IMAGE_REGISTRY=registry.example.com/)
+#   make cluster-test                                         the cluster pulls them (IMAGE_REGISTRY=registry.example.com/, IMAGE_TAG=0.1.0)
 #   STEP="redis-deleted rights" make cluster-test             these steps only, after an install
 #   KEEP=1                                                    leaves the release, and uses one that is there
 #   LOAD_RATE=500 LOAD_CLIENTS=100 READY_WITHIN=60            for a small or busy machine (defaults: 2000 messages/s, 250, 30 s)
@@ -13,11 +13,11 @@
 # The address of a machine of the cluster must be reachable from here (CLUSTER_HOST names another one): clients connect to a NodePort.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export NAMESPACE=${NAMESPACE:-wsmesh-test} RELEASE=wsmesh CHART=charts/wsmesh
+export NAMESPACE=${NAMESPACE:-wsmesh-test} RELEASE=wsmesh CHART=${CHART:-charts/wsmesh}
 export REDIS_IMAGE=${REDIS_IMAGE:-redis:8-alpine} LOAD_RATE=${LOAD_RATE:-2000} LOAD_CLIENTS=${LOAD_CLIENTS:-250}
 all=(install helm-test notes clients redis-deleted redis-scaled redis-scaled-outside leader-deleted ws-node-scaled ws-node-rolled
   game-logic-rolled upgraded redis-rolled secret-rotated redis-hung rights two-releases upgraded-from-previous production uninstalled)
-version=$(sed -n 's/^appVersion: //p' charts/wsmesh/Chart.yaml)
+version=${IMAGE_TAG:-$(sed -n 's/^appVersion: //p' "$CHART/Chart.yaml")}
 targets=${CARGO_TARGET_DIR:-target}
 say() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 

@@ -12,8 +12,10 @@ pub(crate) struct Closes {
     pub(crate) closes: u64,
     /// Clients that were closed more than once.
     pub(crate) closed_twice: u64,
-    /// The most closes within any second: how hard the others are hit by those that come back.
+    /// The most closes within any second.
     pub(crate) most_in_a_second: u64,
+    /// The most clients that came back within any second: how hard the other servers are hit.
+    pub(crate) most_back_in_a_second: u64,
     /// From the first close to the last, in milliseconds.
     pub(crate) spread_ms: u64,
     /// By close code, or what else ended the connection.
@@ -27,8 +29,12 @@ pub(crate) struct Closes {
 impl Closes {
     pub(crate) fn of(diaries: &[Diary]) -> Self {
         let all: Vec<&Close> = diaries.iter().flat_map(|diary| &diary.closes).collect();
-        let mut times: Vec<u64> = all.iter().map(|close| close.at_us).collect();
-        times.sort_unstable();
+        let sorted = |mut times: Vec<u64>| {
+            times.sort_unstable();
+            times
+        };
+        let times = sorted(all.iter().map(|close| close.at_us).collect());
+        let returns = sorted(all.iter().filter_map(|close| close.back_us).collect());
         let mut by_code = BTreeMap::new();
         for close in &all {
             *by_code.entry(close.why.clone()).or_default() += 1;
@@ -39,6 +45,7 @@ impl Closes {
             closes: all.len() as u64,
             closed_twice: diaries.iter().filter(|diary| diary.closes.len() > 1).count() as u64,
             most_in_a_second: most_within(&times, 1_000_000),
+            most_back_in_a_second: most_within(&returns, 1_000_000),
             spread_ms: spread_us / 1_000,
             by_code,
             still_away: all.iter().filter(|close| close.back_us.is_none()).count() as u64,
@@ -88,6 +95,7 @@ mod tests {
             closes: 4,
             closed_twice: 1,
             most_in_a_second: 2,
+            most_back_in_a_second: 2,
             spread_ms: 4_900,
             by_code: BTreeMap::from([("1012".to_owned(), 4)]),
             still_away: 1,

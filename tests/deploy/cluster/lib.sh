@@ -16,6 +16,15 @@ say() { printf -- '--- %s\n' "$*"; }
 fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
 k() { kubectl -n "$namespace" "$@"; }
 
+# at_end COMMAND…: is run when the step ends, however it ends; the last one first.
+ending=()
+at_end() { ending=("$(printf '%q ' "$@")" "${ending[@]}"); }
+end() {
+  local command
+  for command in "${ending[@]}"; do eval "$command" >/dev/null 2>&1 || true; done
+}
+trap end EXIT
+
 # expect WHAT NUMBER OPERATOR NUMBER: compares, and shows both.
 expect() {
   local holds=no
@@ -47,7 +56,7 @@ until_true() {
 # install OPTIONS…: installs or upgrades the release with the values of this test and these options.
 install() {
   helm upgrade --install "$release" "$chart" -n "$namespace" --wait --timeout "${TIMEOUT:-4m}" \
-    --values "$values" --set "image.registry=${IMAGE_REGISTRY:-},redis.image=$redis_image" "$@" >"$out/$step.helm" ||
+    --values "$values" --set "image.registry=${IMAGE_REGISTRY:-},image.tag=${IMAGE_TAG:-},redis.image=$redis_image" "$@" >"$out/$step.helm" ||
     { cat "$out/$step.helm"; return 1; }
 }
 
@@ -121,6 +130,7 @@ load_start() {
   : >"$out/$step.load"
   "$load_program" --url "$url" --rate "$load_rate" --clients "$load_clients" "$@" >"$out/$step.load" 2>"$out/$step.load.err" &
   load_pid=$!
+  at_end load_end
   until grep -q '^ready' "$out/$step.load"; do
     kill -0 "$load_pid" 2>/dev/null || { cat "$out/$step.load.err" >&2; fail "the clients ended before they were connected"; }
     ((SECONDS < end)) || { kill "$load_pid"; fail "the clients did not connect"; }
@@ -131,18 +141,32 @@ load_start() {
   sleep 3
 }
 
-# load_stop: ends the load and checks that nothing was lost, doubled or left without an answer.
-load_stop() {
-  # Some of it after the last thing has happened.
-  sleep "${1:-3}"
-  kill -TERM "$load_pid"
-  local code=0
-  wait "$load_pid" || code=$?
-  tail -1 "$out/$step.load" >"$out/$step.json"
+# load_end: ends the load if it runs, and keeps what it saw. Sets load_code.
+load_end() {
+  if [ -z "$load_pid" ]; then return; fi
+  kill -TERM "$load_pid" 2>/dev/null || true
+  load_code=0
+  wait "$load_pid" || load_code=$?
+  load_pid=
+  tail -1 "$out/$step.load" | grep '^{' >"$out/$step.json" || true
   cat "$out/$step.load.err" >&2
+}
+
+# load_stop [SECONDS]: ends the load after so many more seconds (3), and checks that nothing was lost, doubled or not answered.
+load_stop() {
+  sleep "${1:-3}"
+  load_end
   jq . "$out/$step.json"
-  [ "$code" = 0 ] || fail "the clients saw something that must not happen: look at lost, doubled, silent, still_away, missed_by_this_program"
+  [ "$load_code" = 0 ] || fail "the clients saw what must not happen: look at lost, doubled, silent, still_away, missed_by_this_program"
 }
 
 # seen FIELD: a number of what clients saw.
 seen() { jq -r ".$1" "$out/$step.json"; }
+
+# paced WS_NODES: clients were closed, and came back, at the pace of the drain: by each ws-node that stopped, 20 a second as values.yaml
+# says, each at a random moment, so that some seconds have more.
+paced() {
+  expect "most closes within a second" "$(seen most_in_a_second)" '<=' $(($1 * 35))
+  expect "most clients that came back within a second" "$(seen most_back_in_a_second)" '<=' $(($1 * 40))
+  expect "clients that were closed twice" "$(seen closed_twice)" == 0
+}

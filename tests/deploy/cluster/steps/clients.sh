@@ -2,7 +2,8 @@
 # Two clients on two ws-nodes talk to each other and to game-logic, through three Redis nodes.
 . tests/deploy/cluster/lib.sh
 forwards=()
-trap 'kill "${forwards[@]}" 2>/dev/null || true' EXIT
+stop_forwards() { kill "${forwards[@]}"; }
+at_end stop_forwards
 urls=()
 for node in $(pods ws-node); do
   # To one pod each, which only port-forward reaches.

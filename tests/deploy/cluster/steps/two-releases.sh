@@ -3,7 +3,7 @@
 . tests/deploy/cluster/lib.sh
 first=$release
 release=wsmesh-two
-trap 'helm -n "$namespace" uninstall wsmesh-two --wait --timeout 2m >/dev/null || true' EXIT
+at_end helm -n "$namespace" uninstall wsmesh-two --wait --timeout 2m
 servers() { release=$1 admin GET /api/v1/cluster | jq -r '.services[].servers[].name' | sort; }
 install --set redis.replicas=1,wsNode.replicas=1,gameLogic.replicas=1,admin.replicas=1
 both() {

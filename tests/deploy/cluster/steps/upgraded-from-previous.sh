@@ -8,7 +8,7 @@ mkdir -p "$previous"
 git archive "${PREVIOUS_CHART:-d00584e}" charts/wsmesh 2>/dev/null | tar -x -C "$previous" ||
   { echo "the previous chart is not in this repository: name a commit that has one with PREVIOUS_CHART" >&2; exit 77; }
 kubectl create namespace "$namespace"
-trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null' EXIT
+at_end kubectl delete namespace "$namespace" --wait=false
 tag=()
 if [ -n "${PREVIOUS_TAG:-}" ]; then tag=(--set "image.tag=$PREVIOUS_TAG"); fi
 today=$chart
@@ -22,5 +22,4 @@ until_true 180 "all pods are new" no_old_pods
 until_true 120 "three nodes are heard" redis_is 3
 load_stop 10
 [ "$password" = "$(k get secret "$release-redis" -o 'jsonpath={.data.password}')" ] || fail "the upgrade changed the Redis password"
-expect "clients that were closed twice" "$(seen closed_twice)" == 0
-expect "most closes within a second" "$(seen most_in_a_second)" "<=" $((load_clients / 3))
+paced 2

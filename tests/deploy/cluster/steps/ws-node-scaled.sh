@@ -13,7 +13,7 @@ expect "new ws-nodes" "${#full[@]}" == $((4 - ${#old[@]}))
 k apply -f - <<Y
 {apiVersion: v1, kind: Service, metadata: {name: wsmesh-test-full}, spec: {type: NodePort, selector: {wsmesh-test: full}, ports: [{port: 9000}]}}
 Y
-trap 'kubectl -n "$namespace" delete service wsmesh-test-full --ignore-not-found >/dev/null' EXIT
+at_end k delete service wsmesh-test-full --ignore-not-found
 reached() {
   k get endpointslices -l kubernetes.io/service-name=wsmesh-test-full -o json |
     jq -e '[.items[].endpoints[]? | select(.conditions.ready)] | length == 2'
