@@ -1,5 +1,5 @@
-// Writes the settings of ws-node and game-logic into the chart's values.schema.json, or checks that they are there: `wsNode.settings` and
-// `gameLogic.settings` take exactly what the services' own tests list (services/*/tests/settings.txt), with the right types.
+// Writes the settings of ws-node, game-logic and admin into the chart's values.schema.json, or checks that they are there:
+// `wsNode.settings`, `gameLogic.settings` and `admin.settings` take exactly what the services' own tests list (services/*/tests/settings.txt), with the right types.
 //
 //   node tests/deploy/settings-schema.mjs [--check]
 import { readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ const COMMON = "services/bootstrap/tests/common_settings.txt";
 const SERVICES = {
   wsNodeSettings: "services/ws-node/tests/settings.txt",
   gameLogicSettings: "services/game-logic/tests/settings.txt",
+  adminSettings: "services/admin/tests/settings.txt",
 };
 
 // The chart sets these itself, from other values: the environment wins over the file, so here they would do nothing.
@@ -16,18 +17,23 @@ const OF_THE_CHART = new Set([
   "cluster_id", "listen", "log_format", "log_level", "name", "ops_listen", "ops_tls", "prefix", "profile", "redis", "redis_password_file",
   "redis_service", "shutdown_grace", "tls_certificate_file", "tls_key_file",
   "jwt_key_file", "ticket_key_file", "playground_admin_port",
+  "kubernetes_lease", "kubernetes_redis_service", "kubernetes_redis_statefulset", "pod_deletion_cost", "token_file", "tokens_file",
 ]);
 // Tables have values of their own.
 const TABLES = new Set(["connect", "delivery", "namespaces", "rules", "watch"]);
 
 const text = { type: "string" };
 const whole = { type: "integer" };
+const duration = { type: "string", pattern: "^[0-9]+([.][0-9]+)?(ms|s|m|h)$", description: "250ms, 25s, 2m or 1h" };
 // Types of settings that have no default to tell them from.
 const UNSET = {
   auth_cookie: text,
   compress_above: { type: ["integer", "string"] },
   events_per_second: whole,
   jwks_url: { type: "string", pattern: "^https?://" },
+  oidc_jwks_file: text,
+  oidc_jwks_url: { type: "string", pattern: "^https?://" },
+  path_prefix: { type: "string", pattern: "^/" },
   public_url: { type: "string", pattern: "^wss?://" },
   state_rate: whole,
 };
@@ -37,6 +43,7 @@ function typeOf(key, value) {
   if (value === "true" || value === "false") return { type: "boolean" };
   // A service may have another default as text, such as worker_threads of game-logic.
   if (key === "worker_threads") return whole;
+  if (/^"[0-9.]+(ms|s|m|h)"$/.test(value)) return duration;
   if (value.startsWith('"')) return text;
   return value.includes(".") ? { type: "number" } : whole;
 }

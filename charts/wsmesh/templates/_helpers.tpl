@@ -35,16 +35,17 @@ app.kubernetes.io/part-of: wsmesh
 {{- end }}
 {{- end }}
 
-{{/* All labels of a resource. Argument: list root component. */}}
+{{/* All labels of a resource. The chart's own win, then those of the resource. Argument: list root component, and more labels (optional). */}}
 {{- define "wsmesh.labels" -}}
 {{- $root := index . 0 -}}
+{{- $more := ternary (index . (sub (len .) 1)) dict (gt (len .) 2) -}}
 {{- $own := fromYaml (include "wsmesh.selector" .) -}}
 {{- $own = merge $own (dict
   "app.kubernetes.io/part-of" "wsmesh"
   "app.kubernetes.io/version" $root.Chart.AppVersion
   "app.kubernetes.io/managed-by" $root.Release.Service
   "helm.sh/chart" (printf "%s-%s" $root.Chart.Name ($root.Chart.Version | replace "+" "_"))) -}}
-{{- toYaml (merge $own $root.Values.commonLabels) }}
+{{- toYaml (merge $own $more $root.Values.commonLabels) }}
 {{- end }}
 
 {{/* Name and labels, the metadata of most resources. Argument: list root component. */}}
@@ -74,9 +75,10 @@ labels:
 {{- $key := index . 1 -}}
 {{- $image := index . 2 -}}
 {{- $last := $image | splitList "/" | last -}}
+{{- $name := regexReplaceAll ":[^:/]*$" $image "" -}}
 {{- if not (contains "@sha256:" $image) -}}
 {{- if or (not (contains ":" $last)) (hasSuffix ":latest" $last) -}}
-{{- fail (printf "%s: %s is another image tomorrow: name a version (%s:VERSION) or a digest (%s@sha256:…)" $key $image (splitList ":" $image | first) (splitList ":" $image | first)) -}}
+{{- fail (printf "%s: %s is another image tomorrow: name a version (%s:VERSION) or a digest (%s@sha256:…)" $key $image $name $name) -}}
 {{- end -}}
 {{- end -}}
 {{- $registry := $root.Values.global.imageRegistry | trimSuffix "/" -}}
@@ -130,24 +132,6 @@ replicas: {{ .default }}
 {{- if ne .Chart.Name "wsmesh" }}-{{ .Chart.Name }}{{ end -}}
 {{- end }}
 
-{{/* Prefix of the Redis channels. Servers with another one are not met, so a running release keeps its own across upgrades. */}}
-{{- define "wsmesh.prefix" -}}
-{{- $prefix := .Values.prefix -}}
-{{- if not $prefix -}}
-{{- $running := lookup "apps/v1" "Deployment" .Release.Namespace (include "wsmesh.name" (list . "ws-node")) | default dict -}}
-{{- range $container := dig "spec" "template" "spec" "containers" list $running -}}
-{{- range $container.env -}}
-{{- if eq .name "WSMESH_PREFIX" }}{{ $prefix = .value }}{{ end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- $prefix | default (printf "%s:" (include "wsmesh.identity" .)) -}}
-{{- end }}
-
-{{- define "wsmesh.clusterId" -}}
-{{- .Values.clusterId | default (include "wsmesh.identity" .) -}}
-{{- end }}
-
 {{/* "true" if this release has Redis pods of its own. */}}
 {{- define "wsmesh.redisPods" -}}
 {{- if or (kindIs "invalid" .Values.redis.replicas) (gt (int .Values.redis.replicas) 0) }}true{{ end -}}
@@ -166,6 +150,9 @@ replicas: {{ .default }}
 {{- $tls := index . 2 -}}
 {{- if and $tls.existingSecret $tls.certManager.issuerRef -}}
 {{- fail (printf "%s: tls.existingSecret and tls.certManager.issuerRef exclude each other: a certificate comes from one of them" (index . 1)) -}}
+{{- end -}}
+{{- if and $tls.certManager.issuerRef (not $tls.certManager.issuerRef.name) -}}
+{{- fail (printf "%s: tls.certManager.issuerRef has no name: name the issuer that makes the certificate, for example {name: my-ca, kind: Issuer}" (index . 1)) -}}
 {{- end -}}
 {{- if $tls.existingSecret }}{{ $tls.existingSecret }}{{ else if $tls.certManager.issuerRef }}{{ include "wsmesh.name" . }}-tls{{ end -}}
 {{- end }}
@@ -187,28 +174,4 @@ replicas: {{ .default }}
 {{- define "wsmesh.account" -}}
 {{- $account := (index . 2).serviceAccount -}}
 {{- if $account.name }}{{ $account.name }}{{ else if $account.create }}{{ include "wsmesh.name" . }}{{ end -}}
-{{- end }}
-
-{{/* A generated secret value: the one that the cluster has already, else a new one. Where the cluster cannot be read, each rendering
-     would give another value and applying it would lock out what runs, so that fails.
-     Argument: list root secretName key setting; the setting is for the message. */}}
-{{- define "wsmesh.generated" -}}
-{{- $root := index . 0 -}}
-{{- if not (include "wsmesh.canLookUp" $root) -}}
-{{- fail (printf "%s: this run of Helm cannot read the cluster (helm template, --dry-run=client, GitOps), so a generated secret would differ with every rendering: create a Secret with the key `%s` and name it in %s (to only look at the result: --dry-run=server)" (index . 3) (index . 2) (index . 3)) -}}
-{{- end -}}
-{{- $found := lookup "v1" "Secret" $root.Release.Namespace (index . 1) | default dict -}}
-{{- get (get $found "data" | default dict) (index . 2) | default (randAlphaNum 48 | b64enc) -}}
-{{- end }}
-
-{{/* A quantity in bytes. It reads what Kubernetes writes (512Mi, 1G, 1048576) and what Redis writes (64mb, 1gb). Argument: the text. */}}
-{{- define "wsmesh.bytes" -}}
-{{- $text := ternary (printf "%d" (int64 .)) (toString .) (or (kindIs "float64" .) (kindIs "int64" .) (kindIs "int" .)) -}}
-{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text | float64 -}}
-{{- $unit := regexReplaceAll "^[0-9.]+" $text "" -}}
-{{- $units := dict "" 1 "k" 1000 "Ki" 1024 "kb" 1024 "M" 1000000 "Mi" 1048576 "mb" 1048576 "G" 1000000000 "Gi" 1073741824 "gb" 1073741824 "Ti" 1099511627776 -}}
-{{- if not (hasKey $units $unit) -}}
-{{- fail (printf "%s is no amount of memory: write 512Mi or 1Gi" $text) -}}
-{{- end -}}
-{{- mulf $number (get $units $unit) | int64 -}}
 {{- end }}

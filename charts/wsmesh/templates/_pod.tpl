@@ -71,7 +71,7 @@ strategy:
 {{/* The container of the service. */}}
 {{- define "wsmesh.container" -}}
 {{- $root := .root -}}
-{{- include "wsmesh.checkEnv" . -}}
+{{- include "wsmesh.checkPart" . -}}
 name: {{ .component }}
 image: {{ include "wsmesh.image" (list .root .component) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -99,13 +99,9 @@ resources:
 
 {{/* Annotations of pods. A changed config file restarts them, a changed Secret does not: it is read again. */}}
 {{- define "wsmesh.podAnnotations" -}}
-kubectl.kubernetes.io/default-container: {{ .component }}
-{{- with .config }}
-wsmesh/config-checksum: {{ sha256sum . }}
-{{- end }}
-{{- with .values.podAnnotations }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict -}}
+{{- with .config }}{{ $_ := set $own "wsmesh/config-checksum" (sha256sum .) }}{{ end -}}
+{{- merge $own .values.podAnnotations (dict "kubectl.kubernetes.io/default-container" .component) | toYaml -}}
 {{- end }}
 
 {{/* Probes on the ops port. Liveness does not depend on Redis. A service is ready while it hears a node and is not stopping. */}}
@@ -140,7 +136,7 @@ readinessProbe:
 {{- if include "wsmesh.redisPods" $root }}
 - name: WSMESH_REDIS_SERVICE
   value: {{ include "wsmesh.redisService" $root | quote }}
-{{- else if not $root.Values.redis.external }}
+{{- else if not (or $root.Values.redis.external (include "wsmesh.ownNodes" .)) }}
 {{- fail "no Redis node: leave redis.replicas empty or set it to 1 or more, or list nodes in redis.external" }}
 {{- end }}
 {{- with $root.Values.redis.external }}
@@ -179,6 +175,11 @@ readinessProbe:
 {{- with .values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* "true" if the values name nodes in the environment: those with passwords of their own. Argument: the part. */}}
+{{- define "wsmesh.ownNodes" -}}
+{{- range .values.extraEnv }}{{ if eq .name "WSMESH_REDIS" }}true{{ end }}{{ end -}}
 {{- end }}
 
 {{/* Variables for traces, if there is an endpoint. */}}
@@ -259,7 +260,7 @@ volumes:
 {{- end -}}
 {{- end }}
 
-{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict account callsApi. */}}
+{{/* Pod-level security: the "restricted" Pod Security Standard. Argument: dict root account callsApi. */}}
 {{- define "wsmesh.podSecurity" -}}
 {{- with .account -}}
 serviceAccountName: {{ . }}
@@ -268,9 +269,11 @@ automountServiceAccountToken: {{ if and .account .callsApi }}true{{ else }}false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
+  {{- with .root.Values.podSecurity.user }}
+  runAsUser: {{ int . }}
+  runAsGroup: {{ int . }}
+  fsGroup: {{ int . }}
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- end }}

@@ -151,6 +151,12 @@ spec:
   {{- end }}
 {{- end }}
 
+{{/* Port of a URL (http, https). Argument: the URL. */}}
+{{- define "wsmesh.urlPort" -}}
+{{- $host := regexReplaceAll "^https?://([^@/]*@)?|[?#/].*$" . "" -}}
+{{- regexFind ":[0-9]+$" $host | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
+{{- end }}
+
 {{/* What every service may reach, as a list of rules. Argument: root. */}}
 {{- define "wsmesh.serviceEgress" -}}
 - ports:

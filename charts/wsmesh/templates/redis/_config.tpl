@@ -1,10 +1,10 @@
 {{/* Numbers and files of the Redis pods. */}}
 
 {{/* Bytes of memory that one Redis needs: what it stores and its clients' queues, a quarter more for fragmentation, and 32 MiB for the
-     process. */}}
+     process. Redis counts the queues into maxmemory, but queues grow above it, too: only commands that store something are refused. */}}
 {{- define "wsmesh.redisMemory" -}}
-{{- $stored := include "wsmesh.bytes" .Values.redis.maxmemory | int64 -}}
-{{- $queues := include "wsmesh.bytes" .Values.redis.maxmemoryClients | int64 -}}
+{{- $stored := include "wsmesh.redisBytes" .Values.redis.maxmemory | int64 -}}
+{{- $queues := include "wsmesh.redisBytes" .Values.redis.maxmemoryClients | int64 -}}
 {{- add (div (mul (add $stored $queues) 5) 4) 33554432 -}}
 {{- end }}
 
@@ -12,10 +12,10 @@
 {{- define "wsmesh.redisResources" -}}
 {{- $redis := .Values.redis -}}
 {{- $needed := include "wsmesh.redisMemory" . | int64 -}}
-{{- $queues := include "wsmesh.bytes" $redis.maxmemoryClients | int64 -}}
+{{- $queues := include "wsmesh.redisBytes" $redis.maxmemoryClients | int64 -}}
 {{- $buffer := splitList " " $redis.pubsubOutputBuffer -}}
-{{- $hard := include "wsmesh.bytes" (index $buffer 0) | int64 -}}
-{{- $soft := include "wsmesh.bytes" (index $buffer 1) | int64 -}}
+{{- $hard := include "wsmesh.redisBytes" (index $buffer 0) | int64 -}}
+{{- $soft := include "wsmesh.redisBytes" (index $buffer 1) | int64 -}}
 {{- if gt $soft $hard -}}
 {{- fail (printf "redis.pubsubOutputBuffer (%s): the soft limit, which comes second, is above the hard limit" $redis.pubsubOutputBuffer) -}}
 {{- end -}}
@@ -23,13 +23,15 @@
 {{- fail (printf "redis.pubsubOutputBuffer allows one subscriber %s, but redis.maxmemoryClients all of them only %s: raise the second or lower the first" (index $buffer 0) $redis.maxmemoryClients) -}}
 {{- end -}}
 {{- $limits := $redis.resources.limits | default dict -}}
-{{- $mebibytes := printf "%dMi" (div (add $needed 1048575) 1048576) -}}
+{{- $mebibytes := include "wsmesh.mebibytes" $needed -}}
 {{- with $limits.memory -}}
 {{- if lt (include "wsmesh.bytes" . | int64) $needed -}}
 {{- fail (printf "redis.resources.limits.memory (%v) is too little: redis.maxmemory (%s) and redis.maxmemoryClients (%s) need %s; raise it, lower those, or leave it empty" . $redis.maxmemory $redis.maxmemoryClients $mebibytes) -}}
 {{- end -}}
 {{- end -}}
-{{- merge (dict "limits" (merge (dict) $limits (dict "memory" $mebibytes))) $redis.resources | toYaml -}}
+{{- $resources := merge (dict "limits" (merge (dict) $limits (dict "memory" $mebibytes))) $redis.resources -}}
+{{- include "wsmesh.checkResources" (dict "key" "redis.resources" "resources" $resources) -}}
+{{- toYaml $resources -}}
 {{- end }}
 
 {{/* The files of the ConfigMap. Pods restart when they change, and not when only the chart's version does. */}}

@@ -1,9 +1,9 @@
 {{/* "true" if ws-node verifies tokens with a key in a Secret: not in the demo profile, not if the connect hook alone says who clients are,
-     and not if keys are only fetched. Argument: root. */}}
+     and not if keys are only fetched or the values say so. Argument: root. */}}
 {{- define "wsmesh.wsNode.hasKey" -}}
 {{- $values := .Values.wsNode -}}
 {{- $hook := and $values.connect (ne ($values.connect.mode | default "instead") "after") -}}
-{{- if and (ne .Values.profile "demo") (not $hook) (or $values.jwt.existingSecret (not (or $values.settings.jwks_url $values.tickets.existingSecret))) -}}
+{{- if and $values.jwt.enabled (ne .Values.profile "demo") (not $hook) (or $values.jwt.existingSecret (not $values.settings.jwks_url)) -}}
 true
 {{- end -}}
 {{- end }}

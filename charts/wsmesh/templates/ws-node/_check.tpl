@@ -6,7 +6,6 @@
 {{- include "wsmesh.wsNode.checkAccess" . -}}
 {{- include "wsmesh.wsNode.checkDrain" . -}}
 {{- include "wsmesh.wsNode.checkMemory" . -}}
-{{- include "wsmesh.toml.checkOnce" (dict "path" "wsNode" "settings" .Values.wsNode.settings "text" .Values.wsNode.config) -}}
 {{- include "wsmesh.wsNode.checkRules" .Values.wsNode.rules -}}
 {{- include "wsmesh.wsNode.checkTables" .Values.wsNode -}}
 {{- end }}
@@ -19,6 +18,9 @@
 {{- end -}}
 {{- include "wsmesh.checkAutoscaling" (dict "path" "wsNode" "values" $values "custom" "connections") -}}
 {{- if $values.keda.enabled -}}
+{{- if and $values.keda.cpuPercent (not (dig "requests" "cpu" "" ($values.resources | default dict))) -}}
+{{- fail "wsNode.keda.cpuPercent is a share of the CPU that pods request: set wsNode.resources.requests.cpu" -}}
+{{- end -}}
 {{- if not (kindIs "invalid" $values.replicas) -}}
 {{- fail "wsNode.replicas is set, but with wsNode.keda the load decides: remove wsNode.replicas and set wsNode.keda.minReplicas" -}}
 {{- end -}}
@@ -62,55 +64,59 @@
 {{/* How clients prove who they are. */}}
 {{- define "wsmesh.wsNode.checkAccess" -}}
 {{- $values := .Values.wsNode -}}
+{{- $settings := include "wsmesh.wsNode.allSettings" . | fromJson -}}
 {{- $demo := eq .Values.profile "demo" -}}
 {{- if and $demo $values.jwt.existingSecret -}}
 {{- fail "wsNode.jwt.existingSecret is set, but the demo profile lets everyone in: set profile to production, or remove it" -}}
 {{- end -}}
+{{- if not $values.jwt.enabled -}}
+{{- if $values.jwt.existingSecret -}}
+{{- fail "wsNode.jwt.existingSecret is set, but wsNode.jwt.enabled is false: set that to true, or remove it" -}}
+{{- end -}}
+{{- if not (or $demo $values.tickets.existingSecret $settings.jwks_url $values.connect) -}}
+{{- fail "wsNode.jwt.enabled is false, and nothing else says who clients are: set wsNode.tickets.existingSecret, wsNode.settings.jwks_url or wsNode.connect" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.connect (ne ($values.connect.mode | default "instead") "after") -}}
-{{- if or $values.jwt.existingSecret $values.tickets.existingSecret $values.settings.jwks_url -}}
+{{- if or $values.jwt.existingSecret $values.tickets.existingSecret $settings.jwks_url -}}
 {{- fail "wsNode.connect takes the place of tokens and tickets: set wsNode.connect.mode to after, or remove wsNode.jwt.existingSecret, wsNode.tickets.existingSecret and wsNode.settings.jwks_url" -}}
 {{- end -}}
 {{- range $key := list "auth_by_message" "auth_cookie" -}}
-{{- if get $values.settings $key -}}
+{{- if get $settings $key -}}
 {{- fail (printf "wsNode.settings.%s is about tokens, and wsNode.connect takes their place: set wsNode.connect.mode to after, or remove it" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and $values.settings.jwks_url (not (or $values.settings.jwt_audience $values.settings.jwt_issuer)) -}}
+{{- if and $settings.jwks_url (not (or $settings.jwt_audience $settings.jwt_issuer)) -}}
 {{- fail "wsNode.settings.jwks_url needs jwt_audience or jwt_issuer beside it, because others use the same keys" -}}
 {{- end -}}
-{{- if and $values.settings.auth_cookie (not $values.settings.allowed_origins) -}}
+{{- if and $settings.auth_cookie (not $settings.allowed_origins) -}}
 {{- fail "wsNode.settings.auth_cookie needs allowed_origins beside it: otherwise any page could connect in the name of its visitor" -}}
 {{- end -}}
 {{- range $header := $values.connect.headers -}}
-{{- if and (eq (lower $header) "cookie") (not $values.settings.allowed_origins) (not (has "origin" $values.connect.headers)) -}}
+{{- if and (eq (lower $header) "cookie") (not $settings.allowed_origins) (not (has "origin" $values.connect.headers)) -}}
 {{- fail "wsNode.connect.headers shows cookies to the hook: set wsNode.settings.allowed_origins, or show it origin, too, and let it check that" -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
 
-{{/* A shutdown ends with the grace period, whatever the drain has left. */}}
+{{/* A shutdown ends with the grace period, whatever the drain has left. 15 s is the default of the service. */}}
 {{- define "wsmesh.wsNode.checkDrain" -}}
-{{- with .Values.wsNode.settings.drain_time -}}
-{{- $units := dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
-{{- $seconds := mulf (regexFind "^[0-9.]+" . | float64) (get $units (regexFind "[a-z]+$" .) | default 1.0) -}}
-{{- if gt $seconds (float64 $.Values.drain.shutdownGraceSeconds) -}}
-{{- fail (printf "wsNode.settings.drain_time is %s, but a ws-node ends after drain.shutdownGraceSeconds, %d s, and cuts off the clients that are left: raise that, or lower drain_time" . (int $.Values.drain.shutdownGraceSeconds)) -}}
-{{- end -}}
+{{- $time := (include "wsmesh.wsNode.allSettings" . | fromJson).drain_time | default "15s" -}}
+{{- if gt (include "wsmesh.seconds" $time | float64) (float64 .Values.drain.shutdownGraceSeconds) -}}
+{{- fail (printf "wsNode.settings.drain_time is %s, but a ws-node ends after drain.shutdownGraceSeconds, %d s, and cuts off the clients that are left: raise that, or lower drain_time" $time (int .Values.drain.shutdownGraceSeconds)) -}}
 {{- end -}}
 {{- end }}
 
-{{/* The memory of a ws-node: outboxes, the replay window, and 64 MiB for all else. The defaults are those of the service. */}}
+{{/* The memory of a ws-node: outboxes, the replay window, and 4.5 KiB per connection. The defaults are those of the service. */}}
 {{- define "wsmesh.wsNode.checkMemory" -}}
-{{- $settings := .Values.wsNode.settings -}}
-{{- with dig "limits" "memory" "" .Values.wsNode.resources -}}
-{{- $outboxes := int64 ($settings.outbox_total_bytes | default 268435456) -}}
-{{- $replay := int64 ($settings.replay_bytes | default 67108864) -}}
-{{- $least := add $outboxes $replay 67108864 -}}
-{{- if lt (include "wsmesh.bytes" . | int64) $least -}}
-{{- fail (printf "wsNode.resources.limits.memory is %s, but outboxes may hold %dMi and the replay window %dMi: raise it to %dMi or more, or lower wsNode.settings.outbox_total_bytes and replay_bytes" (toString .) (div $outboxes 1048576) (div $replay 1048576) (div $least 1048576)) -}}
-{{- end -}}
-{{- end -}}
+{{- $settings := include "wsmesh.wsNode.allSettings" . | fromJson -}}
+{{- $connections := int64 ($settings.max_connections | default 50000) -}}
+{{- include "wsmesh.checkMemory" (dict "key" "wsNode" "resources" .Values.wsNode.resources "parts" (list
+  (dict "what" "outboxes may hold" "bytes" ($settings.outbox_total_bytes | default 268435456))
+  (dict "what" "the replay window" "bytes" ($settings.replay_bytes | default 67108864))
+  (dict "what" (printf "%d connections" $connections) "bytes" (mul $connections 4608)))
+  "settings" "outbox_total_bytes, replay_bytes or max_connections in wsNode.settings") -}}
 {{- end }}
 
 {{/* [[rules]], as the service checks them at its start. Argument: the rules. */}}

@@ -30,6 +30,11 @@
 {{- $names | uniq | sortAlpha | join "," -}}
 {{- end }}
 
+{{/* The settings of ws-node, those in the text among them, as JSON. Argument: root. */}}
+{{- define "wsmesh.wsNode.allSettings" -}}
+{{- include "wsmesh.toml.settings" (dict "settings" .Values.wsNode.settings "text" .Values.wsNode.config) -}}
+{{- end }}
+
 {{/* ws-node's configuration file (TOML); empty if the values say nothing. Argument: root. */}}
 {{- define "wsmesh.wsNode.config" -}}
 {{- $values := .Values.wsNode -}}

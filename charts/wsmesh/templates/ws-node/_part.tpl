@@ -29,10 +29,9 @@
 {{- define "wsmesh.wsNode.urlPorts" -}}
 {{- $values := .Values.wsNode -}}
 {{- $ports := list -}}
-{{- range $entry := concat $values.rules $values.watch (list $values.connect (dict "url" $values.settings.jwks_url)) -}}
+{{- range $entry := concat $values.rules $values.watch (list $values.connect (dict "url" (include "wsmesh.wsNode.allSettings" . | fromJson).jwks_url)) -}}
 {{- with $entry.url -}}
-{{- $host := regexReplaceAll "^https?://([^@/]*@)?|[?#/].*$" . "" -}}
-{{- $ports = append $ports (regexFind ":[0-9]+$" $host | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .))) -}}
+{{- $ports = append $ports (include "wsmesh.urlPort" .) -}}
 {{- end -}}
 {{- end -}}
 {{- $ports | uniq | sortAlpha | join "," -}}

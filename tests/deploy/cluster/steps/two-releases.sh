@@ -14,8 +14,9 @@ both() {
 until_true 60 "each release has its own servers" both
 say "the second one also uses a Redis of the first"
 password=$(k get secret "$first-redis" -o 'jsonpath={.data.password}' | base64 -d)
+nodes='[{"name": "WSMESH_REDIS", "value": "redis://:'$password@$first-redis-0.$first-redis':6379#shared"}]'
 install --set redis.replicas=1,wsNode.replicas=1,gameLogic.replicas=1,admin.replicas=1 \
-  --set "redis.external[0]=redis://:$password@$first-redis-0.$first-redis:6379#shared"
+  --set-json "wsNode.extraEnv=$nodes" --set-json "gameLogic.extraEnv=$nodes" --set-json "admin.extraEnv=$nodes"
 until_true 60 "and yet they do not meet" both
 release=$first
 nodes_are 3
