@@ -203,7 +203,7 @@ eventually "a renewed certificate is shown without a restart" subject second
 eventually "and counts" accepts secret
 
 echo "# without a password"
-pod three "" "" --set redis.auth.enabled=false
+pod three "" "" --set redis.auth.enabled=false,redis.auth.existingSecret=
 tls=()
 container start
 eventually "Redis without a password is ready" script ready
