@@ -10,7 +10,8 @@ here=tests/deploy
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$helm" template wsmesh charts/wsmesh --namespace prod --kube-version 1.34.0 --show-only templates/monitoring/prometheusrule.yaml \
-  --set profile=demo,redis.auth.enabled=false,monitoring.prometheusRule.enabled=true |
+  --set profile=demo,redis.auth.enabled=false,monitoring.prometheusRule.enabled=true \
+  --set monitoring.prometheusRule.runbookUrl=https://example.org/RUNBOOK.md |
   sed '1,/^spec:/d; s/^  //' >"$work/rules.yaml"
 cp "$here/alerts_test.yaml" "$work/"
 "$promtool" check rules "$work/rules.yaml"
@@ -35,9 +36,16 @@ grep -rohE '"wsmesh_[a-z_]+"' services --include='*.rs' | tr -d '"' | sort -u >"
 missing=$(comm -23 "$work/used" "$work/known")
 [ -z "$missing" ] || { printf 'no service has these metrics: %s\n' "$missing" >&2; exit 1; }
 
-# A runbook that an alert names must exist.
-sed -n 's/.*README.md#//p' "$work/rules.yaml" | sort -u | while read -r section; do
-  grep '^#' charts/wsmesh/README.md | tr '[:upper:] ' '[:lower:]-' | sed 's/^#*-//' | grep -qx "$section" ||
-    { echo "charts/wsmesh/README.md has no section #$section, which an alert names" >&2; exit 1; }
+# The section of the runbook that an alert names must exist.
+runbook=charts/wsmesh/RUNBOOK.md
+sed -n 's/.*RUNBOOK.md#//p' "$work/rules.yaml" | sort -u >"$work/sections"
+[ -s "$work/sections" ] || { echo "no alert names a section of the runbook" >&2; exit 1; }
+while read -r section; do
+  grep '^#' "$runbook" | tr '[:upper:] ' '[:lower:]-' | sed 's/^#*-//' | grep -qx "$section" ||
+    { echo "$runbook has no section #$section, which an alert names" >&2; exit 1; }
+done <"$work/sections"
+# An alert that the runbook names must exist.
+grep -oE '\bWsmesh[A-Za-z]+' "$runbook" | sort -u | while read -r alert; do
+  grep -qx " *- alert: $alert" "$work/rules.yaml" || { echo "$runbook names $alert, which is not an alert" >&2; exit 1; }
 done
 echo "alerts ok"

@@ -45,9 +45,19 @@ config() {
     fail "the script in the ConfigMap differs from files/redis/redis.sh"
 }
 
+# A port that nobody listens on now.
+free_port() {
+  local port
+  while true; do
+    port=$((20000 + RANDOM % 12000))
+    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo "$port"
+}
+
 # pod NAME PASSWORDFILE TLSFOLDER VALUES…: sets what both containers of a pod have in common.
 pod() {
-  pod=$work/$1 port=$((20000 + RANDOM % 20000))
+  pod=$work/$1 port=$(free_port)
   export PASSWORD_FILE=$2 TLS_FOLDER=$3 OVERLAP=8 PAUSE=0.2 RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
   shift 3
   mkdir -p "$pod/run"

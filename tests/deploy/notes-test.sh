@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Types every command of the chart's notes, as they stand, for each profile and way in. kubectl, helm and curl are stand-ins that say what a
-# cluster would; openssl is real, and the token that it signs must verify.
+# cluster would. So is what the README types for a token that openssl signs, which must verify.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 helm=$(command -v "${HELM:-helm}")
@@ -17,14 +17,12 @@ case "$*" in
 *" token --id 888") echo a.b.c ;;
 *"{.data.token}"*) printf c2VjcmV0 ;;
 *nodePort*) printf 30900 ;;
-*addresses* | *loadBalancer*) printf 192.0.2.1 ;;
+*hostIP* | *loadBalancer*) printf 192.0.2.1 ;;
 esac
 END
 # shellcheck disable=SC2016 # the stand-in expands it
 printf '#!/bin/sh\necho "$*"\n' | tee "$work/bin/helm" >"$work/bin/curl"
 chmod +x "$work"/bin/*
-openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$work/private.pem" 2>/dev/null
-openssl pkey -in "$work/private.pem" -pubout -out "$work/public.pem"
 
 # A token's signature, checked with the public key.
 verify() {
@@ -50,9 +48,16 @@ types() {
 
 secrets=redis.auth.existingSecret=redis,admin.token.existingSecret=admin,wsNode.jwt.existingSecret=jwt
 types "production" a.b.c --set "$secrets"
-verify "$(grep '^eyJ' "$work/said")" && echo "ok - and the token that openssl signs verifies"
-types "production, tokens for an audience" eyJ --set "$secrets,wsNode.settings.jwt_audience={app}"
 types "a port of every machine" ws://192.0.2.1:30900/ --set "$secrets,wsNode.service.type=NodePort"
 types "a load balancer with TLS" wss://192.0.2.1:9000/ --set "$secrets,wsNode.service.type=LoadBalancer,wsNode.tls.existingSecret=edge"
 types "a Gateway" secret --set "$secrets,wsNode.httpRoute.enabled=true,wsNode.httpRoute.parentRefs[0].name=public"
+types "certificates of cert-manager" secret --set "$secrets,admin.tls.certManager.issuerRef.name=a,wsNode.tls.certManager.issuerRef.name=a"
 types "demo" "-n prod test wsmesh" --set profile=demo,redis.auth.enabled=false,jaeger.enabled=true
+
+# The README's keys and token, where NOTES send those who have public keys.
+# shellcheck disable=SC2016 # the marks of a block
+sed -n '/^## Tokens/,/^## /p' charts/wsmesh/README.md | sed -n '/^```sh/,/^```/p' | sed '/^```/d' >"$work/commands"
+(cd "$work" && PATH="$work/bin:$PATH" bash -euo pipefail commands) >"$work/said" 2>"$work/trouble" ||
+  { echo "not ok - a token that openssl signs: its commands fail" >&2; cat "$work/trouble" >&2; exit 1; }
+verify "$(grep '^eyJ' "$work/said")"
+echo "ok - a token that openssl signs as the README says verifies"

@@ -50,7 +50,20 @@ restarts "" "nothing"
 restarts "" "another number of Redis nodes" --set redis.replicas=7
 restarts "" "another number of servers" --set wsNode.replicas=9,gameLogic.replicas=1,admin.replicas=1
 restarts "" "a network policy" --set networkPolicy.enabled=true
+restarts "" "what Prometheus and Grafana get" \
+  --set monitoring.podMonitor.enabled=true,monitoring.prometheusRule.enabled=true,monitoring.dashboard.enabled=true
+restarts "" "monitors of Services" --set 'monitoring.serviceMonitor.enabled=true,monitoring.selector=cluster="a"'
+restarts "" "another test of helm" --set tests.url=wss://ws.example.org/,tests.token.existingSecret=a
+restarts "" "no test of helm" --set tests.enabled=false
+restarts "" "an autoscaler" --set wsNode.autoscaling.enabled=true,gameLogic.autoscaling.enabled=true
+restarts "" "another way in" --set wsNode.service.type=NodePort,wsNode.ingress.enabled=true,wsNode.ingress.hosts[0]=ws.example.org
 restarts "redis" "another memory of Redis" --set redis.maxmemoryClients=300mb
+restarts "redis" "another line of redis.conf" --set redis.config="io-threads 2"
+restarts "ws-node game-logic admin" "another log level" --set log.level=debug
+restarts "ws-node game-logic admin" "another external Redis node" --set "redis.external[0]=redis://10.0.0.7:6379#outside-7"
+restarts "ws-node game-logic admin" "traces" --set otel.endpoint=http://collector:4318
+restarts "admin" "no costs of ending pods" --set admin.podDeletionCost=false
+restarts "redis ws-node game-logic admin" "a label of all pods" --set commonLabels.team=games
 restarts "ws-node" "a setting of ws-nodes" --set 'wsNode.extraEnv[0].name=WSMESH_MAX_CLIENTS,wsNode.extraEnv[0].value=x'
 restarts "ws-node" "the config file of ws-nodes" --set 'wsNode.config=a = 1'
 restarts "game-logic" "the config file of game-logic" --set 'gameLogic.config=a = 1'

@@ -18,7 +18,10 @@ function prose(markdown) {
   return lines.join("\n");
 }
 
-/** The links of a document: `{ line, target }`. Those to other hosts are left out. */
+/** This repository on GitHub, at any version: what a document links to there is in its folder here. */
+const OURS = /^https:\/\/github\.com\/wsmesh\/wsmesh\/blob\/[^/]+(?=\/)/;
+
+/** The links of a document: `{ line, target }`. Those to other hosts are left out; `/PATH` begins at the root of the repository. */
 export function linksOf(markdown) {
   const text = prose(markdown);
   const patterns = [
@@ -28,10 +31,13 @@ export function linksOf(markdown) {
   ];
   const found = patterns.flatMap((pattern) => [...text.matchAll(pattern)]);
   return found
-    .map(({ 0: whole, 1: target, index }) => ({ line: text.slice(0, index + whole.indexOf(target)).split("\n").length, target }))
+    .map(({ 0: whole, 1: target, index }) => ({ line: text.slice(0, index + whole.indexOf(target)).split("\n").length, target: target.replace(OURS, "") }))
     .filter(({ target }) => !/^[a-z][a-z0-9+.-]*:|^\/\//i.test(target))
     .sort((a, b) => a.line - b.line);
 }
+
+/** The path of a link's file, from the root of the repository; `path` is that of the document. */
+export const fileOf = (path, target) => normalize(target.startsWith("/") ? `.${target}` : join(dirname(path), target));
 
 /** The anchors of a document, as GitHub makes them: of its headings, and those that are given by hand. */
 export function anchorsOf(markdown) {
@@ -53,7 +59,7 @@ export function anchorsOf(markdown) {
 export function broken(path, markdown, read = (name) => readFileSync(join(root, name), "utf8")) {
   return linksOf(markdown).flatMap(({ line, target }) => {
     const [file, anchor] = target.split("#").map(decodeURIComponent);
-    const at = file === "" ? path : normalize(join(dirname(path), file));
+    const at = file === "" ? path : fileOf(path, file);
     const problem = (text) => [`${path}:${line}: ${target}: ${text}`];
     if (at.startsWith("..")) return problem("points out of the repository");
     if (file !== "" && !existsSync(join(root, at))) return problem("there is no such file");

@@ -1,10 +1,10 @@
 // Every link in every document points at something that is there, and every document can be reached from the README.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { dirname, join, normalize } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
 import { documents, root } from "./blocks.mjs";
-import { anchorsOf, broken, linksOf } from "./links.mjs";
+import { anchorsOf, broken, fileOf, linksOf } from "./links.mjs";
 
 const read = (path) => readFileSync(join(root, path), "utf8");
 
@@ -17,7 +17,7 @@ test("every document can be reached from the README", () => {
   for (let path; (path = waiting.pop()); ) {
     if (reached.has(path)) continue;
     reached.add(path);
-    const targets = linksOf(read(path)).map(({ target }) => normalize(join(dirname(path), target.split("#")[0])));
+    const targets = linksOf(read(path)).map(({ target }) => fileOf(path, target.split("#")[0]));
     waiting.push(...targets.filter((target) => target.endsWith(".md")));
   }
   assert.deepEqual(documents().filter((path) => !reached.has(path)), []);
@@ -46,5 +46,13 @@ test("a link to a missing file, heading or folder outside is named with its line
     "services/x.md:2: nothing.md: there is no such file",
     "services/x.md:2: #nothing: there is no such heading",
     "services/x.md:3: ../../up.md: points out of the repository",
+  ]);
+});
+
+test("a whole link into this repository is one to the file here, at whatever version", () => {
+  const text = ["v1.2.3/README.md", "main/services/no.md", "v1.2.3/services/ARCHITECTURE.md#no"].map((rest) => `[a](https://github.com/wsmesh/wsmesh/blob/${rest})`);
+  assert.deepEqual(broken("services/x.md", text.join("\n")), [
+    "services/x.md:2: /services/no.md: there is no such file",
+    "services/x.md:3: /services/ARCHITECTURE.md#no: there is no such heading",
   ]);
 });

@@ -28,10 +28,16 @@ From outside, through the load balancer, once it has an address:
   HOST=$(kubectl -n {{ $ns }} get service {{ $ws }} -o jsonpath='{.status.loadBalancer.ingress[0].ip}{.status.loadBalancer.ingress[0].hostname}')
   echo "ws{{ $s }}://$HOST:{{ $port }}/"
 {{- else if eq $values.service.type "NodePort" }}
-From outside, through a port of every machine:
+From outside, through a port of every machine. This finds the internal address of one that runs a ws-node; if you cannot reach that, take
+another address of the machine:
+
+{{- $labels := list }}
+{{- range $key, $value := fromYaml (include "wsmesh.selector" (list . "ws-node")) }}
+{{- $labels = append $labels (printf "%s=%s" $key $value) }}
+{{- end }}
 
   PORT=$(kubectl -n {{ $ns }} get service {{ $ws }} -o jsonpath='{.spec.ports[0].nodePort}')
-  HOST=$(kubectl get nodes -o jsonpath='{.items[0].status.addresses[0].address}')
+  HOST=$(kubectl -n {{ $ns }} get pods -l {{ join "," $labels }} -o jsonpath='{.items[0].status.hostIP}')
   echo "ws{{ $s }}://$HOST:$PORT/"
 {{- else if not (or $values.httpRoute.enabled $values.ingress.enabled) }}
 Nobody gets in from outside yet: set wsNode.httpRoute, wsNode.ingress, or wsNode.service.type (LoadBalancer, NodePort).
@@ -39,6 +45,14 @@ Nobody gets in from outside yet: set wsNode.httpRoute, wsNode.ingress, or wsNode
 From this machine, in a terminal of its own: ws{{ $s }}://127.0.0.1:9000/
 
   kubectl -n {{ $ns }} port-forward service/{{ $ws }} 9000:{{ $port }}
+{{- end }}
+
+{{/* The Secrets that cert-manager makes, and leaves when their certificates are deleted. */}}
+{{- define "wsmesh.notes.certificates" -}}
+{{- $root := . -}}
+{{- range $component, $values := dict "ws-node" .Values.wsNode "admin" .Values.admin "redis" .Values.redis -}}
+{{- if $values.tls.certManager.issuerRef }}{{ include "wsmesh.tlsSecret" (list $root $component $values.tls) }} {{ end -}}
+{{- end -}}
 {{- end }}
 
 {{/* What a client shows to get in, and how to make one for a trial. */}}
@@ -63,12 +77,8 @@ This makes one for the client 888, valid for an hour:
   echo "$TOKEN"
 {{- end }}
 {{- if or $isPem (and $values.jwt.existingSecret (not $key)) }}
-{{ if $isPem }}The Secret {{ $secret }} holds public keys, so tokens{{ else }}If it holds public keys, tokens{{ end }} come from the holder of the private key. With an RSA key in private.pem, for the client 888:
-
-  b64() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
-  BODY=$(printf '{"alg":"RS256"}' | b64).$(printf '{"sub":"888"{{ with $values.settings.jwt_audience }},"aud":{{ first . | toRawJson }}{{ end }}{{ with $values.settings.jwt_issuer }},"iss":{{ first . | toRawJson }}{{ end }},"exp":%d}' $(($(date +%s) + 3600)) | b64)
-  TOKEN=$BODY.$(printf %s "$BODY" | openssl dgst -sha256 -sign private.pem -binary | b64)
-  echo "$TOKEN"
+{{ if $isPem }}The Secret {{ $secret }} holds public keys, so tokens{{ else }}If it holds public keys, tokens{{ end }} come from the holder of the private key:
+{{ printf "https://github.com/wsmesh/wsmesh/blob/v%s/charts/wsmesh/README.md#tokens" .Chart.AppVersion }} has an example.
 {{- end }}
 {{- else if $values.connect }}
 {{- if ne ($values.connect.mode | default "instead") "after" -}}
