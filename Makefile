@@ -5,9 +5,14 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+CREATED := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
+# Builds programs with the features that the whole workspace and its tests need. With `-p` cargo would choose features per selection
+# and build a hundred libraries again for each. The example is small; naming one makes cargo count the dependencies of tests.
+CARGO_BUILD := cargo build --locked --workspace --example first_service
+PROGRAMS := $(foreach program,ws-node game-logic admin wsmesh-standalone auction-service,--bin $(program))
 # Options for the commands below, for example: make run ARGS="--help", make test ARGS=name_of_a_test
 ARGS ?=
 # More options for `docker build`, for example --network host. Proxies of the environment are passed on.
@@ -16,7 +21,8 @@ PROXY_ARGS := $(foreach v,HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy
 # Where tool-cargo-deny and tool-helm put what the system lacks, and tool-node a Node.js if the system's is too old (Debian 12 has 18).
 TOOLS := $(abspath $(TARGET_DIR))/tools
 export PATH := $(TOOLS)/bin:$(abspath $(TARGET_DIR))/node/node_modules/.bin:$(PATH)
-IMAGES := ws-node game-logic admin standalone
+CHART_TOOLS := helm-unittest kube-score helm-docs kubernetes-validate actionlint promtool
+IMAGES := ws-node game-logic admin standalone load
 HELM ?= helm
 # Rendered for this version, whatever helm was built with.
 HELM_TEMPLATE = $(HELM) template wsmesh charts/wsmesh --namespace wsmesh --kube-version 1.34.0
@@ -27,35 +33,37 @@ help: ## List the tasks
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: tool-cc ## Everything in one process, without Redis: playground on http://127.0.0.1:9000/
-	@cargo build --locked -p wsmesh-standalone
+	@$(CARGO_BUILD) --bin wsmesh-standalone
 	@exec $(TARGET_DIR)/debug/wsmesh-standalone $(ARGS)
 
 LANGUAGE ?=
 auction: tool-cc ## The auction of the tutorials: LANGUAGE=python, node or go beside `make run`, or rust
-	@if [ "$(LANGUAGE)" = rust ]; then $(MAKE) tool-redis; cargo build --locked --quiet -p ws-node -p auction-service; fi
+	@if [ "$(LANGUAGE)" = rust ]; then $(MAKE) tool-redis; $(CARGO_BUILD) --quiet --bin ws-node --bin auction-service; fi
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" exec tests/backends/auction.sh $(LANGUAGE)
 
 up: images ## The whole cluster in containers: three Redis, two ws-nodes, game-logic, admin, Jaeger
 	@tests/deploy/compose.sh up
-	@echo "ws://127.0.0.1:9000/ and :9001 · playground http://127.0.0.1:9000/ · admin http://127.0.0.1:9100/api/v1/cluster · traces http://127.0.0.1:16686/"
+	@echo "ws://127.0.0.1:9000/ and :9001 (more ws-nodes: up to :9009) · playground http://127.0.0.1:9000/ · admin http://127.0.0.1:9100/api/v1/cluster · traces http://127.0.0.1:16686/"
 
 down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-backends test-admin test-browser test-docs test-chart chaos bench bench-backends bench-micro
-.PHONY: lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-lint
+.PHONY: test test-rust test-js test-backends test-admin test-browser test-docs chaos bench bench-backends bench-micro
+.PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-test tools
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
-	@tests/deploy/suites.sh test-rust test-js test-backends test-admin test-browser test-docs test-chart
+	@$(MAKE) test-programs || true # each suite says what does not build
+	@tests/deploy/suites.sh test-rust + test-js test-backends test-admin test-browser test-docs chart-test
+
+test-programs: tool-cc ## Build all that the suites run: once, before they run beside each other
+	@cargo build --workspace --locked --lib --bins --tests --examples
 
 test-rust: tool-cc tool-redis tool-openssl tool-faketime ## The tests in Rust: the services and libraries, and the whole bundle end to end
-	@cargo test --workspace --locked --no-fail-fast $(ARGS)
-
-test-chart: chart-lint ## Lint the chart
+	@tests/deploy/rust-tests.sh $(ARGS)
 
 CONNECTOR_JS := services/connector-js
 test-js: tool-cc $(CONNECTOR_JS)/node_modules ## The tests of the JavaScript SDK, also against a real ws-node
-	@cargo build --locked --quiet -p ws-node
+	@$(CARGO_BUILD) --quiet --bin ws-node
 	@WSMESH_WS_NODE=$(abspath $(TARGET_DIR)/debug/ws-node) npm test --silent --prefix $(CONNECTOR_JS)
 
 $(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
@@ -64,12 +72,12 @@ $(CONNECTOR_JS)/node_modules: $(CONNECTOR_JS)/package-lock.json | tool-node
 
 test-backends: tool-cc tool-redis tool-python $(CONNECTOR_JS)/node_modules ## The auction in each language, on two ws-nodes, and what HTTP backends may rely on
 	@command -v go >/dev/null || echo "!!! NOT TESTED: the auction in Go (install Go 1.22 or newer: https://go.dev/dl/)" >&2
-	@cargo build --locked --quiet -p ws-node -p admin -p wsmesh-standalone -p auction-service
+	@$(CARGO_BUILD) --quiet $(PROGRAMS)
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/backends/*.test.mjs
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/backends/conformance/run.sh
 
 test-admin: tool-cc tool-redis tool-openssl tool-python ## Requests of all kinds to admin's API, made from its description: SEED=7 repeats a run, EXAMPLES=200 ROLES="viewer"
-	@cargo build --locked --quiet -p ws-node -p admin
+	@$(CARGO_BUILD) --quiet --bin ws-node --bin admin
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/admin/run.sh
 
 BROWSER_TESTS := tests/browser
@@ -80,7 +88,7 @@ test-browser: tool-cc tool-redis $(BROWSER_TESTS)/node_modules ## The playground
 	  echo "!!! NOT TESTED: the playground in a browser (another Chromium or Chrome: make test-browser CHROMIUM=/path/to/it)" >&2; \
 	  if [ -n "$${CI:-}" ]; then exit 1; else exit 0; fi; \
 	fi; \
-	cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone; \
+	$(CARGO_BUILD) --quiet $(PROGRAMS); \
 	WSMESH_CHROMIUM="$$(command -v "$(CHROMIUM)")" WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" npm test --silent --prefix $(BROWSER_TESTS)
 
 $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
@@ -91,8 +99,7 @@ $(BROWSER_TESTS)/node_modules: $(BROWSER_TESTS)/package-lock.json | tool-node
 DOCS_TESTS := tests/docs
 test-docs: tool-cc tool-redis tool-openssl tool-curl $(CONNECTOR_JS)/node_modules $(DOCS_TESTS)/node_modules ## Run or compile every code block of the documents, check every link
 	@if [ "$$(uname)" = Linux ]; then tests/deploy/need.sh ip iproute2 "what gives the commands of the documents a network of their own" || true; fi
-	@cargo build --locked --quiet -p ws-node -p game-logic -p admin -p wsmesh-standalone -p auction-service
-	@cargo build --locked --quiet -p wsmesh-connector --example ask -p wsmesh-load --bins
+	@$(CARGO_BUILD) --quiet $(PROGRAMS) --bin wsmesh-load --example ask
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" node --test --test-reporter=spec tests/docs/*.test.mjs
 
 $(DOCS_TESTS)/node_modules: $(DOCS_TESTS)/package-lock.json | tool-node
@@ -143,8 +150,10 @@ advisories: tool-cargo-deny ## Known vulnerabilities of the dependencies; their 
 fmt: ## Format the code
 	@cargo fmt --all
 
+# Programs without a library. The example is there for the same reason as in CARGO_BUILD.
+DOC_PROGRAMS := --bin auction-service --bin wsmesh-check --bin wsmesh-chaos-admin --example first_service
 docs: tool-cc ## API documentation, warnings as errors: target/doc/
-	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --lib $(DOC_PROGRAMS)
 
 settings-docs: tool-cc ## Write the tables of settings in services/*/README.md from the declarations in the code
 	@UPDATE_SETTINGS_DOCS=1 cargo test --locked --quiet -p wsmesh-bootstrap -p ws-node -p game-logic -p admin -p wsmesh-standalone --lib the_readme_has
@@ -156,11 +165,13 @@ up-test: ## Clients talk through the containers of docker-compose.yml; needs doc
 cluster-test: tool-cc ## What clients miss while the chart is upgraded, scaled and broken, on the cluster that kubectl points at; needs helm. CLUSTER_LOAD="kind load docker-image" STEP="rights"
 	@tests/deploy/cluster-test.sh
 
-chart-lint: tool-helm ## Lint the chart and render both profiles
-	@$(HELM) lint --strict --quiet charts/wsmesh
-	@$(HELM_TEMPLATE) >/dev/null
-	@$(HELM_TEMPLATE) --set profile=demo,jaeger.enabled=true >/dev/null
-	@echo "chart ok"
+# Its tools are built once (four minutes of CPU time, in Go) and stay in target/tools; the servers read the files that the chart writes.
+chart-test: tools tool-cc tool-redis tool-openssl tool-python ## Check the chart, all that it renders, alerts and workflows, without a cluster: ARGS="units schemas"
+	@$(CARGO_BUILD) --quiet --bin ws-node --bin game-logic
+	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/deploy/chart-test.sh $(ARGS)
+
+tools: tool-helm ## Get what chart-test needs, pinned, into target/tools: helm-unittest, kube-score, helm-docs and others
+	@tests/deploy/tool.sh $(TOOLS) $(CHART_TOOLS)
 
 ##@ Build
 .PHONY: images manifests sdk sdk-check
@@ -170,12 +181,14 @@ sdk: $(CONNECTOR_JS)/node_modules ## Build the JavaScript SDK into services/conn
 sdk-check: $(CONNECTOR_JS)/node_modules ## Fail if that folder is not what the sources build, or too large
 	@npm run check --silent --prefix $(CONNECTOR_JS)
 
-images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone}
+images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone,load}, and their sizes
 	@for service in $(IMAGES); do \
 	  echo "building wsmesh/$$service:$(VERSION)"; \
 	  DOCKER_BUILDKIT=1 docker build -f services/Dockerfile --target "$$service" -t "wsmesh/$$service:$(VERSION)" \
-	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
+	    --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) $(PROXY_ARGS) $(DOCKER_BUILD_FLAGS) .; \
 	done
+	@for service in $(IMAGES); do docker image inspect -f '{{index .RepoTags 0}} {{.Size}}' "wsmesh/$$service:$(VERSION)"; done | \
+	  awk '{ printf "%-28s %6.1f MB\n", $$1, $$2 / 1e6 }'
 
 manifests: tool-helm ## Render the chart into k8s/
 	@tests/deploy/manifests.sh k8s

@@ -32,8 +32,19 @@ wait_healthy() {
   done
 }
 
+# Traces are an extra: where Jaeger's image cannot be had, the rest starts without it.
+without_missing_jaeger() {
+  local image=${JAEGER_IMAGE:-jaegertracing/jaeger:2.13.0} profiles
+  profiles=${COMPOSE_PROFILES-$(sed -n 's/^COMPOSE_PROFILES=//p' .env)}
+  case ,$profiles, in *,traces,*) ;; *) return ;; esac
+  if docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" >/dev/null 2>&1; then return; fi
+  echo "no traces: the image $image is not here and cannot be pulled (another one: JAEGER_IMAGE)" >&2
+  profiles=,$profiles, profiles=${profiles/,traces,/,} profiles=${profiles#,}
+  export COMPOSE_PROFILES=${profiles%,}
+}
+
 case ${1:-} in
-  up) shift; "${compose[@]}" up -d "$@"; wait_healthy ;;
+  up) shift; without_missing_jaeger; "${compose[@]}" up -d "$@"; wait_healthy ;;
   wait) wait_healthy ;;
   states) states ;;
   down) "${compose[@]}" down --remove-orphans ;;

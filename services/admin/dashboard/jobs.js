@@ -79,10 +79,11 @@ function create() {
 }
 
 function fill(element, job) {
-  const { id, state, why, startedAt, finishedAt, admin, servers = [] } = job;
+  const { id, state, why, startedAt, finishedAt, admin } = job;
   const [head, progress, problem, more] = element.children;
-  const counted = servers.filter((server) => server.counted || server.done);
-  const done = counted.filter((server) => server.done).length;
+  const { parts, unit } = partsOf(job);
+  const counted = parts.filter((part) => part.counted || part.done);
+  const done = counted.filter((part) => part.done).length;
   mark(element, "data-job", id);
   write(head.children[0], change(job));
   setPill(head.children[1], state);
@@ -92,13 +93,22 @@ function fill(element, job) {
   progress.max = Math.max(counted.length, 1);
   progress.value = state === "done" ? progress.max : done;
   write(problem, why ?? "");
-  write(more.firstChild, `${done} of ${plural(counted.length, "server")} done`);
-  const line = ({ server }) => {
+  write(more.firstChild, `${done} of ${plural(counted.length, unit)} done`);
+  const line = ({ name }) => {
     const element = make("li");
-    element.append(make("span", server), make("b"));
+    element.append(make("span", name), make("b"));
     return element;
   };
-  keyed(more.lastChild, servers, ({ server }) => server, line, (element, server) => write(element.lastChild, progressOf(server)));
+  keyed(more.lastChild, parts, ({ name }) => name, line, (element, part) => write(element.lastChild, part.words));
+}
+
+/** What a job waits for: the nodes that come or go with a StatefulSet, or else the servers. */
+function partsOf({ what, servers = [], nodes = [] }) {
+  if (what === "scale") {
+    const parts = nodes.map(({ node, state, done }) => ({ name: node, counted: true, done, words: done ? "done" : (state ?? "is no node yet") }));
+    return { parts, unit: "Redis node" };
+  }
+  return { parts: servers.map((server) => ({ ...server, name: server.server, words: progressOf(server) })), unit: "server" };
 }
 
 function progressOf({ state, hears, counted, done }) {

@@ -84,7 +84,8 @@ export function lapse(server, { reason, node, lengthMs }) {
 
 const CHANGES = { add: "Add", remove: "Remove", scale: "Scale" };
 
-/** What a job does: "Add redis-3". */
-export function change({ what, node }) {
-  return `${CHANGES[what] ?? what} ${node ?? ""}`.trim();
+/** What a job does: "Add redis-3", "Scale from 3 to 5 Redis nodes". */
+export function change({ what, node, replicas }) {
+  const about = replicas ? `from ${replicas.from} to ${replicas.to} Redis nodes` : (node ?? "");
+  return `${CHANGES[what] ?? what} ${about}`.trim();
 }

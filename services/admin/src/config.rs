@@ -23,7 +23,7 @@ impl Config {
             );
         }
         settings.access.check_together(problems);
-        settings.check_kubernetes(problems);
+        settings.check_kubernetes(&common, problems);
         if settings.needs_no_token() && !common.profile.is_demo() {
             problems.about(
                 "token_file",
@@ -126,16 +126,19 @@ mod tests {
             let arguments = ["--token-file", token, "--kubernetes-redis-statefulset", "wsmesh-redis"];
             wsmesh_bootstrap::load::<Admin>(arguments.into_iter().chain(more.iter().copied()), NOTHING)
         };
-        let both = [
+        let all = [
+            "--redis-service",
+            "redis://wsmesh-redis#redis",
             "--kubernetes-redis-service",
             "wsmesh-redis",
             "--kubernetes-lease",
             "wsmesh-admin",
         ];
-        assert!(load(&both).is_ok());
+        assert!(load(&all).is_ok());
         for (given, missing) in [
-            (&both[..2], "--kubernetes-lease"),
-            (&both[2..], "--kubernetes-redis-service"),
+            (&all[..4], "--kubernetes-lease"),
+            (&all[2..], "--redis-service"),
+            (&[all[0], all[1], all[4], all[5]], "--kubernetes-redis-service"),
         ] {
             let problems = load(given).expect_err("refused");
             assert_eq!(problems.len(), 1, "{problems:?}");
@@ -191,6 +194,25 @@ mod tests {
             "wsmesh",
         ];
         assert!(wsmesh_bootstrap::load::<Admin>(arguments, NOTHING).is_ok());
+    }
+
+    #[test]
+    fn costs_of_pods_are_written_only_by_the_admin_that_leads() {
+        let problems = wsmesh_bootstrap::load::<Admin>(["--profile", "demo", "--pod-deletion-cost"], NOTHING);
+        let problems = problems.expect_err("several admins would write them");
+        assert!(
+            problems.len() == 1 && problems[0].contains("--kubernetes-lease"),
+            "{problems:?}"
+        );
+        let with_lease = [
+            "--profile",
+            "demo",
+            "--pod-deletion-cost",
+            "--kubernetes-lease",
+            "wsmesh-admin",
+        ];
+        let config = wsmesh_bootstrap::load::<Admin>(with_lease, NOTHING).expect("taken");
+        assert!(config.settings.pod_deletion_cost);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `access` (who may use which of
 //! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients),
 //! `gather` (turns what servers report into answers), `jobs` (changes of the nodes, followed until they are done), `statistics`
-//! (samples the cluster once a second), `watching` (follows one client), `kubernetes`. The last jobs, the last idempotency keys and an
+//! (samples the cluster once a second), `watching` (follows one client), `kubernetes`
+//! and `discovery` (which Redis nodes there should be), `membership` (makes it so). The last jobs, the last idempotency keys and an
 //! hour of numbers are stored, in memory; every other answer is gathered from the live servers at the moment of the request. `doctor`
 //! and `top` are commands of their own.
 
@@ -19,9 +20,12 @@ mod idempotency;
 mod jobs;
 mod json;
 mod kubernetes;
+mod membership;
 mod metrics;
 mod paths;
+mod probes;
 mod problem;
+mod scaler;
 mod service;
 mod settings;
 mod shapes;

@@ -13,19 +13,23 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, TlsAcceptor, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, TlsAcceptor, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
 use crate::audit::{Audit, Record};
 use crate::config::Config;
+use crate::discovery::{self, Found};
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
-use crate::kubernetes::{self, Parts};
+use crate::kubernetes::{self, DeletionCosts, Parts};
+use crate::membership::Membership;
 use crate::metrics::HttpMetrics;
+use crate::probes;
+use crate::scaler::Scaler;
 use crate::settings::AdminSettings;
-use crate::statistics::Statistics;
+use crate::statistics::{Outside, Statistics};
 use crate::top::{self, TOP};
 use crate::watching::Watching;
 
@@ -107,10 +111,17 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ops = sockets
         .ops
         .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
-    let kubernetes = Parts::start(&config.settings, adapter.name().as_str(), &ended)?;
+    let redis = config.common.redis_service.as_ref();
+    let kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let statistics = Statistics::new(adapter.clone(), kubernetes.pods.clone(), stop.clone());
+    let Following {
+        scaler,
+        outside,
+        tasks: leading,
+    } = follow(&adapter, &jobs, &kubernetes, &ended);
+    let statistics = Statistics::new(adapter.clone(), outside, stop.clone());
+    let costs = deletion_costs(&config, &kubernetes, &statistics, &ended)?;
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
@@ -125,6 +136,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let api = Api {
         adapter,
         jobs,
+        scaler,
         access,
         audit,
         keys: Keys::default(),
@@ -144,12 +156,59 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     driver.shutdown(goodbye).await;
     ended.cancel();
     let own = [following, sampling, telling, watched, recording];
-    for task in own.into_iter().chain(ops) {
+    for task in own.into_iter().chain(ops).chain(leading).chain(costs) {
         task.await?;
     }
     kubernetes.end().await?;
     news.await?;
     result
+}
+
+/// What follows the StatefulSet of the Redis pods. It acts only while this admin leads.
+struct Following {
+    scaler: Option<Scaler>,
+    outside: Outside,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Follows the StatefulSet of the Redis pods, if there is one.
+fn follow(adapter: &Adapter, jobs: &Jobs, kubernetes: &Parts, ended: &CancellationToken) -> Following {
+    let set = kubernetes.stateful_set.as_ref();
+    let (leadership, events) = (kubernetes.leadership.clone(), kubernetes.events.clone());
+    let names = set.map(|set| set.names.clone());
+    let membership = Membership::new(adapter.clone(), jobs.clone(), leadership, events, names);
+    let outside = Outside {
+        pods: kubernetes.pods.clone(),
+        membership: Some(membership.clone()),
+    };
+    let mut tasks = vec![match set.zip(kubernetes.pods.as_ref()) {
+        Some((set, pods)) => {
+            let discovery = discovery::Pods::new(set.names.clone(), pods, &set.sizes);
+            tokio::spawn(membership.run(discovery, ended.clone()))
+        }
+        None => tokio::spawn(membership.run(discovery::Fixed::new(Found::default()), ended.clone())),
+    }];
+    let scaler = set.map(|set| Scaler::new(adapter.clone(), jobs.clone(), set));
+    let scaling = scaler.clone();
+    tasks.extend(scaling.map(|scaler| tokio::spawn(scaler.run(kubernetes.leadership.clone(), ended.clone()))));
+    Following { scaler, outside, tasks }
+}
+
+/// Tells Kubernetes what it costs to end a pod, if the settings say so.
+fn deletion_costs(
+    config: &Config,
+    parts: &Parts,
+    statistics: &Statistics,
+    ended: &CancellationToken,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    if !config.settings.pod_deletion_cost || !kubernetes::is_here() {
+        return Ok(None);
+    }
+    let client = kubernetes::client().context("the Kubernetes API cannot be used with this pod's service account")?;
+    let statistics = statistics.clone();
+    let loads = move || statistics.snapshot().loads.clone();
+    let keeping = DeletionCosts::new(client).keep(loads, parts.leadership.clone(), ended.clone());
+    Ok(Some(tokio::spawn(keeping)))
 }
 
 /// How many connections this process may have at once.
@@ -230,22 +289,8 @@ fn serve_ops(
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (stats, access) = (adapter.clone(), access.clone());
-    let ops = Ops {
-        registry,
-        ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
-        stats: Box::new(move || {
-            serde_json::json!({
-                "name": stats.name(),
-                "service": stats.service(),
-                "ready": stats.is_ready(),
-                "servers": stats.servers().len(),
-                "nodes": *stats.nodes().borrow().clone(),
-                "access": access.stats(),
-            })
-        }),
-    };
-    tokio::spawn(ops::serve(listener, tls, ops, ended.clone()))
+    let router = probes::router(adapter.clone(), access.clone(), registry, shutdown.clone());
+    tokio::spawn(ops::serve_router([listener], tls, router, ended.clone()))
 }
 
 fn tell_start(config: &Config, public: &TcpListener) {

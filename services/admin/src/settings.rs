@@ -1,6 +1,6 @@
 //! The settings of an admin, each declared once.
 
-use wsmesh_bootstrap::{Problems, SecretFile, each, settings, text};
+use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, each, settings, text};
 
 use crate::access::{AccessSettings, Token};
 
@@ -18,12 +18,16 @@ settings! {
         #[check(each(text(label)))]
         pub kubernetes_redis_service: Option<String>,
         /// In Kubernetes: name of the StatefulSet of the Redis pods. A pod becomes a node when it is ready, and a node leaves when the
-        /// StatefulSet is made smaller. Needs --kubernetes-redis-service and --kubernetes-lease.
+        /// StatefulSet is made smaller. Needs --redis-service,
+        /// --kubernetes-redis-service and --kubernetes-lease.
         #[check(each(text(label)))]
         pub kubernetes_redis_statefulset: Option<String>,
         /// In Kubernetes: name of the Lease by which one of several admins leads. The leader alone follows the StatefulSet.
         #[check(each(text(label)))]
         pub kubernetes_lease: Option<String>,
+        /// In Kubernetes: write into each pod of ws-nodes and of services with matches how much would be interrupted there, so that the
+        /// emptiest pod goes first when a Deployment is made smaller. Needs --kubernetes-lease.
+        pub pod_deletion_cost: bool,
         /// Who may use the API.
         #[group = "Callers"]
         pub access: AccessSettings,
@@ -36,19 +40,30 @@ impl AdminSettings {
         self.token_file.is_none() && !self.access.lets_in()
     }
 
-    /// Several admins must not follow a StatefulSet at once, and its pods are found by their Service.
-    pub(crate) fn check_kubernetes(&self, problems: &mut Problems) {
+    /// Several admins must not follow a StatefulSet at once, its pods are found by their Service, and all servers must call them the
+    /// same.
+    pub(crate) fn check_kubernetes(&self, common: &CommonConfig, problems: &mut Problems) {
+        if self.pod_deletion_cost && self.kubernetes_lease.is_none() {
+            problems.about(
+                "pod_deletion_cost",
+                "is written only together with --kubernetes-lease NAME",
+            );
+        }
         if self.kubernetes_redis_statefulset.is_none() {
             return;
         }
         let needed = [
-            (&self.kubernetes_redis_service, "--kubernetes-redis-service NAME"),
-            (&self.kubernetes_lease, "--kubernetes-lease NAME"),
+            (
+                self.kubernetes_redis_service.is_some(),
+                "--kubernetes-redis-service NAME",
+            ),
+            (self.kubernetes_lease.is_some(), "--kubernetes-lease NAME"),
+            (common.redis_service.is_some(), "--redis-service URL"),
         ];
-        for (_, missing) in needed.iter().filter(|(setting, _)| setting.is_none()) {
+        for (_, missing) in needed.iter().filter(|(is_set, _)| !is_set) {
             problems.about(
                 "kubernetes_redis_statefulset",
-                &format!("is followed only together with {missing}"),
+                format!("is followed only together with {missing}"),
             );
         }
     }

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Bus, MemoryBus};
+use wsmesh_adapter::{Bus, Fault, MemoryBus};
 use wsmesh_bootstrap::probe::{Probe, Speaks};
 use wsmesh_bootstrap::{CommonConfig, Profile, Secret, SecretFile, Sockets};
 
@@ -92,11 +92,11 @@ async fn get(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.expect("a body"))
 }
 
-/// Asks until the answer is 200.
+/// Asks until it is ready and hears a Redis node.
 async fn ready(ops: SocketAddr) {
     let asking = async {
         let mut every = tokio::time::interval(Duration::from_millis(20));
-        while get(ops, "/readyz", "").await.0 != 200 {
+        while get(ops, "/readyz", "").await != (200, "ready\n".to_owned()) {
             every.tick().await;
         }
     };
@@ -116,6 +116,46 @@ async fn an_admin_serves_its_api_and_probes_and_ends_when_told() {
     let counted = "wsmesh_http_requests_total{method=\"GET\",route=\"/api/v1/stats\",status=\"200\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     assert!(!metrics.contains(TOKEN));
+    admin.end().await.expect("ends cleanly");
+}
+
+#[tokio::test]
+async fn an_admin_that_hears_no_redis_node_is_ready_says_so_and_helps() {
+    let bus = MemoryBus::new(["redis-1"]).expect("good ids");
+    assert!(bus.set_fault("redis-1", Fault::Fail));
+    let admin = Running::start("admin-1", &bus, Some(TOKEN)).await;
+    let (status, text) = get(admin.ops, "/readyz", "").await;
+    assert_eq!(status, 200, "{text}");
+    assert!(
+        text.starts_with("ready, but no Redis node is heard") && text.contains("admin doctor"),
+        "{text}"
+    );
+    let (status, stats) = get(admin.ops, "/stats", "").await;
+    assert!(status == 200 && stats.contains("\"ready\":false"), "{stats}");
+    let (status, nodes) = get(admin.api, "/api/v1/nodes", TOKEN).await;
+    assert_eq!(status, 200, "{nodes}");
+    assert!(
+        nodes.contains("redis-1") && nodes.contains("no server hears node redis-1"),
+        "{nodes}"
+    );
+    for path in ["/", "/docs/", "/api/v1/cluster", "/api/v1/jobs", "/api/v1/stats"] {
+        let (status, text) = get(admin.api, path, TOKEN).await;
+        assert_eq!(status, 200, "{path}: {text}");
+    }
+    // Another node helps.
+    bus.add_node("redis-2").expect("a good id");
+    let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build();
+    let adding = client
+        .expect("a client")
+        .post(format!("http://{}/api/v1/nodes?force=true", admin.api));
+    let adding = adding.header("content-type", "application/json").bearer_auth(TOKEN);
+    let added = adding
+        .body(r#"{"url":"memory:redis-2"}"#)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(added.status().as_u16(), 202, "{:?}", added.text().await);
+    ready(admin.ops).await;
     admin.end().await.expect("ends cleanly");
 }
 

@@ -365,3 +365,15 @@ fn shared_routing_has_prefixes_of_its_own_and_no_compression() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn a_cluster_id_may_be_empty_and_must_be_printable() {
+    let id = |flags: &[&str], variables: &[(&str, &str)]| valid(flags, variables).common.cluster_id;
+    assert!(id(&[], &[]).is_empty() && id(&["--cluster-id", ""], &[]).is_empty());
+    assert_eq!(id(&[], &[("WSMESH_CLUSTER_ID", "shop/mesh")]).as_str(), "shop/mesh");
+    let long = "x".repeat(256);
+    for wrong in [&long, "a\nb"] {
+        let found = problems(&["--cluster-id", wrong], &[]);
+        assert!(found.iter().any(|problem| problem.contains("cluster id")), "{found:#?}");
+    }
+}

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Started};
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, TlsAcceptor, ops};
+use wsmesh_protocol::report::LOAD;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -62,6 +63,8 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     } = Adapter::start(common.adapter_options(name, registry.clone()))?;
     wsmesh_bootstrap::answer_log_level(&adapter);
     let game = GameLogic::start::<G>(adapter.clone(), settings, metrics);
+    let load = game.load();
+    adapter.add_report(LOAD, move || serde_json::json!(load()));
 
     // Probes are answered until the very end.
     let ended = CancellationToken::new();

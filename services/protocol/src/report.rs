@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the report of a ws-node: [`EdgeReport`].
 pub const EDGE: &str = "edge";
+/// The name of the report of a service with work of its own: [`LoadReport`].
+pub const LOAD: &str = "load";
 /// The name of the report of every process: [`ProcessReport`].
 pub const PROCESS: &str = "process";
 /// The service of a `ws-node selftest`, which visits the bus for some seconds.
@@ -57,6 +59,14 @@ pub struct SlowClient {
     /// For how long its connection has taken nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<u64>,
+}
+
+/// What a service tells about its work, beside its clients. In Kubernetes, pods with less of it are ended first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadReport {
+    /// How much would be interrupted if the process ended now: matches, for example.
+    pub work: u64,
 }
 
 /// What every process tells about itself.

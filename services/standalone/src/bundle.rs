@@ -319,7 +319,8 @@ async fn ready(probe: &Probe, name: &str, ops: SocketAddr, servers: usize) -> an
 async fn state(probe: &Probe, ops: SocketAddr, servers: usize) -> Result<(), String> {
     let ask = |path| probe.get(ops, path, MAX_ANSWER);
     let Answer { status, text } = ask("/readyz").await?;
-    if status != 200 {
+    // An admin is ready although it hears no node yet, and says so.
+    if status != 200 || text.trim() != "ready" {
         return Err(text.trim().to_owned());
     }
     let metrics = ask("/metrics").await?;

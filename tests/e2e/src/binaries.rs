@@ -5,13 +5,15 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let packages = ["ws-node", "game-logic", "admin", "wsmesh-standalone"];
+    let programs = ["ws-node", "game-logic", "admin", "wsmesh-standalone"];
     let mut build = Command::new(env!("CARGO"));
     build
         .args(["build", "--locked", "--quiet"])
+        // The features of the whole workspace and its tests, as `cargo test` and the Makefile: nothing is built twice.
+        .args(["--workspace", "--example", "first_service"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let status = build
-        .args(packages.iter().flat_map(|package| ["-p", package]))
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the services do not build");

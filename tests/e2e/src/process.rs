@@ -101,7 +101,7 @@ impl Process {
         self.log.lock().clone()
     }
 
-    /// Waits until it is ready.
+    /// Waits until it is ready and hears a Redis node. An admin is ready before.
     ///
     /// # Panics
     /// When it does not become ready, or ends; the message contains its log.
@@ -109,8 +109,9 @@ impl Process {
         let url = format!("http://127.0.0.1:{}/readyz", self.ops_port);
         let start = std::time::Instant::now();
         loop {
-            let answer = get(&url).await.map(|response| response.status().is_success());
-            if answer.unwrap_or(false) {
+            if let Ok(answer) = get(&url).await
+                && answer.text().await.is_ok_and(|text| text == "ready\n")
+            {
                 return self;
             }
             let ended = self.child.try_wait().expect("its state can be asked");

@@ -14,6 +14,7 @@ use super::address::OfPath;
 use super::body::JsonBody;
 use super::preflight;
 use super::query::Params;
+use super::scale;
 use crate::audit::Subject;
 use crate::gather::{Cursor, Page};
 use crate::jobs::{Job, MOST_JOBS};
@@ -86,16 +87,21 @@ pub(super) async fn add_node(
         (status = 202, description = "The change was accepted; the job follows it.", body = Job,
             headers(("Location" = String, description = "The location of the job, relative to the request."))),
         (status = 404, description = "There is no such node."),
-        (status = 409, description = "Not every counted server hears another active node, or the first request with this idempotency \
-            key is still running (code running)."),
+        (status = 409, description = "Not every counted server hears another active node, or a StatefulSet keeps the node's pod (use \
+            nodes/scale), or the first request with this idempotency key is still running (code running)."),
     ),
 )]
 pub(super) async fn remove_node(State(api): State<Api>, OfPath(id): OfPath<NodeId>) -> Result<Response, Problem> {
+    if let Some(scaler) = &api.scaler
+        && let Some(owned) = scaler.owner_of(&id).await
+    {
+        return Err(scale::owned(&owned));
+    }
     Ok(accepted(&api.jobs.remove(&id).await?, "../jobs"))
 }
 
 /// 202 with the job and its location. The location is relative: a proxy may put a prefix before the path.
-fn accepted(job: &Job, jobs: &str) -> Response {
+pub(super) fn accepted(job: &Job, jobs: &str) -> Response {
     let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
     // An id is hexadecimal digits and a dash, so this never fails.
     if let Ok(location) = HeaderValue::from_str(&format!("{jobs}/{}", job.id)) {

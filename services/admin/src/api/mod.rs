@@ -36,6 +36,7 @@ mod preflight;
 mod progress;
 mod records;
 mod routes;
+mod scale;
 mod servers;
 mod stats;
 mod watch;
@@ -62,6 +63,7 @@ use crate::idempotency::Keys;
 use crate::jobs::Jobs;
 use crate::metrics::{self, HttpMetrics};
 use crate::problem::Problem;
+use crate::scaler::Scaler;
 use crate::statistics::Statistics;
 use crate::watching::Watching;
 use bodies::Budget;
@@ -77,6 +79,8 @@ pub(crate) use seats::Seats;
 pub(crate) struct Api {
     pub(crate) adapter: Adapter,
     pub(crate) jobs: Jobs,
+    /// What scales the StatefulSet of the Redis nodes; none if there is no such thing.
+    pub(crate) scaler: Option<Scaler>,
     /// Who may use the API.
     pub(crate) access: Access,
     /// Who changed what.
@@ -244,6 +248,7 @@ fn client_routes() -> OpenApiRouter<Api> {
 fn operator_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(jobs::remove_node))
+        .routes(routes!(scale::scale))
         .routes(routes!(servers::drain))
         .routes(routes!(servers::resume))
         .routes(routes!(servers::rebalance))

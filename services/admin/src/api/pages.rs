@@ -66,6 +66,7 @@ static FILES: &[File] = &[
     file!("levels.js", SCRIPT),
     file!("nodes.js", SCRIPT),
     file!("preflight.js", SCRIPT),
+    file!("scale.js", SCRIPT),
     file!("jobs.js", SCRIPT),
     file!("audit.js", SCRIPT),
     file!("clients.js", SCRIPT),

@@ -59,6 +59,7 @@ fn action(method: &Method, pattern: &str) -> Option<String> {
         ("POST", "/batch") => "batch",
         ("POST", "/nodes") => "add node",
         ("POST", "/nodes/preflight") => "check node",
+        ("POST", "/nodes/scale") => "scale nodes",
         ("DELETE", "/nodes/{id}") => "remove node",
         ("POST", "/servers/{name}/drain") => "drain",
         ("POST", "/servers/{name}/resume") => "resume",

@@ -44,3 +44,6 @@ pub(crate) struct FoundNode {
     /// Whether it can be used now. One that is ending cannot.
     pub(crate) ready: bool,
 }
+
+#[cfg(test)]
+mod pods_tests;

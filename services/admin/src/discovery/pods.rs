@@ -45,10 +45,11 @@ impl Pods {
         let readiness = slices.readiness();
         let nodes = readiness.iter().filter_map(|(pod, ready)| {
             let ordinal = self.names.ordinal_of_pod(pod)?;
+            let (id, url) = self.names.node(ordinal).ok()?;
             Some(FoundNode {
                 ordinal: Some(ordinal),
-                id: self.names.id(ordinal).ok()?,
-                url: self.names.url(ordinal),
+                id,
+                url,
                 ready: *ready,
             })
         });

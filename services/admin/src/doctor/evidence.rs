@@ -6,7 +6,7 @@ use wsmesh_adapter::{
     Difference, Lapse, NameConflict, NodeFacts, NodeId, NodeStatus, NodeView, Preflight, ServerInfo, ServerName,
 };
 
-use crate::kubernetes::View;
+use crate::kubernetes::{PodNames, View};
 
 /// A Redis node, asked directly.
 #[derive(Debug, Clone)]
@@ -78,9 +78,22 @@ pub(crate) struct Pods {
     pub(crate) account: String,
     /// The Redis pods, if their Service is named in the settings.
     pub(crate) redis: Option<View>,
-    /// The pods of the ws-nodes.
-    pub(crate) ws_nodes: Vec<PodGrace>,
+    /// The StatefulSet of the Redis pods, if it is named in the settings.
+    pub(crate) stateful_set: Option<RedisSet>,
+    /// The pods of the servers.
+    pub(crate) servers: Vec<PodGrace>,
     pub(crate) rights: Vec<Right>,
+}
+
+/// The StatefulSet of the Redis pods.
+#[derive(Debug, Clone)]
+pub(crate) struct RedisSet {
+    pub(crate) name: String,
+    /// How many pods it shall have, or why that is not known.
+    pub(crate) replicas: Result<u32, String>,
+    /// The times of one of its pods, or why they are not known.
+    pub(crate) times: Result<GraceTimes, String>,
+    pub(crate) names: PodNames,
 }
 
 /// How long a pod may take to end.
@@ -107,6 +120,8 @@ pub(crate) struct Right {
     pub(crate) resource: &'static str,
     /// The resource's API group; empty for the core one.
     pub(crate) group: &'static str,
+    /// The one object that it is about; none: all of them.
+    pub(crate) name: Option<String>,
     /// What admin needs it for.
     pub(crate) purpose: &'static str,
     /// Whether it may; an error if that could not be asked.

@@ -1,5 +1,7 @@
 //! Kubernetes: whether pods get the time that their servers take to end, whether admin may do what it does, and whether the Redis
-//! pods are the nodes.
+//! pods and their StatefulSet are the nodes.
+
+mod stateful_set;
 
 use std::collections::BTreeMap;
 
@@ -16,11 +18,12 @@ pub(crate) fn check(pods: &Pods, cluster: Option<&Cluster>) -> Part {
     if let Some(cluster) = cluster {
         findings.extend(graces(pods, cluster));
         findings.extend(redis(pods, cluster));
+        findings.extend(stateful_set::check(pods, cluster));
     }
     let looked_at = format!(
-        "namespace {}, {} of ws-nodes, {}",
+        "namespace {}, {} of servers, {}",
         pods.namespace,
-        count(pods.ws_nodes.len(), "pod"),
+        count(pods.servers.len(), "pod"),
         count(pods.rights.len(), "right")
     );
     Part::new("kubernetes", looked_at, findings)
@@ -28,13 +31,13 @@ pub(crate) fn check(pods: &Pods, cluster: Option<&Cluster>) -> Part {
 
 fn rights(pods: &Pods) -> Vec<Finding> {
     let (namespace, account) = (&pods.namespace, &pods.account);
-    let mut missing: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<(&str, &str, Option<&str>, &str), Vec<&str>> = BTreeMap::new();
     let mut findings = Vec::new();
     for right in &pods.rights {
         match &right.is_allowed {
             Ok(true) => {}
             Ok(false) => missing
-                .entry((right.resource, right.group, right.purpose))
+                .entry((right.resource, right.group, right.name.as_deref(), right.purpose))
                 .or_default()
                 .push(right.verb),
             Err(why) => findings.push(
@@ -47,18 +50,26 @@ fn rights(pods: &Pods) -> Vec<Finding> {
             ),
         }
     }
-    for ((resource, group, purpose), verbs) in missing {
+    for ((resource, group, name, purpose), verbs) in missing {
         let dotted = if group.is_empty() {
             resource.to_owned()
         } else {
-            format!("{resource}.{group}")
+            match resource.split_once('/') {
+                Some((kind, part)) => format!("{kind}.{group}/{part}"),
+                None => format!("{resource}.{group}"),
+            }
         };
-        let role = format!("wsmesh-admin-{resource}");
+        let (of, only) = match name {
+            Some(name) => (format!(" {name}"), format!(" --resource-name={name}")),
+            None => (String::new(), String::new()),
+        };
+        let word = resource.replace('/', "-");
+        let role = format!("wsmesh-admin-{word}{}", if name.is_some() { "-one" } else { "" });
         findings.push(
-            Finding::warning(account, format!("it may not {} {resource}", list(&verbs)))
+            Finding::warning(account, format!("it may not {} {resource}{of}", list(&verbs)))
                 .because(format!("admin needs that {purpose}"))
                 .fix(format!(
-                    "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}\n\
+                    "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}{only}\n\
                      kubectl -n {namespace} create rolebinding {role} --role={role} --serviceaccount={namespace}:{account}",
                     verbs.join(",")
                 )),
@@ -68,17 +79,23 @@ fn rights(pods: &Pods) -> Vec<Finding> {
 }
 
 fn can_i(pods: &Pods, right: &Right) -> String {
+    let one = right.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+    let (kind, part) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+    let part = match part {
+        "" => String::new(),
+        part => format!(" --subresource={part}"),
+    };
     format!(
-        "kubectl -n {0} auth can-i {1} {2} --as=system:serviceaccount:{0}:{3}",
-        pods.namespace, right.verb, right.resource, pods.account
+        "kubectl -n {0} auth can-i {1} {kind}{one}{part} --as=system:serviceaccount:{0}:{2}",
+        pods.namespace, right.verb, pods.account
     )
 }
 
 /// The grace periods that are too short, those of equal times together.
 fn graces(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
     let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut short: BTreeMap<(u64, u64), Vec<&str>> = BTreeMap::new();
-    for PodGrace { server, times } in &pods.ws_nodes {
+    let mut short: BTreeMap<(&str, u64, u64), Vec<&str>> = BTreeMap::new();
+    for PodGrace { server, times } in &pods.servers {
         let times = match times {
             Ok(times) => times,
             Err(why) => {
@@ -86,17 +103,14 @@ fn graces(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
                 continue;
             }
         };
-        let answer = cluster
-            .servers
-            .iter()
-            .find(|known| known.name() == server)
-            .and_then(|known: &Server| known.answer.as_ref().ok());
-        let Some(answer) = answer else { continue };
+        let known = cluster.servers.iter().find(|known| known.name() == server);
+        let answer = known.and_then(|known: &Server| Some((known, known.answer.as_ref().ok()?)));
+        let Some((known, answer)) = answer else { continue };
         let takes_ms = answer.grace_ms.max(answer.drain_ms).unwrap_or_default();
         let needed = times.sleep_seconds + takes_ms.div_ceil(1000);
         if times.grace_seconds <= needed {
             short
-                .entry((times.grace_seconds, needed))
+                .entry((known.info.service.as_str(), times.grace_seconds, needed))
                 .or_default()
                 .push(server.as_str());
         }
@@ -117,14 +131,14 @@ fn graces(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
             ))
         })
         .collect();
-    findings.extend(short.into_iter().map(|((grace, needed), names)| {
+    findings.extend(short.into_iter().map(|((service, grace, needed), names)| {
         Finding::problem(
             list(&names),
             format!("the pod is killed after {grace} s, and needs up to {needed} s to end"),
         )
         .because("a pod that is killed while it drains disconnects its clients all at once, and requests get no answer")
         .fix(format!(
-            "kubectl -n {} patch deployment wsmesh-ws-node -p {}   # or raise the values under drain in the chart",
+            "kubectl -n {} patch deployment wsmesh-{service} -p {}   # or raise the values under drain in the chart",
             pods.namespace,
             quoted(&format!(
                 r#"{{"spec":{{"template":{{"spec":{{"terminationGracePeriodSeconds":{}}}}}}}}}"#,
@@ -186,6 +200,7 @@ mod tests {
             verb,
             resource: "endpointslices",
             group: "discovery.k8s.io",
+            name: None,
             purpose: "to show the Redis pods",
             is_allowed,
         }
@@ -206,7 +221,8 @@ mod tests {
             namespace: "games".to_owned(),
             account: "wsmesh-admin".to_owned(),
             redis: None,
-            ws_nodes: vec![grace("ws-0", 35, 5), grace("ws-1", 35, 5)],
+            stateful_set: None,
+            servers: vec![grace("ws-0", 35, 5), grace("ws-1", 35, 5)],
             rights: vec![right("get", Ok(true)), right("watch", Ok(true))],
         }
     }
@@ -221,14 +237,14 @@ mod tests {
         assert_eq!(part.findings, []);
         assert_eq!(
             part.looked_at.as_deref(),
-            Some("namespace games, 2 pods of ws-nodes, 2 rights")
+            Some("namespace games, 2 pods of servers, 2 rights")
         );
     }
 
     #[test]
     fn a_grace_period_that_is_too_short_is_a_problem() {
         let mut pods = well();
-        pods.ws_nodes = vec![grace("ws-0", 30, 5), grace("ws-1", 30, 5)];
+        pods.servers = vec![grace("ws-0", 30, 5), grace("ws-1", 30, 5)];
         let part = check(&pods);
         assert_eq!(
             (
@@ -252,7 +268,7 @@ mod tests {
     #[test]
     fn a_pod_that_cannot_be_read_is_a_note() {
         let mut pods = well();
-        pods.ws_nodes[1].times = Err("forbidden".to_owned());
+        pods.servers[1].times = Err("forbidden".to_owned());
         let part = check(&pods);
         assert_eq!(
             (only(&part).severity, only(&part).about.as_str()),
@@ -284,6 +300,54 @@ mod tests {
             "an API server that does not answer"
         );
         assert_eq!(super::check(&pods, None).findings.len(), 1, "also without a bus");
+    }
+
+    #[test]
+    fn a_right_that_is_missing_for_one_object_is_granted_for_that_one_only() {
+        let mut pods = well();
+        pods.rights = ["get", "update"]
+            .map(|verb| Right {
+                name: Some("wsmesh-admin".to_owned()),
+                resource: "leases",
+                group: "coordination.k8s.io",
+                ..right(verb, Ok(false))
+            })
+            .into();
+        let part = check(&pods);
+        assert_eq!(only(&part).what, "it may not get and update leases wsmesh-admin");
+        assert!(only(&part).fix.starts_with(
+            "kubectl -n games create role wsmesh-admin-leases-one --verb=get,update --resource=leases.coordination.k8s.io \
+             --resource-name=wsmesh-admin\n"
+        ), "{}", only(&part).fix);
+    }
+
+    #[test]
+    fn a_right_of_a_subresource_is_granted_and_asked_for_as_kubectl_writes_it() {
+        let scale = |is_allowed| Right {
+            name: Some("wsmesh-redis".to_owned()),
+            resource: "statefulsets/scale",
+            group: "apps",
+            ..right("patch", is_allowed)
+        };
+        let mut pods = well();
+        pods.rights = vec![scale(Ok(false))];
+        let part = check(&pods);
+        assert!(
+            only(&part).fix.starts_with(
+                "kubectl -n games create role wsmesh-admin-statefulsets-scale-one --verb=patch \
+                 --resource=statefulsets.apps/scale --resource-name=wsmesh-redis\n"
+            ),
+            "{}",
+            only(&part).fix
+        );
+        pods.rights = vec![scale(Err("timed out".to_owned()))];
+        assert!(
+            only(&check(&pods))
+                .fix
+                .contains("can-i patch statefulsets/wsmesh-redis --subresource=scale --as="),
+            "{:?}",
+            check(&pods)
+        );
     }
 
     #[test]

@@ -16,10 +16,13 @@ const SLOW_MICROS: u64 = 20_000;
 /// Slow commands that are older are history.
 const LATELY_MS: u64 = 3_600_000;
 
+/// What is said when there is no node at all.
+const NOT_SET: &str = "no Redis node is set";
+
 /// Judges the nodes. `now_ms` is the time for the slow log.
 pub(crate) fn check(nodes: &[Node], now_ms: u64) -> Part {
     if nodes.is_empty() {
-        let nothing = Finding::problem("--redis", "no Redis node is set")
+        let nothing = Finding::problem("--redis", NOT_SET)
             .because("a server without nodes runs alone: no other server hears from it")
             .fix("export WSMESH_REDIS=redis://HOST:PORT#redis-0");
         return Part::new("redis", "no nodes", vec![nothing]);
@@ -38,6 +41,16 @@ pub(crate) fn check(nodes: &[Node], now_ms: u64) -> Part {
         looked_at += &format!(", version {}", list(versions));
     }
     Part::new("redis", looked_at, findings)
+}
+
+/// There is a Service, and DNS knows none of its pods. That is why no node is known, if none is.
+pub(crate) fn tell_unfound(part: &mut Part, why: String) {
+    part.findings.retain(|finding| finding.what != NOT_SET);
+    part.findings.push(
+        Finding::problem("--redis-service", why)
+            .because("servers that start now wait for a first node")
+            .fix("kubectl get service,endpointslices,pods -l app.kubernetes.io/component=redis"),
+    );
 }
 
 /// Nodes that this machine cannot use: each is a finding here, and needs no second one elsewhere.

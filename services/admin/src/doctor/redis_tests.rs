@@ -221,3 +221,19 @@ fn commands_that_the_user_may_not_use_are_a_note_with_the_acl_that_allows_them()
     assert_eq!(only(&findings).severity, Severity::Note);
     assert!(only(&findings).fix.ends_with("acl setuser USER +slowlog +client|list"));
 }
+
+#[test]
+fn a_service_whose_pods_dns_does_not_know_is_said_in_place_of_missing_nodes() {
+    let mut part = check(&[], 0);
+    tell_unfound(&mut part, "DNS has no record _redis._tcp.wsmesh-redis".to_owned());
+    assert_eq!(part.findings.len(), 1, "{:?}", part.findings);
+    let finding = &part.findings[0];
+    assert_eq!(
+        (finding.severity, finding.about.as_str()),
+        (Severity::Problem, "--redis-service")
+    );
+    assert!(
+        finding.what.contains("_redis._tcp") && finding.fix.contains("endpointslices"),
+        "{finding:?}"
+    );
+}

@@ -3,7 +3,9 @@
 
 mod clients;
 mod edges;
+mod loads;
 mod measured;
+mod membership;
 mod nodes;
 mod online;
 mod page;
@@ -17,9 +19,11 @@ mod stats;
 
 pub(crate) use clients::{ClientState, ClientView, RoomView, client, room};
 pub(crate) use edges::{Choice, Edge, NoEdge, assign, edges};
+pub(crate) use loads::loads;
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
+pub(crate) use membership::{Lack, MembershipView, NodeDifference, with_membership};
 pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};

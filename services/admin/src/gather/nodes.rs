@@ -8,6 +8,7 @@ use wsmesh_adapter::{
     Gathered, NodeAtServer, NodeFacts, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
+use super::membership::MembershipView;
 use crate::kubernetes::Pod;
 use crate::shapes::{self, Name};
 
@@ -20,6 +21,9 @@ pub(crate) struct NodesView {
     /// Pods of the watched Service; absent when none is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kubernetes: Option<Vec<Pod>>,
+    /// The nodes that there should be; absent when no StatefulSet is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) membership: Option<MembershipView>,
     /// Problems that an operator should fix, in words.
     pub(crate) warnings: Vec<String>,
 }
@@ -211,6 +215,7 @@ pub(crate) fn nodes(topology: Vec<TopologyNode>, gathered: &Gathered<StatsPart>)
     NodesView {
         nodes,
         kubernetes: None,
+        membership: None,
         warnings,
     }
 }

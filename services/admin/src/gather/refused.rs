@@ -64,6 +64,15 @@ impl RefusedNode {
 
     /// In one sentence; the first failure stands for all.
     pub(crate) fn detail(&self) -> String {
+        format!(
+            "{} was not added, and nothing was changed. {}. To add it all the same, send ?force=true",
+            self.node,
+            self.why()
+        )
+    }
+
+    /// The first failure, and how many others there are.
+    pub(crate) fn why(&self) -> String {
         let failures = || {
             self.servers
                 .iter()
@@ -78,10 +87,7 @@ impl RefusedNode {
             0 => String::new(),
             others => format!(" ({others} more in servers)"),
         };
-        format!(
-            "{} was not added, and nothing was changed. {first}{others}. To add it all the same, send ?force=true",
-            self.node
-        )
+        first + &others
     }
 }
 

@@ -83,6 +83,15 @@ impl Jobs {
         }
     }
 
+    /// The same jobs, with another time limit for those that are followed by this handle.
+    #[cfg(test)]
+    pub(crate) fn with_limit(self, limit: Duration) -> Self {
+        Self {
+            limits: [limit, limit],
+            ..self
+        }
+    }
+
     /// The same jobs, whose streams of changes end with `closing`.
     pub(crate) fn closing_with(self, closing: CancellationToken) -> Self {
         Self { closing, ..self }

@@ -180,9 +180,8 @@ struct Writer {
     /// Know which StatefulSet it is.
     sizes: Sizes,
     reporter: Reporter,
-    /// What was told last for each reason. A recorder counts repeats by their reason and keeps the first text, so another text needs
-    /// another recorder.
-    recorders: BTreeMap<&'static str, (String, Recorder)>,
+    /// By reason and text. A recorder counts repeats by their reason and keeps the first text, so another text needs another recorder.
+    recorders: BTreeMap<(&'static str, String), Recorder>,
     has_failed: bool,
 }
 
@@ -208,18 +207,18 @@ impl Writer {
     }
 
     async fn write(&mut self, told: &Told) -> kube::Result<()> {
-        let is_repeat = self
-            .recorders
-            .get(told.reason)
-            .is_some_and(|(note, _)| *note == told.note);
-        if !is_repeat {
-            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
-            self.recorders.insert(told.reason, (told.note.clone(), recorder));
+        let key = (told.reason, told.note.clone());
+        if self.recorders.len() >= MOST && !self.recorders.contains_key(&key) {
+            self.recorders.clear();
         }
+        let new = || Recorder::new(self.client.clone(), self.reporter.clone());
+        let recorder = self.recorders.entry(key.clone()).or_insert_with(new).clone();
         self.about.uid = self.sizes.known().borrow().uid.clone();
-        match self.recorders.get(told.reason) {
-            Some((_, recorder)) => recorder.publish(&told.event(), &self.about).await,
-            None => Ok(()),
+        let written = recorder.publish(&told.event(), &self.about).await;
+        if written.is_err() {
+            // Perhaps the Event that was to be counted is gone.
+            self.recorders.remove(&key);
         }
+        written
     }
 }

@@ -80,26 +80,68 @@ impl Leadership {
     }
 
     /// Waits until this admin leads.
-    pub(crate) async fn taken(&mut self) {
-        let mine = self.standing.wait_for(|standing| standing.leads(Instant::now()));
-        let is_over = mine.await.is_err();
-        if is_over {
+    pub(crate) async fn taken(&self) {
+        let mut standing = self.standing.clone();
+        let mine = standing.wait_for(|standing| standing.leads(Instant::now()));
+        if mine.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Waits until this admin does not lead.
-    pub(crate) async fn lost(&mut self) {
+    pub(crate) async fn lost(&self) {
+        let mut standing = self.standing.clone();
         loop {
-            let until = self.standing.borrow_and_update().mine_until;
+            let until = standing.borrow_and_update().mine_until;
             let Some(until) = until.filter(|until| Instant::now() < *until) else {
                 return;
             };
             tokio::select! {
                 () = sleep_until(until) => {}
-                changed = self.standing.changed() => if changed.is_err() { return },
+                changed = standing.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    /// For tests: this admin leads while the sender has `true`; else `other` does.
+    #[cfg(test)]
+    pub(crate) fn scripted(me: &str, other: &str) -> (ScriptedLead, Self) {
+        let (sender, standing) = tokio::sync::watch::channel(Standing::default());
+        let script = ScriptedLead {
+            me: me.to_owned(),
+            other: other.to_owned(),
+            sender,
+        };
+        (script, Self { standing })
+    }
+}
+
+/// Who leads, as a test says.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct ScriptedLead {
+    me: String,
+    other: String,
+    sender: Sender<Standing>,
+}
+
+#[cfg(test)]
+impl ScriptedLead {
+    /// This admin leads.
+    pub(crate) fn give(&self) {
+        self.sender.send_replace(Standing {
+            holder: Some(self.me.clone()),
+            mine_until: Some(Instant::now() + Duration::from_secs(86_400)),
+            problem: None,
+        });
+    }
+
+    /// The other one leads.
+    pub(crate) fn take(&self) {
+        self.sender.send_replace(Standing {
+            holder: Some(self.other.clone()),
+            ..Standing::default()
+        });
     }
 }
 

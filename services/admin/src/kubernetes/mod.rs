@@ -1,12 +1,14 @@
 //! What admin asks of and tells the Kubernetes API: the pods behind the headless Service of Redis (a watch on its EndpointSlices), the
-//! size of their StatefulSet, the Lease that one admin holds, and Events. Off by default. No other part of the product talks to the
+//! size and scale of their StatefulSet, the Lease that one admin holds, Events, and what it costs to end a pod. Off by default. No other part of the product talks to the
 //! Kubernetes API.
 
 mod pods;
 
+mod deletion_cost;
 mod events;
 mod lease;
 mod names;
+mod scale;
 mod size;
 mod watch;
 
@@ -22,11 +24,15 @@ use tokio::sync::watch::{Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use deletion_cost::DeletionCosts;
 pub(crate) use events::{Events, Told};
 pub(crate) use lease::{Leadership, Lease};
-pub(crate) use names::{PodNames, Scheme};
+#[cfg(test)]
+pub(crate) use lease::{Pace, ScriptedLead};
+pub(crate) use names::PodNames;
 pub(crate) use parts::{Parts, StatefulSet};
 pub(crate) use pods::Pod;
+pub(crate) use scale::{ScaleFault, Sized, StatefulSetScale};
 pub(crate) use size::{Size, Sizes};
 pub(crate) use watch::Known;
 use watch::Watch;
@@ -111,6 +117,12 @@ impl Kubernetes {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod api_server;
+#[cfg(test)]
+mod events_tests;
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

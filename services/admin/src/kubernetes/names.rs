@@ -1,36 +1,35 @@
 //! What the pods of the Redis StatefulSet are called as nodes: pod `wsmesh-redis-3` is node `redis-3`, wherever it runs. A plain value.
 
-use wsmesh_adapter::{NameError, NodeId};
+use wsmesh_adapter::{NodeId, NodeUrl};
+use wsmesh_bootstrap::RedisService;
 
 /// The names of the pods of one StatefulSet behind one headless Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PodNames {
     stateful_set: String,
-    /// A node's URL is this, the pod's name, and `after`.
-    before: &'static str,
-    after: String,
-    /// The headless Service; none on the embedded bus.
-    service: Option<String>,
-    /// A node's id is this, a dash and the ordinal.
-    id: String,
-    /// Whether the URL must say the id, because it would be another one else.
-    says_id: bool,
+    /// None on the embedded bus.
+    service: Option<Service>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Service {
+    name: String,
+    /// How its pods are reached.
+    url: NodeUrl,
+    /// A node's id is this, a dash and the ordinal; or else the pod's name.
+    id: Option<String>,
 }
 
 impl PodNames {
-    /// The pods are `redis[s]://POD.SERVICE:PORT#ID-ORDINAL`.
-    pub(crate) fn new(stateful_set: &str, service: &str, scheme: Scheme, port: u16, id: &str) -> Self {
-        let before = match scheme {
-            Scheme::Plain => "redis://",
-            Scheme::Tls => "rediss://",
-        };
+    /// The names that all servers give to the pods of this Service.
+    pub(crate) fn new(stateful_set: &str, service: &RedisService) -> Self {
         Self {
             stateful_set: stateful_set.to_owned(),
-            before,
-            after: format!(".{service}:{port}"),
-            service: Some(service.to_owned()),
-            id: id.to_owned(),
-            says_id: true,
+            service: Some(Service {
+                name: service.name().to_owned(),
+                url: service.url().clone(),
+                id: service.id().map(str::to_owned),
+            }),
         }
     }
 
@@ -39,11 +38,7 @@ impl PodNames {
     pub(crate) fn embedded(stateful_set: &str) -> Self {
         Self {
             stateful_set: stateful_set.to_owned(),
-            before: "memory:",
-            after: String::new(),
             service: None,
-            id: stateful_set.to_owned(),
-            says_id: false,
         }
     }
 
@@ -52,21 +47,23 @@ impl PodNames {
         format!("{}-{ordinal}", self.stateful_set)
     }
 
-    /// The id of the node that the pod with this ordinal is.
+    /// The node that the pod with this ordinal is: its id and its URL, without credentials.
     ///
     /// # Errors
-    /// When the names are too long for an id.
-    pub(crate) fn id(&self, ordinal: u32) -> Result<NodeId, NameError> {
-        NodeId::new(format!("{}-{ordinal}", self.id))
-    }
-
-    /// The URL of the node that the pod with this ordinal is.
-    pub(crate) fn url(&self, ordinal: u32) -> String {
-        let id = match self.says_id {
-            true => format!("#{}-{ordinal}", self.id),
-            false => String::new(),
+    /// When the names are too long for a node.
+    pub(crate) fn node(&self, ordinal: u32) -> Result<(NodeId, String), String> {
+        let pod = self.pod(ordinal);
+        let Some(service) = &self.service else {
+            let id = NodeId::new(&pod).map_err(|error| error.to_string())?;
+            return Ok((id, format!("memory:{pod}")));
         };
-        format!("{}{}{}{id}", self.before, self.pod(ordinal), self.after)
+        let id = service
+            .id
+            .as_ref()
+            .map_or_else(|| pod.clone(), |id| format!("{id}-{ordinal}"));
+        let url = service.url.of_host(&format!("{pod}.{}", service.name), &id);
+        let url = url.map_err(|error| error.to_string())?;
+        Ok((url.id().clone(), url.to_string()))
     }
 
     /// The ordinal of a pod; none if it is no pod of this StatefulSet.
@@ -85,49 +82,58 @@ impl PodNames {
             None => (url.split_once("://")?.1, false),
         };
         let host = host.split(['#', '/', '?', ':']).next()?;
-        let (pod, rest) = host
-            .split_once('.')
-            .map_or((host, None), |(pod, rest)| (pod, Some(rest)));
-        let is_here = match (&self.service, rest) {
-            (None, None) => is_embedded,
-            (Some(service), Some(rest)) => rest
-                .strip_prefix(&**service)
-                .is_some_and(|zone| zone.is_empty() || zone.starts_with('.')),
-            _ => false,
+        let (pod, zone) = host.split_once('.').unwrap_or((host, ""));
+        let is_here = match &self.service {
+            None => is_embedded,
+            // Either may be written with more of the cluster's domain.
+            Some(service) => {
+                !is_embedded && !zone.is_empty() && zone.split('.').zip(service.name.split('.')).all(|(a, b)| a == b)
+            }
         };
         is_here.then(|| self.ordinal_of_pod(pod)).flatten()
     }
 }
 
-/// How a Redis pod is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Plain,
-    Tls,
-}
-
 #[cfg(test)]
 mod tests {
+    use wsmesh_bootstrap::Value;
+
     use super::*;
 
-    fn names() -> PodNames {
-        PodNames::new("wsmesh-redis", "wsmesh-redis", Scheme::Plain, 6379, "redis")
+    fn names(service: &str) -> PodNames {
+        PodNames::new("wsmesh-redis", &RedisService::parse(service).expect("a Service"))
     }
 
     #[test]
     fn a_pod_is_the_same_node_by_its_name_whatever_its_address() {
-        let names = names();
-        assert_eq!(names.url(3), "redis://wsmesh-redis-3.wsmesh-redis:6379#redis-3");
-        assert_eq!(names.id(3).expect("an id").as_str(), "redis-3");
+        let names = names("redis://app:secret@wsmesh-redis#redis");
+        let (id, url) = names.node(3).expect("a node");
+        assert_eq!(
+            (id.as_str(), url.as_str()),
+            ("redis-3", "redis://wsmesh-redis-3.wsmesh-redis:6379#redis-3")
+        );
         assert_eq!(names.pod(3), "wsmesh-redis-3");
         for url in [
-            names.url(3).as_str(),
+            url.as_str(),
             "rediss://wsmesh-redis-3.wsmesh-redis:6380#redis-3",
             "redis://wsmesh-redis-3.wsmesh-redis.game.svc.cluster.local:6379#other",
             "redis://wsmesh-redis-3.wsmesh-redis",
         ] {
             assert_eq!(names.ordinal_of(url), Some(3), "{url}");
         }
+    }
+
+    #[test]
+    fn tls_the_port_and_a_long_name_of_the_service_are_kept_and_without_a_fragment_the_pod_is_the_id() {
+        let names = names("rediss://wsmesh-redis.games.svc:7000");
+        let (id, url) = names.node(0).expect("a node");
+        assert_eq!(id.as_str(), "wsmesh-redis-0");
+        assert_eq!(
+            url,
+            "rediss://wsmesh-redis-0.wsmesh-redis.games.svc:7000#wsmesh-redis-0"
+        );
+        assert_eq!(names.ordinal_of(&url), Some(0));
+        assert_eq!(names.ordinal_of("redis://wsmesh-redis-0.wsmesh-redis:6379"), Some(0));
     }
 
     #[test]
@@ -146,17 +152,15 @@ mod tests {
             "wsmesh-redis-3.wsmesh-redis",
             "",
         ] {
-            assert_eq!(names().ordinal_of(url), None, "{url}");
+            assert_eq!(names("redis://wsmesh-redis#redis").ordinal_of(url), None, "{url}");
         }
     }
 
     #[test]
     fn on_the_embedded_bus_an_id_is_a_pod() {
         let names = PodNames::embedded("redis");
-        assert_eq!(
-            (names.url(3).as_str(), names.ordinal_of("memory:redis-3")),
-            ("memory:redis-3", Some(3))
-        );
+        let (id, url) = names.node(3).expect("a node");
+        assert_eq!((id.as_str(), names.ordinal_of(&url)), ("redis-3", Some(3)));
         assert_eq!(names.ordinal_of("memory:other-3"), None);
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use kube::Client;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use wsmesh_bootstrap::RedisService;
 
 use super::lease::Pace;
 use super::{Events, Kubernetes, Leadership, Lease, PodNames, Sizes};
@@ -55,11 +56,16 @@ impl Parts {
         }
     }
 
-    /// Starts what the settings name. Outside of Kubernetes that is nothing, with a warning in the log. `me` is this admin's name.
+    /// Starts what the settings name; `redis` says what the pods are called as nodes. Outside of Kubernetes that is nothing, with a warning in the log. `me` is this admin's name.
     ///
     /// # Errors
     /// When the service account cannot be used.
-    pub(crate) fn start(settings: &AdminSettings, me: &str, ended: &CancellationToken) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        settings: &AdminSettings,
+        redis: Option<&RedisService>,
+        me: &str,
+        ended: &CancellationToken,
+    ) -> anyhow::Result<Self> {
         let mut parts = Self::nothing();
         if settings.kubernetes_redis_service.is_none() && settings.kubernetes_lease.is_none() {
             return Ok(parts);
@@ -72,8 +78,8 @@ impl Parts {
         if let Some(service) = &settings.kubernetes_redis_service {
             let (pods, task) = Kubernetes::watch(client.clone(), service, ended.clone());
             parts.tasks.push(task);
-            if let Some(name) = &settings.kubernetes_redis_statefulset {
-                let names = PodNames::new(name, service, super::Scheme::Plain, 6379, "redis");
+            if let Some((name, redis)) = settings.kubernetes_redis_statefulset.as_ref().zip(redis) {
+                let names = PodNames::new(name, redis);
                 parts.follow(client.clone(), name, names, &pods, me, ended);
             }
             parts.pods = Some(pods);

@@ -120,10 +120,12 @@ impl StatefulSetScale {
                 "there is no StatefulSet {name}: {said}. Name the one of the Redis pods with --kubernetes-redis-statefulset"
             )),
             // The token of a service account is replaced now and then.
-            401 | 408 | 429 | 500.. => {
-                ScaleFault::Unavailable(format!("the Kubernetes API has trouble with StatefulSet {name}: {said}"))
-            }
-            _ => ScaleFault::Refused(format!("the Kubernetes API refuses to scale StatefulSet {name}: {said}")),
+            401 | 408 | 429 | 500.. => ScaleFault::Unavailable(format!(
+                "the Kubernetes API has trouble with StatefulSet {name}: {said}"
+            )),
+            _ => ScaleFault::Refused(format!(
+                "the Kubernetes API refuses to scale StatefulSet {name}: {said}"
+            )),
         }
     }
 }

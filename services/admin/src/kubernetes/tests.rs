@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-pub(super) fn slice(endpoints: Value) -> Value {
+fn slice(endpoints: Value) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -19,7 +19,7 @@ pub(super) fn slice(endpoints: Value) -> Value {
     })
 }
 
-pub(super) fn endpoint(pod: &str, ip: &str, conditions: Value) -> Value {
+fn endpoint(pod: &str, ip: &str, conditions: Value) -> Value {
     json!({"addresses": [ip], "conditions": conditions, "targetRef": {"kind": "Pod", "name": pod}})
 }
 

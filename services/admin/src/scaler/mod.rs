@@ -6,11 +6,13 @@
 mod step;
 mod work;
 
-use kube::Client;
-use wsmesh_adapter::{Adapter, NodeId, NodeIdError, NodeState};
+#[cfg(test)]
+pub(crate) use work::Pace;
+
+use wsmesh_adapter::{Adapter, NodeId, NodeState};
 
 use crate::jobs::{Job, Jobs, Replicas, Scaling};
-use crate::kubernetes::{PodNames, ScaleFault, Sized, StatefulSetScale};
+use crate::kubernetes::{PodNames, ScaleFault, Sized, StatefulSet, StatefulSetScale};
 
 /// The least and the most replicas that can be asked for.
 pub(crate) const REPLICAS: std::ops::RangeInclusive<u32> = 1..=32;
@@ -38,15 +40,15 @@ pub(crate) enum Accepted {
 pub(crate) enum NotScaled {
     /// Another number of replicas is being made.
     #[error(
-        "job {} scales the StatefulSet from {} to {} replicas: wait until it has ended (GET /api/v1/jobs/{0}), then ask again",
-        .0.id, .1.from, .1.to
+        "job {} scales the StatefulSet from {} to {} replicas: wait until it has ended (GET /api/v1/jobs), then ask again",
+        .job.id, .replicas.from, .replicas.to
     )]
-    Running(Box<Job>, Replicas),
+    Running { job: Box<Job>, replicas: Replicas },
     #[error(transparent)]
     Kubernetes(#[from] ScaleFault),
     /// The names of the pods do not fit into ids of nodes.
     #[error("the pods cannot be nodes: {0}")]
-    Names(#[from] NodeIdError),
+    Names(String),
 }
 
 /// A node that comes back by itself as long as the StatefulSet has its pod.
@@ -58,12 +60,17 @@ pub(crate) struct Owned {
 }
 
 impl Scaler {
-    /// For the StatefulSet of this name in the client's namespace.
-    pub(crate) fn new(adapter: Adapter, jobs: Jobs, client: Client, stateful_set: &str, names: PodNames) -> Self {
+    pub(crate) fn new(adapter: Adapter, jobs: Jobs, stateful_set: &StatefulSet) -> Self {
+        let scale = StatefulSetScale::new(stateful_set.client.clone(), &stateful_set.name);
+        Self::of(adapter, jobs, scale, stateful_set.names.clone())
+    }
+
+    /// As [`Scaler::new`], from its parts.
+    pub(crate) fn of(adapter: Adapter, jobs: Jobs, scale: StatefulSetScale, names: PodNames) -> Self {
         Self {
             adapter,
             jobs,
-            scale: StatefulSetScale::new(client, stateful_set),
+            scale,
             names,
         }
     }
@@ -87,13 +94,13 @@ impl Scaler {
         let scaling = Scaling {
             replicas,
             version,
-            nodes: self.nodes(replicas)?,
+            nodes: self.nodes(replicas).map_err(NotScaled::Names)?,
         };
         accepted(self.jobs.scale(scaling).await, to)
     }
 
     /// The nodes that come, lowest ordinal first, or that go, highest first. A pod that is a node under another id is that node.
-    fn nodes(&self, replicas: Replicas) -> Result<Vec<NodeId>, NodeIdError> {
+    fn nodes(&self, replicas: Replicas) -> Result<Vec<NodeId>, String> {
         let Replicas { from, to } = replicas;
         let topology = self.adapter.topology();
         let used = topology.iter().filter(|view| view.state != NodeState::Gone);
@@ -102,7 +109,7 @@ impl Scaler {
             .collect();
         let id = |ordinal| match known.iter().find(|(known, _)| *known == ordinal) {
             Some((_, id)) => Ok((*id).clone()),
-            None => self.names.id(ordinal),
+            None => self.names.node(ordinal).map(|(id, _)| id),
         };
         match replicas.is_down() {
             true => (to..from).rev().map(id).collect(),
@@ -135,10 +142,7 @@ fn accepted(begun: Result<Job, Box<Job>>, to: u32) -> Result<Accepted, NotScaled
         Err(job) => job,
     };
     match job.replicas {
-        Some(replicas) if replicas.to != to => Err(NotScaled::Running(job, replicas)),
+        Some(replicas) if replicas.to != to => Err(NotScaled::Running { job, replicas }),
         _ => Ok(Accepted::Job(job)),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -62,7 +62,11 @@ mod tests {
         assert_eq!(of(5, true, false), drain("redis-3"));
         assert_eq!(of(5, true, true), Step::Scale);
         assert_eq!(of(3, true, true), Step::Done);
-        assert_eq!(of(3, true, false), drain("redis-3"), "its pod goes, and it is still a node");
+        assert_eq!(
+            of(3, true, false),
+            drain("redis-3"),
+            "its pod goes, and it is still a node"
+        );
     }
 
     #[test]

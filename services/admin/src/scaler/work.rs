@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{NodeId, TopologyError};
@@ -11,12 +10,7 @@ use wsmesh_adapter::{NodeId, TopologyError};
 use super::Scaler;
 use super::step::{self, Step};
 use crate::jobs::{Job, JobState};
-use crate::kubernetes::{ScaleFault, Sized};
-
-/// How often a running job is looked at.
-const EVERY: Duration = Duration::from_secs(1);
-/// How long the Kubernetes API may have trouble before the job fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::kubernetes::{Leadership, ScaleFault, Sized};
 
 /// What this admin did for one job.
 #[derive(Debug, Default)]
@@ -31,51 +25,60 @@ struct Memory {
     trouble_since: Option<Instant>,
 }
 
+/// How patient this admin is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How often a running job is looked at.
+    pub(crate) every: Duration,
+    /// How long the Kubernetes API may have trouble before the job fails.
+    pub(crate) patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(1),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Scaler {
     /// Carries out jobs while this admin leads, until `shutdown`.
-    pub(crate) async fn run(self, leads: watch::Receiver<bool>, shutdown: CancellationToken) {
-        self.run_every(EVERY, PATIENCE, leads, shutdown).await;
+    pub(crate) async fn run(self, leadership: Leadership, shutdown: CancellationToken) {
+        let leading = async {
+            loop {
+                leadership.taken().await;
+                tokio::select! {
+                    () = self.lead(Pace::default()) => return,
+                    () = leadership.lost() => {}
+                }
+            }
+        };
+        shutdown.run_until_cancelled(leading).await;
     }
 
-    /// As [`Scaler::run`], with other times.
-    pub(super) async fn run_every(
-        self,
-        every: Duration,
-        patience: Duration,
-        leads: watch::Receiver<bool>,
-        shutdown: CancellationToken,
-    ) {
-        shutdown.run_until_cancelled(self.work(every, patience, leads)).await;
-    }
-
-    async fn work(&self, every: Duration, patience: Duration, mut leads: watch::Receiver<bool>) {
+    /// Carries out jobs until there are no more. Dropping the future in the middle loses nothing.
+    pub(crate) async fn lead(&self, pace: Pace) {
         let mut changes = self.jobs.subscribe();
-        let mut every = interval(every);
+        let mut every = interval(pace.every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut memory = Memory::default();
         loop {
-            let is_leading = *leads.borrow_and_update();
             let mut scales = self.jobs.scales().into_iter();
-            if let Some(job) = scales.next().filter(|_| is_leading) {
-                scales.for_each(|other| self.give_way(&other, &job));
-                if memory.job != job.id {
-                    memory = Memory {
-                        job: job.id.clone(),
-                        ..Memory::default()
-                    };
+            let Some(job) = scales.next() else {
+                if changes.next().await.is_none() {
+                    return;
                 }
-                let end = self.advance(&job, &mut memory, patience).await;
-                // Another admin may lead by now: then it is for that one to say.
-                if let Some(end) = end.filter(|_| *leads.borrow()) {
-                    self.jobs.end_scale(&job.id, end);
-                    continue;
-                }
-                every.tick().await;
                 continue;
+            };
+            scales.for_each(|other| self.give_way(&other, &job));
+            if memory.job != job.id {
+                memory = Memory::of(&job);
             }
-            tokio::select! {
-                changed = changes.next() => if changed.is_none() { return },
-                changed = leads.changed() => if changed.is_err() { return },
+            match self.advance(&job, &mut memory, pace.patience).await {
+                Some(end) => self.jobs.end_scale(&job.id, end),
+                None => drop(every.tick().await),
             }
         }
     }
@@ -96,8 +99,11 @@ impl Scaler {
             Ok(read) => read,
             Err(fault) => return memory.failed(&fault, patience),
         };
-        memory.trouble_since = None;
-        match step::next(replicas, read.replicas, &job.nodes) {
+        let step = step::next(replicas, read.replicas, &job.nodes);
+        if step != Step::Scale {
+            memory.trouble_since = None;
+        }
+        match step {
             Step::Wait => None,
             Step::Done => Some(Ok(())),
             Step::Fail(why) => Some(Err(why)),
@@ -152,6 +158,13 @@ impl Scaler {
 }
 
 impl Memory {
+    fn of(job: &Job) -> Self {
+        Self {
+            job: job.id.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether the job has failed with this.
     fn failed(&mut self, fault: &ScaleFault, patience: Duration) -> Option<Result<(), String>> {
         match fault {
@@ -159,7 +172,11 @@ impl Memory {
             ScaleFault::Refused(why) => Some(Err(format!("{why}; then scale again"))),
             ScaleFault::Unavailable(why) => {
                 let since = *self.trouble_since.get_or_insert_with(|| {
-                    tracing::warn!(job = self.job, why, "a step of the job is not possible now; trying again");
+                    tracing::warn!(
+                        job = self.job,
+                        why,
+                        "a step of the job is not possible now; trying again"
+                    );
                     Instant::now()
                 });
                 (since.elapsed() >= patience).then(|| {

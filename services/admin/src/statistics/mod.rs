@@ -25,11 +25,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, FactsOfNode, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
 
-use crate::gather::{Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
-use crate::kubernetes::Kubernetes;
+use crate::gather::{self, Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
 use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
+pub(crate) use sight::Outside;
 use sight::Sight;
 pub(crate) use snapshot::Snapshot;
 use viewers::Viewers;
@@ -50,7 +50,7 @@ pub(crate) struct Statistics {
 #[derive(Debug)]
 struct Shared {
     adapter: Adapter,
-    kubernetes: Option<Kubernetes>,
+    outside: Outside,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// Whether a sample was taken.
     sampled: watch::Sender<bool>,
@@ -78,24 +78,18 @@ struct Change<'a> {
 
 impl Statistics {
     /// Nothing is sampled before [`Statistics::run`]. All streams of viewers end with `closing`.
-    pub(crate) fn new(adapter: Adapter, kubernetes: Option<Kubernetes>, closing: CancellationToken) -> Self {
+    pub(crate) fn new(adapter: Adapter, outside: Outside, closing: CancellationToken) -> Self {
         let nobody = Gathered {
             servers: Vec::new(),
             missing: vec![(adapter.name().clone(), "has not sampled the cluster yet".to_owned())],
             complete: false,
         };
         let sight = Sight::new(&adapter, nobody, &EdgeReports::default());
-        let first = snapshot_of(
-            &adapter,
-            kubernetes.as_ref(),
-            &sight,
-            &BTreeMap::new(),
-            &Facts::default(),
-        );
+        let first = snapshot_of(&adapter, &outside, &sight, &BTreeMap::new(), &Facts::default());
         Self {
             shared: Arc::new(Shared {
                 adapter,
-                kubernetes,
+                outside,
                 snapshot: watch::Sender::new(Arc::new(first)),
                 sampled: watch::Sender::new(false),
                 history: Mutex::default(),
@@ -148,7 +142,7 @@ impl Statistics {
     /// The nodes as the servers answer now, not as they were sampled; with what the nodes said last.
     pub(crate) async fn nodes_now(&self) -> Answer<NodesView> {
         let sight = self.look(self.shared.adapter.cluster_stats().await);
-        let nodes = sight.nodes(self.shared.kubernetes.as_ref(), &self.facts());
+        let nodes = sight.nodes(&self.shared.outside, &self.facts());
         Answer::new(Timestamp::now(), &sight.gathered, nodes)
     }
 
@@ -203,8 +197,8 @@ impl Statistics {
     fn take(&self, sight: &Sight, measured: &BTreeMap<ServerName, Measured>) {
         *self.shared.reports.lock() = sight.reports.clone();
         let facts = self.facts();
-        let (adapter, kubernetes) = (&self.shared.adapter, self.shared.kubernetes.as_ref());
-        let snapshot = Arc::new(snapshot_of(adapter, kubernetes, sight, measured, &facts));
+        let (adapter, outside) = (&self.shared.adapter, &self.shared.outside);
+        let snapshot = Arc::new(snapshot_of(adapter, outside, sight, measured, &facts));
         let mut history = self.shared.history.lock();
         history.push(snapshot.at, &snapshot.stats.body, &facts);
         drop(history);
@@ -242,7 +236,7 @@ impl Statistics {
 /// The bodies of all answers, from one gathering.
 fn snapshot_of(
     adapter: &Adapter,
-    kubernetes: Option<&Kubernetes>,
+    outside: &Outside,
     sight: &Sight,
     measured: &BTreeMap<ServerName, Measured>,
     facts: &Facts,
@@ -251,8 +245,9 @@ fn snapshot_of(
     Snapshot::new(
         at,
         Answer::new(at, gathered, sight.cluster(adapter)),
-        Answer::new(at, gathered, sight.nodes(kubernetes, facts)),
+        Answer::new(at, gathered, sight.nodes(outside, facts)),
         Answer::new(at, gathered, sight.stats(measured)),
         sight.edges(),
+        gather::loads(&sight.gathered),
     )
 }

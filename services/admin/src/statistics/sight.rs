@@ -9,6 +9,14 @@ use wsmesh_protocol::report::SELFTEST;
 use crate::doctor;
 use crate::gather::{self, ClusterView, EdgeReports, Facts, Measured, NodesView};
 use crate::kubernetes::Kubernetes;
+use crate::membership::Membership;
+
+/// Who knows from outside of the cluster which nodes there should be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outside {
+    pub(crate) pods: Option<Kubernetes>,
+    pub(crate) membership: Option<Membership>,
+}
 
 /// The cluster in one moment.
 #[derive(Debug)]
@@ -72,10 +80,14 @@ impl Sight {
     }
 
     /// The nodes, their pods and their facts.
-    pub(super) fn nodes(&self, kubernetes: Option<&Kubernetes>, facts: &Facts) -> NodesView {
+    pub(super) fn nodes(&self, outside: &Outside, facts: &Facts) -> NodesView {
         let nodes = gather::with_facts(gather::nodes(self.topology.clone(), &self.gathered), facts);
-        match kubernetes {
-            Some(kubernetes) => gather::with_pods(nodes, kubernetes.view()),
+        let nodes = match &outside.pods {
+            Some(pods) => gather::with_pods(nodes, pods.view()),
+            None => nodes,
+        };
+        match outside.membership.as_ref().and_then(Membership::view) {
+            Some(view) => gather::with_membership(nodes, view),
             None => nodes,
         }
     }
@@ -136,7 +148,7 @@ mod tests {
         let visitors = [server("doctor-1", doctor::SERVICE), server("selftest-1", SELFTEST)];
         let roster = visitors.into_iter().chain([server("ws-1", "ws-node")]).collect();
         let sight = Sight::of(roster, vec![topology], gathered, &EdgeReports::default());
-        let nodes = sight.nodes(None, &Facts::default());
+        let nodes = sight.nodes(&Outside::default(), &Facts::default());
         assert_eq!((nodes.warnings.len(), nodes.nodes[0].not_heard_by.len()), (0, 0));
         assert_eq!(sight.stats(&BTreeMap::new()).totals.servers, 1);
         assert!(sight.gathered.complete && sight.gathered.missing.is_empty());

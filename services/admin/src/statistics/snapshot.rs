@@ -1,11 +1,13 @@
 //! All statistics of one moment, as the API answers them, and as one event for everyone who watches.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
+use wsmesh_adapter::ServerName;
 
 use super::event::event;
 use crate::gather::{Answer, ClusterView, Edge, NodesView, StatsView, rfc3339};
@@ -19,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) stats: Answer<StatsView>,
     /// The ws-nodes, for new clients.
     pub(crate) edges: Vec<Edge>,
+    /// How much would be interrupted if each server ended.
+    pub(crate) loads: BTreeMap<ServerName, u64>,
     /// When it was taken, on the clock that cannot be set.
     taken: Instant,
     /// As an event; written once, by the first viewer that needs it.
@@ -43,6 +47,7 @@ impl Snapshot {
         nodes: Answer<NodesView>,
         stats: Answer<StatsView>,
         edges: Vec<Edge>,
+        loads: BTreeMap<ServerName, u64>,
     ) -> Self {
         Self {
             at,
@@ -50,6 +55,7 @@ impl Snapshot {
             nodes,
             stats,
             edges,
+            loads,
             taken: Instant::now(),
             event: OnceLock::new(),
         }

@@ -219,7 +219,11 @@ fn read(event: &Event) -> Option<anyhow::Result<News>> {
         "job" => {
             let job = value(&event.data);
             let [what, node, state] = ["what", "node", "state"].map(|key| text(&job[key]));
-            Some(Ok(News::Happened(format!("job {what} {node}: {state}"))))
+            let about = match &job["replicas"] {
+                Value::Null => node,
+                replicas => format!("{} to {} replicas", replicas["from"], replicas["to"]),
+            };
+            Some(Ok(News::Happened(format!("job {what} {about}: {state}"))))
         }
         _ => None,
     }

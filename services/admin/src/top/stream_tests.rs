@@ -38,8 +38,9 @@ async fn next(news: &mut mpsc::Receiver<News>) -> News {
 async fn a_stream_in_odd_chunks_is_read_and_opened_again_when_it_ends() {
     let answer = || async {
         let job = r#"{"what":"add","node":"redis-3","state":"done","more":1}"#;
+        let scale = r#"{"what":"scale","node":null,"replicas":{"from":3,"to":5},"state":"running"}"#;
         let text = format!(
-            ":\n\nevent: snapshot\ndata: {}\n\nevent: audit\ndata: {{}}\n\nevent: job\ndata: {job}\n\nevent: topology\ndata: \
+            ":\n\nevent: snapshot\ndata: {}\n\nevent: audit\ndata: {{}}\n\nevent: job\ndata: {job}\n\nevent: job\ndata: {scale}\n\nevent: topology\ndata: \
              {{\"text\":\"redis-3 is active\"}}\n\n",
             sent()
         );
@@ -58,6 +59,10 @@ async fn a_stream_in_odd_chunks_is_read_and_opened_again_when_it_ends() {
         assert_eq!(
             next(&mut news).await,
             News::Happened("job add redis-3: done".to_owned())
+        );
+        assert_eq!(
+            next(&mut news).await,
+            News::Happened("job scale 3 to 5 replicas: running".to_owned())
         );
         assert_eq!(next(&mut news).await, News::Happened("redis-3 is active".to_owned()));
         assert_eq!(

@@ -8,7 +8,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 use wsmesh_adapter::{
-    Bus, ClusterId, Encoding, Options, PasswordFile, Reports, Routing, ServerName, ServiceName, Strategy,
+    Bus, ClusterId, Encoding, NodeUrl, Options, PasswordFile, Reports, Routing, ServerName, ServiceName, Strategy,
 };
 use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
@@ -243,6 +243,29 @@ impl CommonConfig {
     /// When the files cannot be used any more.
     pub fn ops_acceptor(&self) -> anyhow::Result<Option<TlsAcceptor>> {
         if self.ops_tls { self.public_acceptor() } else { Ok(None) }
+    }
+
+    /// The Redis nodes that are known without other servers: those that are set, and the pods of the Service that DNS knows now. If
+    /// there is a Service and none of its pods is found, also why.
+    pub async fn known_nodes(&self) -> (Vec<NodeUrl>, Option<String>) {
+        let mut known = match &self.bus {
+            Bus::Redis(nodes) => nodes.clone(),
+            _ => Vec::new(),
+        };
+        let Some(service) = self.redis_service.clone() else {
+            return (known, None);
+        };
+        match first_nodes(service).find().await {
+            Ok(found) => {
+                let new = found
+                    .into_iter()
+                    .filter(|node| known.iter().all(|known| known.id() != node.id()));
+                let new: Vec<_> = new.collect();
+                known.extend(new);
+                (known, None)
+            }
+            Err(why) => (known, Some(why)),
+        }
     }
 
     /// The options that the adapter of a service is started with. The caller adds its own (shards, outbox). Logs if the server

@@ -29,6 +29,7 @@ pub use http_url::HttpUrl;
 pub use problems::Problems;
 pub(crate) use problems::Source;
 pub use redis_service::RedisService;
+pub(crate) use redis_service::is_label;
 pub use secret::{Secret, SecretFile};
 pub use table::{Table, Tables};
 pub use value::Value;

@@ -1,5 +1,7 @@
 //! The setting that names the headless Service whose pods are the first Redis nodes.
 
+use std::net::IpAddr;
+
 use wsmesh_adapter::{NodeUrl, PasswordFile};
 
 use super::Value;
@@ -48,7 +50,7 @@ impl Value for RedisService {
     fn parse(text: &str) -> Result<Self, String> {
         let url = NodeUrl::parse(text).map_err(|error| error.to_string())?;
         let name = url.host();
-        if name.len() > LONGEST_NAME || !name.split('.').all(is_label) {
+        if name.len() > LONGEST_NAME || !name.split('.').all(is_label) || name.parse::<IpAddr>().is_ok() {
             return Err(format!(
                 "{name:?} is not the name of a Service: write redis://wsmesh-redis:6379#redis"
             ));
@@ -68,8 +70,7 @@ impl Value for RedisService {
     }
 }
 
-/// Whether a text can be a part of the name of a Service or a pod: letters of English, digits and dashes inside. Addresses
-/// have dots and digits only, so they end with a label that is a number.
+/// Whether a text can be a part of the name of a Service or a pod: small letters of English, digits, and dashes inside.
 pub(crate) fn is_label(text: &str) -> bool {
     let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=LONGEST_LABEL).contains(&text.len())

@@ -22,6 +22,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 use wsmesh_adapter::{Adapter, Payload, ServerEvent, ServerInfo, Target};
 use wsmesh_protocol::ErrorCode;
+use wsmesh_protocol::report::LoadReport;
 
 use crate::metrics::Metrics;
 use crate::rules::game::Game;
@@ -109,6 +110,16 @@ impl GameLogic {
     pub fn stats(&self) -> impl Fn() -> serde_json::Value + Send + Sync + 'static {
         let shell = self.shell.clone();
         move || shell.stats()
+    }
+
+    /// How many matches would be interrupted if this server ended now.
+    pub fn load(&self) -> impl Fn() -> LoadReport + Send + Sync + 'static {
+        let shell = self.shell.clone();
+        move || {
+            let lobby = shell.lobby();
+            let work = u64::try_from(lobby.forming() + lobby.hosted()).unwrap_or(u64::MAX);
+            LoadReport { work }
+        }
     }
 }
 

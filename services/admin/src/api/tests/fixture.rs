@@ -18,6 +18,7 @@ use wsmesh_protocol::forward::{CLIENT_JOIN, CLIENT_LEAVE, KICK};
 use super::super::*;
 pub(super) use super::requests::{Answer, batch, delete, get, post, put, send, stream};
 use crate::access::Token;
+use crate::statistics::Outside;
 
 /// Longest wait for anything in these tests.
 pub(super) const LIMIT: Duration = Duration::from_secs(15);
@@ -34,7 +35,9 @@ type Sockets = Shard<mpsc::UnboundedSender<Frame>>;
 pub(super) struct Cluster {
     pub(super) bus: MemoryBus,
     pub(super) admin: Adapter,
-    jobs: Jobs,
+    pub(super) jobs: Jobs,
+    /// Set by tests with a StatefulSet.
+    pub(super) scaler: Option<Scaler>,
     pub(super) statistics: Statistics,
     watching: Watching,
     /// Ends all watches.
@@ -78,6 +81,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
         watching: watching.expect("registers"),
         seats: Seats::of_connections(1024).shared(),
         jobs: Jobs::new(started.adapter.clone(), JOB_LIMIT, WINDOW),
+        scaler: None,
         statistics: sampled(&started.adapter),
         access: Access::open(),
         audit: Audit::new(started.adapter.name().clone()),
@@ -91,7 +95,7 @@ pub(super) fn alone(bus: Bus) -> (Router, Driver) {
 
 /// Statistics that are sampled until the test ends.
 fn sampled(adapter: &Adapter) -> Statistics {
-    let statistics = Statistics::new(adapter.clone(), None, CancellationToken::new());
+    let statistics = Statistics::new(adapter.clone(), Outside::default(), CancellationToken::new());
     tokio::spawn(statistics.clone().run(CancellationToken::new()));
     statistics
 }
@@ -136,6 +140,7 @@ impl Cluster {
         Self {
             bus,
             jobs,
+            scaler: None,
             statistics: sampled(&started.adapter),
             watching,
             closing,
@@ -219,6 +224,7 @@ impl Cluster {
         Api {
             adapter: self.admin.clone(),
             jobs: self.jobs.clone(),
+            scaler: self.scaler.clone(),
             access: token.map_or_else(Access::open, Access::of_token),
             audit: self.audit.clone(),
             keys: Keys::default(),

@@ -11,6 +11,7 @@ use tower::ServiceExt;
 use super::super::description;
 use super::fixture::{Cluster, batch, delete, get, post, put, timeout, until};
 use super::servers::obeys;
+use super::stateful_set::StatefulSet;
 
 fn document() -> Value {
     serde_json::to_value(description()).expect("JSON")
@@ -158,7 +159,10 @@ async fn status_of(router: &Router, path: &str) -> StatusCode {
 
 #[tokio::test]
 async fn every_described_operation_is_served_and_its_problems_are_as_described() {
-    let cluster = Cluster::new().await;
+    let mut cluster = Cluster::new().await;
+    // It does not keep the pod of redis-2, which is removed.
+    let set = StatefulSet::start(1).await;
+    cluster.scaler = Some(set.scaler(&cluster));
     let open = cluster.open();
     let node = r#"{"url":"memory:redis-2"}"#;
     let job = post(&open, "/api/v1/nodes", node).await.json();
@@ -178,6 +182,7 @@ async fn every_described_operation_is_served_and_its_problems_are_as_described()
         };
         let body = match path.as_str() {
             "/api/v1/nodes" | "/api/v1/nodes/preflight" => node,
+            "/api/v1/nodes/scale" => r#"{"replicas":1}"#,
             path if path.ends_with("/log-level") => r#"{"level":"debug"}"#,
             "/api/v1/clients/messages" => r#"{"event":"say","ids":["a"]}"#,
             "/api/v1/clients/query" => r#"{"ids":["a"]}"#,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::fixture::{Cluster, Edge, get, timeout, until};
 use super::openapi;
+use crate::statistics::Outside;
 
 const STATS: &str = "/api/v1/stats";
 
@@ -291,7 +292,7 @@ async fn a_slow_viewer_skips_snapshots_and_is_told_how_many_news_it_missed() {
 async fn streams_end_when_admin_ends() {
     let cluster = Cluster::new().await;
     let closing = tokio_util::sync::CancellationToken::new();
-    let statistics = Statistics::new(cluster.admin.clone(), None, closing.clone());
+    let statistics = Statistics::new(cluster.admin.clone(), Outside::default(), closing.clone());
     let api = Api {
         statistics,
         ..cluster.api(None)

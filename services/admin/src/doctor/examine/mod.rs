@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
-use wsmesh_adapter::{Bus, Instance, NodeUrl, Options, ServerName};
+use wsmesh_adapter::{Bus, Instance, Options, ServerName};
 
 use super::diagnosis::{Finding, Part, Severity};
 use super::evidence::{Cluster, Node, Pods};
@@ -24,14 +24,11 @@ const KUBERNETES: Duration = Duration::from_secs(5);
 /// Looks at everything, and judges it.
 pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) -> Vec<Part> {
     let options = options(config);
-    let urls: &[NodeUrl] = match &config.common.bus {
-        Bus::Redis(urls) => urls,
-        _ => &[],
-    };
+    let (urls, unfound) = config.common.known_nodes().await;
     let is_embedded = matches!(config.common.bus, Bus::Memory(_));
-    let mut nodes = nodes::look(urls, &options).await;
+    let mut nodes = nodes::look(&urls, &options).await;
     let visited = match is_embedded || nodes.iter().any(nodes::is_usable) {
-        true => visit::visit(options, urls, interrupted).await,
+        true => visit::visit(options, &urls, interrupted).await,
         false => Err("no Redis node can be used".to_owned()),
     };
     let (cluster, facts) = match visited {
@@ -43,7 +40,11 @@ pub(super) async fn examine(config: &Config, interrupted: &CancellationToken) ->
         true => Some(pods_of(config, cluster.as_ref().ok()).await),
         false => None,
     };
-    judge(config, &nodes, cluster.as_ref(), pods.as_ref())
+    let mut parts = judge(config, &nodes, cluster.as_ref(), pods.as_ref());
+    if let (Some(why), Some(part)) = (unfound, parts.first_mut()) {
+        redis::tell_unfound(part, why);
+    }
+    parts
 }
 
 /// The options of a server that only visits. Its name is its own: in a pod, the name in the settings is that of the admin.
@@ -60,12 +61,16 @@ fn options(config: &Config) -> Options {
 
 async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, String> {
     let client = kubernetes::client().map_err(|error| format!("{error:#}"))?;
-    let ws_nodes = cluster.into_iter().flat_map(|cluster| &cluster.servers);
-    let ws_nodes = ws_nodes
-        .filter(|server| server.info.service.as_str() == "ws-node")
-        .map(|server| server.name().clone());
-    let service = config.settings.kubernetes_redis_service.as_deref();
-    let looking = pods::look(client, service, ws_nodes.collect());
+    let servers = cluster.into_iter().flat_map(|cluster| &cluster.servers);
+    let settings = &config.settings;
+    let names = pods::Names {
+        service: settings.kubernetes_redis_service.as_deref(),
+        stateful_set: settings.kubernetes_redis_statefulset.as_deref(),
+        redis: config.common.redis_service.as_ref(),
+        lease: settings.kubernetes_lease.as_deref(),
+        writes_costs: settings.pod_deletion_cost,
+    };
+    let looking = pods::look(client, names, servers.map(|server| server.name().clone()).collect());
     let pods = tokio::time::timeout(KUBERNETES, looking).await;
     pods.map_err(|_| format!("the Kubernetes API did not answer within {} s", KUBERNETES.as_secs()))
 }

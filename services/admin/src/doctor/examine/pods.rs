@@ -1,4 +1,4 @@
-//! Asks Kubernetes: the pods of the ws-nodes and of Redis, and what the service account of admin may do. Reads only.
+//! Asks Kubernetes: the pods of the servers and of Redis, the StatefulSet, and what the service account of admin may do. Reads only.
 
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -7,52 +7,127 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use wsmesh_adapter::ServerName;
+use wsmesh_bootstrap::RedisService;
 
-use super::super::evidence::{GraceTimes, PodGrace, Pods, Right};
-use crate::kubernetes;
+use super::super::evidence::{GraceTimes, PodGrace, Pods, RedisSet, Right};
+use crate::kubernetes::{self, PodNames, StatefulSetScale};
 
 /// How many pods are asked for at once.
 const AT_ONCE: usize = 8;
 /// Most pods that are looked at: those of one Deployment are equal.
 const MOST_PODS: usize = 64;
 
-/// What admin does in Kubernetes: verb, resource, group and purpose. Those of EndpointSlices only if Redis pods are watched.
-const WATCHING: [(&str, &str, &str, &str); 3] = [
-    ("get", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-    ("list", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-    ("watch", "endpointslices", "discovery.k8s.io", "to show the Redis pods"),
-];
-const LOOKING: (&str, &str, &str, &str) = (
-    "get",
-    "pods",
-    "",
-    "so that the doctor can compare grace periods with the time that servers take to end",
-);
+/// What admin does in Kubernetes.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    verb: &'static str,
+    resource: &'static str,
+    group: &'static str,
+    /// The one object of that kind; none: all of them.
+    name: Option<&'a str>,
+    purpose: &'static str,
+}
+
+/// What only some admins do, by the names in their settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Names<'a> {
+    pub(super) service: Option<&'a str>,
+    pub(super) stateful_set: Option<&'a str>,
+    /// What its pods are called as nodes.
+    pub(super) redis: Option<&'a RedisService>,
+    pub(super) lease: Option<&'a str>,
+    /// Whether it writes what it costs to end a pod.
+    pub(super) writes_costs: bool,
+}
+
+const PODS: &str = "to show the Redis pods";
+const FOLLOWING: &str = "so that Redis pods become nodes, and leave";
+const LEADING: &str = "so that one admin leads";
+const TELLING: &str = "to write Events about what it did";
+const SCALING: &str = "so that POST /api/v1/nodes/scale works";
+const COSTS: &str = "so that the emptiest pod goes first";
+const LOOKING: &str = "so that the doctor can compare grace periods with the time that servers take to end";
+
+impl<'a> Names<'a> {
+    fn wanted(self) -> Vec<Wanted<'a>> {
+        let all = |resource, group, purpose| {
+            move |verb| Wanted {
+                verb,
+                resource,
+                group,
+                name: None,
+                purpose,
+            }
+        };
+        let mut wanted = Vec::new();
+        if self.service.is_some() {
+            wanted.extend(["get", "list", "watch"].map(all("endpointslices", "discovery.k8s.io", PODS)));
+        }
+        if let name @ Some(_) = self.stateful_set {
+            let get = all("statefulsets", "apps", FOLLOWING)("get");
+            wanted.push(Wanted { name, ..get });
+            let scale = ["get", "patch"].map(all("statefulsets/scale", "apps", SCALING));
+            wanted.extend(scale.map(|of_one| Wanted { name, ..of_one }));
+            wanted.extend(["create", "patch"].map(all("events", "events.k8s.io", TELLING)));
+        }
+        if let name @ Some(_) = self.lease {
+            let lease = all("leases", "coordination.k8s.io", LEADING);
+            wanted.push(lease("create"));
+            wanted.extend(["get", "update"].map(lease).map(|of_one| Wanted { name, ..of_one }));
+        }
+        if self.writes_costs {
+            wanted.push(all("pods", "", COSTS)("patch"));
+        }
+        wanted.push(all("pods", "", LOOKING)("get"));
+        wanted
+    }
+}
 
 /// Everything at once.
-pub(super) async fn look(client: Client, service: Option<&str>, ws_nodes: Vec<ServerName>) -> Pods {
+pub(super) async fn look(client: Client, names: Names<'_>, servers: Vec<ServerName>) -> Pods {
     let namespace = client.default_namespace().to_owned();
-    let wanted = WATCHING.iter().filter(|_| service.is_some()).chain([&LOOKING]);
-    let rights = stream::iter(wanted.map(|right| ask_right(&client, &namespace, *right))).buffered(AT_ONCE);
-    let pods = stream::iter(ws_nodes.into_iter().take(MOST_PODS)).map(|server| grace(&client, server));
+    let wanted = names.wanted();
+    let rights = stream::iter(wanted.iter().map(|right| ask_right(&client, &namespace, *right))).buffered(AT_ONCE);
+    let servers = stream::iter(servers.into_iter().take(MOST_PODS)).map(|server| grace(&client, server));
+    let stateful_set = async {
+        match names.stateful_set.zip(names.redis) {
+            Some((name, redis)) => Some(stateful_set(&client, name, PodNames::new(name, redis)).await),
+            None => None,
+        }
+    };
     let redis = async {
-        match service {
+        match names.service {
             Some(service) => Some(kubernetes::look_once(client.clone(), service).await),
             None => None,
         }
     };
-    let (account, rights, ws_nodes, redis) = tokio::join!(
+    let (account, rights, servers, redis, stateful_set) = tokio::join!(
         account(&client),
         rights.collect::<Vec<_>>(),
-        pods.buffered(AT_ONCE).collect::<Vec<_>>(),
-        redis
+        servers.buffered(AT_ONCE).collect::<Vec<_>>(),
+        redis,
+        stateful_set
     );
     Pods {
         namespace,
         account,
         redis,
-        ws_nodes,
+        stateful_set,
+        servers,
         rights,
+    }
+}
+
+/// How many pods it shall have, and how long its first one may take to end: all are equal.
+async fn stateful_set(client: &Client, name: &str, names: PodNames) -> RedisSet {
+    let scale = StatefulSetScale::new(client.clone(), name);
+    let (first, replicas) = (names.pod(0), scale.read());
+    let (replicas, times) = tokio::join!(replicas, times_of(client, &first));
+    RedisSet {
+        name: name.to_owned(),
+        replicas: replicas.map(|sized| sized.replicas).map_err(|fault| fault.to_string()),
+        times,
+        names,
     }
 }
 
@@ -70,15 +145,24 @@ async fn account(client: &Client) -> String {
 async fn ask_right(
     client: &Client,
     namespace: &str,
-    (verb, resource, group, purpose): (&'static str, &'static str, &'static str, &'static str),
+    Wanted {
+        verb,
+        resource,
+        group,
+        name,
+        purpose,
+    }: Wanted<'_>,
 ) -> Right {
+    let (kind, part) = resource.split_once('/').unwrap_or((resource, ""));
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
                 namespace: Some(namespace.to_owned()),
                 verb: Some(verb.to_owned()),
-                resource: Some(resource.to_owned()),
+                resource: Some(kind.to_owned()),
+                subresource: (!part.is_empty()).then(|| part.to_owned()),
                 group: Some(group.to_owned()),
+                name: name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -98,6 +182,7 @@ async fn ask_right(
         verb,
         resource,
         group,
+        name: name.map(str::to_owned),
         purpose,
         is_allowed,
     }
@@ -105,13 +190,17 @@ async fn ask_right(
 
 /// The times of the pod with the server's name: in Kubernetes, a server has the name of its pod.
 async fn grace(client: &Client, server: ServerName) -> PodGrace {
+    let times = times_of(client, server.as_str()).await;
+    PodGrace { server, times }
+}
+
+async fn times_of(client: &Client, pod: &str) -> Result<GraceTimes, String> {
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
-    let times = match pods.get(server.as_str()).await {
+    match pods.get(pod).await {
         Ok(Pod { spec: Some(spec), .. }) => Ok(times(&spec)),
         Ok(_) => Err("the pod has no spec".to_owned()),
         Err(error) => Err(error.to_string()),
-    };
-    PodGrace { server, times }
+    }
 }
 
 fn times(spec: &PodSpec) -> GraceTimes {

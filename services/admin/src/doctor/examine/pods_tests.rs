@@ -22,6 +22,8 @@ async fn answer(uri: Uri, body: String) -> Response {
     }
     if path.ends_with("/selfsubjectaccessreviews") {
         let asked: Value = serde_json::from_str(&body).expect("JSON");
+        let attributes = &asked["spec"]["resourceAttributes"];
+        assert!(!attributes["resource"].as_str().unwrap_or("/").contains('/'), "{asked}");
         let is_watch = asked["spec"]["resourceAttributes"]["verb"] == "watch";
         let status = json!({"spec": asked["spec"], "status": {"allowed": !is_watch}});
         return kind("authorization.k8s.io", "SelfSubjectAccessReview", status);
@@ -37,6 +39,9 @@ async fn answer(uri: Uri, body: String) -> Response {
         return kind("discovery.k8s.io", "EndpointSliceList", list);
     }
     match path {
+        "/apis/apps/v1/namespaces/games/statefulsets/wsmesh-redis/scale" => {
+            kind("autoscaling", "Scale", json!({"spec": {"replicas": 4}}))
+        }
         "/api/v1/namespaces/games/pods/ws-0" => {
             let sleep = json!({"name": "ws-node", "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}});
             let spec = json!({"spec": {"terminationGracePeriodSeconds": 35, "containers": [sleep]}});
@@ -65,7 +70,11 @@ async fn client() -> Client {
 #[tokio::test]
 async fn rights_pods_and_redis_pods_are_read() {
     let name = |name: &str| ServerName::new(name).expect("a name");
-    let pods = look(client().await, Some("wsmesh-redis"), vec![name("ws-0"), name("ws-1")]).await;
+    let names = Names {
+        service: Some("wsmesh-redis"),
+        ..Names::default()
+    };
+    let pods = look(client().await, names, vec![name("ws-0"), name("ws-1")]).await;
     assert_eq!(
         (pods.namespace.as_str(), pods.account.as_str()),
         ("games", "wsmesh-admin")
@@ -88,8 +97,8 @@ async fn rights_pods_and_redis_pods_are_read() {
         grace_seconds: 35,
         sleep_seconds: 5,
     };
-    assert_eq!(pods.ws_nodes[0].times, Ok(times));
-    let refused = pods.ws_nodes[1].times.as_ref().expect_err("it may not be read");
+    assert_eq!(pods.servers[0].times, Ok(times));
+    let refused = pods.servers[1].times.as_ref().expect_err("it may not be read");
     assert!(refused.contains("forbidden"), "{refused}");
     let redis = pods.redis.expect("looked at");
     assert_eq!((redis.pods[0].pod.as_str(), redis.problem), ("redis-0", None));
@@ -97,8 +106,55 @@ async fn rights_pods_and_redis_pods_are_read() {
 
 #[tokio::test]
 async fn without_a_service_of_redis_pods_only_pods_are_needed() {
-    let pods = look(client().await, None, Vec::new()).await;
+    let pods = look(client().await, Names::default(), Vec::new()).await;
     assert_eq!((pods.redis, pods.rights.len()), (None, 1));
+}
+
+#[tokio::test]
+async fn an_admin_that_leads_needs_the_rights_of_its_own_objects_only() {
+    let names = Names {
+        stateful_set: Some("wsmesh-redis"),
+        lease: Some("wsmesh-admin"),
+        writes_costs: true,
+        ..Names::default()
+    };
+    let pods = look(client().await, names, Vec::new()).await;
+    let rights = pods.rights.iter();
+    let rights: Vec<_> = rights
+        .map(|right| (right.verb, right.resource, right.name.as_deref()))
+        .collect();
+    assert_eq!(
+        rights,
+        [
+            ("get", "statefulsets", Some("wsmesh-redis")),
+            ("get", "statefulsets/scale", Some("wsmesh-redis")),
+            ("patch", "statefulsets/scale", Some("wsmesh-redis")),
+            ("create", "events", None),
+            ("patch", "events", None),
+            ("create", "leases", None),
+            ("get", "leases", Some("wsmesh-admin")),
+            ("update", "leases", Some("wsmesh-admin")),
+            ("patch", "pods", None),
+            ("get", "pods", None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_stateful_set_and_the_times_of_its_pods_are_read() {
+    let redis = wsmesh_bootstrap::Value::parse("redis://wsmesh-redis#redis").expect("a Service");
+    let names = Names {
+        stateful_set: Some("wsmesh-redis"),
+        redis: Some(&redis),
+        ..Names::default()
+    };
+    let set = look(client().await, names, Vec::new())
+        .await
+        .stateful_set
+        .expect("read");
+    assert_eq!((set.name.as_str(), set.replicas), ("wsmesh-redis", Ok(4)));
+    let why = set.times.expect_err("the pod may not be read");
+    assert!(why.contains("forbidden"), "{why}");
 }
 
 #[test]

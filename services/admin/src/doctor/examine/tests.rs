@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use wsmesh_adapter::{Adapter, Driver, Fault, MemoryBus, ServiceName, Started};
+use wsmesh_adapter::{Adapter, Driver, Fault, MemoryBus, NodeUrl, ServiceName, Started};
 use wsmesh_bootstrap::CommonConfig;
 
 use super::super::diagnosis::{Diagnosis, Severity};
