@@ -87,13 +87,13 @@ state() {
   done
 }
 
-failed=0 left_out=0
+passed=0 failed=0 left_out=0
 for name in "${steps[@]}"; do
   say "$name: $(sed -n '2s/^# //p' "tests/deploy/cluster/steps/$name.sh")"
   begin=$SECONDS code=0
   STEP_NAME=$name bash "tests/deploy/cluster/steps/$name.sh" 2>&1 | tee "$OUT/$name.log" || code=${PIPESTATUS[0]}
   case $code in
-    0) verdict=ok ;;
+    0) verdict=ok passed=$((passed + 1)) ;;
     77) verdict='LEFT OUT' left_out=$((left_out + 1)) ;;
     *)
       verdict=FAILED failed=$((failed + 1))
@@ -110,5 +110,5 @@ for name in "${steps[@]}"; do
   if [ "$name" = install ] && [ "$code" != 0 ]; then break; fi
 done
 
-say "$((${#steps[@]} - failed - left_out)) passed, $failed failed, $left_out left out"
+say "$passed passed, $failed failed, $left_out left out, $((${#steps[@]} - passed - failed - left_out)) not tried"
 ((failed == 0))

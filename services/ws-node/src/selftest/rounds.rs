@@ -160,14 +160,14 @@ impl Visit {
         Err(problem)
     }
 
-    /// Resolves when every server hears every node.
+    /// Resolves when another server has told what it knows, and every server hears every node.
     async fn settled(&self) {
         let (mut roster, mut nodes) = (self.adapter.roster(), self.adapter.nodes());
         loop {
             roster.mark_unchanged();
             nodes.mark_unchanged();
-            let topology = self.adapter.topology();
-            if topology.iter().all(|node| deaf(node).next().is_none()) && !self.adapter.servers().is_empty() {
+            let is_heard = |node: &NodeView| deaf(node).next().is_none();
+            if self.adapter.servers().len() > 1 && self.adapter.topology().iter().all(is_heard) {
                 return;
             }
             tokio::select! {

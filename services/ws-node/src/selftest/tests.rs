@@ -140,7 +140,7 @@ async fn a_client_of_another_cluster_is_not_found_by_this_one() {
     let config = config(&bus, None);
     let (_node, address) = serve(&config).await;
     let elsewhere = self::config(&other, None);
-    let (lines, worked) = tried(plan(address, &elsewhere, &[]).expect("a plan")).await;
+    let (lines, worked) = tried(plan(address, &elsewhere, &["--within", "6s"]).expect("a plan")).await;
     assert!(!worked && lines[1].contains("is not connected anywhere"), "{lines:#?}");
 }
 

@@ -23,7 +23,7 @@ until_true 20 "ws-node lets one with a token in" answers 101 "${upgrade[@]}" -H 
 until_true 20 "admin refuses a caller without a token" answers 401 "http://$admin_at/api/v1/cluster"
 until_true 20 "admin answers one with its token" answers 200 -H "Authorization: Bearer $admin_token" "http://$admin_at/api/v1/cluster"
 until_true 60 "every server hears every node" nodes_are 3
-helm -n "$namespace" test "$release" --timeout 2m --logs
+helm -n "$namespace" test "$release" --timeout 2m
 k get secret "$release-ws-node" -o 'jsonpath={.data.jwt-key}' | base64 -d >"$out/jwt.key"
 # A client may publish ten messages a second.
 load_rate=$((load_rate < load_clients * 8 ? load_rate : load_clients * 8)) load_start --jwt-key-file "$out/jwt.key"
