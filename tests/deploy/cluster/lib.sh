@@ -117,8 +117,15 @@ containers() {
   local component
   for component in "$@"; do
     k get pods -l "app.kubernetes.io/instance=$release,app.kubernetes.io/component=$component" -o json |
-      jq -r '.items[] | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[]?.restartCount] | add)"'
+      jq -r '.items[] | select(.metadata.deletionTimestamp == null) | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[]?.restartCount] | add)"'
   done | sort
+}
+
+# unchanged BEFORE COMPONENT…: no pod of these was replaced or restarted since `containers` said BEFORE.
+unchanged() {
+  local before=$1
+  shift
+  diff <(printf '%s\n' "$before") <(containers "$@") || fail "pods of $* were replaced or restarted"
 }
 
 leader() { k get lease "$release-admin" -o 'jsonpath={.spec.holderIdentity}'; }

@@ -13,7 +13,7 @@ accepted() {
 }
 until_true 240 "every Redis takes the new password" accepted
 nodes_are 3
-[ "$before" = "$(containers redis ws-node game-logic admin)" ] || fail "pods restarted"
+unchanged "$before" redis ws-node game-logic admin
 k delete pod "$release-redis-0" --wait=true
 until_true 90 "a Redis that starts with the new password is heard" redis_is 3
 load_stop 5

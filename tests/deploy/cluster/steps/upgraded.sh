@@ -10,6 +10,7 @@ k rollout status "deployment/$release-ws-node" --timeout=120s
 until_true 120 "the old ws-nodes are gone" pods_are ws-node 2
 load_stop 5
 expect "game-logics" "$(k get deployment "$release-game-logic" -o 'jsonpath={.spec.replicas}')" == 3
-[ "$before" = "$(containers redis)" ] || fail "Redis pods restarted"
+unchanged "$before" redis
 paced 2
 k scale deployment "$release-game-logic" --replicas=2
+until_true 60 "two game-logics are left" pods_are game-logic 2
