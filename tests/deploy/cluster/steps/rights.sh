@@ -13,7 +13,8 @@ may() { k auth can-i "$@" --as "$account" >/dev/null; }
 may patch "statefulset/$release-redis" --subresource=scale || fail "admin may not scale its StatefulSet"
 may get "lease/$release-admin" || fail "admin may not read its Lease"
 for denied in "get secrets" "delete pods" "create pods" "patch deployments" "patch statefulset/other --subresource=scale" \
-  "patch statefulset/$release-redis" "update lease/other" "list configmaps" "get secret/$release-redis"; do
+  "patch statefulset/$release-redis" "update lease/other" "patch lease/$release-admin" "list pods" "list configmaps" \
+  "get secret/$release-redis"; do
   read -ra words <<<"$denied"
   if may "${words[@]}"; then fail "admin may $denied"; fi
 done

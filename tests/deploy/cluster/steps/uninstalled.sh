@@ -6,7 +6,9 @@ helm -n "$namespace" uninstall "$release" --wait --timeout 2m
 kinds=$(kubectl api-resources --namespaced --verbs=list -o name | grep -vE '^(events|events.events.k8s.io|endpoints)$' | paste -sd,)
 left() {
   # What every namespace has is not ours. Pods need a moment to end.
-  k get "$kinds" -o name --ignore-not-found 2>/dev/null |
+  local all
+  all=$(k get "$kinds" -o name --ignore-not-found) || fail "kubectl cannot list what is left"
+  printf '%s' "$all" |
     grep -vE '^(configmap/kube-root-ca.crt|serviceaccount/default|pod.metrics.k8s.io/.*|.*wsmesh-two.*)$' || true
 }
 only_the_lease() { ! left | grep -v "^lease.coordination.k8s.io/$release-admin$"; }
