@@ -2,21 +2,24 @@
 //!
 //! A file that is wrong after a change (missing, empty, half written) counts for nothing, which is logged once: what was read
 //! before stays in use until the file is right again. Contents are compared, not times, because mounted Secrets change by a swap
-//! of links. What a secret replaced is remembered for a while, so that both can be valid while others still use the one before.
+//! of links. What a secret replaced is remembered for a while, so that both can be valid while others still use the one before;
+//! then it is forgotten. A read that hangs is logged, and no second one begins before it has ended.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::settings::SecretFile;
 
 /// How often files with secrets are read again.
 pub const REREAD: Duration = Duration::from_secs(5);
+
+/// A read that takes longer hangs, as those of a file system on the network may.
+const HANGS: Duration = Duration::from_secs(10);
 
 /// Most former values that are remembered.
 const MOST_FORMER: usize = 4;
@@ -31,6 +34,7 @@ struct Values<T> {
     current: Arc<T>,
     /// Those before it, the latest first, and when each was replaced.
     former: Vec<(Arc<T>, Instant)>,
+    changed: Option<Instant>,
 }
 
 /// Makes a value of a file.
@@ -42,6 +46,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         let values = Values {
             current: Arc::new(value),
             former: Vec::new(),
+            changed: None,
         };
         Self {
             values: Arc::new(RwLock::new(values)),
@@ -50,12 +55,13 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// Makes the value of a file that has been read with the settings, and again whenever the file changed. A secret of no file
-    /// stays as it is. Must be called inside a tokio runtime.
+    /// stays as it is. A value that was replaced is remembered for `overlap`. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// What `make` says about the file as it is at the start.
     pub fn start(
         file: &SecretFile,
+        overlap: Duration,
         make: impl Fn(&SecretFile) -> Result<T, String> + Send + 'static,
     ) -> Result<Self, String> {
         let live = Self::fixed(make(file)?);
@@ -63,9 +69,9 @@ impl<T: Send + Sync + 'static> Live<T> {
             return Ok(live);
         }
         let reader = Reader {
-            path: file.path().to_owned(),
             last: file.clone(),
             problem: None,
+            overlap,
             make: Box::new(make),
             values: live.values.clone(),
         };
@@ -81,7 +87,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         self.values.read().current.clone()
     }
 
-    /// The value now, and then those that were replaced less than `overlap` ago.
+    /// The value now, and then those that were replaced less than `overlap` ago, as far as they are remembered.
     pub fn in_force(&self, overlap: Duration) -> Vec<Arc<T>> {
         let values = self.values.read();
         let former = values.former.iter().filter(|(_, until)| until.elapsed() < overlap);
@@ -91,7 +97,7 @@ impl<T: Send + Sync + 'static> Live<T> {
 
     /// How long ago the value changed. None: it is the first one.
     pub fn changed(&self) -> Option<Duration> {
-        self.values.read().former.first().map(|(_, until)| until.elapsed())
+        self.values.read().changed.map(|since| since.elapsed())
     }
 }
 
@@ -112,11 +118,12 @@ impl<T> fmt::Debug for Live<T> {
 
 /// Reads one file again and again.
 struct Reader<T> {
-    path: PathBuf,
     /// What is in force.
     last: SecretFile,
     /// What is wrong with the file now. Logged already.
     problem: Option<String>,
+    /// How long former values are remembered.
+    overlap: Duration,
     make: Make<T>,
     values: Arc<RwLock<Values<T>>>,
 }
@@ -129,11 +136,38 @@ impl<T> Reader<T> {
         every.tick().await;
         loop {
             every.tick().await;
-            let path = self.path.clone();
-            // A file system may hang: it hangs the reading then, and nothing else.
-            let read = tokio::task::spawn_blocking(move || SecretFile::read(path)).await;
-            self.take(read.unwrap_or_else(|error| Err(format!("{error}: this is a bug"))));
+            self.forget();
+            let read = self.read().await;
+            self.take(read);
         }
+    }
+
+    /// Forgets former values whose time is over.
+    fn forget(&self) {
+        let is_over = |(_, until): &(Arc<T>, Instant)| until.elapsed() >= self.overlap;
+        if self.values.read().former.iter().any(is_over) {
+            self.values.write().former.retain(|former| !is_over(former));
+        }
+    }
+
+    async fn read(&mut self) -> Result<SecretFile, String> {
+        let path = self.last.path().to_owned();
+        // A file system may hang: it hangs the reading of this file then, and nothing else.
+        let mut reading = tokio::task::spawn_blocking(move || SecretFile::read(path));
+        let read = match timeout(HANGS, &mut reading).await {
+            Ok(read) => read,
+            Err(_) => {
+                self.fail(format!("reading it hangs for {} s already", HANGS.as_secs()));
+                // Others would hang, too, each with a thread. This one ends when the file system answers.
+                loop {
+                    if let Ok(read) = timeout(REREAD, &mut reading).await {
+                        break read;
+                    }
+                    self.forget();
+                }
+            }
+        };
+        read.unwrap_or_else(|error| Err(format!("{error}: this is a bug")))
     }
 
     fn take(&mut self, read: Result<SecretFile, String>) {
@@ -144,22 +178,30 @@ impl<T> Reader<T> {
         let made = read.and_then(|file| Ok(((self.make)(&file)?, file)));
         match made {
             Ok((value, file)) => {
-                tracing::info!(file = %self.path.display(), "a secret was replaced: the new one is used from now on");
+                tracing::info!(file = %file.path().display(), "a secret was replaced: the new one is used from now on");
                 let mut values = self.values.write();
                 let former = std::mem::replace(&mut values.current, Arc::new(value));
-                values.former.insert(0, (former, Instant::now()));
-                values.former.truncate(MOST_FORMER);
+                let now = Instant::now();
+                values.changed = Some(now);
+                if !self.overlap.is_zero() {
+                    values.former.insert(0, (former, now));
+                    values.former.truncate(MOST_FORMER);
+                }
+                drop(values);
                 self.last = file;
                 self.problem = None;
             }
-            Err(problem) => {
-                if self.problem.as_ref() != Some(&problem) {
-                    let file = self.path.display();
-                    tracing::error!(%file, problem, "a secret cannot be read again: the one before stays in use; correct the file");
-                }
-                self.problem = Some(problem);
-            }
+            Err(problem) => self.fail(problem),
         }
+    }
+
+    /// Logs a problem, once.
+    fn fail(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            let file = self.last.path().display();
+            tracing::error!(%file, problem, "a secret cannot be read again: the one before stays in use; correct the file");
+        }
+        self.problem = Some(problem);
     }
 }
 
@@ -172,6 +214,8 @@ mod tests {
 
     use super::*;
 
+    const HOURS: Duration = Duration::from_secs(10 * 3600);
+
     /// Texts with `=` only.
     fn text(file: &SecretFile) -> Result<String, String> {
         let text = file.secret().expose_text().map_err(|error| error.to_string())?;
@@ -182,7 +226,7 @@ mod tests {
     }
 
     fn live(path: &Path) -> Live<String> {
-        Live::start(&SecretFile::read(path).expect("readable"), text).expect("good")
+        Live::start(&SecretFile::read(path).expect("readable"), HOURS, text).expect("good")
     }
 
     /// Until the file was read again, which another thread does.
@@ -260,10 +304,59 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_secret_of_no_file_stays_and_nothing_is_shown() {
         let secret = SecretFile::from_secret(crate::Secret::new("hunter=2"));
-        let live = Live::start(&secret, text).expect("good");
+        let live = Live::start(&secret, HOURS, text).expect("good");
         sleep(REREAD * 3).await;
         assert_eq!(*live.current(), "hunter=2");
         assert!(!format!("{live:?}").contains("hunter"));
-        assert!(Live::start(&SecretFile::from_secret(crate::Secret::new("half")), text).is_err());
+        assert!(Live::start(&SecretFile::from_secret(crate::Secret::new("half")), HOURS, text).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_whose_overlap_is_over_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        for overlap in [Duration::ZERO, Duration::from_secs(60)] {
+            std::fs::write(&path, "a=1").expect("written");
+            let file = SecretFile::read(&path).expect("readable");
+            let live = Live::start(&file, overlap, text).expect("good");
+            let former = Arc::downgrade(&live.current());
+            std::fs::write(&path, "a=2").expect("written");
+            reread(&live, "a=2").await;
+            assert_eq!(former.upgrade().is_some(), !overlap.is_zero());
+            sleep(overlap + REREAD * 2).await;
+            assert!(former.upgrade().is_none() && live.changed().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_is_told_and_counts_when_it_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, "a=1").expect("written");
+        let live = Live::fixed("a=1".to_owned());
+        let mut reader = Reader {
+            last: SecretFile::read(&path).expect("readable"),
+            problem: None,
+            overlap: HOURS,
+            make: Box::new(text),
+            values: live.values.clone(),
+        };
+        std::fs::remove_file(&path).expect("removed");
+        // Reading it waits for a writer.
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("runs").success());
+        tokio::time::pause();
+        let read = {
+            let mut reading = std::pin::pin!(reader.read());
+            assert!(futures_util::poll!(&mut reading).is_pending());
+            advance(HANGS + REREAD).await;
+            assert!(futures_util::poll!(&mut reading).is_pending());
+            std::fs::write(&path, "a=2").expect("written");
+            tokio::time::resume();
+            reading.await
+        };
+        assert!(reader.problem.as_ref().is_some_and(|problem| problem.contains("hangs")));
+        reader.take(read);
+        assert_eq!((live.current().as_str(), reader.problem), ("a=2", None));
     }
 }

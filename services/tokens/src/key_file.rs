@@ -25,7 +25,7 @@ impl KeyFile {
         read: impl Fn(&SecretFile) -> Result<KeySet, String> + Send + 'static,
         overlap: Duration,
     ) -> Result<Self, String> {
-        let keys = Live::start(file, read)?;
+        let keys = Live::start(file, overlap, read)?;
         Ok(Self { keys, overlap })
     }
 

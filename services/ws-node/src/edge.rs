@@ -184,10 +184,7 @@ fn engine_settings(settings: &EdgeSettings) -> engine::Settings {
         deflate_above: settings.deflate_above(),
         ping_interval: settings.ping_interval,
         background: settings.enter_background_close,
-        budget: engine::Budget {
-            bytes: settings.outbox_total_bytes,
-            shards: settings.shards,
-        },
+        budget: engine::Budget::new(settings.outbox_total_bytes, settings.shards),
         write_timeout: settings.write_timeout,
         close_timeout: settings.close_timeout,
         message_timeout: settings.message_timeout,

@@ -2,7 +2,7 @@
 //!
 //! A message is due to every client that was connected and in the room (for a message to one client: connected) before it was sent,
 //! and stayed connected for the time to settle, if the server accepted it. What a client missed whose connection ended sooner is
-//! counted apart: nobody promised it.
+//! counted apart: nobody promised it. The report has a limit for that, so that it hides no loss.
 
 use std::collections::HashMap;
 

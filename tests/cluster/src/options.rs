@@ -7,7 +7,7 @@ use clap::Parser;
 
 /// Clients that stay connected to a cluster whatever is done to it, and count what was lost, doubled, and how often they were
 /// closed. Prints "ready" when all are connected; SIGTERM ends the load, and then one line of JSON says what was seen. Exit code 1 if
-/// anything was lost, doubled or not answered.
+/// anything was lost, doubled or not answered, or if there was too little load to know.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "wsmesh-cluster", version)]
 pub struct Options {

@@ -25,7 +25,7 @@ const TWICE: Duration = Duration::from_secs(3);
 /// Longest time for the goodbyes of clients.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` is cancelled. The exit code is 1 if something went wrong that the cluster promises.
+/// Runs until `stop` is cancelled. The exit code is 1 if something went wrong that the cluster promises, or the run says nothing.
 ///
 /// # Errors
 /// When not all clients could connect, or nothing can be printed.
@@ -54,8 +54,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<Ex
     while sending.join_next().await.is_some() {}
     let (diaries, tally) = settled(&runners, shared.options.settle()).await;
     let plays = plays.map(|plays| plays.lock().clone());
-    let report = Report::new(&diaries, &tally, plays, loaded);
-    for example in &tally.examples {
+    let report = Report::new(&diaries, &tally, plays, loaded, shared.options.rate);
+    let faults = report.faults();
+    for example in tally.examples.iter().chain(&faults) {
         writeln!(io::stderr(), "{example}")?;
     }
     writeln!(io::stdout(), "{}", serde_json::to_string(&report)?)?;
@@ -66,7 +67,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> anyhow::Result<Ex
     let mut leaving: JoinSet<()> = goodbyes.collect();
     let _ = timeout(GOODBYE, async { while leaving.join_next().await.is_some() {} }).await;
     living.shutdown().await;
-    Ok(if report.is_good() {
+    Ok(if faults.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

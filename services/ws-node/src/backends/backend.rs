@@ -19,7 +19,7 @@ use wsmesh_bootstrap::Live;
 
 use super::answer::{Answer, Failure};
 use super::breaker;
-use super::destination::Destination;
+use super::destination::{Destination, SIGNED_BY_FORMER};
 use super::event::{CloudEvent, put};
 use super::exchange::{Exchange, Lost, Outgoing};
 use super::metrics::CallMetrics;
@@ -30,9 +30,6 @@ use super::trace;
 
 /// `content-type` of a batch of events.
 const BATCH: &str = "application/cloudevents-batch+json";
-
-/// How long a key that was replaced in its file signs, too.
-const SIGNED_BY_FORMER: Duration = Duration::from_secs(600);
 
 /// Who calls.
 const AGENT: &str = concat!("wsmesh/", env!("CARGO_PKG_VERSION"));
@@ -75,8 +72,8 @@ impl Backend {
             url: destination.url.to_string(),
             uri: destination.uri().unwrap_or_default(),
             timeout: destination.timeout,
-            authorization: destination.authorization()?,
-            keys: destination.signing_keys()?,
+            authorization: destination.authorization(shared)?,
+            keys: destination.signing_keys(shared)?,
             calls: calls(label, &destination, shared, &metrics)?,
             runtime: shared.runtime.clone(),
             metrics,

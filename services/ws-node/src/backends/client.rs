@@ -39,7 +39,8 @@ pub(super) fn client(ca_file: Option<&Path>) -> Result<Live<HttpClient>, String>
     let Some(path) = ca_file else {
         return trusting(rustls_native_certs::load_native_certs().certs).map(Live::fixed);
     };
-    Live::start(&SecretFile::read(path)?, |file| trusting(certificates_in(file)?))
+    let file = SecretFile::read(path)?;
+    Live::start(&file, Duration::ZERO, |file| trusting(certificates_in(file)?))
 }
 
 fn trusting(certificates: Vec<CertificateDer<'static>>) -> Result<HttpClient, String> {

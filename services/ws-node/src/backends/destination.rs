@@ -8,6 +8,7 @@ use hyper::header::HeaderValue;
 use wsmesh_bootstrap::{HttpUrl, LONGEST_DURATION, Live, Secret, SecretFile};
 
 use super::client;
+use super::shared::Shared;
 use super::signature::SigningKeys;
 
 /// Calls to one backend that may be under way at once, unless it has its own number. More are refused at once.
@@ -15,6 +16,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 256;
 
 /// Largest answer of a backend that is read, in bytes, unless it has its own size.
 pub(crate) const MAX_REPLY_BYTES: usize = 256 * 1024;
+
+/// How long a key that was replaced in its file signs, too.
+pub(super) const SIGNED_BY_FORMER: Duration = Duration::from_secs(600);
 
 /// Bounds of the two, and of the failures that open a breaker.
 const MOST_IN_FLIGHT: usize = 65_536;
@@ -147,19 +151,17 @@ impl Destination {
     }
 
     /// The keys that sign, if what is sent is signed. Must be called inside a tokio runtime.
-    pub(super) fn signing_keys(&self) -> Result<Option<Live<SigningKeys>>, String> {
-        self.signing_key
-            .as_ref()
-            .map(|file| Live::start(file, signing_keys))
-            .transpose()
+    pub(super) fn signing_keys(&self, shared: &Shared) -> Result<Option<Live<SigningKeys>>, String> {
+        let start = |file: &SecretFile| Live::start(file, SIGNED_BY_FORMER, signing_keys);
+        let file = self.signing_key.as_ref();
+        file.map(|file| shared.signing_keys.of(file, start)).transpose()
     }
 
     /// The value of the `authorization` header, if there is one. Must be called inside a tokio runtime.
-    pub(super) fn authorization(&self) -> Result<Option<Live<HeaderValue>>, String> {
-        self.bearer_token
-            .as_ref()
-            .map(|file| Live::start(file, authorization))
-            .transpose()
+    pub(super) fn authorization(&self, shared: &Shared) -> Result<Option<Live<HeaderValue>>, String> {
+        let start = |file: &SecretFile| Live::start(file, Duration::ZERO, authorization);
+        let file = self.bearer_token.as_ref();
+        file.map(|file| shared.authorizations.of(file, start)).transpose()
     }
 }
 

@@ -269,7 +269,7 @@ impl<H: FrameHandler> Registration<H> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use wsmesh_adapter::{ClientId, Detached, Introduction};
 
     use super::super::decoder::{Message, Violation};
@@ -277,12 +277,13 @@ mod tests {
     use super::super::handler::{Control, Verdict};
     use super::super::metrics::Metrics;
     use super::super::outgoing::{Onlooker, Outgoing};
+    use super::super::pressure::Budget;
     use super::super::settings::Settings;
     use super::*;
 
     /// Handles nothing, or panics when its client can be reached, with a request in flight that never ends.
-    struct Nothing {
-        panics: bool,
+    pub(in super::super) struct Nothing {
+        pub(in super::super) panics: bool,
     }
 
     impl Onlooker for Nothing {
@@ -337,7 +338,7 @@ mod tests {
     }
 
     /// A shard on a server that runs alone.
-    fn core() -> (Rc<Core<Nothing>>, wsmesh_adapter::Driver) {
+    pub(in super::super) fn core(budget: Budget) -> (Rc<Core<Nothing>>, wsmesh_adapter::Driver) {
         let names = ("edge", "ws-node");
         let (name, service) = (names.0.try_into().expect("valid"), names.1.try_into().expect("valid"));
         let mut options = wsmesh_adapter::Options::new(name, service);
@@ -350,10 +351,7 @@ mod tests {
             deflate_above: None,
             ping_interval: limit,
             background: limit,
-            budget: super::super::pressure::Budget {
-                bytes: usize::MAX,
-                shards: 1,
-            },
+            budget,
             write_timeout: limit,
             close_timeout: limit,
             message_timeout: limit,
@@ -370,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn the_guard_of_a_session_that_panics_is_dropped_though_its_requests_wait() {
         let local = tokio::task::LocalSet::new();
-        let (core, _driver) = core();
+        let (core, _driver) = core(Budget::new(usize::MAX, 1));
         let (guard, held) = oneshot::channel();
         let newcomer = Newcomer {
             client: ClientId::new("ann").expect("valid"),

@@ -211,15 +211,20 @@ impl<H: Onlooker> Core<H> {
         if !handle.is_open() {
             return;
         }
+        self.clear_outbox(handle);
+        self.metrics.slow_clients_closed.inc();
+        tracing::debug!(client = %handle.client, "closing a slow client");
+        self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
+    }
+
+    /// Drops what waits for a client that reads too slowly.
+    pub(super) fn clear_outbox(&self, handle: &Handle<H>) {
         if let Some((_, outbox)) = self.shard.borrow_mut().connection(handle.connection) {
             if handle.is_watched.get() {
                 handle.handler.outgoing(Outgoing::Cleared(outbox.len() as u64));
             }
             outbox.clear();
         }
-        self.metrics.slow_clients_closed.inc();
-        tracing::debug!(client = %handle.client, "closing a slow client");
-        self.close(handle, &Farewell::new(CloseCode::SlowConsumer, "slow consumer"));
     }
 
     fn write_dirty(&self) {

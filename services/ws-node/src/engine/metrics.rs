@@ -16,7 +16,7 @@ use super::slow::SlowClients;
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     pub(crate) connections: IntGauge,
-    /// What waits for all clients of all shards.
+    /// What waits for all clients of all shards. Shows it only: nothing is decided by it.
     pub(crate) outboxes: IntGauge,
     pub(crate) slow_clients_closed: IntCounter,
     pub(crate) accepted: IntCounter,
@@ -52,7 +52,7 @@ impl Metrics {
             connections: register_int_gauge_with_registry!("wsmesh_connections", "Open client connections.", registry)?,
             outboxes: register_int_gauge_with_registry!(
                 "wsmesh_outbox_bytes",
-                "Bytes that wait for clients; a frame counts for each client that it waits for.",
+                "Bytes that wait for clients; a frame counts for each client that it waits for, so the memory may be less.",
                 registry
             )?,
             slow_clients_closed: register_int_counter_with_registry!(

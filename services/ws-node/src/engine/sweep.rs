@@ -1,5 +1,5 @@
 //! The clock of a shard, one timer for all connections: pings, clients in the background, stalled writes, unfinished
-//! messages, and connections that are to end.
+//! messages, connections that are to end, and whether too much waits for all.
 
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,7 @@ impl<H: FrameHandler> Core<H> {
                 self.carry_out(due, &handle, now);
             }
         }
+        self.relieve_by_clock(now);
     }
 
     fn carry_out(&self, due: Due, handle: &Handle<H>, now: Instant) {

@@ -1,7 +1,9 @@
 //! The keys of tickets: what a backend shows to get tickets, and what signs them. The file is read again while the server runs.
 //!
 //! ws-nodes see a new file at different times, up to two minutes apart in Kubernetes. So a new key is accepted at once and
-//! signs only after that, and a former one is accepted for as long as tickets that it signed may be valid.
+//! signs only after that, and a former one is accepted for as long as tickets that it signed may be valid. A ws-node that starts
+//! meanwhile cannot know that its key is new, and signs with it at once: to lose no ticket then either, the new key is first added
+//! as the second line, so that every ws-node accepts it, and only later becomes the first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,9 @@ const PURPOSE: &[u8] = b"wsmesh ticket 1";
 
 /// By then every ws-node has read a new file: the kubelet updates mounted Secrets within about a minute and a half.
 const KNOWN_EVERYWHERE: Duration = Duration::from_secs(120);
+
+/// How long tickets of a former key may be valid.
+const TICKETS_VALID: Duration = KNOWN_EVERYWHERE.saturating_add(LONGEST_TTL);
 
 /// One key.
 struct Key {
@@ -44,7 +49,7 @@ impl Keys {
     /// The error says what to do.
     pub(super) fn start(file: &SecretFile, overlap: Duration) -> Result<Self, String> {
         let read = |file: &SecretFile| ticket_keys(file)?.into_iter().map(Key::new).collect();
-        let files = Live::start(file, read)?;
+        let files = Live::start(file, overlap.max(TICKETS_VALID), read)?;
         Ok(Self { files, overlap })
     }
 
@@ -70,7 +75,7 @@ impl Keys {
         ticket: &str,
         validation: &Validation,
     ) -> Result<TokenData<T>, AuthError> {
-        let files = self.files.in_force(KNOWN_EVERYWHERE + LONGEST_TTL);
+        let files = self.files.in_force(TICKETS_VALID);
         let mut failed = AuthError::BadTicket;
         for key in files.iter().flat_map(|file| file.iter()) {
             match jsonwebtoken::decode(ticket, &key.decoding, validation) {
@@ -167,6 +172,23 @@ mod tests {
         advance(LONGEST_TTL).await;
         assert!(!opens(&early_keys, &before), "no such ticket is valid any more");
         assert!(opens(&early_keys, &ticket(&late_keys)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_starts_during_a_rotation_loses_no_ticket_if_the_new_key_was_added_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, lines: &[&str]| {
+            let path = folder.path().join(name);
+            write(&path, lines);
+            path
+        };
+        let before = keys(&file("before", &[OLD]), OVERLAP);
+        let added = keys(&file("added", &[OLD, NEW]), OVERLAP);
+        assert!(opens(&before, &ticket(&added)) && opens(&added, &ticket(&before)));
+        // Every server has both when they are swapped.
+        let swapped = keys(&file("swapped", &[NEW, OLD]), OVERLAP);
+        assert!(opens(&added, &ticket(&swapped)) && opens(&swapped, &ticket(&added)));
+        assert!(!opens(&before, &ticket(&swapped)), "what the order is for");
     }
 
     #[tokio::test(start_paused = true)]
