@@ -36,13 +36,19 @@ grep -rohE '"wsmesh_[a-z_]+"' services --include='*.rs' | tr -d '"' | sort -u >"
 missing=$(comm -23 "$work/used" "$work/known")
 [ -z "$missing" ] || { printf 'no service has these metrics: %s\n' "$missing" >&2; exit 1; }
 
-# The section of the runbook that an alert names must exist.
+# The section of the runbook that an alert leads to must exist and name the alert. Its parts (###) belong to it.
 runbook=charts/wsmesh/RUNBOOK.md
-sed -n 's/.*RUNBOOK.md#//p' "$work/rules.yaml" | sort -u >"$work/sections"
-[ -s "$work/sections" ] || { echo "no alert names a section of the runbook" >&2; exit 1; }
-while read -r section; do
-  grep '^#' "$runbook" | tr '[:upper:] ' '[:lower:]-' | sed 's/^#*-//' | grep -qx "$section" ||
-    { echo "$runbook has no section #$section, which an alert names" >&2; exit 1; }
+section() {
+  awk -v wanted="$1" '
+    /^##? / { title = tolower($0); sub(/^#+ /, "", title); gsub(/[^a-z0-9 -]/, "", title); gsub(/ /, "-", title); inside = title == wanted }
+    inside' "$runbook"
+}
+sed -n 's/^ *- alert: //p; s/.*RUNBOOK.md#//p' "$work/rules.yaml" | paste - - >"$work/sections"
+[ "$(wc -l <"$work/sections")" = "$(grep -c '^ *- alert: ' "$work/rules.yaml")" ] || { echo "an alert has no section of the runbook" >&2; exit 1; }
+while read -r alert section; do
+  section "$section" >"$work/section"
+  [ -s "$work/section" ] || { echo "$runbook has no section #$section, to which $alert leads" >&2; exit 1; }
+  grep -qw "$alert" "$work/section" || { echo "$alert leads to the section #$section of $runbook, which does not name it" >&2; exit 1; }
 done <"$work/sections"
 # An alert that the runbook names must exist.
 grep -oE '\bWsmesh[A-Za-z]+' "$runbook" | sort -u | while read -r alert; do

@@ -138,6 +138,45 @@ keeper=$(cat "$pod/run/keeper")
 [ "$(REDISCLI_AUTH=$keeper redis-cli -p "$port" --user keeper publish x y 2>&1 | cut -c1-6)" = NOPERM ] || fail "the keeper may publish"
 ok "the keeper may do nothing else"
 
+echo "# a Redis that starts while servers still have the password before"
+mkdir "$work/both"
+write new "$work/both/password"
+write $'old\n' "$work/both/previous-password"
+one=$pod one_port=$port
+pod late "$work/both/password" ""
+container keep
+late_keeper=$pid
+container start
+eventually "takes the current password" accepts new
+accepts old || fail "the previous password does not count"
+ok "and the one that the Secret names as the previous one"
+not accepts "" || fail "no password counts"
+grep -q "^user default .*#.*#.*#" "$pod/run/redis.conf" && fail "a password counts twice"
+late_since=$SECONDS
+while ((SECONDS - late_since <= OVERLAP + 1)); do
+  accepts old || fail "the previous password ended although the Secret still names it"
+  sleep 0.5
+done
+ok "the previous one counts beyond the overlap, as long as the Secret names it"
+rm "$work/both/previous-password"
+eventually "and ends when the Secret does not name it any more" not accepts old
+accepts new || fail "the current one ended, too"
+write new "$work/both/previous-password"
+write newer "$work/both/password"
+eventually "a rotation with the previous password in the Secret counts, too" accepts newer
+accepts new || fail "the one before it does not count"
+write "" "$work/both/previous-password"
+write other "$work/both/password"
+eventually "an empty previous password is none" accepts other
+[ "$(redis-cli -p "$port" ping)" != PONG ] || fail "Redis is open"
+write other "$work/both/previous-password"
+eventually "the same one twice counts once" [ -z "$(cut -d' ' -f1 "$pod/run/accepted" | sort | uniq -d)" ]
+accepts other || fail "the password ended"
+ends "$late_keeper"
+ends "$pid"
+pod=$one port=$one_port
+export PASSWORD_FILE=$work/secret/password RUN_FOLDER=$pod/run CONFIG_FOLDER=$pod/config
+
 echo "# a Redis that hangs"
 script alive || fail "a live Redis counts as dead"
 kill -STOP "$redis"

@@ -7,13 +7,15 @@
 #   redis.sh alive    whether Redis does anything at all; what it answers does not matter
 #
 # Redis never sees a password, only SHA-256 sums of those that count, so no character of a password needs quoting and none is an
-# argument or in the environment. A changed password counts beside the one before it for OVERLAP seconds. Nothing here restarts Redis.
+# argument or in the environment. A changed password counts beside the one before it for OVERLAP seconds. A Redis that starts after the
+# change never knew the one before it: the Secret may name it beside the new one (previous-password). Nothing here restarts Redis.
 set -eu
 umask 077
 
 run=${RUN_FOLDER:-/run/redis}              # in memory; shared by Redis and the keeper
 config=${CONFIG_FOLDER:-/etc/redis}
 password=${PASSWORD_FILE-/etc/wsmesh/redis/password} # empty: no password
+previous=${password%/*}/previous-password  # counts as long as it is there, too
 certificates=${TLS_FOLDER-}                # empty: no TLS
 overlap=${OVERLAP:-600}
 pause=${PAUSE:-5}
@@ -25,9 +27,9 @@ keeper=$run/keeper                         # the keeper's own password, made ane
 cr=$(printf '\r')
 said=''
 
-# The sum of the password in the Secret. Line ends at its end are not part of it, as for the services. Empty if there is none.
-sum_of_password() {
-  text=$(cat "$password" 2>/dev/null) || return 0
+# sum_of FILE: the sum of the password in it. Line ends at its end are not part of it, as for the services. Empty if there is none.
+sum_of() {
+  text=$(cat "$1" 2>/dev/null) || return 0
   while [ "$text" != "${text%"$cr"}" ]; do text=$(printf %s "${text%"$cr"}"); done
   if [ -z "$text" ]; then return 0; fi
   sum=$(printf %s "$text" | sha256sum)
@@ -40,17 +42,20 @@ uptime_seconds() {
   echo "${seconds%%.*}"
 }
 
-# Writes down which passwords count now: the current one, and those before it until their time is over.
+# Writes down which passwords count now: the current one, and those before it until their time is over and the Secret names them no more.
 write_accepted() {
-  current=$1 now=$(uptime_seconds)
+  current=$1 named=$(sum_of "$previous") now=$(uptime_seconds)
   touch "$accepted"
   {
     echo "$current 0"
-    while read -r sum end; do
+    {
+      cat "$accepted"
+      if [ -n "$named" ] && ! grep -q "^$named " "$accepted"; then echo "$named 0"; fi
+    } | while read -r sum end; do
       if [ "$sum" = "$current" ]; then continue; fi
       if [ "$end" = 0 ]; then end=$((now + overlap)); fi
-      if [ "$end" -gt "$now" ]; then echo "$sum $end"; fi
-    done <"$accepted"
+      if [ "$end" -gt "$now" ] || [ "$sum" = "$named" ]; then echo "$sum $end"; fi
+    done
   } >"$accepted.$role"
   mv "$accepted.$role" "$accepted"
 }
@@ -75,7 +80,7 @@ start() {
     echo "unixsocket $socket"
     echo "unixsocketperm 700"
     if [ -n "$password" ]; then
-      current=$(sum_of_password)
+      current=$(sum_of "$password")
       if [ -z "$current" ]; then
         echo "$password has no password: put one under the key 'password' of the Secret" >&2
         exit 64
@@ -100,7 +105,7 @@ look() {
   REDISCLI_AUTH=$(cat "$keeper")
   export REDISCLI_AUTH
   if [ -n "$password" ]; then
-    current=$(sum_of_password)
+    current=$(sum_of "$password")
     if [ -z "$current" ]; then
       say "empty" "the password is empty or cannot be read: Redis keeps the one that it has"
     else
