@@ -77,23 +77,41 @@ pub(super) async fn add_node(
     Ok(accepted(&api.jobs.add(&url, missing).await?, "jobs"))
 }
 
+/// How to remove it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Removing {
+    /// Remove it also if the Kubernetes API does not say whether a StatefulSet keeps its pod.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Drains a Redis node for the whole cluster, then removes it
 ///
 /// Senders stop at once; subscribers stay for the replay window; then the node is gone and may be stopped. Idempotent.
 #[utoipa::path(
     delete, path = "/nodes/{id}", operation_id = "removeNode", tag = "nodes",
-    params(("id" = Name, Path, description = "The node's id.")),
+    params(("id" = Name, Path, description = "The node's id."), Removing),
     responses(
         (status = 202, description = "The change was accepted; the job follows it.", body = Job,
             headers(("Location" = String, description = "The location of the job, relative to the request."))),
         (status = 404, description = "There is no such node."),
         (status = 409, description = "Not every counted server hears another active node, or a StatefulSet keeps the node's pod (use \
-            nodes/scale), or the first request with this idempotency key is still running (code running)."),
+            nodes/scale; force if the Kubernetes API does not say so), or the first request with this idempotency key is still running (code running)."),
     ),
 )]
-pub(super) async fn remove_node(State(api): State<Api>, OfPath(id): OfPath<NodeId>) -> Result<Response, Problem> {
+pub(super) async fn remove_node(
+    State(api): State<Api>,
+    subject: Subject,
+    OfPath(id): OfPath<NodeId>,
+    Params(Removing { force }): Params<Removing>,
+) -> Result<Response, Problem> {
+    if force {
+        subject.name(format!("node {id} by force"));
+    }
     if let Some(scaler) = &api.scaler
         && let Some(owned) = scaler.owner_of(&id).await
+        && !(force && owned.doubt.is_some())
     {
         return Err(scale::owned(&owned));
     }

@@ -81,7 +81,15 @@ pub(super) fn owned(owned: &Owned) -> Problem {
         stateful_set,
         pod,
         ordinal,
+        doubt,
     } = owned;
+    if let Some(doubt) = doubt {
+        let detail = format!(
+            "this node is pod {pod} of StatefulSet {stateful_set}, and whether that keeps it is not known: {doubt}. If it does, the node comes \
+             back; ?force=true removes it all the same"
+        );
+        return Problem::new(StatusCode::CONFLICT, detail).untouched();
+    }
     let fewer = match ordinal {
         0 => String::new(),
         _ => format!(" To have fewer nodes, POST /api/v1/nodes/scale {{\"replicas\": {ordinal}}}."),
@@ -96,10 +104,11 @@ pub(super) fn owned(owned: &Owned) -> Problem {
 impl From<NotScaled> for Problem {
     fn from(error: NotScaled) -> Self {
         let status = match &error {
-            NotScaled::Running { .. } | NotScaled::Names(_) | NotScaled::Kubernetes(ScaleFault::Changed) => {
-                StatusCode::CONFLICT
-            }
-            NotScaled::Kubernetes(ScaleFault::Refused(_)) => StatusCode::BAD_GATEWAY,
+            NotScaled::Running { .. }
+            | NotScaled::Names(_)
+            | NotScaled::Ordinals { .. }
+            | NotScaled::Kubernetes(ScaleFault::Changed) => StatusCode::CONFLICT,
+            NotScaled::Kubernetes(ScaleFault::Refused(_) | ScaleFault::Absent(_)) => StatusCode::BAD_GATEWAY,
             NotScaled::Kubernetes(ScaleFault::Unavailable(_)) => StatusCode::GATEWAY_TIMEOUT,
         };
         Self::new(status, error.to_string()).untouched()

@@ -178,7 +178,7 @@ impl Job {
 
     /// Whether this admin's topology has not learned of the change, though it began a while ago.
     pub(super) fn is_unheard_of(&self, sight: &Sight<'_>, patience: Duration) -> bool {
-        // Whoever knows of a scale knows all of it.
+        // Every admin that has the job of a scale has the whole change.
         let Some(node) = &self.node else { return false };
         let learned = progress::is_learned(self.what, self.change.epoch, sight.node(node));
         self.is_running() && !learned && sight.now.duration_since(self.began) >= patience
