@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::answers::accepted;
 use super::body::JsonBody;
-use super::jobs::accepted;
 use crate::audit::Subject;
 use crate::kubernetes::ScaleFault;
 use crate::problem::Problem;
-use crate::scaler::{Accepted, NotScaled, Owned, REPLICAS};
+use crate::scaler::{Accepted, NotScaled, REPLICAS};
 
 /// How many Redis nodes the StatefulSet shall have.
 #[derive(Deserialize, ToSchema)]
@@ -72,32 +72,6 @@ fn elsewhere() -> Problem {
     let detail = "this admin scales no StatefulSet: outside of Kubernetes, start another Redis and add it with POST /api/v1/nodes, or remove \
                   one with DELETE /api/v1/nodes/{id}; in Kubernetes, name the StatefulSet with --kubernetes-redis-statefulset (the chart \
                   does)";
-    Problem::new(StatusCode::CONFLICT, detail).untouched()
-}
-
-/// A node that would come back if it were removed.
-pub(super) fn owned(owned: &Owned) -> Problem {
-    let Owned {
-        stateful_set,
-        pod,
-        ordinal,
-        doubt,
-    } = owned;
-    if let Some(doubt) = doubt {
-        let detail = format!(
-            "this node is pod {pod} of StatefulSet {stateful_set}, and whether that keeps it is not known: {doubt}. If it does, the node comes \
-             back; ?force=true removes it all the same"
-        );
-        return Problem::new(StatusCode::CONFLICT, detail).untouched();
-    }
-    let fewer = match ordinal {
-        0 => String::new(),
-        _ => format!(" To have fewer nodes, POST /api/v1/nodes/scale {{\"replicas\": {ordinal}}}."),
-    };
-    let detail = format!(
-        "this node is pod {pod} of StatefulSet {stateful_set}, which keeps it: the node would come back.{fewer} To restart it, kubectl \
-         delete pod {pod}"
-    );
     Problem::new(StatusCode::CONFLICT, detail).untouched()
 }
 

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use wsmesh_adapter::{NodeId, ServerName};
 
-use super::job::{Change, Job, JobState, Sight, What};
+use super::job::{Change, Job, JobState, Sight};
 use super::replicas::Scaling;
+use super::what::What;
 
 /// Most jobs that are kept.
 pub(crate) const MOST_JOBS: usize = 100;

@@ -9,6 +9,7 @@ mod clearness;
 mod job;
 mod progress;
 mod replicas;
+mod what;
 
 mod ledger;
 mod news;
@@ -31,20 +32,18 @@ use crate::gather::MissingServer;
 pub(crate) use changes::Changes;
 use clearness::Clearness;
 use job::{Change, Sight};
-pub(crate) use job::{Job, JobState, What};
+pub(crate) use job::{Job, JobState};
 use ledger::Ledger;
 pub(crate) use ledger::MOST_JOBS;
 use news::{JOB, JOBS};
 use outgoing::{Letter, Outgoing};
 pub(crate) use replicas::{NodeProgress, Replicas, Scaling};
+pub(crate) use what::What;
 
 /// How often running jobs are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time limit of a change. Without trouble a change takes seconds. Draining a node may take the replay window in addition.
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
-/// How many times the time limit of a change a StatefulSet may take to get one more replica: pods must be started, and images may have to
-/// be loaded first. Each further one may take the time limit of a change in addition: its pod may start after the ones before it.
-const STARTING_TAKES: u32 = 5;
 /// A change that this admin's topology has not learned of after this long is made here: the admin that accepted it may have ended
 /// before it told anybody.
 const UNHEARD_AFTER: Duration = Duration::from_secs(2);
@@ -347,14 +346,8 @@ impl Jobs {
         let [adding, removing] = self.limits;
         match (job.what, job.replicas) {
             (What::Remove, _) => removing,
-            (What::Scale, Some(replicas)) if replicas.is_down() => {
-                removing.saturating_mul(replicas.difference()).saturating_add(adding)
-            }
-            (What::Scale, replicas) => {
-                let further = replicas.map_or(0, |replicas| replicas.difference().saturating_sub(1));
-                adding.saturating_mul(STARTING_TAKES.saturating_add(further))
-            }
-            (What::Add, _) => adding,
+            (What::Scale, Some(replicas)) => replicas.limit(adding, removing),
+            (What::Add, _) | (What::Scale, None) => adding,
         }
     }
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wsmesh_adapter::{NodeId, ServerName};
 
-use super::job::{Change, Job, JobState, What};
+use super::job::{Change, Job, JobState};
 use super::progress::ServerProgress;
 use super::replicas::{NodeProgress, Scaling};
+use super::what::What;
 
 /// The event that carries a job to other admins.
 pub(super) const JOB: &str = "wsmesh.job";
