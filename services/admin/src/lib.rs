@@ -3,10 +3,10 @@
 //! Reading order: `settings`, `config`, `service` (the process), `api` (routes and their limits), `access` (who may use which of
 //! them), `audit` (who changed what), `idempotency` (requests that are repeated), `commands` (what backends do with clients),
 //! `gather` (turns what servers report into answers), `jobs` (changes of the nodes, followed until they are done), `statistics`
-//! (samples the cluster once a second), `watching` (follows one client), `kubernetes`
-//! and `discovery` (which Redis nodes there should be), `membership` (makes it so). The last jobs, the last idempotency keys and an
-//! hour of numbers are stored, in memory; every other answer is gathered from the live servers at the moment of the request. `doctor`
-//! and `top` are commands of their own.
+//! (samples the cluster once a second), `watching` (follows one client), `kubernetes` and `discovery` (which Redis nodes there should
+//! be), `membership` (makes it so), `scaler` (changes how many there are), `probes` (the ops port). The last jobs, the last idempotency
+//! keys and an hour of numbers are stored, in memory; every other answer is gathered from the live servers at the moment of the request.
+//! `doctor` and `top` are commands of their own.
 
 mod access;
 mod api;

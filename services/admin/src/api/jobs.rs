@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,26 +11,15 @@ use wsmesh_adapter::{NodeId, ServerName};
 
 use super::Api;
 use super::address::OfPath;
+use super::answers::{self, Addition, accepted};
 use super::body::JsonBody;
 use super::preflight;
 use super::query::Params;
-use super::scale;
 use crate::audit::Subject;
 use crate::gather::{Cursor, Page};
 use crate::jobs::{Job, MOST_JOBS};
 use crate::problem::Problem;
 use crate::shapes::Name;
-
-/// A node to add.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewNode)]
-pub(super) struct Addition {
-    /// redis[s]://host[:port][#id]; without user and password (each server uses its own) and without ?ca. The id is host:port if none
-    /// is given.
-    #[schema(pattern = r"^rediss?://[a-z0-9][a-z0-9.-]{0,60}(:[1-9][0-9]{0,3})?(#[A-Za-z0-9._-]{1,60})?$")]
-    pub(super) url: String,
-}
 
 /// How to add it.
 #[derive(Deserialize, IntoParams)]
@@ -77,37 +66,45 @@ pub(super) async fn add_node(
     Ok(accepted(&api.jobs.add(&url, missing).await?, "jobs"))
 }
 
+/// How to remove it.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Removing {
+    /// Remove it also if the Kubernetes API does not say whether a StatefulSet keeps its pod.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Drains a Redis node for the whole cluster, then removes it
 ///
 /// Senders stop at once; subscribers stay for the replay window; then the node is gone and may be stopped. Idempotent.
 #[utoipa::path(
     delete, path = "/nodes/{id}", operation_id = "removeNode", tag = "nodes",
-    params(("id" = Name, Path, description = "The node's id.")),
+    params(("id" = Name, Path, description = "The node's id."), Removing),
     responses(
         (status = 202, description = "The change was accepted; the job follows it.", body = Job,
             headers(("Location" = String, description = "The location of the job, relative to the request."))),
         (status = 404, description = "There is no such node."),
         (status = 409, description = "Not every counted server hears another active node, or a StatefulSet keeps the node's pod (use \
-            nodes/scale), or the first request with this idempotency key is still running (code running)."),
+            nodes/scale; force if the Kubernetes API does not say so), or the first request with this idempotency key is still running (code running)."),
     ),
 )]
-pub(super) async fn remove_node(State(api): State<Api>, OfPath(id): OfPath<NodeId>) -> Result<Response, Problem> {
+pub(super) async fn remove_node(
+    State(api): State<Api>,
+    subject: Subject,
+    OfPath(id): OfPath<NodeId>,
+    Params(Removing { force }): Params<Removing>,
+) -> Result<Response, Problem> {
+    if force {
+        subject.name(format!("node {id} by force"));
+    }
     if let Some(scaler) = &api.scaler
         && let Some(owned) = scaler.owner_of(&id).await
+        && !(force && owned.doubt.is_some())
     {
-        return Err(scale::owned(&owned));
+        return Err(answers::owned(&owned));
     }
     Ok(accepted(&api.jobs.remove(&id).await?, "../jobs"))
-}
-
-/// 202 with the job and its location. The location is relative: a proxy may put a prefix before the path.
-pub(super) fn accepted(job: &Job, jobs: &str) -> Response {
-    let mut response = (StatusCode::ACCEPTED, Json(job)).into_response();
-    // An id is hexadecimal digits and a dash, so this never fails.
-    if let Ok(location) = HeaderValue::from_str(&format!("{jobs}/{}", job.id)) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }
 
 /// Where a job stands in the list: a page goes on there, whatever happened to the list meanwhile.

@@ -12,6 +12,7 @@
 //! - pages a list with [`Page`](crate::gather::Page) and answers the [`Cursor`](crate::gather::Cursor) of the next page as `next`.
 
 mod address;
+mod answers;
 mod bodies;
 mod body;
 mod docs;

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use wsmesh_adapter::{Check, NodeId, NodeUrl, ServerName};
 
 use super::Api;
+use super::answers::Addition;
 use super::body::JsonBody;
-use super::jobs::Addition;
 use crate::audit::Subject;
 use crate::gather::{self, MissingServer, RefusedNode};
 use crate::problem::Problem;

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
+use super::answers::accepted;
 use super::body::JsonBody;
-use super::jobs::accepted;
 use crate::audit::Subject;
 use crate::kubernetes::ScaleFault;
 use crate::problem::Problem;
-use crate::scaler::{Accepted, NotScaled, Owned, REPLICAS};
+use crate::scaler::{Accepted, NotScaled, REPLICAS};
 
 /// How many Redis nodes the StatefulSet shall have.
 #[derive(Deserialize, ToSchema)]
@@ -75,31 +75,14 @@ fn elsewhere() -> Problem {
     Problem::new(StatusCode::CONFLICT, detail).untouched()
 }
 
-/// A node that would come back if it were removed.
-pub(super) fn owned(owned: &Owned) -> Problem {
-    let Owned {
-        stateful_set,
-        pod,
-        ordinal,
-    } = owned;
-    let fewer = match ordinal {
-        0 => String::new(),
-        _ => format!(" To have fewer nodes, POST /api/v1/nodes/scale {{\"replicas\": {ordinal}}}."),
-    };
-    let detail = format!(
-        "this node is pod {pod} of StatefulSet {stateful_set}, which keeps it: the node would come back.{fewer} To restart it, kubectl \
-         delete pod {pod}"
-    );
-    Problem::new(StatusCode::CONFLICT, detail).untouched()
-}
-
 impl From<NotScaled> for Problem {
     fn from(error: NotScaled) -> Self {
         let status = match &error {
-            NotScaled::Running { .. } | NotScaled::Names(_) | NotScaled::Kubernetes(ScaleFault::Changed) => {
-                StatusCode::CONFLICT
-            }
-            NotScaled::Kubernetes(ScaleFault::Refused(_)) => StatusCode::BAD_GATEWAY,
+            NotScaled::Running { .. }
+            | NotScaled::Names(_)
+            | NotScaled::Ordinals { .. }
+            | NotScaled::Kubernetes(ScaleFault::Changed) => StatusCode::CONFLICT,
+            NotScaled::Kubernetes(ScaleFault::Refused(_) | ScaleFault::Absent(_)) => StatusCode::BAD_GATEWAY,
             NotScaled::Kubernetes(ScaleFault::Unavailable(_)) => StatusCode::GATEWAY_TIMEOUT,
         };
         Self::new(status, error.to_string()).untouched()

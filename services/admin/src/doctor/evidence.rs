@@ -94,6 +94,8 @@ pub(crate) struct RedisSet {
     /// The times of one of its pods, or why they are not known.
     pub(crate) times: Result<GraceTimes, String>,
     pub(crate) names: PodNames,
+    /// A node that leaves is drained for this long: servers may send again what they published.
+    pub(crate) replay_window: Duration,
 }
 
 /// How long a pod may take to end.

@@ -54,7 +54,7 @@ pub(super) async fn hear(jobs: &Jobs, mut news: Listener) {
         match job {
             Ok(Some(job)) => jobs.take(job, event.sender),
             Ok(None) => {
-                tracing::warn!(sender = %event.sender, "an admin told half a job, or an end of a job that is none")
+                tracing::warn!(sender = %event.sender, "an admin told a job that is incomplete, or whose end is not valid")
             }
             // A later version may know other changes of nodes.
             Err(error) => tracing::warn!(sender = %event.sender, %error, "an admin told a job that cannot be read"),

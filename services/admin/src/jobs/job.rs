@@ -12,20 +12,9 @@ use wsmesh_adapter::{NodeId, NodeView, ServerName};
 
 use super::progress::{self, ServerProgress, Verdict};
 use super::replicas::{NodeProgress, Replicas, Scaling};
+use super::what::{NodeChange, What};
 use crate::gather::{self, MissingServer};
 use crate::shapes::Name;
-
-/// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum What {
-    /// Every counted server shall hear the node.
-    Add,
-    /// The node shall be drained, and then gone, for every counted server.
-    Remove,
-    /// The StatefulSet of the Redis nodes shall have another number of replicas.
-    Scale,
-}
 
 /// The state of a job. A failed job undoes nothing: the change stays in the topology.
 // A later one replaces an earlier one, when two admins judge differently.
@@ -161,6 +150,11 @@ impl Job {
         }
     }
 
+    /// The one node that it is about, and what becomes of it.
+    fn of_node(&self) -> Option<(&NodeId, NodeChange)> {
+        self.node.as_ref().zip(self.what.of_node())
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.state == JobState::Running
     }
@@ -178,16 +172,19 @@ impl Job {
 
     /// Whether this admin's topology has not learned of the change, though it began a while ago.
     pub(super) fn is_unheard_of(&self, sight: &Sight<'_>, patience: Duration) -> bool {
-        // Whoever knows of a scale knows all of it.
-        let Some(node) = &self.node else { return false };
-        let learned = progress::is_learned(self.what, self.change.epoch, sight.node(node));
+        // Every admin that has the job of a scale has the whole change.
+        let Some((node, what)) = self.of_node() else {
+            return false;
+        };
+        let learned = progress::is_learned(what, self.change.epoch, sight.node(node));
         self.is_running() && !learned && sight.now.duration_since(self.began) >= patience
     }
 
     /// Updates a running job. Returns whether anything about it is different.
     pub(super) fn judge(&mut self, sight: &Sight<'_>, me: &ServerName, limit: Duration) -> bool {
-        let (is_changed, verdict) = match (&self.node, &self.scaling) {
-            (Some(node), _) => self.judge_node(&node.clone(), sight),
+        let of_node = self.of_node().map(|(node, what)| (node.clone(), what));
+        let (is_changed, verdict) = match (of_node, &self.scaling) {
+            (Some((node, what)), _) => self.judge_node(&node, what, sight),
             (None, Some(scaling)) => {
                 let nodes = scaling.progress(sight.nodes, sight.counted, sight.is_clear);
                 // Only the admin that leads knows whether the StatefulSet is scaled.
@@ -209,22 +206,22 @@ impl Job {
     }
 
     /// Updates the progress of a change of one node. Returns whether it is different, and what the topology says about the change.
-    fn judge_node(&mut self, node: &NodeId, sight: &Sight<'_>) -> (bool, Verdict) {
+    fn judge_node(&mut self, node: &NodeId, what: NodeChange, sight: &Sight<'_>) -> (bool, Verdict) {
         let before = std::mem::take(&mut self.servers);
         let Some(view) = sight.node(node) else {
             return (!before.is_empty(), Verdict::Running);
         };
-        self.servers = progress::progress(self.what, view, sight.counted);
+        self.servers = progress::progress(what, view, sight.counted);
         let verdict = match sight.is_clear {
-            true => progress::verdict(self.what, self.change.epoch, view, &self.servers),
+            true => progress::verdict(what, self.change.epoch, view, &self.servers),
             false => Verdict::Running,
         };
         (self.servers != before, verdict)
     }
 
     fn overdue(&self, limit: Duration) -> String {
-        match (&self.node, &self.scaling) {
-            (Some(node), _) => progress::overdue(self.what, node, &self.servers, limit),
+        match (self.of_node(), &self.scaling) {
+            (Some((node, what)), _) => progress::overdue(what, node, &self.servers, limit),
             (None, Some(scaling)) => scaling.overdue(&self.nodes, limit),
             (None, None) => format!("not done within {} s", limit.as_secs_f64()),
         }

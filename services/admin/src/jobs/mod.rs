@@ -9,6 +9,7 @@ mod clearness;
 mod job;
 mod progress;
 mod replicas;
+mod what;
 
 mod ledger;
 mod news;
@@ -21,7 +22,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -32,22 +32,18 @@ use crate::gather::MissingServer;
 pub(crate) use changes::Changes;
 use clearness::Clearness;
 use job::{Change, Sight};
-pub(crate) use job::{Job, JobState, What};
+pub(crate) use job::{Job, JobState};
 use ledger::Ledger;
 pub(crate) use ledger::MOST_JOBS;
 use news::{JOB, JOBS};
 use outgoing::{Letter, Outgoing};
 pub(crate) use replicas::{NodeProgress, Replicas, Scaling};
+pub(crate) use what::What;
 
 /// How often running jobs are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time limit of a change. Without trouble a change takes seconds. Draining a node may take the replay window in addition.
 pub(crate) const JOB_LIMIT: Duration = Duration::from_secs(60);
-/// How many times the time limit of a change a StatefulSet may take to get more replicas: pods must be started, and images may have to
-/// be loaded first.
-const STARTING_TAKES: u32 = 5;
-/// How long after a StatefulSet was scaled down its old number of replicas may still be read somewhere.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// A change that this admin's topology has not learned of after this long is made here: the admin that accepted it may have ended
 /// before it told anybody.
 const UNHEARD_AFTER: Duration = Duration::from_secs(2);
@@ -97,7 +93,8 @@ impl Jobs {
         Self { closing, ..self }
     }
 
-    /// Adds a node and returns the job that follows the change; `missing` did not say whether they can use it. The other admins have been told, if that is possible now.
+    /// Adds a node and returns the job that follows the change; `missing` did not say whether they can use it. The other admins have been
+    /// told, if that is possible now.
     ///
     /// # Errors
     /// As [`Adapter::add_node`].
@@ -153,15 +150,7 @@ impl Jobs {
     /// ordinal than this. Its replicas are changed only after the others have left.
     pub(crate) fn scale_target(&self) -> Option<u32> {
         self.look();
-        let ledger = self.ledger.lock();
-        if let Some(job) = ledger.scales().next() {
-            return job.scaling.as_ref().map(|scaling| scaling.target(&job.nodes));
-        }
-        let last = ledger.jobs().rev().find(|job| job.what == What::Scale)?;
-        let replicas = last.replicas.filter(|replicas| replicas.is_down())?;
-        let since = Timestamp::now().duration_since(last.finished_at?).abs();
-        let is_settled = last.state != JobState::Done || since >= SETTLED_AFTER;
-        (!is_settled).then_some(replicas.to)
+        self.ledger.lock().scale_target(Instant::now())
     }
 
     /// Whether a node has this id and is used, or soon will be.
@@ -357,11 +346,8 @@ impl Jobs {
         let [adding, removing] = self.limits;
         match (job.what, job.replicas) {
             (What::Remove, _) => removing,
-            (What::Scale, Some(replicas)) if replicas.is_down() => {
-                removing.saturating_mul(replicas.difference()).saturating_add(adding)
-            }
-            (What::Scale, _) => adding * STARTING_TAKES,
-            (What::Add, _) => adding,
+            (What::Scale, Some(replicas)) => replicas.limit(adding, removing),
+            (What::Add, _) | (What::Scale, None) => adding,
         }
     }
 }

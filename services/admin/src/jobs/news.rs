@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wsmesh_adapter::{NodeId, ServerName};
 
-use super::job::{Change, Job, JobState, What};
+use super::job::{Change, Job, JobState};
 use super::progress::ServerProgress;
 use super::replicas::{NodeProgress, Scaling};
+use super::what::What;
 
 /// The event that carries a job to other admins.
 pub(super) const JOB: &str = "wsmesh.job";
@@ -75,7 +76,7 @@ impl News {
         }
     }
 
-    /// The job that was told, `late` after it was sent. None if it changes nothing, or if its end is none.
+    /// The job that was told, `late` after it was sent. None if the job is incomplete, or if its end is not valid.
     pub(super) fn job(self, now: Instant, late: Duration) -> Option<Job> {
         let is_whole = match self.what {
             What::Add | What::Remove => self.node.is_some() && self.scaling.is_none(),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_arrives_as_it_was_told_and_half_a_job_is_none() {
+    fn a_scale_arrives_as_it_was_told_and_an_incomplete_job_is_refused() {
         let scaling = Scaling {
             replicas: Replicas { from: 5, to: 3 },
             version: "7".to_owned(),
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_a_later_version_are_ignored_and_an_end_that_is_none_is_refused() {
+    fn fields_of_a_later_version_are_ignored_and_an_end_that_is_not_valid_is_refused() {
         let job = job();
         let mut json = serde_json::to_value(News::of(&job, job.began)).expect("JSON");
         json["later"] = true.into();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
-use super::job::What;
+use super::what::NodeChange;
 use crate::shapes::{self, Name};
 
 /// The progress of one server.
@@ -30,7 +30,7 @@ pub(crate) struct ServerProgress {
 
 /// The state that a job has reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     Running,
     Done,
     /// The change cannot be made any more, with the reason.
@@ -38,7 +38,7 @@ pub(crate) enum Verdict {
 }
 
 /// The progress of every server.
-pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerName>) -> Vec<ServerProgress> {
+pub(super) fn progress(what: NodeChange, node: &NodeView, counted: &BTreeSet<ServerName>) -> Vec<ServerProgress> {
     let of = |at: &wsmesh_adapter::NodeAtServer| {
         let used = matches!(at.state, Some(NodeState::Active | NodeState::Joining));
         ServerProgress {
@@ -47,8 +47,8 @@ pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerNam
             hears: at.hears,
             counted: counted.contains(&at.server),
             done: match what {
-                What::Add | What::Scale => used && at.hears,
-                What::Remove => matches!(at.state, None | Some(NodeState::Gone)),
+                NodeChange::Add => used && at.hears,
+                NodeChange::Remove => matches!(at.state, None | Some(NodeState::Gone)),
             },
         }
     };
@@ -56,28 +56,28 @@ pub(crate) fn progress(what: What, node: &NodeView, counted: &BTreeSet<ServerNam
 }
 
 /// Whether a change that began in this epoch of the node is done, still running, or undone by another change.
-pub(crate) fn verdict(what: What, epoch: u64, node: &NodeView, servers: &[ServerProgress]) -> Verdict {
+pub(super) fn verdict(what: NodeChange, epoch: u64, node: &NodeView, servers: &[ServerProgress]) -> Verdict {
     let everywhere = servers.iter().all(|server| server.done || !server.counted);
     match (what, node.state) {
-        (What::Add, NodeState::Draining | NodeState::Gone) => {
+        (NodeChange::Add, NodeState::Draining | NodeState::Gone) => {
             Verdict::Failed("the node was drained meanwhile; add it again if it should stay".to_owned())
         }
-        (What::Add, NodeState::Active) if everywhere => Verdict::Done,
-        (What::Remove, NodeState::Active | NodeState::Joining) if node.epoch > epoch => Verdict::Failed(
+        (NodeChange::Add, NodeState::Active) if everywhere => Verdict::Done,
+        (NodeChange::Remove, NodeState::Active | NodeState::Joining) if node.epoch > epoch => Verdict::Failed(
             "the node was made active again meanwhile: it was added again, or another drain left no active node; check \
              /api/v1/nodes, then remove it again"
                 .to_owned(),
         ),
-        (What::Remove, NodeState::Gone) if everywhere => Verdict::Done,
+        (NodeChange::Remove, NodeState::Gone) if everywhere => Verdict::Done,
         _ => Verdict::Running,
     }
 }
 
 /// Whether the topology of this admin contains the change, or something later.
-pub(crate) fn is_learned(what: What, epoch: u64, node: Option<&NodeView>) -> bool {
+pub(super) fn is_learned(what: NodeChange, epoch: u64, node: Option<&NodeView>) -> bool {
     node.is_some_and(|node| match what {
-        What::Add | What::Scale => node.epoch >= epoch,
-        What::Remove => {
+        NodeChange::Add => node.epoch >= epoch,
+        NodeChange::Remove => {
             let is_used = matches!(node.state, NodeState::Active | NodeState::Joining);
             node.epoch > epoch || (node.epoch == epoch && !is_used)
         }
@@ -85,7 +85,7 @@ pub(crate) fn is_learned(what: What, epoch: u64, node: Option<&NodeView>) -> boo
 }
 
 /// Why a job took too long: the servers that it waits for, and what to do.
-pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], limit: Duration) -> String {
+pub(super) fn overdue(what: NodeChange, node: &NodeId, servers: &[ServerProgress], limit: Duration) -> String {
     let waiting = servers.iter().filter(|server| server.counted && !server.done);
     let names: Vec<&str> = waiting.map(|server| server.server.as_str()).collect();
     let names = if names.is_empty() {
@@ -95,12 +95,12 @@ pub(crate) fn overdue(what: What, node: &NodeId, servers: &[ServerProgress], lim
     };
     let seconds = limit.as_secs_f64();
     match what {
-        What::Add | What::Scale => format!(
+        NodeChange::Add => format!(
             "not heard within {seconds} s by: {names}. The node stays in the topology and is used as soon as all servers hear \
              it. See the errors of these servers in GET /api/v1/nodes (can they reach the node, is the password right?), or \
              remove it with DELETE /api/v1/nodes/{node}"
         ),
-        What::Remove => format!(
+        NodeChange::Remove => format!(
             "not gone within {seconds} s for: {names}. No server publishes through the node any more, and it is gone as soon as \
              these servers learn of it: check whether they hear another node"
         ),
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    fn judged(what: What, node: &NodeView, counted: &[&str]) -> Verdict {
+    fn judged(what: NodeChange, node: &NodeView, counted: &[&str]) -> Verdict {
         let counted = counted.iter().map(|text| name(text)).collect();
         verdict(what, 1, node, &progress(what, node, &counted))
     }
@@ -144,42 +144,44 @@ mod tests {
     fn a_node_is_added_when_every_counted_server_hears_it() {
         let servers = [("a", ACTIVE, true), ("b", None, false)];
         let half = node(1, NodeState::Joining, &servers);
-        assert_eq!(judged(What::Add, &half, &["a", "b"]), Verdict::Running);
+        assert_eq!(judged(NodeChange::Add, &half, &["a", "b"]), Verdict::Running);
         let starting = node(1, NodeState::Active, &servers);
-        assert_eq!(judged(What::Add, &starting, &["a"]), Verdict::Done);
+        assert_eq!(judged(NodeChange::Add, &starting, &["a"]), Verdict::Done);
         let whole = node(1, NodeState::Active, &[("a", ACTIVE, true), ("b", ACTIVE, true)]);
-        assert_eq!(judged(What::Add, &whole, &["a", "b"]), Verdict::Done);
+        assert_eq!(judged(NodeChange::Add, &whole, &["a", "b"]), Verdict::Done);
     }
 
     #[test]
     fn a_node_is_removed_when_it_is_gone_for_every_counted_server() {
         let half = node(1, NodeState::Gone, &[("a", GONE, false), ("b", ACTIVE, true)]);
-        assert_eq!(judged(What::Remove, &half, &["a", "b"]), Verdict::Running);
+        assert_eq!(judged(NodeChange::Remove, &half, &["a", "b"]), Verdict::Running);
         let whole = node(1, NodeState::Gone, &[("a", GONE, false), ("b", None, false)]);
-        assert_eq!(judged(What::Remove, &whole, &["a", "b"]), Verdict::Done);
+        assert_eq!(judged(NodeChange::Remove, &whole, &["a", "b"]), Verdict::Done);
     }
 
     #[test]
     fn a_change_that_another_change_undoes_has_failed() {
         let drained = node(1, NodeState::Draining, &[("a", Some(NodeState::Draining), true)]);
-        assert!(matches!(judged(What::Add, &drained, &["a"]), Verdict::Failed(why) if why.contains("drained")));
+        assert!(matches!(judged(NodeChange::Add, &drained, &["a"]), Verdict::Failed(why) if why.contains("drained")));
         let back = node(2, NodeState::Active, &[("a", ACTIVE, true)]);
-        assert!(matches!(judged(What::Remove, &back, &["a"]), Verdict::Failed(why) if why.contains("active again")));
+        assert!(
+            matches!(judged(NodeChange::Remove, &back, &["a"]), Verdict::Failed(why) if why.contains("active again"))
+        );
     }
 
     #[test]
     fn a_change_is_learned_with_its_epoch_or_a_later_one() {
         let of = |epoch, state| node(epoch, state, &[]);
         for (what, view, learned) in [
-            (What::Add, None, false),
-            (What::Add, Some(of(1, NodeState::Gone)), false),
-            (What::Add, Some(of(2, NodeState::Joining)), true),
-            (What::Add, Some(of(2, NodeState::Gone)), true),
-            (What::Remove, None, false),
-            (What::Remove, Some(of(1, NodeState::Gone)), false),
-            (What::Remove, Some(of(2, NodeState::Active)), false),
-            (What::Remove, Some(of(2, NodeState::Draining)), true),
-            (What::Remove, Some(of(3, NodeState::Active)), true),
+            (NodeChange::Add, None, false),
+            (NodeChange::Add, Some(of(1, NodeState::Gone)), false),
+            (NodeChange::Add, Some(of(2, NodeState::Joining)), true),
+            (NodeChange::Add, Some(of(2, NodeState::Gone)), true),
+            (NodeChange::Remove, None, false),
+            (NodeChange::Remove, Some(of(1, NodeState::Gone)), false),
+            (NodeChange::Remove, Some(of(2, NodeState::Active)), false),
+            (NodeChange::Remove, Some(of(2, NodeState::Draining)), true),
+            (NodeChange::Remove, Some(of(3, NodeState::Active)), true),
         ] {
             assert_eq!(is_learned(what, 2, view.as_ref()), learned, "{what:?} {view:?}");
         }
@@ -190,9 +192,9 @@ mod tests {
         let half = node(1, NodeState::Joining, &[("a", ACTIVE, true), ("b", ACTIVE, false)]);
         let counted = [name("a"), name("b")].into();
         let why = overdue(
-            What::Add,
+            NodeChange::Add,
             &half.id,
-            &progress(What::Add, &half, &counted),
+            &progress(NodeChange::Add, &half, &counted),
             Duration::from_secs(60),
         );
         assert!(why.starts_with("not heard within 60 s by: b."), "{why}");

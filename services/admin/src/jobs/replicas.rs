@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 
-use super::job::What;
 use super::progress;
+use super::what::NodeChange;
 use crate::shapes::{self, Name};
 
+/// How many times the time limit of a change a StatefulSet may take to get one more replica: pods must be started, and images may have to
+/// be loaded first. Each further one may take the time limit of a change in addition: its pod may start after the ones before it.
+const STARTING_TAKES: u32 = 5;
 /// How many replicas a StatefulSet has, and how many it shall have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Replicas {
@@ -25,9 +28,13 @@ impl Replicas {
         self.to < self.from
     }
 
-    /// How many nodes come or go.
-    pub(crate) fn difference(self) -> u32 {
-        self.from.abs_diff(self.to)
+    /// How long that may take, if one node may take this long to be added, or to be removed.
+    pub(super) fn limit(self, adding: Duration, removing: Duration) -> Duration {
+        let difference = self.from.abs_diff(self.to);
+        match self.is_down() {
+            true => removing.saturating_mul(difference).saturating_add(adding),
+            false => adding.saturating_mul(STARTING_TAKES.saturating_add(difference.saturating_sub(1))),
+        }
     }
 }
 
@@ -64,14 +71,14 @@ impl Scaling {
         is_clear: bool,
     ) -> Vec<NodeProgress> {
         let what = if self.replicas.is_down() {
-            What::Remove
+            NodeChange::Remove
         } else {
-            What::Add
+            NodeChange::Add
         };
         let of = |id: &NodeId| {
             let view = topology.iter().find(|view| view.id == *id);
             let is_there = match (what, view.map(|view| view.state)) {
-                (What::Remove, state) => matches!(state, None | Some(NodeState::Gone)),
+                (NodeChange::Remove, state) => matches!(state, None | Some(NodeState::Gone)),
                 (_, state) => state == Some(NodeState::Active),
             };
             let servers = view.map(|view| progress::progress(what, view, counted));
@@ -178,6 +185,16 @@ mod tests {
         assert_eq!(done(&down, &topology, false), [false, false], "it was cut off");
         assert_eq!(done(&down, &[], true), [true, true], "they never became nodes");
         assert_eq!(done(&down, &[view("redis-4", Active, Active)], true), [false, true]);
+    }
+
+    #[test]
+    fn the_more_nodes_come_or_go_the_longer_that_may_take() {
+        let limit = |from, to| {
+            let limit = Replicas { from, to }.limit(Duration::from_secs(60), Duration::from_secs(66));
+            limit.as_secs()
+        };
+        assert_eq!([limit(3, 4), limit(3, 5), limit(3, 13)], [300, 360, 840]);
+        assert_eq!([limit(4, 3), limit(5, 3), limit(13, 3)], [126, 192, 720]);
     }
 
     #[test]

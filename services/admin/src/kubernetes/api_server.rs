@@ -63,6 +63,8 @@ pub(crate) struct Script {
     /// When each watch was requested, and from which version on.
     pub(crate) watches: Vec<(Instant, String)>,
     pub(crate) replicas: Option<u32>,
+    /// The ordinal of the first pod.
+    pub(crate) start: u32,
     pub(crate) lease: Option<Value>,
     /// The version of the next object that is written.
     version: u64,
@@ -164,11 +166,15 @@ impl ApiServer {
     }
 
     fn stateful_set(&self, name: &str) -> Response {
-        let Some(replicas) = self.state.lock().replicas else {
+        let (replicas, start) = {
+            let script = self.state.lock();
+            (script.replicas, script.start)
+        };
+        let Some(replicas) = replicas else {
             return refusal(404);
         };
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "uid": "set-1"},
-            "spec": {"replicas": replicas, "serviceName": name, "selector": {}, "template": {}}});
+            "spec": {"replicas": replicas, "ordinals": {"start": start}, "serviceName": name, "selector": {}, "template": {}}});
         set.to_string().into_response()
     }
 

@@ -114,8 +114,8 @@ async fn a_server_that_is_no_pod_is_not_asked_for_again_while_it_lives() {
 }
 
 #[tokio::test]
-async fn a_round_ends_at_the_first_failure_and_the_next_one_goes_on() {
-    for fate in [Some(403), Some(500), None] {
+async fn a_round_ends_when_the_api_server_has_trouble_and_the_next_one_goes_on() {
+    for fate in [Some(401), Some(500), None] {
         let (mut costs, script) = costs([fate]).await;
         let many: Vec<_> = (0..20).map(|number| format!("ws-{number:02}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), 7)).collect();
@@ -133,7 +133,7 @@ async fn a_round_ends_at_the_first_failure_and_the_next_one_goes_on() {
 }
 
 #[tokio::test]
-async fn a_round_is_bounded_and_the_emptiest_come_first() {
+async fn a_round_is_bounded_and_the_costliest_that_were_never_told_come_first() {
     let (mut costs, script) = costs([]).await;
     let many: Vec<_> = (0..100).map(|number| format!("ws-{number:03}")).collect();
     let many: Vec<_> = many
@@ -143,9 +143,62 @@ async fn a_round_is_bounded_and_the_emptiest_come_first() {
         .collect();
     costs.round(&loads(&many)).await;
     let first = asked(&script);
-    assert_eq!((first.len(), first[MOST - 1].1.as_str()), (MOST, "0"));
-    costs.round(&loads(&many)).await;
-    assert_eq!(asked(&script).len(), 100 - MOST);
+    assert_eq!((first.len(), first[MOST - 1].1.as_str()), (MOST, "36"));
+    // Those that were told have changed, too.
+    let more: Vec<_> = many.iter().map(|(name, load)| (*name, 2 * load + 100)).collect();
+    costs.round(&loads(&more)).await;
+    let second = asked(&script);
+    assert_eq!(
+        second.iter().filter(|(pod, _)| pod.as_str() >= "ws-064").count(),
+        100 - MOST
+    );
+    assert_eq!(second.len(), MOST);
+}
+
+#[tokio::test]
+async fn a_refusal_about_one_pod_holds_up_no_other_one_and_is_tried_again_later() {
+    for fate in [Some(403), Some(422)] {
+        let (mut costs, script) = costs([fate]).await;
+        let many: Vec<_> = (0..20).map(|number| format!("ws-{number:02}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), 7)).collect();
+        costs.round(&loads(&many)).await;
+        assert_eq!(asked(&script).len(), 20, "{fate:?}");
+        assert!(costs.has_failed);
+        costs.round(&loads(&many)).await;
+        assert_eq!(asked(&script), [], "{fate:?}");
+        let past = Instant::now().checked_sub(REFUSED_FOR);
+        costs.refused.retain(|_, at| {
+            *at = past.unwrap_or(*at);
+            true
+        });
+        costs.round(&loads(&many)).await;
+        assert_eq!(asked(&script).len(), usize::from(past.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_name_no_pod_can_have_is_never_asked_for() {
+    let (mut costs, script) = costs([]).await;
+    let odd = [
+        "../secrets/jwt",
+        "..",
+        "a b",
+        "a?x=1",
+        "a/log",
+        "Ws-1",
+        "-a",
+        "a-",
+        "a..b",
+        "ä",
+        "a%2fb",
+    ];
+    let mut all: Vec<_> = odd.iter().map(|name| (*name, 900)).collect();
+    all.extend([("ws-1.zone", 7), ("ws-2", 8)]);
+    costs.round(&loads(&all)).await;
+    assert_eq!(asked(&script), text(&[("ws-1.zone", "7"), ("ws-2", "8")]));
+    assert!(!costs.has_failed);
+    costs.round(&loads(&all)).await;
+    assert_eq!(asked(&script), []);
 }
 
 #[test]

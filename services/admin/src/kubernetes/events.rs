@@ -69,10 +69,28 @@ impl Told {
         Self::warning("NodeChangeFailed", "Follow", format!("Redis node {node}: {why}"))
     }
 
+    /// The StatefulSet is being scaled through admin.
+    pub(crate) fn scaling(from: u32, to: u32) -> Self {
+        let note = format!("the StatefulSet is being scaled from {from} to {to} replicas");
+        Self::normal("ScaleStarted", "Scale", note)
+    }
+
+    /// The StatefulSet was scaled, and its nodes have come or gone.
+    pub(crate) fn scaled(from: u32, to: u32) -> Self {
+        let note = format!("the StatefulSet was scaled from {from} to {to} replicas: its pods are the nodes");
+        Self::normal("Scaled", "Scale", note)
+    }
+
+    /// A scale did not end well.
+    pub(crate) fn not_scaled(from: u32, to: u32, why: &str) -> Self {
+        let note = format!("the scale from {from} to {to} replicas failed: {why}");
+        Self::warning("ScaleFailed", "Scale", note)
+    }
+
     /// The StatefulSet was made smaller without draining the nodes first.
     pub(crate) fn scaled_outside(nodes: &str, replicas: u32) -> Self {
         let note = format!(
-            "the StatefulSet was scaled to {replicas}: {nodes} drained while the pods end; POST /api/v1/nodes/scale drains them first"
+            "the StatefulSet was scaled to {replicas}: {nodes} are drained while the pods end; POST /api/v1/nodes/scale drains them first"
         );
         Self::warning("ScaledOutside", "Leave", note)
     }

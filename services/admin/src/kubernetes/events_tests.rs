@@ -146,3 +146,17 @@ async fn the_last_good_size_is_kept_while_the_api_server_does_not_answer() {
     door.set(Trouble::None);
     replicas(&sizes, Some(5)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_whose_pods_start_at_another_ordinal_has_a_problem_until_they_do_not() {
+    let told = start();
+    told.server.script(|script| script.start = 1);
+    let mut known = told.sizes.known();
+    let is_odd = known.wait_for(|size| size.start == 1);
+    let size = timeout(LIMIT, is_odd).await.expect("in time").expect("it runs").clone();
+    assert_eq!(size.replicas, Some(3));
+    let problem = size.problem.expect("it is not followed");
+    assert!(problem.contains("ordinal 1 (spec.ordinals.start)"), "{problem}");
+    told.server.script(|script| script.start = 0);
+    replicas(&told.sizes, Some(3)).await;
+}

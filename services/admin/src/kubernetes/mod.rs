@@ -1,6 +1,6 @@
 //! What admin asks of and tells the Kubernetes API: the pods behind the headless Service of Redis (a watch on its EndpointSlices), the
-//! size and scale of their StatefulSet, the Lease that one admin holds, Events, and what it costs to end a pod. Off by default. No other part of the product talks to the
-//! Kubernetes API.
+//! size and scale of their StatefulSet, the Lease that one admin holds, Events, and what it costs to end a pod. Off by default. No other
+//! part of the product talks to the Kubernetes API.
 
 mod pods;
 
@@ -33,7 +33,7 @@ pub(crate) use names::PodNames;
 pub(crate) use parts::{Parts, StatefulSet};
 pub(crate) use pods::Pod;
 pub(crate) use scale::{ScaleFault, Sized, StatefulSetScale};
-pub(crate) use size::{Size, Sizes};
+pub(crate) use size::{Size, Sizes, odd_start};
 pub(crate) use watch::Known;
 use watch::Watch;
 

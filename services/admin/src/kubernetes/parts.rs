@@ -56,7 +56,8 @@ impl Parts {
         }
     }
 
-    /// Starts what the settings name; `redis` says what the pods are called as nodes. Outside of Kubernetes that is nothing, with a warning in the log. `me` is this admin's name.
+    /// Starts what the settings name; `redis` says what the pods are called as nodes. Outside of Kubernetes that is nothing, with a warning
+    /// in the log. `me` is this admin's name.
     ///
     /// # Errors
     /// When the service account cannot be used.

@@ -40,6 +40,9 @@ pub(crate) enum ScaleFault {
     /// Trying again does not help before somebody mends it.
     #[error("{0}")]
     Refused(String),
+    /// There is no such StatefulSet.
+    #[error("{0}")]
+    Absent(String),
     /// It did not answer, or has trouble of its own: it may work later.
     #[error("{0}")]
     Unavailable(String),
@@ -116,7 +119,7 @@ impl StatefulSetScale {
                 "admin's service account may not scale StatefulSet {name}: {said}. Its Role needs get and patch of statefulsets/scale for \
                  {name}: the chart makes it, and admin doctor says what is missing"
             )),
-            404 => ScaleFault::Refused(format!(
+            404 => ScaleFault::Absent(format!(
                 "there is no StatefulSet {name}: {said}. Name the one of the Redis pods with --kubernetes-redis-statefulset"
             )),
             // The token of a service account is replaced now and then.

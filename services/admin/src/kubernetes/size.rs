@@ -24,6 +24,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub(crate) struct Size {
     /// How many pods it shall have; none before the first answer.
     pub(crate) replicas: Option<u32>,
+    /// The ordinal of its first pod.
+    pub(crate) start: u32,
     /// Which of all StatefulSets that had this name it is.
     pub(crate) uid: Option<String>,
     /// Why this may be out of date.
@@ -46,6 +48,7 @@ impl Sizes {
     ) -> (Self, JoinHandle<()>) {
         let sender = Sender::new(Size {
             replicas: None,
+            start: 0,
             uid: None,
             problem: Some("it has not been read yet".to_owned()),
         });
@@ -97,16 +100,27 @@ async fn keep(sets: Api<StatefulSet>, name: &str, pods: &Kubernetes, size: &Send
 fn take(set: &StatefulSet, size: &Sender<Size>) {
     // One, where nothing is said.
     let replicas = set.spec.replicas.unwrap_or(1);
+    let ordinals = set.spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
+    let start = u32::try_from(ordinals.unwrap_or_default()).unwrap_or_default();
     let read = Size {
         replicas: Some(u32::try_from(replicas).unwrap_or_default()),
+        start,
         uid: set.uid(),
-        problem: None,
+        problem: (start > 0).then(|| odd_start(start)),
     };
     size.send_if_modified(|known| {
         let is_new = *known != read;
         known.clone_from(&read);
         is_new
     });
+}
+
+/// Why a StatefulSet whose pods start at another ordinal is not followed.
+pub(crate) fn odd_start(start: u32) -> String {
+    format!(
+        "its pods start at ordinal {start} (spec.ordinals.start), and its nodes must be the pods from 0 on: no node is added or removed; \
+         remove spec.ordinals"
+    )
 }
 
 fn fails(name: &str, problem: String, size: &Sender<Size>) {

@@ -12,7 +12,7 @@ pub(crate) use work::Pace;
 use wsmesh_adapter::{Adapter, NodeId, NodeState};
 
 use crate::jobs::{Job, Jobs, Replicas, Scaling};
-use crate::kubernetes::{PodNames, ScaleFault, Sized, StatefulSet, StatefulSetScale};
+use crate::kubernetes::{PodNames, ScaleFault, Sized, Sizes, StatefulSet, StatefulSetScale};
 
 /// The least and the most replicas that can be asked for.
 pub(crate) const REPLICAS: std::ops::RangeInclusive<u32> = 1..=32;
@@ -24,6 +24,8 @@ pub(crate) struct Scaler {
     jobs: Jobs,
     scale: StatefulSetScale,
     names: PodNames,
+    /// What else is known about the StatefulSet.
+    sizes: Option<Sizes>,
 }
 
 /// What came of a request to scale.
@@ -46,6 +48,9 @@ pub(crate) enum NotScaled {
     Running { job: Box<Job>, replicas: Replicas },
     #[error(transparent)]
     Kubernetes(#[from] ScaleFault),
+    /// Its pods do not start at 0, so its replicas do not say which pods there are.
+    #[error("{}", crate::kubernetes::odd_start(*.start))]
+    Ordinals { start: u32 },
     /// The names of the pods do not fit into ids of nodes.
     #[error("the pods cannot be nodes: {0}")]
     Names(String),
@@ -57,12 +62,17 @@ pub(crate) struct Owned {
     pub(crate) stateful_set: String,
     pub(crate) pod: String,
     pub(crate) ordinal: u32,
+    /// Why it is not known whether the StatefulSet has the pod.
+    pub(crate) doubt: Option<String>,
 }
 
 impl Scaler {
     pub(crate) fn new(adapter: Adapter, jobs: Jobs, stateful_set: &StatefulSet) -> Self {
         let scale = StatefulSetScale::new(stateful_set.client.clone(), &stateful_set.name);
-        Self::of(adapter, jobs, scale, stateful_set.names.clone())
+        Self {
+            sizes: Some(stateful_set.sizes.clone()),
+            ..Self::of(adapter, jobs, scale, stateful_set.names.clone())
+        }
     }
 
     /// As [`Scaler::new`], from its parts.
@@ -72,7 +82,13 @@ impl Scaler {
             jobs,
             scale,
             names,
+            sizes: None,
         }
+    }
+
+    /// The ordinal of its first pod.
+    fn start(&self) -> u32 {
+        self.sizes.as_ref().map_or(0, |sizes| sizes.known().borrow().start)
     }
 
     /// Begins to give the StatefulSet so many replicas.
@@ -87,6 +103,9 @@ impl Scaler {
             replicas: from,
             version,
         } = self.scale.read().await?;
+        if let start @ 1.. = self.start() {
+            return Err(NotScaled::Ordinals { start });
+        }
         if from == to {
             return Ok(Accepted::Already);
         }
@@ -118,19 +137,25 @@ impl Scaler {
     }
 
     /// Whether the StatefulSet keeps the pod of this node, so that the node would come back if it were removed. If Kubernetes does not say
-    /// how many pods it keeps, it is taken to keep this one.
+    /// how many pods it keeps, it is taken to keep this one, with a doubt. A StatefulSet that does not exist keeps nothing.
     pub(crate) async fn owner_of(&self, node: &NodeId) -> Option<Owned> {
         let topology = self.adapter.topology();
         let view = topology.iter().find(|view| view.id == *node)?;
+        if view.state == NodeState::Gone {
+            return None;
+        }
         let ordinal = self.names.ordinal_of(&view.url)?;
-        let is_kept = match self.scale.read().await {
-            Ok(Sized { replicas, .. }) => ordinal < replicas,
-            Err(_) => true,
+        let start = self.start();
+        let (is_kept, doubt) = match self.scale.read().await {
+            Ok(Sized { replicas, .. }) => ((start..start.saturating_add(replicas)).contains(&ordinal), None),
+            Err(ScaleFault::Absent(_)) => (false, None),
+            Err(fault) => (true, Some(fault.to_string())),
         };
         is_kept.then(|| Owned {
             stateful_set: self.scale.name().to_owned(),
             pod: self.names.pod(ordinal),
             ordinal,
+            doubt,
         })
     }
 }

@@ -9,7 +9,7 @@ use wsmesh_adapter::{NodeId, TopologyError};
 
 use super::Scaler;
 use super::step::{self, Step};
-use crate::jobs::{Job, JobState};
+use crate::jobs::{JOB_LIMIT, Job, JobState};
 use crate::kubernetes::{Leadership, ScaleFault, Sized};
 
 /// What this admin did for one job.
@@ -23,6 +23,8 @@ struct Memory {
     scaled: bool,
     /// Since when the Kubernetes API has had trouble.
     trouble_since: Option<Instant>,
+    /// Since when a node has been the last one that some server hears.
+    needed_since: Option<Instant>,
 }
 
 /// How patient this admin is.
@@ -32,6 +34,8 @@ pub(crate) struct Pace {
     pub(crate) every: Duration,
     /// How long the Kubernetes API may have trouble before the job fails.
     pub(crate) patience: Duration,
+    /// How long a node that is to leave may be the last one that some server hears before the job fails.
+    pub(crate) needed: Duration,
 }
 
 impl Default for Pace {
@@ -39,6 +43,7 @@ impl Default for Pace {
         Self {
             every: Duration::from_secs(1),
             patience: Duration::from_secs(30),
+            needed: JOB_LIMIT,
         }
     }
 }
@@ -76,7 +81,7 @@ impl Scaler {
             if memory.job != job.id {
                 memory = Memory::of(&job);
             }
-            match self.advance(&job, &mut memory, pace.patience).await {
+            match self.advance(&job, &mut memory, pace).await {
                 Some(end) => self.jobs.end_scale(&job.id, end),
                 None => drop(every.tick().await),
             }
@@ -93,7 +98,8 @@ impl Scaler {
     }
 
     /// Takes the next step. Returns the job's end, if it has come.
-    async fn advance(&self, job: &Job, memory: &mut Memory, patience: Duration) -> Option<Result<(), String>> {
+    async fn advance(&self, job: &Job, memory: &mut Memory, pace: Pace) -> Option<Result<(), String>> {
+        let patience = pace.patience;
         let replicas = job.replicas?;
         let read = match self.scale.read().await {
             Ok(read) => read,
@@ -107,7 +113,7 @@ impl Scaler {
             Step::Wait => None,
             Step::Done => Some(Ok(())),
             Step::Fail(why) => Some(Err(why)),
-            Step::Drain(node) => self.drain(&node, memory).await,
+            Step::Drain(node) => self.drain(&node, memory, pace.needed).await,
             Step::Scale if memory.scaled => Some(Err(format!(
                 "the StatefulSet has {} replicas again, after it was given {}; look who else changes it (kubectl scale, an autoscaler, a \
                  tool that applies manifests), then scale again",
@@ -118,17 +124,23 @@ impl Scaler {
     }
 
     /// Drains a node, or looks how that goes on.
-    async fn drain(&self, node: &NodeId, memory: &mut Memory) -> Option<Result<(), String>> {
+    async fn drain(&self, node: &NodeId, memory: &mut Memory, needed: Duration) -> Option<Result<(), String>> {
         let removal = memory.removal.as_ref().filter(|(removed, _)| removed == node);
         let removal = match removal {
             Some((_, id)) => self.jobs.job(id),
             None => match self.jobs.remove(node).await {
                 Ok(removal) => {
                     memory.removal = Some((node.clone(), removal.id.clone()));
+                    memory.needed_since = None;
                     Some(removal)
                 }
                 // It has left in this moment.
                 Err(TopologyError::Unknown(_)) => None,
+                // A server may have lost another node for a moment only.
+                Err(error @ TopologyError::LastNode(_)) => {
+                    let is_over = memory.needed_for(node, &error) >= needed;
+                    return is_over.then(|| Err(kept(node, &format!("for {} s: {error}", needed.as_secs_f64()))));
+                }
                 Err(error) => return Some(Err(kept(node, &error.to_string()))),
             },
         }?;
@@ -165,11 +177,20 @@ impl Memory {
         }
     }
 
+    /// The node cannot leave now. Returns for how long.
+    fn needed_for(&mut self, node: &NodeId, why: &TopologyError) -> Duration {
+        let since = *self.needed_since.get_or_insert_with(|| {
+            tracing::warn!(job = self.job, %node, %why, "a node cannot leave now; trying again");
+            Instant::now()
+        });
+        since.elapsed()
+    }
+
     /// Whether the job has failed with this.
     fn failed(&mut self, fault: &ScaleFault, patience: Duration) -> Option<Result<(), String>> {
         match fault {
             ScaleFault::Changed => None,
-            ScaleFault::Refused(why) => Some(Err(format!("{why}; then scale again"))),
+            ScaleFault::Refused(why) | ScaleFault::Absent(why) => Some(Err(format!("{why}; then scale again"))),
             ScaleFault::Unavailable(why) => {
                 let since = *self.trouble_since.get_or_insert_with(|| {
                     tracing::warn!(

@@ -235,6 +235,31 @@ async fn a_node_whose_pod_the_stateful_set_keeps_is_not_removed_by_itself() {
 }
 
 #[tokio::test]
+async fn a_node_is_removed_by_force_only_if_kubernetes_does_not_say_whether_its_pod_is_kept() {
+    let mut cluster = cluster_of("admin-1", 4).await;
+    let set = StatefulSet::start(4).await;
+    cluster.scaler = Some(set.scaler(&cluster));
+    let open = cluster.open();
+    let kept = delete(&open, "/api/v1/nodes/redis-3?force=true").await.problem(409);
+    assert!(kept.contains("which keeps it"), "{kept}");
+    for fate in [Fate::Fails(403), Fate::Fails(500), Fate::Hangs] {
+        set.reads([fate]);
+        let unknown = delete(&open, "/api/v1/nodes/redis-3").await.problem(409);
+        assert!(unknown.contains("?force=true"), "{unknown}");
+    }
+    set.reads([Fate::Fails(403)]);
+    done(&open, &delete(&open, "/api/v1/nodes/redis-3?force=true").await).await;
+    assert_eq!(node(&open, "redis-3").await["state"], "gone");
+    // Its pod is kept, and it is gone already.
+    done(&open, &delete(&open, "/api/v1/nodes/redis-3").await).await;
+    // The StatefulSet was deleted.
+    set.reads([Fate::Fails(404)]);
+    done(&open, &delete(&open, "/api/v1/nodes/redis-2").await).await;
+    let records = get(&open, "/api/v1/audit").await.json();
+    assert!(records.to_string().contains("node redis-3 by force"), "{records}");
+}
+
+#[tokio::test]
 async fn what_kubernetes_refuses_or_does_not_answer_is_told_to_the_caller_and_nothing_is_begun() {
     let mut cluster = cluster_of("admin-1", 2).await;
     let set = StatefulSet::start(2).await;

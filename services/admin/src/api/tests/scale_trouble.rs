@@ -111,10 +111,8 @@ async fn somebody_else_who_takes_the_change_back_is_not_fought() {
     assert_eq!(set.asked(), [3]);
 }
 
-#[tokio::test]
-async fn a_node_that_cannot_leave_fails_the_job_and_no_pod_ends() {
-    let mut cluster = cluster_of("admin-1", 2).await;
-    let set = StatefulSet::start(2).await;
+/// No server hears redis-0 any more.
+async fn unheard(cluster: &Cluster) {
     cluster.bus.set_fault("redis-0", Fault::Fail);
     let adapter = cluster.admin.clone();
     until("redis-0 is not heard", async || {
@@ -123,11 +121,33 @@ async fn a_node_that_cannot_leave_fails_the_job_and_no_pod_ends() {
         first.is_some_and(|node| node.servers.iter().all(|at| !at.hears))
     })
     .await;
-    let _leading = set.led_by(&mut cluster, PATIENT);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_leave_fails_the_job_and_no_pod_ends() {
+    let mut cluster = cluster_of("admin-1", 2).await;
+    let set = StatefulSet::start(2).await;
+    unheard(&cluster).await;
+    let _leading = set.led_by(&mut cluster, HASTY);
     let open = cluster.open();
     let job = ended(&open, &scale(&open, 1).await).await;
     assert!(why(&job).starts_with("redis-1 cannot leave: "), "{job}");
     assert_eq!((set.asked(), set.replicas()), (vec![], 2));
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_leave_for_a_moment_delays_the_job_only() {
+    let mut cluster = cluster_of("admin-1", 2).await;
+    let set = StatefulSet::start(2).await;
+    unheard(&cluster).await;
+    let _leading = set.led_by(&mut cluster, PATIENT);
+    let open = cluster.open();
+    let answer = scale(&open, 1).await;
+    let read = set.read();
+    until("it was tried more than once", async || set.read() > read + 3).await;
+    cluster.bus.set_fault("redis-0", Fault::None);
+    done(&open, &answer).await;
+    assert_eq!(set.asked(), [1]);
 }
 
 #[tokio::test]

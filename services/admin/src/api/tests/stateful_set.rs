@@ -35,11 +35,13 @@ pub(super) enum Fate {
 pub(super) const HASTY: Pace = Pace {
     every: Duration::from_millis(20),
     patience: Duration::from_millis(300),
+    needed: Duration::from_millis(300),
 };
 /// Looks often, and does not give up within a test.
 pub(super) const PATIENT: Pace = Pace {
     every: Duration::from_millis(20),
     patience: Duration::from_secs(60),
+    needed: Duration::from_secs(60),
 };
 const ANSWER: Duration = Duration::from_millis(200);
 
@@ -53,6 +55,8 @@ pub(super) struct StatefulSet {
 struct Script {
     replicas: u32,
     version: u64,
+    /// How often it was read.
+    read: usize,
     /// What becomes of the next requests that read; later ones succeed.
     reads: VecDeque<Fate>,
     /// What becomes of the next requests that change; later ones succeed.
@@ -70,7 +74,10 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, method: Method, uri: U
     let fate = {
         let mut script = script.lock();
         match method {
-            Method::GET => script.reads.pop_front(),
+            Method::GET => {
+                script.read += 1;
+                script.reads.pop_front()
+            }
             Method::PATCH => {
                 let patch: Value = serde_json::from_str(&body).expect("JSON");
                 let wanted = patch["spec"]["replicas"].as_u64().expect("a number");
@@ -173,6 +180,11 @@ impl StatefulSet {
 
     pub(super) fn replicas(&self) -> u32 {
         self.script.lock().replicas
+    }
+
+    /// How often it was read.
+    pub(super) fn read(&self) -> usize {
+        self.script.lock().read
     }
 
     /// How many replicas were asked for.

@@ -67,6 +67,7 @@ async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, Str
         service: settings.kubernetes_redis_service.as_deref(),
         stateful_set: settings.kubernetes_redis_statefulset.as_deref(),
         redis: config.common.redis_service.as_ref(),
+        replay_window: config.common.replay_window,
         lease: settings.kubernetes_lease.as_deref(),
         writes_costs: settings.pod_deletion_cost,
     };

@@ -1,5 +1,7 @@
 //! Asks Kubernetes: the pods of the servers and of Redis, the StatefulSet, and what the service account of admin may do. Reads only.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -35,6 +37,8 @@ pub(super) struct Names<'a> {
     pub(super) stateful_set: Option<&'a str>,
     /// What its pods are called as nodes.
     pub(super) redis: Option<&'a RedisService>,
+    /// How long its nodes take to leave.
+    pub(super) replay_window: Duration,
     pub(super) lease: Option<&'a str>,
     /// Whether it writes what it costs to end a pod.
     pub(super) writes_costs: bool,
@@ -61,7 +65,7 @@ impl<'a> Names<'a> {
         };
         let mut wanted = Vec::new();
         if self.service.is_some() {
-            wanted.extend(["get", "list", "watch"].map(all("endpointslices", "discovery.k8s.io", PODS)));
+            wanted.extend(["list", "watch"].map(all("endpointslices", "discovery.k8s.io", PODS)));
         }
         if let name @ Some(_) = self.stateful_set {
             let get = all("statefulsets", "apps", FOLLOWING)("get");
@@ -91,7 +95,9 @@ pub(super) async fn look(client: Client, names: Names<'_>, servers: Vec<ServerNa
     let servers = stream::iter(servers.into_iter().take(MOST_PODS)).map(|server| grace(&client, server));
     let stateful_set = async {
         match names.stateful_set.zip(names.redis) {
-            Some((name, redis)) => Some(stateful_set(&client, name, PodNames::new(name, redis)).await),
+            Some((name, redis)) => {
+                Some(stateful_set(&client, name, PodNames::new(name, redis), names.replay_window).await)
+            }
             None => None,
         }
     };
@@ -119,7 +125,7 @@ pub(super) async fn look(client: Client, names: Names<'_>, servers: Vec<ServerNa
 }
 
 /// How many pods it shall have, and how long its first one may take to end: all are equal.
-async fn stateful_set(client: &Client, name: &str, names: PodNames) -> RedisSet {
+async fn stateful_set(client: &Client, name: &str, names: PodNames, replay_window: Duration) -> RedisSet {
     let scale = StatefulSetScale::new(client.clone(), name);
     let (first, replicas) = (names.pod(0), scale.read());
     let (replicas, times) = tokio::join!(replicas, times_of(client, &first));
@@ -128,6 +134,7 @@ async fn stateful_set(client: &Client, name: &str, names: PodNames) -> RedisSet 
         replicas: replicas.map(|sized| sized.replicas).map_err(|fault| fault.to_string()),
         times,
         names,
+        replay_window,
     }
 }
 

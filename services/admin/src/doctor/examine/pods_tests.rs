@@ -87,7 +87,6 @@ async fn rights_pods_and_redis_pods_are_read() {
     assert_eq!(
         rights,
         [
-            ("get", "endpointslices", Ok(true)),
             ("list", "endpointslices", Ok(true)),
             ("watch", "endpointslices", Ok(false)),
             ("get", "pods", Ok(true)),

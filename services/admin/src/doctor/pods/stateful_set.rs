@@ -1,5 +1,7 @@
 //! The StatefulSet of the Redis pods: whether each of its pods is a node, and whether a node has left before its pod ends.
 
+use std::time::Duration;
+
 use wsmesh_adapter::NodeState;
 
 use super::super::diagnosis::{Finding, list};
@@ -7,8 +9,6 @@ use super::super::evidence::{Cluster, Pods, RedisSet};
 
 /// Most missing nodes that are named.
 const MOST: usize = 10;
-/// A node that leaves is drained for as long as servers may send again what they published, which is this by default.
-const WINDOW_SECONDS: u64 = 6;
 
 /// Judges the StatefulSet, if there is one.
 pub(super) fn check(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
@@ -28,7 +28,7 @@ pub(super) fn check(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
     findings
 }
 
-/// Pods that are no nodes, and nodes whose pods it does not keep.
+/// Pods that are not nodes, and nodes whose pods it does not keep.
 fn nodes(pods: &Pods, set: &RedisSet, replicas: u32, cluster: &Cluster) -> Vec<Finding> {
     let is_used = |state| matches!(state, NodeState::Active | NodeState::Joining);
     let used = cluster.topology.iter().filter(|node| is_used(node.state));
@@ -70,13 +70,16 @@ fn nodes(pods: &Pods, set: &RedisSet, replicas: u32, cluster: &Cluster) -> Vec<F
 /// Whether a Redis pod lives long enough for its node to leave.
 fn ending(pods: &Pods, set: &RedisSet) -> Option<Finding> {
     let times = set.times.as_ref().ok()?;
-    let is_long = times.sleep_seconds > WINDOW_SECONDS && times.grace_seconds > times.sleep_seconds;
+    let is_long =
+        Duration::from_secs(times.sleep_seconds) > set.replay_window && times.grace_seconds > times.sleep_seconds;
     if is_long {
         return None;
     }
     let what = format!(
-        "its pods end {} s after they are told to (grace period {} s), and a node takes more than {WINDOW_SECONDS} s to leave",
-        times.sleep_seconds, times.grace_seconds
+        "its pods end {} s after they are told to (grace period {} s), and a node takes more than {} s to leave",
+        times.sleep_seconds,
+        times.grace_seconds,
+        set.replay_window.as_secs_f64()
     );
     let finding = Finding::warning(&set.name, what)
         .because("what servers sent through a Redis that ends before its node has left is sent again later")
@@ -111,6 +114,7 @@ mod tests {
                     sleep_seconds,
                 }),
                 names: PodNames::embedded("redis"),
+                replay_window: Duration::from_secs(6),
             }),
             servers: Vec::new(),
             rights: Vec::new(),
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_that_are_no_nodes_and_nodes_that_should_have_left_are_named() {
+    fn pods_that_are_not_nodes_and_nodes_that_should_have_left_are_named() {
         let nodes = [
             ("redis-0", NodeState::Active),
             ("redis-1", NodeState::Draining),
@@ -170,6 +174,17 @@ mod tests {
             let whats = whats(&pods(Ok(1), sleep, grace), &nodes);
             assert!(whats.len() == 1 && whats[0].contains("to leave"), "{whats:?}");
         }
+    }
+
+    #[test]
+    fn the_time_that_a_node_takes_to_leave_is_the_replay_window_of_the_settings() {
+        let nodes = [("redis-0", NodeState::Active)];
+        let mut pods = pods(Ok(1), 10, 15);
+        if let Some(set) = &mut pods.stateful_set {
+            set.replay_window = Duration::from_millis(10_500);
+        }
+        let whats = whats(&pods, &nodes);
+        assert!(whats.len() == 1 && whats[0].contains("more than 10.5 s"), "{whats:?}");
     }
 
     #[test]
