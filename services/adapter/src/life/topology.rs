@@ -150,8 +150,8 @@ impl TopologyInUse {
     }
 
     /// An address that may become a node; an error says why it cannot be tried from here at all.
-    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
-        self.endpoints.candidate(id, url)
+    pub(crate) async fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
+        self.endpoints.candidate(id, url).await
     }
 
     /// Adds a node for the whole cluster.
