@@ -58,8 +58,8 @@ pub struct Options {
     pub first_nodes: Option<Arc<dyn FirstNodes>>,
     /// Put before every channel name, so that several clusters can share Redis nodes. Default `wsmesh:`.
     pub prefix: String,
-    /// The cluster that this server belongs to. Servers with another id on the same channels are not met; the younger cluster's end
-    /// with an error. Default empty: it fits every cluster.
+    /// The cluster that this server belongs to. Servers with another id on the same channels are not met; those of one cluster
+    /// end with an error: of the one that is not at work yet, or has a single server, or else of the younger one. Default empty: it fits every cluster.
     pub cluster_id: ClusterId,
     /// Which channels messages take. Default direct; shared joins a cluster of servers of the JavaScript package
     /// (websocket-cross-server-adapter).

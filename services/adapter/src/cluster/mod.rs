@@ -22,7 +22,7 @@ pub(crate) use debts::{Debts, Owed};
 pub(crate) use dedup::{Dedup, Seen};
 pub use events::ListenerId;
 pub(crate) use events::{Dispatched, Listeners};
-pub(crate) use foreign::{Claim, Foreign};
+pub(crate) use foreign::{Claim, Foreign, Standing};
 pub use key_book::MAX_KEY_BYTES;
 pub(crate) use key_book::{Answered, Entered, Key, KeyBook, Run};
 pub use replies::{Outcome, Replies};

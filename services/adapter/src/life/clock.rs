@@ -208,7 +208,7 @@ impl Clock {
         }
     }
 
-    /// Whether another cluster uses the same channels and is, or may be, older. Then this server ends, or does not start yet.
+    /// Whether another cluster uses the same channels and stands, or may stand, above this one. Then this server ends, or does not start yet.
     fn gives_way(&self, now: Instant) -> bool {
         let on = &self.parts.foundation;
         match on.members.claim(now) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{StartError, TopologyError};
-use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, check_files, redis_endpoint};
+use crate::nodes::{Endpoint, MAX_NODES, MemoryBus, NodeUrl, Unusable, check_files, checked_endpoint, redis_endpoint};
 use crate::options::{Bus, Options};
 use crate::wire::NodeId;
 
@@ -118,11 +118,11 @@ impl Endpoints {
     ///
     /// # Errors
     /// When it must not or cannot be tried from here at all; says why.
-    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
+    pub(crate) async fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
         match self {
             Self::None => Err(Barred::by_files("this server runs alone".to_owned())),
             Self::Memory(bus) => Ok(bus.candidate(id)),
-            Self::Redis(redis) => redis.candidate(id, url),
+            Self::Redis(redis) => redis.candidate(id, url).await,
         }
     }
 
@@ -177,23 +177,19 @@ fn login<'a>(options: &'a Options, urls: &'a [NodeUrl]) -> Option<&'a NodeUrl> {
 }
 
 impl RedisEndpoints {
-    fn connect(&self, url: &NodeUrl) -> Arc<dyn Endpoint> {
-        redis_endpoint(url, &self.name, self.limit)
-    }
-
     /// Whoever answers at a candidate's address is not known yet: what is encrypted otherwise is not told to it in plain text.
-    fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
+    async fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
         let is_plain = NodeUrl::parse(url).is_ok_and(|url| !url.tls());
         if is_plain && self.login.tls() && self.login.has_login() && !self.own.contains_key(id) {
             return Err(Barred::by_login(url));
         }
         let url = self.url(id, url).map_err(Barred::by_files)?;
-        check_files(&url).map_err(Barred::by_files)?;
-        Ok(self.connect(&url))
+        let checked = checked_endpoint(&url, &self.name, self.limit).await;
+        checked.map_err(Barred::by_files)
     }
 
     fn endpoint(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, String> {
-        Ok(self.connect(&self.url(id, url)?))
+        Ok(redis_endpoint(&self.url(id, url)?, &self.name, self.limit))
     }
 
     /// The URL by which this server reaches a node.
@@ -218,28 +214,28 @@ mod tests {
         Endpoints::new(&options).expect("valid options").0
     }
 
-    fn barred(endpoints: &Endpoints, url: &str) -> Option<Barred> {
+    async fn barred(endpoints: &Endpoints, url: &str) -> Option<Barred> {
         let (id, url) = endpoints.parse(url).expect("valid");
-        endpoints.candidate(&id, &url).err()
+        endpoints.candidate(&id, &url).await.err()
     }
 
-    #[test]
-    fn a_password_of_nodes_with_tls_is_not_told_to_an_address_without_it() {
+    #[tokio::test]
+    async fn a_password_of_nodes_with_tls_is_not_told_to_an_address_without_it() {
         let secure = endpoints(&["rediss://app:secret@a#a", "redis://:other@b#b"]);
-        let error = barred(&secure, "redis://c#c").expect("plain text");
+        let error = barred(&secure, "redis://c#c").await.expect("plain text");
         assert!(
             error.why.contains("plain text") && error.fix.contains("rediss://"),
             "{error:?}"
         );
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-        assert!(barred(&secure, "rediss://c#c").is_none());
-        assert!(barred(&secure, "redis://b#b").is_none(), "its own URL says so");
+        assert!(barred(&secure, "rediss://c#c").await.is_none());
+        assert!(barred(&secure, "redis://b#b").await.is_none(), "its own URL says so");
         for urls in [
             &["rediss://a#a"][..],
             &["redis://:secret@a#a"],
             &["redis://:secret@a#a", "rediss://b#b"],
         ] {
-            assert!(barred(&endpoints(urls), "redis://c#c").is_none(), "{urls:?}");
+            assert!(barred(&endpoints(urls), "redis://c#c").await.is_none(), "{urls:?}");
         }
     }
 }

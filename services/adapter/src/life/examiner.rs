@@ -13,7 +13,8 @@ use crate::error::TopologyError;
 use crate::flow::inward::preflight::{Order, Orders};
 use crate::flow::state::foundation::Foundation;
 use crate::nodes::{
-    CheckKind, Demands, Endpoint, Examined, Findings, NodeUrl, Phase, Preflight, check_files, examine, redis_endpoint,
+    CheckKind, Demands, Endpoint, Examined, Findings, NodeUrl, Phase, Preflight, checked_endpoint, examine,
+    redis_endpoint,
 };
 use crate::options::{Bus, Options};
 use crate::wire::{Channels, ClientId, Instance, Missing, NodeId, Payload, Room, Routing, Topic};
@@ -65,7 +66,7 @@ impl Examiner {
     async fn examine(&self, id: &NodeId, url: &str) -> Preflight {
         let (options, channels) = (&self.on.options, &self.on.channels);
         let demands = demands(options, channels, self.on.members.instance());
-        let endpoint = match self.topology.candidate(id, url) {
+        let endpoint = match self.topology.candidate(id, url).await {
             Ok(endpoint) => endpoint,
             Err(barred) => return not_tried(barred),
         };
@@ -102,10 +103,10 @@ pub(crate) async fn examine_alone(url: &NodeUrl, options: &Options) -> Preflight
     let channels = Channels::new(&options.prefix, options.routing.clone());
     let demands = demands(options, &channels, Instance::now());
     let endpoint_of = |url: &NodeUrl| redis_endpoint(url, options.name.as_str(), options.command_timeout);
-    if let Err(problem) = check_files(url) {
-        return not_tried(Barred::by_files(problem));
-    }
-    let endpoint = endpoint_of(url);
+    let endpoint = match checked_endpoint(url, options.name.as_str(), options.command_timeout).await {
+        Ok(endpoint) => endpoint,
+        Err(problem) => return not_tried(Barred::by_files(problem)),
+    };
     let mut examined = examine(&*endpoint, &demands).await;
     let others = match &options.bus {
         Bus::Redis(urls) => urls.as_slice(),

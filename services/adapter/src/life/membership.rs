@@ -69,13 +69,17 @@ impl Membership {
         }
         let (name, instance, gaps) = (beacon.name.clone(), beacon.instance, beacon.gaps.clone());
         let (goodbye, counted, now) = (beacon.is_goodbye(), beacon.counted, Instant::now());
-        let changes = self.members.roster().on_beacon(beacon, now);
-        // A late beacon, or one of a process that is no longer the one of its name, is owed nothing.
-        let current = self.members.roster().instance_of(&name) == Some(instance);
+        let (is_news, current, changes) = {
+            let mut roster = self.members.roster();
+            let is_news = roster.is_news(&beacon);
+            let changes = roster.on_beacon(beacon, now);
+            (is_news, roster.instance_of(&name) == Some(instance), changes)
+        };
         let debts = self.outbound.debts();
         if goodbye {
             debts.forget(&name, instance);
-        } else if current {
+        } else if is_news && current {
+            // Neither a late copy, which says what was, nor of a process that is no longer the one of its name.
             if debts.on_beacon(&name, instance, &gaps, now) {
                 // It may have missed this server's beacons, too.
                 self.beacons.repeat_soon();
@@ -157,7 +161,7 @@ impl Membership {
         }
     }
 
-    /// Of the two clusters, the younger one's servers give way: this one answers with a beacon at once, so that the other knows.
+    /// Of the two clusters, the servers of the one of lower standing give way: this one answers with a beacon at once, so that the other knows.
     fn on_foreign(&self, beacon: &Beacon) {
         if self.members.note_foreign(beacon, Instant::now()) {
             tracing::error!(
@@ -165,8 +169,8 @@ impl Membership {
                 prefix = self.options.prefix,
                 theirs = %beacon.cluster_id,
                 ours = %self.options.cluster_id,
-                "a server of another cluster uses this cluster's Redis channels; its messages are dropped here, and the servers of the \
-                 younger cluster end: give each cluster its own --prefix"
+                "a server of another cluster uses this cluster's Redis channels; its messages are dropped here, and the servers of one \
+                 cluster end (of the one that only starts, or is alone, or else of the younger one): give each cluster its own --prefix"
             );
             self.hearing.changed().notify_one();
         }

@@ -67,6 +67,13 @@ impl<T> fmt::Debug for FromFiles<T> {
     }
 }
 
+/// The files, for people.
+impl<T> fmt::Display for FromFiles<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0.files))
+    }
+}
+
 impl<T: Clone + Send + 'static> FromFiles<T> {
     /// Reads nothing yet.
     pub(crate) fn new(
@@ -170,6 +177,9 @@ impl<T: Clone> Shared<T> {
 }
 
 fn shown(files: &[NamedFile]) -> String {
+    if files.is_empty() {
+        return "what the system provides".to_owned();
+    }
     let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
     paths.join(", ")
 }

@@ -46,7 +46,7 @@ pub(crate) use link::{Arrival, Channel, LinkError, LinkErrorKind, Subscriber, Su
 pub use memory::{Fault, LinkFault, MemoryBus};
 pub use password::PasswordFile;
 pub use preflight::{Check, CheckKind, CheckResult, Preflight};
-pub(crate) use redis::{check_files, endpoint as redis_endpoint};
+pub(crate) use redis::{check_files, checked_endpoint, endpoint as redis_endpoint};
 pub(crate) use replay::{Kept, Window};
 pub(crate) use runs_in_use::RunsInUse;
 pub use select::Strategy;

@@ -15,13 +15,50 @@ use super::files::{FromFiles, NamedFile};
 /// Passwords that worked and are kept: the one in the file, and the one before it.
 const KEPT: usize = 2;
 
+/// Passwords that worked, in the order in which the file had them.
+#[derive(Default)]
+struct Worked {
+    /// The latest first.
+    kept: Vec<Text>,
+    /// What the file had when it was read last. It may never have worked.
+    current: Option<Text>,
+}
+
+impl Worked {
+    /// The file has this one now. One that worked before is the latest again: after a rollback, the next rotation comes from there.
+    fn read(&mut self, current: &Text) {
+        if self.current.as_ref() == Some(current) {
+            return;
+        }
+        self.current = Some(current.clone());
+        if let Some(index) = self.kept.iter().position(|kept| kept == current) {
+            self.kept[..=index].rotate_right(1);
+        }
+    }
+
+    /// A node accepted this one. Success changes no order: a node that is late must not make the one before look new.
+    fn accepted(&mut self, password: &Text) {
+        if self.kept.contains(password) {
+            return;
+        }
+        let is_current = self.current.as_ref() == Some(password);
+        let index = if is_current { 0 } else { self.kept.len().min(1) };
+        self.kept.insert(index, password.clone());
+        self.kept.truncate(KEPT);
+    }
+
+    /// The latest one except the one in the file.
+    fn other(&self, current: &Text) -> Option<Text> {
+        self.kept.iter().find(|kept| *kept != current).cloned()
+    }
+}
+
 /// A file with a password, for example from a mounted Secret of Kubernetes. Clones share what was read and which passwords
 /// worked: give all nodes with the same password a clone of one.
 #[derive(Clone)]
 pub struct PasswordFile {
     file: FromFiles<Text>,
-    /// Those that worked, the latest of the file first.
-    worked: Arc<Mutex<Vec<Text>>>,
+    worked: Arc<Mutex<Worked>>,
 }
 
 /// A password as text.
@@ -56,14 +93,9 @@ impl PasswordFile {
         self.file.path()
     }
 
-    /// Notes that a node accepted a password. They are kept in the order of the file, not of success: a node that is late
-    /// must not make the one before look new.
+    /// Notes that a node accepted a password.
     fn note(&self, password: &Text) {
-        let mut worked = self.worked.lock();
-        if !worked.contains(password) {
-            worked.insert(0, password.clone());
-            worked.truncate(KEPT);
-        }
+        self.worked.lock().accepted(password);
     }
 }
 
@@ -110,7 +142,11 @@ impl Password {
             }),
             Self::File(file) => {
                 let current = file.file.now().await?;
-                let other = file.worked.lock().iter().find(|worked| **worked != current).cloned();
+                let other = {
+                    let mut worked = file.worked.lock();
+                    worked.read(&current);
+                    worked.other(&current)
+                };
                 Ok(Attempts {
                     passwords: std::iter::once(current).chain(other).collect(),
                     file: Some(file.clone()),
@@ -173,6 +209,27 @@ mod tests {
         assert_eq!(tried(&password).await, ["four", "two"]);
         write("one");
         assert_eq!(tried(&password).await, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn after_a_rollback_and_a_new_rotation_the_password_that_was_current_last_is_the_other_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("password");
+        std::fs::write(&path, "one").expect("written");
+        let file = PasswordFile::read(&path).expect("readable");
+        let password = Password::File(file.clone());
+        for text in ["one", "two", "one"] {
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(tried(&password).await[0], text);
+            file.note(&text.into());
+        }
+        assert_eq!(tried(&password).await, ["one", "two"]);
+        std::fs::write(&path, "three").expect("written");
+        assert_eq!(tried(&password).await, ["three", "one"]);
+        // A node that is late with both.
+        file.note(&"one".into());
+        file.note(&"three".into());
+        assert_eq!(tried(&password).await, ["three", "one"]);
     }
 
     #[tokio::test]

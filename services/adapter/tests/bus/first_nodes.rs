@@ -95,26 +95,42 @@ async fn a_server_waits_for_its_first_nodes_whatever_goes_wrong_and_uses_them_wi
     assert!(!format!("{:?}", one.adapter.topology()).contains("secret"));
 }
 
+fn hears(server: &Server, id: &str) -> bool {
+    let nodes = server.adapter.nodes();
+    nodes.borrow().iter().any(|node| node.heard && node.id.as_str() == id)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hears_a_node_does_not_look_and_one_that_hears_none_finds_those_that_replaced_them() {
+async fn a_server_that_hears_none_finds_those_that_replaced_them() {
     let mut old = locked();
     let found = Found::new(nodes(&[(&old, "redis-0")]));
     let one = Server::ready(found.options("one")).await;
-    let new = locked();
-    found.set(nodes(&[(&old, "redis-0"), (&new, "redis-1")]));
-    let looks = *found.looks.lock();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(*found.looks.lock() <= looks + 1, "one may have been under way");
     assert_eq!(ids(&one), ["redis-0"]);
     old.kill();
-    until("the new one is heard", || {
-        let nodes = one.adapter.nodes();
-        nodes
-            .borrow()
-            .iter()
-            .any(|node| node.heard && node.id.as_str() == "redis-1")
-    })
-    .await;
+    until("it hears none", || !hears(&one, "redis-0")).await;
+    let new = locked();
+    found.set(nodes(&[(&old, "redis-0"), (&new, "redis-1")]));
+    until("the new one is heard", || hears(&one, "redis-1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_found_different_nodes_meet_once_both_are_found() {
+    let redis = [locked(), locked()];
+    let of_one = Found::new(nodes(&[(&redis[0], "redis-0")]));
+    let of_two = Found::new(nodes(&[(&redis[1], "redis-1")]));
+    let one = Server::ready(of_one.options("one")).await;
+    let two = Server::ready(of_two.options("two")).await;
+    assert_eq!(
+        (ids(&one), ids(&two)),
+        (vec!["redis-0".to_owned()], vec!["redis-1".to_owned()])
+    );
+    let both = nodes(&[(&redis[0], "redis-0"), (&redis[1], "redis-1")]);
+    of_one.set(both.clone());
+    of_two.set(both);
+    acquainted(&[&one, &two]).await;
+    until("both are heard", || hears(&one, "redis-1") && hears(&two, "redis-0")).await;
+    let mut bob = two.client("bob").await;
+    bob_is_reached(&one, &mut bob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,8 +85,8 @@ crate::settings! {
         pub request_timeout: Duration = Duration::from_secs(4),
         /// Prefix of every Redis channel, so that several clusters can share Redis nodes.
         pub prefix: String = "wsmesh:".to_owned(),
-        /// Name of the cluster that this server belongs to. A server with another one on the same channels is not met: the younger
-        /// cluster's servers end with an error. Empty, it fits every cluster. Should be the same on every server.
+        /// Name of the cluster that this server belongs to. A server with another one on the same channels is not met: the servers
+        /// of one cluster end with an error. Empty, it fits every cluster. Should be the same on every server.
         pub cluster_id: ClusterId,
         /// Redis channels that messages use. "direct": a message reaches only the servers that need it. "shared": the channels of
         /// websocket-cross-server-adapter, for a cluster with its servers.

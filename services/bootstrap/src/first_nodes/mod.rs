@@ -15,6 +15,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData};
 use hickory_resolver::{TokioResolver, system_conf};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wsmesh_adapter::{FirstNodes, FoundNodes, NodeUrl};
 
@@ -27,7 +28,7 @@ const ATTEMPTS: usize = 2;
 const LOOK: Duration = Duration::from_secs(8);
 
 /// Which name servers are asked, and how.
-type Configured = Box<dyn Fn() -> Result<(ResolverConfig, ResolverOpts), NetError> + Send + Sync>;
+type Configured = Arc<dyn Fn() -> Result<(ResolverConfig, ResolverOpts), NetError> + Send + Sync>;
 
 /// Asks DNS for the pods of a Service.
 struct Pods {
@@ -39,7 +40,7 @@ struct Pods {
 pub(crate) fn first_nodes(service: RedisService) -> Arc<dyn FirstNodes> {
     Arc::new(Pods {
         service,
-        configured: Box::new(system_conf::read_system_conf),
+        configured: Arc::new(system_conf::read_system_conf),
     })
 }
 
@@ -68,7 +69,12 @@ impl Pods {
     async fn targets(&self) -> Result<Vec<Name>, String> {
         let question = format!("_redis._tcp.{}", self.service.name());
         let failed = |error: NetError| explained(&question, &error);
-        let (config, mut options) = (self.configured)().map_err(failed)?;
+        let configured = self.configured.clone();
+        // It reads a file.
+        let read = spawn_blocking(move || configured()).await;
+        let (config, mut options) = read
+            .map_err(|error| failed(error.to_string().into()))?
+            .map_err(failed)?;
         options.cache_size = 0;
         options.timeout = options.timeout.min(ANSWER);
         options.attempts = options.attempts.min(ATTEMPTS);

@@ -33,7 +33,7 @@ pub(super) fn nodes(service: &RedisService, targets: &[Name]) -> FoundNodes {
     }
 }
 
-/// The node of a pod: `POD.SERVICE`, as people write it, so that its URL is the same in every namespace and cluster.
+/// The node of a pod, with its ordinal.
 fn node(service: &RedisService, target: &Name) -> Option<(u32, NodeUrl)> {
     let mut labels = target.iter().map(|label| std::str::from_utf8(label).ok());
     let (pod, of) = (labels.next()??.to_ascii_lowercase(), labels.next()??);
@@ -42,12 +42,7 @@ fn node(service: &RedisService, target: &Name) -> Option<(u32, NodeUrl)> {
         return None;
     }
     let ordinal = ordinal(&pod)?;
-    let id = match service.id() {
-        Some(id) => format!("{id}-{ordinal}"),
-        None => pod.clone(),
-    };
-    let host = format!("{pod}.{}", service.name());
-    Some((ordinal, service.url().of_host(&host, &id).ok()?))
+    Some((ordinal, service.node(&pod, ordinal).ok()?))
 }
 
 /// The digits after the last dash. Pods without a name of their own are called like their address, with dashes.

@@ -74,7 +74,7 @@ impl Dns {
         };
         Pods {
             service: RedisService::parse(service).expect("valid"),
-            configured: Box::new(configured),
+            configured: Arc::new(configured),
         }
     }
 }

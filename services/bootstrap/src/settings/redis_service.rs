@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use wsmesh_adapter::{NodeUrl, PasswordFile};
+use wsmesh_adapter::{NameError, NodeId, NodeUrl, PasswordFile};
 
 use super::Value;
 
@@ -33,6 +33,27 @@ impl RedisService {
     /// The beginning of the ids of nodes. None: the pods' names are the ids.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The id of the node that a pod is, which has this ordinal.
+    ///
+    /// # Errors
+    /// When the names are too long for an id.
+    pub fn node_id(&self, pod: &str, ordinal: u32) -> Result<NodeId, NameError> {
+        match &self.id {
+            Some(id) => NodeId::new(format!("{id}-{ordinal}")),
+            None => NodeId::new(pod),
+        }
+    }
+
+    /// The node that a pod is: `POD.SERVICE`, as people write it, so that its URL is the same in every namespace and cluster.
+    ///
+    /// # Errors
+    /// When the names are too long for a node.
+    pub fn node(&self, pod: &str, ordinal: u32) -> Result<NodeUrl, String> {
+        let id = self.node_id(pod, ordinal).map_err(|error| error.to_string())?;
+        let url = self.url.of_host(&format!("{pod}.{}", self.name()), id.as_str());
+        url.map_err(|error| error.to_string())
     }
 
     /// With the password of this file, unless it has one.
@@ -96,6 +117,24 @@ mod tests {
         assert_eq!(shown, "\"rediss://redis.games.svc:7000\"");
         let short = RedisService::parse("wsmesh-redis:6379").expect("valid");
         assert_eq!(short.name(), "wsmesh-redis");
+    }
+
+    #[test]
+    fn a_pod_is_the_node_with_its_ordinal_or_its_own_name() {
+        let node = |service: &str, pod: &str| {
+            let service = RedisService::parse(service).expect("valid");
+            service.node(pod, 3).map(|url| url.to_string())
+        };
+        assert_eq!(
+            node("redis://app:secret@wsmesh-redis#redis", "wsmesh-redis-3").as_deref(),
+            Ok("redis://wsmesh-redis-3.wsmesh-redis:6379#redis-3")
+        );
+        assert_eq!(
+            node("rediss://redis.games.svc:7000", "redis-3").as_deref(),
+            Ok("rediss://redis-3.redis.games.svc:7000#redis-3")
+        );
+        let long = "a".repeat(300);
+        assert!(node("redis://redis", &long).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::server_info::ServerInfo;
-use crate::cluster::{Beacon, Claim, Foreign, Parting, Roster};
+use crate::cluster::{Beacon, Claim, Foreign, Parting, Roster, Standing};
 use crate::wire::{Instance, ServerName};
 
 /// Processes that share this server's name.
@@ -132,9 +132,13 @@ impl Members {
         if self.foreign.lock().is_empty() {
             return Claim::None;
         }
-        let others = self.roster().iter().map(|(beacon, _)| beacon.instance).min();
-        let ours = others.map_or(self.instance, |oldest| oldest.min(self.instance));
-        self.foreign.lock().claim(ours, now)
+        let me = (self.instance, self.is_counted());
+        let ours = {
+            let roster = self.roster();
+            let others = roster.iter().map(|(beacon, _)| (beacon.instance, beacon.counted));
+            Standing::of(others.chain([me]))
+        };
+        ours.map_or(Claim::None, |ours| self.foreign.lock().claim(ours, now))
     }
 
     /// Every live server, sorted by name: the others, and this one as it describes itself.

@@ -22,6 +22,9 @@ mod trouble;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
 use super::endpoint::Endpoint;
 use super::inquiry::{Inquiry, Interview};
 use super::link::{Boxed, LinkError, Publisher, Subscriber};
@@ -39,26 +42,46 @@ struct Redis {
 }
 
 /// The node at a URL. `name` is shown by Redis for this server's connections; `limit` is the longest wait for a
-/// command. The files that the URL names are read now and whenever a connection is opened. If they cannot be used, opening
-/// fails; [`check_files`] says so before.
+/// command. The files that the URL names are read whenever a connection is opened, and not here. If they cannot be used, opening
+/// fails; [`check_files`] and [`checked_endpoint`] say so before.
 pub(crate) fn endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Arc<dyn Endpoint> {
-    let tls = url.tls().then(|| tls(url));
-    // A problem is the error of the first attempt to connect.
-    let _seen_later = tls.as_ref().map(Tls::read);
-    Arc::new(Redis {
-        url: url.clone(),
-        name: shown_name(name),
-        tls,
-        limit,
-    })
+    Arc::new(Redis::new(url, name, limit))
 }
 
-/// Whether the files of a URL with TLS can be used.
+/// As [`endpoint`], if the files of a URL with TLS can be used. They are read on a thread that may wait for a file system.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(crate) async fn checked_endpoint(url: &NodeUrl, name: &str, limit: Duration) -> Result<Arc<dyn Endpoint>, String> {
+    let redis = Redis::new(url, name, limit);
+    if let Some(tls) = redis.tls.clone() {
+        let files = tls.to_string();
+        let reading = timeout(limit, spawn_blocking(move || tls.read().map(drop)));
+        match reading.await {
+            Ok(Ok(read)) => read?,
+            Ok(Err(_)) | Err(_) => return Err(format!("{files} could not be read in time")),
+        }
+    }
+    Ok(Arc::new(redis))
+}
+
+/// Whether the files of a URL with TLS can be used. Reads them on this thread, for the start.
 ///
 /// # Errors
 /// A sentence that names the file.
 pub(crate) fn check_files(url: &NodeUrl) -> Result<(), String> {
     if url.tls() { tls(url).read().map(drop) } else { Ok(()) }
+}
+
+impl Redis {
+    fn new(url: &NodeUrl, name: &str, limit: Duration) -> Self {
+        Self {
+            url: url.clone(),
+            name: shown_name(name),
+            tls: url.tls().then(|| tls(url)),
+            limit,
+        }
+    }
 }
 
 /// What the connections of this server are called in CLIENT LIST: Redis rejects spaces and control characters.

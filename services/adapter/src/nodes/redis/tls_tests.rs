@@ -180,6 +180,26 @@ fn an_unusable_authority_file_is_an_error_before_connecting() {
     }
 }
 
+#[tokio::test]
+async fn a_file_system_that_hangs_holds_up_nobody_who_only_makes_an_endpoint() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // Whoever opens it waits for a writer.
+    let pipe = folder.path().join("ca.pem");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is missing");
+    assert!(made.success());
+    let url = NodeUrl::parse(&format!("rediss://h?ca={}", pipe.display())).expect("a valid URL");
+    let (done, is_done) = std::sync::mpsc::channel();
+    let of_thread = url.clone();
+    std::thread::spawn(move || done.send(redis_endpoint(&of_thread, "one", Duration::from_secs(1)).is_encrypted()));
+    let limit = Duration::from_secs(10);
+    assert!(is_done.recv_timeout(limit).expect("nothing is read"));
+    let checked = checked_endpoint(&url, "one", Duration::from_millis(50)).await;
+    let problem = checked.err().expect("it hangs");
+    assert!(problem.contains("ca.pem could not be read in time"), "{problem}");
+    // Lets the readers go.
+    std::fs::OpenOptions::new().write(true).open(&pipe).expect("opened");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_are_asked_with_the_same_certificates_as_the_links_use() {
     let secured = Secured::start("yes").await;

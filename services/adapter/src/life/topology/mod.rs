@@ -3,16 +3,18 @@
 //! Nodes that are new get a task, nodes that are gone lose theirs. A node's slot is given to another only after its task has
 //! ended.
 
+mod divided;
+mod statuses;
+mod view;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::endpoints::{Barred, Endpoints};
-use super::node_view::{NodeAtServer, NodeState, NodeView};
 use crate::error::TopologyError;
 use crate::flow::state::choices::{Choices, CurrentChoices};
 use crate::flow::state::foundation::Foundation;
@@ -24,10 +26,8 @@ use crate::nodes::{
     RunsInUse, Topology, TopologyEntries, TopologyEntry, Window,
 };
 use crate::options::Options;
-use crate::wire::{NodeId, ServerName};
-
-/// Most servers that a status names.
-const MOST_NAMED: usize = 5;
+use crate::wire::NodeId;
+use divided::Divided;
 
 /// The map of nodes, and which of them are in use.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(crate) struct TopologyInUse {
     members: Arc<Members>,
     interest: Arc<Interest>,
     runs: Arc<RunsInUse>,
+    divided: Mutex<Divided>,
     window: Arc<Window>,
     copies: Arc<Copies>,
     statuses: watch::Sender<Arc<Vec<NodeStatus>>>,
@@ -93,6 +94,7 @@ impl TopologyInUse {
             members: on.members,
             interest,
             runs: Arc::default(),
+            divided: Mutex::default(),
             window,
             copies,
             statuses,
@@ -117,41 +119,14 @@ impl TopologyInUse {
         &self.runs
     }
 
-    /// The nodes' statuses, sorted by id. The receiver is notified when one changes, but not for a round trip alone.
-    pub(crate) fn statuses(&self) -> watch::Receiver<Arc<Vec<NodeStatus>>> {
-        self.statuses.subscribe()
-    }
-
-    /// Brings the statuses and the nodes' metrics up to date.
-    pub(crate) fn refresh(&self, now: Instant) {
-        // Else the metrics of a node that is given up meanwhile would come back.
-        let one_at_a_time = self.plan.lock();
-        let choices = self.choices.load_full();
-        let status = |node: &Arc<Node>| {
-            let status = node.status(now);
-            let error = status.error.or_else(|| divided(&choices, &node.id));
-            NodeStatus { error, ..status }
-        };
-        let mut statuses: Vec<_> = choices.nodes.iter().map(status).collect();
-        statuses.iter().for_each(|status| self.metrics.nodes.set(status));
-        drop(one_at_a_time);
-        statuses.sort_by(|a, b| a.id.cmp(&b.id));
-        let statuses = Arc::new(statuses);
-        self.statuses.send_if_modified(|view| {
-            let news = view.len() != statuses.len() || view.iter().zip(&*statuses).any(|(old, new)| old.differs(new));
-            view.clone_from(&statuses);
-            news
-        });
-    }
-
     /// Reads the URL of a node that is to be added for everyone: its id, and the URL that travels.
     pub(crate) fn parse(&self, url: &str) -> Result<(NodeId, String), TopologyError> {
         self.endpoints.parse(url)
     }
 
     /// An address that may become a node; an error says why it cannot be tried from here at all.
-    pub(crate) fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
-        self.endpoints.candidate(id, url)
+    pub(crate) async fn candidate(&self, id: &NodeId, url: &str) -> Result<Arc<dyn Endpoint>, Barred> {
+        self.endpoints.candidate(id, url).await
     }
 
     /// Adds a node for the whole cluster.
@@ -246,6 +221,7 @@ impl TopologyInUse {
             self.follow();
         }
         self.note_heard_by_all();
+        self.divided.lock().judge(&self.choices.load().elsewhere, now);
     }
 
     /// A node's task has ended: its slot may be used again.
@@ -337,14 +313,6 @@ impl TopologyInUse {
 
     fn choose_among(&self, nodes: Arc<NodeSet>) {
         let choices = Choices::new(nodes, &self.members.roster(), &self.runs.all());
-        let before = self.choices.load_full();
-        for (node, server) in choices.elsewhere.iter().filter(|pair| !before.elsewhere.contains(pair)) {
-            tracing::warn!(
-                %node,
-                %server,
-                "this server and another one reach two different Redis under one node's id: they do not use it together; let its                  address lead to one Redis"
-            );
-        }
         self.choices.store(Arc::new(choices));
     }
 
@@ -363,65 +331,4 @@ impl TopologyInUse {
             }
         }
     }
-
-    /// The nodes as this server's map has them, with what each live server reports about them.
-    pub(crate) fn view(&self) -> Vec<NodeView> {
-        let mine = self.hearing.node_ids(Instant::now());
-        let (entries, heard_by_all) = {
-            let plan = self.plan.lock();
-            (plan.topology.entries().clone(), plan.heard_by_all.clone())
-        };
-        let others = self.other_maps();
-        let view = |(id, entry): (&NodeId, &TopologyEntry)| {
-            let me = NodeAtServer {
-                server: self.options.name.clone(),
-                state: Some(entry.state.into()),
-                hears: mine.contains(id),
-            };
-            let theirs = others.iter().map(|(server, map, heard)| NodeAtServer {
-                server: server.clone(),
-                state: map.get(id).map(|entry| entry.state.into()),
-                hears: heard.contains(id),
-            });
-            let mut servers: Vec<_> = theirs.chain([me]).collect();
-            servers.sort_by(|a, b| a.server.cmp(&b.server));
-            let joining = entry.state == Phase::Active && !heard_by_all.contains(&(id.clone(), entry.epoch));
-            let state = if joining {
-                NodeState::Joining
-            } else {
-                entry.state.into()
-            };
-            NodeView {
-                id: id.clone(),
-                url: entry.url.clone(),
-                epoch: entry.epoch,
-                state,
-                servers,
-            }
-        };
-        entries.iter().map(view).collect()
-    }
-
-    /// The other servers' maps, and the nodes that each hears. Servers that only visit have none.
-    fn other_maps(&self) -> Vec<(ServerName, TopologyEntries, Vec<NodeId>)> {
-        let roster = self.members.roster();
-        let others = roster.iter().filter(|(beacon, _)| !beacon.topology.is_null());
-        let others = others.map(|(beacon, _)| {
-            let map = TopologyEntries::deserialize(&beacon.topology).unwrap_or_default();
-            (beacon.name.clone(), map, beacon.heard.clone())
-        });
-        others.collect()
-    }
-}
-
-/// Why a node is not used together with some servers, although it is heard.
-fn divided(choices: &Choices, node: &NodeId) -> Option<String> {
-    let others = choices.elsewhere.iter().filter(|(of, _)| of == node);
-    let others: Vec<&str> = others.map(|(_, server)| server.as_str()).take(MOST_NAMED).collect();
-    (!others.is_empty()).then(|| {
-        format!(
-            "{node} is another Redis for this server than for {}, by their run ids: let its address lead to one Redis",
-            others.join(", ")
-        )
-    })
 }
