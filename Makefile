@@ -33,7 +33,7 @@ help: ## List the tasks
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: tool-cc ## Everything in one process, without Redis: playground on http://127.0.0.1:9000/
-	@$(CARGO_BUILD) --bin wsmesh-standalone
+	@cargo build --locked -p wsmesh-standalone
 	@exec $(TARGET_DIR)/debug/wsmesh-standalone $(ARGS)
 
 LANGUAGE ?=

@@ -19,17 +19,15 @@ use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
 use crate::audit::{Audit, Record};
 use crate::config::Config;
-use crate::discovery::{self, Found};
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
 use crate::jobs::{JOB_LIMIT, Jobs};
 use crate::kubernetes::{self, DeletionCosts, Parts};
-use crate::membership::Membership;
+use crate::leading::Leading;
 use crate::metrics::HttpMetrics;
 use crate::probes;
-use crate::scaler::Scaler;
 use crate::settings::AdminSettings;
-use crate::statistics::{Outside, Statistics};
+use crate::statistics::Statistics;
 use crate::top::{self, TOP};
 use crate::watching::Watching;
 
@@ -98,6 +96,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
     let access = access(&config.settings, &registry)?;
+    let costs = deletion_costs(&config)?;
     let options = config.common.adapter_options(Admin::NAME, registry.clone());
     let Started {
         adapter, mut driver, ..
@@ -112,23 +111,23 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .ops
         .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
     let redis = config.common.redis_service.as_ref();
-    let kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), &ended)?;
+    let me = adapter.clone();
+    let hears = move || me.is_ready();
+    let mut kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), hears, &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
     let following = tokio::spawn(jobs.clone().run(ended.clone()));
-    let Following {
-        scaler,
-        outside,
-        tasks: leading,
-    } = follow(&adapter, &jobs, &kubernetes, &ended);
-    let statistics = Statistics::new(adapter.clone(), outside, stop.clone());
-    let costs = deletion_costs(&config, &kubernetes, &statistics, &ended)?;
+    let mut leading = Leading::start(&adapter, &jobs, &mut kubernetes, &stop);
+    let statistics = Statistics::new(adapter.clone(), leading.outside(&kubernetes), stop.clone());
+    leading.tell_costs(costs, &statistics, &kubernetes);
+    let scaler = leading.scaler.clone();
+    let leading = tokio::spawn(leading.end());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
     let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
     let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
-    let news = tokio::spawn(ended.clone().run_until_cancelled_owned(news));
+    let news = tokio::spawn(until(ended.clone(), news));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
     let recording = tokio::spawn(audit.clone().run(ended.clone()));
     let seats = Seats::of_connections(connections(&config));
@@ -148,67 +147,46 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
-    let result = serve_until_the_end(api, metrics, public, &mut driver, &config, stop).await;
+    let served = serve_until_the_end(api, metrics, public, &mut driver, &config, stop.clone()).await;
 
+    // However serving ended: whoever leads stops now, and another admin leads while this one says goodbye.
+    stop.cancel();
     keys.end().await;
     watching.end();
-    keeping.await?;
+    let kept = all([keeping]).await;
     driver.shutdown(goodbye).await;
     ended.cancel();
-    let own = [following, sampling, telling, watched, recording];
-    for task in own.into_iter().chain(ops).chain(leading).chain(costs) {
-        task.await?;
+    let led = leading.await?;
+    let own = [following, sampling, telling, watched, recording, news];
+    let rest = all(own.into_iter().chain(ops)).await;
+    served.and(kept).and(led).and(rest).and(kubernetes.end().await)
+}
+
+/// Does this until `ended`.
+async fn until(ended: CancellationToken, doing: impl Future<Output = ()>) {
+    ended.run_until_cancelled(doing).await;
+}
+
+/// Waits for all of them.
+///
+/// # Errors
+/// When one panicked.
+async fn all(tasks: impl IntoIterator<Item = JoinHandle<()>>) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    for task in tasks {
+        let ended = task.await.map_err(anyhow::Error::from);
+        result = result.and(ended);
     }
-    kubernetes.end().await?;
-    news.await?;
     result
 }
 
-/// What follows the StatefulSet of the Redis pods. It acts only while this admin leads.
-struct Following {
-    scaler: Option<Scaler>,
-    outside: Outside,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-/// Follows the StatefulSet of the Redis pods, if there is one.
-fn follow(adapter: &Adapter, jobs: &Jobs, kubernetes: &Parts, ended: &CancellationToken) -> Following {
-    let set = kubernetes.stateful_set.as_ref();
-    let (leadership, events) = (kubernetes.leadership.clone(), kubernetes.events.clone());
-    let names = set.map(|set| set.names.clone());
-    let membership = Membership::new(adapter.clone(), jobs.clone(), leadership, events, names);
-    let outside = Outside {
-        pods: kubernetes.pods.clone(),
-        membership: Some(membership.clone()),
-    };
-    let mut tasks = vec![match set.zip(kubernetes.pods.as_ref()) {
-        Some((set, pods)) => {
-            let discovery = discovery::Pods::new(set.names.clone(), pods, &set.sizes);
-            tokio::spawn(membership.run(discovery, ended.clone()))
-        }
-        None => tokio::spawn(membership.run(discovery::Fixed::new(Found::default()), ended.clone())),
-    }];
-    let scaler = set.map(|set| Scaler::new(adapter.clone(), jobs.clone(), set));
-    let scaling = scaler.clone();
-    tasks.extend(scaling.map(|scaler| tokio::spawn(scaler.run(kubernetes.leadership.clone(), ended.clone()))));
-    Following { scaler, outside, tasks }
-}
-
-/// Tells Kubernetes what it costs to end a pod, if the settings say so.
-fn deletion_costs(
-    config: &Config,
-    parts: &Parts,
-    statistics: &Statistics,
-    ended: &CancellationToken,
-) -> anyhow::Result<Option<JoinHandle<()>>> {
+/// What tells Kubernetes what it costs to end a pod, if the settings say so.
+fn deletion_costs(config: &Config) -> anyhow::Result<Option<DeletionCosts>> {
     if !config.settings.pod_deletion_cost || !kubernetes::is_here() {
         return Ok(None);
     }
     let client = kubernetes::client().context("the Kubernetes API cannot be used with this pod's service account")?;
-    let statistics = statistics.clone();
-    let loads = move || statistics.snapshot().loads.clone();
-    let keeping = DeletionCosts::new(client).keep(loads, parts.leadership.clone(), ended.clone());
-    Ok(Some(tokio::spawn(keeping)))
+    Ok(Some(DeletionCosts::new(client)))
 }
 
 /// How many connections this process may have at once.

@@ -1,7 +1,6 @@
-//! Which Redis nodes there should be, as somebody outside of wsmesh knows: Kubernetes, or a fixed list. Reads only; what is done about
-//! it is in `membership`.
+//! Which Redis nodes there should be, as somebody outside of wsmesh knows: Kubernetes. Reads only; what is done about it is in
+//! `membership`.
 
-mod fixed;
 mod pods;
 #[cfg(test)]
 mod scripted;
@@ -10,7 +9,6 @@ use std::sync::Arc;
 
 use wsmesh_adapter::NodeId;
 
-pub(crate) use fixed::Fixed;
 pub(crate) use pods::Pods;
 #[cfg(test)]
 pub(crate) use scripted::Scripted;

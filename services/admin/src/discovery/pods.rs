@@ -22,6 +22,16 @@ pub(crate) struct Pods {
     slices: Receiver<Known>,
     size: Receiver<Size>,
     last: Option<Arc<Found>>,
+    /// When news is returned. It is kept here because whoever waits may look away at any moment.
+    pending: Option<Pending>,
+}
+
+/// When what changed is returned.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    /// If nothing changes any more.
+    quiet: Instant,
+    longest: Instant,
 }
 
 impl Pods {
@@ -31,6 +41,7 @@ impl Pods {
             slices: kubernetes.known(),
             size: sizes.known(),
             last: None,
+            pending: None,
         }
     }
 
@@ -66,6 +77,28 @@ impl Pods {
         self.last.as_ref().is_none_or(|last| **last != *found)
     }
 
+    /// Whether something may have changed that was not looked at yet.
+    fn is_stirred(&self) -> bool {
+        self.slices.has_changed().unwrap_or_default() || self.size.has_changed().unwrap_or_default()
+    }
+
+    /// When what is found is to be returned, if at all. It is not, while it is as it was returned last; if `stirred`, something changed.
+    fn due(&mut self, is_news: bool, stirred: bool) -> Option<Instant> {
+        let now = Instant::now();
+        let quiet = now + QUIET;
+        match &mut self.pending {
+            None if is_news => {
+                self.pending = Some(Pending {
+                    quiet,
+                    longest: now + LONGEST,
+                });
+            }
+            Some(pending) if stirred => pending.quiet = quiet,
+            _ => {}
+        }
+        self.pending.map(|pending| pending.quiet.min(pending.longest))
+    }
+
     /// Something may have changed.
     async fn stirred(&mut self) {
         tokio::select! {
@@ -78,23 +111,26 @@ impl Pods {
 
 impl Discovery for Pods {
     async fn changed(&mut self) -> Arc<Found> {
+        let mut stirred = false;
         loop {
-            let mut found = self.found();
-            if self.is_news(&found) {
-                let longest = Instant::now() + LONGEST;
-                while timeout_at(longest.min(Instant::now() + QUIET), self.stirred())
-                    .await
-                    .is_ok()
-                {
-                    found = self.found();
-                }
+            stirred |= self.is_stirred();
+            let found = self.found();
+            let is_news = self.is_news(&found);
+            let Some(due) = self.due(is_news, stirred) else {
+                self.stirred().await;
+                continue;
+            };
+            stirred = timeout_at(due, self.stirred()).await.is_ok();
+            if stirred && Instant::now() < due {
+                continue;
             }
-            if self.is_news(&found) {
+            // What changes in this moment belongs to the next picture.
+            self.pending = None;
+            if is_news {
                 let found = Arc::new(found);
                 self.last = Some(Arc::clone(&found));
                 return found;
             }
-            self.stirred().await;
         }
     }
 }

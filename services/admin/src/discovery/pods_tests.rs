@@ -192,9 +192,28 @@ async fn a_picture_whose_reader_went_away_in_the_middle_is_not_lost() {
     assert_eq!(cluster.next().await.nodes.len(), 2);
 }
 
-#[tokio::test]
-async fn a_fixed_list_is_found_once() {
-    let mut fixed = Fixed::new(Found::default());
-    assert_eq!(*fixed.changed().await, Found::default());
-    assert!(futures_util::FutureExt::now_or_never(fixed.changed()).is_none());
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_looks_away_every_moment_sees_a_picture_that_never_stops_changing() {
+    let mut cluster = start(&[list("7", &[slice_of("a", &[("redis-0", true)])])], 1);
+    cluster.whole().await;
+    cluster.is_watched().await;
+    let server = cluster.server.clone();
+    let flapping = tokio::spawn(async move {
+        for turn in 0..100_u32 {
+            server.push(modified(
+                "9",
+                slice_of("a", &[("redis-0", turn % 2 == 1), ("redis-1", true)]),
+            ));
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let begun = Instant::now();
+    let found = loop {
+        if let Ok(found) = timeout(Duration::from_millis(350), cluster.pods.changed()).await {
+            break found;
+        }
+        assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
+    };
+    assert_eq!(found.nodes.len(), 2);
+    flapping.abort();
 }

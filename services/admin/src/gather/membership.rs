@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wsmesh_adapter::NodeId;
 
-use super::nodes::NodesView;
 use crate::shapes::Name;
 
 /// The nodes that there should be, and what is not so yet.
@@ -46,69 +45,4 @@ pub(crate) enum Lack {
     Joining,
     Refused,
     Leaving,
-}
-
-/// Adds what is not as it should be.
-pub(crate) fn with_membership(mut nodes: NodesView, view: MembershipView) -> NodesView {
-    if let Some(problem) = &view.problem {
-        nodes
-            .warnings
-            .push(format!("the Redis nodes do not follow their StatefulSet: {problem}"));
-    }
-    let warnings = view.differences.iter().filter_map(|difference| {
-        let problem = difference.problem.as_ref()?;
-        Some(format!("node {}: {problem}", difference.node))
-    });
-    nodes.warnings.extend(warnings);
-    nodes.membership = Some(view);
-    nodes
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn difference(node: &str, lack: Lack, problem: Option<&str>) -> NodeDifference {
-        NodeDifference {
-            node: NodeId::new(node).expect("an id"),
-            lack,
-            problem: problem.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_a_warning_and_what_takes_its_time_is_none() {
-        let nodes = NodesView {
-            nodes: Vec::new(),
-            kubernetes: None,
-            membership: None,
-            warnings: Vec::new(),
-        };
-        let view = MembershipView {
-            leader: Some("admin-1".to_owned()),
-            replicas: Some(4),
-            differences: vec![
-                difference("redis-2", Lack::Joining, None),
-                difference("redis-3", Lack::Refused, Some("wrong password")),
-            ],
-            problem: Some("nobody leads".to_owned()),
-        };
-        let nodes = with_membership(nodes, view);
-        assert_eq!(
-            nodes.warnings,
-            [
-                "the Redis nodes do not follow their StatefulSet: nobody leads",
-                "node redis-3: wrong password"
-            ]
-        );
-        assert_eq!(
-            json!(nodes.membership),
-            json!({"leader": "admin-1", "replicas": 4, "problem": "nobody leads", "differences": [
-                {"node": "redis-2", "lack": "joining", "problem": null},
-                {"node": "redis-3", "lack": "refused", "problem": "wrong password"},
-            ]})
-        );
-    }
 }

@@ -23,11 +23,11 @@ pub(crate) use loads::loads;
 #[cfg(test)]
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
-pub(crate) use membership::{Lack, MembershipView, NodeDifference, with_membership};
+pub(crate) use membership::{Lack, MembershipView, NodeDifference};
 pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
-pub(crate) use pods::with_pods;
+pub(crate) use pods::{with_membership, with_pods};
 pub(crate) use refused::{FailedServer, RefusedNode};
 pub(crate) use reports::{EdgeReports, edge};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};

@@ -1,7 +1,8 @@
-//! Compares the Redis nodes with the pods that Kubernetes has for them.
+//! Compares the Redis nodes with the pods that Kubernetes has for them, and says what is not as their StatefulSet has it.
 
 use std::collections::BTreeSet;
 
+use super::membership::MembershipView;
 use super::nodes::{NodeView, NodesView};
 use crate::kubernetes::{Pod, View};
 
@@ -9,6 +10,22 @@ use crate::kubernetes::{Pod, View};
 pub(crate) fn with_pods(mut nodes: NodesView, view: View) -> NodesView {
     nodes.warnings.extend(warnings(&view, &nodes.nodes));
     nodes.kubernetes = Some(view.pods);
+    nodes
+}
+
+/// Adds what is not as the StatefulSet has it.
+pub(crate) fn with_membership(mut nodes: NodesView, view: MembershipView) -> NodesView {
+    if let Some(problem) = &view.problem {
+        nodes
+            .warnings
+            .push(format!("the Redis nodes do not follow their StatefulSet: {problem}"));
+    }
+    let warnings = view.differences.iter().filter_map(|difference| {
+        let problem = difference.problem.as_ref()?;
+        Some(format!("node {}: {problem}", difference.node))
+    });
+    nodes.warnings.extend(warnings);
+    nodes.membership = Some(view);
     nodes
 }
 
@@ -59,9 +76,11 @@ fn host(address: &str) -> &str {
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::json;
     use wsmesh_adapter::{NodeId, NodeState};
 
     use super::*;
+    use crate::gather::{Lack, NodeDifference};
 
     fn pod(pod: &str, ip: &str) -> Pod {
         Pod {
@@ -131,6 +150,48 @@ mod tests {
         assert_eq!(
             warnings(&view, &[node("a", "10.0.0.1:6379")]),
             ["the list of pods of Service wsmesh-redis may be out of date: forbidden"]
+        );
+    }
+
+    fn difference(node: &str, lack: Lack, problem: Option<&str>) -> NodeDifference {
+        NodeDifference {
+            node: NodeId::new(node).expect("an id"),
+            lack,
+            problem: problem.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_a_warning_and_what_takes_its_time_is_none() {
+        let nodes = NodesView {
+            nodes: Vec::new(),
+            kubernetes: None,
+            membership: None,
+            warnings: Vec::new(),
+        };
+        let view = MembershipView {
+            leader: Some("admin-1".to_owned()),
+            replicas: Some(4),
+            differences: vec![
+                difference("redis-2", Lack::Joining, None),
+                difference("redis-3", Lack::Refused, Some("wrong password")),
+            ],
+            problem: Some("nobody leads".to_owned()),
+        };
+        let nodes = with_membership(nodes, view);
+        assert_eq!(
+            nodes.warnings,
+            [
+                "the Redis nodes do not follow their StatefulSet: nobody leads",
+                "node redis-3: wrong password"
+            ]
+        );
+        assert_eq!(
+            json!(nodes.membership),
+            json!({"leader": "admin-1", "replicas": 4, "problem": "nobody leads", "differences": [
+                {"node": "redis-2", "lack": "joining", "problem": null},
+                {"node": "redis-3", "lack": "refused", "problem": "wrong password"},
+            ]})
         );
     }
 }

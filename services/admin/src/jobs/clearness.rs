@@ -1,4 +1,4 @@
-//! Whether this admin sees all servers. One that was cut off knows too little for a while to call a change done.
+//! Whether this admin sees all servers. One that has just started, or was cut off, knows too little for a while to call a change done.
 
 use std::time::Duration;
 
@@ -9,13 +9,18 @@ use tokio::time::Instant;
 const CLEAR_AFTER: Duration = Duration::from_secs(3);
 
 /// Whether this admin sees all servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) enum Clearness {
-    #[default]
     Clear,
     CutOff,
     /// It hears a node again, since then.
     Back(Instant),
+}
+
+impl Default for Clearness {
+    fn default() -> Self {
+        Self::Back(Instant::now())
+    }
 }
 
 impl Clearness {
@@ -36,10 +41,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_admin_that_was_cut_off_waits_until_it_sees_all_servers_again() {
-        let (mut clearness, now) = (Clearness::default(), Instant::now());
+    fn an_admin_that_started_or_was_cut_off_waits_until_it_sees_all_servers() {
+        let now = Instant::now();
+        let mut clearness = Clearness::Back(now);
         let after = |ms| now + Duration::from_millis(ms);
-        assert!(clearness.look(true, now), "nothing was lost");
+        assert!(!clearness.look(true, after(50)), "it has just started");
         assert!(!clearness.look(false, after(100)));
         assert!(
             !clearness.look(true, after(200)),
@@ -50,5 +56,13 @@ mod tests {
         assert!(!clearness.look(true, after(3250)));
         assert!(!clearness.look(true, after(6200)));
         assert!(clearness.look(true, after(6250)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_admin_that_has_just_started_and_hears_a_node_sees_all_servers_soon() {
+        let mut clearness = Clearness::default();
+        assert!(!clearness.look(true, Instant::now()));
+        tokio::time::advance(CLEAR_AFTER).await;
+        assert!(clearness.look(true, Instant::now()));
     }
 }

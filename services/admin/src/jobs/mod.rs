@@ -188,6 +188,7 @@ impl Jobs {
         let (news, questions) = (self.adapter.listen(JOB), self.adapter.listen(JOBS));
         let working = async {
             tokio::join!(
+                self.begin_to_see(),
                 self.follow(),
                 exchange::hear(&self, news),
                 exchange::answer(&self, questions),
@@ -204,6 +205,12 @@ impl Jobs {
         while let Some(changed) = changes.next().await {
             changed.iter().for_each(&tell);
         }
+    }
+
+    /// Only from now on does this admin learn of the others.
+    async fn begin_to_see(&self) {
+        self.adapter.ready().await;
+        *self.clearness.lock() = Clearness::default();
     }
 
     async fn follow(&self) {

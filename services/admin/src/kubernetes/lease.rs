@@ -3,6 +3,7 @@
 //! Each request has a time limit. A holder stops by itself [`Pace::deadline`] after it sent the last renewal that was stored; others
 //! wait [`Pace::duration`], which is longer, after they saw that renewal. Both times are monotonic, and the times written into the
 //! Lease are for people only, so clocks may differ and jump. A write names the version that it replaces, so of two admins one wins.
+//! Only an admin that hears a Redis node can do what a leader does: a deaf one does not take the Lease, and soon gives it back.
 //!
 //! Crates for this (kube-lease-manager, kube-leader-election) compare the times in the Lease with their own clock, renew without naming
 //! a version, and wait for an answer without a limit.
@@ -14,9 +15,11 @@ use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::sync::watch::{Receiver, Sender};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::sync::watch::Sender;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use super::leadership::{Leadership, Standing};
 
 /// The times of a Lease. Another admin takes over at most `duration` and two of `every` after the last renewal: within 12 s.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,8 @@ pub(crate) struct Pace {
     pub(crate) every: Duration,
     /// Time limit of one request.
     pub(crate) answer: Duration,
+    /// How long the holder leads without hearing a Redis node.
+    pub(crate) deaf: Duration,
 }
 
 impl Default for Pace {
@@ -38,116 +43,8 @@ impl Default for Pace {
             deadline: Duration::from_secs(6),
             every: Duration::from_millis(1500),
             answer: Duration::from_secs(2),
+            deaf: Duration::from_secs(5),
         }
-    }
-}
-
-/// Who leads, as this admin sees it. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Leadership {
-    standing: Receiver<Standing>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Standing {
-    holder: Option<String>,
-    /// This admin leads until then.
-    mine_until: Option<Instant>,
-    /// Why that is not known.
-    problem: Option<String>,
-}
-
-impl Leadership {
-    /// Nobody leads, ever: outside of Kubernetes there is nothing to lead.
-    pub(crate) fn nobody() -> Self {
-        let (_, standing) = tokio::sync::watch::channel(Standing::default());
-        Self { standing }
-    }
-
-    /// Whether this admin leads now.
-    pub(crate) fn is_mine(&self) -> bool {
-        self.standing.borrow().leads(Instant::now())
-    }
-
-    /// The admin that leads; none if that is not known.
-    pub(crate) fn leader(&self) -> Option<String> {
-        self.standing.borrow().holder.clone()
-    }
-
-    /// Why nobody may lead: the Lease cannot be read or written.
-    pub(crate) fn problem(&self) -> Option<String> {
-        self.standing.borrow().problem.clone()
-    }
-
-    /// Waits until this admin leads.
-    pub(crate) async fn taken(&self) {
-        let mut standing = self.standing.clone();
-        let mine = standing.wait_for(|standing| standing.leads(Instant::now()));
-        if mine.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Waits until this admin does not lead.
-    pub(crate) async fn lost(&self) {
-        let mut standing = self.standing.clone();
-        loop {
-            let until = standing.borrow_and_update().mine_until;
-            let Some(until) = until.filter(|until| Instant::now() < *until) else {
-                return;
-            };
-            tokio::select! {
-                () = sleep_until(until) => {}
-                changed = standing.changed() => if changed.is_err() { return },
-            }
-        }
-    }
-
-    /// For tests: this admin leads while the sender has `true`; else `other` does.
-    #[cfg(test)]
-    pub(crate) fn scripted(me: &str, other: &str) -> (ScriptedLead, Self) {
-        let (sender, standing) = tokio::sync::watch::channel(Standing::default());
-        let script = ScriptedLead {
-            me: me.to_owned(),
-            other: other.to_owned(),
-            sender,
-        };
-        (script, Self { standing })
-    }
-}
-
-/// Who leads, as a test says.
-#[cfg(test)]
-#[derive(Debug)]
-pub(crate) struct ScriptedLead {
-    me: String,
-    other: String,
-    sender: Sender<Standing>,
-}
-
-#[cfg(test)]
-impl ScriptedLead {
-    /// This admin leads.
-    pub(crate) fn give(&self) {
-        self.sender.send_replace(Standing {
-            holder: Some(self.me.clone()),
-            mine_until: Some(Instant::now() + Duration::from_secs(86_400)),
-            problem: None,
-        });
-    }
-
-    /// The other one leads.
-    pub(crate) fn take(&self) {
-        self.sender.send_replace(Standing {
-            holder: Some(self.other.clone()),
-            ..Standing::default()
-        });
-    }
-}
-
-impl Standing {
-    fn leads(&self, now: Instant) -> bool {
-        self.mine_until.is_some_and(|until| now < until)
     }
 }
 
@@ -160,42 +57,55 @@ struct Observed {
 
 /// Tries to hold a Lease, and holds it.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct Lease<H> {
     leases: Api<Object>,
     name: String,
     me: String,
     pace: Pace,
+    /// Whether this admin hears a Redis node now.
+    hears: H,
+    deaf_since: Option<Instant>,
     standing: Sender<Standing>,
     observed: Option<Observed>,
 }
 
-impl Lease {
-    /// A Lease of the client's namespace; `me` is unique among those who want it. Nothing happens before [`Lease::keep`].
-    pub(crate) fn new(client: Client, name: &str, me: &str, pace: Pace) -> (Self, Leadership) {
+impl<H: Fn() -> bool> Lease<H> {
+    /// A Lease of the client's namespace; `me` is unique among those who want it, and `hears` says whether it hears a Redis node now.
+    /// Nothing happens before [`Lease::keep`].
+    pub(crate) fn new(client: Client, name: &str, me: &str, pace: Pace, hears: H) -> (Self, Leadership) {
         let (standing, seen) = tokio::sync::watch::channel(Standing::default());
         let lease = Self {
             leases: Api::default_namespaced(client),
             name: name.to_owned(),
             me: me.to_owned(),
             pace,
+            hears,
+            deaf_since: None,
             standing,
             observed: None,
         };
-        (lease, Leadership { standing: seen })
+        (lease, Leadership::new(seen))
     }
 
     /// Takes and renews the Lease until `shutdown`, then gives it back. Whoever acts as the leader must have stopped by then.
     pub(crate) async fn keep(mut self, shutdown: CancellationToken) {
         let mut every = interval(self.pace.every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let keeping = async {
-            loop {
-                every.tick().await;
-                self.step().await;
+        let answer = self.pace.answer;
+        let mut is_unsure = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = every.tick() => {}
             }
-        };
-        shutdown.run_until_cancelled(keeping).await;
-        self.release().await;
+            // A request that is dropped may be stored all the same, and then the Lease could not be given back.
+            tokio::select! {
+                () = self.step() => {}
+                () = after(&shutdown, answer) => is_unsure = true,
+            }
+        }
+        self.release(is_unsure).await;
     }
 
     /// One look at the Lease, and one renewal or attempt to take it.
@@ -230,10 +140,26 @@ impl Lease {
         if !self.leads() || self.observed.is_none() {
             self.look().await?;
         }
-        if self.may_take() {
+        let (leads, deaf) = (self.leads(), self.deaf_for());
+        if leads && deaf.is_some_and(|time| time >= self.pace.deaf) {
+            tracing::warn!(
+                lease = self.name,
+                "this admin hears no Redis node: it gives the Lease back"
+            );
+            self.give_back().await?;
+        } else if self.may_take() && (leads || deaf.is_none()) {
             self.write(self.claim()).await?;
         }
         Ok(())
+    }
+
+    /// How long this admin has heard no Redis node; none if it hears one.
+    fn deaf_for(&mut self) -> Option<Duration> {
+        if (self.hears)() {
+            self.deaf_since = None;
+            return None;
+        }
+        Some(self.deaf_since.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// Reads the Lease.
@@ -346,31 +272,46 @@ impl Lease {
         self.standing.borrow().leads(Instant::now())
     }
 
-    /// Gives the Lease back, so that another admin leads at once.
-    async fn release(mut self) {
-        let was_mine = self.leads();
-        self.standing.send_modify(|standing| standing.mine_until = None);
-        if !was_mine {
+    /// Ends. If this admin holds the Lease, or that `is_unsure`, it gives it back, so that another one leads at once.
+    async fn release(mut self, is_unsure: bool) {
+        if !is_unsure && !self.leads() && self.holder() != Some(&self.me) {
             return;
         }
-        let spec = LeaseSpec {
-            holder_identity: None,
-            renew_time: Some(MicroTime(Timestamp::now())),
-            ..self.spec().cloned().unwrap_or_default()
-        };
-        let object = self.with(spec);
-        let released = self
-            .within(self.leases.replace(&self.name, &PostParams::default(), &object))
-            .await;
-        match released {
-            Ok(_) => tracing::info!(lease = self.name, "this admin gave the Lease back"),
+        match self.give_back().await {
+            Ok(()) => tracing::info!(lease = self.name, "this admin gave the Lease back"),
             Err(problem) => tracing::warn!(
                 lease = self.name,
                 problem,
                 "the Lease could not be given back: another admin leads later"
             ),
         }
-        self.observed = None;
+    }
+
+    /// Gives the Lease back, if this admin holds it.
+    async fn give_back(&mut self) -> Result<(), String> {
+        self.standing.send_modify(|standing| standing.mine_until = None);
+        if self.holder() == Some(&self.me) && self.put_back().await.is_ok() {
+            return Ok(());
+        }
+        // A renewal may have been stored whose answer did not come: what is known is old.
+        self.look().await?;
+        match self.holder() {
+            Some(holder) if holder == self.me => self.put_back().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes that nobody holds the Lease.
+    async fn put_back(&mut self) -> Result<(), String> {
+        let spec = LeaseSpec {
+            holder_identity: None,
+            renew_time: Some(MicroTime(Timestamp::now())),
+            ..self.spec().cloned().unwrap_or_default()
+        };
+        let (params, object) = (PostParams::default(), self.with(spec));
+        let written = self.within(self.leases.replace(&self.name, &params, &object)).await?;
+        self.observe(Some(written));
+        Ok(())
     }
 
     async fn within<T>(&self, answer: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
@@ -383,4 +324,10 @@ impl Lease {
             )),
         }
     }
+}
+
+/// Waits until this long after the shutdown.
+async fn after(shutdown: &CancellationToken, time: Duration) {
+    shutdown.cancelled().await;
+    sleep(time).await;
 }

@@ -1,5 +1,7 @@
 //! The Lease, with an API server in this process and paused time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,12 +10,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::api_server::{ApiServer, Door, LIMIT, Trouble};
-use super::lease::{Leadership, Lease, Pace};
+use super::leadership::Leadership;
+use super::lease::{Lease, Pace};
 
 /// An admin that wants the Lease.
 struct Admin {
     door: Door,
     leadership: Leadership,
+    /// Whether it hears a Redis node.
+    hears: Arc<AtomicBool>,
     ending: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -21,15 +26,23 @@ struct Admin {
 impl Admin {
     fn start(server: &ApiServer, name: &str) -> Self {
         let door = server.door();
-        let (lease, leadership) = Lease::new(door.client(), "wsmesh-admin", name, Pace::default());
+        let hears = Arc::new(AtomicBool::new(true));
+        let hearing = Arc::clone(&hears);
+        let hearing = move || hearing.load(Ordering::Relaxed);
+        let (lease, leadership) = Lease::new(door.client(), "wsmesh-admin", name, Pace::default(), hearing);
         let ending = CancellationToken::new();
         let task = tokio::spawn(lease.keep(ending.clone()));
         Self {
             door,
             leadership,
+            hears,
             ending,
             task,
         }
+    }
+
+    fn hears(&self, hears: bool) {
+        self.hears.store(hears, Ordering::Relaxed);
     }
 
     async fn leads(&self) {
@@ -67,6 +80,7 @@ fn the_times_let_a_holder_stop_before_another_one_takes_over_and_that_within_fif
         deadline,
         every,
         answer,
+        deaf,
     } = Pace::default();
     assert!(deadline < duration);
     assert!(
@@ -74,6 +88,7 @@ fn the_times_let_a_holder_stop_before_another_one_takes_over_and_that_within_fif
         "one lost renewal does not matter"
     );
     assert!(every + duration + every + answer <= seconds(15));
+    assert!(deaf + every + every <= seconds(10), "a deaf one makes room in time");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,4 +228,65 @@ async fn a_lease_that_may_not_be_used_is_shown_and_used_once_it_may() {
     one.leads().await;
     sleep(seconds(2)).await;
     assert_eq!(one.leadership.problem(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_hears_no_redis_node_gives_the_lease_to_one_that_does() {
+    let server = ApiServer::new();
+    let one = Admin::start(&server, "admin-1");
+    one.leads().await;
+    let two = Admin::start(&server, "admin-2");
+    one.hears(false);
+    sleep(seconds(3)).await;
+    one.hears(true);
+    sleep(seconds(30)).await;
+    assert!(one.leadership.is_mine(), "a moment is nothing");
+    let deaf = Instant::now();
+    one.hears(false);
+    two.leads().await;
+    assert!(deaf.elapsed() <= seconds(10), "{:?}", deaf.elapsed());
+    assert!(!one.leadership.is_mine());
+    two.hears(false);
+    two.lost().await;
+    sleep(seconds(60)).await;
+    assert!(
+        !one.leadership.is_mine() && !two.leadership.is_mine(),
+        "nobody hears one"
+    );
+    assert_eq!((one.leadership.leader(), one.leadership.problem()), (None, None));
+    one.hears(true);
+    one.leads().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_does_not_take_the_lease_before_it_hears_a_redis_node() {
+    let server = ApiServer::new();
+    let one = Admin::start(&server, "admin-1");
+    one.hears(false);
+    sleep(seconds(60)).await;
+    assert!(!one.leadership.is_mine() && server.script(|script| script.lease.is_none()));
+    one.hears(true);
+    one.leads().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_that_ends_in_the_middle_of_a_renewal_gives_the_lease_back_all_the_same() {
+    for (trouble, others) in [
+        (Trouble::SwallowsAnswers, Trouble::None),
+        (Trouble::IsSlow(seconds(1)), Trouble::IsSlow(seconds(1))),
+    ] {
+        let server = ApiServer::new();
+        let one = Admin::start(&server, "admin-1");
+        one.leads().await;
+        let two = Admin::start(&server, "admin-2");
+        sleep(seconds(5)).await;
+        let written = server.script(|script| script.lease_writes);
+        one.door.set(trouble);
+        server.until(|script| script.lease_writes > written).await;
+        one.door.set(others);
+        let ended = Instant::now();
+        one.end().await;
+        two.leads().await;
+        assert!(ended.elapsed() <= seconds(6), "{trouble:?}: {:?}", ended.elapsed());
+    }
 }

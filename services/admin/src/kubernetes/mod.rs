@@ -6,6 +6,7 @@ mod pods;
 
 mod deletion_cost;
 mod events;
+mod leadership;
 mod lease;
 mod names;
 mod scale;
@@ -26,11 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use deletion_cost::DeletionCosts;
 pub(crate) use events::{Events, Told};
-pub(crate) use lease::{Leadership, Lease};
+pub(crate) use leadership::Leadership;
 #[cfg(test)]
-pub(crate) use lease::{Pace, ScriptedLead};
+pub(crate) use leadership::ScriptedLead;
+pub(crate) use lease::Lease;
+#[cfg(test)]
+pub(crate) use lease::Pace;
 pub(crate) use names::PodNames;
-pub(crate) use parts::{Parts, StatefulSet};
+pub(crate) use parts::{HeldLease, Parts, StatefulSet};
 pub(crate) use pods::Pod;
 pub(crate) use scale::{ScaleFault, Sized, StatefulSetScale};
 pub(crate) use size::{Size, Sizes, odd_start};

@@ -23,7 +23,14 @@ pub(crate) struct Parts {
     pub(crate) events: Events,
     tasks: Vec<JoinHandle<()>>,
     /// Ends after everything that acts as the leader.
-    lease: Option<(JoinHandle<()>, CancellationToken)>,
+    pub(crate) lease: Option<HeldLease>,
+}
+
+/// A Lease that is held, or wanted.
+#[derive(Debug)]
+pub(crate) struct HeldLease {
+    task: JoinHandle<()>,
+    ending: CancellationToken,
 }
 
 /// The StatefulSet that decides which Redis nodes there are. Cheap to clone.
@@ -57,7 +64,7 @@ impl Parts {
     }
 
     /// Starts what the settings name; `redis` says what the pods are called as nodes. Outside of Kubernetes that is nothing, with a warning
-    /// in the log. `me` is this admin's name.
+    /// in the log. `me` is this admin's name, and `hears` says whether it hears a Redis node now.
     ///
     /// # Errors
     /// When the service account cannot be used.
@@ -65,6 +72,7 @@ impl Parts {
         settings: &AdminSettings,
         redis: Option<&RedisService>,
         me: &str,
+        hears: impl Fn() -> bool + Send + Sync + 'static,
         ended: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let mut parts = Self::nothing();
@@ -86,10 +94,8 @@ impl Parts {
             parts.pods = Some(pods);
         }
         if let Some(name) = &settings.kubernetes_lease {
-            let (lease, leadership) = Lease::new(client, name, me, Pace::default());
-            let ending = CancellationToken::new();
-            let task = tokio::spawn(lease.keep(ending.clone()));
-            (parts.leadership, parts.lease) = (leadership, Some((task, ending)));
+            let (lease, leadership) = Lease::new(client, name, me, Pace::default(), hears);
+            (parts.leadership, parts.lease) = (leadership, Some(HeldLease::keep(lease)));
         }
         Ok(parts)
     }
@@ -115,8 +121,7 @@ impl Parts {
         });
     }
 
-    /// Waits for the tasks, which end with the token of the start, and gives the Lease back. Whoever acts as the leader has stopped by
-    /// then.
+    /// Waits for the tasks, which end with the token of the start.
     ///
     /// # Errors
     /// When a task panicked.
@@ -124,10 +129,24 @@ impl Parts {
         for task in self.tasks {
             task.await?;
         }
-        if let Some((task, ending)) = self.lease {
-            ending.cancel();
-            task.await?;
-        }
         Ok(())
+    }
+}
+
+impl HeldLease {
+    /// Takes and renews it from now on.
+    pub(crate) fn keep<H: Fn() -> bool + Send + Sync + 'static>(lease: Lease<H>) -> Self {
+        let ending = CancellationToken::new();
+        let task = tokio::spawn(lease.keep(ending.clone()));
+        Self { task, ending }
+    }
+
+    /// Gives it back. Whoever acts as the leader has stopped by then.
+    ///
+    /// # Errors
+    /// When its task panicked.
+    pub(crate) async fn give_back(self) -> anyhow::Result<()> {
+        self.ending.cancel();
+        Ok(self.task.await?)
     }
 }

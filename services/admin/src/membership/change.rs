@@ -44,6 +44,9 @@ async fn join(on: &Shared, node: &FoundNode) -> Result<(), String> {
     }
     // That took seconds.
     still_leads(on)?;
+    if on.jobs.is_in_use(&node.id) {
+        return Ok(());
+    }
     let target = on.jobs.scale_target();
     if target
         .zip(node.ordinal)
@@ -67,8 +70,9 @@ async fn leave(on: &Shared, node: &NodeId) -> Result<(), String> {
 }
 
 fn still_leads(on: &Shared) -> Result<(), String> {
-    match on.leadership.is_mine() {
-        true => Ok(()),
-        false => Err("this admin does not lead any more".to_owned()),
+    match (on.leadership.is_mine(), on.adapter.is_ready()) {
+        (true, true) => Ok(()),
+        (false, _) => Err("this admin does not lead any more".to_owned()),
+        (true, false) => Err("this admin hears no Redis node".to_owned()),
     }
 }

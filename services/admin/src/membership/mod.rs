@@ -2,7 +2,7 @@
 //!
 //! Level-triggered: what is found is compared with the topology again and again, so nothing is lost when an admin ends in the middle of
 //! something. Only the admin that leads changes anything, through the same jobs as the API; the others show what the leader tells them.
-//! The rules of what may be done are in `plan`. Outside of Kubernetes nobody leads, and nothing is done.
+//! The rules of what may be done are in `plan`. It is only started where a StatefulSet is followed.
 
 mod attempts;
 mod plan;
@@ -33,14 +33,8 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Nothing happens before [`Membership::run`]. `names` are those of the pods; without them no StatefulSet is followed.
-    pub(crate) fn new(
-        adapter: Adapter,
-        jobs: Jobs,
-        leadership: Leadership,
-        events: Events,
-        names: Option<PodNames>,
-    ) -> Self {
+    /// Nothing happens before [`Membership::run`]. `names` are those of the pods.
+    pub(crate) fn new(adapter: Adapter, jobs: Jobs, leadership: Leadership, events: Events, names: PodNames) -> Self {
         let shared = Shared::new(adapter, jobs, leadership, events, names);
         Self {
             shared: Arc::new(shared),
@@ -60,9 +54,9 @@ impl Membership {
         ended.run_until_cancelled(working).await;
     }
 
-    /// What is not as it should be; none if no StatefulSet is followed.
-    pub(crate) fn view(&self) -> Option<MembershipView> {
-        self.shared.names.as_ref().map(|_| self.shared.view())
+    /// What is not as it should be.
+    pub(crate) fn view(&self) -> MembershipView {
+        self.shared.view()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn tell(on: &Shared) {
     let mut last: Option<(Instant, MembershipView)> = None;
     loop {
         every.tick().await;
-        if !on.leadership.is_mine() || on.names.is_none() {
+        if !on.leadership.is_mine() {
             last = None;
             continue;
         }

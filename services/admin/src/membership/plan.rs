@@ -41,9 +41,8 @@ pub(super) fn plan(found: &Found, seats: &[Seat], target: Option<u32>) -> Plan {
         };
     }
     let Some(replicas) = found.replicas else {
-        let is_new = |node: &&FoundNode| node.ready && seats.iter().all(|seat| seat.id != node.id);
         return Plan {
-            join: found.nodes.iter().filter(is_new).cloned().collect(),
+            problem: Some("the replicas of the StatefulSet are not known".to_owned()),
             ..Plan::default()
         };
     };
@@ -209,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn of_a_fixed_list_only_what_was_never_a_node_joins() {
-        let mut list = found(0, &[(0, true), (1, true), (2, false)]);
-        list.replicas = None;
+    fn nothing_follows_while_nobody_says_how_many_pods_there_shall_be() {
+        let mut pods = found(0, &[(0, true), (1, true), (2, false)]);
+        pods.replicas = None;
         let seats = seats(&[(0, NodeState::Gone), (7, ACTIVE)]);
-        let plan = plan(&list, &seats, None);
-        assert_eq!((plan.join, plan.leave), (vec![pod(1, true)], vec![]));
+        let plan = plan(&pods, &seats, None);
+        assert_eq!((plan.join, plan.leave, plan.problem.is_some()), (vec![], vec![], true));
     }
 }

@@ -20,6 +20,10 @@ use crate::kubernetes::Told;
 
 /// How often the topology is compared if nothing new is found.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Most nodes that join at once: each server examines no more at a time, so another one would only wait until it is late.
+const MOST_JOINS: usize = 3;
+/// A pod that is not ready for this long is a problem. Before that it is only starting.
+const STARTING: Duration = Duration::from_secs(60);
 
 pub(super) struct Reconciler {
     on: Arc<Shared>,
@@ -29,6 +33,8 @@ pub(super) struct Reconciler {
     /// Changes that are being made, and the nodes that they are about.
     changes: FuturesUnordered<BoxFuture<'static, Outcome>>,
     changing: BTreeMap<NodeId, Change>,
+    /// Since when a pod has been waited for, by ordinal.
+    waiting: BTreeMap<u32, Instant>,
 }
 
 impl Reconciler {
@@ -40,6 +46,7 @@ impl Reconciler {
             attempts: Attempts::default(),
             changes: FuturesUnordered::new(),
             changing: BTreeMap::new(),
+            waiting: BTreeMap::new(),
         }
     }
 
@@ -70,21 +77,37 @@ impl Reconciler {
                 self.on.events.tell(Told::leads(self.on.adapter.name().as_str()));
             }
         }
-        let Some(found) = self.found.clone() else { return };
+        // Before it has heard of the others it knows only some of the nodes, or none.
+        let Some(found) = self.found.clone().filter(|_| self.on.adapter.is_ready()) else {
+            return;
+        };
         let plan = plan(&found, &self.on.seats(), self.on.jobs.scale_target());
         self.attempts
             .keep(|node| plan.leave.contains(node) || plan.join.iter().any(|pod| pod.id == *node));
+        self.wait(&plan.waiting);
         if leads {
             self.act(&plan, found.replicas);
         }
         self.on.saw(self.view(&plan, found.replicas));
     }
 
+    fn wait(&mut self, ordinals: &[u32]) {
+        self.waiting.retain(|ordinal, _| ordinals.contains(ordinal));
+        for ordinal in ordinals {
+            self.waiting.entry(*ordinal).or_insert_with(Instant::now);
+        }
+    }
+
     fn act(&mut self, plan: &Plan, replicas: Option<u32>) {
         let now = Instant::now();
         let is_due = |node: &NodeId| !self.changing.contains_key(node) && self.attempts.is_due(node, now);
         let leave: Vec<_> = plan.leave.iter().filter(|node| is_due(node)).cloned().collect();
-        let join: Vec<_> = plan.join.iter().filter(|pod| is_due(&pod.id)).cloned().collect();
+        let joining = self
+            .changing
+            .values()
+            .filter(|change| matches!(change, Change::Join(_)));
+        let room = MOST_JOINS.saturating_sub(joining.count());
+        let join = plan.join.iter().filter(|pod| is_due(&pod.id)).take(room).cloned();
         let is_first = |node: &&NodeId| self.attempts.problem(node).is_none();
         let names: Vec<_> = leave.iter().filter(is_first).map(NodeId::as_str).collect();
         if let Some(replicas) = replicas.filter(|_| !names.is_empty()) {
@@ -97,10 +120,7 @@ impl Reconciler {
             );
             self.on.events.tell(Told::scaled_outside(&nodes, replicas));
         }
-        let changes = leave
-            .into_iter()
-            .map(Change::Leave)
-            .chain(join.into_iter().map(Change::Join));
+        let changes = leave.into_iter().map(Change::Leave).chain(join.map(Change::Join));
         for change in changes.collect::<Vec<_>>() {
             self.changing.insert(change.node().clone(), change.clone());
             self.changes.push(Box::pin(change.make(Arc::clone(&self.on))));
@@ -126,13 +146,17 @@ impl Reconciler {
     fn view(&self, plan: &Plan, replicas: Option<u32>) -> MembershipView {
         let mut differences = Vec::new();
         for ordinal in &plan.waiting {
-            let Some(names) = &self.on.names else { continue };
+            let names = &self.on.names;
             let Ok((node, _)) = names.node(*ordinal) else { continue };
-            let problem = format!("pod {} is not ready, so it is no node", names.pod(*ordinal));
+            let is_late = self
+                .waiting
+                .get(ordinal)
+                .is_some_and(|since| since.elapsed() >= STARTING);
+            let problem = || format!("pod {} is not ready, so it is no node", names.pod(*ordinal));
             differences.push(NodeDifference {
                 node,
                 lack: Lack::Waiting,
-                problem: Some(problem),
+                problem: is_late.then(problem),
             });
         }
         let of = |node: &NodeId, calm, troubled| {

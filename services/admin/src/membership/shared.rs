@@ -14,13 +14,16 @@ use crate::kubernetes::{Events, Leadership, PodNames};
 /// What the leader told is shown for this long. It tells more often.
 const TOLD_FOR: Duration = Duration::from_secs(15);
 
+/// Why an admin that hears nobody does nothing.
+const DEAF: &str = "this admin hears no Redis node, so it neither leads nor changes anything";
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) adapter: Adapter,
     pub(super) jobs: Jobs,
     pub(super) leadership: Leadership,
     pub(super) events: Events,
-    pub(super) names: Option<PodNames>,
+    pub(super) names: PodNames,
     /// What this admin sees by itself.
     seen: Mutex<MembershipView>,
     /// What the leader told last.
@@ -28,13 +31,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        adapter: Adapter,
-        jobs: Jobs,
-        leadership: Leadership,
-        events: Events,
-        names: Option<PodNames>,
-    ) -> Self {
+    pub(super) fn new(adapter: Adapter, jobs: Jobs, leadership: Leadership, events: Events, names: PodNames) -> Self {
         let seen = MembershipView {
             problem: Some("the pods have not been looked at yet".to_owned()),
             ..MembershipView::default()
@@ -53,7 +50,7 @@ impl Shared {
     /// The nodes of the topology.
     pub(super) fn seats(&self) -> Vec<Seat> {
         let seat = |node: NodeView| Seat {
-            ordinal: self.names.as_ref().and_then(|names| names.ordinal_of(&node.url)),
+            ordinal: self.names.ordinal_of(&node.url),
             id: node.id,
             state: node.state,
         };
@@ -72,11 +69,12 @@ impl Shared {
 
     /// What this admin sees by itself.
     pub(super) fn seen(&self) -> MembershipView {
-        let leader = self.leadership.leader();
-        MembershipView {
-            leader,
-            ..self.seen.lock().clone()
+        let mut seen = self.seen.lock().clone();
+        seen.leader = self.leadership.leader();
+        if !self.adapter.is_ready() {
+            seen.problem = Some(DEAF.to_owned());
         }
+        seen
     }
 
     /// What is shown. Only the leader knows what it tried.

@@ -86,7 +86,7 @@ impl Sight {
             Some(pods) => gather::with_pods(nodes, pods.view()),
             None => nodes,
         };
-        match outside.membership.as_ref().and_then(Membership::view) {
+        match outside.membership.as_ref().map(Membership::view) {
             Some(view) => gather::with_membership(nodes, view),
             None => nodes,
         }
