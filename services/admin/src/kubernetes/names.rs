@@ -1,6 +1,6 @@
 //! What the pods of the Redis StatefulSet are called as nodes: pod `wsmesh-redis-3` is node `redis-3`, wherever it runs. A plain value.
 
-use wsmesh_adapter::{NameError, NodeId, NodeUrl};
+use wsmesh_adapter::NodeId;
 use wsmesh_bootstrap::RedisService;
 
 /// The names of the pods of one StatefulSet behind one headless Service.
@@ -8,16 +8,7 @@ use wsmesh_bootstrap::RedisService;
 pub(crate) struct PodNames {
     stateful_set: String,
     /// None on the embedded bus.
-    service: Option<Service>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Service {
-    name: String,
-    /// How its pods are reached.
-    url: NodeUrl,
-    /// A node's id is this, a dash and the ordinal; or else the pod's name.
-    id: Option<String>,
+    service: Option<RedisService>,
 }
 
 impl PodNames {
@@ -25,11 +16,7 @@ impl PodNames {
     pub(crate) fn new(stateful_set: &str, service: &RedisService) -> Self {
         Self {
             stateful_set: stateful_set.to_owned(),
-            service: Some(Service {
-                name: service.name().to_owned(),
-                url: service.url().clone(),
-                id: service.id().map(str::to_owned),
-            }),
+            service: Some(service.clone()),
         }
     }
 
@@ -47,30 +34,18 @@ impl PodNames {
         format!("{}-{ordinal}", self.stateful_set)
     }
 
-    /// The id of the node that the pod with this ordinal is.
-    ///
-    /// # Errors
-    /// When the names are too long for an id.
-    pub(crate) fn id(&self, ordinal: u32) -> Result<NodeId, NameError> {
-        match self.service.as_ref().and_then(|service| service.id.as_ref()) {
-            Some(id) => NodeId::new(format!("{id}-{ordinal}")),
-            None => NodeId::new(self.pod(ordinal)),
-        }
-    }
-
     /// The node that the pod with this ordinal is: its id and its URL, without credentials.
     ///
     /// # Errors
     /// When the names are too long for a node.
     pub(crate) fn node(&self, ordinal: u32) -> Result<(NodeId, String), String> {
-        let (pod, id) = (self.pod(ordinal), self.id(ordinal));
-        let id = id.map_err(|error| error.to_string())?;
+        let pod = self.pod(ordinal);
         let Some(service) = &self.service else {
+            let id = NodeId::new(pod.as_str()).map_err(|error| error.to_string())?;
             return Ok((id, format!("memory:{pod}")));
         };
-        let url = service.url.of_host(&format!("{pod}.{}", service.name), id.as_str());
-        let url = url.map_err(|error| error.to_string())?;
-        Ok((id, url.to_string()))
+        let url = service.node(&pod, ordinal)?;
+        Ok((url.id().clone(), url.to_string()))
     }
 
     /// The ordinal of a pod; none if it is no pod of this StatefulSet.
@@ -94,7 +69,7 @@ impl PodNames {
             None => is_embedded,
             // Either may be written with more of the cluster's domain.
             Some(service) => {
-                !is_embedded && !zone.is_empty() && zone.split('.').zip(service.name.split('.')).all(|(a, b)| a == b)
+                !is_embedded && !zone.is_empty() && zone.split('.').zip(service.name().split('.')).all(|(a, b)| a == b)
             }
         };
         is_here.then(|| self.ordinal_of_pod(pod)).flatten()
