@@ -119,9 +119,15 @@ async fn a_request_whose_caller_gives_up_while_it_is_queued_is_not_handled(groun
         let adapter = one.adapter.clone();
         tokio::spawn(async move { adapter.call(to("two"), "work", Payload::null(), within(limit)).await })
     };
+    two.adapter.on_request("arrived", |_| async { Ok::<_, Refusal>("yes") });
     let first = ask(LONG);
     until("the first one runs", || handled.load(Ordering::Relaxed) == 1).await;
-    gives_up(&one.adapter, "work", Duration::from_millis(100)).await;
+    let limit = Duration::from_millis(100);
+    gives_up(&one.adapter, "work", limit).await;
+    // Over there its time begins when it arrives, which is later on a busy machine. What was sent after it has arrived then.
+    let after = one.adapter.call(to("two"), "arrived", Payload::null(), within(LONG));
+    after.await.expect("answered");
+    tokio::time::sleep(2 * limit).await;
     let last = ask(LONG);
     gate.add_permits(2);
     for asked in [first, last] {

@@ -8,17 +8,16 @@ use tempfile::TempDir;
 
 const MANIFESTS: &str = include_str!("../../../../k8s/production/wsmesh.yaml");
 
-/// The lines of a block of YAML text, from the one that begins with `first` to the end of its indentation.
-fn block(first: &str) -> String {
-    let mut lines = MANIFESTS
-        .lines()
-        .skip_while(|line| !line.trim_start().starts_with(first));
-    let line = lines
-        .next()
-        .unwrap_or_else(|| panic!("{first:?} is not in the manifests"));
-    let indent = &line[..line.len() - line.trim_start().len()];
-    let text = std::iter::once(line).chain(lines.take_while(|line| line.starts_with(indent)));
-    text.map(|line| format!("{}\n", &line[indent.len()..])).collect()
+/// A file of the ConfigMap of Redis.
+fn file_of_the_config_map(name: &str) -> String {
+    let (_, text) = MANIFESTS
+        .split_once(&format!("\n  {name}: |\n"))
+        .unwrap_or_else(|| panic!("{name} is not in the manifests"));
+    let lines = text.lines().map_while(|line| match line.strip_prefix("    ") {
+        None if !line.is_empty() => None,
+        line => Some(line.unwrap_or_default()),
+    });
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The chart's Redis; killed when dropped.
@@ -35,38 +34,37 @@ impl Redis {
         for name in ["etc", "run", "secret"] {
             std::fs::create_dir(folder.path().join(name)).expect("made");
         }
-        let redis = |script: String| Self::here(&script, port, folder.path());
-        std::fs::write(folder.path().join("etc/redis.conf"), redis(block("port 6379"))).expect("written");
-        std::fs::write(folder.path().join("secret/password"), password).expect("written");
-        let child = Command::new("sh")
-            .args(["-ec", &redis(block("umask 077"))])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("sh runs");
+        let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("written");
+        let run = folder.path().join("run").display().to_string();
+        let config = file_of_the_config_map("redis.conf");
+        write(
+            "etc/redis.conf",
+            config.replace("6379", &port.to_string()).replace("/run/redis", &run),
+        );
+        for name in ["redis-7.conf", "redis.sh"] {
+            write(&format!("etc/{name}"), file_of_the_config_map(name));
+        }
+        write("secret/password", password.to_owned());
+        let mut start = Self::script(folder.path(), "start");
+        let child = start.stdout(Stdio::null()).spawn().expect("sh runs");
         Self { child, port, folder }
     }
 
-    /// A text of the manifests, with the port and folders of this Redis.
-    fn here(text: &str, port: u16, folder: &Path) -> String {
-        let folder = folder.display();
-        text.replace("6379", &port.to_string())
-            .replace("redis-cli", &format!("redis-cli -p {port}"))
-            .replace("/etc/redis/", &format!("{folder}/etc/"))
-            .replace("/run/redis", &format!("{folder}/run"))
-            .replace("/etc/wsmesh/redis/", &format!("{folder}/secret/"))
+    /// The script of the pod's containers, with the folders of this Redis.
+    fn script(folder: &Path, what: &str) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .arg(folder.join("etc/redis.sh"))
+            .arg(what)
+            .env("CONFIG_FOLDER", folder.join("etc"))
+            .env("RUN_FOLDER", folder.join("run"))
+            .env("PASSWORD_FILE", folder.join("secret/password"));
+        command
     }
 
-    /// Runs the probe.
+    /// Runs the readiness probe.
     fn probe(&self) -> Output {
-        let line = MANIFESTS
-            .lines()
-            .find_map(|line| line.trim_start().strip_prefix("command: [sh, -c, "));
-        let quoted = line.and_then(|line| line.strip_suffix(']')).expect("a probe");
-        let script: String = serde_json::from_str(quoted).expect("a quoted text");
-        Command::new("sh")
-            .args(["-c", &Self::here(&script, self.port, self.folder.path())])
-            .output()
-            .expect("sh runs")
+        Self::script(self.folder.path(), "ready").output().expect("sh runs")
     }
 }
 
