@@ -32,8 +32,8 @@ export class Tab {
     });
     page.on("pageerror", (error) => this.problems.push(`exception: ${error.stack}`));
     page.on("requestfailed", (request) => {
-      // Requests that are under way when the tab is closed fail.
-      if (!this.closing) this.problems.push(`not loaded: ${request.url()}`);
+      // Requests that are under way when the tab is closed, or goes to another page, are given up by the browser itself.
+      if (!this.closing && request.failure()?.errorText !== "net::ERR_ABORTED") this.problems.push(`not loaded: ${request.url()}`);
     });
     page.on("response", (response) => {
       if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`);
