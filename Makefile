@@ -174,7 +174,7 @@ tools: tool-helm ## Get what chart-test needs, pinned, into target/tools: helm-u
 	@tests/deploy/tool.sh $(TOOLS) $(CHART_TOOLS)
 
 ##@ Build
-.PHONY: images manifests sdk sdk-check
+.PHONY: images manifests dashboards sdk sdk-check
 sdk: $(CONNECTOR_JS)/node_modules ## Build the JavaScript SDK into services/connector-js/dist/, which is committed
 	@npm run build --silent --prefix $(CONNECTOR_JS)
 
@@ -192,6 +192,9 @@ images: ## Container images wsmesh/{ws-node,game-logic,admin,standalone,load}, a
 
 manifests: tool-helm ## Render the chart into k8s/
 	@tests/deploy/manifests.sh k8s
+
+dashboards: tool-node ## Write the dashboards for Grafana (charts/wsmesh/files/dashboards) from their sources in deploy/grafana/dashboards
+	@node deploy/grafana/dashboards/build.mjs
 
 manifests-check: tool-helm ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
