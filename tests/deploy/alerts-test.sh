@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renders the alerts of the chart and tests them: promtool checks the rules, runs alerts_test.yaml, and every alert must appear in it.
+# Renders the alerts of the chart and tests them: promtool checks the rules, and runs alerts_test.yaml and what alerts.mjs writes.
 # Every metric that an alert or a dashboard names must be in the code.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,15 +11,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$helm" template wsmesh charts/wsmesh --namespace prod --kube-version 1.34.0 --show-only templates/monitoring/prometheusrule.yaml \
   --set profile=demo,redis.auth.enabled=false,monitoring.prometheusRule.enabled=true \
-  --set monitoring.prometheusRule.runbookUrl=https://example.org/RUNBOOK.md |
+  --set monitoring.prometheusRule.runbookUrl=https://example.org/ALERTS.md |
   sed '1,/^spec:/d; s/^  //' >"$work/rules.yaml"
 cp "$here/alerts_test.yaml" "$work/"
 "$promtool" check rules "$work/rules.yaml"
 "$promtool" test rules "$work/alerts_test.yaml"
 
-sed -n 's/^ *- alert: //p' "$work/rules.yaml" | while read -r alert; do
-  grep -q "$alert" "$work/alerts_test.yaml" || { echo "alerts_test.yaml does not test $alert" >&2; exit 1; }
-done
+# Every alert on series that it must fire on, and on near ones that leave it silent.
+node "$here/alerts.mjs" "$work/rules.yaml" >"$work/alerts.test.yaml"
+"$promtool" test rules "$work/alerts.test.yaml"
 
 # The queries of the dashboards, as rules, so that promtool reads them; those of their annotations, too.
 # shellcheck disable=SC2016 # what has a dollar is JavaScript
@@ -43,22 +43,35 @@ missing=$(comm -23 "$work/used" "$work/known" | comm -23 - "$work/to-come")
 arrived=$(comm -12 "$work/known" "$work/to-come")
 [ -z "$arrived" ] || { printf '%s lists metrics that are there: %s\n' "$to_come" "$arrived" >&2; exit 1; }
 
-# The section of the runbook that an alert leads to must exist and name the alert. Its parts (###) belong to it.
-runbook=charts/wsmesh/RUNBOOK.md
-section() {
-  awk -v wanted="$1" '
-    /^##? / { title = tolower($0); sub(/^#+ /, "", title); gsub(/[^a-z0-9 -]/, "", title); gsub(/ /, "-", title); inside = title == wanted }
-    inside' "$runbook"
+# The page of an alert must exist and say what it means, where to look and what to do. It leads to a section of the runbook, which names
+# the alert.
+pages=charts/wsmesh/ALERTS.md runbook=charts/wsmesh/RUNBOOK.md
+section() { # FILE ANCHOR: that section. Parts of it (one # more) belong to it.
+  awk -v wanted="$2" '
+    /^##?#? / { level = index($0, " "); title = tolower($0); sub(/^#+ /, "", title); gsub(/[^a-z0-9 -]/, "", title); gsub(/ /, "-", title)
+      if (title == wanted) { inside = level } else if (level <= inside) { inside = 0 } }
+    inside' "$1"
 }
-sed -n 's/^ *- alert: //p; s/.*RUNBOOK.md#//p' "$work/rules.yaml" | paste - - >"$work/sections"
-[ "$(wc -l <"$work/sections")" = "$(grep -c '^ *- alert: ' "$work/rules.yaml")" ] || { echo "an alert has no section of the runbook" >&2; exit 1; }
-while read -r alert section; do
-  section "$section" >"$work/section"
-  [ -s "$work/section" ] || { echo "$runbook has no section #$section, to which $alert leads" >&2; exit 1; }
-  grep -qw "$alert" "$work/section" || { echo "$alert leads to the section #$section of $runbook, which does not name it" >&2; exit 1; }
+sed -n 's/^ *- alert: //p; s/.*ALERTS.md#//p' "$work/rules.yaml" | paste - - >"$work/sections"
+[ "$(wc -l <"$work/sections")" = "$(grep -c '^ *- alert: ' "$work/rules.yaml")" ] || { echo "an alert has no page" >&2; exit 1; }
+while read -r alert anchor; do
+  section "$pages" "$anchor" >"$work/section"
+  [ -s "$work/section" ] || { echo "$pages has no section #$anchor, to which $alert leads" >&2; exit 1; }
+  for part in 'It means' 'Look' 'Do'; do
+    grep -q "^| $part |" "$work/section" || { echo "$pages does not say '$part' for $alert" >&2; exit 1; }
+  done
+  named=
+  while read -r leads; do
+    section "$runbook" "${leads#*#}" | grep -qw "$alert" && named=1
+  done < <(grep -oE 'RUNBOOK[.]md#[a-z0-9-]+' "$work/section")
+  [ -n "$named" ] || { echo "$pages leads from $alert to no section of $runbook that names it" >&2; exit 1; }
 done <"$work/sections"
-# An alert that the runbook names must exist.
-grep -oE '\bWsmesh[A-Za-z]+' "$runbook" | sort -u | while read -r alert; do
-  grep -qx " *- alert: $alert" "$work/rules.yaml" || { echo "$runbook names $alert, which is not an alert" >&2; exit 1; }
+# An alert that a document names must exist, and where it leads must be a dashboard.
+grep -ohE '\bWsmesh[A-Za-z]+' "$pages" "$runbook" | sort -u | while read -r alert; do
+  grep -qx " *- alert: $alert" "$work/rules.yaml" || { echo "$pages or $runbook names $alert, which is not an alert" >&2; exit 1; }
 done
+sed -n 's/^ *dashboard: //p' charts/wsmesh/files/alerts.yaml | sort -u | while read -r dashboard; do
+  [ -f "charts/wsmesh/files/dashboards/$dashboard.json" ] || { echo "an alert leads to the dashboard $dashboard, which there is not" >&2; exit 1; }
+done
+[ "$(grep -c '^ *dashboard: ' charts/wsmesh/files/alerts.yaml)" = "$(grep -c '^ *- alert: ' charts/wsmesh/files/alerts.yaml)" ] || { echo "an alert leads to no dashboard" >&2; exit 1; }
 echo "alerts ok"
