@@ -50,7 +50,7 @@ down: ## Stop what `make up` started
 
 ##@ Check
 .PHONY: test test-rust test-js test-backends test-admin test-browser test-docs chaos bench bench-backends bench-micro
-.PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-test tools
+.PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-test dashboards-test tools
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
 	@$(MAKE) test-programs || true # each suite says what does not build
 	@tests/deploy/suites.sh test-rust + test-js test-backends test-admin test-browser test-docs chart-test
@@ -170,6 +170,12 @@ chart-test: tools tool-cc tool-redis tool-openssl tool-python ## Check the chart
 	@$(CARGO_BUILD) --quiet --bin ws-node --bin game-logic
 	@WSMESH_PROGRAMS="$(abspath $(TARGET_DIR)/debug)" tests/deploy/chart-test.sh $(ARGS)
 
+# Not in CI: it takes two minutes and a machine that has the time.
+BUILT ?=
+dashboards-test: tool-cc tool-redis tool-node tool-prometheus ## Whether every expression of the dashboards has data in a real Prometheus, from a bundle under load: BUILT=target/release
+	@if [ -z "$(BUILT)" ]; then $(CARGO_BUILD) --quiet $(PROGRAMS) --bin wsmesh-load; fi
+	@node tests/deploy/dashboards/run.mjs "$(if $(BUILT),$(BUILT),$(TARGET_DIR)/debug)" $(ARGS)
+
 tools: tool-helm ## Get what chart-test needs, pinned, into target/tools: helm-unittest, kube-score, helm-docs and others
 	@tests/deploy/tool.sh $(TOOLS) $(CHART_TOOLS)
 
@@ -200,7 +206,7 @@ manifests-check: tool-helm ## Fail if k8s/ is not what the chart renders
 	@tests/deploy/manifests.sh --check k8s
 
 # --- what the tasks need: installed on Debian, asked for elsewhere -----------------------------------------------------
-.PHONY: tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node tool-python tool-shellcheck tool-cargo-deny tool-helm
+.PHONY: tool-prometheus tool-cc tool-redis tool-openssl tool-curl tool-faketime tool-node tool-python tool-shellcheck tool-cargo-deny tool-helm
 NODE_IS_NEW := node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)'
 NODE_PACKAGE := node@22.23.3
 tool-cc:
@@ -211,6 +217,8 @@ tool-openssl:
 	@tests/deploy/need.sh openssl openssl "what makes certificates for the tests of TLS"
 tool-curl:
 	@tests/deploy/need.sh curl curl "what the commands of the documents ask the servers with"
+tool-prometheus:
+	@tests/deploy/need.sh prometheus prometheus "what scrapes the servers"
 tool-python:
 	@tests/deploy/need.sh python3 python3 "Python 3, for the auction in Python"
 tool-faketime:

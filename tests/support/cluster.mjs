@@ -122,7 +122,7 @@ export async function startRedis(name) {
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}${name ? `#${name}` : ""}`;
   const program = new Program("redis-server", ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-  return { url, name, stop: (signal) => program.stop(signal) };
+  return { url, name, program, stop: (signal) => program.stop(signal) };
 }
 
 /**
