@@ -62,6 +62,7 @@ restarts "redis" "another line of redis.conf" --set redis.config="io-threads 2"
 restarts "ws-node game-logic admin" "another log level" --set log.level=debug
 restarts "ws-node game-logic admin" "another external Redis node" --set "redis.external[0]=redis://10.0.0.7:6379#outside-7"
 restarts "ws-node game-logic admin" "traces" --set otel.endpoint=http://collector:4318
+restarts "ws-node game-logic admin" "a token for profiles" --set debug.existingSecret=debug
 restarts "admin" "no costs of ending pods" --set admin.podDeletionCost=false
 restarts "redis ws-node game-logic admin" "a label of all pods" --set commonLabels.team=games
 restarts "ws-node" "a setting of ws-nodes" --set 'wsNode.extraEnv[0].name=WSMESH_MAX_CLIENTS,wsNode.extraEnv[0].value=x'

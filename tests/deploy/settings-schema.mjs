@@ -16,7 +16,7 @@ const SERVICES = {
 const OF_THE_CHART = new Set([
   "cluster_id", "listen", "log_format", "log_level", "name", "ops_listen", "ops_tls", "prefix", "profile", "redis", "redis_password_file",
   "redis_service", "shutdown_grace", "tls_certificate_file", "tls_key_file",
-  "jwt_key_file", "ticket_key_file", "playground_admin_port",
+  "jwt_key_file", "ticket_key_file", "playground_admin_port", "playground_traces_url", "debug_token_file", "trace_slower_than",
   "kubernetes_lease", "kubernetes_redis_service", "kubernetes_redis_statefulset", "pod_deletion_cost", "token_file", "tokens_file",
 ]);
 // Tables have values of their own.

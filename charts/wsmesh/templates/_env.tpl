@@ -54,7 +54,7 @@
 
 {{/* Refuses a name of a volume that the chart may use, or that is there twice. Argument: dict key volumes. */}}
 {{- define "wsmesh.checkVolumes" -}}
-{{- $names := list "config" "redis-ca" "redis-password" "password" "run" "secret" "tickets" "tls" "token" "tokens" -}}
+{{- $names := list "config" "debug" "redis-ca" "redis-password" "password" "run" "secret" "tickets" "tls" "token" "tokens" -}}
 {{- range .volumes -}}
 {{- if or (has .name $names) (regexMatch "^backend-[0-9a-f]{10}$" .name) -}}
 {{- fail (printf "%s.extraVolumes: the name %q is taken: give the volume another one" $.key .name) -}}

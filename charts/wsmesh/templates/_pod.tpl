@@ -16,6 +16,9 @@ Pods of our three services. Each part is a template of its own; "wsmesh.deployme
 {{/* A whole Deployment. */}}
 {{- define "wsmesh.deployment" -}}
 {{- $root := .root -}}
+{{- with $root.Values.debug.existingSecret -}}
+{{- $_ := set $ "secrets" (append ($.secrets | default list) (dict "name" "debug" "secret" . "key" "token" "env" "WSMESH_DEBUG_TOKEN_FILE")) -}}
+{{- end -}}
 {{- $id := list .root .component -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -182,16 +185,28 @@ readinessProbe:
 {{- range .values.extraEnv }}{{ if eq .name "WSMESH_REDIS" }}true{{ end }}{{ end -}}
 {{- end }}
 
-{{/* Variables for traces, if there is an endpoint. */}}
+{{/* Variables for what is sent by OTLP, if there is an endpoint. */}}
 {{- define "wsmesh.tracing" -}}
 {{- $root := .root -}}
 {{- $endpoint := $root.Values.otel.endpoint -}}
 {{- if and (not $endpoint) $root.Values.jaeger.enabled -}}
 {{- $endpoint = printf "http://%s:4318" (include "wsmesh.name" (list $root "jaeger")) -}}
 {{- end }}
+{{- with $root.Values.otel.traceSlowerThan }}
+- name: WSMESH_TRACE_SLOWER_THAN
+  value: {{ . | quote }}
+{{- end }}
 {{- with $endpoint }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ . | quote }}
+{{- if $root.Values.otel.metrics }}
+- name: OTEL_METRICS_EXPORTER
+  value: otlp
+{{- end }}
+{{- if $root.Values.otel.logs }}
+- name: OTEL_LOGS_EXPORTER
+  value: otlp
+{{- end }}
 - name: OTEL_TRACES_SAMPLER
   value: parentbased_traceidratio
 - name: OTEL_TRACES_SAMPLER_ARG

@@ -12,6 +12,18 @@
 {{- toYaml $secrets -}}
 {{- end }}
 
+{{/* Variables of ws-nodes beside those of every service: the playground's way to traces. Argument: root. */}}
+{{- define "wsmesh.wsNode.env" -}}
+{{- $env := dict -}}
+{{- with .Values.jaeger.url -}}
+{{- $_ := set $env "WSMESH_PLAYGROUND_TRACES_URL" . -}}
+{{- if not (hasKey (include "wsmesh.wsNode.allSettings" $ | fromJson) "trust_client_traces") -}}
+{{- $_ := set $env "WSMESH_TRUST_CLIENT_TRACES" "true" -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $env -}}
+{{- end }}
+
 {{/* ws-node's values, and among its volumes the Secrets that rules, the connect hook and watches name. Argument: root. */}}
 {{- define "wsmesh.wsNode.values" -}}
 {{- $volumes := list -}}
