@@ -70,6 +70,11 @@ done <"$work/sections"
 grep -ohE '\bWsmesh[A-Za-z]+' "$pages" "$runbook" | sort -u | while read -r alert; do
   grep -qx " *- alert: $alert" "$work/rules.yaml" || { echo "$pages or $runbook names $alert, which is not an alert" >&2; exit 1; }
 done
+# So must the panels that pages name, in quotation marks.
+sed -n 's/^   "title": "\(.*\)",$/\1/p' charts/wsmesh/files/dashboards/*.json | sort -u >"$work/panels"
+grep -oE '"[A-Z][^"]*"' "$pages" | tr -d '"' | sort -u | grep -vx ERROR | while read -r panel; do
+  grep -qxF "$panel" "$work/panels" || { echo "$pages names the panel \"$panel\", which no dashboard has" >&2; exit 1; }
+done
 sed -n 's/^ *dashboard: //p' charts/wsmesh/files/alerts.yaml | sort -u | while read -r dashboard; do
   [ -f "charts/wsmesh/files/dashboards/$dashboard.json" ] || { echo "an alert leads to the dashboard $dashboard, which there is not" >&2; exit 1; }
 done

@@ -76,7 +76,17 @@ export function stat(title, expr, description, { unit = "short", steps = [[null,
     datasource: PROMETHEUS,
     targets: [{ ...query([expr], 0), instant: true }],
     fieldConfig: { defaults: { unit, decimals, mappings, links, thresholds: thresholds(steps), noValue: "–" }, overrides: [] },
-    options: { reduceOptions: { calcs: ["lastNotNull"], fields: "", values: false }, colorMode: "value", graphMode: "none", textMode: "auto" },
+    options: {
+      reduceOptions: { calcs: ["lastNotNull"], fields: "", values: false },
+      colorMode: "value",
+      graphMode: "none",
+      textMode: "auto",
+      justifyMode: "auto",
+      orientation: "auto",
+      wideLayout: true,
+      showPercentChange: false,
+      percentChangeColorMode: "standard",
+    },
     gridPos: { w: width, h: 4 },
   };
 }
@@ -125,8 +135,8 @@ export function table(title, expr, description, { hidden = [], width = 12, links
     datasource: PROMETHEUS,
     targets: [{ ...query([expr], 0), instant: true, format: "table" }],
     transformations: [{ id: "organize", options: { excludeByName: Object.fromEntries(["Time", "__name__", ...hidden].map((name) => [name, true])) } }],
-    fieldConfig: { defaults: { links, noValue: "–", custom: { align: "auto" } }, overrides: [] },
-    options: { showHeader: true, cellHeight: "sm" },
+    fieldConfig: { defaults: { links, noValue: "–", custom: { align: "auto", inspect: false } }, overrides: [] },
+    options: { frameIndex: 0, showHeader: true, cellHeight: "sm" },
     gridPos: { w: width, h: 8 },
   };
 }
@@ -158,8 +168,8 @@ function choice(name, label, metric, more = {}) {
 
 function variables(byNode) {
   return [
-    { name: "datasource", label: "Metrics", type: "datasource", query: "prometheus", current: {} },
-    { name: "traces", label: "Traces", type: "datasource", query: "jaeger", current: {} },
+    { name: "datasource", label: "Metrics", type: "datasource", query: "prometheus", current: { text: "", value: "" } },
+    { name: "traces", label: "Traces", type: "datasource", query: "jaeger", current: { text: "", value: "" } },
     choice("namespace", "Namespace", "wsmesh_build_info"),
     choice("release", "Release", "wsmesh_build_info"),
     choice("pod", "Pod", "wsmesh_build_info"),
