@@ -21,6 +21,7 @@ cp "$here/alerts_test.yaml" "$work/"
 node "$here/alerts.mjs" "$work/rules.yaml" >"$work/alerts.test.yaml"
 "$promtool" test rules "$work/alerts.test.yaml"
 
+"$promtool" check config --syntax-only deploy/prometheus.yml
 # The queries of the dashboards, as rules, so that promtool reads them; those of their annotations, too.
 # shellcheck disable=SC2016 # what has a dollar is JavaScript
 node -e '

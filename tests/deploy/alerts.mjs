@@ -1,6 +1,6 @@
-// Every alert of the chart (charts/wsmesh/files/alerts.yaml) on series that it must fire on, and on series that are near and leave it
-// silent. Writes them as tests for promtool; an alert without both kinds of case, or a case without its alert, is an error. Where one
-// fires, no other alert may, except those in `also`. Texts of alerts and longer stories are in alerts_test.yaml.
+// Every alert of the chart (charts/wsmesh/files/alerts.yaml) on series that it must fire on after its time, and on series that are near and
+// leave it silent. Writes them as tests for promtool; an alert without both kinds of case, or a case without its alert, is an error. Where
+// one fires, no other alert may, except those in `also`. Texts of alerts and longer stories are in alerts_test.yaml.
 //
 //   alerts.mjs RULES.yaml >alerts.test.yaml          alerts-test.sh runs it
 import { readFileSync } from "node:fs";
@@ -199,6 +199,7 @@ const CASES = {
   },
 };
 
+const RULES = readFileSync(process.argv[2], "utf8");
 const OF_RELEASE = 'namespace="prod",release="wsmesh",';
 const metricOf = (name) => name.slice(0, name.indexOf("{"));
 const metricsOf = (all) => new Set(Object.keys(all).map(metricOf));
@@ -209,15 +210,23 @@ function inputs(all) {
   return Object.entries({ ...scraped, ...all }).map(([name, values]) => ({ series: name.replace("{", `{${OF_RELEASE}`), values }));
 }
 
+/** How many evaluations, one a minute, an alert waits before it fires. */
+function waits(alert) {
+  const rule = RULES.slice(RULES.indexOf(`- alert: ${alert}\n`)).split("- alert: ")[1];
+  return Number(/^ *for: (\d+)m$/m.exec(rule)?.[1] ?? 0);
+}
+
 function firing(alert, [at, all, labels, also = []]) {
+  const pending = { expr: `max(count_over_time(ALERTS{alertname="${alert}",alertstate="pending"}[3h]))`, eval_time: at, exp_samples: [{ labels: "{}", value: waits(alert) }] };
   const shown = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
   return {
-    name: `${alert} fires, and nothing else does`,
+    name: `${alert} fires after its time, and nothing else does`,
     interval: "1m",
     input_series: inputs(all),
     promql_expr_test: [
       { expr: `count by (${Object.keys(labels).join(", ")}) (ALERTS{alertname="${alert}",alertstate="firing"})`, eval_time: at, exp_samples: [{ labels: `{${shown.join(",")}}`, value: 1 }] },
       { expr: `count by (alertname) (ALERTS{alertstate="firing",alertname!~"${[alert, ...also].join("|")}"})`, eval_time: at },
+      ...(waits(alert) ? [pending] : []),
     ],
   };
 }
@@ -240,7 +249,7 @@ function complaints(alerts) {
   return [...missing.map((alert) => `${alert} has no case that fires, or none that is silent`), ...unknown.map((alert) => `there is no alert ${alert}`), ...far];
 }
 
-const alerts = [...readFileSync(process.argv[2], "utf8").matchAll(/^ *- alert: (\w+)$/gm)].map(([, alert]) => alert);
+const alerts = [...RULES.matchAll(/^ *- alert: (\w+)$/gm)].map(([, alert]) => alert);
 const problems = complaints(alerts);
 if (problems.length) {
   console.error(problems.join("\n"));
