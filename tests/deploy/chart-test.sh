@@ -78,12 +78,12 @@ check "schemas: wrong kinds, keys and types are found" finds_mistakes
 # Not values-dev.yaml: ports of the machine are what it is for.
 for file in "$here"/values/*.yaml charts/wsmesh/values-ha.yaml; do check "score: $file (exceptions: kube-score.txt)" score "$file"; done
 check "alerts: promtool tests every alert" "$here/alerts-test.sh"
-check "dashboards: they are what their sources make, and say what is normal" node deploy/grafana/dashboards/build.mjs --check
 check "config: the servers read what the chart writes" "$here/config-test.sh"
 check "keeper: the script of Redis pods, with a real Redis" "$here/keeper-test.sh"
 check "restarts: a change restarts only the pods that it concerns" "$here/restarts-test.sh"
 check "subchart: as a part of another chart" "$here/subchart-test.sh"
 check "table: the README's table of values is current" node "$here/values-table.mjs" --check
+check "dashboards: they are what their sources make, and say what is normal" node deploy/grafana/dashboards/build.mjs --check
 check "settings: the schema has the settings of the servers" node "$here/settings-schema.mjs" --check
 check "manifests: k8s/ is what the chart renders" "$here/manifests.sh" --check k8s
 check "workflows: actionlint" actionlint -no-color
