@@ -38,6 +38,8 @@ pub struct Span {
     pub parent: String,
     /// The traces and spans that it links to.
     pub links: Vec<(String, String)>,
+    /// When it began and ended, in nanoseconds.
+    pub lasted: (u64, u64),
     /// Its attributes, as text.
     pub attributes: HashMap<String, String>,
 }
@@ -122,6 +124,7 @@ fn span(resource: &HashMap<String, String>, sent: &Sent) -> Span {
         id: hex(&sent.span_id),
         parent: hex(&sent.parent_span_id),
         links: links.map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+        lasted: (sent.start_time_unix_nano, sent.end_time_unix_nano),
         attributes: attributes(&sent.attributes),
     }
 }

@@ -8,6 +8,7 @@ mod kept;
 mod level;
 mod logs;
 mod queue;
+mod redis_service;
 mod sampler;
 mod sender;
 mod traces;

@@ -15,7 +15,8 @@ use super::attempts::Attempts;
 /// Most of an answer that is read: an answer of OTLP has some bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// The HTTP client of an exporter.
+/// The HTTP client of exporters. Clones share their attempts.
+#[derive(Clone)]
 pub(super) struct Sender {
     pub(super) client: Client,
     pub(super) uri: Uri,

@@ -24,7 +24,9 @@ use super::counts::TraceCounts;
 use super::exporter::Counted;
 use super::kept::KeptTraces;
 use super::queue::{Fill, Queue};
+use super::redis_service::WithRedis;
 use super::sampler::RequestSampler;
+use super::sender::Sender;
 use crate::settings::Environment;
 
 /// Longest wait for the last traces at the end of the process.
@@ -132,10 +134,16 @@ impl TraceConfig {
         })
     }
 
-    fn exporter(&self, fill: &Arc<Fill>, counts: &TraceCounts) -> Result<Counted<SpanExporter>, String> {
+    fn exporter(&self, fill: &Arc<Fill>, counts: &TraceCounts) -> Result<Counted<WithRedis<SpanExporter>>, String> {
         let sender = self.collector.client()?;
         let attempts = sender.attempts();
-        let exporter = SpanExporter::builder()
+        let exporter = WithRedis::new(self.sending_by(sender.clone())?, self.sending_by(sender)?);
+        let endpoint = self.collector.endpoint.to_string();
+        Ok(Counted::new(exporter, endpoint, attempts, fill.clone(), counts.clone()))
+    }
+
+    fn sending_by(&self, sender: Sender) -> Result<SpanExporter, String> {
+        SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(self.collector.shown())
@@ -144,9 +152,7 @@ impl TraceConfig {
             // The sender does that, and stops when the process ends.
             .with_retry_policy(RetryPolicy::disabled())
             .build()
-            .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
-        let endpoint = self.collector.endpoint.to_string();
-        Ok(Counted::new(exporter, endpoint, attempts, fill.clone(), counts.clone()))
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))
     }
 }
 

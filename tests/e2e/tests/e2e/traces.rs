@@ -82,6 +82,13 @@ async fn one_match_request_is_one_trace_through_game_logic_to_both_ws_nodes_and_
         ("matchRequest", "true")
     );
     assert_eq!(received.says("error.type"), "");
+    // It lasts until the reply is sent.
+    let (replies, _) = named(&trace, "process reply");
+    let reply = replies
+        .iter()
+        .find(|span| span.server() == "ws-1")
+        .expect("the reply of game-logic");
+    assert!(received.lasted.1 >= reply.lasted.0, "{received:?} {reply:?}");
     let both = BTreeSet::from(["ws-0", "ws-1"]);
     for name in ["process client", "process room", "process wsmesh.clientJoin"] {
         let (spans, servers) = named(&trace, name);
@@ -92,6 +99,10 @@ async fn one_match_request_is_one_trace_through_game_logic_to_both_ws_nodes_and_
         );
     }
     assert!(!named(&trace, "process matchRequest").0.is_empty());
+    // Redis is a service of its own below each publish.
+    let (of_redis, _) = named(&trace, "PUBLISH");
+    assert!(!of_redis.is_empty() && of_redis.iter().all(|span| span.resource["service.name"] == "redis"));
+    assert!(of_redis.iter().any(|span| span.says("wsmesh.measured_by") == "ws-1"));
     // The states after the first belong to no trace.
     one(&trace, "push matchState");
     one(&trace, "publish room");
@@ -212,4 +223,44 @@ async fn a_traced_message_to_a_room_is_one_span_on_each_ws_node_with_members() {
         (request.server(), request.says("http.response.status_code")),
         ("admin-0", "202")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_fails_is_kept_though_it_is_not_sampled_and_what_a_client_makes_up_is_not() {
+    let collector = Collector::start().await;
+    let redis = Redis::start(&[]);
+    let redis = format!("--redis={}", redis.url("redis-0"));
+    for (sampler, name) in [("parentbased_always_on", "all"), ("parentbased_always_off", "none")] {
+        let name = format!("--name={name}");
+        let arguments = [redis.as_str(), "--profile=demo", &name];
+        let mut node = Process::start_in(&collector.variables(sampler), "ws-node", &arguments);
+        node.ready().await;
+        let mut eve = Client::connect(&format!("{}?id=eve", node.ws())).await;
+        for (event, code) in [
+            ("echo", ""),
+            ("secret-event", "UNKNOWN_EVENT"),
+            ("matchRequest", "UNAVAILABLE"),
+            ("joinRoom", "BAD_PAYLOAD"),
+        ] {
+            let reply = eve.request(event, json!({"secret": 1})).await;
+            assert_eq!(reply["errorCode"].as_str().unwrap_or_default(), code, "{reply}");
+        }
+        node.signal("-TERM");
+        node.ended().await;
+    }
+    let spans = collector.spans();
+    let errors = |server: &str| -> BTreeSet<(String, String)> {
+        let frames = spans
+            .iter()
+            .filter(|span| span.server() == server && span.name.starts_with("ws.receive"));
+        frames
+            .map(|span| (span.says("wsmesh.event").to_owned(), span.says("error.type").to_owned()))
+            .collect()
+    };
+    let failed = [("joinRoom", "BAD_PAYLOAD"), ("matchRequest", "UNAVAILABLE")];
+    let failed = failed.map(|(event, code)| (event.to_owned(), code.to_owned()));
+    assert_eq!(errors("none"), BTreeSet::from(failed.clone()), "{:#?}", names(&spans));
+    let others = [("echo", ""), ("other", "UNKNOWN_EVENT")].map(|(event, code)| (event.to_owned(), code.to_owned()));
+    assert_eq!(errors("all"), failed.into_iter().chain(others).collect());
+    assert!(!format!("{spans:?}").contains("secret"));
 }
