@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::Adapter;
 
 use crate::http::{self, Front, Limits};
+use crate::telemetry::TraceCounts;
 
 /// Connections at once: probes, scrapers, and backends that keep some open.
 pub const CONNECTIONS: usize = 128;
@@ -120,6 +121,7 @@ fn own_metrics() -> Vec<Box<dyn Collector>> {
     if let Ok(build_info) = build_info {
         own.push(Box::new(build_info));
     }
+    own.extend(TraceCounts::of_this_process().collectors());
     own
 }
 

@@ -94,10 +94,21 @@ impl Client {
 
     /// Sends a request and returns the payload of its reply. Pushes that arrive meanwhile are kept.
     pub async fn request(&mut self, event: &str, payload: Value) -> Value {
+        self.ask(json!({"event": event, "payload": payload})).await
+    }
+
+    /// As [`Client::request`], as a part of the client's own trace.
+    pub async fn traced_request(&mut self, event: &str, payload: Value, traceparent: &str) -> Value {
+        self.ask(json!({"event": event, "payload": payload, "traceparent": traceparent}))
+            .await
+    }
+
+    async fn ask(&mut self, mut request: Value) -> Value {
         self.requests += 1;
         let id = format!("r{}", self.requests);
-        self.send(json!({"event": event, "payload": payload, "callbackId": id}).to_string())
-            .await;
+        let event = request["event"].to_string();
+        request["callbackId"] = id.clone().into();
+        self.send(request.to_string()).await;
         loop {
             let frame = self.frame(&format!("the reply to {event}")).await;
             if frame["callbackId"] == id {

@@ -23,14 +23,25 @@ impl Cluster {
     /// # Panics
     /// When something does not start; shows its log.
     pub async fn start(redis: usize, nodes: usize, logic: usize) -> Self {
+        Self::start_with(&[], &[], [redis, nodes, logic]).await
+    }
+
+    /// As [`Cluster::start`], with these variables for all servers, and these arguments for ws-nodes. How many there are: Redis, ws-nodes,
+    /// game-logic servers.
+    ///
+    /// # Panics
+    /// When something does not start; shows its log.
+    pub async fn start_with(variables: &[(&str, &str)], of_nodes: &[&str], numbers: [usize; 3]) -> Self {
+        let [redis, nodes, logic] = numbers;
         let redis: Vec<Redis> = (0..redis).map(|_| Redis::start(&[])).collect();
-        let start = |service: &str, name: &str, more: &[&str]| start(&redis, service, name, more);
+        let start = |service: &str, name: &str, more: &[&str]| start(variables, &redis, service, name, more);
         let mut cluster = Self {
             nodes: (0..nodes)
                 .map(|index| {
                     // The first has a single shard; its adapter runs on the same thread.
                     let shards = format!("--shards={}", index + 1);
-                    start("ws-node", &format!("ws-{index}"), &[&shards])
+                    let more: Vec<_> = [shards.as_str()].into_iter().chain(of_nodes.iter().copied()).collect();
+                    start("ws-node", &format!("ws-{index}"), &more)
                 })
                 .collect(),
             logic: (0..logic)
@@ -63,7 +74,7 @@ impl Cluster {
 
     /// Starts one more game-logic server, or a replacement for a killed one.
     pub fn game_logic(&self, name: &str) -> Process {
-        start(&self.redis, "game-logic", name, &[])
+        start(&[], &self.redis, "game-logic", name, &[])
     }
 
     /// Connects a client to one of the ws-nodes.
@@ -88,13 +99,13 @@ impl Cluster {
     }
 }
 
-fn start(redis: &[Redis], service: &str, name: &str, more: &[&str]) -> Process {
+fn start(variables: &[(&str, &str)], redis: &[Redis], service: &str, name: &str, more: &[&str]) -> Process {
     let mut arguments = vec![format!("--name={name}"), "--profile=demo".to_owned()];
     for (index, redis) in redis.iter().enumerate() {
         arguments.push(format!("--redis={}", redis.url(&format!("redis-{index}"))));
     }
     let arguments = arguments.iter().map(String::as_str).chain(more.iter().copied());
-    Process::start(service, &arguments.collect::<Vec<_>>())
+    Process::start_in(variables, service, &arguments.collect::<Vec<_>>())
 }
 
 /// The number of live servers that a process sees, itself included.

@@ -5,10 +5,12 @@
 mod binaries;
 mod client;
 mod cluster;
+mod collector;
 mod process;
 
 pub use client::{Client, Closed};
 pub use cluster::Cluster;
+pub use collector::{Collector, Span};
 pub use process::{Ended, Process, free_port};
 pub use wsmesh_test_support::redis::Redis;
 pub use wsmesh_test_support::{SOON, soon};

@@ -49,12 +49,21 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(service: &str, arguments: &[&str]) -> Self {
+        Self::start_in(&[], service, arguments)
+    }
+
+    /// As [`Process::start`], with these variables.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_in(variables: &[(&str, &str)], service: &str, arguments: &[&str]) -> Self {
         let (port, ops_port) = (free_port(), free_port());
         let listen = [
             format!("--listen=127.0.0.1:{port}"),
             format!("--ops-listen=127.0.0.1:{ops_port}"),
         ];
-        let mut process = Self::start_bare(
+        let mut process = Self::launch(
+            variables,
             service,
             listen.iter().map(String::as_str).chain(arguments.iter().copied()),
         );
@@ -67,6 +76,10 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start_bare<'a>(service: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::launch(&[], service, arguments)
+    }
+
+    fn launch<'a>(variables: &[(&str, &str)], service: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut command = Command::new(binary(service));
         command
             .args(arguments)
@@ -79,6 +92,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        command.envs(variables.iter().copied());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{service} does not start: {error}"));

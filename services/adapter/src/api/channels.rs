@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use super::adapter::Adapter;
 use crate::cluster::{ListenerId, Listeners};
@@ -99,6 +100,8 @@ impl Adapter {
             .dispatch(name, None, || ChannelMessage {
                 sender: sender.clone(),
                 payload: payload.clone(),
+                // That of the publisher must not last until it is handled here.
+                span: Span::none(),
             });
         let body = Body::Custom { payload };
         let published = self

@@ -69,6 +69,11 @@ impl<E> Listeners<E> {
         (id, receiver)
     }
 
+    /// Whether an event has a listener.
+    pub(crate) fn has(&self, event: &str) -> bool {
+        self.by_event.read().contains_key(event)
+    }
+
     /// Removes one listener; `false` if there is none with this id.
     pub(crate) fn remove(&self, id: ListenerId) -> bool {
         self.remove_where(None, |entry| entry.id == id) > 0

@@ -16,6 +16,8 @@ use crate::cluster::{Beacon, Deadline, Dedup, Requests, Seen};
 use crate::flow::ask::client_requests::ClientRequests;
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::inward::dispatch::{Arrival, Dispatch};
+use crate::flow::inward::event::ChannelMessage;
+use crate::flow::spans::Spans;
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::unix_time::now_ms;
 use crate::metrics::Metrics;
@@ -36,6 +38,7 @@ pub(crate) struct Inbound<F> {
     cluster_id: ClusterId,
     channels: Arc<Channels>,
     beacon_channel: Channel,
+    spans: Spans,
     clients: Arc<LocalClients>,
     client_requests: Arc<ClientRequests>,
     dispatch: Arc<Dispatch>,
@@ -78,6 +81,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
             cluster_id: foundation.options.cluster_id.clone(),
             beacon_channel: foundation.channels.beacon(),
             channels: foundation.channels.clone(),
+            spans: Spans::new(foundation.members.name().clone(), clients.clone(), dispatch.clone()),
             clients,
             client_requests,
             dispatch,
@@ -127,10 +131,13 @@ impl<F: Fn(Beacon)> Inbound<F> {
                 match message {
                     Message::Envelope(mut envelope) => {
                         envelope.body.carried_by(node.index);
-                        self.take(envelope, sent).await;
+                        self.take(envelope, sent, &node).await;
                     }
-                    Message::Custom(name, FromChannel { sender, payload, .. }) => {
-                        self.dispatch.deliver_to_channel(&name, sender, payload, sent);
+                    Message::Custom(name, message) => {
+                        let span = self.spans.channel(&name, &message, &node);
+                        let FromChannel { sender, payload, .. } = message;
+                        let message = ChannelMessage { sender, payload, span };
+                        self.dispatch.deliver_to_channel(&name, &message, sent);
                     }
                 }
             }
@@ -210,20 +217,23 @@ impl<F: Fn(Beacon)> Inbound<F> {
     }
 
     /// `sent` is when a copy was published first; none for a message that was published just now.
-    async fn take(&self, envelope: Envelope, sent: Option<Instant>) {
+    async fn take(&self, envelope: Envelope, sent: Option<Instant>, node: &Node) {
         match &envelope.body {
-            Body::Event { .. } => return self.take_event(envelope, sent),
+            Body::Event { .. } => return self.take_event(envelope, sent, node),
             Body::Reply { callback_id, payload } => {
-                let _handling = trace::process_span("reply", &envelope).entered();
+                let span = self.spans.process("reply", &envelope, node);
                 let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
                 let reply = error.map_or_else(|| Ok(payload.clone()), |label| Err(Missing::from_label(label)));
+                if let Err(missing) = &reply {
+                    trace::failed(&span, missing.label());
+                }
+                let _handling = span.entered();
                 self.requests.on_reply(callback_id, &envelope.sender, reply);
                 return;
             }
             _ => {}
         }
         let start = Instant::now();
-        let span = trace::process_span(envelope.body.kind(), &envelope);
         let request = envelope
             .wm
             .as_ref()
@@ -234,12 +244,12 @@ impl<F: Fn(Beacon)> Inbound<F> {
             if way_back.is_abandoned() {
                 return;
             }
+            let span = self.spans.process(envelope.body.kind(), &envelope, node);
             let taking = self.client_requests.take(client, frame.clone(), way_back, sent);
             return taking.instrument(span).await;
         }
-        let reached = self.fan_out(envelope.body, sent).await;
-        if reached {
-            span.record("wsmesh.local_clients", self.clients.hub().client_count());
+        let _span = self.spans.fan_out(&envelope, node);
+        if self.fan_out(envelope.body, sent).await {
             self.metrics
                 .receiving
                 .fanout_seconds
@@ -278,19 +288,21 @@ impl<F: Fn(Beacon)> Inbound<F> {
         }
     }
 
-    fn take_event(&self, envelope: Envelope, sent: Option<Instant>) {
-        let span_name = match &envelope.body {
-            Body::Event { event, .. } => event.clone(),
+    fn take_event(&self, envelope: Envelope, sent: Option<Instant>, node: &Node) {
+        let span = match &envelope.body {
+            Body::Event { targets, .. } if !targets.is_empty() && !targets.contains(&self.me) => return,
+            // Only events that somebody listens to: senders do not choose names of spans.
+            Body::Event { event, .. } if self.dispatch.is_known(event) => self.spans.process(event, &envelope, node),
+            Body::Event { .. } => self.spans.process("other", &envelope, node),
             _ => return,
         };
-        let span = trace::process_span(&span_name, &envelope);
         let Envelope {
             sender,
             wm,
             body:
                 Body::Event {
                     event,
-                    targets,
+                    targets: _,
                     payload,
                     callback_id,
                 },
@@ -298,9 +310,6 @@ impl<F: Fn(Beacon)> Inbound<F> {
         else {
             return;
         };
-        if !targets.is_empty() && !targets.contains(&self.me) {
-            return;
-        }
         let (mut deadline, mut key, mut meant_for) = (Deadline::Never, None, None);
         if let Some(wm) = wm {
             deadline = wm.limit_ms.map_or(Deadline::Never, |ms| deadline_of(ms, sent));
@@ -310,7 +319,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
         if meant_for.is_some_and(|instance| instance != self.instance) {
             if let Some(callback_id) = callback_id {
                 let way_back = self.dispatch.way_back(&sender, callback_id, deadline);
-                Arc::new(way_back).answer_later(Err(Missing::Restarted));
+                span.in_scope(|| Arc::new(way_back).answer_later(Err(Missing::Restarted)));
             }
             return;
         }

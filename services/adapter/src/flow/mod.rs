@@ -13,5 +13,6 @@ pub(crate) mod ask;
 
 pub(crate) mod catchup;
 pub(crate) mod inbound;
+pub(crate) mod spans;
 
 pub(crate) mod parts;

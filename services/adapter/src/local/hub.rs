@@ -394,6 +394,15 @@ impl Hub {
             .unwrap_or_default()
     }
 
+    /// How many members a room has, but for these clients.
+    pub(crate) fn member_count(&self, room: &Room, except: &[ClientId]) -> usize {
+        let rooms = self.rooms.lock(room);
+        let members = rooms.of(room).map(|entry| &entry.members);
+        members.map_or(0, |members| {
+            members.len() - except.iter().filter(|client| members.contains_key(*client)).count()
+        })
+    }
+
     pub(crate) fn has_joined(&self, client: &ClientId, room: &Room) -> bool {
         let clients = self.clients.lock(client);
         clients.get(client).is_some_and(|entry| entry.rooms.contains(room))

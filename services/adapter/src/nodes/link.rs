@@ -47,6 +47,23 @@ pub(crate) enum LinkErrorKind {
     Identity,
 }
 
+impl LinkErrorKind {
+    /// The kind, one of a fixed set.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Auth => "auth",
+            Self::Forbidden => "forbidden",
+            Self::Rejected => "rejected",
+            Self::TimedOut => "timed-out",
+            Self::Full => "full",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+            Self::Identity => "identity",
+        }
+    }
+}
+
 /// Why a call to a node failed; the message says what to do.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

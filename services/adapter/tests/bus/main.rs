@@ -24,5 +24,6 @@ mod shared;
 mod starts;
 mod support;
 mod topology;
+mod traces;
 mod typed;
 mod visitors;

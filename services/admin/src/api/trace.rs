@@ -11,7 +11,7 @@ use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};
 use tower_http::trace::{MakeSpan, OnResponse, TraceLayer};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use wsmesh_adapter::remote_context;
+use wsmesh_adapter::{failed, remote_context};
 
 use crate::metrics::{method_label, route_label};
 
@@ -58,7 +58,11 @@ impl<B> MakeSpan<B> for OfRequest {
 
 impl<B> OnResponse<B> for WithStatus {
     fn on_response(self, response: &Response<B>, _: Duration, span: &Span) {
-        span.record("http.response.status_code", response.status().as_u16());
+        let status = response.status();
+        span.record("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            failed(span, status.as_str().to_owned());
+        }
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn read<S: Service>(
     let common = common.checked(&mut problems);
     let mut lines = Vec::new();
     let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
+    let traces = traces.map(|traces| traces.slower_than(common.trace_slower_than));
     lines.into_iter().for_each(|line| problems.other(line));
     let config = configure::<S>(common.clone(), own, &mut problems);
     match config {

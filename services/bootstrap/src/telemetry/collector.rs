@@ -3,15 +3,16 @@
 //! The exporter gets the address without secrets, so it cannot log them; the client adds the rest. Variables that the SDK reads
 //! itself, and silently ignores if they are wrong, are checked here.
 
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::uri::Uri;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::blocking::Client;
 use reqwest::{Certificate, Identity};
 
+use super::attempts::Attempts;
+use super::sender::{Sender, chain};
 use crate::settings::HttpUrl;
 
 /// Default time limit of one request, as OpenTelemetry specifies.
@@ -96,7 +97,7 @@ impl Collector {
     }
 
     /// The HTTP client of the exporter. Must not be made on a thread of the async runtime.
-    pub(super) fn client(&self) -> Result<impl HttpClient + 'static, String> {
+    pub(super) fn client(&self) -> Result<Sender, String> {
         let wrong = |error: &dyn std::error::Error| format!("OTEL_EXPORTER_OTLP_*: {}", chain(error));
         let mut builder = Client::builder()
             .timeout(self.timeout)
@@ -116,56 +117,10 @@ impl Collector {
             client: builder.build().map_err(|error| wrong(&error))?,
             uri: Uri::try_from(self.endpoint.as_url().as_str()).map_err(|error| wrong(&error))?,
             authorization,
+            timeout: self.timeout,
+            attempts: Arc::new(Attempts::new()),
         })
     }
-}
-
-/// Sends to the real address and does not reveal it.
-struct Sender {
-    client: Client,
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-}
-
-impl std::fmt::Debug for Sender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
-    }
-}
-
-impl HttpClient for Sender {
-    fn send_bytes<'me, 'answer>(
-        &'me self,
-        mut request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'answer>>
-    where
-        'me: 'answer,
-        Self: 'answer,
-    {
-        *request.uri_mut() = self.uri.clone();
-        if let Some(value) = &self.authorization {
-            // OTEL_EXPORTER_OTLP_HEADERS has priority.
-            request
-                .headers_mut()
-                .entry(AUTHORIZATION)
-                .or_insert_with(|| value.clone());
-        }
-        Box::pin(async move {
-            self.client
-                .send_bytes(request)
-                .await
-                .map_err(|error| match error.downcast::<reqwest::Error>() {
-                    Ok(error) => chain(&error.without_url()).into(),
-                    Err(error) => error,
-                })
-        })
-    }
-}
-
-/// An error with its causes, which reqwest's own text leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The variable for traces, else the one for everything; with its name.

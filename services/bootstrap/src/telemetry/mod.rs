@@ -1,9 +1,16 @@
 //! Logs and traces of a process. `main` sets them up once, before anything else runs, and ends them last.
 
+mod attempts;
 mod collector;
+mod counts;
 mod exporter;
+mod kept;
 mod level;
 mod logs;
+mod queue;
+mod redis_service;
+mod sampler;
+mod sender;
 mod traces;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -11,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+pub(crate) use counts::TraceCounts;
 pub(crate) use level::Level;
 pub(crate) use traces::TraceConfig;
 

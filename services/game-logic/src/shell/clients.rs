@@ -12,7 +12,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_LEAVE, ClientClosed, Client
 use super::Shell;
 use super::hosting::Command;
 use super::messages::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
-use crate::rules::lobby::{Answer, Place};
+use crate::rules::lobby::{Answer, Lobby, Place, Refusal};
 use crate::rules::matches::MatchId;
 use crate::rules::players::Player;
 
@@ -56,16 +56,39 @@ impl Shell {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
         let server = from.player.server.clone();
-        let place = match self.tell(|lobby, now| lobby.request(now, from.player.clone(), wish.clone()))? {
+        let answered = self.entering(&from.player, |lobby, now| {
+            lobby.request(now, from.player.clone(), wish.clone())
+        });
+        let place = match answered? {
             Answer::Now(place) => place,
             Answer::Ask(owner) => match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
-                Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => return Ok(answer),
+                Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => {
+                    self.asked.forget(&from.player.client);
+                    return Ok(answer);
+                }
                 // The owner is gone or stopping: the ticket waits here until there is a new one.
-                _ => self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?,
+                _ => self.entering(&from.player, |lobby, now| {
+                    lobby.forwarded_request(now, from.player.clone(), wish)
+                })?,
             },
         };
         self.wills_are_left([server]).await;
         Ok(shown(&place))
+    }
+
+    /// A player asks for a match. What comes of it later belongs to the trace of this request, if it has one.
+    pub(super) fn entering<T>(
+        self: &Arc<Self>,
+        player: &Player,
+        enter: impl FnOnce(&mut Lobby, Duration) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        // Before it is known whether the player waits: a match may be formed at once.
+        self.asked.note(&player.client);
+        let entered = self.tell(enter);
+        if entered.is_err() {
+            self.asked.forget(&player.client);
+        }
+        entered
     }
 
     async fn match_cancel(self: &Arc<Self>, event: &ServerEvent) -> Result<CancelledCount, Failure> {

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wsmesh_adapter::{ClientId, Frame, Missing, RequestError, RequestOptions, Room, RoomOptions, ServerName, Target};
+use tracing::Span;
+use wsmesh_adapter::{
+    ClientId, Frame, Missing, RequestError, RequestOptions, Room, RoomOptions, ServerName, Target, recorded,
+};
 use wsmesh_protocol::frame;
 
 use super::Shell;
+use super::asked::Origins;
 use super::hosting::Command;
-use super::messages::{self, BusyList, FormationNews, peer, push, write};
+use super::messages::{self, BusyList, FormationNews, TracedOrder, peer, push, write};
 use crate::rules::lobby::{Cancelled, Effect, HandOver, Order, Reservation, Started, Taken};
 use crate::rules::matches::{EndFrame, EndReason, MatchId};
 use crate::rules::players::Busy;
@@ -25,9 +29,20 @@ impl Shell {
         let shell = self.clone();
         match effect {
             Effect::Reserve { servers, reservation } => {
-                self.spawn(async move { shell.reserve(servers, reservation).await });
+                let origins = self.asked.origins(&reservation.clients);
+                let work = async move { shell.reserve(servers, reservation).await };
+                origins.forming_span().in_scope(|| self.spawn(work));
             }
-            Effect::Start { host, order } => self.spawn(async move { shell.start(host, order).await }),
+            Effect::Start { host, order } => {
+                let origins = self.asked.origins(order.players.iter().map(|player| &player.client));
+                // After a reservation, that one's span goes on.
+                let span = match recorded(&Span::current()) {
+                    Some(_) => Span::current(),
+                    None => origins.forming_span(),
+                };
+                let work = async move { shell.start(host, order, &origins).await };
+                span.in_scope(|| self.spawn(work));
+            }
             Effect::HandOver { to, tickets } => self.spawn(async move { shell.hand_over(to, tickets).await }),
             Effect::Release { servers, formation } => {
                 self.emit(Target::Servers(servers), peer::RELEASE, FormationNews { formation });
@@ -40,7 +55,10 @@ impl Shell {
                 client,
                 ticket,
                 servers,
-            } => servers.iter().for_each(|server| self.revoke(server, &client, &ticket)),
+            } => {
+                self.asked.forget(&client);
+                servers.iter().for_each(|server| self.revoke(server, &client, &ticket));
+            }
             Effect::Cancelled { client, notice } => self.spawn(async move { shell.cancelled(&client, &notice).await }),
             Effect::Left { client, id } => self.hosted.send(self, &id, Command::Leave(client)),
             Effect::Lost { id } => self.spawn(async move { shell.lost(&id).await }),
@@ -91,14 +109,18 @@ impl Shell {
         self.tell(|lobby, _| lobby.reserved(&reservation.formation, &busy));
     }
 
-    async fn start(self: Arc<Self>, host: ServerName, order: Order) {
+    async fn start(self: Arc<Self>, host: ServerName, order: Order, origins: &Origins) {
         let options = RequestOptions {
             timeout: Some(START_TIMEOUT),
             ..RequestOptions::default()
         };
+        let traced = TracedOrder {
+            order: &order,
+            traces: origins.traces(),
+        };
         let asked = self
             .adapter
-            .call(Target::Server(host.clone()), peer::START, write(&order), options)
+            .call(Target::Server(host.clone()), peer::START, write(&traced), options)
             .await;
         let outcome = match asked {
             Ok(reply) => messages::read(&reply.payload).unwrap_or(Started::Refused),

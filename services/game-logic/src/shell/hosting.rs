@@ -7,11 +7,13 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 use wsmesh_adapter::{ClientId, Frame, Presence, Room, ServerEvent};
 use wsmesh_protocol::forward::{CLIENT_JOIN, ClientRoom};
 use wsmesh_protocol::{ErrorCode, frame};
 
 use super::Shell;
+use super::asked::Origins;
 use super::messages::{self, Failure, Found, FoundRoom, MatchNews, peer, push, write};
 use crate::rules::game::Setup;
 use crate::rules::lobby::{Began, Order, Started};
@@ -96,7 +98,7 @@ impl Hosted {
 
 impl Shell {
     /// Hosts a match, unless a player cannot be reached.
-    pub(super) async fn host(self: &Arc<Self>, order: Order) -> Started {
+    pub(super) async fn host(self: &Arc<Self>, order: Order, origins: Origins) -> Started {
         let id = match self.tell(|lobby, now| lobby.host(now, &order)) {
             Ok(id) => id,
             Err(outcome) => {
@@ -116,7 +118,7 @@ impl Shell {
         self.leave_match(&order, &id);
         let servers = order.players.iter().map(|player| player.server.clone());
         self.wills_are_left(servers).await;
-        self.found(&id, &order).await;
+        self.found(&id, &order, &origins).await;
         let players = order.players;
         let began = Began {
             id: id.clone(),
@@ -132,8 +134,10 @@ impl Shell {
         };
         tracing::debug!(match_id = %id, mode = setup.mode, players = setup.players.len(), "match started");
         let (shell, running) = (self.clone(), id.clone());
-        let playing = (self.launch)(self.clone(), id.clone(), setup, mailbox);
-        self.spawn(async move {
+        let first_state = origins.push_to_all_span(push::STATE);
+        let playing = (self.launch)(self.clone(), id.clone(), setup, mailbox, first_state);
+        // Not in the current span: the trace of a request must not get every state of a match.
+        self.tasks.spawn(async move {
             playing.await;
             shell.revoke_match(&players, &running);
         });
@@ -160,7 +164,7 @@ impl Shell {
         }
     }
 
-    async fn found(self: &Arc<Self>, id: &MatchId, order: &Order) {
+    async fn found(self: &Arc<Self>, id: &MatchId, order: &Order, origins: &Origins) {
         let found = Found {
             id,
             room: FoundRoom {
@@ -172,10 +176,10 @@ impl Shell {
             tick_rate: self.settings.tick_rate,
         };
         let frame = Frame::from(frame::push(push::FOUND, &found));
-        let telling = order
-            .players
-            .iter()
-            .map(|player| self.adapter.to_client(&player.client, frame.clone()));
+        let telling = order.players.iter().enumerate().map(|(number, player)| {
+            let telling = self.adapter.to_client(&player.client, frame.clone());
+            telling.instrument(origins.push_span(push::FOUND, number))
+        });
         for (player, told) in order.players.iter().zip(join_all(telling).await) {
             match told {
                 Ok(Presence::Offline) => self.hosted.send(self, id, Command::Leave(player.client.clone())),

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wsmesh_adapter::{ClientId, Instance, Payload, ServerName};
+use wsmesh_adapter::{ClientId, Instance, Payload, ServerEvent, ServerName, recorded};
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
 
-use crate::rules::lobby::{Refusal, Wish};
+use super::asked::Origins;
+use crate::rules::lobby::{Order, Refusal, Wish};
 use crate::rules::matches::MatchId;
 use crate::rules::matchmaking::Party;
 use crate::rules::players::{Busy, FormationId, Player};
@@ -229,4 +230,27 @@ pub(crate) struct MatchNews {
 pub(crate) struct Leaving {
     pub(crate) server: ServerName,
     pub(crate) instance: Instance,
+}
+
+/// A request to run a match, with the traces of its players' requests, in their order. The rules know only the order.
+#[derive(Debug, Serialize)]
+pub(crate) struct TracedOrder<'a> {
+    #[serde(flatten)]
+    pub(crate) order: &'a Order,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) traces: Vec<Option<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Traces {
+    #[serde(default)]
+    traces: Vec<Option<String>>,
+}
+
+/// The traces that came with a request to run a match.
+pub(super) fn origins(event: &ServerEvent) -> Origins {
+    if recorded(&event.span).is_none() {
+        return Origins::default();
+    }
+    Origins::read(&read::<Traces>(&event.payload).unwrap_or_default().traces)
 }

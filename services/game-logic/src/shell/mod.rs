@@ -1,6 +1,7 @@
 //! The shell around the rules: listens on the bus, tells the lobby what happened and when, carries out its effects, and runs
 //! matches. It does not decide who plays with whom or how a game goes.
 
+mod asked;
 mod clients;
 mod effects;
 mod hosting;
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::rules::game::Game;
 use crate::rules::lobby::{Lobby, Server};
 use crate::settings::Settings;
+use asked::Asked;
 use hosting::Hosted;
 use messages::{Failure, write};
 use running::Launch;
@@ -51,6 +53,7 @@ pub(crate) struct Shell {
     settings: Settings,
     metrics: Metrics,
     lobby: Mutex<Lobby>,
+    asked: Asked,
     hosted: Hosted,
     launch: Launch,
     wills: wills::Outgoing,
@@ -67,6 +70,7 @@ impl GameLogic {
             settings,
             metrics,
             lobby: Mutex::new(lobby),
+            asked: Asked::default(),
             hosted: Hosted::default(),
             launch: running::launch::<G>,
             wills: wills::Outgoing::default(),

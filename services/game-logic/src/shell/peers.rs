@@ -60,7 +60,7 @@ impl Shell {
         });
         self.on(peer::START, async |shell: Arc<Self>, event| {
             let answer = match messages::read::<Order>(&event.payload) {
-                Ok(order) => Ok(shell.host(order).await),
+                Ok(order) => Ok(shell.host(order, messages::origins(&event)).await),
                 Err(failure) => Err(failure),
             };
             super::answer(event, answer).await;
@@ -71,7 +71,8 @@ impl Shell {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
         let server = from.player.server.clone();
-        let place = self.tell(|lobby, now| lobby.forwarded_request(now, from.player, wish))?;
+        let player = from.player;
+        let place = self.entering(&player, |lobby, now| lobby.forwarded_request(now, player.clone(), wish))?;
         self.wills_are_left([server]).await;
         Ok(shown(&place))
     }

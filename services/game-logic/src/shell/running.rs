@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
+use tracing::{Instrument, Span};
 use wsmesh_adapter::{Frame, Room, RoomOptions};
 use wsmesh_protocol::{ErrorCode, frame};
 
@@ -19,8 +20,8 @@ use super::messages::{Failure, NAMESPACE, push};
 use crate::rules::game::{Game, Setup};
 use crate::rules::matches::{EndFrame, EndReason, InputError, Match, MatchId};
 
-/// The function that runs a match; one for each game.
-pub(super) type Launch = fn(Arc<Shell>, MatchId, Setup, mpsc::Receiver<Command>) -> BoxFuture<'static, ()>;
+/// The function that runs a match; one for each game. The span is that of sending its first state.
+pub(super) type Launch = fn(Arc<Shell>, MatchId, Setup, mpsc::Receiver<Command>, Span) -> BoxFuture<'static, ()>;
 
 /// The task of a match of `G`.
 pub(super) fn launch<G: Game>(
@@ -28,15 +29,22 @@ pub(super) fn launch<G: Game>(
     id: MatchId,
     setup: Setup,
     mailbox: mpsc::Receiver<Command>,
+    first_state: Span,
 ) -> BoxFuture<'static, ()> {
-    run::<G>(shell, id, setup, mailbox).boxed()
+    run::<G>(shell, id, setup, mailbox, first_state).boxed()
 }
 
-async fn run<G: Game>(shell: Arc<Shell>, id: MatchId, setup: Setup, mailbox: mpsc::Receiver<Command>) {
+async fn run<G: Game>(
+    shell: Arc<Shell>,
+    id: MatchId,
+    setup: Setup,
+    mailbox: mpsc::Receiver<Command>,
+    first_state: Span,
+) {
     let (show, shown) = watch::channel(None);
     // A game that panics ends only its own match.
     let playing = AssertUnwindSafe(play::<G>(&shell, &id, &setup, mailbox, show)).catch_unwind();
-    let (played, ()) = tokio::join!(playing, send_states(&shell, &id, shown));
+    let (played, ()) = tokio::join!(playing, send_states(&shell, &id, shown, first_state));
     let (reason, end) = match played {
         Ok((reason, game)) => (reason, frame::push(push::END, &game.end(reason))),
         Err(_) => {
@@ -98,7 +106,8 @@ async fn play<G: Game>(
     }
 }
 
-async fn send_states(shell: &Shell, id: &MatchId, mut shown: watch::Receiver<Option<Frame>>) {
+async fn send_states(shell: &Shell, id: &MatchId, mut shown: watch::Receiver<Option<Frame>>, first: Span) {
+    let mut span = first;
     let Ok(room) = Room::new(NAMESPACE, id.as_str()) else {
         return;
     };
@@ -106,7 +115,10 @@ async fn send_states(shell: &Shell, id: &MatchId, mut shown: watch::Receiver<Opt
         let Some(frame) = shown.borrow_and_update().clone() else {
             continue;
         };
-        if let Err(error) = shell.adapter.to_room(&room, frame, RoomOptions::default()).await {
+        let sending = shell.adapter.to_room(&room, frame, RoomOptions::default());
+        // The later ones belong to no trace.
+        let sending = sending.instrument(std::mem::replace(&mut span, Span::none()));
+        if let Err(error) = sending.await {
             tracing::debug!(%room, "could not send a state: {error}");
         }
     }

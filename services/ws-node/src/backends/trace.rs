@@ -6,33 +6,33 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use wsmesh_adapter::{failed, of_request, recorded, traceparent};
 
 use super::event::put;
 
-/// The span of one call, child of the current span; disabled when that is not sampled.
+/// The span of one call, child of the current span; disabled when that is not recorded.
 pub(super) fn call_span(label: &str, uri: &Uri) -> Span {
-    if !context(&Span::current()).is_some_and(|context| context.is_sampled()) {
+    let Some(current) = recorded(&Span::current()) else {
         return Span::none();
-    }
+    };
     tracing::info_span!(
         "backend",
         otel.name = format!("POST {label}"),
         otel.kind = "client",
+        wsmesh.request = of_request(&current),
         http.request.method = "POST",
         server.address = uri.host(),
-        server.port = uri.port_u16(),
+        server.port = port(uri),
         http.response.status_code = Empty,
-        error.r#type = Empty,
     )
 }
 
 /// Writes the context of a span into headers; that of the current span if it is disabled.
 pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
-    let Some(context) = context(span).or_else(|| context(&Span::current())) else {
+    let Some(context) = valid(span).or_else(|| valid(&Span::current())) else {
         return;
     };
-    let (trace, parent, flags) = (context.trace_id(), context.span_id(), context.trace_flags().to_u8());
-    put(headers, "traceparent", &format!("00-{trace}-{parent}-{flags:02x}"));
+    put(headers, "traceparent", &traceparent(&context));
     let state = context.trace_state().header();
     // It has a grammar of its own.
     if let Ok(value) = HeaderValue::try_from(&*state)
@@ -46,18 +46,22 @@ pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
 pub(super) fn ended(span: &Span, status: Option<StatusCode>, result: &'static str) {
     match status {
         Some(status) => {
-            span.record("http.response.status_code", status.as_u16());
+            span.record("http.response.status_code", i64::from(status.as_u16()));
             if status.is_client_error() || status.is_server_error() {
-                span.record("error.type", status.as_str());
+                failed(span, status.as_str().to_owned());
             }
         }
-        None => {
-            span.record("error.type", result);
-        }
+        None => failed(span, result),
     }
 }
 
-fn context(span: &Span) -> Option<SpanContext> {
+fn port(uri: &Uri) -> Option<i64> {
+    let implied = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    uri.host().map(|_| i64::from(uri.port_u16().unwrap_or(implied)))
+}
+
+/// The context of a span, recorded or not: backends may sample by themselves.
+fn valid(span: &Span) -> Option<SpanContext> {
     if span.is_disabled() {
         return None;
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tracing::Span;
 use wsmesh_adapter::{ClientId, Frame, Introduction};
 
 use super::decoder::Decoder;
@@ -40,6 +41,8 @@ pub(crate) struct Admission {
 /// A newcomer on its way to a shard, with the channels between the shard and its [`Reservation`].
 pub(crate) struct Expected<H: FrameHandler> {
     pub(super) newcomer: Newcomer<H>,
+    /// The span of its upgrade, in which its shard attaches it.
+    pub(super) span: Span,
     pub(super) reachable: oneshot::Sender<()>,
     pub(super) admission: oneshot::Receiver<Admission>,
 }
@@ -56,6 +59,7 @@ impl<H: FrameHandler> Expected<H> {
         let ((reachable, is_reachable), (admit, admission)) = (oneshot::channel(), oneshot::channel());
         let expected = Self {
             newcomer,
+            span: Span::current(),
             reachable,
             admission,
         };

@@ -40,6 +40,7 @@ struct Arriving<H: FrameHandler> {
 pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>) {
     let Expected {
         newcomer,
+        span,
         reachable,
         admission,
     } = expected;
@@ -51,7 +52,8 @@ pub(super) fn expect<H: FrameHandler>(core: &Rc<Core<H>>, expected: Expected<H>)
         since,
         deflate,
     } = newcomer;
-    let attachment = match core.adapter.attach_with(client.clone(), core.index, introduction) {
+    let attached = span.in_scope(|| core.adapter.attach_with(client.clone(), core.index, introduction));
+    let attachment = match attached {
         Ok(attachment) => attachment,
         Err(error) => return tracing::warn!(%error, "a client cannot be attached; turning it away"),
     };

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::task::JoinError;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span};
-use wsmesh_adapter::Frame;
+use wsmesh_adapter::{Frame, failed};
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::call::Call;
@@ -17,6 +17,7 @@ use super::refusal::Refusal;
 use super::work::Work;
 use crate::handlers::{Client, ClientFault, Found, Listed, OnEvent};
 use crate::metrics::{HandlerFailure, RefusalMetrics};
+use crate::trace;
 
 /// Runs the handlers of an event; None if they have run for the last time. A request is answered by its deadline; what its
 /// handlers still do then is given up.
@@ -37,6 +38,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Option<Work> {
         callback_id: call.callback_id.cloned().map(CallbackId::into_owned),
         refused: edge.metrics.frames.refused_requests.clone(),
         sending: edge.sessions.clone(),
+        span: Span::current(),
         is_given: AtomicBool::new(false),
     });
     let running = run(
@@ -105,6 +107,8 @@ struct Answer {
     refused: RefusalMetrics,
     /// Sends it, even if its handlers are given up while the shard has no place for it.
     sending: TaskTracker,
+    /// The span of the event.
+    span: Span,
     is_given: AtomicBool,
 }
 
@@ -118,6 +122,9 @@ impl Answer {
     async fn give(&self, client: &Client, result: Result<Bytes, wsmesh_adapter::Refusal>) {
         if !self.take() {
             return;
+        }
+        if let Err(refusal) = &result {
+            failed(&self.span, trace::shown(&refusal.code));
         }
         let reply = match (&self.callback_id, result) {
             (Some(id), Ok(json)) => frame::reply(id.clone(), json),

@@ -21,6 +21,7 @@ mod work;
 
 use std::time::Duration;
 
+use wsmesh_adapter::failed;
 use wsmesh_protocol::ErrorCode;
 
 use call::OK;
@@ -33,7 +34,7 @@ use work::Work;
 use crate::client::Session;
 use crate::metrics::{Denied, Received};
 use crate::routes::{Route, Way};
-use crate::trace;
+use crate::trace::{self, Receiving};
 
 /// Most requests of one client that may wait for their reply at once.
 const REQUESTS_IN_FLIGHT: u32 = 64;
@@ -55,32 +56,71 @@ struct Spent;
 /// Hands the event to what was found for it, if the client may send it.
 fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<(&str, &Route)>) -> Result<(), Spent> {
     let (edge, session) = (call.edge(), call.session);
+    let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
     let is_own = found.is_some_and(|(_, route)| is_own(route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
-        call.refuse(ErrorCode::NotAllowed, "the token does not allow this event");
+        let name = found.map_or(trace::OTHER, |(name, _)| name);
+        turn_away(
+            call,
+            name,
+            trusted,
+            ErrorCode::NotAllowed,
+            "the token does not allow this event",
+        );
         return Ok(());
     }
     let Some((name, route)) = found else {
         edge.metrics.frames.received(Received::Unknown);
         tracing::debug!(client = %session.client(), "a client sent an event that nobody handles");
-        call.refuse(ErrorCode::UnknownEvent, "nobody handles this event");
+        turn_away(
+            call,
+            trace::OTHER,
+            trusted,
+            ErrorCode::UnknownEvent,
+            "nobody handles this event",
+        );
         return Ok(());
     };
     if call.callback_id.is_some() && session.requests_in_flight() >= REQUESTS_IN_FLIGHT {
-        call.refuse(ErrorCode::Overloaded, "too many requests are waiting");
+        turn_away(
+            call,
+            name,
+            trusted,
+            ErrorCode::Overloaded,
+            "too many requests are waiting",
+        );
         return Ok(());
     }
-    let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
-    let span = trace::receive_span(name, trusted, session.handler().upgrade.as_deref());
     let call = call.within(limit(route, call));
     if call.callback_id.is_some() && call.deadline <= call.received_at {
-        call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
+        let text = "the client's time for this request is over";
+        turn_away(call, name, trusted, ErrorCode::Timeout, text);
         return Ok(());
     }
+    let span = trace::receive_span(Receiving {
+        event: name,
+        is_request: call.callback_id.is_some(),
+        trusted,
+        upgrade: session.handler().upgrade.as_deref(),
+    });
     let work = span.in_scope(|| start(route, event, call))?;
     work.run(call, span);
     Ok(())
+}
+
+/// Refuses an event before anything is done about it. Only a request has a span then: if the sampler chooses it.
+fn turn_away(call: Call<'_>, name: &str, trusted: Option<&str>, code: ErrorCode, text: &'static str) {
+    if call.callback_id.is_some() {
+        let span = trace::receive_span(Receiving {
+            event: name,
+            is_request: false,
+            trusted,
+            upgrade: call.session.handler().upgrade.as_deref(),
+        });
+        failed(&span, code.as_str());
+    }
+    call.refuse(code, text);
 }
 
 /// Whether the list of events in the client's token says nothing about this one.

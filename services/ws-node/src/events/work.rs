@@ -5,12 +5,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tracing::{Instrument, Span};
-use wsmesh_adapter::{ClientId, Frame};
+use wsmesh_adapter::{ClientId, Frame, failed};
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::call::{Call, refuse};
 use super::refusal::Refusal;
 use crate::client::Session;
+use crate::trace;
 use crate::watching::ConnectionTap;
 
 /// The result of a client's event: the reply's payload as JSON, or why there is none.
@@ -45,7 +46,7 @@ impl Work {
             session, callback_id, ..
         } = call;
         match self {
-            Self::Done(outcome) => answer(session, callback_id, Some(outcome)),
+            Self::Done(outcome) => answer(session, callback_id, Some(outcome), &span),
             Self::Later(work) => drive(session, callback_id, work, Some, span),
             Self::Aside(work) => drive_aside(session, work, span),
             // The service answers the client; only what no service took is answered here.
@@ -64,7 +65,7 @@ fn drive<T: 'static>(
     span: Span,
 ) {
     if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return answer(session, callback_id, outcome_of(result));
+        return answer(session, callback_id, outcome_of(result), &span);
     }
     let callback_id = callback_id.cloned().map(CallbackId::into_owned);
     let in_flight = match callback_id {
@@ -72,30 +73,35 @@ fn drive<T: 'static>(
         None => session.begin_event(),
     };
     session.spawn(async move {
-        let result = work.instrument(span).await;
-        answer(in_flight.session(), callback_id.as_ref(), outcome_of(result));
+        let result = work.instrument(span.clone()).await;
+        answer(in_flight.session(), callback_id.as_ref(), outcome_of(result), &span);
     });
 }
 
 /// Like [`drive`], for what needs no reply. The session's end does not end it, but a shutdown waits for it.
 fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>>>, span: Span) {
     if let Poll::Ready(outcome) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return answer(session, None, Some(outcome));
+        return answer(session, None, Some(outcome), &span);
     }
     let tracked = session.handler().edge.sessions.token();
     // Not the session, which would keep its socket open after the client is gone.
     let (client, tap) = (session.client().clone(), session.tap());
     session.spawn(async move {
-        if let Err(refusal) = work.instrument(span).await {
+        if let Err(refusal) = work.instrument(span.clone()).await {
+            failed(&span, refusal.code.as_str());
             not_handled(&client, tap.as_ref(), &refusal);
         }
         drop(tracked);
     });
 }
 
-/// Sends the reply, if it comes from here.
-fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>) {
+/// Sends the reply, if it comes from here, and tells the span of the event what it is.
+fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>, span: &Span) {
     let Some(outcome) = outcome else { return };
+    match &outcome {
+        Ok(json) => trace::replied(span, json),
+        Err(refusal) => failed(span, refusal.code.as_str()),
+    }
     match (callback_id, outcome) {
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),
         (Some(callback_id), Err(refusal)) => refuse(session, callback_id, &refusal),

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use opentelemetry::trace::SpanContext;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tracing::Instrument;
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::frame::{self, ClientMessage};
 use wsmesh_protocol::{CallbackId, CloseCode, ErrorCode};
@@ -20,6 +22,7 @@ use crate::events::refresh;
 use crate::limits::UnauthenticatedPermit;
 use crate::routes::AUTHENTICATE;
 use crate::session::text_of;
+use crate::trace::{self, Receiving};
 
 /// Largest message before authentication: a token, as large as it could be in a request head.
 const MOST_MESSAGE: usize = 16 * 1024;
@@ -32,6 +35,8 @@ pub(super) struct Unproved {
     pub(super) permit: UnauthenticatedPermit,
     /// What the connect hook is asked, if there is one.
     pub(super) asked: Option<Box<Asked>>,
+    /// Context of the upgrade's span, when it was sampled.
+    pub(super) upgrade: Option<Box<SpanContext>>,
     /// Messages may be compressed.
     pub(super) deflate: bool,
 }
@@ -60,11 +65,17 @@ pub(super) async fn wait<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Unproved { permit, asked, deflate } = unproved;
+    let Unproved {
+        permit,
+        asked,
+        upgrade,
+        deflate,
+    } = unproved;
     let mut waiting = Waiting {
         edge,
         stream,
         asked,
+        upgrade: upgrade.as_deref(),
         decoder: Decoder::new(Accepts {
             max_message: MOST_MESSAGE,
             ..edge.engine.accepts(deflate)
@@ -132,6 +143,7 @@ struct Waiting<'a, S> {
     edge: &'a Edge,
     stream: &'a mut S,
     asked: Option<Box<Asked>>,
+    upgrade: Option<&'a SpanContext>,
     decoder: Decoder,
     /// Finished frames that wait to be written.
     answers: Vec<u8>,
@@ -252,7 +264,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
         let (Some(hook), Some(asked)) = (&self.edge.hook, &self.asked) else {
             return Ok(proof.into());
         };
-        let confirmed = hook.confirm(asked.asker(), proof).await;
+        let span = trace::receive_span(Receiving {
+            event: AUTHENTICATE,
+            is_request: false,
+            trusted: None,
+            upgrade: self.upgrade,
+        });
+        let confirmed = hook.confirm(asked.asker(), proof).instrument(span).await;
         confirmed.map_err(|refused| match refused {
             Refused::Unauthorized | Refused::Forbidden => {
                 self.edge.metrics.entry.auth_failed("hook");

@@ -97,6 +97,7 @@ where
     let waiting = first_message::Unproved {
         permit: client.permit,
         asked: client.asked,
+        upgrade: client.context.clone(),
         deflate: client.deflate,
     };
     let arrival = first_message::wait(edge, &mut stream, read_ahead, waiting).await;

@@ -98,7 +98,7 @@ pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
             deflate,
         })),
     };
-    span.record("http.response.status_code", 101);
+    span.record("http.response.status_code", 101_i64);
     tokio::spawn(hand_over(gate.clone(), hyper::upgrade::on(&mut request), upgrading));
     switching(accept, subprotocol, extension)
 }
@@ -127,7 +127,7 @@ fn reject(gate: &Gate, rejection: Rejection, span: &Span) -> Response {
         reason = rejection.why.as_str(),
         "an upgrade was rejected"
     );
-    span.record("http.response.status_code", rejection.status.as_u16());
+    trace::upgrade_rejected(span, rejection.status.as_u16(), rejection.why.as_str());
     rejection.into_response()
 }
 

@@ -3,8 +3,12 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use opentelemetry::trace::SpanContext;
 use serde::Serialize;
-use wsmesh_adapter::{ClientContext, ClientId, Instance, LostServer, Payload, PayloadError, Room, ServerName};
+use tracing::Span;
+use wsmesh_adapter::{
+    ClientContext, ClientId, Instance, LostServer, Payload, PayloadError, Room, ServerName, recorded, traceparent,
+};
 use wsmesh_protocol::forward::{CLIENT_CONNECTED, CLIENT_DISCONNECTED, CLIENT_JOINED, CLIENT_LEFT, SERVER_LOST};
 
 /// Something that happened.
@@ -14,6 +18,8 @@ pub(super) struct Happening {
     pub(super) number: u64,
     pub(super) time: Timestamp,
     pub(super) happened: Instant,
+    /// The context of the span in which it happened, if that is sampled.
+    pub(super) context: Option<Box<SpanContext>>,
     pub(super) what: What,
 }
 
@@ -64,6 +70,9 @@ struct Structured<'a> {
     subject: &'a str,
     time: String,
     datacontenttype: &'static str,
+    /// CloudEvents' extension for distributed tracing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     data: Data<'a>,
 }
 
@@ -111,6 +120,7 @@ impl Happening {
             number,
             time: Timestamp::now(),
             happened: Instant::now(),
+            context: recorded(&Span::current()).filter(SpanContext::is_sampled).map(Box::new),
             what,
         }
     }
@@ -125,6 +135,7 @@ impl Happening {
             subject: self.what.subject(),
             time: self.time(),
             datacontenttype: "application/json",
+            traceparent: self.context.as_deref().map(traceparent),
             data: self.what.data(teller),
         })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
+use tracing::Instrument;
 use wsmesh_adapter::{Adapter, PublishError, ServiceName, Target};
 
 use super::happening::{Happening, Teller};
@@ -15,6 +16,7 @@ use super::queue::Queue;
 use super::settings::{Outlet, Watch};
 use crate::backends::{Backend, Shared};
 use crate::quiet::Quiet;
+use crate::trace;
 
 /// The shortest and the longest wait before a batch is sent again; doubled each time, with jitter.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -112,7 +114,8 @@ impl Telling {
             if batch.is_empty() {
                 return;
             }
-            let sent = self.send(&batch, most).await;
+            let span = trace::telling_span(batch.iter().filter_map(|happening| happening.context.as_deref()));
+            let sent = self.send(&batch, most).instrument(span).await;
             batch.drain(..sent.events);
             self.queue.metrics.sent.inc_by(sent.events as u64);
             self.queue.done(sent.events);

@@ -12,4 +12,5 @@ mod once;
 mod publishing;
 mod sdk;
 mod start;
+mod traces;
 mod watches;

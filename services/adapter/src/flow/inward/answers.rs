@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::cluster::{Answered, Deadline, Entered, Key, KeyBook, MAX_KEY_BYTES, Requests, Run};
 use crate::error::PublishError;
@@ -19,6 +19,7 @@ use crate::flow::outward::seal::{Concerned, PublishOptions};
 use crate::flow::state::foundation::Foundation;
 use crate::flow::state::tasks::Tasks;
 use crate::metrics::Metrics;
+use crate::trace;
 use crate::wire::{Body, Missing, Payload, PayloadError, Refusal, ServerName, Topic};
 
 /// Sends answers.
@@ -210,6 +211,7 @@ impl WayBack {
         if self.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        trace::answered(&Span::current(), &reply);
         self.settle(&reply);
         if !self.is_expected(&reply) {
             return Ok(());

@@ -78,6 +78,11 @@ impl Dispatch {
         &self.channels
     }
 
+    /// Whether an event has a listener here, or is the adapter's own.
+    pub(crate) fn is_known(&self, event: &str) -> bool {
+        is_own(event) || self.events.has(event)
+    }
+
     /// Where the answer to a server's request goes.
     pub(crate) fn way_back(&self, server: &ServerName, callback_id: String, deadline: Deadline) -> WayBack {
         self.answers.way_back(server, callback_id, deadline)
@@ -99,8 +104,8 @@ impl Dispatch {
         if way_back.as_ref().is_some_and(WayBack::is_abandoned) {
             return;
         }
-        if matches!(event, QUERY | WANTED | CLIENT_DATA | PREFLIGHT) {
-            return self.serve(event, way_back, &payload, sent);
+        if is_own(event) {
+            return span.in_scope(|| self.serve(event, way_back, &payload, sent));
         }
         let key = key.filter(|_| way_back.is_some());
         if let (Some(request), Some((key, fingerprint))) = (way_back.take_if(|_| key.is_some()), key.clone()) {
@@ -140,7 +145,7 @@ impl Dispatch {
             }
         };
         if let Some(way_back) = way_back {
-            way_back.answer_later(Err(why));
+            span.in_scope(|| way_back.answer_later(Err(why)));
         }
     }
 
@@ -163,18 +168,8 @@ impl Dispatch {
     }
 
     /// Hands a message of another server or program to the listeners of a custom channel.
-    pub(crate) fn deliver_to_channel(
-        &self,
-        name: &str,
-        sender: Option<ServerName>,
-        payload: Payload,
-        sent: Option<Instant>,
-    ) {
-        let message = || ChannelMessage {
-            sender: sender.clone(),
-            payload: payload.clone(),
-        };
-        if self.channels.dispatch(name, sent, message) == Dispatched::Overloaded {
+    pub(crate) fn deliver_to_channel(&self, name: &str, message: &ChannelMessage, sent: Option<Instant>) {
+        if self.channels.dispatch(name, sent, || message.clone()) == Dispatched::Overloaded {
             self.metrics.receiving.events_refused.inc();
             tracing::warn!(
                 channel = name,
@@ -182,4 +177,9 @@ impl Dispatch {
             );
         }
     }
+}
+
+/// What servers ask of the adapter itself.
+fn is_own(event: &str) -> bool {
+    matches!(event, QUERY | WANTED | CLIENT_DATA | PREFLIGHT)
 }

@@ -182,4 +182,6 @@ pub struct ChannelMessage {
     pub sender: Option<ServerName>,
     /// The whole map, except `wm`.
     pub payload: Payload,
+    /// CONSUMER span of its handling, child of the sender's, if the sender traces it; instrument the handling with it.
+    pub span: Span,
 }

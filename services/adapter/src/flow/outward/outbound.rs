@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::debt_book::DebtBook;
 use super::outage::{Outage, Published};
@@ -181,18 +181,33 @@ impl Outbound {
         if !self.members.is_counted() {
             Box::pin(self.wait_until_counted()).await?;
         }
-        let span = trace::publish_span(topic);
+        let span = trace::publish_span(topic, self.members.name());
         let is_awaited = options.is_awaited;
-        let message = self.sealer.seal(topic, concerned, body, options, &span)?;
+        let result = match self.sealed(topic, concerned, body, options, &span) {
+            Ok(message) => self.carry(message, is_awaited).instrument(span.clone()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            trace::failed(&span, error.label());
+        }
+        result
+    }
+
+    /// The message, if it is not too large.
+    fn sealed(
+        &self,
+        topic: &Topic,
+        concerned: Concerned<'_>,
+        body: Body,
+        options: PublishOptions,
+        span: &Span,
+    ) -> Result<Kept, PublishError> {
+        let message = self.sealer.seal(topic, concerned, body, options, span)?;
         let (bytes, most) = (message.bytes.len() + message.channel.len(), self.largest.now());
         if bytes > most {
             return Err(self.too_large(bytes, most));
         }
-        let result = self.carry(message, is_awaited).instrument(span.clone()).await;
-        if let Err(error) = &result {
-            span.record("error.type", error.label());
-        }
-        result
+        Ok(message)
     }
 
     #[cold]

@@ -16,6 +16,7 @@ use crate::flow::state::foundation::Foundation;
 use crate::metrics::Metrics;
 use crate::nodes::{Copies, Kept, LinkErrorKind, Mask, Node, Window, indexes};
 use crate::options::Options;
+use crate::trace;
 use crate::wire::{Channels, NodeId};
 
 /// Whether a message may take a node when it could not take one now.
@@ -244,7 +245,7 @@ impl Router {
             .publish_seconds
             .with_label_values(&[id])
             .observe(start.elapsed().as_secs_f64());
-        tracing::Span::current().record("server.address", id);
+        trace::through(node, result.as_ref().err().map(|error| error.kind.label()));
         result.map_err(|error| Unsent::refused(&node.id, error.kind, error.to_string()))
     }
 

@@ -129,7 +129,7 @@ impl Sealer {
             wm.fingerprint = Some(fingerprint);
         }
         wm.error = options.error.map(|missing| missing.label().into());
-        trace::inject(span, &mut wm);
+        trace::inject(span, &body, &mut wm);
         let envelope = Envelope {
             sender: self.options.name.clone(),
             wm: Some(wm),

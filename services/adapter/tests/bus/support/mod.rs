@@ -14,6 +14,7 @@ use wsmesh_adapter::{
 pub(crate) mod ground;
 pub(crate) mod load;
 pub(crate) mod raw;
+pub(crate) mod recorder;
 pub(crate) use wsmesh_test_support::{redis, soon, until};
 
 /// The longest wait for the end of a server.

@@ -1,0 +1,94 @@
+//! The spans of what arrives: one for each message that its sender traces, children of the sender's. A fan-out has one, however many
+//! clients get it, and none where nobody does. Messages that nobody traces cost nothing here.
+
+use std::sync::Arc;
+
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::flow::clients::local_clients::LocalClients;
+use crate::flow::inward::dispatch::Dispatch;
+use crate::nodes::Node;
+use crate::trace::{self, Handled};
+use crate::wire::{Body, ClientId, Envelope, FromChannel, ServerName};
+
+/// Makes the spans of what arrives.
+pub(crate) struct Spans {
+    me: ServerName,
+    clients: Arc<LocalClients>,
+    dispatch: Arc<Dispatch>,
+}
+
+impl Spans {
+    pub(crate) fn new(me: ServerName, clients: Arc<LocalClients>, dispatch: Arc<Dispatch>) -> Self {
+        Self { me, clients, dispatch }
+    }
+
+    /// The span of handling a message; disabled if its sender does not trace it.
+    pub(crate) fn process(&self, name: &str, envelope: &Envelope, node: &Node) -> Span {
+        let Some(wm) = &envelope.wm else {
+            return Span::none();
+        };
+        let Some(context) = trace::sender_context(&envelope.body, wm) else {
+            return Span::none();
+        };
+        let handled = Handled {
+            name,
+            destination: trace::destination(&envelope.body),
+            wm,
+            sender: Some(&envelope.sender),
+        };
+        let span = trace::process_span(&handled, context, &self.me);
+        trace::came_through(&span, node);
+        span
+    }
+
+    /// The one span of handing a frame to this server's clients: disabled if there are none, and the more often the more there are.
+    pub(crate) fn fan_out(&self, envelope: &Envelope, node: &Node) -> Span {
+        let Some(context) = envelope.wm.as_ref().and_then(trace::sampled_context) else {
+            return Span::none();
+        };
+        let receivers = self.receivers(&envelope.body);
+        if receivers == 0 || !trace::is_fan_out_traced(context.trace_id(), receivers) {
+            return Span::none();
+        }
+        let span = self.process(envelope.body.kind(), envelope, node);
+        let receivers = i64::try_from(receivers).unwrap_or(i64::MAX);
+        span.set_attribute("wsmesh.local_clients", receivers);
+        span
+    }
+
+    /// The span of handing a message of a custom channel to its listeners; disabled if there are none.
+    pub(crate) fn channel(&self, name: &str, message: &FromChannel, node: &Node) -> Span {
+        let wm = message.wm.as_ref();
+        let Some((wm, context)) = wm.and_then(|wm| Some((wm, trace::sampled_context(wm)?))) else {
+            return Span::none();
+        };
+        if !self.dispatch.channels().has(name) {
+            return Span::none();
+        }
+        let handled = Handled {
+            name: "custom",
+            destination: "custom",
+            wm,
+            sender: message.sender.as_ref(),
+        };
+        let span = trace::process_span(&handled, context, &self.me);
+        trace::came_through(&span, node);
+        span
+    }
+
+    /// How many of this server's clients a message is for.
+    fn receivers(&self, body: &Body) -> usize {
+        let hub = self.clients.hub();
+        let here = |clients: &[ClientId]| clients.iter().filter(|client| hub.is_here(client)).count();
+        match body {
+            Body::Client { client, .. } => here(std::slice::from_ref(client)),
+            Body::Clients { clients, .. } => here(clients),
+            Body::Everyone { except, .. } => hub.client_count().saturating_sub(here(except)),
+            Body::Room { room, except, .. } => hub.member_count(room, except),
+            Body::RoomRemove { room } => hub.member_count(room, &[]),
+            Body::Custom { .. } | Body::Event { .. } | Body::Reply { .. } => 0,
+        }
+    }
+}
