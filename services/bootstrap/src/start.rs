@@ -73,7 +73,7 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
     if let Some((name, matches)) = arguments.subcommand() {
         return code_or_error::<S>(S::subcommand(name, matches, loaded.config));
     }
-    let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, loaded.traces.as_ref()) {
+    let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, &loaded.exports) {
         Ok(telemetry) => telemetry,
         Err(problem) => return reject::<S>(&[problem]),
     };

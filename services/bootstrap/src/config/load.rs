@@ -13,7 +13,7 @@ use super::{file, unknown};
 use crate::probe::Speaks;
 use crate::service::Service;
 use crate::settings::{Environment, Problems, Settings, Value, Values};
-use crate::telemetry::TraceConfig;
+use crate::telemetry::{Exports, MetricConfig, PushedLogs, TraceConfig};
 
 /// A configuration without problems.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(crate) struct Loaded<C> {
     pub(crate) common: CommonConfig,
     /// For `--print-config`.
     pub(crate) shown: String,
-    /// Where traces go, if anywhere.
-    pub(crate) traces: Option<TraceConfig>,
+    /// Where traces, metrics and logs go, if anywhere.
+    pub(crate) exports: Exports,
 }
 
 /// Reads a service's configuration as [`main`](crate::main()) does, from these arguments and this environment. For tests of a
@@ -88,6 +88,11 @@ pub(crate) fn read<S: Service>(
     let common = common.checked(&mut problems);
     let mut lines = Vec::new();
     let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
+    let exports = Exports {
+        traces,
+        metrics: MetricConfig::read(&environment, &mut lines),
+        logs: PushedLogs::read(&environment, S::NAME, common.name.as_str(), &mut lines),
+    };
     lines.into_iter().for_each(|line| problems.other(line));
     let config = configure::<S>(common.clone(), own, &mut problems);
     match config {
@@ -95,7 +100,7 @@ pub(crate) fn read<S: Service>(
             config,
             common,
             shown,
-            traces,
+            exports,
         }),
         _ => Err(problems.into_lines()),
     }

@@ -1,43 +1,78 @@
-//! Logs and traces of a process. `main` sets them up once, before anything else runs, and ends them last.
+//! Logs, traces, and metrics that are pushed, of a process. `main` sets them up once, before anything else runs, and ends them last.
 
 mod collector;
 mod exporter;
 mod level;
 mod logs;
+mod metrics;
+mod outage;
+mod pushed_logs;
+#[cfg(test)]
+mod receiver;
+mod resource;
+mod signal;
 mod traces;
+mod variables;
 
+use std::time::Duration;
+
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use level::Level;
+pub(crate) use metrics::MetricConfig;
+pub(crate) use pushed_logs::PushedLogs;
 pub(crate) use traces::TraceConfig;
 
 use crate::config::LogConfig;
+use crate::exposition::sources::Sources;
 
-/// Keeps logs and traces going until [`Telemetry::stop`].
-#[derive(Debug)]
-pub(crate) struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+/// Longest wait for what is left to be sent at the end of the process.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Where each signal is sent, if anywhere.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exports {
+    pub(crate) traces: Option<TraceConfig>,
+    pub(crate) metrics: Option<MetricConfig>,
+    pub(crate) logs: Option<PushedLogs>,
 }
 
-/// Sets up the logs of this server, and traces if there is a collector.
+/// Keeps logs, traces and metrics going until [`Telemetry::stop`].
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    traces: Option<SdkTracerProvider>,
+    logs: Option<SdkLoggerProvider>,
+    metrics: Option<metrics::Pushing>,
+}
+
+/// Sets up the logs of this server, and sends what is to be sent.
 ///
 /// # Errors
-/// A line that says what is wrong with the variables for traces.
-pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>) -> Result<Telemetry, String> {
-    let provider = traces.map(TraceConfig::provider).transpose()?;
-    if let Some(traces) = traces {
+/// A line that says what is wrong with the variables.
+pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result<Telemetry, String> {
+    let traces = exports.traces.as_ref().map(TraceConfig::provider).transpose()?;
+    if let Some(traces) = &exports.traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
-    let (layers, level) = layers(server, logs, provider.as_ref());
+    let pushed = exports.logs.as_ref().map(PushedLogs::provider).transpose()?;
+    let (layers, level) = layers(server, logs, traces.as_ref(), pushed.as_ref());
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     level.install();
-    Ok(Telemetry { provider })
+    let metrics = exports.metrics.as_ref();
+    Ok(Telemetry {
+        traces,
+        logs: pushed,
+        metrics: metrics
+            .map(|metrics| metrics.start(Sources::of_this_process()))
+            .transpose()?,
+    })
 }
 
 /// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of
@@ -45,20 +80,25 @@ pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>
 fn layers(
     server: &str,
     logs: &LogConfig,
-    provider: Option<&SdkTracerProvider>,
+    traces: Option<&SdkTracerProvider>,
+    pushed: Option<&SdkLoggerProvider>,
 ) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
     let (filter, level) = Level::new(&logs.level);
-    let mut layers = vec![logs::layer(logs, server, filter)];
-    layers.extend(provider.map(|provider| traces::layer(provider).boxed()));
+    let mut layers = vec![logs::layer(logs, server, filter, pushed.map(pushed_logs::layer))];
+    layers.extend(traces.map(|traces| traces::layer(traces).boxed()));
     (layers, level)
 }
 
 impl Telemetry {
-    /// Sends the remaining traces. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
+    /// Sends what remains. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
     pub(crate) fn stop(self) {
-        if let Some(provider) = self.provider {
-            traces::stop(&provider);
-        }
+        let Self { traces, logs, metrics } = self;
+        std::thread::scope(|scope| {
+            // All at once, so that a collector that hangs does not take the time several times.
+            scope.spawn(|| traces.as_ref().inspect(|traces| traces::stop(traces)));
+            scope.spawn(|| metrics.map(|metrics| metrics.stop(FLUSH)));
+            scope.spawn(|| logs.as_ref().inspect(|logs| pushed_logs::stop(logs, FLUSH)));
+        });
     }
 }
 
@@ -72,7 +112,7 @@ mod tests {
     #[test]
     fn without_an_exporter_of_traces_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
-            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref());
+            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref(), None);
             let subscriber = tracing_subscriber::registry().with(layers);
             assert_eq!(
                 subscriber.max_level_hint(),
