@@ -111,6 +111,9 @@ crate::settings! {
         /// have threads of their own.
         #[check(at_most(MAX_WORKER_THREADS))]
         pub worker_threads: usize = 0,
+        /// Requests of clients that take longer are traced although sampling left them out, as are those that fail. "0s": only those
+        /// that fail. Without a collector for traces (OTEL_EXPORTER_OTLP_ENDPOINT), none is.
+        pub trace_slower_than: Duration = Duration::from_secs(1),
         /// What is logged, and how.
         #[group = "logs"]
         pub log: LogConfig,

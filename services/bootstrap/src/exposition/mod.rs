@@ -4,7 +4,8 @@
 
 mod negotiate;
 mod openmetrics;
-pub(crate) mod otlp;
+mod otlp;
+mod push;
 pub(crate) mod sources;
 
 use std::io::Write;
@@ -18,7 +19,11 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use wsmesh_adapter::exemplars::{self, Gathered};
 
+pub(crate) use push::{MetricConfig, Pushing};
+
 use negotiate::{Form, accepts_gzip};
+
+use crate::telemetry::TraceCounts;
 
 /// The metrics of a server.
 pub(crate) struct Exposition {
@@ -39,6 +44,7 @@ impl Exposition {
         if let Ok(build_info) = build_info {
             own.push(Box::new(build_info));
         }
+        own.extend(TraceCounts::of_this_process().collectors());
         Self { registry, own }
     }
 
@@ -76,7 +82,7 @@ impl Exposition {
 }
 
 /// Some hundred kilobytes take a millisecond or two.
-pub(crate) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes)?;
     encoder.finish()

@@ -3,16 +3,17 @@
 //! The exporter gets the address without secrets, so it cannot log them; the client adds the rest. Variables that the SDK reads
 //! itself, and silently ignores if they are wrong, are checked here.
 
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Uri;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::Client;
 use reqwest::{Certificate, Identity};
 
+use super::attempts::Attempts;
+use super::sender::{Sender, chain};
 use super::signal::Signal;
 use crate::settings::HttpUrl;
 
@@ -21,13 +22,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server that one signal is sent to.
 #[derive(Debug, Clone)]
-pub(super) struct Collector {
-    pub(super) endpoint: HttpUrl,
-    pub(super) timeout: Duration,
+pub(crate) struct Collector {
+    pub(crate) endpoint: HttpUrl,
+    pub(crate) timeout: Duration,
     /// Whether requests are compressed.
-    pub(super) compress: bool,
+    pub(crate) compress: bool,
     /// What the variables add to each request.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Used in place of the system's authorities.
     authorities: Option<Vec<Certificate>>,
     /// The certificate of this client, for a server that asks for one.
@@ -36,7 +37,7 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Reads the variables; `None` without an endpoint.
-    pub(super) fn read<'a>(
+    pub(crate) fn read<'a>(
         signal: Signal,
         variable: impl Fn(&str) -> Option<&'a str> + Copy,
         problems: &mut Vec<String>,
@@ -56,14 +57,14 @@ impl Collector {
     }
 
     /// The address for the exporter, without the parts that may be secret.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut url = self.endpoint.as_url().clone();
         url.set_query(None);
         url.into()
     }
 
     /// The HTTP client of the exporter. Must not be made on a thread of the async runtime.
-    pub(super) fn client(&self) -> Result<impl HttpClient + 'static, String> {
+    pub(crate) fn client(&self) -> Result<Sender, String> {
         let wrong = |error: &dyn std::error::Error| format!("OTEL_EXPORTER_OTLP_*: {}", chain(error));
         let mut builder = Client::builder()
             .timeout(self.timeout)
@@ -83,56 +84,10 @@ impl Collector {
             client: builder.build().map_err(|error| wrong(&error))?,
             uri: Uri::try_from(self.endpoint.as_url().as_str()).map_err(|error| wrong(&error))?,
             authorization,
+            timeout: self.timeout,
+            attempts: Arc::new(Attempts::new()),
         })
     }
-}
-
-/// Sends to the real address and does not reveal it.
-struct Sender {
-    client: Client,
-    uri: Uri,
-    authorization: Option<HeaderValue>,
-}
-
-impl std::fmt::Debug for Sender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
-    }
-}
-
-impl HttpClient for Sender {
-    fn send_bytes<'me, 'answer>(
-        &'me self,
-        mut request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'answer>>
-    where
-        'me: 'answer,
-        Self: 'answer,
-    {
-        *request.uri_mut() = self.uri.clone();
-        if let Some(value) = &self.authorization {
-            // OTEL_EXPORTER_OTLP_HEADERS has priority.
-            request
-                .headers_mut()
-                .entry(AUTHORIZATION)
-                .or_insert_with(|| value.clone());
-        }
-        Box::pin(async move {
-            self.client
-                .send_bytes(request)
-                .await
-                .map_err(|error| match error.downcast::<reqwest::Error>() {
-                    Ok(error) => chain(&error.without_url()).into(),
-                    Err(error) => error,
-                })
-        })
-    }
-}
-
-/// An error with its causes, which reqwest's own text leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Checks what is read elsewhere, and ignored there if it is wrong.

@@ -12,6 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use opentelemetry_http::{Bytes, HttpClient as _, Request};
+
 use super::*;
 
 /// A self-signed certificate and its key, also as files.

@@ -1,52 +1,65 @@
-//! Logs, traces, and metrics that are pushed, of a process. `main` sets them up once, before anything else runs, and ends them last.
+//! Logs and traces of a process. `main` sets them up once, before anything else runs, and ends them last.
 
+mod attempts;
 mod collector;
+mod counts;
 mod exporter;
+mod kept;
 mod level;
 mod logs;
-mod metrics;
 mod outage;
 mod pushed_logs;
+mod queue;
 #[cfg(test)]
-mod receiver;
+pub(crate) mod receiver;
 mod resource;
+mod sampler;
+mod sender;
 mod signal;
 mod traces;
 mod variables;
 
 use std::time::Duration;
 
-use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+pub(crate) use counts::TraceCounts;
 pub(crate) use level::Level;
-pub(crate) use metrics::MetricConfig;
 pub(crate) use pushed_logs::PushedLogs;
 pub(crate) use traces::TraceConfig;
 
+/// For what else is sent to a collector.
+pub(crate) mod sending {
+    pub(crate) use super::attempts::Attempts;
+    pub(crate) use super::collector::Collector;
+    pub(crate) use super::outage::Outage;
+    pub(crate) use super::resource::Given;
+    pub(crate) use super::sender::Sender;
+    pub(crate) use super::signal::Signal;
+    pub(crate) use super::variables;
+}
+
 use crate::config::LogConfig;
-use crate::exposition::sources::Sources;
+use pushed_logs::Pushing;
 
 /// Longest wait for what is left to be sent at the end of the process.
-const FLUSH: Duration = Duration::from_secs(3);
+pub(crate) const FLUSH: Duration = Duration::from_secs(3);
 
-/// Where each signal is sent, if anywhere.
+/// Where traces and logs are sent, if anywhere.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exports {
     pub(crate) traces: Option<TraceConfig>,
-    pub(crate) metrics: Option<MetricConfig>,
     pub(crate) logs: Option<PushedLogs>,
 }
 
-/// Keeps logs, traces and metrics going until [`Telemetry::stop`].
+/// Keeps logs and traces going until [`Telemetry::stop`].
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
-    logs: Option<SdkLoggerProvider>,
-    metrics: Option<metrics::Pushing>,
+    logs: Option<Pushing>,
 }
 
 /// Sets up the logs of this server, and sends what is to be sent.
@@ -58,21 +71,14 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
     if let Some(traces) = &exports.traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
-    let pushed = exports.logs.as_ref().map(PushedLogs::provider).transpose()?;
+    let pushed = exports.logs.as_ref().map(PushedLogs::start).transpose()?;
     let (layers, level) = layers(server, logs, traces.as_ref(), pushed.as_ref());
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     level.install();
-    let metrics = exports.metrics.as_ref();
-    Ok(Telemetry {
-        traces,
-        logs: pushed,
-        metrics: metrics
-            .map(|metrics| metrics.start(Sources::of_this_process()))
-            .transpose()?,
-    })
+    Ok(Telemetry { traces, logs: pushed })
 }
 
 /// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of
@@ -81,10 +87,10 @@ fn layers(
     server: &str,
     logs: &LogConfig,
     traces: Option<&SdkTracerProvider>,
-    pushed: Option<&SdkLoggerProvider>,
+    pushed: Option<&Pushing>,
 ) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
     let (filter, level) = Level::new(&logs.level);
-    let mut layers = vec![logs::layer(logs, server, filter, pushed.map(pushed_logs::layer))];
+    let mut layers = vec![logs::layer(logs, server, filter, pushed.map(Pushing::layer))];
     layers.extend(traces.map(|traces| traces::layer(traces).boxed()));
     (layers, level)
 }
@@ -92,12 +98,11 @@ fn layers(
 impl Telemetry {
     /// Sends what remains. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
     pub(crate) fn stop(self) {
-        let Self { traces, logs, metrics } = self;
+        let Self { traces, logs } = self;
         std::thread::scope(|scope| {
-            // All at once, so that a collector that hangs does not take the time several times.
+            // Both at once, so that a collector that hangs does not take the time twice.
             scope.spawn(|| traces.as_ref().inspect(|traces| traces::stop(traces)));
-            scope.spawn(|| metrics.map(|metrics| metrics.stop(FLUSH)));
-            scope.spawn(|| logs.as_ref().inspect(|logs| pushed_logs::stop(logs, FLUSH)));
+            scope.spawn(|| logs.map(|logs| logs.stop(FLUSH)));
         });
     }
 }

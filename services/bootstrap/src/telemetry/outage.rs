@@ -7,7 +7,7 @@ use super::signal::Signal;
 
 /// Whether a collector takes what it is sent.
 #[derive(Debug)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     signal: Signal,
     endpoint: String,
     lasts: AtomicBool,
@@ -15,7 +15,7 @@ pub(super) struct Outage {
 
 impl Outage {
     /// The collector at `endpoint`, which must show no secret, takes everything so far.
-    pub(super) fn new(signal: Signal, endpoint: String) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: String) -> Self {
         let lasts = AtomicBool::new(false);
         Self {
             signal,
@@ -25,7 +25,7 @@ impl Outage {
     }
 
     /// Logs the result of sending, if the one before was another.
-    pub(super) fn log<E: Display>(&self, result: Result<(), E>) {
+    pub(crate) fn log<E: Display>(&self, result: Result<(), E>) {
         let lasted = self.lasts.swap(result.is_err(), Ordering::Relaxed);
         let (what, endpoint) = (self.signal.plural(), &self.endpoint);
         match result {

@@ -2,11 +2,12 @@
 //!
 //! They wait in a bounded queue for a thread of its own. A line that does not fit is left out here; stderr has all of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_otlp::{LogExporter, Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{LogExporter, Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, SdkLogger, SdkLoggerProvider};
@@ -16,6 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::attempts::Attempts;
 use super::collector::Collector;
 use super::outage::Outage;
 use super::resource::Given;
@@ -54,34 +56,49 @@ impl PushedLogs {
         })
     }
 
-    /// A provider that sends in batches from a thread of its own. Must not be made on a thread of the async runtime.
-    pub(super) fn provider(&self) -> Result<SdkLoggerProvider, String> {
+    /// Starts to send in batches, from a thread of its own. Must not be called on a thread of the async runtime.
+    pub(super) fn start(&self) -> Result<Pushing, String> {
+        let sender = self.collector.client()?;
+        let attempts = sender.attempts();
         let exporter = LogExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(self.collector.shown())
             .with_timeout(self.collector.timeout)
-            .with_http_client(self.collector.client()?)
+            .with_http_client(sender)
+            // The sender does that, and stops when the process ends.
+            .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
         let outage = Outage::new(Signal::Logs, self.collector.endpoint.to_string());
         let resource = Resource::builder().with_attributes(self.attributes.iter().cloned());
-        Ok(SdkLoggerProvider::builder()
+        let provider = SdkLoggerProvider::builder()
             .with_batch_exporter(Watched { exporter, outage })
             .with_resource(resource.build())
-            .build())
+            .build();
+        Ok(Pushing { provider, attempts })
     }
 }
 
-/// The layer that pushes lines. It has no filter of its own: it gets what stderr gets.
-pub(super) fn layer(provider: &SdkLoggerProvider) -> Bridge {
-    Bridge(OpenTelemetryTracingBridge::new(provider))
+/// Keeps pushing logs until [`Pushing::stop`].
+#[derive(Debug)]
+pub(super) struct Pushing {
+    provider: SdkLoggerProvider,
+    attempts: Arc<Attempts>,
 }
 
-/// Sends what is left.
-pub(super) fn stop(provider: &SdkLoggerProvider, limit: Duration) {
-    if let Err(error) = provider.shutdown_with_timeout(limit) {
-        tracing::warn!(%error, "the last logs were not sent");
+impl Pushing {
+    /// The layer that pushes lines. It has no filter of its own: it gets what stderr gets.
+    pub(super) fn layer(&self) -> Bridge {
+        Bridge(OpenTelemetryTracingBridge::new(&self.provider))
+    }
+
+    /// Sends what is left. Waits no longer than `limit`.
+    pub(super) fn stop(self, limit: Duration) {
+        self.attempts.end();
+        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
+            tracing::warn!(%error, "the last logs were not sent");
+        }
     }
 }
 

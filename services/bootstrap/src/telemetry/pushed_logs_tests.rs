@@ -20,21 +20,21 @@ fn read(pairs: &[(&str, &str)]) -> (Option<PushedLogs>, Vec<String>) {
     (config, problems)
 }
 
-fn provider(url: &str, more: &[(&str, &str)]) -> SdkLoggerProvider {
+fn pushing(url: &str, more: &[(&str, &str)]) -> Pushing {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let on = [("OTEL_LOGS_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_ENDPOINT", url)];
     let (config, problems) = read(&[&on, more].concat());
     assert_eq!(problems, [""; 0]);
-    config.expect("it is on").provider().expect("made")
+    config.expect("it is on").start().expect("started")
 }
 
 /// Runs with logs as a process has them, at the level `info`, and traces.
-fn logging(provider: &SdkLoggerProvider, run: impl FnOnce()) {
+fn logging(pushing: &Pushing, run: impl FnOnce()) {
     let config = LogConfig::default();
     let filter = logs::filter::<Registry>(&config.level);
     let traces = SdkTracerProvider::builder().build();
     let subscriber = tracing_subscriber::registry()
-        .with(logs::layer(&config, "ws-node-0", filter, Some(layer(provider))))
+        .with(logs::layer(&config, "ws-node-0", filter, Some(pushing.layer())))
         .with(tracing_opentelemetry::layer().with_tracer(traces.tracer("test")));
     tracing::subscriber::with_default(subscriber, run);
 }
@@ -58,13 +58,13 @@ fn body(record: &LogRecord) -> &str {
 #[test]
 fn lines_of_the_console_arrive_with_their_fields_and_their_trace() {
     let (url, requests) = receiver(&[fine()]);
-    let provider = provider(&url, &[("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none")]);
-    logging(&provider, || {
+    let pushing = pushing(&url, &[("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none")]);
+    logging(&pushing, || {
         tracing::debug!("too detailed");
         tracing::info!(count = 3, "outside");
         tracing::info_span!("work").in_scope(|| tracing::warn!("inside"));
     });
-    stop(&provider, FLUSH);
+    pushing.stop(FLUSH);
     let got = requests.recv_timeout(LIMIT).expect("a request");
     assert!(got.head.starts_with("post /v1/logs "), "{}", got.head);
     let text = String::from_utf8_lossy(&got.body).into_owned();
@@ -86,13 +86,13 @@ fn lines_of_the_console_arrive_with_their_fields_and_their_trace() {
 #[test]
 fn lines_about_sending_are_not_sent_as_they_would_never_end() {
     let (url, requests) = receiver(&[fine()]);
-    let provider = provider(&url, &[]);
-    logging(&provider, || {
+    let pushing = pushing(&url, &[]);
+    logging(&pushing, || {
         tracing::info!(target: "hyper_util::client", "sent a request");
         tracing::info!(target: "mio::poll", "read");
         tracing::warn!(target: "hyper", "in trouble");
     });
-    stop(&provider, FLUSH);
+    pushing.stop(FLUSH);
     let records = records(&requests.recv_timeout(LIMIT).expect("a request"));
     assert_eq!(records.iter().map(body).collect::<Vec<_>>(), ["in trouble"]);
 }
@@ -101,17 +101,17 @@ fn lines_about_sending_are_not_sent_as_they_would_never_end() {
 fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
     let (silent, _requests) = receiver(&[Answer::Silence]);
     for url in [nobody(), silent] {
-        let provider = provider(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")]);
+        let pushing = pushing(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")]);
         let begin = Instant::now();
         // Not the subscriber of a process: it would write them all.
-        let subscriber = tracing_subscriber::registry().with(layer(&provider));
+        let subscriber = tracing_subscriber::registry().with(pushing.layer());
         tracing::subscriber::with_default(subscriber, || {
             // More than wait at most.
             for number in 0..10_000 {
                 tracing::info!(number, "a line");
             }
         });
-        stop(&provider, Duration::from_millis(200));
+        pushing.stop(Duration::from_millis(200));
         assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
     }
 }

@@ -5,14 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::super::settings::Environment;
+use crate::settings::Environment;
 
 /// Longest wait of a test: only something broken takes longer.
-pub(super) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// What it answers, one after the other; the last one again and again.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Status(u16, Vec<u8>),
     /// It takes the request and says nothing.
     Silence,
@@ -20,19 +20,19 @@ pub(super) enum Answer {
 
 /// What it got.
 #[derive(Debug)]
-pub(super) struct Got {
+pub(crate) struct Got {
     /// In lower case.
-    pub(super) head: String,
+    pub(crate) head: String,
     /// As it was before it was compressed.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
-pub(super) fn fine() -> Answer {
+pub(crate) fn fine() -> Answer {
     Answer::Status(200, Vec::new())
 }
 
 /// Starts one. Returns its URL, and what it gets.
-pub(super) fn receiver(answers: &[Answer]) -> (String, Receiver<Got>) {
+pub(crate) fn receiver(answers: &[Answer]) -> (String, Receiver<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let (sender, receiver) = channel();
@@ -94,12 +94,12 @@ fn read(stream: &mut TcpStream) -> Option<Got> {
 }
 
 /// A URL where nobody is.
-pub(super) fn nobody() -> String {
+pub(crate) fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("http://{}", listener.local_addr().expect("bound"))
 }
 
-pub(super) fn environment(pairs: &[(&str, &str)]) -> Environment {
+pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     pairs.iter().map(owned).collect()
 }

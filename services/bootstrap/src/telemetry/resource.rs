@@ -5,11 +5,11 @@ use opentelemetry_sdk::Resource;
 
 /// Attributes that the variables give. The SDK reads them, and they have priority.
 #[derive(Debug, Clone)]
-pub(super) struct Given(Vec<String>);
+pub(crate) struct Given(Vec<String>);
 
 impl Given {
     /// Reads the variables.
-    pub(super) fn read<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
+    pub(crate) fn read<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
         let pairs = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',');
         let mut keys: Vec<String> = pairs
             .filter_map(|pair| Some(pair.split_once('=')?.0.trim().to_owned()))
@@ -21,7 +21,7 @@ impl Given {
     }
 
     /// What else tells a server apart.
-    pub(super) fn attributes(&self, service: &str, name: &str) -> Vec<KeyValue> {
+    pub(crate) fn attributes(&self, service: &str, name: &str) -> Vec<KeyValue> {
         let ours = [
             ("service.name", service),
             ("service.instance.id", name),
@@ -36,7 +36,7 @@ impl Given {
     }
 
     /// All attributes of a server.
-    pub(super) fn resource(&self, service: &str, name: &str) -> Resource {
+    pub(crate) fn resource(&self, service: &str, name: &str) -> Resource {
         Resource::builder()
             .with_attributes(self.attributes(service, name))
             .build()

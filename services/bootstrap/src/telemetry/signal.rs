@@ -2,7 +2,7 @@
 
 /// Traces, metrics or logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Traces,
     Metrics,
     Logs,
@@ -10,7 +10,7 @@ pub(super) enum Signal {
 
 impl Signal {
     /// In names of variables: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
-    pub(super) fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
@@ -19,7 +19,7 @@ impl Signal {
     }
 
     /// In sentences.
-    pub(super) fn plural(self) -> &'static str {
+    pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
@@ -28,7 +28,7 @@ impl Signal {
     }
 
     /// Where a collector takes it.
-    pub(super) fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Traces => "/v1/traces",
             Self::Metrics => "/v1/metrics",
@@ -37,7 +37,7 @@ impl Signal {
     }
 
     /// Its variables in milliseconds, which the SDK ignores if they are wrong.
-    pub(super) fn milliseconds(self) -> &'static [&'static str] {
+    pub(crate) fn milliseconds(self) -> &'static [&'static str] {
         match self {
             Self::Traces => &["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT"],
             Self::Metrics => &["OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT"],
@@ -46,7 +46,7 @@ impl Signal {
     }
 
     /// Its counts that must be at least 1.
-    pub(super) fn counts(self) -> &'static [&'static str] {
+    pub(crate) fn counts(self) -> &'static [&'static str] {
         match self {
             Self::Traces => &["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"],
             Self::Metrics => &[],
@@ -55,7 +55,7 @@ impl Signal {
     }
 
     /// Its counts that may be 0.
-    pub(super) fn limits(self) -> &'static [&'static str] {
+    pub(crate) fn limits(self) -> &'static [&'static str] {
         match self {
             Self::Traces => &[
                 "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
@@ -67,7 +67,7 @@ impl Signal {
     }
 
     /// Its variables with one possible value.
-    pub(super) fn fixed(self) -> &'static [(&'static str, &'static str)] {
+    pub(crate) fn fixed(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Metrics => &[
                 ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative"),

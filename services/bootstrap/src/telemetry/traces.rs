@@ -3,15 +3,16 @@
 //! The SDK reads some variables itself (headers, compression, batch sizes, limits of spans, resource attributes). This file and
 //! `collector` read the others, and check those that the SDK would silently misread. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -19,14 +20,21 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::collector::Collector;
-use super::exporter::LoggedOnce;
+use super::counts::TraceCounts;
+use super::exporter::Counted;
+use super::kept::KeptTraces;
+use super::queue::{Fill, Queue};
 use super::resource::Given;
+use super::sampler::RequestSampler;
 use super::signal::Signal;
 use super::variables;
 use crate::settings::Environment;
 
 /// Longest wait for the last traces at the end of the process.
 const FLUSH: Duration = Duration::from_secs(3);
+
+/// Places in the queue before the exporter, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise; the default of the specification.
+const QUEUE: usize = 2_048;
 
 /// Crates whose spans say nothing about messages. Those of the exporter would even trace themselves.
 pub(super) const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
@@ -36,6 +44,9 @@ pub(super) const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry
 pub(crate) struct TraceConfig {
     collector: Collector,
     sampler: Sampler,
+    /// Requests that take longer are kept although the sampler left them out; zero: none are.
+    slower_than: Duration,
+    queue: usize,
     propagators: Vec<Propagator>,
     attributes: Vec<KeyValue>,
 }
@@ -48,7 +59,7 @@ enum Propagator {
 
 impl TraceConfig {
     /// Reads the variables; `None` if no traces are to be sent. Traces are labelled with `service` and `name` unless the variables
-    /// say otherwise.
+    /// say otherwise. No trace is kept for being slow.
     pub(crate) fn read(env: &Environment, service: &str, name: &str, problems: &mut Vec<String>) -> Option<Self> {
         let variable = variables::lookup(env);
         if variables::all_disabled(variable) {
@@ -63,6 +74,9 @@ impl TraceConfig {
         Some(Self {
             collector,
             sampler: sampler(variable, problems),
+            slower_than: Duration::ZERO,
+            // Another text is a problem already.
+            queue: variable("OTEL_BSP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
             propagators: propagators(variable, problems),
             attributes: Given::read(variable).attributes(service, name),
         })
@@ -79,28 +93,56 @@ impl TraceConfig {
         TextMapCompositePropagator::new(self.propagators.iter().map(boxed).collect())
     }
 
+    /// Keeps traces of requests that took longer than this, too; not if it is zero.
+    pub(crate) fn slower_than(mut self, limit: Duration) -> Self {
+        self.slower_than = limit;
+        self
+    }
+
     /// A provider that sends in batches from a thread of its own. Must not be made on a thread of the async runtime.
     pub(super) fn provider(&self) -> Result<SdkTracerProvider, String> {
+        self.provider_counting(TraceCounts::of_this_process())
+    }
+
+    pub(super) fn provider_counting(&self, counts: &TraceCounts) -> Result<SdkTracerProvider, String> {
         let resource = Resource::builder()
             .with_attributes(self.attributes.iter().cloned())
             .build();
-        Ok(SdkTracerProvider::builder()
-            .with_batch_exporter(self.exporter()?)
-            .with_sampler(self.sampler.clone())
-            .with_resource(resource)
-            .build())
+        let fill = Arc::new(Fill::default());
+        let exporter = self.exporter(&fill, counts)?;
+        let attempts = exporter.attempts();
+        let batches = BatchConfigBuilder::default().with_max_queue_size(self.queue).build();
+        let batches = BatchSpanProcessor::new(exporter, batches);
+        let queue = Queue::new(batches, self.queue, fill, attempts, counts.clone());
+        let builder = SdkTracerProvider::builder().with_resource(resource);
+        Ok(match &self.sampler {
+            // Nothing is recorded then.
+            Sampler::AlwaysOff => builder
+                .with_sampler(Sampler::AlwaysOff)
+                .with_span_processor(queue)
+                .build(),
+            head => builder
+                .with_sampler(RequestSampler::new(head.clone()))
+                .with_span_processor(KeptTraces::new(queue, self.slower_than, counts.clone()))
+                .build(),
+        })
     }
 
-    fn exporter(&self) -> Result<LoggedOnce<SpanExporter>, String> {
+    fn exporter(&self, fill: &Arc<Fill>, counts: &TraceCounts) -> Result<Counted<SpanExporter>, String> {
+        let sender = self.collector.client()?;
+        let attempts = sender.attempts();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(self.collector.shown())
             .with_timeout(self.collector.timeout)
-            .with_http_client(self.collector.client()?)
+            .with_http_client(sender)
+            // The sender does that, and stops when the process ends.
+            .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
-        Ok(LoggedOnce::new(exporter, self.collector.endpoint.to_string()))
+        let endpoint = self.collector.endpoint.to_string();
+        Ok(Counted::new(exporter, endpoint, attempts, fill.clone(), counts.clone()))
     }
 }
 

@@ -243,7 +243,7 @@ fn spans_arrive_at_v1_traces_when_the_process_ends() {
 
 /// Sends nothing, once.
 fn export(config: &TraceConfig) -> OTelSdkResult {
-    let exporter = config.exporter().expect("valid");
+    let exporter = config.exporter(&Arc::default(), &TraceCounts::new()).expect("valid");
     let sending = pin!(exporter.export(Vec::new()));
     match sending.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,

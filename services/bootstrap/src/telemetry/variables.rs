@@ -4,17 +4,17 @@ use super::signal::Signal;
 use crate::settings::Environment;
 
 /// Finds variables; an empty one is none.
-pub(super) fn lookup<'a>(env: &'a Environment) -> impl Fn(&str) -> Option<&'a str> + Copy + use<'a> {
+pub(crate) fn lookup<'a>(env: &'a Environment) -> impl Fn(&str) -> Option<&'a str> + Copy + use<'a> {
     |key| env.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
 /// Whether nothing is to be sent at all.
-pub(super) fn all_disabled<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
+pub(crate) fn all_disabled<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
     variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
 /// Whether a signal that is off by default is turned on, and there is somewhere to send it to.
-pub(super) fn is_pushed<'a>(
+pub(crate) fn is_pushed<'a>(
     signal: Signal,
     variable: impl Fn(&str) -> Option<&'a str>,
     problems: &mut Vec<String>,

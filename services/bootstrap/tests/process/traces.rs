@@ -65,6 +65,46 @@ fn a_missing_collector_is_logged_once_and_hardly_delays_the_end() {
 }
 
 #[test]
+fn a_collector_that_refuses_is_logged_once_with_its_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 65_536]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+    });
+    let mut command = greeter();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let running = Running::start(command.args(["--log-level", "trace"]));
+    running.signal("-TERM");
+    let started = std::time::Instant::now();
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(log.matches("the collector refuses traces").count(), 1, "{log}");
+    assert!(log.contains("429"), "{log}");
+    assert!(started.elapsed() < LIMIT);
+}
+
+#[test]
+fn a_collector_that_never_answers_hardly_delays_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let mut command = greeter();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+    let running = Running::start(&mut command);
+    running.signal("-TERM");
+    let started = std::time::Instant::now();
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(log.matches("the last traces were not sent").count(), 1, "{log}");
+    assert!(started.elapsed() < LIMIT);
+    drop(listener);
+}
+
+#[test]
 fn nothing_is_exported_when_disabled() {
     let (url, requests) = collector();
     let mut command = greeter();

@@ -17,15 +17,11 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::Attributes;
 use prost::Message;
 
-use super::collector::Collector;
-use super::outage::Outage;
-use super::resource::Given;
-use super::signal::Signal;
-use super::variables;
-use crate::exposition::gzip;
-use crate::exposition::otlp::Cumulative;
-use crate::exposition::sources::{Source, Sources};
+use super::gzip;
+use super::otlp::Cumulative;
+use super::sources::{Source, Sources};
 use crate::settings::Environment;
+use crate::telemetry::sending::{Attempts, Collector, Given, Outage, Sender as HttpSender, Signal, variables};
 
 /// Time between two pushes, as OpenTelemetry specifies.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -60,8 +56,9 @@ impl MetricConfig {
     }
 
     /// Starts pushing the metrics of these servers. Must not be called on a thread of the async runtime.
-    pub(super) fn start(&self, sources: &'static Sources) -> Result<Pushing, String> {
+    pub(crate) fn start(&self, sources: &'static Sources) -> Result<Pushing, String> {
         let mut pusher = self.pusher(sources)?;
+        let attempts = pusher.client.attempts();
         let (interval, (stop, stopped), (end, ended)) = (self.interval, channel(), channel());
         let run = move || {
             pusher.run(interval, &stopped);
@@ -72,13 +69,13 @@ impl MetricConfig {
         let started = thread
             .spawn(run)
             .map_err(|error| format!("metrics cannot be pushed: {error}"));
-        started.map(|_ends_when_stopped| Pushing { stop, ended })
+        started.map(|_ends_when_stopped| Pushing { stop, ended, attempts })
     }
 
     fn pusher(&self, sources: &'static Sources) -> Result<Pusher, String> {
         sources.keep();
         Ok(Pusher {
-            client: Box::new(self.collector.client()?),
+            client: self.collector.client()?,
             endpoint: self.collector.shown(),
             headers: self.headers(),
             compress: self.collector.compress,
@@ -101,14 +98,16 @@ impl MetricConfig {
 
 /// Keeps metrics going until [`Pushing::stop`].
 #[derive(Debug)]
-pub(super) struct Pushing {
+pub(crate) struct Pushing {
     stop: Sender<()>,
     ended: Receiver<()>,
+    attempts: Arc<Attempts>,
 }
 
 impl Pushing {
     /// Pushes a last time. Waits no longer than `limit`.
-    pub(super) fn stop(self, limit: Duration) {
+    pub(crate) fn stop(self, limit: Duration) {
+        self.attempts.end();
         drop(self.stop);
         if self.ended.recv_timeout(limit).is_err() {
             tracing::warn!("the last metrics were not sent");
@@ -117,7 +116,7 @@ impl Pushing {
 }
 
 struct Pusher {
-    client: Box<dyn HttpClient>,
+    client: HttpSender,
     endpoint: String,
     headers: HeaderMap,
     compress: bool,
@@ -210,5 +209,5 @@ impl Pusher {
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
+#[path = "push_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prometheus::{IntCounter, Registry};
 
-use super::super::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
+use crate::telemetry::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
 use super::*;
 
 fn read(pairs: &[(&str, &str)]) -> (Option<MetricConfig>, Vec<String>) {
