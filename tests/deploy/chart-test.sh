@@ -78,6 +78,7 @@ check "schemas: wrong kinds, keys and types are found" finds_mistakes
 # Not values-dev.yaml: ports of the machine are what it is for.
 for file in "$here"/values/*.yaml charts/wsmesh/values-ha.yaml; do check "score: $file (exceptions: kube-score.txt)" score "$file"; done
 check "alerts: promtool tests every alert" "$here/alerts-test.sh"
+check "exposition: what a real Prometheus reads of a server" "$here/exposition-test.sh"
 check "config: the servers read what the chart writes" "$here/config-test.sh"
 check "keeper: the script of Redis pods, with a real Redis" "$here/keeper-test.sh"
 check "restarts: a change restarts only the pods that it concerns" "$here/restarts-test.sh"

@@ -112,6 +112,11 @@ pub(crate) fn came_through(span: &Span, node: &Node) {
     }
 }
 
+/// The trace that an envelope belongs to, if it is sampled.
+pub(crate) fn sampled_trace(wm: &Wm) -> Option<TraceId> {
+    sampled_context(wm).map(|context| context.trace_id())
+}
+
 /// The context that a message carries, if it is sampled, or has a part in a client's request.
 pub(crate) fn sender_context(body: &Body, wm: &Wm) -> Option<SpanContext> {
     let context = context_of(wm)?;

@@ -1,12 +1,14 @@
 //! The smallest complete service: settings, ops routes, a clean end. The tests of this crate start it as a process.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use clap::{Arg, ArgMatches, Command};
+use prometheus::{HistogramOpts, Registry};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
+use wsmesh_adapter::exemplars;
 use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, print, settings};
 
 settings! {
@@ -59,7 +61,11 @@ impl Service for Greeter {
     }
 
     async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let registry = Registry::new();
+        let seconds = HistogramOpts::new("greeter_start_seconds", "How long the first greetings took.");
+        let seconds = exemplars::histogram(seconds, &registry)?;
         tracing::info_span!("greet", otel.kind = "server").in_scope(|| {
+            let start = Instant::now();
             for rule in config.settings.rules.iter() {
                 tracing::info!(guest = rule.guest, "{}", rule.greeting);
             }
@@ -68,8 +74,10 @@ impl Service for Greeter {
                 refused = config.settings.refused.len(),
                 "settings"
             );
+            // If the span is sampled, its trace is shown beside the value.
+            seconds.observe(start.elapsed().as_secs_f64());
         });
-        let options = config.common.adapter_options(Self::NAME, prometheus::Registry::new());
+        let options = config.common.adapter_options(Self::NAME, registry);
         let stopping = shutdown.clone();
         let ops = Ops {
             registry: options.registry,

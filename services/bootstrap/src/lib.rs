@@ -76,6 +76,7 @@
 
 mod config;
 pub mod document;
+mod exposition;
 mod first_nodes;
 mod healthcheck;
 pub mod http;

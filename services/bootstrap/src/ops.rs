@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use futures_util::future::join_all;
-use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, Opts, Registry, TextEncoder};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::Adapter;
 
+use crate::exposition::Exposition;
 use crate::http::{self, Front, Limits};
-use crate::telemetry::TraceCounts;
 
 /// Connections at once: probes, scrapers, and backends that keep some open.
 pub const CONNECTIONS: usize = 128;
@@ -93,7 +90,7 @@ pub async fn serve_router(
 /// Only the routes, for a service that serves them together with its own.
 pub fn router(ops: Ops) -> Router {
     let shown = Arc::new(Shown {
-        own: own_metrics(),
+        exposition: Exposition::new(ops.registry.clone()),
         ops,
     });
     Router::new()
@@ -106,23 +103,7 @@ pub fn router(ops: Ops) -> Router {
 
 struct Shown {
     ops: Ops,
-    own: Vec<Box<dyn Collector>>,
-}
-
-/// Not registered with the service's registry, which other servers in this process may share.
-fn own_metrics() -> Vec<Box<dyn Collector>> {
-    let labels = [("version", crate::VERSION), ("revision", crate::REVISION)];
-    let options = Opts::new("wsmesh_build_info", "1, with the version and the commit that runs.");
-    let options = labels
-        .into_iter()
-        .fold(options, |options, (name, value)| options.const_label(name, value));
-    let build_info = IntGauge::with_opts(options).inspect(|gauge| gauge.set(1));
-    let mut own: Vec<Box<dyn Collector>> = vec![Box::new(ProcessCollector::for_self())];
-    if let Ok(build_info) = build_info {
-        own.push(Box::new(build_info));
-    }
-    own.extend(TraceCounts::of_this_process().collectors());
-    own
+    exposition: Exposition,
 }
 
 async fn ready(State(shown): State<Arc<Shown>>) -> Response {
@@ -132,13 +113,8 @@ async fn ready(State(shown): State<Arc<Shown>>) -> Response {
     }
 }
 
-async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
-    let mut families: Vec<MetricFamily> = shown.ops.registry.gather();
-    families.extend(shown.own.iter().flat_map(|collector| collector.collect()));
-    match TextEncoder::new().encode_to_string(&families) {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+async fn metrics(State(shown): State<Arc<Shown>>, headers: HeaderMap) -> Response {
+    shown.exposition.answer(&headers)
 }
 
 async fn stats(State(shown): State<Arc<Shown>>) -> Json<serde_json::Value> {

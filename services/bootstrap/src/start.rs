@@ -13,9 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
+use crate::exposition::Pushing;
+use crate::exposition::sources::Sources;
 use crate::print::{print, unless_closed};
 use crate::service::Service;
 use crate::settings::Environment;
+use crate::telemetry::Telemetry;
 use crate::{healthcheck, listen, open_files, telemetry};
 
 /// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.
@@ -73,17 +76,27 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
     if let Some((name, matches)) = arguments.subcommand() {
         return code_or_error::<S>(S::subcommand(name, matches, loaded.config));
     }
-    let telemetry = match telemetry::start(loaded.common.name.as_str(), &loaded.common.log, loaded.traces.as_ref()) {
-        Ok(telemetry) => telemetry,
+    let (telemetry, metrics) = match start_telemetry(&loaded) {
+        Ok(started) => started,
         Err(problem) => return reject::<S>(&[problem]),
     };
     if let Err(problem) = raised {
         warn!("{problem}");
     }
     let code = exit_code::<S>(serve::<S>(loaded));
-    // Last, and on this thread, as the exporter blocks while it sends.
-    telemetry.stop();
+    // Last, and not on a thread of the runtime, as the exporters block while they send.
+    std::thread::scope(|scope| {
+        scope.spawn(|| metrics.map(|metrics| metrics.stop(telemetry::FLUSH)));
+        telemetry.stop();
+    });
     code
+}
+
+fn start_telemetry<C>(loaded: &Loaded<C>) -> Result<(Telemetry, Option<Pushing>), String> {
+    let telemetry = telemetry::start(loaded.common.name.as_str(), &loaded.common.log, &loaded.exports)?;
+    let metrics = loaded.metrics.as_ref();
+    let metrics = metrics.map(|metrics| metrics.start(Sources::of_this_process())).transpose()?;
+    Ok((telemetry, metrics))
 }
 
 fn reject<S: Service>(lines: &[String]) -> ExitCode {

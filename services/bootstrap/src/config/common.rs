@@ -14,6 +14,7 @@ use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
 use super::profile::Profile;
+use crate::exposition::sources::Sources;
 use crate::first_nodes::first_nodes;
 use crate::log_level::log_level;
 use crate::open_files;
@@ -272,7 +273,7 @@ impl CommonConfig {
     }
 
     /// The options that the adapter of a service is started with. The caller adds its own (shards, outbox). Logs if the server
-    /// runs alone.
+    /// runs alone. If [`main`](crate::main()) pushes metrics, those of the registry are pushed from now on.
     ///
     /// # Panics
     /// When `service` is not a valid name; it is a constant of the program.
@@ -284,6 +285,7 @@ impl CommonConfig {
                 self.name
             );
         }
+        Sources::of_this_process().add(service.as_str(), self.name.as_str(), &registry);
         let reports = Reports::default();
         reports.add(PROCESS, self.process_report(None));
         Options {

@@ -10,10 +10,11 @@ use super::command::{self, Arguments};
 use super::common::CommonConfig;
 use super::unknown::CONFIG_VARIABLE;
 use super::{file, unknown};
+use crate::exposition::MetricConfig;
 use crate::probe::Speaks;
 use crate::service::Service;
 use crate::settings::{Environment, Problems, Settings, Value, Values};
-use crate::telemetry::TraceConfig;
+use crate::telemetry::{Exports, PushedLogs, TraceConfig};
 
 /// A configuration without problems.
 #[derive(Debug)]
@@ -24,8 +25,10 @@ pub(crate) struct Loaded<C> {
     pub(crate) common: CommonConfig,
     /// For `--print-config`.
     pub(crate) shown: String,
-    /// Where traces go, if anywhere.
-    pub(crate) traces: Option<TraceConfig>,
+    /// Where traces and logs go, if anywhere.
+    pub(crate) exports: Exports,
+    /// Where metrics are pushed, if anywhere.
+    pub(crate) metrics: Option<MetricConfig>,
 }
 
 /// Reads a service's configuration as [`main`](crate::main()) does, from these arguments and this environment. For tests of a
@@ -89,6 +92,11 @@ pub(crate) fn read<S: Service>(
     let mut lines = Vec::new();
     let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
     let traces = traces.map(|traces| traces.slower_than(common.trace_slower_than));
+    let exports = Exports {
+        traces,
+        logs: PushedLogs::read(&environment, S::NAME, common.name.as_str(), &mut lines),
+    };
+    let metrics = MetricConfig::read(&environment, &mut lines);
     lines.into_iter().for_each(|line| problems.other(line));
     let config = configure::<S>(common.clone(), own, &mut problems);
     match config {
@@ -96,7 +104,8 @@ pub(crate) fn read<S: Service>(
             config,
             common,
             shown,
-            traces,
+            exports,
+            metrics,
         }),
         _ => Err(problems.into_lines()),
     }

@@ -21,7 +21,7 @@ type Answer = Result<Response<Bytes>, HttpError>;
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Nobody answered, or not in time; with the reason, which names no secrets.
     NoAnswer(String),
     /// The collector answered that it does not take them.
@@ -30,7 +30,7 @@ pub(super) enum Failure {
 
 /// The attempts of one exporter.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -81,12 +81,12 @@ impl Attempts {
     }
 
     /// Why the last attempt failed, if it did.
-    pub(super) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         self.state.lock().failure.clone()
     }
 
     /// The process ends: nobody waits any more, and each batch is sent once.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.state.lock().has_ended = true;
         self.ended.notify_all();
     }

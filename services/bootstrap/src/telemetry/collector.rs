@@ -1,4 +1,4 @@
-//! The collector that traces are sent to: its endpoint, time limit and certificates from the variables, and the HTTP client.
+//! A collector: its endpoint, time limit and certificates from the variables, and the HTTP client. Each signal has its own.
 //!
 //! The exporter gets the address without secrets, so it cannot log them; the client adds the rest. Variables that the SDK reads
 //! itself, and silently ignores if they are wrong, are checked here.
@@ -6,39 +6,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Uri;
+use percent_encoding::percent_decode_str;
 use reqwest::blocking::Client;
 use reqwest::{Certificate, Identity};
 
 use super::attempts::Attempts;
 use super::sender::{Sender, chain};
+use super::signal::Signal;
 use crate::settings::HttpUrl;
 
 /// Default time limit of one request, as OpenTelemetry specifies.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Variables in milliseconds, which the SDK ignores if they are wrong.
-const MILLISECONDS: [&str; 4] = [
-    "OTEL_EXPORTER_OTLP_TIMEOUT",
-    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-];
-/// Counts that must be at least 1.
-const COUNTS: [&str; 2] = ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"];
-/// Counts that may be 0.
-const LIMITS: [&str; 3] = [
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT",
-    "OTEL_SPAN_LINK_COUNT_LIMIT",
-];
-
-/// The server that traces are sent to.
+/// The server that one signal is sent to.
 #[derive(Debug, Clone)]
-pub(super) struct Collector {
-    pub(super) endpoint: HttpUrl,
-    pub(super) timeout: Duration,
+pub(crate) struct Collector {
+    pub(crate) endpoint: HttpUrl,
+    pub(crate) timeout: Duration,
+    /// Whether requests are compressed.
+    pub(crate) compress: bool,
+    /// What the variables add to each request.
+    pub(crate) headers: HeaderMap,
     /// Used in place of the system's authorities.
     authorities: Option<Vec<Certificate>>,
     /// The certificate of this client, for a server that asks for one.
@@ -47,57 +37,34 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Reads the variables; `None` without an endpoint.
-    pub(super) fn read<'a>(
+    pub(crate) fn read<'a>(
+        signal: Signal,
         variable: impl Fn(&str) -> Option<&'a str> + Copy,
         problems: &mut Vec<String>,
     ) -> Option<Self> {
-        let endpoint = endpoint(variable, problems)?;
-        for key in [
-            "OTEL_EXPORTER_OTLP_COMPRESSION",
-            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        ] {
-            let known = |text: &str| ["gzip", "none"].iter().any(|name| text.eq_ignore_ascii_case(name));
-            if variable(key).is_some_and(|text| !known(text)) {
-                problems.push(format!("{key}: write gzip or none; there is no other compression"));
-            }
-        }
-        for key in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
-            if variable(key).is_some_and(|text| !text.split_terminator(',').all(is_header)) {
-                problems.push(format!(
-                    "{key}: write NAME=VALUE, several with commas in between; a comma in a value is %2C"
-                ));
-            }
-        }
-        for (keys, least, what) in [
-            (&MILLISECONDS[..], 1, "milliseconds as a whole number, at least 1"),
-            (&COUNTS, 1, "a whole number, at least 1"),
-            (&LIMITS, 0, "a whole number from 0 to 4294967295"),
-        ] {
-            for key in keys {
-                let fits = |text: &str| text.parse::<u32>().is_ok_and(|number| number >= least);
-                if variable(key).is_some_and(|text| !fits(text)) {
-                    problems.push(format!("{key}: write {what}"));
-                }
-            }
-        }
-        let timeout = own_or_general(variable, "TIMEOUT").and_then(|(_, text)| text.parse().ok());
+        let endpoint = endpoint(signal, variable, problems)?;
+        check_values(signal, variable, problems);
+        let of = |what| own_or_general(signal, variable, what).map(|(_, text)| text);
+        let timeout = of("TIMEOUT").and_then(|text| text.parse().ok());
         Some(Self {
             endpoint,
             timeout: timeout.map_or(TIMEOUT, Duration::from_millis),
-            authorities: authorities(variable, problems),
-            identity: identity(variable, problems),
+            compress: of("COMPRESSION").is_some_and(|text| text.eq_ignore_ascii_case("gzip")),
+            headers: headers(signal, variable, problems),
+            authorities: authorities(signal, variable, problems),
+            identity: identity(signal, variable, problems),
         })
     }
 
     /// The address for the exporter, without the parts that may be secret.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut url = self.endpoint.as_url().clone();
         url.set_query(None);
         url.into()
     }
 
     /// The HTTP client of the exporter. Must not be made on a thread of the async runtime.
-    pub(super) fn client(&self) -> Result<Sender, String> {
+    pub(crate) fn client(&self) -> Result<Sender, String> {
         let wrong = |error: &dyn std::error::Error| format!("OTEL_EXPORTER_OTLP_*: {}", chain(error));
         let mut builder = Client::builder()
             .timeout(self.timeout)
@@ -123,57 +90,140 @@ impl Collector {
     }
 }
 
-/// The variable for traces, else the one for everything; with its name.
-fn own_or_general<'a>(variable: impl Fn(&str) -> Option<&'a str>, what: &str) -> Option<(String, &'a str)> {
-    let keys = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"].map(|prefix| format!("{prefix}{what}"));
+/// Checks what is read elsewhere, and ignored there if it is wrong.
+fn check_values<'a>(signal: Signal, variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) {
+    let both = |what| [format!("OTEL_EXPORTER_OTLP_{what}"), own(signal, what)];
+    let mut check = |key: &str, fits: &dyn Fn(&str) -> bool, what: &str| {
+        if variable(key).is_some_and(|text| !fits(text)) {
+            add(problems, format!("{key}: write {what}"));
+        }
+    };
+    for key in both("PROTOCOL") {
+        let what = "http/protobuf, usually on port 4318; there is no other protocol";
+        check(&key, &|text| text == "http/protobuf", what);
+    }
+    for key in both("COMPRESSION") {
+        let known = |text: &str| ["gzip", "none"].iter().any(|name| text.eq_ignore_ascii_case(name));
+        check(&key, &known, "gzip or none; there is no other compression");
+    }
+    let at_least = |least| move |text: &str| text.parse::<u32>().is_ok_and(|number| number >= least);
+    let own = signal.milliseconds().iter().map(|key| (*key).to_owned());
+    for key in both("TIMEOUT").into_iter().chain(own) {
+        check(&key, &at_least(1), "milliseconds as a whole number, at least 1");
+    }
+    for key in signal.counts() {
+        check(key, &at_least(1), "a whole number, at least 1");
+    }
+    for key in signal.limits() {
+        check(key, &at_least(0), "a whole number from 0 to 4294967295");
+    }
+    for (key, only) in signal.fixed() {
+        let what = format!("{only}; there is nothing else");
+        check(key, &|text| text.eq_ignore_ascii_case(only), &what);
+    }
+}
+
+/// A variable that several signals read has one problem.
+fn add(problems: &mut Vec<String>, problem: String) {
+    if !problems.contains(&problem) {
+        problems.push(problem);
+    }
+}
+
+/// The name of a variable that is for one signal only.
+fn own(signal: Signal, what: &str) -> String {
+    format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.variable())
+}
+
+/// The variable for the signal, else the one for everything; with its name.
+fn own_or_general<'a>(
+    signal: Signal,
+    variable: impl Fn(&str) -> Option<&'a str>,
+    what: &str,
+) -> Option<(String, &'a str)> {
+    let keys = [own(signal, what), format!("OTEL_EXPORTER_OTLP_{what}")];
     keys.into_iter().find_map(|key| variable(&key).map(|text| (key, text)))
 }
 
-fn endpoint<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Option<HttpUrl> {
-    let (key, text) = own_or_general(variable, "ENDPOINT")?;
+fn endpoint<'a>(
+    signal: Signal,
+    variable: impl Fn(&str) -> Option<&'a str>,
+    problems: &mut Vec<String>,
+) -> Option<HttpUrl> {
+    let (key, text) = own_or_general(signal, variable, "ENDPOINT")?;
+    let is_own = key == own(signal, "ENDPOINT");
     // An endpoint without a scheme would be read as https, and "localhost:4318" as a URL with the scheme "localhost".
     match text.parse::<HttpUrl>() {
-        Ok(url) if key.contains("TRACES") => Some(url),
-        Ok(url) => Some(url.with_path("/v1/traces")),
+        Ok(url) if is_own => Some(url),
+        Ok(url) => Some(url.with_path(signal.path())),
         Err(_) => {
-            let path = if key.contains("TRACES") { "/v1/traces" } else { "" };
-            problems.push(format!(
+            let path = if is_own { signal.path() } else { "" };
+            let problem = format!(
                 "{key}: not a URL with a scheme: write http://HOST:4318{path}, or https; special characters in user and password \
                  must be percent-encoded"
-            ));
+            );
+            add(problems, problem);
             None
         }
     }
 }
 
-fn is_header(pair: &str) -> bool {
-    pair.split_once('=')
-        .is_some_and(|(name, value)| HeaderName::try_from(name.trim()).is_ok() && !value.trim().is_empty())
+/// What the variables add to requests. A value that is no header after its escapes were resolved is a problem, too.
+fn headers<'a>(signal: Signal, variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // The own ones have priority.
+    for key in ["OTEL_EXPORTER_OTLP_HEADERS".to_owned(), own(signal, "HEADERS")] {
+        let pairs = variable(&key).unwrap_or_default().split_terminator(',');
+        match pairs.map(header).collect::<Option<Vec<_>>>() {
+            Some(pairs) => headers.extend(pairs),
+            None => add(
+                problems,
+                format!("{key}: write NAME=VALUE, several with commas in between; a comma in a value is %2C"),
+            ),
+        }
+    }
+    headers
 }
 
-fn authorities<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Option<Vec<Certificate>> {
-    let (key, file) = own_or_general(variable, "CERTIFICATE")?;
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = pair.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let mut value = HeaderValue::try_from(&*value).ok().filter(|value| !value.is_empty())?;
+    value.set_sensitive(true);
+    Some((HeaderName::try_from(name.trim()).ok()?, value))
+}
+
+fn authorities<'a>(
+    signal: Signal,
+    variable: impl Fn(&str) -> Option<&'a str>,
+    problems: &mut Vec<String>,
+) -> Option<Vec<Certificate>> {
+    let (key, file) = own_or_general(signal, variable, "CERTIFICATE")?;
     let bytes = read(&key, file, problems)?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Some(certificates),
         _ => {
-            problems.push(format!("{key}: {file} has no certificate in PEM form"));
+            add(problems, format!("{key}: {file} has no certificate in PEM form"));
             None
         }
     }
 }
 
-fn identity<'a>(variable: impl Fn(&str) -> Option<&'a str> + Copy, problems: &mut Vec<String>) -> Option<Identity> {
+fn identity<'a>(
+    signal: Signal,
+    variable: impl Fn(&str) -> Option<&'a str> + Copy,
+    problems: &mut Vec<String>,
+) -> Option<Identity> {
     let (certificate, key) = match (
-        own_or_general(variable, "CLIENT_CERTIFICATE"),
-        own_or_general(variable, "CLIENT_KEY"),
+        own_or_general(signal, variable, "CLIENT_CERTIFICATE"),
+        own_or_general(signal, variable, "CLIENT_KEY"),
     ) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => return None,
         (Some((name, _)), None) | (None, Some((name, _))) => {
-            problems.push(format!(
-                "{name}: both the client's certificate and its key are needed: name the other one, too"
-            ));
+            let problem =
+                format!("{name}: both the client's certificate and its key are needed: name the other one, too");
+            add(problems, problem);
             return None;
         }
     };
@@ -184,10 +234,11 @@ fn identity<'a>(variable: impl Fn(&str) -> Option<&'a str> + Copy, problems: &mu
     match Identity::from_pem(&bytes) {
         Ok(identity) => Some(identity),
         Err(_) => {
-            problems.push(format!(
+            let problem = format!(
                 "{name}: {file} must have a certificate in PEM form, and {} its key",
                 key.1
-            ));
+            );
+            add(problems, problem);
             None
         }
     }
@@ -195,7 +246,7 @@ fn identity<'a>(variable: impl Fn(&str) -> Option<&'a str> + Copy, problems: &mu
 
 fn read(key: &str, file: &str, problems: &mut Vec<String>) -> Option<Vec<u8>> {
     let bytes = std::fs::read(file);
-    let problem = |error: std::io::Error| problems.push(format!("{key}: cannot read {file}: {error}"));
+    let problem = |error: std::io::Error| add(problems, format!("{key}: cannot read {file}: {error}"));
     bytes.map_err(problem).ok()
 }
 

@@ -73,7 +73,7 @@ fn collector(server: &Made, client: &Made) -> (String, JoinHandle<bool>) {
 fn send(variables: &[(&str, &str)]) -> Result<u16, String> {
     let variable = |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
     let mut problems = Vec::new();
-    let collector = Collector::read(variable, &mut problems).expect("an endpoint");
+    let collector = Collector::read(Signal::Traces, variable, &mut problems).expect("an endpoint");
     assert_eq!(problems, [""; 0]);
     let client = collector.client().expect("a client");
     let request = Request::post(collector.shown()).body(Bytes::from_static(b"traces"));

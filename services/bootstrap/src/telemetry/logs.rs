@@ -12,11 +12,17 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::pushed_logs::Bridge;
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// The layer that writes logs as configured. Lines of text start with the server's name. Its filter is its own: events that are not
-/// logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
-pub(super) fn layer<S, F>(config: &LogConfig, server: &str, filter: F) -> Box<dyn Layer<S> + Send + Sync>
+/// The layer that writes logs as configured, and pushes them if they are pushed. Lines of text start with the server's name. Its filter
+/// is its own: events that are not logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
+pub(super) fn layer<S, F>(
+    config: &LogConfig,
+    server: &str,
+    filter: F,
+    pushed: Option<Bridge>,
+) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     F: Filter<S> + Send + Sync + 'static,
@@ -26,11 +32,15 @@ where
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    if is_text {
+    let written = if is_text {
         let text = text(server, std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-        text.log_internal_errors(false).with_filter(filter).boxed()
+        text.log_internal_errors(false).boxed()
     } else {
-        json(std::io::stderr).with_filter(filter).boxed()
+        json(std::io::stderr).boxed()
+    };
+    match pushed {
+        Some(pushed) => written.and_then(pushed).with_filter(filter).boxed(),
+        None => written.with_filter(filter).boxed(),
     }
 }
 

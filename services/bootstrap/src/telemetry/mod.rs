@@ -7,11 +7,20 @@ mod exporter;
 mod kept;
 mod level;
 mod logs;
+mod outage;
+mod pushed_logs;
 mod queue;
+#[cfg(test)]
+pub(crate) mod receiver;
 mod redis_service;
+mod resource;
 mod sampler;
 mod sender;
+mod signal;
 mod traces;
+mod variables;
+
+use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
@@ -20,32 +29,57 @@ use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use counts::TraceCounts;
 pub(crate) use level::Level;
+pub(crate) use pushed_logs::PushedLogs;
 pub(crate) use traces::TraceConfig;
 
+/// For what else is sent to a collector.
+pub(crate) mod sending {
+    pub(crate) use super::attempts::Attempts;
+    pub(crate) use super::collector::Collector;
+    pub(crate) use super::outage::Outage;
+    pub(crate) use super::resource::Given;
+    pub(crate) use super::sender::Sender;
+    pub(crate) use super::signal::Signal;
+    pub(crate) use super::variables;
+}
+
 use crate::config::LogConfig;
+use pushed_logs::Pushing;
+
+/// Longest wait for what is left to be sent at the end of the process.
+pub(crate) const FLUSH: Duration = Duration::from_secs(3);
+
+/// Where traces and logs are sent, if anywhere.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exports {
+    pub(crate) traces: Option<TraceConfig>,
+    pub(crate) logs: Option<PushedLogs>,
+}
 
 /// Keeps logs and traces going until [`Telemetry::stop`].
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    provider: Option<SdkTracerProvider>,
+    traces: Option<SdkTracerProvider>,
+    logs: Option<Pushing>,
 }
 
-/// Sets up the logs of this server, and traces if there is a collector.
+/// Sets up the logs of this server, and sends what is to be sent.
 ///
 /// # Errors
-/// A line that says what is wrong with the variables for traces.
-pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>) -> Result<Telemetry, String> {
-    let provider = traces.map(TraceConfig::provider).transpose()?;
-    if let Some(traces) = traces {
+/// A line that says what is wrong with the variables.
+pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result<Telemetry, String> {
+    let traces = exports.traces.as_ref().map(TraceConfig::provider).transpose()?;
+    if let Some(traces) = &exports.traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
-    let (layers, level) = layers(server, logs, provider.as_ref());
+    let pushed = exports.logs.as_ref().map(PushedLogs::start).transpose()?;
+    let (layers, level) = layers(server, logs, traces.as_ref(), pushed.as_ref());
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     level.install();
-    Ok(Telemetry { provider })
+    Ok(Telemetry { traces, logs: pushed })
 }
 
 /// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of
@@ -53,20 +87,24 @@ pub(crate) fn start(server: &str, logs: &LogConfig, traces: Option<&TraceConfig>
 fn layers(
     server: &str,
     logs: &LogConfig,
-    provider: Option<&SdkTracerProvider>,
+    traces: Option<&SdkTracerProvider>,
+    pushed: Option<&Pushing>,
 ) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
     let (filter, level) = Level::new(&logs.level);
-    let mut layers = vec![logs::layer(logs, server, filter)];
-    layers.extend(provider.map(|provider| traces::layer(provider).boxed()));
+    let mut layers = vec![logs::layer(logs, server, filter, pushed.map(Pushing::layer))];
+    layers.extend(traces.map(|traces| traces::layer(traces).boxed()));
     (layers, level)
 }
 
 impl Telemetry {
-    /// Sends the remaining traces. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
+    /// Sends what remains. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
     pub(crate) fn stop(self) {
-        if let Some(provider) = self.provider {
-            traces::stop(&provider);
-        }
+        let Self { traces, logs } = self;
+        std::thread::scope(|scope| {
+            // Both at once, so that a collector that hangs does not take the time twice.
+            scope.spawn(|| traces.as_ref().inspect(|traces| traces::stop(traces)));
+            scope.spawn(|| logs.map(|logs| logs.stop(FLUSH)));
+        });
     }
 }
 
@@ -80,7 +118,7 @@ mod tests {
     #[test]
     fn without_an_exporter_of_traces_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
-            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref());
+            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref(), None);
             let subscriber = tracing_subscriber::registry().with(layers);
             assert_eq!(
                 subscriber.max_level_hint(),

@@ -17,7 +17,7 @@ const MAX_ANSWER: usize = 64 << 10;
 
 /// The HTTP client of exporters. Clones share their attempts.
 #[derive(Clone)]
-pub(super) struct Sender {
+pub(crate) struct Sender {
     pub(super) client: Client,
     pub(super) uri: Uri,
     pub(super) authorization: Option<HeaderValue>,
@@ -28,7 +28,7 @@ pub(super) struct Sender {
 
 impl Sender {
     /// How sending goes.
-    pub(super) fn attempts(&self) -> Arc<Attempts> {
+    pub(crate) fn attempts(&self) -> Arc<Attempts> {
         self.attempts.clone()
     }
 

@@ -25,8 +25,11 @@ use super::exporter::Counted;
 use super::kept::KeptTraces;
 use super::queue::{Fill, Queue};
 use super::redis_service::WithRedis;
+use super::resource::Given;
 use super::sampler::RequestSampler;
 use super::sender::Sender;
+use super::signal::Signal;
+use super::variables;
 use crate::settings::Environment;
 
 /// Longest wait for the last traces at the end of the process.
@@ -36,7 +39,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 const QUEUE: usize = 2_048;
 
 /// Crates whose spans say nothing about messages. Those of the exporter would even trace themselves.
-const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
+pub(super) const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
 
 /// Where traces are sent, and which ones are.
 #[derive(Debug, Clone)]
@@ -60,8 +63,8 @@ impl TraceConfig {
     /// Reads the variables; `None` if no traces are to be sent. Traces are labelled with `service` and `name` unless the variables
     /// say otherwise. No trace is kept for being slow.
     pub(crate) fn read(env: &Environment, service: &str, name: &str, problems: &mut Vec<String>) -> Option<Self> {
-        let variable = |key: &str| env.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        let variable = variables::lookup(env);
+        if variables::all_disabled(variable) {
             return None;
         }
         match variable("OTEL_TRACES_EXPORTER") {
@@ -69,14 +72,7 @@ impl TraceConfig {
             Some("none") => return None,
             Some(_) => problems.push("OTEL_TRACES_EXPORTER: write otlp or none; there is no other exporter".to_owned()),
         }
-        let collector = Collector::read(variable, problems)?;
-        for key in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
-            if variable(key).is_some_and(|text| text != "http/protobuf") {
-                problems.push(format!(
-                    "{key}: write http/protobuf, usually on port 4318; there is no other protocol"
-                ));
-            }
-        }
+        let collector = Collector::read(Signal::Traces, variable, problems)?;
         Some(Self {
             collector,
             sampler: sampler(variable, problems),
@@ -84,7 +80,7 @@ impl TraceConfig {
             // Another text is a problem already.
             queue: variable("OTEL_BSP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
             propagators: propagators(variable, problems),
-            attributes: attributes(variable, service, name),
+            attributes: Given::read(variable).attributes(service, name),
         })
     }
 
@@ -222,26 +218,6 @@ fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Ve
         }
     }
     propagators
-}
-
-/// Attributes of the resource that the variables do not set. The SDK reads the variables, and they have priority.
-fn attributes<'a>(variable: impl Fn(&str) -> Option<&'a str>, service: &str, name: &str) -> Vec<KeyValue> {
-    let given = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    let is_given = |key: &str| {
-        given
-            .split(',')
-            .any(|pair| pair.split('=').next().is_some_and(|k| k.trim() == key))
-    };
-    let mut attributes = Vec::new();
-    if variable("OTEL_SERVICE_NAME").is_none() && !is_given("service.name") {
-        attributes.push(KeyValue::new("service.name", service.to_owned()));
-    }
-    for (key, value) in [("service.instance.id", name), ("service.version", crate::VERSION)] {
-        if !is_given(key) {
-            attributes.push(KeyValue::new(key, value.to_owned()));
-        }
-    }
-    attributes
 }
 
 #[cfg(test)]

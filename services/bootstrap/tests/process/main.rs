@@ -1,6 +1,7 @@
-//! The example service as a process: exit codes, output, signals, probes, traces.
+//! The example service as a process: exit codes, output, signals, probes, traces, metrics.
 
 mod ending;
+mod metrics;
 mod ports;
 mod printing;
 mod support;
