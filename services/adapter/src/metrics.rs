@@ -1,5 +1,7 @@
 //! The adapter's metrics: the one list of their names. Labels are bounded: node ids, topic kinds, results, services.
 
+mod namespaces;
+
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
@@ -12,6 +14,7 @@ use prometheus::{
     register_int_gauge_with_registry as int_gauge,
 };
 
+use crate::local::NamespaceCount;
 use crate::nodes::NodeStatus;
 
 /// Everything that the adapter counts.
@@ -43,6 +46,14 @@ impl Metrics {
             )?,
         })
     }
+}
+
+/// Also shows what is counted of the rooms of each namespace, for as long as `source` tells it.
+pub(crate) fn show_namespaces(
+    registry: &Registry,
+    source: impl Fn() -> Option<Vec<NamespaceCount>> + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    namespaces::register(registry, source)
 }
 
 /// The first of [`TIME_BUCKETS`] upper bounds of times, in seconds; each further one is twice as long, up to about 3 s.

@@ -12,6 +12,7 @@ use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 use super::refusal::Refusal;
 use crate::client::Session;
 use crate::edge::Edge;
+use crate::metrics::EventSeries;
 
 /// The reply `{"ok":true}`.
 pub(super) const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
@@ -28,6 +29,22 @@ pub(crate) struct Call<'a> {
     pub(crate) deadline: Instant,
     /// What the client repeats its request by, if it does: the request is to be carried out once.
     pub(crate) key: Option<&'a str>,
+    /// Counts what comes of it.
+    pub(crate) series: &'a EventSeries,
+}
+
+/// Counts what comes of an event.
+#[derive(Clone)]
+pub(super) struct Tally {
+    series: EventSeries,
+    asked_at: Option<Instant>,
+}
+
+impl Tally {
+    /// The event was handled, or refused with this code. Of a request, the reply goes out now.
+    pub(super) fn ended(&self, error: Option<&str>) {
+        self.series.ended(self.asked_at, error);
+    }
 }
 
 impl<'a> Call<'a> {
@@ -45,7 +62,30 @@ impl<'a> Call<'a> {
             received_at,
             deadline: received_at + timeout.unwrap_or(LONGEST_DURATION),
             key: None,
+            series: session.handler().edge.metrics.events.other(),
         }
+    }
+
+    /// The same call, counted by these series.
+    pub(super) fn counted_by(self, series: &'a EventSeries) -> Self {
+        Self { series, ..self }
+    }
+
+    /// What counts it later.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            series: self.series.clone(),
+            asked_at: self.asked_at(),
+        }
+    }
+
+    /// It was handled, or refused with this code.
+    pub(super) fn ended(&self, error: Option<&str>) {
+        self.series.ended(self.asked_at(), error);
+    }
+
+    fn asked_at(&self) -> Option<Instant> {
+        self.callback_id.map(|_| self.received_at)
     }
 
     /// The same call, for which this route takes no longer than this.
@@ -65,6 +105,7 @@ impl<'a> Call<'a> {
 
     /// Answers with an error, if the client wants a reply.
     pub(super) fn refuse(&self, code: ErrorCode, text: &'static str) {
+        self.ended(Some(code.as_str()));
         match self.callback_id {
             Some(callback_id) => refuse(self.session, callback_id, &Refusal::new(code, text)),
             None => not_handled(self.session, code),

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::Frame;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
-use super::call::Call;
+use super::call::{Call, Tally};
 use super::happenings::{self, HANDLER_LIMIT, client_of};
 use super::refusal::Refusal;
 use super::work::Work;
@@ -36,6 +36,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Option<Work> {
     let answer = Arc::new(Answer {
         callback_id: call.callback_id.cloned().map(CallbackId::into_owned),
         refused: edge.metrics.frames.refused_requests.clone(),
+        tally: call.tally(),
         sending: edge.sessions.clone(),
         is_given: AtomicBool::new(false),
     });
@@ -103,6 +104,7 @@ async fn run(entries: Listed<OnEvent>, client: Client, payload: Box<RawValue>, a
 struct Answer {
     callback_id: Option<CallbackId<'static>>,
     refused: RefusalMetrics,
+    tally: Tally,
     /// Sends it, even if its handlers are given up while the shard has no place for it.
     sending: TaskTracker,
     is_given: AtomicBool,
@@ -119,6 +121,7 @@ impl Answer {
         if !self.take() {
             return;
         }
+        self.tally.ended(result.as_ref().err().map(|refusal| &*refusal.code));
         let reply = match (&self.callback_id, result) {
             (Some(id), Ok(json)) => frame::reply(id.clone(), json),
             (Some(id), Err(refusal)) => {

@@ -2,6 +2,7 @@
 //! Labels are bounded; none names a client, a room or an address.
 
 mod entry;
+mod events;
 mod frames;
 mod hook;
 mod logins;
@@ -13,6 +14,7 @@ use prometheus::{
 };
 
 pub(crate) use entry::{EntryMetrics, Rejected};
+pub(crate) use events::{EventMetrics, EventSeries};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
@@ -28,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) engine: engine::Metrics,
     pub(crate) backends: BackendMetrics,
     pub(crate) frames: FrameMetrics,
+    pub(crate) events: EventMetrics,
     pub(crate) entry: EntryMetrics,
     pub(crate) logins: LoginMetrics,
     pub(crate) hook: HookMetrics,
@@ -44,6 +47,7 @@ impl Metrics {
             engine: engine::Metrics::register(registry, sent)?,
             backends: BackendMetrics::register(registry)?,
             frames,
+            events: EventMetrics::register(registry)?,
             entry: EntryMetrics::register(registry)?,
             logins: LoginMetrics::register(registry)?,
             hook: HookMetrics::register(registry)?,
