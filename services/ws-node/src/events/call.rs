@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use opentelemetry::trace::TraceId;
 use serde_json::value::RawValue;
-use wsmesh_adapter::Frame;
+use tracing::Span;
+use wsmesh_adapter::{Frame, exemplars};
 use wsmesh_bootstrap::LONGEST_DURATION;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::refusal::Refusal;
 use crate::client::Session;
 use crate::edge::Edge;
-use crate::metrics::EventSeries;
+use crate::metrics::{Asked, EventSeries};
 
 /// The reply `{"ok":true}`.
 pub(super) const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
@@ -31,19 +33,21 @@ pub(crate) struct Call<'a> {
     pub(crate) key: Option<&'a str>,
     /// Counts what comes of it.
     pub(crate) series: &'a EventSeries,
+    /// The trace of a request, if it is sampled.
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// Counts what comes of an event.
 #[derive(Clone)]
 pub(super) struct Tally {
     series: EventSeries,
-    asked_at: Option<Instant>,
+    asked: Option<Asked>,
 }
 
 impl Tally {
     /// The event was handled, or refused with this code. Of a request, the reply goes out now.
     pub(super) fn ended(&self, error: Option<&str>) {
-        self.series.ended(self.asked_at, error);
+        self.series.ended(self.asked, error);
     }
 }
 
@@ -63,6 +67,7 @@ impl<'a> Call<'a> {
             deadline: received_at + timeout.unwrap_or(LONGEST_DURATION),
             key: None,
             series: session.handler().edge.metrics.events.other(),
+            trace: None,
         }
     }
 
@@ -71,21 +76,33 @@ impl<'a> Call<'a> {
         Self { series, ..self }
     }
 
+    /// The same call, as a part of this span.
+    pub(super) fn traced(self, span: &Span) -> Self {
+        if self.callback_id.is_none() || span.is_disabled() {
+            return self;
+        }
+        let trace = span.in_scope(exemplars::current_trace);
+        Self { trace, ..self }
+    }
+
     /// What counts it later.
     pub(super) fn tally(&self) -> Tally {
         Tally {
             series: self.series.clone(),
-            asked_at: self.asked_at(),
+            asked: self.asked(),
         }
     }
 
     /// It was handled, or refused with this code.
     pub(super) fn ended(&self, error: Option<&str>) {
-        self.series.ended(self.asked_at(), error);
+        self.series.ended(self.asked(), error);
     }
 
-    fn asked_at(&self) -> Option<Instant> {
-        self.callback_id.map(|_| self.received_at)
+    fn asked(&self) -> Option<Asked> {
+        self.callback_id.map(|_| Asked {
+            at: self.received_at,
+            trace: self.trace,
+        })
     }
 
     /// The same call, for which this route takes no longer than this.

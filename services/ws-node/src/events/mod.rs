@@ -95,7 +95,7 @@ fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<Ma
     }
     let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
     let span = trace::receive_span(name, trusted, session.handler().upgrade.as_deref());
-    let call = call.within(limit(route, call));
+    let call = call.traced(&span).within(limit(route, call));
     if call.callback_id.is_some() && call.deadline <= call.received_at {
         call.refuse(ErrorCode::Timeout, "the client's time for this request is over");
         return Ok(());

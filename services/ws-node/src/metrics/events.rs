@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use opentelemetry::trace::TraceId;
 use parking_lot::Mutex;
-use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, register_histogram_vec_with_registry,
-    register_int_counter_vec_with_registry,
-};
+use prometheus::{IntCounter, IntCounterVec, Registry, histogram_opts, register_int_counter_vec_with_registry};
+use wsmesh_adapter::exemplars::{self, TracedHistogram, TracedHistogramVec};
 use wsmesh_protocol::ErrorCode;
 
 use super::refusals::OTHER;
@@ -36,7 +35,7 @@ pub(crate) struct EventMetrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     events: IntCounterVec,
-    seconds: HistogramVec,
+    seconds: TracedHistogramVec,
     /// Those of events that nothing names.
     other: EventSeries,
     named: Mutex<HashMap<Box<str>, EventSeries>>,
@@ -50,9 +49,18 @@ pub(crate) struct EventSeries(Arc<Series>);
 struct Series {
     event: Box<str>,
     events: IntCounterVec,
-    seconds: Histogram,
+    seconds: TracedHistogram,
     /// A series of an error begins with the first one: most events never have most of them.
     results: [OnceLock<IntCounter>; RESULTS],
+}
+
+/// A request that is being handled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// When it came.
+    pub(crate) at: Instant,
+    /// Its trace, if that is sampled.
+    pub(crate) trace: Option<TraceId>,
 }
 
 impl EventMetrics {
@@ -64,13 +72,12 @@ impl EventMetrics {
             &["event", "result"],
             registry
         )?;
-        let seconds = register_histogram_vec_with_registry!(
+        let seconds = histogram_opts!(
             "wsmesh_event_duration_seconds",
             "From a client's request to its reply; of a rule whose service replies directly, until the service has it.",
-            &["event"],
-            SECONDS.to_vec(),
-            registry
-        )?;
+            SECONDS.to_vec()
+        );
+        let seconds = exemplars::histograms(seconds, &["event"], registry)?;
         let other = EventSeries::new(OTHER, &events, &seconds);
         Ok(Self(Arc::new(Inner {
             events,
@@ -105,7 +112,7 @@ impl EventMetrics {
 }
 
 impl EventSeries {
-    fn new(event: &str, events: &IntCounterVec, seconds: &HistogramVec) -> Self {
+    fn new(event: &str, events: &IntCounterVec, seconds: &TracedHistogramVec) -> Self {
         let series = Series {
             event: event.into(),
             events: events.clone(),
@@ -117,14 +124,14 @@ impl EventSeries {
         Self(Arc::new(series))
     }
 
-    /// An event was handled, or refused with this code. `asked_at`: when it came, if it wants a reply.
-    pub(crate) fn ended(&self, asked_at: Option<Instant>, error: Option<&str>) {
+    /// An event was handled, or refused with this code. `asked`: if it wants a reply.
+    pub(crate) fn ended(&self, asked: Option<Asked>, error: Option<&str>) {
         match error {
             None => self.0.count(1, OK),
             Some(code) => self.0.count(1, code),
         }
-        if let Some(asked_at) = asked_at {
-            self.0.seconds.observe(asked_at.elapsed().as_secs_f64());
+        if let Some(Asked { at, trace }) = asked {
+            self.0.seconds.observe_in(at.elapsed().as_secs_f64(), trace);
         }
     }
 }
@@ -148,6 +155,8 @@ fn place(result: &str) -> (usize, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use prometheus::core::Metric;
+
     use super::*;
 
     fn counted(metrics: &EventMetrics, event: &str, result: &str) -> u64 {
@@ -163,9 +172,14 @@ mod tests {
         }
         let counts = ["ok", "TIMEOUT", "other"].map(|result| counted(&metrics, "bid", result));
         assert_eq!(counts, [2, 1, 3]);
-        assert_eq!(metrics.of("bid").0.seconds.get_sample_count(), 0, "none wanted a reply");
-        bids.ended(Some(Instant::now()), Some("TIMEOUT"));
-        assert_eq!(metrics.of("bid").0.seconds.get_sample_count(), 1);
+        let requests = || metrics.of("bid").0.seconds.metric().get_histogram().get_sample_count();
+        assert_eq!(requests(), 0, "none wanted a reply");
+        let asked = Asked {
+            at: Instant::now(),
+            trace: None,
+        };
+        bids.ended(Some(asked), Some("TIMEOUT"));
+        assert_eq!(requests(), 1);
     }
 
     #[test]

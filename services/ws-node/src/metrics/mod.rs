@@ -6,6 +6,7 @@ mod events;
 mod frames;
 mod hook;
 mod logins;
+mod names;
 mod refusals;
 mod report;
 
@@ -14,10 +15,11 @@ use prometheus::{
 };
 
 pub(crate) use entry::{EntryMetrics, Rejected};
-pub(crate) use events::{EventMetrics, EventSeries};
+pub(crate) use events::{Asked, EventMetrics, EventSeries};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
+pub use names::METRIC_NAMES;
 pub(crate) use refusals::RefusalMetrics;
 
 use crate::backends::BackendMetrics;
@@ -36,6 +38,7 @@ pub(crate) struct Metrics {
     pub(crate) hook: HookMetrics,
     pub(crate) lifecycle: LifecycleMetrics,
     pub(crate) wills_carried_out: IntCounter,
+    pub(crate) connections_limit: IntGauge,
     pub(crate) draining: IntGauge,
 }
 
@@ -55,6 +58,11 @@ impl Metrics {
             wills_carried_out: register_int_counter_with_registry!(
                 "wsmesh_wills_carried_out_total",
                 "Messages that clients got because a server that held state for them was lost.",
+                registry
+            )?,
+            connections_limit: register_int_gauge_with_registry!(
+                "wsmesh_connections_limit",
+                "Most connections at once: as the settings say, or fewer if the process may not have so many files.",
                 registry
             )?,
             draining: register_int_gauge_with_registry!(
