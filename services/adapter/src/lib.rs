@@ -109,6 +109,7 @@ pub use local::{
     Outbox, OutboxLimits, PendingRequest, Policy, Pushed, Recipients, RoomMembers, RoomMessages, Shard, ShardInbox,
     Shared, Spared, TopRooms,
 };
+pub use metrics::METRIC_NAMES;
 pub use nodes::{
     Check, CheckKind, CheckResult, Fault, LinkFault, MemoryBus, NodeFacts, NodeStatus, NodeUrl, NodeUrlError,
     OutputBuffer, PasswordFile, Preflight, SlowCommand, Strategy,

@@ -1,5 +1,8 @@
 //! The adapter's metrics: the one list of their names. Labels are bounded: node ids, topic kinds, results, services.
 
+mod names;
+mod namespaces;
+
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
@@ -12,7 +15,9 @@ use prometheus::{
 };
 
 use crate::exemplars::{self, TracedHistogram, TracedHistogramVec};
+use crate::local::NamespaceCount;
 use crate::nodes::NodeStatus;
+pub use names::METRIC_NAMES;
 
 /// Everything that the adapter counts.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Creates and registers all metrics.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
+        let metrics = Self {
             sending: Sending::new(registry)?,
             receiving: Receiving::new(registry)?,
             requests: RequestMetrics::new(registry)?,
@@ -41,8 +46,38 @@ impl Metrics {
                 &["reason"],
                 registry
             )?,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
     }
+
+    /// A rate needs a series that was there before: those that something may alert on begin with 0.
+    fn begin(&self) {
+        let of_reasons: [(&IntCounterVec, &[&str]); 5] = [
+            (&self.lapses, &["isolated", "stalled", "window-too-small", "expired"]),
+            (&self.sending.rerouted, &["refused", "cover"]),
+            (&self.sending.unsent, &["too-large", "isolated", "no-room", "expired"]),
+            (&self.sending.replayed, &["ok", "expired", "given-up"]),
+            (&self.requests.repeated, &["waited", "answered", "conflict"]),
+        ];
+        for (counters, labels) in of_reasons {
+            labels.iter().for_each(|label| _ = counters.with_label_values(&[label]));
+        }
+        for labels in [["in", "ok"], ["out", "ok"], ["out", "timed-out"]] {
+            self.requests.results.with_label_values(&labels);
+        }
+        for trigger in ["add", "found", "drain", "beacon", "time"] {
+            self.nodes.changes.with_label_values(&[trigger, "ok"]);
+        }
+    }
+}
+
+/// Also shows what is counted of the rooms of each namespace, for as long as `source` tells it.
+pub(crate) fn show_namespaces(
+    registry: &Registry,
+    source: impl Fn() -> Option<Vec<NamespaceCount>> + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    namespaces::register(registry, source)
 }
 
 /// The first of [`TIME_BUCKETS`] upper bounds of times, in seconds; each further one is twice as long, up to about 3 s.

@@ -36,6 +36,6 @@ mod watching;
 
 pub use access::{AccessSettings, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Token, TokenError};
 pub use config::Config;
-pub use metrics::{REQUEST_DURATION, REQUESTS};
+pub use metrics::{METRIC_NAMES, REQUEST_DURATION, REQUESTS};
 pub use service::{Admin, run};
 pub use settings::AdminSettings;

@@ -1,4 +1,9 @@
-//! Metrics of the API. Labels are bounded: routes by their pattern, methods by a list, never ids.
+//! Metrics of admin: the API here, the nodes and the jobs in their own files. Labels are bounded: routes by their pattern, methods by
+//! a list, never ids of clients, rooms or jobs.
+
+mod names;
+mod nodes;
+mod work;
 
 use std::time::Instant;
 
@@ -8,6 +13,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use prometheus::{HistogramOpts, IntCounterVec, Registry, register_int_counter_vec_with_registry};
 use wsmesh_adapter::exemplars::{self, TracedHistogramVec};
+
+pub use names::METRIC_NAMES;
+pub(crate) use nodes::{Known, show_nodes};
+pub(crate) use work::{JobMetrics, show_work};
 
 /// Requests answered, by route pattern, method and status.
 pub const REQUESTS: &str = "wsmesh_http_requests_total";

@@ -21,10 +21,10 @@ use crate::audit::{Audit, Record};
 use crate::config::Config;
 use crate::doctor::{self, DOCTOR};
 use crate::idempotency::Keys;
-use crate::jobs::{JOB_LIMIT, Jobs};
+use crate::jobs::{JOB_LIMIT, Job, Jobs};
 use crate::kubernetes::{self, DeletionCosts, Parts};
 use crate::leading::Leading;
-use crate::metrics::HttpMetrics;
+use crate::metrics::{HttpMetrics, JobMetrics, show_nodes, show_work};
 use crate::probes;
 use crate::settings::AdminSettings;
 use crate::statistics::Statistics;
@@ -107,9 +107,17 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
     let ops_tls = config.common.ops_acceptor()?;
-    let ops = sockets
-        .ops
-        .map(|listener| serve_ops(listener, ops_tls, &adapter, &access, registry, &shutdown, &ended));
+    let ops = sockets.ops.map(|listener| {
+        serve_ops(
+            listener,
+            ops_tls,
+            &adapter,
+            &access,
+            registry.clone(),
+            &shutdown,
+            &ended,
+        )
+    });
     let redis = config.common.redis_service.as_ref();
     let me = adapter.clone();
     let hears = move || me.is_ready();
@@ -119,13 +127,16 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let mut leading = Leading::start(&adapter, &jobs, &mut kubernetes, &stop);
     let statistics = Statistics::new(adapter.clone(), leading.outside(&kubernetes), stop.clone());
     leading.tell_costs(costs, &statistics, &kubernetes);
+    let job_metrics = JobMetrics::new(&registry)?;
+    show_nodes(&registry, statistics.known_nodes())?;
+    show_work(&registry, kubernetes.leadership.clone(), jobs.running())?;
     let scaler = leading.scaler.clone();
     let leading = tokio::spawn(leading.end());
     let keeping = tokio::spawn(watching.clone().run());
     let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
-    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone()));
+    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone(), job_metrics));
     let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
     let news = tokio::spawn(until(ended.clone(), news));
     let watched = tokio::spawn(access.clone().run(ended.clone()));
@@ -194,9 +205,13 @@ fn connections(config: &Config) -> usize {
     MAX_CONNECTIONS.min(config.common.open_files / 4)
 }
 
-/// Everyone who watches the cluster is told each change of a job.
-async fn tell_jobs(jobs: Jobs, statistics: Statistics) {
-    jobs.tell(|job| statistics.tell("job", job)).await;
+/// Everyone who watches the cluster is told each change of a job, and its end is counted.
+async fn tell_jobs(jobs: Jobs, statistics: Statistics, metrics: JobMetrics) {
+    let changed = |job: &Job| {
+        metrics.changed(job);
+        statistics.tell("job", job);
+    };
+    jobs.tell(changed).await;
 }
 
 /// New records of the audit. Those that came too fast are in the list of all.

@@ -122,8 +122,14 @@ pub(crate) struct NodeFacts {
     /// Its connections, ours and others.
     clients: Option<u64>,
     ops_per_second: Option<u64>,
+    /// Commands since its start.
+    commands: Option<u64>,
     bytes_in_per_second: Option<u64>,
     bytes_out_per_second: Option<u64>,
+    /// Bytes that it has read since its start.
+    bytes_in: Option<u64>,
+    /// Bytes that it has written since its start.
+    bytes_out: Option<u64>,
     /// Channels with at least one subscriber.
     pubsub_channels: Option<u64>,
     pubsub_patterns: Option<u64>,
@@ -131,6 +137,8 @@ pub(crate) struct NodeFacts {
     output_buffers: Vec<OutputBuffer>,
     /// Its slowest commands of late, newest first, without arguments.
     slow_log: Vec<SlowCommand>,
+    /// How many commands were slow since its start.
+    slow_commands: Option<u64>,
     evicted_keys: Option<u64>,
     rejected_connections: Option<u64>,
     /// How long asking took.

@@ -83,6 +83,7 @@ pub mod http;
 mod listen;
 mod live;
 mod log_level;
+mod metric_names;
 mod open_files;
 pub mod ops;
 mod print;
@@ -99,6 +100,7 @@ pub use log_level::{
     LOG_LEVEL, LOG_LEVEL_TIME, LONGEST_LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder, MAX_LOG_LEVEL_CHARS,
     SHORTEST_LOG_LEVEL_TIME, answer_log_level, log_level,
 };
+pub use metric_names::METRIC_NAMES;
 pub use ops::Ops;
 pub use print::print;
 pub use service::{Service, Sockets};

@@ -5,6 +5,17 @@ use prometheus::{
     register_histogram_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
 };
 
+/// Every metric of game-logic by name, without those of its adapter.
+pub const METRIC_NAMES: &[&str] = &[
+    "wsmesh_match_wait_seconds",
+    "wsmesh_matches",
+    "wsmesh_matches_adopted_total",
+    "wsmesh_matches_ended_total",
+    "wsmesh_queue_length",
+    "wsmesh_tick_seconds",
+    "wsmesh_tickets_handed_over_total",
+];
+
 /// Handles of the metrics; cloning shares them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -32,7 +43,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let waits = vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0];
         let ticks = vec![0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05];
-        Ok(Self {
+        let metrics = Self {
             matches: register_int_gauge_vec_with_registry!(
                 "wsmesh_matches",
                 "Matches being formed or running here.",
@@ -76,6 +87,18 @@ impl Metrics {
                 &["result"],
                 registry
             )?,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// A rate needs a series that was there before.
+    fn begin(&self) {
+        for result in ["started", "refused", "abandoned"] {
+            self.adopted.with_label_values(&[result]);
+        }
+        for result in ["taken", "kept"] {
+            self.handed_over.with_label_values(&[result]);
+        }
     }
 }

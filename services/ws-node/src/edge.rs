@@ -93,6 +93,7 @@ impl Edge {
         } = parts;
         let limits = &settings.limits;
         let capacity = Capacity::of(limits, settings.shards, settings.calls_to_backends());
+        metrics.connections_limit.set(capacity.connections as i64);
         Self {
             adapter,
             capacity,

@@ -56,6 +56,7 @@ pub use handlers::{
 pub use lifecycle::{Watch, WatchEvent};
 pub use limits::Limits;
 pub use logins::LoginPolicy;
+pub use metrics::METRIC_NAMES;
 pub use namespaces::NamespaceSettings;
 pub use node::WsNode;
 pub use routes::{PickBy, ReplyBy, Rule};

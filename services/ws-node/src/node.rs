@@ -92,7 +92,7 @@ impl WsNode {
         let metrics = Metrics::register(&options.registry).context("the metrics of the edge are registered already")?;
         let auth = Auth::start(&settings.auth, settings.demo, &metrics.entry).map_err(anyhow::Error::msg)?;
         let backends = backends::Shared::new(Handle::current(), metrics.backends.clone());
-        let routes = routes(&settings, &auth, &backends).map_err(anyhow::Error::msg)?;
+        let routes = routes(&settings, &auth, &backends, &metrics).map_err(anyhow::Error::msg)?;
         let runtimes = (0..settings.shards).map(|_| ShardRuntime::new());
         let runtimes = runtimes.collect::<Result<Vec<_>, _>>().context(NO_THREAD)?;
         let routing = options.routing.clone();
@@ -329,9 +329,15 @@ fn adapter_options(mut options: Options, settings: &EdgeSettings, observers: Obs
 }
 
 /// The table of events. Logs built-in events that a rule replaces.
-fn routes(settings: &EdgeSettings, auth: &Auth, shared: &backends::Shared) -> Result<Routes, String> {
+fn routes(
+    settings: &EdgeSettings,
+    auth: &Auth,
+    shared: &backends::Shared,
+    metrics: &Metrics,
+) -> Result<Routes, String> {
     let rules = forwardings(settings.rules.0.clone(), settings.request_timeout, shared)?;
-    let mut routes = Routes::new(rules, settings.client_rooms.clone(), settings.demo);
+    let (rooms, events) = (settings.client_rooms.clone(), metrics.events.clone());
+    let mut routes = Routes::new(rules, rooms, settings.demo, events);
     let has_hook = settings.connect.hook.is_some();
     if auth.has_tokens() {
         routes = routes.with_tokens();

@@ -252,6 +252,8 @@ fn meaning(session: &Session, text: &str, now: Instant) {
                 reason: error.to_string(),
             });
             if let Some(callback_id) = error.callback_id() {
+                let code = ErrorCode::BadFrame.as_str();
+                edge.metrics.events.other().ended(None, Some(code));
                 let refusal = Refusal::new(ErrorCode::BadFrame, error.to_string());
                 refuse(session, callback_id, &refusal);
             }
@@ -292,11 +294,16 @@ fn too_fast(session: &Session, rate: Rate, text: &str) {
     if let Some(tap) = session.tap() {
         tap.not_handled(ErrorCode::RateLimited.as_str());
     }
-    if let Ok(ClientMessage::Request { callback_id, .. }) = frame::parse(text) {
-        let refusal = Refusal::new(
-            ErrorCode::RateLimited,
-            "too many messages: send fewer, and this one again later",
-        );
-        refuse(session, &callback_id, &refusal);
+    match frame::parse(text) {
+        Ok(ClientMessage::Request { event, callback_id, .. }) => {
+            events::rejected(edge, &event, ErrorCode::RateLimited);
+            let refusal = Refusal::new(
+                ErrorCode::RateLimited,
+                "too many messages: send fewer, and this one again later",
+            );
+            refuse(session, &callback_id, &refusal);
+        }
+        Ok(ClientMessage::Event { event, .. }) => events::rejected(edge, &event, ErrorCode::RateLimited),
+        _ => {}
     }
 }

@@ -17,6 +17,7 @@ use crate::flow::inward::preflight::{self, Orders};
 use crate::flow::parts::FlowParts;
 use crate::flow::state::foundation::Foundation;
 use crate::local::{Command, Hub};
+use crate::metrics;
 use crate::nodes::Channel;
 use crate::options::Options;
 use crate::wire::Instance;
@@ -49,7 +50,12 @@ impl Parts {
         let endpoints = Endpoints::new(&options)?;
         let foundation = Foundation::new(options, instance)?;
         let on = &foundation;
+        let has_clients = !shards.is_empty();
         let hub = Arc::new(hub(on, shards));
+        if has_clients {
+            let counting = Arc::downgrade(&hub);
+            metrics::show_namespaces(&on.options.registry, move || Some(counting.upgrade()?.namespaces()))?;
+        }
         let statuses = watch::Sender::default();
         let (preflights, orders) = preflight::orders();
         let flow = FlowParts::new(on, &hub, statuses.subscribe(), preflights);

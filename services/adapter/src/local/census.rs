@@ -30,7 +30,7 @@ pub struct NamespaceCount {
 }
 
 impl NamespaceCount {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.rooms += other.rooms;
         self.members += other.members;
         self.messages += other.messages;
@@ -95,6 +95,11 @@ impl Census {
     pub(super) fn add_busy(&mut self, room: &Room, lately: u32, messages: u64) {
         let room = room.clone();
         self.by_messages.push((lately, RoomMessages { room, messages }));
+    }
+
+    /// All namespaces, and the rest last.
+    pub(super) fn namespaces(self) -> Vec<NamespaceCount> {
+        self.named.into_values().chain([self.others]).collect()
     }
 
     /// The namespaces, those with most rooms if there are too many, by name, and the rest last.

@@ -427,6 +427,15 @@ impl Hub {
         census.finish()
     }
 
+    /// What is counted of each namespace. Looks at no room.
+    pub(crate) fn namespaces(&self) -> Vec<NamespaceCount> {
+        let mut census = Census::default();
+        self.rooms
+            .each()
+            .for_each(|stripe| stripe.report_namespaces(&mut census));
+        census.namespaces()
+    }
+
     /// The rooms of a namespace (all, if none is given) whose id starts with this, and how many members each has, sorted.
     pub(crate) fn rooms(&self, namespace: Option<&Namespace>, id_prefix: &str) -> Vec<(Room, usize)> {
         self.rooms_where(|room| {

@@ -93,6 +93,11 @@ impl RoomStripe {
         self.largest.is_stale()
     }
 
+    /// Adds what is counted of namespaces here.
+    pub(super) fn report_namespaces(&self, census: &mut Census) {
+        self.namespaces.report(census);
+    }
+
     /// Adds what is counted here. `renews`: whether there is time to look at all rooms if the largest ones are not known for
     /// certain; says whether it did.
     pub(super) fn report(&mut self, census: &mut Census, now: Instant, renews: bool) -> bool {

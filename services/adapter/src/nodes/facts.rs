@@ -25,10 +25,16 @@ pub struct NodeFacts {
     pub clients: Option<u64>,
     /// Commands per second, by its own count.
     pub ops_per_second: Option<u64>,
+    /// Commands since its start.
+    pub commands: Option<u64>,
     /// Bytes per second that it reads.
     pub bytes_in_per_second: Option<u64>,
     /// Bytes per second that it writes.
     pub bytes_out_per_second: Option<u64>,
+    /// Bytes that it has read since its start.
+    pub bytes_in: Option<u64>,
+    /// Bytes that it has written since its start.
+    pub bytes_out: Option<u64>,
     /// Channels with at least one subscriber.
     pub pubsub_channels: Option<u64>,
     /// Patterns with at least one subscriber. Servers of wsmesh use none.
@@ -38,6 +44,8 @@ pub struct NodeFacts {
     pub output_buffers: Vec<OutputBuffer>,
     /// Its slowest commands of late, newest first: at most ten.
     pub slow_log: Vec<SlowCommand>,
+    /// How many commands were slow since its start. 0 also after its slow log was emptied, until the next one.
+    pub slow_commands: Option<u64>,
     /// Keys that it evicted since its start for lack of memory. wsmesh stores none.
     pub evicted_keys: Option<u64>,
     /// Connections that it rejected since its start, because it had too many.

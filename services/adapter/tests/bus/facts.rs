@@ -117,6 +117,11 @@ async fn a_redis_says_what_it_is_and_does_and_what_waits_for_our_subscribers() {
         "{said:?}"
     );
     assert!(said.ops_per_second.is_some() && said.bytes_in_per_second.is_some() && said.bytes_out_per_second.is_some());
+    assert!(
+        said.commands > Some(5) && said.bytes_in > Some(100) && said.bytes_out > Some(100),
+        "{said:?}"
+    );
+    assert_eq!(said.slow_commands, Some(said.slow_log.len() as u64));
     assert_eq!((said.evicted_keys, said.rejected_connections), (Some(0), Some(0)));
     assert_eq!(said.forbidden, [""; 0]);
     let servers: Vec<_> = said

@@ -18,7 +18,7 @@ impl AccessMetrics {
     /// # Errors
     /// When the registry has metrics of these names already.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {
+        let metrics = Self {
             failures: register_int_counter_vec_with_registry!(
                 "wsmesh_auth_failures_total",
                 "Requests to the admin API without a token that counts, by reason.",
@@ -30,7 +30,12 @@ impl AccessMetrics {
                 "Files with tokens that are wrong since their last change; the tokens before it are in force.",
                 registry
             )?,
-        })
+        };
+        for reason in ["no_token", "slowed_down"] {
+            // A rate needs a series that was there before.
+            metrics.failures.with_label_values(&[reason]);
+        }
+        Ok(metrics)
     }
 
     /// A request was not let in; `reason` is from a bounded set.

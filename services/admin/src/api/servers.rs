@@ -141,6 +141,7 @@ async fn order<R: serde::de::DeserializeOwned>(
         .adapter
         .call(target, event, payload, RequestOptions::default())
         .await;
+    api.statistics.note_change();
     let reply = reply.map_err(|error| match error {
         RequestError::Publish(PublishError::Target(_)) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
         RequestError::Missing {

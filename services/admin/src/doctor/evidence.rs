@@ -68,6 +68,8 @@ pub(crate) struct Answer {
     pub(crate) grace_ms: Option<u64>,
     /// Its `--drain-time`, if it has clients.
     pub(crate) drain_ms: Option<u64>,
+    /// Whether it is a ws-node that was told to send its clients away.
+    pub(crate) is_draining: bool,
 }
 
 /// What Kubernetes says.

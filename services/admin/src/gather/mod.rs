@@ -88,6 +88,14 @@ impl<T> Answer<T> {
 }
 
 impl<T> Answer<T> {
+    /// The same answer, written this much later.
+    pub(crate) fn at_age(self, age: Duration) -> Self {
+        Self {
+            age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            ..self
+        }
+    }
+
     /// The same answer, written later.
     pub(crate) fn aged(&self, age: Duration) -> Answer<&T> {
         Answer {

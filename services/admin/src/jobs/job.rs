@@ -150,6 +150,13 @@ impl Job {
         }
     }
 
+    /// A running job of this kind.
+    #[cfg(test)]
+    pub(crate) fn for_tests(id: &str, what: What) -> Self {
+        let admin = ServerName::new("admin-0").expect("a name");
+        Self::new(id.to_owned(), what, admin)
+    }
+
     /// The one node that it is about, and what becomes of it.
     fn of_node(&self) -> Option<(&NodeId, NodeChange)> {
         self.node.as_ref().zip(self.what.of_node())

@@ -18,7 +18,7 @@ mod outgoing;
 mod changes;
 mod exchange;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,6 +158,18 @@ impl Jobs {
         let is_used = |view: &NodeView| matches!(view.state, NodeState::Active | NodeState::Joining);
         let topology = self.adapter.topology();
         topology.iter().any(|view| view.id == *node && is_used(view))
+    }
+
+    /// Tells how many jobs of each kind are running. Holds the list only.
+    pub(crate) fn running(&self) -> impl Fn() -> BTreeMap<What, usize> + Send + Sync + use<> {
+        let ledger = self.ledger.clone();
+        move || {
+            let mut running = BTreeMap::new();
+            for job in ledger.lock().jobs().filter(|job| job.is_running()) {
+                *running.entry(job.what).or_default() += 1;
+            }
+            running
+        }
     }
 
     /// All jobs that are kept, newest first.

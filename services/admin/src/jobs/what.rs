@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
     /// Every counted server shall hear the node.
@@ -23,6 +23,17 @@ pub(super) enum NodeChange {
 }
 
 impl What {
+    pub(crate) const ALL: [Self; 3] = [Self::Add, Self::Remove, Self::Scale];
+
+    /// As it is written in JSON.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Scale => "scale",
+        }
+    }
+
     /// What becomes of the one node that the job is about; none if a StatefulSet is scaled.
     pub(super) fn of_node(self) -> Option<NodeChange> {
         match self {

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, FactsOfNode, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
 
 use crate::gather::{self, Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
+use crate::metrics::Known;
 use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
@@ -58,6 +59,8 @@ struct Shared {
     facts: Mutex<BTreeMap<NodeId, KnownFacts>>,
     /// The last reports of ws-nodes.
     reports: Mutex<EdgeReports>,
+    /// When this admin had a server change last.
+    changed: Mutex<Option<Instant>>,
     viewers: Viewers,
 }
 
@@ -95,6 +98,7 @@ impl Statistics {
                 history: Mutex::default(),
                 facts: Mutex::default(),
                 reports: Mutex::default(),
+                changed: Mutex::default(),
                 viewers: Viewers::new(closing),
             }),
         }
@@ -133,10 +137,21 @@ impl Statistics {
         self.shared.history.lock().last(seconds, Timestamp::now())
     }
 
-    /// The servers as they answer now, not as they were sampled.
+    /// The servers as they answered less than a second ago, or else as they answer now. A gathering waits for the slowest of all
+    /// servers, so those who look do not each begin one.
     pub(crate) async fn cluster_now(&self) -> Answer<ClusterView> {
+        let processes = Sight::processes(&self.shared.adapter);
+        let changed = *self.shared.changed.lock();
+        if let Some(recent) = self.snapshot().recent_cluster(&processes, SAMPLE_EVERY, changed) {
+            return recent;
+        }
         let sight = self.look(self.shared.adapter.cluster_stats().await);
         Answer::new(Timestamp::now(), &sight.gathered, sight.cluster(&self.shared.adapter))
+    }
+
+    /// This admin had a server change: what was answered before is not shown as new any more.
+    pub(crate) fn note_change(&self) {
+        *self.shared.changed.lock() = Some(Instant::now());
     }
 
     /// The nodes as the servers answer now, not as they were sampled; with what the nodes said last.
@@ -153,13 +168,19 @@ impl Statistics {
 
     /// What the nodes said about themselves.
     pub(crate) fn facts(&self) -> Facts {
-        let known = self.shared.facts.lock();
-        let said = |known: &KnownFacts| Said {
-            facts: known.facts.clone(),
-            age_ms: u64::try_from(known.at.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        Facts {
-            of_nodes: known.iter().map(|(id, known)| (id.clone(), said(known))).collect(),
+        self.shared.facts()
+    }
+
+    /// Tells what is known about the nodes, as long as there are statistics.
+    pub(crate) fn known_nodes(&self) -> impl Fn() -> Option<Known> + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let shared = shared.upgrade()?;
+            let snapshot = Arc::clone(&shared.snapshot.borrow());
+            Some(Known {
+                facts: shared.facts(),
+                nodes: snapshot.nodes.body.clone(),
+            })
         }
     }
 
@@ -187,18 +208,19 @@ impl Statistics {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let adapter = &self.shared.adapter;
+            let (adapter, asked) = (&self.shared.adapter, Instant::now());
             let sight = self.look(adapter.cluster_stats_within(ANSWER_TIME).await);
             let measured = meter.measure(&sight.roster, &sight.gathered, Instant::now());
-            self.take(&sight, &measured);
+            self.take(&sight, &measured, asked);
         }
     }
 
-    fn take(&self, sight: &Sight, measured: &BTreeMap<ServerName, Measured>) {
+    fn take(&self, sight: &Sight, measured: &BTreeMap<ServerName, Measured>, asked: Instant) {
         *self.shared.reports.lock() = sight.reports.clone();
         let facts = self.facts();
         let (adapter, outside) = (&self.shared.adapter, &self.shared.outside);
-        let snapshot = Arc::new(snapshot_of(adapter, outside, sight, measured, &facts));
+        let snapshot = snapshot_of(adapter, outside, sight, measured, &facts).asked_at(asked);
+        let snapshot = Arc::new(snapshot);
         let mut history = self.shared.history.lock();
         history.push(snapshot.at, &snapshot.stats.body, &facts);
         drop(history);
@@ -233,6 +255,19 @@ impl Statistics {
     }
 }
 
+impl Shared {
+    fn facts(&self) -> Facts {
+        let known = self.facts.lock();
+        let said = |known: &KnownFacts| Said {
+            facts: known.facts.clone(),
+            age_ms: u64::try_from(known.at.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        Facts {
+            of_nodes: known.iter().map(|(id, known)| (id.clone(), said(known))).collect(),
+        }
+    }
+}
+
 /// The bodies of all answers, from one gathering.
 fn snapshot_of(
     adapter: &Adapter,
@@ -249,5 +284,6 @@ fn snapshot_of(
         Answer::new(at, gathered, sight.stats(measured)),
         sight.edges(),
         gather::loads(&sight.gathered),
+        sight.processes_seen(),
     )
 }

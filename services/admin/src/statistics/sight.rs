@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wsmesh_adapter::{Adapter, Gathered, NodeView, ServerInfo, ServerName, StatsPart};
+use wsmesh_adapter::{Adapter, Gathered, Instance, NodeView, ServerInfo, ServerName, StatsPart};
 use wsmesh_protocol::report::SELFTEST;
 
 use crate::doctor;
@@ -34,16 +34,24 @@ impl Sight {
         Self::of(adapter.servers(), adapter.topology(), gathered, reports)
     }
 
+    /// The servers of the cluster now, with their processes.
+    pub(super) fn processes(adapter: &Adapter) -> BTreeSet<(ServerName, Instance)> {
+        let servers = adapter.servers().into_iter();
+        servers
+            .filter(|server| !is_visitor(server))
+            .map(|server| (server.name, server.instance))
+            .collect()
+    }
+
     fn of(
         mut roster: Vec<ServerInfo>,
         mut topology: Vec<NodeView>,
         mut gathered: Gathered<StatsPart>,
         reports: &EdgeReports,
     ) -> Self {
-        let is_visitor = |server: &&ServerInfo| matches!(server.service.as_str(), doctor::SERVICE | SELFTEST);
         let visitors: BTreeSet<ServerName> = roster
             .iter()
-            .filter(is_visitor)
+            .filter(|server| is_visitor(server))
             .map(|server| server.name.clone())
             .collect();
         if !visitors.is_empty() {
@@ -62,6 +70,14 @@ impl Sight {
             topology,
             gathered,
         }
+    }
+
+    /// The servers of this moment, with their processes.
+    pub(super) fn processes_seen(&self) -> BTreeSet<(ServerName, Instance)> {
+        self.roster
+            .iter()
+            .map(|server| (server.name.clone(), server.instance))
+            .collect()
     }
 
     fn has_nodes(&self) -> bool {
@@ -101,9 +117,13 @@ impl Sight {
     }
 }
 
+fn is_visitor(server: &ServerInfo) -> bool {
+    matches!(server.service.as_str(), doctor::SERVICE | SELFTEST)
+}
+
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::{Instance, NodeAtServer, NodeId, NodeState, ServiceName};
+    use wsmesh_adapter::{NodeAtServer, NodeId, NodeState, ServiceName};
 
     use super::*;
 

@@ -1,13 +1,14 @@
 //! All statistics of one moment, as the API answers them, and as one event for everyone who watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
-use wsmesh_adapter::ServerName;
+use wsmesh_adapter::{Instance, ServerName};
 
 use super::event::event;
 use crate::gather::{Answer, ClusterView, Edge, NodesView, StatsView, rfc3339};
@@ -23,6 +24,10 @@ pub(crate) struct Snapshot {
     pub(crate) edges: Vec<Edge>,
     /// How much would be interrupted if each server ended.
     pub(crate) loads: BTreeMap<ServerName, u64>,
+    /// The processes that were asked.
+    processes: BTreeSet<(ServerName, Instance)>,
+    /// When they were asked.
+    asked: Instant,
     /// When it was taken, on the clock that cannot be set.
     taken: Instant,
     /// As an event; written once, by the first viewer that needs it.
@@ -48,6 +53,7 @@ impl Snapshot {
         stats: Answer<StatsView>,
         edges: Vec<Edge>,
         loads: BTreeMap<ServerName, u64>,
+        processes: BTreeSet<(ServerName, Instance)>,
     ) -> Self {
         Self {
             at,
@@ -56,14 +62,34 @@ impl Snapshot {
             stats,
             edges,
             loads,
+            processes,
+            asked: Instant::now(),
             taken: Instant::now(),
             event: OnceLock::new(),
         }
     }
 
+    /// The same, of servers that were asked at this time.
+    pub(super) fn asked_at(self, asked: Instant) -> Self {
+        Self { asked, ..self }
+    }
+
     /// The statistics, and how old they are now.
     pub(crate) fn stats_now(&self) -> Answer<&StatsView> {
         self.stats.aged(self.taken.elapsed())
+    }
+
+    /// The servers, and how old that is now, if nothing better would be got by asking again: all these processes answered, and they
+    /// were asked less than `most` ago and after `changed`.
+    pub(super) fn recent_cluster(
+        &self,
+        processes: &BTreeSet<(ServerName, Instance)>,
+        most: Duration,
+        changed: Option<Instant>,
+    ) -> Option<Answer<ClusterView>> {
+        let age = self.taken.elapsed();
+        let is_good = self.cluster.complete && age < most && changed.is_none_or(|changed| changed < self.asked);
+        (is_good && *processes == self.processes).then(|| self.cluster.clone().at_age(age))
     }
 
     /// The event `snapshot`, shared by all viewers.

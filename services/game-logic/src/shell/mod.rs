@@ -164,6 +164,7 @@ impl Shell {
         let lobby = self.lobby();
         for (mode, waiting) in lobby.waiting() {
             self.metrics.queue_length.with_label_values(&[mode]).set(waiting as i64);
+            self.metrics.match_wait.with_label_values(&[mode]);
         }
         self.metrics
             .matches

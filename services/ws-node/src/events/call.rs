@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use opentelemetry::trace::TraceId;
 use serde_json::value::RawValue;
-use wsmesh_adapter::Frame;
+use tracing::Span;
+use wsmesh_adapter::{Frame, exemplars};
 use wsmesh_bootstrap::LONGEST_DURATION;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::refusal::Refusal;
 use crate::client::Session;
 use crate::edge::Edge;
+use crate::metrics::{Asked, EventSeries};
 
 /// The reply `{"ok":true}`.
 pub(super) const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
@@ -28,6 +31,24 @@ pub(crate) struct Call<'a> {
     pub(crate) deadline: Instant,
     /// What the client repeats its request by, if it does: the request is to be carried out once.
     pub(crate) key: Option<&'a str>,
+    /// Counts what comes of it.
+    pub(crate) series: &'a EventSeries,
+    /// The trace of a request, if it is sampled.
+    pub(crate) trace: Option<TraceId>,
+}
+
+/// Counts what comes of an event.
+#[derive(Clone)]
+pub(super) struct Tally {
+    series: EventSeries,
+    asked: Option<Asked>,
+}
+
+impl Tally {
+    /// The event was handled, or refused with this code. Of a request, the reply goes out now.
+    pub(super) fn ended(&self, error: Option<&str>) {
+        self.series.ended(self.asked, error);
+    }
 }
 
 impl<'a> Call<'a> {
@@ -45,7 +66,43 @@ impl<'a> Call<'a> {
             received_at,
             deadline: received_at + timeout.unwrap_or(LONGEST_DURATION),
             key: None,
+            series: session.handler().edge.metrics.events.other(),
+            trace: None,
         }
+    }
+
+    /// The same call, counted by these series.
+    pub(super) fn counted_by(self, series: &'a EventSeries) -> Self {
+        Self { series, ..self }
+    }
+
+    /// The same call, as a part of this span.
+    pub(super) fn traced(self, span: &Span) -> Self {
+        if self.callback_id.is_none() || span.is_disabled() {
+            return self;
+        }
+        let trace = span.in_scope(exemplars::current_trace);
+        Self { trace, ..self }
+    }
+
+    /// What counts it later.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            series: self.series.clone(),
+            asked: self.asked(),
+        }
+    }
+
+    /// It was handled, or refused with this code.
+    pub(super) fn ended(&self, error: Option<&str>) {
+        self.series.ended(self.asked(), error);
+    }
+
+    fn asked(&self) -> Option<Asked> {
+        self.callback_id.map(|_| Asked {
+            at: self.received_at,
+            trace: self.trace,
+        })
     }
 
     /// The same call, for which this route takes no longer than this.
@@ -65,6 +122,7 @@ impl<'a> Call<'a> {
 
     /// Answers with an error, if the client wants a reply.
     pub(super) fn refuse(&self, code: ErrorCode, text: &'static str) {
+        self.ended(Some(code.as_str()));
         match self.callback_id {
             Some(callback_id) => refuse(self.session, callback_id, &Refusal::new(code, text)),
             None => not_handled(self.session, code),

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 use wsmesh_adapter::{Frame, failed};
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
-use super::call::Call;
+use super::call::{Call, Tally};
 use super::happenings::{self, HANDLER_LIMIT, client_of};
 use super::refusal::Refusal;
 use super::work::Work;
@@ -37,6 +37,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Option<Work> {
     let answer = Arc::new(Answer {
         callback_id: call.callback_id.cloned().map(CallbackId::into_owned),
         refused: edge.metrics.frames.refused_requests.clone(),
+        tally: call.tally(),
         sending: edge.sessions.clone(),
         span: Span::current(),
         is_given: AtomicBool::new(false),
@@ -105,6 +106,7 @@ async fn run(entries: Listed<OnEvent>, client: Client, payload: Box<RawValue>, a
 struct Answer {
     callback_id: Option<CallbackId<'static>>,
     refused: RefusalMetrics,
+    tally: Tally,
     /// Sends it, even if its handlers are given up while the shard has no place for it.
     sending: TaskTracker,
     /// The span of the event.
@@ -126,6 +128,7 @@ impl Answer {
         if let Err(refusal) = &result {
             failed(&self.span, trace::shown(&refusal.code));
         }
+        self.tally.ended(result.as_ref().err().map(|refusal| &*refusal.code));
         let reply = match (&self.callback_id, result) {
             (Some(id), Ok(json)) => frame::reply(id.clone(), json),
             (Some(id), Err(refusal)) => {

@@ -19,6 +19,7 @@ mod rooms;
 mod server;
 mod work;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wsmesh_adapter::failed;
@@ -32,8 +33,9 @@ pub(crate) use server::listen;
 use work::Work;
 
 use crate::client::Session;
+use crate::edge::Edge;
 use crate::metrics::{Denied, Received};
-use crate::routes::{Route, Way};
+use crate::routes::{Match, Route, Way};
 use crate::trace::{self, Receiving};
 
 /// Most requests of one client that may wait for their reply at once.
@@ -42,25 +44,45 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 /// Handles an event, if the client may send it and something handles it here.
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     let edge = call.edge();
-    if let Some(handlers) = edge.handlers.find(event).map(Route::Handlers)
-        && pass(call, event, traceparent, Some((event, &handlers))).is_ok()
-    {
-        return;
+    if let Some(found) = edge.handlers.find(event) {
+        let route = Route::Handlers(Arc::clone(&found));
+        let handlers = Match {
+            name: event,
+            route: &route,
+            series: found.series(&edge.metrics.events),
+        };
+        if pass(call, event, traceparent, Some(handlers)).is_ok() {
+            return;
+        }
     }
     let _routes_are_never_spent = pass(call, event, traceparent, edge.routes.find(event));
+}
+
+/// An event was rejected with this code before anybody looked for its route.
+pub(crate) fn rejected(edge: &Edge, event: &str, code: ErrorCode) {
+    let handlers = edge.handlers.find(event);
+    let series = match &handlers {
+        Some(found) => found.series(&edge.metrics.events),
+        None => edge
+            .routes
+            .find(event)
+            .map_or(edge.metrics.events.other(), |found| found.series),
+    };
+    series.ended(None, Some(code.as_str()));
 }
 
 /// The handlers of an event have run for the last time, for an event of another shard.
 struct Spent;
 
 /// Hands the event to what was found for it, if the client may send it.
-fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<(&str, &Route)>) -> Result<(), Spent> {
+fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<Match<'_>>) -> Result<(), Spent> {
     let (edge, session) = (call.edge(), call.session);
     let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
-    let is_own = found.is_some_and(|(_, route)| is_own(route, session));
+    let call = call.counted_by(found.map_or(edge.metrics.events.other(), |found| found.series));
+    let is_own = found.is_some_and(|found| is_own(found.route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);
-        let name = found.map_or(trace::OTHER, |(name, _)| name);
+        let name = found.map_or(trace::OTHER, |found| found.name);
         turn_away(
             call,
             name,
@@ -70,7 +92,7 @@ fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<(&
         );
         return Ok(());
     }
-    let Some((name, route)) = found else {
+    let Some(Match { name, route, .. }) = found else {
         edge.metrics.frames.received(Received::Unknown);
         tracing::debug!(client = %session.client(), "a client sent an event that nobody handles");
         turn_away(
@@ -104,6 +126,7 @@ fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<(&
         trusted,
         upgrade: session.handler().upgrade.as_deref(),
     });
+    let call = call.traced(&span);
     let work = span.in_scope(|| start(route, event, call))?;
     work.run(call, span);
     Ok(())

@@ -21,6 +21,8 @@ pub(super) type Outcome = Result<Bytes, Refusal>;
 pub(super) enum Work {
     Done(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    /// Later, and the future counts its outcome: the reply may be a service's error, which is passed on as it is.
+    Counted(Pin<Box<dyn Future<Output = Outcome>>>),
     /// Later, without a reply, and bounded by its handler: frames of the client are read meanwhile, however many of these there
     /// are.
     Aside(Pin<Box<dyn Future<Output = Outcome>>>),
@@ -42,52 +44,72 @@ impl Work {
 
     /// Runs the work to its end, and answers the client.
     pub(super) fn run(self, call: Call<'_>, span: Span) {
-        let Call {
-            session, callback_id, ..
-        } = call;
         match self {
-            Self::Done(outcome) => answer(session, callback_id, Some(outcome), &span),
-            Self::Later(work) => drive(session, callback_id, work, Some, span),
-            Self::Aside(work) => drive_aside(session, work, span),
+            Self::Done(outcome) => answer_now(call, outcome, &span),
+            Self::Later(work) => drive(call, work, Some, Counts::Here, span),
+            Self::Counted(work) => drive(call, work, Some, Counts::Elsewhere, span),
+            Self::Aside(work) => drive_aside(call, work, span),
             // The service answers the client; only what no service took is answered here.
-            Self::Handed(work) => drive(session, callback_id, work, |handed| handed.err().map(Err), span),
+            Self::Handed(work) => drive(call, work, |handed| handed.err().map(Err), Counts::Here, span),
         }
     }
+}
+
+/// Who counts the outcome of work that is answered here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Here,
+    Elsewhere,
 }
 
 /// Polls the work once, so that frames take effect in the order they came. Work that is not done then continues.
 /// `outcome_of` gives the outcome for the client, if it is answered here.
 fn drive<T: 'static>(
-    session: &Session,
-    callback_id: Option<&CallbackId<'_>>,
+    call: Call<'_>,
     mut work: Pin<Box<dyn Future<Output = T>>>,
     outcome_of: fn(T) -> Option<Outcome>,
+    counts: Counts,
     span: Span,
 ) {
     if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return answer(session, callback_id, outcome_of(result), &span);
+        if let Some(outcome) = outcome_of(result) {
+            if counts == Counts::Here {
+                call.ended(code_of(&outcome));
+            }
+            answer(call.session, call.callback_id, outcome, &span);
+        }
+        return;
     }
-    let callback_id = callback_id.cloned().map(CallbackId::into_owned);
+    let (session, tally) = (call.session, call.tally());
+    let callback_id = call.callback_id.cloned().map(CallbackId::into_owned);
     let in_flight = match callback_id {
         Some(_) => session.begin_request(),
         None => session.begin_event(),
     };
     session.spawn(async move {
         let result = work.instrument(span.clone()).await;
-        answer(in_flight.session(), callback_id.as_ref(), outcome_of(result), &span);
+        if let Some(outcome) = outcome_of(result) {
+            if counts == Counts::Here {
+                tally.ended(code_of(&outcome));
+            }
+            answer(in_flight.session(), callback_id.as_ref(), outcome, &span);
+        }
     });
 }
 
 /// Like [`drive`], for what needs no reply. The session's end does not end it, but a shutdown waits for it.
-fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>>>, span: Span) {
+fn drive_aside(call: Call<'_>, mut work: Pin<Box<dyn Future<Output = Outcome>>>, span: Span) {
     if let Poll::Ready(outcome) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return answer(session, None, Some(outcome), &span);
+        return answer_now(call, outcome, &span);
     }
+    let (session, tally) = (call.session, call.tally());
     let tracked = session.handler().edge.sessions.token();
     // Not the session, which would keep its socket open after the client is gone.
     let (client, tap) = (session.client().clone(), session.tap());
     session.spawn(async move {
-        if let Err(refusal) = work.instrument(span.clone()).await {
+        let outcome = work.instrument(span.clone()).await;
+        tally.ended(code_of(&outcome));
+        if let Err(refusal) = outcome {
             failed(&span, refusal.code.as_str());
             not_handled(&client, tap.as_ref(), &refusal);
         }
@@ -95,9 +117,19 @@ fn drive_aside(session: &Session, mut work: Pin<Box<dyn Future<Output = Outcome>
     });
 }
 
-/// Sends the reply, if it comes from here, and tells the span of the event what it is.
-fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Option<Outcome>, span: &Span) {
-    let Some(outcome) = outcome else { return };
+/// Counts the outcome and sends the reply.
+fn answer_now(call: Call<'_>, outcome: Outcome, span: &Span) {
+    call.ended(code_of(&outcome));
+    answer(call.session, call.callback_id, outcome, span);
+}
+
+/// The code that the client gets.
+pub(super) fn code_of(outcome: &Outcome) -> Option<&str> {
+    outcome.as_ref().err().map(Refusal::written_code)
+}
+
+/// Sends the reply, if the client wants one, and tells the span of the event what it is.
+fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Outcome, span: &Span) {
     match &outcome {
         Ok(json) => trace::replied(span, json),
         Err(refusal) => failed(span, refusal.code.as_str()),

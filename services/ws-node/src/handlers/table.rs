@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use wsmesh_adapter::Refusal;
 
 use super::client::Client;
 use super::news::{ClientFault, Closed, Handling, RawMessage};
+use crate::metrics::{EventMetrics, EventSeries};
 
 /// A registered handler, for [`Handlers::off`](super::Handlers::off).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,9 +59,16 @@ pub(crate) type Listed<F> = Vec<Arc<Entry<F>>>;
 pub(crate) struct Found {
     pub(crate) event: Arc<str>,
     pub(super) entries: Listed<OnEvent>,
+    /// Counts what comes of the event, once the ws-node has started.
+    series: OnceLock<EventSeries>,
 }
 
 impl Found {
+    /// Counts what comes of the event. Looked up at the first one.
+    pub(crate) fn series(&self, metrics: &EventMetrics) -> &EventSeries {
+        self.series.get_or_init(|| metrics.of(&self.event))
+    }
+
     /// Those that run for one more event.
     pub(crate) fn take(&self) -> Listed<OnEvent> {
         self.entries.iter().filter(|entry| entry.take()).cloned().collect()
@@ -131,6 +139,7 @@ impl Table {
             Arc::new(Found {
                 event,
                 entries: Vec::new(),
+                series: OnceLock::new(),
             })
         });
         Arc::make_mut(found).entries.push(Arc::new(entry));
@@ -141,7 +150,7 @@ impl Table {
         let mut removed = 0;
         for found in self.events.values_mut() {
             if found.entries.iter().any(|entry| is_out(&found.event, entry)) {
-                let Found { event, entries } = Arc::make_mut(found);
+                let Found { event, entries, .. } = Arc::make_mut(found);
                 removed += remove(entries, |entry| is_out(event, entry));
             }
         }

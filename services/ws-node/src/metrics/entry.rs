@@ -34,6 +34,21 @@ pub(crate) enum Rejected {
 }
 
 impl Rejected {
+    const ALL: [Self; 12] = [
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Origin,
+        Self::Forbidden,
+        Self::Hook,
+        Self::Draining,
+        Self::NotReady,
+        Self::Full,
+        Self::Crowded,
+        Self::Rushed,
+        Self::Failing,
+        Self::GaveWay,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -64,7 +79,7 @@ pub(crate) struct EntryMetrics {
 
 impl EntryMetrics {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
+        let metrics = Self {
             rejected: register_int_counter_vec_with_registry!(
                 "wsmesh_connections_rejected_total",
                 "Connections that were rejected before the upgrade.",
@@ -93,7 +108,22 @@ impl EntryMetrics {
                 "Connections that wait for the first message, which authenticates the client.",
                 registry
             )?,
-        })
+        };
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// A rate needs a series that was there before.
+    fn begin(&self) {
+        for why in Rejected::ALL {
+            self.rejected.with_label_values(&[why.as_str()]);
+        }
+        for reason in ["no_token", "bad_token", "expired", "bad_ticket"] {
+            self.auth_failures.with_label_values(&[reason]);
+        }
+        for result in ["ok", "failed"] {
+            self.jwks_fetches.with_label_values(&[result]);
+        }
     }
 
     /// A connection was rejected.

@@ -118,7 +118,21 @@ impl FrameMetrics {
                 registry
             )?,
         };
+        metrics.begin();
         Ok((metrics, frames.with_label_values(&["out", "text"])))
+    }
+
+    /// A rate needs a series that was there before.
+    fn begin(&self) {
+        for what in ["event", "room", "publish"] {
+            self.denied.with_label_values(&[what]);
+        }
+        for reason in ["panic", "timeout", "ended"] {
+            self.handler_failures.with_label_values(&[reason]);
+        }
+        for limit in ["events", "flood", "rooms", "refreshes", "publish", "publish_bytes"] {
+            self.limited.with_label_values(&[limit]);
+        }
     }
 
     /// A frame of this kind came from a client.

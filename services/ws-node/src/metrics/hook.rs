@@ -31,6 +31,10 @@ impl HookMetrics {
             &["result"],
             registry
         )?;
+        // A rate needs a series that was there before.
+        for result in ["allowed", "refused", "failed", "timed_out", "overloaded", "unusable"] {
+            questions.with_label_values(&[result]);
+        }
         Ok(Self(questions))
     }
 

@@ -29,6 +29,10 @@ impl LoginMetrics {
             &["outcome"],
             registry
         )?;
+        // A rate needs a series that was there before.
+        for outcome in ["alone", "met", "retried", "replaced", "refused"] {
+            logins.with_label_values(&[outcome]);
+        }
         Ok(Self(logins))
     }
 

@@ -2,9 +2,11 @@
 //! Labels are bounded; none names a client, a room or an address.
 
 mod entry;
+mod events;
 mod frames;
 mod hook;
 mod logins;
+mod names;
 mod refusals;
 mod report;
 
@@ -13,9 +15,11 @@ use prometheus::{
 };
 
 pub(crate) use entry::{EntryMetrics, Rejected};
+pub(crate) use events::{Asked, EventMetrics, EventSeries};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
+pub use names::METRIC_NAMES;
 pub(crate) use refusals::RefusalMetrics;
 
 use crate::backends::BackendMetrics;
@@ -28,11 +32,13 @@ pub(crate) struct Metrics {
     pub(crate) engine: engine::Metrics,
     pub(crate) backends: BackendMetrics,
     pub(crate) frames: FrameMetrics,
+    pub(crate) events: EventMetrics,
     pub(crate) entry: EntryMetrics,
     pub(crate) logins: LoginMetrics,
     pub(crate) hook: HookMetrics,
     pub(crate) lifecycle: LifecycleMetrics,
     pub(crate) wills_carried_out: IntCounter,
+    pub(crate) connections_limit: IntGauge,
     pub(crate) draining: IntGauge,
 }
 
@@ -44,6 +50,7 @@ impl Metrics {
             engine: engine::Metrics::register(registry, sent)?,
             backends: BackendMetrics::register(registry)?,
             frames,
+            events: EventMetrics::register(registry)?,
             entry: EntryMetrics::register(registry)?,
             logins: LoginMetrics::register(registry)?,
             hook: HookMetrics::register(registry)?,
@@ -51,6 +58,11 @@ impl Metrics {
             wills_carried_out: register_int_counter_with_registry!(
                 "wsmesh_wills_carried_out_total",
                 "Messages that clients got because a server that held state for them was lost.",
+                registry
+            )?,
+            connections_limit: register_int_gauge_with_registry!(
+                "wsmesh_connections_limit",
+                "Most connections at once: as the settings say, or fewer if the process may not have so many files.",
                 registry
             )?,
             draining: register_int_gauge_with_registry!(

@@ -17,6 +17,7 @@ pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
 pub use settings::{PickBy, ReplyBy, Rule};
 
 use crate::handlers::Found;
+use crate::metrics::{EventMetrics, EventSeries};
 
 /// Longest name of an event that a rule for several events forwards, in bytes: it becomes a header.
 const LONGEST_OF_PREFIX: usize = 256;
@@ -48,12 +49,29 @@ impl Route {
     }
 }
 
+/// What was found for an event.
+#[derive(Clone, Copy)]
+pub(crate) struct Match<'a> {
+    /// One of a bounded set: that of the rule, if it is for several events.
+    pub(crate) name: &'a str,
+    pub(crate) route: &'a Route,
+    /// Counts what came of it.
+    pub(crate) series: &'a EventSeries,
+}
+
+/// A route of the table.
+struct Entry {
+    route: Route,
+    series: EventSeries,
+}
+
 /// The table.
-#[derive(Default)]
 pub(crate) struct Routes {
-    routes: HashMap<Box<str>, Route>,
+    routes: HashMap<Box<str>, Entry>,
     /// The rules for several events, the longest beginning first.
-    prefixes: Vec<(Box<str>, Route)>,
+    prefixes: Vec<(Box<str>, Entry)>,
+    /// Counts events.
+    metrics: EventMetrics,
     /// Services of the rules: they are told when a client is gone.
     services: Vec<ServiceName>,
     /// Namespaces that clients may join themselves.
@@ -64,7 +82,12 @@ pub(crate) struct Routes {
 
 impl Routes {
     /// Makes the table. A rule for the name of a built-in event replaces it, see [`Routes::replaced`].
-    pub(crate) fn new(rules: Vec<Forwarding>, client_rooms: Vec<Namespace>, with_demo: bool) -> Self {
+    pub(crate) fn new(
+        rules: Vec<Forwarding>,
+        client_rooms: Vec<Namespace>,
+        with_demo: bool,
+        metrics: EventMetrics,
+    ) -> Self {
         let mut built_in = vec![
             ("enterBackground", Route::EnterBackground),
             ("enterForeground", Route::EnterForeground),
@@ -78,13 +101,22 @@ impl Routes {
         let mut services: Vec<_> = rules.iter().filter_map(Forwarding::service).cloned().collect();
         services.sort();
         services.dedup();
-        let mut routes: HashMap<Box<str>, Route> = built_in.into_iter().map(|(name, r)| (name.into(), r)).collect();
+        let entry = |name: &str, route| Entry {
+            route,
+            series: metrics.of(name),
+        };
+        let mut routes: HashMap<Box<str>, Entry> = built_in
+            .into_iter()
+            .map(|(name, route)| (name.into(), entry(name, route)))
+            .collect();
         let (mut replaced, mut prefixes) = (Vec::new(), Vec::new());
         for forwarding in rules.into_iter().map(Arc::new) {
             let event: Box<str> = forwarding.rule.event.as_str().into();
-            if forwarding.rule.prefix().is_some() {
-                prefixes.push((event, Route::Rule(forwarding)));
-            } else if routes.insert(event.clone(), Route::Rule(forwarding)).is_some() {
+            let is_prefix = forwarding.rule.prefix().is_some();
+            let rule = entry(&event, Route::Rule(forwarding));
+            if is_prefix {
+                prefixes.push((event, rule));
+            } else if routes.insert(event.clone(), rule).is_some() {
                 replaced.push(event);
             }
         }
@@ -92,6 +124,7 @@ impl Routes {
         Self {
             routes,
             prefixes,
+            metrics,
             services,
             client_rooms,
             replaced,
@@ -101,7 +134,8 @@ impl Routes {
     /// Adds the events that tokens need: tokens are renewed, and may allow rooms that the settings do not.
     pub(crate) fn with_tokens(mut self) -> Self {
         for name in CREDENTIAL_EVENTS {
-            self.routes.insert(name.into(), Route::RefreshToken);
+            let entry = self.entry(name, Route::RefreshToken);
+            self.routes.insert(name.into(), entry);
         }
         self.with_rooms()
     }
@@ -118,28 +152,38 @@ impl Routes {
     }
 
     fn with(mut self, name: &str, route: Route) -> Self {
-        let taken = self.routes.entry(name.into()).or_insert(route);
-        if matches!(taken, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
+        let entry = self.entry(name, route);
+        let taken = self.routes.entry(name.into()).or_insert(entry);
+        if matches!(taken.route, Route::Rule(_)) && !self.replaced().any(|event| event == name) {
             self.replaced.push(name.into());
         }
         self
     }
 
-    /// The route of an event and its name, which is one of a bounded set: that of the rule, if it is for several events.
-    pub(crate) fn find(&self, event: &str) -> Option<(&str, &Route)> {
-        let exact = self.routes.get_key_value(event).map(|(name, route)| (&**name, route));
-        exact.or_else(|| self.find_prefix(event))
+    fn entry(&self, name: &str, route: Route) -> Entry {
+        Entry {
+            route,
+            series: self.metrics.of(name),
+        }
     }
 
-    fn find_prefix(&self, event: &str) -> Option<(&str, &Route)> {
+    /// The route of an event.
+    pub(crate) fn find(&self, event: &str) -> Option<Match<'_>> {
+        let exact = self.routes.get_key_value(event);
+        exact
+            .map(|(name, entry)| entry.matched(name))
+            .or_else(|| self.find_prefix(event))
+    }
+
+    fn find_prefix(&self, event: &str) -> Option<Match<'_>> {
         let mut fitting = self
             .prefixes
             .iter()
             .filter(|(pattern, _)| event.starts_with(pattern.trim_end_matches('*')));
-        let (pattern, route) = fitting.next()?;
+        let (pattern, entry) = fitting.next()?;
         // Those that no rule may forward.
         let is_kept = event.starts_with("wsmesh.") || CREDENTIAL_EVENTS.contains(&event);
-        (!is_kept && event.len() <= LONGEST_OF_PREFIX).then_some((&**pattern, route))
+        (!is_kept && event.len() <= LONGEST_OF_PREFIX).then(|| entry.matched(pattern))
     }
 
     /// Built-in events that a rule replaces, often by mistake: the author of the rule may not know that they exist.
@@ -158,9 +202,21 @@ impl Routes {
     }
 }
 
+impl Entry {
+    fn matched<'a>(&'a self, name: &'a str) -> Match<'a> {
+        Match {
+            name,
+            route: &self.route,
+            series: &self.series,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use prometheus::Registry;
 
     use super::*;
     use crate::settings::EdgeSettings;
@@ -170,23 +226,27 @@ mod tests {
         to_service(serde_json::from_str(&rule).expect("a rule"))
     }
 
+    fn metrics() -> EventMetrics {
+        EventMetrics::register(&Registry::new()).expect("registers")
+    }
+
     #[test]
     fn a_rule_that_replaces_a_built_in_event_is_reported() {
         let rules = || ["enterBackground", "joinRoom", "echo", "mine"].map(rule).into();
         let chat = Namespace::new("chat").expect("valid");
         let replaced = |routes: &Routes| routes.replaced().map(str::to_owned).collect::<Vec<_>>();
-        let production = Routes::new(rules(), Vec::new(), false);
+        let production = Routes::new(rules(), Vec::new(), false, metrics());
         assert_eq!(replaced(&production), ["enterBackground"]);
         assert_eq!(replaced(&production.with_tokens()), ["enterBackground", "joinRoom"]);
-        let demo = Routes::new(rules(), vec![chat], true).with_tokens();
+        let demo = Routes::new(rules(), vec![chat], true, metrics()).with_tokens();
         assert_eq!(replaced(&demo), ["enterBackground", "joinRoom", "echo"]);
     }
 
     #[test]
     fn an_event_without_a_rule_of_its_own_takes_the_rule_with_the_longest_beginning() {
         let rules = ["bid.*", "bid.place", "bid.auto.*", "b*", "*"].map(rule).into();
-        let routes = Routes::new(rules, Vec::new(), true).with_tokens();
-        let found = |event: &str| routes.find(event).map(|(name, _)| name.to_owned());
+        let routes = Routes::new(rules, Vec::new(), true, metrics()).with_tokens();
+        let found = |event: &str| routes.find(event).map(|found| found.name.to_owned());
         for (event, name) in [
             ("bid.place", "bid.place"),
             ("bid.other", "bid.*"),
@@ -202,7 +262,7 @@ mod tests {
         }
         assert_eq!(found("wsmesh.kick"), None, "reserved");
         assert_eq!(found(&"b".repeat(257)), None, "too long for a header");
-        let without_tokens = Routes::new([rule("*")].into(), Vec::new(), false);
+        let without_tokens = Routes::new([rule("*")].into(), Vec::new(), false, metrics());
         for event in CREDENTIAL_EVENTS {
             assert!(without_tokens.find(event).is_none(), "{event} carries tokens");
         }
@@ -230,7 +290,7 @@ mod tests {
     fn events(settings: EdgeSettings) -> BTreeSet<String> {
         let lets_publish = settings.lets_clients_publish();
         let rules = settings.rules.0.into_iter().map(to_service).collect();
-        let routes = Routes::new(rules, settings.client_rooms, settings.demo);
+        let routes = Routes::new(rules, settings.client_rooms, settings.demo, metrics());
         let routes = if lets_publish { routes.with_publish() } else { routes };
         routes.routes.keys().map(|event| event.to_string()).collect()
     }

@@ -181,6 +181,7 @@ impl Asking {
         let forbidden = asked.into_iter().filter(|(_, answered)| !answered);
         facts.forbidden = forbidden.map(|(command, _)| command.to_owned()).collect();
         facts.output_buffers = buffers.unwrap_or_default();
+        facts.slow_commands = slow.as_ref().map(slow_log::count);
         facts.slow_log = slow.map(slow_log::entries).unwrap_or_default();
         facts.collected_ms = start.elapsed().as_millis() as u64;
         Ok(facts)

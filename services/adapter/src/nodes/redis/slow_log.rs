@@ -18,6 +18,16 @@ pub(super) fn entries(answer: Value) -> Vec<SlowCommand> {
     answer.into_array().into_iter().take(MOST).filter_map(entry).collect()
 }
 
+/// How many commands were ever slow: entries are numbered from 0, and the newest comes first. 0 if the log is empty.
+pub(super) fn count(answer: &Value) -> u64 {
+    let Value::Array(entries) = answer else { return 0 };
+    let number = match entries.first() {
+        Some(Value::Array(newest)) => newest.first().and_then(Value::as_u64),
+        _ => None,
+    };
+    number.map_or(0, |number| number.saturating_add(1))
+}
+
 /// One entry: its number, when, how long, the words, who.
 fn entry(value: Value) -> Option<SlowCommand> {
     let mut parts = value.into_array().into_iter();
@@ -79,6 +89,20 @@ mod tests {
             &["x y", "secret"],
         ]);
         assert_eq!(shown, ["PUBLISH", "CONFIG SET", "AUTH", "CLIENT ?", "?"]);
+    }
+
+    #[test]
+    fn the_number_of_the_newest_entry_says_how_many_there_were() {
+        let newest = Value::Array(vec![of(&["PING"]), Value::Null]);
+        assert_eq!(count(&newest), 5);
+        for strange in [
+            Value::Null,
+            Value::Array(Vec::new()),
+            Value::Array(vec![Value::Null]),
+            Value::Array(vec![Value::Array(vec!["x".into()])]),
+        ] {
+            assert_eq!(count(&strange), 0);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{
     Adapter, Bus, FactsOfNode, NodeState, NodeUrl, NodeView, Options, ServerInfo, ServerName, Started,
 };
-use wsmesh_protocol::report::{PROCESS, ProcessReport};
+use wsmesh_protocol::report::{EDGE, EdgeReport, PROCESS, ProcessReport};
 
 use super::super::evidence::{Answer, Cluster, Server};
 
@@ -135,6 +135,10 @@ async fn ask(adapter: &Adapter, info: ServerInfo) -> Server {
     let answer = answer.map_err(|error| error.to_string()).map(|stats| {
         let report = stats.reports.get(PROCESS);
         let process: Option<ProcessReport> = report.and_then(|report| serde_json::from_str(report.get()).ok());
+        let edge: Option<EdgeReport> = stats
+            .reports
+            .get(EDGE)
+            .and_then(|report| serde_json::from_str(report.get()).ok());
         Answer {
             clients: stats.clients,
             nodes: stats.nodes,
@@ -145,6 +149,7 @@ async fn ask(adapter: &Adapter, info: ServerInfo) -> Server {
             open_files: process.as_ref().map(|process| process.open_files),
             grace_ms: process.as_ref().map(|process| process.shutdown_grace_ms),
             drain_ms: process.and_then(|process| process.drain_ms),
+            is_draining: edge.is_some_and(|edge| edge.draining),
         }
     });
     Server { info, answer }

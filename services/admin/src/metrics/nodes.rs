@@ -1,0 +1,375 @@
+//! What the Redis nodes say about themselves and how many of them there should be, as metrics. Shows what the statistics know anyway, a
+//! few seconds old: nothing is asked when somebody reads the metrics. The series of a node end when the node is removed.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use wsmesh_adapter::{NodeFacts, NodeId, NodeState};
+
+use crate::gather::{Facts, Lack, NodesView};
+
+/// What is known now.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) facts: Facts,
+    pub(crate) nodes: NodesView,
+}
+
+/// Tells what is known; nothing once the admin has ended.
+type Source = Box<dyn Fn() -> Option<Known> + Send + Sync>;
+
+/// Reads one number of a node.
+type Read = fn(&NodeFacts) -> Option<u64>;
+
+const GAUGES: [(&str, &str, Read); 5] = [
+    ("wsmesh_redis_memory_bytes", "Memory that the node uses.", |facts| {
+        facts.used_memory_bytes
+    }),
+    (
+        "wsmesh_redis_memory_limit_bytes",
+        "Most memory that the node may use; 0 if there is no limit.",
+        |facts| facts.max_memory_bytes,
+    ),
+    (
+        "wsmesh_redis_clients",
+        "Connections of the node, ours and others.",
+        |facts| facts.clients,
+    ),
+    (
+        "wsmesh_redis_subscriber_buffer_bytes",
+        "What waits in the node for one of our servers, for the one for which most waits.",
+        |facts| {
+            Some(
+                facts
+                    .output_buffers
+                    .iter()
+                    .map(|buffer| buffer.bytes)
+                    .max()
+                    .unwrap_or(0),
+            )
+        },
+    ),
+    (
+        "wsmesh_redis_uptime_seconds",
+        "How long the node has been running.",
+        |facts| facts.uptime_seconds,
+    ),
+];
+
+const COUNTERS: [(&str, &str, Read); 4] = [
+    (
+        "wsmesh_redis_commands_total",
+        "Commands that the node has processed.",
+        |facts| facts.commands,
+    ),
+    (
+        "wsmesh_redis_evicted_keys_total",
+        "Keys that the node evicted for lack of memory. wsmesh stores none.",
+        |facts| facts.evicted_keys,
+    ),
+    (
+        "wsmesh_redis_rejected_connections_total",
+        "Connections that the node rejected because it had too many.",
+        |facts| facts.rejected_connections,
+    ),
+    (
+        "wsmesh_redis_slow_commands_total",
+        "Commands in the slow log of the node, those that have left it included.",
+        |facts| facts.slow_commands,
+    ),
+];
+
+/// The metrics of the nodes.
+struct NodesMetrics {
+    source: Source,
+    /// Of one reading at a time: they are written anew for each.
+    shown: Mutex<Shown>,
+    descriptions: Vec<Desc>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    up: IntGaugeVec,
+    gauges: Vec<(IntGaugeVec, Read)>,
+    counters: Vec<(IntCounterVec, Read)>,
+    bytes: IntCounterVec,
+    wanted: IntGauge,
+    not_joined: IntGauge,
+}
+
+/// Registers the metrics of the nodes that `source` tells.
+pub(crate) fn show_nodes(
+    registry: &Registry,
+    source: impl Fn() -> Option<Known> + Send + Sync + 'static,
+) -> prometheus::Result<()> {
+    registry.register(Box::new(NodesMetrics::new(Box::new(source))?))
+}
+
+impl NodesMetrics {
+    fn new(source: Source) -> prometheus::Result<Self> {
+        let shown = Shown::new()?;
+        Ok(Self {
+            source,
+            descriptions: shown.collectors().flat_map(Collector::desc).cloned().collect(),
+            shown: Mutex::new(shown),
+        })
+    }
+}
+
+impl Shown {
+    fn new() -> prometheus::Result<Self> {
+        let gauge =
+            |(name, help, read): (&str, &str, Read)| Ok((IntGaugeVec::new(Opts::new(name, help), &["node"])?, read));
+        let counter =
+            |(name, help, read): (&str, &str, Read)| Ok((IntCounterVec::new(Opts::new(name, help), &["node"])?, read));
+        Ok(Self {
+            up: IntGaugeVec::new(
+                Opts::new(
+                    "wsmesh_redis_up",
+                    "1 if the node answered the last question of this admin.",
+                ),
+                &["node"],
+            )?,
+            gauges: GAUGES.into_iter().map(gauge).collect::<prometheus::Result<_>>()?,
+            counters: COUNTERS.into_iter().map(counter).collect::<prometheus::Result<_>>()?,
+            bytes: IntCounterVec::new(
+                Opts::new(
+                    "wsmesh_redis_bytes_total",
+                    "Bytes that the node has read (in) and written (out).",
+                ),
+                &["node", "direction"],
+            )?,
+            wanted: IntGauge::new(
+                "wsmesh_nodes_wanted",
+                "Nodes that there should be: the replicas of the StatefulSet, or else those that are in use.",
+            )?,
+            not_joined: IntGauge::new(
+                "wsmesh_nodes_not_joined",
+                "Redis pods that should be nodes and are not.",
+            )?,
+        })
+    }
+
+    fn collectors(&self) -> impl Iterator<Item = &dyn Collector> {
+        let gauges = self.gauges.iter().map(|(gauge, _)| gauge as &dyn Collector);
+        let counters = self.counters.iter().map(|(counter, _)| counter as &dyn Collector);
+        let rest: [&dyn Collector; 4] = [&self.up, &self.bytes, &self.wanted, &self.not_joined];
+        gauges.chain(counters).chain(rest)
+    }
+
+    fn show(&self, known: &Known) {
+        self.up.reset();
+        self.bytes.reset();
+        self.gauges.iter().for_each(|(gauge, _)| gauge.reset());
+        self.counters.iter().for_each(|(counter, _)| counter.reset());
+        for (id, said) in &known.facts.of_nodes {
+            self.up
+                .with_label_values(&[id.as_str()])
+                .set(i64::from(said.facts.is_ok()));
+            if let Ok(facts) = &said.facts {
+                self.show_node(id, facts);
+            }
+        }
+        let (wanted, not_joined) = wanted(&known.nodes);
+        self.wanted.set(wanted);
+        self.not_joined.set(not_joined);
+    }
+
+    /// What the node did not say has no series.
+    fn show_node(&self, id: &NodeId, facts: &NodeFacts) {
+        let id = id.as_str();
+        for (gauge, read) in &self.gauges {
+            if let Some(value) = read(facts) {
+                let value = i64::try_from(value).unwrap_or(i64::MAX);
+                gauge.with_label_values(&[id]).set(value);
+            }
+        }
+        for (counter, read) in &self.counters {
+            if let Some(value) = read(facts) {
+                counter.with_label_values(&[id]).inc_by(value);
+            }
+        }
+        for (direction, bytes) in [("in", facts.bytes_in), ("out", facts.bytes_out)] {
+            if let Some(bytes) = bytes {
+                self.bytes.with_label_values(&[id, direction]).inc_by(bytes);
+            }
+        }
+    }
+}
+
+/// How many nodes there should be, and how many of them are missing.
+fn wanted(view: &NodesView) -> (i64, i64) {
+    let Some(membership) = &view.membership else {
+        let is_used = |state| matches!(state, Some(NodeState::Active | NodeState::Joining));
+        let used = view.nodes.iter().filter(|node| is_used(node.state)).count();
+        return (used as i64, 0);
+    };
+    let missing = membership
+        .differences
+        .iter()
+        .filter(|node| node.lack != Lack::Leaving)
+        .count();
+    (membership.replicas.map_or(0, i64::from), missing as i64)
+}
+
+impl Collector for NodesMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(known) = (self.source)() else {
+            return Vec::new();
+        };
+        let shown = self.shown.lock();
+        shown.show(&known);
+        shown.collectors().flat_map(Collector::collect).collect()
+    }
+}
+
+impl fmt::Debug for NodesMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodesMetrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wsmesh_adapter::OutputBuffer;
+
+    use super::*;
+    use crate::gather::{MembershipView, NodeDifference, Said};
+
+    fn id(id: &str) -> NodeId {
+        NodeId::new(id).expect("an id")
+    }
+
+    fn said(facts: Result<NodeFacts, String>) -> Said {
+        Said { facts, age_ms: 0 }
+    }
+
+    fn known(facts: Vec<(&str, Result<NodeFacts, String>)>, membership: Option<MembershipView>) -> Known {
+        let of_nodes = facts.into_iter().map(|(node, facts)| (id(node), said(facts)));
+        Known {
+            facts: Facts {
+                of_nodes: of_nodes.collect(),
+            },
+            nodes: NodesView {
+                nodes: Vec::new(),
+                kubernetes: None,
+                membership,
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    fn facts() -> NodeFacts {
+        let buffer = |server: &str, bytes| OutputBuffer {
+            server: wsmesh_adapter::ServerName::new(server).expect("a name"),
+            bytes,
+        };
+        NodeFacts {
+            used_memory_bytes: Some(1024),
+            commands: Some(77),
+            bytes_in: Some(5),
+            output_buffers: vec![buffer("a", 10), buffer("b", 30)],
+            ..NodeFacts::default()
+        }
+    }
+
+    /// Each series and its value, in the text form.
+    fn text(metrics: &NodesMetrics) -> Vec<String> {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&metrics.collect())
+            .expect("text");
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        series.map(str::to_owned).collect()
+    }
+
+    fn telling(known: impl Fn() -> Option<Known> + Send + Sync + 'static) -> NodesMetrics {
+        NodesMetrics::new(Box::new(known)).expect("made")
+    }
+
+    #[test]
+    fn a_node_has_series_of_what_it_said_and_one_that_is_silent_is_down() {
+        let both = || {
+            known(
+                vec![("redis-0", Ok(facts())), ("redis-1", Err("hung".to_owned()))],
+                None,
+            )
+        };
+        let shown = text(&telling(move || Some(both())));
+        for series in [
+            "wsmesh_redis_up{node=\"redis-0\"} 1",
+            "wsmesh_redis_up{node=\"redis-1\"} 0",
+            "wsmesh_redis_memory_bytes{node=\"redis-0\"} 1024",
+            "wsmesh_redis_commands_total{node=\"redis-0\"} 77",
+            "wsmesh_redis_bytes_total{direction=\"in\",node=\"redis-0\"} 5",
+            "wsmesh_redis_subscriber_buffer_bytes{node=\"redis-0\"} 30",
+        ] {
+            assert!(shown.iter().any(|line| line == series), "{series}: {shown:?}");
+        }
+        assert!(
+            !shown
+                .iter()
+                .any(|line| line.contains("uptime") || line.contains("\"out\"")),
+            "{shown:?}"
+        );
+    }
+
+    #[test]
+    fn the_series_of_a_removed_node_end_and_a_restarted_one_counts_from_zero() {
+        let told = Arc::new(Mutex::new(vec![("redis-0", facts()), ("redis-1", facts())]));
+        let telling_now = Arc::clone(&told);
+        let metrics = telling(move || {
+            let facts = telling_now
+                .lock()
+                .iter()
+                .map(|(node, facts)| (*node, Ok(facts.clone())))
+                .collect();
+            Some(known(facts, None))
+        });
+        assert!(text(&metrics).iter().any(|line| line.contains("redis-1")));
+        let restarted = NodeFacts {
+            commands: Some(2),
+            ..facts()
+        };
+        *told.lock() = vec![("redis-0", restarted)];
+        let shown = text(&metrics);
+        assert!(!shown.iter().any(|line| line.contains("redis-1")), "{shown:?}");
+        assert!(
+            shown.contains(&"wsmesh_redis_commands_total{node=\"redis-0\"} 2".to_owned()),
+            "{shown:?}"
+        );
+    }
+
+    #[test]
+    fn pods_that_are_not_nodes_yet_are_missing_and_those_that_leave_are_not() {
+        let lacking = |node, lack| NodeDifference {
+            node: id(node),
+            lack,
+            problem: None,
+        };
+        let membership = MembershipView {
+            replicas: Some(5),
+            differences: vec![
+                lacking("redis-3", Lack::Waiting),
+                lacking("redis-4", Lack::Refused),
+                lacking("redis-7", Lack::Leaving),
+            ],
+            ..MembershipView::default()
+        };
+        assert_eq!(wanted(&known(Vec::new(), Some(membership)).nodes), (5, 2));
+        assert_eq!(wanted(&known(Vec::new(), None).nodes), (0, 0));
+    }
+
+    #[test]
+    fn an_admin_that_has_ended_shows_nothing() {
+        assert_eq!(text(&telling(|| None)), [] as [&str; 0]);
+    }
+}
