@@ -15,7 +15,7 @@ function retryAfter(reason) {
 }
 
 // src/events.ts
-var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
+var SYSTEM_EVENTS = [
   "open",
   "close",
   "error",
@@ -27,7 +27,7 @@ var SYSTEM_EVENTS = /* @__PURE__ */ new Set([
   "repeat-limit",
   "state",
   "room-lost"
-]);
+];
 
 // src/frames.ts
 function answerFrame(payload, requestId) {
@@ -155,7 +155,7 @@ var Heartbeat = class {
   answered() {
     if (this.#sentAt === void 0) return;
     const latency = Date.now() - this.#sentAt;
-    this.#wait(Math.max(0, this.#settings.pingInterval - latency));
+    this.#wait(this.#settings.pingInterval - latency);
     this.#events.pong(latency);
   }
   #wait(ms) {
@@ -174,7 +174,7 @@ var OPEN = 1;
 function constructorOf(given) {
   const found = given ?? globalThis.WebSocket;
   if (!found) {
-    throw new Error("no global WebSocket: pass the option WebSocket, for example from the package ws");
+    throw new Error("no global WebSocket: pass the option WebSocket (package ws)");
   }
   return found;
 }
@@ -263,7 +263,7 @@ var Link = class {
   }
   /** Whether too many bytes wait in the WebSocket to accept more frames. */
   get full() {
-    return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
+    return this.socket?.bufferedAmount > this.#settings.maxBuffered;
   }
   /** Sends a frame. Returns false if the WebSocket is not open. */
   send(text) {
@@ -285,7 +285,7 @@ var Link = class {
       this.#attach(new this.#Socket(withParams(this.url, params), protocols), inQuery ? void 0 : value);
     };
     this.#become("connecting");
-    new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
+    Promise.resolve().then(token).then(open).catch((error) => {
       if (attempt === this.#attempt) this.#broke("error", error);
     });
   }
@@ -392,6 +392,13 @@ var Link = class {
 
 // src/listeners.ts
 var NAME = "a non-empty string";
+function guarded(what, call) {
+  try {
+    return call();
+  } catch (error) {
+    console.error(`${what} failed:`, error);
+  }
+}
 var Listeners = class {
   #entries = /* @__PURE__ */ new Map();
   /** Adds a listener. Returns a function that removes it. */
@@ -410,11 +417,7 @@ var Listeners = class {
   fire(event, ...args) {
     for (const entry of this.#entries.get(event) ?? []) {
       if (entry.once) this.#keep(event, (other) => other !== entry);
-      try {
-        entry.listener(...args);
-      } catch (error) {
-        console.error(`a listener of ${String(event)} failed:`, error);
-      }
+      guarded(`a listener of ${String(event)}`, () => entry.listener(...args));
     }
   }
   #keep(event, keeps) {
@@ -445,7 +448,7 @@ var Requests = class {
     return this.#waiting.size >= this.#settings.maxPending;
   }
   /**
-   * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+   * Registers a request that is not sent yet; `frame` makes its text and begins its trace. Nothing, if its payload cannot be JSON. Throws when a time
    * limit is not valid.
    */
   add(frame, { onPending, retry, idempotencyKey, ...times }, done) {
@@ -456,8 +459,9 @@ var Requests = class {
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
     let text;
+    let end;
     try {
-      text = frame({
+      [text, end] = frame({
         callbackId: id,
         timeoutMs: callbackTimeout === 5e3 ? void 0 : callbackTimeout,
         idempotencyKey: idempotencyKey ?? (retry === true ? id : void 0)
@@ -465,17 +469,18 @@ var Requests = class {
     } catch (error) {
       return void done({ error: `the payload cannot be JSON: ${error}`, errorCode: "BAD_PAYLOAD" }, null);
     }
-    const slow = onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : void 0;
+    const slow = onPending && pendingTimeout < callbackTimeout && setTimeout(() => onPending(), pendingTimeout);
     const limit = setTimeout(() => {
-      this.#waiting.get(id)?.end({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
+      settle({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
     }, callbackTimeout);
-    const end = (error, payload) => {
+    const settle = (error, payload) => {
       clearTimeout(limit);
       clearTimeout(slow);
       this.#waiting.delete(id);
+      end((error ?? refusal(payload))?.errorCode);
       done(error, payload);
     };
-    const waiting = { text, retry: !!retry, end };
+    const waiting = { text, retry: !!retry, settle };
     this.#waiting.set(id, waiting);
     return waiting;
   }
@@ -487,23 +492,23 @@ var Requests = class {
   }
   /** Ends the request that a reply answers. Ignores a reply that no request waits for. */
   replied(id, payload) {
-    this.#waiting.get(id)?.end(null, payload);
+    this.#waiting.get(id)?.settle(null, payload);
   }
   /** The connection broke: requests that may be repeated wait for the next one, the others fail at once. */
   disconnected() {
     for (const [id, waiting] of this.#waiting) {
       if (waiting.retry) waiting.sent &&= false;
-      else this.#fail(id, waiting, DISCONNECTED);
+      else this.#fail(id, waiting);
     }
   }
   /** Closed for good: every waiting request fails. */
   closed() {
-    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
+    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting);
   }
   /** Removes a request now. Its callback runs in a microtask, when the new state of the connection is known. */
-  #fail(id, { end }, error) {
+  #fail(id, { settle, sent }) {
     this.#waiting.delete(id);
-    void Promise.resolve().then(() => end(error, null));
+    void Promise.resolve().then(() => settle(sent == null ? NOT_OPEN : DISCONNECTED, null));
   }
 };
 
@@ -605,36 +610,26 @@ var Connector = class {
       if (this.#handlers.get(event) === handler) this.#handlers.delete(event);
     };
   }
-  // --------------------------------------------------------------------------------------------------------- sending
-  /**
-   * Sends an event; with a callback it is a request. Returns false if it was neither sent nor kept: there is no connection
-   * and the offline queue is full, or too much waits in the WebSocket. Use a request for what must arrive.
-   */
-  emit(event, ...[payload, callback, options]) {
+  emit(event, payload, callback, options) {
     if (!event) wrong("event", NAME);
     if (callback && typeof callback !== "function") wrong("callback", "a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
     known(options, REQUEST_OPTIONS, this.unknownOption);
-    const text = this.#frame(event, payload);
-    if (this.isOpen) return !this.#link.full && this.#link.send(text);
-    const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
-    if (keeps) this.#queue.push(text);
-    return keeps;
+    const [text, end] = this.#frame(event, payload);
+    const isOpen = this.isOpen;
+    const taken = isOpen ? !this.#link.full && this.#link.send(text) : this.state !== "closed" && this.#queue.length < this.settings.offlineQueue && !!this.#queue.push(text);
+    end(taken ? void 0 : isOpen ? "WS_FULL" : "WS_NOT_OPEN");
+    return taken;
   }
-  /** Sends a request. Always resolves: `{success: true, data}` or `{success: false, error, errorCode}`. */
-  emitWithPromise(event, ...[payload, options]) {
+  emitWithPromise(event, payload, options) {
     return new Promise((resolve) => {
       const done = (error, data) => resolve(error ? { success: false, ...error } : { success: true, data });
       this.#ask(event, payload, options, done, this.refused);
     });
   }
-  /** Sends a request. Resolves to the reply's payload, or rejects with a `RequestError`. */
-  request(event, ...[payload, options]) {
+  request(event, payload, options) {
     return new Promise((resolve, reject) => {
-      this.#ask(event, payload, options, (error, data) => {
-        if (error) reject(new RequestError(error));
-        else resolve(data);
-      });
+      this.#ask(event, payload, options, (error, data) => error ? reject(new RequestError(error)) : resolve(data));
     });
   }
   /** Joins a room, and again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
@@ -712,7 +707,7 @@ var Connector = class {
   }
   /** Whether a push of this name reaches the listeners of that name. */
   mayBePushed(event) {
-    return !SYSTEM_EVENTS.has(event);
+    return !SYSTEM_EVENTS.includes(event);
   }
   /** The error in a reply to `emit` or `emitWithPromise`, if it is one. */
   refused(payload) {
@@ -733,7 +728,20 @@ var Connector = class {
   }
   // ----------------------------------------------------------------------------------------------------------- frames
   #frame(event, payload, fields) {
-    return JSON.stringify({ event, payload: payload ?? null, ...fields, traceparent: this.settings.traceparent?.() });
+    let trace;
+    const text = JSON.stringify({
+      event,
+      payload: payload ?? null,
+      ...fields,
+      // Called last, so that a payload that cannot be JSON begins no trace. What is no trace context is left out.
+      traceparent: {
+        toJSON: () => guarded("traceparent", () => {
+          trace = this.settings.traceparent?.(event);
+          return /^[\da-f-]{55}$/.exec(trace?.traceparent ?? trace)?.[0];
+        })
+      }
+    });
+    return [text, (error) => guarded("traceparent", () => trace?.end?.(error))];
   }
   /** Sends what waited for a connection. */
   #flush() {
@@ -760,12 +768,18 @@ var Connector = class {
   }
   /** Sends a request if there is a connection, or waits for one if the request may be repeated. */
   #ask(event, payload, options, done, refused) {
-    const { isOpen } = this;
+    const isOpen = this.isOpen;
     known(options, REQUEST_OPTIONS, this.unknownOption);
-    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
-    if (!event) return refuse(done, `event must be ${NAME}`, "BAD_PAYLOAD");
-    if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
-    if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
+    const refuse = (error) => {
+      const [, end] = this.#frame(event, null);
+      end(error.errorCode);
+      done(error, null);
+      return false;
+    };
+    if (!event) return refuse({ error: `event must be ${NAME}`, errorCode: "BAD_PAYLOAD" });
+    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(NOT_OPEN);
+    if (this.#requests.full) return refuse({ error: "too many requests wait", errorCode: "TOO_MANY_PENDING" });
+    if (this.#link.full) return refuse({ error: "too much waits to be sent", errorCode: "WS_FULL" });
     return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
   /** Registers a request, and sends it now or on the next connection. */
@@ -799,10 +813,6 @@ var Connector = class {
     });
   }
 };
-function refuse(done, error = NOT_OPEN.error, errorCode = NOT_OPEN.errorCode) {
-  done({ error, errorCode }, null);
-  return false;
-}
 
 // src/websocket-connector.ts
 var NO_DATA = "data cannot be null or undefined";

@@ -9,9 +9,9 @@ import {
 } from "./events.js";
 import { type ErrorObject, type FrameFields, answerFrame, readFrame, refusal } from "./frames.js";
 import { Link } from "./link.js";
-import { Listeners, NAME } from "./listeners.js";
+import { Listeners, NAME, guarded } from "./listeners.js";
 import { type Options, type RequestOptions, type Settings, REQUEST_OPTIONS, duration, known, settings, wrong } from "./options.js";
-import { type Done, NOT_OPEN, RequestError, Requests } from "./requests.js";
+import { type Done, type Traced, NOT_OPEN, RequestError, Requests } from "./requests.js";
 import { type Entry, type RoomPayload, Rooms } from "./rooms.js";
 import type { WebSocketLike } from "./socket.js";
 
@@ -112,24 +112,28 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
    */
   emit<K extends Name<C>>(
     event: K,
-    ...[payload, callback, options]: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>
-  ): boolean {
+    ...rest: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>
+  ): boolean;
+  emit(event: string, payload?: unknown, callback?: any, options?: RequestOptions): boolean {
     if (!event) wrong("event", NAME);
     if (callback && typeof callback !== "function") wrong("callback", "a function");
     if (callback) return this.#ask(event, payload, options, callback, this.refused);
     known(options, REQUEST_OPTIONS, this.unknownOption);
-    const text = this.#frame(event, payload);
-    if (this.isOpen) return !this.#link.full && this.#link.send(text);
-    const keeps = this.state !== "closed" && this.#queue.length < this.settings.offlineQueue;
-    if (keeps) this.#queue.push(text);
-    return keeps;
+    const [text, end] = this.#frame(event, payload);
+    const isOpen = this.isOpen;
+    const taken = isOpen
+      ? !this.#link.full && this.#link.send(text)
+      : this.state !== "closed" && this.#queue.length < this.settings.offlineQueue && !!this.#queue.push(text);
+    end(taken ? undefined : isOpen ? "WS_FULL" : "WS_NOT_OPEN");
+    return taken;
   }
 
   /** Sends a request. Always resolves: `{success: true, data}` or `{success: false, error, errorCode}`. */
   emitWithPromise<K extends Name<C>>(
     event: K,
-    ...[payload, options]: Args<C[K], [options?: RequestOptions]>
-  ): Promise<Result<Reply<C[K]>>> {
+    ...rest: Args<C[K], [options?: RequestOptions]>
+  ): Promise<Result<Reply<C[K]>>>;
+  emitWithPromise(event: string, payload?: unknown, options?: RequestOptions): Promise<Result<any>> {
     return new Promise((resolve) => {
       const done: Done = (error, data) => resolve(error ? { success: false, ...error } : { success: true, data });
       this.#ask(event, payload, options, done, this.refused);
@@ -137,15 +141,10 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   /** Sends a request. Resolves to the reply's payload, or rejects with a `RequestError`. */
-  request<K extends Name<C>>(
-    event: K,
-    ...[payload, options]: Args<C[K], [options?: RequestOptions]>
-  ): Promise<Reply<C[K]>> {
+  request<K extends Name<C>>(event: K, ...rest: Args<C[K], [options?: RequestOptions]>): Promise<Reply<C[K]>>;
+  request(event: string, payload?: unknown, options?: RequestOptions): Promise<any> {
     return new Promise((resolve, reject) => {
-      this.#ask(event, payload, options, (error, data) => {
-        if (error) reject(new RequestError(error));
-        else resolve(data);
-      });
+      this.#ask(event, payload, options, (error, data) => (error ? reject(new RequestError(error)) : resolve(data)));
     });
   }
 
@@ -240,7 +239,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   /** Whether a push of this name reaches the listeners of that name. */
   protected mayBePushed(event: string): boolean {
-    return !SYSTEM_EVENTS.has(event);
+    return !SYSTEM_EVENTS.includes(event);
   }
 
   /** The error in a reply to `emit` or `emitWithPromise`, if it is one. */
@@ -266,8 +265,21 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
 
   // ----------------------------------------------------------------------------------------------------------- frames
 
-  #frame(event: string, payload: unknown, fields?: FrameFields): string {
-    return JSON.stringify({ event, payload: payload ?? null, ...fields, traceparent: this.settings.traceparent?.() });
+  #frame(event: string, payload: unknown, fields?: FrameFields): Traced {
+    let trace: any;
+    const text = JSON.stringify({
+      event,
+      payload: payload ?? null,
+      ...fields,
+      // Called last, so that a payload that cannot be JSON begins no trace. What is no trace context is left out.
+      traceparent: {
+        toJSON: () => guarded("traceparent", () => {
+          trace = this.settings.traceparent?.(event);
+          return /^[\da-f-]{55}$/.exec(trace?.traceparent ?? trace)?.[0];
+        }),
+      },
+    });
+    return [text, (error) => guarded("traceparent", () => trace?.end?.(error))];
   }
 
   /** Sends what waited for a connection. */
@@ -304,12 +316,19 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
     done: Done,
     refused?: typeof refusal,
   ): boolean {
-    const { isOpen } = this;
+    const isOpen = this.isOpen;
     known(options, REQUEST_OPTIONS, this.unknownOption);
-    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(done);
-    if (!event) return refuse(done, `event must be ${NAME}`, "BAD_PAYLOAD");
-    if (this.#requests.full) return refuse(done, "too many requests wait", "TOO_MANY_PENDING");
-    if (this.#link.full) return refuse(done, "too much waits to be sent", "WS_FULL");
+    /** Nothing is sent, but the trace tells of it. */
+    const refuse = (error: ErrorObject) => {
+      const [, end] = this.#frame(event, null);
+      end(error.errorCode);
+      done(error, null);
+      return false;
+    };
+    if (!event) return refuse({ error: `event must be ${NAME}`, errorCode: "BAD_PAYLOAD" });
+    if (!isOpen && !(options?.retry && this.state !== "closed")) return refuse(NOT_OPEN);
+    if (this.#requests.full) return refuse({ error: "too many requests wait", errorCode: "TOO_MANY_PENDING" });
+    if (this.#link.full) return refuse({ error: "too much waits to be sent", errorCode: "WS_FULL" });
     return this.#submit(event, payload, options ?? {}, isOpen, done, refused);
   }
 
@@ -357,10 +376,4 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
         if (this.#link.socket === socket) this.#link.send(text);
       });
   }
-}
-
-/** Calls back with the reason why nothing was sent. */
-function refuse(done: Done, error = NOT_OPEN.error, errorCode = NOT_OPEN.errorCode): false {
-  done({ error, errorCode }, null);
-  return false;
 }

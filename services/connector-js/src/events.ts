@@ -61,9 +61,9 @@ export interface SystemEvents {
 }
 
 /** Pushed events with these names reach `onAny` only: a server cannot pretend that the connection closed. */
-export const SYSTEM_EVENTS: ReadonlySet<string> = new Set<keyof SystemEvents>([
+export const SYSTEM_EVENTS: readonly string[] = [
   "open", "close", "error", "message", "ping", "pong", "pong-timeout", "reconnect", "repeat-limit", "state", "room-lost",
-]);
+] satisfies (keyof SystemEvents)[];
 
 /** The type of an event's listener. */
 export type ListenerOf<S, K> = K extends keyof SystemEvents

@@ -13,7 +13,6 @@ export interface FrameFields {
   callbackId?: string;
   timeoutMs?: number | undefined;
   idempotencyKey?: string | undefined;
-  traceparent?: string | undefined;
 }
 
 /** The answer to a request of the server. */

@@ -5,7 +5,7 @@ export { WebSocketConnector } from "./websocket-connector.js";
 export { RequestError } from "./requests.js";
 export { closeGroup, retryAfter, type CloseGroup } from "./close-codes.js";
 export type { ErrorObject } from "./frames.js";
-export type { Options, RequestOptions, Token } from "./options.js";
+export type { Options, RequestOptions, Token, Trace } from "./options.js";
 export type { WebSocketConstructor, WebSocketLike } from "./socket.js";
 export type {
   AnyEvents, Closed, ListenerOf, Name, Payload, Reply, RoomLost, State, SystemEvents,

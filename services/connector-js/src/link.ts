@@ -111,7 +111,7 @@ export class Link {
 
   /** Whether too many bytes wait in the WebSocket to accept more frames. */
   get full(): boolean {
-    return (this.socket?.bufferedAmount ?? 0) > this.#settings.maxBuffered;
+    return this.socket?.bufferedAmount! > this.#settings.maxBuffered;
   }
 
   /** Sends a frame. Returns false if the WebSocket is not open. */
@@ -136,7 +136,7 @@ export class Link {
     };
     this.#become("connecting");
     // An error at this point is reported later: a client has no listeners while its constructor runs.
-    new Promise((done) => done(token ? Promise.resolve().then(token).then(open) : open(null))).catch((error) => {
+    Promise.resolve().then(token).then(open).catch((error) => {
       if (attempt === this.#attempt) this.#broke("error", error);
     });
   }

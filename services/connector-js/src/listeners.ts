@@ -7,6 +7,15 @@ export const NAME = "a non-empty string";
 
 type Listener = (...args: any[]) => void;
 
+/** Calls code of the application. An error that it throws is logged and goes no further. */
+export function guarded<T>(what: string, call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    console.error(`${what} failed:`, error);
+  }
+}
+
 interface Entry {
   listener: Listener;
   once: boolean;
@@ -36,11 +45,7 @@ export class Listeners {
   fire(event: string | symbol, ...args: unknown[]): void {
     for (const entry of this.#entries.get(event) ?? []) {
       if (entry.once) this.#keep(event, (other) => other !== entry);
-      try {
-        entry.listener(...args);
-      } catch (error) {
-        console.error(`a listener of ${String(event)} failed:`, error);
-      }
+      guarded(`a listener of ${String(event)}`, () => entry.listener(...args));
     }
   }
 

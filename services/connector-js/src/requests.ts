@@ -1,6 +1,6 @@
 /** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
 
-import type { ErrorObject, FrameFields } from "./frames.js";
+import { type ErrorObject, type FrameFields, refusal } from "./frames.js";
 import { type RequestOptions, type Settings, duration } from "./options.js";
 
 /** Called once: with an error, or with null and the reply's payload. */
@@ -17,6 +17,9 @@ export class RequestError extends Error implements ErrorObject {
   }
 }
 
+/** A frame's text, and how its trace ends. */
+export type Traced = [text: string, end: (error?: string) => void];
+
 export const NOT_OPEN: ErrorObject = { error: "WebSocket is not open", errorCode: "WS_NOT_OPEN" };
 const DISCONNECTED: ErrorObject = { error: "the connection broke before the reply came", errorCode: "WS_DISCONNECTED" };
 
@@ -25,7 +28,7 @@ interface Waiting {
   retry: boolean;
   /** Whether it was sent on the current connection; undefined if it was never sent. */
   sent?: boolean;
-  end: Done;
+  settle: Done;
 }
 
 export class Requests {
@@ -44,11 +47,11 @@ export class Requests {
   }
 
   /**
-   * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+   * Registers a request that is not sent yet; `frame` makes its text and begins its trace. Nothing, if its payload cannot be JSON. Throws when a time
    * limit is not valid.
    */
   add(
-    frame: (fields: FrameFields) => string,
+    frame: (fields: FrameFields) => Traced,
     { onPending, retry, idempotencyKey, ...times }: RequestOptions,
     done: Done,
   ): Waiting | undefined {
@@ -60,8 +63,9 @@ export class Requests {
     duration("callbackTimeout", callbackTimeout, 1);
     duration("pendingTimeout", pendingTimeout, 1);
     let text: string;
+    let end: Traced[1];
     try {
-      text = frame({
+      [text, end] = frame({
         callbackId: id,
         timeoutMs: callbackTimeout === 5000 ? undefined : callbackTimeout,
         idempotencyKey: idempotencyKey ?? (retry === true ? id : undefined),
@@ -69,18 +73,18 @@ export class Requests {
     } catch (error) {
       return void done({ error: `the payload cannot be JSON: ${error}`, errorCode: "BAD_PAYLOAD" }, null);
     }
-    const slow =
-      onPending && pendingTimeout < callbackTimeout ? setTimeout(() => onPending(), pendingTimeout) : undefined;
+    const slow = onPending && pendingTimeout < callbackTimeout && setTimeout(() => onPending(), pendingTimeout);
     const limit = setTimeout(() => {
-      this.#waiting.get(id)?.end({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
+      settle({ error: `no reply within ${callbackTimeout} ms`, errorCode: "CALLBACK_TIMEOUT" }, null);
     }, callbackTimeout);
-    const end: Done = (error, payload) => {
+    const settle: Done = (error, payload) => {
       clearTimeout(limit);
-      clearTimeout(slow);
+      clearTimeout(slow as never);
       this.#waiting.delete(id);
+      end((error ?? refusal(payload))?.errorCode);
       done(error, payload);
     };
-    const waiting: Waiting = { text, retry: !!retry, end };
+    const waiting: Waiting = { text, retry: !!retry, settle };
     this.#waiting.set(id, waiting);
     return waiting;
   }
@@ -94,25 +98,25 @@ export class Requests {
 
   /** Ends the request that a reply answers. Ignores a reply that no request waits for. */
   replied(id: string, payload: unknown): void {
-    this.#waiting.get(id)?.end(null, payload);
+    this.#waiting.get(id)?.settle(null, payload);
   }
 
   /** The connection broke: requests that may be repeated wait for the next one, the others fail at once. */
   disconnected(): void {
     for (const [id, waiting] of this.#waiting) {
       if (waiting.retry) waiting.sent &&= false;
-      else this.#fail(id, waiting, DISCONNECTED);
+      else this.#fail(id, waiting);
     }
   }
 
   /** Closed for good: every waiting request fails. */
   closed(): void {
-    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting, waiting.sent == null ? NOT_OPEN : DISCONNECTED);
+    for (const [id, waiting] of this.#waiting) this.#fail(id, waiting);
   }
 
   /** Removes a request now. Its callback runs in a microtask, when the new state of the connection is known. */
-  #fail(id: string, { end }: Waiting, error: ErrorObject): void {
+  #fail(id: string, { settle, sent }: Waiting): void {
     this.#waiting.delete(id);
-    void Promise.resolve().then(() => end(error, null));
+    void Promise.resolve().then(() => settle(sent == null ? NOT_OPEN : DISCONNECTED, null));
   }
 }

@@ -21,7 +21,7 @@ export const OPEN = 1;
 export function constructorOf(given: WebSocketConstructor | undefined): WebSocketConstructor {
   const found = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (!found) {
-    throw new Error("no global WebSocket: pass the option WebSocket, for example from the package ws");
+    throw new Error("no global WebSocket: pass the option WebSocket (package ws)");
   }
   return found;
 }

@@ -43,6 +43,21 @@ for (const [how, load] of Object.entries({
   });
 }
 
+test("the script keeps the names of what the application gives to it", { timeout: 9000 }, async () => {
+  const server = await Server.start();
+  const ended = [];
+  const context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const traceparent = (event) => ({ traceparent: context, end: (error) => ended.push([event, error]) });
+  const client = new (asScript().wsmesh.Connector)({ url: server.url, WebSocket: ws, traceparent });
+  const peer = await server.accept();
+  await client.opened();
+  client.emit("say", 1);
+  assert.equal((await peer.json()).traceparent, context);
+  assert.deepEqual(ended, [["say", undefined]]);
+  client.manualClose();
+  await server.stop();
+});
+
 test("the script sets the global WebSocketConnector", () => {
   const page = asScript();
   assert.equal(page.WebSocketConnector, page.wsmesh.WebSocketConnector);

@@ -14,6 +14,7 @@ use crate::rooms::RoomMessage;
 use crate::servers::Servers;
 use crate::shared::Shared;
 use crate::task::Wish;
+use crate::traces::CANCELLED;
 use crate::{
     EmitError, End, Event, Lifecycle, Listener, Options, OptionsError, Payload, RefreshError, Request, RequestError,
     Room, ServerRequest, State, Task,
@@ -113,7 +114,14 @@ impl Client {
     /// # Errors
     /// When there is no connection and the event is not kept, or the payload cannot be JSON.
     pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let mut text = self.shared.traced(event_frame(event, payload)?);
+        let text = event_frame(event, payload)?;
+        let trace = self.shared.trace(event, CANCELLED);
+        let sent = self.enqueue(trace.on(text)).await;
+        trace.end(sent.as_ref().err().map(EmitError::code));
+        sent
+    }
+
+    async fn enqueue(&self, mut text: String) -> Result<(), EmitError> {
         while let Some((frames, frame)) = self.shared.route(text)? {
             match frames.send(frame).await {
                 Ok(()) => break,
@@ -129,7 +137,14 @@ impl Client {
     /// # Errors
     /// When there is no connection and the event is not kept, when too many frames wait, or the payload cannot be JSON.
     pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, payload: &T) -> Result<(), EmitError> {
-        let text = self.shared.traced(event_frame(event, payload)?);
+        let text = event_frame(event, payload)?;
+        let trace = self.shared.trace(event, CANCELLED);
+        let sent = self.try_enqueue(trace.on(text));
+        trace.end(sent.as_ref().err().map(EmitError::code));
+        sent
+    }
+
+    fn try_enqueue(&self, text: String) -> Result<(), EmitError> {
         let Some((frames, text)) = self.shared.route(text)? else {
             return Ok(());
         };

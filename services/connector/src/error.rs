@@ -57,6 +57,17 @@ pub enum EmitError {
     Payload(#[source] serde_json::Error),
 }
 
+impl EmitError {
+    /// The `errorCode`, as of [`RequestError::code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotOpen => "WS_NOT_OPEN",
+            Self::Full => "WS_FULL",
+            Self::EmptyEvent | Self::Payload(_) => "BAD_PAYLOAD",
+        }
+    }
+}
+
 /// Why a request has no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -179,6 +190,14 @@ impl ConnectionError {
             Self::Refused { .. } | Self::Token(_) | Self::Timeout(_) | Self::PongTimeout | Self::Transport(_) => {
                 Group::ComeBackNow
             }
+        }
+    }
+
+    /// The code with which the server refused a token in the first message.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Unauthenticated { code, .. } => Some(code),
+            _ => None,
         }
     }
 

@@ -33,6 +33,8 @@ mod error;
 mod inbound;
 mod listeners;
 mod options;
+#[cfg(feature = "opentelemetry")]
+mod otel;
 mod payload;
 mod refusal;
 mod rejoin;
@@ -45,17 +47,21 @@ mod socket;
 mod state;
 mod task;
 mod token;
+mod traces;
 
 pub use client::{Client, Connector};
 pub use error::{ConnectionError, EmitError, OptionsError, RefreshError, RequestError};
 pub use listeners::{Event, Listener, ServerRequest};
 pub use options::{AutoReconnect, Options};
+#[cfg(feature = "opentelemetry")]
+pub use otel::OpenTelemetry;
 pub use payload::Payload;
 pub use request::Request;
 pub use rooms::{Room, RoomId};
 pub use state::{End, Lifecycle, State};
 pub use task::Task;
 pub use token::TokenIn;
+pub use traces::{Trace, Traces};
 
 /// The README's examples, compiled only by tests: image builds do not have the file.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::token::Provider;
-use crate::{OptionsError, TokenIn};
+use crate::{OptionsError, TokenIn, Trace, Traces};
 
 /// The minimum of the waits between attempts: shorter waits would flood a server in trouble.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
@@ -53,7 +53,7 @@ pub struct Options {
     pub(crate) token: Option<Provider>,
     /// How the token of the [provider](Self::token) travels. Default: [`TokenIn::Header`].
     pub token_in: TokenIn,
-    pub(crate) traceparent: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
+    pub(crate) traces: Option<Arc<dyn Traces>>,
     /// TLS for `wss://`. Default: the roots of Mozilla, TLS 1.2 and later. Share one among clients: it caches sessions.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Time between heartbeats. Default: 10 s, which stops most proxies from closing the connection. Zero: no heartbeat. The
@@ -110,7 +110,7 @@ impl Options {
             headers: Vec::new(),
             token: None,
             token_in: TokenIn::Header,
-            traceparent: None,
+            traces: None,
             tls: None,
             ping_interval: Duration::from_secs(10),
             pong_timeout: Duration::from_secs(2),
@@ -184,10 +184,29 @@ impl Options {
     }
 
     /// Adds the W3C `traceparent` that `current` returns to each event and request, so that the server's trace continues the
-    /// application's; `None` leaves it out. Called where the event or request is sent; must be quick.
+    /// application's; `None` leaves it out. Called where the event or request is sent; must be quick. [`traces`](Self::traces) also
+    /// learns the event's name and when a request is over.
     #[must_use]
-    pub fn traceparent(mut self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        self.traceparent = Some(Arc::new(current));
+    pub fn traceparent(self, current: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.traces(move |_: &str| current().map(Trace::new))
+    }
+
+    /// Begins a trace for each event and request, and ends it. A request that is repeated keeps its trace: one covers all attempts. The
+    /// client's own requests (`authenticate`, rooms that are joined again) have traces, too. A panic in it is logged, and what is no
+    /// trace context is left out.
+    ///
+    /// ```
+    /// use wsmesh_connector::{Options, Trace};
+    ///
+    /// let options = Options::new("wss://example.org/chat").traces(|event: &str| {
+    ///     let (event, start) = (event.to_owned(), std::time::Instant::now());
+    ///     let trace = Trace::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    ///     Some(trace.on_end(move |error| println!("{event}: {} after {:?}", error.unwrap_or("ok"), start.elapsed())))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn traces(mut self, traces: impl Traces + 'static) -> Self {
+        self.traces = Some(Arc::new(traces));
         self
     }
 

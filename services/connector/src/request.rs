@@ -12,6 +12,7 @@ use wsmesh_protocol::frame;
 use crate::refusal::Refusal;
 use crate::rooms::Membership;
 use crate::shared::{Shared, limited};
+use crate::traces::CANCELLED;
 use crate::{Payload, RequestError, State};
 
 /// A request to the server; `.await` sends it and returns the reply's payload. Dropping the future cancels it here; the server
@@ -130,6 +131,8 @@ impl Request {
             return Err(RequestError::EmptyEvent);
         }
         let payload = self.payload.map_err(RequestError::Payload)?;
+        // Before the time limit starts: this is the application's code.
+        let trace = self.shared.trace(&self.event, CANCELLED);
         let own_key = || (self.repeats == Repeats::Once).then(|| format!("{:032x}", rand::random::<u128>()));
         let asked = Asked {
             event: &self.event,
@@ -137,6 +140,7 @@ impl Request {
             timeout: self.timeout,
             key: self.key.or_else(own_key),
             joins: self.joins,
+            traceparent: trace.traceparent().map(str::to_owned),
         };
         let reply = async {
             loop {
@@ -154,7 +158,7 @@ impl Request {
         };
         let slow = self.on_pending.filter(|_| self.pending_timeout < self.timeout);
         let reply = reporting_slow(slow, self.pending_timeout, reply);
-        match tokio::time::timeout(self.timeout, reply).await {
+        let outcome = match tokio::time::timeout(self.timeout, reply).await {
             Ok(Ok(payload)) => match Refusal::read(payload.as_str()) {
                 None => Ok(payload),
                 Some(Refusal { error, error_code }) => Err(RequestError::Refused {
@@ -164,7 +168,9 @@ impl Request {
             },
             Ok(Err(error)) => Err(error),
             Err(_) => Err(RequestError::Timeout(self.timeout)),
-        }
+        };
+        trace.end(outcome.as_ref().err().map(RequestError::code));
+        outcome
     }
 }
 
@@ -203,6 +209,7 @@ struct Asked<'a> {
     timeout: Duration,
     key: Option<String>,
     joins: Option<Membership>,
+    traceparent: Option<String>,
 }
 
 impl Asked<'_> {
@@ -215,7 +222,10 @@ impl Asked<'_> {
         if let Some(key) = &self.key {
             text = frame::with_idempotency_key(text, key);
         }
-        let sent = pending.frames.send(shared.traced(text)).await;
+        if let Some(traceparent) = &self.traceparent {
+            text = frame::with_traceparent(text, traceparent);
+        }
+        let sent = pending.frames.send(text).await;
         sent.map_err(|_| RequestError::Disconnected)?;
         (&mut pending.reply).await.map_err(|_| RequestError::Disconnected)
     }

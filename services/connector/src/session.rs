@@ -20,6 +20,7 @@ use wsmesh_protocol::frame::{self, ServerMessage};
 use crate::refusal::Refusal;
 use crate::shared::{First, Rejoin, Shared};
 use crate::socket::Socket;
+use crate::traces::DISCONNECTED;
 use crate::{ConnectionError, Lifecycle, inbound};
 
 /// Time limit for a close; after it the connection is dropped.
@@ -58,14 +59,19 @@ impl<'a> Session<'a> {
     pub(crate) async fn authenticate(&mut self, token: &str) -> Result<(), ConnectionError> {
         let id = self.shared.new_id().to_string();
         let request = frame::client_request("authenticate", &json!({"token": token}), &id);
-        let sent = self.sink.send(Message::text(self.shared.traced(request))).await;
+        let trace = self.shared.trace("authenticate", DISCONNECTED);
+        let sent = self.sink.send(Message::text(trace.on(request))).await;
         sent.map_err(ConnectionError::transport)?;
         loop {
             match next(&mut self.stream).await? {
                 Message::Text(text) => match reply_to(&id, &text) {
                     None => inbound::receive(self.shared, text, &self.frames),
-                    Some(Ok(())) => return Ok(()),
+                    Some(Ok(())) => {
+                        trace.end(None);
+                        return Ok(());
+                    }
                     Some(Err(refused)) => {
+                        trace.end(refused.refusal());
                         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sink.send(by_hand())).await;
                         return Err(refused);
                     }

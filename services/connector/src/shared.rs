@@ -13,6 +13,7 @@ use wsmesh_protocol::frame;
 use crate::listeners::Listeners;
 use crate::refusal::Refusal;
 use crate::rooms::{Membership, Rooms};
+use crate::traces::{DISCONNECTED, Running};
 use crate::{EmitError, Lifecycle, Options, Payload, RequestError, Room, State};
 
 /// Shared by one client's handles and its task.
@@ -60,15 +61,14 @@ pub(crate) struct Rejoin {
     pub(crate) membership: Membership,
     pub(crate) room: Room,
     pub(crate) pending: Pending,
+    pub(crate) trace: Running,
 }
 
 impl Rejoin {
     /// The frame that asks for it, with this time limit.
     pub(crate) fn frame(&self, timeout: Duration) -> String {
-        limited(
-            frame::client_request("joinRoom", &self.room, &self.pending.id.to_string()),
-            timeout,
-        )
+        let text = frame::client_request("joinRoom", &self.room, &self.pending.id.to_string());
+        self.trace.on(limited(text, timeout))
     }
 }
 
@@ -109,13 +109,6 @@ pub(crate) fn limited(text: String, timeout: Duration) -> String {
         text
     } else {
         frame::with_timeout(text, timeout)
-    }
-}
-
-fn with_trace(text: String, traceparent: Option<&str>) -> String {
-    match traceparent {
-        Some(traceparent) => frame::with_traceparent(text, traceparent),
-        None => text,
     }
 }
 
@@ -173,29 +166,24 @@ impl Shared {
     /// The connection is open: from now on frames go here. The queue is set before the state, so that a handle that sees "open"
     /// can send. Returns the frames to write first: requests for the rooms, then kept events.
     pub(crate) fn opened(self: &Arc<Self>, frames: &mpsc::Sender<String>) -> First {
-        // Called without the lock, because it is the application's code.
-        let traceparent = self.traceparent();
-        let first = {
+        let rooms = self.current().rooms.to_rejoin();
+        let mut first = First::default();
+        for (membership, room) in rooms {
+            let rejoin = Rejoin {
+                membership,
+                room,
+                pending: self.pending_again(frames),
+                // Begun without the lock, because it is the application's code.
+                trace: self.trace("joinRoom", DISCONNECTED),
+            };
+            first.frames.push_back(rejoin.frame(self.options.request_timeout));
+            first.rejoins.push(rejoin);
+        }
+        {
             let mut current = self.current();
-            let mut first = First::default();
-            for (membership, room) in current.rooms.to_rejoin() {
-                let (id, reply) = current.wait(None);
-                let pending = self.pending_with(id, reply, frames);
-                let rejoin = Rejoin {
-                    membership,
-                    room,
-                    pending,
-                };
-                first.frames.push_back(with_trace(
-                    rejoin.frame(self.options.request_timeout),
-                    traceparent.as_deref(),
-                ));
-                first.rejoins.push(rejoin);
-            }
             first.frames.append(&mut current.kept);
             current.frames = Some(frames.clone());
-            first
-        };
+        }
         self.state.send_replace(State::Open);
         self.listeners().lifecycle(&Lifecycle::Opened);
         first
@@ -230,13 +218,9 @@ impl Shared {
         self.current().new_id()
     }
 
-    /// A frame with the application's trace context, if there is one now.
-    pub(crate) fn traced(&self, text: String) -> String {
-        with_trace(text, self.traceparent().as_deref())
-    }
-
-    fn traceparent(&self) -> Option<String> {
-        self.options.traceparent.as_ref().and_then(|current| current())
+    /// Begins the trace of an event or request. If it is dropped, it ends with the error `dropped`.
+    pub(crate) fn trace(&self, event: &str, dropped: &'static str) -> Running {
+        Running::begin(self.options.traces.as_ref(), event, dropped)
     }
 
     /// The queue for this frame; `None` when it is kept for the next connection.

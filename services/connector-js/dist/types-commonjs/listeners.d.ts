@@ -2,6 +2,8 @@
 /** What the name of an event must be. */
 export declare const NAME = "a non-empty string";
 type Listener = (...args: any[]) => void;
+/** Calls code of the application. An error that it throws is logged and goes no further. */
+export declare function guarded<T>(what: string, call: () => T): T | undefined;
 export declare class Listeners {
     #private;
     /** Adds a listener. Returns a function that removes it. */

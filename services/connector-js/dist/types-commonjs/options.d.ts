@@ -49,8 +49,11 @@ export interface Options {
     offlineQueue?: number;
     /** Bytes that may wait in the WebSocket; more frames are refused. Default: 1048576. */
     maxBuffered?: number;
-    /** Returns the W3C `traceparent` for the frame about to be sent. Default: none. */
-    traceparent?: () => string | undefined;
+    /**
+     * Begins the trace of each event and request: returns the W3C `traceparent` of its frame, or that with an `end`. A repeat of
+     * a request carries the same one. Nothing that it throws or returns affects the event or request. Default: none.
+     */
+    traceparent?: (event: string) => string | Trace | null | undefined;
 }
 /** Options of one request. */
 export interface RequestOptions {
@@ -73,6 +76,16 @@ export interface RequestOptions {
      * its own, else none.
      */
     idempotencyKey?: string;
+}
+/** The trace of one event or request. */
+export interface Trace {
+    /** The W3C `traceparent` that goes into the frame. */
+    traceparent?: string | undefined;
+    /**
+     * Called once: when the request is answered, refused, timed out or given up; for an event at once after it was sent or kept.
+     * `error` is the code of what went wrong.
+     */
+    end?(error?: string): void;
 }
 export declare const REQUEST_OPTIONS: string[];
 declare const DEFAULTS: {

@@ -1,5 +1,5 @@
 /** Requests that wait for replies: ids, time limits, and what happens to them when the connection breaks. */
-import type { ErrorObject, FrameFields } from "./frames.js";
+import { type ErrorObject, type FrameFields } from "./frames.js";
 import { type RequestOptions, type Settings } from "./options.js";
 /** Called once: with an error, or with null and the reply's payload. */
 export type Done = (error: ErrorObject | null, payload: any) => void;
@@ -9,13 +9,15 @@ export declare class RequestError extends Error implements ErrorObject {
     readonly errorCode: string;
     constructor({ error, errorCode }: ErrorObject);
 }
+/** A frame's text, and how its trace ends. */
+export type Traced = [text: string, end: (error?: string) => void];
 export declare const NOT_OPEN: ErrorObject;
 interface Waiting {
     text: string;
     retry: boolean;
     /** Whether it was sent on the current connection; undefined if it was never sent. */
     sent?: boolean;
-    end: Done;
+    settle: Done;
 }
 export declare class Requests {
     #private;
@@ -23,10 +25,10 @@ export declare class Requests {
     /** Whether the limit of waiting requests is reached. */
     get full(): boolean;
     /**
-     * Registers a request that is not sent yet; `frame` makes its text. Nothing, if its payload cannot be JSON. Throws when a time
+     * Registers a request that is not sent yet; `frame` makes its text and begins its trace. Nothing, if its payload cannot be JSON. Throws when a time
      * limit is not valid.
      */
-    add(frame: (fields: FrameFields) => string, { onPending, retry, idempotencyKey, ...times }: RequestOptions, done: Done): Waiting | undefined;
+    add(frame: (fields: FrameFields) => Traced, { onPending, retry, idempotencyKey, ...times }: RequestOptions, done: Done): Waiting | undefined;
     /** Sends the requests that are not sent yet. */
     flush(send: (text: string) => boolean): void;
     /** Ends the request that a reply answers. Ignores a reply that no request waits for. */

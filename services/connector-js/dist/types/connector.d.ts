@@ -37,11 +37,11 @@ export declare class Connector<S extends object = AnyEvents, C extends object = 
      * Sends an event; with a callback it is a request. Returns false if it was neither sent nor kept: there is no connection
      * and the offline queue is full, or too much waits in the WebSocket. Use a request for what must arrive.
      */
-    emit<K extends Name<C>>(event: K, ...[payload, callback, options]: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>): boolean;
+    emit<K extends Name<C>>(event: K, ...rest: Args<C[K], [callback?: Callback<C[K]>, options?: RequestOptions]>): boolean;
     /** Sends a request. Always resolves: `{success: true, data}` or `{success: false, error, errorCode}`. */
-    emitWithPromise<K extends Name<C>>(event: K, ...[payload, options]: Args<C[K], [options?: RequestOptions]>): Promise<Result<Reply<C[K]>>>;
+    emitWithPromise<K extends Name<C>>(event: K, ...rest: Args<C[K], [options?: RequestOptions]>): Promise<Result<Reply<C[K]>>>;
     /** Sends a request. Resolves to the reply's payload, or rejects with a `RequestError`. */
-    request<K extends Name<C>>(event: K, ...[payload, options]: Args<C[K], [options?: RequestOptions]>): Promise<Reply<C[K]>>;
+    request<K extends Name<C>>(event: K, ...rest: Args<C[K], [options?: RequestOptions]>): Promise<Reply<C[K]>>;
     /** Joins a room, and again after each reconnect until `leaveRoom`. Waits for a connection if there is none. */
     joinRoom(roomId: string | number, namespace?: string): Promise<any>;
     /** Leaves a room. It is not joined again, whatever the server replies. */

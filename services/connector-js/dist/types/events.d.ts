@@ -56,6 +56,6 @@ export interface SystemEvents {
     "room-lost"(lost: RoomLost): void;
 }
 /** Pushed events with these names reach `onAny` only: a server cannot pretend that the connection closed. */
-export declare const SYSTEM_EVENTS: ReadonlySet<string>;
+export declare const SYSTEM_EVENTS: readonly string[];
 /** The type of an event's listener. */
 export type ListenerOf<S, K> = K extends keyof SystemEvents ? SystemEvents[K] : K extends keyof S ? (payload: Payload<S[K]>) => void : never;

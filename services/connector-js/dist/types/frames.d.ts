@@ -11,7 +11,6 @@ export interface FrameFields {
     callbackId?: string;
     timeoutMs?: number | undefined;
     idempotencyKey?: string | undefined;
-    traceparent?: string | undefined;
 }
 /** The answer to a request of the server. */
 export declare function answerFrame(payload: unknown, requestId: string): string;

@@ -9,7 +9,11 @@ export async function run(Client, WebSocket, scenario, each, random) {
   const clock = Clock.install(random);
   const servers = [];
   while (servers.length < (scenario.servers ?? 1)) servers.push(await Server.start());
-  const stage = new Stage(Client, WebSocket, servers, clock, scenario.options ?? {}, random);
+  const traces = new Traces(scenario.traces);
+  const options = { ...scenario.options, ...(scenario.traces && { traceparent: (event) => traces.begin(event) }) };
+  const stage = new Stage(Client, WebSocket, servers, clock, options, random, traces);
+  const { error: complain } = console;
+  if (/^fails/.test(scenario.traces)) console.error = () => {};
   try {
     for (const written of scenario.steps) {
       const step = each === undefined ? written : fill(written, "$each", each);
@@ -22,6 +26,7 @@ export async function run(Client, WebSocket, scenario, each, random) {
       }
     }
   } finally {
+    console.error = complain;
     stage.client.manualClose();
     for (const server of servers) await server.stop();
     clock.restore();
@@ -35,6 +40,37 @@ function fill(value, name, by) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fill(item, name, by)]));
 }
 
+/** The traces of a scenario: what the application's code does in them, and what it saw. */
+class Traces {
+  #begun = 0;
+  #ended = [];
+
+  constructor(how) {
+    this.how = how;
+  }
+
+  static context(number) {
+    const hex = (digits) => number.toString(16).padStart(digits, "0");
+    return `00-${hex(32)}-${hex(16)}-01`;
+  }
+
+  begin(event) {
+    const context = Traces.context(++this.#begun);
+    if (this.how === "failsAtBegin") throw new Error("as the table wants it");
+    if (this.how === "text") return context;
+    const end = (error) => {
+      this.#ended.push([event, error ?? null]);
+      if (this.how === "failsAtEnd") throw new Error("as the table wants it");
+    };
+    return { traceparent: this.how === "garbage" ? `${context}0` : context, end };
+  }
+
+  /** Those that ended since the last time that this was asked, in any order. */
+  ended() {
+    return this.#ended.splice(0).sort();
+  }
+}
+
 /** The verbs of the table. Each method takes the verb's value and the whole step. */
 class Stage {
   #seen = new Map();
@@ -44,8 +80,9 @@ class Stage {
   #pending = [];
   #wait = 0;
 
-  constructor(Client, WebSocket, servers, clock, options, random) {
+  constructor(Client, WebSocket, servers, clock, options, random, traces) {
     this.clock = clock;
+    this.traces = traces;
     this.servers = servers;
     this.random = random;
     const urls = servers.map(({ url }) => url);
@@ -108,6 +145,7 @@ class Stage {
    */
   #same(got, expected) {
     const filled = { ...expected };
+    if (expected.traceparent) filled.traceparent = Traces.context(Number(expected.traceparent.slice(1)));
     for (const [field, most] of [["callbackId", 64], ["idempotencyKey", 128]]) {
       const name = expected[field];
       if (!name?.startsWith("$")) continue;
@@ -275,6 +313,10 @@ class Stage {
 
   async expect_roomLost({ room }) {
     assert.deepEqual(JSON.parse(JSON.stringify(await this.#of("roomLost").next())), room);
+  }
+
+  expect_traces({ ended }) {
+    assert.deepEqual(this.traces.ended(), ended);
   }
 
   expect_notOpen() {

@@ -2,6 +2,7 @@
 
 import ws from "ws";
 import { Connector, WebSocketConnector } from "../../.build/types/index.js";
+import { openTelemetry } from "../../.build/types/otel.js";
 
 interface ServerEvents {
   say(payload: { msg: string }): void;
@@ -37,6 +38,11 @@ client.emit("echo", { n: "1" });
 client.emit("echo");
 // @ts-expect-error the option is unknown
 new Connector({ url: "ws://host/", pingIntervall: 1 });
+
+new Connector({ url: "ws://host/", traceparent: openTelemetry() });
+new Connector({ url: "ws://host/", traceparent: (event) => (event === "say" ? undefined : { end: (error) => error?.at(0) }) });
+// @ts-expect-error a trace context is a text
+new Connector({ url: "ws://host/", traceparent: async () => "" });
 
 const any = new Connector({ url: "ws://host/" });
 any.on("whatever", (payload) => payload.anything);

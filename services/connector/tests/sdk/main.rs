@@ -3,8 +3,10 @@
 mod closing;
 mod keeping;
 mod lasting;
+mod otel;
 mod recorded;
 mod support;
 mod table;
 mod talking;
 mod tokens;
+mod traces;

@@ -4,6 +4,7 @@
 mod client;
 mod expected;
 mod server;
+mod traces;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use wsmesh_connector::{AutoReconnect, Client, Event, Lifecycle, Listener, Options, State};
 
+use self::traces::{Traced, Tracing};
 use crate::support::{Peer, Server, start};
 
 /// A limit in real time, longer than any scenario takes.
@@ -38,6 +40,7 @@ struct Scenario {
     options: Map<String, Value>,
     each: Option<Vec<Value>>,
     only: Option<Vec<String>>,
+    traces: Option<Tracing>,
     steps: Vec<Map<String, Value>>,
 }
 
@@ -71,7 +74,7 @@ async fn the_client_behaves_like_the_table_of_all_sdks() {
             ran += 1;
         }
     }
-    assert!(ran >= 65, "only {ran} ran");
+    assert!(ran >= 75, "only {ran} ran");
 }
 
 /// Replaces `name` by `by` everywhere.
@@ -139,6 +142,7 @@ struct Stage {
     requests: HashMap<String, JoinHandle<Result<Value, String>>>,
     /// The requests whose `on_pending` was called.
     pending: Arc<Mutex<Vec<String>>>,
+    traces: Traced,
     listening: HashMap<String, JoinHandle<()>>,
     /// The name of a listener, each time that it gets an event.
     heard: (UnboundedSender<String>, UnboundedReceiver<String>),
@@ -154,7 +158,12 @@ impl Stage {
         for _ in 0..scenario.servers.unwrap_or(1) {
             servers.push(Server::start().await);
         }
-        let (client, task) = start(options(&servers, table));
+        let traces = Traced::default();
+        let mut options = options(&servers, table);
+        if let Some(how) = scenario.traces {
+            options = traces.given(how, options);
+        }
+        let (client, task) = start(options);
         Self {
             lifecycle: client.lifecycle(),
             events: client.on_any(),
@@ -167,6 +176,7 @@ impl Stage {
             ids: HashMap::new(),
             requests: HashMap::new(),
             pending: Arc::default(),
+            traces,
             listening: HashMap::new(),
             heard: unbounded_channel(),
             keeps: table.contains_key("offlineQueue"),

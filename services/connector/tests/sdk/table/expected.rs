@@ -48,6 +48,10 @@ impl Stage {
                 let told = self.pending.lock().clone();
                 assert_eq!(json!(told), step["of"]);
             }
+            "traces" => {
+                self.settle().await;
+                assert_eq!(Value::from(self.traces.ended()), step["ended"]);
+            }
             "heard" => self.expect_heard(step["by"].as_array().expect("names")).await,
             "roomLost" => self.expect_room_lost(&step["room"]).await,
             "notOpen" => match self.client.try_emit("probe", &1) {

@@ -1,0 +1,29 @@
+/**
+ * Traces of `@opentelemetry/api` for the option `traceparent`. A module of its own: the client itself does not need that package.
+ */
+
+import { type Tracer, SpanKind, SpanStatusCode, context, propagation, trace } from "@opentelemetry/api";
+import type { Trace } from "./options.js";
+
+/**
+ * A hook for the option `traceparent`: starts a span for each event and request, named like it, as a child of the active span. The
+ * frame carries its context, if the application's propagator writes a `traceparent`. Without `tracer` it is the global provider's,
+ * which may be registered later. Without a provider nothing is traced.
+ */
+export function openTelemetry(tracer: Tracer = trace.getTracer("@wsmesh/connector")): (event: string) => Trace {
+  return (event) => {
+    const span = tracer.startSpan(event, { kind: SpanKind.CLIENT, attributes: { "wsmesh.event": event } });
+    const carrier: { traceparent?: string } = {};
+    propagation.inject(trace.setSpan(context.active(), span), carrier);
+    return {
+      traceparent: carrier.traceparent,
+      end(error) {
+        if (error) {
+          span.setAttribute("error.type", error);
+          span.setStatus({ code: SpanStatusCode.ERROR, message: error });
+        }
+        span.end();
+      },
+    };
+  };
+}
