@@ -216,8 +216,9 @@ impl Shell {
         let shell = self.clone();
         self.adapter.on_tagged(event, TAG, move |event| {
             if shell.tasks.len() < MOST_TASKS {
+                let span = event.span.clone();
                 let handling = handle(shell.clone(), event);
-                shell.spawn(handling);
+                span.in_scope(|| shell.spawn(handling));
             } else {
                 shell.answer(
                     event,
