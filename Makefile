@@ -49,7 +49,7 @@ down: ## Stop what `make up` started
 	@tests/deploy/compose.sh down
 
 ##@ Check
-.PHONY: test test-rust test-js test-backends test-admin test-browser test-docs chaos bench bench-backends bench-micro
+.PHONY: test test-rust test-js test-backends test-admin test-browser test-docs chaos bench bench-backends bench-collectors bench-micro
 .PHONY: test-programs lint lint-code lint-scripts lint-dependencies advisories fmt docs settings-docs up-test cluster-test manifests-check chart-test dashboards-test tools
 test: tool-cc tool-redis tool-openssl tool-faketime tool-node tool-python ## All tests that need no container: installs what is missing, or says what to install
 	@$(MAKE) test-programs || true # each suite says what does not build
@@ -119,8 +119,11 @@ bench: tool-cc ## The standard load cases on one core, against PEERS="NAME=COMMA
 bench-backends: tool-cc tool-redis ## What events cost on their way to a backend over HTTP, and to a service: ARGS="--rate 2000"
 	@tests/load/backends.sh $(ARGS)
 
-bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames. ARGS=NAME runs those whose name contains it
-	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench frames -- $(ARGS)
+bench-collectors: tool-cc tool-python tool-curl ## Memory of a ws-node whose collector of traces is dead, silent, refusing or endless: ARGS="--rate 5000 --seconds 600"
+	@tests/load/collectors.sh $(ARGS)
+
+bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames, what traces cost. ARGS=NAME runs those whose name contains it
+	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench traces --bench frames -- $(ARGS)
 
 # libFuzzer needs the compiler's coverage flags; with RUSTC_BOOTSTRAP a stable toolchain accepts them.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
