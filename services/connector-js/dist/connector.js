@@ -155,7 +155,7 @@ var Heartbeat = class {
   answered() {
     if (this.#sentAt === void 0) return;
     const latency = Date.now() - this.#sentAt;
-    this.#wait(this.#settings.pingInterval - latency);
+    this.#wait(Math.max(0, this.#settings.pingInterval - latency));
     this.#events.pong(latency);
   }
   #wait(ms) {
@@ -771,8 +771,7 @@ var Connector = class {
     const isOpen = this.isOpen;
     known(options, REQUEST_OPTIONS, this.unknownOption);
     const refuse = (error) => {
-      const [, end] = this.#frame(event, null);
-      end(error.errorCode);
+      this.#frame(event, null)[1](error.errorCode);
       done(error, null);
       return false;
     };
@@ -793,7 +792,7 @@ var Connector = class {
     return !!waiting;
   }
   #received(text, socket) {
-    const { event, payload, callbackId, requestId } = readFrame(text);
+    const { callbackId, event, payload, requestId } = readFrame(text);
     if (callbackId) this.#requests.replied(callbackId, payload);
     else if (event && requestId) this.#answer(event, payload, requestId, socket);
     else if (event) {

@@ -318,10 +318,9 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   ): boolean {
     const isOpen = this.isOpen;
     known(options, REQUEST_OPTIONS, this.unknownOption);
-    /** Nothing is sent, but the trace tells of it. */
+    /** Nothing is sent, but the trace tells of it: it begins with a frame, and ends at once. */
     const refuse = (error: ErrorObject) => {
-      const [, end] = this.#frame(event, null);
-      end(error.errorCode);
+      this.#frame(event, null)[1](error.errorCode);
       done(error, null);
       return false;
     };
@@ -351,7 +350,7 @@ export class Connector<S extends object = AnyEvents, C extends object = AnyEvent
   }
 
   #received(text: string, socket: WebSocketLike): void {
-    const { event, payload, callbackId, requestId } = readFrame(text);
+    const { callbackId, event, payload, requestId } = readFrame(text);
     if (callbackId) this.#requests.replied(callbackId, payload);
     else if (event && requestId) this.#answer(event, payload, requestId, socket);
     else if (event) {

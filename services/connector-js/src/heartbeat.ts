@@ -44,7 +44,7 @@ export class Heartbeat {
   answered(): void {
     if (this.#sentAt === undefined) return;
     const latency = Date.now() - this.#sentAt;
-    this.#wait(this.#settings.pingInterval - latency);
+    this.#wait(Math.max(0, this.#settings.pingInterval - latency));
     this.#events.pong(latency);
   }
 
