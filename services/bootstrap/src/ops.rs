@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::Adapter;
 
 use crate::http::{self, Front, Limits};
+use crate::process_metrics;
 
 /// Connections at once: probes, scrapers, and backends that keep some open.
 pub const CONNECTIONS: usize = 128;
@@ -133,6 +134,7 @@ async fn ready(State(shown): State<Arc<Shown>>) -> Response {
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
     let mut families: Vec<MetricFamily> = shown.ops.registry.gather();
     families.extend(shown.own.iter().flat_map(|collector| collector.collect()));
+    families.extend(process_metrics::gather());
     match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

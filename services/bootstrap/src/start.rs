@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,10 @@ use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
 use crate::print::{print, unless_closed};
+use crate::runtimes::{RuntimeKind, measure_runtime};
 use crate::service::Service;
 use crate::settings::Environment;
+use crate::telemetry::Repeats;
 use crate::{healthcheck, listen, open_files, telemetry};
 
 /// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.
@@ -80,7 +83,7 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
     if let Err(problem) = raised {
         warn!("{problem}");
     }
-    let code = exit_code::<S>(serve::<S>(loaded));
+    let code = exit_code::<S>(serve::<S>(loaded, telemetry.repeats()));
     // Last, and on this thread, as the exporter blocks while it sends.
     telemetry.stop();
     code
@@ -133,18 +136,18 @@ fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> 
 }
 
 /// Runs the service on its own runtime.
-fn serve<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+fn serve<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if loaded.common.worker_threads > 0 {
         builder.worker_threads(loaded.common.worker_threads);
     }
     let runtime = builder.enable_all().build()?;
-    let result = runtime.block_on(run::<S>(loaded));
+    let result = runtime.block_on(run::<S>(loaded, repeats));
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }
 
-async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+async fn run<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Result<()> {
     let Loaded { config, common, .. } = loaded;
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
@@ -160,6 +163,8 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
         S::NAME
     );
     let _keeping = telemetry::Level::of_this_process().map(|level| AbortOnDropHandle::new(tokio::spawn(level.keep())));
+    let _summing = AbortOnDropHandle::new(tokio::spawn(async move { repeats.keep().await }));
+    let _measured = measure_runtime(RuntimeKind::Main, &Handle::current());
     let shutdown = CancellationToken::new();
     let mut service = tokio::spawn(S::run(config, sockets, shutdown.clone()));
     tokio::select! {
