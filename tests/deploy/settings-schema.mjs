@@ -29,6 +29,7 @@ const duration = { type: "string", pattern: "^[0-9]+([.][0-9]+)?(ms|s|m|h)$", de
 const UNSET = {
   auth_cookie: text,
   compress_above: { type: ["integer", "string"] },
+  debug_token_file: text,
   events_per_second: whole,
   jwks_url: { type: "string", pattern: "^https?://" },
   oidc_jwks_file: text,

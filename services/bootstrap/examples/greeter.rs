@@ -9,7 +9,9 @@ use prometheus::{HistogramOpts, Registry};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::exemplars;
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, ops, print, settings};
+use wsmesh_bootstrap::{
+    CommonConfig, Ops, Problems, SecretFile, Service, Sockets, Tables, debug, ops, print, settings,
+};
 
 settings! {
     /// Settings of the greeter.
@@ -95,7 +97,9 @@ impl Service for Greeter {
             tokio::time::sleep(config.settings.greeting_timeout).await;
             "hello\n"
         };
-        let router = ops::router(ops).route("/greet", get(greet));
+        let router = ops::router(ops)
+            .route("/greet", get(greet))
+            .merge(debug::routes(&config.common)?);
         let tls = config.common.ops_acceptor()?;
         ops::serve_router(sockets.ops.into_iter().chain(sockets.public), tls, router, shutdown).await;
         Ok(())

@@ -75,6 +75,7 @@
 //! ```
 
 mod config;
+pub mod debug;
 pub mod document;
 mod exposition;
 mod first_nodes;
@@ -88,6 +89,8 @@ mod open_files;
 pub mod ops;
 mod print;
 pub mod probe;
+mod process_metrics;
+mod runtimes;
 mod service;
 mod settings;
 mod start;
@@ -103,6 +106,7 @@ pub use log_level::{
 pub use metric_names::METRIC_NAMES;
 pub use ops::Ops;
 pub use print::print;
+pub use runtimes::{MeasuredRuntime, RuntimeKind, measure_runtime};
 pub use service::{Service, Sockets};
 pub use settings::{
     Bounded, Bounds, Check, Each, Field, HttpUrl, LONGEST_DURATION, MaxBytes, NoSettings, Problems, Raw, RedisService,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ArgMatches;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +17,10 @@ use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
 use crate::exposition::Pushing;
 use crate::exposition::sources::Sources;
 use crate::print::{print, unless_closed};
+use crate::runtimes::{RuntimeKind, measure_runtime};
 use crate::service::Service;
 use crate::settings::Environment;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Repeats, Telemetry};
 use crate::{healthcheck, listen, open_files, telemetry};
 
 /// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.
@@ -83,7 +85,7 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
     if let Err(problem) = raised {
         warn!("{problem}");
     }
-    let code = exit_code::<S>(serve::<S>(loaded));
+    let code = exit_code::<S>(serve::<S>(loaded, telemetry.repeats()));
     // Last, and not on a thread of the runtime, as the exporters block while they send.
     std::thread::scope(|scope| {
         scope.spawn(|| metrics.map(|metrics| metrics.stop(telemetry::FLUSH)));
@@ -95,7 +97,9 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
 fn start_telemetry<C>(loaded: &Loaded<C>) -> Result<(Telemetry, Option<Pushing>), String> {
     let telemetry = telemetry::start(loaded.common.name.as_str(), &loaded.common.log, &loaded.exports)?;
     let metrics = loaded.metrics.as_ref();
-    let metrics = metrics.map(|metrics| metrics.start(Sources::of_this_process())).transpose()?;
+    let metrics = metrics
+        .map(|metrics| metrics.start(Sources::of_this_process()))
+        .transpose()?;
     Ok((telemetry, metrics))
 }
 
@@ -146,18 +150,18 @@ fn check_health<S: Service>(arguments: &Arguments, environment: Environment) -> 
 }
 
 /// Runs the service on its own runtime.
-fn serve<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+fn serve<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Result<()> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if loaded.common.worker_threads > 0 {
         builder.worker_threads(loaded.common.worker_threads);
     }
     let runtime = builder.enable_all().build()?;
-    let result = runtime.block_on(run::<S>(loaded));
+    let result = runtime.block_on(run::<S>(loaded, repeats));
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }
 
-async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
+async fn run<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Result<()> {
     let Loaded { config, common, .. } = loaded;
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
@@ -173,6 +177,8 @@ async fn run<S: Service>(loaded: Loaded<S::Config>) -> anyhow::Result<()> {
         S::NAME
     );
     let _keeping = telemetry::Level::of_this_process().map(|level| AbortOnDropHandle::new(tokio::spawn(level.keep())));
+    let _summing = AbortOnDropHandle::new(tokio::spawn(async move { repeats.keep().await }));
+    let _measured = measure_runtime(RuntimeKind::Main, &Handle::current());
     let shutdown = CancellationToken::new();
     let mut service = tokio::spawn(S::run(config, sockets, shutdown.clone()));
     tokio::select! {

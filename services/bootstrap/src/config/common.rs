@@ -14,6 +14,7 @@ use wsmesh_protocol::report::{PROCESS, ProcessReport};
 
 use super::log::LogConfig;
 use super::profile::Profile;
+use crate::debug::Token;
 use crate::exposition::sources::Sources;
 use crate::first_nodes::first_nodes;
 use crate::log_level::log_level;
@@ -47,6 +48,10 @@ crate::settings! {
         pub tls_key_file: Option<PathBuf>,
         /// Use this certificate on the address for operators, too. Probes must ask with https then; healthcheck does.
         pub ops_tls: bool,
+        /// File with the token that opens /debug/profile and /debug/heap on the address for operators: Authorization: Bearer TOKEN.
+        /// Without it they are not served.
+        #[check(|file: &Option<SecretFile>| file.as_ref().map(Token::of).transpose().map(drop))]
+        pub debug_token_file: Option<SecretFile>,
         /// A Redis node: redis[s]://[user[:password]@]host[:port][?ca=FILE&cert=FILE&key=FILE][#id], or host:port. For several nodes,
         /// repeat the flag or separate the URLs by commas. Without any node the server runs alone.
         #[key = "redis"]

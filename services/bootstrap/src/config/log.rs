@@ -26,8 +26,10 @@ pub struct LogLevel(String);
 impl LogLevel {
     pub(crate) fn filter(&self) -> EnvFilter {
         // The first would log the same line with every batch of traces; the exporter logs its failure once. The second logs what
-        // an ACL forbids with every connection; those who ask a Redis are told.
-        EnvFilter::new(format!("rustls_platform_verifier=off,fred=off,{}", self.0))
+        // an ACL forbids with every connection; those who ask a Redis are told. The third logs what its caller logs. The fourth sums
+        // up lines that this filter let through.
+        let always = "rustls_platform_verifier=off,fred=off,pprof=off,wsmesh_bootstrap::telemetry::repeats=warn";
+        EnvFilter::new(format!("{always},{}", self.0))
     }
 }
 

@@ -23,12 +23,13 @@ pub(crate) use push::{MetricConfig, Pushing};
 
 use negotiate::{Form, accepts_gzip};
 
+use crate::process_metrics;
 use crate::telemetry::TraceCounts;
 
 /// The metrics of a server.
 pub(crate) struct Exposition {
     registry: Registry,
-    /// `wsmesh_build_info` and those of the process. Not in the registry, which other servers in this process may share.
+    /// `wsmesh_build_info`, and some of the process. Not in the registry, which other servers in this process may share.
     own: Vec<Box<dyn Collector>>,
 }
 
@@ -52,7 +53,7 @@ impl Exposition {
     pub(crate) fn gather(&self) -> Gathered {
         let mut gathered = exemplars::gather(&self.registry);
         let own = self.own.iter().flat_map(|collector| collector.collect());
-        gathered.families.extend(own);
+        gathered.families.extend(own.chain(process_metrics::gather()));
         gathered
     }
 

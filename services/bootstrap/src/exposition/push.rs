@@ -21,7 +21,8 @@ use super::gzip;
 use super::otlp::Cumulative;
 use super::sources::{Source, Sources};
 use crate::settings::Environment;
-use crate::telemetry::sending::{Attempts, Collector, Given, Outage, Sender as HttpSender, Signal, variables};
+use crate::telemetry::sending::{Attempts, Collector, Given, Outage, Sender as HttpSender, Signal};
+use crate::telemetry::variables;
 
 /// Time between two pushes, as OpenTelemetry specifies.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prometheus::{IntCounter, Registry};
 
-use crate::telemetry::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
 use super::*;
+use crate::telemetry::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
 
 fn read(pairs: &[(&str, &str)]) -> (Option<MetricConfig>, Vec<String>) {
     let mut problems = Vec::new();

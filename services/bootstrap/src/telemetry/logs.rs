@@ -1,9 +1,9 @@
-//! Logs on stderr: text for people, JSON for machines. Lines in JSON carry the ids of their trace.
+//! Logs on stderr: text for people, JSON for machines. A line carries the ids of its trace while that is recorded.
 
 use std::fmt;
 use std::io::IsTerminal;
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
@@ -85,8 +85,24 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         write!(writer, "{} ", self.server)?;
-        self.format.format_event(context, writer, event)
+        let Some(span) = recorded() else {
+            return self.format.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        // The line is a writer of its own, which knows nothing of the terminal.
+        let format = self.format.clone().with_ansi(writer.has_ansi_escapes());
+        format.format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{} trace_id={}", line.trim_end_matches('\n'), span.trace_id())
     }
+}
+
+/// The span that is recorded here, if there is one.
+fn recorded() -> Option<SpanContext> {
+    opentelemetry::Context::map_current(|context| {
+        let span = context.span();
+        let about = span.span_context();
+        (about.is_valid() && (about.is_sampled() || span.is_recording())).then(|| about.clone())
+    })
 }
 
 fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync
@@ -112,10 +128,9 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let span = opentelemetry::Context::map_current(|context| context.span().span_context().clone());
-        if !(span.is_valid() && span.is_sampled()) {
+        let Some(span) = recorded() else {
             return self.0.format_event(context, writer, event);
-        }
+        };
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let rest = line.strip_prefix('{').unwrap_or(&line);
@@ -129,7 +144,7 @@ where
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
     use std::sync::Arc;
 
@@ -140,8 +155,9 @@ mod tests {
 
     use super::*;
 
+    /// What was written.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(in super::super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -154,7 +170,7 @@ mod tests {
     }
 
     impl Lines {
-        fn text(&self) -> String {
+        pub(in super::super) fn text(&self) -> String {
             String::from_utf8(self.0.lock().clone()).expect("text")
         }
 
@@ -205,5 +221,29 @@ mod tests {
         assert_eq!(inside["message"], "inside");
         assert_eq!(inside["trace_id"].as_str().map(str::len), Some(32));
         assert_eq!(inside["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn a_line_of_text_inside_a_recorded_span_ends_with_its_trace() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let provider = SdkTracerProvider::builder().build();
+        let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let layer = text("ws-0", move || writer.clone()).with_ansi(false);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer).with(traces), || {
+            tracing::info!("outside");
+            tracing::info_span!("work").in_scope(|| tracing::warn!(count = 3, "inside"));
+        });
+        let text = lines.text();
+        let [outside, inside] = &text.lines().collect::<Vec<_>>()[..] else {
+            panic!("two lines: {text}");
+        };
+        assert!(outside.ends_with("outside") && inside.starts_with("ws-0 2"), "{text}");
+        let (line, id) = inside.rsplit_once(" trace_id=").expect("a trace");
+        assert!(line.ends_with("inside count=3"), "{text}");
+        assert!(
+            id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()),
+            "{text}"
+        );
     }
 }

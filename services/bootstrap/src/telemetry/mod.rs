@@ -6,6 +6,7 @@ mod counts;
 mod exporter;
 mod kept;
 mod level;
+mod lines;
 mod logs;
 mod outage;
 mod pushed_logs;
@@ -13,23 +14,27 @@ mod queue;
 #[cfg(test)]
 pub(crate) mod receiver;
 mod redis_service;
+mod repeats;
 mod resource;
 mod sampler;
 mod sender;
 mod signal;
 mod traces;
-mod variables;
+pub(crate) mod variables;
 
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use counts::TraceCounts;
 pub(crate) use level::Level;
+pub(crate) use lines::metrics;
 pub(crate) use pushed_logs::PushedLogs;
+pub(crate) use repeats::Repeats;
 pub(crate) use traces::TraceConfig;
 
 /// For what else is sent to a collector.
@@ -40,7 +45,6 @@ pub(crate) mod sending {
     pub(crate) use super::resource::Given;
     pub(crate) use super::sender::Sender;
     pub(crate) use super::signal::Signal;
-    pub(crate) use super::variables;
 }
 
 use crate::config::LogConfig;
@@ -61,6 +65,7 @@ pub(crate) struct Exports {
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
     logs: Option<Pushing>,
+    repeats: Repeats,
 }
 
 /// Sets up the logs of this server, and sends what is to be sent.
@@ -73,13 +78,18 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
         opentelemetry::global::set_text_map_propagator(traces.propagator());
     }
     let pushed = exports.logs.as_ref().map(PushedLogs::start).transpose()?;
-    let (layers, level) = layers(server, logs, traces.as_ref(), pushed.as_ref());
+    let repeats = Repeats::default();
+    let (layers, level) = layers(server, logs, &repeats, traces.as_ref(), pushed.as_ref());
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
         .map_err(|error| format!("logs are set up already: {error}"))?;
     level.install();
-    Ok(Telemetry { traces, logs: pushed })
+    Ok(Telemetry {
+        traces,
+        logs: pushed,
+        repeats,
+    })
 }
 
 /// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of
@@ -87,24 +97,38 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
 fn layers(
     server: &str,
     logs: &LogConfig,
+    repeats: &Repeats,
     traces: Option<&SdkTracerProvider>,
     pushed: Option<&Pushing>,
 ) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
     let (filter, level) = Level::new(&logs.level);
-    let mut layers = vec![logs::layer(logs, server, filter, pushed.map(Pushing::layer))];
+    let mut layers = vec![logs::layer(
+        logs,
+        server,
+        filter.and(repeats.filter()),
+        pushed.map(Pushing::layer),
+    )];
     layers.extend(traces.map(|traces| traces::layer(traces).boxed()));
     (layers, level)
 }
 
 impl Telemetry {
-    /// Sends what remains. Blocks for some seconds at most, so it must not run on a thread of the async runtime.
+    /// What holds back lines that are logged again and again.
+    pub(crate) fn repeats(&self) -> Repeats {
+        self.repeats.clone()
+    }
+
+    /// Logs what was held back, and sends what remains. Blocks for some seconds at most, so it must not run on a thread of the async
+    /// runtime.
     pub(crate) fn stop(self) {
-        let Self { traces, logs } = self;
+        let Self { traces, logs, repeats } = self;
+        repeats.sum_up();
         std::thread::scope(|scope| {
             // Both at once, so that a collector that hangs does not take the time twice.
             scope.spawn(|| traces.as_ref().inspect(|traces| traces::stop(traces)));
             scope.spawn(|| logs.map(|logs| logs.stop(FLUSH)));
         });
+        repeats.sum_up();
     }
 }
 
@@ -118,7 +142,13 @@ mod tests {
     #[test]
     fn without_an_exporter_of_traces_a_span_costs_nothing() {
         for (provider, costs_nothing) in [(None, true), (Some(SdkTracerProvider::builder().build()), false)] {
-            let (layers, _level) = layers("ws-0", &LogConfig::default(), provider.as_ref(), None);
+            let (layers, _level) = layers(
+                "ws-0",
+                &LogConfig::default(),
+                &Repeats::default(),
+                provider.as_ref(),
+                None,
+            );
             let subscriber = tracing_subscriber::registry().with(layers);
             assert_eq!(
                 subscriber.max_level_hint(),

@@ -1,5 +1,6 @@
 //! The example service as a process: exit codes, output, signals, probes, traces, metrics.
 
+mod debug;
 mod ending;
 mod metrics;
 mod ports;

@@ -1,0 +1,147 @@
+//! The CPU profile of this process: which functions use its time. In the form of pprof, which `go tool pprof` reads.
+//!
+//! A timer of the kernel interrupts whichever thread runs, 99 times per second of CPU time, and the stack of that thread is noted.
+//! Nothing is noted in the C library and what it calls, as a stack cannot be read safely there; that includes system calls. So the
+//! sum of a profile is less than the CPU time that was used.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Query;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use pprof::protos::Message;
+use pprof::{ProfilerGuard, ProfilerGuardBuilder};
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use super::gzip;
+
+/// Stacks that are noted per second of CPU time: not in step with what happens a hundred times per second.
+const FREQUENCY_HZ: i32 = 99;
+/// Longest profile, in seconds. It must be shorter than a connection of the ops port may take to read its answer.
+const MAX_SECONDS: u64 = 60;
+/// How long a profile takes if the request does not say.
+const SECONDS: u64 = 10;
+/// How often the peer is sent something: without it, nobody would learn that the peer has gone.
+const SIGN: Duration = Duration::from_secs(1);
+/// Where no stack can be read while it is in use.
+const BLOCKED: [&str; 4] = ["libc.so", "libgcc", "pthread", "vdso"];
+
+/// Whether a profile is taken: of this process, however many servers are in it.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default = "default_seconds")]
+    seconds: u64,
+}
+
+fn default_seconds() -> u64 {
+    SECONDS
+}
+
+/// `GET /debug/profile?seconds=10`. The answer begins at once and has its content when the profile is done.
+pub(super) async fn answer(uri: Uri) -> Response {
+    let asked = Query::<Asked>::try_from_uri(&uri).ok();
+    let seconds = asked
+        .map(|Query(asked)| asked.seconds)
+        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
+    let Some(seconds) = seconds else {
+        let text = format!("seconds must be 1 to {MAX_SECONDS}: /debug/profile?seconds={SECONDS}\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    let Some(turn) = Turn::take() else {
+        let text = "another profile of this process is being taken: wait until it is done\n";
+        return (StatusCode::CONFLICT, text).into_response();
+    };
+    let begun = spawn_blocking(move || Profiling::begin(turn)).await;
+    match begun.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(profiling) => {
+            tracing::info!(seconds, "a CPU profile is taken on request");
+            let content = profiling.content(Duration::from_secs(seconds));
+            let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+            (kind, Body::from_stream(content)).into_response()
+        }
+        Err(problem) => {
+            tracing::error!(
+                problem,
+                "a CPU profile cannot be taken: does another profiler use SIGPROF in this process?"
+            );
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("no profile can be taken: {problem}\n"),
+            )
+                .into_response()
+        }
+    }
+}
+
+/// The right to take the profile. Dropping it lets the next one begin.
+struct Turn(());
+
+impl Turn {
+    fn take() -> Option<Self> {
+        let is_free = TAKEN.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed);
+        is_free.ok().map(|_| Self(()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.store(false, Ordering::Release);
+    }
+}
+
+/// A profile that is being taken. Dropping it ends that.
+struct Profiling {
+    // In this order: the timer stops before the next profile may begin.
+    guard: ProfilerGuard<'static>,
+    _turn: Turn,
+}
+
+impl Profiling {
+    /// Blocks for a moment: the first time, what reads stacks is set up.
+    fn begin(turn: Turn) -> Result<Self, String> {
+        let builder = ProfilerGuardBuilder::default()
+            .frequency(FREQUENCY_HZ)
+            .blocklist(&BLOCKED);
+        let guard = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self { guard, _turn: turn })
+    }
+
+    /// The file, while it is made. What goes wrong is logged, and the file ends there: the answer has begun.
+    fn content(self, time: Duration) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        let until = Instant::now() + time;
+        let begun = stream::iter([Ok(Bytes::from_static(gzip::HEAD))]);
+        let rest = stream::unfold(Some(self), move |profiling| async move {
+            let profiling = profiling?;
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                sleep(left.min(SIGN)).await;
+                return Some((Ok(Bytes::from_static(gzip::EMPTY_BLOCK)), Some(profiling)));
+            }
+            let encoded = spawn_blocking(move || profiling.encode()).await;
+            let encoded = encoded.unwrap_or_else(|error| Err(error.to_string()));
+            let problem = encoded.as_ref().err();
+            if let Some(problem) = problem {
+                tracing::error!(problem, "a CPU profile cannot be written: this is a bug");
+            }
+            encoded.ok().map(|content| (Ok(content), None))
+        });
+        stream::StreamExt::chain(begun, rest)
+    }
+
+    /// Blocks: finds the names of the functions.
+    fn encode(self) -> Result<Bytes, String> {
+        let report = self.guard.report().build().map_err(|error| error.to_string())?;
+        drop(self);
+        let profile = report.pprof().map_err(|error| error.to_string())?;
+        let bytes = profile.write_to_bytes().map_err(|error| error.to_string())?;
+        gzip::rest(&bytes).map(Bytes::from).map_err(|error| error.to_string())
+    }
+}
