@@ -63,6 +63,7 @@ mod api;
 mod cluster;
 mod counters;
 mod error;
+pub mod exemplars;
 mod flow;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry, exponential_buckets, histogram_opts, register_gauge_vec_with_registry as gauges,
-    register_gauge_with_registry as gauge, register_histogram_vec_with_registry as histograms,
-    register_histogram_with_registry as histogram, register_int_counter_vec_with_registry as counters,
-    register_int_counter_with_registry as counter, register_int_gauge_vec_with_registry as int_gauges,
-    register_int_gauge_with_registry as int_gauge,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    exponential_buckets, histogram_opts, register_gauge_vec_with_registry as gauges,
+    register_gauge_with_registry as gauge, register_histogram_with_registry as histogram,
+    register_int_counter_vec_with_registry as counters, register_int_counter_with_registry as counter,
+    register_int_gauge_vec_with_registry as int_gauges, register_int_gauge_with_registry as int_gauge,
 };
 
+use crate::exemplars::{self, TracedHistogram, TracedHistogramVec};
 use crate::nodes::NodeStatus;
 
 /// Everything that the adapter counts.
@@ -60,7 +60,7 @@ fn seconds(name: &str, help: &str) -> prometheus::Result<HistogramOpts> {
 pub(crate) struct Sending {
     pub(crate) publish: IntCounterVec,
     pub(crate) publish_bytes: IntCounter,
-    pub(crate) publish_seconds: HistogramVec,
+    pub(crate) publish_seconds: TracedHistogramVec,
     pub(crate) rerouted: IntCounterVec,
     pub(crate) unsent: IntCounterVec,
     pub(crate) messages_waiting: IntGauge,
@@ -83,10 +83,10 @@ impl Sending {
                 "Bytes of messages that nodes took.",
                 registry
             )?,
-            publish_seconds: histograms!(
+            publish_seconds: exemplars::histograms(
                 seconds("wsmesh_publish_duration_seconds", "Time of one PUBLISH.")?,
                 &["node"],
-                registry
+                registry,
             )?,
             rerouted: counters!(
                 "wsmesh_publish_rerouted_total",
@@ -131,7 +131,7 @@ impl Sending {
 pub(crate) struct Receiving {
     pub(crate) receive: IntCounterVec,
     pub(crate) receive_bytes: IntCounter,
-    pub(crate) lag_seconds: HistogramVec,
+    pub(crate) lag_seconds: TracedHistogramVec,
     pub(crate) fanout_seconds: Histogram,
     pub(crate) duplicates: IntCounter,
     pub(crate) old: IntCounter,
@@ -144,10 +144,10 @@ impl Receiving {
         Ok(Self {
             receive: counters!("wsmesh_receive_total", "Messages received.", &["node"], registry)?,
             receive_bytes: counter!("wsmesh_receive_bytes_total", "Bytes of messages received.", registry)?,
-            lag_seconds: histograms!(
+            lag_seconds: exemplars::histograms(
                 seconds("wsmesh_lag_seconds", "From publishing to receiving.")?,
                 &["node"],
-                registry
+                registry,
             )?,
             fanout_seconds: histogram!(
                 seconds(
@@ -180,7 +180,7 @@ impl Receiving {
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
     pub(crate) results: IntCounterVec,
-    pub(crate) seconds: Histogram,
+    pub(crate) seconds: TracedHistogram,
     pub(crate) repeated: IntCounterVec,
     pub(crate) evicted: IntCounter,
 }
@@ -195,9 +195,9 @@ impl RequestMetrics {
                 &["direction", "result"],
                 registry
             )?,
-            seconds: histogram!(
+            seconds: exemplars::histogram(
                 seconds("wsmesh_request_duration_seconds", "From a request to its last reply.")?,
-                registry
+                registry,
             )?,
             repeated: counters!(
                 "wsmesh_repeated_requests_total",

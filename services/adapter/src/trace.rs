@@ -69,6 +69,14 @@ pub(crate) fn process_span(name: &str, envelope: &Envelope) -> Span {
     span
 }
 
+/// The trace that an envelope belongs to, if it is sampled.
+pub(crate) fn sampled_trace(wm: &Wm) -> Option<TraceId> {
+    let context = remote_context(wm.traceparent.as_deref()?, None);
+    context
+        .filter(SpanContext::is_sampled)
+        .map(|context| context.trace_id())
+}
+
 /// The context that an envelope carries, if it is sampled.
 fn sender_context(wm: &Wm) -> Option<SpanContext> {
     let context = remote_context(wm.traceparent.as_deref()?, wm.tracestate.as_deref());

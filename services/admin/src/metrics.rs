@@ -6,9 +6,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{
-    HistogramVec, IntCounterVec, Registry, register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
-};
+use prometheus::{HistogramOpts, IntCounterVec, Registry, register_int_counter_vec_with_registry};
+use wsmesh_adapter::exemplars::{self, TracedHistogramVec};
 
 /// Requests answered, by route pattern, method and status.
 pub const REQUESTS: &str = "wsmesh_http_requests_total";
@@ -22,7 +21,7 @@ const NO_ROUTE: &str = "none";
 #[derive(Debug, Clone)]
 pub(crate) struct HttpMetrics {
     requests: IntCounterVec,
-    duration: HistogramVec,
+    duration: TracedHistogramVec,
 }
 
 impl HttpMetrics {
@@ -38,11 +37,10 @@ impl HttpMetrics {
                 &["route", "method", "status"],
                 registry
             )?,
-            duration: register_histogram_vec_with_registry!(
-                REQUEST_DURATION,
-                "Time to answer a request to the admin API.",
+            duration: exemplars::histograms(
+                HistogramOpts::new(REQUEST_DURATION, "Time to answer a request to the admin API."),
                 &["route", "method"],
-                registry
+                registry,
             )?,
         })
     }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::cluster::{Beacon, Deadline, Dedup, Requests, Seen};
+use crate::exemplars::TracedHistogram;
 use crate::flow::ask::client_requests::ClientRequests;
 use crate::flow::clients::local_clients::LocalClients;
 use crate::flow::inward::dispatch::{Arrival, Dispatch};
@@ -158,13 +159,14 @@ impl<F: Fn(Beacon)> Inbound<F> {
     }
 
     /// The age of a message that is to be taken, if it is a copy; nothing if the message is to be dropped.
-    fn judge(&mut self, message: &Message, lag: &prometheus::Histogram, now: Instant) -> Option<Option<Duration>> {
+    fn judge(&mut self, message: &Message, lag: &TracedHistogram, now: Instant) -> Option<Option<Duration>> {
         let Some(wm) = message.wm() else {
             return Some(None);
         };
         match self.dedup.see(wm.identity.instance, wm.identity.sequence, now) {
             Seen::First => {
-                lag.observe(now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0);
+                let seconds = now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0;
+                lag.observe_in(seconds, trace::sampled_trace(wm));
                 Some(wm.age_ms.map(Duration::from_millis))
             }
             Seen::Duplicate => {

@@ -128,8 +128,9 @@ pub(crate) fn router(api: Api, metrics: HttpMetrics, prefix: Option<&str>) -> Ro
         None => router,
     }
     .layer(CatchPanicLayer::custom(after_panic))
-    .layer(trace::layer())
+    // Inside the span: it gives the exemplars.
     .layer(middleware::from_fn_with_state(metrics, metrics::record))
+    .layer(trace::layer())
     .layer(unless_given(header::CACHE_CONTROL, "no-store"))
     .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
     .layer(fixed(header::REFERRER_POLICY, "no-referrer"))

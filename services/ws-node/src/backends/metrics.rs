@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    register_histogram_vec_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
+    HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, register_int_counter_vec_with_registry,
+    register_int_gauge_vec_with_registry,
 };
+use wsmesh_adapter::exemplars::{self, TracedHistogram, TracedHistogramVec};
 
 /// From a fast backend beside this server up to the time limits that rules usually have.
 const SECONDS: [f64; 14] = [
@@ -16,7 +17,7 @@ const SECONDS: [f64; 14] = [
 #[derive(Debug, Clone)]
 pub(crate) struct BackendMetrics {
     requests: IntCounterVec,
-    seconds: HistogramVec,
+    seconds: TracedHistogramVec,
     in_flight: IntGaugeVec,
     retries: IntCounterVec,
     breaker_open: IntGaugeVec,
@@ -27,7 +28,7 @@ pub(crate) struct BackendMetrics {
 pub(super) struct CallMetrics {
     requests: IntCounterVec,
     label: String,
-    seconds: Histogram,
+    seconds: TracedHistogram,
     in_flight: IntGauge,
     pub(super) retries: IntCounter,
     /// 1 while it is not called.
@@ -43,12 +44,14 @@ impl BackendMetrics {
                 &["backend", "result"],
                 registry
             )?,
-            seconds: register_histogram_vec_with_registry!(
-                "wsmesh_backend_request_seconds",
-                "Time from the beginning of a call to a backend to the last byte of its answer.",
+            seconds: exemplars::histograms(
+                HistogramOpts::new(
+                    "wsmesh_backend_request_seconds",
+                    "Time from the beginning of a call to a backend to the last byte of its answer.",
+                )
+                .buckets(SECONDS.to_vec()),
                 &["backend"],
-                SECONDS.to_vec(),
-                registry
+                registry,
             )?,
             in_flight: register_int_gauge_vec_with_registry!(
                 "wsmesh_backend_in_flight",
