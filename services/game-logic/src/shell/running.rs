@@ -40,7 +40,7 @@ async fn run<G: Game>(shell: Arc<Shell>, id: MatchId, setup: Setup, mailbox: mps
     let (reason, end) = match played {
         Ok((reason, game)) => (reason, frame::push(push::END, &game.end(reason))),
         Err(_) => {
-            tracing::error!(match_id = %id, "the game panicked: its match is ended");
+            tracing::error!(match_id = %id, "the game panicked: its match is ended; correct the game");
             let reason = EndReason::InternalError;
             let end = EndFrame::<()> {
                 id: &id,
