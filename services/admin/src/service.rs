@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Problems, Service, Sockets, TlsAcceptor, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Problems, Router, Service, Sockets, TlsAcceptor, debug, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
@@ -106,18 +106,10 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ended = CancellationToken::new();
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
-    let ops_tls = config.common.ops_acceptor()?;
-    let ops = sockets.ops.map(|listener| {
-        serve_ops(
-            listener,
-            ops_tls,
-            &adapter,
-            &access,
-            registry.clone(),
-            &shutdown,
-            &ended,
-        )
-    });
+    let ops_port = (config.common.ops_acceptor()?, debug::routes(&config.common)?);
+    let ops = sockets
+        .ops
+        .map(|listener| serve_ops(listener, ops_port, &adapter, &access, registry.clone(), &shutdown, &ended));
     let redis = config.common.redis_service.as_ref();
     let me = adapter.clone();
     let hears = move || me.is_ready();
@@ -275,14 +267,14 @@ fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Acces
 
 fn serve_ops(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    (tls, debug): (Option<TlsAcceptor>, Router),
     adapter: &Adapter,
     access: &Access,
     registry: Registry,
     shutdown: &CancellationToken,
     ended: &CancellationToken,
 ) -> JoinHandle<()> {
-    let router = probes::router(adapter.clone(), access.clone(), registry, shutdown.clone());
+    let router = probes::router(adapter.clone(), access.clone(), registry, shutdown.clone()).merge(debug);
     tokio::spawn(ops::serve_router([listener], tls, router, ended.clone()))
 }
 

@@ -97,6 +97,8 @@ mod start;
 mod telemetry;
 mod tls;
 
+/// Routes of a port, as [`debug::routes`] and [`ops::router`](ops::router()) make them.
+pub use axum::Router;
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
 pub use live::{Live, REREAD};
 pub use log_level::{

@@ -198,7 +198,7 @@ async fn end(
     tokio::select! {
         ended = service => outcome(ended).inspect(|()| info!("stopped")),
         () = tokio::time::sleep(grace) => {
-            error!("did not stop in time");
+            error!("did not stop within its grace period and is cut off: allow more time with --shutdown-grace");
             anyhow::bail!("did not stop within {grace:?}; allow more time with --shutdown-grace (WSMESH_SHUTDOWN_GRACE)")
         }
         name = signals.next() => anyhow::bail!("stopped at once by a second signal ({name})"),

@@ -93,7 +93,9 @@ impl ResolvesServerCert for Certificates {
                     current.key = key;
                 }
                 Ok(_) => {}
-                Err(problem) => tracing::error!("cannot renew the certificate; the former one stays in use: {problem}"),
+                Err(problem) => tracing::error!(
+                    "cannot renew the certificate; the former one stays in use: correct the file: {problem}"
+                ),
             }
         }
         Some(Arc::clone(&current.key))

@@ -5,5 +5,12 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    wsmesh_bootstrap::debug::tell_heap(statistics);
     wsmesh_bootstrap::main::<game_logic::Service>()
+}
+
+/// What the allocator tells about the heap.
+fn statistics() -> Option<String> {
+    let told = mimalloc::MiMalloc::stats_json().ok()?;
+    told.to_str().ok().map(str::to_owned)
 }

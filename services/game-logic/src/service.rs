@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Started};
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Sockets, TlsAcceptor, ops};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Router, Sockets, TlsAcceptor, debug, ops};
 use wsmesh_protocol::report::LOAD;
 
 use crate::config::Config;
@@ -70,14 +70,13 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
     let ended = CancellationToken::new();
     let mut probes = JoinSet::new();
     let places = [
-        (sockets.ops, common.ops_acceptor()?),
-        (sockets.public, common.public_acceptor()?),
+        (sockets.ops, common.ops_acceptor()?, debug::routes(&common)?),
+        (sockets.public, common.public_acceptor()?, Router::new()),
     ];
-    for (listener, tls) in places {
+    for (listener, tls, debug) in places {
         let Some(listener) = listener else { continue };
         probes.spawn(serve_ops(
-            listener,
-            tls,
+            (listener, tls, debug),
             &adapter,
             &game,
             &registry,
@@ -117,8 +116,7 @@ pub async fn run_game<G: Game>(config: Config, sockets: Sockets, shutdown: Cance
 }
 
 fn serve_ops(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    (listener, tls, debug): (TcpListener, Option<TlsAcceptor>, Router),
     adapter: &Adapter,
     game: &GameLogic,
     registry: &Registry,
@@ -130,5 +128,5 @@ fn serve_ops(
         ready: Box::new(ops::readiness(adapter.clone(), shutdown.clone())),
         stats: Box::new(game.stats()),
     };
-    ops::serve(listener, tls, ops, ended)
+    ops::serve_router([listener], tls, ops::router(ops).merge(debug), ended)
 }

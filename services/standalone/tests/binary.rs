@@ -76,6 +76,32 @@ fn it_prints_its_addresses_answers_there_and_ends_at_ctrl_c() {
 }
 
 #[test]
+fn a_healthy_start_is_ten_lines_at_most_and_with_level_info_ten_for_each_server() {
+    for (arguments, most) in [(&[][..], 10), (&["--log-level", "info"], 50)] {
+        let started = command(&["--port-base", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut process = Process(started.expect("starts"));
+        let mut told = BufReader::new(process.0.stdout.take().expect("its output")).lines();
+        assert!(
+            told.by_ref()
+                .map_while(Result::ok)
+                .any(|line| line.starts_with("wsmesh is ready"))
+        );
+        // What it logs when it ends comes after this.
+        let mut log = process.0.stderr.take().expect("its log");
+        interrupt(&process);
+        let mut lines = String::new();
+        log.read_to_string(&mut lines).expect("its log ends");
+        let of_start = lines.lines().take_while(|line| !line.contains("stopping"));
+        let count = of_start.count();
+        assert!((1..=most).contains(&count), "{count} lines:\n{lines}");
+    }
+}
+
+#[test]
 fn it_keeps_running_when_its_addresses_cannot_be_printed() {
     let full = std::fs::File::options()
         .write(true)

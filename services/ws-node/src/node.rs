@@ -285,7 +285,9 @@ impl WsNode {
             edge.sessions.wait().await;
         };
         if tokio::time::timeout(for_clients, leaving).await.is_err() {
-            tracing::warn!("some clients were still connected at the end of the grace period");
+            tracing::warn!(
+                "some clients were still connected at the end of the grace period; allow more time with --shutdown-grace"
+            );
         }
         drop(carrying_out);
         let left = all_gone.saturating_duration_since(Instant::now());
@@ -305,7 +307,7 @@ impl WsNode {
             }
         };
         if tokio::time::timeout(END, ending).await.is_err() {
-            tracing::warn!("a shard's thread did not end in time");
+            tracing::warn!("a shard's thread did not end in time: the process ends without it");
         }
         edge.handlers.clear();
     }

@@ -27,7 +27,7 @@ async fn drain(gate: Gate, Drain { within_ms }: Drain) -> Draining {
     let at_most = within_ms.map_or(gate.edge.settings.drain_time, Duration::from_millis);
     let within = gate.drain(at_most.min(LONGEST)).await;
     let within_ms = within.as_millis() as u64;
-    tracing::warn!(within_ms, "draining on request: new clients are rejected");
+    tracing::info!(within_ms, "draining on request: new clients are rejected");
     draining(&gate, Some(within_ms))
 }
 

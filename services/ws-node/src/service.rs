@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Arg, ArgMatches, Command};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
-use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Ops, Problems, Service, Sockets, Value, debug, ops, print};
 
 use wsmesh_protocol::report::PROCESS;
 
@@ -98,6 +98,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let mut node = WsNode::start(options, settings)?;
     wsmesh_bootstrap::answer_log_level(node.adapter());
     let ops_tls = common.ops_acceptor()?;
+    let debug = debug::routes(&common)?;
     let (stop_ops, stop_public) = (CancellationToken::new(), CancellationToken::new());
     let watched = sockets.ops.map(|listener| {
         let ops = Ops {
@@ -105,7 +106,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
             ready: Box::new(node.readiness()),
             stats: Box::new(node.stats()),
         };
-        let router = ops::router(ops).merge(node.backend_router());
+        let router = ops::router(ops).merge(node.backend_router()).merge(debug);
         tokio::spawn(ops::serve_router([listener], ops_tls, router, stop_ops.clone()))
     });
     if let Ok(address) = listener.local_addr() {

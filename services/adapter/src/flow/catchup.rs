@@ -251,7 +251,7 @@ impl CatchUp {
             ..kept
         }));
         if copies > 0 {
-            tracing::info!(server = %name, copies, "a server may have missed messages: they are sent to it again");
+            tracing::debug!(server = %name, copies, "a server may have missed messages: they are sent to it again");
         } else {
             tracing::debug!(server = %name, "a server wants none of the messages that it may have missed");
         }

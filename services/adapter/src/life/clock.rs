@@ -155,14 +155,15 @@ impl Clock {
         if !std::mem::replace(&mut self.is_deaf, true) {
             tracing::error!(
                 "this server hears no Redis node and is cut off from all others: local clients are served; messages to other \
-                 servers wait, at most for the replay window"
+                 servers wait, at most for the replay window; check the Redis nodes and the network"
             );
         }
         let is_long = self.parts.foundation.hearing.outage_is_long(now);
         if is_long && !std::mem::replace(&mut self.is_refusing, true) {
             tracing::error!(
                 deaf_ms = deaf_for.as_millis() as u64,
-                "this server has heard no Redis node for longer than the replay window: messages to other servers are rejected from now on"
+                "this server has heard no Redis node for longer than the replay window: messages to other servers are \
+                 rejected until it does; check the Redis nodes and the network"
             );
         }
     }
@@ -175,7 +176,7 @@ impl Clock {
         let on = &self.parts.foundation;
         // Silence is noticed late: messages may have been missing that much longer.
         let deaf = deaf_for + on.options.probe_interval * SILENT_INTERVALS;
-        tracing::warn!(
+        tracing::info!(
             deaf_ms = deaf.as_millis() as u64,
             "this server hears a Redis node again"
         );
@@ -247,6 +248,12 @@ impl Clock {
         let missing = choices.nodes.active & !heard;
         if settled && (on.options.visiting || !is_worth_waiting(&choices, missing, heard_for, &on.options)) {
             on.members.count_in(now);
+            let servers = on.members.roster().len();
+            tracing::info!(
+                nodes = heard.count_ones(),
+                servers,
+                "this server takes part: it hears the Redis nodes and other servers"
+            );
             self.parts.flow.subscriptions.interest().count();
             on.hearing.changed().notify_one();
         }

@@ -117,7 +117,9 @@ impl Driver {
         let answering = timeout(limit, tasks.answered());
         let (answered, ()) = tokio::join!(answering, send_the_rest(&parts, limit));
         if answered.is_err() {
-            tracing::warn!("some requests of other servers were not answered in time");
+            tracing::warn!(
+                "some requests of other servers were not answered before this server ended; allow more time with --shutdown-grace"
+            );
         }
         if timeout(LEAVE_LIMIT.min(within / 4), parts.beacons.leave())
             .await
@@ -209,7 +211,7 @@ async fn send_the_rest(parts: &Parts, limit: Duration) {
     if messages > 0 {
         tracing::error!(
             messages,
-            "no Redis node took the last messages of this server: they are lost"
+            "no Redis node took the last messages of this server: they are lost; check the Redis nodes"
         );
     }
 }

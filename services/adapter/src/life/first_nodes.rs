@@ -101,8 +101,12 @@ impl<K: KnownNodes> Finding<K> {
         }
         self.told = Some(Instant::now());
         match knows_others {
-            true => tracing::warn!(%service, why, "no Redis node is heard, and no other one is found; looking again"),
-            false => tracing::warn!(%service, why, "waiting for a first Redis node: none is found yet; looking again"),
+            true => {
+                tracing::warn!(%service, why, "no Redis node is heard, and no other one is found; looking again: check the Redis pods and their Service")
+            }
+            false => {
+                tracing::warn!(%service, why, "waiting for a first Redis node: none is found yet; looking again: check the Redis pods and their Service")
+            }
         }
     }
 }

@@ -120,7 +120,11 @@ impl Membership {
         for change in changes {
             match change {
                 Change::Joined(name) => {
-                    tracing::info!(server = %name, "server joined");
+                    // A server that starts meets all others: the line that it takes part says how many.
+                    match self.members.is_counted() {
+                        true => tracing::info!(server = %name, "server joined"),
+                        false => tracing::debug!(server = %name, "server met"),
+                    }
                     self.log_differences(&name);
                     // It knows no other server yet: send it a beacon at once.
                     self.hearing.changed().notify_one();

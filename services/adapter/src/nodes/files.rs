@@ -118,7 +118,7 @@ impl<T: Clone + Send + 'static> FromFiles<T> {
             let shared = self.0.clone();
             let reading = tokio::task::spawn_blocking(move || shared.read_again());
             if timeout(PATIENCE, reading).await.is_err() {
-                tracing::warn!(files = %shown(&self.0.files), "reading takes long: what was read before stays in use");
+                tracing::warn!(files = %shown(&self.0.files), "reading these files takes long: what was read before stays in use; check the file system that they are on");
             }
         }
         let state = self.0.state.lock();
@@ -161,7 +161,7 @@ impl<T: Clone> Shared<T> {
         match made {
             Ok((value, contents)) => {
                 if state.good.replace((contents, value)).is_some() {
-                    tracing::info!(files = %shown(&self.files), "changed: new connections to Redis use what is in there now");
+                    tracing::info!(files = %shown(&self.files), "these files changed: new connections to Redis use what is in them now");
                 }
                 state.problem = None;
             }

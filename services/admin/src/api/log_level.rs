@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wsmesh_adapter::{
-    CallError, Missing, Payload, PublishError, Refusal, Reply, RequestError, RequestOptions, ServerName, Target,
+    CallError, Missing, Payload, PublishError, Refusal, Reply, RequestError, RequestOptions, ServerName, ServiceName,
+    Target,
 };
 use wsmesh_bootstrap::{LOG_LEVEL, LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder};
 
@@ -29,6 +30,22 @@ pub(super) struct LevelOrder {
     /// After how many milliseconds the configured level holds again. Default: 10 minutes.
     #[schema(minimum = 1000, maximum = 86400000)]
     for_ms: Option<u64>,
+}
+
+/// What to log, for how long, and where.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schema(as = LogLevelOfMany)]
+pub(super) struct OrderOfMany {
+    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug.
+    #[schema(min_length = 1, max_length = 256)]
+    level: String,
+    /// After how many milliseconds the configured level holds again. Default: 10 minutes.
+    #[schema(minimum = 1000, maximum = 86400000)]
+    for_ms: Option<u64>,
+    /// Only the servers of this service. Default: every server.
+    #[schema(value_type = Option<Name>)]
+    service: Option<ServiceName>,
 }
 
 /// What a server logs now.
@@ -95,26 +112,27 @@ pub(super) async fn of_server(
     }))
 }
 
-/// Changes what every server logs, for a while
+/// Changes what every server logs, or every server of a service, for a while
 ///
 /// Each server falls back to its configured level by itself.
 #[utoipa::path(
     post, path = "/log-level", operation_id = "logLevelOfAll", tag = "cluster",
-    request_body(content = LevelOrder, example = json!({"level": "debug", "forMs": 60000})),
+    request_body(content = OrderOfMany, example = json!({"level": "debug", "forMs": 60000, "service": "ws-node"})),
     responses(
         (status = 200, description = "The servers that log at this level now, and those that may not.", body = LevelOfAll),
+        (status = 404, description = "There is no server of this service."),
         (status = 409, description = "The first request with this idempotency key is still running (code running)."),
     ),
 )]
 pub(super) async fn of_all(
     State(api): State<Api>,
-    JsonBody(order): JsonBody<LevelOrder>,
+    JsonBody(order): JsonBody<OrderOfMany>,
 ) -> Result<Json<LevelOfAll>, Problem> {
-    let order = checked(order)?;
+    let OrderOfMany { level, for_ms, service } = order;
+    let order = checked(LevelOrder { level, for_ms })?;
+    let target = service.map_or(Target::Everyone, Target::Service);
     let payload = Payload::new(&order).map_err(PublishError::from)?;
-    let asked = api
-        .adapter
-        .ask(Target::Everyone, LOG_LEVEL, payload, RequestOptions::default());
+    let asked = api.adapter.ask(target, LOG_LEVEL, payload, RequestOptions::default());
     let outcome = asked.await?;
     let silent = outcome.missing.into_iter().map(|(server, why)| MissingServer {
         why: silence(&why),

@@ -54,10 +54,12 @@ pub(super) async fn hear(jobs: &Jobs, mut news: Listener) {
         match job {
             Ok(Some(job)) => jobs.take(job, event.sender),
             Ok(None) => {
-                tracing::warn!(sender = %event.sender, "an admin told a job that is incomplete, or whose end is not valid")
+                tracing::warn!(sender = %event.sender, "an admin told a job that is incomplete, or whose end is not valid: do all admins run the same version?")
             }
             // A later version may know other changes of nodes.
-            Err(error) => tracing::warn!(sender = %event.sender, %error, "an admin told a job that cannot be read"),
+            Err(error) => {
+                tracing::warn!(sender = %event.sender, %error, "an admin told a job that cannot be read: do all admins run the same version?")
+            }
         }
     }
 }

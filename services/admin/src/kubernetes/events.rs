@@ -218,7 +218,10 @@ impl Writer {
             if let Some(problem) = &problem
                 && !self.has_failed
             {
-                tracing::warn!(problem, "an Event could not be written; later failures are not logged");
+                tracing::warn!(
+                    problem,
+                    "an Event could not be written: check admin's rights (admin doctor); later failures are not logged"
+                );
             }
             self.has_failed = problem.is_some();
         }

@@ -116,7 +116,11 @@ impl<H: Fn() -> bool> Lease<H> {
         if let Some(problem) = &problem
             && self.standing.borrow().problem.is_none()
         {
-            tracing::warn!(lease = self.name, problem, "the Lease cannot be used; trying again");
+            tracing::warn!(
+                lease = self.name,
+                problem,
+                "the Lease cannot be used; trying again: check admin's rights (admin doctor)"
+            );
         }
         let leads = self.leads();
         if led && !leads {

@@ -130,7 +130,7 @@ fn fails(name: &str, problem: String, size: &Sender<Size>) {
             tracing::warn!(
                 stateful_set = name,
                 problem,
-                "the Redis StatefulSet cannot be read; trying again"
+                "the Redis StatefulSet cannot be read; trying again: check admin's rights (admin doctor)"
             );
             known.problem = Some(problem);
         }

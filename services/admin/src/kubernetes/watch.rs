@@ -202,7 +202,7 @@ impl Watch {
         tracing::warn!(
             labels = self.labels,
             problem,
-            "watching the Redis pods failed; trying again"
+            "watching the Redis pods failed; trying again: check admin's rights (admin doctor)"
         );
         self.known.send_modify(|known| known.problem = Some(problem));
     }

@@ -88,7 +88,7 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &Payload) -> Result<T, Failure>
 /// Writes a payload. Everything that this service writes can be JSON, so a failure is only logged.
 pub(crate) fn write<T: Serialize>(value: &T) -> Payload {
     Payload::new(value).unwrap_or_else(|error| {
-        tracing::error!("cannot write a payload: {error}");
+        tracing::error!("cannot write a payload: this is a bug: {error}");
         Payload::null()
     })
 }

@@ -106,7 +106,7 @@ impl GameLogic {
         stop::stop(&self.shell, grace).await;
         end.cancel();
         if wills.await.is_err() {
-            tracing::error!("the task that sends wills panicked");
+            tracing::error!("the task that sends wills panicked: this is a bug");
         }
     }
 

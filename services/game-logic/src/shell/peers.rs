@@ -82,7 +82,7 @@ impl Shell {
         let tickets: HandOver = match messages::read(&event.payload) {
             Ok(tickets) => tickets,
             Err(failure) => {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: do all servers run the same version? {}", failure.error);
                 return self.answer::<()>(event, Err(failure));
             }
         };
@@ -110,7 +110,7 @@ impl Shell {
         self.adapter.on_tagged(event, super::TAG, move |event| {
             let answer = messages::read(&event.payload).map(|payload| handle(&shell, payload));
             if let Err(failure) = &answer {
-                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: {}", failure.error);
+                tracing::warn!(event = &*event.event, sender = %event.sender, "cannot read an event: do all servers run the same version? {}", failure.error);
             }
             shell.answer(event, answer);
             std::future::ready(())

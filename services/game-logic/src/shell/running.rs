@@ -48,7 +48,7 @@ async fn run<G: Game>(
     let (reason, end) = match played {
         Ok((reason, game)) => (reason, frame::push(push::END, &game.end(reason))),
         Err(_) => {
-            tracing::error!(match_id = %id, "the game panicked: its match is ended");
+            tracing::error!(match_id = %id, "the game panicked: its match is ended; correct the game");
             let reason = EndReason::InternalError;
             let end = EndFrame::<()> {
                 id: &id,

@@ -47,7 +47,10 @@ pub(super) async fn stop(shell: &Arc<Shell>, grace: Duration) {
     shell.hosted.stop_all(shell, EndReason::ServerRestart);
     shell.tasks.close();
     if timeout(grace / 3, shell.tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = shell.tasks.len(), "some tasks were not finished in time");
+        tracing::warn!(
+            tasks = shell.tasks.len(),
+            "some tasks were not finished in time; allow more time with --shutdown-grace"
+        );
     }
     remove_listeners(shell);
 }

@@ -129,7 +129,7 @@ impl Backend {
                 url,
                 why,
                 times,
-                "the answer of a backend cannot be used"
+                "the answer of a backend cannot be used: correct the backend"
             );
         }
     }
@@ -216,7 +216,7 @@ impl Inner {
             Lost::Resting | Lost::Overloaded | Lost::GivenUp => None,
         };
         if let Some(times) = times {
-            tracing::warn!(backend = label, url, why = %lost, times, "a call to a backend failed");
+            tracing::warn!(backend = label, url, why = %lost, times, "a call to a backend failed: check that it runs, and that it is reached at this URL");
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, ConnectionId, ShardInbox};
+use wsmesh_bootstrap::{MeasuredRuntime, RuntimeKind, measure_runtime};
 
 use super::admission::Expected;
 use super::connection;
@@ -87,21 +88,29 @@ impl<H: FrameHandler> ShardThread<H> {
 }
 
 /// The runtime of a shard's thread. Made before the thread, so that others can spawn tasks on it.
-pub(crate) struct ShardRuntime(Option<Runtime>);
+pub(crate) struct ShardRuntime {
+    runtime: Option<Runtime>,
+    /// It is among the metrics of the process as long as it is here.
+    _measured: MeasuredRuntime,
+}
 
 impl ShardRuntime {
     pub(crate) fn new() -> std::io::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_io().enable_time().build().map(Some).map(Self)
+        let runtime = builder.enable_io().enable_time().build()?;
+        Ok(Self {
+            _measured: measure_runtime(RuntimeKind::Shards, runtime.handle()),
+            runtime: Some(runtime),
+        })
     }
 
     /// Tasks that are spawned while this is held run on the shard's thread.
     pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
-        self.0.as_ref().map(Runtime::enter)
+        self.runtime.as_ref().map(Runtime::enter)
     }
 
     fn block_on(&self, local: &LocalSet, work: impl Future<Output = ()>) {
-        if let Some(runtime) = &self.0 {
+        if let Some(runtime) = &self.runtime {
             local.block_on(runtime, work);
         }
     }
@@ -110,7 +119,7 @@ impl ShardRuntime {
 /// Does not wait for tasks: it may be dropped on a thread of another runtime, when the ws-node cannot be started.
 impl Drop for ShardRuntime {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

@@ -180,7 +180,9 @@ fn failed(edge: &Edge, error: Option<&JoinError>) {
     edge.metrics.frames.handler_failed(failure);
     match failure {
         HandlerFailure::Panicked => tracing::error!("a handler panicked; see the log before this"),
-        HandlerFailure::TooLate => tracing::warn!(limit = ?HANDLER_LIMIT, "handlers took too long and were given up"),
+        HandlerFailure::TooLate => {
+            tracing::warn!(limit = ?HANDLER_LIMIT, "handlers took too long and were given up: make them faster")
+        }
         HandlerFailure::Ended => {}
     }
 }

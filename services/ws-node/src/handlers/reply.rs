@@ -24,7 +24,7 @@ impl IntoReply for () {
 impl<T: Serialize> IntoReply for Result<T, Refusal> {
     fn into_reply(self) -> Result<Bytes, Refusal> {
         let json = serde_json::to_vec(&self?).map_err(|error| {
-            tracing::error!(%error, "a handler's reply cannot be written as JSON");
+            tracing::error!(%error, "a handler's reply cannot be written as JSON: correct the handler");
             Refusal::new(ErrorCode::Internal.as_str(), "the reply cannot be written")
         })?;
         Ok(json.into())

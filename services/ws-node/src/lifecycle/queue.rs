@@ -132,12 +132,13 @@ impl Queue {
                 Dropped::TooOld => tracing::error!(
                     watch,
                     events,
-                    "lifecycle events could not be told for keep_ms and were dropped"
+                    "lifecycle events could not be told for keep_ms and were dropped: check their consumer"
                 ),
                 Dropped::Refused => tracing::error!(
                     watch,
                     events,
-                    "lifecycle events were refused by their consumer, or cannot be sent, and were dropped"
+                    "lifecycle events were refused by their consumer, or cannot be sent, and were dropped: correct the consumer or the \
+                     [[watch]]"
                 ),
                 Dropped::Ended => tracing::error!(
                     watch,

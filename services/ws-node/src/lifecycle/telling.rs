@@ -142,7 +142,7 @@ impl Telling {
                 tracing::warn!(
                     watch,
                     times,
-                    "a watch cannot be told what happened, trying again: {text}"
+                    "a watch cannot be told what happened; trying again: check its consumer: {text}"
                 );
             }
             let wait = waits.next().unwrap_or(WAITS.1);

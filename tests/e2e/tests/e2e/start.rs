@@ -223,3 +223,32 @@ fn every_member_of_the_workspace_is_in_the_context_of_the_images() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_start_is_ten_lines_at_most_and_says_version_and_addresses() {
+    let redis: Vec<_> = (0..3).map(|_| Redis::start(&[])).collect();
+    let urls = redis.iter().enumerate();
+    let urls: Vec<_> = urls.map(|(n, redis)| redis.url(&format!("redis-{n}"))).collect();
+    let nodes = format!("--redis={}", urls.join(","));
+    let mut running = Vec::new();
+    for service in ["game-logic", "game-logic", "admin", "ws-node", "ws-node"] {
+        let mut process = Process::start(service, &[&nodes, "--profile=demo", "--log-format=json"]);
+        process.ready().await.logs("this server takes part").await;
+        let log = process.log();
+        let lines = log.lines().count();
+        assert!(lines <= 10, "{service} starts with {lines} lines:\n{log}");
+        let first = log
+            .lines()
+            .find(|line| line.contains("starting "))
+            .expect("the first line");
+        for part in ["version", &process.ops_port.to_string(), &process.port.to_string()] {
+            assert!(first.contains(part), "{part} in {first}");
+        }
+        let last = log
+            .lines()
+            .find(|line| line.contains("takes part"))
+            .expect("the last line");
+        assert!(last.contains(r#""nodes":"#) && last.contains(r#""servers":"#), "{last}");
+        running.push(process);
+    }
+}

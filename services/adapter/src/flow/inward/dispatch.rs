@@ -140,7 +140,7 @@ impl Dispatch {
             Dispatched::Nobody => Missing::Unhandled,
             Dispatched::Overloaded => {
                 self.metrics.receiving.events_refused.inc();
-                tracing::warn!(event, %sender, "event rejected: too many wait for its listener");
+                tracing::warn!(event, %sender, "event rejected: too many wait for its listener; make the listener faster, or start more servers of this service");
                 Missing::Overloaded
             }
         };
@@ -173,7 +173,7 @@ impl Dispatch {
             self.metrics.receiving.events_refused.inc();
             tracing::warn!(
                 channel = name,
-                "message rejected: too many wait for the channel's listener"
+                "message rejected: too many wait for the channel's listener; make the listener faster"
             );
         }
     }

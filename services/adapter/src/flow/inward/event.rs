@@ -166,7 +166,10 @@ impl Replying {
             Err(refusal) => refusal.payload(),
         };
         let reply = payload.map_err(|error| {
-            tracing::error!(event, "the reply to a request cannot be JSON: {error}");
+            tracing::error!(
+                event,
+                "the reply to a request cannot be JSON: correct the handler of this event: {error}"
+            );
             Missing::NoReply
         });
         if let Err(error) = way_back.answer(reply).await {

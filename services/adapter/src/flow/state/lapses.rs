@@ -77,11 +77,13 @@ fn log(reason: LapseReason, length_ms: u64) {
     match reason {
         LapseReason::Isolated => tracing::error!(
             length_ms,
-            "this server heard no Redis node for longer than the replay window: messages of others may be missing here"
+            "this server heard no Redis node for longer than the replay window: messages of others may be missing here; check the Redis \
+             nodes and the network"
         ),
         LapseReason::Stalled => tracing::error!(
             length_ms,
-            "this process was stopped for longer than the replay window: messages of others may be missing here"
+            "this process was stopped for longer than the replay window: messages of others may be missing here; find out what \
+             stopped it (too little CPU, a suspended machine)"
         ),
         LapseReason::WindowTooSmall => tracing::error!(
             length_ms,
@@ -89,7 +91,8 @@ fn log(reason: LapseReason, length_ms: u64) {
         ),
         LapseReason::Expired => tracing::error!(
             length_ms,
-            "copies did not find, in time, a Redis node that their receivers hear: messages of this server may be missing there"
+            "copies did not find, in time, a Redis node that their receivers hear: messages of this server may be missing there; \
+             check which Redis nodes each server hears (admin doctor)"
         ),
     }
 }

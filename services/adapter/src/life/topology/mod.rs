@@ -291,7 +291,7 @@ impl TopologyInUse {
     /// Starts a node; `false` if there is no slot for it.
     fn start(&self, plan: &mut Plan, nodes: &mut NodeSet, id: &NodeId, url: &str) -> bool {
         let Some(index) = nodes.free_slot(plan.busy) else {
-            tracing::error!(node = %id, "node cannot be used: there are {MAX_NODES} already");
+            tracing::error!(node = %id, "node cannot be used: there are {MAX_NODES} already; drain another one first");
             return false;
         };
         let health = Health::new(self.options.probe_interval, self.interest.owing(index), Instant::now());

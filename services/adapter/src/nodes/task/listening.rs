@@ -217,14 +217,18 @@ async fn take(
 
 /// A probe returned.
 fn returned(node: &Node, env: &Environment, number: u64, now: Instant) {
-    let before = node.health.heard(now);
+    let (before, is_first) = (node.health.heard(now), node.health.rtt().is_none());
     if node.health.probe_returned(number, now) {
         tracing::warn!(node = %node.id, "a probe was lost: requesting missed messages from other servers");
         env.changed.notify_one();
     }
     env.interest.returning(node.index, true);
     if !before && node.health.heard(now) {
-        tracing::info!(node = %node.id, "connected to Redis node");
+        // The first time, the line that this server takes part says it for all nodes, or the one that the node was added.
+        match is_first {
+            true => tracing::debug!(node = %node.id, "connected to Redis node"),
+            false => tracing::info!(node = %node.id, "connected to Redis node again"),
+        }
         env.changed.notify_one();
         env.heard.notify_waiters();
     }

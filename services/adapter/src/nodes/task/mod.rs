@@ -247,7 +247,7 @@ impl Node {
 
     fn report(&self, half: &str, error: &LinkError) {
         if self.health.failed(error.kind, error.to_string()) {
-            tracing::warn!(node = %self.id, "cannot use Redis node ({half}): {error}; retrying");
+            tracing::warn!(node = %self.id, "cannot use Redis node ({half}): {error}; retrying: check that it runs, its address and its login");
         }
     }
 }

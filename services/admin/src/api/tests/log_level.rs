@@ -68,6 +68,28 @@ async fn all_servers_change_their_level_and_those_that_cannot_are_named_with_the
 }
 
 #[tokio::test]
+async fn the_servers_of_one_service_change_their_level_and_no_others() {
+    let cluster = Cluster::new().await;
+    let (one, two) = (cluster.edge("edge-1").await, cluster.edge("edge-2").await);
+    obeys(&one.adapter);
+    obeys(&two.adapter);
+    let open = cluster.open();
+    let service = one.adapter.service();
+    let body = json!({"level": "debug", "service": service}).to_string();
+    let answer = post(&open, "/api/v1/log-level", body).await.json();
+    check("LogLevelOfAll", &answer);
+    assert_eq!(
+        (&answer["servers"], &answer["complete"]),
+        (&json!(["edge-1", "edge-2"]), &json!(true)),
+        "admin is of another service"
+    );
+    let body = json!({"level": "debug", "service": "nothing"}).to_string();
+    post(&open, "/api/v1/log-level", body).await.problem(404);
+    let body = json!({"level": "debug", "service": ""}).to_string();
+    post(&open, "/api/v1/log-level", body).await.problem(400);
+}
+
+#[tokio::test]
 async fn a_level_that_is_none_and_a_server_that_cannot_are_rejected_and_nobody_is_asked() {
     let cluster = Cluster::new().await;
     let (edge, _older) = (cluster.edge("edge-1").await, cluster.edge("edge-2").await);
