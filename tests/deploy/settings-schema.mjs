@@ -35,6 +35,7 @@ const UNSET = {
   oidc_jwks_file: text,
   oidc_jwks_url: { type: "string", pattern: "^https?://" },
   path_prefix: { type: "string", pattern: "^/" },
+  playground_traces_url: { type: "string", pattern: "^https?://" },
   public_url: { type: "string", pattern: "^wss?://" },
   state_rate: whole,
 };

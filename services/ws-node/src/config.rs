@@ -42,13 +42,14 @@ mod tests {
 
     use wsmesh_adapter::{Namespace, ServiceName};
     use wsmesh_bootstrap::document::Reference;
-    use wsmesh_bootstrap::{Profile, Secret, SecretFile, Tables, configure, load};
+    use wsmesh_bootstrap::{Profile, Secret, SecretFile, Tables, Value as _, configure, load};
 
     use super::*;
     use crate::WsNodeService;
     use crate::auth::AuthSettings;
     use crate::namespaces::NamespaceSettings;
     use crate::routes::{PickBy, Rule};
+    use crate::settings::TracesUrl;
 
     const NOTHING: [(String, String); 0] = [];
 
@@ -149,6 +150,27 @@ mod tests {
         assert_eq!(check(Profile::Demo, None), Ok(None));
         assert_eq!(check(Profile::Demo, Some(9100)), Ok(Some(9100)));
         assert!(check(Profile::Production, Some(9100)).is_err_and(|problem| problem.contains("--profile demo")));
+    }
+
+    #[test]
+    fn the_playground_links_to_traces_only_if_clients_may_begin_them_and_never_outside_the_demo() {
+        let check = |profile, trust_client_traces| {
+            let settings = EdgeSettings {
+                playground_traces_url: Some(TracesUrl::parse("http://127.0.0.1:16686").expect("a URL")),
+                trust_client_traces,
+                auth: AuthSettings {
+                    jwt_key: key(),
+                    ..AuthSettings::default()
+                },
+                ..EdgeSettings::default()
+            };
+            let mut problems = Problems::default();
+            let config = Config::check(common(profile), settings, &mut problems);
+            config.map(drop).ok_or(problems.lines().join("\n"))
+        };
+        assert_eq!(check(Profile::Demo, true), Ok(()));
+        assert!(check(Profile::Demo, false).is_err_and(|problem| problem.contains("add --trust-client-traces")));
+        assert!(check(Profile::Production, true).is_err_and(|problem| problem.contains("--profile demo")));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub use namespaces::NamespaceSettings;
 pub use node::WsNode;
 pub use routes::{PickBy, ReplyBy, Rule};
 pub use service::{WsNodeService, run};
-pub use settings::{EdgeSettings, Label, PublicUrl};
+pub use settings::{EdgeSettings, Label, PublicUrl, TracesUrl};
 /// What a handler answers a client with when it does not do what was asked.
 pub use wsmesh_adapter::Refusal;
 pub use wsmesh_bootstrap::TlsFiles;

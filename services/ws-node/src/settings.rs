@@ -5,6 +5,7 @@ mod check;
 mod delivery;
 pub(crate) mod place;
 mod profile;
+mod traces_url;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::logins::settings::LoginPolicy;
 use crate::namespaces::settings::{self as namespaces, NamespaceSettings};
 use crate::routes::settings::{self as rules, Rule};
 pub use place::{Label, PublicUrl};
+pub use traces_url::TracesUrl;
 
 /// Largest bound of a client's message.
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
@@ -143,6 +145,9 @@ settings! {
         /// Demo profile only: port of admin on the host of the playground. The playground then has buttons that stop and resume
         /// ws-nodes, if admin's API is open. Default: no buttons.
         pub playground_admin_port: Option<u16>,
+        /// Demo profile only: where browsers find Jaeger, for example http://127.0.0.1:16686. The playground then begins a trace for
+        /// each request and links to it. Needs --trust-client-traces. Default: no links.
+        pub playground_traces_url: Option<TracesUrl>,
         /// Events that are forwarded to a service or a backend: [[rules]] with event, either service or url, and optionally
         /// timeout_ms; with service pick ("least-busy" or "client") and reply ("relay" or "direct"), with url what "Rules with a
         /// URL" lists. The demo profile forwards the game's events without rules.

@@ -18,8 +18,11 @@ export class Connection {
   #changed = [];
   #socket;
 
+  #traces;
+
   /** Calls `report` for every frame, see tap.js. */
-  constructor(report) {
+  constructor(traces, report) {
+    this.#traces = traces;
     this.#socket = tapped(report);
     offerNodes();
     onSubmit("connection", () => this.connect());
@@ -61,6 +64,7 @@ export class Connection {
         customParams: { ...params, id: this.id },
         pingInterval: Number(byId("heartbeat").value),
         WebSocket: this.#socket,
+        traceparent: (event) => this.#traces.begin(event),
       });
     } catch (error) {
       this.#log(`${urls} is not an address to connect to: ${error.message}`, "bad");

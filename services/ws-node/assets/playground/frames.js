@@ -17,7 +17,10 @@ export class FrameInspector {
   #fresh = 0;
   #drawRequested = false;
 
-  constructor() {
+  #traces;
+
+  constructor(traces) {
+    this.#traces = traces;
     for (const id of ["filter", "show-in", "show-out", "show-heartbeats", "pretty"]) {
       byId(id).addEventListener("input", () => this.#drawAll());
     }
@@ -79,7 +82,9 @@ export class FrameInspector {
     }
     const direction = make("span", kind === "in" ? "← in" : "→ out", "direction");
     line.append(make("time", time), direction, make("span", bytes(size), "size"));
+    const trace = kind === "out" && this.#traces.idIn(text);
     line.append(text === "" ? make("span", "heartbeat (the empty text)", "text soft") : make("code", this.#shown(text), "text"));
+    if (trace) line.append(this.#traces.link(trace));
     return line;
   }
 

@@ -6,14 +6,16 @@ import { Game } from "./game.js";
 import { Nodes } from "./nodes.js";
 import { Plot } from "./plot.js";
 import { RequestPanel } from "./requests.js";
+import { Traces } from "./traces.js";
 
-const inspector = new FrameInspector();
+const traces = new Traces();
+const inspector = new FrameInspector(traces);
 const plot = new Plot();
-const connection = new Connection((frame) => {
+const connection = new Connection(traces, (frame) => {
   plot.watch(frame);
   inspector.add(frame);
 });
 new Chat(connection);
 new Game(connection);
-new RequestPanel(connection, plot);
+new RequestPanel(connection, plot, traces);
 new Nodes();

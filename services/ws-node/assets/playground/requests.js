@@ -15,10 +15,12 @@ const TIMES = 100;
 export class RequestPanel {
   #connection;
   #plot;
+  #traces;
 
-  constructor(connection, plot) {
+  constructor(connection, plot, traces) {
     this.#connection = connection;
     this.#plot = plot;
+    this.#traces = traces;
     const example = byId("example");
     EXAMPLES.forEach(([, , title], index) => example.append(new Option(title, String(index))));
     example.addEventListener("change", () => this.#fill(EXAMPLES[Number(example.value)]));
@@ -47,28 +49,30 @@ export class RequestPanel {
     }
   }
 
-  /** Sends one request and waits; returns its time, and its reply or error. */
+  /** Sends one request and waits; returns its time, its reply or error, and the id of its trace. */
   async #timed({ event, payload }) {
     const start = performance.now();
     let reply;
     let error;
+    const [asked, trace] = this.#traces.during(() => this.#connection.request(event, payload));
     try {
-      reply = await this.#connection.request(event, payload);
+      reply = await asked;
     } catch (caught) {
       error = caught;
     }
     const ms = performance.now() - start;
     // An error of the server is a round trip, too; an error of the SDK itself is not.
     if (!error || !/^(WS_|CALLBACK_TIMEOUT|TOO_MANY|BAD_PAYLOAD$)/.test(error.errorCode)) this.#plot.add("request", ms);
-    return { ms, reply, error };
+    return { ms, reply, error, trace };
   }
 
   async #request() {
     const wanted = this.#read();
     if (!wanted) return;
-    const { ms, reply, error } = await this.#timed(wanted);
+    const { ms, reply, error, trace } = await this.#timed(wanted);
     if (error) this.#show("bad", `${wanted.event} · ${milliseconds(ms)} · ${error.errorCode}`, error.error ?? error.message);
     else this.#show("good", `${wanted.event} · ${milliseconds(ms)} · ok`, JSON.stringify(reply, null, 2));
+    if (trace) byId("outcome").append(this.#traces.link(trace));
   }
 
   async #requestOften() {

@@ -25,7 +25,7 @@ pub(super) fn answer(edge: &Edge, request: &Request) -> Response {
     }
     let path = request.uri().path();
     if edge.settings.demo
-        && let Some(file) = playground::answer(path, request.headers(), edge.settings.playground_admin_port)
+        && let Some(file) = playground::answer(path, request.headers(), &edge.settings)
     {
         return file;
     }

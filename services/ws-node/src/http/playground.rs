@@ -10,8 +10,12 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::Response;
+use serde_json::{Value, json};
 
-/// Nothing from other hosts, nothing inline; WebSockets to any ws-node, and admin's API if the page may use it.
+use crate::settings::{EdgeSettings, TracesUrl};
+
+/// Nothing from other hosts, nothing inline; WebSockets to any ws-node, and admin's API if the page may use it. A link to a trace needs
+/// nothing: another page opens it.
 fn policy(admin_port: Option<u16>) -> HeaderValue {
     let admin = admin_port.map_or_else(String::new, |port| format!(" http://*:{port}"));
     let policy = format!(
@@ -24,6 +28,8 @@ fn policy(admin_port: Option<u16>) -> HeaderValue {
 
 /// Where the page asks whether, and through which port, it may tell ws-nodes to stop and resume.
 const ADMIN: &str = "/playground/admin.json";
+/// Where the page asks whether, and where, it may link to the traces of its requests.
+const TRACES: &str = "/playground/traces.json";
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -57,6 +63,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         own!("main.js", SCRIPT),
         own!("dom.js", SCRIPT),
         own!("tap.js", SCRIPT),
+        own!("traces.js", SCRIPT),
         own!("connection.js", SCRIPT),
         own!("nodes.js", SCRIPT),
         own!("chat.js", SCRIPT),
@@ -86,15 +93,16 @@ fn etag(body: &str) -> HeaderValue {
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("hex digits in quotes are a header value")
 }
 
-/// The answer for this path; `None` if there is no file. `admin_port` is the port of admin's API, if the page may use it.
-pub(super) fn answer(path: &str, request: &HeaderMap, admin_port: Option<u16>) -> Option<Response> {
-    let mut response = if path == ADMIN {
-        admin(admin_port)
-    } else {
-        file(path, request)?
+/// The answer for this path; `None` if there is no file.
+pub(super) fn answer(path: &str, request: &HeaderMap, settings: &EdgeSettings) -> Option<Response> {
+    let traces = settings.playground_traces_url.as_ref();
+    let mut response = match path {
+        ADMIN => told(&json!({ "port": settings.playground_admin_port })),
+        TRACES => told(&json!({ "url": traces.map(TracesUrl::as_str) })),
+        _ => file(path, request)?,
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, policy(admin_port));
+    headers.insert(CONTENT_SECURITY_POLICY, policy(settings.playground_admin_port));
     // The browser checks its copy each time: a newer ws-node must not meet an older one's script.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -102,8 +110,8 @@ pub(super) fn answer(path: &str, request: &HeaderMap, admin_port: Option<u16>) -
     Some(response)
 }
 
-fn admin(port: Option<u16>) -> Response {
-    let mut response = Response::new(Body::from(serde_json::json!({ "port": port }).to_string()));
+fn told(settings: &Value) -> Response {
+    let mut response = Response::new(Body::from(settings.to_string()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
@@ -132,6 +140,8 @@ fn file(path: &str, request: &HeaderMap) -> Option<Response> {
 
 #[cfg(test)]
 mod tests {
+    use wsmesh_bootstrap::Value as _;
+
     use super::*;
 
     /// Every path that the page, the style sheet or a script names in quotes.
@@ -183,7 +193,11 @@ mod tests {
     #[test]
     fn the_page_may_reach_admin_only_if_that_is_configured() {
         let policy = |port| {
-            let page = answer("/", &HeaderMap::new(), port).expect("the page");
+            let settings = EdgeSettings {
+                playground_admin_port: port,
+                ..EdgeSettings::default()
+            };
+            let page = answer("/", &HeaderMap::new(), &settings).expect("the page");
             page.headers()[CONTENT_SECURITY_POLICY]
                 .to_str()
                 .expect("text")
@@ -191,5 +205,23 @@ mod tests {
         };
         assert!(policy(None).contains("connect-src 'self' ws: wss:;"));
         assert!(policy(Some(9100)).contains("connect-src 'self' ws: wss: http://*:9100;"));
+    }
+
+    #[tokio::test]
+    async fn the_page_learns_where_traces_are_shown_and_may_reach_nothing_more() {
+        let told = async |traces: Option<&str>| {
+            let settings = EdgeSettings {
+                playground_traces_url: traces.map(|url| TracesUrl::parse(url).expect("a URL")),
+                ..EdgeSettings::default()
+            };
+            let answer = answer(TRACES, &HeaderMap::new(), &settings).expect("an answer");
+            let policy = answer.headers()[CONTENT_SECURITY_POLICY].clone();
+            let body = axum::body::to_bytes(answer.into_body(), 1000).await.expect("a body");
+            (serde_json::from_slice::<Value>(&body).expect("JSON"), policy)
+        };
+        let (without, policy) = told(None).await;
+        assert_eq!(without, json!({"url": null}));
+        let jaeger = "http://127.0.0.1:16686";
+        assert_eq!(told(Some(jaeger)).await, (json!({"url": jaeger}), policy));
     }
 }

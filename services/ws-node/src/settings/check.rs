@@ -20,10 +20,22 @@ impl EdgeSettings {
             );
             problems.about("outbox_total_bytes", text);
         }
-        if self.playground_admin_port.is_some() && !self.demo {
+        self.check_playground(problems);
+    }
+
+    fn check_playground(&self, problems: &mut Problems) {
+        let unused = [
+            ("playground_admin_port", self.playground_admin_port.is_some()),
+            ("playground_traces_url", self.playground_traces_url.is_some()),
+        ];
+        for (key, _) in unused.into_iter().filter(|(_, is_set)| *is_set && !self.demo) {
+            problems.about(key, "is for the playground, which only --profile demo has: remove it");
+        }
+        if self.demo && self.playground_traces_url.is_some() && !self.trust_client_traces {
             problems.about(
-                "playground_admin_port",
-                "is for the playground, which only --profile demo has: remove it",
+                "playground_traces_url",
+                "would link to traces that are not there, as clients do not begin traces here: add --trust-client-traces, or \
+                 remove it",
             );
         }
     }
