@@ -107,9 +107,17 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
     let ops_port = (config.common.ops_acceptor()?, debug::routes(&config.common)?);
-    let ops = sockets
-        .ops
-        .map(|listener| serve_ops(listener, ops_port, &adapter, &access, registry.clone(), &shutdown, &ended));
+    let ops = sockets.ops.map(|listener| {
+        serve_ops(
+            listener,
+            ops_port,
+            &adapter,
+            &access,
+            registry.clone(),
+            &shutdown,
+            &ended,
+        )
+    });
     let redis = config.common.redis_service.as_ref();
     let me = adapter.clone();
     let hears = move || me.is_ready();
