@@ -136,7 +136,9 @@ impl Adapter {
                     continue;
                 }
                 let span = event.span.clone();
-                handler(event).instrument(span).await;
+                // What it spawns before its first wait belongs to the span, too.
+                let handling = span.in_scope(|| handler(event));
+                handling.instrument(span).await;
                 if once {
                     break;
                 }

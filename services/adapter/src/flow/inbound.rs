@@ -293,9 +293,7 @@ impl<F: Fn(Beacon)> Inbound<F> {
     fn take_event(&self, envelope: Envelope, sent: Option<Instant>, node: &Node) {
         let span = match &envelope.body {
             Body::Event { targets, .. } if !targets.is_empty() && !targets.contains(&self.me) => return,
-            // Only events that somebody listens to: senders do not choose names of spans.
-            Body::Event { event, .. } if self.dispatch.is_known(event) => self.spans.process(event, &envelope, node),
-            Body::Event { .. } => self.spans.process("other", &envelope, node),
+            Body::Event { event, .. } => self.spans.event(event, &envelope, node),
             _ => return,
         };
         let Envelope {

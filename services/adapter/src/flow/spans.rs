@@ -26,6 +26,17 @@ impl Spans {
 
     /// The span of handling a message; disabled if its sender does not trace it.
     pub(crate) fn process(&self, name: &str, envelope: &Envelope, node: &Node) -> Span {
+        self.named(|| name, envelope, node)
+    }
+
+    /// The span of handling an event. Senders do not choose names of spans: one that nobody listens to is called `other`.
+    pub(crate) fn event(&self, event: &str, envelope: &Envelope, node: &Node) -> Span {
+        let name = || if self.dispatch.is_known(event) { event } else { "other" };
+        self.named(name, envelope, node)
+    }
+
+    /// Nothing is looked up for a message that is not traced.
+    fn named<'a>(&self, name: impl FnOnce() -> &'a str, envelope: &Envelope, node: &Node) -> Span {
         let Some(wm) = &envelope.wm else {
             return Span::none();
         };
@@ -33,7 +44,7 @@ impl Spans {
             return Span::none();
         };
         let handled = Handled {
-            name,
+            name: name(),
             destination: trace::destination(&envelope.body),
             wm,
             sender: Some(&envelope.sender),

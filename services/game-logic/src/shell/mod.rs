@@ -216,9 +216,7 @@ impl Shell {
         let shell = self.clone();
         self.adapter.on_tagged(event, TAG, move |event| {
             if shell.tasks.len() < MOST_TASKS {
-                let span = event.span.clone();
-                let handling = handle(shell.clone(), event);
-                span.in_scope(|| shell.spawn(handling));
+                shell.spawn(handle(shell.clone(), event));
             } else {
                 shell.answer(
                     event,

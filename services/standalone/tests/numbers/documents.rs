@@ -145,12 +145,17 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
+fn is_update() -> bool {
+    std::env::var_os(UPDATE).is_some()
+}
+
 fn check_table(wanted: &str) {
     let path = top().join(TABLE);
     let text = fs::read_to_string(&path).expect("it is there");
     let (before, rest) = text.split_once(BEGIN).expect("the beginning of the table");
     let (found, after) = rest.split_once(END).expect("the end of the table");
-    if std::env::var_os(UPDATE).is_some() {
+    if is_update() {
         fs::write(&path, format!("{before}{BEGIN}{wanted}{END}{after}")).expect("written");
         return;
     }
