@@ -16,7 +16,8 @@ cd "$(dirname "$0")/../.."
 export NAMESPACE=${NAMESPACE:-wsmesh-test} RELEASE=wsmesh CHART=${CHART:-charts/wsmesh}
 export REDIS_IMAGE=${REDIS_IMAGE:-redis:8-alpine} LOAD_RATE=${LOAD_RATE:-2000} LOAD_CLIENTS=${LOAD_CLIENTS:-250}
 all=(install helm-test notes clients redis-deleted redis-scaled redis-scaled-outside leader-deleted ws-node-scaled ws-node-rolled
-  game-logic-rolled upgraded redis-rolled secret-rotated redis-hung rights two-releases upgraded-from-previous production uninstalled)
+  game-logic-rolled upgraded redis-rolled secret-rotated secret-rotated-with-previous redis-hung rights doctor callers two-releases
+  upgraded-from-previous production uninstalled)
 version=${IMAGE_TAG:-$(sed -n 's/^appVersion: //p' "$CHART/Chart.yaml")}
 targets=${CARGO_TARGET_DIR:-target}
 say() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
@@ -61,7 +62,7 @@ OUT=${OUT:-$(mktemp -d)}
 export OUT
 mkdir -p "$OUT"
 table=$OUT/table
-printf '%-24s %5s %7s %8s %6s %7s %6s %6s %9s  %s\n' step s rate due lost doubled closes twice 'most/s' verdict >"$table"
+printf '%-28s %5s %7s %8s %6s %7s %6s %6s %9s  %s\n' step s rate due lost doubled closes twice 'most/s' verdict >"$table"
 
 cleanup() {
   local code=$?
@@ -106,7 +107,7 @@ for name in "${steps[@]}"; do
   fi
   why=$(sed -n 's/^FAILED: /: /p' "$OUT/$name.log" | tail -1)
   if [ "$code" = 77 ]; then why=": $(tail -1 "$OUT/$name.log")"; fi
-  printf '%-24s %5s %7s %8s %6s %7s %6s %6s %9s  %s\n' "$name" "$((SECONDS - begin))" "${seen[@]}" "$verdict$why" >>"$table"
+  printf '%-28s %5s %7s %8s %6s %7s %6s %6s %9s  %s\n' "$name" "$((SECONDS - begin))" "${seen[@]}" "$verdict$why" >>"$table"
   if [ "$name" = install ] && [ "$code" != 0 ]; then break; fi
 done
 

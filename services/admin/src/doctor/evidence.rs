@@ -126,6 +126,8 @@ pub(crate) struct Right {
     pub(crate) group: &'static str,
     /// The one object that it is about; none: all of them.
     pub(crate) name: Option<String>,
+    /// The role of the whole cluster that grants it; none: a Role of the namespace does.
+    pub(crate) cluster_role: Option<&'static str>,
     /// What admin needs it for.
     pub(crate) purpose: &'static str,
     /// Whether it may; an error if that could not be asked.

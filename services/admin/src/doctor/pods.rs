@@ -31,15 +31,16 @@ pub(crate) fn check(pods: &Pods, cluster: Option<&Cluster>) -> Part {
 
 fn rights(pods: &Pods) -> Vec<Finding> {
     let (namespace, account) = (&pods.namespace, &pods.account);
-    let mut missing: BTreeMap<(&str, &str, Option<&str>, &str), Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     let mut findings = Vec::new();
     for right in &pods.rights {
         match &right.is_allowed {
             Ok(true) => {}
-            Ok(false) => missing
-                .entry((right.resource, right.group, right.name.as_deref(), right.purpose))
-                .or_default()
-                .push(right.verb),
+            Ok(false) => {
+                let of = (right.resource, right.group, right.name.as_deref());
+                let all = missing.entry((of, right.cluster_role, right.purpose)).or_default();
+                all.push(right.verb);
+            }
             Err(why) => findings.push(
                 Finding::problem(
                     account,
@@ -50,7 +51,17 @@ fn rights(pods: &Pods) -> Vec<Finding> {
             ),
         }
     }
-    for ((resource, group, name, purpose), verbs) in missing {
+    for (((resource, group, name), cluster_role, purpose), verbs) in missing {
+        let of = name.map(|name| format!(" {name}")).unwrap_or_default();
+        let finding = Finding::warning(account, format!("it may not {} {resource}{of}", list(&verbs)))
+            .because(format!("admin needs that {purpose}"));
+        if let Some(role) = cluster_role {
+            findings.push(finding.fix(format!(
+                "kubectl create clusterrolebinding {namespace}-{account}-{resource} --clusterrole={role} \
+                 --serviceaccount={namespace}:{account}"
+            )));
+            continue;
+        }
         let dotted = if group.is_empty() {
             resource.to_owned()
         } else {
@@ -59,21 +70,14 @@ fn rights(pods: &Pods) -> Vec<Finding> {
                 None => format!("{resource}.{group}"),
             }
         };
-        let (of, only) = match name {
-            Some(name) => (format!(" {name}"), format!(" --resource-name={name}")),
-            None => (String::new(), String::new()),
-        };
+        let only = name.map(|name| format!(" --resource-name={name}")).unwrap_or_default();
         let word = resource.replace('/', "-");
         let role = format!("wsmesh-admin-{word}{}", if name.is_some() { "-one" } else { "" });
-        findings.push(
-            Finding::warning(account, format!("it may not {} {resource}{of}", list(&verbs)))
-                .because(format!("admin needs that {purpose}"))
-                .fix(format!(
-                    "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}{only}\n\
-                     kubectl -n {namespace} create rolebinding {role} --role={role} --serviceaccount={namespace}:{account}",
-                    verbs.join(",")
-                )),
-        );
+        findings.push(finding.fix(format!(
+            "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}{only}\n\
+             kubectl -n {namespace} create rolebinding {role} --role={role} --serviceaccount={namespace}:{account}",
+            verbs.join(",")
+        )));
     }
     findings
 }
@@ -201,6 +205,7 @@ mod tests {
             resource: "endpointslices",
             group: "discovery.k8s.io",
             name: None,
+            cluster_role: None,
             purpose: "to show the Redis pods",
             is_allowed,
         }
@@ -347,6 +352,22 @@ mod tests {
                 .contains("can-i patch statefulsets/wsmesh-redis --subresource=scale --as="),
             "{:?}",
             check(&pods)
+        );
+    }
+
+    #[test]
+    fn a_right_outside_of_the_namespace_is_granted_by_the_role_of_the_cluster() {
+        let mut pods = well();
+        pods.rights = vec![Right {
+            resource: "tokenreviews",
+            group: "authentication.k8s.io",
+            cluster_role: Some("system:auth-delegator"),
+            ..right("create", Ok(false))
+        }];
+        assert_eq!(
+            only(&check(&pods)).fix,
+            "kubectl create clusterrolebinding games-wsmesh-admin-tokenreviews --clusterrole=system:auth-delegator \
+             --serviceaccount=games:wsmesh-admin"
         );
     }
 

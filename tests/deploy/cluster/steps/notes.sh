@@ -15,7 +15,7 @@ helm -n "$namespace" get notes "$release" | tee "$out/$step.notes"
         # shellcheck disable=SC2016 # for the script that is written
         printf 'for _ in $(seq 50); do (: </dev/tcp/127.0.0.1/%s) 2>/dev/null && break; sleep 0.2; done\n' "${port%%:*}"
         ;;
-      *"delete lease"* | *"delete secret"*) ;;
+      *"wait --for=delete"* | *"delete lease"* | *"delete secret"*) ;;
       *) printf '%s\n' "$line" ;;
     esac
   done

@@ -70,6 +70,7 @@ async fn pods_of(config: &Config, cluster: Option<&Cluster>) -> Result<Pods, Str
         replay_window: config.common.replay_window,
         lease: settings.kubernetes_lease.as_deref(),
         writes_costs: settings.pod_deletion_cost,
+        reviews_tokens: settings.access.kubernetes_token_review,
     };
     let looking = pods::look(client, names, servers.map(|server| server.name().clone()).collect());
     let pods = tokio::time::timeout(KUBERNETES, looking).await;

@@ -27,6 +27,8 @@ struct Wanted<'a> {
     group: &'static str,
     /// The one object of that kind; none: all of them.
     name: Option<&'a str>,
+    /// The role of the whole cluster that grants it: it is about nothing in the namespace then.
+    cluster_role: Option<&'static str>,
     purpose: &'static str,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Names<'a> {
     pub(super) lease: Option<&'a str>,
     /// Whether it writes what it costs to end a pod.
     pub(super) writes_costs: bool,
+    /// Whether it asks whose tokens its callers have.
+    pub(super) reviews_tokens: bool,
 }
 
 const PODS: &str = "to show the Redis pods";
@@ -50,6 +54,7 @@ const LEADING: &str = "so that one admin leads";
 const TELLING: &str = "to write Events about what it did";
 const SCALING: &str = "so that POST /api/v1/nodes/scale works";
 const COSTS: &str = "so that the emptiest pod goes first";
+const CALLERS: &str = "so that callers may send tokens of Kubernetes";
 const LOOKING: &str = "so that the doctor can compare grace periods with the time that servers take to end";
 
 impl<'a> Names<'a> {
@@ -60,6 +65,7 @@ impl<'a> Names<'a> {
                 resource,
                 group,
                 name: None,
+                cluster_role: None,
                 purpose,
             }
         };
@@ -81,6 +87,12 @@ impl<'a> Names<'a> {
         }
         if self.writes_costs {
             wanted.push(all("pods", "", COSTS)("patch"));
+        }
+        if self.reviews_tokens {
+            wanted.push(Wanted {
+                cluster_role: Some("system:auth-delegator"),
+                ..all("tokenreviews", "authentication.k8s.io", CALLERS)("create")
+            });
         }
         wanted.push(all("pods", "", LOOKING)("get"));
         wanted
@@ -157,6 +169,7 @@ async fn ask_right(
         resource,
         group,
         name,
+        cluster_role,
         purpose,
     }: Wanted<'_>,
 ) -> Right {
@@ -164,7 +177,7 @@ async fn ask_right(
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                namespace: Some(namespace.to_owned()),
+                namespace: cluster_role.is_none().then(|| namespace.to_owned()),
                 verb: Some(verb.to_owned()),
                 resource: Some(kind.to_owned()),
                 subresource: (!part.is_empty()).then(|| part.to_owned()),
@@ -190,6 +203,7 @@ async fn ask_right(
         resource,
         group,
         name: name.map(str::to_owned),
+        cluster_role,
         purpose,
         is_allowed,
     }

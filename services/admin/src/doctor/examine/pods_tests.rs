@@ -24,6 +24,8 @@ async fn answer(uri: Uri, body: String) -> Response {
         let asked: Value = serde_json::from_str(&body).expect("JSON");
         let attributes = &asked["spec"]["resourceAttributes"];
         assert!(!attributes["resource"].as_str().unwrap_or("/").contains('/'), "{asked}");
+        let is_of_cluster = attributes["resource"] == "tokenreviews";
+        assert_eq!(attributes["namespace"].is_null(), is_of_cluster, "{asked}");
         let is_watch = asked["spec"]["resourceAttributes"]["verb"] == "watch";
         let status = json!({"spec": asked["spec"], "status": {"allowed": !is_watch}});
         return kind("authorization.k8s.io", "SelfSubjectAccessReview", status);
@@ -115,6 +117,7 @@ async fn an_admin_that_leads_needs_the_rights_of_its_own_objects_only() {
         stateful_set: Some("wsmesh-redis"),
         lease: Some("wsmesh-admin"),
         writes_costs: true,
+        reviews_tokens: true,
         ..Names::default()
     };
     let pods = look(client().await, names, Vec::new()).await;
@@ -134,6 +137,7 @@ async fn an_admin_that_leads_needs_the_rights_of_its_own_objects_only() {
             ("get", "leases", Some("wsmesh-admin")),
             ("update", "leases", Some("wsmesh-admin")),
             ("patch", "pods", None),
+            ("create", "tokenreviews", None),
             ("get", "pods", None),
         ]
     );
