@@ -133,7 +133,10 @@ pub(super) async fn of_all(
     let target = service.map_or(Target::Everyone, Target::Service);
     let payload = Payload::new(&order).map_err(PublishError::from)?;
     let asked = api.adapter.ask(target, LOG_LEVEL, payload, RequestOptions::default());
-    let outcome = asked.await?;
+    let outcome = asked.await.map_err(|error| match error {
+        PublishError::Target(_) => Problem::new(StatusCode::NOT_FOUND, error.to_string()),
+        other => other.into(),
+    })?;
     let silent = outcome.missing.into_iter().map(|(server, why)| MissingServer {
         why: silence(&why),
         server,

@@ -193,7 +193,10 @@ async fn statistics_are_answered_from_the_last_sample_with_its_age() {
     assert!(stats["ageMs"].as_u64().is_some_and(|age| age < 60_000), "{stats}");
     assert!(stats["asOf"].as_str() >= Some(&*format!("{:.3}", asked.at)));
     let cluster = get(&open, "/api/v1/cluster").await.json();
-    assert_eq!(cluster["ageMs"], 0, "this one is gathered for the request");
+    assert!(
+        cluster["ageMs"].as_u64().is_some_and(|age| age < 1_000),
+        "this one is no older than a second: {cluster}"
+    );
     openapi::check("Cluster", &cluster);
 }
 
