@@ -56,7 +56,10 @@ section() { # FILE ANCHOR: that section. Parts of it (one # more) belong to it.
 sed -n 's/^ *- alert: //p; s/.*ALERTS.md#//p' "$work/rules.yaml" | paste - - >"$work/sections"
 [ "$(wc -l <"$work/sections")" = "$(grep -c '^ *- alert: ' "$work/rules.yaml")" ] || { echo "an alert has no page" >&2; exit 1; }
 while read -r alert anchor; do
+  grep -q "^[- ].*\[${alert#Wsmesh}\](#$anchor)" "$pages" || { echo "the list at the top of $pages lacks $alert" >&2; exit 1; }
   section "$pages" "$anchor" >"$work/section"
+  # A bar within a cell, even within code, ends the cell.
+  if grep '^|' "$work/section" | grep -vE '^[|][^|]*[|][^|]*[|]$'; then echo "a row of the table of $alert in $pages has not two cells" >&2; exit 1; fi
   [ -s "$work/section" ] || { echo "$pages has no section #$anchor, to which $alert leads" >&2; exit 1; }
   for part in 'It means' 'Look' 'Do'; do
     grep -q "^| $part |" "$work/section" || { echo "$pages does not say '$part' for $alert" >&2; exit 1; }

@@ -188,6 +188,12 @@ fn sampler<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<St
     };
     let parent_based = |root| Sampler::ParentBased(Box::new(root));
     match variable("OTEL_TRACES_SAMPLER") {
+        // By the specification it would be ignored, and all traces sent.
+        None if variable("OTEL_TRACES_SAMPLER_ARG").is_some() => {
+            let unused = "OTEL_TRACES_SAMPLER_ARG: it is not used without a sampler: add OTEL_TRACES_SAMPLER=parentbased_traceidratio";
+            problems.push(unused.to_owned());
+            Sampler::AlwaysOff
+        }
         None | Some("parentbased_always_on") => parent_based(Sampler::AlwaysOn),
         Some("parentbased_traceidratio") => parent_based(Sampler::TraceIdRatioBased(ratio())),
         Some("parentbased_always_off") => parent_based(Sampler::AlwaysOff),
