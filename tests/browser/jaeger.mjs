@@ -38,11 +38,13 @@ async function send(traceId, spanId, start, end) {
   if (!answer.ok) throw new Error(`the collector answered ${answer.status}`);
 }
 
-async function take(browser, path, name, height) {
-  const page = await browser.newPage({ viewport: { width: 1360, height } });
+/** A part of the page, once it shows all of `texts`. */
+async function take(browser, path, name, texts, clip) {
+  const page = await browser.newPage({ viewport: { width: 1360, height: 1210 } });
   await page.goto(`${jaeger}${path}`, { waitUntil: "networkidle" });
+  for (const text of texts) await page.getByText(text, { exact: true }).first().waitFor();
   const session = await page.context().newCDPSession(page);
-  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY });
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY, clip: { ...clip, scale: 1 } });
   writeFileSync(`${folder}/${name}.webp`, Buffer.from(data, "base64"));
 }
 
@@ -61,8 +63,8 @@ try {
   });
   const { data } = await json(`/api/dependencies?endTs=${Date.now()}&lookback=3600000`);
   for (const { parent, child, callCount } of data) console.log(`${parent} -> ${child}: ${callCount}`);
-  await take(browser, `/trace/${trace}`, "trace", 1160);
-  await take(browser, "/dependencies", "services", 760);
+  await take(browser, `/trace/${trace}`, "trace", ["push matchState"], { x: 0, y: 48, width: 1360, height: 1162 });
+  await take(browser, "/dependencies", "services", ["browser", "ws-node", "game-logic", "redis"], { x: 500, y: 290, width: 400, height: 740 });
   console.log(`${jaeger}/trace/${trace}`);
 } finally {
   await browser.close();
