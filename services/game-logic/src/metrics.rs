@@ -5,6 +5,8 @@ use prometheus::{
     register_histogram_with_registry, register_int_counter_vec_with_registry, register_int_gauge_vec_with_registry,
 };
 
+use crate::rules::matches::EndReason;
+
 /// Every metric of game-logic by name, without those of its adapter.
 pub const METRIC_NAMES: &[&str] = &[
     "wsmesh_match_wait_seconds",
@@ -100,5 +102,27 @@ impl Metrics {
         for result in ["taken", "kept"] {
             self.handed_over.with_label_values(&[result]);
         }
+        for reason in EndReason::ALL {
+            self.ended.with_label_values(&[reason.as_str()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_whose_labels_are_known_at_the_start_is_there_before_anything_happens() {
+        let registry = Registry::new();
+        Metrics::register(&registry).expect("registered");
+        let families = registry.gather();
+        let series = |name| {
+            let family = families.iter().find(|family| family.name() == name);
+            family.map_or(0, |family| family.get_metric().len())
+        };
+        assert_eq!(series("wsmesh_matches_ended_total"), EndReason::ALL.len());
+        assert_eq!(series("wsmesh_matches_adopted_total"), 3);
+        assert_eq!(series("wsmesh_tickets_handed_over_total"), 2);
     }
 }

@@ -9,6 +9,7 @@ mod events;
 mod leadership;
 mod lease;
 mod names;
+mod said;
 mod scale;
 mod size;
 mod watch;
@@ -36,6 +37,7 @@ pub(crate) use lease::Pace;
 pub(crate) use names::PodNames;
 pub(crate) use parts::{HeldLease, Parts, StatefulSet};
 pub(crate) use pods::Pod;
+pub(crate) use said::said;
 pub(crate) use scale::{ScaleFault, Sized, StatefulSetScale};
 pub(crate) use size::{Size, Sizes, odd_start};
 pub(crate) use watch::Known;
@@ -82,7 +84,7 @@ pub(crate) async fn look_once(client: Client, service: &str) -> View {
     let labels = ListParams::default().labels(&format!("{SERVICE_LABEL}={service}"));
     let (pods, problem) = match slices.list(&labels).await {
         Ok(list) => (pods::pods(list.items.iter()), None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => (Vec::new(), Some(said(&error))),
     };
     View {
         service: Arc::from(service),

@@ -117,6 +117,11 @@ async fn an_error_of_the_api_server_is_shown() {
             .is_some_and(|problem| problem.contains("forbidden"))
     };
     view_with(&kubernetes, refused).await;
+    let looked = super::look_once(api_server(false), "wsmesh-redis").await;
+    assert_eq!(
+        looked.problem.as_deref(),
+        Some("endpointslices is forbidden (403 Forbidden)")
+    );
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), task)
         .await

@@ -17,6 +17,7 @@ use tokio::sync::watch::Sender;
 use tokio::time::timeout;
 
 use super::pods::{self, Pod};
+use super::said::{said, status_said};
 
 /// Longest wait for a list, or for a watch to start.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -115,7 +116,7 @@ impl Watch {
                     }
                     None => "the list has no resourceVersion".to_owned(),
                 },
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => said(&error),
                 Err(_) => unanswered(),
             };
             self.fails(problem);
@@ -154,7 +155,7 @@ impl Watch {
         let events = match timeout(ANSWER, self.slices.watch(&params, version)).await {
             Ok(Ok(events)) => events,
             Ok(Err(kube::Error::Api(status))) => return refused(&status),
-            Ok(Err(error)) => return Outcome::Failed(error.to_string()),
+            Ok(Err(error)) => return Outcome::Failed(said(&error)),
             Err(_) => return Outcome::Failed(unanswered()),
         };
         // The watch works (again): it sends all changes since the version.
@@ -168,7 +169,7 @@ impl Watch {
                         Err(outcome) => return outcome,
                     },
                     Ok(None) => return Outcome::Closed,
-                    Err(error) => return Outcome::Failed(error.to_string()),
+                    Err(error) => return Outcome::Failed(said(&error)),
                 }
             }
         };
@@ -216,7 +217,7 @@ fn refused(status: &Status) -> Outcome {
     if status.code == GONE {
         return Outcome::Gone;
     }
-    Outcome::Failed(format!("{} ({} {})", status.message, status.code, status.reason))
+    Outcome::Failed(status_said(status))
 }
 
 fn unanswered() -> String {

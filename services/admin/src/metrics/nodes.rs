@@ -21,6 +21,8 @@ pub(crate) struct Known {
 /// Tells what is known; nothing once the admin has ended.
 type Source = Box<dyn Fn() -> Option<Known> + Send + Sync>;
 
+const NO_LABELS: &[&str] = &[];
+
 /// Reads one number of a node.
 type Read = fn(&NodeFacts) -> Option<u64>;
 
@@ -41,16 +43,7 @@ const GAUGES: [(&str, &str, Read); 5] = [
     (
         "wsmesh_redis_subscriber_buffer_bytes",
         "What waits in the node for one of our servers, for the one for which most waits.",
-        |facts| {
-            Some(
-                facts
-                    .output_buffers
-                    .iter()
-                    .map(|buffer| buffer.bytes)
-                    .max()
-                    .unwrap_or(0),
-            )
-        },
+        largest_buffer,
     ),
     (
         "wsmesh_redis_uptime_seconds",
@@ -82,6 +75,15 @@ const COUNTERS: [(&str, &str, Read); 4] = [
     ),
 ];
 
+/// 0 if none of our servers is subscribed; unknown if the node's user may not ask.
+fn largest_buffer(facts: &NodeFacts) -> Option<u64> {
+    if facts.forbidden.iter().any(|command| command == "CLIENT LIST") {
+        return None;
+    }
+    let buffers = facts.output_buffers.iter().map(|buffer| buffer.bytes);
+    Some(buffers.max().unwrap_or(0))
+}
+
 /// The metrics of the nodes.
 struct NodesMetrics {
     source: Source,
@@ -96,7 +98,8 @@ struct Shown {
     gauges: Vec<(IntGaugeVec, Read)>,
     counters: Vec<(IntCounterVec, Read)>,
     bytes: IntCounterVec,
-    wanted: IntGauge,
+    /// Without labels, but with no series while it is not known.
+    wanted: IntGaugeVec,
     not_joined: IntGauge,
 }
 
@@ -142,9 +145,12 @@ impl Shown {
                 ),
                 &["node", "direction"],
             )?,
-            wanted: IntGauge::new(
-                "wsmesh_nodes_wanted",
-                "Nodes that there should be: the replicas of the StatefulSet, or else those that are in use.",
+            wanted: IntGaugeVec::new(
+                Opts::new(
+                    "wsmesh_nodes_wanted",
+                    "Nodes that there should be: the replicas of the StatefulSet, or else those that are in use.",
+                ),
+                &[],
             )?,
             not_joined: IntGauge::new(
                 "wsmesh_nodes_not_joined",
@@ -174,7 +180,10 @@ impl Shown {
             }
         }
         let (wanted, not_joined) = wanted(&known.nodes);
-        self.wanted.set(wanted);
+        self.wanted.reset();
+        if let Some(wanted) = wanted {
+            self.wanted.with_label_values(NO_LABELS).set(wanted);
+        }
         self.not_joined.set(not_joined);
     }
 
@@ -200,19 +209,19 @@ impl Shown {
     }
 }
 
-/// How many nodes there should be, and how many of them are missing.
-fn wanted(view: &NodesView) -> (i64, i64) {
+/// How many nodes there should be, if that is known, and how many of them are missing.
+fn wanted(view: &NodesView) -> (Option<i64>, i64) {
     let Some(membership) = &view.membership else {
         let is_used = |state| matches!(state, Some(NodeState::Active | NodeState::Joining));
         let used = view.nodes.iter().filter(|node| is_used(node.state)).count();
-        return (used as i64, 0);
+        return (Some(used as i64), 0);
     };
     let missing = membership
         .differences
         .iter()
         .filter(|node| node.lack != Lack::Leaving)
         .count();
-    (membership.replicas.map_or(0, i64::from), missing as i64)
+    (membership.replicas.map(i64::from), missing as i64)
 }
 
 impl Collector for NodesMetrics {
@@ -367,8 +376,41 @@ mod tests {
             ],
             ..MembershipView::default()
         };
-        assert_eq!(wanted(&known(Vec::new(), Some(membership)).nodes), (5, 2));
-        assert_eq!(wanted(&known(Vec::new(), None).nodes), (0, 0));
+        assert_eq!(wanted(&known(Vec::new(), Some(membership)).nodes), (Some(5), 2));
+        assert_eq!(wanted(&known(Vec::new(), None).nodes), (Some(0), 0));
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_series() {
+        let told = Arc::new(Mutex::new((NodeFacts::default(), Some(3))));
+        let telling_now = Arc::clone(&told);
+        let metrics = telling(move || {
+            let (facts, replicas) = telling_now.lock().clone();
+            let membership = MembershipView {
+                replicas,
+                ..MembershipView::default()
+            };
+            Some(known(vec![("redis-0", Ok(facts))], Some(membership)))
+        });
+        let (wanted, buffer) = (
+            "wsmesh_nodes_wanted 3",
+            "wsmesh_redis_subscriber_buffer_bytes{node=\"redis-0\"} 0",
+        );
+        let shown = text(&metrics);
+        assert!(
+            [wanted, buffer]
+                .iter()
+                .all(|series| shown.iter().any(|line| line == series)),
+            "{shown:?}"
+        );
+        let forbidden = NodeFacts {
+            forbidden: vec!["CLIENT LIST".to_owned()],
+            ..NodeFacts::default()
+        };
+        *told.lock() = (forbidden, None);
+        let shown = text(&metrics);
+        let is_unknown = |line: &String| line.contains("nodes_wanted") || line.contains("subscriber_buffer");
+        assert!(!shown.iter().any(is_unknown), "{shown:?}");
     }
 
     #[test]

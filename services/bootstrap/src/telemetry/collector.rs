@@ -10,6 +10,7 @@ use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Uri;
 use percent_encoding::percent_decode_str;
 use reqwest::blocking::Client;
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity};
 
 use super::attempts::Attempts;
@@ -67,6 +68,8 @@ impl Collector {
     pub(crate) fn client(&self) -> Result<Sender, String> {
         let wrong = |error: &dyn std::error::Error| format!("OTEL_EXPORTER_OTLP_*: {}", chain(error));
         let mut builder = Client::builder()
+            // What the headers of the variables say is for this host only.
+            .redirect(Policy::none())
             .timeout(self.timeout)
             .connect_timeout(self.timeout / 2);
         if let Some(authorities) = &self.authorities {

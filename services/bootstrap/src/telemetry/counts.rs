@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, Opts};
 
-use super::kept::Reason;
+use super::reason::Reason;
 
 /// The counters of the traces of a process. Clones count together.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ mod pushed_logs;
 mod queue;
 #[cfg(test)]
 pub(crate) mod receiver;
+mod reason;
 mod redis_service;
 mod repeats;
 mod resource;

@@ -59,6 +59,32 @@ pub enum EndReason {
     InternalError,
 }
 
+impl EndReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Finished,
+        Self::TimeLimit,
+        Self::PlayersLeft,
+        Self::ServerRestart,
+        Self::ServerLost,
+        Self::Withdrawn,
+        Self::InternalError,
+    ];
+
+    /// As it is sent to the players.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::TimeLimit => "time-limit",
+            Self::PlayersLeft => "players-left",
+            Self::ServerRestart => "server-restart",
+            Self::ServerLost => "server-lost",
+            Self::Withdrawn => "withdrawn",
+            Self::InternalError => "internal-error",
+        }
+    }
+}
+
 /// Sent to everyone in the room with `matchState`.
 #[derive(Debug, Serialize)]
 pub struct StateFrame<'a, S> {
@@ -215,6 +241,13 @@ mod tests {
         assert!(id.as_str().len() <= wsmesh_adapter::MAX_NAME_BYTES);
         assert_eq!(MatchId("".into()).host(), None);
         assert_eq!(MatchId("zz-1".into()).host(), None);
+    }
+
+    #[test]
+    fn a_reason_is_counted_under_the_name_that_players_are_sent() {
+        for reason in EndReason::ALL {
+            assert_eq!(serde_json::to_value(reason).expect("JSON"), reason.as_str());
+        }
     }
 
     #[test]

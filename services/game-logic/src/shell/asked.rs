@@ -26,6 +26,13 @@ struct Requests {
     next: u64,
 }
 
+/// What one request changed, so that it can be undone.
+#[derive(Debug)]
+pub(super) struct Noted {
+    number: u64,
+    replaced: Option<(u64, SpanContext)>,
+}
+
 /// The requests that led to a match: one is the trace that the match belongs to, the others are linked to.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
@@ -35,16 +42,36 @@ pub(super) struct Origins {
 }
 
 impl Asked {
-    /// A player asks for a match, in the current span.
-    pub(super) fn note(&self, client: &ClientId) {
-        let Some(context) = recorded(&Span::current()).filter(SpanContext::is_sampled) else {
-            return;
-        };
+    /// A player asks for a match, in the current span. `None` if nothing is noted of that.
+    pub(super) fn note(&self, client: &ClientId) -> Option<Noted> {
+        let context = recorded(&Span::current()).filter(SpanContext::is_sampled)?;
+        self.note_request(client, context)
+    }
+
+    fn note_request(&self, client: &ClientId, context: SpanContext) -> Option<Noted> {
         let mut requests = self.requests.lock();
+        if requests.of.len() >= MOST && !requests.of.contains_key(client) {
+            return None;
+        }
         requests.next += 1;
         let number = requests.next;
-        if requests.of.len() < MOST || requests.of.contains_key(client) {
-            requests.of.insert(client.clone(), (number, context));
+        let replaced = requests.of.insert(client.clone(), (number, context));
+        Some(Noted { number, replaced })
+    }
+
+    /// The request came to nothing: what it replaced counts again, unless the player asked anew or waits no more since then.
+    pub(super) fn undo(&self, client: &ClientId, noted: Noted) {
+        let mut requests = self.requests.lock();
+        if requests
+            .of
+            .get(client)
+            .is_none_or(|(number, _)| *number != noted.number)
+        {
+            return;
+        }
+        match noted.replaced {
+            Some(before) => _ = requests.of.insert(client.clone(), before),
+            None => _ = requests.of.remove(client),
         }
     }
 
@@ -170,10 +197,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_came_to_nothing_leaves_the_one_that_still_waits() {
+        let (asked, ann) = (Asked::default(), ClientId::new("ann").expect("valid"));
+        let note = |number| asked.note_request(&ann, context(number)).expect("noted");
+        let parent = || asked.origins([&ann]).parent;
+        asked.undo(&ann, note(1));
+        assert_eq!(parent(), None);
+        let _waits = note(2);
+        asked.undo(&ann, note(3));
+        assert_eq!(parent(), Some(context(2)));
+        let late = note(4);
+        let _newer = note(5);
+        asked.undo(&ann, late);
+        assert_eq!(parent(), Some(context(5)));
+        let late = note(6);
+        asked.forget(&ann);
+        asked.undo(&ann, late);
+        assert_eq!(parent(), None, "the player waits no more");
+    }
+
+    #[test]
     fn a_request_that_is_not_sampled_leaves_nothing_and_a_malformed_trace_is_no_link() {
         let asked = asked(&["ann"]);
         let ann = ClientId::new("ann").expect("valid");
-        asked.note(&ClientId::new("bob").expect("valid"));
+        assert!(asked.note(&ClientId::new("bob").expect("valid")).is_none());
         asked.forget(&ann);
         assert!(asked.requests.lock().of.is_empty());
         let origins = asked.origins([&ann]);

@@ -83,10 +83,12 @@ impl Shell {
         enter: impl FnOnce(&mut Lobby, Duration) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         // Before it is known whether the player waits: a match may be formed at once.
-        self.asked.note(&player.client);
+        let noted = self.asked.note(&player.client);
         let entered = self.tell(enter);
-        if entered.is_err() {
-            self.asked.forget(&player.client);
+        if entered.is_err()
+            && let Some(noted) = noted
+        {
+            self.asked.undo(&player.client, noted);
         }
         entered
     }

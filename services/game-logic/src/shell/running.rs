@@ -59,13 +59,8 @@ async fn run<G: Game>(
         }
     };
     shell.close_room(&id, end.into()).await;
-    let label = serde_json::to_value(reason).unwrap_or_default();
-    shell
-        .metrics
-        .ended
-        .with_label_values(&[label.as_str().unwrap_or_default()])
-        .inc();
-    tracing::debug!(match_id = %id, reason = label.as_str(), "match ended");
+    shell.metrics.ended.with_label_values(&[reason.as_str()]).inc();
+    tracing::debug!(match_id = %id, reason = reason.as_str(), "match ended");
     shell.over(&id).await;
 }
 

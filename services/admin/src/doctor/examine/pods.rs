@@ -196,7 +196,7 @@ async fn ask_right(
             status: Some(status), ..
         }) => Ok(status.allowed),
         Ok(_) => Err("the answer has no status".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(kubernetes::said(&error)),
     };
     Right {
         verb,
@@ -220,7 +220,7 @@ async fn times_of(client: &Client, pod: &str) -> Result<GraceTimes, String> {
     match pods.get(pod).await {
         Ok(Pod { spec: Some(spec), .. }) => Ok(times(&spec)),
         Ok(_) => Err("the pod has no spec".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(kubernetes::said(&error)),
     }
 }
 

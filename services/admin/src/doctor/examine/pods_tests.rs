@@ -100,7 +100,7 @@ async fn rights_pods_and_redis_pods_are_read() {
     };
     assert_eq!(pods.servers[0].times, Ok(times));
     let refused = pods.servers[1].times.as_ref().expect_err("it may not be read");
-    assert!(refused.contains("forbidden"), "{refused}");
+    assert_eq!(refused, "pods \"ws-1\" is forbidden (403 Forbidden)");
     let redis = pods.redis.expect("looked at");
     assert_eq!((redis.pods[0].pod.as_str(), redis.problem), ("redis-0", None));
 }

@@ -14,26 +14,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use parking_lot::Mutex;
 
 use super::counts::TraceCounts;
-use undecided::{Ended, Undecided};
-
-/// Why a trace was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// The status of a span is ERROR.
-    Error,
-    /// The part of this server took longer than the limit.
-    Slow,
-}
-
-impl Reason {
-    /// As attribute and label.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Slow => "slow",
-        }
-    }
-}
+use undecided::{Decided, Undecided};
 
 /// A span processor before another one: gives it the sampled spans at once, and those of kept traces when it is known that they are.
 ///
@@ -52,9 +33,9 @@ impl<P: SpanProcessor> KeptTraces<P> {
         Self { next, undecided }
     }
 
-    /// Without holding the lock.
-    fn send(&self, spans: Vec<SpanData>) {
-        spans.into_iter().for_each(|span| self.next.on_end(span));
+    /// Must be called without the lock: it marks the spans to send, and frees the others.
+    fn send(&self, decided: Decided) {
+        decided.into_marked().for_each(|span| self.next.on_end(span));
     }
 }
 
@@ -72,7 +53,7 @@ impl<P: SpanProcessor> SpanProcessor for KeptTraces<P> {
         if is_local_root {
             let (trace, root) = (context.trace_id(), context.span_id());
             let old = self.undecided.lock().begin(trace, root, Instant::now());
-            self.send(old);
+            old.into_iter().for_each(|old| self.send(old));
         }
     }
 
@@ -80,9 +61,8 @@ impl<P: SpanProcessor> SpanProcessor for KeptTraces<P> {
         if span.span_context.is_sampled() {
             return self.next.on_end(span);
         }
-        let Ended { send, forgotten } = self.undecided.lock().end(span, Instant::now());
-        drop(forgotten);
-        self.send(send);
+        let decided = self.undecided.lock().end(span, Instant::now());
+        self.send(decided);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -91,8 +71,8 @@ impl<P: SpanProcessor> SpanProcessor for KeptTraces<P> {
 
     /// What has failed until now is still sent.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let kept = self.undecided.lock().decide_all(Instant::now());
-        self.send(kept);
+        let all = self.undecided.lock().decide_all(Instant::now());
+        all.into_iter().for_each(|decided| self.send(decided));
         self.next.shutdown_with_timeout(timeout)
     }
 

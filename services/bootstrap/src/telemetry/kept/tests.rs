@@ -8,6 +8,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
+use crate::telemetry::reason::Reason;
 use crate::telemetry::sampler::RequestSampler;
 
 /// What comes out of the end.

@@ -12,7 +12,7 @@ use opentelemetry::trace::{SpanContext, SpanId, Status, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::super::counts::TraceCounts;
-use super::Reason;
+use super::super::reason::Reason;
 
 /// Most traces at a time. A ws-node whose requests take 20 ms has as many under way at 100,000 requests a second.
 pub(super) const TRACES: usize = 2_048;
@@ -20,7 +20,8 @@ pub(super) const TRACES: usize = 2_048;
 pub(super) const SPANS_PER_TRACE: usize = 64;
 /// Most spans and events of all traces together, some 20 MB: requests have a handful each.
 pub(super) const SPANS: usize = 16_384;
-/// A trace that has not ended after this time is decided by what is known.
+/// A trace that has not ended after this time is decided by what is known, when the next root begins: on a server without requests, the
+/// traces that are left wait longer, and take no more room.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// Most traces kept in one second: when everything fails, some traces tell as much as all of them, and sampled ones must get through.
 pub(super) const KEPT_PER_SECOND: u32 = 100;
@@ -28,7 +29,7 @@ pub(super) const KEPT_PER_SECOND: u32 = 100;
 pub(super) const FOLLOW: Duration = Duration::from_secs(10);
 /// The same, for a trace that was decided before it ended.
 pub(super) const FOLLOW_UNENDED: Duration = Duration::from_secs(300);
-/// Most kept traces that are remembered: those of [`FOLLOW`].
+/// Most kept traces that are remembered, those of [`FOLLOW`], and most traces that were not judged in time.
 pub(super) const REMEMBERED: usize = 1_024;
 /// Time between two looks at all traces.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ pub(super) struct Undecided {
     /// How many spans and events all traces hold.
     held: usize,
     kept: HashMap<TraceId, Kept>,
+    unjudged: HashMap<TraceId, Unjudged>,
     swept: Instant,
     /// The second in which traces are counted for [`KEPT_PER_SECOND`], and how many were kept in it.
     second: (Instant, u32),
@@ -71,19 +73,48 @@ struct Kept {
     places: usize,
 }
 
-/// What follows from the end of a span.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    /// Spans to send, marked as kept.
-    pub(super) send: Vec<SpanData>,
-    /// Those of a forgotten trace, handed out so that their memory is freed without the lock.
-    pub(super) forgotten: Vec<SpanData>,
+/// A trace that had shown no reason after [`LONGEST`]. Its spans are gone; what fails later is sent all the same.
+#[derive(Debug)]
+struct Unjudged {
+    /// The local roots that have not ended.
+    roots: Vec<SpanId>,
+    until: Instant,
 }
 
-impl Ended {
-    fn send(send: Vec<SpanData>) -> Self {
-        let forgotten = Vec::new();
-        Self { send, forgotten }
+/// Spans about which it is decided. They are handed out so that what they cost is paid without the lock: marking them, and freeing them.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// Why they are sent; `None`: they are forgotten.
+    reason: Option<Reason>,
+    spans: Vec<SpanData>,
+    last: Option<SpanData>,
+}
+
+impl Decided {
+    /// The spans to send, marked as kept.
+    pub(super) fn into_marked(self) -> impl Iterator<Item = SpanData> {
+        let Self { reason, spans, last } = self;
+        let all = spans.into_iter().chain(last);
+        reason
+            .into_iter()
+            .zip(std::iter::once(all))
+            .flat_map(|(reason, all)| all.map(move |span| marked(span, reason)))
+    }
+
+    fn send(reason: Reason, span: SpanData) -> Self {
+        Self {
+            reason: Some(reason),
+            last: Some(span),
+            ..Self::default()
+        }
+    }
+
+    fn forget(span: impl Into<Option<SpanData>>) -> Self {
+        let last = span.into();
+        Self {
+            last,
+            ..Self::default()
+        }
     }
 }
 
@@ -94,14 +125,15 @@ impl Undecided {
             traces: HashMap::new(),
             held: 0,
             kept: HashMap::new(),
+            unjudged: HashMap::new(),
             swept: now,
             second: (now, 0),
             counts,
         }
     }
 
-    /// A local root has begun. Returns spans to send: those of traces that took too long.
-    pub(super) fn begin(&mut self, trace: TraceId, root: SpanId, now: Instant) -> Vec<SpanData> {
+    /// A local root has begun. Returns traces that took too long.
+    pub(super) fn begin(&mut self, trace: TraceId, root: SpanId, now: Instant) -> Vec<Decided> {
         let old = self.sweep(now);
         if let Some(kept) = self.kept.get_mut(&trace).filter(|kept| kept.until > now) {
             kept.until = kept.until.max(now + LONGEST);
@@ -128,85 +160,122 @@ impl Undecided {
     }
 
     /// An unsampled span has ended.
-    pub(super) fn end(&mut self, span: SpanData, now: Instant) -> Ended {
+    pub(super) fn end(&mut self, span: SpanData, now: Instant) -> Decided {
         let id = span.span_context.trace_id();
         if let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.until > now) {
             return kept.follow(span, &self.counts);
         }
-        // Forgotten, or there was no room for it.
         let Some(trace) = self.traces.get_mut(&id) else {
-            return Ended::default();
+            return self.end_late(id, span, now);
         };
         let is_root = trace.learn(&span, self.slower_than);
         match trace.reason {
-            Some(reason) if is_root => Ended::send(self.keep(id, reason, Some(span), now)),
-            None if is_root && trace.roots.is_empty() => Ended {
-                forgotten: self.forget(id).map(|trace| trace.spans).unwrap_or_default(),
-                ..Ended::default()
+            Some(reason) if is_root => self.keep(id, reason, Some(span), now),
+            None if is_root && trace.roots.is_empty() => Decided {
+                spans: self.forget(id).map(|trace| trace.spans).unwrap_or_default(),
+                ..Decided::forget(span)
             },
             _ => {
                 let others = self.held - trace.held;
-                trace.hold(span, SPANS - others);
+                let left_out = trace.hold(span, SPANS - others);
                 self.held = others + trace.held;
-                Ended::default()
+                Decided::forget(left_out)
             }
         }
     }
 
+    /// A span of a trace that is not held: it was forgotten, there was no room for it, or it was not judged in time.
+    fn end_late(&mut self, id: TraceId, span: SpanData, now: Instant) -> Decided {
+        let Some(trace) = self.unjudged.get_mut(&id).filter(|trace| trace.until > now) else {
+            return Decided::forget(span);
+        };
+        trace.roots.retain(|root| *root != span.span_context.span_id());
+        let has_ended = trace.roots.is_empty();
+        if !is_error(&span) {
+            if has_ended {
+                self.unjudged.remove(&id);
+            }
+            return Decided::forget(span);
+        }
+        self.unjudged.remove(&id);
+        if !self.may_keep(now) {
+            self.counts.not_kept.inc();
+            return Decided::forget(span);
+        }
+        self.counts.kept(Reason::Error).inc();
+        self.remember(id, Reason::Error, has_ended, now);
+        Decided::send(Reason::Error, span)
+    }
+
     /// Decides all by what is known now: the process ends.
-    pub(super) fn decide_all(&mut self, now: Instant) -> Vec<SpanData> {
+    pub(super) fn decide_all(&mut self, now: Instant) -> Vec<Decided> {
         let all = self.traces.keys().copied().collect();
         self.decide(all, None, now)
     }
 
     /// At most once in [`SWEEP`]: forgets what need not be remembered any more, and decides traces that took too long.
-    fn sweep(&mut self, now: Instant) -> Vec<SpanData> {
+    fn sweep(&mut self, now: Instant) -> Vec<Decided> {
         if now.saturating_duration_since(self.swept) < SWEEP {
             return Vec::new();
         }
         self.swept = now;
         self.kept.retain(|_, kept| kept.until > now);
+        self.unjudged.retain(|_, trace| trace.until > now);
         let is_old = |trace: &Trace| now.saturating_duration_since(trace.began) >= LONGEST;
         let old = self.traces.iter().filter(|(_, trace)| is_old(trace));
         let old = old.map(|(id, _)| *id).collect();
         self.decide(old, self.slower_than, now)
     }
 
-    /// Decides traces that have not ended. They are slow if the limit is shorter than [`LONGEST`], which they lasted.
-    fn decide(&mut self, ids: Vec<TraceId>, slower_than: Option<Duration>, now: Instant) -> Vec<SpanData> {
-        let mut kept = Vec::new();
+    /// Decides traces that have not ended. They are slow if there is a limit, as none is longer than [`LONGEST`], which they lasted.
+    fn decide(&mut self, ids: Vec<TraceId>, slower_than: Option<Duration>, now: Instant) -> Vec<Decided> {
+        let mut decided = Vec::with_capacity(ids.len());
         for id in ids {
             let known = self.traces.get(&id).and_then(|trace| trace.reason);
             let is_slow = slower_than.is_some_and(|limit| limit <= LONGEST);
-            match known.or(is_slow.then_some(Reason::Slow)) {
-                Some(reason) => kept.extend(self.keep(id, reason, None, now)),
-                None => {
-                    self.counts.not_kept.inc();
-                    self.forget(id);
-                }
-            }
+            decided.push(match known.or(is_slow.then_some(Reason::Slow)) {
+                Some(reason) => self.keep(id, reason, None, now),
+                None => self.leave_unjudged(id, now),
+            });
         }
-        kept
+        decided
     }
 
-    fn keep(&mut self, id: TraceId, reason: Reason, last: Option<SpanData>, now: Instant) -> Vec<SpanData> {
+    fn leave_unjudged(&mut self, id: TraceId, now: Instant) -> Decided {
         let Some(trace) = self.forget(id) else {
-            return Vec::new();
+            return Decided::default();
         };
-        if !self.may_keep(now) {
-            self.counts.not_kept.inc();
-            return Vec::new();
+        self.counts.not_kept.inc();
+        if self.unjudged.len() < REMEMBERED {
+            let (roots, until) = (trace.roots, now + FOLLOW_UNENDED);
+            self.unjudged.insert(id, Unjudged { roots, until });
         }
-        self.counts.kept(reason).inc();
-        self.counts.dropped.inc_by(trace.missing);
-        let follow = if trace.roots.is_empty() { FOLLOW } else { FOLLOW_UNENDED };
-        self.remember(id, reason, now + follow);
-        trace
-            .spans
-            .into_iter()
-            .chain(last)
-            .map(|span| marked(span, reason))
-            .collect()
+        Decided {
+            spans: trace.spans,
+            ..Decided::default()
+        }
+    }
+
+    fn keep(&mut self, id: TraceId, reason: Reason, last: Option<SpanData>, now: Instant) -> Decided {
+        let Some(Trace {
+            spans, missing, roots, ..
+        }) = self.forget(id)
+        else {
+            return Decided::forget(last);
+        };
+        let may_keep = self.may_keep(now);
+        if may_keep {
+            self.counts.kept(reason).inc();
+            self.counts.dropped.inc_by(missing);
+            self.remember(id, reason, roots.is_empty(), now);
+        } else {
+            self.counts.not_kept.inc();
+        }
+        Decided {
+            reason: may_keep.then_some(reason),
+            spans,
+            last,
+        }
     }
 
     fn may_keep(&mut self, now: Instant) -> bool {
@@ -217,12 +286,12 @@ impl Undecided {
         self.second.1 <= KEPT_PER_SECOND
     }
 
-    fn remember(&mut self, id: TraceId, reason: Reason, until: Instant) {
+    fn remember(&mut self, id: TraceId, reason: Reason, has_ended: bool, now: Instant) {
         if self.kept.len() >= REMEMBERED {
             let first = self.kept.iter().min_by_key(|(_, kept)| kept.until).map(|(id, _)| *id);
             first.and_then(|id| self.kept.remove(&id));
         }
-        let places = SPANS_PER_TRACE;
+        let (places, until) = (SPANS_PER_TRACE, now + if has_ended { FOLLOW } else { FOLLOW_UNENDED });
         self.kept.insert(id, Kept { reason, until, places });
     }
 
@@ -253,36 +322,37 @@ impl Trace {
     }
 
     /// Takes a span if no more than `most` spans and events are held then. An error takes the place of another span, as it is what people
-    /// look for.
-    fn hold(&mut self, span: SpanData, most: usize) {
+    /// look for. Returns the span that is left out.
+    fn hold(&mut self, span: SpanData, most: usize) -> Option<SpanData> {
         let more = size(&span);
         if self.spans.len() < SPANS_PER_TRACE - 1 && self.held + more <= most {
             self.held += more;
             self.spans.push(span);
-            return;
+            return None;
         }
         self.missing += 1;
         if !is_error(&span) {
-            return;
+            return Some(span);
         }
         let fits = |other: &&mut SpanData| !is_error(other) && self.held - size(other) + more <= most;
-        if let Some(place) = self.spans.iter_mut().find(fits) {
-            self.held = self.held - size(place) + more;
-            *place = span;
-        }
+        let Some(place) = self.spans.iter_mut().find(fits) else {
+            return Some(span);
+        };
+        self.held = self.held - size(place) + more;
+        Some(std::mem::replace(place, span))
     }
 }
 
 impl Kept {
-    fn follow(&mut self, span: SpanData, counts: &TraceCounts) -> Ended {
+    fn follow(&mut self, span: SpanData, counts: &TraceCounts) -> Decided {
         match self.places.checked_sub(1) {
             Some(places) => {
                 self.places = places;
-                Ended::send(vec![marked(span, self.reason)])
+                Decided::send(self.reason, span)
             }
             None => {
                 counts.dropped.inc();
-                Ended::default()
+                Decided::forget(span)
             }
         }
     }

@@ -28,11 +28,13 @@ impl Held {
 
     fn begin(&mut self, trace: u128, root: u64, after_s: u64) -> Vec<SpanData> {
         let now = self.start + Duration::from_secs(after_s);
-        self.undecided.begin(TraceId::from(trace), SpanId::from(root), now)
+        let old = self.undecided.begin(TraceId::from(trace), SpanId::from(root), now);
+        old.into_iter().flat_map(Decided::into_marked).collect()
     }
 
     fn end(&mut self, span: SpanData, after_s: u64) -> Vec<SpanData> {
-        self.undecided.end(span, self.start + Duration::from_secs(after_s)).send
+        let decided = self.undecided.end(span, self.start + Duration::from_secs(after_s));
+        decided.into_marked().collect()
     }
 
     fn kept(&self) -> (u64, u64, u64) {
@@ -246,6 +248,41 @@ fn roots_that_never_end_are_decided_after_thirty_seconds_by_what_is_known() {
 }
 
 #[test]
+fn a_request_that_fails_after_its_spans_were_forgotten_is_sent_and_the_rest_follows() {
+    let late = LONGEST.as_secs() + 1;
+    let mut held = Held::with_limit(None);
+    for trace in 1..4 {
+        held.begin(trace, 1, 0);
+        held.end(span(trace, 2, 1), 0);
+    }
+    held.begin(10, 1, late);
+    assert_eq!((held.kept(), held.undecided.traces.len()), ((0, 0, 3), 1));
+    assert!(held.end(span(1, 3, 1), late).is_empty(), "nothing failed yet");
+    assert_eq!(ids(&held.end(failed(span(1, 1, 40_000)), late + 9)), [1]);
+    assert_eq!(ids(&held.end(span(1, 4, 1), late + 10)), [4]);
+    assert_eq!(held.kept(), (1, 0, 3));
+    // One that ended well is not waited for any more, and none for ever.
+    assert!(held.end(span(2, 1, 40_000), late + 9).is_empty());
+    assert!(held.end(failed(span(2, 5, 1)), late + 9).is_empty());
+    let too_late = late + FOLLOW_UNENDED.as_secs() + 1;
+    assert!(held.end(failed(span(3, 1, 40_000)), too_late).is_empty());
+}
+
+#[test]
+fn so_many_traces_that_were_not_judged_are_remembered() {
+    let late = LONGEST.as_secs() + 1;
+    let mut held = Held::with_limit(None);
+    for trace in 0..TRACES as u128 {
+        held.begin(trace, 1, 0);
+    }
+    held.begin(20_000, 1, late);
+    assert_eq!(held.undecided.traces.len(), 1);
+    assert_eq!(held.undecided.unjudged.len(), REMEMBERED);
+    held.begin(20_001, 1, late + FOLLOW_UNENDED.as_secs() + 1);
+    assert!(held.undecided.unjudged.len() <= 1);
+}
+
+#[test]
 fn a_flood_of_roots_that_never_end_makes_room_again_by_itself() {
     let mut held = Held::new();
     for trace in 0..10_000 {
@@ -306,6 +343,8 @@ fn what_has_failed_until_the_process_ends_is_sent() {
     held.end(failed(span(1, 2, 1)), 0);
     held.begin(2, 1, 0);
     held.end(span(2, 2, 1), 0);
-    assert_eq!(ids(&held.undecided.decide_all(held.start)), [2]);
+    let decided = held.undecided.decide_all(held.start).into_iter();
+    let sent: Vec<SpanData> = decided.flat_map(Decided::into_marked).collect();
+    assert_eq!(ids(&sent), [2]);
     assert!(held.is_empty());
 }
