@@ -49,7 +49,8 @@ pub(crate) struct Receiving<'a> {
     pub(crate) upgrade: Option<&'a SpanContext>,
 }
 
-/// The span of one received frame. That of a request lasts until its reply is sent.
+/// The span of one received frame. That of a request lasts until its reply is sent, or, if a service replies to the client itself,
+/// until the service has it.
 pub(crate) fn receive_span(receiving: Receiving<'_>) -> Span {
     let event = receiving.event;
     let span = tracing::info_span!(
