@@ -123,7 +123,7 @@ bench-collectors: tool-cc tool-python tool-curl ## Memory of a ws-node whose col
 	@tests/load/collectors.sh $(ARGS)
 
 bench-micro: tool-cc ## Micro-benchmarks: fan-out inside a shard, envelopes, client frames, what traces cost. ARGS=NAME runs those whose name contains it
-	@cargo bench --locked -p wsmesh-adapter -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench traces --bench frames -- $(ARGS)
+	@cargo bench --locked -p wsmesh-adapter -p wsmesh-bootstrap -p wsmesh-protocol --features wsmesh-adapter/fuzzing --bench fan_out --bench envelope --bench traces --bench frames -- $(ARGS)
 
 # libFuzzer needs the compiler's coverage flags; with RUSTC_BOOTSTRAP a stable toolchain accepts them.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -117,7 +117,7 @@ pub use nodes::{
 pub use options::{Bus, FirstNodes, FoundNodes, Options};
 pub use reports::{Report, Reports};
 pub use settings::Difference;
-pub use trace::{failed, of_request, recorded, remote_context, traceparent};
+pub use trace::{failed, of_request, recorded, remote_context, shown_code, traceparent};
 pub use wire::{
     ClientContext, ClientId, ClusterId, Encoding, Frame, Instance, MAX_NAME_BYTES, Missing, NameError, Namespace,
     NodeId, Payload, PayloadError, Refusal, Room, RoomId, Routing, ServerName, ServiceName, Topic,

@@ -1,6 +1,6 @@
 //! Traces across hops: the context of a span goes into the envelope, and comes out of it on the other server.
 //!
-//! A message that is neither sampled nor part of a client's request costs nothing: no span, no header, no allocation. A request that
+//! A message that is neither sampled nor part of a client's request has no span here, no header and no allocation. A request that
 //! is not sampled is still recorded, so that its trace can be kept if it fails or is slow. Names and attributes follow
 //! OpenTelemetry's conventions for messaging. Only the API is used; the service chooses sampler and exporter.
 
@@ -17,6 +17,22 @@ use crate::wire::{Body, Refusal, ServerName, Topic, Wm};
 
 /// A fan-out to at most this many clients of a server is always traced there, if its message is sampled.
 const ALWAYS_TRACED: usize = 100;
+
+/// The error codes of the client protocol.
+const CODES: [&str; 12] = [
+    "BAD_FRAME",
+    "UNKNOWN_EVENT",
+    "BAD_PAYLOAD",
+    "NOT_ALLOWED",
+    "NOT_FOUND",
+    "CONFLICT",
+    "TOO_BIG",
+    "TIMEOUT",
+    "UNAVAILABLE",
+    "OVERLOADED",
+    "RATE_LIMITED",
+    "INTERNAL",
+];
 
 /// The span of one publish, child of the current span; disabled when that is not recorded.
 pub(crate) fn publish_span(topic: &Topic, me: &ServerName) -> Span {
@@ -45,7 +61,7 @@ pub(crate) fn inject(span: &Span, body: &Body, wm: &mut Wm) {
         return;
     };
     span.set_attribute("messaging.message.id", message_id(wm));
-    if context.is_sampled() || is_part(body, wm) {
+    if is_followed(&context, body, wm) {
         wm.traceparent = Some(traceparent(&context));
         let state = context.trace_state().header();
         wm.tracestate = (!state.is_empty()).then_some(state);
@@ -112,23 +128,14 @@ pub(crate) fn came_through(span: &Span, node: &Node) {
     }
 }
 
-/// The trace that an envelope belongs to, if it is sampled.
-pub(crate) fn sampled_trace(wm: &Wm) -> Option<TraceId> {
-    sampled_context(wm).map(|context| context.trace_id())
+/// Whether the receiver of a message that carries this context makes a span of it: if it is sampled, or has a part in a client's
+/// request.
+pub(crate) fn is_followed(context: &SpanContext, body: &Body, wm: &Wm) -> bool {
+    context.is_sampled() || is_part(body, wm)
 }
 
-/// The context that a message carries, if it is sampled, or has a part in a client's request.
-pub(crate) fn sender_context(body: &Body, wm: &Wm) -> Option<SpanContext> {
-    let context = context_of(wm)?;
-    (context.is_sampled() || is_part(body, wm)).then_some(context)
-}
-
-/// The context that a message to many carries, if it is sampled.
-pub(crate) fn sampled_context(wm: &Wm) -> Option<SpanContext> {
-    context_of(wm).filter(SpanContext::is_sampled)
-}
-
-fn context_of(wm: &Wm) -> Option<SpanContext> {
+/// The context that a message carries. Read once for each message that carries one.
+pub(crate) fn context_of(wm: &Wm) -> Option<SpanContext> {
     remote_context(wm.traceparent.as_deref()?, wm.tracestate.as_deref())
 }
 
@@ -189,17 +196,16 @@ pub(crate) fn answered(span: &Span, reply: &Answered) {
     match reply {
         Err(missing) => failed(span, missing.label()),
         Ok(payload) => {
-            if let Some(refusal) = Refusal::of(payload) {
-                failed(span, shown_code(refusal.code));
+            if let Some(code) = Refusal::code_of(payload) {
+                failed(span, shown_code(&code));
             }
         }
     }
 }
 
-/// The code of a refusal, if it is what a code should be: a stable name in capitals.
-fn shown_code(code: Cow<'static, str>) -> Cow<'static, str> {
-    let is_code = (1..=32).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    if is_code { code } else { Cow::Borrowed("other") }
+/// The code of a refusal as spans show it: one of the client protocol's, or `other` for those of applications.
+pub fn shown_code(code: &str) -> &'static str {
+    CODES.into_iter().find(|known| *known == code).unwrap_or("other")
 }
 
 /// A context as W3C `traceparent`.
@@ -351,10 +357,23 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_code_is_shown_of_a_refusal() {
-        assert_eq!(shown_code("NOT_FOUND".into()), "NOT_FOUND");
-        for odd in ["", "not found", "ANN-IS-NOT-HERE", &"X".repeat(33)] {
-            assert_eq!(shown_code(odd.to_owned().into()), "other", "{odd}");
+    fn only_codes_of_the_protocol_are_shown_in_spans() {
+        assert_eq!(shown_code("TIMEOUT"), "TIMEOUT");
+        for other in [
+            "",
+            "SOLD_OUT",
+            "timeout",
+            "not found",
+            "ann@example.org",
+            &"X".repeat(33),
+        ] {
+            assert_eq!(shown_code(other), "other", "{other}");
         }
+    }
+
+    #[test]
+    fn the_codes_are_those_of_the_client_protocol() {
+        use wsmesh_protocol::ErrorCode;
+        assert_eq!(CODES, ErrorCode::ALL.map(ErrorCode::as_str));
     }
 }

@@ -120,6 +120,10 @@ pub use tls::TlsFiles;
 /// What accepts TLS connections, made of [`TlsFiles`].
 pub use tokio_rustls::TlsAcceptor;
 
+/// For benchmarks.
+#[doc(hidden)]
+pub use telemetry::traced;
+
 /// For the macros.
 #[doc(hidden)]
 pub use settings::not_a_choice;

@@ -16,6 +16,7 @@ mod config;
 mod connect;
 mod edge;
 mod engine;
+mod event_metrics;
 mod events;
 mod gate;
 mod handlers;

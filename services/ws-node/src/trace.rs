@@ -4,8 +4,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use wsmesh_adapter::{Payload, Refusal, failed, recorded, remote_context};
-use wsmesh_protocol::ErrorCode;
+use wsmesh_adapter::{failed, recorded, remote_context};
 
 /// An event that nothing here handles.
 pub(crate) const OTHER: &str = "other";
@@ -49,14 +48,12 @@ pub(crate) struct Receiving<'a> {
     pub(crate) upgrade: Option<&'a SpanContext>,
 }
 
-/// The span of one received frame. That of a request lasts until its reply is sent.
+/// The span of one received frame. That of a request lasts until its reply is sent, or, if a service replies to the client itself,
+/// until the service has it.
 pub(crate) fn receive_span(receiving: Receiving<'_>) -> Span {
-    let event = receiving.event;
     let span = tracing::info_span!(
         "ws.receive",
-        otel.name = %format_args!("ws.receive {event}"),
         otel.kind = "internal",
-        wsmesh.event = event,
         wsmesh.request = receiving.is_request.then_some(true),
     );
     if span.is_disabled() {
@@ -68,6 +65,13 @@ pub(crate) fn receive_span(receiving: Receiving<'_>) -> Span {
     }
     if let Some(upgrade) = receiving.upgrade {
         span.add_link(upgrade.clone());
+    }
+    // The sampler decides here, by the parent and by whether it is a request. Most spans of other events are not recorded.
+    if recorded(&span).is_some() {
+        let event = receiving.event;
+        // The field `otel.name` is not looked at any more once the sampler has decided.
+        span.context().span().update_name(format!("ws.receive {event}"));
+        span.set_attribute("wsmesh.event", event.to_owned());
     }
     span
 }
@@ -83,32 +87,4 @@ pub(crate) fn telling_span<'a>(mut happened: impl Iterator<Item = &'a SpanContex
     // Fails only when no OpenTelemetry layer is installed: then there is nothing to parent.
     let _nothing_to_parent = span.set_parent(Context::new().with_remote_span_context(first.clone()));
     span
-}
-
-/// An event was answered with this payload. That of a service may be a refusal.
-pub(crate) fn replied(span: &Span, json: &bytes::Bytes) {
-    if recorded(span).is_some()
-        && let Some(refusal) = Refusal::of(&Payload::from_json(json.clone()))
-    {
-        failed(span, shown(&refusal.code));
-    }
-}
-
-/// The code of a refusal as spans show it: one of the protocol's, or `other` for those of applications.
-pub(crate) fn shown(code: &str) -> &'static str {
-    let known = ErrorCode::ALL.into_iter().find(|known| known.as_str() == code);
-    known.map_or(OTHER, ErrorCode::as_str)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_codes_of_the_protocol_are_shown_in_spans() {
-        assert_eq!(shown("TIMEOUT"), "TIMEOUT");
-        for other in ["", "SOLD_OUT", "timeout", "ann@example.org"] {
-            assert_eq!(shown(other), OTHER, "{other}");
-        }
-    }
 }

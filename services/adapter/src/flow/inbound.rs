@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry::trace::SpanContext;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -55,6 +56,15 @@ enum Message {
     Envelope(Envelope),
     /// On the custom channel of that name.
     Custom(String, FromChannel),
+}
+
+/// What is known about a message that is taken.
+#[derive(Default)]
+struct Taken {
+    /// When a copy was sent first, as far as this server's clock can tell: younger receivers do not get it.
+    sent: Option<Instant>,
+    /// The context of its sender's span.
+    trace: Option<SpanContext>,
 }
 
 impl Message {
@@ -124,18 +134,16 @@ impl<F: Fn(Beacon)> Inbound<F> {
                         continue;
                     }
                 };
-                let Some(age) = self.judge(&message, &lag, now) else {
+                let Some(Taken { sent, trace }) = self.judge(&message, &lag, now) else {
                     continue;
                 };
-                // When a copy was sent first, as far as this server's clock can tell: younger receivers do not get it.
-                let sent = age.and_then(|age| now.checked_sub(age));
                 match message {
                     Message::Envelope(mut envelope) => {
                         envelope.body.carried_by(node.index);
-                        self.take(envelope, sent, &node).await;
+                        self.take(envelope, sent, trace, &node).await;
                     }
                     Message::Custom(name, message) => {
-                        let span = self.spans.channel(&name, &message, &node);
+                        let span = self.spans.channel(&name, &message, trace, &node);
                         let FromChannel { sender, payload, .. } = message;
                         let message = ChannelMessage { sender, payload, span };
                         self.dispatch.deliver_to_channel(&name, &message, sent);
@@ -165,16 +173,20 @@ impl<F: Fn(Beacon)> Inbound<F> {
         tracing::debug!("unreadable {what}: {why}");
     }
 
-    /// The age of a message that is to be taken, if it is a copy; nothing if the message is to be dropped.
-    fn judge(&mut self, message: &Message, lag: &TracedHistogram, now: Instant) -> Option<Option<Duration>> {
+    /// What is known about a message that is to be taken; nothing if the message is to be dropped.
+    fn judge(&mut self, message: &Message, lag: &TracedHistogram, now: Instant) -> Option<Taken> {
         let Some(wm) = message.wm() else {
-            return Some(None);
+            return Some(Taken::default());
         };
         match self.dedup.see(wm.identity.instance, wm.identity.sequence, now) {
             Seen::First => {
                 let seconds = now_ms().saturating_sub(wm.time_ms) as f64 / 1000.0;
-                lag.observe_in(seconds, trace::sampled_trace(wm));
-                Some(wm.age_ms.map(Duration::from_millis))
+                let trace = trace::context_of(wm);
+                let sampled = trace.as_ref().filter(|context| context.is_sampled());
+                lag.observe_in(seconds, sampled.map(SpanContext::trace_id));
+                let age = wm.age_ms.map(Duration::from_millis);
+                let sent = age.and_then(|age| now.checked_sub(age));
+                Some(Taken { sent, trace })
             }
             Seen::Duplicate => {
                 self.metrics.receiving.duplicates.inc();
@@ -219,11 +231,11 @@ impl<F: Fn(Beacon)> Inbound<F> {
     }
 
     /// `sent` is when a copy was published first; none for a message that was published just now.
-    async fn take(&self, envelope: Envelope, sent: Option<Instant>, node: &Node) {
+    async fn take(&self, envelope: Envelope, sent: Option<Instant>, trace: Option<SpanContext>, node: &Node) {
         match &envelope.body {
-            Body::Event { .. } => return self.take_event(envelope, sent, node),
+            Body::Event { .. } => return self.take_event(envelope, sent, trace, node),
             Body::Reply { callback_id, payload } => {
-                let span = self.spans.process("reply", &envelope, node);
+                let span = self.spans.process("reply", &envelope, trace, node);
                 let error = envelope.wm.as_ref().and_then(|wm| wm.error.as_deref());
                 let reply = error.map_or_else(|| Ok(payload.clone()), |label| Err(Missing::from_label(label)));
                 if let Err(missing) = &reply {
@@ -246,11 +258,11 @@ impl<F: Fn(Beacon)> Inbound<F> {
             if way_back.is_abandoned() {
                 return;
             }
-            let span = self.spans.process(envelope.body.kind(), &envelope, node);
+            let span = self.spans.process(envelope.body.kind(), &envelope, trace, node);
             let taking = self.client_requests.take(client, frame.clone(), way_back, sent);
             return taking.instrument(span).await;
         }
-        let _span = self.spans.fan_out(&envelope, node);
+        let _span = self.spans.fan_out(&envelope, trace, node);
         if self.fan_out(envelope.body, sent).await {
             self.metrics
                 .receiving
@@ -290,10 +302,10 @@ impl<F: Fn(Beacon)> Inbound<F> {
         }
     }
 
-    fn take_event(&self, envelope: Envelope, sent: Option<Instant>, node: &Node) {
+    fn take_event(&self, envelope: Envelope, sent: Option<Instant>, trace: Option<SpanContext>, node: &Node) {
         let span = match &envelope.body {
             Body::Event { targets, .. } if !targets.is_empty() && !targets.contains(&self.me) => return,
-            Body::Event { event, .. } => self.spans.event(event, &envelope, node),
+            Body::Event { event, .. } => self.spans.event(event, &envelope, trace, node),
             _ => return,
         };
         let Envelope {

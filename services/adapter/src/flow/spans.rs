@@ -1,8 +1,10 @@
 //! The spans of what arrives: one for each message that its sender traces, children of the sender's. A fan-out has one, however many
-//! clients get it, and none where nobody does. Messages that nobody traces cost nothing here.
+//! clients get it, and none where nobody does. Messages that nobody traces cost nothing here. The context of the sender is read by
+//! the caller, once.
 
 use std::sync::Arc;
 
+use opentelemetry::trace::SpanContext;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -25,24 +27,30 @@ impl Spans {
     }
 
     /// The span of handling a message; disabled if its sender does not trace it.
-    pub(crate) fn process(&self, name: &str, envelope: &Envelope, node: &Node) -> Span {
-        self.named(|| name, envelope, node)
+    pub(crate) fn process(&self, name: &str, envelope: &Envelope, sender: Option<SpanContext>, node: &Node) -> Span {
+        self.named(|| name, envelope, sender, node)
     }
 
     /// The span of handling an event. Senders do not choose names of spans: one that nobody listens to is called `other`.
-    pub(crate) fn event(&self, event: &str, envelope: &Envelope, node: &Node) -> Span {
+    pub(crate) fn event(&self, event: &str, envelope: &Envelope, sender: Option<SpanContext>, node: &Node) -> Span {
         let name = || if self.dispatch.is_known(event) { event } else { "other" };
-        self.named(name, envelope, node)
+        self.named(name, envelope, sender, node)
     }
 
     /// Nothing is looked up for a message that is not traced.
-    fn named<'a>(&self, name: impl FnOnce() -> &'a str, envelope: &Envelope, node: &Node) -> Span {
-        let Some(wm) = &envelope.wm else {
+    fn named<'a>(
+        &self,
+        name: impl FnOnce() -> &'a str,
+        envelope: &Envelope,
+        sender: Option<SpanContext>,
+        node: &Node,
+    ) -> Span {
+        let (Some(wm), Some(context)) = (&envelope.wm, sender) else {
             return Span::none();
         };
-        let Some(context) = trace::sender_context(&envelope.body, wm) else {
+        if !trace::is_followed(&context, &envelope.body, wm) {
             return Span::none();
-        };
+        }
         let handled = Handled {
             name: name(),
             destination: trace::destination(&envelope.body),
@@ -55,24 +63,23 @@ impl Spans {
     }
 
     /// The one span of handing a frame to this server's clients: disabled if there are none, and the more often the more there are.
-    pub(crate) fn fan_out(&self, envelope: &Envelope, node: &Node) -> Span {
-        let Some(context) = envelope.wm.as_ref().and_then(trace::sampled_context) else {
+    pub(crate) fn fan_out(&self, envelope: &Envelope, sender: Option<SpanContext>, node: &Node) -> Span {
+        let Some(context) = sender.filter(SpanContext::is_sampled) else {
             return Span::none();
         };
         let receivers = self.receivers(&envelope.body);
         if receivers == 0 || !trace::is_fan_out_traced(context.trace_id(), receivers) {
             return Span::none();
         }
-        let span = self.process(envelope.body.kind(), envelope, node);
+        let span = self.process(envelope.body.kind(), envelope, Some(context), node);
         let receivers = i64::try_from(receivers).unwrap_or(i64::MAX);
         span.set_attribute("wsmesh.local_clients", receivers);
         span
     }
 
     /// The span of handing a message of a custom channel to its listeners; disabled if there are none.
-    pub(crate) fn channel(&self, name: &str, message: &FromChannel, node: &Node) -> Span {
-        let wm = message.wm.as_ref();
-        let Some((wm, context)) = wm.and_then(|wm| Some((wm, trace::sampled_context(wm)?))) else {
+    pub(crate) fn channel(&self, name: &str, message: &FromChannel, sender: Option<SpanContext>, node: &Node) -> Span {
+        let (Some(wm), Some(context)) = (&message.wm, sender.filter(SpanContext::is_sampled)) else {
             return Span::none();
         };
         if !self.dispatch.channels().has(name) {

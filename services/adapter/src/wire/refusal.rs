@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::payload::{Payload, PayloadError};
@@ -40,9 +41,16 @@ impl Refusal {
     /// assert_eq!(Refusal::of(&Payload::from_json(r#"{"price":7}"#)), None);
     /// ```
     pub fn of(reply: &Payload) -> Option<Self> {
-        let mentions_code = || reply.bytes().windows(CODE.len()).any(|bytes| bytes == CODE);
         // An escaped key would be valid JSON, too, but no server writes one.
-        mentions_code().then(|| reply.parse().ok()).flatten()
+        memmem::find(reply.bytes(), CODE)?;
+        reply.parse().ok()
+    }
+
+    /// The code of the refusal that a reply carries, for metrics and traces: a reply of more than 1 KiB is not searched for one, so
+    /// that large replies cost nothing.
+    pub fn code_of(reply: &Payload) -> Option<Cow<'static, str>> {
+        let is_short = reply.bytes().len() <= LONGEST_SHOWN;
+        is_short.then(|| Self::of(reply))?.map(|refusal| refusal.code)
     }
 
     /// The payload of the reply.
@@ -53,6 +61,9 @@ impl Refusal {
 
 /// The key by which a refusal is recognised, in both encodings.
 const CODE: &[u8] = b"errorCode";
+
+/// Longest reply that is searched for a code to show, in bytes.
+const LONGEST_SHOWN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -70,6 +81,14 @@ mod tests {
         assert_eq!(Refusal::of(&written), Some(refusal.clone()));
         let packed = written.encoded(Encoding::Msgpack).expect("MessagePack");
         assert_eq!(Refusal::of(&Payload::from_msgpack(packed)), Some(refusal));
+    }
+
+    #[test]
+    fn the_code_of_a_long_refusal_is_not_shown_but_the_caller_learns_it() {
+        let written = |text: usize| Refusal::new("SOLD_OUT", "x".repeat(text)).payload().expect("JSON");
+        assert_eq!(Refusal::code_of(&written(900)).as_deref(), Some("SOLD_OUT"));
+        assert_eq!(Refusal::code_of(&written(1024)), None);
+        assert!(Refusal::of(&written(1024)).is_some());
     }
 
     #[test]

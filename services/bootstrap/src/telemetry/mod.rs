@@ -49,6 +49,7 @@ pub(crate) mod sending {
 }
 
 use crate::config::LogConfig;
+use crate::settings::Environment;
 use pushed_logs::Pushing;
 
 /// Longest wait for what is left to be sent at the end of the process.
@@ -91,6 +92,24 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
         logs: pushed,
         repeats,
     })
+}
+
+/// For benchmarks: what a server does with its spans if these variables are set. What comes of it is sent until the process ends.
+///
+/// # Errors
+/// What is wrong with the variables.
+pub fn traced<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<tracing::Dispatch, String> {
+    let variables = variables.into_iter();
+    let env: Environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut problems = Vec::new();
+    let Some(config) = TraceConfig::read(&env, "bench", "bench-0", &mut problems) else {
+        return Err(problems.join("; "));
+    };
+    // Fails only if one is installed already.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let provider = config.slower_than(Duration::from_secs(1)).provider()?;
+    let subscriber = tracing_subscriber::registry().with(traces::layer(&provider));
+    Ok(tracing::Dispatch::new(subscriber))
 }
 
 /// Only the layers that exist: an optional layer that is `None` would make every span cost something. With what changes the level of

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry::trace::TraceId;
+use opentelemetry::trace::{SpanContext, TraceId};
 use serde_json::value::RawValue;
 use tracing::Span;
-use wsmesh_adapter::{Frame, exemplars};
+use wsmesh_adapter::{Frame, recorded};
 use wsmesh_bootstrap::LONGEST_DURATION;
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::refusal::Refusal;
 use crate::client::Session;
 use crate::edge::Edge;
-use crate::metrics::{Asked, EventSeries};
+use crate::event_metrics::{Asked, EventMetrics, EventSeries};
 
 /// The reply `{"ok":true}`.
 pub(super) const OK: Bytes = Bytes::from_static(br#"{"ok":true}"#);
@@ -32,13 +32,13 @@ pub(crate) struct Call<'a> {
     /// What the client repeats its request by, if it does: the request is to be carried out once.
     pub(crate) key: Option<&'a str>,
     /// Counts what comes of it.
-    pub(crate) series: &'a EventSeries,
+    pub(crate) series: EventSeries,
     /// The trace of a request, if it is sampled.
     pub(crate) trace: Option<TraceId>,
 }
 
 /// Counts what comes of an event.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Tally {
     series: EventSeries,
     asked: Option<Asked>,
@@ -46,8 +46,8 @@ pub(super) struct Tally {
 
 impl Tally {
     /// The event was handled, or refused with this code. Of a request, the reply goes out now.
-    pub(super) fn ended(&self, error: Option<&str>) {
-        self.series.ended(self.asked, error);
+    pub(super) fn ended(self, metrics: &EventMetrics, error: Option<&str>) {
+        metrics.ended(self.series, self.asked, error);
     }
 }
 
@@ -66,36 +66,37 @@ impl<'a> Call<'a> {
             received_at,
             deadline: received_at + timeout.unwrap_or(LONGEST_DURATION),
             key: None,
-            series: session.handler().edge.metrics.events.other(),
+            series: EventSeries::OTHER,
             trace: None,
         }
     }
 
     /// The same call, counted by these series.
-    pub(super) fn counted_by(self, series: &'a EventSeries) -> Self {
+    pub(super) fn counted_by(self, series: EventSeries) -> Self {
         Self { series, ..self }
     }
 
     /// The same call, as a part of this span.
     pub(super) fn traced(self, span: &Span) -> Self {
-        if self.callback_id.is_none() || span.is_disabled() {
+        if self.callback_id.is_none() {
             return self;
         }
-        let trace = span.in_scope(exemplars::current_trace);
+        let sampled = recorded(span).filter(SpanContext::is_sampled);
+        let trace = sampled.map(|context| context.trace_id());
         Self { trace, ..self }
     }
 
     /// What counts it later.
     pub(super) fn tally(&self) -> Tally {
         Tally {
-            series: self.series.clone(),
+            series: self.series,
             asked: self.asked(),
         }
     }
 
     /// It was handled, or refused with this code.
     pub(super) fn ended(&self, error: Option<&str>) {
-        self.series.ended(self.asked(), error);
+        self.tally().ended(&self.edge().metrics.events, error);
     }
 
     fn asked(&self) -> Option<Asked> {

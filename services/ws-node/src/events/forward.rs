@@ -1,6 +1,5 @@
 //! Forwards an event to a service, as its rule says; the service's reply goes back to the client.
 
-use std::borrow::Cow;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -9,18 +8,15 @@ use fnv::FnvHasher;
 use serde_json::value::RawValue;
 use wsmesh_adapter::{
     Adapter, ClientId, Missing, Payload, Pick, PublishError, RequestError, RequestOptions, ServiceName, Target,
-    TargetError,
+    TargetError, shown_code,
 };
 use wsmesh_protocol::ErrorCode;
 use wsmesh_protocol::forward::Forwarded;
 
-use super::call::{Call, OK, Tally};
+use super::call::{Call, OK};
 use super::refusal::Refusal;
-use super::work::{Outcome, Work, code_of};
+use super::work::{Relayed, Work};
 use crate::routes::{Forwarding, PickBy, ReplyBy};
-
-/// Longest reply of a service that is searched for an error, in bytes.
-const LONGEST_REFUSAL: usize = 1024;
 
 /// Forwards an event under this name. A request waits for the reply; anything else is only sent.
 pub(super) fn forward(forwarding: &Arc<Forwarding>, service: &ServiceName, event: &str, call: Call<'_>) -> Work {
@@ -67,14 +63,13 @@ pub(super) fn forward(forwarding: &Arc<Forwarding>, service: &ServiceName, event
         Work::Handed(Box::pin(async move {
             sent.emit().await?;
             // The reply passes as any other frame does.
-            tally.ended(None);
+            tally.ended(&session.handler().edge.metrics.events, None);
             session.expect_reply(options.timeout.unwrap_or_default());
             Ok(())
         }))
     } else if call.callback_id.is_some() {
         // Has its own time limit.
-        let tally = call.tally();
-        Work::Counted(Box::pin(async move { sent.ask(options, &tally).await }))
+        Work::Relayed(Box::pin(sent.ask(options)))
     } else {
         Work::later(call, async move {
             sent.emit().await?;
@@ -110,25 +105,22 @@ impl Sent {
         sent.map_err(|error| refusal(&self.forwarding, error.into()))
     }
 
-    async fn ask(self, options: RequestOptions, tally: &Tally) -> Outcome {
+    async fn ask(self, options: RequestOptions) -> Relayed {
         let answered = self.adapter.call(self.target, &self.event, self.payload, options).await;
         let answered = answered.map_err(|error| refusal(&self.forwarding, error));
-        let refused = answered.as_ref().ok().and_then(|reply| refused(&reply.payload));
+        let code = answered
+            .as_ref()
+            .ok()
+            .and_then(|reply| wsmesh_adapter::Refusal::code_of(&reply.payload));
         let outcome = answered.and_then(|reply| {
             let json: Bytes = reply.payload.to_json()?;
             Ok(json)
         });
-        tally.ended(refused.as_deref().or(code_of(&outcome)));
-        outcome
+        Relayed {
+            outcome,
+            refused: code.as_deref().map(shown_code),
+        }
     }
-}
-
-/// The code of an error with which a service answered, for the metrics.
-fn refused(reply: &Payload) -> Option<Cow<'static, str>> {
-    // Refusals are short; large replies are not searched for one.
-    let is_short = reply.bytes().len() <= LONGEST_REFUSAL;
-    let refusal = is_short.then(|| wsmesh_adapter::Refusal::of(reply)).flatten();
-    refusal.map(|refusal| refusal.code)
 }
 
 /// The error for the client. If the cluster or this rule is wrong, that is logged, too, but not for each event.

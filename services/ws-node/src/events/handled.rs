@@ -8,16 +8,16 @@ use serde_json::value::RawValue;
 use tokio::task::JoinError;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Instrument, Span};
-use wsmesh_adapter::{Frame, failed};
+use wsmesh_adapter::{Frame, failed, shown_code};
 use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 
 use super::call::{Call, Tally};
 use super::happenings::{self, HANDLER_LIMIT, client_of};
 use super::refusal::Refusal;
 use super::work::Work;
+use crate::event_metrics::EventMetrics;
 use crate::handlers::{Client, ClientFault, Found, Listed, OnEvent};
 use crate::metrics::{HandlerFailure, RefusalMetrics};
-use crate::trace;
 
 /// Runs the handlers of an event; None if they have run for the last time. A request is answered by its deadline; what its
 /// handlers still do then is given up.
@@ -38,6 +38,7 @@ pub(super) fn handle(found: &Found, call: Call<'_>) -> Option<Work> {
         callback_id: call.callback_id.cloned().map(CallbackId::into_owned),
         refused: edge.metrics.frames.refused_requests.clone(),
         tally: call.tally(),
+        events: edge.metrics.events.clone(),
         sending: edge.sessions.clone(),
         span: Span::current(),
         is_given: AtomicBool::new(false),
@@ -107,6 +108,7 @@ struct Answer {
     callback_id: Option<CallbackId<'static>>,
     refused: RefusalMetrics,
     tally: Tally,
+    events: EventMetrics,
     /// Sends it, even if its handlers are given up while the shard has no place for it.
     sending: TaskTracker,
     /// The span of the event.
@@ -126,9 +128,10 @@ impl Answer {
             return;
         }
         if let Err(refusal) = &result {
-            failed(&self.span, trace::shown(&refusal.code));
+            failed(&self.span, shown_code(&refusal.code));
         }
-        self.tally.ended(result.as_ref().err().map(|refusal| &*refusal.code));
+        let code = result.as_ref().err().map(|refusal| &*refusal.code);
+        self.tally.ended(&self.events, code);
         let reply = match (&self.callback_id, result) {
             (Some(id), Ok(json)) => frame::reply(id.clone(), json),
             (Some(id), Err(refusal)) => {

@@ -19,7 +19,6 @@ mod rooms;
 mod server;
 mod work;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use wsmesh_adapter::failed;
@@ -34,6 +33,7 @@ use work::Work;
 
 use crate::client::Session;
 use crate::edge::Edge;
+use crate::event_metrics::EventSeries;
 use crate::metrics::{Denied, Received};
 use crate::routes::{Match, Route, Way};
 use crate::trace::{self, Receiving};
@@ -45,11 +45,12 @@ const REQUESTS_IN_FLIGHT: u32 = 64;
 pub(crate) fn handle(call: Call<'_>, event: &str, traceparent: Option<&str>) {
     let edge = call.edge();
     if let Some(found) = edge.handlers.find(event) {
-        let route = Route::Handlers(Arc::clone(&found));
+        let series = found.series(&edge.metrics.events);
+        let route = Route::Handlers(found);
         let handlers = Match {
             name: event,
             route: &route,
-            series: found.series(&edge.metrics.events),
+            series,
         };
         if pass(call, event, traceparent, Some(handlers)).is_ok() {
             return;
@@ -66,9 +67,9 @@ pub(crate) fn rejected(edge: &Edge, event: &str, code: ErrorCode) {
         None => edge
             .routes
             .find(event)
-            .map_or(edge.metrics.events.other(), |found| found.series),
+            .map_or(EventSeries::OTHER, |found| found.series),
     };
-    series.ended(None, Some(code.as_str()));
+    edge.metrics.events.ended(series, None, Some(code.as_str()));
 }
 
 /// The handlers of an event have run for the last time, for an event of another shard.
@@ -78,7 +79,7 @@ struct Spent;
 fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<Match<'_>>) -> Result<(), Spent> {
     let (edge, session) = (call.edge(), call.session);
     let trusted = traceparent.filter(|_| edge.settings.trust_client_traces);
-    let call = call.counted_by(found.map_or(edge.metrics.events.other(), |found| found.series));
+    let call = call.counted_by(found.map_or(EventSeries::OTHER, |found| found.series));
     let is_own = found.is_some_and(|found| is_own(found.route, session));
     if !is_own && !session.handler().grant.borrow().allows_event(event) {
         edge.metrics.frames.denied(Denied::Event);

@@ -11,7 +11,6 @@ use wsmesh_protocol::{CallbackId, ErrorCode, frame};
 use super::call::{Call, refuse};
 use super::refusal::Refusal;
 use crate::client::Session;
-use crate::trace;
 use crate::watching::ConnectionTap;
 
 /// The result of a client's event: the reply's payload as JSON, or why there is none.
@@ -21,12 +20,32 @@ pub(super) type Outcome = Result<Bytes, Refusal>;
 pub(super) enum Work {
     Done(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
-    /// Later, and the future counts its outcome: the reply may be a service's error, which is passed on as it is.
-    Counted(Pin<Box<dyn Future<Output = Outcome>>>),
+    /// Later: the reply may be a service's error, which is passed on as it is.
+    Relayed(Pin<Box<dyn Future<Output = Relayed>>>),
     /// Later, without a reply, and bounded by its handler: frames of the client are read meanwhile, however many of these there
     /// are.
     Aside(Pin<Box<dyn Future<Output = Outcome>>>),
     Handed(Pin<Box<dyn Future<Output = Result<(), Refusal>>>>),
+}
+
+/// The outcome of a request that a service answers.
+pub(super) struct Relayed {
+    pub(super) outcome: Outcome,
+    /// The code of the error that the reply is, as metrics and spans show it.
+    pub(super) refused: Option<&'static str>,
+}
+
+impl From<Outcome> for Relayed {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, refused: None }
+    }
+}
+
+impl Relayed {
+    /// The code for metrics.
+    fn code(&self) -> Option<&str> {
+        self.refused.or(code_of(&self.outcome))
+    }
 }
 
 impl Work {
@@ -45,21 +64,19 @@ impl Work {
     /// Runs the work to its end, and answers the client.
     pub(super) fn run(self, call: Call<'_>, span: Span) {
         match self {
-            Self::Done(outcome) => answer_now(call, outcome, &span),
-            Self::Later(work) => drive(call, work, Some, Counts::Here, span),
-            Self::Counted(work) => drive(call, work, Some, Counts::Elsewhere, span),
+            Self::Done(outcome) => answer_now(call, outcome.into(), &span),
+            Self::Later(work) => drive(call, work, |outcome| Some(outcome.into()), span),
+            Self::Relayed(work) => drive(call, work, Some, span),
             Self::Aside(work) => drive_aside(call, work, span),
             // The service answers the client; only what no service took is answered here.
-            Self::Handed(work) => drive(call, work, |handed| handed.err().map(Err), Counts::Here, span),
+            Self::Handed(work) => drive(
+                call,
+                work,
+                |handed| handed.err().map(|refusal| Relayed::from(Err(refusal))),
+                span,
+            ),
         }
     }
-}
-
-/// Who counts the outcome of work that is answered here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
-    Here,
-    Elsewhere,
 }
 
 /// Polls the work once, so that frames take effect in the order they came. Work that is not done then continues.
@@ -67,16 +84,12 @@ enum Counts {
 fn drive<T: 'static>(
     call: Call<'_>,
     mut work: Pin<Box<dyn Future<Output = T>>>,
-    outcome_of: fn(T) -> Option<Outcome>,
-    counts: Counts,
+    outcome_of: fn(T) -> Option<Relayed>,
     span: Span,
 ) {
     if let Poll::Ready(result) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
         if let Some(outcome) = outcome_of(result) {
-            if counts == Counts::Here {
-                call.ended(code_of(&outcome));
-            }
-            answer(call.session, call.callback_id, outcome, &span);
+            answer_now(call, outcome, &span);
         }
         return;
     }
@@ -89,9 +102,8 @@ fn drive<T: 'static>(
     session.spawn(async move {
         let result = work.instrument(span.clone()).await;
         if let Some(outcome) = outcome_of(result) {
-            if counts == Counts::Here {
-                tally.ended(code_of(&outcome));
-            }
+            let events = &in_flight.session().handler().edge.metrics.events;
+            tally.ended(events, outcome.code());
             answer(in_flight.session(), callback_id.as_ref(), outcome, &span);
         }
     });
@@ -100,15 +112,16 @@ fn drive<T: 'static>(
 /// Like [`drive`], for what needs no reply. The session's end does not end it, but a shutdown waits for it.
 fn drive_aside(call: Call<'_>, mut work: Pin<Box<dyn Future<Output = Outcome>>>, span: Span) {
     if let Poll::Ready(outcome) = span.in_scope(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
-        return answer_now(call, outcome, &span);
+        return answer_now(call, outcome.into(), &span);
     }
     let (session, tally) = (call.session, call.tally());
+    let events = session.handler().edge.metrics.events.clone();
     let tracked = session.handler().edge.sessions.token();
     // Not the session, which would keep its socket open after the client is gone.
     let (client, tap) = (session.client().clone(), session.tap());
     session.spawn(async move {
         let outcome = work.instrument(span.clone()).await;
-        tally.ended(code_of(&outcome));
+        tally.ended(&events, code_of(&outcome));
         if let Err(refusal) = outcome {
             failed(&span, refusal.code.as_str());
             not_handled(&client, tap.as_ref(), &refusal);
@@ -118,8 +131,8 @@ fn drive_aside(call: Call<'_>, mut work: Pin<Box<dyn Future<Output = Outcome>>>,
 }
 
 /// Counts the outcome and sends the reply.
-fn answer_now(call: Call<'_>, outcome: Outcome, span: &Span) {
-    call.ended(code_of(&outcome));
+fn answer_now(call: Call<'_>, outcome: Relayed, span: &Span) {
+    call.ended(outcome.code());
     answer(call.session, call.callback_id, outcome, span);
 }
 
@@ -129,10 +142,11 @@ pub(super) fn code_of(outcome: &Outcome) -> Option<&str> {
 }
 
 /// Sends the reply, if the client wants one, and tells the span of the event what it is.
-fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, outcome: Outcome, span: &Span) {
-    match &outcome {
-        Ok(json) => trace::replied(span, json),
-        Err(refusal) => failed(span, refusal.code.as_str()),
+fn answer(session: &Session, callback_id: Option<&CallbackId<'_>>, relayed: Relayed, span: &Span) {
+    let Relayed { outcome, refused } = relayed;
+    let refusal = outcome.as_ref().err();
+    if let Some(code) = refused.or(refusal.map(|refusal| refusal.code.as_str())) {
+        failed(span, code);
     }
     match (callback_id, outcome) {
         (Some(callback_id), Ok(json)) => session.send(Frame::new(frame::reply(callback_id, &json))),

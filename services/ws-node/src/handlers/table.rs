@@ -13,7 +13,7 @@ use wsmesh_adapter::Refusal;
 
 use super::client::Client;
 use super::news::{ClientFault, Closed, Handling, RawMessage};
-use crate::metrics::{EventMetrics, EventSeries};
+use crate::event_metrics::{EventMetrics, EventSeries};
 
 /// A registered handler, for [`Handlers::off`](super::Handlers::off).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,8 +65,8 @@ pub(crate) struct Found {
 
 impl Found {
     /// Counts what comes of the event. Looked up at the first one.
-    pub(crate) fn series(&self, metrics: &EventMetrics) -> &EventSeries {
-        self.series.get_or_init(|| metrics.of(&self.event))
+    pub(crate) fn series(&self, metrics: &EventMetrics) -> EventSeries {
+        *self.series.get_or_init(|| metrics.of(&self.event))
     }
 
     /// Those that run for one more event.

@@ -1,8 +1,8 @@
-//! Every metric of the edge, by subject; those of connections are the engine's, those of calls to backends are in `backends`.
+//! Every metric of the edge, by subject; those of connections are the engine's, those of calls to backends are in `backends`, those of
+//! events in `event_metrics`.
 //! Labels are bounded; none names a client, a room or an address.
 
 mod entry;
-mod events;
 mod frames;
 mod hook;
 mod logins;
@@ -15,7 +15,6 @@ use prometheus::{
 };
 
 pub(crate) use entry::{EntryMetrics, Rejected};
-pub(crate) use events::{Asked, EventMetrics, EventSeries};
 pub(crate) use frames::{Denied, FrameMetrics, HandlerFailure, Limited, Received};
 pub(crate) use hook::{HookMetrics, HookOutcome};
 pub(crate) use logins::{LoginMetrics, LoginOutcome};
@@ -24,6 +23,7 @@ pub(crate) use refusals::RefusalMetrics;
 
 use crate::backends::BackendMetrics;
 use crate::engine;
+use crate::event_metrics::EventMetrics;
 use crate::lifecycle::LifecycleMetrics;
 
 /// Handles of all metrics; clones count the same ones.

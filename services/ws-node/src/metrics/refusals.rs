@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, Registry, register_int_counter_vec_with_registry
 use wsmesh_protocol::ErrorCode;
 
 /// The label of all codes that are not the protocol's.
-pub(super) const OTHER: &str = "other";
+const OTHER: &str = "other";
 
 /// Handles of the metric; clones count the same one.
 #[derive(Debug, Clone)]

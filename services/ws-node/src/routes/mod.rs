@@ -16,8 +16,8 @@ pub(crate) use forwarding::{Forwarding, ToBackend, Way, forwardings};
 pub(crate) use settings::{AUTHENTICATE, CREDENTIAL_EVENTS};
 pub use settings::{PickBy, ReplyBy, Rule};
 
+use crate::event_metrics::{EventMetrics, EventSeries};
 use crate::handlers::Found;
-use crate::metrics::{EventMetrics, EventSeries};
 
 /// Longest name of an event that a rule for several events forwards, in bytes: it becomes a header.
 const LONGEST_OF_PREFIX: usize = 256;
@@ -56,7 +56,7 @@ pub(crate) struct Match<'a> {
     pub(crate) name: &'a str,
     pub(crate) route: &'a Route,
     /// Counts what came of it.
-    pub(crate) series: &'a EventSeries,
+    pub(crate) series: EventSeries,
 }
 
 /// A route of the table.
@@ -207,7 +207,7 @@ impl Entry {
         Match {
             name,
             route: &self.route,
-            series: &self.series,
+            series: self.series,
         }
     }
 }

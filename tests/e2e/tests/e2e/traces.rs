@@ -76,9 +76,20 @@ async fn one_match_request_is_one_trace_through_game_logic_to_both_ws_nodes_and_
             && of("ws.receive matchRequest") == 1
     })
     .await;
-    let trace = collector.trace(BOB.0);
-    is_one_tree(&trace, BOB.1);
-    let received = one(&trace, "ws.receive matchRequest");
+    reaches_game_logic_and_both_ws_nodes(&collector.trace(BOB.0));
+    links_the_other_player(&collector.trace(BOB.0), &collector.trace(ANN.0));
+    assert!(
+        collector
+            .spans()
+            .iter()
+            .all(|span| [ANN.0, BOB.0].contains(&&*span.trace))
+    );
+}
+
+/// The trace of Bob's request, which completed the match, is one tree through all servers.
+fn reaches_game_logic_and_both_ws_nodes(trace: &[Span]) {
+    is_one_tree(trace, BOB.1);
+    let received = one(trace, "ws.receive matchRequest");
     assert_eq!((received.server(), received.parent.as_str()), ("ws-1", BOB.1));
     assert_eq!(
         (received.says("wsmesh.event"), received.says("wsmesh.request")),
@@ -86,7 +97,7 @@ async fn one_match_request_is_one_trace_through_game_logic_to_both_ws_nodes_and_
     );
     assert_eq!(received.says("error.type"), "");
     // It lasts until the reply is sent.
-    let (replies, _) = named(&trace, "process reply");
+    let (replies, _) = named(trace, "process reply");
     let reply = replies
         .iter()
         .find(|span| span.server() == "ws-1")
@@ -94,43 +105,39 @@ async fn one_match_request_is_one_trace_through_game_logic_to_both_ws_nodes_and_
     assert!(received.lasted.1 >= reply.lasted.0, "{received:?} {reply:?}");
     let both = BTreeSet::from(["ws-0", "ws-1"]);
     for name in ["process client", "process room", "process wsmesh.clientJoin"] {
-        let (spans, servers) = named(&trace, name);
-        assert_eq!((spans.len(), &servers), (2, &both), "{name}: {:#?}", names(&trace));
+        let (spans, servers) = named(trace, name);
+        assert_eq!((spans.len(), &servers), (2, &both), "{name}: {:#?}", names(trace));
         assert!(
             spans.iter().all(|span| span.says("server.address") == "127.0.0.1"),
             "{spans:?}"
         );
     }
-    assert!(!named(&trace, "process matchRequest").0.is_empty());
+    assert!(!named(trace, "process matchRequest").0.is_empty());
     // Redis is a service of its own below each publish.
-    let (of_redis, _) = named(&trace, "PUBLISH");
+    let (of_redis, _) = named(trace, "PUBLISH");
     assert!(!of_redis.is_empty() && of_redis.iter().all(|span| span.resource["service.name"] == "redis"));
     assert!(of_redis.iter().any(|span| span.says("wsmesh.measured_by") == "ws-1"));
     // The states after the first belong to no trace.
-    one(&trace, "push matchState");
-    one(&trace, "publish room");
+    one(trace, "push matchState");
+    one(trace, "publish room");
+}
 
-    let of_ann = collector.trace(ANN.0);
-    is_one_tree(&of_ann, ANN.1);
+/// What Bob's request did for Ann links to hers, which has a trace of its own.
+fn links_the_other_player(trace: &[Span], of_ann: &[Span]) {
+    is_one_tree(of_ann, ANN.1);
     let asked: HashSet<&str> = of_ann.iter().map(|span| span.id.as_str()).collect();
     let links_ann = |span: &Span| {
         let mut links = span.links.iter();
         links.any(|(trace, span)| trace == ANN.0 && asked.contains(&**span))
     };
-    assert!(links_ann(one(&trace, "form match")) && links_ann(one(&trace, "push matchState")));
-    let (found, _) = named(&trace, "push matchFound");
+    assert!(links_ann(one(trace, "form match")) && links_ann(one(trace, "push matchState")));
+    let (found, _) = named(trace, "push matchFound");
     // Bob's is below his request; Ann's links to hers.
     assert_eq!(
         found.iter().map(|span| span.links.len()).collect::<BTreeSet<_>>(),
         BTreeSet::from([0, 1])
     );
     assert_eq!(found.iter().filter(|span| links_ann(span)).count(), 1);
-    assert!(
-        collector
-            .spans()
-            .iter()
-            .all(|span| [ANN.0, BOB.0].contains(&&*span.trace))
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,8 @@ use prometheus::{IntCounter, IntCounterVec, Registry, histogram_opts, register_i
 use wsmesh_adapter::exemplars::{self, TracedHistogram, TracedHistogramVec};
 use wsmesh_protocol::ErrorCode;
 
-use super::refusals::OTHER;
+/// The name of events that nothing names, and the result of what an application refused with a code of its own.
+const OTHER: &str = "other";
 
 /// Most names that have series of their own.
 const MOST_NAMES: usize = 200;
@@ -36,14 +37,14 @@ pub(crate) struct EventMetrics(Arc<Inner>);
 struct Inner {
     events: IntCounterVec,
     seconds: TracedHistogramVec,
-    /// Those of events that nothing names.
-    other: EventSeries,
+    /// Those of events that nothing names come first.
+    table: Box<[OnceLock<Series>]>,
     named: Mutex<HashMap<Box<str>, EventSeries>>,
 }
 
-/// The series of one event; clones count the same ones.
-#[derive(Debug, Clone)]
-pub(crate) struct EventSeries(Arc<Series>);
+/// The series of one event: its place in the table, so that events share no count of references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventSeries(usize);
 
 #[derive(Debug)]
 struct Series {
@@ -78,11 +79,12 @@ impl EventMetrics {
             SECONDS.to_vec()
         );
         let seconds = exemplars::histograms(seconds, &["event"], registry)?;
-        let other = EventSeries::new(OTHER, &events, &seconds);
+        let table: Box<[_]> = (0..=MOST_NAMES).map(|_| OnceLock::new()).collect();
+        table[EventSeries::OTHER.0].get_or_init(|| Series::new(OTHER, &events, &seconds));
         Ok(Self(Arc::new(Inner {
             events,
             seconds,
-            other,
+            table,
             named: Mutex::default(),
         })))
     }
@@ -91,29 +93,41 @@ impl EventMetrics {
     /// together.
     pub(crate) fn of(&self, event: &str) -> EventSeries {
         let Inner {
-            events, seconds, other, ..
+            events, seconds, table, ..
         } = &*self.0;
         let mut named = self.0.named.lock();
         if let Some(known) = named.get(event) {
-            return known.clone();
+            return *known;
         }
         if event == OTHER || named.len() >= MOST_NAMES {
-            return other.clone();
+            return EventSeries::OTHER;
         }
-        let series = EventSeries::new(event, events, seconds);
-        named.insert(event.into(), series.clone());
+        let series = EventSeries(EventSeries::OTHER.0 + 1 + named.len());
+        table[series.0].get_or_init(|| Series::new(event, events, seconds));
+        named.insert(event.into(), series);
         series
     }
 
-    /// The series of all events that nothing names.
-    pub(crate) fn other(&self) -> &EventSeries {
-        &self.0.other
+    /// An event of these series was handled, or refused with this code. `asked`: if it wants a reply.
+    pub(crate) fn ended(&self, series: EventSeries, asked: Option<Asked>, error: Option<&str>) {
+        let Some(series) = self.0.table.get(series.0).and_then(OnceLock::get) else {
+            return;
+        };
+        series.count(1, error.unwrap_or(OK));
+        if let Some(Asked { at, trace }) = asked {
+            series.seconds.observe_in(at.elapsed().as_secs_f64(), trace);
+        }
     }
 }
 
 impl EventSeries {
+    /// That of all events that nothing names.
+    pub(crate) const OTHER: Self = Self(0);
+}
+
+impl Series {
     fn new(event: &str, events: &IntCounterVec, seconds: &TracedHistogramVec) -> Self {
-        let series = Series {
+        let series = Self {
             event: event.into(),
             events: events.clone(),
             seconds: seconds.with_label_values(&[event]),
@@ -121,22 +135,9 @@ impl EventSeries {
         };
         // A rate needs a series that was there before.
         series.count(0, OK);
-        Self(Arc::new(series))
+        series
     }
 
-    /// An event was handled, or refused with this code. `asked`: if it wants a reply.
-    pub(crate) fn ended(&self, asked: Option<Asked>, error: Option<&str>) {
-        match error {
-            None => self.0.count(1, OK),
-            Some(code) => self.0.count(1, code),
-        }
-        if let Some(Asked { at, trace }) = asked {
-            self.0.seconds.observe_in(at.elapsed().as_secs_f64(), trace);
-        }
-    }
-}
-
-impl Series {
     fn count(&self, events: u64, result: &str) {
         let (place, label) = place(result);
         let counter = || self.events.with_label_values(&[&*self.event, label]);
@@ -168,17 +169,20 @@ mod tests {
         let metrics = EventMetrics::register(&Registry::new()).expect("registers");
         let bids = metrics.of("bid");
         for error in [None, None, Some("TIMEOUT"), Some("TOO_LOW"), Some(""), Some("ok ")] {
-            bids.ended(None, error);
+            metrics.ended(bids, None, error);
         }
         let counts = ["ok", "TIMEOUT", "other"].map(|result| counted(&metrics, "bid", result));
         assert_eq!(counts, [2, 1, 3]);
-        let requests = || metrics.of("bid").0.seconds.metric().get_histogram().get_sample_count();
+        let requests = || {
+            let series = metrics.0.table[bids.0].get().expect("named");
+            series.seconds.metric().get_histogram().get_sample_count()
+        };
         assert_eq!(requests(), 0, "none wanted a reply");
         let asked = Asked {
             at: Instant::now(),
             trace: None,
         };
-        bids.ended(Some(asked), Some("TIMEOUT"));
+        metrics.ended(bids, Some(asked), Some("TIMEOUT"));
         assert_eq!(requests(), 1);
     }
 
@@ -186,11 +190,11 @@ mod tests {
     fn names_beyond_the_bound_are_counted_together() {
         let metrics = EventMetrics::register(&Registry::new()).expect("registers");
         for number in 0..10_000 {
-            metrics.of(&format!("event {number}")).ended(None, None);
+            metrics.ended(metrics.of(&format!("event {number}")), None, None);
         }
         assert_eq!(counted(&metrics, "event 199", "ok"), 1);
         assert_eq!(counted(&metrics, OTHER, "ok"), 9_800);
-        metrics.of("event 5").ended(None, None);
+        metrics.ended(metrics.of("event 5"), None, None);
         assert_eq!(
             counted(&metrics, "event 5", "ok"),
             2,
@@ -201,8 +205,8 @@ mod tests {
     #[test]
     fn an_event_that_is_called_other_is_counted_with_the_others() {
         let metrics = EventMetrics::register(&Registry::new()).expect("registers");
-        metrics.of(OTHER).ended(None, None);
-        metrics.other().ended(None, None);
+        metrics.ended(metrics.of(OTHER), None, None);
+        metrics.ended(EventSeries::OTHER, None, None);
         assert_eq!(counted(&metrics, OTHER, "ok"), 2);
     }
 
