@@ -12,6 +12,7 @@ use wsmesh_protocol::{CloseCode, ErrorCode};
 
 use crate::client::{ClientState, ConnectionGuard, Session};
 use crate::engine::{Control, Farewell, FrameHandler, Message, Onlooker, Outgoing, Verdict, Violation};
+use crate::event_metrics::EventSeries;
 use crate::events::{self, Call, Refusal, happenings, refuse};
 use crate::handlers::{ClientFault, Wanted};
 use crate::lifecycle::End;
@@ -253,7 +254,7 @@ fn meaning(session: &Session, text: &str, now: Instant) {
             });
             if let Some(callback_id) = error.callback_id() {
                 let code = ErrorCode::BadFrame.as_str();
-                edge.metrics.events.other().ended(None, Some(code));
+                edge.metrics.events.ended(EventSeries::OTHER, None, Some(code));
                 let refusal = Refusal::new(ErrorCode::BadFrame, error.to_string());
                 refuse(session, callback_id, &refusal);
             }

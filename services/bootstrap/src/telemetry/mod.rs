@@ -11,9 +11,9 @@ mod logs;
 mod outage;
 mod pushed_logs;
 mod queue;
+mod reason;
 #[cfg(test)]
 pub(crate) mod receiver;
-mod reason;
 mod redis_service;
 mod repeats;
 mod resource;
@@ -100,7 +100,9 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
 /// What is wrong with the variables.
 pub fn traced<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<tracing::Dispatch, String> {
     let variables = variables.into_iter();
-    let env: Environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let env: Environment = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let mut problems = Vec::new();
     let Some(config) = TraceConfig::read(&env, "bench", "bench-0", &mut problems) else {
         return Err(problems.join("; "));

@@ -64,10 +64,7 @@ pub(crate) fn rejected(edge: &Edge, event: &str, code: ErrorCode) {
     let handlers = edge.handlers.find(event);
     let series = match &handlers {
         Some(found) => found.series(&edge.metrics.events),
-        None => edge
-            .routes
-            .find(event)
-            .map_or(EventSeries::OTHER, |found| found.series),
+        None => edge.routes.find(event).map_or(EventSeries::OTHER, |found| found.series),
     };
     edge.metrics.events.ended(series, None, Some(code.as_str()));
 }
