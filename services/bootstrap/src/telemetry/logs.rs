@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use opentelemetry::trace::{SpanContext, TraceContextExt};
+use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
@@ -85,7 +86,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         write!(writer, "{} ", self.server)?;
-        let Some(span) = recorded() else {
+        let Some(Recorded { span, is_named: false }) = recorded(event) else {
             return self.format.format_event(context, writer, event);
         };
         let mut line = String::new();
@@ -96,13 +97,47 @@ where
     }
 }
 
-/// The span that is recorded here, if there is one.
-fn recorded() -> Option<SpanContext> {
-    opentelemetry::Context::map_current(|context| {
+/// The span that is recorded where a line is logged.
+struct Recorded {
+    span: SpanContext,
+    /// Whether the line has the id of the trace already.
+    is_named: bool,
+}
+
+/// The span that is recorded here, if there is one. None for a line that names another trace: it is not about this span.
+fn recorded(event: &Event<'_>) -> Option<Recorded> {
+    let span = opentelemetry::Context::map_current(|context| {
         let span = context.span();
         let about = span.span_context();
         (about.is_valid() && (about.is_sampled() || span.is_recording())).then(|| about.clone())
-    })
+    })?;
+    let mut own = OwnTrace(None);
+    if event.metadata().fields().field(TRACE_ID).is_some() {
+        event.record(&mut own);
+    }
+    let is_named = own.0.is_some();
+    let is_same = own.0.is_none_or(|id| id == span.trace_id().to_string());
+    is_same.then_some(Recorded { span, is_named })
+}
+
+/// The field of a line with the id of its trace.
+const TRACE_ID: &str = "trace_id";
+
+/// The trace that a line names itself, as one of the audit names that of the request it tells of, also later and elsewhere.
+struct OwnTrace(Option<String>);
+
+impl Visit for OwnTrace {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == TRACE_ID {
+            self.0 = Some(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == TRACE_ID {
+            self.0 = Some(format!("{value:?}"));
+        }
+    }
 }
 
 fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync
@@ -119,7 +154,7 @@ where
         .with_writer(writer)
 }
 
-/// The JSON format of tracing-subscriber, with `trace_id` and `span_id` while a trace is recorded.
+/// The JSON format of tracing-subscriber, with `trace_id` and `span_id` while a trace is recorded; each of them once.
 struct WithTrace(Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for WithTrace
@@ -128,18 +163,17 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Some(span) = recorded() else {
+        let Some(Recorded { span, is_named }) = recorded(event) else {
             return self.0.format_event(context, writer, event);
         };
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let rest = line.strip_prefix('{').unwrap_or(&line);
-        write!(
-            writer,
-            r#"{{"trace_id":"{}","span_id":"{}",{rest}"#,
-            span.trace_id(),
-            span.span_id()
-        )
+        writer.write_char('{')?;
+        if !is_named {
+            write!(writer, r#""{TRACE_ID}":"{}","#, span.trace_id())?;
+        }
+        write!(writer, r#""span_id":"{}",{rest}"#, span.span_id())
     }
 }
 
@@ -245,5 +279,39 @@ pub(super) mod tests {
             id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()),
             "{text}"
         );
+    }
+    #[test]
+    fn a_line_that_names_its_trace_has_one_id_and_no_span_of_another_trace() {
+        let (json_lines, text_lines) = (Lines::default(), Lines::default());
+        let (json_writer, text_writer) = (json_lines.clone(), text_lines.clone());
+        let provider = SdkTracerProvider::builder().build();
+        let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let subscriber = tracing_subscriber::registry()
+            .with(json(move || json_writer.clone()))
+            .with(text("ws-0", move || text_writer.clone()).with_ansi(false))
+            .with(traces);
+        let mut here = None;
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("work").in_scope(|| {
+                here = Some(opentelemetry::Context::current().span().span_context().clone());
+                let trace = here.as_ref().expect("a span").trace_id().to_string();
+                tracing::info!(trace_id = trace, "of this trace");
+                tracing::info!(trace_id = %trace, "shown, of this trace");
+                tracing::info!(trace_id = "another", "of another trace");
+                tracing::info!(trace_id = None::<String>, "of none");
+            });
+        });
+        let here = here.expect("a span");
+        let (trace, span) = (here.trace_id().to_string(), here.span_id().to_string());
+        let (json_text, text) = (json_lines.text(), text_lines.text());
+        for line in json_text.lines().chain(text.lines()) {
+            assert_eq!(line.matches("trace_id").count(), 1, "{line}");
+        }
+        let ids = |line: &serde_json::Value| (line["trace_id"].clone(), line["span_id"].clone());
+        let of_here = (trace.clone().into(), span.into());
+        let of_another = ("another".into(), serde_json::Value::Null);
+        let found: Vec<_> = json_lines.parsed().iter().map(ids).collect();
+        assert_eq!(found, [of_here.clone(), of_here.clone(), of_another, of_here]);
+        assert_eq!(text.matches(&trace).count(), 3, "{text}");
     }
 }

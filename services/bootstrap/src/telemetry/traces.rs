@@ -41,6 +41,9 @@ const QUEUE: usize = 2_048;
 /// Crates whose spans say nothing about messages. Those of the exporter would even trace themselves.
 pub(super) const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
 
+/// The target of lines that say who did what to which client. Ids of clients are for the log, never for spans.
+const AUDIT: &str = "audit";
+
 /// Where traces are sent, and which ones are.
 #[derive(Debug, Clone)]
 pub(crate) struct TraceConfig {
@@ -164,7 +167,12 @@ where
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(Targets::new().with_default(LevelFilter::INFO).with_targets(quiet))
+        .with_filter(
+            Targets::new()
+                .with_default(LevelFilter::INFO)
+                .with_targets(quiet)
+                .with_target(AUDIT, LevelFilter::OFF),
+        )
 }
 
 /// Sends what is left.

@@ -219,7 +219,7 @@ fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn spans_arrive_at_v1_traces_when_the_process_ends() {
+fn spans_arrive_at_v1_traces_when_the_process_ends_without_what_the_audit_says() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (url, requests) = collector();
     let (config, problems) = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)]);
@@ -227,7 +227,10 @@ fn spans_arrive_at_v1_traces_when_the_process_ends() {
     let provider = config.expect("an endpoint").provider().expect("valid");
     let subscriber = tracing_subscriber::registry().with(layer(&provider));
     tracing::subscriber::with_default(subscriber, || {
-        tracing::info_span!("ws.receive", otel.name = "ws.receive gamePing").in_scope(|| ());
+        tracing::info_span!("ws.receive", otel.name = "ws.receive gamePing").in_scope(|| {
+            tracing::info!("an event of it");
+            tracing::info!(target: "audit", object = "client ann", "told");
+        });
         tracing::info_span!(target: "hyper", "noise").in_scope(|| ());
     });
     stop(&provider);
@@ -235,10 +238,12 @@ fn spans_arrive_at_v1_traces_when_the_process_ends() {
     assert!(head.starts_with("post /v1/traces "), "{head}");
     assert!(head.contains("content-type: application/x-protobuf"), "{head}");
     let body = String::from_utf8_lossy(&body);
-    for part in ["ws.receive gamePing", "ws-node-0", "service.version"] {
+    for part in ["ws.receive gamePing", "an event of it", "ws-node-0", "service.version"] {
         assert!(body.contains(part), "{part} is missing in {body}");
     }
-    assert!(!body.contains("noise"));
+    for part in ["noise", "client ann"] {
+        assert!(!body.contains(part), "{part} is in {body}");
+    }
 }
 
 /// Sends nothing, once.
