@@ -118,6 +118,8 @@ crate::settings! {
         pub worker_threads: usize = 0,
         /// Requests of clients that take longer are traced although sampling left them out, as are those that fail. "0s": only those
         /// that fail. Without a collector for traces (OTEL_EXPORTER_OTLP_ENDPOINT), none is.
+        // What is slow is decided within 30 s: later, the spans are gone.
+        #[check(at_most(Duration::from_secs(30)))]
         pub trace_slower_than: Duration = Duration::from_secs(1),
         /// What is logged, and how.
         #[group = "logs"]
