@@ -11,6 +11,7 @@ mod nodes;
 mod once;
 mod publishing;
 mod sdk;
+mod secrets;
 mod start;
 mod traces;
 mod watches;
