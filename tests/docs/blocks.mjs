@@ -5,6 +5,7 @@
 //   after   the block that runs before it, in the same shell
 //   then    the block that runs after it, in the same shell
 //   dry     why it cannot run here: every command only checks its arguments
+//   quiet   why it needs a machine that does nothing else: it runs with QUIET=1 only, and the output says so
 //   needs   a program that the block needs and that a machine may lack: then it is skipped, and the output says so
 //   use     JavaScript that runs after the block, where the block only declares something
 //   file    the file that contains this block, word for word: that file is built or run by a test of its own
@@ -15,7 +16,7 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository. */
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const KEYS = new Set(["name", "after", "then", "dry", "needs", "use", "file"]);
+const KEYS = new Set(["name", "after", "then", "dry", "quiet", "needs", "use", "file"]);
 const FOREIGN = new Set([".git", "node_modules", "target"]);
 
 /** The paths of all documents, from the root. */
@@ -28,7 +29,7 @@ export function documents(folder = root) {
   });
 }
 
-/** The blocks of one document, in order: `{ path, line, language, text, name, after, then, dry, needs, use, file }`; `line` is that of its fence. */
+/** The blocks of one document, in order: `{ path, line, language, text, name, after, then, dry, quiet, needs, use, file }`; `line` is that of its fence. */
 export const blocksOf = (path) => parse(path, readFileSync(join(root, path), "utf8"));
 
 export function parse(path, markdown) {

@@ -52,13 +52,19 @@ test("`make run` shows the playground until Ctrl-C", async () => {
 });
 
 for (const block of blocks) {
-  const skip = block.needs && spawnSync(block.needs, ["help"]).error ? `!!! NOT TESTED: ${block.needs} is not installed` : false;
+  const skip = skipped(block);
   test(`${block.path}:${block.line} ${block.language}`, { timeout: 1_000_000, skip }, async () => {
     const check = checks[block.language];
     assert.ok(check, `${block.path}:${block.line}: there is no check for ${block.language}: see tests/docs/documents.test.mjs`);
     if (block.file) code.excerpt(block);
     await check(block);
   });
+}
+
+/** Why a block is not run here; false if it is. */
+function skipped({ needs, quiet }) {
+  if (quiet && !process.env.QUIET) return `!!! NOT TESTED: ${quiet}: QUIET=1 make test-docs, on a machine that does nothing else`;
+  return needs && spawnSync(needs, ["help"]).error ? `!!! NOT TESTED: ${needs} is not installed` : false;
 }
 
 /** Sessions by what runs in them: a block that starts or ends others is run with them once. */
