@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use e2e::{Client, Process, Redis, get, send};
 use parking_lot::Mutex;
@@ -122,7 +123,10 @@ async fn intrude(node: &Process) {
 /// Requests to admin, with its token and with a wrong one.
 async fn administer(admin: &Process) {
     let url = |path: &str| format!("http://127.0.0.1:{}{path}", admin.port);
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(20))
+        .build()
+        .expect("a client");
     for (token, method, path, body) in [
         (ADMIN_TOKEN, Method::GET, "/api/v1/cluster?MARKEDquery=MARKED", None),
         (
