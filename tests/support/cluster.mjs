@@ -1,5 +1,6 @@
 // One Redis, two ws-nodes and what else a test needs as processes, on ports that were free a moment ago.
 import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -13,16 +14,26 @@ const programs = resolve(process.env.WSMESH_PROGRAMS ?? fileURLToPath(new URL(".
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const held = createSocket("udp4");
+    if (!(await bound(held, (told) => held.bind(port, "127.0.0.1", told)))) continue;
+    held.unref();
     const server = createServer();
-    const free = await new Promise((told) => {
-      server.once("error", () => told(false));
-      server.listen(port, "127.0.0.1", () => told(true));
-    });
-    if (!free) continue;
+    const free = await bound(server, (told) => server.listen(port, "127.0.0.1", told));
+    if (!free) {
+      held.close();
+      continue;
+    }
     await new Promise((closed) => server.close(closed));
     return port;
   }
 }
+
+/** Whether a socket or server could be bound. */
+const bound = (socket, bind) =>
+  new Promise((told) => {
+    socket.once("error", () => told(false));
+    bind(() => told(true));
+  });
 
 /** Calls `ask` again and again until it returns something true. */
 export async function until(what, ask) {

@@ -246,7 +246,11 @@ async fn failures_and_refusals_are_errors_of_their_spans_by_a_name_from_a_bounde
     let nobody = one.adapter.to_room(&secret, frame("x"), RoomOptions::default());
     nobody.instrument(request()).await.expect("sent to nobody");
     until("all spans have ended", || recorder.all("process reply").len() == 2).await;
-    assert_eq!(error(&recorder.one("process sold")).as_deref(), Some("SOLD_OUT"));
+    assert_eq!(
+        error(&recorder.one("process sold")).as_deref(),
+        Some("other"),
+        "a code of an application"
+    );
     assert_eq!(error(&recorder.one("process other")).as_deref(), Some("unhandled"));
     let replies: Vec<_> = recorder.all("process reply").iter().map(error).collect();
     assert_eq!(replies, [None, Some("unhandled".to_owned())]);
