@@ -2,6 +2,7 @@
 
 use super::super::context::Introduction;
 use super::*;
+use crate::wire::Namespace;
 
 impl Hub {
     fn shards_of(&self, room: &Room) -> Vec<usize> {
