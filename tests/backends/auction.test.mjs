@@ -66,8 +66,10 @@ async function withAuction({ settings = "auction.toml", start }, servers) {
     for (let i = 0; i < CLIENTS; i++) bidders.push(await Bidder.connect(cluster.nodes[i % 2].ws, `bidder-${i}`));
     await takesBids(bidders);
     const outcomes = await everyoneBids(bidders);
-    const accepted = replay(program.log, outcomes, bidders);
+    const bids = await bidsSeenBy(program, outcomes);
+    const accepted = replay(bids, outcomes, bidders);
     await everyoneHeard(admin, bidders, accepted);
+    assert.equal(bidsIn(program.log).length, bids.length, "no bid reached the auction later");
   } catch (error) {
     throw new Error(`${error.message}\n${program.log}`, { cause: error });
   } finally {
@@ -99,10 +101,21 @@ async function everyoneBids(bidders) {
   return Promise.all(outcomes.map((ofOne) => Promise.all(ofOne)));
 }
 
+const bidsIn = (log) => [...log.matchAll(/^bid (\S+) (\d+)$/gm)].map(([, client, price]) => ({ client, price: Number(price) }));
+
+/** The bids that the program wrote down. Its pipe may be read after the replies that it sent later: this waits for all of them. */
+async function bidsSeenBy(program, outcomes) {
+  const unanswered = outcomes.flat().filter(({ reply, code }) => !reply && code !== "CONFLICT");
+  assert.deepEqual(unanswered, [], "every bid was answered by the auction");
+  const expected = CLIENTS * (BIDS + 1);
+  await until("every bid is in the log", () => bidsIn(program.log).length >= expected).catch(() => {});
+  const bids = bidsIn(program.log);
+  assert.equal(bids.length, expected, "every bid reached the auction once");
+  return bids;
+}
+
 /** Bids again in the order that the program saw: the replies must be those. Returns the prices that were accepted. */
-function replay(log, outcomes, bidders) {
-  const seen = [...log.matchAll(/^bid (\S+) (\d+)$/gm)].map(([, client, price]) => ({ client, price: Number(price) }));
-  assert.equal(seen.length, CLIENTS * (BIDS + 1), "every bid reached the auction once");
+function replay(seen, outcomes, bidders) {
   const accepted = [];
   const expected = new Map(bidders.map(({ name }) => [name, []]));
   for (const { client, price } of seen) {
