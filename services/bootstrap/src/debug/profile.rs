@@ -41,6 +41,9 @@ const OF_PROFILER: [&str; 2] = ["backtrace::", "pprof::"];
 /// What returns from a handler of signals, in the C libraries.
 const TRAMPOLINES: [&str; 3] = ["__restore_rt", "__kernel_rt_sigreturn", "_sigtramp"];
 
+/// What a stack is called that holds nothing but the profiler.
+const UNKNOWN: &[u8] = b"unknown";
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
@@ -170,9 +173,15 @@ impl Profiling {
 fn cut_profiler(frames: &mut Vec<Vec<Symbol>>) {
     let of_profiler = frames.iter().take_while(|frame| frame.iter().any(is_of_profiler));
     let count = of_profiler.count();
-    // A stack of nothing else says that much.
-    if count < frames.len() {
-        frames.drain(..count);
+    frames.drain(..count);
+    if frames.is_empty() {
+        // What was interrupted could not be read: the stack of a function that was not written in Rust.
+        frames.push(vec![Symbol {
+            name: Some(UNKNOWN.to_vec()),
+            addr: None,
+            lineno: None,
+            filename: None,
+        }]);
     }
 }
 
@@ -240,7 +249,7 @@ mod tests {
         let stack = [&profiler[..], &program].concat();
         assert_eq!(cut(&stack), ["ws_node::session::read", "pprof::is_called_by"]);
         assert_eq!(cut(&program), ["ws_node::session::read", "pprof::is_called_by"]);
-        assert_eq!(cut(&profiler).len(), 4, "nothing else is known");
+        assert_eq!(cut(&profiler), ["unknown"]);
         assert_eq!(cut(&[&["ws_node::pprof::own"]]), ["ws_node::pprof::own"]);
     }
 }

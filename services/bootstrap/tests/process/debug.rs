@@ -170,7 +170,9 @@ fn ends_in_profiler(profile: &Profile, sample: &Sample) -> bool {
     lines.iter().any(|line| {
         let function = profile.function.iter().find(|function| function.id == line.function_id);
         let name = &profile.string_table[function.expect("a function").name as usize];
-        ["backtrace::", "pprof::"].iter().any(|begin| name.starts_with(begin))
+        ["backtrace::", "pprof::", "__restore_rt"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
     })
 }
 
